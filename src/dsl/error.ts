@@ -1,0 +1,43 @@
+/** What can go wrong while a graph is built. One tagged union; every message says what, where, and what to do. */
+import { type Axis, showAxes } from './axis.ts'
+import type { Site } from './site.ts'
+
+/** The tags of {@link GraphError}. */
+export type GraphErrorTag =
+  | 'UnknownAxis'
+  | 'SizeMismatch'
+  | 'DuplicateAxis'
+  | 'BadDtype'
+  | 'BadShape'
+  | 'BadArgument'
+  | 'KeyConflict'
+  | 'NotDifferentiable'
+
+/** An error of the language: thrown while a graph is built, and never later. */
+export class GraphError extends Error {
+  readonly tag: GraphErrorTag
+  /** `file:line:column` in the user's own code. */
+  readonly where: string
+  /** The axes that the message speaks of. */
+  readonly axes: readonly Axis[]
+  constructor(tag: GraphErrorTag, message: string, site: Site, axes: readonly Axis[] = []) {
+    super(site.line === '' ? message : `${message}\n  at ${site.line}`)
+    this.name = 'GraphError'
+    this.tag = tag
+    this.where = site.line
+    this.axes = axes
+  }
+}
+
+/** Two axes of one name must have one size. */
+export const sizeMismatch = (what: string, a: Axis, b: Axis, site: Site): GraphError =>
+  new GraphError(
+    'SizeMismatch',
+    `${what}: axis '${a.name}' has size ${a.size} on one side and ${b.size} on the other; give both the same Axis value, or rename one of them`,
+    site,
+    [a, b],
+  )
+
+/** An axis was named that the tensor does not have. */
+export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError =>
+  new GraphError('UnknownAxis', `${what}: there is no axis '${name}' in ${showAxes(have)}`, site, have)
