@@ -19,7 +19,9 @@ const frameOf = (stack: string): string => {
     .map((l) => /\(?((?:file:\/\/)?\/?[^()\s]+:\d+:\d+)\)?$/.exec(l)?.[1] ?? '')
     .map((f) => (f.startsWith('file://') ? f.slice('file://'.length) : f))
     .filter((f) => f !== '' && !f.startsWith('node:'))
-  return frames.find((f) => !f.startsWith(library) && !f.includes(`${sep}node_modules${sep}`)) ?? frames[0] ?? ''
+  return (
+    frames.find((f) => !f.startsWith(library) && !f.includes(`${sep}node_modules${sep}`)) ?? frames[0] ?? ''
+  )
 }
 
 class CallSite implements Site {

@@ -1,0 +1,228 @@
+/**
+ * The graph: immutable nodes over a small, closed set of primitive operations with static axes and dtypes.
+ *
+ * A {@link Tensor} *is* its node: what it computes (`op`), from what (`inputs`), and what comes out (`axes`, `dtype`).
+ * Nodes have identity but no number, no owner and no global registry; two graphs can share any part.
+ *
+ * What every reader of a graph may rely on (the builders guarantee it):
+ * - The axes of one node have distinct names; one name has one size wherever two operands meet.
+ * - The operands of `binary`, `compare`, `logic` and `select` have axes that are a subsequence of the node's own axes
+ *   (same order, some missing); a missing axis is broadcast.
+ * - Everything is row-major, outermost axis first.
+ *
+ * @since 0.1.0
+ */
+import type { Axis, Names } from './axis.ts'
+import type { Init } from './init.ts'
+import type { Site } from './site.ts'
+
+/** Element types. Floating point is 32 bits wide; an engine may compute narrower inside. */
+export type Dtype = 'float32' | 'int32' | 'bool'
+
+/** Elementwise functions of one operand. `not` maps bool to bool, the others float32 to float32 (`neg`, `abs` also int32). */
+export type UnaryFn =
+  | 'neg'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'tanh'
+  | 'erf'
+  | 'sigmoid'
+  | 'sin'
+  | 'cos'
+  | 'abs'
+  | 'floor'
+  | 'not'
+
+/** Elementwise functions of two operands of one dtype, float32 or int32 (`pow`, `div` float32 only). */
+export type BinaryFn = 'add' | 'sub' | 'mul' | 'div' | 'max' | 'min' | 'pow'
+
+/** Comparisons: two operands of one dtype, bool out. */
+export type CompareFn = 'equal' | 'less' | 'lessEqual'
+
+/** Two bools in, bool out. */
+export type LogicFn = 'and' | 'or'
+
+/**
+ * The primitive operations and what each needs to know beyond its inputs and its node's axes.
+ *
+ * | op | inputs | meaning |
+ * |---|---|---|
+ * | `input` | – | a named value that the caller of a function supplies |
+ * | `state` | – | a named value that lives in the session (a weight, a moment, a cache); `init` fills it |
+ * | `constant` | – | literal data, row-major |
+ * | `iota` | – | int32 `0 … size−1` along the node's only axis |
+ * | `unary` `binary` `compare` `logic` | 1, 2, 2, 2 | elementwise, with broadcasting by name |
+ * | `select` | condition (bool), then, else | elementwise choice |
+ * | `cast` | 1 | to the node's dtype; float → int truncates, bool → number gives 0 and 1 |
+ * | `stopGradient` | 1 | identity; the gradient is zero |
+ * | `reduce` | 1 | `sum` or `max` over the axes named in `over` |
+ * | `argmax` | 1 | int32 index of the first largest element along `over` |
+ * | `softmax` `logSoftmax` | 1 | along the axis `over`; axes unchanged |
+ * | `contract` | a, b | Σ over the axes named in `over` (in both); names in both and not in `over` are batch; the node's axes are the remaining names in any order |
+ * | `reshape` | 1 | the same elements in the same order under the node's axes (split, merge, rename) |
+ * | `transpose` | 1 | the same axes in the node's order |
+ * | `broadcast` | 1 | the input's axes are a subsequence of the node's; the others repeat |
+ * | `slice` | 1 | `start … start+length−1` along `along` |
+ * | `pad` | 1 | `before` and `after` zeros along `along` |
+ * | `concat` | 1… | joined along `along`; the other axes equal, in one order |
+ * | `gather` | table, index (int32) | rows of the table's *first* axis: axes = index's axes, then the table's others. Indices must lie in range |
+ * | `scatterAdd` | index (int32), rows | the adjoint of `gather`: axes = first axis `into`, then the rows' axes after the index's; equal indices add up |
+ * | `composite` | body, operands… | equal to its body; an engine that knows `kind` may compute it from the operands instead |
+ */
+export type Op =
+  | { readonly op: 'input'; readonly name: string }
+  | { readonly op: 'state'; readonly key: string; readonly init: Init }
+  | { readonly op: 'constant'; readonly data: Float32Array | Int32Array | Uint8Array }
+  | { readonly op: 'iota' }
+  | { readonly op: 'unary'; readonly fn: UnaryFn }
+  | { readonly op: 'binary'; readonly fn: BinaryFn }
+  | { readonly op: 'compare'; readonly fn: CompareFn }
+  | { readonly op: 'logic'; readonly fn: LogicFn }
+  | { readonly op: 'select' }
+  | { readonly op: 'cast' }
+  | { readonly op: 'stopGradient' }
+  | { readonly op: 'reduce'; readonly fn: 'sum' | 'max'; readonly over: Names }
+  | { readonly op: 'argmax'; readonly over: string }
+  | { readonly op: 'softmax'; readonly over: string }
+  | { readonly op: 'logSoftmax'; readonly over: string }
+  | { readonly op: 'contract'; readonly over: Names }
+  | { readonly op: 'reshape' }
+  | { readonly op: 'transpose' }
+  | { readonly op: 'broadcast' }
+  | { readonly op: 'slice'; readonly along: string; readonly start: number }
+  | { readonly op: 'pad'; readonly along: string; readonly before: number; readonly after: number }
+  | { readonly op: 'concat'; readonly along: string }
+  | { readonly op: 'gather' }
+  | { readonly op: 'scatterAdd' }
+  | { readonly op: 'composite'; readonly kind: CompositeKind; readonly settings: Settings }
+
+/** The name of a primitive. */
+export type OpName = Op['op']
+
+/**
+ * The composites that engines may know. Operands after the body:
+ *
+ * - `rmsNorm` x, weight · settings `axis`, `epsilon`
+ * - `layerNorm` x, weight, bias · settings `axis`, `epsilon`
+ * - `gelu`, `geluTanh`, `silu` x
+ * - `rotary` x, cos, sin · settings `axis`
+ * - `attention` q, k, v and, where there is one, mask (bool) · settings `scale`
+ * - `crossEntropy` logits, target (int32, in range) · settings `axis`; loss for each position
+ * - `crossEntropyGradient` logits, target · settings `axis`; softmax − one-hot
+ * - `adamW` parameter, first moment, second moment, gradient, learning rate, correction 1 (1−β₁ᵗ), correction 2 (1−β₂ᵗ)
+ *   · settings `part` (`parameter`, `first`, `second`: which of the three results), `beta1`, `beta2`, `epsilon`, `decay`
+ * - `addN` any number of tensors of one shape: their sum
+ */
+export type CompositeKind =
+  | 'rmsNorm'
+  | 'layerNorm'
+  | 'gelu'
+  | 'geluTanh'
+  | 'silu'
+  | 'rotary'
+  | 'attention'
+  | 'crossEntropy'
+  | 'crossEntropyGradient'
+  | 'adamW'
+  | (string & {})
+
+/** What a composite is set to: plain data. */
+export type Settings = Readonly<Record<string, number | string | boolean>>
+
+/** The layer whose output a node is: `path` in the model (`trunk.blocks.3`), `layer` the kind (`selfAttention`). */
+export interface Mark {
+  readonly path: string
+  readonly layer: string
+}
+
+/** A value of the graph. `N` is the tuple of its axis names, outermost first. */
+export interface Tensor<out N extends Names = Names> {
+  readonly names: N
+  readonly axes: readonly Axis[]
+  readonly dtype: Dtype
+  readonly op: Op
+  readonly inputs: readonly Tensor[]
+  /** The user's line that built it. */
+  readonly site: Site
+  /** The layers that end here, innermost first. */
+  readonly marks: readonly Mark[]
+}
+
+/** The rank-0 tensor. */
+export type Scalar = Tensor<readonly []>
+
+/** Makes a node. Builders check; this does not. */
+export const node = <const N extends Names = Names>(
+  op: Op,
+  inputs: readonly Tensor[],
+  axes: readonly Axis[],
+  dtype: Dtype,
+  site: Site,
+): Tensor<N> => ({ names: axes.map((a) => a.name) as Names as N, axes, dtype, op, inputs, site, marks: [] })
+
+/** The same node over other inputs. */
+export const withInputs = (t: Tensor, inputs: readonly Tensor[]): Tensor =>
+  inputs.every((x, i) => x === t.inputs[i]) ? t : { ...t, inputs }
+
+/**
+ * All nodes that the roots depend on, each after its inputs (a topological order, deterministic).
+ *
+ * @param children what a node depends on; by default all its inputs. An engine that computes a composite from its
+ *   operands passes a function that leaves the body out.
+ * @category traversal
+ */
+export const topological = (
+  roots: readonly Tensor[],
+  children: (t: Tensor) => readonly Tensor[] = (t) => t.inputs,
+): readonly Tensor[] => {
+  const order: Tensor[] = []
+  const seen = new Set<Tensor>()
+  const stack: { readonly t: Tensor; readonly of: readonly Tensor[]; next: number }[] = []
+  const enter = (t: Tensor): void => {
+    if (seen.has(t)) return
+    seen.add(t)
+    stack.push({ t, of: children(t), next: 0 })
+  }
+  for (const root of roots) {
+    enter(root)
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!
+      if (top.next < top.of.length) enter(top.of[top.next++]!)
+      else {
+        order.push(top.t)
+        stack.pop()
+      }
+    }
+  }
+  return order
+}
+
+/** The axis of that name, or undefined. */
+export const findAxis = (t: Tensor, name: string): Axis | undefined => t.axes.find((a) => a.name === name)
+
+/**
+ * Rebuilds a graph bottom-up: `change` sees each node with its inputs already rewritten and returns what takes its place.
+ * Shared nodes stay shared.
+ *
+ * @category traversal
+ */
+export const rewrite = (
+  roots: readonly Tensor[],
+  change: (t: Tensor, before: Tensor) => Tensor,
+): Tensor[] => {
+  const done = new Map<Tensor, Tensor>()
+  for (const t of topological(roots))
+    done.set(
+      t,
+      change(
+        withInputs(
+          t,
+          t.inputs.map((x) => done.get(x)!),
+        ),
+        t,
+      ),
+    )
+  return roots.map((r) => done.get(r)!)
+}

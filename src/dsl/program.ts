@@ -1,0 +1,148 @@
+/**
+ * A program: named functions over state. A function maps (state, inputs) to (outputs, next state); each declared bucket
+ * of sizes is one variant, compiled once.
+ *
+ * @since 0.1.0
+ */
+import { type Axis, showAxes } from './axis.ts'
+import { GraphError } from './error.ts'
+import { type Dtype, type Tensor, topological } from './graph.ts'
+import type { Init } from './init.ts'
+import { siteOf } from './site.ts'
+
+/** What a function returns: outputs for the caller, and the states that change. */
+export interface Results {
+  readonly outputs: Readonly<Record<string, Tensor>>
+  /** New values by the key of their state; states that are not named stay as they are. */
+  readonly next?: ReadonlyMap<string, Tensor>
+}
+
+/** One compiled size of a function. */
+export interface Variant {
+  /** Input leaves by name. */
+  readonly inputs: ReadonlyMap<string, Tensor>
+  /** State leaves by key: everything that is read or replaced. */
+  readonly states: ReadonlyMap<string, Tensor>
+  readonly outputs: Readonly<Record<string, Tensor>>
+  readonly next: ReadonlyMap<string, Tensor>
+}
+
+/** A state's declaration: its key is its name in a checkpoint, its axes the published shape. */
+export interface StateSpec {
+  readonly key: string
+  readonly axes: readonly Axis[]
+  readonly dtype: Dtype
+  readonly init: Init
+}
+
+/** State plus named functions over it, ready to be loaded by an engine, printed, drawn or saved. */
+export interface Program {
+  readonly name: string
+  readonly states: ReadonlyMap<string, StateSpec>
+  /** The variants of each function, in the order of their buckets. */
+  readonly functions: ReadonlyMap<string, readonly Variant[]>
+}
+
+/** A function before it is compiled: a list of sizes and what to build at each. */
+export interface FunctionSpec {
+  readonly build: readonly (() => Results)[]
+}
+
+/**
+ * A function that is compiled once for each bucket of sizes.
+ *
+ * @example
+ * buckets([{ batch: 16, token: 64 }, { batch: 16, token: 96 }], (size) => step(axis('batch', size.batch), axis('token', size.token)))
+ *
+ * @category constructors
+ */
+export const buckets = <S>(sizes: readonly S[], build: (size: S) => Results): FunctionSpec => ({
+  build: sizes.map((s) => () => build(s)),
+})
+
+/** A function of one size. */
+export const fixed = (build: () => Results): FunctionSpec => ({ build: [build] })
+
+const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
+  a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
+
+const variantOf = (name: string, r: Results, states: Map<string, StateSpec>): Variant => {
+  const next = r.next ?? new Map<string, Tensor>()
+  const inputs = new Map<string, Tensor>()
+  const leaves = new Map<string, Tensor>()
+  for (const t of topological([...Object.values(r.outputs), ...next.values()])) {
+    if (t.op.op === 'input') {
+      const had = inputs.get(t.op.name)
+      if (had !== undefined && (!sameAxes(had.axes, t.axes) || had.dtype !== t.dtype))
+        throw new GraphError(
+          'KeyConflict',
+          `function '${name}': input '${t.op.name}' is declared as ${showAxes(had.axes)} (${had.dtype}) and as ${showAxes(t.axes)} (${t.dtype}); give one of them another name`,
+          t.site,
+          t.axes,
+        )
+      if (had === undefined) inputs.set(t.op.name, t)
+    }
+    if (t.op.op === 'state') {
+      const key = t.op.key
+      const had = states.get(key)
+      if (had !== undefined && (!sameShape(had.axes, t.axes) || had.dtype !== t.dtype))
+        throw new GraphError(
+          'KeyConflict',
+          `state '${key}' is declared as ${showAxes(had.axes)} and as ${showAxes(t.axes)}; a key names one state of one shape`,
+          t.site,
+          t.axes,
+        )
+      if (had === undefined) states.set(key, { key, axes: t.axes, dtype: t.dtype, init: t.op.init })
+      if (!leaves.has(key)) leaves.set(key, t)
+    }
+  }
+  for (const [key, t] of next) {
+    const spec = states.get(key)
+    if (spec === undefined)
+      throw new GraphError(
+        'KeyConflict',
+        `function '${name}' replaces state '${key}', which no function reads; read it once, or leave it out of next`,
+        t.site,
+        t.axes,
+      )
+    if (!sameShape(spec.axes, t.axes) || spec.dtype !== t.dtype)
+      throw new GraphError(
+        'SizeMismatch',
+        `function '${name}': the next value of state '${key}' has ${showAxes(t.axes)} (${t.dtype}), the state has ${showAxes(spec.axes)} (${spec.dtype})`,
+        t.site,
+        t.axes,
+      )
+  }
+  return { inputs, states: leaves, outputs: r.outputs, next }
+}
+
+const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
+  a.length === b.length && a.every((x, i) => x.size === b[i]!.size)
+
+/**
+ * Builds every function at every bucket.
+ *
+ * @throws GraphError `KeyConflict` where one key or input name stands for two shapes; whatever the functions throw
+ * @category constructors
+ */
+export const program = (spec: {
+  readonly name: string
+  readonly functions: Readonly<Record<string, FunctionSpec>>
+}): Program => {
+  const site = siteOf(program)
+  const states = new Map<string, StateSpec>()
+  const functions = new Map<string, readonly Variant[]>()
+  for (const [name, f] of Object.entries(spec.functions)) {
+    if (f.build.length === 0)
+      throw new GraphError(
+        'BadArgument',
+        `function '${name}' has no bucket of sizes; declare at least one`,
+        site,
+      )
+    functions.set(
+      name,
+      f.build.map((build) => variantOf(name, build(), states)),
+    )
+  }
+  return { name: spec.name, states, functions }
+}

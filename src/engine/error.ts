@@ -1,0 +1,58 @@
+/** What can go wrong in an engine. One tagged union; every message says what, where, and what to do. */
+import { showAxes } from '../dsl/axis.ts'
+import type { Tensor } from '../dsl/graph.ts'
+
+/** The tags of {@link EngineError}. */
+export type EngineErrorTag =
+  /** The engine's library is not installed or does not load. */
+  | 'NotInstalled'
+  /** The engine cannot run this node or this graph. */
+  | 'Refused'
+  /** No function of that name. */
+  | 'UnknownFunction'
+  /** No compiled variant has these input shapes. */
+  | 'NoVariant'
+  /** An input is missing, unknown, or of the wrong dtype or length. */
+  | 'BadInput'
+  | 'UnknownState'
+  /** The session is closed. */
+  | 'Closed'
+  /** The native library failed while running. */
+  | 'Failed'
+
+/** An error of an engine, as a value on the left of a `TaskEither`. */
+export interface EngineError {
+  readonly _tag: EngineErrorTag
+  readonly message: string
+  /** `file:line:column` in the user's own code, where a node is to blame. */
+  readonly where?: string
+  readonly cause?: unknown
+}
+
+/** Makes an engine error. */
+export const engineError = (tag: EngineErrorTag, message: string, cause?: unknown): EngineError => ({
+  _tag: tag,
+  message,
+  ...(cause === undefined ? {} : { cause }),
+})
+
+/** `binary 'mul' (batch 4 × token 12, float32)`: a node as an error message names it. */
+export const showNode = (t: Tensor): string => {
+  const detail =
+    'fn' in t.op
+      ? ` '${t.op.fn}'`
+      : 'kind' in t.op
+        ? ` '${t.op.kind}'`
+        : 'key' in t.op
+          ? ` '${t.op.key}'`
+          : ''
+  return `${t.op.op}${detail} (${showAxes(t.axes)}, ${t.dtype})`
+}
+
+/** The engine refuses a node: the message names the node, its axes and the user's line. */
+export const refused = (engine: string, t: Tensor, why: string, cause?: unknown): EngineError => ({
+  _tag: 'Refused',
+  message: `${engine} refuses ${showNode(t)}: ${why}${t.site.line === '' ? '' : `\n  built at ${t.site.line}`}`,
+  where: t.site.line,
+  ...(cause === undefined ? {} : { cause }),
+})

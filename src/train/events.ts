@@ -1,0 +1,139 @@
+/**
+ * What a run says while it goes on: a stream of plain, typed events. The run folder, the progress display and the report
+ * all read these and nothing else.
+ *
+ * @since 0.1.0
+ */
+import * as t from 'io-ts'
+
+/** A stage begins. `of` stages in all; `trainable` counts the parameters that it changes, `parts` names them. */
+export const StageStarted = t.type({
+  type: t.literal('stage-started'),
+  stage: t.string,
+  index: t.number,
+  of: t.number,
+  steps: t.number,
+  batch: t.number,
+  trainable: t.number,
+  parts: t.array(t.string),
+})
+
+/**
+ * An optimizer step is done. `loss` in nats a token, `gradientNorm` before clipping, `samples` seen in this stage,
+ * `seconds` since the stage began; of this step: `dataSeconds` waiting for a batch, `computeSeconds` in the engine.
+ */
+export const Stepped = t.type({
+  type: t.literal('step'),
+  stage: t.string,
+  step: t.number,
+  steps: t.number,
+  loss: t.number,
+  learningRate: t.number,
+  gradientNorm: t.number,
+  samples: t.number,
+  tokens: t.number,
+  seconds: t.number,
+  dataSeconds: t.number,
+  computeSeconds: t.number,
+})
+
+/** Exact-answer accuracy of one family (and level) on held-out samples after a stage. */
+export const Evaluated = t.type({
+  type: t.literal('evaluated'),
+  stage: t.string,
+  family: t.string,
+  correct: t.number,
+  total: t.number,
+  seconds: t.number,
+})
+
+/** One held-out prediction. `picture` is a PNG's path inside the run folder. */
+export const Predicted = t.type({
+  type: t.literal('predicted'),
+  stage: t.string,
+  family: t.string,
+  id: t.string,
+  level: t.number,
+  picture: t.string,
+  question: t.string,
+  expected: t.string,
+  answered: t.string,
+  text: t.string,
+  correct: t.boolean,
+})
+
+/** A checkpoint was written: a folder inside the run folder. */
+export const Checkpointed = t.type({
+  type: t.literal('checkpointed'),
+  stage: t.string,
+  step: t.number,
+  path: t.string,
+})
+
+/** A stage ended. `loss` is the mean over its last tenth. */
+export const StageFinished = t.type({
+  type: t.literal('stage-finished'),
+  stage: t.string,
+  index: t.number,
+  loss: t.number,
+  samples: t.number,
+  trainSeconds: t.number,
+  evaluateSeconds: t.number,
+})
+
+/** The recipe ended. */
+export const RunFinished = t.type({ type: t.literal('run-finished'), seconds: t.number })
+
+/** The run stopped on an error. */
+export const RunFailed = t.type({ type: t.literal('run-failed'), message: t.string })
+
+/** Codec of every event. */
+export const RunEvent = t.union([
+  StageStarted,
+  Stepped,
+  Evaluated,
+  Predicted,
+  Checkpointed,
+  StageFinished,
+  RunFinished,
+  RunFailed,
+])
+/** Any event of a run. */
+export type RunEvent = t.TypeOf<typeof RunEvent>
+/** An event of one type, by its `type`. */
+export type EventOf<K extends RunEvent['type']> = Extract<RunEvent, { readonly type: K }>
+
+/** `manifest.json`: what ran. */
+export const Manifest = t.type({
+  sailwright: t.string,
+  node: t.string,
+  platform: t.string,
+  engine: t.type({ name: t.string, version: t.string, why: t.string }),
+  name: t.string,
+  file: t.string,
+  command: t.string,
+  seed: t.number,
+  startedAt: t.string,
+  /** The recipe as data: stages with mixture, parts, optimizer, schedule. */
+  recipe: t.unknown,
+  model: t.type({
+    name: t.string,
+    parameters: t.number,
+    /** Rows of the summary, one a block. */
+    rows: t.array(
+      t.type({
+        path: t.string,
+        layer: t.string,
+        axes: t.string,
+        parameters: t.number,
+        flops: t.number,
+        bytes: t.number,
+      }),
+    ),
+    /** The block picture. */
+    svg: t.string,
+  }),
+  /** Families in display order. */
+  families: t.array(t.string),
+})
+export type Manifest = t.TypeOf<typeof Manifest>
