@@ -1,0 +1,19 @@
+/** Composites: a name and operands beside a definition, so that an engine with a fused kernel may use it. */
+import { type CompositeKind, node, type Settings, type Tensor } from './graph.ts'
+import type { Site } from './site.ts'
+
+/** A node that equals `body` and says that it is `kind` of `operands`. */
+export const composite = <T extends Tensor>(
+  kind: CompositeKind,
+  settings: Settings,
+  body: T,
+  operands: readonly Tensor[],
+  site: Site = body.site,
+): T =>
+  node({ op: 'composite', kind, settings }, [body, ...operands], body.axes, body.dtype, site) as Tensor as T
+
+/** The definition of a composite. */
+export const bodyOf = (t: Tensor): Tensor => t.inputs[0]!
+
+/** What a composite is computed from, by name. */
+export const operandsOf = (t: Tensor): readonly Tensor[] => t.inputs.slice(1)

@@ -1,0 +1,227 @@
+/** Elementwise operations. Operands meet by axis name: an axis that one of them lacks is broadcast. */
+import type { Axis, Names } from './axis.ts'
+import { GraphError, sizeMismatch } from './error.ts'
+import {
+  type BinaryFn,
+  type CompareFn,
+  type Dtype,
+  findAxis,
+  node,
+  type Tensor,
+  type UnaryFn,
+} from './graph.ts'
+import { scalar } from './leaves.ts'
+import type { Joined } from './names.ts'
+import { alignedTo } from './shape.ts'
+import { type Site, siteOf } from './site.ts'
+
+type Operand<N extends Names> = Tensor<N> | number
+
+const lift = (x: Tensor | number, dtype: Dtype): Tensor => (typeof x === 'number' ? scalar(x, dtype) : x)
+
+const dtypeOf = (a: Tensor | number, b: Tensor | number): Dtype =>
+  typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32'
+
+/** The axes under which both meet. */
+const joinedAxes = (what: string, operands: readonly Tensor[], site: Site): readonly Axis[] => {
+  const widest = operands.reduce((a, b) =>
+    b.axes.every((x) => findAxis(a, x.name)) ? a : a.axes.every((x) => findAxis(b, x.name)) ? b : a,
+  )
+  const axes = [...widest.axes]
+  for (const t of operands)
+    for (const a of t.axes) {
+      const had = axes.find((x) => x.name === a.name)
+      if (had === undefined) axes.push(a)
+      else if (had.size !== a.size) throw sizeMismatch(what, had, a, site)
+    }
+  return axes
+}
+
+/** Any elementwise binary node, for builders and adjoints. */
+export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+  const dtype = dtypeOf(a, b)
+  const x = lift(a, dtype)
+  const y = lift(b, dtype)
+  if (x.dtype !== y.dtype || x.dtype === 'bool')
+    throw new GraphError('BadDtype', `${fn}: ${x.dtype} and ${y.dtype}; cast one of them`, site, [
+      ...x.axes,
+      ...y.axes,
+    ])
+  const axes = joinedAxes(fn, [x, y], site)
+  return node({ op: 'binary', fn }, [alignedTo(x, axes, site), alignedTo(y, axes, site)], axes, x.dtype, site)
+}
+
+/** Any elementwise unary node, for builders and adjoints. */
+export const unaryOf = (fn: UnaryFn, x: Tensor, site: Site): Tensor => {
+  const wanted = fn === 'not' ? ['bool'] : fn === 'neg' || fn === 'abs' ? ['float32', 'int32'] : ['float32']
+  if (!wanted.includes(x.dtype))
+    throw new GraphError('BadDtype', `${fn}: ${x.dtype} where ${wanted.join(' or ')} is needed`, site, x.axes)
+  return node({ op: 'unary', fn }, [x], x.axes, x.dtype, site)
+}
+
+/** Any comparison node. */
+export const compareOf = (fn: CompareFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+  const dtype = dtypeOf(a, b)
+  const x = lift(a, dtype)
+  const y = lift(b, dtype)
+  if (x.dtype !== y.dtype)
+    throw new GraphError('BadDtype', `${fn}: ${x.dtype} against ${y.dtype}; cast one of them`, site, [
+      ...x.axes,
+      ...y.axes,
+    ])
+  const axes = joinedAxes(fn, [x, y], site)
+  return node({ op: 'compare', fn }, [alignedTo(x, axes, site), alignedTo(y, axes, site)], axes, 'bool', site)
+}
+
+/** Any choice node. */
+export const selectOf = (condition: Tensor, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+  const dtype = dtypeOf(a, b)
+  const x = lift(a, dtype)
+  const y = lift(b, dtype)
+  if (condition.dtype !== 'bool' || x.dtype !== y.dtype)
+    throw new GraphError(
+      'BadDtype',
+      `select: the condition is ${condition.dtype}, the choices are ${x.dtype} and ${y.dtype}; a bool and one dtype are needed`,
+      site,
+      condition.axes,
+    )
+  const axes = joinedAxes('select', [x, y, condition], site)
+  return node(
+    { op: 'select' },
+    [condition, x, y].map((t) => alignedTo(t, axes, site)),
+    axes,
+    x.dtype,
+    site,
+  )
+}
+
+/** Any cast node. */
+export const castTo = (x: Tensor, dtype: Dtype, site: Site): Tensor =>
+  x.dtype === dtype ? x : node({ op: 'cast' }, [x], x.axes, dtype, site)
+
+type Binary = <A extends Names = readonly [], B extends Names = readonly []>(
+  a: Operand<A>,
+  b: Operand<B>,
+) => Tensor<Joined<A, B>>
+
+const binary = (fn: BinaryFn): Binary => {
+  const op = ((a: Tensor | number, b: Tensor | number) => binaryOf(fn, a, b, siteOf(op as never))) as Binary
+  return op
+}
+
+/** a + b. @category elementwise */
+export const add = binary('add')
+/** a − b. @category elementwise */
+export const sub = binary('sub')
+/** a · b. @category elementwise */
+export const mul = binary('mul')
+/** a / b, float32. @category elementwise */
+export const div = binary('div')
+/** The larger. The gradient of a tie goes to the first. @category elementwise */
+export const maximum = binary('max')
+/** The smaller. The gradient of a tie goes to the first. @category elementwise */
+export const minimum = binary('min')
+/** aᵇ, float32, a > 0. @category elementwise */
+export const pow = binary('pow')
+
+type Unary = <N extends Names>(x: Tensor<N>) => Tensor<N>
+
+const unary = (fn: UnaryFn): Unary => {
+  const op = ((x: Tensor) => unaryOf(fn, x, siteOf(op as never))) as Unary
+  return op
+}
+
+/** −x. @category elementwise */
+export const neg = unary('neg')
+/** eˣ. @category elementwise */
+export const exp = unary('exp')
+/** ln x. @category elementwise */
+export const log = unary('log')
+/** √x. @category elementwise */
+export const sqrt = unary('sqrt')
+/** 1 / √x. @category elementwise */
+export const rsqrt = unary('rsqrt')
+/** Hyperbolic tangent. @category elementwise */
+export const tanh = unary('tanh')
+/** The error function. @category elementwise */
+export const erf = unary('erf')
+/** 1 / (1 + e⁻ˣ). @category elementwise */
+export const sigmoid = unary('sigmoid')
+/** Sine, radians. @category elementwise */
+export const sin = unary('sin')
+/** Cosine, radians. @category elementwise */
+export const cos = unary('cos')
+/** |x|; its gradient at 0 is 0. @category elementwise */
+export const abs = unary('abs')
+/** The next whole number below; no gradient. @category elementwise */
+export const floor = unary('floor')
+/** Logical not. @category elementwise */
+export const not = unary('not')
+
+type Compare = <A extends Names = readonly [], B extends Names = readonly []>(
+  a: Operand<A>,
+  b: Operand<B>,
+) => Tensor<Joined<A, B>>
+
+const compare = (fn: CompareFn, flip = false): Compare => {
+  const op = ((a: Tensor | number, b: Tensor | number) =>
+    flip ? compareOf(fn, b, a, siteOf(op as never)) : compareOf(fn, a, b, siteOf(op as never))) as Compare
+  return op
+}
+
+/** a = b, bool. @category elementwise */
+export const equal = compare('equal')
+/** a < b, bool. @category elementwise */
+export const less = compare('less')
+/** a ≤ b, bool. @category elementwise */
+export const lessEqual = compare('lessEqual')
+/** a > b, bool. @category elementwise */
+export const greater = compare('less', true)
+/** a ≥ b, bool. @category elementwise */
+export const greaterEqual = compare('lessEqual', true)
+
+const logic = (fn: 'and' | 'or') => {
+  const op = <A extends Names, B extends Names>(a: Tensor<A>, b: Tensor<B>): Tensor<Joined<A, B>> => {
+    const site = siteOf(op as never)
+    if (a.dtype !== 'bool' || b.dtype !== 'bool')
+      throw new GraphError(
+        'BadDtype',
+        `${fn}: ${a.dtype} and ${b.dtype} where bools are needed`,
+        site,
+        a.axes,
+      )
+    const axes = joinedAxes(fn, [a, b], site)
+    return node({ op: 'logic', fn }, [alignedTo(a, axes, site), alignedTo(b, axes, site)], axes, 'bool', site)
+  }
+  return op
+}
+
+/** Both. @category elementwise */
+export const and = logic('and')
+/** Either. @category elementwise */
+export const or = logic('or')
+
+/**
+ * `a` where the condition holds, else `b`; all three meet by name.
+ *
+ * @throws GraphError `BadDtype`, `SizeMismatch`
+ * @category elementwise
+ */
+export const select = <C extends Names, A extends Names = readonly [], B extends Names = readonly []>(
+  condition: Tensor<C>,
+  a: Operand<A>,
+  b: Operand<B>,
+): Tensor<Joined<Joined<A, B>, C>> =>
+  selectOf(condition, a, b, siteOf(select)) as Tensor<Joined<Joined<A, B>, C>>
+
+/** To another dtype: float → int truncates, bool → number gives 0 and 1. @category elementwise */
+export const cast = <N extends Names>(x: Tensor<N>, dtype: Dtype): Tensor<N> =>
+  castTo(x, dtype, siteOf(cast)) as Tensor<N>
+
+/** The same value, through which no gradient flows. @category elementwise */
+export const stopGradient = <N extends Names>(x: Tensor<N>): Tensor<N> =>
+  node({ op: 'stopGradient' }, [x], x.axes, x.dtype, siteOf(stopGradient)) as Tensor<N>
+
+/** x². @category elementwise */
+export const square = <N extends Names>(x: Tensor<N>): Tensor<N> =>
+  binaryOf('mul', x, x, siteOf(square)) as Tensor<N>

@@ -1,0 +1,69 @@
+/** Rows by index, and their adjoint. */
+import type { Axis, Names } from './axis.ts'
+import { GraphError, sizeMismatch } from './error.ts'
+import { findAxis, node, type Tensor } from './graph.ts'
+import { type Site, siteOf } from './site.ts'
+
+/** A gather node, for builders and adjoints. */
+export const gatherOf = (table: Tensor, index: Tensor, site: Site): Tensor => {
+  const [, ...rest] = table.axes
+  if (table.axes.length === 0 || index.dtype !== 'int32')
+    throw new GraphError(
+      'BadDtype',
+      `gather: rows of a table (at least one axis) by an int32 index are needed, not ${index.dtype}`,
+      site,
+      [...table.axes, ...index.axes],
+    )
+  const clash = rest.find((a) => findAxis(index, a.name))
+  if (clash !== undefined)
+    throw new GraphError(
+      'DuplicateAxis',
+      `gather: both sides have an axis '${clash.name}'; rename one`,
+      site,
+      table.axes,
+    )
+  return node({ op: 'gather' }, [table, index], [...index.axes, ...rest], table.dtype, site)
+}
+
+/**
+ * Rows of the table's first axis. Indices must lie in range: an engine is free to fail or to clamp where they do not.
+ *
+ * @example
+ * gather(embeddings, inputIds) // [vocab, embed] by [batch, token] → [batch, token, embed]
+ *
+ * @category indexing
+ */
+export const gather = <T extends Names, I extends Names>(
+  table: Tensor<T>,
+  index: Tensor<I>,
+): Tensor<T extends readonly [string, ...infer R extends Names] ? readonly [...I, ...R] : Names> =>
+  gatherOf(table, index, siteOf(gather)) as never
+
+/** A scatter-add node, for builders and adjoints. */
+export const scatterAddOf = (index: Tensor, rows: Tensor, into: Axis, site: Site): Tensor => {
+  index.axes.forEach((a, i) => {
+    const b = rows.axes[i]
+    if (b === undefined || b.name !== a.name)
+      throw new GraphError(
+        'BadShape',
+        `scatterAdd: the rows must begin with the index's axes`,
+        site,
+        rows.axes,
+      )
+    if (b.size !== a.size) throw sizeMismatch('scatterAdd', a, b, site)
+  })
+  return node(
+    { op: 'scatterAdd' },
+    [index, rows],
+    [into, ...rows.axes.slice(index.axes.length)],
+    rows.dtype,
+    site,
+  )
+}
+
+/** Adds each row to the place its index names: the adjoint of {@link gather}. @category indexing */
+export const scatterAdd = <R extends Names, const A extends string>(
+  index: Tensor,
+  rows: Tensor<R>,
+  into: Axis<A>,
+): Tensor => scatterAddOf(index, rows, into, siteOf(scatterAdd))

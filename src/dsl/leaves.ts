@@ -1,0 +1,101 @@
+/** Where a graph begins: inputs, state, literals. */
+import { type Axis, elements } from './axis.ts'
+import { GraphError } from './error.ts'
+import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
+import type { Init } from './init.ts'
+import { type Site, siteOf } from './site.ts'
+
+/** The names of a tuple of axes. */
+export type NamesOf<A extends readonly Axis[]> = {
+  readonly [I in keyof A]: A[I] extends Axis<infer N> ? N : never
+}
+
+const distinct = (what: string, axes: readonly Axis[], site: Site): void => {
+  const twice = axes.find((a, i) => axes.findIndex((b) => b.name === a.name) !== i)
+  if (twice !== undefined)
+    throw new GraphError(
+      'DuplicateAxis',
+      `${what}: axis '${twice.name}' occurs twice; rename one of them with as(axis, 'other name')`,
+      site,
+      axes,
+    )
+}
+
+/**
+ * A value that the caller of a function supplies.
+ *
+ * @throws GraphError `DuplicateAxis`
+ * @category constructors
+ */
+export const input = <const A extends readonly Axis[]>(
+  name: string,
+  axes: A,
+  dtype: Dtype = 'float32',
+): Tensor<NamesOf<A>> => {
+  const site = siteOf(input)
+  distinct(`input '${name}'`, axes, site)
+  return node({ op: 'input', name }, [], axes, dtype, site)
+}
+
+/**
+ * A value that lives in the session under `key`. Weights are states that {@link parameter} makes.
+ *
+ * @throws GraphError `DuplicateAxis`
+ * @category constructors
+ */
+export const state = <const A extends readonly Axis[]>(
+  key: string,
+  axes: A,
+  init: Init,
+  dtype: Dtype = 'float32',
+): Tensor<NamesOf<A>> => {
+  const site = siteOf(state)
+  distinct(`state '${key}'`, axes, site)
+  return node({ op: 'state', key, init }, [], axes, dtype, site)
+}
+
+/** A trainable float32 state: its key is its name in the published checkpoint, its axes the published shape. */
+export const parameter = <const A extends readonly Axis[]>(
+  key: string,
+  axes: A,
+  init: Init,
+): Tensor<NamesOf<A>> => state(key, axes, init)
+
+/**
+ * Literal data, row-major.
+ *
+ * @throws GraphError `BadShape` where the data's length is not the axes' product
+ * @category constructors
+ */
+export const constant = <const A extends readonly Axis[]>(
+  data: Float32Array | Int32Array | Uint8Array,
+  axes: A,
+): Tensor<NamesOf<A>> => {
+  const site = siteOf(constant)
+  distinct('constant', axes, site)
+  if (data.length !== elements(axes))
+    throw new GraphError(
+      'BadShape',
+      `constant: ${data.length} numbers were given for ${elements(axes)} elements`,
+      site,
+      axes,
+    )
+  const dtype: Dtype =
+    data instanceof Float32Array ? 'float32' : data instanceof Int32Array ? 'int32' : 'bool'
+  return node({ op: 'constant', data }, [], axes, dtype, site)
+}
+
+/** One number of rank 0. */
+export const scalar = (value: number, dtype: Dtype = 'float32'): Scalar => {
+  const data =
+    dtype === 'float32'
+      ? Float32Array.of(value)
+      : dtype === 'int32'
+        ? Int32Array.of(value)
+        : Uint8Array.of(value)
+  return node({ op: 'constant', data }, [], [], dtype, siteOf(scalar))
+}
+
+/** int32 `0 … size−1` along an axis: positions. */
+export const iota = <N extends string>(a: Axis<N>): Tensor<readonly [N]> =>
+  node({ op: 'iota' }, [], [a], 'int32', siteOf(iota))
