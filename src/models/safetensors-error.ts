@@ -1,0 +1,77 @@
+/**
+ * What can go wrong with checkpoint files. One tagged error; every message says what, where, and what to do.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * The tags of {@link SafetensorsError}.
+ *
+ * - `NotFound`, `Io`: the file is missing, or the system refused.
+ * - `Truncated`, `TrailingBytes`: the file is shorter or longer than its header says.
+ * - `HeaderTooLarge`, `BadHeader`, `DuplicateKey`, `BadMetadata`: the header cannot be read.
+ * - `UnknownDtype`, `BadShape`, `BadOffsets`: one tensor's entry is wrong.
+ * - `UnknownKey`, `WrongDtype`, `OutOfRange`: the tensor asked for is not there, or not of the kind asked for.
+ * - `Changed`: the file was replaced after its header was read.
+ * - `BadEntry`: a tensor to be written contradicts itself.
+ * - `BadIndex`, `MissingShard`: a sharded checkpoint's index is wrong, or a file that it names is missing.
+ *
+ * @category model
+ */
+export type SafetensorsErrorTag =
+  | 'NotFound'
+  | 'Io'
+  | 'Truncated'
+  | 'TrailingBytes'
+  | 'HeaderTooLarge'
+  | 'BadHeader'
+  | 'DuplicateKey'
+  | 'BadMetadata'
+  | 'UnknownDtype'
+  | 'BadShape'
+  | 'BadOffsets'
+  | 'UnknownKey'
+  | 'WrongDtype'
+  | 'OutOfRange'
+  | 'Changed'
+  | 'BadEntry'
+  | 'BadIndex'
+  | 'MissingShard'
+
+/**
+ * An error of a checkpoint file. `message` reads `<file>, tensor <key>: <what>; <what to do>`.
+ *
+ * @category model
+ */
+export class SafetensorsError extends Error {
+  readonly tag: SafetensorsErrorTag
+  /** The file's path, or the name given to bytes in memory. */
+  readonly file: string
+  /** The tensor's key, where one tensor is meant. */
+  readonly key: string | undefined
+  constructor(
+    tag: SafetensorsErrorTag,
+    at: { file: string; key?: string },
+    what: string,
+    todo: string,
+    cause?: unknown,
+  ) {
+    const where = at.key === undefined ? at.file : `${at.file}, tensor ${quote(at.key)}`
+    super(`${where}: ${what}; ${todo}`, cause === undefined ? undefined : { cause })
+    this.name = 'SafetensorsError'
+    this.tag = tag
+    this.file = at.file
+    this.key = at.key
+  }
+}
+
+/** Any value as a message shows it: quoted, and cut where it is long. */
+export const quote = (value: unknown): string => {
+  let text: string
+  try {
+    text = JSON.stringify(value) ?? String(value)
+  } catch {
+    text = String(value)
+  }
+  return text.length <= 120 ? text : `${text.slice(0, 117)}...`
+}

@@ -1,0 +1,403 @@
+/**
+ * Safetensors files: tensors read one by one without loading the file, and written by rename.
+ *
+ * @example
+ * const program = pipe(
+ *   readSafetensors('model.safetensors'),
+ *   TE.chain((file) => file.floats('model.norm.weight')),
+ * )
+ *
+ * @since 0.1.0
+ */
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import {
+  bytesToFloats,
+  bytesToInts,
+  floatsToBytes,
+  intsToBytes,
+  isFloatDtype,
+  type StorageDtype,
+} from './dtype.ts'
+import { SafetensorsError } from './safetensors-error.ts'
+import {
+  decodeHeader,
+  encodeHeader,
+  type Header,
+  headerLength,
+  prefixBytes,
+  type TensorInfo,
+  tensorBytes,
+} from './safetensors-header.ts'
+
+export { SafetensorsError, type SafetensorsErrorTag } from './safetensors-error.ts'
+export { decodeHeader, encodeHeader, type Header, type TensorInfo } from './safetensors-header.ts'
+
+/**
+ * A tensor as it lies in a file: elements in row-major order, little-endian.
+ *
+ * @category model
+ */
+export interface StoredTensor {
+  readonly dtype: StorageDtype
+  readonly shape: readonly number[]
+  readonly bytes: Uint8Array
+}
+
+/**
+ * A tensor to be written: its bytes as they are to lie in the file, or its values, which are converted to the
+ * dtype when their turn comes (float32 to F32, F16 or BF16, rounded to nearest even; int32 to the others).
+ *
+ * @category model
+ */
+export type Entry =
+  | StoredTensor
+  | {
+      readonly dtype: StorageDtype
+      readonly shape: readonly number[]
+      readonly values: Float32Array | Int32Array
+    }
+
+/** The tensors to be written, by key. Their order does not matter. */
+export type Entries = ReadonlyMap<string, Entry>
+
+/**
+ * A safetensors file whose header was read. No handle stays open: each read opens the file, checks that it is
+ * still the same one, and reads only that tensor's bytes.
+ *
+ * @category model
+ */
+export interface Safetensors {
+  readonly path: string
+  /** The tensors' keys in the order of their data. */
+  readonly keys: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+  /** What the header says of a tensor; undefined where the file has none of that key. */
+  readonly info: (key: string) => TensorInfo | undefined
+  /** The tensor as stored. */
+  readonly tensor: (key: string) => TE.TaskEither<SafetensorsError, StoredTensor>
+  /** The values of an F32, F16 or BF16 tensor as float32, exactly. */
+  readonly floats: (key: string) => TE.TaskEither<SafetensorsError, Float32Array>
+  /** The values of an I64, I32, U8 or BOOL tensor as int32; an I64 that does not fit is an error. */
+  readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
+}
+
+// --- in memory --------------------------------------------------------------------------------------------
+
+/**
+ * The tensors of a whole file in memory. Their bytes are views into it.
+ *
+ * @category decoding
+ */
+export const decode = (
+  bytes: Uint8Array,
+  file = '<bytes>',
+): E.Either<SafetensorsError, ReadonlyMap<string, StoredTensor>> =>
+  pipe(
+    decodeHeader(bytes, bytes.length, file),
+    E.map(
+      ({ tensors, dataStart }) =>
+        new Map(
+          [...tensors].map(([key, { dtype, shape, begin, end }]) => [
+            key,
+            { dtype, shape, bytes: bytes.subarray(dataStart + begin, dataStart + end) },
+          ]),
+        ),
+    ),
+  )
+
+/**
+ * A whole file in memory. The same tensors and metadata give the same bytes.
+ *
+ * @category encoding
+ */
+export const encode = (
+  entries: Entries,
+  metadata: Readonly<Record<string, string>> = {},
+  file = '<bytes>',
+): E.Either<SafetensorsError, Uint8Array> =>
+  pipe(
+    encodeHeader(entries, metadata, file),
+    E.chain(({ header, order }) => {
+      const parts = [header]
+      for (const key of order) {
+        const data = entryBytes(key, entries.get(key)!, file)
+        if (E.isLeft(data)) return data
+        parts.push(data.right)
+      }
+      const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0))
+      let at = 0
+      for (const part of parts) {
+        out.set(part, at)
+        at += part.length
+      }
+      return E.right(out)
+    }),
+  )
+
+/** The values of a stored floating-point tensor as float32. */
+export const storedFloats = (
+  tensor: StoredTensor,
+  key: string,
+  file = '<bytes>',
+): E.Either<SafetensorsError, Float32Array> =>
+  isFloatDtype(tensor.dtype)
+    ? E.right(bytesToFloats(tensor.dtype, tensor.bytes))
+    : E.left(
+        new SafetensorsError(
+          'WrongDtype',
+          { file, key },
+          `it is ${tensor.dtype}, not floating-point`,
+          'read it with ints',
+        ),
+      )
+
+/** The values of a stored integer or boolean tensor as int32. */
+export const storedInts = (
+  tensor: StoredTensor,
+  key: string,
+  file = '<bytes>',
+): E.Either<SafetensorsError, Int32Array> =>
+  isFloatDtype(tensor.dtype)
+    ? E.left(
+        new SafetensorsError(
+          'WrongDtype',
+          { file, key },
+          `it is ${tensor.dtype}, not an integer type`,
+          'read it with floats',
+        ),
+      )
+    : pipe(
+        bytesToInts(tensor.dtype, tensor.bytes),
+        E.mapLeft(
+          (what) => new SafetensorsError('OutOfRange', { file, key }, what, 'read its bytes with tensor'),
+        ),
+      )
+
+const entryBytes = (key: string, entry: Entry, file: string): E.Either<SafetensorsError, Uint8Array> => {
+  const bad = (what: string, todo: string) =>
+    E.left(new SafetensorsError('BadEntry', { file, key }, what, todo))
+  const { dtype, shape } = entry
+  const data =
+    'bytes' in entry
+      ? E.right(entry.bytes)
+      : entry.values instanceof Float32Array
+        ? isFloatDtype(dtype)
+          ? E.right(floatsToBytes(dtype, entry.values))
+          : E.left(`its values are floats and its dtype is ${dtype}`)
+        : isFloatDtype(dtype)
+          ? E.left(`its values are integers and its dtype is ${dtype}`)
+          : intsToBytes(dtype, entry.values)
+  if (E.isLeft(data)) return bad(data.left, 'give values that the dtype holds')
+  const bytes = tensorBytes(dtype, shape)
+  return data.right.length === bytes
+    ? E.right(data.right)
+    : bad(
+        `${dtype} of shape [${shape}] takes ${bytes} bytes, but it has ${data.right.length}`,
+        'give the shape of its values',
+      )
+}
+
+// --- files ------------------------------------------------------------------------------------------------
+
+/** One read or write of the system takes at most this many bytes. */
+const chunkBytes = 2 ** 30
+
+const systemError =
+  (file: string, key?: string) =>
+  (e: unknown): SafetensorsError => {
+    if (e instanceof SafetensorsError) return e
+    const { code, message } = e as NodeJS.ErrnoException
+    const at = key === undefined ? { file } : { file, key }
+    return code === 'ENOENT'
+      ? new SafetensorsError('NotFound', at, 'there is no such file', 'check the path', e)
+      : new SafetensorsError(
+          'Io',
+          at,
+          message ?? String(e),
+          'check the file, its permissions, and the free memory and disk',
+          e,
+        )
+  }
+
+const readExactly = async (
+  handle: FileHandle,
+  file: string,
+  from: number,
+  length: number,
+): Promise<Uint8Array> => {
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await handle.read(bytes, at, Math.min(chunkBytes, length - at), from + at)
+    if (bytesRead === 0)
+      throw new SafetensorsError(
+        'Truncated',
+        { file },
+        `it ended at byte ${from + at} while ${from + length} were expected`,
+        'another program is changing it: read it again when that is done',
+      )
+    at += bytesRead
+  }
+  return bytes
+}
+
+/** Runs with the file open for reading, and closes it whatever happens. */
+const withFile = <A>(
+  file: string,
+  key: string | undefined,
+  body: (handle: FileHandle) => Promise<A>,
+): TE.TaskEither<SafetensorsError, A> =>
+  TE.tryCatch(
+    async () => {
+      const handle = await open(file, 'r')
+      try {
+        return await body(handle)
+      } finally {
+        await handle.close()
+      }
+    },
+    systemError(file, key),
+  )
+
+const orThrow = <A>(result: E.Either<SafetensorsError, A>): A => {
+  if (E.isLeft(result)) throw result.left
+  return result.right
+}
+
+/**
+ * Opens a safetensors file: reads and checks its header and nothing else.
+ *
+ * @category reading
+ */
+export const readSafetensors = (path: string): TE.TaskEither<SafetensorsError, Safetensors> =>
+  withFile(path, undefined, async (handle) => {
+    const was = await handle.stat()
+    const size = was.size
+    const prefix = await readExactly(handle, path, 0, Math.min(prefixBytes, size))
+    const length = orThrow(headerLength(prefix, size, path))
+    const head = await readExactly(handle, path, 0, prefixBytes + length)
+    const header: Header = orThrow(decodeHeader(head, size, path))
+
+    const tensor = (key: string): TE.TaskEither<SafetensorsError, StoredTensor> => {
+      const info = header.tensors.get(key)
+      if (info === undefined)
+        return TE.left(
+          new SafetensorsError(
+            'UnknownKey',
+            { file: path, key },
+            'the file has no such tensor',
+            nearest(key, header),
+          ),
+        )
+      return withFile(path, key, async (h) => {
+        const now = await h.stat()
+        if (now.size !== size || now.mtimeMs !== was.mtimeMs || now.ino !== was.ino)
+          throw new SafetensorsError(
+            'Changed',
+            { file: path, key },
+            'the file was changed after its header was read',
+            'open it again',
+          )
+        const bytes = await readExactly(h, path, header.dataStart + info.begin, info.end - info.begin)
+        return { dtype: info.dtype, shape: info.shape, bytes }
+      })
+    }
+    return {
+      path,
+      keys: [...header.tensors.keys()],
+      metadata: header.metadata,
+      info: (key: string) => header.tensors.get(key),
+      tensor,
+      floats: (key: string) =>
+        pipe(
+          tensor(key),
+          TE.chainEitherK((x) => storedFloats(x, key, path)),
+        ),
+      ints: (key: string) =>
+        pipe(
+          tensor(key),
+          TE.chainEitherK((x) => storedInts(x, key, path)),
+        ),
+    }
+  })
+
+/** A hint at keys that end like the one asked for. */
+const nearest = (key: string, { tensors }: Header): string => {
+  const last = key.slice(key.lastIndexOf('.', key.lastIndexOf('.') - 1) + 1)
+  const like = [...tensors.keys()].filter((k) => k.endsWith(last)).slice(0, 3)
+  return like.length > 0 ? `it has ${like.join(', ')}` : `it has ${tensors.size} tensors: list them with keys`
+}
+
+/**
+ * Writes a safetensors file so that nobody ever sees half of it: into a file beside it, flushed to the disk and
+ * then renamed. Missing folders are made. Values are converted one tensor at a time.
+ *
+ * @category writing
+ */
+export const writeSafetensors = (
+  path: string,
+  entries: Entries,
+  metadata: Readonly<Record<string, string>> = {},
+): TE.TaskEither<SafetensorsError, void> =>
+  pipe(
+    TE.fromEither(encodeHeader(entries, metadata, path)),
+    TE.chain(({ header, order }) =>
+      replaceFile(path, async (handle) => {
+        await writeAll(handle, header)
+        for (const key of order) await writeAll(handle, orThrow(entryBytes(key, entries.get(key)!, path)))
+      }),
+    ),
+  )
+
+const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, at, Math.min(chunkBytes, bytes.length - at))
+    at += bytesWritten
+  }
+}
+
+/**
+ * Makes or replaces a file by rename: what `write` writes appears as a whole or not at all.
+ *
+ * @category writing
+ */
+export const replaceFile = (
+  path: string,
+  write: (handle: FileHandle) => Promise<void>,
+): TE.TaskEither<SafetensorsError, void> =>
+  TE.tryCatch(async () => {
+    const folder = dirname(path)
+    await mkdir(folder, { recursive: true })
+    const temporary = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
+    try {
+      const handle = await open(temporary, 'wx')
+      try {
+        await write(handle)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(temporary, path)
+    } catch (e) {
+      await rm(temporary, { force: true })
+      throw e
+    }
+    await syncFolder(folder)
+  }, systemError(path))
+
+/** Flushes a folder's entries, so that a rename outlives a power failure. Systems that cannot are left alone. */
+const syncFolder = async (folder: string): Promise<void> => {
+  if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } catch {
+    // some file systems refuse to flush a folder; the file itself is whole all the same
+  } finally {
+    await handle.close()
+  }
+}
