@@ -69,9 +69,9 @@ export class SafetensorsError extends Error {
 export const quote = (value: unknown): string => {
   let text: string
   try {
-    text = JSON.stringify(value) ?? String(value)
+    text = JSON.stringify(value) ?? typeof value
   } catch {
-    text = String(value)
+    text = `a ${typeof value} that cannot be shown` // nested too deep, or with a cycle
   }
   return text.length <= 120 ? text : `${text.slice(0, 117)}...`
 }

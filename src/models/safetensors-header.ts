@@ -65,8 +65,15 @@ const Dtype: t.Type<StorageDtype> = new t.Type(
   t.identity,
 )
 
+const Offsets: t.Type<readonly [begin: number, end: number]> = new t.Type(
+  'two whole numbers',
+  (u): u is readonly [number, number] => Array.isArray(u) && u.length === 2 && u.every(Size.is),
+  (u, c) => (Offsets.is(u) ? t.success(u) : t.failure(u, c)),
+  t.identity,
+)
+
 /** What the header's JSON says of one tensor. */
-const Entry = t.type({ dtype: Dtype, shape: t.array(Size), data_offsets: t.tuple([Size, Size]) })
+const Entry = t.type({ dtype: Dtype, shape: t.array(Size), data_offsets: Offsets })
 
 const Metadata = t.record(t.string, t.string)
 
