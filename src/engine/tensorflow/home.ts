@@ -1,0 +1,37 @@
+/** Where Sailwright keeps the TensorFlow engine that it built itself. */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** The version of `@tensorflow/tfjs-node` whose binding is compiled. */
+export const tfjsVersion = '4.22.0'
+
+/** The places inside the side folder. */
+export interface EngineHome {
+  /** The side folder itself; it has its own `package.json`. */
+  readonly root: string
+  /** The npm package, with its sources in `binding/`. */
+  readonly tfjs: string
+  /** The compiled binding. */
+  readonly binding: string
+  /** Where a wheel or tarball is unpacked; a folder given by the user is used where it is. */
+  readonly library: string
+  /** What was installed, and from what. */
+  readonly record: string
+}
+
+/**
+ * The side folder: `$SAILWRIGHT_HOME/tensorflow`, or `~/.local/share/sailwright/tensorflow`
+ * (`$XDG_DATA_HOME/sailwright/tensorflow` where that is set).
+ */
+export const engineHome = (env: Readonly<Record<string, string | undefined>> = process.env): EngineHome => {
+  const data = env.XDG_DATA_HOME || join(homedir(), '.local', 'share')
+  const root = join(env.SAILWRIGHT_HOME || join(data, 'sailwright'), 'tensorflow')
+  const tfjs = join(root, 'node_modules', '@tensorflow', 'tfjs-node')
+  return {
+    root,
+    tfjs,
+    binding: join(tfjs, 'lib', 'napi-v8', 'tfjs_binding.node'),
+    library: join(root, 'library'),
+    record: join(root, 'installed.json'),
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Finds and loads TensorFlow: the side folder that `sailwright engine install tensorflow` builds, else an installed
+ * `@tensorflow/tfjs-node-gpu` or `@tensorflow/tfjs-node` whose native library is there. Nothing is loaded on import.
+ *
+ * @since 0.1.0
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { type EngineError, engineError } from '../error.ts'
+import { engineHome } from './home.ts'
+import type { Tfjs } from './tfjs.ts'
+
+/** A TensorFlow that has been loaded. */
+export interface Tensorflow {
+  readonly tf: Tfjs
+  /** TensorFlow's own version, `2.21.0`. */
+  readonly tensorflow: string
+  /** The version of tfjs-node around it. */
+  readonly tfjs: string
+  /** Whether it computes on a GPU. */
+  readonly gpu: boolean
+  /** Where it was found: the side folder, or a package's name. */
+  readonly from: string
+}
+
+interface Candidate {
+  readonly from: string
+  /** Resolves the package's main file, or says why not. */
+  readonly resolve: () => string
+}
+
+const here = createRequire(import.meta.url)
+
+const candidates = (): readonly Candidate[] => {
+  const home = engineHome()
+  const installed = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'].flatMap((name): Candidate[] => [
+    { from: name, resolve: () => here.resolve(name) },
+    {
+      from: `${name} of this project`,
+      resolve: () => createRequire(join(process.cwd(), 'x.js')).resolve(name),
+    },
+  ])
+  return [
+    {
+      from: home.root,
+      resolve: () => {
+        if (!existsSync(home.binding)) throw new Error('nothing is built there')
+        return join(home.tfjs, 'dist', 'index.js')
+      },
+    },
+    ...installed,
+  ]
+}
+
+/** TensorFlow's log below errors and the GPU's memory taken as needed, unless the user says otherwise. */
+const quietEnvironment = (): void => {
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
+}
+
+/** Node 23 took `util.isNullOrUndefined` and `util.isArray` away; tfjs-node 4.22.0 still calls them. */
+const restoreUtil = (): void => {
+  const util = here('node:util') as Record<string, unknown>
+  util.isNullOrUndefined ??= (x: unknown) => x === null || x === undefined
+  util.isArray ??= Array.isArray
+}
+
+/** Runs `f` while console.log, info and warn say nothing: tfjs advertises itself when it is loaded. */
+const silently = <A>(f: () => A): A => {
+  const { log, info, warn } = console
+  const nothing = (): void => undefined
+  Object.assign(console, { log: nothing, info: nothing, warn: nothing })
+  try {
+    return f()
+  } finally {
+    Object.assign(console, { log, info, warn })
+  }
+}
+
+const firstLine = (e: unknown): string => (e instanceof Error ? e.message : String(e)).split('\n')[0]!
+
+const load = (c: Candidate): Tensorflow => {
+  const main = c.resolve()
+  const tf = silently(() => {
+    const loaded = here(main) as Tfjs
+    loaded.env().set('PROD', true)
+    return loaded
+  })
+  const backend = tf.backend()
+  return {
+    tf,
+    tensorflow: backend.binding.TF_Version,
+    tfjs: tf.version['tfjs-node'],
+    gpu: backend.isUsingGpuDevice,
+    from: c.from,
+  }
+}
+
+let loaded: E.Either<EngineError, Tensorflow> | undefined
+
+/**
+ * Loads TensorFlow, once; a second call gives the first one's answer. Left `NotInstalled` where nothing loads: the
+ * message says what was tried, and what to do.
+ */
+export const loadTensorflow = (): E.Either<EngineError, Tensorflow> => {
+  if (loaded !== undefined) return loaded
+  quietEnvironment()
+  restoreUtil()
+  const tried: string[] = []
+  for (const c of candidates()) {
+    try {
+      loaded = E.right(load(c))
+      return loaded
+    } catch (e) {
+      const why = `${c.from}: ${(e as { code?: string }).code === 'MODULE_NOT_FOUND' ? 'not installed' : firstLine(e)}`
+      if (!tried.includes(why)) tried.push(why)
+    }
+  }
+  loaded = E.left(
+    engineError(
+      'NotInstalled',
+      `TensorFlow does not load; 'sailwright engine install tensorflow' builds it. Tried:\n${tried.map((l) => `  ${l}`).join('\n')}`,
+    ),
+  )
+  return loaded
+}
