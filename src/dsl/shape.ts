@@ -163,3 +163,103 @@ export const alignedTo = (t: Tensor, axes: readonly Axis[], site: Site): Tensor 
     axes.filter((a) => findAxis(t, a.name) !== undefined).map((a) => a.name),
     site,
   )
+
+/**
+ * `length` elements from `start` on, along one axis.
+ *
+ * @throws GraphError `UnknownAxis`, `BadArgument` where the range leaves the axis
+ * @category shape
+ */
+export const slice = <N extends Names>(
+  t: Tensor<N>,
+  along: N[number],
+  start: number,
+  length: number,
+): Tensor<N> => {
+  const site = siteOf(slice)
+  const a = axisOf('slice', t, along, site)
+  if (
+    !Number.isInteger(start) ||
+    !Number.isInteger(length) ||
+    start < 0 ||
+    length < 1 ||
+    start + length > a.size
+  )
+    throw new GraphError(
+      'BadArgument',
+      `slice: ${start} … ${start + length - 1} leaves axis '${a.name}' of size ${a.size}`,
+      site,
+      t.axes,
+    )
+  if (length === a.size) return t
+  return node(
+    { op: 'slice', along, start },
+    [t],
+    t.axes.map((x) => (x.name === along ? { name: x.name, size: length } : x)),
+    t.dtype,
+    site,
+  ) as Tensor<N>
+}
+
+/**
+ * Zeros before and after, along one axis.
+ *
+ * @throws GraphError `UnknownAxis`, `BadArgument`
+ * @category shape
+ */
+export const pad = <N extends Names>(
+  t: Tensor<N>,
+  along: N[number],
+  before: number,
+  after: number,
+): Tensor<N> => {
+  const site = siteOf(pad)
+  axisOf('pad', t, along, site)
+  if (![before, after].every((n) => Number.isInteger(n) && n >= 0))
+    throw new GraphError(
+      'BadArgument',
+      `pad: ${before} before and ${after} after must be whole and not negative`,
+      site,
+    )
+  if (before === 0 && after === 0) return t
+  return node(
+    { op: 'pad', along, before, after },
+    [t],
+    t.axes.map((x) => (x.name === along ? { name: x.name, size: before + x.size + after } : x)),
+    t.dtype,
+    site,
+  ) as Tensor<N>
+}
+
+/**
+ * Tensors joined along one axis; their other axes are equal.
+ *
+ * @throws GraphError `UnknownAxis`, `SizeMismatch`, `BadDtype`, `BadArgument` where there is none
+ * @category shape
+ */
+export const concat = <N extends Names>(parts: readonly Tensor<N>[], along: N[number]): Tensor<N> => {
+  const site = siteOf(concat)
+  const first = parts[0]
+  if (first === undefined) throw new GraphError('BadArgument', 'concat: there is nothing to join', site)
+  axisOf('concat', first, along, site)
+  const order = first.axes.map((a) => a.name)
+  const aligned = parts.map((p) => {
+    for (const a of first.axes) {
+      const b = axisOf('concat', p, a.name, site)
+      if (a.name !== along && a.size !== b.size) throw sizeMismatch('concat', a, b, site)
+    }
+    for (const b of p.axes) axisOf('concat', first, b.name, site)
+    if (p.dtype !== first.dtype)
+      throw new GraphError('BadDtype', `concat: ${first.dtype} and ${p.dtype} cannot be joined`, site, p.axes)
+    return transposed(p, order, site)
+  })
+  if (aligned.length === 1) return first
+  const total = aligned.reduce((n, p) => n + findAxis(p, along)!.size, 0)
+  return node(
+    { op: 'concat', along },
+    aligned,
+    first.axes.map((x) => (x.name === along ? { name: x.name, size: total } : x)),
+    first.dtype,
+    site,
+  ) as Tensor<N>
+}

@@ -1,0 +1,123 @@
+/**
+ * The language: axes, typed tensors, layers, the graph, its gradient, its passes, its cost.
+ *
+ * @since 0.1.0
+ */
+export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
+export { bodyOf, composite, operandsOf } from './composite.ts'
+export { contract } from './contract.ts'
+export {
+  abs,
+  add,
+  and,
+  cast,
+  cos,
+  div,
+  equal,
+  erf,
+  exp,
+  floor,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  not,
+  or,
+  pow,
+  rsqrt,
+  select,
+  sigmoid,
+  sin,
+  sqrt,
+  square,
+  stopGradient,
+  sub,
+  tanh,
+} from './elementwise.ts'
+export { GraphError, type GraphErrorTag } from './error.ts'
+export { gradient } from './gradient.ts'
+export {
+  type CompositeKind,
+  type Dtype,
+  findAxis,
+  type Mark,
+  type Op,
+  type OpName,
+  rewrite,
+  type Scalar,
+  type Settings,
+  type Tensor,
+  topological,
+} from './graph.ts'
+export { gather, scatterAdd } from './indexing.ts'
+export {
+  fill,
+  filled,
+  type Init,
+  normal,
+  ones,
+  truncatedNormal,
+  uniform,
+  xavierUniform,
+  zeros,
+} from './init.ts'
+export {
+  at,
+  type Fork,
+  fanout,
+  identity,
+  join,
+  type Layer,
+  type Lift,
+  layer,
+  type Mismatch,
+  merged,
+  named,
+  parallel,
+  repeat,
+  residual,
+  then,
+} from './layer.ts'
+export { gelu, geluTanh, silu } from './layers/activation.ts'
+export {
+  type AttentionAxes,
+  attend,
+  causal,
+  Key,
+  notPadding,
+  sameSegment,
+  selfAttention,
+} from './layers/attention.ts'
+export { embedding, head, type LinearOptions, linear } from './layers/linear.ts'
+export { mlp, type SwiGluNames, swiGlu } from './layers/mlp.ts'
+export { layerNorm, rmsNorm } from './layers/norm.ts'
+export { type Rotations, rotate, rotations } from './layers/rotary.ts'
+export {
+  learnedPositions,
+  type PatchifyAxes,
+  type PixelShuffleOrder,
+  patchify,
+  pixelShuffle,
+} from './layers/vision.ts'
+export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
+export { crossEntropy, Ignored, type MaskedLoss } from './loss.ts'
+export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
+export { countParameters, parametersOf } from './parameters.ts'
+export {
+  buckets,
+  type FunctionSpec,
+  fixed,
+  type Program,
+  program,
+  type Results,
+  type StateSpec,
+  type Variant,
+} from './program.ts'
+export { argmax, logSoftmax, max, mean, softmax, sum, total } from './reduce.ts'
+export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
+export type { Site } from './site.ts'

@@ -1,0 +1,220 @@
+/**
+ * Layers and their category.
+ *
+ * A layer is a value that maps tensors whose trailing axes are `I` to tensors whose trailing axes are `O`; whatever axes
+ * come before ride along. `identity` and `then` make a category, and the other combinators are built on it.
+ *
+ * @since 0.1.0
+ */
+import { type Axis, type Names, showAxes } from './axis.ts'
+import { add } from './elementwise.ts'
+import { GraphError, sizeMismatch } from './error.ts'
+import type { Tensor } from './graph.ts'
+import type { NamesOf } from './leaves.ts'
+import { type Site, siteOf } from './site.ts'
+
+/** A map of tensors over the trailing axes `I` to `O`, under a parameter path. */
+export interface Layer<I extends Names, O extends Names> {
+  /** What it is: `rmsNorm`, `selfAttention`. */
+  readonly kind: string
+  /**
+   * Builds the graph. `path` is the prefix of the parameters' keys, `''` at the root.
+   *
+   * @throws GraphError where trailing axes are missing or of another size, naming the user's line
+   */
+  readonly apply: <L extends Names = readonly []>(
+    x: Tensor<readonly [...L, ...I]>,
+    path?: string,
+  ) => Tensor<readonly [...L, ...O]>
+}
+
+/** What the compiler shows where two layers do not meet. */
+export interface Mismatch<Gives extends Names, Takes extends Names> {
+  readonly 'the first layer gives these axes': Gives
+  readonly 'the second layer takes these axes': Takes
+}
+
+/** The composite's type: the narrower side is lifted over the other's leading axes. */
+export type Lift<
+  I1 extends Names,
+  O1 extends Names,
+  I2 extends Names,
+  O2 extends Names,
+> = O1 extends readonly [...infer L extends Names, ...I2]
+  ? Layer<I1, readonly [...L, ...O2]>
+  : I2 extends readonly [...infer L extends Names, ...O1]
+    ? Layer<readonly [...L, ...I1], O2>
+    : Mismatch<O1, I2>
+
+/** `trunk.blocks` and `3` make `trunk.blocks.3`. */
+export const join = (path: string, name: string): string =>
+  path === '' ? name : name === '' ? path : `${path}.${name}`
+
+/** Checks that a tensor ends in these axes. */
+export const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Site): void => {
+  const tail = x.axes.slice(x.axes.length - takes.length)
+  takes.forEach((want, i) => {
+    const have = tail[i]
+    if (takes.length > x.axes.length || have === undefined || have.name !== want.name)
+      throw new GraphError(
+        'UnknownAxis',
+        `${kind} takes a tensor that ends in ${showAxes(takes)}, and was given ${showAxes(x.axes)}`,
+        site,
+        [...x.axes, ...takes],
+      )
+    if (have.size !== want.size) throw sizeMismatch(kind, have, want, site)
+  })
+}
+
+const marked = (y: Tensor, path: string, kind: string): Tensor => ({
+  ...y,
+  marks: [...y.marks, { path, layer: kind }],
+})
+
+/**
+ * Makes a layer from a function. The trailing axes are checked before it runs, its output is marked with path and kind.
+ *
+ * @example
+ * const scale = <N extends string>(a: Axis<N>) =>
+ *   layer('scale', [a], (x, path) => mul(x, parameter(join(path, 'weight'), [a], ones))) // Layer<[N], [N]>
+ *
+ * @category constructors
+ */
+export const layer = <const I extends readonly Axis[], O extends Names = NamesOf<I>>(
+  kind: string,
+  takes: I,
+  build: (x: Tensor, path: string) => Tensor,
+): Layer<NamesOf<I>, O> => {
+  const site = siteOf(layer)
+  const apply = (x: Tensor, path = ''): Tensor => {
+    endsIn(kind, x, takes, site)
+    const y = build(x, path)
+    return y === x ? y : marked(y, path, kind)
+  }
+  return { kind, apply: apply as unknown as Layer<NamesOf<I>, O>['apply'] }
+}
+
+/**
+ * Applies a layer to a tensor whose axes the compiler does not know: for the insides of layers, where names are computed.
+ * The layer's own check of the trailing axes stands.
+ */
+export const applyTo = (l: { readonly kind: string }, x: Tensor, path = ''): Tensor =>
+  untyped(l).apply(x, path)
+
+/** The layer that changes nothing. @category category */
+export const identity: Layer<readonly [], readonly []> = { kind: 'identity', apply: (x) => x }
+
+type AnyLayer = { readonly kind: string; readonly apply: (x: Tensor, path?: string) => Tensor }
+/** A layer seen without its axes, for combinators. */
+const untyped = (l: unknown): AnyLayer => l as AnyLayer
+const typed = <I extends Names, O extends Names>(l: AnyLayer): Layer<I, O> => l as unknown as Layer<I, O>
+
+/**
+ * Composition, data-last for `pipe`: `pipe(f, then(g))` is g after f.
+ *
+ * @category category
+ */
+export const then =
+  <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>) =>
+  <I1 extends Names, O1 extends Names>(f: Layer<I1, O1>): Lift<I1, O1, I2, O2> =>
+    ({
+      kind: 'then',
+      apply: (x: Tensor, path = '') => untyped(g).apply(untyped(f).apply(x, path), path),
+    }) as unknown as Lift<I1, O1, I2, O2>
+
+/** Puts a layer's parameters under a scope: `at('attn')(attention(…))`. @category category */
+export const at =
+  (scope: string) =>
+  <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
+    typed({ kind: l.kind, apply: (x, path = '') => untyped(l).apply(x, join(path, scope)) })
+
+/** Gives a composed layer a name of its own: one row in a summary, one box in a picture. @category category */
+export const named =
+  (kind: string) =>
+  <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
+    typed({
+      kind,
+      apply: (x, path = '') => {
+        const y = untyped(l).apply(x, path)
+        return y === x ? y : marked(y, path, kind)
+      },
+    })
+
+/** x + f(x). @category category */
+export const residual = <I extends Names>(f: Layer<I, I>): Layer<I, I> =>
+  typed({ kind: 'residual', apply: (x, path = '') => add(x, untyped(f).apply(x, path)) })
+
+/**
+ * The same kind of layer `times` in a row, each with its own parameters under the scopes `0`, `1`, ….
+ *
+ * @param block a layer, or a function from the place in the row to a layer
+ * @throws GraphError `BadArgument` where `times` is not a whole number from 0 on
+ * @category category
+ */
+export const repeat = <I extends Names>(
+  times: number,
+  block: Layer<I, I> | ((index: number) => Layer<I, I>),
+): Layer<I, I> => {
+  if (!Number.isInteger(times) || times < 0)
+    throw new GraphError('BadArgument', `repeat: ${times} is not a number of times`, siteOf(repeat))
+  const blocks = Array.from({ length: times }, (_, i) =>
+    at(String(i))(typeof block === 'function' ? block(i) : block),
+  )
+  return typed({
+    kind: 'repeat',
+    apply: (x, path = '') => blocks.reduce((y, b) => untyped(b).apply(y, path), x),
+  })
+}
+
+/** Two layers over one input, or over the two results of another fork. */
+export interface Fork<I extends Names, O1 extends Names, O2 extends Names> {
+  readonly kind: string
+  readonly apply: <L extends Names = readonly []>(
+    x: Tensor<readonly [...L, ...I]>,
+    path?: string,
+  ) => readonly [Tensor<readonly [...L, ...O1]>, Tensor<readonly [...L, ...O2]>]
+}
+
+type AnyFork = {
+  readonly kind: string
+  readonly apply: (x: Tensor, path?: string) => readonly [Tensor, Tensor]
+}
+const untypedFork = (f: unknown): AnyFork => f as AnyFork
+
+/** ⟨f, g⟩: both layers on the same input. @category category */
+export const fanout = <I extends Names, O1 extends Names, O2 extends Names>(
+  f: Layer<I, O1>,
+  g: Layer<I, O2>,
+): Fork<I, O1, O2> =>
+  ({
+    kind: 'fanout',
+    apply: (x: Tensor, path = '') => [untyped(f).apply(x, path), untyped(g).apply(x, path)],
+  }) as unknown as Fork<I, O1, O2>
+
+/** f × g: one layer on each side of a fork. @category category */
+export const parallel =
+  <A extends Names, A2 extends Names, B extends Names, B2 extends Names>(f: Layer<A, A2>, g: Layer<B, B2>) =>
+  <I extends Names>(fork: Fork<I, A, B>): Fork<I, A2, B2> =>
+    ({
+      kind: 'parallel',
+      apply: (x: Tensor, path = '') => {
+        const [a, b] = untypedFork(fork).apply(x, path)
+        return [untyped(f).apply(a, path), untyped(g).apply(b, path)]
+      },
+    }) as unknown as Fork<I, A2, B2>
+
+/**
+ * Brings the two sides of a fork together, as by `mul` in SwiGLU.
+ *
+ * @category category
+ */
+export const merged =
+  (how: (a: Tensor, b: Tensor) => Tensor) =>
+  <I extends Names, O extends Names>(fork: Fork<I, O, O>): Layer<I, O> =>
+    typed({
+      kind: 'merged',
+      apply: (x, path = '') => {
+        const [a, b] = untypedFork(fork).apply(x, path)
+        return how(a, b)
+      },
+    })

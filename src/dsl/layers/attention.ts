@@ -1,0 +1,160 @@
+/** Attention: multi-head and grouped-query, with any mask. */
+import { type Axis, as, axis } from '../axis.ts'
+import { composite } from '../composite.ts'
+import { contractOf } from '../contract.ts'
+import { add, binaryOf, equal, lessEqual, select } from '../elementwise.ts'
+import { GraphError } from '../error.ts'
+import { findAxis, type Tensor } from '../graph.ts'
+import { applyTo, at, type Layer, layer } from '../layer.ts'
+import { iota } from '../leaves.ts'
+import { softmax } from '../reduce.ts'
+import { renamed, reshaped, slice, transposed } from '../shape.ts'
+import { siteOf } from '../site.ts'
+import { linear } from './linear.ts'
+import { rmsNorm } from './norm.ts'
+import { type Rotations, rotate } from './rotary.ts'
+
+/** The name of the attended side of a mask and of the scores. */
+export const Key = 'key'
+
+/** Far below every score, yet finite: a row that may attend to nothing gives a mean and not NaN. */
+const Never = -1e9
+
+/**
+ * Scaled dot-product attention: softmax(q·kᵀ / √d + mask) · v.
+ *
+ * @param q `[…, token, head, headDim]`, or with grouped queries `[…, token, kvHead, group, headDim]`
+ * @param k `[…, key, head, headDim]`
+ * @param v `[…, key, head, headDim]`
+ * @param mask bool, true where a token may attend: any of `[…, token, key]`
+ * @returns the axes of q
+ * @category layers
+ */
+export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: Tensor): Tensor => {
+  const site = siteOf(attend)
+  const scale = 1 / Math.sqrt(findAxis(q, headDim)!.size)
+  const scores = contractOf(binaryOf('mul', q, scale, site), k, [headDim], site)
+  const masked = mask === undefined ? scores : add(scores, select(mask, 0, Never))
+  const body = contractOf(softmax(masked, Key), v, [Key], site, q.names)
+  return composite('attention', { scale }, body, mask === undefined ? [q, k, v] : [q, k, v, mask], site)
+}
+
+/** What a {@link selfAttention} is made of. */
+export interface AttentionAxes<T extends string, E extends string> {
+  readonly token: Axis<T>
+  readonly embed: Axis<E>
+  readonly heads: number
+  /** Fewer than `heads`: grouped queries. Default: as many. */
+  readonly kvHeads?: number
+  /** Default embed / heads. */
+  readonly headDim?: number
+  /** One fused map with this scope (`qkv`), or three (`q_proj`, `k_proj`, `v_proj`). Default three. */
+  readonly fused?: string
+  /** Scope of the output map; default `o_proj`. */
+  readonly output?: string
+  /** RMSNorm of queries and keys over the head dimension (`q_norm`, `k_norm`) with this epsilon. */
+  readonly qkNorm?: number
+  /** Rotary positions of the tokens. */
+  readonly rotary?: Rotations
+  /** bool, true where a token may attend: axes among `[…, token, key]`. */
+  readonly mask?: Tensor
+}
+
+/**
+ * Self-attention without biases. Parameters `q_proj`, `k_proj`, `v_proj` (or the fused map), the output map, and
+ * `q_norm`, `k_norm` where asked for.
+ *
+ * @throws GraphError `BadArgument` where the heads do not divide
+ * @category layers
+ */
+export const selfAttention = <T extends string, E extends string>(
+  c: AttentionAxes<T, E>,
+): Layer<readonly [T, E], readonly [T, E]> => {
+  const site = siteOf(selfAttention)
+  const { heads, kvHeads = heads, headDim = c.embed.size / heads } = c
+  const group = heads / kvHeads
+  if (![heads, kvHeads, headDim, group].every((n) => Number.isInteger(n) && n > 0))
+    throw new GraphError(
+      'BadArgument',
+      `selfAttention: ${heads} heads over ${kvHeads} key-value heads of ${headDim} dimensions do not divide`,
+      site,
+      [c.embed],
+    )
+  const Dim = axis('headDim', headDim)
+  const Head = axis('head', kvHeads)
+  const Group = axis('group', group)
+  const queryHeads: readonly Axis[] = group === 1 ? [Head] : [Head, Group]
+  const query = axis('query', heads * headDim)
+  const kv = axis('kv', kvHeads * headDim)
+  const norm = (x: Tensor, name: string, path: string): Tensor =>
+    c.qkNorm === undefined ? x : applyTo(at(name)(rmsNorm(Dim, c.qkNorm)), x, path)
+
+  return layer<readonly [Axis<T>, Axis<E>], readonly [T, E]>(
+    'selfAttention',
+    [c.token, c.embed],
+    (x, path) => {
+      const lead = x.axes.slice(0, -2)
+      const cut = (t: Tensor, as: readonly Axis[]): Tensor =>
+        reshaped(t, [...lead, c.token, ...as, Dim], site)
+      const [q, k, v] = projections(x, path)
+      const rotated = (t: Tensor): Tensor => (c.rotary === undefined ? t : rotate(t, c.rotary, Dim.name))
+      const toKey = (t: Tensor): Tensor => renamed(t, { [c.token.name]: Key }, site)
+      const out = attend(
+        rotated(norm(cut(q, queryHeads), 'q_norm', path)),
+        toKey(rotated(norm(cut(k, [Head]), 'k_norm', path))),
+        toKey(cut(v, [Head])),
+        Dim.name,
+        c.mask,
+      )
+      return applyTo(
+        at(c.output ?? 'o_proj')(linear(query, c.embed, { bias: false })),
+        reshaped(out, [...lead, c.token, query], site),
+        path,
+      )
+    },
+  )
+
+  function projections(x: Tensor, path: string): readonly [Tensor, Tensor, Tensor] {
+    if (c.fused === undefined)
+      return [
+        applyTo(at('q_proj')(linear(c.embed, query, { bias: false })), x, path),
+        applyTo(at('k_proj')(linear(c.embed, kv, { bias: false })), x, path),
+        applyTo(at('v_proj')(linear(c.embed, kv, { bias: false })), x, path),
+      ]
+    const all = axis('qkv', query.size + 2 * kv.size)
+    const y = applyTo(at(c.fused)(linear(c.embed, all, { bias: false })), x, path)
+    const part = (start: number, to: Axis): Tensor =>
+      renamed(slice(y, 'qkv', start, to.size), { qkv: to.name }, site)
+    return [part(0, query), part(query.size, kv), part(query.size + kv.size, kv)]
+  }
+}
+
+/**
+ * Each token attends to itself and to those before it: bool `[token, key]`.
+ *
+ * @category masks
+ */
+export const causal = <T extends string>(token: Axis<T>): Tensor<readonly [T, 'key']> =>
+  transposed(lessEqual(iota(as(token, Key)), iota(token)), [token.name, Key], siteOf(causal)) as Tensor<
+    readonly [T, 'key']
+  >
+
+/**
+ * Keys that are real and not padding.
+ *
+ * @param attention int32 `[…, token]`, 1 for real tokens (Hugging Face's `attention_mask`)
+ * @returns bool `[…, key]`
+ * @category masks
+ */
+export const notPadding = (attention: Tensor, token: string): Tensor =>
+  equal(renamed(attention, { [token]: Key }, siteOf(notPadding)), 1)
+
+/**
+ * Tokens attend only inside their own segment of a pack.
+ *
+ * @param segment int32 `[…, token]`, the number of each token's sample
+ * @returns bool `[…, token, key]`
+ * @category masks
+ */
+export const sameSegment = (segment: Tensor, token: string): Tensor =>
+  equal(segment, renamed(segment, { [token]: Key }, siteOf(sameSegment)))

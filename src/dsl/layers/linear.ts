@@ -1,0 +1,98 @@
+/** Linear maps and embeddings. Weights are `[out, in]`, as every published checkpoint stores them. */
+import { type Axis, as } from '../axis.ts'
+import { contractOf } from '../contract.ts'
+import { add } from '../elementwise.ts'
+import { GraphError } from '../error.ts'
+import { findAxis, type Tensor } from '../graph.ts'
+import { gatherOf } from '../indexing.ts'
+import { type Init, truncatedNormal, xavierUniform, zeros } from '../init.ts'
+import { join, type Layer, layer } from '../layer.ts'
+import { parameter } from '../leaves.ts'
+import { renamed } from '../shape.ts'
+import { type Site, siteOf } from '../site.ts'
+
+/** x · Wᵀ over one axis, where the weight's own side may carry the same name as the input's. */
+const project = (x: Tensor, weight: Tensor, from: Axis, to: Axis, site: Site): Tensor => {
+  if (x.axes.slice(0, -1).some((a) => a.name === to.name))
+    throw new GraphError(
+      'DuplicateAxis',
+      `linear: the input already has an axis '${to.name}', which is also the output's name; rename one of them`,
+      site,
+      [...x.axes, to],
+    )
+  return renamed(contractOf(x, weight, [from.name], site), { ' out': to.name }, site)
+}
+
+/** Settings of {@link linear}. */
+export interface LinearOptions {
+  /** Default true. */
+  readonly bias?: boolean
+  /** Default Xavier uniform. */
+  readonly init?: Init
+  /** Parameter names, for checkpoints that call them otherwise. */
+  readonly weight?: string
+}
+
+/**
+ * y = x Wᵀ + b. Parameters `weight` [out, in] and `bias` [out].
+ *
+ * @example
+ * linear(Embed, Hidden) // Layer<['embed'], ['hidden']>
+ *
+ * @category layers
+ */
+export const linear = <I extends string, O extends string>(
+  from: Axis<I>,
+  to: Axis<O>,
+  options: LinearOptions = {},
+): Layer<readonly [I], readonly [O]> => {
+  const site = siteOf(linear)
+  const { bias = true, init = xavierUniform(from.size, to.size), weight = 'weight' } = options
+  // the weight's output side goes by a private name, so that a map from an axis to itself is no contraction over both
+  const out = as(to, ' out')
+  return layer<readonly [Axis<I>], readonly [O]>('linear', [from], (x, path) => {
+    const y = project(x, parameter(join(path, weight), [out, from], init), from, to, site)
+    return bias ? add(y, parameter(join(path, 'bias'), [to], zeros)) : y
+  })
+}
+
+/**
+ * Rows of a table by int32 ids. Parameter `weight` [vocab, embed].
+ *
+ * @category layers
+ */
+export const embedding = <V extends string, E extends string>(
+  vocab: Axis<V>,
+  embed: Axis<E>,
+  init: Init = truncatedNormal(0.02),
+): Layer<readonly [], readonly [E]> => {
+  const site = siteOf(embedding)
+  return layer<readonly [], readonly [E]>('embedding', [], (ids, path) => {
+    if (ids.dtype !== 'int32')
+      throw new GraphError('BadDtype', `embedding: ids are int32, not ${ids.dtype}`, site, ids.axes)
+    return gatherOf(parameter(join(path, 'weight'), [vocab, embed], init), ids, site)
+  })
+}
+
+/**
+ * Logits over the vocabulary: x Wᵀ. With the path of an {@link embedding} the head is tied to it.
+ *
+ * @category layers
+ */
+export const head = <E extends string, V extends string>(
+  embed: Axis<E>,
+  vocab: Axis<V>,
+  init: Init = truncatedNormal(0.02),
+): Layer<readonly [E], readonly [V]> => {
+  const site = siteOf(head)
+  return layer<readonly [Axis<E>], readonly [V]>('head', [embed], (x, path) => {
+    if (findAxis(x, vocab.name) !== undefined)
+      throw new GraphError(
+        'DuplicateAxis',
+        `head: the input already has an axis '${vocab.name}'`,
+        site,
+        x.axes,
+      )
+    return contractOf(x, parameter(join(path, 'weight'), [vocab, embed], init), [embed.name], site)
+  })
+}

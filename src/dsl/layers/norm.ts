@@ -1,0 +1,43 @@
+/** Normalisation over one axis. */
+import type { Axis } from '../axis.ts'
+import { composite } from '../composite.ts'
+import { add, mul, rsqrt, square, sub } from '../elementwise.ts'
+import { ones, zeros } from '../init.ts'
+import { join, type Layer, layer } from '../layer.ts'
+import { parameter } from '../leaves.ts'
+import { mean } from '../reduce.ts'
+import { siteOf } from '../site.ts'
+
+/**
+ * Root mean square norm (Zhang & Sennrich 2019): x / √(mean x² + ε) · weight. Parameter `weight` [axis].
+ *
+ * @param epsilon 1e-6 in Qwen3, 1e-5 in AIMv2
+ * @category layers
+ */
+export const rmsNorm = <N extends string>(a: Axis<N>, epsilon = 1e-6): Layer<readonly [N], readonly [N]> => {
+  const site = siteOf(rmsNorm)
+  return layer<readonly [Axis<N>]>('rmsNorm', [a], (x, path) => {
+    const weight = parameter(join(path, 'weight'), [a], ones)
+    const body = mul(mul(x, rsqrt(add(mean(square(x), a.name), epsilon))), weight)
+    return composite('rmsNorm', { axis: a.name, epsilon }, body, [x, weight], site)
+  })
+}
+
+/**
+ * Layer norm (Ba et al. 2016): (x − mean) / √(var + ε) · weight + bias. Parameters `weight`, `bias` [axis].
+ *
+ * @category layers
+ */
+export const layerNorm = <N extends string>(
+  a: Axis<N>,
+  epsilon = 1e-5,
+): Layer<readonly [N], readonly [N]> => {
+  const site = siteOf(layerNorm)
+  return layer<readonly [Axis<N>]>('layerNorm', [a], (x, path) => {
+    const weight = parameter(join(path, 'weight'), [a], ones)
+    const bias = parameter(join(path, 'bias'), [a], zeros)
+    const centred = sub(x, mean(x, a.name))
+    const body = add(mul(mul(centred, rsqrt(add(mean(square(centred), a.name), epsilon))), weight), bias)
+    return composite('layerNorm', { axis: a.name, epsilon }, body, [x, weight, bias], site)
+  })
+}

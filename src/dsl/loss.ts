@@ -1,0 +1,62 @@
+/** Losses. */
+import { composite } from './composite.ts'
+import { binaryOf, castTo, compareOf, selectOf } from './elementwise.ts'
+import { GraphError } from './error.ts'
+import { node, type Scalar, type Tensor } from './graph.ts'
+import { reduceOf } from './reduce.ts'
+import { axisOf, transposed } from './shape.ts'
+import { type Site, siteOf } from './site.ts'
+
+/** The label that no loss is taken of (Hugging Face's and PyTorch's `ignore_index`). */
+export const Ignored = -100
+
+/** −ln softmax(logits)[target] along an axis, for each position; targets lie in range. */
+const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site): Tensor => {
+  const a = axisOf('crossEntropy', logits, axis, site)
+  if (target.dtype !== 'int32')
+    throw new GraphError(
+      'BadDtype',
+      `crossEntropy: targets are int32, not ${target.dtype}`,
+      site,
+      target.axes,
+    )
+  const logP = node({ op: 'logSoftmax', over: axis }, [logits], logits.axes, 'float32', site)
+  const places = node({ op: 'iota' }, [], [a], 'int32', site)
+  const hit = transposed(compareOf('equal', target, places, site), logits.names, site)
+  const body = node(
+    { op: 'unary', fn: 'neg' },
+    [reduceOf('sum', selectOf(hit, logP, 0, site), [axis], site)],
+    logits.axes.filter((x) => x.name !== axis),
+    'float32',
+    site,
+  )
+  return composite('crossEntropy', { axis }, body, [logits, transposed(target, body.names, site)], site)
+}
+
+/** A mean with what it was taken over. */
+export interface MaskedLoss {
+  /** Nats, mean over the counted positions; 0 where there is none. */
+  readonly mean: Scalar
+  /** How many positions counted, float32. */
+  readonly count: Scalar
+}
+
+/**
+ * Mean cross-entropy over the positions whose label is not {@link Ignored}.
+ *
+ * @param logits float32 `[…, axis]`
+ * @param labels int32 `[…]`, in range or −100
+ * @throws GraphError `UnknownAxis`, `BadDtype`
+ * @category losses
+ */
+export const crossEntropy = (logits: Tensor, labels: Tensor, axis: string): MaskedLoss => {
+  const site = siteOf(crossEntropy)
+  const counted = compareOf('lessEqual', 0, labels, site)
+  const each = crossEntropyAt(logits, selectOf(counted, labels, 0, site), axis, site)
+  const count = reduceOf('sum', castTo(counted, 'float32', site), labels.names, site)
+  const total = reduceOf('sum', selectOf(counted, each, 0, site), each.names, site)
+  return {
+    mean: binaryOf('div', total, binaryOf('max', count, 1, site), site) as Scalar,
+    count: count as Scalar,
+  }
+}
