@@ -39,7 +39,14 @@ import {
   storedInts,
   writeSafetensors,
 } from '../src/models/safetensors.ts'
-import { fixturePath } from './support/fixtures.ts'
+import {
+  indexName,
+  openCheckpoint,
+  planShards,
+  singleName,
+  writeCheckpoint,
+} from '../src/models/safetensors-index.ts'
+import { fixturePath, loadCase } from './support/fixtures.ts'
 
 const right = <A>(e: Either<SafetensorsError, A>): A => {
   if (e._tag === 'Left') throw e.left
@@ -656,3 +663,122 @@ files('a write that fails leaves the old file whole and nothing beside it', asyn
   assert.is((await fails(writeSafetensors(join(path, 'below-a-file'), two(1)))).tag, 'Io')
 })
 files.run()
+
+// --- checkpoints of one file or many ----------------------------------------------------------------------
+
+const checkpoints = suite<{ folder: string }>('checkpoints')
+checkpoints.before.each((x) => {
+  x.folder = mkdtempSync(join(tmpdir(), 'checkpoint-'))
+})
+checkpoints.after.each((x) => rmSync(x.folder, { recursive: true }))
+
+const model = loadCase('qwen3-tied')
+const modelEntries: Entries = new Map(
+  [...model.weights].map(([key, { shape, data }]): [string, Entry] => [
+    key,
+    { dtype: 'F32', shape, values: data },
+  ]),
+)
+
+checkpoints('one file and many shards give the same checkpoint', async ({ folder }) => {
+  const sizes = [...model.weights.values()].map(({ data }) => 4 * data.length)
+  for (const [maxShardBytes, least] of [
+    [1e9, 1],
+    [20_000, 4],
+    [1, model.weights.size],
+  ] as const) {
+    const path = await run(writeCheckpoint(folder, modelEntries, { maxShardBytes }))
+    assert.is(path, join(folder, least === 1 ? singleName : indexName))
+    const shards = readdirSync(folder).filter((f) =>
+      f.endsWith(`-of-${String(least).padStart(5, '0')}.safetensors`),
+    )
+    if (least === model.weights.size) assert.is(shards.length, least)
+    for (const from of [folder, path]) {
+      const checkpoint = await run(openCheckpoint(from))
+      assert.is(checkpoint.path, path)
+      assert.equal(checkpoint.keys, [...model.weights.keys()].sort())
+      for (const [key, { shape, data }] of model.weights) {
+        assert.equal(checkpoint.shape(key), shape)
+        assert.is(checkpoint.dtype(key), 'F32')
+        assert.equal(await run(checkpoint.floats(key)), data)
+      }
+      if (path.endsWith('.json'))
+        assert.is(checkpoint.metadata.total_size, String(sizes.reduce((a, b) => a + b, 0)))
+      else assert.is(checkpoint.metadata.format, 'pt')
+      assert.is((await fails(checkpoint.floats('lm_head.weight'))).tag, 'UnknownKey')
+      assert.is(checkpoint.shape('lm_head.weight'), undefined)
+    }
+  }
+})
+
+checkpoints(
+  'the other form is taken away, so that a folder never holds two checkpoints',
+  async ({ folder }) => {
+    await run(writeCheckpoint(folder, two(1)))
+    await run(writeCheckpoint(folder, two(2), { maxShardBytes: 1 }))
+    assert.equal(readdirSync(folder).sort(), [
+      'model-00001-of-00002.safetensors',
+      'model-00002-of-00002.safetensors',
+      indexName,
+    ])
+    assert.is((await run((await run(openCheckpoint(folder))).floats('w')))[0], 2)
+    assert.equal(await run((await run(openCheckpoint(folder))).ints('ids')), Int32Array.of(7, -100))
+    await run(writeCheckpoint(folder, two(3)))
+    assert.not(readdirSync(folder).includes(indexName))
+    assert.is((await run((await run(openCheckpoint(folder))).floats('w')))[0], 3)
+  },
+)
+
+checkpoints('shards hold every key once, in order, and no more than they may', () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string({ maxLength: 4 }), fc.nat(50)),
+      fc.integer({ min: 1, max: 100 }),
+      (sizes, most) => {
+        const bytes = new Map(Object.entries(sizes))
+        const shards = planShards(bytes, most)
+        assert.equal(shards.flat(), [...bytes.keys()].sort())
+        const totals = shards.map((keys) => keys.reduce((n, k) => n + bytes.get(k)!, 0))
+        totals.forEach((total, i) => {
+          assert.ok(total <= most || shards[i]!.length === 1)
+          const next = shards[i + 1]?.[0]
+          if (next !== undefined) assert.ok(total + bytes.get(next)! > most, 'a shard was closed too early')
+        })
+      },
+    ),
+  )
+})
+
+checkpoints('what a folder, an index or a shard lacks is named', async ({ folder }) => {
+  const index = join(folder, indexName)
+  assert.is((await fails(openCheckpoint(join(folder, 'none')))).tag, 'NotFound')
+  assert.match((await fails(openCheckpoint(folder))).message, `neither ${singleName} nor ${indexName}`)
+  writeFileSync(join(folder, 'adapter.safetensors'), fileOf('{}'))
+  assert.match((await fails(openCheckpoint(folder))).message, 'adapter.safetensors')
+
+  const cases: [string, RegExp | string, SafetensorsErrorTag][] = [
+    ['{', 'not JSON', 'BadIndex'],
+    ['null', 'weight_map', 'BadIndex'],
+    ['[]', 'weight_map', 'BadIndex'],
+    ['{"weight_map":{"a":1}}', '{"a":1}', 'BadIndex'],
+    ['{"weight_map":{}}', 'no tensor', 'BadIndex'],
+    ['{"weight_map":{"a":"../adapter.safetensors"}}', '../adapter.safetensors', 'BadIndex'],
+    [
+      '{"weight_map":{"a":"adapter.safetensors","b":"x.safetensors"}}',
+      '1 of 2 shards are missing: x.safetensors',
+      'MissingShard',
+    ],
+    ['{"weight_map":{"a":"adapter.safetensors"}}', 'adapter.safetensors holds it', 'BadIndex'],
+  ]
+  for (const [text, message, tag] of cases) {
+    writeFileSync(index, text)
+    const e = await fails(openCheckpoint(folder))
+    assert.is(e.tag, tag, text)
+    assert.match(e.message, message)
+    assert.is(e.file, index)
+  }
+  writeFileSync(join(folder, 'adapter.safetensors'), fileOf('{"a":'))
+  assert.is((await fails(openCheckpoint(folder))).tag, 'BadHeader')
+  assert.is((await fails(writeCheckpoint(folder, two(1), { maxShardBytes: 0 }))).tag, 'BadEntry')
+})
+checkpoints.run()

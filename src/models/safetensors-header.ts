@@ -20,7 +20,7 @@ export const prefixBytes = 8
 export const maxHeaderBytes = 100_000_000
 
 /** The header's key for the file's own notes. */
-const metadataKey = '__metadata__'
+export const metadataKey = '__metadata__'
 
 /**
  * One tensor's place: `begin` and `end` are byte offsets into the data after the header.
@@ -51,7 +51,7 @@ export interface Header {
 
 // --- codecs -----------------------------------------------------------------------------------------------
 
-const Size: t.Type<number> = new t.Type(
+export const Size: t.Type<number> = new t.Type(
   'a whole number from 0 up',
   (u): u is number => typeof u === 'number' && Number.isSafeInteger(u) && u >= 0 && !Object.is(u, -0),
   (u, c) => (Size.is(u) ? t.success(u) : t.failure(u, c)),
@@ -75,7 +75,7 @@ const Offsets: t.Type<readonly [begin: number, end: number]> = new t.Type(
 /** What the header's JSON says of one tensor. */
 const Entry = t.type({ dtype: Dtype, shape: t.array(Size), data_offsets: Offsets })
 
-const Metadata = t.record(t.string, t.string)
+export const Metadata = t.record(t.string, t.string)
 
 const entryFault: Record<string, readonly [SafetensorsErrorTag, string]> = {
   dtype: ['UnknownDtype', `the dtypes that can be read are ${Object.keys(storageDtypes).join(', ')}`],
@@ -283,81 +283,4 @@ export const tensorBytes = (dtype: StorageDtype, shape: readonly number[]): numb
 }
 
 /** Does the text have a UTF-8 form, that is, no half of a surrogate pair? */
-const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text)
-
-// --- encoding ---------------------------------------------------------------------------------------------
-
-/** The dtypes in the order in which their tensors are written: widest elements first keeps each one aligned. */
-const writeOrder: readonly StorageDtype[] = ['I64', 'F32', 'I32', 'BF16', 'F16', 'U8', 'BOOL']
-
-/**
- * Lays tensors out and writes their header: the 8 bytes of length, then the JSON, padded with spaces to a
- * multiple of 8. Tensors lie widest dtype first, then by key; the same tensors give the same bytes in whatever
- * order they come, and the field's own library writes the same ones.
- *
- * @returns the header's bytes and the keys in the order in which their data must follow
- * @category encoding
- */
-export const encodeHeader = (
-  tensors: ReadonlyMap<string, { readonly dtype: StorageDtype; readonly shape: readonly number[] }>,
-  metadata: Readonly<Record<string, string>> = {},
-  file = '<bytes>',
-): E.Either<SafetensorsError, { header: Uint8Array; order: readonly string[] }> => {
-  const fail = (tag: SafetensorsErrorTag, key: string | undefined, what: string, todo: string) =>
-    E.left(new SafetensorsError(tag, key === undefined ? { file } : { file, key }, what, todo))
-  const fields: string[] = []
-  const notes = Object.entries(metadata).sort(([a], [b]) => compare(a, b))
-  if (!Metadata.is(metadata) || notes.some(([k, v]) => !isWellFormed(k) || !isWellFormed(v)))
-    return fail(
-      'BadMetadata',
-      undefined,
-      'the metadata must map well-formed texts to such texts',
-      'turn each value into a text',
-    )
-  if (notes.length > 0)
-    fields.push(
-      `"${metadataKey}":{${notes.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(',')}}`,
-    )
-  const sorted = [...tensors].sort(
-    ([a, x], [b, y]) => writeOrder.indexOf(x.dtype) - writeOrder.indexOf(y.dtype) || compare(a, b),
-  )
-  let at = 0
-  for (const [key, { dtype, shape }] of sorted) {
-    if (key === metadataKey || !isWellFormed(key))
-      return fail('BadEntry', key, 'this key cannot be a tensor in a safetensors file', 'give it another')
-    if (!isStorageDtype(dtype))
-      return fail(
-        'UnknownDtype',
-        key,
-        `dtype is ${quote(dtype)}`,
-        `the dtypes are ${Object.keys(storageDtypes).join(', ')}`,
-      )
-    const bytes = shape.every(Size.is) ? tensorBytes(dtype, shape) : undefined
-    if (bytes === undefined || !Number.isSafeInteger(at + bytes))
-      return fail(
-        'BadShape',
-        key,
-        `the shape is ${quote(shape)}`,
-        'a shape is a list of whole numbers from 0 up',
-      )
-    fields.push(
-      `${JSON.stringify(key)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${at},${at + bytes}]}`,
-    )
-    at += bytes
-  }
-  const json = new TextEncoder().encode(`{${fields.join(',')}}`)
-  const length = Math.ceil(json.length / 8) * 8
-  if (length > maxHeaderBytes)
-    return fail(
-      'HeaderTooLarge',
-      undefined,
-      `the header would have ${length} bytes; the limit is ${maxHeaderBytes}`,
-      'write the tensors into several files',
-    )
-  const header = new Uint8Array(prefixBytes + length).fill(0x20)
-  new DataView(header.buffer).setBigUint64(0, BigInt(length), true)
-  header.set(json, prefixBytes)
-  return E.right({ header, order: sorted.map(([key]) => key) })
-}
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text)

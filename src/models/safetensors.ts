@@ -16,54 +16,34 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import {
-  bytesToFloats,
-  bytesToInts,
-  floatsToBytes,
-  intsToBytes,
-  isFloatDtype,
-  type StorageDtype,
-} from './dtype.ts'
+  type Entries,
+  encodeHeader,
+  entryBytes,
+  type StoredTensor,
+  storedFloats,
+  storedInts,
+} from './safetensors-bytes.ts'
 import { SafetensorsError } from './safetensors-error.ts'
 import {
   decodeHeader,
-  encodeHeader,
   type Header,
   headerLength,
   prefixBytes,
   type TensorInfo,
-  tensorBytes,
 } from './safetensors-header.ts'
 
+export {
+  decode,
+  type Entries,
+  type Entry,
+  encode,
+  encodeHeader,
+  type StoredTensor,
+  storedFloats,
+  storedInts,
+} from './safetensors-bytes.ts'
 export { SafetensorsError, type SafetensorsErrorTag } from './safetensors-error.ts'
-export { decodeHeader, encodeHeader, type Header, type TensorInfo } from './safetensors-header.ts'
-
-/**
- * A tensor as it lies in a file: elements in row-major order, little-endian.
- *
- * @category model
- */
-export interface StoredTensor {
-  readonly dtype: StorageDtype
-  readonly shape: readonly number[]
-  readonly bytes: Uint8Array
-}
-
-/**
- * A tensor to be written: its bytes as they are to lie in the file, or its values, which are converted to the
- * dtype when their turn comes (float32 to F32, F16 or BF16, rounded to nearest even; int32 to the others).
- *
- * @category model
- */
-export type Entry =
-  | StoredTensor
-  | {
-      readonly dtype: StorageDtype
-      readonly shape: readonly number[]
-      readonly values: Float32Array | Int32Array
-    }
-
-/** The tensors to be written, by key. Their order does not matter. */
-export type Entries = ReadonlyMap<string, Entry>
+export { decodeHeader, type Header, type TensorInfo } from './safetensors-header.ts'
 
 /**
  * A safetensors file whose header was read. No handle stays open: each read opens the file, checks that it is
@@ -86,128 +66,13 @@ export interface Safetensors {
   readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
 }
 
-// --- in memory --------------------------------------------------------------------------------------------
-
-/**
- * The tensors of a whole file in memory. Their bytes are views into it.
- *
- * @category decoding
- */
-export const decode = (
-  bytes: Uint8Array,
-  file = '<bytes>',
-): E.Either<SafetensorsError, ReadonlyMap<string, StoredTensor>> =>
-  pipe(
-    decodeHeader(bytes, bytes.length, file),
-    E.map(
-      ({ tensors, dataStart }) =>
-        new Map(
-          [...tensors].map(([key, { dtype, shape, begin, end }]) => [
-            key,
-            { dtype, shape, bytes: bytes.subarray(dataStart + begin, dataStart + end) },
-          ]),
-        ),
-    ),
-  )
-
-/**
- * A whole file in memory. The same tensors and metadata give the same bytes.
- *
- * @category encoding
- */
-export const encode = (
-  entries: Entries,
-  metadata: Readonly<Record<string, string>> = {},
-  file = '<bytes>',
-): E.Either<SafetensorsError, Uint8Array> =>
-  pipe(
-    encodeHeader(entries, metadata, file),
-    E.chain(({ header, order }) => {
-      const parts = [header]
-      for (const key of order) {
-        const data = entryBytes(key, entries.get(key)!, file)
-        if (E.isLeft(data)) return data
-        parts.push(data.right)
-      }
-      const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0))
-      let at = 0
-      for (const part of parts) {
-        out.set(part, at)
-        at += part.length
-      }
-      return E.right(out)
-    }),
-  )
-
-/** The values of a stored floating-point tensor as float32. */
-export const storedFloats = (
-  tensor: StoredTensor,
-  key: string,
-  file = '<bytes>',
-): E.Either<SafetensorsError, Float32Array> =>
-  isFloatDtype(tensor.dtype)
-    ? E.right(bytesToFloats(tensor.dtype, tensor.bytes))
-    : E.left(
-        new SafetensorsError(
-          'WrongDtype',
-          { file, key },
-          `it is ${tensor.dtype}, not floating-point`,
-          'read it with ints',
-        ),
-      )
-
-/** The values of a stored integer or boolean tensor as int32. */
-export const storedInts = (
-  tensor: StoredTensor,
-  key: string,
-  file = '<bytes>',
-): E.Either<SafetensorsError, Int32Array> =>
-  isFloatDtype(tensor.dtype)
-    ? E.left(
-        new SafetensorsError(
-          'WrongDtype',
-          { file, key },
-          `it is ${tensor.dtype}, not an integer type`,
-          'read it with floats',
-        ),
-      )
-    : pipe(
-        bytesToInts(tensor.dtype, tensor.bytes),
-        E.mapLeft(
-          (what) => new SafetensorsError('OutOfRange', { file, key }, what, 'read its bytes with tensor'),
-        ),
-      )
-
-const entryBytes = (key: string, entry: Entry, file: string): E.Either<SafetensorsError, Uint8Array> => {
-  const bad = (what: string, todo: string) =>
-    E.left(new SafetensorsError('BadEntry', { file, key }, what, todo))
-  const { dtype, shape } = entry
-  const data =
-    'bytes' in entry
-      ? E.right(entry.bytes)
-      : entry.values instanceof Float32Array
-        ? isFloatDtype(dtype)
-          ? E.right(floatsToBytes(dtype, entry.values))
-          : E.left(`its values are floats and its dtype is ${dtype}`)
-        : isFloatDtype(dtype)
-          ? E.left(`its values are integers and its dtype is ${dtype}`)
-          : intsToBytes(dtype, entry.values)
-  if (E.isLeft(data)) return bad(data.left, 'give values that the dtype holds')
-  const bytes = tensorBytes(dtype, shape)
-  return data.right.length === bytes
-    ? E.right(data.right)
-    : bad(
-        `${dtype} of shape [${shape}] takes ${bytes} bytes, but it has ${data.right.length}`,
-        'give the shape of its values',
-      )
-}
-
 // --- files ------------------------------------------------------------------------------------------------
 
 /** One read or write of the system takes at most this many bytes. */
 const chunkBytes = 2 ** 30
 
-const systemError =
+/** A failure of the system as one of this area's errors, said of a file. */
+export const systemError =
   (file: string, key?: string) =>
   (e: unknown): SafetensorsError => {
     if (e instanceof SafetensorsError) return e
