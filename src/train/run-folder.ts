@@ -1,0 +1,288 @@
+/**
+ * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `pictures/`, `checkpoints/`
+ * and `report.html`.
+ *
+ * @since 0.1.0
+ */
+import { mkdir, readdir } from 'node:fs/promises'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import type { IOEither } from 'fp-ts/lib/IOEither.js'
+import * as IOE from 'fp-ts/lib/IOEither.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type MonoTypeOperatorFunction, map } from 'rxjs'
+import sharp from 'sharp'
+import { Manifest, RunEvent } from './events.ts'
+import {
+  type FileError,
+  fileError,
+  type Lines,
+  openLines,
+  readJson,
+  readLines,
+  repairLines,
+  systemError,
+  type TornLine,
+  writeWhole,
+} from './files.ts'
+
+/** A run's folder, open for writing. */
+export interface RunFolder {
+  /** Absolute path. */
+  readonly folder: string
+  /** As on disk: of a folder that was there already, the first start's. */
+  readonly manifest: Manifest
+  /** True where the folder was there already, begun by the same run. */
+  readonly continued: boolean
+  /** An event that a killed process left half written; it was cut off when the folder was opened. */
+  readonly torn?: TornLine
+  /**
+   * Appends one event. Synchronous and in order; what marks progress (all but steps and predictions) is also flushed to
+   * the disk itself.
+   */
+  readonly record: (event: RunEvent) => IOEither<FileError, void>
+  /** All events so far. */
+  readonly events: () => TE.TaskEither<FileError, readonly RunEvent[]>
+  /** A path inside the folder. @throws RangeError where it would lead out of the folder */
+  readonly pathOf: (...parts: readonly string[]) => string
+  /** Flushes and closes the event file; a second time is harmless. */
+  readonly close: IOEither<FileError, void>
+}
+
+/** A run as read back: for reports. */
+export interface RecordedRun {
+  readonly folder: string
+  readonly manifest: Manifest
+  readonly events: readonly RunEvent[]
+  readonly torn?: TornLine
+}
+
+const manifestFile = 'manifest.json'
+const eventsFile = 'events.jsonl'
+
+/**
+ * `runs/<name>-<yyyymmdd-hhmmss>` in local time; characters that file names dislike become hyphens.
+ *
+ * @example
+ * defaultRunFolder('recipe nano', new Date(2026, 10, 23, 9, 5, 7)) // 'runs/recipe-nano-20261123-090507'
+ */
+export const defaultRunFolder = (name: string, at: Date): string => {
+  const two = (n: number): string => String(n).padStart(2, '0')
+  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`
+  const time = `${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`
+  return `runs/${fileName(name) || 'run'}-${day}-${time}`
+}
+
+const fileName = (name: string): string =>
+  name
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[-.]+|[-.]+$/g, '')
+
+/** What must be equal for two starts to be the same run. */
+const identity = (m: Manifest): Readonly<Record<string, unknown>> => ({
+  name: m.name,
+  seed: m.seed,
+  engine: m.engine.name,
+  model: m.model.name,
+  parameters: m.model.parameters,
+  families: m.families,
+  recipe: m.recipe,
+})
+
+const differences = (there: Manifest, here: Manifest): readonly string[] => {
+  const a = identity(JSON.parse(JSON.stringify(there)))
+  const b = identity(JSON.parse(JSON.stringify(here)))
+  return Object.keys(a).flatMap((k) => {
+    if (isDeepStrictEqual(a[k], b[k])) return []
+    const plain = typeof a[k] !== 'object' && typeof b[k] !== 'object'
+    return [plain ? `${k} ${a[k]} there and ${b[k]} here` : `another ${k}`]
+  })
+}
+
+/**
+ * Makes a run's folder, or opens it again where the same run began it (same name, seed, engine, model, recipe).
+ *
+ * Fails with `OtherRun` where the folder belongs to another run or holds something else, `BadFile` where its manifest
+ * cannot be read, `Io`. It never empties a folder.
+ *
+ * @category constructors
+ */
+export const openRun = (folder: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> => {
+  const root = resolve(folder)
+  return pipe(
+    TE.tryCatch(
+      async () => {
+        await mkdir(root, { recursive: true })
+        return readdir(root)
+      },
+      systemError(root, 'making the run folder'),
+    ),
+    TE.chain((entries) =>
+      entries.includes(manifestFile)
+        ? continueRun(root, manifest, entries)
+        : entries.length > 0
+          ? TE.left(
+              fileError(
+                'OtherRun',
+                { file: root },
+                `the folder holds ${entries.slice(0, 3).join(', ')}${entries.length > 3 ? ' and more' : ''} but no ${manifestFile}: it is not a run; choose another folder with --out`,
+              ),
+            )
+          : beginRun(root, manifest),
+    ),
+  )
+}
+
+const beginRun = (root: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> =>
+  pipe(
+    writeWhole(join(root, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`),
+    TE.chainIOEitherK(() => opened(root, manifest, false, undefined)),
+  )
+
+const continueRun = (
+  root: string,
+  manifest: Manifest,
+  entries: readonly string[],
+): TE.TaskEither<FileError, RunFolder> =>
+  pipe(
+    readJson(join(root, manifestFile), Manifest),
+    TE.filterOrElse(
+      (there) => differences(there, manifest).length === 0,
+      (there) =>
+        fileError(
+          'OtherRun',
+          { file: root },
+          `the folder belongs to another run (${differences(there, manifest).join('; ')}); choose another folder with --out, or repeat that run as it was: ${there.command}`,
+        ),
+    ),
+    TE.chain((there) =>
+      pipe(
+        entries.includes(eventsFile) ? repairLines(join(root, eventsFile)) : TE.right(undefined),
+        TE.chainIOEitherK((torn) => opened(root, there, true, torn)),
+      ),
+    ),
+  )
+
+const opened = (
+  root: string,
+  manifest: Manifest,
+  continued: boolean,
+  torn: TornLine | undefined,
+): IOEither<FileError, RunFolder> =>
+  pipe(
+    openLines(join(root, eventsFile)),
+    IOE.map((lines) => ({
+      folder: root,
+      manifest,
+      continued,
+      ...(torn === undefined ? {} : { torn }),
+      record: (event) =>
+        event.type === 'step' || event.type === 'predicted'
+          ? lines.append(event)
+          : pipe(
+              lines.append(event),
+              IOE.chain(() => lines.flush),
+            ),
+      events: () =>
+        pipe(
+          readLines(lines.path, RunEvent),
+          TE.map((l) => l.rows),
+        ),
+      pathOf: (...parts) => inside(root, parts),
+      close: lines.close,
+    })),
+  )
+
+const inside = (root: string, parts: readonly string[]): string => {
+  const path = resolve(root, ...parts)
+  const from = relative(root, path)
+  if (from === '..' || from.startsWith(`..${sep}`) || isAbsolute(from))
+    throw new RangeError(`${parts.join('/')} leads out of the run folder ${root}; name a path inside it`)
+  return path
+}
+
+/**
+ * Reads a run back. Fails with `Missing` where the folder is not a run, `BadFile` or `BadLine` where a file is damaged.
+ *
+ * @category reading
+ */
+export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> => {
+  const root = resolve(folder)
+  return pipe(
+    readJson(join(root, manifestFile), Manifest),
+    TE.mapLeft((e) =>
+      e._tag === 'Missing'
+        ? fileError('Missing', { file: root }, `this is not a run folder: it has no ${manifestFile}`, e)
+        : e,
+    ),
+    TE.chain((manifest) =>
+      pipe(
+        readLines(join(root, eventsFile), RunEvent),
+        TE.orElse((e) =>
+          e._tag === 'Missing' ? TE.right<FileError, Lines<RunEvent>>({ rows: [] }) : TE.left(e),
+        ),
+        TE.map(({ rows, ...rest }) => ({ folder: root, manifest, events: rows, ...rest })),
+      ),
+    ),
+  )
+}
+
+/**
+ * Passes every event on once it is written to the run folder, in order. A write that fails is an error of the stream
+ * (its value is the {@link FileError}). Since writing is synchronous nothing queues up: when the stream completes, or is
+ * unsubscribed from, everything that came through is in the file.
+ *
+ * ```text
+ * source:  ---a---b--|
+ * output:  ---a---b--|      each after its line is in events.jsonl
+ * ```
+ *
+ * @category operators
+ */
+export const recordEvents = (run: Pick<RunFolder, 'record'>): MonoTypeOperatorFunction<RunEvent> =>
+  map((event) => {
+    const written = run.record(event)()
+    if (E.isLeft(written)) throw written.left
+    return event
+  })
+
+/** A picture in memory: RGB, rows from the top, one byte a channel. */
+export interface RgbPicture {
+  readonly width: number
+  readonly height: number
+  readonly channels: 3
+  /** `height · width · 3` bytes. */
+  readonly data: Uint8Array | Uint8ClampedArray
+}
+
+/**
+ * Writes a picture as `pictures/<name>.png` and gives its path inside the run folder, with forward slashes: what
+ * `Predicted.picture` wants.
+ *
+ * @category writing
+ */
+export const writePicture = (
+  run: Pick<RunFolder, 'pathOf'>,
+  name: string,
+  picture: RgbPicture,
+): TE.TaskEither<FileError, string> => {
+  const path = `pictures/${fileName(name) || 'picture'}.png`
+  const { width, height, channels, data } = picture
+  return pipe(
+    TE.tryCatch(
+      () => {
+        if (data.length !== width * height * channels)
+          throw new RangeError(
+            `the picture is said to be ${width} × ${height} × ${channels} and has ${data.length} bytes`,
+          )
+        return sharp(data, { raw: { width, height, channels } }).png().toBuffer()
+      },
+      systemError(path, 'encoding the picture'),
+    ),
+    TE.chain((png) => writeWhole(run.pathOf(path), png)),
+    TE.map(() => path),
+  )
+}
