@@ -67,6 +67,7 @@ export {
   zeros,
 } from './init.ts'
 export {
+  applyTo,
   at,
   type Fork,
   fanout,
@@ -89,6 +90,7 @@ export {
   attend,
   causal,
   Key,
+  type KeyValues,
   notPadding,
   sameSegment,
   selfAttention,

@@ -58,7 +58,19 @@ export interface AttentionAxes<T extends string, E extends string> {
   readonly rotary?: Rotations
   /** bool, true where a token may attend: axes among `[…, token, key]`. */
   readonly mask?: Tensor
+  /** Keys and values of earlier tokens, where tokens are generated one by one. */
+  readonly cache?: KeyValues
 }
+
+/**
+ * A key-value cache as attention sees it: given a layer's new keys and values (`[…, key, head, headDim]`), those to attend
+ * to. The mask's `key` axis is that of the answer.
+ */
+export type KeyValues = (
+  path: string,
+  keys: Tensor,
+  values: Tensor,
+) => readonly [keys: Tensor, values: Tensor]
 
 /**
  * Self-attention without biases. Parameters `q_proj`, `k_proj`, `v_proj` (or the fused map), the output map, and

@@ -1,0 +1,129 @@
+/**
+ * Qwen3, dense: a pre-norm decoder with grouped-query attention, RMSNorm on queries and keys, rotary positions and SwiGLU
+ * (Yang et al. 2025).
+ *
+ * Shapes: ids `[batch, token]` → hidden `[batch, token, embed]` → logits `[batch, token, vocab]`.
+ *
+ * @since 0.1.0
+ */
+import { pipe } from 'fp-ts/lib/function.js'
+import {
+  type Axis,
+  at,
+  axis,
+  embedding,
+  head,
+  type KeyValues,
+  type Layer,
+  named,
+  type Rotations,
+  repeat,
+  residual,
+  rmsNorm,
+  rotations,
+  selfAttention,
+  swiGlu,
+  type Tensor,
+  then,
+} from '../dsl/index.ts'
+
+/** What a Qwen3 is, in the words of its `config.json`. */
+export interface Qwen3Config {
+  readonly vocabSize: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  /** 1e6 in the published models. */
+  readonly ropeTheta: number
+  /** 1e-6. */
+  readonly epsilon: number
+  /** Whether the head shares the embedding's weight. */
+  readonly tied: boolean
+}
+
+/** Where the tokens are and what each may see. */
+export interface Qwen3Context {
+  readonly token: Axis<'token'>
+  /** int32 `[batch, token]`: positions, which may restart inside a pack. */
+  readonly positions: Tensor
+  /** bool `[…, token, key]`: true where a token may attend. */
+  readonly mask: Tensor
+  /** A key-value cache, where tokens are generated one by one. */
+  readonly cache?: KeyValues
+}
+
+type Hidden = Layer<readonly ['token', 'embed'], readonly ['token', 'embed']>
+
+/** The residual stream's axis. */
+export const embedAxis = (c: Qwen3Config): Axis<'embed'> => axis('embed', c.hiddenSize)
+/** The vocabulary. */
+export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', c.vocabSize)
+
+/** One decoder layer. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. */
+export const qwen3Layer = (c: Qwen3Config, context: Qwen3Context, rotary: Rotations): Hidden => {
+  const embed = embedAxis(c)
+  return pipe(
+    residual(
+      pipe(
+        at('input_layernorm')(rmsNorm(embed, c.epsilon)),
+        then(
+          at('self_attn')(
+            selfAttention({
+              token: context.token,
+              embed,
+              heads: c.heads,
+              kvHeads: c.kvHeads,
+              headDim: c.headDim,
+              qkNorm: c.epsilon,
+              rotary,
+              mask: context.mask,
+              ...(context.cache === undefined ? {} : { cache: context.cache }),
+            }),
+          ),
+        ),
+      ),
+    ),
+    then(
+      residual(
+        pipe(
+          at('post_attention_layernorm')(rmsNorm(embed, c.epsilon)),
+          then(at('mlp')(swiGlu(embed, axis('hidden', c.intermediateSize)))),
+        ),
+      ),
+    ),
+    named('decoderLayer'),
+  )
+}
+
+/** Ids to vectors. Key `model.embed_tokens.weight`. */
+export const qwen3Embedding = (c: Qwen3Config): Layer<readonly [], readonly ['embed']> =>
+  at('model.embed_tokens')(embedding(vocabAxis(c), embedAxis(c)))
+
+/** All decoder layers and the last norm. Keys `model.layers.<i>.*`, `model.norm.weight`. */
+export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
+  const rotary = rotations(context.positions, axis('headDim', c.headDim), c.ropeTheta)
+  return pipe(
+    at('layers')(repeat(c.layers, qwen3Layer(c, context, rotary))),
+    then(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
+    at('model'),
+    named('decoder'),
+  )
+}
+
+/** Vectors to logits. Key `lm_head.weight`, or the embedding's where they are tied. */
+export const qwen3Head = (c: Qwen3Config): Layer<readonly ['embed'], readonly ['vocab']> =>
+  at(c.tied ? 'model.embed_tokens' : 'lm_head')(head(embedAxis(c), vocabAxis(c)))
+
+/**
+ * The whole language model: ids to logits.
+ *
+ * @category models
+ */
+export const qwen3 = (
+  c: Qwen3Config,
+  context: Qwen3Context,
+): Layer<readonly ['token'], readonly ['token', 'vocab']> =>
+  pipe(qwen3Embedding(c), then(qwen3Decoder(c, context)), then(qwen3Head(c)), named('qwen3'))

@@ -1,0 +1,111 @@
+/**
+ * SAIL-ViT: the AIMv2 encoder at a fixed resolution (SAIL-VL2 §2.1; El-Nouby et al. 2024).
+ *
+ * Shapes: `[tile, channel, height, width]` → `[tile, patch, vision]`; 448 × 448 pixels give 32 × 32 patches. No class token.
+ *
+ * @since 0.1.0
+ */
+import { pipe } from 'fp-ts/lib/function.js'
+import {
+  type Axis,
+  at,
+  axis,
+  type Layer,
+  learnedPositions,
+  named,
+  patchify,
+  repeat,
+  residual,
+  rmsNorm,
+  selfAttention,
+  swiGlu,
+  then,
+} from '../dsl/index.ts'
+
+/** What a SAIL-ViT is, in the words of its `config.json`. */
+export interface SailVitConfig {
+  readonly imageSize: number
+  readonly patchSize: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly layers: number
+  readonly heads: number
+  /** 1e-5 in AIMv2. */
+  readonly epsilon: number
+}
+
+/** The axes of a SAIL-ViT. */
+export interface VitAxes {
+  readonly channel: Axis<'channel'>
+  readonly height: Axis<'height'>
+  readonly width: Axis<'width'>
+  /** Patches of one tile, row-major. */
+  readonly patch: Axis<'patch'>
+  readonly vision: Axis<'vision'>
+  readonly hidden: Axis<'visionHidden'>
+}
+
+/** The axes that a configuration implies. */
+export const vitAxes = (c: SailVitConfig): VitAxes => ({
+  channel: axis('channel', 3),
+  height: axis('height', c.imageSize),
+  width: axis('width', c.imageSize),
+  patch: axis('patch', (c.imageSize / c.patchSize) ** 2),
+  vision: axis('vision', c.hiddenSize),
+  hidden: axis('visionHidden', c.intermediateSize),
+})
+
+/** Patches, their norm, and learned positions. Keys `preprocessor.*`. */
+export const vitPreprocessor = (
+  c: SailVitConfig,
+): Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']> => {
+  const { channel, height, width, patch, vision } = vitAxes(c)
+  return pipe(
+    at('patchifier.proj')(patchify({ channel, height, width, patchSize: c.patchSize, patch, embed: vision })),
+    then(at('patchifier.norm')(rmsNorm(vision, c.epsilon))),
+    then(at('pos_embed')(learnedPositions(patch, vision))),
+    at('preprocessor'),
+    named('preprocessor'),
+  )
+}
+
+/** One pre-norm block: full bidirectional attention, then SwiGLU. */
+export const vitBlock = (
+  c: SailVitConfig,
+): Layer<readonly ['patch', 'vision'], readonly ['patch', 'vision']> => {
+  const { patch: token, vision: embed, hidden } = vitAxes(c)
+  return pipe(
+    residual(
+      pipe(
+        at('norm_1')(rmsNorm(embed, c.epsilon)),
+        then(at('attn')(selfAttention({ token, embed, heads: c.heads, fused: 'qkv', output: 'proj' }))),
+      ),
+    ),
+    then(
+      residual(
+        pipe(
+          at('norm_2')(rmsNorm(embed, c.epsilon)),
+          then(at('mlp')(swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' }))),
+        ),
+      ),
+    ),
+    named('block'),
+  )
+}
+
+/**
+ * The encoder. Keys under `vision_model`: `preprocessor.patchifier.{proj,norm}`, `preprocessor.pos_embed`,
+ * `trunk.blocks.<i>.{norm_1,attn.qkv,attn.proj,norm_2,mlp.fc1,mlp.fc2,mlp.fc3}`, `trunk.post_trunk_norm`.
+ *
+ * @category models
+ */
+export const sailVit = (
+  c: SailVitConfig,
+): Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']> =>
+  pipe(
+    vitPreprocessor(c),
+    then(at('trunk.blocks')(repeat(c.layers, vitBlock(c)))),
+    then(at('trunk.post_trunk_norm')(rmsNorm(vitAxes(c).vision, c.epsilon))),
+    at('vision_model'),
+    named('sailVit'),
+  )

@@ -1,0 +1,113 @@
+/**
+ * SAIL-VL2 (arXiv 2509.14033 §2): SAIL-ViT, the adapter and Qwen3 joined. Visual tokens take the places of
+ * `<IMG_CONTEXT>` in the text.
+ *
+ * Shapes: pictures `[tile, channel, height, width]`, ids `[batch, token]` → logits `[batch, token, vocab]`.
+ *
+ * @since 0.1.0
+ */
+import { pipe } from 'fp-ts/lib/function.js'
+import {
+  type Axis,
+  applyTo,
+  at,
+  axis,
+  concat,
+  constant,
+  crossEntropy,
+  gather,
+  greaterEqual,
+  Ignored,
+  type MaskedLoss,
+  maximum,
+  merge,
+  type PixelShuffleOrder,
+  select,
+  slice,
+  type Tensor,
+  then,
+} from '../dsl/index.ts'
+import { type AdapterConfig, adapter, visualAxis } from './adapter.ts'
+import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
+import { type SailVitConfig, sailVit, vitAxes } from './sail-vit.ts'
+
+/** A vision-language model. */
+export interface SailVl2Config {
+  readonly vision: SailVitConfig
+  readonly language: Qwen3Config
+  /** Token order of the pixel shuffle; default `v2`. */
+  readonly order?: PixelShuffleOrder
+}
+
+/** The adapter that a configuration implies. */
+export const adapterOf = (c: SailVl2Config): AdapterConfig => ({
+  patches: vitAxes(c.vision).patch.size,
+  visionSize: c.vision.hiddenSize,
+  embedSize: c.language.hiddenSize,
+  ...(c.order === undefined ? {} : { order: c.order }),
+})
+
+/** Visual tokens of one tile: 256 at 448 × 448. */
+export const visualTokens = (c: SailVl2Config): number => visualAxis(adapterOf(c)).size
+
+/** What the model reads. */
+export interface SailVl2Inputs extends Qwen3Context {
+  /** int32 `[batch, token]`. */
+  readonly ids: Tensor
+  /** float32 `[tile, channel, height, width]`, normalised. */
+  readonly pictures: Tensor
+  /**
+   * int32 `[batch, token]`: for each position the row among the visual tokens of all tiles (`tile · visual + place`) that
+   * stands there, or −1 for text.
+   */
+  readonly visualIndex: Tensor
+}
+
+/** Pictures to visual tokens in the language model's space: `[tile, visual, embed]`. */
+export const see = (c: SailVl2Config, pictures: Tensor): Tensor =>
+  applyTo(pipe(sailVit(c.vision), then(adapter(adapterOf(c)))), pictures)
+
+/** Text vectors with the visual tokens in their places: `[batch, token, embed]`. */
+export const interleave = (c: SailVl2Config, visual: Tensor, ids: Tensor, visualIndex: Tensor): Tensor => {
+  const tiles = visual.axes.find((a) => a.name === 'tile')?.size ?? 1
+  const all: Axis = axis('visualToken', tiles * visualTokens(c))
+  const rows = merge(visual, ['tile', 'visual'], all)
+  const text = applyTo(qwen3Embedding(c.language), ids, 'language_model')
+  return select(greaterEqual(visualIndex, 0), gather(rows, maximum(visualIndex, 0)), text)
+}
+
+/** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
+export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
+  applyTo(
+    at('language_model')(qwen3Decoder(c.language, x)),
+    interleave(c, see(c, x.pictures), x.ids, x.visualIndex),
+  )
+
+/**
+ * The whole model: pictures and ids to logits `[batch, token, vocab]`.
+ *
+ * @category models
+ */
+export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
+  applyTo(at('language_model')(qwen3Head(c.language)), sailVl2Hidden(c, x))
+
+/**
+ * Mean next-token loss in nats over the positions whose label is not −100 (SAIL-VL2 eq. of §4.2.2 for one sample).
+ *
+ * @param logits `[batch, token, vocab]`
+ * @param labels int32 `[batch, token]`, aligned with the ids: the label of a position is its own token, and the logits of
+ *   the position before are scored against it
+ * @category losses
+ */
+export const nextTokenLoss = (logits: Tensor, labels: Tensor): MaskedLoss => {
+  const token = labels.axes.find((a) => a.name === 'token')
+  if (token === undefined) return crossEntropy(logits, labels, 'vocab')
+  const batch = labels.axes.filter((a) => a.name !== 'token')
+  const none = constant(new Int32Array(batch.reduce((n, a) => n * a.size, 1)).fill(Ignored), [
+    ...batch,
+    axis('token', 1),
+  ])
+  const shifted =
+    token.size === 1 ? none : concat([slice(labels, 'token', 1, token.size - 1), none as Tensor], 'token')
+  return crossEntropy(logits, shifted, 'vocab')
+}
