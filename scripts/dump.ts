@@ -1,0 +1,75 @@
+/**
+ * Writes rendered samples as raw arrays that numpy reads with `np.fromfile`:
+ *
+ *     node --import tsx scripts/dump.ts --split bases --n 20000 --out DIR [--from 0] [--seed nano]
+ *         [--weights read=1,count=1,chart=1,arithmetic=1] [--levels 1,3]
+ *
+ * `pictures.u8` uint8 [n, 112, 112, 3]; `patches.u8` uint8 [n, 64] (class ids of classes.json);
+ * `values.i8` int8 [n, 64] (bar values, -1 for none); `samples.jsonl`, one sample a line with its texts and the token
+ * ids of both conversations; `classes.json`; `meta.json`.
+ */
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { conversation } from '../src/data/collate.ts'
+import { type Mixture, sampleAt } from '../src/data/mixture.ts'
+import { patchClasses } from '../src/data/patches.ts'
+import type { Level, Split } from '../src/data/sample.ts'
+
+const { values: args } = parseArgs({
+  options: {
+    split: { type: 'string', default: 'train' },
+    n: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '0' },
+    out: { type: 'string' },
+    seed: { type: 'string', default: 'nano' },
+    weights: { type: 'string', default: 'read=1,count=1,chart=1,arithmetic=1' },
+    levels: { type: 'string', default: '1,3' },
+  },
+})
+if (args.out === undefined) throw new Error('say where to write: --out DIR')
+const [low, high] = args.levels.split(',').map(Number) as [Level, Level]
+const mixture: Mixture = {
+  seed: args.seed,
+  split: args.split as Split,
+  weights: Object.fromEntries(
+    args.weights.split(',').map((w) => [w.split('=')[0]!, Number(w.split('=')[1])]),
+  ),
+  levels: [low, high],
+}
+const n = Number(args.n)
+mkdirSync(args.out, { recursive: true })
+const open = (name: string) => openSync(join(args.out!, name), 'w')
+const files = {
+  pictures: open('pictures.u8'),
+  patches: open('patches.u8'),
+  values: open('values.i8'),
+  samples: open('samples.jsonl'),
+}
+const started = performance.now()
+let longest = 0
+for (let i = 0; i < n; i++) {
+  const s = sampleAt(mixture, Number(args.from) + i)
+  writeSync(files.pictures, s.picture.data)
+  writeSync(files.patches, s.patches.classes)
+  writeSync(files.values, s.patches.values)
+  const { id, family, level, caption, question, answer, final } = s
+  const spoken = conversation(s, 'caption')
+  const asked = conversation(s, 'answer')
+  longest = Math.max(longest, spoken.ids.length, asked.ids.length)
+  const row = { id, family, level, caption, question, answer, final }
+  const tokens = {
+    caption_ids: spoken.ids,
+    caption_prompt: spoken.promptLength,
+    answer_ids: asked.ids,
+    answer_prompt: asked.promptLength,
+  }
+  writeSync(files.samples, `${JSON.stringify({ ...row, ...tokens })}\n`)
+}
+for (const file of Object.values(files)) closeSync(file)
+writeFileSync(join(args.out, 'classes.json'), JSON.stringify(patchClasses))
+writeFileSync(join(args.out, 'meta.json'), JSON.stringify({ mixture, n, from: Number(args.from), longest }))
+const seconds = (performance.now() - started) / 1000
+process.stdout.write(
+  `${n} samples in ${seconds.toFixed(1)} s (${(n / seconds).toFixed(0)}/s); longest ${longest} tokens\n`,
+)

@@ -1,0 +1,215 @@
+/**
+ * From samples to the arrays that a training step takes. Axis names: batch, token, tile, channel, row, column, patch.
+ *
+ * @since 0.1.0
+ */
+import { blankPatches, patchGrid } from './patches.ts'
+import type { PatchLabels, Picture, Sample } from './sample.ts'
+import { captionRequest, type TextExample } from './text.ts'
+import { nanoTokenizer, promptOf, type TextTokenizer, visualTokens } from './tokens.ts'
+
+/** What a label says where no loss is taken. */
+export const noLoss = -100
+/** Mean of red, green and blue over ImageNet, of 1. */
+export const imagenetMean = [0.485, 0.456, 0.406] as const
+/** Standard deviation of red, green and blue over ImageNet, of 1. */
+export const imagenetStd = [0.229, 0.224, 0.225] as const
+
+/** What can be wrong with a batch. */
+export type CollateErrorTag = 'TooLong' | 'TooMany' | 'BadPicture' | 'VisualTokens'
+
+/** A batch that cannot be made; the message names the sample. */
+export class CollateError extends Error {
+  readonly tag: CollateErrorTag
+  /** The sample at fault. */
+  readonly sample: string
+  constructor(tag: CollateErrorTag, sample: string, message: string) {
+    super(message)
+    this.name = 'CollateError'
+    this.tag = tag
+    this.sample = sample
+  }
+}
+
+/** One conversation as tokens. */
+export interface Conversation {
+  readonly id: string
+  /** Token ids. Shape [token]. */
+  readonly ids: readonly number[]
+  /** Whether a token is to be learnt: the assistant's text and the `<|im_end|>` after it. Shape [token]. */
+  readonly learnt: readonly boolean[]
+  /** Tokens before the assistant's text: what a model is given when it is to answer. */
+  readonly promptLength: number
+  readonly pictures: readonly Picture[]
+  readonly patches?: PatchLabels
+}
+
+const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: string): Conversation => {
+  const before = tokenizer.encode(prompt)
+  const after = tokenizer.encode(`${answer}<|im_end|>`)
+  return {
+    id,
+    ids: [...before, ...after],
+    learnt: [...before.map(() => false), ...after.map(() => true)],
+    promptLength: before.length,
+    pictures: [],
+  }
+}
+
+/** A sample as a conversation: either it is to be described (`caption`) or its question is to be answered. */
+export const conversation = (
+  sample: Sample,
+  kind: 'caption' | 'answer',
+  tokenizer: TextTokenizer = nanoTokenizer(),
+): Conversation => {
+  const [request, reply] =
+    kind === 'caption' ? [captionRequest, sample.caption] : [sample.question, sample.answer]
+  return {
+    ...converse(tokenizer, sample.id, promptOf(request, 1), reply),
+    pictures: [sample.picture],
+    patches: sample.patches,
+  }
+}
+
+/** A text example as a conversation without a picture. */
+export const textConversation = (
+  id: string,
+  { prompt, answer }: TextExample,
+  tokenizer: TextTokenizer = nanoTokenizer(),
+): Conversation => converse(tokenizer, id, promptOf(prompt, 0), answer)
+
+/**
+ * Writes a picture's channels as planes, scaled to 1 and normalised with ImageNet's mean and deviation
+ * (SAIL-VL2's transform), into `into` from `offset` on. Shape [channel, row, column].
+ */
+export const imagenetNormalise = (
+  picture: Picture,
+  into: Float32Array = new Float32Array(3 * picture.width * picture.height),
+  offset = 0,
+): Float32Array => {
+  const area = picture.width * picture.height
+  for (let ch = 0; ch < 3; ch++) {
+    const scale = 1 / (255 * imagenetStd[ch]!)
+    const shift = imagenetMean[ch]! / imagenetStd[ch]!
+    const start = offset + ch * area
+    for (let p = 0; p < area; p++) into[start + p] = picture.data[p * 3 + ch]! * scale - shift
+  }
+  return into
+}
+
+/** Sizes of a batch. */
+export interface CollateOptions {
+  /** Rows; rows without a conversation are all padding. */
+  readonly batch: number
+  /** Tokens a row. */
+  readonly length: number
+  /** Tiles (pictures); default `batch`. Tiles without a picture are 0. */
+  readonly tiles?: number
+  /** Pixels along each side of a tile; default 112. */
+  readonly side?: number
+  /** The id that fills up rows; default that of `<|endoftext|>`. */
+  readonly pad?: number
+  /** The id whose embedding a visual token replaces; default that of `<IMG_CONTEXT>`. */
+  readonly visual?: number
+}
+
+/** The arrays of a batch, row by row. */
+export interface Batch {
+  readonly batch: number
+  readonly length: number
+  readonly tiles: number
+  /** Token ids. Shape [batch, token]. */
+  readonly input_ids: Int32Array
+  /** 1 where there is a token, 0 where there is padding (always on the right). Shape [batch, token]. */
+  readonly attention_mask: Int32Array
+  /** A token's place in its row; 0 in padding. Shape [batch, token]. */
+  readonly position_ids: Int32Array
+  /** The token itself where it is to be learnt, else -100; the loss compares position t with label t + 1. [batch, token]. */
+  readonly labels: Int32Array
+  /** The row of the flattened visual tokens [tile × 16] that stands here, or -1. Shape [batch, token]. */
+  readonly visual_index: Int32Array
+  /** Normalised pixels. Shape [tile, channel, row, column]. */
+  readonly pixel_values: Float32Array
+  /** Patch classes, -100 in tiles without labels. Shape [tile, patch]. */
+  readonly patch_labels: Int32Array
+  /** Bar values, -100 where there is none. Shape [tile, patch]. */
+  readonly patch_values: Int32Array
+}
+
+/**
+ * Puts conversations into the arrays of one batch. Nothing is ever cut: what does not fit is an error.
+ *
+ * @throws CollateError `TooLong` (a conversation over `length`), `TooMany` (more conversations than rows or more
+ * pictures than tiles), `BadPicture` (a picture of another size), `VisualTokens` (their number is not 16 a picture)
+ */
+export const collate = (conversations: readonly Conversation[], options: CollateOptions): Batch => {
+  const { batch, length, tiles = batch, side = 112 } = options
+  const pad = options.pad ?? nanoTokenizer().id('<|endoftext|>')
+  const visual = options.visual ?? nanoTokenizer().id('<IMG_CONTEXT>')
+  const patches = patchGrid * patchGrid
+  const out: Batch = {
+    ...{ batch, length, tiles },
+    input_ids: new Int32Array(batch * length).fill(pad),
+    attention_mask: new Int32Array(batch * length),
+    position_ids: new Int32Array(batch * length),
+    labels: new Int32Array(batch * length).fill(noLoss),
+    visual_index: new Int32Array(batch * length).fill(-1),
+    pixel_values: new Float32Array(tiles * 3 * side * side),
+    patch_labels: new Int32Array(tiles * patches).fill(noLoss),
+    patch_values: new Int32Array(tiles * patches).fill(noLoss),
+  }
+  if (conversations.length > batch)
+    throw new CollateError(
+      'TooMany',
+      conversations[batch]!.id,
+      `${conversations.length} conversations were given for ${batch} rows; the first without a row is ${conversations[batch]!.id}`,
+    )
+  let tile = 0
+  conversations.forEach((c, row) => {
+    if (c.ids.length > length)
+      throw new CollateError(
+        'TooLong',
+        c.id,
+        `sample ${c.id} has ${c.ids.length} tokens and a row holds ${length}; raise the length or shorten the sample`,
+      )
+    let place = tile * visualTokens
+    c.ids.forEach((id, t) => {
+      const at = row * length + t
+      out.input_ids[at] = id
+      out.attention_mask[at] = 1
+      out.position_ids[at] = t
+      if (c.learnt[t]) out.labels[at] = id
+      if (id === visual) out.visual_index[at] = place++
+    })
+    const expected = (tile + c.pictures.length) * visualTokens
+    if (place !== expected)
+      throw new CollateError(
+        'VisualTokens',
+        c.id,
+        `sample ${c.id} has ${c.pictures.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
+      )
+    for (const picture of c.pictures) {
+      if (tile >= tiles)
+        throw new CollateError(
+          'TooMany',
+          c.id,
+          `sample ${c.id} has a picture too many: the batch holds ${tiles}`,
+        )
+      if (picture.width !== side || picture.height !== side)
+        throw new CollateError(
+          'BadPicture',
+          c.id,
+          `sample ${c.id} has a picture of ${picture.width} × ${picture.height} pixels; this batch takes ${side} × ${side}`,
+        )
+      imagenetNormalise(picture, out.pixel_values, tile * 3 * side * side)
+      const labels = c.patches ?? blankPatches()
+      if (c.patches !== undefined)
+        for (let p = 0; p < patches; p++) {
+          out.patch_labels[tile * patches + p] = labels.classes[p]!
+          if (labels.values[p]! >= 0) out.patch_values[tile * patches + p] = labels.values[p]!
+        }
+      tile++
+    }
+  })
+  return out
+}

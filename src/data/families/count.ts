@@ -1,0 +1,159 @@
+/**
+ * Counting: up to nine circles, squares and triangles in three colours, of which a question asks for one kind, one
+ * colour, or both; the others are distractors.
+ *
+ * @since 0.1.0
+ */
+import { css, darkColours, lightColours, near, paint, pictureSize, type Rgb } from '../canvas.ts'
+import { blankPatches, claim, patchAt, patchClass, shapeColours, shapeKinds } from '../patches.ts'
+import type { Random } from '../random.ts'
+import { slotted, type TaskFamily } from './family.ts'
+
+/** One of the three kinds. */
+export type ShapeKind = (typeof shapeKinds)[number]
+/** One of the three colours. */
+export type ShapeColour = (typeof shapeColours)[number]
+
+/** A shape: the middle and the side of the square around it, in pixels. */
+export interface Shape {
+  readonly kind: ShapeKind
+  readonly colour: ShapeColour
+  readonly rgb: Rgb
+  readonly x: number
+  readonly y: number
+  readonly size: number
+}
+
+/** Shapes and what is asked about them; `null` where the question leaves the kind or the colour open. */
+export interface CountScene {
+  readonly family: 'count'
+  readonly shapes: readonly Shape[]
+  readonly ground: Rgb
+  readonly asked: { readonly kind: ShapeKind | null; readonly colour: ShapeColour | null }
+}
+
+const tones: Readonly<Record<ShapeColour, Rgb>> = {
+  red: [215, 40, 45],
+  green: [35, 160, 65],
+  blue: [45, 85, 225],
+}
+const most = [3, 6, 9] as const
+/** Pixels of ground between the squares around two shapes. */
+const gap = 2
+const smallest = 14
+
+const place = (r: Random, sizes: readonly number[]): { x: number; y: number; size: number }[] => {
+  for (;;) {
+    const placed: { x: number; y: number; size: number }[] = []
+    for (const wanted of sizes) {
+      for (let tries = 0; tries < 60; tries++) {
+        const size = tries < 40 ? wanted : smallest
+        const half = size / 2 + 2
+        const x = r.real(half, pictureSize - half)
+        const y = r.real(half, pictureSize - half)
+        const free = placed.every(
+          (p) => Math.max(Math.abs(p.x - x), Math.abs(p.y - y)) >= (p.size + size) / 2 + gap,
+        )
+        if (!free) continue
+        placed.push({ x, y, size })
+        break
+      }
+    }
+    if (placed.length === sizes.length) return placed
+  }
+}
+
+const matches = (asked: CountScene['asked'], shape: Pick<Shape, 'kind' | 'colour'>): boolean =>
+  (asked.kind === null || asked.kind === shape.kind) &&
+  (asked.colour === null || asked.colour === shape.colour)
+
+/** How many of the scene's shapes the question asks for. */
+export const counted = (scene: Pick<CountScene, 'asked' | 'shapes'>): number =>
+  scene.shapes.filter((s) => matches(scene.asked, s)).length
+
+const noun = (kind: string, n: number): string => (n === 1 ? kind : `${kind}s`)
+
+const combinations = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
+
+/** Each coloured kind that occurs, with its number, in the order of colours and kinds. */
+const tally = (shapes: readonly Shape[]) =>
+  combinations
+    .map((of) => ({ ...of, n: shapes.filter((s) => s.colour === of.colour && s.kind === of.kind).length }))
+    .filter(({ n }) => n > 0)
+
+/** The count family. The content key is how many there are of each coloured kind, wherever they lie. */
+export const count: TaskFamily<CountScene> = {
+  family: 'count',
+  draw: (r, level) => {
+    const limit = most[level - 1]!
+    const kind = r.pick(shapeKinds)
+    const colour = r.pick(shapeColours)
+    const asked = r.pick([
+      { kind, colour },
+      { kind, colour: null },
+      { kind: null, colour },
+    ])
+    const wanted = r.int(0, limit)
+    const total = r.int(Math.max(wanted, 1), limit)
+    const yes = combinations.filter((c) => matches(asked, c))
+    const no = combinations.filter((c) => !matches(asked, c))
+    const looks = r.shuffle(Array.from({ length: total }, (_, n) => r.pick(n < wanted ? yes : no)))
+    const places = place(
+      r,
+      looks.map(() => r.int(smallest, total > 6 ? 19 : 22)),
+    )
+    const ground = near(r.chance(0.2) ? darkColours.black! : r.pick(Object.values(lightColours)), 7, r)
+    const shapes = looks.map((l, n) => ({ ...l, rgb: near(tones[l.colour], 18, r), ...places[n]! }))
+    return { family: 'count', shapes, ground, asked }
+  },
+  key: (s) =>
+    tally(s.shapes)
+      .map((t) => `${t.n}${t.colour}${t.kind}`)
+      .join(),
+  picture: (s) =>
+    paint((c) => {
+      c.fillStyle = css(s.ground)
+      c.fillRect(0, 0, pictureSize, pictureSize)
+      for (const { kind, rgb, x, y, size } of s.shapes) {
+        const h = size / 2
+        c.fillStyle = css(rgb)
+        c.beginPath()
+        if (kind === 'circle') c.arc(x, y, h, 0, 2 * Math.PI)
+        else if (kind === 'square') c.rect(x - h, y - h, size, size)
+        else {
+          c.moveTo(x, y - h)
+          c.lineTo(x + h, y + h)
+          c.lineTo(x - h, y + h)
+          c.closePath()
+        }
+        c.fill()
+      }
+    }),
+  patches: (s) => {
+    const out = blankPatches()
+    const box = ({ x, y, size }: Shape) => ({ x: x - size / 2, y: y - size / 2, width: size, height: size })
+    claim(
+      out.classes,
+      out.values,
+      s.shapes.map((shape) => ({ ...box(shape), name: `${shape.colour} ${shape.kind} part` })),
+    )
+    for (const shape of s.shapes)
+      out.classes[patchAt(shape.x, shape.y)] = patchClass(`${shape.colour} ${shape.kind} centre`)
+    return out
+  },
+  caption: (s) =>
+    tally(s.shapes)
+      .map((t) => `${t.n} ${t.colour} ${noun(t.kind, t.n)}`)
+      .join(', '),
+  ask: (s) => {
+    const { kind, colour } = s.asked
+    const of = [colour, kind === null ? 'shapes' : `${kind}s`].filter((w) => w !== null).join(' ')
+    const n = String(counted(s))
+    return { question: `How many ${of} are there?`, answer: n, final: n }
+  },
+  slots: (s) =>
+    slotted(
+      s.shapes.map(({ kind, colour, x, y }) => ({ word: `${colour} ${kind}`, x, y })),
+      ' ',
+    ),
+}

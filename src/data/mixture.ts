@@ -1,0 +1,123 @@
+/**
+ * A mixture of families: the i-th sample is a pure function of the mixture and i, so a run that was stopped goes on
+ * with the samples that it would have seen, and several workers can render different samples of one run.
+ *
+ * @since 0.1.0
+ */
+import { arithmetic } from './families/arithmetic.ts'
+import { chart } from './families/chart.ts'
+import { count } from './families/count.ts'
+import type { TaskFamily } from './families/family.ts'
+import { read } from './families/read.ts'
+import { hash32, random } from './random.ts'
+import {
+  type Described,
+  type Family,
+  families,
+  type Level,
+  levels,
+  type Sample,
+  type Scene,
+  type Split,
+} from './sample.ts'
+
+/** What samples to draw: a seed, a split, the families' weights, and the levels to draw from, each as likely. */
+export interface Mixture {
+  readonly seed: string | number
+  readonly split: Split
+  /** Weights of the families, not negative, at least one above 0; a family left out has weight 0. */
+  readonly weights: Readonly<Partial<Record<Family, number>>>
+  /** The lowest and the highest level. */
+  readonly levels: readonly [Level, Level]
+}
+
+/** A mixture that cannot be drawn from. */
+export class MixtureError extends Error {
+  readonly tag = 'BadMixture'
+  constructor(message: string) {
+    super(message)
+    this.name = 'MixtureError'
+  }
+}
+
+const tasks: { readonly [F in Family]: TaskFamily<Extract<Scene, { family: F }>> } = {
+  read,
+  count,
+  chart,
+  arithmetic,
+}
+
+/** The functions of a scene's family. */
+export const taskOf = <S extends Scene>(scene: S): TaskFamily<S> =>
+  tasks[scene.family] as unknown as TaskFamily<S>
+
+/** What a scene is about, whatever it looks like: `read:K7QM`, `arithmetic:38+47`. */
+export const contentKey = (scene: Scene): string => `${scene.family}:${taskOf(scene).key(scene)}`
+
+/** Which side a content belongs to: one in sixteen is held out, decided by its hash alone, in every run. */
+export const partitionOf = (key: string): 'heldout' | 'training' =>
+  hash32(key, 0x5a11) % 16 === 0 ? 'heldout' : 'training'
+
+const checked = (mixture: Mixture, i: number): void => {
+  if (!Number.isSafeInteger(i) || i < 0)
+    throw new MixtureError(`a sample's index must be a whole number from 0, not ${i}`)
+  const total = families.reduce((sum, f) => {
+    const w = mixture.weights[f] ?? 0
+    if (!(w >= 0 && Number.isFinite(w)))
+      throw new MixtureError(`the weight of '${f}' must be a number from 0, not ${w}`)
+    return sum + w
+  }, 0)
+  if (total <= 0)
+    throw new MixtureError(`at least one family needs a weight above 0 (families: ${families.join(', ')})`)
+  const [low, high] = mixture.levels
+  if (!levels.includes(low) || !levels.includes(high) || low > high)
+    throw new MixtureError(`levels must be a pair [lowest, highest] out of 1, 2 and 3, not [${low}, ${high}]`)
+}
+
+/**
+ * The i-th sample of a mixture, not yet rendered.
+ *
+ * @throws MixtureError for a bad mixture or index
+ */
+export const describeAt = (mixture: Mixture, i: number): Described => {
+  checked(mixture, i)
+  const { split, weights } = mixture
+  const seed = String(mixture.seed)
+  const r = random(seed, split, i)
+  const total = families.reduce((sum, f) => sum + (weights[f] ?? 0), 0)
+  const point = r.next() * total
+  let reached = 0
+  let family: Family | undefined
+  for (const f of families) {
+    reached += weights[f] ?? 0
+    if (family === undefined && point < reached) family = f
+  }
+  if (family === undefined) family = families.findLast((f) => (weights[f] ?? 0) > 0)!
+  const level = r.int(mixture.levels[0], mixture.levels[1]) as Level
+  return describeSample(family, level, split, `${seed}/${i}`)
+}
+
+/** One sample by its family, level, split and seed, not yet rendered. Draws until the content is on the split's side. */
+export const describeSample = (family: Family, level: Level, split: Split, seed: string): Described => {
+  const side = split === 'heldout' ? 'heldout' : 'training'
+  for (let attempt = 0; ; attempt++) {
+    const scene: Scene = tasks[family].draw(random(seed, split, family, level, attempt), level)
+    if (partitionOf(contentKey(scene)) !== side) continue
+    const task = taskOf(scene)
+    const id = `${split}/${family}/${level}/${seed}`
+    return { id, family, split, level, seed, scene, caption: task.caption(scene), ...task.ask(scene) }
+  }
+}
+
+/** Renders a described sample and labels its patches. */
+export const render = (described: Described): Sample => {
+  const task = taskOf(described.scene)
+  return { ...described, picture: task.picture(described.scene), patches: task.patches(described.scene) }
+}
+
+/**
+ * The i-th sample of a mixture, rendered.
+ *
+ * @throws MixtureError for a bad mixture or index
+ */
+export const sampleAt = (mixture: Mixture, i: number): Sample => render(describeAt(mixture, i))

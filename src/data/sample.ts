@@ -1,0 +1,88 @@
+/**
+ * A sample: one rendered picture with everything that is true of it.
+ *
+ * @since 0.1.0
+ */
+import type { ArithmeticScene } from './families/arithmetic.ts'
+import type { ChartScene } from './families/chart.ts'
+import type { CountScene } from './families/count.ts'
+import type { ReadScene } from './families/read.ts'
+
+/** Red, green, blue, row by row from the top left: `data[(y * width + x) * 3 + channel]`, 0 to 255. */
+export interface Picture {
+  readonly width: number
+  readonly height: number
+  readonly channels: 3
+  readonly data: Uint8Array
+}
+
+/** The families of task: reading a string, counting shapes, reading a bar chart, written arithmetic. */
+export const families = ['read', 'count', 'chart', 'arithmetic'] as const
+/** One of {@link families}. */
+export type Family = (typeof families)[number]
+
+/**
+ * Where a sample may be used. `bases` pretrains the vision encoder and the language model, `train` is the recipe's own
+ * data, `heldout` is only ever measured. No content of `heldout` (see `partitionOf`) occurs in the other two.
+ */
+export const splits = ['bases', 'train', 'heldout'] as const
+/** One of {@link splits}. */
+export type Split = (typeof splits)[number]
+
+/** How hard a sample is; 3 is the full range of its family. */
+export type Level = 1 | 2 | 3
+/** All levels, easiest first. */
+export const levels: readonly Level[] = [1, 2, 3]
+
+/** What is in a picture, as data: enough to render it again and to answer every question about it. */
+export type Scene = ReadScene | CountScene | ChartScene | ArithmeticScene
+
+/** Labels of the picture's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
+export interface PatchLabels {
+  /** What the patch shows: an id of `patchClasses`. Shape [patch]. */
+  readonly classes: Uint8Array
+  /** The value, 0 to 20, of the bar that the patch belongs to, or -1 where there is none. Shape [patch]. */
+  readonly values: Int8Array
+}
+
+/** A sample before it is rendered: what it shows, what is asked about it, what is to be answered. */
+export interface Described<S extends Scene = Scene> {
+  /** `split/family/seed/index`. */
+  readonly id: string
+  readonly family: Family
+  readonly split: Split
+  readonly level: Level
+  /** The seed from which this sample alone can be made again. */
+  readonly seed: string
+  readonly scene: S
+  /** One short sentence that describes the whole picture. */
+  readonly caption: string
+  readonly question: string
+  /** The whole text that the model is to write; for arithmetic the written steps, ending in the result. */
+  readonly answer: string
+  /** The exact answer that is scored. */
+  readonly final: string
+}
+
+/** A sample with its picture and the labels of the picture's patches. */
+export interface Sample<S extends Scene = Scene> extends Described<S> {
+  readonly picture: Picture
+  readonly patches: PatchLabels
+}
+
+/**
+ * The final answer in a text that a model wrote: the content of the last `\boxed{…}` where there is one; else for
+ * arithmetic the word after the last "so"; else the whole text. Anything after `<|im_end|>` and before `</think>` is
+ * left out, and so are outer spaces and a full stop at the end.
+ */
+export const finalOf = (family: Family, text: string): string => {
+  const spoken = text.split('<|im_end|>')[0]!.split('</think>').at(-1)!
+  const boxed = [...spoken.matchAll(/\\boxed\{([^{}]*)\}/g)].at(-1)?.[1]
+  const plain = (boxed ?? spoken).trim().replace(/\.$/, '')
+  if (boxed !== undefined || family !== 'arithmetic') return plain
+  return /^-?\d+$/.test(plain) ? plain : (/(?:^|\s)so (-?\d+)$/.exec(plain)?.[1] ?? '')
+}
+
+/** Whether a written text gives the sample's final answer exactly. */
+export const isExact = (sample: Pick<Described, 'family' | 'final'>, text: string): boolean =>
+  finalOf(sample.family, text) === sample.final
