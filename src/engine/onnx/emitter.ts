@@ -1,0 +1,174 @@
+/**
+ * Where ONNX nodes are collected. Values are named; a node that was emitted before is not emitted again, constants are
+ * kept once, and reshapes of reshapes go back to what was there first.
+ */
+import { createHash } from 'node:crypto'
+import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import { bytesOf } from '../proto/descriptor.ts'
+import {
+  type AttributeValue,
+  type NodeProto,
+  type OnnxType,
+  onnxNode,
+  onnxTensor,
+  type TensorProto,
+} from '../proto/onnx.ts'
+
+/** `run`: for the engine, with operations of its own. `export`: a file of standard operations only. */
+export type Mode = 'run' | 'export'
+
+/** The domain of the runtime's own operations. */
+export const runtimeDomain = 'com.microsoft'
+
+/** What an emitted node may be told beyond its inputs and attributes. */
+export interface NodeOptions {
+  readonly domain?: string
+  /** How many outputs are named; default 1. */
+  readonly outputs?: number
+}
+
+/** Collects one graph. */
+export interface Emitter {
+  readonly mode: Mode
+  /** A name for an input, an output or a node that no other has. */
+  readonly unique: (wanted: string) => string
+  /** An initialiser; equal ones are one. */
+  readonly constant: (type: OnnxType, dims: readonly number[], data: ArrayBufferView) => string
+  /** An int64 vector: axes, shapes, starts. */
+  readonly ints: (values: readonly number[]) => string
+  /** A float32 of rank 0. */
+  readonly float: (value: number) => string
+  /** A node; its first output's name. */
+  readonly node: (
+    opType: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, AttributeValue>>,
+    options?: NodeOptions,
+  ) => string
+  /** A node; all its outputs' names. */
+  readonly nodes: (
+    opType: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, AttributeValue>>,
+    options?: NodeOptions,
+  ) => readonly string[]
+  /** The value under other dimensions (no node where they are equal, none on constants). */
+  readonly reshape: (name: string, from: readonly number[], to: readonly number[]) => string
+  /** The value with dimension `perm[i]` in place i (a reshape where only dimensions of size 1 move). */
+  readonly transpose: (name: string, dims: readonly number[], perm: readonly number[]) => string
+  /** Says for which graph node the next ONNX nodes stand. */
+  readonly owner: (t: Tensor) => void
+  /** The graph node behind an ONNX node's name. */
+  readonly ownerOf: (nodeName: string) => Tensor | undefined
+  /** Everything emitted so far. */
+  readonly collected: () => { readonly node: NodeProto[]; readonly initializer: TensorProto[] }
+  /** The constant behind a name, if it is one. */
+  readonly constantOf: (name: string) => Constant | undefined
+}
+
+/** An initialiser as it was given. */
+export interface Constant {
+  readonly type: OnnxType
+  readonly dims: readonly number[]
+  readonly data: ArrayBufferView
+}
+
+/** The ONNX name of an element type. */
+export const onnxTypeOf = (dtype: Dtype): OnnxType => dtype
+
+const same = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i])
+
+/** An empty graph. */
+export const emitter = (mode: Mode): Emitter => {
+  const node: NodeProto[] = []
+  const constants = new Map<string, Constant>()
+  const constantNames = new Map<string, string>()
+  const memo = new Map<string, readonly string[]>()
+  const source = new Map<string, { readonly name: string; readonly dims: readonly number[] }>()
+  const owners = new Map<string, Tensor>()
+  const taken = new Set<string>()
+  let current: Tensor | undefined
+  let count = 0
+
+  const unique = (wanted: string): string => {
+    let name = wanted
+    for (let i = 1; taken.has(name); i++) name = `${wanted}.${i}`
+    taken.add(name)
+    return name
+  }
+
+  const constant: Emitter['constant'] = (type, dims, data) => {
+    const hash = createHash('sha1').update(bytesOf(data)).digest('base64')
+    const key = `${type} ${dims.join()} ${hash}`
+    const had = constantNames.get(key)
+    if (had !== undefined) return had
+    const name = unique(`constant_${constantNames.size}`)
+    constantNames.set(key, name)
+    constants.set(name, { type, dims, data })
+    return name
+  }
+  const ints: Emitter['ints'] = (values) =>
+    constant(
+      'int64',
+      [values.length],
+      BigInt64Array.from(values, (v) => BigInt(v)),
+    )
+  const float: Emitter['float'] = (value) => constant('float32', [], Float32Array.of(value))
+
+  const nodes: Emitter['nodes'] = (opType, inputs, attributes = {}, options = {}) => {
+    const { domain, outputs = 1 } = options
+    const key = JSON.stringify([opType, domain, inputs, attributes, outputs])
+    const had = memo.get(key)
+    if (had !== undefined) return had
+    const name = unique(`${opType}_${count++}`)
+    const names = Array.from({ length: outputs }, (_, i) => (i === 0 ? name : unique(`${name}.${i}`)))
+    node.push(
+      onnxNode(opType, inputs, names, attributes, { name, ...(domain === undefined ? {} : { domain }) }),
+    )
+    if (current !== undefined) owners.set(name, current)
+    memo.set(key, names)
+    return names
+  }
+  const one: Emitter['node'] = (...args) => nodes(...args)[0]!
+
+  const reshape: Emitter['reshape'] = (name, from, to) => {
+    if (same(from, to)) return name
+    const data = constants.get(name)
+    if (data !== undefined) return constant(data.type, to, data.data)
+    const first = source.get(name) ?? { name, dims: from }
+    if (same(first.dims, to)) return first.name
+    const out = one('Reshape', [first.name, ints(to)])
+    source.set(out, first)
+    return out
+  }
+
+  const transpose: Emitter['transpose'] = (name, dims, perm) => {
+    const moved = perm.filter((p) => dims[p] !== 1)
+    const to = perm.map((p) => dims[p]!)
+    return moved.every((p, i) => i === 0 || p > moved[i - 1]!)
+      ? reshape(name, dims, to)
+      : one('Transpose', [name], { perm })
+  }
+
+  return {
+    mode,
+    unique,
+    constant,
+    ints,
+    float,
+    node: one,
+    nodes,
+    reshape,
+    transpose,
+    owner: (t) => {
+      current = t
+    },
+    ownerOf: (name) => owners.get(name),
+    collected: () => ({
+      node,
+      initializer: [...constants].map(([name, c]) => onnxTensor(name, c.type, c.dims, c.data)),
+    }),
+    constantOf: (name) => constants.get(name),
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The onnx engine: `onnxruntime-node`, whose CPU runtime comes inside the npm package.
+ *
+ * @since 0.1.0
+ */
+import { availableParallelism } from 'node:os'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type EngineError, engineError } from '../error.ts'
+import type { Engine } from '../session.ts'
+import { type NativeOptions, openSession, type Runtime } from './session.ts'
+
+export { exportOnnx } from './export.ts'
+
+const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }> = TE.tryCatch(
+  async () => {
+    const ort = await import('onnxruntime-node')
+    return {
+      InferenceSession: ort.InferenceSession,
+      Tensor: ort.Tensor as unknown as Runtime['Tensor'],
+      version: ort.env.versions.node ?? ort.env.versions.common,
+    }
+  },
+  (e) =>
+    engineError(
+      'NotInstalled',
+      `onnxruntime-node does not load on ${process.platform} ${process.arch}: ${e instanceof Error ? e.message : String(e)}. Install it with: npm install onnxruntime-node`,
+      e,
+    ),
+)
+
+/** The settings under which native sessions are made. */
+export const nativeOptions = (threads: number): NativeOptions => ({
+  executionProviders: ['cpu'],
+  graphOptimizationLevel: 'all',
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  enableCpuMemArena: true,
+  enableMemPattern: true,
+  logSeverityLevel: 3,
+})
+
+/** Loads the runtime. Fails with `NotInstalled`. */
+export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
+  pipe(
+    runtime,
+    TE.map(
+      (ort): Engine => ({
+        name: 'onnx',
+        version: `onnxruntime-node ${ort.version} (cpu)`,
+        load: (program, options = {}) =>
+          TE.tryCatch(
+            async () =>
+              openSession(ort, program, options, nativeOptions(options.threads ?? availableParallelism())),
+            (e) => engineError('Failed', `program '${program.name}' could not be loaded: ${String(e)}`, e),
+          ),
+      }),
+    ),
+  )

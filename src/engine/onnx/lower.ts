@@ -1,0 +1,243 @@
+/**
+ * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one row of the table of
+ * {@link operators} a node.
+ */
+import { sizes } from '../../dsl/axis.ts'
+import { bodyOf, operandsOf } from '../../dsl/composite.ts'
+import { type Dtype, type Tensor, topological, withInputs } from '../../dsl/graph.ts'
+import type { Variant } from '../../dsl/program.ts'
+import { type ModelProto, onnxValue } from '../proto/onnx.ts'
+import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
+import { natives } from './composites.ts'
+import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
+import { operators, type Tabled } from './operators.ts'
+
+/** The ONNX operator set that is written; every operation used has its current meaning in it. */
+export const opset = 21
+
+/** Where a result is found once the graph has run: among its outputs, or without running it. */
+export type Source =
+  | (Described & { readonly from: 'output' | 'input' | 'state' })
+  | (Described & { readonly from: 'constant'; readonly data: ArrayBufferView })
+
+interface Described {
+  /** The output's, input's or constant's name, or the state's key. */
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+}
+
+/** A variant as the engine runs it. */
+export interface Lowered {
+  readonly model: ModelProto
+  /** ONNX input name → the function's input. */
+  readonly inputs: ReadonlyMap<string, string>
+  /** ONNX input name → the key of the state that feeds it. */
+  readonly states: ReadonlyMap<string, string>
+  /** Names of the ONNX outputs; empty where nothing has to run. */
+  readonly fetches: readonly string[]
+  readonly outputs: ReadonlyMap<string, Source>
+  /** States that are replaced by a result. */
+  readonly next: ReadonlyMap<string, Source>
+  /** States that are updated beside the graph. */
+  readonly updates: readonly AdamWUpdate<Source>[]
+  /** The graph node behind an ONNX node's name. */
+  readonly ownerOf: (nodeName: string) => Tensor | undefined
+}
+
+/** The value behind nodes that only rename it. */
+const behind = (t: Tensor): Tensor => (t.op.op === 'stopGradient' ? behind(t.inputs[0]!) : t)
+
+const unbroadcast = (t: Tensor): Tensor => {
+  const x = behind(t)
+  return x.op.op === 'broadcast' ? unbroadcast(x.inputs[0]!) : x
+}
+
+/** Elementwise operands without their broadcasts, as far as together they still span the node's axes. */
+const spanning = (t: Tensor): readonly Tensor[] => {
+  const bare = t.inputs.map(unbroadcast)
+  const covered = (xs: readonly Tensor[]): boolean =>
+    t.axes.every((a) => xs.some((x) => x.names.includes(a.name)))
+  if (covered(bare)) return bare
+  const keep = t.inputs.findIndex((x, i) => covered(bare.map((b, j) => (i === j ? x : b))))
+  return keep < 0 ? t.inputs : bare.map((b, i) => (i === keep ? behind(t.inputs[i]!) : b))
+}
+
+/**
+ * What a node is computed from in this lowering: a native composite's operands or else its definition, elementwise
+ * operands without their broadcasts, a product's operands without a transpose before them.
+ */
+export const operandsUsed = (t: Tensor, native: (t: Tensor) => boolean): readonly Tensor[] => {
+  switch (t.op.op) {
+    case 'composite':
+      return native(t) ? operandsOf(t) : [bodyOf(t)]
+    case 'binary':
+    case 'compare':
+    case 'logic':
+    case 'select':
+      return spanning(t)
+    case 'contract':
+      return t.inputs.map((x) => {
+        const b = behind(x)
+        return b.op.op === 'transpose' ? b.inputs[0]! : b
+      })
+    default:
+      return t.inputs.map(behind)
+  }
+}
+
+/**
+ * The composites that run natively. Where something else needs the inside of a definition (a gradient that was taken
+ * through it), the definition is computed anyway and the operation would be work done twice.
+ */
+const nativeSet = (roots: readonly Tensor[], mode: Mode): ReadonlySet<Tensor> => {
+  const set = new Set<Tensor>()
+  for (const t of topological(roots))
+    if (t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings, mode)) set.add(t)
+  for (;;) {
+    const used = new Set(topological(roots, (t) => operandsUsed(t, (x) => set.has(x))))
+    const twice = [...set].filter((t) => used.has(t) && insideUsed(t, used))
+    if (twice.length === 0) return set
+    for (const t of twice) set.delete(t)
+  }
+}
+
+/** Whether a node inside the definition (not an operand, not a constant) is computed for somebody else. */
+const insideUsed = (t: Tensor, used: ReadonlySet<Tensor>): boolean => {
+  const outside = new Set(operandsOf(t))
+  return topological([bodyOf(t)], (x) => (outside.has(x) ? [] : x.inputs)).some(
+    (x) => used.has(x) && !outside.has(x) && x.inputs.length > 0,
+  )
+}
+
+interface Leaf {
+  readonly from: 'input' | 'state'
+  readonly name: string
+}
+
+const dedupe = (sources: Iterable<Source>): string[] => [
+  ...new Set([...sources].flatMap((s) => (s.from === 'output' ? [s.name] : []))),
+]
+
+/** Lowers what the roots need; answers each root's source. */
+const lowerRoots = (
+  roots: readonly Tensor[],
+  e: Emitter,
+  weights: ReadonlyMap<string, ArrayBufferView>,
+): {
+  readonly sourceOf: (t: Tensor) => Source
+  readonly leaves: ReadonlyMap<string, Leaf & { t: Tensor }>
+} => {
+  const native = nativeSet(roots, e.mode)
+  const isNative = (t: Tensor): boolean => native.has(t)
+  const names = new Map<Tensor, string>()
+  const leaves = new Map<string, Leaf & { t: Tensor }>()
+  const leafNames = new Map<string, string>()
+  const nameOf = (t: Tensor): string => names.get(behind(t))!
+
+  const leaf = (t: Tensor, from: 'input' | 'state', name: string): string => {
+    const weight = from === 'state' ? weights.get(name) : undefined
+    if (weight !== undefined) return e.constant(onnxTypeOf(t.dtype), sizes(t.axes), weight)
+    const had = leafNames.get(`${from} ${name}`)
+    if (had !== undefined) return had
+    const onnxName = e.unique(name)
+    leafNames.set(`${from} ${name}`, onnxName)
+    leaves.set(onnxName, { from, name, t })
+    return onnxName
+  }
+
+  const emit = (t: Tensor): string => {
+    const { op } = t
+    if (op.op === 'input') return leaf(t, 'input', op.name)
+    if (op.op === 'state') return leaf(t, 'state', op.key)
+    if (op.op === 'composite')
+      return isNative(t) ? natives[op.kind]!.emit(t, op.settings, e, nameOf) : nameOf(bodyOf(t))
+    const row = operators[op.op] as (typeof operators)[Tabled] as (
+      t: Tensor,
+      op: Tensor['op'],
+      e: Emitter,
+      value: (t: Tensor) => string,
+    ) => string
+    return row(withInputs(t, operandsUsed(t, isNative)), op, e, nameOf)
+  }
+
+  for (const t of topological(roots.map(behind), (t) => operandsUsed(t, isNative))) {
+    e.owner(t)
+    names.set(t, emit(t))
+  }
+
+  const sourceOf = (t: Tensor): Source => {
+    const name = nameOf(t)
+    const shape = sizes(t.axes)
+    const at = leaves.get(name)
+    if (at !== undefined) return { from: at.from, name: at.name, dtype: t.dtype, shape }
+    const constant = e.constantOf(name)
+    return constant === undefined
+      ? { from: 'output', name, dtype: t.dtype, shape }
+      : { from: 'constant', name, data: constant.data, dtype: t.dtype, shape }
+  }
+  return { sourceOf, leaves }
+}
+
+/** Lowers one variant. In `run` mode AdamW updates stay beside the graph; in `export` mode everything is in it. */
+export const lower = (
+  name: string,
+  variant: Variant,
+  mode: Mode = 'run',
+  weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
+): Lowered => {
+  const e = emitter(mode)
+  const updates = mode === 'run' ? adamWUpdates(variant) : []
+  const beside = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
+  const next = [...variant.next].filter(([key]) => !beside.has(key))
+  const ofUpdate = (u: AdamWUpdate<Tensor>): Tensor[] => [
+    u.gradient,
+    ...(u.factor === undefined ? [] : [u.factor]),
+    u.learningRate,
+    u.correction1,
+    u.correction2,
+  ]
+  const outputs = Object.entries(variant.outputs)
+  const roots = [...outputs.map(([, t]) => t), ...next.map(([, t]) => t), ...updates.flatMap(ofUpdate)]
+  const { sourceOf, leaves } = lowerRoots(roots, e, weights)
+
+  const sources = new Map(roots.map((t) => [t, sourceOf(t)]))
+  const at = (t: Tensor): Source => sources.get(t)!
+  const fetches = dedupe(sources.values())
+  const declared = new Map([...sources.values()].flatMap((s) => (s.from === 'output' ? [[s.name, s]] : [])))
+  const { node, initializer } = e.collected()
+  return {
+    model: {
+      irVersion: 10,
+      opsetImport: [
+        { domain: '', version: opset },
+        ...(mode === 'run' ? [{ domain: runtimeDomain, version: 1 }] : []),
+      ],
+      producerName: 'sailwright',
+      graph: {
+        name,
+        node,
+        initializer,
+        input: [...leaves].map(([n, l]) => onnxValue(n, onnxTypeOf(l.t.dtype), sizes(l.t.axes))),
+        output: fetches.map((n) => {
+          const s = declared.get(n)!
+          return onnxValue(n, onnxTypeOf(s.dtype), s.shape)
+        }),
+      },
+    },
+    inputs: new Map([...leaves].filter(([, l]) => l.from === 'input').map(([n, l]) => [n, l.name])),
+    states: new Map([...leaves].filter(([, l]) => l.from === 'state').map(([n, l]) => [n, l.name])),
+    fetches,
+    outputs: new Map(outputs.map(([n, t]) => [n, at(t)])),
+    next: new Map(next.map(([key, t]) => [key, at(t)])),
+    updates: updates.map((u) => ({
+      ...u,
+      gradient: at(u.gradient),
+      factor: u.factor === undefined ? undefined : at(u.factor),
+      learningRate: at(u.learningRate),
+      correction1: at(u.correction1),
+      correction2: at(u.correction2),
+    })),
+    ownerOf: e.ownerOf,
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * The table: each primitive operation as ONNX nodes.
+ *
+ * A row gets the node with the operands that the lowering chose for it (see {@link operandsUsed}) and the emitter, and
+ * answers the name of the value.
+ */
+import { elements, sizes } from '../../dsl/axis.ts'
+import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
+import { type BinaryFn, findAxis, type Op, type OpName, type Tensor, type UnaryFn } from '../../dsl/graph.ts'
+import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
+
+/** The name under which a graph node's value was emitted. */
+export type ValueOf = (t: Tensor) => string
+
+type Row<K extends OpName> = (t: Tensor, op: Extract<Op, { op: K }>, e: Emitter, value: ValueOf) => string
+
+/** The operations of the table: leaves that the caller supplies and composites are not in it. */
+export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite'>
+
+const unaryOps: Readonly<Record<UnaryFn, string>> = {
+  neg: 'Neg',
+  exp: 'Exp',
+  log: 'Log',
+  sqrt: 'Sqrt',
+  rsqrt: 'Sqrt',
+  tanh: 'Tanh',
+  erf: 'Erf',
+  sigmoid: 'Sigmoid',
+  sin: 'Sin',
+  cos: 'Cos',
+  abs: 'Abs',
+  floor: 'Floor',
+  not: 'Not',
+}
+
+const binaryOps: Readonly<Record<BinaryFn, string>> = {
+  add: 'Add',
+  sub: 'Sub',
+  mul: 'Mul',
+  div: 'Div',
+  max: 'Max',
+  min: 'Min',
+  pow: 'Pow',
+}
+
+const compareOps = { equal: 'Equal', less: 'Less', lessEqual: 'LessOrEqual' } as const
+
+const place = (t: Tensor, name: string): number => t.axes.findIndex((a) => a.name === name)
+
+/** Up to this many rows a scatter-add runs as one-hot × matrix; above, row by row. */
+export const oneHotLimit = 2048
+
+/**
+ * An operand as a node of these axes broadcasts it: ONNX aligns shapes from the right, so size-1 dimensions go where
+ * axes are missing, and leading ones are left out.
+ */
+const aligned = (x: Tensor, t: Tensor, e: Emitter, value: ValueOf): string => {
+  const from = sizes(x.axes)
+  if (x.axes.length === 0) return value(x)
+  const full = t.axes.map((a) => findAxis(x, a.name)?.size ?? 1)
+  const first = t.axes.findIndex((a) => a.name === x.axes[0]!.name)
+  return e.reshape(value(x), from, full.slice(first))
+}
+
+const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] =>
+  t.inputs.map((x) => aligned(x, t, e, value))
+
+/** One side of a product: transposed where the plan says so, then under the product's shape. */
+const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
+  const dims = sizes(o.tensor.axes)
+  if (o.perm === undefined) return e.reshape(value(o.tensor), dims, o.view)
+  return e.reshape(
+    e.transpose(value(o.tensor), dims, o.perm),
+    o.perm.map((p) => dims[p]!),
+    o.view,
+  )
+}
+
+const flipped = (name: string, view: readonly number[], e: Emitter): string =>
+  e.transpose(name, view, view.length === 2 ? [1, 0] : [0, 2, 1])
+
+/** Σ over k of two operands of rank 2, or of rank 3 with one batch dimension. */
+const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
+  const plan = contractionPlan(t)
+  const a = side(plan.left, e, value)
+  const b = side(plan.right, e, value)
+  const [ta, tb] = [plan.left.transposed, plan.right.transposed]
+  const flags = { transA: ta ? 1 : 0, transB: tb ? 1 : 0 }
+  const out =
+    !ta && !tb
+      ? e.node('MatMul', [a, b])
+      : !plan.batched
+        ? e.node('Gemm', [a, b], flags)
+        : e.mode === 'run'
+          ? e.node('FusedMatMul', [a, b], flags, { domain: runtimeDomain })
+          : e.node('MatMul', [
+              ta ? flipped(a, plan.left.view, e) : a,
+              tb ? flipped(b, plan.right.view, e) : b,
+            ])
+  const shape = plan.batched ? [plan.batch, plan.m, plan.n] : [plan.m, plan.n]
+  const produced = sizes(plan.produced)
+  const full = e.reshape(out, shape, produced)
+  return plan.perm === undefined ? full : e.transpose(full, produced, plan.perm)
+}
+
+/** Rows added to the places that their indices name. */
+const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
+  const [index, rows] = t.inputs as readonly [Tensor, Tensor]
+  const into = t.axes[0]!.size
+  const count = elements(index.axes)
+  const width = elements(t.axes.slice(1))
+  const type = onnxTypeOf(t.dtype)
+  const flat = e.reshape(value(rows), sizes(rows.axes), [count, width])
+  const matrix =
+    into <= oneHotLimit
+      ? e.node('MatMul', [
+          e.node(
+            'OneHot',
+            [
+              e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count])], { to: 7 }),
+              e.ints([into]),
+              e.constant(type, [2], type === 'float32' ? Float32Array.of(0, 1) : Int32Array.of(0, 1)),
+            ],
+            { axis: 0 },
+          ),
+          flat,
+        ])
+      : e.node(
+          'ScatterND',
+          [
+            e.node('Expand', [
+              e.constant(type, [1, 1], type === 'float32' ? Float32Array.of(0) : Int32Array.of(0)),
+              e.ints([into, width]),
+            ]),
+            e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count, 1])], { to: 7 }),
+            flat,
+          ],
+          { reduction: 'add' },
+        )
+  return e.reshape(matrix, [into, width], sizes(t.axes))
+}
+
+/** The operations of {@link Tabled}, one row each. */
+export const operators: { readonly [K in Tabled]: Row<K> } = {
+  constant: (t, { data }, e) => e.constant(onnxTypeOf(t.dtype), sizes(t.axes), data),
+  iota: (t, _op, e) =>
+    e.constant(
+      'int32',
+      sizes(t.axes),
+      Int32Array.from({ length: t.axes[0]!.size }, (_, i) => i),
+    ),
+
+  unary: (t, { fn }, e, value) => {
+    const y = e.node(unaryOps[fn], [value(t.inputs[0]!)])
+    return fn === 'rsqrt' ? e.node('Reciprocal', [y]) : y
+  },
+  binary: (t, { fn }, e, value) => e.node(binaryOps[fn], operands(t, e, value)),
+  compare: (t, { fn }, e, value) => e.node(compareOps[fn], operands(t, e, value)),
+  logic: (t, { fn }, e, value) => e.node(fn === 'and' ? 'And' : 'Or', operands(t, e, value)),
+  select: (t, _op, e, value) => {
+    const [c, a, b] = operands(t, e, value) as [string, string, string]
+    return t.dtype === 'bool'
+      ? e.node('Or', [e.node('And', [c, a]), e.node('And', [e.node('Not', [c]), b])])
+      : e.node('Where', [c, a, b])
+  },
+  cast: (t, _op, e, value) =>
+    e.node('Cast', [value(t.inputs[0]!)], { to: { float32: 1, int32: 6, bool: 9 }[t.dtype] }),
+  stopGradient: (t, _op, _e, value) => value(t.inputs[0]!),
+
+  reduce: (t, { fn, over }, e, value) => {
+    const x = t.inputs[0]!
+    return e.node(
+      fn === 'sum' ? 'ReduceSum' : 'ReduceMax',
+      [value(x), e.ints(over.map((n) => place(x, n)))],
+      {
+        keepdims: 0,
+      },
+    )
+  },
+  argmax: (t, { over }, e, value) => {
+    const x = t.inputs[0]!
+    return e.node('Cast', [e.node('ArgMax', [value(x)], { axis: place(x, over), keepdims: 0 })], { to: 6 })
+  },
+  softmax: (t, { over }, e, value) => e.node('Softmax', [value(t.inputs[0]!)], { axis: place(t, over) }),
+  logSoftmax: (t, { over }, e, value) =>
+    e.node('LogSoftmax', [value(t.inputs[0]!)], { axis: place(t, over) }),
+
+  contract: (t, _op, e, value) => product(t, e, value),
+
+  reshape: (t, _op, e, value) => {
+    const x = t.inputs[0]!
+    return e.reshape(value(x), sizes(x.axes), sizes(t.axes))
+  },
+  transpose: (t, _op, e, value) => {
+    const x = t.inputs[0]!
+    return e.transpose(
+      value(x),
+      sizes(x.axes),
+      t.axes.map((a) => place(x, a.name)),
+    )
+  },
+  broadcast: (t, _op, e, value) =>
+    e.node('Expand', [aligned(t.inputs[0]!, t, e, value), e.ints(sizes(t.axes))]),
+  slice: (t, { along, start }, e, value) =>
+    e.node('Slice', [
+      value(t.inputs[0]!),
+      e.ints([start]),
+      e.ints([start + findAxis(t, along)!.size]),
+      e.ints([place(t, along)]),
+    ]),
+  pad: (t, { along, before, after }, e, value) =>
+    e.node('Pad', [value(t.inputs[0]!), e.ints([before, after]), '', e.ints([place(t, along)])]),
+  concat: (t, { along }, e, value) => e.node('Concat', t.inputs.map(value), { axis: place(t, along) }),
+  gather: (t, _op, e, value) => e.node('Gather', t.inputs.map(value), { axis: 0 }),
+  scatterAdd: (t, _op, e, value) => scatterAdd(t, e, value),
+}
