@@ -65,7 +65,8 @@ const specOf = (style: ChartStyle): TopLevelSpec => {
   const names = {
     field: 'letter',
     type: 'nominal' as const,
-    sort: null,
+    // an explicit order: a view that is used again would else keep the order in which it first saw the letters
+    sort: { field: 'place', op: 'min' as const, order: 'ascending' as const },
     scale: { paddingInner: between, paddingOuter: outside },
     axis: { labelAngle: 0, labelFontSize: 13, ticks: false, labelPadding: 2, domainColor: ink },
   }
@@ -93,7 +94,7 @@ const specOf = (style: ChartStyle): TopLevelSpec => {
     height,
     padding: pad,
     autosize: 'none',
-    data: { name: 'bars', values: [{ letter: 'A', value: 0, colour: '#000' }] },
+    data: { name: 'bars', values: [{ place: 0, letter: 'A', value: 0, colour: '#000' }] },
     encoding: along,
     layer: [
       { mark: 'bar', encoding: { color: { field: 'colour', type: 'nominal', scale: null } } },
@@ -233,7 +234,7 @@ export const chart: TaskFamily<ChartScene> = {
       view
         .data(
           'bars',
-          s.bars.map((b) => ({ letter: b.letter, value: b.value, colour: css(b.rgb) })),
+          s.bars.map((b, place) => ({ place, letter: b.letter, value: b.value, colour: css(b.rgb) })),
         )
         .run()
       const { pad } = frameOf(s.style)
