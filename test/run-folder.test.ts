@@ -121,10 +121,13 @@ test('lines: a damaged line in the middle is an error with file, line and key, n
   writeFileSync(path, `${good}\n${encodeLine({ type: 'run-finished', seconds: 'long' })}\n`)
   assert.match(
     left(await readLines(path, RunEvent)()).message,
-    /:2: key '.*seconds' should be number and is "long"/,
+    /:2: key 'seconds' should be number and is "long"/,
   )
   writeFileSync(path, '{"type":"invented"}\n')
-  assert.match(left(await readLines(path, RunEvent)()).message, /:1: .*"invented"/)
+  assert.match(
+    left(await readLines(path, RunEvent)()).message,
+    /:1: the value has the type 'invented', which this version does not know/,
+  )
 })
 
 test('lines: after closing, appending fails instead of writing elsewhere', () => {

@@ -235,15 +235,21 @@ const decodeAt = <A>(
 /** The first thing that does not fit, in words: `key 'loss' should be number and is "high"`. */
 export const describe = (errors: t.Errors): string => {
   const first = errors[0]
-  if (first === undefined) return 'the content does not fit'
+  const last = first?.context[first.context.length - 1]
+  if (first === undefined || last === undefined) return 'the content does not fit'
   const path = first.context
+    .filter((c, i) => c.key !== '' && !isUnion(first.context[i - 1]?.type))
     .map((c) => c.key)
-    .filter((k) => k !== '')
     .join('.')
-  const wanted = first.context[first.context.length - 1]?.type.name ?? 'something else'
-  const named = wanted.length > 60 ? `${wanted.slice(0, 60)}…` : wanted
+  const at = path === '' ? 'the value' : `key '${path}'`
+  const kind = (first.value as { type?: unknown } | null | undefined)?.type
+  if (isUnion(last.type) && typeof kind === 'string')
+    return `${at} has the type '${kind}', which this version does not know`
+  const wanted = last.type.name.startsWith('(') ? 'of another kind' : brief(last.type.name)
   const is = first.value === undefined ? 'is missing' : `is ${brief(JSON.stringify(first.value))}`
-  return `${path === '' ? 'the value' : `key '${path}'`} should be ${named} and ${is}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`
+  return `${at} should be ${wanted} and ${is}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`
 }
+
+const isUnion = (type: unknown): boolean => (type as { _tag?: unknown } | undefined)?._tag === 'UnionType'
 
 const brief = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text)

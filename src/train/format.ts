@@ -1,0 +1,51 @@
+/**
+ * Numbers as a person reads them: in the terminal and in the report alike.
+ *
+ * @since 0.1.0
+ */
+
+/** `1,234,567`. */
+export const grouped = (n: number): string =>
+  Number.isFinite(n) ? Math.round(n).toLocaleString('en-US') : String(n)
+
+/** `1.23 M`: three significant digits with a decimal prefix. */
+export const short = (n: number): string => {
+  if (!Number.isFinite(n)) return String(n)
+  const unit = units.find(([size]) => Math.abs(n) >= size * 0.9995)
+  return unit === undefined ? significant(n) : `${significant(n / unit[0])} ${unit[1]}`
+}
+
+const units = [
+  [1e12, 'T'],
+  [1e9, 'G'],
+  [1e6, 'M'],
+  [1e3, 'k'],
+] as const
+
+/** Three significant digits, never in exponent form between 0.001 and 1,000,000: `0.482`, `12.3`, `1,234`. */
+export const significant = (n: number): string => {
+  if (!Number.isFinite(n)) return String(n)
+  const size = Math.abs(n)
+  if (size === 0) return '0'
+  if (size < 9.995e-4) return n.toExponential(1)
+  if (size >= 999.5) return grouped(n)
+  return n.toPrecision(3)
+}
+
+/** A learning rate: `1.0e-3`, `0`. */
+export const rate = (n: number): string => (n === 0 ? '0' : n.toExponential(1))
+
+/** `0.42 s`, `12 s`, `2 min 14 s`, `1 h 02 min`. */
+export const duration = (seconds: number): string => {
+  if (!Number.isFinite(seconds)) return '–'
+  if (seconds < 9.95) return `${seconds.toFixed(seconds < 0.995 ? 2 : 1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  const minutes = Math.floor(whole / 60)
+  if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, '0')} s`
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`
+}
+
+/** `92.5 %` of a share between 0 and 1. */
+export const percent = (share: number): string =>
+  Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–'

@@ -1,0 +1,213 @@
+/**
+ * A run on the terminal: one live line, a block after each stage's evaluation, a table at the end. What is shown is a
+ * pure function of the run's state; {@link showProgress} only writes it.
+ *
+ * @since 0.1.0
+ */
+import { defer, finalize, type MonoTypeOperatorFunction, tap } from 'rxjs'
+import type { RunEvent } from './events.ts'
+import { duration, grouped, percent, rate, short, significant } from './format.ts'
+import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
+import {
+  bar,
+  type Column,
+  clip,
+  fit,
+  inked,
+  type Look,
+  lookOf,
+  type Sink,
+  textTable,
+  width,
+} from './terminal.ts'
+
+const position = (s: StageState): string => `${s.index + 1}/${s.of}`
+const perSecond = (s: StageState): number =>
+  s.finished !== undefined
+    ? s.finished.samples / s.finished.trainSeconds
+    : s.stepSeconds > 0
+      ? s.batch / s.stepSeconds
+      : Number.NaN
+
+/**
+ * The seconds that the stage's remaining steps will take at the present pace; NaN before the third step, since the first
+ * ones also compile.
+ */
+export const secondsLeft = (s: StageState): number =>
+  s.step < 3 ? Number.NaN : Math.max(0, s.steps - s.step) * s.stepSeconds
+
+/** `stage 3/5 align-all: trains vision, adapter (634 k parameters), 200 steps of 16 samples`. */
+export const stageHeading = (s: StageState, look: Look): string =>
+  `${inked(look, 'bold', `stage ${position(s)} ${s.stage}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${grouped(s.batch)} samples`
+
+/** The numbers of the running stage, without its name: what the live line and the plain lines share. */
+const figures = (s: StageState): readonly string[] => [
+  `${fit(String(s.step), String(s.steps).length, 'right')}/${s.steps}`,
+  `${significant(perSecond(s))} samples/s`,
+  `loss ${significant(s.smoothLoss)}`,
+  `learning rate ${rate(s.learningRate)}`,
+  s.step < s.steps ? `${duration(secondsLeft(s))} left` : `took ${duration(s.seconds)}`,
+]
+
+const meter = (s: StageState, columns: number, look: Look): string => {
+  const done = Math.round((s.steps === 0 ? 1 : Math.min(1, s.step / s.steps)) * columns)
+  return `${inked(look, 'cyan', '━'.repeat(done))}${inked(look, 'dim', '─'.repeat(columns - done))}`
+}
+
+/** What goes on, on one line that fits the terminal; empty where nothing does. */
+export const liveLine = (state: RunState, look: Look): string => {
+  const s = state.stages[state.current]
+  if (s === undefined || s.finished !== undefined) return ''
+  const name = inked(look, 'bold', `${position(s)} ${s.stage}`)
+  if (s.step >= s.steps) {
+    const last = s.evaluations.at(-1)
+    const so = last === undefined ? '' : `  ${last.family} ${percent(last.correct / last.total)}`
+    return clip(`${name}  ${meter(s, 12, look)}  evaluating${so}`, look.columns - 1)
+  }
+  return clip(
+    [name, meter(s, look.columns >= 110 ? 20 : 12, look), ...figures(s)].join('  '),
+    look.columns - 1,
+  )
+}
+
+/** The same without a meter, for logs. */
+export const plainLine = (s: StageState): string => `  ${figures(s).join(', ')}`
+
+/** What a finished stage came to, with a bar for each family. */
+export const evaluationBlock = (s: StageState, look: Look): string => {
+  const end = s.finished
+  const evaluated = end === undefined ? 0 : end.evaluateSeconds
+  const head =
+    end === undefined
+      ? `${position(s)} ${s.stage}`
+      : [
+          inked(look, 'bold', `${position(s)} ${s.stage}`),
+          `${grouped(end.samples)} samples at ${significant(perSecond(s))}/s`,
+          `loss ${significant(end.loss)}`,
+          `${duration(end.trainSeconds)}${evaluated > 0 ? ` and ${duration(evaluated)} of evaluation` : ''}`,
+        ].join('  ')
+  const room = Math.max(0, ...s.evaluations.map((e) => e.family.length))
+  const columns = Math.max(10, Math.min(40, look.columns - room - 30))
+  const rows = s.evaluations.map((e) => {
+    const share = e.correct / e.total
+    const cells = inked(look, share >= 0.5 ? 'green' : 'yellow', bar(share, columns))
+    return `  ${fit(e.family, room)}  ${fit(percent(share), 7, 'right')}  ${fit(cells, columns)}  ${grouped(e.correct)} of ${grouped(e.total)}`
+  })
+  return [`${inked(look, 'green', '✓')} ${head}`, ...rows].join('\n')
+}
+
+/** The families that were measured, in the order in which they first came. */
+export const familiesOf = (state: RunState): readonly string[] => [
+  ...new Set(state.stages.flatMap((s) => s.evaluations.map((e) => e.family))),
+]
+
+/**
+ * The table of the stages: what each trained, how much it saw, how fast, its last loss (nats a token), the accuracy of
+ * each family on held-out samples, its time. Two tables where one would not fit the terminal.
+ */
+export const stagesTable = (state: RunState, look: Look): string => {
+  const families = familiesOf(state)
+  const right = (head: string): Column => ({ head, align: 'right' })
+  const name: Column = { head: 'stage' }
+  const training = ['trainable', 'steps', 'samples', 'samples/s', 'loss'].map(right)
+  const trained = (s: StageState): string[] => [
+    short(s.trainable),
+    grouped(s.step),
+    grouped(s.finished?.samples ?? s.samples),
+    significant(perSecond(s)),
+    significant(s.finished?.loss ?? s.smoothLoss),
+  ]
+  const measured = (s: StageState): string[] =>
+    families.map((f) => {
+      const e = s.evaluations.find((x) => x.family === f)
+      return e === undefined ? '–' : percent(e.correct / e.total)
+    })
+  const time = (s: StageState): string =>
+    duration(s.finished === undefined ? s.seconds : s.finished.trainSeconds + s.finished.evaluateSeconds)
+  const table = (columns: readonly Column[], cells: (s: StageState) => readonly string[]): string =>
+    textTable(
+      [name, ...columns],
+      state.stages.map((s) => [s.stage, ...cells(s)]),
+      look,
+    )
+  const whole = table([...training, ...families.map(right), right('time')], (s) => [
+    ...trained(s),
+    ...measured(s),
+    time(s),
+  ])
+  const fits = whole.split('\n').every((line) => width(line) <= look.columns)
+  return fits || families.length === 0
+    ? whole
+    : `${table([...training, right('time')], (s) => [...trained(s), time(s)])}\n\n${table(families.map(right), measured)}`
+}
+
+/** What may be set of the display. */
+export interface ProgressOptions {
+  /** Default: from the sink and the environment. */
+  readonly look?: Look
+  /** Seconds between two lines where the sink is no terminal; default 10. */
+  readonly every?: number
+  /** What is known of the run already, where it goes on from an earlier start. */
+  readonly from?: RunState
+  /** Milliseconds; default `performance.now`. */
+  readonly now?: () => number
+}
+
+/**
+ * Shows the events that pass through: on a terminal as a live line with blocks above it, otherwise as occasional lines.
+ * Events are passed on unchanged, after they were shown; a sink that throws is an error of the stream.
+ *
+ * @category operators
+ */
+export const showProgress = (
+  sink: Sink,
+  options: ProgressOptions = {},
+): MonoTypeOperatorFunction<RunEvent> => {
+  const look = options.look ?? lookOf(sink, process.env)
+  const now = options.now ?? (() => performance.now())
+  const live = sink.isTTY === true
+  const between = live ? 80 : (options.every ?? 10) * 1000
+  return (source) =>
+    defer(() => {
+      let state = options.from ?? emptyRun
+      let shown = false
+      let last = Number.NEGATIVE_INFINITY
+      const erase = live ? '\r\x1b[2K' : ''
+      const clear = (): void => {
+        if (shown) sink.write(erase)
+        shown = false
+      }
+      const say = (text: string): void => {
+        clear()
+        sink.write(`${text}\n`)
+      }
+      const refresh = (event: RunEvent): void => {
+        const stage = state.stages[state.current]
+        if (stage === undefined || stage.finished !== undefined) return
+        const ends = event.type === 'step' && event.step >= event.steps
+        if (!ends && now() - last < between) return
+        last = now()
+        if (live) {
+          sink.write(erase + liveLine(state, look))
+          shown = true
+        } else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
+      }
+      return source.pipe(
+        tap((event) => {
+          state = advance(state, event)
+          const stage = state.stages[state.current]
+          if (event.type === 'stage-started' && stage !== undefined) {
+            say(stageHeading(stage, look))
+            last = now()
+          } else if (event.type === 'stage-finished') {
+            const done = state.stages.find((s) => s.stage === event.stage)
+            if (done !== undefined) say(evaluationBlock(done, look))
+          } else if (event.type === 'run-finished') {
+            say(`\n${stagesTable(state, look)}\n\nthe whole run took ${duration(event.seconds)}`)
+          } else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
+          refresh(event)
+        }),
+        finalize(clear),
+      )
+    })
+}

@@ -1,0 +1,142 @@
+/**
+ * What is known of a run after some of its events: a pure fold, which the progress display and the report share.
+ *
+ * @since 0.1.0
+ */
+import type { EventOf, RunEvent } from './events.ts'
+
+/** One stage so far. Times in seconds, the loss in nats a token. */
+export interface StageState {
+  readonly stage: string
+  /** From 0. */
+  readonly index: number
+  readonly of: number
+  readonly steps: number
+  readonly batch: number
+  readonly trainable: number
+  readonly parts: readonly string[]
+  /** The last step taken, 0 before the first. */
+  readonly step: number
+  /** Exponentially weighted mean of the loss, weight 0.9 a step, free of the start's bias; NaN before the first step. */
+  readonly smoothLoss: number
+  readonly learningRate: number
+  readonly samples: number
+  readonly tokens: number
+  readonly seconds: number
+  readonly dataSeconds: number
+  readonly computeSeconds: number
+  /** Seconds a step, an exponentially weighted mean like the loss. */
+  readonly stepSeconds: number
+  /** One a family, in the order in which they came; a family measured again replaces its older row. */
+  readonly evaluations: readonly EventOf<'evaluated'>[]
+  readonly finished?: EventOf<'stage-finished'>
+}
+
+/** A run so far. */
+export interface RunState {
+  /** In the order of their index. */
+  readonly stages: readonly StageState[]
+  /** The stage that goes on, as an index into `stages`; -1 before the first. */
+  readonly current: number
+  readonly checkpoint?: EventOf<'checkpointed'>
+  readonly finished?: EventOf<'run-finished'>
+  readonly failed?: EventOf<'run-failed'>
+}
+
+/** Before the first event. */
+export const emptyRun: RunState = { stages: [], current: -1 }
+
+const keep = 0.9
+
+/** Mean with exponential weights, without the start's bias: `before` covers `n` values. */
+const smoothed = (before: number, n: number, value: number): number =>
+  n === 0 || !Number.isFinite(before)
+    ? value
+    : (before * (keep - keep ** (n + 1)) + value * (1 - keep)) / (1 - keep ** (n + 1))
+
+/** The state after one more event. */
+export const advance = (state: RunState, event: RunEvent): RunState => {
+  switch (event.type) {
+    case 'stage-started': {
+      const { type: _, ...about } = event
+      const begun: StageState = {
+        ...about,
+        step: 0,
+        smoothLoss: Number.NaN,
+        learningRate: 0,
+        samples: 0,
+        tokens: 0,
+        seconds: 0,
+        dataSeconds: 0,
+        computeSeconds: 0,
+        stepSeconds: 0,
+        evaluations: [],
+      }
+      const stages = [...state.stages.filter((s) => s.index < event.index), begun]
+      return { stages, current: stages.length - 1 }
+    }
+    case 'step':
+      return change(state, event.stage, (s) => ({
+        step: event.step,
+        steps: event.steps,
+        smoothLoss: smoothed(s.smoothLoss, s.step, event.loss),
+        learningRate: event.learningRate,
+        samples: event.samples,
+        tokens: event.tokens,
+        seconds: event.seconds,
+        dataSeconds: s.dataSeconds + event.dataSeconds,
+        computeSeconds: s.computeSeconds + event.computeSeconds,
+        stepSeconds: smoothed(s.stepSeconds, s.step, event.seconds - s.seconds),
+      }))
+    case 'evaluated':
+      return change(state, event.stage, (s) => ({
+        evaluations: [...s.evaluations.filter((e) => e.family !== event.family), event],
+      }))
+    case 'checkpointed':
+      return { ...state, checkpoint: event }
+    case 'stage-finished':
+      return change(state, event.stage, () => ({ finished: event }))
+    case 'run-finished':
+      return { ...state, finished: event }
+    case 'run-failed':
+      return { ...state, failed: event }
+    case 'predicted':
+      return state
+  }
+}
+
+const change = (state: RunState, stage: string, to: (s: StageState) => Partial<StageState>): RunState => ({
+  ...state,
+  stages: state.stages.map((s) => (s.stage === stage ? { ...s, ...to(s) } : s)),
+})
+
+/**
+ * Leaves out what a later start of the same run did again: where a stage begins anew, its earlier evaluations,
+ * predictions and end, and every stage after it; where a step comes again, its earlier self and what followed.
+ *
+ * @category traversal
+ */
+export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
+  let kept: RunEvent[] = []
+  const index = new Map<string, number>()
+  const last = new Map<string, number>()
+  for (const event of events) {
+    if (event.type === 'stage-started') {
+      const again = index.has(event.stage) || [...index.values()].some((i) => i > event.index)
+      index.set(event.stage, event.index)
+      if (again) {
+        const own = kept.filter((e) => e.type === 'step' && e.stage === event.stage)
+        const before = kept.filter((e) => 'stage' in e && index.get(e.stage)! < event.index)
+        kept = [...before, event, ...own]
+        continue
+      }
+    }
+    if (event.type === 'step') {
+      if (event.step <= (last.get(event.stage) ?? 0))
+        kept = kept.filter((e) => e.type !== 'step' || e.stage !== event.stage || e.step < event.step)
+      last.set(event.stage, event.step)
+    }
+    kept.push(event)
+  }
+  return kept
+}
