@@ -112,14 +112,14 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const type = onnxTypeOf(t.dtype)
   const flat = e.reshape(value(rows), sizes(rows.axes), [count, width])
   const matrix =
-    into <= oneHotLimit
+    into <= oneHotLimit && type === 'float32'
       ? e.node('MatMul', [
           e.node(
             'OneHot',
             [
               e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count])], { to: 7 }),
               e.ints([into]),
-              e.constant(type, [2], type === 'float32' ? Float32Array.of(0, 1) : Int32Array.of(0, 1)),
+              e.constant('float32', [2], Float32Array.of(0, 1)),
             ],
             { axis: 0 },
           ),

@@ -148,14 +148,11 @@ export const openSession = (
     inputs: Readonly<Record<string, TensorValue>>,
   ): Record<string, TensorValue> => {
     const given = new Set<Data>()
-    const look = (s: Source): Data =>
-      s.from === 'output'
-        ? (results[s.name]!.data as Data)
-        : s.from === 'input'
-          ? inputs[s.name]!.data
-          : s.from === 'state'
-            ? states.get(s.name)!.data
-            : (s.data as unknown as Data)
+    const look = (s: Source): Data => {
+      if (s.from === 'constant') return s.data as unknown as Data
+      if (s.from === 'output') return results[s.name]!.data as Data
+      return s.from === 'input' ? inputs[s.name]!.data : states.get(s.name)!.data
+    }
     const own = (s: Source): Data => {
       const data = look(s)
       if (s.from !== 'output' || given.has(data)) return data.slice()

@@ -1,0 +1,45 @@
+/**
+ * The engines that this machine can run: tests that hold for any engine run on each of these and say which they are.
+ */
+import { isRight } from 'fp-ts/lib/Either.js'
+import type { EngineError } from '../../src/engine/error.ts'
+import { onnxEngine } from '../../src/engine/onnx/index.ts'
+import type { Engine, EngineName } from '../../src/engine/session.ts'
+
+/** An engine that loads, or why it does not. */
+export type Presence =
+  | { readonly name: EngineName; readonly engine: Engine }
+  | { readonly name: EngineName; readonly engine: undefined; readonly why: EngineError }
+
+const tensorflow = async (): Promise<Presence> => {
+  const module = new URL('../../src/engine/tensorflow/index.ts', import.meta.url)
+  try {
+    const { tensorflowEngine } = await import(module.href)
+    const got = await tensorflowEngine()()
+    return isRight(got)
+      ? { name: 'tensorflow', engine: got.right as Engine }
+      : { name: 'tensorflow', engine: undefined, why: got.left as EngineError }
+  } catch (e) {
+    const why: EngineError = { _tag: 'NotInstalled', message: String(e), cause: e }
+    return { name: 'tensorflow', engine: undefined, why }
+  }
+}
+
+const onnx = async (): Promise<Presence> => {
+  const got = await onnxEngine()()
+  return isRight(got)
+    ? { name: 'onnx', engine: got.right }
+    : { name: 'onnx', engine: undefined, why: got.left }
+}
+
+/** Every engine, present or not. */
+export const allEngines = async (): Promise<readonly Presence[]> => [await onnx(), await tensorflow()]
+
+/** The engines that load here; those that do not are named on stderr, once. */
+export const presentEngines = async (): Promise<readonly Engine[]> => {
+  const all = await allEngines()
+  for (const p of all)
+    if (p.engine === undefined)
+      process.stderr.write(`engine ${p.name} is not here, its tests are skipped: ${p.why.message}\n`)
+  return all.flatMap((p) => (p.engine === undefined ? [] : [p.engine]))
+}
