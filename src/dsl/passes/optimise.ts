@@ -1,0 +1,74 @@
+/** The passes one after the other, over graphs and over whole programs. */
+import { rewrite, type Tensor, topological } from '../graph.ts'
+import type { Program, Variant } from '../program.ts'
+import { commonSubexpressions } from './common-subexpressions.ts'
+import { foldConstants } from './fold-constants.ts'
+import { foldTransposes } from './fold-transposes.ts'
+import { mergeProjections, type Projections } from './merge-projections.ts'
+
+/** What {@link optimise} may do beyond what always pays. */
+export interface OptimiseOptions {
+  /** Which products to merge; default none. */
+  readonly merge?: (set: Projections) => boolean
+}
+
+/**
+ * Takes `stopGradient` away: it is the identity once the gradient has been taken, and only then may this be used.
+ *
+ * @category passes
+ */
+export const dropStopGradients = (roots: readonly Tensor[]): Tensor[] =>
+  rewrite(roots, (t) => (t.op.op === 'stopGradient' ? t.inputs[0]! : t))
+
+/**
+ * The default pipeline: common subexpressions, constants, transposes, and what these leave behind. The roots keep their
+ * axes and dtypes, the numbers stay the same up to rounding.
+ *
+ * What nothing depends on is gone without a pass: only what the roots reach is in a graph.
+ *
+ * @category passes
+ */
+export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}): Tensor[] => {
+  const { merge } = options
+  const passes = [
+    commonSubexpressions,
+    foldConstants,
+    foldTransposes,
+    ...(merge === undefined ? [] : [mergeProjections(merge)]),
+    foldConstants,
+    commonSubexpressions,
+  ]
+  return passes.reduce<Tensor[]>((now, pass) => pass(now), [...roots])
+}
+
+const isItself = (key: string, t: Tensor): boolean => t.op.op === 'state' && t.op.key === key
+
+const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
+  const names = Object.keys(v.outputs)
+  const keys = [...v.next.keys()]
+  const roots = optimise(dropStopGradients([...names.map((n) => v.outputs[n]!), ...v.next.values()]), options)
+  const outputs = Object.fromEntries(names.map((n, i) => [n, roots[i]!]))
+  const next = new Map(
+    keys.map((k, i) => [k, roots[names.length + i]!] as const).filter(([k, t]) => !isItself(k, t)),
+  )
+  const inputs = new Map(v.inputs)
+  const states = new Map<string, Tensor>()
+  for (const t of topological([...Object.values(outputs), ...next.values()])) {
+    if (t.op.op === 'input') inputs.set(t.op.name, t)
+    if (t.op.op === 'state' && !states.has(t.op.key)) states.set(t.op.key, t)
+  }
+  return { inputs, states, outputs, next }
+}
+
+/**
+ * {@link optimise} for each variant of each function, outputs and next states jointly. Names, inputs and the program's
+ * states stay; a variant no longer lists states that it does not read, nor states that it would replace by themselves.
+ *
+ * @category passes
+ */
+export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => ({
+  ...p,
+  functions: new Map(
+    [...p.functions].map(([name, variants]) => [name, variants.map((v) => optimiseVariant(v, options))]),
+  ),
+})
