@@ -31,8 +31,10 @@ export interface AdamWSettings {
   readonly beta2?: number
   /** Default 1e-8. */
   readonly epsilon?: number
-  /** Decoupled decay λ; default 0.1. Norms, biases and positions get none. */
+  /** Decoupled decay λ; default 0.1. */
   readonly decay?: number
+  /** Which parameters decay; default {@link decays}: no norms, biases or positions. */
+  readonly decays?: (key: string, t: Tensor) => boolean
   /** A factor on the learning rate for a parameter, by key; default 1 for all. */
   readonly rate?: (key: string) => number
 }
@@ -81,6 +83,7 @@ export const adamW = (
   settings: AdamWSettings = {},
 ): Update => {
   const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0.1, rate = () => 1 } = settings
+  const decaying = settings.decays ?? decays
   const step = add(state(StepKey, [], zeros, 'int32'), scalar(1, 'int32'))
   const t = cast(step, 'float32')
   const [c1, c2] = [correction(beta1, t), correction(beta2, t)]
@@ -90,7 +93,7 @@ export const adamW = (
     const g = gradients[i++]!
     const factor = rate(key)
     const eta: Tensor = factor === 1 ? learningRate : mul(learningRate, factor)
-    const lambda = decays(key, p) ? decay : 0
+    const lambda = decaying(key, p) ? decay : 0
     const m0 = state(firstMomentKey(key), p.axes, zeros)
     const v0 = state(secondMomentKey(key), p.axes, zeros)
     const m1 = add(mul(m0, beta1), mul(g, 1 - beta1))

@@ -1,0 +1,48 @@
+/**
+ * What an experiment file exports, and what it is given: the contract between an author and `sailwright run`.
+ *
+ * @since 0.1.0
+ */
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import type { Observable } from 'rxjs'
+import type { Picture } from '../data/sample.ts'
+import type { Engine } from '../engine/session.ts'
+import type { SailVl2Config } from '../models/sail-vl2.ts'
+import type { RunEvent } from './events.ts'
+
+/** What the command line says to an experiment. */
+export interface ExperimentOptions {
+  /** `--quick`: the same line through everything, at most 90 seconds on two cores. */
+  readonly quick: boolean
+  /** `--seed`; default 0. */
+  readonly seed: number
+  /** `--set key=value`, for what a file wants to leave open. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/** What a running experiment works with. */
+export interface RunContext {
+  readonly engine: Engine
+  /** Keeps a picture for the report and gives its path inside the run folder. */
+  readonly savePicture: (name: string, picture: Picture) => TaskEither<Error, string>
+  /** A path inside the run folder. */
+  readonly pathOf: (...parts: readonly string[]) => string
+  /** Events of an earlier, interrupted start of the same run; empty for a new one. */
+  readonly earlier: readonly RunEvent[]
+}
+
+/** An experiment as a value. */
+export interface Experiment {
+  readonly name: string
+  readonly seed: number
+  readonly model: { readonly name: string; readonly config: SailVl2Config }
+  /** Families in display order. */
+  readonly families: readonly string[]
+  /** Everything that determines the run, as data; it goes to the manifest. */
+  readonly recipe: unknown
+  /** Runs when subscribed to; unsubscribing stops after the step in progress. */
+  readonly run: (context: RunContext) => Observable<RunEvent>
+}
+
+/** The default export of an experiment file: an experiment, or a function that makes one. */
+export type ExperimentFile = Experiment | ((options: ExperimentOptions) => Experiment | Promise<Experiment>)
