@@ -3,18 +3,22 @@
  *
  *     node --import tsx scripts/dump.ts --split bases --n 20000 --out DIR [--from 0] [--seed nano]
  *         [--weights read=1,count=1,chart=1,arithmetic=1] [--levels 1,3]
+ *     node --import tsx scripts/dump.ts --dense --n 20000 --out DIR       (pictures full of labels, no texts)
+ *     node --import tsx scripts/dump.ts --texts --n 20000 --out DIR       (texts.jsonl alone)
  *
  * `pictures.u8` uint8 [n, 112, 112, 3]; `patches.u8` uint8 [n, 64] (class ids of classes.json);
- * `values.i8` int8 [n, 64] (bar values, -1 for none); `samples.jsonl`, one sample a line with its texts and the token
+ * `centres.u8` uint8 [n, 64] (ids of centres.json); `values.i8` int8 [n, 64] (bar values, -1 for none); `samples.jsonl`, one sample a line with its texts and the token
  * ids of both conversations; `classes.json`; `meta.json`.
  */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { conversation } from '../src/data/collate.ts'
+import { conversation, textConversation } from '../src/data/collate.ts'
+import { denseWeights, type Labelled, labelledAt } from '../src/data/dense.ts'
 import { type Mixture, sampleAt } from '../src/data/mixture.ts'
-import { patchClasses } from '../src/data/patches.ts'
+import { centreClasses, patchClasses } from '../src/data/patches.ts'
 import type { Level, Split } from '../src/data/sample.ts'
+import { textAt } from '../src/data/text.ts'
 
 const { values: args } = parseArgs({
   options: {
@@ -25,6 +29,8 @@ const { values: args } = parseArgs({
     seed: { type: 'string', default: 'nano' },
     weights: { type: 'string', default: 'read=1,count=1,chart=1,arithmetic=1' },
     levels: { type: 'string', default: '1,3' },
+    dense: { type: 'boolean', default: false },
+    texts: { type: 'boolean', default: false },
   },
 })
 if (args.out === undefined) throw new Error('say where to write: --out DIR')
@@ -40,34 +46,48 @@ const mixture: Mixture = {
 const n = Number(args.n)
 mkdirSync(args.out, { recursive: true })
 const open = (name: string) => openSync(join(args.out!, name), 'w')
-const files = {
-  pictures: open('pictures.u8'),
-  patches: open('patches.u8'),
-  values: open('values.i8'),
-  samples: open('samples.jsonl'),
-}
 const started = performance.now()
 let longest = 0
-for (let i = 0; i < n; i++) {
-  const s = sampleAt(mixture, Number(args.from) + i)
-  writeSync(files.pictures, s.picture.data)
-  writeSync(files.patches, s.patches.classes)
-  writeSync(files.values, s.patches.values)
-  const { id, family, level, caption, question, answer, final } = s
-  const spoken = conversation(s, 'caption')
-  const asked = conversation(s, 'answer')
-  longest = Math.max(longest, spoken.ids.length, asked.ids.length)
-  const row = { id, family, level, caption, question, answer, final }
-  const tokens = {
-    caption_ids: spoken.ids,
-    caption_prompt: spoken.promptLength,
-    answer_ids: asked.ids,
-    answer_prompt: asked.promptLength,
-  }
-  writeSync(files.samples, `${JSON.stringify({ ...row, ...tokens })}\n`)
+const write = (file: number, { picture, patches }: Pick<Labelled, 'picture' | 'patches'>): void => {
+  writeSync(file, picture.data)
+  writeSync(labels.patches, patches.classes)
+  writeSync(labels.centres, patches.centres)
+  writeSync(labels.values, patches.values)
 }
-for (const file of Object.values(files)) closeSync(file)
+const labels = args.texts
+  ? { patches: -1, centres: -1, values: -1 }
+  : { patches: open('patches.u8'), centres: open('centres.u8'), values: open('values.i8') }
+const pictures = args.texts ? -1 : open('pictures.u8')
+const rows = args.dense ? -1 : open(args.texts ? 'texts.jsonl' : 'samples.jsonl')
+for (let k = 0; k < n; k++) {
+  const i = Number(args.from) + k
+  if (args.dense) {
+    write(pictures, labelledAt({ seed: args.seed, weights: denseWeights }, i))
+  } else if (args.texts) {
+    const text = textAt(args.seed, i)
+    const c = textConversation(`text/${args.seed}/${i}`, text)
+    longest = Math.max(longest, c.ids.length)
+    writeSync(rows, `${JSON.stringify({ ...text, ids: c.ids, prompt_length: c.promptLength })}\n`)
+  } else {
+    const s = sampleAt(mixture, i)
+    write(pictures, s)
+    const { id, family, level, caption, question, answer, final } = s
+    const spoken = conversation(s, 'caption')
+    const asked = conversation(s, 'answer')
+    longest = Math.max(longest, spoken.ids.length, asked.ids.length)
+    const row = { id, family, level, caption, question, answer, final }
+    const tokens = {
+      caption_ids: spoken.ids,
+      caption_prompt: spoken.promptLength,
+      answer_ids: asked.ids,
+      answer_prompt: asked.promptLength,
+    }
+    writeSync(rows, `${JSON.stringify({ ...row, ...tokens })}\n`)
+  }
+}
+for (const file of [pictures, rows, ...Object.values(labels)]) if (file >= 0) closeSync(file)
 writeFileSync(join(args.out, 'classes.json'), JSON.stringify(patchClasses))
+writeFileSync(join(args.out, 'centres.json'), JSON.stringify(centreClasses))
 writeFileSync(join(args.out, 'meta.json'), JSON.stringify({ mixture, n, from: Number(args.from), longest }))
 const seconds = (performance.now() - started) / 1000
 process.stdout.write(

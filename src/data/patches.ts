@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { type Box, pictureSize } from './canvas.ts'
+import type { PatchLabels } from './sample.ts'
 
 /** Pixels a patch, along each side. */
 export const patchSize = 14
@@ -40,6 +41,26 @@ export const patchClasses: readonly string[] = [
 ]
 
 const ids = new Map(patchClasses.map((name, id) => [name, id]))
+
+/**
+ * The names of the centre classes; the id is the place in this list. `nothing`; each character and each coloured shape,
+ * for the one patch that holds its middle; `value 0` to `value 20`, for the patch that holds the middle of a bar's end.
+ */
+export const centreClasses: readonly string[] = [
+  'nothing',
+  ...[...`${alphabet}+-=?`],
+  ...shapes,
+  ...Array.from({ length: 21 }, (_, value) => `value ${value}`),
+]
+
+const centreIds = new Map(centreClasses.map((name, id) => [name, id]))
+
+/** The id of a centre class. Throws RangeError for a name that is not in {@link centreClasses}. */
+export const centreClass = (name: string): number => {
+  const id = centreIds.get(name)
+  if (id === undefined) throw new RangeError(`there is no centre class '${name}'`)
+  return id
+}
 
 /** The id of a patch class. Throws RangeError for a name that is not in {@link patchClasses}. */
 export const patchClass = (name: string): number => {
@@ -81,7 +102,7 @@ const enough = 0.2
  * Gives every patch to the box that covers most of it, if that is at least a fifth; a box that would get none gets the
  * patch that it covers most. Later calls write over earlier ones, so what lies on top is claimed last.
  */
-export const claim = (classes: Uint8Array, values: Int8Array, claims: readonly Claim[]): void => {
+export const claim = ({ classes, values }: PatchLabels, claims: readonly Claim[]): void => {
   const best = new Float64Array(patchGrid * patchGrid).fill(enough * patchSize * patchSize)
   const owner = new Int32Array(patchGrid * patchGrid).fill(-1)
   claims.forEach((box, n) => {
@@ -106,8 +127,22 @@ export const claim = (classes: Uint8Array, values: Int8Array, claims: readonly C
   })
 }
 
-/** Empty labels: background everywhere, no values. */
-export const blankPatches = (): { readonly classes: Uint8Array; readonly values: Int8Array } => ({
+/** Empty labels: background everywhere, no centres, no values. */
+export const blankPatches = (): PatchLabels => ({
   classes: new Uint8Array(patchGrid * patchGrid),
+  centres: new Uint8Array(patchGrid * patchGrid),
   values: new Int8Array(patchGrid * patchGrid).fill(-1),
 })
+
+/** Labels characters: the patches that each covers, and the patch of its middle. */
+export const claimGlyphs = (
+  out: PatchLabels,
+  glyphs: readonly (Box & { readonly character: string })[],
+): void => {
+  claim(
+    out,
+    glyphs.map((g) => ({ ...g, name: g.character })),
+  )
+  for (const g of glyphs)
+    out.centres[patchAt(g.x + g.width / 2, g.y + g.height / 2)] = centreClass(g.character)
+}

@@ -39,8 +39,10 @@ export type Scene = ReadScene | CountScene | ChartScene | ArithmeticScene
 
 /** Labels of the picture's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
 export interface PatchLabels {
-  /** What the patch shows: an id of `patchClasses`. Shape [patch]. */
+  /** What covers the patch: an id of `patchClasses`. Shape [patch]. */
   readonly classes: Uint8Array
+  /** Which thing has its middle in the patch (a bar: its end): an id of `centreClasses`. Shape [patch]. */
+  readonly centres: Uint8Array
   /** The value, 0 to 20, of the bar that the patch belongs to, or -1 where there is none. Shape [patch]. */
   readonly values: Int8Array
 }

@@ -16,7 +16,7 @@ import {
   pictureSize,
   setLine,
 } from '../canvas.ts'
-import { blankPatches, claim } from '../patches.ts'
+import { blankPatches, claimGlyphs } from '../patches.ts'
 import type { Random } from '../random.ts'
 import { slotted, type TaskFamily } from './family.ts'
 import { glyphWords, looks, placeLine } from './read.ts'
@@ -118,11 +118,7 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
     }),
   patches: (s) => {
     const out = blankPatches()
-    claim(
-      out.classes,
-      out.values,
-      s.glyphs.map((g) => ({ ...g, name: g.character })),
-    )
+    claimGlyphs(out, s.glyphs)
     return out
   },
   caption: (s) => `${s.sign === '+' ? 'sum' : 'difference'} ${s.a}${s.sign}${s.b}, ${looks(s)}`,

@@ -10,7 +10,7 @@ import type { SKRSContext2D } from '@napi-rs/canvas'
 import * as vega from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
 import { css, near, paint, pictureSize, type Rgb } from '../canvas.ts'
-import { barLetters, blankPatches, type Claim, claim } from '../patches.ts'
+import { barLetters, blankPatches, type Claim, centreClass, claim, patchAt } from '../patches.ts'
 import { slotted, type TaskFamily } from './family.ts'
 
 /** A bar: its letter, its value (0 to 20) and its colour. */
@@ -249,23 +249,28 @@ export const chart: TaskFamily<ChartScene> = {
     const places = layout(s.style, s.bars)
     const claims = (part: 'bar' | 'letter' | 'number', name: (b: Bar) => string): Claim[] =>
       s.bars.map((b, n) => ({ ...places[n]![part], name: name(b), value: b.value }))
-    claim(out.classes, out.values, ticksOf(s.style))
+    claim(out, ticksOf(s.style))
     if (s.style.written)
       claim(
-        out.classes,
-        out.values,
+        out,
         claims('number', () => 'number'),
       )
     claim(
-      out.classes,
-      out.values,
+      out,
       claims('bar', (b) => `bar ${b.letter}`),
     )
     claim(
-      out.classes,
-      out.values,
+      out,
       claims('letter', (b) => b.letter),
     )
+    s.bars.forEach((b, n) => {
+      const { bar, letter } = places[n]!
+      const [endX, endY] = s.style.upright
+        ? [bar.x + bar.width / 2, bar.y]
+        : [bar.x + bar.width, bar.y + bar.height / 2]
+      out.centres[patchAt(letter.x + letter.width / 2, letter.y + letter.height / 2)] = centreClass(b.letter)
+      out.centres[patchAt(endX, endY)] = centreClass(`value ${b.value}`)
+    })
     return out
   },
   caption: (s) =>

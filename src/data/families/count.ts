@@ -4,9 +4,20 @@
  *
  * @since 0.1.0
  */
+import type { SKRSContext2D } from '@napi-rs/canvas'
 import { css, darkColours, lightColours, near, paint, pictureSize, type Rgb } from '../canvas.ts'
-import { blankPatches, claim, patchAt, patchClass, shapeColours, shapeKinds } from '../patches.ts'
+import {
+  blankPatches,
+  centreClass,
+  claim,
+  patchAt,
+  patchClass,
+  shapeColours,
+  shapeKinds,
+  tokenAt,
+} from '../patches.ts'
 import type { Random } from '../random.ts'
+import type { PatchLabels } from '../sample.ts'
 import { slotted, type TaskFamily } from './family.ts'
 
 /** One of the three kinds. */
@@ -40,14 +51,19 @@ const tones: Readonly<Record<ShapeColour, Rgb>> = {
 const most = [3, 6, 9] as const
 /** Pixels of ground between the squares around two shapes. */
 const gap = 2
-const smallest = 14
+/** Side of the smallest shape, in pixels. */
+export const smallestShape = 14
 
-const place = (r: Random, sizes: readonly number[]): { x: number; y: number; size: number }[] => {
+/** Random places for squares of these sides, none overlapping; a square that finds no room is made smaller. */
+export const placeShapes = (
+  r: Random,
+  sizes: readonly number[],
+): { x: number; y: number; size: number }[] => {
   for (;;) {
     const placed: { x: number; y: number; size: number }[] = []
     for (const wanted of sizes) {
       for (let tries = 0; tries < 60; tries++) {
-        const size = tries < 40 ? wanted : smallest
+        const size = tries < 40 ? wanted : smallestShape
         const half = size / 2 + 2
         const x = r.real(half, pictureSize - half)
         const y = r.real(half, pictureSize - half)
@@ -62,6 +78,44 @@ const place = (r: Random, sizes: readonly number[]): { x: number; y: number; siz
     if (placed.length === sizes.length) return placed
   }
 }
+
+/** Draws one shape. */
+export const drawShape = (c: SKRSContext2D, { kind, rgb, x, y, size }: Shape): void => {
+  const h = size / 2
+  c.fillStyle = css(rgb)
+  c.beginPath()
+  if (kind === 'circle') c.arc(x, y, h, 0, 2 * Math.PI)
+  else if (kind === 'square') c.rect(x - h, y - h, size, size)
+  else {
+    c.moveTo(x, y - h)
+    c.lineTo(x + h, y + h)
+    c.lineTo(x - h, y + h)
+    c.closePath()
+  }
+  c.fill()
+}
+
+/** The labels of a picture of shapes. */
+export const shapePatches = (shapes: readonly Shape[]): PatchLabels => {
+  const out = blankPatches()
+  const claims = shapes.map(({ colour, kind, x, y, size }) => ({
+    ...{ x: x - size / 2, y: y - size / 2, width: size, height: size },
+    name: `${colour} ${kind} part`,
+  }))
+  claim(out, claims)
+  for (const { colour, kind, x, y } of shapes) {
+    out.classes[patchAt(x, y)] = patchClass(`${colour} ${kind} centre`)
+    out.centres[patchAt(x, y)] = centreClass(`${colour} ${kind}`)
+  }
+  return out
+}
+
+/** The tones of a shape's colour, a little varied. */
+export const toneOf = (colour: ShapeColour, r: Random): Rgb => near(tones[colour], 18, r)
+
+/** A ground for shapes: one of the light colours, or black. */
+export const drawGround = (r: Random): Rgb =>
+  near(r.chance(0.2) ? darkColours.black! : r.pick(Object.values(lightColours)), 7, r)
 
 const matches = (asked: CountScene['asked'], shape: Pick<Shape, 'kind' | 'colour'>): boolean =>
   (asked.kind === null || asked.kind === shape.kind) &&
@@ -81,7 +135,7 @@ const tally = (shapes: readonly Shape[]) =>
     .map((of) => ({ ...of, n: shapes.filter((s) => s.colour === of.colour && s.kind === of.kind).length }))
     .filter(({ n }) => n > 0)
 
-/** The count family. The content key is how many there are of each coloured kind, wherever they lie. */
+/** The count family. The content key: how many there are of each coloured kind, and which of the 16 fields they lie in. */
 export const count: TaskFamily<CountScene> = {
   family: 'count',
   draw: (r, level) => {
@@ -98,49 +152,26 @@ export const count: TaskFamily<CountScene> = {
     const yes = combinations.filter((c) => matches(asked, c))
     const no = combinations.filter((c) => !matches(asked, c))
     const looks = r.shuffle(Array.from({ length: total }, (_, n) => r.pick(n < wanted ? yes : no)))
-    const places = place(
+    const places = placeShapes(
       r,
-      looks.map(() => r.int(smallest, total > 6 ? 19 : 22)),
+      looks.map(() => r.int(smallestShape, total > 6 ? 19 : 22)),
     )
-    const ground = near(r.chance(0.2) ? darkColours.black! : r.pick(Object.values(lightColours)), 7, r)
-    const shapes = looks.map((l, n) => ({ ...l, rgb: near(tones[l.colour], 18, r), ...places[n]! }))
+    const ground = drawGround(r)
+    const shapes = looks.map((l, n) => ({ ...l, rgb: toneOf(l.colour, r), ...places[n]! }))
     return { family: 'count', shapes, ground, asked }
   },
-  key: (s) =>
-    tally(s.shapes)
-      .map((t) => `${t.n}${t.colour}${t.kind}`)
-      .join(),
+  key: (s) => {
+    const fields = new Set(s.shapes.map(({ x, y }) => tokenAt(x, y)))
+    const kinds = tally(s.shapes).map((t) => `${t.n}${t.colour}${t.kind}`)
+    return `${kinds.join()}@${[...fields].sort((a, b) => a - b).join()}`
+  },
   picture: (s) =>
     paint((c) => {
       c.fillStyle = css(s.ground)
       c.fillRect(0, 0, pictureSize, pictureSize)
-      for (const { kind, rgb, x, y, size } of s.shapes) {
-        const h = size / 2
-        c.fillStyle = css(rgb)
-        c.beginPath()
-        if (kind === 'circle') c.arc(x, y, h, 0, 2 * Math.PI)
-        else if (kind === 'square') c.rect(x - h, y - h, size, size)
-        else {
-          c.moveTo(x, y - h)
-          c.lineTo(x + h, y + h)
-          c.lineTo(x - h, y + h)
-          c.closePath()
-        }
-        c.fill()
-      }
+      for (const shape of s.shapes) drawShape(c, shape)
     }),
-  patches: (s) => {
-    const out = blankPatches()
-    const box = ({ x, y, size }: Shape) => ({ x: x - size / 2, y: y - size / 2, width: size, height: size })
-    claim(
-      out.classes,
-      out.values,
-      s.shapes.map((shape) => ({ ...box(shape), name: `${shape.colour} ${shape.kind} part` })),
-    )
-    for (const shape of s.shapes)
-      out.classes[patchAt(shape.x, shape.y)] = patchClass(`${shape.colour} ${shape.kind} centre`)
-    return out
-  },
+  patches: (s) => shapePatches(s.shapes),
   caption: (s) =>
     tally(s.shapes)
       .map((t) => `${t.n} ${t.colour} ${noun(t.kind, t.n)}`)

@@ -17,7 +17,7 @@ import {
   placeOf,
   setLine,
 } from '../canvas.ts'
-import { alphabet, blankPatches, claim } from '../patches.ts'
+import { alphabet, blankPatches, claimGlyphs } from '../patches.ts'
 import type { Random } from '../random.ts'
 import { slotted, type TaskFamily } from './family.ts'
 
@@ -96,11 +96,7 @@ export const read: TaskFamily<ReadScene> = {
     }),
   patches: (s) => {
     const out = blankPatches()
-    claim(
-      out.classes,
-      out.values,
-      s.glyphs.map((g) => ({ ...g, name: g.character })),
-    )
+    claimGlyphs(out, s.glyphs)
     return out
   },
   caption: (s) => `text ${s.text}, ${looks(s)}`,

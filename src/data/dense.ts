@@ -1,0 +1,115 @@
+/**
+ * Pictures only for pretraining the vision encoder: full of labelled things, so that every picture teaches dozens of
+ * patches where a task's picture teaches a handful. They ask nothing and belong to no family of task.
+ *
+ * @since 0.1.0
+ */
+import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize, setLine } from './canvas.ts'
+import {
+  drawGround,
+  drawShape,
+  placeShapes,
+  type Shape,
+  shapePatches,
+  smallestShape,
+  toneOf,
+} from './families/count.ts'
+import { type Mixture, sampleAt } from './mixture.ts'
+import { alphabet, blankPatches, claimGlyphs, shapeColours, shapeKinds } from './patches.ts'
+import { random } from './random.ts'
+import type { Family, PatchLabels, Picture } from './sample.ts'
+
+/** A picture with the labels of its patches. */
+export interface Labelled {
+  readonly id: string
+  readonly picture: Picture
+  readonly patches: PatchLabels
+}
+
+/** Weights: pictures full of text, pictures full of shapes, bar charts, and pictures as the tasks have them. */
+export interface DenseMixture {
+  readonly seed: string | number
+  readonly weights: {
+    readonly text: number
+    readonly shapes: number
+    readonly bars: number
+    readonly tasks: number
+  }
+}
+
+/** The mixture that the nano vision encoder is pretrained with. */
+export const denseWeights: DenseMixture['weights'] = { text: 0.5, shapes: 0.15, bars: 0.2, tasks: 0.15 }
+
+const characters = [...`${alphabet}+-=?`]
+
+/** Lines of random characters from top to bottom, each line in a font and size of its own. */
+const text = (seed: string, i: number): Labelled => {
+  const r = random(seed, 'dense text', i)
+  const inks = drawInks(r)
+  const lines: { glyphs: Glyph[]; font: string; fontSize: number }[] = []
+  for (let y = r.real(1, 7); ; ) {
+    const font = r.pick(fonts).name
+    const capHeight = r.real(13, 22)
+    const fontSize = capHeight / setLine('H', font, 1, 0, 0).height
+    const spelled = Array.from({ length: 8 }, () => r.pick(characters)).join('')
+    const line = setLine(spelled, font, fontSize, 15.5, r.real(0, 3))
+    if (y + capHeight > pictureSize - 1) break
+    const x = r.real(1, 12)
+    const glyphs = moved(line.glyphs, x, y).filter((g) => g.x + g.width < pictureSize - 1)
+    lines.push({ glyphs, font, fontSize })
+    y += capHeight + r.real(4, 10)
+  }
+  const picture = paint((c) => {
+    c.fillStyle = css(inks.groundRgb)
+    c.fillRect(0, 0, pictureSize, pictureSize)
+    for (const line of lines) drawGlyphs(c, line.glyphs, line.font, line.fontSize, css(inks.inkRgb))
+  })
+  const patches = blankPatches()
+  claimGlyphs(
+    patches,
+    lines.flatMap((l) => l.glyphs),
+  )
+  return { id: `dense/text/${seed}/${i}`, picture, patches }
+}
+
+/** Seven to twelve shapes of any kind and colour. */
+const shapes = (seed: string, i: number): Labelled => {
+  const r = random(seed, 'dense shapes', i)
+  const places = placeShapes(
+    r,
+    Array.from({ length: r.int(7, 12) }, () => r.int(smallestShape, 18)),
+  )
+  const drawn: Shape[] = places.map((place) => {
+    const colour = r.pick(shapeColours)
+    return { ...place, colour, kind: r.pick(shapeKinds), rgb: toneOf(colour, r) }
+  })
+  const ground = drawGround(r)
+  const picture = paint((c) => {
+    c.fillStyle = css(ground)
+    c.fillRect(0, 0, pictureSize, pictureSize)
+    for (const shape of drawn) drawShape(c, shape)
+  })
+  return { id: `dense/shapes/${seed}/${i}`, picture, patches: shapePatches(drawn) }
+}
+
+const tasks = (seed: string, i: number, of: readonly Family[]): Labelled => {
+  const mixture: Mixture = {
+    seed: `dense/${seed}`,
+    split: 'bases',
+    weights: Object.fromEntries(of.map((family) => [family, 1])),
+    levels: of.length === 1 ? [3, 3] : [1, 3],
+  }
+  return sampleAt(mixture, i)
+}
+
+/** The i-th picture of a mixture: a pure function of the mixture and i. No held-out content occurs in any. */
+export const labelledAt = (mixture: DenseMixture, i: number): Labelled => {
+  const { weights } = mixture
+  const seed = String(mixture.seed)
+  const point =
+    random(seed, 'dense', i).next() * (weights.text + weights.shapes + weights.bars + weights.tasks)
+  if (point < weights.text) return text(seed, i)
+  if (point < weights.text + weights.shapes) return shapes(seed, i)
+  if (point < weights.text + weights.shapes + weights.bars) return tasks(seed, i, ['chart'])
+  return tasks(seed, i, ['read', 'count', 'chart', 'arithmetic'])
+}
