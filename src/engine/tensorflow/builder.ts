@@ -1,0 +1,179 @@
+/** Collects the nodes of a TensorFlow graph: unique names, each constant once, no reshape of a reshape. */
+import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import { type AttrValue, attr, type NodeDef, type TfType, tfTensor } from '../proto/tensorflow.ts'
+
+/** A tensor of the TensorFlow graph: `node`, or `node:1` for its second output. */
+export interface Ref {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+}
+
+/** What collects the nodes; `blame` says which of the user's nodes the following ones stand for. */
+export interface Builder {
+  /** Adds an operation under a readable name and answers the name that it got. */
+  readonly op: (
+    op: string,
+    inputs: readonly string[],
+    attrs?: Readonly<Record<string, AttrValue>>,
+    name?: string,
+  ) => string
+  /** A constant; equal constants are one node. */
+  readonly constant: (
+    dtype: Dtype,
+    shape: readonly number[],
+    data: Float32Array | Int32Array | Uint8Array,
+  ) => Ref
+  /** An int32 vector, for shapes, axes and permutations. */
+  readonly ints: (values: readonly number[]) => string
+  /** An int32 scalar. */
+  readonly int: (value: number) => string
+  /** A float32 scalar. */
+  readonly float: (value: number) => Ref
+  /** The same elements under another shape; nothing is emitted where it is the same shape. */
+  readonly reshape: (x: Ref, shape: readonly number[]) => Ref
+  /** Names the following nodes under a scope (`step.0`), until the next call. */
+  readonly scope: (name: string) => void
+  readonly blame: (t: Tensor | undefined) => void
+  /** What was made under this key before, or what `make` makes now. */
+  readonly once: (key: string, make: () => string) => string
+  /** Adds control inputs to a node. */
+  readonly after: (node: string, ...before: readonly string[]) => void
+  /** The user's node that a TensorFlow node stands for; also where TensorFlow has lengthened the name. */
+  readonly ownerOf: (node: string) => Tensor | undefined
+  readonly nodes: () => readonly NodeDef[]
+}
+
+/** The element type that a dtype has in the graph. */
+export const tfTypeOf = (dtype: Dtype): TfType => dtype
+
+/** `weight:1` is an output of the node `weight`. */
+export const nodeOf = (ref: string): string => ref.replace(/:\d+$/, '')
+
+/** TensorFlow allows letters, digits and `_ . / -`, and a letter, digit or dot at the beginning. */
+export const tfName = (name: string): string => {
+  const clean = name.replace(/[^A-Za-z0-9_./-]/g, '_')
+  return /^[A-Za-z0-9.]/.test(clean) ? clean : `x${clean}`
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i])
+
+/** Data up to this many bytes is compared by content. */
+const comparable = 4096
+
+/** An empty graph. */
+export const builder = (): Builder => {
+  const nodes: NodeDef[] = []
+  const byName = new Map<string, NodeDef>()
+  const owners = new Map<string, Tensor>()
+  const small = new Map<string, Ref>()
+  const large = new Map<object, Map<string, Ref>>()
+  const views = new Map<string, Ref>()
+  const made = new Map<string, string>()
+  const sources = new Map<string, Ref>()
+  let scope = ''
+  let blamed: Tensor | undefined
+
+  const unique = (wanted: string): string => {
+    const base = tfName(wanted)
+    let name = base
+    for (let i = 1; byName.has(name); i++) name = `${base}_${i}`
+    return name
+  }
+  const push = (
+    name: string,
+    op: string,
+    input: readonly string[],
+    attrs: Readonly<Record<string, AttrValue>>,
+  ) => {
+    const node: NodeDef = { name, op, input: [...input], attr: { ...attrs } }
+    nodes.push(node)
+    byName.set(name, node)
+    if (blamed !== undefined) owners.set(name, blamed)
+    return name
+  }
+  const op: Builder['op'] = (kind, inputs, attrs = {}, name = kind) =>
+    push(unique(scope === '' ? name : `${scope}/${name}`), kind, inputs, attrs)
+
+  const emitConstant: Builder['constant'] = (dtype, shape, data) => ({
+    name: push(unique('constant'), 'Const', [], {
+      dtype: attr.type(tfTypeOf(dtype)),
+      value: attr.tensor(tfTensor(tfTypeOf(dtype), shape, data)),
+    }),
+    dtype,
+    shape,
+  })
+  const constant: Builder['constant'] = (dtype, shape, data) => {
+    const kind = `${dtype} ${shape.join(',')}`
+    if (data.byteLength <= comparable) {
+      const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1')
+      const key = `${kind} ${bytes}`
+      const had = small.get(key) ?? emitConstant(dtype, shape, data)
+      small.set(key, had)
+      return had
+    }
+    const forms = large.get(data) ?? new Map<string, Ref>()
+    large.set(data, forms)
+    const had = forms.get(kind) ?? emitConstant(dtype, shape, data)
+    forms.set(kind, had)
+    return had
+  }
+
+  const reshape: Builder['reshape'] = (x, shape) => {
+    if (sameShape(x.shape, shape)) return x
+    const source = sources.get(x.name) ?? x
+    if (sameShape(source.shape, shape)) return source
+    const key = `${source.name} ${shape.join(',')}`
+    const had = views.get(key)
+    if (had !== undefined) return had
+    const name = op('Reshape', [source.name, ints(shape)], {
+      T: attr.type(tfTypeOf(x.dtype)),
+      Tshape: attr.type('int32'),
+    })
+    const view: Ref = { name, dtype: x.dtype, shape }
+    views.set(key, view)
+    sources.set(name, source)
+    return view
+  }
+  const ints = (values: readonly number[]): string =>
+    constant('int32', [values.length], Int32Array.from(values)).name
+
+  const ownerOf: Builder['ownerOf'] = (node) => {
+    for (let name = node; name !== ''; name = name.replace(/[/\-_:][^/\-_:]*$|^[^/\-_:]*$/, '')) {
+      const owner = owners.get(name)
+      if (owner !== undefined) return owner
+    }
+    return undefined
+  }
+
+  return {
+    op,
+    constant,
+    ints,
+    int: (value) => constant('int32', [], Int32Array.of(value)).name,
+    float: (value) => constant('float32', [], Float32Array.of(value)),
+    reshape,
+    scope: (name) => {
+      scope = name
+    },
+    blame: (t) => {
+      blamed = t
+    },
+    once: (key, make) => {
+      const name = made.get(key) ?? make()
+      made.set(key, name)
+      return name
+    },
+    after: (node, ...before) => {
+      const def = byName.get(nodeOf(node))
+      if (def === undefined) throw new Error(`there is no node '${node}'`)
+      for (const b of before) {
+        const control = `^${nodeOf(b)}`
+        if (!def.input.includes(control)) def.input.push(control)
+      }
+    },
+    ownerOf,
+    nodes: () => nodes,
+  }
+}

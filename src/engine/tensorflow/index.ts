@@ -1,0 +1,34 @@
+/**
+ * The tensorflow engine: a program becomes a SavedModel that TensorFlow runs natively through tfjs-node.
+ *
+ * @since 0.1.0
+ */
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { EngineError } from '../error.ts'
+import type { Engine } from '../session.ts'
+import { loadTensorflow, type Tensorflow } from './load.ts'
+import { loadSession } from './session.ts'
+
+export { type EngineHome, engineHome, tfjsVersion } from './home.ts'
+export {
+  type InstallEvent,
+  type Installed,
+  type InstallOptions,
+  type InstallStep,
+  installed,
+  installTensorflow,
+} from './install.ts'
+export { InstallError, type InstallErrorTag } from './install-error.ts'
+export { loadTensorflow, type Tensorflow } from './load.ts'
+export { type StateData, writeSavedModel } from './saved-model.ts'
+
+/** The engine over a TensorFlow that was loaded. */
+export const engineOf = (tensorflow: Tensorflow): Engine => ({
+  name: 'tensorflow',
+  version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
+  load: (program, options) => loadSession(tensorflow, program, options),
+})
+
+/** The engine, or `NotInstalled` with what was tried and what to do. */
+export const tensorflowEngine = (): TE.TaskEither<EngineError, Engine> => async () =>
+  TE.map(engineOf)(TE.fromEither(loadTensorflow()))()

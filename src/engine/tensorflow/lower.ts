@@ -1,0 +1,214 @@
+/**
+ * One variant of a function as nodes of the program's TensorFlow graph: a walk from what is wanted back to the leaves,
+ * then the updates of the states, each after the reads of the value that it replaces.
+ */
+import { sizes } from '../../dsl/axis.ts'
+import { bodyOf, operandsOf } from '../../dsl/composite.ts'
+import { type Op, type Tensor, topological } from '../../dsl/graph.ts'
+import type { Variant } from '../../dsl/program.ts'
+import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
+import { attr } from '../proto/tensorflow.ts'
+import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
+import { natives } from './composites.ts'
+import { operators, type Tabled, type Value, whole } from './operators.ts'
+
+/** A variant inside the graph: what is fed and what is fetched. */
+export interface LoweredVariant {
+  /** The function's input → its placeholder. Inputs that nothing depends on are not here. */
+  readonly inputs: ReadonlyMap<string, Ref>
+  /** The function's output → the tensor that holds it. */
+  readonly outputs: ReadonlyMap<string, Ref>
+  /** A tensor that is there once every state has its next value; undefined where none changes. */
+  readonly done: Ref | undefined
+}
+
+/** Where the states live: the handle of each variable, by key. */
+export type Handles = ReadonlyMap<string, string>
+
+const isNative = (t: Tensor): boolean =>
+  t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings) === true
+
+/** What a node is computed from in this lowering. */
+const dependsOn = (t: Tensor): readonly Tensor[] =>
+  t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
+
+/** Whether the value may be the very memory that the caller passed in, which a variable must not keep. */
+const isFed = (t: Tensor): boolean => {
+  switch (t.op.op) {
+    case 'input':
+      return true
+    case 'composite':
+      return !isNative(t) && isFed(bodyOf(t))
+    case 'reshape':
+    case 'stopGradient':
+    case 'broadcast':
+    case 'transpose':
+    case 'cast':
+    case 'slice':
+    case 'concat':
+    case 'pad':
+      return t.inputs.some(isFed)
+    default:
+      return false
+  }
+}
+
+type AnyRow = (w: { readonly g: Builder }, t: Tensor, op: Op, operands: readonly Value[]) => Value
+
+/** What an update depends on. */
+const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
+  u.gradient,
+  ...(u.factor === undefined ? [] : [u.factor]),
+  u.learningRate,
+  u.correction1,
+  u.correction2,
+]
+
+/** Lowers one variant under the scope `name` (`step.0`). */
+export const lowerVariant = (
+  g: Builder,
+  name: string,
+  variant: Variant,
+  handles: Handles,
+): LoweredVariant => {
+  g.scope(name)
+  const values = new Map<Tensor, Value>()
+  const inputs = new Map<string, Ref>()
+  const reads = new Map<string, Ref>()
+
+  const placeholder = (t: Tensor, input: string): Ref => {
+    const shape = sizes(t.axes)
+    const attrs = { dtype: attr.type(tfTypeOf(t.dtype)), shape: attr.shape(shape) }
+    return { name: g.op('Placeholder', [], attrs, `input/${input}`), dtype: t.dtype, shape }
+  }
+  const read = (t: Tensor, key: string): Ref => ({
+    name: g.op('ReadVariableOp', [handles.get(key)!], { dtype: attr.type(tfTypeOf(t.dtype)) }, `read/${key}`),
+    dtype: t.dtype,
+    shape: sizes(t.axes),
+  })
+  const shared = (table: Map<string, Ref>, key: string, make: () => Ref): Ref => {
+    const ref = table.get(key) ?? make()
+    table.set(key, ref)
+    return ref
+  }
+  const emit = (t: Tensor): Value => {
+    const { op } = t
+    if (op.op === 'input')
+      return { ref: shared(inputs, op.name, () => placeholder(t, op.name)), axes: t.axes }
+    if (op.op === 'state') {
+      const ref = shared(reads, op.key, () => read(t, op.key))
+      return { ref: g.reshape(ref, sizes(t.axes)), axes: t.axes }
+    }
+    const operands = dependsOn(t).map((x) => values.get(x)!)
+    if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)({ g }, t, op, operands)
+    return isNative(t) ? natives[op.kind]!.emit({ g }, t, operands) : operands[0]!
+  }
+  const refOf = (t: Tensor): Ref => whole({ g }, values.get(t)!, t.axes)
+
+  const updates = adamWUpdates(variant)
+  const updated = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
+  const assigned = [...variant.next].filter(([key]) => !updated.has(key))
+  const outputs = Object.entries(variant.outputs)
+  const roots = [
+    ...outputs.map(([, t]) => t),
+    ...assigned.map(([, t]) => t),
+    ...updates.flatMap(updateRoots),
+    ...updates.filter((u) => u.settings.decay !== 0).map((u) => variant.states.get(u.parameter)!),
+  ]
+  for (const t of topological(roots, dependsOn)) {
+    g.blame(t)
+    values.set(t, emit(t))
+  }
+
+  // Outputs are computed from the states as the call found them; an Identity each, because what is fed cannot be fetched.
+  const fetched = new Map<string, Ref>()
+  for (const [output, t] of outputs) {
+    g.blame(t)
+    const ref = refOf(t)
+    const identity = g.op('Identity', [ref.name], { T: attr.type(tfTypeOf(t.dtype)) }, `output/${output}`)
+    fetched.set(output, { ...ref, name: identity })
+  }
+
+  const afterReads = (node: string, ...keys: readonly string[]): void => {
+    for (const key of keys) {
+      const before = reads.get(key)
+      if (before !== undefined) g.after(node, before.name)
+    }
+  }
+  const effects: string[] = []
+  // All next values are computed before the first state changes: the old value of one may be the new value of another.
+  const next = assigned.map(([key, t]) => ({ key, t, ref: refOf(t) }))
+  for (const { key, t, ref } of next) {
+    g.blame(t)
+    const type = tfTypeOf(t.dtype)
+    const value = isFed(t) ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
+    const assign = g.op(
+      'AssignVariableOp',
+      [handles.get(key)!, value],
+      { dtype: attr.type(type) },
+      `assign/${key}`,
+    )
+    afterReads(assign, key)
+    effects.push(assign)
+  }
+  for (const u of updates) {
+    g.blame(variant.next.get(u.parameter))
+    effects.push(adamW(g, u, refOf, handles, variant, afterReads))
+  }
+  g.blame(undefined)
+  if (effects.length === 0) return { inputs, outputs: fetched, done: undefined }
+  const done = g.op('Identity', [g.int(0)], { T: attr.type('int32') }, 'done')
+  g.after(done, ...effects)
+  return { inputs, outputs: fetched, done: { name: done, dtype: 'int32', shape: [] } }
+}
+
+/**
+ * AdamW (Loshchilov & Hutter 2019) in place. `ResourceApplyAdam` has no decoupled decay, so p ← p(1 − lr·decay) goes
+ * first; and its powers βᵗ are given as 0, with lr·√c₂/c₁ and ε·√c₂ instead, which is the same step without the
+ * cancellation in 1 − (1 − c).
+ */
+const adamW = (
+  g: Builder,
+  u: AdamWUpdate<Tensor>,
+  refOf: (t: Tensor) => Ref,
+  handles: Handles,
+  variant: Variant,
+  afterReads: (node: string, ...keys: readonly string[]) => void,
+): string => {
+  const float = { T: attr.type('float32') }
+  const shared = (op: string, ...xs: readonly string[]): string =>
+    g.once(`${op} ${xs.join(' ')}`, () => g.op(op, xs, float))
+  const { beta1, beta2, epsilon, decay } = u.settings
+  const lr = refOf(u.learningRate).name
+  const root2 = shared('Sqrt', refOf(u.correction2).name)
+  const rate = shared('RealDiv', shared('Mul', lr, root2), refOf(u.correction1).name)
+  const eps = shared('Mul', root2, g.float(epsilon).name)
+  const gradient = refOf(u.gradient)
+  const scaled =
+    u.factor === undefined ? gradient.name : g.op('Mul', [gradient.name, refOf(u.factor).name], float)
+  const handle = (key: string): string => handles.get(key)!
+  const zero = g.float(0).name
+  const apply = g.op(
+    'ResourceApplyAdam',
+    [
+      ...[handle(u.parameter), handle(u.first), handle(u.second), zero, zero, rate],
+      ...[g.float(beta1).name, g.float(beta2).name, eps, scaled],
+    ],
+    float,
+    `adamW/${u.parameter}`,
+  )
+  if (decay !== 0) {
+    const one = g.float(1).name
+    const keep = shared('Sub', one, shared('Mul', lr, g.float(decay).name))
+    const decayed = g.op('Mul', [refOf(variant.states.get(u.parameter)!).name, keep], float)
+    const assign = g.op(
+      'AssignVariableOp',
+      [handle(u.parameter), decayed],
+      { dtype: attr.type('float32') },
+      `decay/${u.parameter}`,
+    )
+    g.after(apply, assign)
+  }
+  afterReads(apply, u.parameter, u.first, u.second)
+  return nodeOf(apply)
+}

@@ -1,0 +1,146 @@
+/**
+ * A program as a SavedModel: variables, every variant of every function over them, and a signature for each way in.
+ *
+ * @since 0.1.0
+ */
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sizes } from '../../dsl/axis.ts'
+import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import type { Program } from '../../dsl/program.ts'
+import {
+  attr,
+  encodeSavedModel,
+  type SavedModel,
+  type SignatureDef,
+  tensorInfo,
+} from '../proto/tensorflow.ts'
+import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
+import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
+
+/** A program's graph and the ways into it. */
+export interface LoweredProgram {
+  readonly builder: Builder
+  readonly handles: Handles
+  /** Function → its variants, in the order of their buckets. */
+  readonly functions: ReadonlyMap<string, readonly LoweredVariant[]>
+  /** State → the tensor that holds its value now. */
+  readonly reads: ReadonlyMap<string, Ref>
+  /** State → a placeholder, and a tensor that is there once the state has the placeholder's value. */
+  readonly writes: ReadonlyMap<string, { readonly value: Ref; readonly done: Ref }>
+  /** The user's node that a TensorFlow node stands for. */
+  readonly ownerOf: (node: string) => Tensor | undefined
+}
+
+const variable = (g: Builder, key: string, dtype: Dtype, shape: readonly number[]): string => {
+  const attrs = { dtype: attr.type(tfTypeOf(dtype)), shape: attr.shape(shape), shared_name: attr.string(key) }
+  return g.op('VarHandleOp', [], attrs, `state/${key}`)
+}
+
+/** Lowers a whole program; the variants are named `step.0`, `step.1`, …. */
+export const lowerProgram = (program: Program): LoweredProgram => {
+  const g = builder()
+  const handles = new Map<string, string>()
+  const reads = new Map<string, Ref>()
+  const writes = new Map<string, { value: Ref; done: Ref }>()
+  for (const { key, axes, dtype } of program.states.values()) {
+    const shape = sizes(axes)
+    const type = attr.type(tfTypeOf(dtype))
+    const handle = variable(g, key, dtype, shape)
+    handles.set(key, handle)
+    reads.set(key, { name: g.op('ReadVariableOp', [handle], { dtype: type }, `read/${key}`), dtype, shape })
+    const value = g.op('Placeholder', [], { dtype: type, shape: attr.shape(shape) }, `write/${key}`)
+    // a copy, because the variable must not keep the caller's own memory
+    const copy = g.op('DeepCopy', [value], { T: type }, `copy/${key}`)
+    const assign = g.op('AssignVariableOp', [handle, copy], { dtype: type }, `assign/${key}`)
+    const done = g.op('Identity', [g.int(0)], { T: attr.type('int32') }, `written/${key}`)
+    g.after(done, assign)
+    writes.set(key, { value: { name: value, dtype, shape }, done: { name: done, dtype: 'int32', shape: [] } })
+  }
+  const functions = new Map(
+    [...program.functions].map(([name, variants]) => [
+      name,
+      variants.map((v, i) => lowerVariant(g, `${name}.${i}`, v, handles)),
+    ]),
+  )
+  g.scope('')
+  return { builder: g, handles, functions, reads, writes, ownerOf: g.ownerOf }
+}
+
+const info = (r: Ref) => tensorInfo(r.name.includes(':') ? r.name : `${r.name}:0`, tfTypeOf(r.dtype), r.shape)
+
+/** A signature from what is fed and what is fetched, by name. */
+export const signature = (
+  inputs: Iterable<readonly [string, Ref]>,
+  outputs: Iterable<readonly [string, Ref]>,
+): SignatureDef => ({
+  inputs: Object.fromEntries([...inputs].map(([n, r]) => [n, info(r)])),
+  outputs: Object.fromEntries([...outputs].map(([n, r]) => [n, info(r)])),
+  methodName: 'tensorflow/serving/predict',
+})
+
+/** The name under which a call's effects are fetched; no output of a function is called so. */
+export const doneName = ' done'
+
+/** The signature of one variant. */
+export const variantSignature = (v: LoweredVariant): SignatureDef =>
+  signature(v.inputs, [...v.outputs, ...(v.done === undefined ? [] : [[doneName, v.done] as const])])
+
+/** The tag under which the graph is found. */
+export const tag = 'serve'
+
+/** A SavedModel around nodes and signatures. The graph is written for TensorFlow 2.9 and later. */
+export const savedModel = (
+  nodes: SavedModel['metaGraphs'][number]['graphDef']['node'],
+  signatures: Readonly<Record<string, SignatureDef>>,
+): SavedModel => ({
+  savedModelSchemaVersion: 1,
+  metaGraphs: [
+    {
+      metaInfoDef: { tags: [tag], tensorflowVersion: '2.9.1' },
+      graphDef: { node: nodes, versions: { producer: 1087, minConsumer: 12 } },
+      signatureDef: { ...signatures },
+    },
+  ],
+})
+
+/** Initial values by key, row-major. */
+export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Array>
+
+/**
+ * Writes a program as a SavedModel folder that any TensorFlow loads: a signature a variant (`step.0`), and the states'
+ * values as constants that the folder's own initialiser assigns.
+ *
+ * @param values the states' values; a state without one must be assigned by whoever loads the folder
+ * @throws RangeError where graph and values are over protobuf's 2 GB
+ * @category export
+ */
+export const writeSavedModel = async (program: Program, values: StateData, folder: string): Promise<void> => {
+  const lowered = lowerProgram(program)
+  const g = lowered.builder
+  const init = g.op('NoOp', [], {}, 'init')
+  for (const [key, data] of values) {
+    const spec = program.states.get(key)
+    if (spec === undefined) continue
+    const initial = g.constant(spec.dtype, sizes(spec.axes), data)
+    const assign = g.op('AssignVariableOp', [lowered.handles.get(key)!, initial.name], {
+      dtype: attr.type(tfTypeOf(spec.dtype)),
+    })
+    g.after(init, assign)
+  }
+  const signatures: Record<string, SignatureDef> = {
+    __saved_model_init_op: {
+      inputs: {},
+      outputs: { __saved_model_init_op: { name: init, dtype: 0, tensorShape: { unknownRank: true } } },
+      methodName: '',
+    },
+  }
+  for (const [name, variants] of lowered.functions)
+    variants.forEach((v, i) => {
+      signatures[`${name}.${i}`] = variantSignature(v)
+    })
+  await mkdir(folder, { recursive: true })
+  const file = join(folder, 'saved_model.pb')
+  await writeFile(`${file}.tmp`, encodeSavedModel(savedModel([...g.nodes()], signatures)))
+  await rename(`${file}.tmp`, file)
+}
