@@ -61,6 +61,9 @@ const ofDtype = (pool: readonly Tensor[], dtype: string, next: () => number): Te
 
 const float = (pool: readonly Tensor[], next: () => number): Tensor => ofDtype(pool, 'float32', next)!
 
+const states = (pool: readonly Tensor[]): Tensor[] =>
+  pool.filter((t) => t.op.op === 'state' && t.axes.length > 1)
+
 const some = <T>(items: readonly T[], next: () => number): T[] => items.filter(() => next() < 0.5)
 
 const oneOf = <T>(items: readonly T[], next: () => number): T => items[Math.floor(next() * items.length)]!
@@ -144,7 +147,8 @@ const steps: readonly Grow[] = [
       : node({ op, over }, [x], x.axes, 'float32', site)
   },
   (p, r) => {
-    const [a, b] = [tame(float(p, r)), tame(float(p, r))]
+    const turned = (t: Tensor): Tensor => transposed(t, r() < 0.5 ? t.names : shuffled(t.names, r), site)
+    const [a, b] = [turned(tame(float(p, r))), turned(tame(float(p, r)))]
     const shared = a.names.filter((n) => findAxis(b, n))
     if (shared.length === 0) return undefined
     const over = [oneOf(shared, r), ...some(shared, r)]
@@ -158,6 +162,14 @@ const steps: readonly Grow[] = [
       site,
       shuffled(axes, r).map((x) => x.name),
     )
+  },
+  (p, r) => {
+    // two projections of one tensor, as q and k are
+    const [w, v] = shuffled(states(p), r)
+    const x = float(p, r)
+    if (!findAxis(x, 'c') || findAxis(x, 'out')) return undefined
+    const product = (t: Tensor): Tensor => contractOf(x, renamed(t, { b: 'out' }, site), ['c'], site)
+    return binaryOf('mul', product(w!), unaryOf('sigmoid', product(v!), site), site)
   },
   (p, r) => {
     const x = float(p, r)
@@ -253,7 +265,8 @@ export const grow = (seed: number, plan: readonly number[]): Sample => {
     input('x', [a, b, c]),
     input('y', [c, a]),
     state('w', [b, c], zeros),
-    state('v', [c], zeros),
+    state('v', [b, c], zeros),
+    state('u', [c], zeros),
     input('i', [b], 'int32'),
     input('m', [a, b], 'bool'),
     iota(b),
@@ -293,7 +306,7 @@ export const grow = (seed: number, plan: readonly number[]): Sample => {
 /** Random graphs of up to `size` steps. */
 export const graphs = (size = 30): fc.Arbitrary<Sample> =>
   fc
-    .tuple(fc.integer(), fc.array(fc.nat(1_000_000), { minLength: 1, maxLength: size }))
+    .tuple(fc.integer(), fc.array(fc.nat(1_000_000), { minLength: Math.ceil(size / 2), maxLength: size }))
     .map(([seed, plan]) => grow(seed, plan))
 
 /** The largest difference relative to `1 + |a|`; infinite where one is a number and the other is not. */

@@ -1,4 +1,5 @@
 /** Common subexpressions: what is computed twice from the same things is computed once. */
+import type { Axis } from '../axis.ts'
 import type { Op, Settings, Tensor } from '../graph.ts'
 import { rewrite } from '../graph.ts'
 
@@ -90,11 +91,21 @@ export const commonSubexpressions = (roots: readonly Tensor[]): Tensor[] => {
   const first = new Map<string, Tensor>()
   const ids = new Map<Tensor, number>()
   const literal = literals()
+  const shapes = new Map<string, number>()
+  const shapeOf = new WeakMap<readonly Axis[], number>()
+  const shape = (axes: readonly Axis[]): number => {
+    const had = shapeOf.get(axes)
+    if (had !== undefined) return had
+    const key = axes.map((a) => `${a.size} ${a.name}`).join('\u0002')
+    const id = shapes.get(key) ?? shapes.size
+    shapes.set(key, id)
+    shapeOf.set(axes, id)
+    return id
+  }
   return rewrite(roots, (t) => {
     const inputs = t.inputs.map((x) => ids.get(x)!)
     if (commutes(t.op)) inputs.sort((a, b) => a - b)
-    const axes = t.axes.map((a) => `${a.size} ${a.name}`).join('\u0002')
-    const key = `${opKey(t.op, literal)}\u0003${inputs.join(' ')}\u0003${axes}\u0003${t.dtype}`
+    const key = `${opKey(t.op, literal)}\u0003${inputs.join(' ')}\u0003${shape(t.axes)} ${t.dtype}`
     const had = first.get(key)
     if (had !== undefined) return had
     first.set(key, t)

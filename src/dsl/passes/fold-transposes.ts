@@ -62,6 +62,7 @@ export const foldTransposes = (roots: readonly Tensor[]): Tensor[] => {
   const vanishes = (t: Tensor): boolean => once(t) && (t.op.op === 'transpose' || once(t.inputs[0]!))
 
   const intoOperands = (t: Tensor, before: Tensor): Tensor => {
+    if (t.inputs.every((x) => untransposed(x) === undefined)) return t
     let out = t
     let cost = moved(t)
     t.inputs.forEach((x, i) => {
