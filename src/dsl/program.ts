@@ -6,7 +6,7 @@
  */
 import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
-import { type Dtype, type Tensor, topological } from './graph.ts'
+import { type Dtype, node, type Tensor, topological } from './graph.ts'
 import type { Init } from './init.ts'
 import { siteOf } from './site.ts'
 
@@ -66,7 +66,8 @@ export const fixed = (build: () => Results): FunctionSpec => ({ build: [build] }
 const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
   a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
 
-const variantOf = (name: string, r: Results, states: Map<string, StateSpec>): Variant => {
+/** The leaves of a function at one size; every state it reads is declared in `states`. */
+const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Variant => {
   const next = r.next ?? new Map<string, Tensor>()
   const inputs = new Map<string, Tensor>()
   const leaves = new Map<string, Tensor>()
@@ -96,7 +97,13 @@ const variantOf = (name: string, r: Results, states: Map<string, StateSpec>): Va
       if (!leaves.has(key)) leaves.set(key, t)
     }
   }
-  for (const [key, t] of next) {
+  return { inputs, states: leaves, outputs: r.outputs, next }
+}
+
+/** Checks that a function only replaces states that some function reads, and by values of their shape. */
+const checked = (name: string, v: Variant, states: ReadonlyMap<string, StateSpec>): Variant => {
+  const leaves = new Map(v.states)
+  for (const [key, t] of v.next) {
     const spec = states.get(key)
     if (spec === undefined)
       throw new GraphError(
@@ -112,8 +119,10 @@ const variantOf = (name: string, r: Results, states: Map<string, StateSpec>): Va
         t.site,
         t.axes,
       )
+    if (!leaves.has(key))
+      leaves.set(key, node({ op: 'state', key, init: spec.init }, [], spec.axes, spec.dtype, t.site))
   }
-  return { inputs, states: leaves, outputs: r.outputs, next }
+  return { ...v, states: leaves }
 }
 
 const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
@@ -141,8 +150,13 @@ export const program = (spec: {
       )
     functions.set(
       name,
-      f.build.map((build) => variantOf(name, build(), states)),
+      f.build.map((build) => leavesOf(name, build(), states)),
     )
   }
+  for (const [name, variants] of functions)
+    functions.set(
+      name,
+      variants.map((v) => checked(name, v, states)),
+    )
   return { name: spec.name, states, functions }
 }

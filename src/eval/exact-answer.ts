@@ -72,7 +72,7 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
             { model, sizes, end },
           )
           for (const [i, sample] of some.entries()) {
-            const text = tokenizer.decode(answers[i]!)
+            const text = answers[i]!.length === 0 ? '' : tokenizer.decode(answers[i]!)
             const right = isExact(sample, text)
             if (right) correct++
             if (at + i >= (o.shown ?? 8)) continue

@@ -111,13 +111,9 @@ export const selfAttention = <T extends string, E extends string>(
       const [q, k, v] = projections(x, path)
       const rotated = (t: Tensor): Tensor => (c.rotary === undefined ? t : rotate(t, c.rotary, Dim.name))
       const toKey = (t: Tensor): Tensor => renamed(t, { [c.token.name]: Key }, site)
-      const out = attend(
-        rotated(norm(cut(q, queryHeads), 'q_norm', path)),
-        toKey(rotated(norm(cut(k, [Head]), 'k_norm', path))),
-        toKey(cut(v, [Head])),
-        Dim.name,
-        c.mask,
-      )
+      const own = [toKey(rotated(norm(cut(k, [Head]), 'k_norm', path))), toKey(cut(v, [Head]))] as const
+      const [keys, values] = c.cache === undefined ? own : c.cache(path, ...own)
+      const out = attend(rotated(norm(cut(q, queryHeads), 'q_norm', path)), keys, values, Dim.name, c.mask)
       return applyTo(
         at(c.output ?? 'o_proj')(linear(query, c.embed, { bias: false })),
         reshaped(out, [...lead, c.token, query], site),
