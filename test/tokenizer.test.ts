@@ -53,6 +53,21 @@ for (const c of reference.tokenizer_cases)
     assert.is(tok.decode(c.ids), c.decoded_keep_special)
   })
 
+tokenization('digits of every script are digits', () => {
+  const tok = tokenizers['word-level']!
+  assert.equal(
+    [...tok.encode('s1²꧔2')].map((id) => tok.tokenOf(id)),
+    ['s', '1', '[UNK]', '[UNK]', '2'],
+  )
+  const json = tokenizerJson('word-level')
+  const together = { ...json, pre_tokenizer: { type: 'Digits', individual_digits: false } }
+  const ids = right(tokenizer(together)).encode('the100')
+  assert.equal(
+    [...ids].map((id) => tok.tokenOf(id)),
+    ['the', '[UNK]'],
+  )
+})
+
 tokenization('byte-level BPE: any text in normal form comes back from its ids', () => {
   const alphabet = [...readFileSync(fixturePath('text/tokenizers/text.txt'), 'utf8')]
   const text = fc.oneof(
@@ -71,7 +86,7 @@ tokenization('byte-level BPE: any text in normal form comes back from its ids', 
       assert.ok(ids.every((id) => id >= 0 && id < bpe.vocabSize))
       assert.is(bpe.decode(ids), normal)
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   )
 })
 

@@ -227,8 +227,10 @@ const roles = ['system', 'user', 'assistant']
  * Neighbouring pieces differ in `learn`.
  *
  * ChatML without a newline after `<|im_end|>`. The pictures stand where the text has `<image>`; where it has no
- * mark at all, each one's placeholder and a newline come before the first query. SAIL-VL2 report, §1.5 of the
- * summary of its code: ms-swift's template `sail_vl2`.
+ * mark at all, each one's placeholder and a newline come before the first query. Source: ms-swift's template for
+ * SAIL-VL2 (modelscope/ms-swift, `swift/template/templates/seed.py`).
+ *
+ * A text that is encoded piece by piece has the tokens of the whole text unless an answer begins with a newline.
  *
  * @category rendering
  */

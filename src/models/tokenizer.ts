@@ -134,13 +134,17 @@ const unicodeWhitespace = {
   invert: true,
 }
 
-/** The library's `Whitespace` knows only ASCII words; the format means Unicode's. */
-const withUnicodeWords = (preTokenizer: unknown): unknown => {
+/** The library's `Whitespace` and `Digits` know only ASCII's words and digits; the format means Unicode's. */
+const withUnicode = (preTokenizer: unknown): unknown => {
   if (typeof preTokenizer !== 'object' || preTokenizer === null) return preTokenizer
-  const { type, pretokenizers } = preTokenizer as { type?: unknown; pretokenizers?: unknown }
+  const { type, pretokenizers, individual_digits } = preTokenizer as Record<string, unknown>
   if (type === 'Whitespace') return unicodeWhitespace
+  if (type === 'Digits') {
+    const Regex = individual_digits === true ? '\\p{N}' : '\\p{N}+'
+    return { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }
+  }
   return type === 'Sequence' && Array.isArray(pretokenizers)
-    ? { ...preTokenizer, pretokenizers: pretokenizers.map(withUnicodeWords) }
+    ? { ...preTokenizer, pretokenizers: pretokenizers.map(withUnicode) }
     : preTokenizer
 }
 
@@ -178,7 +182,7 @@ export const tokenizer = (
   const settings = model.type === 'WordLevel' ? { ...config.right, unk_token: model.unk_token } : config.right
   let library: Library
   try {
-    const pre_tokenizer = withUnicodeWords(json.right.pre_tokenizer ?? null)
+    const pre_tokenizer = withUnicode(json.right.pre_tokenizer ?? null)
     library = build({ ...parts, ...json.right, pre_tokenizer }, settings)
   } catch (e) {
     const what = `the tokenizer cannot be built (${(e as Error).message})`
