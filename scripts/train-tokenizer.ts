@@ -135,10 +135,11 @@ const tokenizer = {
 }
 const template =
   "{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\\n' -}}" +
-  "{%- if message['content'] is string -%}{{- message['content'] -}}{%- else -%}" +
-  "{%- for part in message['content'] -%}{%- if part['type'] == 'image' -%}" +
-  "{{- '<img>' -}}{%- for _ in range(16) -%}{{- '<IMG_CONTEXT>' -}}{%- endfor -%}{{- '</img>\\n' -}}{%- elif part['type'] == 'text' -%}{{- part['text'] -}}" +
-  "{%- endif -%}{%- endfor -%}{%- endif -%}{{- '<|im_end|>' -}}{%- endfor -%}" +
+  "{%- if message['role'] == 'assistant' -%}{%- generation -%}{{- message['content'] + '<|im_end|>' -}}" +
+  "{%- endgeneration -%}{%- else -%}{%- if message['content'] is string -%}{{- message['content'] -}}{%- else -%}" +
+  "{%- for part in message['content'] -%}{%- if part['type'] == 'image' -%}{{- '<image>\\n' -}}" +
+  "{%- elif part['type'] == 'text' -%}{{- part['text'] -}}{%- endif -%}{%- endfor -%}{%- endif -%}" +
+  "{{- '<|im_end|>' -}}{%- endif -%}{%- endfor -%}" +
   "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 const config = {
   tokenizer_class: 'PreTrainedTokenizerFast',

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-import { blankPatches, patchGrid } from './patches.ts'
+import { type Mixture, sampleAt } from './mixture.ts'
+import { patchGrid } from './patches.ts'
+import { random } from './random.ts'
 import type { PatchLabels, Picture, Sample } from './sample.ts'
 import { captionRequest, type TextExample } from './text.ts'
 import { nanoTokenizer, promptOf, type TextTokenizer, visualTokens } from './tokens.ts'
@@ -71,6 +73,23 @@ export const conversation = (
   }
 }
 
+/** A mixture whose samples are partly to be described and otherwise to be answered. */
+export interface Talk {
+  readonly mixture: Mixture
+  /** Share of samples that are to be described, 0 to 1. */
+  readonly captions: number
+}
+
+/** The i-th conversation of a mixture: a pure function of both. */
+export const conversationAt = (
+  { mixture, captions }: Talk,
+  i: number,
+  tokenizer: TextTokenizer = nanoTokenizer(),
+): Conversation => {
+  const kind = random(mixture.seed, 'reply', i).next() < captions ? 'caption' : 'answer'
+  return conversation(sampleAt(mixture, i), kind, tokenizer)
+}
+
 /** A text example as a conversation without a picture. */
 export const textConversation = (
   id: string,
@@ -132,8 +151,69 @@ export interface Batch {
   readonly pixel_values: Float32Array
   /** Patch classes, -100 in tiles without labels. Shape [tile, patch]. */
   readonly patch_labels: Int32Array
+  /** Centre classes, -100 in tiles without labels. Shape [tile, patch]. */
+  readonly patch_centres: Int32Array
   /** Bar values, -100 where there is none. Shape [tile, patch]. */
   readonly patch_values: Int32Array
+}
+
+/** The arrays of a batch of labelled pictures without text. */
+export type PictureBatch = Pick<
+  Batch,
+  'tiles' | 'pixel_values' | 'patch_labels' | 'patch_centres' | 'patch_values'
+>
+
+const emptyTiles = (tiles: number, side: number): PictureBatch => {
+  const labels = () => new Int32Array(tiles * patchGrid * patchGrid).fill(noLoss)
+  return {
+    tiles,
+    pixel_values: new Float32Array(tiles * 3 * side * side),
+    patch_labels: labels(),
+    patch_centres: labels(),
+    patch_values: labels(),
+  }
+}
+
+const fillTile = (
+  out: PictureBatch,
+  tile: number,
+  side: number,
+  picture: Picture,
+  labels: PatchLabels | undefined,
+  id: string,
+): void => {
+  if (tile >= out.tiles)
+    throw new CollateError('TooMany', id, `sample ${id} has a picture too many: the batch holds ${out.tiles}`)
+  if (picture.width !== side || picture.height !== side)
+    throw new CollateError(
+      'BadPicture',
+      id,
+      `sample ${id} has a picture of ${picture.width} × ${picture.height} pixels; this batch takes ${side} × ${side}`,
+    )
+  imagenetNormalise(picture, out.pixel_values, tile * 3 * side * side)
+  if (labels === undefined) return
+  const first = tile * patchGrid * patchGrid
+  out.patch_labels.set(labels.classes, first)
+  out.patch_centres.set(labels.centres, first)
+  labels.values.forEach((v, p) => {
+    if (v >= 0) out.patch_values[first + p] = v
+  })
+}
+
+/**
+ * Puts labelled pictures into the arrays of one batch; the tiles that are left over are 0, without labels.
+ *
+ * @throws CollateError `TooMany`, `BadPicture`
+ */
+export const collatePictures = (
+  pictures: readonly { readonly id: string; readonly picture: Picture; readonly patches?: PatchLabels }[],
+  { tiles = pictures.length, side = 112 }: Pick<CollateOptions, 'tiles' | 'side'> = {},
+): PictureBatch => {
+  const out = emptyTiles(tiles, side)
+  pictures.forEach(({ id, picture, patches }, n) => {
+    fillTile(out, n, side, picture, patches, id)
+  })
+  return out
 }
 
 /**
@@ -146,7 +226,6 @@ export const collate = (conversations: readonly Conversation[], options: Collate
   const { batch, length, tiles = batch, side = 112 } = options
   const pad = options.pad ?? nanoTokenizer().id('<|endoftext|>')
   const visual = options.visual ?? nanoTokenizer().id('<IMG_CONTEXT>')
-  const patches = patchGrid * patchGrid
   const out: Batch = {
     ...{ batch, length, tiles },
     input_ids: new Int32Array(batch * length).fill(pad),
@@ -154,9 +233,7 @@ export const collate = (conversations: readonly Conversation[], options: Collate
     position_ids: new Int32Array(batch * length),
     labels: new Int32Array(batch * length).fill(noLoss),
     visual_index: new Int32Array(batch * length).fill(-1),
-    pixel_values: new Float32Array(tiles * 3 * side * side),
-    patch_labels: new Int32Array(tiles * patches).fill(noLoss),
-    patch_values: new Int32Array(tiles * patches).fill(noLoss),
+    ...emptyTiles(tiles, side),
   }
   if (conversations.length > batch)
     throw new CollateError(
@@ -188,28 +265,7 @@ export const collate = (conversations: readonly Conversation[], options: Collate
         c.id,
         `sample ${c.id} has ${c.pictures.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
       )
-    for (const picture of c.pictures) {
-      if (tile >= tiles)
-        throw new CollateError(
-          'TooMany',
-          c.id,
-          `sample ${c.id} has a picture too many: the batch holds ${tiles}`,
-        )
-      if (picture.width !== side || picture.height !== side)
-        throw new CollateError(
-          'BadPicture',
-          c.id,
-          `sample ${c.id} has a picture of ${picture.width} × ${picture.height} pixels; this batch takes ${side} × ${side}`,
-        )
-      imagenetNormalise(picture, out.pixel_values, tile * 3 * side * side)
-      const labels = c.patches ?? blankPatches()
-      if (c.patches !== undefined)
-        for (let p = 0; p < patches; p++) {
-          out.patch_labels[tile * patches + p] = labels.classes[p]!
-          if (labels.values[p]! >= 0) out.patch_values[tile * patches + p] = labels.values[p]!
-        }
-      tile++
-    }
+    for (const picture of c.pictures) fillTile(out, tile++, side, picture, c.patches, c.id)
   })
   return out
 }

@@ -6,7 +6,8 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Tokenizer } from '@huggingface/tokenizers'
+import * as E from 'fp-ts/lib/Either.js'
+import { type Tokenizer, tokenizer } from '../models/tokenizer.ts'
 
 /** Visual tokens a nano picture: 8 × 8 patches after the 2 × 2 pixel shuffle. */
 export const visualTokens = 16
@@ -34,12 +35,24 @@ export interface TextTokenizer {
   /** Token ids of a text; special tokens written in it are one id each, and none are added. */
   readonly encode: (text: string) => readonly number[]
   /** The text of token ids, special tokens included unless left out. */
-  readonly decode: (ids: readonly number[], options?: { readonly skipSpecial?: boolean }) => string
-  /** The id of one token, which must exist. */
+  readonly decode: (ids: ArrayLike<number>, options?: { readonly skipSpecial?: boolean }) => string
+  /** The id of one token. Throws RangeError where the vocabulary does not have it. */
   readonly id: (token: string) => number
-  /** Number of ids. */
+  /** Rows that an embedding table must have at least. */
   readonly size: number
 }
+
+/** Any tokenizer as the data floor uses it. */
+export const textTokenizer = (t: Tokenizer): TextTokenizer => ({
+  encode: (text) => [...t.encode(text)],
+  decode: t.decode,
+  id: (token) => {
+    const id = t.idOf(token)
+    if (id === undefined) throw new RangeError(`the tokenizer has no token '${token}'`)
+    return id
+  },
+  size: t.vocabSize,
+})
 
 let nano: TextTokenizer | undefined
 
@@ -47,19 +60,9 @@ let nano: TextTokenizer | undefined
 export const nanoTokenizer = (): TextTokenizer => {
   if (nano !== undefined) return nano
   const json = (file: string) => JSON.parse(readFileSync(assetPath(`nano/${file}`), 'utf8'))
-  const description = json('tokenizer.json')
-  const tokenizer = new Tokenizer(description, json('tokenizer_config.json'))
-  nano = {
-    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
-    decode: (ids, options) =>
-      tokenizer.decode([...ids], { skip_special_tokens: options?.skipSpecial ?? false }),
-    id: (token) => {
-      const id = tokenizer.token_to_id(token)
-      if (id === undefined) throw new RangeError(`the nano tokenizer has no token '${token}'`)
-      return id
-    },
-    size: Object.keys(description.model.vocab).length,
-  }
+  const made = tokenizer(json('tokenizer.json'), json('tokenizer_config.json'))
+  if (E.isLeft(made)) throw made.left
+  nano = textTokenizer(made.right)
   return nano
 }
 

@@ -1,0 +1,140 @@
+/**
+ * Rendering ahead of time in worker threads, so that the thread that trains does not wait for pictures. The items come
+ * in the order of their indices and are the same as without workers.
+ *
+ * @since 0.1.0
+ */
+import { Worker } from 'node:worker_threads'
+import type { ItemOf, RenderJob } from './render-job.ts'
+import type { ChunkReply, ChunkRequest } from './render-worker.ts'
+
+/** How far ahead, and with how many threads. */
+export interface RenderAheadOptions {
+  /** The first index; default 0. */
+  readonly from?: number
+  /** Worker threads; default 1. */
+  readonly workers?: number
+  /** Items rendered at a time; default 16. */
+  readonly chunk?: number
+  /** Chunks that are being rendered or wait to be taken, at most; default 3 a worker. */
+  readonly ahead?: number
+}
+
+/** What went wrong in a worker. */
+export class RenderError extends Error {
+  readonly tag: 'RenderFailed' | 'WorkerDied'
+  /** The index of the item at fault, where it is known. */
+  readonly index: number | undefined
+  constructor(tag: RenderError['tag'], message: string, index?: number, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'RenderError'
+    this.tag = tag
+    this.index = index
+  }
+}
+
+const start = (job: RenderJob): Worker => {
+  // From source this file and the worker are TypeScript, which needs tsx in the worker too; built, both are JavaScript.
+  const source = import.meta.url.endsWith('.ts')
+  const url = new URL(source ? './render-worker.ts' : './render-worker.js', import.meta.url)
+  const loads = process.execArgv.some((argument) => argument.includes('tsx'))
+  const execArgv =
+    source && !loads ? [...process.execArgv, '--import', import.meta.resolve('tsx')] : undefined
+  const worker = new Worker(url, execArgv === undefined ? { workerData: job } : { workerData: job, execArgv })
+  worker.unref()
+  return worker
+}
+
+/**
+ * The items of a job from `from` on, endless, in order, rendered ahead by workers. Ending the iteration (`break`,
+ * `return()`) stops the workers; an error of any item is thrown when its turn comes, and stops them too. Workers keep
+ * the process alive only while an item is waited for.
+ *
+ * @throws RenderError `RenderFailed` (the message names the index), `WorkerDied`
+ */
+export const renderAhead = <J extends RenderJob>(
+  job: J,
+  { from = 0, workers = 1, chunk = 16, ahead = 3 * workers }: RenderAheadOptions = {},
+): AsyncIterableIterator<ItemOf<J>> => {
+  for (const [name, value] of Object.entries({ workers, chunk, ahead }))
+    if (!Number.isInteger(value) || value < 1)
+      throw new RangeError(`renderAhead: ${name} must be a whole number from 1, not ${value}`)
+  const threads: Worker[] = []
+  const finished = new Map<number, ChunkReply>()
+  let wake: (() => void) | undefined
+  let died: RenderError | undefined
+  let asked = 0
+  let taken = 0
+  let closed = false
+
+  const ask = (): void => {
+    while (!closed && asked < taken + ahead) {
+      const thread = threads[asked % workers]!
+      thread.postMessage({ chunk: asked, from: from + asked * chunk, count: chunk } satisfies ChunkRequest)
+      asked++
+    }
+  }
+  const open = (): void => {
+    for (let n = 0; n < workers; n++) {
+      const thread = start(job)
+      thread.on('message', (reply: ChunkReply) => {
+        finished.set(reply.chunk, reply)
+        wake?.()
+      })
+      const lost = (why: string, cause?: unknown) => {
+        if (closed) return
+        died ??= new RenderError('WorkerDied', `a render worker ended: ${why}`, undefined, cause)
+        wake?.()
+      }
+      thread.on('error', (cause) => lost(cause instanceof Error ? cause.message : String(cause), cause))
+      thread.on('exit', (code) => lost(`exit code ${code}`))
+      threads.push(thread)
+    }
+    ask()
+  }
+  const close = async (): Promise<void> => {
+    closed = true
+    finished.clear()
+    await Promise.all(threads.map((thread) => thread.terminate()))
+  }
+  const reply = async (): Promise<ChunkReply> => {
+    if (threads.length === 0) open()
+    for (const thread of threads) thread.ref()
+    try {
+      while (!finished.has(taken)) {
+        if (died !== undefined) throw died
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    } finally {
+      for (const thread of threads) thread.unref()
+    }
+    const got = finished.get(taken)!
+    finished.delete(taken)
+    taken++
+    ask()
+    return got
+  }
+
+  async function* items(): AsyncGenerator<ItemOf<J>> {
+    try {
+      for (;;) {
+        const got = await reply()
+        if ('error' in got) {
+          const why = got.error instanceof Error ? got.error.message : String(got.error)
+          throw new RenderError(
+            'RenderFailed',
+            `item ${got.index} could not be rendered: ${why}`,
+            got.index,
+            got.error,
+          )
+        }
+        yield* got.items as readonly ItemOf<J>[]
+      }
+    } finally {
+      await close()
+    }
+  }
+  return items()
+}
