@@ -376,6 +376,13 @@ const bad: [
     'a',
   ],
   [
+    'no elements, of sizes that overflow before the 0',
+    fileOf(`{"a":${entry('U8', [2 ** 40, 2 ** 40, 0], [0, 0])}}`),
+    'BadShape',
+    'counted',
+    'a',
+  ],
+  [
     'elements whose bytes overflow',
     fileOf(`{"a":${entry('I64', [2 ** 52], [0, 8])}}`, 8),
     'BadShape',

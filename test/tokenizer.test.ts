@@ -280,6 +280,18 @@ sail('a picture without a mark comes before the first query, tiles × tokens lon
   assert.is(ids.filter((id) => id === bpe.idOf('<IMG_CONTEXT>')).length, 6)
 })
 
+sail('pictures of several turns keep their order', () => {
+  const chat: Message[] = ['a', 'b', 'c'].map((q) => ({ role: 'user', content: `<image>\n${q}` }))
+  const text = right(sailVl2Prompt(chat, { tiles: [1, 2, 3], tokensPerTile: 1 }))
+  assert.equal(
+    text
+      .split('<|im_start|>user\n')
+      .slice(1)
+      .map((turn) => turn.split('<|im_end|>')[0]),
+    ['a', 'b', 'c'].map((q, i) => `${picture(i + 1)}\n${q}`),
+  )
+})
+
 sail('a system prompt only where one is given, and the message comes first', () => {
   const opening = '<|im_start|>system\n'
   assert.not.ok(right(sailVl2Prompt(ask)).includes(opening))
