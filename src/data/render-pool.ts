@@ -33,14 +33,21 @@ export class RenderError extends Error {
   }
 }
 
+// Built, the worker is JavaScript like this file. From source both are TypeScript, and tsx's `--import` hook does not
+// reach worker threads, so the worker registers it itself first.
+const bootstrap = `const { workerData } = require('node:worker_threads')
+import(workerData.tsx).then(({ register }) => { register(); return import(workerData.url) })`
+
 const start = (job: RenderJob): Worker => {
-  // From source this file and the worker are TypeScript, which needs tsx in the worker too; built, both are JavaScript.
   const source = import.meta.url.endsWith('.ts')
   const url = new URL(source ? './render-worker.ts' : './render-worker.js', import.meta.url)
-  const loads = process.execArgv.some((argument) => argument.includes('tsx'))
-  const execArgv =
-    source && !loads ? [...process.execArgv, '--import', import.meta.resolve('tsx')] : undefined
-  const worker = new Worker(url, execArgv === undefined ? { workerData: job } : { workerData: job, execArgv })
+  const worker = source
+    ? new Worker(bootstrap, {
+        eval: true,
+        workerData: { job, url: url.href, tsx: import.meta.resolve('tsx/esm/api') },
+        execArgv: [],
+      })
+    : new Worker(url, { workerData: { job } })
   worker.unref()
   return worker
 }

@@ -19,8 +19,8 @@ export type ChunkReply =
   | { readonly chunk: number; readonly index: number; readonly error: unknown }
 
 const port = parentPort
-const job = workerData as RenderJob | null
-if (port !== null && job !== null)
+const job = (workerData as { readonly job: RenderJob } | null)?.job
+if (port !== null && job !== undefined)
   port.on('message', ({ chunk, from, count }: ChunkRequest) => {
     const items: unknown[] = []
     for (let index = from; index < from + count; index++) {
