@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { axis } from '../src/dsl/axis.ts'
 import { composite } from '../src/dsl/composite.ts'
 import { contractOf } from '../src/dsl/contract.ts'
-import { add, cast, equal, less, mul, neg, not, select, sub } from '../src/dsl/elementwise.ts'
+import { add, cast, equal, less, lessEqual, mul, neg, not, select, sub } from '../src/dsl/elementwise.ts'
 import { GraphError } from '../src/dsl/error.ts'
 import { erf, evaluate } from '../src/dsl/evaluate.ts'
 import { node, type Tensor, topological } from '../src/dsl/graph.ts'
@@ -59,6 +59,8 @@ test('elementwise operands meet by axis name, whatever their order', () => {
   near(value(sub(x, input('b', [B])), inputs), [-99, -198, -297, -96, -195, -294])
   near(value(neg(x)), [-1, -2, -3, -4, -5, -6])
   near(value(select(less(x, 3), x, 0)), [1, 2, 0, 0, 0, 0])
+  near(value(lessEqual(x, 2)), [1, 1, 0, 0, 0, 0])
+  near(value(less(x, 2)), [1, 0, 0, 0, 0, 0])
   near(value(not(equal(x, 2))), [1, 0, 1, 1, 1, 1])
 })
 
