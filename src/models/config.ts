@@ -1,0 +1,431 @@
+/**
+ * Configurations in the words of a published `config.json`: AIMv2's for the vision encoder, transformers' Qwen3 for the
+ * language model, and InternVL's `vision_config` and `llm_config` for the two joined, as SAIL-VL2's are.
+ *
+ * Keys that change nothing here (dropout, cache, dtype, token ids, …) are passed over. Keys that would change the model's
+ * numbers in a way that it is not built for (biases, sliding windows, scaled rotary positions, experts, an earlier layer of
+ * the encoder) are refused. How fresh weights are filled is no published word, and is left out.
+ *
+ * @since 0.1.0
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import * as t from 'io-ts'
+import type { Preset } from './presets.ts'
+import type { Qwen3Config } from './qwen3.ts'
+import { quote } from './safetensors-error.ts'
+import type { SailVitConfig } from './sail-vit.ts'
+import type { SailVl2Config } from './sail-vl2.ts'
+
+/**
+ * The tags of {@link ConfigError}.
+ *
+ * - `Io`, `BadJson`: there is no such file, or it is no JSON object.
+ * - `Missing`: a key that the model cannot be built without.
+ * - `BadValue`: a value of the wrong kind, or one that contradicts another key.
+ * - `Unsupported`: a published setting that no model here is built for.
+ *
+ * @category model
+ */
+export type ConfigErrorTag = 'Io' | 'BadJson' | 'Missing' | 'BadValue' | 'Unsupported'
+
+/**
+ * What is wrong with a configuration: `config.json, llm_config.head_dim: is missing; …`.
+ *
+ * @category model
+ */
+export class ConfigError extends Error {
+  readonly tag: ConfigErrorTag
+  /** The path of keys, `llm_config.head_dim`; `''` for the file as a whole. */
+  readonly key: string
+  constructor(tag: ConfigErrorTag, file: string, key: string, what: string) {
+    super(`${file}${key === '' ? '' : `, ${key}`}: ${what}`)
+    this.name = 'ConfigError'
+    this.tag = tag
+    this.key = key
+  }
+}
+
+// --- words ------------------------------------------------------------------------------------------------
+
+/** One key's value: what it should be and what to do where it is not. */
+class Word<A> extends t.Type<A, A, unknown> {
+  readonly otherwise: ConfigErrorTag
+  constructor(
+    kind: string,
+    is: (u: unknown) => u is A,
+    todo: string,
+    otherwise: ConfigErrorTag = 'BadValue',
+  ) {
+    super(
+      kind,
+      is,
+      (u, c) =>
+        is(u)
+          ? t.success(u)
+          : t.failure(
+              u,
+              c,
+              u === undefined ? `is missing; add it: ${todo}` : `is ${quote(u)}, not ${kind}; ${todo}`,
+            ),
+      t.identity,
+    )
+    this.otherwise = otherwise
+  }
+}
+
+const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && (u as number) >= 1
+const isPositive = (u: unknown): u is number => typeof u === 'number' && u > 0 && u < Infinity
+const isBoolean = (u: unknown): u is boolean => typeof u === 'boolean'
+
+const count = (todo: string): t.Type<number, number, unknown> =>
+  new Word('a whole number from 1 on', isCount, todo)
+const positive = (todo: string): t.Type<number, number, unknown> =>
+  new Word('a positive number', isPositive, todo)
+
+/** A key that may be left out or null. */
+const optional = <A, B>(codec: t.Type<A, A, unknown>, otherwise: B): t.Type<A | B, A | B, unknown> =>
+  new Optional(codec, otherwise)
+
+class Optional<A, B> extends t.Type<A | B, A | B, unknown> {
+  readonly otherwise: ConfigErrorTag | undefined
+  constructor(codec: t.Type<A, A, unknown>, value: B) {
+    super(
+      codec.name,
+      (u): u is A | B => u === value || codec.is(u),
+      (u, c) => (u === undefined || u === null ? t.success(value) : codec.validate(u, c)),
+      t.identity,
+    )
+    this.otherwise = codec instanceof Word ? codec.otherwise : undefined
+  }
+}
+
+/** A key that may only say what the model does anyway. */
+const only = <A extends string | number | boolean>(value: A, why: string): t.Type<A, A, unknown> =>
+  optional(new Word(quote(value), (u): u is A => u === value, why, 'Unsupported'), value)
+
+/** A codec by its published words; `build` also finds contradictions between keys, `[key, what]`. */
+const codec = <P extends t.Props, C, O extends object>(
+  name: string,
+  props: P,
+  build: (words: t.TypeOfProps<P>) => C | readonly [key: string, what: string],
+  encode: (c: C) => O,
+): t.Type<C, O, unknown> => {
+  const words = t.type(props)
+  const validate = (u: unknown, c: t.Context): t.Validation<C> => {
+    const read = words.validate(u, c)
+    if (E.isLeft(read)) return read
+    const built = build(read.right)
+    return Array.isArray(built)
+      ? t.failure(u, [...c, { key: built[0], type: words }], built[1])
+      : t.success(built as C)
+  }
+  return new t.Type<C, O, unknown>(name, (u): u is C => E.isRight(words.decode(u)), validate, encode)
+}
+
+// --- the three models ---------------------------------------------------------------------------------------
+
+const noBias = 'the encoder is built without biases on these maps'
+
+/**
+ * A vision encoder: AIMv2's `config.json`, or `vision_config` of a joined model.
+ *
+ * @category codecs
+ */
+export const visionConfig = codec(
+  'vision encoder',
+  {
+    image_size: count('the side of a picture in pixels, 448 in AIMv2-Huge-448'),
+    patch_size: count('the side of a patch in pixels, 14 in AIMv2'),
+    hidden_size: count('the width of a token, 1536 in AIMv2-Huge'),
+    intermediate_size: count('the width inside the feed-forward block, 4096 in AIMv2-Huge'),
+    num_hidden_layers: count('the number of blocks, 24 in AIMv2-Huge'),
+    num_attention_heads: count('the number of heads, 12 in AIMv2-Huge'),
+    rms_norm_eps: positive('the epsilon of the norms, 1e-5 in AIMv2'),
+    num_channels: only(3, 'pictures have three colour channels'),
+    qkv_bias: only(false, noBias),
+    use_bias: only(false, noBias),
+    mlp_bias: only(false, noBias),
+    hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
+    is_native: only(false, 'positions are learned for one resolution; any resolution is not built'),
+  },
+  (w): SailVitConfig | readonly [string, string] => {
+    if (w.image_size % w.patch_size !== 0)
+      return [
+        'patch_size',
+        `is ${w.patch_size}, which does not divide image_size ${w.image_size}; patches tile the picture, so change one of them`,
+      ]
+    if (w.hidden_size % w.num_attention_heads !== 0)
+      return [
+        'num_attention_heads',
+        `is ${w.num_attention_heads}, which does not divide hidden_size ${w.hidden_size}; change one of them`,
+      ]
+    return {
+      imageSize: w.image_size,
+      patchSize: w.patch_size,
+      hiddenSize: w.hidden_size,
+      intermediateSize: w.intermediate_size,
+      layers: w.num_hidden_layers,
+      heads: w.num_attention_heads,
+      epsilon: w.rms_norm_eps,
+    }
+  },
+  (c) => ({
+    model_type: 'aimv2',
+    image_size: c.imageSize,
+    patch_size: c.patchSize,
+    num_channels: 3,
+    hidden_size: c.hiddenSize,
+    intermediate_size: c.intermediateSize,
+    num_hidden_layers: c.layers,
+    num_attention_heads: c.heads,
+    rms_norm_eps: c.epsilon,
+    qkv_bias: false,
+    use_bias: false,
+    attention_dropout: 0,
+    projection_dropout: 0,
+  }),
+)
+
+const plainRotary = 'rotary positions are built unscaled'
+
+/** `rope_theta`, or `rope_parameters.rope_theta` as newer files write it. */
+const Rope = t.type({
+  rope_theta: optional(positive('the base of the rotary frequencies'), undefined),
+  rope_type: only('default', plainRotary),
+})
+
+/**
+ * A language model: Qwen3's `config.json`, or `llm_config` of a joined model. The base of the rotary frequencies may stand
+ * at `rope_theta` or at `rope_parameters.rope_theta`; without `tie_word_embeddings` the head is untied, as in transformers.
+ *
+ * @category codecs
+ */
+export const languageConfig = codec(
+  'language model',
+  {
+    model_type: only('qwen3', 'only dense Qwen3 models are built'),
+    vocab_size: count('the rows of the embedding, 151936 in Qwen3'),
+    hidden_size: count('the width of a token, 2048 in Qwen3-1.7B'),
+    intermediate_size: count('the width inside the feed-forward block, 6144 in Qwen3-1.7B'),
+    num_hidden_layers: count('the number of layers, 28 in Qwen3-1.7B'),
+    num_attention_heads: count('the number of query heads, 16 in Qwen3-1.7B'),
+    num_key_value_heads: count('the number of key-value heads, 8 in Qwen3'),
+    head_dim: count('the width of a head, 128 in Qwen3; it is not hidden_size / num_attention_heads there'),
+    rms_norm_eps: positive('the epsilon of the norms, 1e-6 in Qwen3'),
+    rope_theta: optional(positive('the base of the rotary frequencies, 1000000 in Qwen3'), undefined),
+    rope_parameters: optional(Rope, undefined),
+    rope_scaling: optional(
+      new Word('null', (u): u is undefined => u === undefined, plainRotary, 'Unsupported'),
+      undefined,
+    ),
+    tie_word_embeddings: optional(
+      new Word('true or false', isBoolean, 'whether the head shares the embedding'),
+      false,
+    ),
+    attention_bias: only(false, 'attention is built without biases'),
+    hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
+    use_sliding_window: only(false, 'every layer attends to all earlier tokens'),
+  },
+  (w): Qwen3Config | readonly [string, string] => {
+    const theta = w.rope_theta ?? w.rope_parameters?.rope_theta
+    if (theta === undefined)
+      return ['rope_theta', 'is missing; add it: the base of the rotary frequencies, 1000000 in Qwen3']
+    if (w.num_attention_heads % w.num_key_value_heads !== 0)
+      return [
+        'num_key_value_heads',
+        `is ${w.num_key_value_heads}, which does not divide num_attention_heads ${w.num_attention_heads}; change one of them`,
+      ]
+    if (w.head_dim % 2 !== 0)
+      return ['head_dim', `is ${w.head_dim}; rotary positions turn pairs, so make it even`]
+    return {
+      vocabSize: w.vocab_size,
+      hiddenSize: w.hidden_size,
+      intermediateSize: w.intermediate_size,
+      layers: w.num_hidden_layers,
+      heads: w.num_attention_heads,
+      kvHeads: w.num_key_value_heads,
+      headDim: w.head_dim,
+      ropeTheta: theta,
+      epsilon: w.rms_norm_eps,
+      tied: w.tie_word_embeddings,
+    }
+  },
+  (c) => ({
+    architectures: ['Qwen3ForCausalLM'],
+    model_type: 'qwen3',
+    vocab_size: c.vocabSize,
+    hidden_size: c.hiddenSize,
+    intermediate_size: c.intermediateSize,
+    num_hidden_layers: c.layers,
+    num_attention_heads: c.heads,
+    num_key_value_heads: c.kvHeads,
+    head_dim: c.headDim,
+    hidden_act: 'silu',
+    rms_norm_eps: c.epsilon,
+    rope_theta: c.ropeTheta,
+    rope_scaling: null,
+    tie_word_embeddings: c.tied,
+    attention_bias: false,
+    attention_dropout: 0,
+    use_sliding_window: false,
+  }),
+)
+
+/**
+ * A vision-language model: `vision_config`, `llm_config` and how the adapter joins them. Without `ps_version` the pixel
+ * shuffle's order is `v1`, the default of the published class; what is written always says which.
+ *
+ * @category codecs
+ */
+export const visionLanguageConfig = codec(
+  'vision-language model',
+  {
+    vision_config: visionConfig,
+    llm_config: languageConfig,
+    downsample_ratio: only(0.5, 'the adapter folds 2 × 2 tokens into one'),
+    ps_version: optional(
+      new Word(
+        '"v1" or "v2"',
+        (u): u is 'v1' | 'v2' => u === 'v1' || u === 'v2',
+        'the token order after the pixel shuffle',
+      ),
+      'v1' as const,
+    ),
+    select_layer: only(-1, 'the adapter reads the output of the last norm'),
+  },
+  (w): SailVl2Config | readonly [string, string] => {
+    const side = w.vision_config.imageSize / w.vision_config.patchSize
+    if (side % 2 !== 0)
+      return [
+        'vision_config.image_size',
+        `is ${w.vision_config.imageSize}, which gives ${side} × ${side} patches; the adapter folds 2 × 2 of them, so the side must be even`,
+      ]
+    return { vision: w.vision_config, language: w.llm_config, order: w.ps_version }
+  },
+  (c) => ({
+    model_type: 'sailvl',
+    vision_config: visionConfig.encode(c.vision),
+    llm_config: languageConfig.encode(c.language),
+    downsample_ratio: 0.5,
+    ps_version: c.order ?? 'v2',
+    select_layer: -1,
+  }),
+)
+
+// --- reading and writing --------------------------------------------------------------------------------------
+
+/** A `config.json` in published words: what {@link toPublished} gives. */
+export type PublishedConfig =
+  | t.OutputOf<typeof visionConfig>
+  | t.OutputOf<typeof languageConfig>
+  | t.OutputOf<typeof visionLanguageConfig>
+
+const errorOf = (errors: t.Errors, file: string): ConfigError => {
+  const { value, context, message } = errors[0]!
+  const keys = context.map((c) => c.key).filter((k) => k !== '')
+  const type = context[context.length - 1]!.type as { readonly otherwise?: ConfigErrorTag }
+  const missing = value === undefined || message?.startsWith('is missing')
+  const what = message ?? (missing ? 'is missing; add it' : `is ${quote(value)}, not an object of keys`)
+  return new ConfigError(
+    missing ? 'Missing' : (type.otherwise ?? 'BadValue'),
+    file,
+    keys.join('.'),
+    errors.length === 1 ? what : `${what} (and ${errors.length - 1} more)`,
+  )
+}
+
+/**
+ * Reads one kind of configuration from parsed JSON.
+ *
+ * @param file how messages call it
+ * @category reading
+ */
+export const decodeConfig = <C>(
+  kind: t.Decoder<unknown, C>,
+  json: unknown,
+  file = 'config.json',
+): E.Either<ConfigError, C> =>
+  pipe(
+    kind.decode(json),
+    E.mapLeft((errors) => errorOf(errors, file)),
+  )
+
+const has = (json: unknown, key: string): boolean =>
+  typeof json === 'object' && json !== null && Object.hasOwn(json, key)
+
+/**
+ * Reads whichever of the three kinds parsed JSON is: with `llm_config` or `vision_config` a vision-language model, with
+ * `vocab_size` a language model, else a vision encoder.
+ *
+ * @category reading
+ */
+export const fromPublished = (json: unknown, file = 'config.json'): E.Either<ConfigError, Preset> =>
+  has(json, 'llm_config') || has(json, 'vision_config')
+    ? pipe(
+        decodeConfig(visionLanguageConfig, json, file),
+        E.map((config): Preset => ({ kind: 'vision-language', config })),
+      )
+    : has(json, 'vocab_size')
+      ? pipe(
+          decodeConfig(languageConfig, json, file),
+          E.map((config): Preset => ({ kind: 'language', config })),
+        )
+      : pipe(
+          decodeConfig(visionConfig, json, file),
+          E.map((config): Preset => ({ kind: 'vision', config })),
+        )
+
+/**
+ * A model's `config.json` in published words; {@link fromPublished} reads it back. Token ids are the tokenizer's and not
+ * the model's: a writer that knows them adds `img_context_token_id`, `bos_token_id`, ….
+ *
+ * @category writing
+ */
+export const toPublished = (model: Preset): PublishedConfig => {
+  switch (model.kind) {
+    case 'vision':
+      return visionConfig.encode(model.config)
+    case 'language':
+      return languageConfig.encode(model.config)
+    case 'vision-language':
+      return visionLanguageConfig.encode(model.config)
+  }
+}
+
+/**
+ * Reads the `config.json` of a model's folder.
+ *
+ * @category reading
+ */
+export const readConfig = (folder: string): TE.TaskEither<ConfigError, Preset> => {
+  const file = join(folder, 'config.json')
+  return pipe(
+    TE.tryCatch(
+      () => readFile(file, 'utf8'),
+      (e) =>
+        new ConfigError(
+          'Io',
+          file,
+          '',
+          `cannot be read (${(e as NodeJS.ErrnoException).code ?? String(e)}); give the folder of a published model`,
+        ),
+    ),
+    TE.chainEitherK((text) =>
+      E.tryCatch(
+        (): unknown => JSON.parse(text),
+        (e) =>
+          new ConfigError(
+            'BadJson',
+            file,
+            '',
+            `is no JSON (${String((e as Error).message)}); mend or fetch it again`,
+          ),
+      ),
+    ),
+    TE.chainEitherK((json) => fromPublished(json, file)),
+  )
+}
