@@ -56,6 +56,7 @@ export {
 } from './graph.ts'
 export { gather, scatterAdd } from './indexing.ts'
 export {
+  centred,
   fill,
   filled,
   type Init,

@@ -14,6 +14,11 @@ export type Init =
   | { readonly kind: 'truncatedNormal'; readonly std: number }
   /** Uniform in ±limit. */
   | { readonly kind: 'uniform'; readonly limit: number }
+  /**
+   * Uniform in ±limit, then each run of `row` elements brought to mean 0, but for every `keep`-th run: filters that see
+   * strokes before they see the mean colour.
+   */
+  | { readonly kind: 'centred'; readonly limit: number; readonly row: number; readonly keep: number }
 
 /** All zeros. */
 export const zeros: Init = { kind: 'zeros' }
@@ -27,6 +32,13 @@ export const normal = (std: number): Init => ({ kind: 'normal', std })
 export const truncatedNormal = (std: number): Init => ({ kind: 'truncatedNormal', std })
 /** Uniform in ±limit. */
 export const uniform = (limit: number): Init => ({ kind: 'uniform', limit })
+/** Uniform filters of `row` elements, all but every `keep`-th of mean 0. */
+export const centred = (limit: number, row: number, keep: number): Init => ({
+  kind: 'centred',
+  limit,
+  row,
+  keep,
+})
 /** Xavier (Glorot) uniform for a weight with this many inputs and outputs. */
 export const xavierUniform = (fanIn: number, fanOut: number): Init => uniform(Math.sqrt(6 / (fanIn + fanOut)))
 
@@ -76,6 +88,16 @@ export const fill = (init: Init, size: number, seed: number, key: string): Float
       const next = generator(keyed(seed, key))
       for (let i = 0; i < size; i++) out[i] = (2 * next() - 1) * init.limit
       return out
+    }
+    case 'centred': {
+      const drawn = fill(uniform(init.limit), size, seed, key)
+      for (let start = 0, run = 0; start < size; start += init.row, run++) {
+        if (run % init.keep === init.keep - 1) continue
+        const row = drawn.subarray(start, start + init.row)
+        const mean = row.reduce((a, b) => a + b, 0) / row.length
+        for (let i = 0; i < row.length; i++) row[i] = row[i]! - mean
+      }
+      return drawn
     }
     case 'normal': {
       const next = generator(keyed(seed, key))

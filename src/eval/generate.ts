@@ -62,7 +62,7 @@ export const generate = async (
       input_ids: ints(batch.input_ids, sizes.rows, sizes.prompt),
       position_ids: ints(batch.position_ids, sizes.rows, sizes.prompt),
       visual_index: ints(batch.visual_index, sizes.rows, sizes.prompt),
-      pixel_values: pictures(batch, model.vision.imageSize),
+      pixel_values: pictures(batch.pixel_values, sizes.rows, model.vision.imageSize),
       last: ints(places, sizes.rows),
     }),
   )

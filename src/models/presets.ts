@@ -60,6 +60,7 @@ export const nano: SailVl2Config = {
     layers: 4,
     heads: 4,
     epsilon: 1e-5,
+    patchInit: 'centred',
   },
   language: {
     vocabSize: 512,

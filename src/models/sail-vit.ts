@@ -10,6 +10,7 @@ import {
   type Axis,
   at,
   axis,
+  centred,
   type Layer,
   learnedPositions,
   named,
@@ -20,6 +21,7 @@ import {
   selfAttention,
   swiGlu,
   then,
+  xavierUniform,
 } from '../dsl/index.ts'
 
 /** What a SAIL-ViT is, in the words of its `config.json`. */
@@ -32,6 +34,11 @@ export interface SailVitConfig {
   readonly heads: number
   /** 1e-5 in AIMv2. */
   readonly epsilon: number
+  /**
+   * How the patch filters of a fresh encoder begin: as AIMv2's (`xavier`, the default), or three times as large and seven
+   * in eight of them with mean 0 (`centred`), so that strokes are not drowned by the ground's colour before the first norm.
+   */
+  readonly patchInit?: 'xavier' | 'centred'
 }
 
 /** The axes of a SAIL-ViT. */
@@ -60,8 +67,15 @@ export const vitPreprocessor = (
   c: SailVitConfig,
 ): Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']> => {
   const { channel, height, width, patch, vision } = vitAxes(c)
+  const pixels = channel.size * c.patchSize ** 2
+  const init =
+    c.patchInit === 'centred'
+      ? centred(3 * Math.sqrt(6 / (pixels + vision.size)), pixels, 8)
+      : xavierUniform(pixels, vision.size)
   return pipe(
-    at('patchifier.proj')(patchify({ channel, height, width, patchSize: c.patchSize, patch, embed: vision })),
+    at('patchifier.proj')(
+      patchify({ channel, height, width, patchSize: c.patchSize, patch, embed: vision, init }),
+    ),
     then(at('patchifier.norm')(rmsNorm(vision, c.epsilon))),
     then(at('pos_embed')(learnedPositions(patch, vision))),
     at('preprocessor'),

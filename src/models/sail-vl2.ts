@@ -92,22 +92,28 @@ export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
   applyTo(at('language_model')(qwen3Head(c.language)), sailVl2Hidden(c, x))
 
 /**
- * Mean next-token loss in nats over the positions whose label is not −100 (SAIL-VL2 eq. of §4.2.2 for one sample).
+ * Labels moved to where they are predicted: position t gets the label of t + 1, the last one none.
+ *
+ * @param labels int32 `[…, token]`
+ */
+export const nextLabels = (labels: Tensor): Tensor => {
+  const token = labels.axes.find((a) => a.name === 'token')
+  if (token === undefined) return labels
+  const rows = labels.axes.filter((a) => a.name !== 'token')
+  const none: Tensor = constant(new Int32Array(rows.reduce((n, a) => n * a.size, 1)).fill(Ignored), [
+    ...rows,
+    axis('token', 1),
+  ])
+  return token.size === 1 ? none : concat([slice(labels, 'token', 1, token.size - 1), none], 'token')
+}
+
+/**
+ * Mean next-token loss in nats over the positions whose label is not −100.
  *
  * @param logits `[batch, token, vocab]`
  * @param labels int32 `[batch, token]`, aligned with the ids: the label of a position is its own token, and the logits of
  *   the position before are scored against it
  * @category losses
  */
-export const nextTokenLoss = (logits: Tensor, labels: Tensor): MaskedLoss => {
-  const token = labels.axes.find((a) => a.name === 'token')
-  if (token === undefined) return crossEntropy(logits, labels, 'vocab')
-  const batch = labels.axes.filter((a) => a.name !== 'token')
-  const none = constant(new Int32Array(batch.reduce((n, a) => n * a.size, 1)).fill(Ignored), [
-    ...batch,
-    axis('token', 1),
-  ])
-  const shifted =
-    token.size === 1 ? none : concat([slice(labels, 'token', 1, token.size - 1), none as Tensor], 'token')
-  return crossEntropy(logits, shifted, 'vocab')
-}
+export const nextTokenLoss = (logits: Tensor, labels: Tensor): MaskedLoss =>
+  crossEntropy(logits, nextLabels(labels), 'vocab')

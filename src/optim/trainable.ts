@@ -6,6 +6,8 @@ export const parts = {
   vision: 'vision_model.',
   adapter: 'mlp1.',
   language: 'language_model.',
+  /** Linear probes that only a pretraining objective has. */
+  probe: 'probe.',
 } as const
 
 /** The name of a part. */

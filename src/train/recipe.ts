@@ -27,7 +27,7 @@ export interface Evaluation {
   readonly describe: unknown
   readonly families: readonly string[]
   /** Functions that it needs in the session's program. */
-  readonly functions: (model: SailVl2Config) => Readonly<Record<string, FunctionSpec>>
+  readonly functions: (model: SailVl2Config, stage: string) => Readonly<Record<string, FunctionSpec>>
   /** Measures; `last` after the recipe's last stage. */
   readonly run: (
     session: Session,
@@ -64,8 +64,8 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
  * @category constructors
  */
 export const next =
-  <From extends string, const To extends string>(stage: Stage<From, To>) =>
-  (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage as Stage], now: stage.to })
+  <From extends string, const To extends string, E>(stage: Stage<From, To, E>) =>
+  (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage as unknown as Stage], now: stage.to })
 
 /**
  * The stages that an earlier start of the run finished, and where the last of them left its weights.
@@ -96,7 +96,7 @@ async function* runRecipe(r: Recipe, evaluation: Evaluation, context: RunContext
   )
   for (const [index, stage] of r.stages.entries()) {
     if (index < before.stages) continue
-    const program = stageProgram(r.model.config, stage, evaluation.functions(r.model.config))
+    const program = stageProgram(r.model.config, stage, evaluation.functions(r.model.config, stage.name))
     const session = await orThrow(context.engine.load(program, { seed: r.seed }))
     try {
       await orThrow(writeWeights(session, weights))
@@ -148,4 +148,18 @@ export const experiment = (r: Recipe, evaluation: Evaluation): Experiment => ({
     evaluation: evaluation.describe,
   },
   run: (context) => new Observable<RunEvent>((s) => from(runRecipe(r, evaluation, context)).subscribe(s)),
+})
+
+/**
+ * Several evaluations as one.
+ *
+ * @category evaluations
+ */
+export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
+  describe: evaluations.map((e) => e.describe),
+  families: evaluations.flatMap((e) => e.families),
+  functions: (model, stage) => Object.assign({}, ...evaluations.map((e) => e.functions(model, stage))),
+  async *run(session, stage, context) {
+    for (const e of evaluations) yield* e.run(session, stage, context)
+  },
 })

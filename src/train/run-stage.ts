@@ -6,7 +6,6 @@
 import { setImmediate } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { type Batch, type Conversation, collate } from '../data/collate.ts'
 import { elements } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
@@ -14,7 +13,6 @@ import type { SailVl2Config } from '../models/sail-vl2.ts'
 import { firstMomentKey } from '../optim/adamw.ts'
 import { schedule } from '../optim/schedules.ts'
 import type { EventOf } from './events.ts'
-import { nextToken } from './objective.ts'
 import { defaultSchedule, type Stage, sizesOf } from './stage.ts'
 
 /** The value of a task, or its error thrown: for the inside of generators, whose own edge is typed again. */
@@ -42,17 +40,17 @@ export const trainedParameters = (s: Session): number => {
   return n
 }
 
-async function* batches(stage: Stage, image: number): AsyncGenerator<Batch> {
+async function* batches<E>(stage: Stage<string, string, E>): AsyncGenerator<readonly E[]> {
   const stream = stage.source.from(0)
   try {
     for (;;) {
-      const rows: Conversation[] = []
+      const rows: E[] = []
       while (rows.length < stage.batch) {
         const { value, done } = await stream.next()
         if (done) return
         rows.push(value)
       }
-      yield collate(rows, { ...sizesOf(stage), side: image })
+      yield rows
     }
   } finally {
     await stream.return?.()
@@ -83,7 +81,6 @@ export async function* trainStage(
   stage: Stage,
   place: Place,
 ): AsyncGenerator<EventOf<'stage-started'> | EventOf<'step'>, StageTotals> {
-  const objective = stage.objective ?? nextToken
   const factor = schedule(stage.schedule ?? defaultSchedule, stage.steps)
   if (E.isLeft(factor)) throw factor.left
   yield {
@@ -98,18 +95,17 @@ export async function* trainStage(
   const started = performance.now()
   const since = (t: number): number => (performance.now() - t) / 1000
   const losses: number[] = []
-  const stream = batches(stage, model.vision.imageSize)
+  const stream = batches(stage)
   try {
     for (let step = 0; step < stage.steps; step++) {
       const asked = performance.now()
       const { value: batch, done } = await stream.next()
       if (done) throw new Error(`stage '${stage.name}': its data ended at step ${step} of ${stage.steps}`)
+      const feeds = stage.objective.feed(batch, model, sizesOf(stage))
       const dataSeconds = since(asked)
       const learningRate = stage.learningRate * factor.right(step + 1)
       const called = performance.now()
-      const out = await orThrow(
-        session.call('step', { ...objective.feed(batch, model), learning_rate: scalarValue(learningRate) }),
-      )
+      const out = await orThrow(session.call('step', { ...feeds, learning_rate: scalarValue(learningRate) }))
       const computeSeconds = since(called)
       const loss = numberOf(out.loss)
       if (!Number.isFinite(loss))

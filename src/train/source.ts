@@ -1,42 +1,40 @@
 /**
- * Where a stage's conversations come from: a function of the index alone, so that a run that was stopped goes on with what
- * it would have seen.
+ * Where a stage's examples come from: a function of the index alone, so that a run that was stopped goes on with what it
+ * would have seen.
  *
  * @since 0.1.0
  */
-import { type Conversation, conversation, textConversation } from '../data/collate.ts'
-import { type Mixture, sampleAt } from '../data/mixture.ts'
-import { random } from '../data/random.ts'
+import { type Conversation, type Talk, textConversation } from '../data/collate.ts'
+import type { DenseMixture, Labelled } from '../data/dense.ts'
+import { renderAhead } from '../data/render-pool.ts'
 import { textAt } from '../data/text.ts'
 
-/** A stream of conversations by index. */
-export interface Source {
+/** A stream of examples by index. */
+export interface Source<E = Conversation> {
   /** What it is, as data for the manifest. */
   readonly describe: unknown
-  /** Conversations from index `from` on, endless. Ending the iteration frees what it holds. */
-  readonly from: (index: number) => AsyncIterableIterator<Conversation> | IterableIterator<Conversation>
-}
-
-/** Settings of {@link rendered}. */
-export interface RenderedOptions {
-  readonly mixture: Mixture
-  /** Share of samples that are to be described; the others are to be answered. Default 0. */
-  readonly captions?: number
+  /** Examples from index `from` on, endless. Ending the iteration frees what it holds. */
+  readonly from: (index: number) => AsyncIterableIterator<E> | IterableIterator<E>
 }
 
 /**
- * Rendered pictures with their captions or answers.
+ * Rendered pictures with their captions or answers, drawn ahead of time in a thread of their own.
  *
  * @category sources
  */
-export const rendered = ({ mixture, captions = 0 }: RenderedOptions): Source => ({
-  describe: { kind: 'rendered', mixture, captions },
-  *from(index) {
-    for (let i = index; ; i++) {
-      const reply = random(mixture.seed, 'reply', i).next() < captions ? 'caption' : 'answer'
-      yield conversation(sampleAt(mixture, i), reply)
-    }
-  },
+export const rendered = (talk: Talk): Source => ({
+  describe: { kind: 'rendered', ...talk },
+  from: (index) => renderAhead({ kind: 'conversations', ...talk }, { from: index }),
+})
+
+/**
+ * Pictures full of labelled things, for the vision encoder's own pretraining.
+ *
+ * @category sources
+ */
+export const labelledPictures = (mixture: DenseMixture): Source<Labelled> => ({
+  describe: { kind: 'labelledPictures', mixture },
+  from: (index) => renderAhead({ kind: 'labelled', mixture }, { from: index }),
 })
 
 /**

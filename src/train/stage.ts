@@ -18,20 +18,20 @@ import { type AdamWSettings, adamW } from '../optim/adamw.ts'
 import { clipByGlobalNorm } from '../optim/clip.ts'
 import type { ScheduleSpec } from '../optim/schedules.ts'
 import { type Part, parts, trainable } from '../optim/trainable.ts'
-import { type BatchSizes, nextToken, type Objective } from './objective.ts'
+import type { BatchSizes, Objective } from './objective.ts'
 import type { Source } from './source.ts'
 
 /**
  * One stage. `From` and `To` name what the weights are before and after it, so that stages only chain in an order that
  * makes sense.
  */
-export interface Stage<From extends string = string, To extends string = string> {
+export interface Stage<From extends string = string, To extends string = string, E = unknown> {
   readonly name: string
   readonly from: From
   readonly to: To
   /** The parts that learn; all others cost no gradient, no moments and no backward time. */
   readonly train: readonly Part[]
-  readonly source: Source
+  readonly source: Source<E>
   readonly steps: number
   /** Conversations a step. */
   readonly batch: number
@@ -44,22 +44,21 @@ export interface Stage<From extends string = string, To extends string = string>
   readonly optimizer?: AdamWSettings
   /** Largest global gradient norm; default 1. */
   readonly clip?: number
-  /** Default: next-token loss on the assistant's text. */
-  readonly objective?: Objective
+  /** The loss, over what the source gives. */
+  readonly objective: Objective<E>
 }
 
 /** Warm-up over a tenth, then cosine down to a tenth of the peak. */
 export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
 
-/** What an optimizer step gives beside the next state: `loss` (nats a token), `tokens` counted, `gradientNorm`. */
+/** What an optimizer step gives beside the next state: `loss` (nats a token), `tokens` counted, `hits` predicted exactly, `gradientNorm`. */
 export const stepFunction = (model: SailVl2Config, stage: Stage): FunctionSpec =>
   fixed(() => {
-    const objective = stage.objective ?? nextToken
-    const { mean, count } = objective.loss(model, sizesOf(stage))
+    const { mean, count, hits } = stage.objective.loss(model, sizesOf(stage))
     const chosen = chosenParameters(stage, mean)
     const { gradients, norm } = clipByGlobalNorm(gradient(mean, [...chosen.values()]), stage.clip ?? 1)
     const { next } = adamW(chosen, gradients, input('learning_rate', []), stage.optimizer)
-    return { outputs: { loss: mean, tokens: count, gradientNorm: norm }, next }
+    return { outputs: { loss: mean, tokens: count, hits, gradientNorm: norm }, next }
   })
 
 /** Batch sizes of a stage: one picture a row. */
@@ -90,7 +89,7 @@ export const stageProgram = (
 export const describeStage = (s: Stage): unknown => ({
   name: s.name,
   train: s.train,
-  objective: (s.objective ?? nextToken).name,
+  objective: s.objective.name,
   steps: s.steps,
   batch: s.batch,
   length: s.length,

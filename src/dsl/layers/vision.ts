@@ -21,6 +21,8 @@ export interface PatchifyAxes<P extends string, E extends string> {
   /** Number of patches: rows × columns, row-major. */
   readonly patch: Axis<P>
   readonly embed: Axis<E>
+  /** Filters of a fresh model; default Xavier uniform. */
+  readonly init?: Init
 }
 
 /**
@@ -57,7 +59,7 @@ export const patchify = <P extends string, E extends string>(
       const weight = parameter(
         join(path, 'weight'),
         [c.embed, c.channel, y, x],
-        xavierUniform(fanIn, c.embed.size),
+        c.init ?? xavierUniform(fanIn, c.embed.size),
       )
       const patches = transposed(
         cut,

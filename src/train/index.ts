@@ -1,0 +1,21 @@
+/**
+ * Training: stages, recipes, experiments, run folders.
+ *
+ * @since 0.1.0
+ */
+export { type EventOf, Manifest, RunEvent } from './events.ts'
+export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
+export {
+  type BatchSizes,
+  type Measured,
+  nextToken,
+  type Objective,
+  patchLabels,
+  textToken,
+} from './objective.ts'
+export { allOf, begin, type Evaluation, experiment, next, type Recipe } from './recipe.ts'
+export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
+export { trainStage } from './run-stage.ts'
+export { labelledPictures, rendered, type Source, texts } from './source.ts'
+export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
+export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'
