@@ -191,12 +191,17 @@ const opened = (
           readLines(lines.path, RunEvent),
           TE.map((l) => l.rows),
         ),
-      pathOf: (...parts) => inside(root, parts),
+      pathOf: (...parts) => within(root, parts),
       close: lines.close,
     })),
   )
 
-const inside = (root: string, parts: readonly string[]): string => {
+/**
+ * A path inside a folder.
+ *
+ * @throws RangeError where it would lead out of the folder
+ */
+export const within = (root: string, parts: readonly string[]): string => {
   const path = resolve(root, ...parts)
   const from = relative(root, path)
   if (from === '..' || from.startsWith(`..${sep}`) || isAbsolute(from))

@@ -1,0 +1,71 @@
+/**
+ * Charts as SVG text that follows the page's light or dark colours: a Vega-Lite specification in, an inline picture out.
+ *
+ * @since 0.1.0
+ */
+import type { Config, TopLevelSpec } from 'vega-lite'
+import { escapeHtml, type Html, trusted } from './html.ts'
+
+const font = 'system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif'
+
+/** The page's colours by name; the style sheet gives them their values. */
+export const colour = {
+  strong: 'var(--strong)',
+  faint: 'var(--faint)',
+  second: 'var(--second)',
+  third: 'var(--third)',
+  fourth: 'var(--fourth)',
+  text: 'var(--text)',
+  muted: 'var(--muted)',
+  line: 'var(--line)',
+} as const
+
+const config: Config = {
+  background: 'transparent',
+  font,
+  padding: 4,
+  view: { stroke: null },
+  axis: {
+    labelColor: colour.muted,
+    titleColor: colour.muted,
+    titleFontWeight: 'normal',
+    labelFontSize: 11,
+    titleFontSize: 11,
+    gridColor: colour.line,
+    domainColor: colour.line,
+    tickColor: colour.line,
+  },
+  legend: {
+    labelColor: colour.text,
+    titleColor: colour.muted,
+    labelFontSize: 12,
+    orient: 'top',
+    title: null,
+    symbolType: 'square',
+  },
+  text: { color: colour.text, font },
+}
+
+/**
+ * Draws a specification. `alt` says in a sentence what the picture shows, for those who do not see it.
+ *
+ * @throws whatever Vega throws at a specification that it does not accept
+ */
+export const draw = async (spec: TopLevelSpec, alt: string): Promise<Html> => {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
+  const compiled = compile({ ...spec, config }, { logger: vega.logger(vega.Error) })
+  const view = new vega.View(vega.parse(compiled.spec), { renderer: 'none', logLevel: vega.Error })
+  const svg = await view.toSVG()
+  view.finalize()
+  return trusted(
+    svg
+      .replace(/ aria-(hidden|label|roledescription)="[^"]*"/g, '')
+      .replace(/ role="graphics-[a-z]+"/g, '')
+      .replace(/^<svg [^>]*viewBox="([^"]+)"[^>]*>/, (_, box: string) => opening(box, alt)),
+  )
+}
+
+const opening = (box: string, alt: string): string => {
+  const [, , w, h] = box.split(' ')
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${box}" width="${w}" height="${h}" role="img" aria-label="${escapeHtml(alt)}">`
+}

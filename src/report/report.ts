@@ -1,0 +1,125 @@
+/**
+ * `report.html`: one file that opens offline, made from a run's manifest, events and pictures alone.
+ *
+ * @since 0.1.0
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type FileError, fileError, writeWhole } from '../train/files.ts'
+import { type RecordedRun, readRun, within } from '../train/run-folder.ts'
+import { type Html, html, trusted } from './html.ts'
+import { script } from './script.ts'
+import { heading, whatRan } from './sections/about.ts'
+import { accuracy } from './sections/accuracy.ts'
+import { learning } from './sections/learning.ts'
+import { model } from './sections/model.ts'
+import { mostSamples, predictions } from './sections/predictions.ts'
+import { time } from './sections/time.ts'
+import { style } from './style.ts'
+import { selection, viewOf } from './view.ts'
+
+/**
+ * The page of a run. `pictures` maps the path of a picture to a data URL; a picture that is not in it is shown as missing.
+ */
+export const renderReport = async (
+  run: RecordedRun,
+  pictures: ReadonlyMap<string, string>,
+): Promise<string> => {
+  const view = viewOf(run.events, run.manifest.families)
+  const [curves, measured, spent] = await Promise.all([learning(view), accuracy(view), time(view)])
+  const sections: readonly (readonly [id: string, title: string, body: Html])[] = [
+    ['ran', 'What ran', whatRan(run.manifest)],
+    ['learning', 'How it learned', curves],
+    ['accuracy', 'Accuracy by family and stage', measured],
+    ['predictions', 'What it answers', predictions(view, pictures)],
+    ['time', 'Where the time went', spent],
+    ['model', 'The model', model(run.manifest.model)],
+  ]
+  return html`${trusted('<!doctype html>')}
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
+<title>${run.manifest.name}: Sailwright run</title>
+<style>${trusted(style)}</style>
+</head>
+<body>
+<header>
+${heading(run.manifest, view)}
+</header>
+<nav aria-label="Sections"><ul>${sections.map(([id, title]) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>
+<main>
+${sections.map(
+  ([id, title, body]) => html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>
+${body}
+</section>
+`,
+)}</main>
+<footer><p>Written by Sailwright ${run.manifest.sailwright} from manifest.json and ${run.events.length} events.${
+    run.torn !== undefined && ' The last event was half written when the process stopped; it is left out.'
+  }</p></footer>
+<script>${trusted(script)}</script>
+</body>
+</html>
+`.text
+}
+
+/**
+ * Reads a run's folder and writes `report.html` into it, by rename. Gives the file's path. A run that is still going on
+ * or that failed has a report too.
+ *
+ * Fails as {@link readRun} does, or with `Io`.
+ *
+ * @category writing
+ */
+export const writeReport = (folder: string): TE.TaskEither<FileError, string> =>
+  pipe(
+    readRun(folder),
+    TE.chain((run) =>
+      pipe(
+        TE.tryCatch(
+          async () => renderReport(run, await picturesOf(run)),
+          (e) =>
+            fileError(
+              'BadFile',
+              { file: run.folder },
+              `the report could not be drawn: ${e instanceof Error ? e.message : String(e)}`,
+              e,
+            ),
+        ),
+        TE.chain((page) => {
+          const path = join(run.folder, 'report.html')
+          return pipe(
+            writeWhole(path, page),
+            TE.map(() => path),
+          )
+        }),
+      ),
+    ),
+  )
+
+const kinds: Readonly<Record<string, string>> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  webp: 'image/webp',
+}
+
+const picturesOf = async (run: RecordedRun): Promise<ReadonlyMap<string, string>> => {
+  const samples = selection(viewOf(run.events, run.manifest.families).samples, mostSamples)
+  const found = new Map<string, string>()
+  for (const path of new Set(samples.map((s) => s.picture))) {
+    const kind = kinds[path.slice(path.lastIndexOf('.') + 1).toLowerCase()]
+    if (kind === undefined) continue
+    try {
+      const bytes = await readFile(within(run.folder, [path]))
+      found.set(path, `data:${kind};base64,${bytes.toString('base64')}`)
+    } catch {
+      // shown as missing: a report without one of its pictures is still worth reading
+    }
+  }
+  return found
+}

@@ -1,0 +1,120 @@
+/**
+ * What ran, and what came out in one glance.
+ *
+ * @since 0.1.0
+ */
+import type { Manifest } from '../../train/events.ts'
+import { duration, grouped, percent, short } from '../../train/format.ts'
+import { type Html, html, htmlTable, type Part } from '../html.ts'
+import type { RunView } from '../view.ts'
+import { wilson } from '../wilson.ts'
+
+/** The title, whether the run ended, and the last stage's accuracies. */
+export const heading = (manifest: Manifest, view: RunView): Html => {
+  const { finished, failed } = view.state
+  const done = view.stages.filter((s) => s.finished !== undefined).length
+  const of = view.stages[0]?.of ?? 0
+  const status =
+    finished !== undefined
+      ? html`<span class="status right">✓ finished in ${duration(finished.seconds)}</span>`
+      : failed !== undefined
+        ? html`<span class="status wrong">✗ stopped on an error</span>`
+        : html`<span class="status">not finished: ${done} of ${of} stages are done</span>`
+  return html`<h1>${manifest.name}</h1>
+<p class="lead">${manifest.model.name}, ${short(manifest.model.parameters)} parameters, begun <time datetime="${manifest.startedAt}">${day(manifest.startedAt)}</time></p>
+<p>${status}</p>
+${failed !== undefined && html`<p class="failure" role="alert">${failed.message}</p>`}
+${headlines(view)}`
+}
+
+const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')
+
+const headlines = (view: RunView): Part => {
+  const last = view.stages.findLast((s) => s.evaluations.length > 0)
+  if (last === undefined) return html`<p>Nothing was evaluated yet.</p>`
+  return html`<ul class="tiles" aria-label="Accuracy on held-out samples after stage ${last.stage}">
+${view.families.map((family) => {
+  const e = last.evaluations.find((x) => x.family === family)
+  if (e === undefined) return false
+  const [low, high] = wilson(e.correct, e.total)
+  return html`<li class="tile"><span class="name">${family}</span>
+<div class="value">${percent(e.correct / e.total).replace(' %', '')}<small> %</small></div>
+<span class="note">${grouped(e.correct)} of ${grouped(e.total)} right; ${percent(low).replace(' %', '')} to ${percent(high)}</span></li>
+`
+})}</ul>
+<p class="note">Exact answers on held-out samples after stage ${last.stage}, with the 95 % interval (Wilson).</p>`
+}
+
+/** Versions, engine, seed, command and the recipe. */
+export const whatRan = (manifest: Manifest): Html => html`<dl class="facts">
+<dt>command</dt><dd><code>${manifest.command}</code></dd>
+<dt>experiment</dt><dd><code>${manifest.file}</code></dd>
+<dt>seed</dt><dd>${manifest.seed}</dd>
+<dt>engine</dt><dd>${manifest.engine.name}: ${manifest.engine.version}<br><span class="note">${manifest.engine.why}</span></dd>
+<dt>versions</dt><dd>Sailwright ${manifest.sailwright}, Node ${manifest.node}, ${manifest.platform}</dd>
+</dl>
+${recipe(manifest.recipe)}`
+
+const recipe = (value: unknown): Html => {
+  const stages = stageList(value)
+  const rest = isObject(value) ? Object.entries(value).filter(([, v]) => v !== stages?.list) : []
+  return html`${
+    rest.length > 0 &&
+    html`<dl class="facts">${rest.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${inWords(v)}</dd>`)}</dl>`
+  }${stages !== undefined && recipeTable(stages.list)}${
+    !isObject(value) &&
+    stages === undefined &&
+    value !== null &&
+    value !== undefined &&
+    html`<p>${inWords(value)}</p>`
+  }`
+}
+
+/** The recipe's stages: the value itself or its first member that is a list of objects. */
+const stageList = (value: unknown): { readonly list: readonly Record<string, unknown>[] } | undefined => {
+  const lists = Array.isArray(value) ? [value] : isObject(value) ? Object.values(value) : []
+  const list = lists.find((v) => Array.isArray(v) && v.length > 0 && v.every(isObject))
+  return list === undefined ? undefined : { list: list as readonly Record<string, unknown>[] }
+}
+
+/** One column a stage, one row a setting: recipes have few stages and many settings. */
+const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
+  const label = ['stage', 'name'].find((k) => stages.every((s) => typeof s[k] === 'string'))
+  const settings = [...new Set(stages.flatMap((s) => Object.keys(s)))].filter((k) => k !== label)
+  return htmlTable(
+    'The recipe: a column a stage',
+    [
+      { head: 'setting' },
+      ...stages.map((s, i) => ({ head: label === undefined ? `stage ${i + 1}` : String(s[label]) })),
+    ],
+    settings.map((k) => [words(k), ...stages.map((s) => inWords(s[k]))]),
+  )
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** `weightDecay` and `weight_decay` as `weight decay`. */
+const words = (key: string): string =>
+  key.replace(/([a-z0-9])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replace(/_/g, ' ')
+
+/** Plain data as a person writes it: lists with commas, settings as `name value`. */
+const inWords = (value: unknown): Part => {
+  if (value === undefined || value === null) return '–'
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (Array.isArray(value)) {
+    if (value.length === 0) return 'none'
+    return value.some(isObject)
+      ? value.map((v, i) => html`${i > 0 && html`<br>`}${inWords(v)}`)
+      : value.map(String).join(', ')
+  }
+  if (isObject(value)) {
+    const { kind, ...others } = value
+    const rest = Object.entries(others)
+    return html`${typeof kind === 'string' && html`${kind}${rest.length > 0 && html`<br>`}`}${rest.map(
+      ([k, v], i) =>
+        html`${i > 0 && html`<br>`}${words(k)} ${isObject(v) ? html`(${inWords(v)})` : inWords(v)}`,
+    )}`
+  }
+  return String(value)
+}

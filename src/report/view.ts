@@ -1,0 +1,95 @@
+/**
+ * A recorded run, arranged as the report shows it. Pure.
+ *
+ * @since 0.1.0
+ */
+import type { EventOf, RunEvent } from '../train/events.ts'
+import { advance, emptyRun, type RunState, type StageState, withoutRepeats } from '../train/run-state.ts'
+
+/** One stage with every step that counts. */
+export interface StageView extends StageState {
+  readonly taken: readonly EventOf<'step'>[]
+}
+
+/** One held-out sample and what was answered after each stage, in the order of the stages. */
+export interface SampleView {
+  readonly family: string
+  readonly id: string
+  readonly level: number
+  readonly picture: string
+  readonly question: string
+  readonly expected: string
+  readonly answers: readonly EventOf<'predicted'>[]
+}
+
+/** Everything that the report shows of the events. */
+export interface RunView {
+  readonly state: RunState
+  readonly stages: readonly StageView[]
+  /** Families in display order: those of the manifest first, then whatever else was measured. */
+  readonly families: readonly string[]
+  readonly samples: readonly SampleView[]
+}
+
+/** Arranges a run's events. `families` gives the display order. */
+export const viewOf = (events: readonly RunEvent[], families: readonly string[]): RunView => {
+  const kept = withoutRepeats(events)
+  const state = kept.reduce(advance, emptyRun)
+  const steps = groupBy(
+    kept.filter((e) => e.type === 'step'),
+    (e) => e.stage,
+  )
+  const predicted = kept.filter((e) => e.type === 'predicted')
+  const seen = new Set([
+    ...state.stages.flatMap((s) => s.evaluations.map((e) => e.family)),
+    ...predicted.map((p) => p.family),
+  ])
+  const order = [...families.filter((f) => seen.has(f)), ...[...seen].filter((f) => !families.includes(f))]
+  return {
+    state,
+    stages: state.stages.map((s) => ({ ...s, taken: steps.get(s.stage) ?? [] })),
+    families: order,
+    samples: samplesOf(predicted, order),
+  }
+}
+
+const groupBy = <A>(items: readonly A[], key: (a: A) => string): ReadonlyMap<string, readonly A[]> => {
+  const groups = new Map<string, A[]>()
+  for (const item of items) {
+    const k = key(item)
+    const group = groups.get(k)
+    if (group === undefined) groups.set(k, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+const samplesOf = (
+  predicted: readonly EventOf<'predicted'>[],
+  families: readonly string[],
+): readonly SampleView[] =>
+  [...groupBy(predicted, (p) => JSON.stringify([p.family, p.id])).values()]
+    .map((answers) => {
+      const { family, id, level, picture, question, expected } = answers[answers.length - 1]!
+      return { family, id, level, picture, question, expected, answers }
+    })
+    .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
+
+/** Whether the last answer to a sample was right. */
+export const endedRight = (s: SampleView): boolean => s.answers[s.answers.length - 1]?.correct === true
+
+/**
+ * At most `most` samples, taken in turns from every family and from right and wrong, so that none of them crowds out the
+ * others; in the given order.
+ */
+export const selection = (samples: readonly SampleView[], most: number): readonly SampleView[] => {
+  if (samples.length <= most) return samples
+  const groups = [...groupBy(samples, (s) => `${s.family} ${endedRight(s)}`).values()]
+  const chosen = new Set<SampleView>()
+  for (let i = 0; chosen.size < most; i++)
+    for (const group of groups) {
+      const s = group[i]
+      if (s !== undefined && chosen.size < most) chosen.add(s)
+    }
+  return samples.filter((s) => chosen.has(s))
+}
