@@ -165,18 +165,18 @@ export type Rgb = readonly [number, number, number]
 /** Dark colours, for text on a light ground. */
 export const darkColours: Readonly<Record<string, Rgb>> = {
   black: [20, 20, 20],
-  red: [200, 25, 30],
-  green: [10, 120, 40],
-  blue: [25, 60, 205],
-  purple: [130, 30, 150],
+  red: [170, 15, 25],
+  green: [0, 100, 35],
+  blue: [20, 45, 185],
+  purple: [110, 20, 135],
 }
 
 /** Light colours, for text on a dark ground and for grounds. */
 export const lightColours: Readonly<Record<string, Rgb>> = {
   white: [248, 248, 248],
-  yellow: [250, 235, 120],
-  pink: [250, 200, 210],
-  gray: [208, 208, 208],
+  yellow: [252, 238, 130],
+  pink: [252, 212, 220],
+  gray: [222, 222, 222],
 }
 
 const clamp = (x: number): number => Math.max(0, Math.min(255, Math.round(x)))
@@ -199,13 +199,13 @@ export interface Inks {
   readonly groundRgb: Rgb
 }
 
-/** Draws a dark colour on a light one (two times in three) or the other way round, a little off the named tones. */
+/** Draws a dark colour on a light one (three times in four) or the other way round, a little off the named tones. */
 export const drawInks = (r: Random): Inks => {
   const dark = r.pick(Object.keys(darkColours))
   const light = r.pick(Object.keys(lightColours))
   const darkRgb = near(darkColours[dark]!, 12, r)
   const lightRgb = near(lightColours[light]!, 7, r)
-  return r.chance(2 / 3)
+  return r.chance(3 / 4)
     ? { ink: dark, ground: light, inkRgb: darkRgb, groundRgb: lightRgb }
     : { ink: light, ground: dark, inkRgb: lightRgb, groundRgb: darkRgb }
 }

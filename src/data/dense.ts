@@ -40,7 +40,7 @@ export interface DenseMixture {
 /** The mixture that the nano vision encoder is pretrained with. */
 export const denseWeights: DenseMixture['weights'] = { text: 0.5, shapes: 0.15, bars: 0.2, tasks: 0.15 }
 
-const characters = [...`${alphabet}+-=?`]
+const characters = [...`${alphabet}+-=`]
 
 /** Lines of random characters from top to bottom, each line in a font and size of its own. */
 const text = (seed: string, i: number): Labelled => {
@@ -49,10 +49,10 @@ const text = (seed: string, i: number): Labelled => {
   const lines: { glyphs: Glyph[]; font: string; fontSize: number }[] = []
   for (let y = r.real(1, 7); ; ) {
     const font = r.pick(fonts).name
-    const capHeight = r.real(13, 22)
+    const capHeight = r.real(15, 25)
     const fontSize = capHeight / setLine('H', font, 1, 0, 0).height
     const spelled = Array.from({ length: 8 }, () => r.pick(characters)).join('')
-    const line = setLine(spelled, font, fontSize, 15.5, r.real(0, 3))
+    const line = setLine(spelled, font, fontSize, 16, r.real(0, 4))
     if (y + capHeight > pictureSize - 1) break
     const x = r.real(1, 12)
     const glyphs = moved(line.glyphs, x, y).filter((g) => g.x + g.width < pictureSize - 1)

@@ -1,6 +1,7 @@
 /**
- * What each patch of a picture shows, as one class id a patch: the target with which the nano vision encoder is
- * pretrained. The rendered scene is known, so every label is exact and costs nothing.
+ * What each patch of a picture shows: the targets with which the nano vision encoder is pretrained, one linear head
+ * each: what covers the patch (`patchClasses`), and what has its middle in it (`centreClasses`). The rendered scene is
+ * known, so every label is exact and costs nothing.
  *
  * @since 0.1.0
  */
@@ -27,14 +28,12 @@ const shapes = shapeColours.flatMap((colour) => shapeKinds.map((kind) => `${colo
 
 /**
  * The names of the patch classes; the id is the place in this list. `background`; a class for each character; for each
- * coloured shape one for the patch of its centre and one for the other patches that it covers; one for each bar, by
- * the bar's letter; `axis` (ticks and their numbers); `number` (a value written at a bar).
+ * coloured shape; one for each bar, by the bar's letter; `axis` (ticks and their numbers); `number` (a value written at a bar).
  */
 export const patchClasses: readonly string[] = [
   'background',
-  ...[...`${alphabet}+-=?`],
-  ...shapes.map((s) => `${s} centre`),
-  ...shapes.map((s) => `${s} part`),
+  ...[...`${alphabet}+-=`],
+  ...shapes,
   ...[...barLetters].map((l) => `bar ${l}`),
   'axis',
   'number',
@@ -48,7 +47,7 @@ const ids = new Map(patchClasses.map((name, id) => [name, id]))
  */
 export const centreClasses: readonly string[] = [
   'nothing',
-  ...[...`${alphabet}+-=?`],
+  ...[...`${alphabet}+-=`],
   ...shapes,
   ...Array.from({ length: 21 }, (_, value) => `value ${value}`),
 ]

@@ -21,13 +21,13 @@ import type { Random } from '../random.ts'
 import { slotted, type TaskFamily } from './family.ts'
 import { glyphWords, looks, placeLine } from './read.ts'
 
-/** An expression `a + b` or `a - b` and how it is set: in a line with or without `=?`, or as a column. */
+/** An expression `a + b` or `a - b` and how it is set: in a line with or without `=`, or as a column. */
 export interface ArithmeticScene {
   readonly family: 'arithmetic'
   readonly a: number
   readonly b: number
   readonly sign: '+' | '-'
-  readonly layout: 'asked' | 'bare' | 'column'
+  readonly layout: 'equals' | 'bare' | 'column'
   readonly font: string
   readonly fontSize: number
   readonly capHeight: number
@@ -77,13 +77,13 @@ const operands = (r: Random, level: number): Pick<ArithmeticScene, 'a' | 'b' | '
 }
 
 const set = (r: Random, layout: ArithmeticScene['layout'], a: number, sign: string, b: number) => {
-  if (layout === 'asked') return placeLine(r, `${a}${sign}${b}=?`, r.real(13, 16), 15, 0)
-  if (layout === 'bare') return placeLine(r, `${a}${sign}${b}`, r.real(14, 20), 16, r.real(0, 2))
+  if (layout === 'equals') return placeLine(r, `${a}${sign}${b}=`, r.real(16, 20), 17, 0)
+  if (layout === 'bare') return placeLine(r, `${a}${sign}${b}`, r.real(17, 22), 18, r.real(0, 3))
   const font = r.pick(fonts).name
-  const capHeight = r.real(14, 22)
+  const capHeight = r.real(17, 24)
   const fontSize = capHeight / setLine('H', font, 1, 0, 0).height
-  const above = setLine(String(a), font, fontSize, 16, 1)
-  const below = setLine(`${sign}${b}`, font, fontSize, 16, 1)
+  const above = setLine(String(a), font, fontSize, 19, 1)
+  const below = setLine(`${sign}${b}`, font, fontSize, 19, 1)
   const height = above.height + below.height + r.real(9, 14)
   const x = r.real(3, pictureSize - 3 - below.width)
   const y = r.real(3, pictureSize - 3 - height)
@@ -99,7 +99,9 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
   family: 'arithmetic',
   draw: (r, level) => {
     const { a, b, sign } = operands(r, level)
-    const layout = r.pick(level === 1 ? (['asked', 'bare'] as const) : (['asked', 'bare', 'column'] as const))
+    const layout = r.pick(
+      level === 1 ? (['equals', 'bare'] as const) : (['equals', 'bare', 'column'] as const),
+    )
     const line = set(r, layout, a, sign, b)
     return {
       family: 'arithmetic',

@@ -100,11 +100,11 @@ export const shapePatches = (shapes: readonly Shape[]): PatchLabels => {
   const out = blankPatches()
   const claims = shapes.map(({ colour, kind, x, y, size }) => ({
     ...{ x: x - size / 2, y: y - size / 2, width: size, height: size },
-    name: `${colour} ${kind} part`,
+    name: `${colour} ${kind}`,
   }))
   claim(out, claims)
   for (const { colour, kind, x, y } of shapes) {
-    out.classes[patchAt(x, y)] = patchClass(`${colour} ${kind} centre`)
+    out.classes[patchAt(x, y)] = patchClass(`${colour} ${kind}`)
     out.centres[patchAt(x, y)] = centreClass(`${colour} ${kind}`)
   }
   return out

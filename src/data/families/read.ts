@@ -1,5 +1,5 @@
 /**
- * Reading: a string of two to four characters in one of five fonts, anywhere in the picture, at any size from 14 to 22
+ * Reading: a string of two to four characters in one of five fonts, anywhere in the picture, at any size from 18 to 26
  * pixels, in any of the colours, on any of the grounds.
  *
  * @since 0.1.0
@@ -60,7 +60,7 @@ export const placeLine = (
 }
 
 /** `large` or `small`. */
-export const sizeWord = (capHeight: number): string => (capHeight >= 18 ? 'large' : 'small')
+export const sizeWord = (capHeight: number): string => (capHeight >= 22 ? 'large' : 'small')
 
 /** The middle of a line of glyphs, as `placeOf` names it. */
 export const placeOfLine = (glyphs: readonly Glyph[]): string => {
@@ -84,7 +84,7 @@ export const read: TaskFamily<ReadScene> = {
   family: 'read',
   draw: (r, level) => {
     const text = Array.from({ length: level + 1 }, () => r.pick([...alphabet])).join('')
-    const line = placeLine(r, text, r.real(14.5, 22), 16, r.real(0, 3))
+    const line = placeLine(r, text, r.real(18, 26), 19, r.real(0, 4))
     return { family: 'read', text, ...line, inks: drawInks(r), wording: r.int(0, wordings.length - 1) }
   },
   key: (s) => s.text,
