@@ -270,6 +270,11 @@ test('events that a later start did again are left out', () => {
   ]
   assert.equal(withoutRepeats([...first, ...more, ...again]), again)
   assert.equal(withoutRepeats([...events, ...events]), [...events])
+  // stopped on an error between two stages, and gone on with the second
+  const stop: RunEvent = { type: 'run-failed', message: 'the disk is full' }
+  const repaired = [...first.slice(0, 4), stop, started('b', 1, 2), step('b', 1)]
+  assert.equal(withoutRepeats(repaired), first)
+  assert.is(repaired.reduce(advance, emptyRun).failed, undefined)
 })
 
 test.run()

@@ -73,7 +73,8 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         evaluations: [],
       }
       const stages = [...state.stages.filter((s) => s.index < event.index), begun]
-      return { stages, current: stages.length - 1 }
+      const { finished: _finished, failed: _failed, ...rest } = state
+      return { ...rest, stages, current: stages.length - 1 }
     }
     case 'step':
       return change(state, event.stage, (s) => ({
@@ -82,7 +83,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         smoothLoss: smoothed(s.smoothLoss, s.step, event.loss),
         learningRate: event.learningRate,
         samples: event.samples,
-        tokens: event.tokens,
+        tokens: s.tokens + event.tokens,
         seconds: event.seconds,
         dataSeconds: s.dataSeconds + event.dataSeconds,
         computeSeconds: s.computeSeconds + event.computeSeconds,
@@ -112,7 +113,8 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
 
 /**
  * Leaves out what a later start of the same run did again: where a stage begins anew, its earlier evaluations,
- * predictions and end, and every stage after it; where a step comes again, its earlier self and what followed.
+ * predictions and end, and every stage after it; where a step comes again, its earlier self and what followed; of the
+ * whole run, any end but the last.
  *
  * @category traversal
  */
@@ -122,6 +124,7 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
   const last = new Map<string, number>()
   for (const event of events) {
     if (event.type === 'stage-started') {
+      kept = kept.filter((e) => e.type !== 'run-failed' && e.type !== 'run-finished')
       const again = index.has(event.stage) || [...index.values()].some((i) => i > event.index)
       index.set(event.stage, event.index)
       if (again) {

@@ -13,10 +13,15 @@ import { wilson } from '../wilson.ts'
 export const heading = (manifest: Manifest, view: RunView): Html => {
   const { finished, failed } = view.state
   const done = view.stages.filter((s) => s.finished !== undefined).length
+  // a run that was gone on with says only how long its last start took
+  const inStages = view.stages.reduce(
+    (a, s) => a + (s.finished === undefined ? 0 : s.finished.trainSeconds + s.finished.evaluateSeconds),
+    0,
+  )
   const of = view.stages[0]?.of ?? 0
   const status =
     finished !== undefined
-      ? html`<span class="status right">✓ finished in ${duration(finished.seconds)}</span>`
+      ? html`<span class="status right">✓ finished in ${duration(Math.max(finished.seconds, inStages))}</span>`
       : failed !== undefined
         ? html`<span class="status wrong">✗ stopped on an error</span>`
         : html`<span class="status">not finished: ${done} of ${of} stages are done</span>`
