@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize, setLine } from './canvas.ts'
+import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize } from './canvas.ts'
 import {
   drawGround,
   drawShape,
@@ -14,6 +14,7 @@ import {
   smallestShape,
   toneOf,
 } from './families/count.ts'
+import { cells, onGrid } from './families/read.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { alphabet, blankPatches, claimGlyphs, shapeColours, shapeKinds } from './patches.ts'
 import { random } from './random.ts'
@@ -41,23 +42,26 @@ export interface DenseMixture {
 export const denseWeights: DenseMixture['weights'] = { text: 0.5, shapes: 0.15, bars: 0.2, tasks: 0.15 }
 
 const characters = [...`${alphabet}+-=`]
+const numerals = [...'0123456789+-=']
 
 /** Lines of random characters from top to bottom, each line in a font and size of its own. */
 const text = (seed: string, i: number): Labelled => {
   const r = random(seed, 'dense text', i)
   const inks = drawInks(r)
   const lines: { glyphs: Glyph[]; font: string; fontSize: number }[] = []
-  for (let y = r.real(1, 7); ; ) {
-    const font = r.pick(fonts).name
-    const capHeight = r.real(15, 25)
-    const fontSize = capHeight / setLine('H', font, 1, 0, 0).height
-    const spelled = Array.from({ length: 8 }, () => r.pick(characters)).join('')
-    const line = setLine(spelled, font, fontSize, 16, r.real(0, 4))
-    if (y + capHeight > pictureSize - 1) break
-    const x = r.real(1, 12)
-    const glyphs = moved(line.glyphs, x, y).filter((g) => g.x + g.width < pictureSize - 1)
-    lines.push({ glyphs, font, fontSize })
-    y += capHeight + r.real(4, 10)
+  const first = r.int(1, 3)
+  for (let middle = 3.5 + 7 * first; ; ) {
+    // cells of one patch hold written arithmetic only, as its family sets it
+    const narrow = r.chance(0.3)
+    const pitch = narrow ? 14 : 21
+    const from = narrow ? numerals : characters
+    const spelled = Array.from({ length: Math.floor((pictureSize - 6) / pitch) }, () => r.pick(from)).join('')
+    const line = cells(spelled, r.pick(fonts).name, narrow ? r.real(13, 17) : r.real(15, 24), pitch)
+    const x = onGrid(r, line.width, pitch / 2)
+    const y = middle - line.capHeight / 2 + r.real(-1, 1)
+    if (y + line.capHeight > pictureSize - 3) break
+    lines.push({ glyphs: moved(line.glyphs, x, y), font: line.font, fontSize: line.fontSize })
+    middle += 7 * Math.max(narrow ? 3 : 4, Math.ceil((line.capHeight + 4) / 7))
   }
   const picture = paint((c) => {
     c.fillStyle = css(inks.groundRgb)

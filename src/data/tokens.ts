@@ -12,6 +12,11 @@ import { type Tokenizer, tokenizer } from '../models/tokenizer.ts'
 /** Visual tokens a nano picture: 8 × 8 patches after the 2 × 2 pixel shuffle. */
 export const visualTokens = 16
 
+/** Tokens that every conversation about a rendered picture fits into. */
+export const maxSampleLength = 80
+/** Tokens that every text without a picture fits into. */
+export const maxTextLength = 96
+
 /** Thrown where a file that ships with the package is missing. */
 export class AssetError extends Error {
   readonly tag = 'AssetMissing'

@@ -14,12 +14,11 @@ import {
   moved,
   paint,
   pictureSize,
-  setLine,
 } from '../canvas.ts'
 import { blankPatches, claimGlyphs } from '../patches.ts'
 import type { Random } from '../random.ts'
 import { slotted, type TaskFamily } from './family.ts'
-import { glyphWords, looks, placeLine } from './read.ts'
+import { cells, glyphWords, looks, onGrid, placeLine } from './read.ts'
 
 /** An expression `a + b` or `a - b` and how it is set: in a line with or without `=`, or as a column. */
 export interface ArithmeticScene {
@@ -77,21 +76,20 @@ const operands = (r: Random, level: number): Pick<ArithmeticScene, 'a' | 'b' | '
 }
 
 const set = (r: Random, layout: ArithmeticScene['layout'], a: number, sign: string, b: number) => {
-  if (layout === 'equals') return placeLine(r, `${a}${sign}${b}=`, r.real(16, 20), 17, 0)
-  if (layout === 'bare') return placeLine(r, `${a}${sign}${b}`, r.real(17, 22), 18, r.real(0, 3))
+  if (layout === 'equals') return placeLine(r, `${a}${sign}${b}=`, r.real(13, 17), 14)
+  if (layout === 'bare') return placeLine(r, `${a}${sign}${b}`, r.real(15, 22), 21)
   const font = r.pick(fonts).name
-  const capHeight = r.real(17, 24)
-  const fontSize = capHeight / setLine('H', font, 1, 0, 0).height
-  const above = setLine(String(a), font, fontSize, 19, 1)
-  const below = setLine(`${sign}${b}`, font, fontSize, 19, 1)
-  const height = above.height + below.height + r.real(9, 14)
-  const x = r.real(3, pictureSize - 3 - below.width)
-  const y = r.real(3, pictureSize - 3 - height)
+  const capHeight = r.real(16, 23)
+  const above = cells(String(a), font, capHeight, 21)
+  const below = cells(`${sign}${b}`, font, capHeight, 21)
+  const apart = 28
+  const x = onGrid(r, below.width, 21 / 2)
+  const y = onGrid(r, apart + capHeight, capHeight / 2)
   const glyphs = [
     ...moved(above.glyphs, x + below.width - above.width, y),
-    ...moved(below.glyphs, x, y + height - below.height),
+    ...moved(below.glyphs, x, y + apart),
   ]
-  return { font, fontSize, capHeight, glyphs }
+  return { font, fontSize: below.fontSize, capHeight, glyphs }
 }
 
 /** The arithmetic family. The content key is the expression; a sum and the same sum turned round share theirs. */

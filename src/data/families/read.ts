@@ -37,30 +37,55 @@ export interface ReadScene {
 const wordings = ['What does it say?', 'Read the text.', 'Which characters are shown?'] as const
 const margin = 3
 
-/** Sets text as large as `capHeight` says, or smaller if it would not fit; puts it at a random place. */
+/** The places of {@link onGrid}: half a patch. */
+const grid = 7
+/** How far a line may be off the grid, either way. */
+const jitter = 1
+
+/** A start from which a thing of `size` ends in the picture and has its middle at 3.5 + 7k, up to the jitter. */
+export const onGrid = (r: Random, size: number, firstMiddle: number): number => {
+  const phase = (((grid / 2 - firstMiddle) % grid) + grid) % grid
+  const last = Math.floor((pictureSize - margin - size - phase) / grid)
+  const first = Math.ceil((margin - phase) / grid)
+  return phase + grid * r.int(Math.min(first, last), last) + r.real(-jitter, jitter)
+}
+
+/**
+ * A line of characters in cells of one width, as large as `capHeight` says, or smaller where a character would not fit its
+ * cell. Its left end is at 0.
+ */
+export const cells = (
+  text: string,
+  font: string,
+  capHeight: number,
+  pitch: number,
+): Pick<ReadScene, 'font' | 'fontSize' | 'capHeight' | 'glyphs'> & { readonly width: number } => {
+  const capOf = setLine('H', font, 1, 0, 0).height
+  const widest = Math.max(...setLine(text, font, capHeight / capOf, 0, 0).glyphs.map((g) => g.width))
+  const cap = capHeight * Math.min(1, pitch / widest)
+  const line = setLine(text, font, cap / capOf, pitch, 0)
+  return { font, fontSize: cap / capOf, capHeight: cap, glyphs: line.glyphs, width: line.width }
+}
+
+/**
+ * Puts a line somewhere in the picture. The middles of its characters lie on a grid of half a patch, up to a pixel: at
+ * this scale an encoder with patches of 14 pixels would otherwise have to learn each character at 196 offsets.
+ */
 export const placeLine = (
   r: Random,
   text: string,
   capHeight: number,
-  minCell: number,
-  spacing: number,
+  pitch: number,
 ): Pick<ReadScene, 'font' | 'fontSize' | 'capHeight' | 'glyphs'> => {
-  const font = r.pick(fonts).name
-  const capOf = setLine('H', font, 1, 0, 0).height
-  let cap = capHeight
-  let line = setLine(text, font, cap / capOf, minCell, spacing)
-  while (line.width > pictureSize - 2 * margin) {
-    cap *= 0.95
-    line = setLine(text, font, cap / capOf, minCell * (cap / capHeight), spacing * (cap / capHeight))
-  }
+  const { width, glyphs, ...set } = cells(text, r.pick(fonts).name, capHeight, pitch)
+  const x = onGrid(r, width, pitch / 2)
   // Q and J may reach below the baseline by a fifth of the height
-  const x = r.real(margin, pictureSize - margin - line.width)
-  const y = r.real(margin, pictureSize - margin - line.height * 1.2)
-  return { font, fontSize: cap / capOf, capHeight: cap, glyphs: moved(line.glyphs, x, y) }
+  const y = onGrid(r, set.capHeight * 1.2, set.capHeight / 2)
+  return { ...set, glyphs: moved(glyphs, x, y) }
 }
 
 /** `large` or `small`. */
-export const sizeWord = (capHeight: number): string => (capHeight >= 22 ? 'large' : 'small')
+export const sizeWord = (capHeight: number): string => (capHeight >= 19 ? 'large' : 'small')
 
 /** The middle of a line of glyphs, as `placeOf` names it. */
 export const placeOfLine = (glyphs: readonly Glyph[]): string => {
@@ -84,7 +109,7 @@ export const read: TaskFamily<ReadScene> = {
   family: 'read',
   draw: (r, level) => {
     const text = Array.from({ length: level + 1 }, () => r.pick([...alphabet])).join('')
-    const line = placeLine(r, text, r.real(18, 26), 19, r.real(0, 4))
+    const line = placeLine(r, text, r.real(15, 24), 21)
     return { family: 'read', text, ...line, inks: drawInks(r), wording: r.int(0, wordings.length - 1) }
   },
   key: (s) => s.text,
