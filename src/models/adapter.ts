@@ -50,7 +50,7 @@ export const adapter = (
     then(at('1')(linear(folded, embed))),
     then(gelu),
     then(at('3')(linear(embed, embed))),
-    at('mlp1'),
     named('adapter'),
+    at('mlp1'),
   )
 }

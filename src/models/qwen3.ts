@@ -108,8 +108,8 @@ export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
   return pipe(
     at('layers')(repeat(c.layers, qwen3Layer(c, context, rotary))),
     then(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
-    at('model'),
     named('decoder'),
+    at('model'),
   )
 }
 

@@ -78,8 +78,8 @@ export const vitPreprocessor = (
     ),
     then(at('patchifier.norm')(rmsNorm(vision, c.epsilon))),
     then(at('pos_embed')(learnedPositions(patch, vision))),
-    at('preprocessor'),
     named('preprocessor'),
+    at('preprocessor'),
   )
 }
 
@@ -120,6 +120,6 @@ export const sailVit = (
     vitPreprocessor(c),
     then(at('trunk.blocks')(repeat(c.layers, vitBlock(c)))),
     then(at('trunk.post_trunk_norm')(rmsNorm(vitAxes(c).vision, c.epsilon))),
-    at('vision_model'),
     named('sailVit'),
+    at('vision_model'),
   )
