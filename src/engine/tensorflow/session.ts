@@ -18,7 +18,6 @@ import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import { checkStates, chooseVariant, freshState, statesOf } from '../values.ts'
 import type { Tensorflow } from './load.ts'
 import {
-  doneName,
   type LoweredProgram,
   lowerProgram,
   savedModel,
@@ -35,7 +34,7 @@ const folders = new Set<string>()
 let cleaning = false
 /** A temporary folder that is gone with the process, however that ends. */
 const temporaryFolder = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'sailwright-'))
+  const folder = mkdtempSync(join(tmpdir(), `sailwright-tf-${process.pid}-`))
   folders.add(folder)
   if (!cleaning) {
     cleaning = true
@@ -207,12 +206,11 @@ export const loadSession =
         return attempt('Failed', async () => {
           const fed = Object.fromEntries([...v.inputs.keys()].map((n) => [n, inputs[n]!]))
           const data = native.run(opened.right, fed)
-          const { [doneName]: _, ...outputs } = data
           return Object.fromEntries(
-            Object.entries(outputs).map(([n, x]) => {
-              const t = variant.outputs[n]!
-              return [n, { shape: sizes(t.axes), dtype: t.dtype, data: x }]
-            }),
+            Object.entries(variant.outputs).map(([n, t]) => [
+              n,
+              { shape: sizes(t.axes), dtype: t.dtype, data: data[n]! },
+            ]),
           )
         })
       })
