@@ -38,7 +38,8 @@ export const nativeOptions = (threads: number): NativeOptions => ({
   executionMode: 'sequential',
   enableCpuMemArena: true,
   enableMemPattern: true,
-  logSeverityLevel: 3,
+  // errors come back as values; the log would only repeat them
+  logSeverityLevel: 4,
 })
 
 /** Loads the runtime. Fails with `NotInstalled`. */
