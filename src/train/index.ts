@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export { BasesManifest, nanoBases } from './bases.ts'
 export { type EventOf, Manifest, RunEvent } from './events.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export {
