@@ -1,6 +1,6 @@
 /**
- * Reading: a string of two to four characters in one of five fonts, anywhere in the picture, at any size from 18 to 26
- * pixels, in any of the colours, on any of the grounds.
+ * Reading: a string of two to four characters in one of five fonts, anywhere in the picture, with capitals of
+ * 14 to 24 pixels, in any of the colours, on any of the grounds.
  *
  * @since 0.1.0
  */
