@@ -135,6 +135,8 @@ export type Settings = Readonly<Record<string, number | string | boolean>>
 export interface Mark {
   readonly path: string
   readonly layer: string
+  /** What the layer was applied to: where it begins. */
+  readonly input?: Tensor
 }
 
 /** A value of the graph. `N` is the tuple of its axis names, outermost first. */

@@ -66,9 +66,9 @@ export const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Si
   })
 }
 
-const marked = (y: Tensor, path: string, kind: string): Tensor => ({
+const marked = (y: Tensor, path: string, kind: string, x: Tensor): Tensor => ({
   ...y,
-  marks: [...y.marks, { path, layer: kind }],
+  marks: [...y.marks, { path, layer: kind, input: x }],
 })
 
 /**
@@ -89,7 +89,7 @@ export const layer = <const I extends readonly Axis[], O extends Names = NamesOf
   const apply = (x: Tensor, path = ''): Tensor => {
     endsIn(kind, x, takes, site)
     const y = build(x, path)
-    return y === x ? y : marked(y, path, kind)
+    return y === x ? y : marked(y, path, kind, x)
   }
   return { kind, apply: apply as unknown as Layer<NamesOf<I>, O>['apply'] }
 }
@@ -136,7 +136,7 @@ export const named =
       kind,
       apply: (x, path = '') => {
         const y = untyped(l).apply(x, path)
-        return y === x ? y : marked(y, path, kind)
+        return y === x ? y : marked(y, path, kind, x)
       },
     })
 
