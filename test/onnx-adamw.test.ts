@@ -19,6 +19,7 @@ import { normal } from '../src/dsl/init.ts'
 import { fixed, type Program, program, type Variant } from '../src/dsl/program.ts'
 import type { EngineError } from '../src/engine/error.ts'
 import { adamWStep, adamWUpdates } from '../src/engine/onnx/adamw.ts'
+import { adamWKernel } from '../src/engine/onnx/adamw-kernel.ts'
 import { onnxEngine } from '../src/engine/onnx/index.ts'
 import { lower } from '../src/engine/onnx/lower.ts'
 import { scalarValue, tensorValue } from '../src/engine/values.ts'
@@ -144,6 +145,30 @@ updates('one step is the formula, whatever the settings', () => {
         })
       },
     ),
+  )
+})
+
+updates('four at a time is one at a time, at every length', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 8185, max: 8200 }), fc.constant(20000)),
+      fc.double({ min: 0.01, max: 1, noNaN: true }),
+      (n, factor) => {
+        const wave = (k: number, floor: number): Float32Array =>
+          Float32Array.from({ length: n }, (_, i) => Math.max(floor, Math.sin(i * (k + 1.3) + k)))
+        const arrays = [wave(0, -1), wave(1, -1), wave(2, 0), wave(3, -1)] as const
+        const copies = arrays.map((a) => a.slice()) as unknown as typeof arrays
+        const now = { learningRate: 0.01, factor, correction1: 0.1, correction2: 0.05 }
+        const settings = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 }
+        adamWStep(...arrays, now, settings)
+        adamWKernel(...copies, now, settings)
+        arrays.forEach((a, k) => {
+          for (let i = 0; i < n; i++)
+            assert.ok(Math.abs(a[i]! - copies[k]![i]!) <= 1e-6 * Math.max(1, Math.abs(a[i]!)), `${k}[${i}]`)
+        })
+      },
+    ),
+    { numRuns: 40 },
   )
 })
 

@@ -12,7 +12,8 @@ import { type EngineError, engineError, refused, showNode } from '../error.ts'
 import { encodeModel } from '../proto/onnx.ts'
 import type { LoadOptions, Session, Snapshot, TensorValue } from '../session.ts'
 import { checkStates, chooseVariant, type Data, freshState, statesOf } from '../values.ts'
-import { type AdamWUpdate, adamWStep } from './adamw.ts'
+import type { AdamWUpdate } from './adamw.ts'
+import { adamWKernel } from './adamw-kernel.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 
 /** The part of the runtime's module that a session uses. */
@@ -174,7 +175,7 @@ export const openSession = (
         correction1: scalar(u.correction1),
         correction2: scalar(u.correction2),
       }
-      return () => adamWStep(f32(u.parameter), f32(u.first), f32(u.second), gradient, scalars, u.settings)
+      return () => adamWKernel(f32(u.parameter), f32(u.first), f32(u.second), gradient, scalars, u.settings)
     }
     const updates = lowered.updates.map(update)
     for (const run of updates) run()
