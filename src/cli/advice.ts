@@ -1,0 +1,62 @@
+/**
+ * What would make Sailwright faster here. Pure.
+ *
+ * @since 0.1.0
+ */
+import { significant } from '../train/format.ts'
+import type { Machine } from './machine.ts'
+import type { StepMeasure } from './measure.ts'
+
+/** One engine as the doctor found it. */
+export interface EngineFound {
+  readonly name: 'tensorflow' | 'onnx'
+  readonly loads: boolean
+  /** Library and version, where it loads. */
+  readonly version?: string
+  /** Where it was found. */
+  readonly from?: string
+  /** Whether it computes on a GPU. */
+  readonly gpu?: boolean
+  /** Why it does not load, or could not be measured. */
+  readonly problem?: string
+  readonly step?: StepMeasure
+  readonly product?: { readonly size: number; readonly gflops: number }
+}
+
+/** Sentences that say what to do, the most useful first; empty where there is nothing to gain. */
+export const adviceOf = (
+  m: Machine,
+  engines: readonly EngineFound[],
+  taken: string | undefined,
+): readonly string[] => {
+  const tensorflow = engines.find((e) => e.name === 'tensorflow')
+  const advice: string[] = []
+  if (taken === undefined)
+    advice.push("No engine loads: 'npm install onnxruntime-node' gives the embedded one without a compiler.")
+  if (m.gpus.length > 0 && tensorflow?.gpu !== true)
+    advice.push(
+      `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install tensorflow --from 'tensorflow[and-cuda]'`,
+    )
+  else if (tensorflow !== undefined && !tensorflow.loads)
+    advice.push(
+      m.platform === 'linux'
+        ? 'TensorFlow does not load; to have both engines and compare them: sailwright engine install tensorflow (needs a C++ compiler and pip).'
+        : 'TensorFlow does not load; the installer builds it on Linux only, and the onnx engine works here.',
+    )
+  const speed = (e: EngineFound | undefined): number => e?.step?.samplesPerSecond ?? 0
+  const used = engines.find((e) => e.name === taken)
+  const best = engines.reduce((a, b) => (speed(b) > speed(a) ? b : a), used ?? engines[0]!)
+  if (used?.step !== undefined && best.name !== used.name && speed(best) > 1.1 * speed(used))
+    advice.push(
+      `In this measurement ${best.name} was ${significant(speed(best) / speed(used))} times as fast as ${used.name}: sailwright run <file.ts> --engine ${best.name}`,
+    )
+  if (m.load > m.cores * 1.25)
+    advice.push(
+      `Other processes are busy (load ${m.load.toFixed(1)} on ${m.cores} cores): what is measured here and what runs now is slower than it could be.`,
+    )
+  if (m.freeBytes < 1.5e9)
+    advice.push(
+      `Only ${significant(m.freeBytes / 1e9)} GB of memory are available; close something before a run.`,
+    )
+  return advice
+}

@@ -1,0 +1,92 @@
+/**
+ * What a command of `sailwright` is, and what it may touch.
+ *
+ * @since 0.1.0
+ */
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import type { Sink } from '../train/terminal.ts'
+
+/** Why a command did not do what was asked. */
+export type CliError =
+  /** The command line is wrong: exit code 2. */
+  | { readonly _tag: 'Usage'; readonly message: string }
+  /** What was asked for failed: exit code 1. */
+  | { readonly _tag: 'Failed'; readonly message: string }
+  /** The user stopped it: exit code 130. */
+  | { readonly _tag: 'Interrupted'; readonly message: string }
+
+/** The command line asks for something that there is not; `message` says what is possible. */
+export const usage = (message: string): CliError => ({ _tag: 'Usage', message })
+/** What was asked for did not work. */
+export const failed = (message: string): CliError => ({ _tag: 'Failed', message })
+
+/** The exit code of an error, for scripts. */
+export const exitCodeOf = (e: CliError): number => ({ Usage: 2, Failed: 1, Interrupted: 130 })[e._tag]
+
+/** One option. `value` names what follows it in the help; without it the option is a switch. */
+export interface Flag {
+  readonly value?: string
+  readonly help: string
+  /** The values that it may have. */
+  readonly choices?: readonly string[]
+  /** May be given more than once. */
+  readonly many?: true
+  /** Must be an integer of at least this. */
+  readonly integerFrom?: number
+  /** What holds where it is not given, in words. */
+  readonly otherwise?: string
+}
+
+/** One argument without a name. */
+export interface Positional {
+  readonly name: string
+  readonly help: string
+  readonly required: boolean
+}
+
+/** What stood on the command line, checked against the command's declaration. */
+export interface Args {
+  readonly positionals: readonly string[]
+  /** The value of an option; of one given several times the last. */
+  readonly text: (flag: string) => string | undefined
+  /** Every value of an option that may be given more than once. */
+  readonly all: (flag: string) => readonly string[]
+  readonly on: (flag: string) => boolean
+  readonly integer: (flag: string) => number | undefined
+  /** As typed, after the command's name. */
+  readonly typed: readonly string[]
+}
+
+/** The world as a command sees it. */
+export interface Io {
+  readonly stdout: Sink
+  readonly stderr: Sink
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  /** Calls back once on the first interrupt (Ctrl-C); gives a function that stops listening. */
+  readonly onInterrupt: (act: () => void) => () => void
+}
+
+/** One command. */
+export interface Command {
+  /** One or two words: `run`, `engine install`. */
+  readonly name: string
+  readonly summary: string
+  readonly positionals: readonly Positional[]
+  readonly flags: Readonly<Record<string, Flag>>
+  readonly examples: readonly (readonly [command: string, what: string])[]
+  /** More for `--help`, a paragraph each. */
+  readonly notes?: readonly string[]
+  readonly run: (args: Args, io: Io) => TaskEither<CliError, void>
+}
+
+/** Prints exactly one JSON value on stdout. */
+export const printJson = (io: Io, value: unknown): void => {
+  io.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** The message of whatever was thrown or left. */
+export const messageOf = (e: unknown): string =>
+  typeof e === 'object' && e !== null && 'message' in e && typeof e.message === 'string'
+    ? e.message
+    : String(e)

@@ -1,0 +1,158 @@
+/** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { duration, significant } from '../../train/format.ts'
+import { inked, type Look, lookOf, textTable } from '../../train/terminal.ts'
+import type { EngineFound } from '../advice.ts'
+import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
+import type { Machine } from '../machine.ts'
+
+/** Seconds of measuring an engine: four of training steps, one of products. */
+const stepSeconds = 4
+const productSeconds = 1
+const productSize = 1024
+
+interface Findings {
+  readonly sailwright: string
+  readonly machine: Machine
+  readonly engines: readonly EngineFound[]
+  /** The engine that `auto` takes, and why. */
+  readonly taken: { readonly name: string; readonly version: string; readonly why: string } | null
+  readonly advice: readonly string[]
+}
+
+/** `sailwright doctor`. */
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'Says what this machine has, which engine is taken and why, how fast it is.',
+  positionals: [],
+  flags: {
+    'no-measure': { help: 'leaves the measurement out' },
+    json: { help: 'prints one JSON object' },
+  },
+  examples: [['sailwright doctor', 'looks and measures each engine for five seconds']],
+  notes: [
+    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, a picture each) and products of square matrices. Exit code 1 where no engine loads.',
+  ],
+  run: (args, io) =>
+    pipe(
+      TE.tryCatch(
+        () => examine(io, !args.on('no-measure')),
+        (e): CliError => failed(messageOf(e)),
+      ),
+      TE.tapIO((found) => () => {
+        if (args.on('json')) printJson(io, found)
+        else io.stdout.write(shown(found, lookOf(io.stdout, io.env)))
+      }),
+      TE.filterOrElse(
+        (found) => found.taken !== null,
+        () => failed('no engine loads.'),
+      ),
+      TE.map(() => undefined),
+    ),
+}
+
+const examine = async (io: Io, measure: boolean): Promise<Findings> => {
+  const [{ version }, { machine }, { candidates, pickEngine }, { loadTensorflow }, { adviceOf }] =
+    await Promise.all([
+      import('../version.ts'),
+      import('../machine.ts'),
+      import('../../engine/index.ts'),
+      import('../../engine/tensorflow/index.ts'),
+      import('../advice.ts'),
+    ])
+  const here = await machine()
+  const engines: EngineFound[] = []
+  for (const c of await candidates()) {
+    if (c.loaded._tag === 'Left') {
+      engines.push({ name: c.name, loads: false, problem: c.loaded.left.message })
+      continue
+    }
+    const engine = c.loaded.right
+    const tensorflow = c.name === 'tensorflow' ? loadTensorflow() : undefined
+    const found: EngineFound = {
+      name: c.name,
+      loads: true,
+      version: engine.version,
+      ...(tensorflow?._tag === 'Right'
+        ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
+        : { from: 'onnxruntime-node', gpu: false }),
+    }
+    if (!measure) {
+      engines.push(found)
+      continue
+    }
+    io.stderr.write(`measuring ${c.name} for ${stepSeconds + productSeconds} seconds …\n`)
+    const { measureProduct, measureStep } = await import('../measure.ts')
+    const step = await measureStep(engine, stepSeconds)()
+    const product = await measureProduct(engine, productSize, productSeconds)()
+    const problem = step._tag === 'Left' ? step.left : product._tag === 'Left' ? product.left : undefined
+    engines.push({
+      ...found,
+      ...(step._tag === 'Right' ? { step: step.right } : {}),
+      ...(product._tag === 'Right' ? { product: product.right } : {}),
+      ...(problem === undefined ? {} : { problem: problem.message }),
+    })
+  }
+  const picked = await pickEngine('auto')()
+  const taken =
+    picked._tag === 'Left'
+      ? null
+      : { name: picked.right.engine.name, version: picked.right.engine.version, why: picked.right.why }
+  return {
+    sailwright: version(),
+    machine: here,
+    engines,
+    taken,
+    advice: adviceOf(here, engines, taken?.name),
+  }
+}
+
+const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
+
+const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, look: Look): string => {
+  const head = (text: string): string => inked(look, 'bold', text)
+  const lines = [
+    head('This machine'),
+    `  Sailwright ${sailwright}, Node ${m.node}, ${m.platform} ${m.arch}`,
+    `  ${m.cores} cores (${m.cpu}), ${gigabytes(m.freeBytes)} of ${gigabytes(m.memoryBytes)} memory available`,
+    ...(m.gpus.length === 0 ? ['  no NVIDIA GPU'] : m.gpus.map((g) => `  GPU ${g}`)),
+    '',
+    head('Engines'),
+    ...engines.flatMap((e) => [
+      `  ${e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
+      ...(e.problem === undefined ? [] : e.problem.split('\n').map((l) => `      ${l}`)),
+    ]),
+    taken === null ? '  none can be taken' : `  taken: ${head(taken.name)}, because ${taken.why}`,
+  ]
+  const measured = engines.filter((e) => e.step !== undefined)
+  if (measured.length > 0) {
+    const step = measured[0]!.step!
+    const table = textTable(
+      [
+        { head: 'engine' },
+        { head: 'samples/s', align: 'right' },
+        { head: 'a step', align: 'right' },
+        { head: 'first step after', align: 'right' },
+        { head: `product of ${productSize}²`, align: 'right' },
+      ],
+      measured.map((e) => [
+        e.name,
+        significant(e.step!.samplesPerSecond),
+        duration(e.step!.stepSeconds),
+        duration(e.step!.firstStepSeconds),
+        e.product === undefined ? '–' : `${significant(e.product.gflops)} GFLOPS`,
+      ]),
+      look,
+    )
+    lines.push(
+      '',
+      head(
+        `Speed: training steps of ${step.model}, ${step.batch} sequences of ${step.length} tokens with a picture each`,
+      ),
+      ...table.split('\n').map((l) => `  ${l}`),
+    )
+  }
+  if (advice.length > 0) lines.push('', head('For more speed'), ...advice.map((a) => `  • ${a}`))
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,225 @@
+/** `sailwright run`: an experiment from its file to its report. */
+import { relative, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Picked } from '../../engine/index.ts'
+import type { EngineName } from '../../engine/session.ts'
+import type { RunEvent } from '../../train/events.ts'
+import type { Experiment } from '../../train/experiment.ts'
+import type { RunFolder } from '../../train/run-folder.ts'
+import type { RunState } from '../../train/run-state.ts'
+import { inked, lookOf } from '../../train/terminal.ts'
+import {
+  type Args,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+  usage,
+} from '../command.ts'
+import { type Ended, follow } from '../follow.ts'
+import { loadExperiment } from '../load-file.ts'
+import { shellWord } from '../shell-word.ts'
+
+/** `sailwright run <file.ts>`. */
+export const runCommand: Command = {
+  name: 'run',
+  summary: 'Runs an experiment: trains, measures, writes the run folder and its report.',
+  positionals: [
+    { name: 'file.ts', help: 'the experiment: a file whose default export it is', required: true },
+  ],
+  flags: {
+    quick: { help: 'a short pass through everything, to see that it works' },
+    seed: { value: 'n', help: 'of everything random', integerFrom: 0, otherwise: '0' },
+    engine: {
+      value: 'name',
+      help: 'what computes',
+      choices: ['auto', 'tensorflow', 'onnx'],
+      otherwise: 'auto, which takes tensorflow where its library loads',
+    },
+    out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
+    set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
+    json: { help: 'prints one JSON object at the end: folder, report, stages with their accuracies' },
+  },
+  examples: [
+    ['sailwright run examples/recipe.ts', 'the recipe at the scale nano'],
+    ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
+  ],
+  notes: [
+    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start. A recipe keeps the stages that were finished and begins the interrupted one anew.',
+    'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong, 130 interrupted.',
+  ],
+  run: (args, io) =>
+    pipe(
+      TE.fromEither(settingsOf(args)),
+      TE.chain((settings) =>
+        loadExperiment(args.positionals[0]!, io.cwd, {
+          quick: args.on('quick'),
+          seed: args.integer('seed') ?? 0,
+          settings,
+        }),
+      ),
+      TE.bindTo('loaded'),
+      TE.bind('picked', () => pickedEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName)),
+      TE.bind('run', ({ loaded, picked }) => openFolder(args, io, loaded, picked)),
+      TE.chain(({ loaded, picked, run }) => carriedOut(args, io, loaded.experiment, picked, run)),
+    ),
+}
+
+/** `--set key=value`, once a key. */
+export const settingsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<string, string>>> => {
+  const settings = new Map<string, string>()
+  for (const pair of args.all('set')) {
+    const at = pair.indexOf('=')
+    if (at < 1) return E.left(usage(`--set takes key=value, and not '${pair}'.`))
+    const key = pair.slice(0, at)
+    if (settings.has(key)) return E.left(usage(`--set ${key} is given twice; say it once.`))
+    settings.set(key, pair.slice(at + 1))
+  }
+  return E.right(Object.fromEntries(settings))
+}
+
+const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  TE.tryCatch(make, (e) => failed(messageOf(e)))
+
+const pickedEngine = (wanted: 'auto' | EngineName): TE.TaskEither<CliError, Picked> =>
+  pipe(
+    attempt(() => import('../../engine/index.ts')),
+    TE.chain(({ pickEngine }) =>
+      pipe(
+        pickEngine(wanted),
+        TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`)),
+      ),
+    ),
+  )
+
+const openFolder = (
+  args: Args,
+  io: Io,
+  loaded: { readonly path: string; readonly experiment: Experiment },
+  picked: Picked,
+): TE.TaskEither<CliError, RunFolder> =>
+  pipe(
+    attempt(async () => {
+      const { manifestOf } = await import('../manifest.ts')
+      const { version } = await import('../version.ts')
+      const { defaultRunFolder, openRun } = await import('../../train/run-folder.ts')
+      const at = new Date()
+      const words = ['run', ...args.typed]
+      const manifest = manifestOf({ ...loaded, picked, cwd: io.cwd, version: version(), words, at })
+      return openRun(
+        resolve(io.cwd, args.text('out') ?? defaultRunFolder(loaded.experiment.name, at)),
+        manifest,
+      )
+    }),
+    TE.chain((opening) =>
+      pipe(
+        opening,
+        TE.mapLeft((e) => (e._tag === 'OtherRun' ? usage(e.message) : failed(e.message))),
+      ),
+    ),
+  )
+
+const carriedOut = (
+  args: Args,
+  io: Io,
+  experiment: Experiment,
+  picked: Picked,
+  run: RunFolder,
+): TE.TaskEither<CliError, void> =>
+  pipe(
+    attempt(async (): Promise<E.Either<CliError, void>> => {
+      const { recordEvents, writePicture } = await import('../../train/run-folder.ts')
+      const { showProgress } = await import('../../train/progress.ts')
+      const { advance, emptyRun, withoutRepeats } = await import('../../train/run-state.ts')
+      const look = lookOf(io.stderr, io.env)
+      const folder = relative(io.cwd, run.folder) || '.'
+      const say = (text: string): void => {
+        io.stderr.write(`${text}\n`)
+      }
+      const stateNow = async (): Promise<{
+        readonly events: readonly RunEvent[]
+        readonly state: RunState
+      }> => {
+        const events = await run.events()()
+        if (E.isLeft(events)) throw events.left
+        return { events: events.right, state: withoutRepeats(events.right).reduce(advance, emptyRun) }
+      }
+
+      const before = await stateNow()
+      say(`${inked(look, 'bold', experiment.name)}, ${picked.engine.version}: ${picked.why}`)
+      say(`run folder: ${folder}${run.continued ? ', which was there already' : ''}`)
+      if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
+      const stream = experiment
+        .run({
+          engine: picked.engine,
+          savePicture: (name, picture) =>
+            pipe(
+              writePicture(run, name, picture),
+              TE.mapLeft((e) => new Error(e.message)),
+            ),
+          pathOf: run.pathOf,
+          earlier: before.events,
+        })
+        .pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
+      if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
+      const ended: Ended =
+        before.state.finished !== undefined ? { how: 'finished' } : await follow(stream, io)
+      // what cannot be recorded any more is in the message below all the same
+      if (ended.how === 'failed') run.record({ type: 'run-failed', message: ended.message })()
+      const { state } = await stateNow()
+      run.close()
+
+      const { writeReport } = await import('../../report/index.ts')
+      const written = await writeReport(run.folder)()
+      if (E.isLeft(written)) say(`the report could not be written: ${written.left.message}`)
+      const report = E.isRight(written) ? relative(io.cwd, written.right) : undefined
+      const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
+      if (ended.how === 'failed') return E.left(failed(`${ended.message}\n${kept}`))
+      if (ended.how === 'interrupted')
+        return E.left({
+          _tag: 'Interrupted',
+          message: `stopped ${where(state)}.\n${kept}\n${goOn(args, folder)}`,
+        })
+      if (args.on('json')) printJson(io, resultOf(folder, report, state))
+      else io.stdout.write(`${report ?? folder}\n`)
+      return E.right(undefined)
+    }),
+    TE.chainEitherK(identity),
+  )
+
+const where = (state: RunState): string => {
+  const stage = state.stages[state.current]
+  if (stage === undefined) return 'before the first stage'
+  return stage.finished === undefined
+    ? `in stage ${stage.index + 1} of ${stage.of}, ${stage.stage}, after step ${stage.step} of ${stage.steps}`
+    : `after stage ${stage.index + 1} of ${stage.of}, ${stage.stage}`
+}
+
+/** The words that start the same run again in its folder. */
+const goOn = (args: Args, folder: string): string => {
+  const words = args.text('out') === undefined ? [...args.typed, '--out', folder] : args.typed
+  return `To go on: sailwright run ${words.map(shellWord).join(' ')}`
+}
+
+const resultOf = (folder: string, report: string | undefined, state: RunState): unknown => ({
+  folder,
+  report: report ?? null,
+  stages: state.stages.map((s) => ({
+    stage: s.stage,
+    steps: s.step,
+    samples: s.finished?.samples ?? s.samples,
+    loss: s.finished?.loss ?? null,
+    trainSeconds: s.finished?.trainSeconds ?? s.seconds,
+    evaluateSeconds: s.finished?.evaluateSeconds ?? null,
+    families: s.evaluations.map(({ family, correct, total }) => ({
+      family,
+      correct,
+      total,
+      accuracy: correct / total,
+    })),
+  })),
+})

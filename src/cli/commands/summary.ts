@@ -1,0 +1,126 @@
+/** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; its picture. */
+import { resolve } from 'node:path'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Tensor } from '../../dsl/index.ts'
+import type { Preset } from '../../models/presets.ts'
+import {
+  type Args,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+  usage,
+} from '../command.ts'
+import { loadExperiment, looksLikeFile } from '../load-file.ts'
+import { didYouMean } from '../nearest.ts'
+
+/** `sailwright summary <model>`. */
+export const summaryCommand: Command = {
+  name: 'summary',
+  summary: 'Prints a model block by block: axes, parameters, FLOPs, bytes. Draws it.',
+  positionals: [
+    {
+      name: 'model',
+      help: 'a preset (nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, sail-vl2-2b, sail-vl2-8b) or an experiment file',
+      required: true,
+    },
+  ],
+  flags: {
+    depth: {
+      value: 'n',
+      help: 'levels of blocks inside blocks',
+      integerFrom: 0,
+      otherwise: '4, and all with --json',
+    },
+    batch: { value: 'n', help: 'rows, and pictures', integerFrom: 1, otherwise: '1' },
+    tokens: {
+      value: 'n',
+      help: 'tokens a row, visual ones included',
+      integerFrom: 1,
+      otherwise: '64 and the visual tokens of one picture',
+    },
+    json: { help: 'prints one JSON object: parameters, flops, bytes, and a row a block' },
+    mermaid: { help: 'prints a Mermaid flowchart instead' },
+    svg: { value: 'file', help: 'writes the picture as SVG, too' },
+  },
+  examples: [
+    ['sailwright summary sail-vl2-2b --depth 2', 'the model in a few lines'],
+    ['sailwright summary nano --svg nano.svg', 'its picture'],
+    ['sailwright summary examples/recipe.ts --json', "an experiment's model, for scripts"],
+  ],
+  notes: [
+    'Building a preset allocates no weights. FLOPs are of one forward pass at the given sizes, a multiplication and an addition counted as two; bytes are of the parameters as float32.',
+  ],
+  run: (args, io) =>
+    pipe(
+      chosen(args, io),
+      TE.chain(({ name, preset }) =>
+        TE.tryCatch(
+          async () => print(name, await graphOf(preset, args), args, io),
+          (e): CliError => failed(messageOf(e)),
+        ),
+      ),
+    ),
+}
+
+const chosen = (
+  args: Args,
+  io: Io,
+): TE.TaskEither<CliError, { readonly name: string; readonly preset: Preset }> => {
+  const word = args.positionals[0]!
+  if (looksLikeFile(word))
+    return pipe(
+      loadExperiment(word, io.cwd, { quick: false, seed: 0, settings: {} }),
+      TE.map(({ experiment }) => ({
+        name: experiment.model.name,
+        preset: { kind: 'vision-language' as const, config: experiment.model.config },
+      })),
+    )
+  return pipe(
+    TE.tryCatch(
+      () => import('../../models/presets.ts'),
+      (e): CliError => failed(messageOf(e)),
+    ),
+    TE.chain(({ presets }) => {
+      const preset = Object.hasOwn(presets, word) ? presets[word] : undefined
+      return preset === undefined
+        ? TE.left(
+            usage(
+              `there is no preset '${word}'.${didYouMean(word, Object.keys(presets))} The presets are ${Object.keys(presets).join(', ')}; an experiment file ends in .ts.`,
+            ),
+          )
+        : TE.right({ name: word, preset })
+    }),
+  )
+}
+
+const graphOf = async (preset: Preset, args: Args): Promise<Tensor> => {
+  const { forwardGraph } = await import('../model-graph.ts')
+  const tokens = args.integer('tokens')
+  return forwardGraph(preset, {
+    batch: args.integer('batch') ?? 1,
+    ...(tokens === undefined ? {} : { tokens }),
+  })
+}
+
+const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<void> => {
+  const { showSummary, summary, summaryJson } = await import('../../dsl/summary.ts')
+  const { mermaid } = await import('../../dsl/mermaid.ts')
+  const { svg } = await import('../../dsl/svg.ts')
+  const given = args.integer('depth')
+  const depth = given === undefined ? {} : { depth: given }
+  const file = args.text('svg')
+  if (file !== undefined) {
+    const { writeWhole } = await import('../../train/files.ts')
+    const path = resolve(io.cwd, file)
+    const written = await writeWhole(path, svg([graph], { name, ...depth }))()
+    if (written._tag === 'Left') throw new Error(written.left.message)
+    io.stderr.write(`${path}\n`)
+  }
+  if (args.on('json')) printJson(io, summaryJson(summary([graph], { name, ...depth })))
+  else if (args.on('mermaid')) io.stdout.write(`${mermaid([graph], { name, ...depth })}\n`)
+  else io.stdout.write(`${showSummary(summary([graph], { name, depth: 4, ...depth }))}\n`)
+}

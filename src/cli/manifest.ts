@@ -1,0 +1,64 @@
+/**
+ * What ran, as `manifest.json` says it.
+ *
+ * @since 0.1.0
+ */
+import { availableParallelism } from 'node:os'
+import { relative } from 'node:path'
+import { summary, summaryJson } from '../dsl/summary.ts'
+import { svg } from '../dsl/svg.ts'
+import type { Picked } from '../engine/pick.ts'
+import type { Manifest } from '../train/events.ts'
+import type { Experiment } from '../train/experiment.ts'
+import { forwardGraph } from './model-graph.ts'
+import { shellWord } from './shell-word.ts'
+
+/** What the manifest is made from. */
+export interface Started {
+  readonly experiment: Experiment
+  /** The experiment's file, absolute. */
+  readonly path: string
+  readonly cwd: string
+  readonly picked: Picked
+  readonly version: string
+  /** As typed, after `sailwright`. */
+  readonly words: readonly string[]
+  readonly at: Date
+}
+
+/** Levels of the model's blocks that the report lists and draws. */
+const listed = 3
+
+/** Puts the manifest of a run together. @throws GraphError where the experiment's model contradicts itself */
+export const manifestOf = (s: Started): Manifest => {
+  const { experiment, picked } = s
+  const { name, config } = experiment.model
+  const graph = forwardGraph({ kind: 'vision-language', config }, { batch: 1 })
+  const about = summaryJson(summary([graph], { name, depth: listed }))
+  return {
+    sailwright: s.version,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}, ${availableParallelism()} cores`,
+    engine: { name: picked.engine.name, version: picked.engine.version, why: picked.why },
+    name: experiment.name,
+    file: relative(s.cwd, s.path),
+    command: `sailwright ${s.words.map(shellWord).join(' ')}`,
+    seed: experiment.seed,
+    startedAt: s.at.toISOString(),
+    recipe: experiment.recipe,
+    model: {
+      name,
+      parameters: about.parameters,
+      rows: about.rows.map(({ path, layer, axes, parameters, flops, bytes }) => ({
+        path,
+        layer,
+        axes,
+        parameters,
+        flops,
+        bytes,
+      })),
+      svg: svg([graph], { name, depth: listed - 1 }),
+    },
+    families: [...experiment.families],
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * How fast an engine is on this machine: whole training steps of the nano model, and square matrix products.
+ *
+ * @since 0.1.0
+ */
+import { setImmediate } from 'node:timers/promises'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type Conversation, itemAt } from '../data/index.ts'
+import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
+import type { EngineError } from '../engine/error.ts'
+import type { Engine, Session, TensorValue } from '../engine/session.ts'
+import { scalarValue } from '../engine/values.ts'
+import { nano } from '../models/presets.ts'
+import { nextToken } from '../train/objective.ts'
+import { rendered } from '../train/source.ts'
+import { type Stage, sizesOf, stageProgram } from '../train/stage.ts'
+
+/** What was measured of a training step. Times in seconds. */
+export interface StepMeasure {
+  readonly model: string
+  /** Sequences a step, one picture each. */
+  readonly batch: number
+  /** Tokens a sequence. */
+  readonly length: number
+  /** From the model's configuration to the end of the first step: graph, gradient, compiling, weights. */
+  readonly firstStepSeconds: number
+  /** Steps after the first. */
+  readonly steps: number
+  /** Median. */
+  readonly stepSeconds: number
+  /** `batch / stepSeconds`. */
+  readonly samplesPerSecond: number
+}
+
+const talk = {
+  captions: 0,
+  mixture: {
+    seed: 'measure',
+    split: 'train',
+    weights: { read: 1, count: 1, chart: 1, arithmetic: 1 },
+    levels: [1, 3],
+  },
+} as const
+
+/** The stage whose step is measured: all parts of the nano model, 16 sequences of 128 tokens with a picture each. */
+export const measuredStage: Stage<string, string, Conversation> = {
+  name: 'measure',
+  from: 'fresh',
+  to: 'measured',
+  train: ['vision', 'adapter', 'language'],
+  source: rendered(talk),
+  steps: 1,
+  batch: 16,
+  length: 128,
+  learningRate: 1e-4,
+  objective: nextToken,
+}
+
+// the program of a stage does not depend on what its source gives
+const stage = measuredStage as unknown as Stage
+
+/** One batch of the stage, as its step takes it. */
+export const measuredFeeds = (): Readonly<Record<string, TensorValue>> => ({
+  ...nextToken.feed(
+    Array.from({ length: measuredStage.batch }, (_, i) => itemAt({ kind: 'conversations', ...talk }, i)),
+    nano,
+    sizesOf(stage),
+  ),
+  learning_rate: scalarValue(measuredStage.learningRate),
+})
+
+const median = (xs: readonly number[]): number => {
+  const sorted = [...xs].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** Calls a function of a session again and again for so many seconds, at least three times; the seconds of each call. */
+const repeatedly =
+  (
+    session: Session,
+    name: string,
+    inputs: Readonly<Record<string, TensorValue>>,
+    seconds: number,
+  ): TE.TaskEither<EngineError, readonly number[]> =>
+  async () => {
+    const times: number[] = []
+    const began = performance.now()
+    while (times.length < 3 || performance.now() - began < seconds * 1000) {
+      const called = performance.now()
+      const result = await session.call(name, inputs)()
+      if (result._tag === 'Left') return result
+      times.push((performance.now() - called) / 1000)
+      await setImmediate()
+    }
+    return { _tag: 'Right', right: times }
+  }
+
+/** Loads a program, uses its session, closes it whatever happened. */
+const within = <A>(
+  engine: Engine,
+  p: Program,
+  use: (s: Session) => TE.TaskEither<EngineError, A>,
+): TE.TaskEither<EngineError, A> => TE.bracket(engine.load(p), use, (session) => session.close())
+
+/** Trains the nano model for so many seconds (at least three steps) after a first step, and says how fast that was. */
+export const measureStep = (engine: Engine, seconds: number): TE.TaskEither<EngineError, StepMeasure> =>
+  pipe(
+    TE.fromIO(() => {
+      const feeds = measuredFeeds()
+      const began = performance.now()
+      return { feeds, began, program: stageProgram(nano, stage) }
+    }),
+    TE.chain(({ feeds, began, program: p }) =>
+      within(engine, p, (session) =>
+        pipe(
+          session.call('step', feeds),
+          TE.map(() => (performance.now() - began) / 1000),
+          TE.chain((firstStepSeconds) =>
+            pipe(
+              repeatedly(session, 'step', feeds, seconds),
+              TE.map((times): StepMeasure => {
+                const stepSeconds = median(times)
+                const { batch, length } = measuredStage
+                return {
+                  ...{ model: 'nano', batch, length, firstStepSeconds, steps: times.length, stepSeconds },
+                  samplesPerSecond: batch / stepSeconds,
+                }
+              }),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
+
+/** The float32 product of two square matrices that live in the session, in 10⁹ operations a second (2n³ a product). */
+export const measureProduct = (
+  engine: Engine,
+  size: number,
+  seconds: number,
+): TE.TaskEither<EngineError, { readonly size: number; readonly gflops: number }> => {
+  const [row, inner, column] = [axis('row', size), axis('inner', size), axis('column', size)]
+  const square = program({
+    name: `product-${size}`,
+    functions: {
+      product: fixed(() => {
+        const a = state('a', [row, inner], uniform(1))
+        const b = state('b', [inner, column], uniform(1))
+        return { outputs: { sum: total(contract(a, b, 'inner')) } }
+      }),
+    },
+  })
+  return within(engine, square, (session) =>
+    pipe(
+      session.call('product', {}),
+      TE.chain(() => repeatedly(session, 'product', {}, seconds)),
+      TE.map((times) => ({ size, gflops: (2 * size ** 3) / median(times) / 1e9 })),
+    ),
+  )
+}

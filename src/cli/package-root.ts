@@ -1,0 +1,21 @@
+/**
+ * Where this package lies, whether it runs from `dist` or from `src`.
+ *
+ * @since 0.1.0
+ */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = (): string => {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) {
+    const above = dirname(folder)
+    if (above === folder) throw new Error('package.json of sailwright is missing: install the package again')
+    folder = above
+  }
+  return folder
+}
+
+/** The absolute path of a file of this package. */
+export const packageFile = (...parts: readonly string[]): string => join(root(), ...parts)
