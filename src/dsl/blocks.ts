@@ -111,8 +111,7 @@ export const blocks = (
       at.byName.set(key, block)
       at.children.push(block)
     }
-    const { input } = mark as Mark & { readonly input?: Tensor }
-    if (input !== undefined && inside.has(input)) block.boundary.add(input)
+    if (mark.input !== undefined && inside.has(mark.input)) block.boundary.add(mark.input)
     return block
   }
 

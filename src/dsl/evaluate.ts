@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import { type Axis, elements, showAxes } from './axis.ts'
+import { erf } from './erf.ts'
 import { GraphError } from './error.ts'
 import { type BinaryFn, type CompareFn, type Dtype, type Op, type Tensor, topological } from './graph.ts'
 
@@ -86,25 +87,6 @@ export const offsets = (axes: readonly Axis[], operand: readonly Axis[]): Int32A
     out = wider
   }
   return out
-}
-
-/**
- * The error function, accurate to about 1e-15.
- *
- * erf x = 2/√π · e^{−x²} · Σₙ 2ⁿ x^{2n+1} / (1·3·…·(2n+1)): NIST Digital Library of Mathematical Functions, 7.6.2. All
- * terms have one sign, so nothing cancels. Beyond |x| = 6 the result is ±1 in 64 bits.
- */
-export const erf = (x: number): number => {
-  if (Number.isNaN(x)) return x
-  if (Math.abs(x) > 6) return Math.sign(x)
-  const y = x * x
-  let term = x
-  let sum = x
-  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
-    term *= (2 * y) / (2 * n + 1)
-    sum += term
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-y) * sum
 }
 
 const unaryFns = {
