@@ -9,7 +9,7 @@ import { elements } from './axis.ts'
 import { activationBytesOf, bytesOf, flopsOf, type GraphCost, type IsParameter, repetitions } from './cost.ts'
 import { type Mark, type Tensor, topological } from './graph.ts'
 
-/** One layer, or at the root the whole graph. */
+/** One application of a layer, or at the root the whole graph. */
 export interface Block {
   /** Path in the model: `trunk.blocks.3`; `''` at the root. */
   readonly path: string
@@ -45,7 +45,8 @@ interface Draft {
   readonly output: Tensor | undefined
   readonly boundary: Set<Tensor>
   readonly children: Draft[]
-  readonly byName: Map<string, Draft>
+  /** By identity: each application of a layer makes a mark of its own, which copies of its result keep. */
+  readonly byMark: Map<Mark, Draft>
   readonly cost: { flops: number; activationBytes: number; parameters: number; parameterBytes: number }
   /** Place of its last result in the order of the graph. */
   readonly end: number
@@ -59,7 +60,7 @@ const draft = (mark: Mark, parent: Draft | undefined, output: Tensor | undefined
   output,
   boundary: new Set(),
   children: [],
-  byName: new Map(),
+  byMark: new Map(),
   cost: { flops: 0, activationBytes: 0, parameters: 0, parameterBytes: 0 },
   end,
 })
@@ -81,7 +82,7 @@ const under = (path: string, scope: string): boolean =>
  * Finds the blocks of a graph, walking back from its results. Going from a node to an input leaves every layer that was
  * applied to that input; arriving at the result of a layer enters it. A node that several layers read and that belongs to
  * none of them (a mask, rotary angles) goes to the innermost layer around all of them. A state goes to the layer whose path
- * its key begins with, among those that read it: a tied head owns nothing.
+ * its key begins with, among those that read it, and to the first of them: a tied head owns nothing.
  *
  * Where a mark does not say what the layer was applied to, the layer is left at the result of another whose path is not
  * below its own, and what lies between counts as part of the later one.
@@ -104,11 +105,10 @@ export const blocks = (
   const readers = new Map<string, { tensor: Tensor; blocks: Draft[] }>()
 
   const enter = (at: Draft, mark: Mark, t: Tensor, place: number): Draft => {
-    const key = `${mark.layer}\u0000${mark.path}`
-    const had = at.byName.get(key)
+    const had = at.byMark.get(mark)
     const block = had ?? draft(mark, at, t, place)
     if (had === undefined) {
-      at.byName.set(key, block)
+      at.byMark.set(mark, block)
       at.children.push(block)
     }
     if (mark.input !== undefined && inside.has(mark.input)) block.boundary.add(mark.input)
