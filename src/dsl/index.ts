@@ -68,6 +68,7 @@ export {
   zeros,
 } from './init.ts'
 export {
+  type After,
   applyTo,
   at,
   type Fork,
@@ -77,6 +78,7 @@ export {
   type Layer,
   type Lift,
   layer,
+  type Meets,
   type Mismatch,
   merged,
   named,
@@ -84,6 +86,7 @@ export {
   repeat,
   residual,
   then,
+  tied,
 } from './layer.ts'
 export { gelu, geluTanh, silu } from './layers/activation.ts'
 export {

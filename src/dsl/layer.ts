@@ -11,6 +11,7 @@ import { add } from './elementwise.ts'
 import { GraphError, sizeMismatch } from './error.ts'
 import type { Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
+import { application, sharing, working } from './owner.ts'
 import { type Site, siteOf } from './site.ts'
 
 /** A map of tensors over the trailing axes `I` to `O`, under a parameter path. */
@@ -28,13 +29,26 @@ export interface Layer<I extends Names, O extends Names> {
   ) => Tensor<readonly [...L, ...O]>
 }
 
-/** What the compiler shows where two layers do not meet. */
+/** What the compiler shows where two layers do not meet: the axes of both, at the `then` that joins them. */
 export interface Mismatch<Gives extends Names, Takes extends Names> {
   readonly 'the first layer gives these axes': Gives
   readonly 'the second layer takes these axes': Takes
 }
 
-/** The composite's type: the narrower side is lifted over the other's leading axes. */
+/** Asks nothing where one side ends in the other's axes, and the impossible where neither does. */
+export type Meets<Gives extends Names, Takes extends Names> = Gives extends readonly [
+  ...infer _ extends Names,
+  ...Takes,
+]
+  ? unknown
+  : Takes extends readonly [...infer _ extends Names, ...Gives]
+    ? unknown
+    : Mismatch<Gives, Takes>
+
+/**
+ * The composite's type: the narrower side is lifted over the other's leading axes. Where they do not meet, {@link Meets} is
+ * the error, and the type goes on as if they did, so that one mistake is one message.
+ */
 export type Lift<
   I1 extends Names,
   O1 extends Names,
@@ -44,7 +58,7 @@ export type Lift<
   ? Layer<I1, readonly [...L, ...O2]>
   : I2 extends readonly [...infer L extends Names, ...O1]
     ? Layer<readonly [...L, ...I1], O2>
-    : Mismatch<O1, I2>
+    : Layer<I1, O2>
 
 /** `trunk.blocks` and `3` make `trunk.blocks.3`. */
 export const join = (path: string, name: string): string =>
@@ -86,12 +100,15 @@ export const layer = <const I extends readonly Axis[], O extends Names = NamesOf
   build: (x: Tensor, path: string) => Tensor,
 ): Layer<NamesOf<I>, O> => {
   const site = siteOf(layer)
-  const apply = (x: Tensor, path = ''): Tensor => {
-    endsIn(kind, x, takes, site)
-    const y = build(x, path)
-    return y === x ? y : marked(y, path, kind, x)
+  const made: AnyLayer = {
+    kind,
+    apply: (x, path = '') => {
+      endsIn(kind, x, takes, site)
+      const y = working({ layer: made, kind, site }, () => build(x, path))
+      return y === x ? y : marked(y, path, kind, x)
+    },
   }
-  return { kind, apply: apply as unknown as Layer<NamesOf<I>, O>['apply'] }
+  return made as unknown as Layer<NamesOf<I>, O>
 }
 
 /**
@@ -107,26 +124,45 @@ export const identity: Layer<readonly [], readonly []> = { kind: 'identity', app
 type AnyLayer = { readonly kind: string; readonly apply: (x: Tensor, path?: string) => Tensor }
 /** A layer seen without its axes, for combinators. */
 const untyped = (l: unknown): AnyLayer => l as AnyLayer
-const typed = <I extends Names, O extends Names>(l: AnyLayer): Layer<I, O> => l as unknown as Layer<I, O>
+/** A combinator's layer: what it is built from is applied as one. */
+const composed = (l: AnyLayer): AnyLayer => ({
+  kind: l.kind,
+  apply: (x, path) => application(() => l.apply(x, path)),
+})
+const typed = <I extends Names, O extends Names>(l: AnyLayer): Layer<I, O> =>
+  composed(l) as unknown as Layer<I, O>
+
+/** What `then(g)` is: it takes any layer that meets g. */
+export type After<I2 extends Names, O2 extends Names> = <I1 extends Names, O1 extends Names>(
+  f: Layer<I1, O1> & Meets<O1, I2>,
+) => Lift<I1, O1, I2, O2>
 
 /**
- * Composition, data-last for `pipe`: `pipe(f, then(g))` is g after f.
+ * Composition, data-last for `pipe`: `pipe(f, then(g))` is g after f. Where they do not meet, the compiler's message stands
+ * at this `then` and names the axes of both.
  *
  * @category category
  */
-export const then =
-  <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>) =>
-  <I1 extends Names, O1 extends Names>(f: Layer<I1, O1>): Lift<I1, O1, I2, O2> =>
-    ({
-      kind: 'then',
-      apply: (x: Tensor, path = '') => untyped(g).apply(untyped(f).apply(x, path), path),
-    }) as unknown as Lift<I1, O1, I2, O2>
+export const then = <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>): After<I2, O2> => {
+  const after = (f: unknown): AnyLayer =>
+    composed({ kind: 'then', apply: (x, path = '') => untyped(g).apply(untyped(f).apply(x, path), path) })
+  return after as unknown as After<I2, O2>
+}
 
 /** Puts a layer's parameters under a scope: `at('attn')(attention(…))`. @category category */
 export const at =
   (scope: string) =>
   <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
     typed({ kind: l.kind, apply: (x, path = '') => untyped(l).apply(x, join(path, scope)) })
+
+/**
+ * Says that a layer's parameters may be another layer's: `tied(at('model.embed_tokens')(head(…)))`. Without it, two layers
+ * that declare one key in one application are an error.
+ *
+ * @category category
+ */
+export const tied = <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
+  typed({ kind: l.kind, apply: (x, path) => sharing(() => untyped(l).apply(x, path)) })
 
 /** Gives a composed layer a name of its own: one row in a summary, one box in a picture. @category category */
 export const named =
@@ -180,28 +216,29 @@ type AnyFork = {
   readonly apply: (x: Tensor, path?: string) => readonly [Tensor, Tensor]
 }
 const untypedFork = (f: unknown): AnyFork => f as AnyFork
+const fork = <I extends Names, O1 extends Names, O2 extends Names>(
+  kind: string,
+  apply: (x: Tensor, path: string) => readonly [Tensor, Tensor],
+): Fork<I, O1, O2> =>
+  ({
+    kind,
+    apply: (x: Tensor, path = '') => application(() => apply(x, path)),
+  }) as unknown as Fork<I, O1, O2>
 
 /** ⟨f, g⟩: both layers on the same input. @category category */
 export const fanout = <I extends Names, O1 extends Names, O2 extends Names>(
   f: Layer<I, O1>,
   g: Layer<I, O2>,
-): Fork<I, O1, O2> =>
-  ({
-    kind: 'fanout',
-    apply: (x: Tensor, path = '') => [untyped(f).apply(x, path), untyped(g).apply(x, path)],
-  }) as unknown as Fork<I, O1, O2>
+): Fork<I, O1, O2> => fork('fanout', (x, path) => [untyped(f).apply(x, path), untyped(g).apply(x, path)])
 
 /** f × g: one layer on each side of a fork. @category category */
 export const parallel =
   <A extends Names, A2 extends Names, B extends Names, B2 extends Names>(f: Layer<A, A2>, g: Layer<B, B2>) =>
-  <I extends Names>(fork: Fork<I, A, B>): Fork<I, A2, B2> =>
-    ({
-      kind: 'parallel',
-      apply: (x: Tensor, path = '') => {
-        const [a, b] = untypedFork(fork).apply(x, path)
-        return [untyped(f).apply(a, path), untyped(g).apply(b, path)]
-      },
-    }) as unknown as Fork<I, A2, B2>
+  <I extends Names>(both: Fork<I, A, B>): Fork<I, A2, B2> =>
+    fork('parallel', (x, path) => {
+      const [a, b] = untypedFork(both).apply(x, path)
+      return [untyped(f).apply(a, path), untyped(g).apply(b, path)]
+    })
 
 /**
  * Brings the two sides of a fork together, as by `mul` in SwiGLU.
@@ -210,11 +247,11 @@ export const parallel =
  */
 export const merged =
   (how: (a: Tensor, b: Tensor) => Tensor) =>
-  <I extends Names, O extends Names>(fork: Fork<I, O, O>): Layer<I, O> =>
+  <I extends Names, O extends Names>(both: Fork<I, O, O>): Layer<I, O> =>
     typed({
       kind: 'merged',
       apply: (x, path = '') => {
-        const [a, b] = untypedFork(fork).apply(x, path)
+        const [a, b] = untypedFork(both).apply(x, path)
         return how(a, b)
       },
     })

@@ -3,6 +3,7 @@ import { type Axis, elements } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
 import type { Init } from './init.ts'
+import { declare } from './owner.ts'
 import { type Site, siteOf } from './site.ts'
 
 /** The names of a tuple of axes. */
@@ -54,12 +55,21 @@ export const state = <const A extends readonly Axis[]>(
   return node({ op: 'state', key, init }, [], axes, dtype, site)
 }
 
-/** A trainable float32 state: its key is its name in the published checkpoint, its axes the published shape. */
+/**
+ * A trainable float32 state: its key is its name in the published checkpoint, its axes the published shape.
+ *
+ * @throws GraphError `DuplicateAxis`; `KeyConflict` where another layer of the model that is being applied has that key
+ * @category constructors
+ */
 export const parameter = <const A extends readonly Axis[]>(
   key: string,
   axes: A,
   init: Init,
-): Tensor<NamesOf<A>> => state(key, axes, init)
+): Tensor<NamesOf<A>> => {
+  const leaf = state(key, axes, init)
+  declare(key, leaf)
+  return leaf
+}
 
 /**
  * Literal data, row-major.

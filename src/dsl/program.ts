@@ -8,6 +8,7 @@ import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
 import type { Init } from './init.ts'
+import { sameOwner } from './owner.ts'
 import { siteOf } from './site.ts'
 
 /** What a function returns: outputs for the caller, and the states that change. */
@@ -94,7 +95,9 @@ const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Var
           t.axes,
         )
       if (had === undefined) states.set(key, { key, axes: t.axes, dtype: t.dtype, init: t.op.init })
-      if (!leaves.has(key)) leaves.set(key, t)
+      const leaf = leaves.get(key)
+      if (leaf === undefined) leaves.set(key, t)
+      else sameOwner(key, leaf, t)
     }
   }
   return { inputs, states: leaves, outputs: r.outputs, next }

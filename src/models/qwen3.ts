@@ -25,6 +25,7 @@ import {
   swiGlu,
   type Tensor,
   then,
+  tied,
 } from '../dsl/index.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
@@ -115,7 +116,9 @@ export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
 
 /** Vectors to logits. Key `lm_head.weight`, or the embedding's where they are tied. */
 export const qwen3Head = (c: Qwen3Config): Layer<readonly ['embed'], readonly ['vocab']> =>
-  at(c.tied ? 'model.embed_tokens' : 'lm_head')(head(embedAxis(c), vocabAxis(c)))
+  c.tied
+    ? tied(at('model.embed_tokens')(head(embedAxis(c), vocabAxis(c))))
+    : at('lm_head')(head(embedAxis(c), vocabAxis(c)))
 
 /**
  * The whole language model: ids to logits.
