@@ -41,12 +41,12 @@ export interface Objective<E = Conversation> {
   readonly name: string
   /** Builds the loss, and what may be measured beside it, at these sizes. */
   readonly loss: (model: SailVl2Config, sizes: BatchSizes) => Measured
-  /** Examples as the loss's inputs. @throws CollateError where one does not fit, naming it */
-  readonly feed: (
-    examples: readonly E[],
-    model: SailVl2Config,
-    sizes: BatchSizes,
-  ) => Readonly<Record<string, TensorValue>>
+  /**
+   * Examples as the loss's inputs. (A method, so that a list of stages over different examples has one type.)
+   *
+   * @throws CollateError where one does not fit, naming it
+   */
+  feed(examples: readonly E[], model: SailVl2Config, sizes: BatchSizes): Readonly<Record<string, TensorValue>>
 }
 
 /** A loss with the number of positions that it was taken over and that were predicted exactly. */

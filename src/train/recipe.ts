@@ -65,7 +65,7 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
  */
 export const next =
   <From extends string, const To extends string, E>(stage: Stage<From, To, E>) =>
-  (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage as unknown as Stage], now: stage.to })
+  (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage], now: stage.to })
 
 /**
  * The stages that an earlier start of the run finished, and where the last of them left its weights.
