@@ -1,0 +1,13 @@
+/**
+ * Sailwright: vision-language experiments as code. Each floor is a namespace here and an export of its own
+ * (`sailwright/dsl`, `sailwright/models`, …), which loads faster.
+ *
+ * @since 0.1.0
+ */
+export * as data from './data/index.ts'
+export * as dsl from './dsl/index.ts'
+export * as engine from './engine/index.ts'
+export * as eval from './eval/index.ts'
+export * as models from './models/index.ts'
+export * as optim from './optim/index.ts'
+export * as train from './train/index.ts'
