@@ -1,10 +1,10 @@
 /**
- * Composites that the runtime computes in one operation. A row answers undefined where this node does not fit the
- * operation; then the definition is lowered.
+ * Composites that the runtime computes in one operation. Where a node does not fit the operation its definition is
+ * lowered.
  */
-import { sizes } from '../../dsl/axis.ts'
-import { operandsOf } from '../../dsl/composite.ts'
-import type { Settings, Tensor } from '../../dsl/graph.ts'
+import { elements, sizes } from '../../dsl/axis.ts'
+import { bodyOf, operandsOf } from '../../dsl/composite.ts'
+import { type Settings, type Tensor, topological } from '../../dsl/graph.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
 import type { ValueOf } from './operators.ts'
 
@@ -13,6 +13,17 @@ export interface Native {
   /** Whether this node fits the operation. */
   readonly fits: (t: Tensor, settings: Settings, mode: Mode) => boolean
   readonly emit: (t: Tensor, settings: Settings, e: Emitter, value: ValueOf) => string
+  /**
+   * Nodes inside the definition that the operation gives as well. An operation that has some is used even where a
+   * gradient needs the inside of the definition; another is not, since the definition is then computed anyway.
+   */
+  readonly parts?: (t: Tensor) => readonly Part[]
+}
+
+/** A node inside a composite's definition, and how its value comes out of the operation. */
+export interface Part {
+  readonly node: Tensor
+  readonly emit: (e: Emitter, value: ValueOf) => string
 }
 
 const lastIs = (t: Tensor, axis: unknown): boolean => t.axes.at(-1)?.name === axis
@@ -29,6 +40,92 @@ const fitsTarget = (t: Tensor, s: Settings): boolean => {
   )
 }
 
+/** The nodes of a definition: what lies between it and its operands. */
+export const insideOf = (t: Tensor): readonly Tensor[] => {
+  const operands = new Set(operandsOf(t))
+  return topological([bodyOf(t)], (x) => (operands.has(x) ? [] : x.inputs)).filter(
+    (x) => !operands.has(x) && x.inputs.length > 0,
+  )
+}
+
+/** The norm, and 1 / √(mean x² + ε) of each row. */
+const rmsNorm = (t: Tensor, s: Settings, e: Emitter, value: ValueOf): readonly string[] =>
+  e.nodes(
+    'SimplifiedLayerNormalization',
+    operandsOf(t).map(value),
+    { axis: -1, epsilon: { float: Number(s.epsilon) } },
+    { outputs: 2 },
+  )
+
+const inverseRms = (t: Tensor, node: Tensor): Part => ({
+  node,
+  emit: (e, value) => {
+    const settings = t.op.op === 'composite' ? t.op.settings : {}
+    const rows = sizes(operandsOf(t)[0]!.axes.slice(0, -1))
+    return e.reshape(rmsNorm(t, settings, e, value)[1]!, [...rows, 1], sizes(node.axes))
+  },
+})
+
+/**
+ * How many axes of x come before those of its positions, where the cosines and sines have the axes `positions, axis` and
+ * x has `lead, positions, heads, axis`, and where both halves of the angles are the same by construction.
+ */
+const rotaryLead = (t: Tensor, s: Settings): number | undefined => {
+  const [x, cos, sin] = operandsOf(t) as readonly [Tensor, Tensor, Tensor]
+  const positions = cos.axes.slice(0, -1)
+  if (![x, cos, sin, t].every((v) => lastIs(v, s.axis)) || sizes(cos.axes).join() !== sizes(sin.axes).join())
+    return undefined
+  const lead = positions.length === 0 ? -1 : x.axes.findIndex((a) => a.name === positions[0]!.name)
+  const fits =
+    lead >= 0 &&
+    positions.every((a, i) => x.axes[lead + i]?.name === a.name && sin.axes[i]!.name === a.name) &&
+    lead + positions.length < x.axes.length &&
+    t.names.join() === x.names.join()
+  return fits && halvesAgree(cos) && halvesAgree(sin) ? lead : undefined
+}
+
+/** Whether the two halves of the last axis are the same: by construction, or as literals. */
+const halvesAgree = (t: Tensor): boolean => {
+  const { op } = t
+  if (op.op === 'unary' || op.op === 'stopGradient') return halvesAgree(t.inputs[0]!)
+  if (op.op === 'reshape') {
+    const from = t.inputs[0]!
+    return from.axes.at(-1)?.size === t.axes.at(-1)?.size && halvesAgree(from)
+  }
+  if (op.op === 'concat')
+    return op.along === t.names.at(-1) && t.inputs.length === 2 && t.inputs[0] === t.inputs[1]
+  if (op.op !== 'constant') return false
+  const size = t.axes.at(-1)!.size
+  return op.data.every((x, i) => i % size < size / 2 || x === op.data[i - size / 2])
+}
+
+/** The turned halves of the last axis, in one operation over a table of angles with one row a position. */
+function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
+  const [x, cos, sin] = operandsOf(t) as readonly [Tensor, Tensor, Tensor]
+  const lead = rotaryLead(t, s)!
+  const count = elements(cos.axes.slice(0, -1))
+  const dim = x.axes.at(-1)!.size
+  const dims = [
+    elements(x.axes.slice(0, lead)),
+    count,
+    elements(x.axes) / elements(x.axes.slice(0, lead)) / count,
+  ]
+  const half = (angles: Tensor): string =>
+    e.node('Slice', [
+      e.reshape(value(angles), sizes(angles.axes), [count, dim]),
+      e.ints([0]),
+      e.ints([dim / 2]),
+      e.ints([1]),
+    ])
+  const turned = e.node(
+    'RotaryEmbedding',
+    [e.reshape(value(x), sizes(x.axes), dims), e.ints([0]), half(cos), half(sin)],
+    {},
+    { domain: runtimeDomain },
+  )
+  return e.reshape(turned, dims, sizes(t.axes))
+}
+
 /** The composites by kind. */
 export const natives: Readonly<Record<string, Native>> = {
   gelu: { fits: always, emit: (t, _s, e, value) => e.node('Gelu', operandsOf(t).map(value)) },
@@ -43,11 +140,15 @@ export const natives: Readonly<Record<string, Native>> = {
   },
   rmsNorm: {
     fits: (t, s, mode) => mode === 'run' && lastIs(operandsOf(t)[0]!, s.axis) && lastIs(t, s.axis),
-    emit: (t, s, e, value) =>
-      e.node('SimplifiedLayerNormalization', operandsOf(t).map(value), {
-        axis: -1,
-        epsilon: { float: Number(s.epsilon) },
-      }),
+    emit: (t, s, e, value) => rmsNorm(t, s, e, value)[0]!,
+    parts: (t) => {
+      const inverse = insideOf(t).filter((x) => x.op.op === 'unary' && x.op.fn === 'rsqrt')
+      return inverse.length === 1 ? [inverseRms(t, inverse[0]!)] : []
+    },
+  },
+  rotary: {
+    fits: (t, s, mode) => mode === 'run' && rotaryLead(t, s) !== undefined,
+    emit: rotary,
   },
   layerNorm: {
     fits: (t, s) => lastIs(operandsOf(t)[0]!, s.axis) && lastIs(t, s.axis),

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { optimiseProgram } from '../../dsl/passes/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import type { Engine } from '../session.ts'
 import { type NativeOptions, openSession, type Runtime } from './session.ts'
@@ -53,7 +54,7 @@ export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
         load: (program, options = {}) =>
           TE.tryCatch(
             async () =>
-              openSession(ort, program, options, nativeOptions(options.threads ?? availableParallelism())),
+              openSession(ort, optimiseProgram(program), options, nativeOptions(options.threads ?? availableParallelism())),
             (e) => engineError('Failed', `program '${program.name}' could not be loaded: ${String(e)}`, e),
           ),
       }),

@@ -1,16 +1,14 @@
 /**
- * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one row of the table of
- * {@link operators} a node.
+ * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one {@link Plan} a
+ * node.
  */
 import { sizes } from '../../dsl/axis.ts'
-import { bodyOf, operandsOf } from '../../dsl/composite.ts'
-import { type Dtype, type Tensor, topological, withInputs } from '../../dsl/graph.ts'
+import { type Dtype, type Tensor, topological } from '../../dsl/graph.ts'
 import type { Variant } from '../../dsl/program.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
-import { natives } from './composites.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
-import { operators, type Tabled } from './operators.ts'
+import { planner } from './plan.ts'
 
 /** The ONNX operator set that is written; every operation used has its current meaning in it. */
 export const opset = 21
@@ -45,71 +43,6 @@ export interface Lowered {
   readonly ownerOf: (nodeName: string) => Tensor | undefined
 }
 
-/** The value behind nodes that only rename it. */
-const behind = (t: Tensor): Tensor => (t.op.op === 'stopGradient' ? behind(t.inputs[0]!) : t)
-
-const unbroadcast = (t: Tensor): Tensor => {
-  const x = behind(t)
-  return x.op.op === 'broadcast' ? unbroadcast(x.inputs[0]!) : x
-}
-
-/** Elementwise operands without their broadcasts, as far as together they still span the node's axes. */
-const spanning = (t: Tensor): readonly Tensor[] => {
-  const bare = t.inputs.map(unbroadcast)
-  const covered = (xs: readonly Tensor[]): boolean =>
-    t.axes.every((a) => xs.some((x) => x.names.includes(a.name)))
-  if (covered(bare)) return bare
-  const keep = t.inputs.findIndex((x, i) => covered(bare.map((b, j) => (i === j ? x : b))))
-  return keep < 0 ? t.inputs : bare.map((b, i) => (i === keep ? behind(t.inputs[i]!) : b))
-}
-
-/**
- * What a node is computed from in this lowering: a native composite's operands or else its definition, elementwise
- * operands without their broadcasts, a product's operands without a transpose before them.
- */
-export const operandsUsed = (t: Tensor, native: (t: Tensor) => boolean): readonly Tensor[] => {
-  switch (t.op.op) {
-    case 'composite':
-      return native(t) ? operandsOf(t) : [bodyOf(t)]
-    case 'binary':
-    case 'compare':
-    case 'logic':
-    case 'select':
-      return spanning(t)
-    case 'contract':
-      return t.inputs.map((x) => {
-        const b = behind(x)
-        return b.op.op === 'transpose' ? b.inputs[0]! : b
-      })
-    default:
-      return t.inputs.map(behind)
-  }
-}
-
-/**
- * The composites that run natively. Where something else needs the inside of a definition (a gradient that was taken
- * through it), the definition is computed anyway and the operation would be work done twice.
- */
-const nativeSet = (roots: readonly Tensor[], mode: Mode): ReadonlySet<Tensor> => {
-  const set = new Set<Tensor>()
-  for (const t of topological(roots))
-    if (t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings, mode)) set.add(t)
-  for (;;) {
-    const used = new Set(topological(roots, (t) => operandsUsed(t, (x) => set.has(x))))
-    const twice = [...set].filter((t) => used.has(t) && insideUsed(t, used))
-    if (twice.length === 0) return set
-    for (const t of twice) set.delete(t)
-  }
-}
-
-/** Whether a node inside the definition (not an operand, not a constant) is computed for somebody else. */
-const insideUsed = (t: Tensor, used: ReadonlySet<Tensor>): boolean => {
-  const outside = new Set(operandsOf(t))
-  return topological([bodyOf(t)], (x) => (outside.has(x) ? [] : x.inputs)).some(
-    (x) => used.has(x) && !outside.has(x) && x.inputs.length > 0,
-  )
-}
-
 interface Leaf {
   readonly from: 'input' | 'state'
   readonly name: string
@@ -128,12 +61,11 @@ const lowerRoots = (
   readonly sourceOf: (t: Tensor) => Source
   readonly leaves: ReadonlyMap<string, Leaf & { t: Tensor }>
 } => {
-  const native = nativeSet(roots, e.mode)
-  const isNative = (t: Tensor): boolean => native.has(t)
+  const plan = planner(roots, e.mode)
   const names = new Map<Tensor, string>()
   const leaves = new Map<string, Leaf & { t: Tensor }>()
   const leafNames = new Map<string, string>()
-  const nameOf = (t: Tensor): string => names.get(behind(t))!
+  const nameOf = (t: Tensor): string => names.get(t)!
 
   const leaf = (t: Tensor, from: 'input' | 'state', name: string): string => {
     const weight = from === 'state' ? weights.get(name) : undefined
@@ -146,35 +78,28 @@ const lowerRoots = (
     return onnxName
   }
 
-  const emit = (t: Tensor): string => {
-    const { op } = t
-    if (op.op === 'input') return leaf(t, 'input', op.name)
-    if (op.op === 'state') return leaf(t, 'state', op.key)
-    if (op.op === 'composite')
-      return isNative(t) ? natives[op.kind]!.emit(t, op.settings, e, nameOf) : nameOf(bodyOf(t))
-    const row = operators[op.op] as (typeof operators)[Tabled] as (
-      t: Tensor,
-      op: Tensor['op'],
-      e: Emitter,
-      value: (t: Tensor) => string,
-    ) => string
-    return row(withInputs(t, operandsUsed(t, isNative)), op, e, nameOf)
-  }
-
-  for (const t of topological(roots.map(behind), (t) => operandsUsed(t, isNative))) {
+  for (const t of topological(roots, (x) => plan(x).uses)) {
     e.owner(t)
-    names.set(t, emit(t))
+    const { op } = t
+    names.set(
+      t,
+      op.op === 'input'
+        ? leaf(t, 'input', op.name)
+        : op.op === 'state'
+          ? leaf(t, 'state', op.key)
+          : plan(t).emit(e, nameOf),
+    )
   }
 
   const sourceOf = (t: Tensor): Source => {
     const name = nameOf(t)
-    const shape = sizes(t.axes)
+    const described = { dtype: t.dtype, shape: sizes(t.axes) }
     const at = leaves.get(name)
-    if (at !== undefined) return { from: at.from, name: at.name, dtype: t.dtype, shape }
+    if (at !== undefined) return { from: at.from, name: at.name, ...described }
     const constant = e.constantOf(name)
     return constant === undefined
-      ? { from: 'output', name, dtype: t.dtype, shape }
-      : { from: 'constant', name, data: constant.data, dtype: t.dtype, shape }
+      ? { from: 'output', name, ...described }
+      : { from: 'constant', name, data: constant.data, ...described }
   }
   return { sourceOf, leaves }
 }

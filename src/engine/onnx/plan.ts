@@ -1,0 +1,156 @@
+/**
+ * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
+ * rule; here are the exceptions that save work.
+ */
+import { sizes } from '../../dsl/axis.ts'
+import { bodyOf, operandsOf } from '../../dsl/composite.ts'
+import { findAxis, type Op, type Tensor, topological, withInputs } from '../../dsl/graph.ts'
+import { insideOf, natives, type Part } from './composites.ts'
+import type { Emitter, Mode } from './emitter.ts'
+import { operators, type Tabled, type ValueOf } from './operators.ts'
+
+/** A node's way of being computed. */
+export interface Plan {
+  readonly uses: readonly Tensor[]
+  /** Emits what computes the node, and answers its value's name. */
+  readonly emit: (e: Emitter, value: ValueOf) => string
+}
+
+/** By the table, over these inputs. */
+const byTable = (t: Tensor, inputs: readonly Tensor[] = t.inputs): Plan => {
+  const row = operators[t.op.op as Tabled] as (t: Tensor, op: Op, e: Emitter, value: ValueOf) => string
+  const over = withInputs(t, inputs)
+  return { uses: inputs, emit: (e, value) => row(over, t.op, e, value) }
+}
+
+const alias = (of: Tensor): Plan => ({ uses: [of], emit: (_e, value) => value(of) })
+
+const unbroadcast = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? unbroadcast(t.inputs[0]!) : t)
+
+/** Elementwise operands without their broadcasts, as far as together they still span the node's axes. */
+const spanning = (t: Tensor): readonly Tensor[] => {
+  const bare = t.inputs.map(unbroadcast)
+  const covered = (xs: readonly Tensor[]): boolean =>
+    t.axes.every((a) => xs.some((x) => x.names.includes(a.name)))
+  if (covered(bare)) return bare
+  const keep = t.inputs.findIndex((x, i) => covered(bare.map((b, j) => (i === j ? x : b))))
+  return keep < 0 ? t.inputs : bare.map((b, i) => (i === keep ? t.inputs[i]! : b))
+}
+
+/** The terms of a tree of sums. */
+const terms = (t: Tensor): readonly Tensor[] =>
+  t.op.op === 'binary' && t.op.fn === 'add' && t.inputs.every((x) => x.axes.length === t.axes.length)
+    ? t.inputs.flatMap(terms)
+    : [t]
+
+/** A sum of padded pieces that lie side by side, as the gradient of slices is: the pieces joined. */
+const sideBySide = (t: Tensor): Plan | undefined => {
+  const all = terms(t)
+  const first = all[0]!.op
+  if (all.length < 2 || first.op !== 'pad') return undefined
+  const pieces: { readonly start: number; readonly of: Tensor }[] = []
+  for (const x of all) {
+    if (x.op.op !== 'pad' || x.op.along !== first.along) return undefined
+    pieces.push({ start: x.op.before, of: x.inputs[0]! })
+  }
+  pieces.sort((a, b) => a.start - b.start)
+  let end = 0
+  for (const p of pieces) {
+    if (p.start !== end) return undefined
+    end += findAxis(p.of, first.along)!.size
+  }
+  if (end !== findAxis(t, first.along)!.size) return undefined
+  const uses = pieces.map((p) => p.of)
+  const axis = t.names.indexOf(first.along)
+  return { uses, emit: (e, value) => e.node('Concat', uses.map(value), { axis }) }
+}
+
+/** Σ x² over everything, as a gradient's norm needs it, without x² in memory. */
+const sumOfSquares = (t: Tensor): Plan | undefined => {
+  const x = t.inputs[0]!
+  if (t.op.op !== 'reduce' || t.op.fn !== 'sum' || t.axes.length > 0 || t.dtype !== 'float32')
+    return undefined
+  if (x.op.op !== 'binary' || x.op.fn !== 'mul' || x.inputs[0] !== x.inputs[1]) return undefined
+  const of = x.inputs[0]!
+  // as one row: the runtime's general reduction is slow over several dimensions
+  return {
+    uses: [of],
+    emit: (e, value) => {
+      const flat = e.reshape(value(of), sizes(of.axes), [sizes(of.axes).reduce((n, s) => n * s, 1)])
+      return e.node('ReduceSumSquare', [flat, e.ints([0])], { keepdims: 0 })
+    },
+  }
+}
+
+/** A product sees through transposes: it brings its operands into its own order. */
+const untransposed = (t: Tensor): Tensor => (t.op.op === 'transpose' ? t.inputs[0]! : t)
+
+const native = (t: Tensor): Plan | undefined => {
+  if (t.op.op !== 'composite') return undefined
+  const { emit } = natives[t.op.kind]!
+  const { settings } = t.op
+  return { uses: operandsOf(t), emit: (e, value) => emit(t, settings, e, value) }
+}
+
+const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<Tensor, Given>): Plan => {
+  const given = parts.get(t)
+  if (given !== undefined) return { uses: operandsOf(given.by), emit: given.emit }
+  switch (t.op.op) {
+    case 'input':
+    case 'state':
+      return { uses: [], emit: (_e, value) => value(t) }
+    case 'composite':
+      return (isNative(t) ? native(t) : undefined) ?? alias(bodyOf(t))
+    case 'stopGradient':
+      return alias(t.inputs[0]!)
+    case 'binary':
+      return (t.op.fn === 'add' ? sideBySide(t) : undefined) ?? byTable(t, spanning(t))
+    case 'compare':
+    case 'logic':
+    case 'select':
+      return byTable(t, spanning(t))
+    case 'reduce':
+      return sumOfSquares(t) ?? byTable(t)
+    case 'contract':
+      return byTable(t, t.inputs.map(untransposed))
+    default:
+      return byTable(t)
+  }
+}
+
+/** A part, and the composite that gives it. */
+interface Given extends Part {
+  readonly by: Tensor
+}
+
+/**
+ * Plans every node that the roots need.
+ *
+ * A composite runs natively where it fits, unless something else needs the inside of its definition (a gradient that was
+ * taken through it): then the definition is computed anyway, and the operation would be work done twice.
+ */
+export const planner = (roots: readonly Tensor[], mode: Mode): ((t: Tensor) => Plan) => {
+  const set = new Set<Tensor>()
+  const parts = new Map<Tensor, Given>()
+  for (const t of topological(roots)) {
+    const kind = t.op.op === 'composite' ? natives[t.op.kind] : undefined
+    if (t.op.op !== 'composite' || !kind?.fits(t, t.op.settings, mode)) continue
+    set.add(t)
+    for (const p of kind.parts?.(t) ?? []) parts.set(p.node, { ...p, by: t })
+  }
+  const hasParts = (t: Tensor): boolean => t.op.op === 'composite' && natives[t.op.kind]?.parts !== undefined
+  for (;;) {
+    const plans = new Map<Tensor, Plan>()
+    const plan = (t: Tensor): Plan => {
+      const had = plans.get(t)
+      if (had !== undefined) return had
+      const made = planOf(t, (x) => set.has(x), parts)
+      plans.set(t, made)
+      return made
+    }
+    const used = new Set(topological(roots, (t) => plan(t).uses))
+    const twice = [...set].filter((t) => used.has(t) && !hasParts(t) && insideOf(t).some((x) => used.has(x)))
+    if (twice.length === 0) return plan
+    for (const t of twice) set.delete(t)
+  }
+}
