@@ -1,0 +1,79 @@
+/**
+ * What a measurement gives, and the numbers that are made from its blocks.
+ *
+ * @since 0.1.0
+ */
+import type { Agreement } from './agreement.ts'
+import type { BenchCase } from './case.ts'
+import type { Machine } from './machine.ts'
+
+/** Several measurements of one thing. */
+export interface Spread {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+/** Median, least and largest. @throws RangeError where there is nothing */
+export const spread = (xs: readonly number[]): Spread => {
+  if (xs.length === 0) throw new RangeError('nothing was measured')
+  const sorted = [...xs].sort((a, b) => a - b)
+  const half = sorted.length / 2
+  return {
+    median: (sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2,
+    min: sorted[0]!,
+    max: sorted[sorted.length - 1]!,
+  }
+}
+
+/** One that was measured. */
+export interface Measured {
+  readonly status: 'measured'
+  readonly name: string
+  readonly version: string
+  /** Sequences a second, block by block. */
+  readonly blocks: readonly number[]
+  readonly samplesPerSecond: Spread
+  /** Times as fast as PyTorch eager in the same round; absent where that is not known or the two do not compute the same. */
+  readonly ratio?: Spread
+  /** The most memory that its process held, in bytes. */
+  readonly peakBytes: number
+  /** Seconds from the process's start to the library loaded. */
+  readonly libraryLoaded: number
+  /** Seconds from the model as a value to the first step done, and their parts in order. */
+  readonly firstStep: { readonly seconds: number; readonly parts: Readonly<Record<string, number>> }
+  /** Processor time over waiting time while others had their turn: 0 where it slept, 1 a thread that spun. */
+  readonly idleLoad: number
+}
+
+/** One that was not measured, and why. */
+export interface Missing {
+  /** `absent`: it is not on this machine; `failed`: it was, and did not work. */
+  readonly status: 'absent' | 'failed'
+  readonly name: string
+  readonly why: string
+}
+
+/** A whole measurement. */
+export interface BenchResult {
+  readonly case: BenchCase
+  readonly parameters: number
+  /** Blocks that each had, and steps a block. */
+  readonly rounds: number
+  readonly steps: number
+  /** ISO 8601. */
+  readonly startedAt: string
+  readonly machine: Machine
+  /** Processes that wanted to run, a minute's average before and after (on Linux and macOS). */
+  readonly load: { readonly before: number; readonly after: number }
+  /** Whose losses the others were compared with. */
+  readonly reference?: string
+  readonly agreements: readonly Agreement[]
+  readonly contenders: readonly (Measured | Missing)[]
+}
+
+/** Ratios to a base, round by round: what slows the machine down for a while slows both. */
+export const ratioTo = (base: readonly number[], blocks: readonly number[]): Spread | undefined => {
+  const ratios = blocks.flatMap((x, i) => (base[i] === undefined ? [] : [x / base[i]]))
+  return ratios.length === 0 ? undefined : spread(ratios)
+}

@@ -1,0 +1,206 @@
+/**
+ * Measuring in turns: each contender in a process of its own, one block of steps after the other, A B C A B C …, and while
+ * one runs the others wait. Whatever else the machine does then falls on all of them alike.
+ *
+ * @since 0.1.0
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Observable } from 'rxjs'
+import { type Agreement, agreement, type FirstSteps } from './agreement.ts'
+import { type BenchCase, benchProgram, parametersOfCase, writeCase } from './case.ts'
+import { thisMachine } from './machine.ts'
+import { type Contender, type Participant, startParticipant } from './participant.ts'
+import { pytorchEager } from './pytorch.ts'
+import { type BenchResult, type Measured, type Missing, ratioTo, spread } from './result.ts'
+
+/** What is measured, and how long. */
+export interface BenchOptions {
+  readonly case: BenchCase
+  /** Those that are measured, in their order; a PyTorch may need a place for what it compiles. */
+  readonly contenders: (folder: string) => readonly Contender[]
+  /** Blocks that each has; default 9. */
+  readonly rounds?: number
+  /** Steps a block; default 10. */
+  readonly steps?: number
+  /** Steps beside the first one that are run, compared and not timed; default 4. */
+  readonly warmUp?: number
+  /** Milliseconds of rest before each block, in which the threads of the one before go to sleep; default 300. */
+  readonly rest?: number
+}
+
+/** What happens while it is measured. */
+export type BenchEvent =
+  | { readonly type: 'starting'; readonly name: string }
+  | { readonly type: 'prepared'; readonly name: string; readonly version: string; readonly seconds: number }
+  | ({ readonly type: 'missing' } & Missing)
+  | ({ readonly type: 'compared'; readonly reference: string } & Agreement)
+  | {
+      readonly type: 'block'
+      readonly name: string
+      readonly round: number
+      readonly rounds: number
+      readonly samplesPerSecond: number
+    }
+  | { readonly type: 'finished'; readonly result: BenchResult }
+
+interface Running {
+  readonly contender: Contender
+  readonly participant: Participant
+  readonly version: string
+  readonly libraryLoaded: number
+  readonly firstStep: Measured['firstStep']
+  readonly first: FirstSteps
+  readonly blocks: number[]
+  readonly idle: { seconds: number; busySeconds: number }
+}
+
+const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
+
+/** Everything that one measurement holds until it ends. */
+interface Held {
+  readonly participants: Participant[]
+  folder: string | undefined
+}
+
+async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
+  const { rounds = 9, steps = 10, warmUp = 4, rest = 300 } = o
+  const startedAt = new Date().toISOString()
+  const before = loadavg()[0]!
+  const folder = await mkdtemp(join(tmpdir(), 'sailwright-bench-'))
+  held.folder = folder
+  await writeCase(folder, o.case)
+  const contenders = o.contenders(folder)
+
+  const missing = new Map<string, Missing>()
+  const running: Running[] = []
+  for (const contender of contenders) {
+    const { name } = contender
+    yield { type: 'starting', name }
+    const participant = startParticipant(contender, folder)
+    held.participants.push(participant)
+    let status: Missing['status'] = 'absent'
+    try {
+      const ready = await participant.ready
+      status = 'failed'
+      const prepared = await participant.ask({ type: 'prepare' }, 'prepared')
+      const more = await participant.ask({ type: 'steps', count: warmUp }, 'stepped')
+      running.push({
+        ...{ contender, participant, version: ready.version, libraryLoaded: ready.seconds },
+        firstStep: { seconds: prepared.seconds, parts: prepared.parts },
+        first: {
+          name,
+          losses: [prepared.loss, ...more.losses],
+          gradientNorms: [prepared.gradientNorm, ...more.gradientNorms],
+        },
+        blocks: [],
+        idle: { seconds: 0, busySeconds: 0 },
+      })
+      yield { type: 'prepared', name, version: ready.version, seconds: prepared.seconds }
+    } catch (e) {
+      const lost: Missing = { status, name, why: messageOf(e) }
+      missing.set(name, lost)
+      participant.kill()
+      yield { type: 'missing', ...lost }
+    }
+  }
+
+  const reference = running.find((r) => r.contender.own)?.first
+  const agreements: Agreement[] = []
+  if (reference !== undefined)
+    for (const { first } of running) {
+      if (first === reference) continue
+      const compared = agreement(reference, first)
+      agreements.push(compared)
+      yield { type: 'compared', reference: reference.name, ...compared }
+    }
+
+  for (let round = 1; round <= rounds; round++)
+    for (const r of running) {
+      const { name } = r.contender
+      if (missing.has(name)) continue
+      await pause(rest)
+      try {
+        const { seconds, idle } = await r.participant.ask({ type: 'steps', count: steps }, 'stepped')
+        const samplesPerSecond = (steps * o.case.batch) / seconds
+        r.blocks.push(samplesPerSecond)
+        // the wait before the first round holds the others' preparation too, and is as good a test of sleeping
+        r.idle.seconds += idle.seconds
+        r.idle.busySeconds += idle.busySeconds
+        yield { type: 'block', name, round, rounds, samplesPerSecond }
+      } catch (e) {
+        const lost: Missing = { status: 'failed', name, why: `in round ${round}: ${messageOf(e)}` }
+        missing.set(name, lost)
+        yield { type: 'missing', ...lost }
+      }
+    }
+
+  const same = (name: string): boolean =>
+    reference?.name === name || agreements.some((a) => a.name === name && a.agrees)
+  const eager = running.find((r) => r.contender.name === pytorchEager && !missing.has(pytorchEager))
+  const base = eager !== undefined && same(pytorchEager) ? eager.blocks : undefined
+  const results: (Measured | Missing)[] = []
+  for (const { name } of contenders) {
+    const r = running.find((x) => x.contender.name === name)
+    const lost = missing.get(name)
+    if (lost !== undefined || r === undefined) {
+      if (lost !== undefined) results.push(lost)
+      continue
+    }
+    const { peakBytes } = await r.participant.ask({ type: 'end' }, 'ended')
+    const ratio = base !== undefined && same(name) ? ratioTo(base, r.blocks) : undefined
+    results.push({
+      ...{ status: 'measured', name, version: r.version, blocks: r.blocks, peakBytes },
+      samplesPerSecond: spread(r.blocks),
+      ...(ratio === undefined ? {} : { ratio }),
+      libraryLoaded: r.libraryLoaded,
+      firstStep: r.firstStep,
+      idleLoad: r.idle.busySeconds / r.idle.seconds,
+    })
+  }
+  yield {
+    type: 'finished',
+    result: {
+      ...{ case: o.case, parameters: parametersOfCase(benchProgram(o.case)), rounds, steps, startedAt },
+      machine: thisMachine(),
+      load: { before, after: loadavg()[0]! },
+      ...(reference === undefined ? {} : { reference: reference.name }),
+      agreements,
+      contenders: results,
+    },
+  }
+}
+
+/**
+ * Measures when subscribed to and ends with `finished`. Unsubscribing ends every process. A contender that is absent or
+ * fails is told by an event and in the result, and the others go on.
+ *
+ * @category measuring
+ */
+export const measureInTurns = (options: BenchOptions): Observable<BenchEvent> =>
+  new Observable((subscriber) => {
+    const held: Held = { participants: [], folder: undefined }
+    const stop = async (): Promise<void> => {
+      for (const p of held.participants) p.kill()
+      if (held.folder !== undefined) await rm(held.folder, { recursive: true, force: true })
+    }
+    const follow = async (): Promise<void> => {
+      try {
+        for await (const event of run(options, held)) {
+          if (subscriber.closed) return
+          subscriber.next(event)
+        }
+        subscriber.complete()
+      } catch (e) {
+        subscriber.error(e)
+      } finally {
+        await stop()
+      }
+    }
+    void follow()
+    return () => {
+      for (const p of held.participants) p.kill()
+    }
+  })
