@@ -225,16 +225,56 @@ const fork = <I extends Names, O1 extends Names, O2 extends Names>(
     apply: (x: Tensor, path = '') => application(() => apply(x, path)),
   }) as unknown as Fork<I, O1, O2>
 
-/** ⟨f, g⟩: both layers on the same input. @category category */
-export const fanout = <I extends Names, O1 extends Names, O2 extends Names>(
-  f: Layer<I, O1>,
-  g: Layer<I, O2>,
-): Fork<I, O1, O2> => fork('fanout', (x, path) => [untyped(f).apply(x, path), untyped(g).apply(x, path)])
+/** The fork's type: the side that takes fewer axes is lifted over the other's leading ones. */
+export type Both<
+  I1 extends Names,
+  O1 extends Names,
+  I2 extends Names,
+  O2 extends Names,
+> = I1 extends readonly [...infer L extends Names, ...I2]
+  ? Fork<I1, O1, readonly [...L, ...O2]>
+  : I2 extends readonly [...infer L extends Names, ...I1]
+    ? Fork<I2, readonly [...L, ...O1], O2>
+    : Fork<I1, O1, O2>
+
+/**
+ * ⟨f, g⟩: both layers on the same input. Where their inputs do not meet, the compiler's message stands at g.
+ *
+ * @category category
+ */
+export const fanout = <I1 extends Names, O1 extends Names, I2 extends Names, O2 extends Names>(
+  f: Layer<I1, O1>,
+  g: Layer<I2, O2> & Meets<I1, I2>,
+): Both<I1, O1, I2, O2> =>
+  fork('fanout', (x, path) => [untyped(f).apply(x, path), untyped(g).apply(x, path)]) as unknown as Both<
+    I1,
+    O1,
+    I2,
+    O2
+  >
+
+/** The axes that come out where a layer from A to B is applied to something that ends in A. */
+export type Onto<O extends Names, A extends Names, B extends Names> = O extends readonly [
+  ...infer L extends Names,
+  ...A,
+]
+  ? readonly [...L, ...B]
+  : B
+
+/** Asks nothing where a fork's side ends in what its layer takes. */
+export type EndsIn<Gives extends Names, Takes extends Names> = Gives extends readonly [
+  ...infer _ extends Names,
+  ...Takes,
+]
+  ? unknown
+  : Mismatch<Gives, Takes>
 
 /** f × g: one layer on each side of a fork. @category category */
 export const parallel =
   <A extends Names, A2 extends Names, B extends Names, B2 extends Names>(f: Layer<A, A2>, g: Layer<B, B2>) =>
-  <I extends Names>(both: Fork<I, A, B>): Fork<I, A2, B2> =>
+  <I extends Names, O1 extends Names, O2 extends Names>(
+    both: Fork<I, O1, O2> & EndsIn<O1, A> & EndsIn<O2, B>,
+  ): Fork<I, Onto<O1, A, A2>, Onto<O2, B, B2>> =>
     fork('parallel', (x, path) => {
       const [a, b] = untypedFork(both).apply(x, path)
       return [untyped(f).apply(a, path), untyped(g).apply(b, path)]

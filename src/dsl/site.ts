@@ -12,13 +12,20 @@ export interface Site {
 
 const library = dirname(dirname(fileURLToPath(import.meta.url))) + sep
 
+/** `path:line:column` of one line of a stack, `''` where it names no file. */
+const placeOf = (line: string): string => {
+  const at = (/ \((.+:\d+:\d+)\)$/.exec(line) ?? /^\s*at (?:async )?(.+:\d+:\d+)$/.exec(line))?.[1] ?? ''
+  if (!at.startsWith('file://')) return at.startsWith('node:') ? '' : at
+  const [, url, place] = /^(.+?)((?::\d+){2})$/.exec(at)!
+  return `${fileURLToPath(url!)}${place}`
+}
+
 const frameOf = (stack: string): string => {
   const frames = stack
     .split('\n')
     .slice(1)
-    .map((l) => /\(?((?:file:\/\/)?\/?[^()\s]+:\d+:\d+)\)?$/.exec(l)?.[1] ?? '')
-    .map((f) => (f.startsWith('file://') ? f.slice('file://'.length) : f))
-    .filter((f) => f !== '' && !f.startsWith('node:'))
+    .map(placeOf)
+    .filter((f) => f !== '')
   return (
     frames.find((f) => !f.startsWith(library) && !f.includes(`${sep}node_modules${sep}`)) ?? frames[0] ?? ''
   )
