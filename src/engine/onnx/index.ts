@@ -54,7 +54,12 @@ export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
         load: (program, options = {}) =>
           TE.tryCatch(
             async () =>
-              openSession(ort, optimiseProgram(program), options, nativeOptions(options.threads ?? availableParallelism())),
+              openSession(
+                ort,
+                optimiseProgram(program),
+                options,
+                nativeOptions(options.threads ?? availableParallelism()),
+              ),
             (e) => engineError('Failed', `program '${program.name}' could not be loaded: ${String(e)}`, e),
           ),
       }),

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { optimiseProgram } from '../../dsl/passes/index.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'
 import { loadTensorflow, type Tensorflow } from './load.ts'
@@ -26,7 +27,7 @@ export { type StateData, writeSavedModel } from './saved-model.ts'
 export const engineOf = (tensorflow: Tensorflow): Engine => ({
   name: 'tensorflow',
   version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
-  load: (program, options) => loadSession(tensorflow, program, options),
+  load: (program, options) => loadSession(tensorflow, optimiseProgram(program), options),
 })
 
 /** The engine, or `NotInstalled` with what was tried and what to do. */
