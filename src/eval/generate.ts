@@ -34,7 +34,7 @@ export interface GenerateOptions {
 }
 
 /**
- * Continues each prompt greedily until the end token, or until the cache is full.
+ * Continues each prompt greedily until the end token, or until prompt and answer fill the room.
  *
  * @param prompts at most `rows` conversations; only their first `promptLength` tokens are read
  * @returns the generated tokens of each, without the end token
@@ -67,14 +67,14 @@ export const generate = async (
     }),
   )
   const answers: number[][] = prompts.map(() => [])
-  const done = prompts.map(() => false)
+  const room = (r: number): number => sizes.room - cut[r]!.ids.length - answers[r]!.length
+  const done = prompts.map((_, r) => room(r) <= 0)
   let tokens = largest(first.logits!)
   for (;;) {
     answers.forEach((a, r) => {
       if (done[r]) return
-      if (tokens[r] === end) done[r] = true
-      else a.push(tokens[r]!)
-      if (places[r]! + 1 >= sizes.room) done[r] = true
+      if (tokens[r] !== end) a.push(tokens[r]!)
+      done[r] = tokens[r] === end || room(r) <= 0
     })
     if (done.every(Boolean)) return answers
     for (let r = 0; r < sizes.rows; r++) places[r] = Math.min(places[r]! + 1, sizes.room - 1)

@@ -7,7 +7,7 @@ import { type FunctionSpec, fixed } from '../dsl/index.ts'
 import type { BatchSizes, Objective } from '../train/objective.ts'
 import type { Evaluation } from '../train/recipe.ts'
 import { orThrow } from '../train/run-stage.ts'
-import type { Source } from '../train/source.ts'
+import { batchesOf, type Source } from '../train/source.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {
@@ -22,7 +22,7 @@ export interface HeldOutOptions<E> {
 }
 
 /**
- * Accuracy over the first `batches` batches of a held-out source.
+ * Accuracy over the first `batches` batches of a held-out source, or over all of one that ends before.
  *
  * @category evaluations
  */
@@ -33,30 +33,21 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => ({
     stage !== o.stage
       ? {}
       : {
-          measure: fixed(() => {
-            const { mean, count, hits } = o.objective.loss(model, o.sizes)
-            return { outputs: { mean, count, hits } }
+          [functionOf(o.family)]: fixed(() => {
+            const { count, hits } = o.objective.loss(model, o.sizes)
+            return { outputs: { count, hits } }
           }),
         },
   async *run(session, stage, context) {
     if (stage.name !== o.stage) return
     const started = performance.now()
-    const stream = o.source.from(0)
-    let [correct, total] = [0, 0]
-    try {
-      for (let b = 0; b < o.batches; b++) {
-        const examples: E[] = []
-        while (examples.length < o.sizes.batch) {
-          const { value, done } = await stream.next()
-          if (done) break
-          examples.push(value)
-        }
-        const out = await orThrow(session.call('measure', o.objective.feed(examples, context.model, o.sizes)))
-        correct += Number(out.hits!.data[0])
-        total += Number(out.count!.data[0])
-      }
-    } finally {
-      await stream.return?.()
+    let [batches, correct, total] = [0, 0, 0]
+    for await (const examples of batchesOf(o.source, o.sizes.batch)) {
+      const feeds = o.objective.feed(examples, context.model, o.sizes)
+      const out = await orThrow(session.call(functionOf(o.family), feeds))
+      correct += Number(out.hits!.data[0])
+      total += Number(out.count!.data[0])
+      if (++batches >= o.batches) break
     }
     yield {
       type: 'evaluated',
@@ -68,3 +59,6 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => ({
     }
   },
 })
+
+/** Each family has a function of its own, so that several may be measured after one stage. */
+const functionOf = (family: string): string => `heldOut.${family}`

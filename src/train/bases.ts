@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -21,47 +22,88 @@ export const BasesManifest = t.type({
 })
 export type BasesManifest = t.TypeOf<typeof BasesManifest>
 
-const folder = 'nano/bases'
-const wrong = (file: string, what: string): Error =>
-  new Error(
-    `${file}: ${what}. It ships with the package: install the package again, or make it anew with examples/pretrain-bases.ts`,
+/** Bases that cannot be used: a file is missing, the manifest is none, or a file is not the one that it lists. */
+export class BasesError extends Error {
+  readonly tag: 'Missing' | 'BadManifest' | 'BadChecksum'
+  readonly file: string
+  constructor(tag: BasesError['tag'], file: string, what: string, cause?: unknown) {
+    super(
+      `${file}: ${what}; install the package again, or make the bases anew with examples/pretrain-bases.ts and scripts/ship-bases.ts`,
+      { cause },
+    )
+    this.name = 'BasesError'
+    this.tag = tag
+    this.file = file
+  }
+}
+
+const bytesOf = (file: string): TE.TaskEither<BasesError, Buffer> =>
+  TE.tryCatch(
+    () => readFile(file),
+    (e) => new BasesError('Missing', file, `it cannot be read (${e instanceof Error ? e.message : e})`, e),
   )
 
-const readManifest: TE.TaskEither<Error, BasesManifest> = TE.tryCatch(
-  async () => {
-    const path = assetPath(`${folder}/manifest.json`)
-    const decoded = BasesManifest.decode(JSON.parse(await readFile(path, 'utf8')))
-    if (E.isLeft(decoded)) throw wrong(path, 'it is no manifest of bases')
-    return decoded.right
-  },
-  (e) => (e instanceof Error ? e : new Error(String(e))),
-)
-
-const checked = (entry: BasesManifest['files'][number]): TE.TaskEither<Error, Weights> =>
+const manifestIn = (file: string, bytes: Buffer): E.Either<BasesError, BasesManifest> =>
   pipe(
-    TE.tryCatch(
-      async () => {
-        const path = assetPath(`${folder}/${entry.file}`)
-        const sum = createHash('sha256')
-          .update(await readFile(path))
-          .digest('hex')
-        if (sum !== entry.sha256)
-          throw wrong(path, `its SHA-256 is ${sum} and the manifest says ${entry.sha256}`)
-        return path
-      },
-      (e) => (e instanceof Error ? e : new Error(String(e))),
+    E.tryCatch(
+      (): unknown => JSON.parse(bytes.toString('utf8')),
+      (e) => new BasesError('BadManifest', file, `it is not JSON (${e})`, e),
     ),
-    TE.chainW(loadWeights),
+    E.chain((json) =>
+      pipe(
+        BasesManifest.decode(json),
+        E.mapLeft(
+          ([first]) =>
+            new BasesError(
+              'BadManifest',
+              file,
+              `it is no manifest of bases: ${first?.context.map((c) => c.key).join('.') || 'all of it'} is ${JSON.stringify(first?.value)}`,
+            ),
+        ),
+      ),
+    ),
   )
+
+const checked =
+  (folder: string) =>
+  (entry: BasesManifest['files'][number]): TE.TaskEither<Error, Weights> => {
+    const file = join(folder, entry.file)
+    return pipe(
+      bytesOf(file),
+      TE.map((bytes) => createHash('sha256').update(bytes).digest('hex')),
+      TE.filterOrElse(
+        (sum) => sum === entry.sha256,
+        (sum) =>
+          new BasesError('BadChecksum', file, `its SHA-256 is ${sum}, and the manifest says ${entry.sha256}`),
+      ),
+      TE.chainW(() => loadWeights(file)),
+    )
+  }
 
 /**
- * The nano vision encoder and the nano language model, checked against the manifest's checksums. There is no adapter among
- * them: a recipe begins with a fresh one.
+ * The weights of all files that a folder's `manifest.json` lists, each checked against its checksum.
+ *
+ * Fails with {@link BasesError}, or with what is wrong with a safetensors file.
+ *
+ * @category bases
+ */
+export const readBases = (folder: string): TE.TaskEither<Error, Weights> => {
+  const manifest = join(folder, 'manifest.json')
+  return pipe(
+    bytesOf(manifest),
+    TE.chainEitherK((bytes) => manifestIn(manifest, bytes)),
+    TE.chainW((m) => TE.traverseArray(checked(folder))(m.files)),
+    TE.map((parts) => new Map(parts.flatMap((p) => [...p]))),
+  )
+}
+
+/**
+ * The nano vision encoder and the nano language model that ship with the package. There is no adapter among them: a recipe
+ * begins with a fresh one.
  *
  * @category bases
  */
 export const nanoBases: TE.TaskEither<Error, Weights> = pipe(
-  readManifest,
-  TE.chain((m) => TE.traverseArray(checked)(m.files)),
-  TE.map((parts) => new Map(parts.flatMap((p) => [...p]))),
+  TE.tryCatch(async () => dirname(assetPath('nano/bases/manifest.json')), E.toError),
+  TE.chain(readBases),
 )

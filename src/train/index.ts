@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-export { BasesManifest, nanoBases } from './bases.ts'
+export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
 export { type EventOf, Manifest, RunEvent } from './events.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export {
@@ -16,7 +16,7 @@ export {
 } from './objective.ts'
 export { allOf, begin, type Evaluation, experiment, next, type Recipe } from './recipe.ts'
 export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
-export { trainStage } from './run-stage.ts'
+export { observeStage, type StageEvent, trainStage } from './run-stage.ts'
 export { labelledPictures, rendered, type Source, texts } from './source.ts'
 export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
 export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'

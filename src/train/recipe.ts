@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { from, Observable } from 'rxjs'
+import { defer } from 'rxjs'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
@@ -147,18 +147,27 @@ export const experiment = (r: Recipe, evaluation: Evaluation): Experiment => ({
     stages: r.stages.map(describeStage),
     evaluation: evaluation.describe,
   },
-  run: (context) => new Observable<RunEvent>((s) => from(runRecipe(r, evaluation, context)).subscribe(s)),
+  run: (context) => defer(() => runRecipe(r, evaluation, context)),
 })
 
 /**
- * Several evaluations as one.
+ * Several evaluations as one, one after the other.
  *
+ * @throws RangeError (of `functions`) where two of them give one function name to different functions
  * @category evaluations
  */
 export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
   describe: evaluations.map((e) => e.describe),
   families: evaluations.flatMap((e) => e.families),
-  functions: (model, stage) => Object.assign({}, ...evaluations.map((e) => e.functions(model, stage))),
+  functions: (model, stage) => {
+    const all = evaluations.flatMap((e) => Object.entries(e.functions(model, stage)))
+    const twice = all.find(([name], i) => all.findIndex(([other]) => other === name) < i)
+    if (twice !== undefined)
+      throw new RangeError(
+        `allOf: two evaluations of stage '${stage}' have a function '${twice[0]}'; measure one of them after another stage`,
+      )
+    return Object.fromEntries(all)
+  },
   async *run(session, stage, context) {
     for (const e of evaluations) yield* e.run(session, stage, context)
   },

@@ -6,6 +6,7 @@
 import { setImmediate } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { defer, type Observable } from 'rxjs'
 import { elements } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
@@ -13,6 +14,7 @@ import type { SailVl2Config } from '../models/sail-vl2.ts'
 import { firstMomentKey } from '../optim/adamw.ts'
 import { schedule } from '../optim/schedules.ts'
 import type { EventOf } from './events.ts'
+import { batchesOf } from './source.ts'
 import { defaultSchedule, type Stage, sizesOf } from './stage.ts'
 
 /** The value of a task, or its error thrown: for the inside of generators, whose own edge is typed again. */
@@ -40,24 +42,10 @@ export const trainedParameters = (s: Session): number => {
   return n
 }
 
-async function* batches<E>(stage: Stage<string, string, E>): AsyncGenerator<readonly E[]> {
-  const stream = stage.source.from(0)
-  try {
-    for (;;) {
-      const rows: E[] = []
-      while (rows.length < stage.batch) {
-        const { value, done } = await stream.next()
-        if (done) return
-        rows.push(value)
-      }
-      yield rows
-    }
-  } finally {
-    await stream.return?.()
-  }
-}
+/** What a stage says while it trains. */
+export type StageEvent = EventOf<'stage-started'> | EventOf<'step'>
 
-/** `StageStarted`, a `Stepped` for each step, and `StageFinished`-ready totals as the generator's result. */
+/** What a stage comes to. */
 export interface StageTotals {
   /** Mean loss over the last tenth of the steps. */
   readonly loss: number
@@ -70,8 +58,9 @@ const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Nu
 /**
  * Trains one stage in a session whose program has its `step`.
  *
- * Gives control back to the event loop after every step, so that the consumer can stop the iteration there. A loss that is
- * not finite ends the stage with an error that names step and learning rate.
+ * Gives control back to the event loop after every step, so that the consumer can stop the iteration there. A loss or a
+ * gradient that is not finite ends the stage with an error that names step and learning rate. However the stage ends, its
+ * source is closed.
  *
  * @category running
  */
@@ -80,7 +69,7 @@ export async function* trainStage(
   model: SailVl2Config,
   stage: Stage,
   place: Place,
-): AsyncGenerator<EventOf<'stage-started'> | EventOf<'step'>, StageTotals> {
+): AsyncGenerator<StageEvent, StageTotals> {
   const factor = schedule(stage.schedule ?? defaultSchedule, stage.steps)
   if (E.isLeft(factor)) throw factor.left
   yield {
@@ -94,34 +83,39 @@ export async function* trainStage(
   }
   const started = performance.now()
   const since = (t: number): number => (performance.now() - t) / 1000
-  const losses: number[] = []
-  const stream = batches(stage)
+  const tail = Math.max(1, Math.round(stage.steps / 10))
+  let tailLoss = 0
+  const stream = batchesOf(stage.source, stage.batch)
   try {
-    for (let step = 0; step < stage.steps; step++) {
+    for (let step = 1; step <= stage.steps; step++) {
       const asked = performance.now()
       const { value: batch, done } = await stream.next()
-      if (done) throw new Error(`stage '${stage.name}': its data ended at step ${step} of ${stage.steps}`)
+      if (done || batch.length < stage.batch)
+        throw new Error(
+          `stage '${stage.name}': its data ended at step ${step} of ${stage.steps}; make the stage shorter, or its source endless`,
+        )
       const feeds = stage.objective.feed(batch, model, sizesOf(stage))
       const dataSeconds = since(asked)
-      const learningRate = stage.learningRate * factor.right(step + 1)
+      // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
+      const learningRate = stage.learningRate * factor.right(step)
       const called = performance.now()
       const out = await orThrow(session.call('step', { ...feeds, learning_rate: scalarValue(learningRate) }))
       const computeSeconds = since(called)
-      const loss = numberOf(out.loss)
-      if (!Number.isFinite(loss))
+      const [loss, gradientNorm] = [numberOf(out.loss), numberOf(out.gradientNorm)]
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
         throw new Error(
-          `stage '${stage.name}': the loss is ${loss} at step ${step + 1} of ${stage.steps} (learning rate ${learningRate.toPrecision(3)}); lower the learning rate or the clipping norm`,
+          `stage '${stage.name}': at step ${step} of ${stage.steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${learningRate.toPrecision(3)}); lower the learning rate or the clipping norm`,
         )
-      losses.push(loss)
+      if (step > stage.steps - tail) tailLoss += loss
       yield {
         type: 'step',
         stage: stage.name,
-        step: step + 1,
+        step,
         steps: stage.steps,
         loss,
         learningRate,
-        gradientNorm: numberOf(out.gradientNorm),
-        samples: (step + 1) * stage.batch,
+        gradientNorm,
+        samples: step * stage.batch,
         tokens: numberOf(out.tokens),
         seconds: since(started),
         dataSeconds,
@@ -132,10 +126,18 @@ export async function* trainStage(
   } finally {
     await stream.return(undefined)
   }
-  const last = losses.slice(-Math.max(1, Math.round(losses.length / 10)))
-  return {
-    loss: last.reduce((a, b) => a + b, 0) / last.length,
-    samples: stage.steps * stage.batch,
-    seconds: since(started),
-  }
+  return { loss: tailLoss / tail, samples: stage.steps * stage.batch, seconds: since(started) }
 }
+
+/**
+ * {@link trainStage} as an observable: trains when subscribed to, once a subscription. Unsubscribing stops after the step
+ * in progress and closes the source; the session stays open, and its weights are those of the last step.
+ *
+ * @category running
+ */
+export const observeStage = (
+  session: Session,
+  model: SailVl2Config,
+  stage: Stage,
+  place: Place,
+): Observable<StageEvent> => defer(() => trainStage(session, model, stage, place))

@@ -18,6 +18,30 @@ export interface Source<E = Conversation> {
 }
 
 /**
+ * Examples in batches of `size`, from index `from` on. What is left over at a source's end is given as a smaller batch.
+ * Ending the iteration ends the source's.
+ */
+export async function* batchesOf<E>(source: Source<E>, size: number, from = 0): AsyncGenerator<readonly E[]> {
+  const stream = source.from(from)
+  try {
+    for (;;) {
+      const rows: E[] = []
+      while (rows.length < size) {
+        const { value, done } = await stream.next()
+        if (done) {
+          if (rows.length > 0) yield rows
+          return
+        }
+        rows.push(value)
+      }
+      yield rows
+    }
+  } finally {
+    await stream.return?.()
+  }
+}
+
+/**
  * Rendered pictures with their captions or answers, drawn ahead of time in a thread of their own.
  *
  * @category sources
