@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { significant } from '../train/format.ts'
-import type { Machine } from './machine.ts'
+import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
 
 /** One engine as the doctor found it. */
@@ -25,7 +25,7 @@ export interface EngineFound {
 
 /** Sentences that say what to do, the most useful first; empty where there is nothing to gain. */
 export const adviceOf = (
-  m: Machine,
+  m: MachineNow,
   engines: readonly EngineFound[],
   taken: string | undefined,
 ): readonly string[] => {
@@ -39,7 +39,7 @@ export const adviceOf = (
     )
   else if (tensorflow !== undefined && !tensorflow.loads)
     advice.push(
-      m.platform === 'linux'
+      m.system.startsWith('linux')
         ? 'TensorFlow does not load; to have both engines and compare them: sailwright engine install tensorflow (needs a C++ compiler and pip).'
         : 'TensorFlow does not load; the installer builds it on Linux only, and the onnx engine works here.',
     )

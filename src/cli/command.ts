@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { isAbsolute, relative } from 'node:path'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Sink } from '../train/terminal.ts'
 
@@ -90,3 +91,9 @@ export const messageOf = (e: unknown): string =>
   typeof e === 'object' && e !== null && 'message' in e && typeof e.message === 'string'
     ? e.message
     : String(e)
+
+/** A path as a person reads it: from the working directory where it lies inside, else absolute. */
+export const shownPath = (cwd: string, path: string): string => {
+  const from = relative(cwd, path)
+  return from === '' ? '.' : from.startsWith('..') || isAbsolute(from) ? path : from
+}

@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import type { Observable } from 'rxjs'
-import { type Io, messageOf } from './command.ts'
+import type { Io } from './command.ts'
 
 /** How a stream ended. */
 export type Ended =
   | { readonly how: 'finished' }
-  | { readonly how: 'failed'; readonly message: string }
+  | { readonly how: 'failed'; readonly error: unknown }
   | { readonly how: 'interrupted' }
 
 /** Subscribes and waits. An interrupt unsubscribes: what the stream has in hand is ended by its own teardown. */
@@ -21,7 +21,7 @@ export const follow = <A>(
   new Promise((resolve) => {
     const subscription = source.subscribe({
       next: (a) => next?.(a),
-      error: (e) => end({ how: 'failed', message: messageOf(e) }),
+      error: (e) => end({ how: 'failed', error: e }),
       complete: () => end({ how: 'finished' }),
     })
     const forget = io.onInterrupt(() => {

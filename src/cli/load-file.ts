@@ -4,13 +4,15 @@
  * @since 0.1.0
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { basename, dirname, extname, join, relative, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/experiment.ts'
-import { type CliError, failed, messageOf, usage } from './command.ts'
+import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { didYouMean, nearest } from './nearest.ts'
+import { packageFile } from './package-root.ts'
+import { resolveExperiments } from './resolve-hook.ts'
 
 const kinds = ['.ts', '.mts', '.js', '.mjs']
 
@@ -22,12 +24,12 @@ const notThere = (word: string, cwd: string): string => {
   const path = resolve(cwd, word)
   const folder = dirname(path)
   if (!existsSync(folder))
-    return `there is no file ${word}: the folder ${relative(cwd, folder) || '.'} does not exist.`
+    return `there is no file ${word}: the folder ${shownPath(cwd, folder)} does not exist.`
   const files = readdirSync(folder).filter((f) => kinds.includes(extname(f)))
   const near = nearest(basename(path), files)
   if (near !== undefined)
-    return `there is no file ${word}. Did you mean '${relative(cwd, join(folder, near))}'?`
-  return `there is no file ${word}.${files.length > 0 && files.length <= 8 ? ` There is ${files.map((f) => relative(cwd, join(folder, f))).join(', ')}.` : ''}`
+    return `there is no file ${word}. Did you mean '${shownPath(cwd, join(folder, near))}'?`
+  return `there is no file ${word}.${files.length > 0 && files.length <= 8 ? ` There is ${files.map((f) => shownPath(cwd, join(folder, f))).join(', ')}.` : ''}`
 }
 
 /** The absolute path of an experiment file, or a `Usage` error that says what is there instead. */
@@ -40,29 +42,53 @@ const find = (word: string, cwd: string): TE.TaskEither<CliError, string> => {
   return TE.right(path)
 }
 
-let registered = false
+let understood = false
 
-/** Loads a module; TypeScript is stripped on the way, imports of `.ts` files included. */
+/** Makes `import` understand experiment files, once. */
+const understandExperiments = async (): Promise<void> => {
+  if (understood) return
+  understood = true
+  const tsx = await import('tsx/esm/api')
+  tsx.register()
+  resolveExperiments(pathToFileURL(packageFile('package.json')).href)
+}
+
+/** Loads a module; TypeScript is stripped on the way, that of imported files too. */
 const load = async (path: string): Promise<Record<string, unknown>> => {
-  if (!registered && /\.m?ts$/.test(path)) {
-    const { register } = await import('tsx/esm/api')
-    register()
-    registered = true
-  }
+  await understandExperiments()
   return (await import(pathToFileURL(path).href)) as Record<string, unknown>
 }
 
-/** What went wrong while a user's file was loaded or asked: the message, and the user's own line. */
-const inUsersFile = (path: string, e: unknown): string => {
+/** What went wrong in a user's file: the message, and the user's own line where the stack knows one. */
+export const blamed = (path: string, e: unknown): string => {
   const message = messageOf(e)
   const code = (e as { code?: string } | null)?.code
-  if (code === 'ERR_MODULE_NOT_FOUND' && /'sailwright'|dist\/src\//.test(message))
-    return message.includes("'sailwright'")
-      ? `${path} imports 'sailwright', which is not installed beside it: npm install sailwright`
-      : `Sailwright is not built yet: npm run build`
+  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(packageFile('dist')))
+    return 'Sailwright is not built: npm run build'
   const stack = e instanceof Error ? (e.stack ?? '') : ''
   const line = stack.split('\n').find((l) => l.includes(path))
   return line === undefined || message.includes(path) ? message : `${message}\n  ${line.trim()}`
+}
+
+/** Settings that remember which of them were read: one that is never read is a misspelt one. */
+const watched = (settings: ExperimentOptions['settings']) => {
+  const left = new Set(Object.keys(settings))
+  const spied = Object.defineProperties(
+    {} as Record<string, string>,
+    Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [
+        key,
+        {
+          enumerable: true,
+          get: () => {
+            left.delete(key)
+            return value
+          },
+        },
+      ]),
+    ),
+  )
+  return { settings: spied, unread: (): readonly string[] => [...left] }
 }
 
 const isExperiment = (value: unknown): value is Experiment =>
@@ -71,6 +97,15 @@ const isExperiment = (value: unknown): value is Experiment =>
   typeof (value as Experiment).name === 'string' &&
   typeof (value as Experiment).run === 'function' &&
   typeof (value as Experiment).model === 'object'
+
+/** An experiment and where it came from. */
+export interface LoadedFile {
+  /** Absolute. */
+  readonly path: string
+  readonly experiment: Experiment
+  /** Settings that the file never asked for. */
+  readonly unread: readonly string[]
+}
 
 /**
  * Loads an experiment file and asks it for its experiment.
@@ -81,7 +116,7 @@ export const loadExperiment = (
   word: string,
   cwd: string,
   options: ExperimentOptions,
-): TE.TaskEither<CliError, { readonly path: string; readonly experiment: Experiment }> =>
+): TE.TaskEither<CliError, LoadedFile> =>
   pipe(
     find(word, cwd),
     TE.chain((path) =>
@@ -90,12 +125,14 @@ export const loadExperiment = (
           async () => {
             const module = await load(path)
             const file = module.default as ExperimentFile | undefined
-            return { module, made: typeof file === 'function' ? await file(options) : file }
+            const { settings, unread } = watched(options.settings)
+            const made = typeof file === 'function' ? await file({ ...options, settings }) : file
+            return { module, made, unread: unread() }
           },
-          (e) => failed(inUsersFile(path, e)),
+          (e) => failed(blamed(path, e)),
         ),
-        TE.chain(({ module, made }) => {
-          if (isExperiment(made)) return TE.right({ path, experiment: made })
+        TE.chain(({ module, made, unread }) => {
+          if (isExperiment(made)) return TE.right({ path, experiment: made, unread })
           const named = Object.keys(module).filter((k) => k !== 'default')
           return TE.left(
             failed(

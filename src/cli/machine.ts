@@ -4,17 +4,13 @@
  * @since 0.1.0
  */
 import { execFile } from 'node:child_process'
-import { availableParallelism, cpus, freemem, loadavg, totalmem } from 'node:os'
+import { readFile } from 'node:fs/promises'
+import { freemem, loadavg, totalmem } from 'node:os'
 import { promisify } from 'node:util'
+import { type Machine, thisMachine } from './bench/machine.ts'
 
 /** The machine, as far as speed depends on it. */
-export interface Machine {
-  readonly node: string
-  readonly platform: string
-  readonly arch: string
-  readonly cpu: string
-  /** That this process may use. */
-  readonly cores: number
+export interface MachineNow extends Machine {
   /** Processes that wanted to run, a mean over the last minute; 0 where the system does not say. */
   readonly load: number
   readonly memoryBytes: number
@@ -24,22 +20,17 @@ export interface Machine {
 }
 
 /** Looks. Takes at most three seconds, for the GPU driver's answer. */
-export const machine = async (): Promise<Machine> => ({
-  node: process.version,
-  platform: process.platform,
-  arch: process.arch,
-  cpu: cpus()[0]?.model.trim() || 'unknown',
-  cores: availableParallelism(),
+export const machineNow = async (): Promise<MachineNow> => ({
+  ...thisMachine(),
   load: loadavg()[0] ?? 0,
   memoryBytes: totalmem(),
-  freeBytes: process.platform === 'linux' ? await availableBytes() : freemem(),
+  freeBytes: await availableBytes(),
   gpus: await nvidia(),
 })
 
-/** Linux counts memory that caches would give back as available, not as free. */
+/** Linux counts memory that caches would give back as available, not as free; other systems say only what is free. */
 const availableBytes = async (): Promise<number> => {
   try {
-    const { readFile } = await import('node:fs/promises')
     const kilobytes = /^MemAvailable:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1]
     return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024
   } catch {

@@ -3,18 +3,16 @@
  *
  * @since 0.1.0
  */
+import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type Conversation, itemAt } from '../data/index.ts'
 import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Engine, Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
-import { nano } from '../models/presets.ts'
-import { nextToken } from '../train/objective.ts'
-import { rendered } from '../train/source.ts'
-import { type Stage, sizesOf, stageProgram } from '../train/stage.ts'
+import { benchBatches, benchProgram, nanoStep } from './bench/case.ts'
+import { spread } from './bench/result.ts'
 
 /** What was measured of a training step. Times in seconds. */
 export interface StepMeasure {
@@ -31,49 +29,6 @@ export interface StepMeasure {
   readonly stepSeconds: number
   /** `batch / stepSeconds`. */
   readonly samplesPerSecond: number
-}
-
-const talk = {
-  captions: 0,
-  mixture: {
-    seed: 'measure',
-    split: 'train',
-    weights: { read: 1, count: 1, chart: 1, arithmetic: 1 },
-    levels: [1, 3],
-  },
-} as const
-
-/** The stage whose step is measured: all parts of the nano model, 16 sequences of 128 tokens with a picture each. */
-export const measuredStage: Stage<string, string, Conversation> = {
-  name: 'measure',
-  from: 'fresh',
-  to: 'measured',
-  train: ['vision', 'adapter', 'language'],
-  source: rendered(talk),
-  steps: 1,
-  batch: 16,
-  length: 128,
-  learningRate: 1e-4,
-  objective: nextToken,
-}
-
-// the program of a stage does not depend on what its source gives
-const stage = measuredStage as unknown as Stage
-
-/** One batch of the stage, as its step takes it. */
-export const measuredFeeds = (): Readonly<Record<string, TensorValue>> => ({
-  ...nextToken.feed(
-    Array.from({ length: measuredStage.batch }, (_, i) => itemAt({ kind: 'conversations', ...talk }, i)),
-    nano,
-    sizesOf(stage),
-  ),
-  learning_rate: scalarValue(measuredStage.learningRate),
-})
-
-const median = (xs: readonly number[]): number => {
-  const sorted = [...xs].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 /** Calls a function of a session again and again for so many seconds, at least three times; the seconds of each call. */
@@ -104,16 +59,23 @@ const within = <A>(
   use: (s: Session) => TE.TaskEither<EngineError, A>,
 ): TE.TaskEither<EngineError, A> => TE.bracket(engine.load(p), use, (session) => session.close())
 
-/** Trains the nano model for so many seconds (at least three steps) after a first step, and says how fast that was. */
+/**
+ * Trains the nano model for so many seconds (at least three steps) after a first step, and says how fast that was: the step
+ * that `sailwright bench` measures at length.
+ */
 export const measureStep = (engine: Engine, seconds: number): TE.TaskEither<EngineError, StepMeasure> =>
   pipe(
     TE.fromIO(() => {
-      const feeds = measuredFeeds()
+      const about = nanoStep(availableParallelism())
+      const feeds = {
+        ...benchBatches({ ...about, batches: 1 })[0]!,
+        learning_rate: scalarValue(about.learningRate),
+      }
       const began = performance.now()
-      return { feeds, began, program: stageProgram(nano, stage) }
+      return { about, feeds, began, step: benchProgram(about) }
     }),
-    TE.chain(({ feeds, began, program: p }) =>
-      within(engine, p, (session) =>
+    TE.chain(({ about, feeds, began, step }) =>
+      within(engine, step, (session) =>
         pipe(
           session.call('step', feeds),
           TE.map(() => (performance.now() - began) / 1000),
@@ -121,11 +83,15 @@ export const measureStep = (engine: Engine, seconds: number): TE.TaskEither<Engi
             pipe(
               repeatedly(session, 'step', feeds, seconds),
               TE.map((times): StepMeasure => {
-                const stepSeconds = median(times)
-                const { batch, length } = measuredStage
+                const stepSeconds = spread(times).median
                 return {
-                  ...{ model: 'nano', batch, length, firstStepSeconds, steps: times.length, stepSeconds },
-                  samplesPerSecond: batch / stepSeconds,
+                  model: about.model.name,
+                  batch: about.batch,
+                  length: about.length,
+                  firstStepSeconds,
+                  steps: times.length,
+                  stepSeconds,
+                  samplesPerSecond: about.batch / stepSeconds,
                 }
               }),
             ),
@@ -156,7 +122,7 @@ export const measureProduct = (
     pipe(
       session.call('product', {}),
       TE.chain(() => repeatedly(session, 'product', {}, seconds)),
-      TE.map((times) => ({ size, gflops: (2 * size ** 3) / median(times) / 1e9 })),
+      TE.map((times) => ({ size, gflops: (2 * size ** 3) / spread(times).median / 1e9 })),
     ),
   )
 }

@@ -1,11 +1,93 @@
-/** `sailwright bench`. */
+/** `sailwright bench`: one training step on every engine, and in PyTorch where it is there, in turns. */
+import * as E from 'fp-ts/lib/Either.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type Command, failed } from '../command.ts'
+import type { EngineName } from '../../engine/session.ts'
+import { duration, significant } from '../../train/format.ts'
+import { lookOf } from '../../train/terminal.ts'
+import type { BenchEvent, BenchResult } from '../bench/index.ts'
+import { type Args, type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
+import { follow } from '../follow.ts'
+
+/** `sailwright bench`. */
 export const benchCommand: Command = {
   name: 'bench',
-  summary: 'x',
+  summary: 'Measures one training step on every engine, and in PyTorch where it is installed, in turns.',
   positionals: [],
-  flags: { json: { help: 'prints one JSON object' } },
-  examples: [],
-  run: () => TE.left(failed('not there')),
+  flags: {
+    engine: { value: 'name', help: 'only this engine', choices: ['tensorflow', 'onnx'], otherwise: 'both' },
+    python: {
+      value: 'path',
+      help: 'the Python that is asked for PyTorch',
+      otherwise: '$SAILWRIGHT_PYTHON, else python3',
+    },
+    'no-pytorch': { help: 'leaves PyTorch out' },
+    rounds: { value: 'n', help: 'blocks that each has', integerFrom: 1, otherwise: '9' },
+    steps: { value: 'n', help: 'steps a block', integerFrom: 1, otherwise: '10' },
+    json: { help: 'prints the whole measurement as one JSON object' },
+    markdown: { help: 'prints it as a section of Markdown' },
+  },
+  examples: [
+    ['sailwright bench', 'everything that is here'],
+    ['sailwright bench --no-pytorch --rounds 3', 'a shorter look at the engines'],
+  ],
+  notes: [
+    'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one picture each. Exit code 1 where what was measured does not compute the same.',
+  ],
+  run: (args, io) =>
+    pipe(
+      TE.tryCatch(
+        () => measured(args, io),
+        (e): CliError => failed(messageOf(e)),
+      ),
+      TE.chainEitherK(identity),
+    ),
+}
+
+const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
+  const { allAgree, benchNano, markdownBench, showBench } = await import('../bench/index.ts')
+  const engine = args.text('engine') as EngineName | undefined
+  const [python, rounds, steps] = [args.text('python'), args.integer('rounds'), args.integer('steps')]
+  let result: BenchResult | undefined
+  const ended = await follow(
+    benchNano({
+      ...(engine === undefined ? {} : { engines: [engine] }),
+      ...(args.on('no-pytorch') ? { python: false as const } : python === undefined ? {} : { python }),
+      ...(rounds === undefined ? {} : { rounds }),
+      ...(steps === undefined ? {} : { steps }),
+    }),
+    io,
+    (event) => {
+      if (event.type === 'finished') result = event.result
+      else io.stderr.write(`${lineOf(event)}\n`)
+    },
+  )
+  if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
+  if (ended.how === 'interrupted')
+    return {
+      _tag: 'Left' as const,
+      left: { _tag: 'Interrupted', message: 'stopped; nothing is kept.' } as CliError,
+    }
+  if (result === undefined) return E.left(failed('the measurement ended without a result.'))
+  if (args.on('json')) printJson(io, result)
+  else if (args.on('markdown')) io.stdout.write(`${markdownBench(result)}\n`)
+  else io.stdout.write(`${showBench(result, lookOf(io.stdout, io.env))}\n`)
+  return allAgree(result)
+    ? E.right(undefined)
+    : E.left(failed('not all that was measured computes the same.'))
+}
+
+const lineOf = (e: Exclude<BenchEvent, { type: 'finished' }>): string => {
+  switch (e.type) {
+    case 'starting':
+      return `starting ${e.name}`
+    case 'prepared':
+      return `${e.name}: ${e.version}, first step after ${duration(e.seconds)}`
+    case 'missing':
+      return `${e.name}: ${e.why}`
+    case 'compared':
+      return `${e.name} ${e.agrees ? 'computes the same as' : 'does not compute what'} ${e.reference}${e.agrees ? '' : ' computes'}`
+    case 'block':
+      return `round ${e.round} of ${e.rounds}: ${e.name} ${significant(e.samplesPerSecond)} samples/s`
+  }
 }

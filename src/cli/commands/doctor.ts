@@ -5,7 +5,7 @@ import { duration, significant } from '../../train/format.ts'
 import { inked, type Look, lookOf, textTable } from '../../train/terminal.ts'
 import type { EngineFound } from '../advice.ts'
 import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
-import type { Machine } from '../machine.ts'
+import type { MachineNow } from '../machine.ts'
 
 /** Seconds of measuring an engine: four of training steps, one of products. */
 const stepSeconds = 4
@@ -14,7 +14,7 @@ const productSize = 1024
 
 interface Findings {
   readonly sailwright: string
-  readonly machine: Machine
+  readonly machine: MachineNow
   readonly engines: readonly EngineFound[]
   /** The engine that `auto` takes, and why. */
   readonly taken: { readonly name: string; readonly version: string; readonly why: string } | null
@@ -53,7 +53,7 @@ export const doctorCommand: Command = {
 }
 
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
-  const [{ version }, { machine }, { candidates, pickEngine }, { loadTensorflow }, { adviceOf }] =
+  const [{ version }, { machineNow }, { candidates, pickEngine }, { loadTensorflow }, { adviceOf }] =
     await Promise.all([
       import('../version.ts'),
       import('../machine.ts'),
@@ -61,7 +61,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       import('../../engine/tensorflow/index.ts'),
       import('../advice.ts'),
     ])
-  const here = await machine()
+  const here = await machineNow()
   const engines: EngineFound[] = []
   for (const c of await candidates()) {
     if (c.loaded._tag === 'Left') {
@@ -114,7 +114,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
   const head = (text: string): string => inked(look, 'bold', text)
   const lines = [
     head('This machine'),
-    `  Sailwright ${sailwright}, Node ${m.node}, ${m.platform} ${m.arch}`,
+    `  Sailwright ${sailwright}, Node ${m.node}, ${m.system}`,
     `  ${m.cores} cores (${m.cpu}), ${gigabytes(m.freeBytes)} of ${gigabytes(m.memoryBytes)} memory available`,
     ...(m.gpus.length === 0 ? ['  no NVIDIA GPU'] : m.gpus.map((g) => `  GPU ${g}`)),
     '',

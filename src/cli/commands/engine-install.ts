@@ -79,7 +79,7 @@ const installing = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
       (e): CliError => failed(messageOf(e)),
     ),
     TE.chain(({ ended, last }): TE.TaskEither<CliError, void> => {
-      if (ended.how === 'failed') return TE.left(failed(ended.message))
+      if (ended.how === 'failed') return TE.left(failed(messageOf(ended.error)))
       if (ended.how === 'interrupted')
         return TE.left({ _tag: 'Interrupted', message: 'stopped; what was finished stays for the next try.' })
       if (last === undefined) return TE.left(failed('the installation ended without a result.'))

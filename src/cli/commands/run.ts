@@ -1,12 +1,12 @@
 /** `sailwright run`: an experiment from its file to its report. */
-import { relative, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { defer } from 'rxjs'
 import type { Picked } from '../../engine/index.ts'
 import type { EngineName } from '../../engine/session.ts'
 import type { RunEvent } from '../../train/events.ts'
-import type { Experiment } from '../../train/experiment.ts'
 import type { RunFolder } from '../../train/run-folder.ts'
 import type { RunState } from '../../train/run-state.ts'
 import { inked, lookOf } from '../../train/terminal.ts'
@@ -18,10 +18,11 @@ import {
   type Io,
   messageOf,
   printJson,
+  shownPath,
   usage,
 } from '../command.ts'
 import { type Ended, follow } from '../follow.ts'
-import { loadExperiment } from '../load-file.ts'
+import { blamed, type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
 
 /** `sailwright run <file.ts>`. */
@@ -62,10 +63,15 @@ export const runCommand: Command = {
           settings,
         }),
       ),
+      TE.filterOrElse(
+        ({ unread }) => unread.length === 0,
+        ({ unread }) =>
+          usage(`${args.positionals[0]} asks for no setting ${unread.map((k) => `'${k}'`).join(', ')}.`),
+      ),
       TE.bindTo('loaded'),
       TE.bind('picked', () => pickedEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName)),
       TE.bind('run', ({ loaded, picked }) => openFolder(args, io, loaded, picked)),
-      TE.chain(({ loaded, picked, run }) => carriedOut(args, io, loaded.experiment, picked, run)),
+      TE.chain(({ loaded, picked, run }) => carriedOut(args, io, loaded, picked, run)),
     ),
 }
 
@@ -99,7 +105,7 @@ const pickedEngine = (wanted: 'auto' | EngineName): TE.TaskEither<CliError, Pick
 const openFolder = (
   args: Args,
   io: Io,
-  loaded: { readonly path: string; readonly experiment: Experiment },
+  loaded: LoadedFile,
   picked: Picked,
 ): TE.TaskEither<CliError, RunFolder> =>
   pipe(
@@ -126,7 +132,7 @@ const openFolder = (
 const carriedOut = (
   args: Args,
   io: Io,
-  experiment: Experiment,
+  { experiment, path }: LoadedFile,
   picked: Picked,
   run: RunFolder,
 ): TE.TaskEither<CliError, void> =>
@@ -136,7 +142,7 @@ const carriedOut = (
       const { showProgress } = await import('../../train/progress.ts')
       const { advance, emptyRun, withoutRepeats } = await import('../../train/run-state.ts')
       const look = lookOf(io.stderr, io.env)
-      const folder = relative(io.cwd, run.folder) || '.'
+      const folder = shownPath(io.cwd, run.folder)
       const say = (text: string): void => {
         io.stderr.write(`${text}\n`)
       }
@@ -153,8 +159,8 @@ const carriedOut = (
       say(`${inked(look, 'bold', experiment.name)}, ${picked.engine.version}: ${picked.why}`)
       say(`run folder: ${folder}${run.continued ? ', which was there already' : ''}`)
       if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
-      const stream = experiment
-        .run({
+      const stream = defer(() =>
+        experiment.run({
           engine: picked.engine,
           savePicture: (name, picture) =>
             pipe(
@@ -163,22 +169,23 @@ const carriedOut = (
             ),
           pathOf: run.pathOf,
           earlier: before.events,
-        })
-        .pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
+        }),
+      ).pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
       if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
       const ended: Ended =
         before.state.finished !== undefined ? { how: 'finished' } : await follow(stream, io)
       // what cannot be recorded any more is in the message below all the same
-      if (ended.how === 'failed') run.record({ type: 'run-failed', message: ended.message })()
+      const problem = ended.how === 'failed' ? blamed(path, ended.error) : ''
+      if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
       const { state } = await stateNow()
       run.close()
 
       const { writeReport } = await import('../../report/index.ts')
       const written = await writeReport(run.folder)()
       if (E.isLeft(written)) say(`the report could not be written: ${written.left.message}`)
-      const report = E.isRight(written) ? relative(io.cwd, written.right) : undefined
+      const report = E.isRight(written) ? shownPath(io.cwd, written.right) : undefined
       const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
-      if (ended.how === 'failed') return E.left(failed(`${ended.message}\n${kept}`))
+      if (ended.how === 'failed') return E.left(failed(`${problem}\n${kept}`))
       if (ended.how === 'interrupted')
         return E.left({
           _tag: 'Interrupted',

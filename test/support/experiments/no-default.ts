@@ -1,0 +1,1 @@
+export const experiment = { name: 'forgotten default' }

@@ -1,0 +1,3 @@
+const lateral: { size?: { width: number } } = {}
+
+export default () => lateral.size!.width

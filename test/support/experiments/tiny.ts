@@ -1,0 +1,78 @@
+/**
+ * An experiment for tests of the command: its events are invented, nothing is trained. `--set` says how it goes: `pace`
+ * (milliseconds a step), `fail` (the step that throws).
+ */
+import { concatMap, defer, delay, from, type Observable, of } from 'rxjs'
+import { nano } from '../../../src/models/presets.ts'
+import type { RunEvent } from '../../../src/train/events.ts'
+import type { ExperimentFile, RunContext } from '../../../src/train/experiment.ts'
+
+const steps = 12
+const stages = ['first', 'second']
+
+const eventsOf = (context: RunContext, failAt: number): readonly (() => RunEvent)[] => {
+  const done = context.earlier.flatMap((e) => (e.type === 'stage-finished' ? [e.stage] : []))
+  return stages.flatMap((stage, index): (() => RunEvent)[] =>
+    done.includes(stage)
+      ? []
+      : [
+          () => ({
+            type: 'stage-started',
+            stage,
+            index,
+            of: 2,
+            steps,
+            batch: 4,
+            trainable: 10,
+            parts: ['adapter'],
+          }),
+          ...Array.from({ length: steps }, (_, i) => (): RunEvent => {
+            if (index === 1 && i + 1 === failAt) throw new Error('this step was told to fail')
+            return {
+              ...{
+                type: 'step',
+                stage,
+                step: i + 1,
+                steps,
+                loss: 2 - i / 10,
+                learningRate: 1e-3,
+                gradientNorm: 1,
+              },
+              ...{
+                samples: (i + 1) * 4,
+                tokens: 40,
+                seconds: (i + 1) / 10,
+                dataSeconds: 0.02,
+                computeSeconds: 0.07,
+              },
+            }
+          }),
+          () => ({ type: 'evaluated', stage, family: 'read', correct: 3 + index, total: 5, seconds: 0.1 }),
+          () => ({
+            ...{ type: 'stage-finished', stage, index, loss: 1, samples: steps * 4 },
+            ...{ trainSeconds: 1.2, evaluateSeconds: 0.1 },
+          }),
+        ],
+  )
+}
+
+const file: ExperimentFile = ({ quick, seed, settings }) => {
+  const pace = Number(settings.pace ?? 0)
+  const fail = Number(settings.fail ?? 0)
+  return {
+    name: 'tiny',
+    seed,
+    model: { name: 'nano', config: nano },
+    families: ['read'],
+    recipe: { quick, stages: stages.map((name) => ({ name, steps })) },
+    run: (context): Observable<RunEvent> =>
+      defer(() =>
+        from([...eventsOf(context, fail), (): RunEvent => ({ type: 'run-finished', seconds: 3 })]).pipe(
+          concatMap((make) => of(make).pipe(delay(pace))),
+          concatMap((make) => of(make())),
+        ),
+      ),
+  }
+}
+
+export default file
