@@ -8,6 +8,7 @@ import type { Variant } from '../../dsl/program.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
+import { type Overwrite, overwrites } from './overwrite.ts'
 import { planner } from './plan.ts'
 
 /** The ONNX operator set that is written; every operation used has its current meaning in it. */
@@ -37,8 +38,10 @@ export interface Lowered {
   readonly outputs: ReadonlyMap<string, Source>
   /** States that are replaced by a result. */
   readonly next: ReadonlyMap<string, Source>
-  /** States that are updated beside the graph. */
+  /** Weights and moments that are updated beside the graph. */
   readonly updates: readonly AdamWUpdate<Source>[]
+  /** States that are overwritten in part, beside the graph. */
+  readonly overwrites: readonly Overwrite<Source>[]
   /** The graph node behind an ONNX node's name. */
   readonly ownerOf: (nodeName: string) => Tensor | undefined
 }
@@ -104,7 +107,7 @@ const lowerRoots = (
   return { sourceOf, leaves }
 }
 
-/** Lowers one variant. In `run` mode AdamW updates stay beside the graph; in `export` mode everything is in it. */
+/** Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is in it. */
 export const lower = (
   name: string,
   variant: Variant,
@@ -113,7 +116,11 @@ export const lower = (
 ): Lowered => {
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
-  const beside = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
+  const parts = mode === 'run' ? overwrites(variant) : []
+  const beside = new Set([
+    ...updates.flatMap((u) => [u.parameter, u.first, u.second]),
+    ...parts.map((o) => o.state),
+  ])
   const next = [...variant.next].filter(([key]) => !beside.has(key))
   const ofUpdate = (u: AdamWUpdate<Tensor>): Tensor[] => [
     u.gradient,
@@ -123,7 +130,12 @@ export const lower = (
     u.correction2,
   ]
   const outputs = Object.entries(variant.outputs)
-  const roots = [...outputs.map(([, t]) => t), ...next.map(([, t]) => t), ...updates.flatMap(ofUpdate)]
+  const roots = [
+    ...outputs.map(([, t]) => t),
+    ...next.map(([, t]) => t),
+    ...updates.flatMap(ofUpdate),
+    ...parts.flatMap((o) => [o.where, o.value]),
+  ]
   const { sourceOf, leaves } = lowerRoots(roots, e, weights)
 
   const sources = new Map(roots.map((t) => [t, sourceOf(t)]))
@@ -163,6 +175,7 @@ export const lower = (
       correction1: at(u.correction1),
       correction2: at(u.correction2),
     })),
+    overwrites: parts.map((o) => ({ ...o, where: at(o.where), value: at(o.value) })),
     ownerOf: e.ownerOf,
   }
 }

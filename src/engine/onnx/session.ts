@@ -15,6 +15,7 @@ import { checkStates, chooseVariant, type Data, freshState, statesOf } from '../
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
+import { overwrite } from './overwrite.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
@@ -160,6 +161,8 @@ export const openSession = (
       given.add(data)
       return data
     }
+    /** For reading while states change. */
+    const still = (s: Source): Data => (s.from === 'state' ? look(s).slice() : look(s))
     const scalar = (s: Source): number => look(s)[0]!
     const outputs: Record<string, TensorValue> = {}
     for (const [name, s] of lowered.outputs)
@@ -168,7 +171,7 @@ export const openSession = (
     const next = [...lowered.next].map(([key, s]) => [states.get(key)!, own(s)] as const)
     const update = (u: AdamWUpdate<Source>): (() => void) => {
       const f32 = (key: string): Float32Array => states.get(key)!.data as Float32Array
-      const gradient = look(u.gradient) as Float32Array
+      const gradient = still(u.gradient) as Float32Array
       const scalars = {
         learningRate: scalar(u.learningRate),
         factor: u.factor === undefined ? 1 : scalar(u.factor),
@@ -177,7 +180,13 @@ export const openSession = (
       }
       return () => adamWKernel(f32(u.parameter), f32(u.first), f32(u.second), gradient, scalars, u.settings)
     }
-    const updates = lowered.updates.map(update)
+    const updates = [
+      ...lowered.updates.map(update),
+      ...lowered.overwrites.map((o) => {
+        const [where, value] = [still(o.where), still(o.value)]
+        return () => overwrite(states.get(o.state)!.data, where, value, o.layout)
+      }),
+    ]
     for (const run of updates) run()
     for (const [state, data] of next) replace(state, data)
     return outputs
