@@ -1,0 +1,209 @@
+/**
+ * A vision-language model of a few thousand weights and examples for it: what tests of training and measuring run on.
+ * Pictures are 16 × 16 pixels in 8 × 8 patches, so that they take the 16 visual tokens of the nano chat layout.
+ */
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Conversation } from '../../src/data/collate.ts'
+import { random } from '../../src/data/random.ts'
+import { nanoTokenizer, promptOf } from '../../src/data/tokens.ts'
+import type { Program } from '../../src/dsl/index.ts'
+import type { EngineError } from '../../src/engine/error.ts'
+import type { Engine, Session, TensorValue } from '../../src/engine/session.ts'
+import { scalarValue } from '../../src/engine/values.ts'
+import type { SailVl2Config } from '../../src/models/sail-vl2.ts'
+import type { RunEvent } from '../../src/train/events.ts'
+import type { RunContext } from '../../src/train/experiment.ts'
+import { nextToken } from '../../src/train/objective.ts'
+import type { Evaluation } from '../../src/train/recipe.ts'
+import type { Source } from '../../src/train/source.ts'
+import type { Stage } from '../../src/train/stage.ts'
+
+/** The model. No two weight matrices of different parts have the same sizes under the same names. */
+export const tiny: SailVl2Config = {
+  vision: {
+    imageSize: 16,
+    patchSize: 2,
+    hiddenSize: 8,
+    intermediateSize: 12,
+    layers: 1,
+    heads: 2,
+    epsilon: 1e-5,
+  },
+  language: {
+    vocabSize: nanoTokenizer().size,
+    hiddenSize: 16,
+    intermediateSize: 24,
+    layers: 1,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 6,
+    ropeTheta: 100,
+    epsilon: 1e-6,
+    tied: true,
+  },
+}
+
+/** The same for the rendered families' pictures, 112 × 112. */
+export const tinyRendered: SailVl2Config = {
+  ...tiny,
+  vision: { ...tiny.vision, imageSize: 112, patchSize: 14 },
+}
+
+const words = ['red', 'green', 'blue', 'no']
+
+/** A conversation about a picture of one colour: what it is depends on the picture alone. Prompts differ in length. */
+export const tinyConversation = (i: number, side = tiny.vision.imageSize): Conversation => {
+  const r = random('tiny', i)
+  const colour = r.int(0, 3)
+  const data = Uint8Array.from({ length: side * side * 3 }, (_, p) =>
+    p % 3 === colour ? r.int(200, 255) : r.int(0, 40),
+  )
+  const tokenizer = nanoTokenizer()
+  const before = tokenizer.encode(promptOf('?'.repeat(1 + (i % 3)), 1))
+  const after = tokenizer.encode(`${words[colour]}<|im_end|>`)
+  return {
+    id: `tiny/${i}`,
+    ids: [...before, ...after],
+    learnt: [...before.map(() => false), ...after.map(() => true)],
+    promptLength: before.length,
+    pictures: [{ width: side, height: side, channels: 3, data }],
+  }
+}
+
+/** Tokens that each of them fits into. */
+export const tinyLength = 32
+
+/** A source that keeps account of itself. */
+export interface Watched<E> extends Source<E> {
+  /** Iterations begun, and those among them that were ended. */
+  opened: number
+  closed: number
+  /** Indices given, in order. */
+  readonly given: number[]
+}
+
+/** Examples by index, endless or so many. */
+export const watched = <E>(at: (i: number) => E, count = Infinity): Watched<E> => ({
+  describe: { kind: 'watched' },
+  opened: 0,
+  closed: 0,
+  given: [],
+  async *from(index) {
+    this.opened++
+    try {
+      for (let i = index; i < count; i++) {
+        this.given.push(i)
+        yield at(i)
+      }
+    } finally {
+      this.closed++
+    }
+  },
+})
+
+/** A stage on those conversations: four steps of four. */
+export const tinyStage = <const S extends Partial<Stage<string, string, Conversation>>>(some: S) => ({
+  name: 'tiny',
+  from: 'fresh',
+  to: 'tuned',
+  train: ['vision', 'adapter', 'language'] as const,
+  source: watched(tinyConversation) as Source,
+  objective: nextToken,
+  steps: 4,
+  batch: 4,
+  length: tinyLength,
+  learningRate: 1e-2,
+  ...some,
+})
+
+/** An evaluation that measures nothing. */
+export const unmeasured: Evaluation = {
+  describe: 'nothing',
+  families: [],
+  functions: () => ({}),
+  async *run() {},
+}
+
+/** What an experiment runs in: paths are under `folder`, pictures are not kept. */
+export const contextIn = (folder: string, engine: Engine, earlier: readonly RunEvent[] = []): RunContext => ({
+  engine,
+  savePicture: (name) => TE.right(`pictures/${name}.png`),
+  pathOf: (...parts) => [folder, ...parts].join('/'),
+  earlier,
+})
+
+/** An engine that counts the sessions that are open. */
+export const counting = (engine: Engine): Engine & { open: number } => {
+  const counted: Engine & { open: number } = {
+    ...engine,
+    open: 0,
+    load: (program, options) =>
+      TE.map((session: Session): Session => {
+        counted.open++
+        return {
+          ...session,
+          close: () => async () => {
+            const closed = await session.close()()
+            counted.open--
+            return closed
+          },
+        }
+      })(engine.load(program, options)),
+  }
+  return counted
+}
+
+/** What a scripted session answers: outputs, or an error of the engine. */
+export type Answer = Readonly<Record<string, TensorValue>> | EngineError
+
+/** A session that runs nothing: each call is answered by a function of its name, its number (from 0) and its inputs. */
+export const scripted = (
+  program: Program,
+  answer: (name: string, n: number, inputs: Readonly<Record<string, TensorValue>>) => Answer,
+): Session => {
+  let calls = 0
+  const none = TE.left<EngineError>({ _tag: 'Failed', message: 'a scripted session has no state' })
+  return {
+    engine: 'onnx',
+    program,
+    call: (name, inputs) => async () => {
+      const a = answer(name, calls++, inputs)
+      return '_tag' in a
+        ? { _tag: 'Left', left: a as EngineError }
+        : { _tag: 'Right', right: a as Readonly<Record<string, TensorValue>> }
+    },
+    read: () => none,
+    write: () => none,
+    snapshot: () => none,
+    restore: () => none,
+    close: () => TE.right(undefined),
+  }
+}
+
+/** What a training step answers. */
+export const stepAnswer = (loss: number, gradientNorm = 1): Answer => ({
+  loss: scalarValue(loss),
+  gradientNorm: scalarValue(gradientNorm),
+  tokens: scalarValue(8),
+  hits: scalarValue(0),
+})
+
+/** All items of an iteration, and its result. */
+export const drained = async <A, R>(items: AsyncGenerator<A, R>): Promise<readonly [readonly A[], R]> => {
+  const all: A[] = []
+  for (;;) {
+    const { value, done } = await items.next()
+    if (done) return [all, value as R]
+    all.push(value as A)
+  }
+}
+
+/** The message of what is thrown; fails where nothing is. */
+export const thrown = async (act: () => unknown): Promise<Error> => {
+  try {
+    await act()
+  } catch (e) {
+    return e as Error
+  }
+  throw new Error('nothing was thrown')
+}
