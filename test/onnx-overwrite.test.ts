@@ -60,7 +60,7 @@ const subsequence = (axes: readonly Axis[]): fc.Arbitrary<Axis[]> =>
     .map((k) => axes.filter((_, i) => k[i]))
 
 const cases = fc
-  .array(fc.integer({ min: 2, max: 6 }), { minLength: 3, maxLength: 4 })
+  .array(fc.integer({ min: 2, max: 6 }), { minLength: 4, maxLength: 4 })
   .map((ns) => ns.map((n, i) => axis(['a', 'b', 'c', 'd'][i]!, n)))
   .chain((whole) => fc.tuple(fc.constant(whole), subsequence(whole), subsequence(whole)))
 
@@ -103,7 +103,7 @@ overwriteTests('three calls agree with the definition, in place or not', async (
     }),
     { numRuns: 60 },
   )
-  assert.ok(inPlace > 10, `${inPlace} of the cases were in place`)
+  assert.ok(inPlace > 5, `${inPlace} of the cases were in place`)
 })
 
 overwriteTests('a cache’s new token alone leaves the graph', () => {
