@@ -6,6 +6,8 @@
 export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
+export { type Cost, cost, type GraphCost, type IsParameter } from './cost.ts'
+export type { DiagramOptions } from './diagram.ts'
 export {
   abs,
   add,
@@ -40,6 +42,7 @@ export {
   tanh,
 } from './elementwise.ts'
 export { GraphError, type GraphErrorTag } from './error.ts'
+export { evaluate, type Feeds, type Numbers } from './evaluate.ts'
 export { gradient } from './gradient.ts'
 export {
   type CompositeKind,
@@ -115,8 +118,10 @@ export {
 } from './layers/vision.ts'
 export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
 export { crossEntropy, Ignored, type MaskedLoss } from './loss.ts'
+export { mermaid } from './mermaid.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
+export { type OptimiseOptions, optimise, optimiseProgram } from './passes/index.ts'
 export {
   buckets,
   type FunctionSpec,
@@ -130,3 +135,13 @@ export {
 export { argmax, logSoftmax, max, mean, softmax, sum, total } from './reduce.ts'
 export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
 export type { Site } from './site.ts'
+export {
+  type Row,
+  type Summary,
+  type SummaryJson,
+  type SummaryOptions,
+  showSummary,
+  summary,
+  summaryJson,
+} from './summary.ts'
+export { svg } from './svg.ts'
