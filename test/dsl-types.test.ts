@@ -216,6 +216,13 @@ build('a model of the library names the line that made it', () => {
   points(e, 'the model')
 })
 
+build('an axis of no size', () => {
+  const e = failing(() => axis('patch', (56 / 15) ** 2)) // the axis
+  assert.is(e.tag, 'BadArgument')
+  assert.match(e.message, /^axis 'patch': its size must be a positive whole number, not 13\.9/)
+  points(e, 'the axis')
+})
+
 build('a name that is only known when the graph is built', () => {
   const unknown = failing(() => rmsNorm(axis('vision', 8)).apply(x as unknown as Tensor<readonly ['vision']>)) // applied
   assert.is(unknown.tag, 'UnknownAxis')

@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 
+import { GraphError } from './error.ts'
+import { siteOf } from './site.ts'
+
 /** A dimension that has a name known to the compiler and a size known when the graph is built. */
 export interface Axis<N extends string = string> {
   readonly name: N
@@ -20,11 +23,15 @@ export type Names = readonly string[]
  * const Embed = axis('embed', 192) // Axis<'embed'>
  *
  * @category constructors
- * @throws GraphError `BadAxis` where the size is not a positive whole number
+ * @throws GraphError `BadArgument` where the size is not a positive whole number
  */
 export const axis = <const N extends string>(name: N, size: number): Axis<N> => {
   if (!Number.isInteger(size) || size <= 0)
-    throw new RangeError(`axis '${name}': its size must be a positive whole number, not ${size}`)
+    throw new GraphError(
+      'BadArgument',
+      `axis '${name}': its size must be a positive whole number, not ${size}`,
+      siteOf(axis),
+    )
   return { name, size }
 }
 
