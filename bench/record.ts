@@ -1,42 +1,18 @@
 /**
- * Measures, prints the table, and puts it on top of the results that are kept in RESULTS.md.
+ * Puts a measurement on top of those that are kept in RESULTS.md.
  *
- *     node --import tsx bench/record.ts [--python PATH] [--rounds N] [--steps N] [--dry]
+ *     npm run build
+ *     node bin/sailwright.js bench --json --python PATH > result.json
+ *     node --import tsx bench/record.ts < result.json
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
-import { lastValueFrom, tap } from 'rxjs'
-import { benchNano, markdownBench, showBench } from '../src/cli/bench/index.ts'
-import { lookOf } from '../src/train/terminal.ts'
+import { text } from 'node:stream/consumers'
+import { type BenchResult, markdownBench } from '../src/cli/bench/index.ts'
 
-const { values } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    rounds: { type: 'string' },
-    steps: { type: 'string' },
-    dry: { type: 'boolean' },
-  },
-})
-const last = await lastValueFrom(
-  benchNano({
-    ...(values.python === undefined ? {} : { python: values.python }),
-    ...(values.rounds === undefined ? {} : { rounds: Number(values.rounds) }),
-    ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
-  }).pipe(
-    tap((e) => {
-      if (e.type !== 'finished') process.stderr.write(`${JSON.stringify(e)}\n`)
-    }),
-  ),
-)
-if (last.type !== 'finished') throw new Error('the measurement ended without a result')
-process.stdout.write(`${showBench(last.result, lookOf(process.stdout, process.env))}\n`)
-if (values.dry !== true) {
-  const file = new URL('RESULTS.md', import.meta.url)
-  const kept = await readFile(file, 'utf8')
-  const mark = '<!-- newest first -->\n'
-  const [head, rest] = kept.split(mark) as [string, string]
-  await writeFile(
-    file,
-    `${head}${mark}\n## ${last.result.startedAt.slice(0, 10)}\n\n${markdownBench(last.result)}${rest}`,
-  )
-}
+const result = JSON.parse(await text(process.stdin)) as BenchResult
+const file = new URL('RESULTS.md', import.meta.url)
+const mark = '<!-- newest first -->\n'
+const [head, rest] = (await readFile(file, 'utf8')).split(mark)
+if (head === undefined || rest === undefined) throw new Error(`RESULTS.md has no line '${mark.trim()}'`)
+const section = `## ${result.startedAt.slice(0, 16).replace('T', ' ')} UTC\n\n${markdownBench(result)}`
+await writeFile(file, `${head}${mark}\n${section}${rest}`)

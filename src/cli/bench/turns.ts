@@ -4,7 +4,8 @@
  *
  * @since 0.1.0
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -182,9 +183,10 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
 export const measureInTurns = (options: BenchOptions): Observable<BenchEvent> =>
   new Observable((subscriber) => {
     const held: Held = { participants: [], folder: undefined }
-    const stop = async (): Promise<void> => {
+    // at once: a program that was interrupted ends right after
+    const stop = (): void => {
       for (const p of held.participants) p.kill()
-      if (held.folder !== undefined) await rm(held.folder, { recursive: true, force: true })
+      if (held.folder !== undefined) rmSync(held.folder, { recursive: true, force: true })
     }
     const follow = async (): Promise<void> => {
       try {
@@ -196,11 +198,9 @@ export const measureInTurns = (options: BenchOptions): Observable<BenchEvent> =>
       } catch (e) {
         subscriber.error(e)
       } finally {
-        await stop()
+        stop()
       }
     }
     void follow()
-    return () => {
-      for (const p of held.participants) p.kill()
-    }
+    return stop
   })
