@@ -287,7 +287,7 @@ for (const { name, layer, takes, ids } of layers)
   test(`leading axes ride along: ${name}`, () => {
     fc.assert(
       fc.property(size, fc.integer({ min: 1, max: 3 }), seed, (rows, groups, s) => {
-        const lead = [axis('row', rows), axis('side', groups)]
+        const lead = [axis('group', rows), axis('side', groups)]
         const all = [...lead, ...takes]
         const dtype = ids === undefined ? 'float32' : 'int32'
         const x: Tensor = input('x', all, dtype)

@@ -12,11 +12,13 @@ import {
   add,
   at,
   axis,
+  broadcast,
   causal,
   concat,
   contract,
   embedding,
   GraphError,
+  gather,
   head,
   input,
   layer,
@@ -27,9 +29,12 @@ import {
   type Program,
   parametersOf,
   program,
+  rename,
   repeat,
+  reshape,
   residual,
   rmsNorm,
+  scatterAdd,
   selfAttention,
   split,
   type Tensor,
@@ -69,6 +74,8 @@ const compile = async (sources: Readonly<Record<string, string>>): Promise<reado
         compilerOptions: {
           typeRoots: [join(root, 'node_modules', '@types')],
           rewriteRelativeImportExtensions: false,
+          noUnusedLocals: false,
+          noUnusedParameters: false,
         },
         include: ['*.ts'],
       }),
@@ -221,6 +228,25 @@ build('an axis of no size', () => {
   assert.is(e.tag, 'BadArgument')
   assert.match(e.message, /^axis 'patch': its size must be a positive whole number, not 13\.9/)
   points(e, 'the axis')
+})
+
+build('one name twice in one tensor', () => {
+  const twice: readonly (() => unknown)[] = [
+    () => input('y', [Embed, Batch, Embed]),
+    () => rename(x, 'token', 'embed'),
+    () => reshape(x, [Batch, axis('a', 8), axis('a', 4)]),
+    () => split(x, 'embed', [axis('token', 2), axis('rest', 4)]),
+    () => broadcast(x, [Batch, axis('new', 2), Token, Embed, axis('new', 2)]),
+    () => gather(input('table', [axis('vocab', 3), Token]), input('ids', [Token], 'int32')),
+    () => scatterAdd(input('ids', [Batch], 'int32'), x, axis('embed', 3)),
+    () => linear(Embed, Token).apply(x),
+  ]
+  for (const make of twice) {
+    const e = failing(make)
+    assert.is(e.tag, 'DuplicateAxis', e.message)
+    assert.ok(e.where.startsWith(`${here}:`), e.where)
+  }
+  assert.match(failing(twice[1]!).message, /axis 'embed' occurs twice in batch 2 × embed 4 × embed 8; rename/)
 })
 
 build('a name that is only known when the graph is built', () => {

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import { GraphError } from './error.ts'
 import { siteOf } from './site.ts'
 

@@ -41,3 +41,19 @@ export const sizeMismatch = (what: string, a: Axis, b: Axis, site: Site): GraphE
 /** An axis was named that the tensor does not have. */
 export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError =>
   new GraphError('UnknownAxis', `${what}: there is no axis '${name}' in ${showAxes(have)}`, site, have)
+
+/**
+ * Checks that no two axes of a tensor have one name.
+ *
+ * @throws GraphError `DuplicateAxis`
+ */
+export const distinct = (what: string, axes: readonly Axis[], site: Site): void => {
+  const twice = axes.find((a, i) => axes.findIndex((b) => b.name === a.name) !== i)
+  if (twice !== undefined)
+    throw new GraphError(
+      'DuplicateAxis',
+      `${what}: axis '${twice.name}' occurs twice in ${showAxes(axes)}; rename one of them with as(axis, 'other name')`,
+      site,
+      axes,
+    )
+}

@@ -1,6 +1,6 @@
 /** Rows by index, and their adjoint. */
 import type { Axis, Names } from './axis.ts'
-import { GraphError, sizeMismatch } from './error.ts'
+import { distinct, GraphError, sizeMismatch } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -52,13 +52,9 @@ export const scatterAddOf = (index: Tensor, rows: Tensor, into: Axis, site: Site
       )
     if (b.size !== a.size) throw sizeMismatch('scatterAdd', a, b, site)
   })
-  return node(
-    { op: 'scatterAdd' },
-    [index, rows],
-    [into, ...rows.axes.slice(index.axes.length)],
-    rows.dtype,
-    site,
-  )
+  const axes = [into, ...rows.axes.slice(index.axes.length)]
+  distinct('scatterAdd', axes, site)
+  return node({ op: 'scatterAdd' }, [index, rows], axes, rows.dtype, site)
 }
 
 /** Adds each row to the place its index names: the adjoint of {@link gather}. @category indexing */

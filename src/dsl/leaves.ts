@@ -1,25 +1,14 @@
 /** Where a graph begins: inputs, state, literals. */
 import { type Axis, elements } from './axis.ts'
-import { GraphError } from './error.ts'
+import { distinct, GraphError } from './error.ts'
 import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
 import type { Init } from './init.ts'
 import { declare } from './owner.ts'
-import { type Site, siteOf } from './site.ts'
+import { siteOf } from './site.ts'
 
 /** The names of a tuple of axes. */
 export type NamesOf<A extends readonly Axis[]> = {
   readonly [I in keyof A]: A[I] extends Axis<infer N> ? N : never
-}
-
-const distinct = (what: string, axes: readonly Axis[], site: Site): void => {
-  const twice = axes.find((a, i) => axes.findIndex((b) => b.name === a.name) !== i)
-  if (twice !== undefined)
-    throw new GraphError(
-      'DuplicateAxis',
-      `${what}: axis '${twice.name}' occurs twice; rename one of them with as(axis, 'other name')`,
-      site,
-      axes,
-    )
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Changing the axes of a tensor without changing its elements, and taking or joining parts. */
 import { type Axis, as, elements, type Names, showAxes } from './axis.ts'
-import { GraphError, sizeMismatch, unknownAxis } from './error.ts'
+import { distinct, GraphError, sizeMismatch, unknownAxis } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
 import type { Renamed, Replaced } from './names.ts'
@@ -46,7 +46,7 @@ export const transposed = (t: Tensor, order: Names, site: Site): Tensor => {
 /**
  * The same elements in the same order under other axes of the same total size.
  *
- * @throws GraphError `BadShape`
+ * @throws GraphError `BadShape`, `DuplicateAxis`
  * @category shape
  */
 export const reshape = <const A extends readonly Axis[]>(t: Tensor, axes: A): Tensor<NamesOf<A>> =>
@@ -61,6 +61,7 @@ export const reshaped = (t: Tensor, axes: readonly Axis[], site: Site): Tensor =
       site,
       [...t.axes, ...axes],
     )
+  distinct('reshape', axes, site)
   return sameOrder(axes, t.axes) && axes.every((a, i) => a.size === t.axes[i]!.size)
     ? t
     : node({ op: 'reshape' }, [t], axes, t.dtype, site)
@@ -69,7 +70,7 @@ export const reshaped = (t: Tensor, axes: readonly Axis[], site: Site): Tensor =
 /**
  * The same tensor with one axis called otherwise.
  *
- * @throws GraphError `UnknownAxis`
+ * @throws GraphError `UnknownAxis`, `DuplicateAxis`
  * @category shape
  */
 export const rename = <N extends Names, const F extends N[number], const To extends string>(
@@ -147,6 +148,7 @@ export const broadcast = <const A extends readonly Axis[]>(t: Tensor, axes: A): 
 
 /** {@link broadcast} for builders. */
 export const broadcasted = (t: Tensor, axes: readonly Axis[], site: Site): Tensor => {
+  distinct('broadcast', axes, site)
   for (const a of t.axes) {
     const b = axes.find((x) => x.name === a.name)
     if (b === undefined) throw unknownAxis('broadcast', a.name, axes, site)

@@ -94,7 +94,8 @@ export const selfAttention = <T extends string, E extends string>(
     )
   const Dim = axis('headDim', headDim)
   const Head = axis('head', kvHeads)
-  const Group = axis('group', group)
+  // a private name: groups of samples are the user's
+  const Group = axis(' group', group)
   const queryHeads: readonly Axis[] = group === 1 ? [Head] : [Head, Group]
   const query = axis('query', heads * headDim)
   const kv = axis('kv', kvHeads * headDim)
