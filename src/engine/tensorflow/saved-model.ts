@@ -7,7 +7,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sizes } from '../../dsl/axis.ts'
 import type { Dtype, Tensor } from '../../dsl/graph.ts'
-import type { Program } from '../../dsl/program.ts'
+import type { Program, StateSpec } from '../../dsl/program.ts'
 import {
   attr,
   encodeSavedModel,
@@ -28,6 +28,10 @@ export interface LoweredProgram {
   readonly reads: ReadonlyMap<string, Ref>
   /** State → a placeholder, and a tensor that is there once the state has the placeholder's value. */
   readonly writes: ReadonlyMap<string, { readonly value: Ref; readonly done: Ref }>
+  /** The node whose running gives every state of one repeated number that number. */
+  readonly init: string
+  /** The states that `init` leaves alone: they are filled from a seed. */
+  readonly seeded: readonly string[]
   /** The user's node that a TensorFlow node stands for. */
   readonly ownerOf: (node: string) => Tensor | undefined
 }
@@ -37,13 +41,31 @@ const variable = (g: Builder, key: string, dtype: Dtype, shape: readonly number[
   return g.op('VarHandleOp', [], attrs, `state/${key}`)
 }
 
+/** The number that fills a fresh state, where it is one number. */
+const repeated = ({ dtype, init }: StateSpec): number | undefined => {
+  if (dtype !== 'float32' || init.kind === 'zeros') return 0
+  if (init.kind === 'ones') return 1
+  return init.kind === 'constant' ? init.value : undefined
+}
+
+/** A number of any dtype as a constant of rank 0. */
+const scalarOf = (g: Builder, dtype: Dtype, x: number): Ref =>
+  g.constant(
+    dtype,
+    [],
+    dtype === 'float32' ? Float32Array.of(x) : dtype === 'int32' ? Int32Array.of(x) : Uint8Array.of(x),
+  )
+
 /** Lowers a whole program; the variants are named `step.0`, `step.1`, …. */
 export const lowerProgram = (program: Program): LoweredProgram => {
   const g = builder()
   const handles = new Map<string, string>()
   const reads = new Map<string, Ref>()
   const writes = new Map<string, { value: Ref; done: Ref }>()
-  for (const { key, axes, dtype } of program.states.values()) {
+  const seeded: string[] = []
+  const init = g.op('NoOp', [], {}, 'init')
+  for (const spec of program.states.values()) {
+    const { key, axes, dtype } = spec
     const shape = sizes(axes)
     const type = attr.type(tfTypeOf(dtype))
     const handle = variable(g, key, dtype, shape)
@@ -55,6 +77,15 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     const assign = g.op('AssignVariableOp', [handle, copy], { dtype: type }, `assign/${key}`)
     const done = g.op('Identity', [g.int(0)], { T: attr.type('int32') }, `written/${key}`)
     g.after(done, assign)
+    const fresh = repeated(spec)
+    if (fresh === undefined) seeded.push(key)
+    else {
+      const filled = g.op('Fill', [g.ints(shape), scalarOf(g, dtype, fresh).name], {
+        T: type,
+        index_type: attr.type('int32'),
+      })
+      g.after(init, g.op('AssignVariableOp', [handle, filled], { dtype: type }, `init/${key}`))
+    }
     writes.set(key, { value: { name: value, dtype, shape }, done: { name: done, dtype: 'int32', shape: [] } })
   }
   const functions = new Map(
@@ -64,7 +95,7 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     ]),
   )
   g.scope('')
-  return { builder: g, handles, functions, reads, writes, ownerOf: g.ownerOf }
+  return { builder: g, handles, init, seeded, functions, reads, writes, ownerOf: g.ownerOf }
 }
 
 const info = (r: Ref) => tensorInfo(r.name.includes(':') ? r.name : `${r.name}:0`, tfTypeOf(r.dtype), r.shape)
@@ -85,6 +116,19 @@ export const doneName = ' done'
 /** The signature of one variant. */
 export const variantSignature = (v: LoweredVariant): SignatureDef =>
   signature(v.inputs, [...v.outputs, ...(v.done === undefined ? [] : [[doneName, v.done] as const])])
+
+/** Signatures with the initialiser that a loader runs. */
+export const withInit = (
+  init: string,
+  signatures: Readonly<Record<string, SignatureDef>>,
+): Readonly<Record<string, SignatureDef>> => ({
+  __saved_model_init_op: {
+    inputs: {},
+    outputs: { __saved_model_init_op: { name: init, dtype: 0, tensorShape: { unknownRank: true } } },
+    methodName: '',
+  },
+  ...signatures,
+})
 
 /** The tag under which the graph is found. */
 export const tag = 'serve'
@@ -118,7 +162,7 @@ export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Arr
 export const writeSavedModel = async (program: Program, values: StateData, folder: string): Promise<void> => {
   const lowered = lowerProgram(program)
   const g = lowered.builder
-  const init = g.op('NoOp', [], {}, 'init')
+  const init = g.op('NoOp', [], {}, 'restore')
   for (const [key, data] of values) {
     const spec = program.states.get(key)
     if (spec === undefined) continue
@@ -128,19 +172,13 @@ export const writeSavedModel = async (program: Program, values: StateData, folde
     })
     g.after(init, assign)
   }
-  const signatures: Record<string, SignatureDef> = {
-    __saved_model_init_op: {
-      inputs: {},
-      outputs: { __saved_model_init_op: { name: init, dtype: 0, tensorShape: { unknownRank: true } } },
-      methodName: '',
-    },
-  }
+  const signatures: Record<string, SignatureDef> = {}
   for (const [name, variants] of lowered.functions)
     variants.forEach((v, i) => {
       signatures[`${name}.${i}`] = variantSignature(v)
     })
   await mkdir(folder, { recursive: true })
   const file = join(folder, 'saved_model.pb')
-  await writeFile(`${file}.tmp`, encodeSavedModel(savedModel([...g.nodes()], signatures)))
+  await writeFile(`${file}.tmp`, encodeSavedModel(savedModel([...g.nodes()], withInit(init, signatures))))
   await rename(`${file}.tmp`, file)
 }

@@ -13,7 +13,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, sizes } from '../../dsl/axis.ts'
 import type { Program } from '../../dsl/program.ts'
 import { type EngineError, engineError, refused } from '../error.ts'
-import { encodeSavedModel, type NodeDef, type SignatureDef } from '../proto/tensorflow.ts'
+import { encodeSavedModel, type NodeDef, type SavedModel, type SignatureDef } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import { checkStates, chooseVariant, freshState, statesOf } from '../values.ts'
 import type { Tensorflow } from './load.ts'
@@ -24,6 +24,7 @@ import {
   signature,
   tag,
   variantSignature,
+  withInit,
 } from './saved-model.ts'
 import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
 
@@ -74,11 +75,15 @@ class Native {
     this.#tensorflow = tensorflow
     this.#folder = folder
   }
-  /** Opens a signature; the nodes are given the first time only. */
-  async open(key: string, make: () => SignatureDef, nodes: readonly NodeDef[] = []): Promise<TfjsSavedModel> {
-    const had = this.#open.get(key)
-    if (had !== undefined) return had
-    const model = savedModel([...nodes], { call: make() })
+  /** Loads the graph, whose nodes these are, and runs its initialiser. */
+  load(nodes: readonly NodeDef[], init: string): Promise<TfjsSavedModel> {
+    return this.#openIn('load', savedModel([...nodes], withInit(init, { call: signature([], []) })))
+  }
+  /** Opens a signature of the graph that is loaded. */
+  async open(key: string, make: () => SignatureDef): Promise<TfjsSavedModel> {
+    return this.#open.get(key) ?? this.#openIn(key, savedModel([], { call: make() }))
+  }
+  async #openIn(key: string, model: SavedModel): Promise<TfjsSavedModel> {
     await writeFile(join(this.#folder, 'saved_model.pb'), encodeSavedModel(model))
     const opened = await this.#tensorflow.tf.node.loadSavedModel(this.#folder, [tag], 'call')
     this.#open.set(key, opened)
@@ -184,7 +189,7 @@ export const loadSession =
       return found
     }
     const fill = async (): Promise<void> => {
-      for (const keys of grouped(program, [...program.states.keys()])) {
+      for (const keys of grouped(program, lowered.seeded)) {
         const values = keys.map((k) => {
           const spec = program.states.get(k)!
           const data = freshState(spec, options.seed ?? 0)
@@ -246,7 +251,7 @@ export const loadSession =
     }
 
     const loaded = await attempt('Refused', async () => {
-      await native.open('load', () => signature([], []), lowered.builder.nodes())
+      await native.load(lowered.builder.nodes(), lowered.init)
       await fill()
     })
     if (loaded._tag === 'Left') {
