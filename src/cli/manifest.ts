@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import { availableParallelism } from 'node:os'
-import { relative } from 'node:path'
-import { summary, summaryJson } from '../dsl/summary.ts'
-import { svg } from '../dsl/svg.ts'
+import { summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/pick.ts'
 import type { Manifest } from '../train/events.ts'
 import type { Experiment } from '../train/experiment.ts'
+import { shownPath } from './command.ts'
 import { forwardGraph } from './model-graph.ts'
 import { shellWord } from './shell-word.ts'
 
@@ -41,7 +40,7 @@ export const manifestOf = (s: Started): Manifest => {
     platform: `${process.platform} ${process.arch}, ${availableParallelism()} cores`,
     engine: { name: picked.engine.name, version: picked.engine.version, why: picked.why },
     name: experiment.name,
-    file: relative(s.cwd, s.path),
+    file: shownPath(s.cwd, s.path),
     command: `sailwright ${s.words.map(shellWord).join(' ')}`,
     seed: experiment.seed,
     startedAt: s.at.toISOString(),

@@ -10,6 +10,9 @@ import { type Qwen3Context, qwen3 } from '../models/qwen3.ts'
 import { sailVit, vitAxes } from '../models/sail-vit.ts'
 import { sailVl2, visualTokens } from '../models/sail-vl2.ts'
 
+// the language exports `then`, so that its namespace is a thenable and cannot be imported with `await import`
+export { mermaid, showSummary, summary, summaryJson, svg } from '../dsl/index.ts'
+
 /** The sizes that a forward graph is built at. */
 export interface GraphSizes {
   /** Rows; also pictures, one a row. */

@@ -54,7 +54,7 @@ caption { text-align: left; padding-bottom: .35rem; }
 th, td { text-align: left; padding: .34rem .9rem .34rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th[scope=row] { font-weight: 500; position: sticky; left: 0; background: var(--page); }
 .card th[scope=row] { background: none; position: static; }
-.scroll td { min-width: 6.5rem; } .scroll td.number { min-width: 0; }
+.scroll td { min-width: 6.5rem; max-width: 17rem; } .scroll td.number { min-width: 0; }
 thead th { font-weight: 600; white-space: nowrap; }
 .number { text-align: right; padding-left: .9rem; white-space: nowrap; }
 td small { color: var(--muted); white-space: nowrap; }
@@ -86,7 +86,6 @@ select { font: inherit; padding: .2rem .4rem; color: inherit; background: var(--
 .card details { grid-column: 1 / -1; margin-top: .35rem; }
 .card table { min-width: 100%; font-size: .86rem; margin: .3rem 0; }
 summary { cursor: pointer; color: var(--muted); }
-.model-picture { background: #fff; border-radius: .4rem; }
 .model-picture img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(--muted); font-size: .875rem; border-top: 1px solid var(--line); }
 @media (max-width: 30rem) {

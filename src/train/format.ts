@@ -4,23 +4,9 @@
  * @since 0.1.0
  */
 
-/** `1,234,567`. */
-export const grouped = (n: number): string =>
-  Number.isFinite(n) ? Math.round(n).toLocaleString('en-US') : String(n)
+import { grouped } from '../dsl/summary.ts'
 
-/** `1.23 M`: three significant digits with a decimal prefix. */
-export const short = (n: number): string => {
-  if (!Number.isFinite(n)) return String(n)
-  const unit = units.find(([size]) => Math.abs(n) >= size * 0.9995)
-  return unit === undefined ? significant(n) : `${significant(n / unit[0])} ${unit[1]}`
-}
-
-const units = [
-  [1e12, 'T'],
-  [1e9, 'G'],
-  [1e6, 'M'],
-  [1e3, 'k'],
-] as const
+export { grouped, prefixed as short } from '../dsl/summary.ts'
 
 /** Three significant digits, never in exponent form between 0.001 and 1,000,000: `0.482`, `12.3`, `1,234`. */
 export const significant = (n: number): string => {

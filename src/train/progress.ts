@@ -46,7 +46,11 @@ const figures = (s: StageState): readonly string[] => [
   `${significant(perSecond(s))} samples/s`,
   `loss ${significant(s.smoothLoss)}`,
   `learning rate ${rate(s.learningRate)}`,
-  s.step < s.steps ? `${duration(secondsLeft(s))} left` : `took ${duration(s.seconds)}`,
+  ...(s.step >= s.steps
+    ? [`took ${duration(s.seconds)}`]
+    : Number.isNaN(secondsLeft(s))
+      ? []
+      : [`${duration(secondsLeft(s))} left`]),
 ]
 
 const meter = (s: StageState, columns: number, look: Look): string => {

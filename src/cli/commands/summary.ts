@@ -107,9 +107,7 @@ const graphOf = async (preset: Preset, args: Args): Promise<Tensor> => {
 }
 
 const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<void> => {
-  const { showSummary, summary, summaryJson } = await import('../../dsl/summary.ts')
-  const { mermaid } = await import('../../dsl/mermaid.ts')
-  const { svg } = await import('../../dsl/svg.ts')
+  const { mermaid, showSummary, summary, summaryJson, svg } = await import('../model-graph.ts')
   const given = args.integer('depth')
   const depth = given === undefined ? {} : { depth: given }
   const file = args.text('svg')

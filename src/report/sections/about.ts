@@ -85,14 +85,14 @@ const stageList = (value: unknown): { readonly list: readonly Record<string, unk
 /** One column a stage, one row a setting: recipes have few stages and many settings. */
 const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
   const label = ['stage', 'name'].find((k) => stages.every((s) => typeof s[k] === 'string'))
-  const settings = [...new Set(stages.flatMap((s) => Object.keys(s)))].filter((k) => k !== label)
+  const rows = [...new Set(stages.flatMap((s) => Object.keys(s)))].filter((k) => k !== label)
   return htmlTable(
     'The recipe: a column a stage',
     [
       { head: 'setting' },
       ...stages.map((s, i) => ({ head: label === undefined ? `stage ${i + 1}` : String(s[label]) })),
     ],
-    settings.map((k) => [words(k), ...stages.map((s) => inWords(s[k]))]),
+    rows.map((k) => [words(k), ...stages.map((s) => inLines(s[k]))]),
   )
 }
 
@@ -103,23 +103,24 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const words = (key: string): string =>
   key.replace(/([a-z0-9])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replace(/_/g, ' ')
 
-/** Plain data as a person writes it: lists with commas, settings as `name value`. */
-const inWords = (value: unknown): Part => {
+/** Plain data in a cell of its own: a line for each setting. */
+const inLines = (value: unknown): Part => {
+  if (Array.isArray(value) && value.some(isObject))
+    return value.map((v, i) => html`${i > 0 && html`<br>`}${inLines(v)}`)
+  if (!isObject(value)) return inWords(value)
+  return settings(value).map((s, i) => html`${i > 0 && html`<br>`}${s}`)
+}
+
+/** Plain data in running text: lists and settings with commas. */
+const inWords = (value: unknown): string => {
   if (value === undefined || value === null) return '–'
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (Array.isArray(value)) {
-    if (value.length === 0) return 'none'
-    return value.some(isObject)
-      ? value.map((v, i) => html`${i > 0 && html`<br>`}${inWords(v)}`)
-      : value.map(String).join(', ')
-  }
-  if (isObject(value)) {
-    const { kind, ...others } = value
-    const rest = Object.entries(others)
-    return html`${typeof kind === 'string' && html`${kind}${rest.length > 0 && html`<br>`}`}${rest.map(
-      ([k, v], i) =>
-        html`${i > 0 && html`<br>`}${words(k)} ${isObject(v) ? html`(${inWords(v)})` : inWords(v)}`,
-    )}`
-  }
-  return String(value)
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(inWords).join(', ')
+  return isObject(value) ? settings(value).join(', ') : String(value)
 }
+
+/** `kind` alone, everything else as `name value`; settings inside settings in brackets. */
+const settings = (value: Record<string, unknown>): readonly string[] =>
+  Object.entries(value).map(([k, v]) =>
+    k === 'kind' && typeof v === 'string' ? v : `${words(k)} ${isObject(v) ? `(${inWords(v)})` : inWords(v)}`,
+  )
