@@ -107,6 +107,7 @@ events(
     near(await rates(tinyStage({ schedule: linear, steps: 4, learningRate: 8 })), [4, 8, 4, 0])
     const byDefault = await rates(tinyStage({ steps: 10, learningRate: 1 }))
     near([byDefault[0]!, byDefault.at(-1)!], [1, 0.1])
+    assert.equal(await rates(tinyStage({ steps: 1, learningRate: 1 })), [1])
     const error = await thrown(() => rates(tinyStage({ schedule: { kind: 'linear', warmup: 9 }, steps: 4 })))
     assert.match(error.message, /schedule, warmup: it takes 9 of 4 steps/)
   },

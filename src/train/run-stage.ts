@@ -15,7 +15,7 @@ import { firstMomentKey } from '../optim/adamw.ts'
 import { schedule } from '../optim/schedules.ts'
 import type { EventOf } from './events.ts'
 import { batchesOf } from './source.ts'
-import { defaultSchedule, type Stage, sizesOf } from './stage.ts'
+import { type Stage, scheduleOf, sizesOf } from './stage.ts'
 
 /** The value of a task, or its error thrown: for the inside of generators, whose own edge is typed again. */
 export const orThrow = async <A>(task: TaskEither<unknown, A>): Promise<A> => {
@@ -70,7 +70,7 @@ export async function* trainStage(
   stage: Stage,
   place: Place,
 ): AsyncGenerator<StageEvent, StageTotals> {
-  const factor = schedule(stage.schedule ?? defaultSchedule, stage.steps)
+  const factor = schedule(scheduleOf(stage), stage.steps)
   if (E.isLeft(factor)) throw factor.left
   yield {
     type: 'stage-started',

@@ -51,6 +51,10 @@ export interface Stage<From extends string = string, To extends string = string,
 /** Warm-up over a tenth, then cosine down to a tenth of the peak. */
 export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
 
+/** A stage's schedule; of a single step, which has no course, the default is the peak itself. */
+export const scheduleOf = (s: Pick<Stage, 'schedule' | 'steps'>): ScheduleSpec =>
+  s.schedule ?? (s.steps === 1 ? { kind: 'constant' } : defaultSchedule)
+
 /** What an optimizer step gives beside the next state: `loss` (nats a token), `tokens` counted, `hits` predicted exactly, `gradientNorm`. */
 export const stepFunction = (model: SailVl2Config, stage: Stage): FunctionSpec =>
   fixed(() => {
@@ -94,7 +98,7 @@ export const describeStage = (s: Stage): unknown => ({
   batch: s.batch,
   length: s.length,
   learningRate: s.learningRate,
-  schedule: s.schedule ?? defaultSchedule,
+  schedule: scheduleOf(s),
   optimizer: { ...s.optimizer, rate: undefined, decays: undefined },
   clip: s.clip ?? 1,
   data: s.source.describe,

@@ -101,20 +101,24 @@ export const watched = <E>(at: (i: number) => E, count = Infinity): Watched<E> =
   },
 })
 
-/** A stage on those conversations: four steps of four. */
-export const tinyStage = <const S extends Partial<Stage<string, string, Conversation>>>(some: S) => ({
-  name: 'tiny',
-  from: 'fresh',
-  to: 'tuned',
-  train: ['vision', 'adapter', 'language'] as const,
-  source: watched(tinyConversation) as Source,
-  objective: nextToken,
-  steps: 4,
-  batch: 4,
-  length: tinyLength,
-  learningRate: 1e-2,
-  ...some,
-})
+const tinyDefaults = () =>
+  ({
+    name: 'tiny',
+    from: 'fresh',
+    to: 'tuned',
+    train: ['vision', 'adapter', 'language'],
+    source: watched(tinyConversation) as Source,
+    objective: nextToken,
+    steps: 4,
+    batch: 4,
+    length: tinyLength,
+    learningRate: 1e-2,
+  }) as const
+
+/** A stage on those conversations: four steps of four, but for what is said otherwise. */
+export const tinyStage = <const S extends Partial<Stage<string, string, Conversation>>>(
+  some: S,
+): Omit<ReturnType<typeof tinyDefaults>, keyof S> & S => ({ ...tinyDefaults(), ...some })
 
 /** An evaluation that measures nothing. */
 export const unmeasured: Evaluation = {
