@@ -7,6 +7,7 @@
 import { elements, sizes } from '../../dsl/axis.ts'
 import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
 import { type BinaryFn, findAxis, type Op, type OpName, type Tensor, type UnaryFn } from '../../dsl/graph.ts'
+import { emptyData } from '../values.ts'
 import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
 
 /** The name under which a graph node's value was emitted. */
@@ -47,8 +48,11 @@ const compareOps = { equal: 'Equal', less: 'Less', lessEqual: 'LessOrEqual' } as
 
 const place = (t: Tensor, name: string): number => t.axes.findIndex((a) => a.name === name)
 
-/** Up to this many rows a scatter-add runs as one-hot × matrix; above, row by row. */
-export const oneHotLimit = 2048
+/**
+ * Up to this many rows a scatter-add runs as one-hot × matrix; above, element by element. At 512 rows both took about the
+ * same, at 2,048 the product took ten times as long.
+ */
+export const oneHotLimit = 256
 
 /**
  * An operand as a node of these axes broadcasts it: ONNX aligns shapes from the right, so size-1 dimensions go where
@@ -109,15 +113,15 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const into = t.axes[0]!.size
   const count = elements(index.axes)
   const width = elements(t.axes.slice(1))
-  const type = onnxTypeOf(t.dtype)
   const flat = e.reshape(value(rows), sizes(rows.axes), [count, width])
-  const matrix =
-    into <= oneHotLimit && type === 'float32'
+  const places = e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count, 1])], { to: 7 })
+  return e.reshape(
+    into <= oneHotLimit && t.dtype === 'float32'
       ? e.node('MatMul', [
           e.node(
             'OneHot',
             [
-              e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count])], { to: 7 }),
+              e.reshape(places, [count, 1], [count]),
               e.ints([into]),
               e.constant('float32', [2], Float32Array.of(0, 1)),
             ],
@@ -125,19 +129,22 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
           ),
           flat,
         ])
-      : e.node(
-          'ScatterND',
+      : // not ScatterND: with more than one thread the runtime loses additions to one place (seen in 1.30)
+        e.node(
+          'ScatterElements',
           [
             e.node('Expand', [
-              e.constant(type, [1, 1], type === 'float32' ? Float32Array.of(0) : Int32Array.of(0)),
+              e.constant(onnxTypeOf(t.dtype), [1, 1], emptyData(t.dtype, 1)),
               e.ints([into, width]),
             ]),
-            e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count, 1])], { to: 7 }),
+            e.node('Expand', [places, e.ints([count, width])]),
             flat,
           ],
-          { reduction: 'add' },
-        )
-  return e.reshape(matrix, [into, width], sizes(t.axes))
+          { axis: 0, reduction: 'add' },
+        ),
+    [into, width],
+    sizes(t.axes),
+  )
 }
 
 /** The operations of {@link Tabled}, one row each. */
