@@ -19,7 +19,13 @@ import { scalarValue } from '../src/engine/values.ts'
 import { adamW, clipByGlobalNorm, isOptimizerKey } from '../src/optim/index.ts'
 import { presentEngines } from './support/engines.ts'
 import { maxRelativeError } from './support/fixtures.ts'
-import { continueGreedily, greedyCases, type ModelCase, modelCases } from './support/model-cases.ts'
+import {
+  cachedCase,
+  continueGreedily,
+  greedyCases,
+  type ModelCase,
+  modelCases,
+} from './support/model-cases.ts'
 
 const engines = await presentEngines()
 const test = suite(`models on ${engines.map((e) => e.name).join(' and ')}`)
@@ -99,6 +105,22 @@ for (const g of greedyCases())
       assert.equal(ids, g.expected, engine.name)
     }
   })
+
+const cached = cachedCase()
+test(`${cached.name}: the cache lives in the session`, async () => {
+  const { prefill, decode } = cached.functions
+  const p = program({ name: cached.name, functions: { prefill: fixed(prefill), decode: fixed(decode) } })
+  assert.ok(cached.calls.length > 4)
+  for (const engine of engines)
+    await within(engine, p, cached.states, async (s) => {
+      // the second round finds what the first one left in the cache
+      for (const round of [1, 2])
+        for (const [i, { call, inputs, logits }] of cached.calls.entries()) {
+          const out = await run(s.call(call, inputs))
+          close(`${engine.name}, round ${round}, ${call} ${i}`, out.logits!.data, logits, cached.tolerance)
+        }
+    })
+})
 
 // --- fifty steps ----------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ import type { TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { adapter } from '../../src/models/adapter.ts'
 import { decodeConfig, languageConfig, visionConfig, visionLanguageConfig } from '../../src/models/config.ts'
+import { decode, prefill } from '../../src/models/generate.ts'
 import { type Qwen3Config, qwen3 } from '../../src/models/qwen3.ts'
 import { type SailVitConfig, sailVit, vitAxes } from '../../src/models/sail-vit.ts'
 import { nextTokenLoss, type SailVl2Config, sailVl2, visualTokens } from '../../src/models/sail-vl2.ts'
@@ -276,6 +277,75 @@ export const greedyCases = (): readonly GreedyCase[] =>
       vocab: config.vocabSize,
     }
   })
+
+/** A reference sequence read token by token: what each call takes, and the logits of the next token after it. */
+export interface CachedCase {
+  readonly name: string
+  readonly tolerance: number
+  readonly functions: Readonly<Record<'prefill' | 'decode', () => Results>>
+  readonly states: ReadonlyMap<string, TensorValue>
+  readonly calls: readonly {
+    readonly call: 'prefill' | 'decode'
+    readonly inputs: Readonly<Record<string, TensorValue>>
+    readonly logits: Float32Array
+  }[]
+}
+
+/** The second row of the joined model's case: its prompt at once, padded, then its answer a token at a time. */
+export const cachedCase = (): CachedCase => {
+  const c = loadCase('sail-vl2')
+  const config: SailVl2Config = configOf(visionLanguageConfig, c)
+  const length = c.shape('input_ids')[1]!
+  const ids = [...c.ints('input_ids')].slice(length, 2 * length)
+  const real = [...c.ints('attention_mask')].slice(length).reduce((a, b) => a + b, 0)
+  const prompt = 9
+  const sizes = { rows: 1, prompt: 11, room: length }
+  const row = (values: readonly number[], fill: number): TensorValue =>
+    tensorValue(
+      'int32',
+      [1, sizes.prompt],
+      Array.from({ length: sizes.prompt }, (_, i) => values[i] ?? fill),
+    )
+  const one = (value: number): TensorValue => tensorValue('int32', [1], [value])
+  const [tiles, ...picture] = c.shape('pixel_values')
+  const pixels = c.floats('pixel_values')
+  const context = ids.slice(0, prompt).map((id) => id === c.config.img_context_token_id)
+  const logitsAt = (t: number): Float32Array => {
+    const vocab = config.language.vocabSize
+    return c.floats('logits').slice((length + t) * vocab, (length + t + 1) * vocab)
+  }
+  return {
+    name: 'sail-vl2, by prefill and decode',
+    tolerance: c.case.relative_tolerance,
+    functions: { prefill: () => prefill(config, sizes), decode: () => decode(config, sizes) },
+    states: weightsOf(c),
+    calls: [
+      {
+        call: 'prefill',
+        inputs: {
+          input_ids: row(ids.slice(0, prompt), 0),
+          position_ids: row([...ids.keys()].slice(0, prompt), 0),
+          visual_index: row(
+            context.map((yes, i) => (yes ? context.slice(0, i).filter(Boolean).length : -1)),
+            -1,
+          ),
+          pixel_values: tensorValue(
+            'float32',
+            [1, ...picture],
+            pixels.slice(pixels.length - pixels.length / tiles!),
+          ),
+          last: one(prompt - 1),
+        },
+        logits: logitsAt(prompt - 1),
+      },
+      ...Array.from({ length: real - prompt }, (_, i) => ({
+        call: 'decode' as const,
+        inputs: { input_ids: one(ids[prompt + i]!), position: one(prompt + i) },
+        logits: logitsAt(prompt + i),
+      })),
+    ],
+  }
+}
 
 /** Continues a prompt by the likeliest token until `length`; `logits` gives all positions' logits for padded ids. */
 export const continueGreedily = async (
