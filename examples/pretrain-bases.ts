@@ -46,7 +46,7 @@ const file: ExperimentFile = ({ quick, seed, settings }) => {
     train: ['language'],
     objective: textToken,
     source: texts(`bases/${seed}`),
-    steps: Math.ceil(2500 * scale),
+    steps: Math.ceil(1800 * scale),
     batch: 32,
     length: 96,
     learningRate: 3e-3,

@@ -73,16 +73,16 @@ export interface Sample<S extends Scene = Scene> extends Described<S> {
 }
 
 /**
- * The final answer in a text that a model wrote: the content of the last `\boxed{…}` where there is one; else for
- * arithmetic the word after the last "so"; else the whole text. Anything after `<|im_end|>` and before `</think>` is
- * left out, and so are outer spaces and a full stop at the end.
+ * The final answer in a text that a model wrote: the content of the last `\boxed{…}` where there is one; else, but for
+ * the read family, the word after the last "so"; else the whole text where it is one word. Anything after `<|im_end|>` and
+ * before `</think>` is left out, and so are outer spaces and a full stop at the end.
  */
 export const finalOf = (family: Family, text: string): string => {
   const spoken = text.split('<|im_end|>')[0]!.split('</think>').at(-1)!
   const boxed = [...spoken.matchAll(/\\boxed\{([^{}]*)\}/g)].at(-1)?.[1]
   const plain = (boxed ?? spoken).trim().replace(/\.$/, '')
-  if (boxed !== undefined || family !== 'arithmetic') return plain
-  return /^-?\d+$/.test(plain) ? plain : (/(?:^|\s)so (-?\d+)$/.exec(plain)?.[1] ?? '')
+  if (boxed !== undefined || family === 'read' || /^\S*$/.test(plain)) return plain
+  return /(?:^|\s)so (\S+)$/.exec(plain)?.[1] ?? ''
 }
 
 /** Whether a written text gives the sample's final answer exactly. */

@@ -185,6 +185,9 @@ const ticksOf = (style: ChartStyle): Claim[] => {
   )
 }
 
+/** Every bar's value in the order of the bars, `E=5 D=4`: the steps of an answer. */
+const readings = (s: ChartScene): string => s.bars.map((b) => `${b.letter}=${b.value}`).join(' ')
+
 /** The chart family. The content key is the set of bars with their values. */
 export const chart: TaskFamily<ChartScene> = {
   family: 'chart',
@@ -273,14 +276,21 @@ export const chart: TaskFamily<ChartScene> = {
     })
     return out
   },
-  caption: (s) =>
-    `${s.style.upright ? 'upright' : 'lying'} bars ${s.bars.map((b) => `${b.letter}=${b.value}`).join(' ')}`,
+  caption: (s) => `${s.style.upright ? 'upright' : 'lying'} bars ${readings(s)}`,
   ask: (s) => {
     const largest = s.bars.reduce((a, b) => (b.value > a.value ? b : a))
     if (s.asked === null)
-      return { question: largestWordings[s.wording]!, answer: largest.letter, final: largest.letter }
+      return {
+        question: largestWordings[s.wording]!,
+        answer: `${readings(s)}, so ${largest.letter}`,
+        final: largest.letter,
+      }
     const value = String(s.bars.find((b) => b.letter === s.asked)!.value)
-    return { question: `${valueWordings[s.wording]!} ${s.asked}?`, answer: value, final: value }
+    return {
+      question: `${valueWordings[s.wording]!} ${s.asked}?`,
+      answer: `${readings(s)}, so ${value}`,
+      final: value,
+    }
   },
   slots: (s) =>
     slotted(

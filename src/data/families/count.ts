@@ -15,6 +15,7 @@ import {
   shapeColours,
   shapeKinds,
   tokenAt,
+  tokenGrid,
 } from '../patches.ts'
 import type { Random } from '../random.ts'
 import type { PatchLabels } from '../sample.ts'
@@ -129,6 +130,16 @@ const noun = (kind: string, n: number): string => (n === 1 ? kind : `${kind}s`)
 
 const combinations = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
 
+/** How many of the shapes asked for have their middle in each row of visual tokens, from the top: the steps of the answer. */
+export const countedInRows = (s: CountScene): readonly number[] =>
+  Array.from(
+    { length: tokenGrid },
+    (_, row) =>
+      s.shapes.filter(
+        (shape) => matches(s.asked, shape) && Math.floor(tokenAt(shape.x, shape.y) / tokenGrid) === row,
+      ).length,
+  )
+
 /** Each coloured kind that occurs, with its number, in the order of colours and kinds. */
 const tally = (shapes: readonly Shape[]) =>
   combinations
@@ -180,7 +191,11 @@ export const count: TaskFamily<CountScene> = {
     const { kind, colour } = s.asked
     const of = [colour, kind === null ? 'shapes' : `${kind}s`].filter((w) => w !== null).join(' ')
     const n = String(counted(s))
-    return { question: `How many ${of} are there?`, answer: n, final: n }
+    return {
+      question: `How many ${of} are there?`,
+      answer: `${countedInRows(s).join('+')}, so ${n}`,
+      final: n,
+    }
   },
   slots: (s) =>
     slotted(
