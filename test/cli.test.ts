@@ -253,6 +253,9 @@ test('summary: text, Mermaid, SVG, sizes', async () => {
   assert.match(text.out, 'batch 1 × token 80')
   assert.match((await cli(['summary', 'nano', '--batch', '3', '--tokens', '40'])).out, 'batch 3 × token 40')
   assert.match((await cli(['summary', 'nano', '--mermaid'])).out, /^flowchart /)
+  const both = await cli(['summary', 'nano', '--json', '--mermaid'])
+  assert.is(both.code, 2)
+  assert.match(both.err, 'only one of --json, --mermaid at a time')
   const drawn = await cli(['summary', 'nano', '--svg', 'deep/nano.svg'])
   assert.is(drawn.code, 0)
   assert.match(readFileSync(join(root, 'deep/nano.svg'), 'utf8'), /^<svg /)
@@ -406,6 +409,9 @@ test('engine install: only tensorflow', async () => {
   assert.match((await cli(['engine', 'install', 'tensorflw'])).err, "Did you mean 'tensorflow'?")
   assert.match((await cli(['engine', 'install'])).err, '<engine> is missing')
   assert.is((await cli(['engine', 'install', 'torch'])).code, 2)
+  const nowhere = await cli(['engine', 'install', 'tensorflow', '--from', './nowhere'])
+  assert.is(nowhere.code, 2)
+  assert.match(nowhere.err, './nowhere')
 })
 
 test('doctor without measuring: one JSON object on stdout', async () => {

@@ -75,6 +75,8 @@ export interface Command {
   readonly summary: string
   readonly positionals: readonly Positional[]
   readonly flags: Readonly<Record<string, Flag>>
+  /** Options of which only one may be given. */
+  readonly oneOf?: readonly string[]
   readonly examples: readonly (readonly [command: string, what: string])[]
   /** More for `--help`, a paragraph each. */
   readonly notes?: readonly string[]

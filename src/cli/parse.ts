@@ -46,6 +46,8 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
       return wrong(`--${token.name} is given twice; say it once.`)
     values.set(token.name, [...(before ?? []), checked.right])
   }
+  const either = (command.oneOf ?? []).filter((f) => values.has(f))
+  if (either.length > 1) return wrong(`only one of ${either.map((f) => `--${f}`).join(', ')} at a time.`)
   const missing = command.positionals.find((p, i) => p.required && i >= positionals.length)
   if (missing !== undefined)
     return wrong(`<${missing.name}> is missing: ${missing.help}. Usage: ${usageLine(command)}`)

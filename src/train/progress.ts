@@ -185,6 +185,11 @@ export const showProgress = (
         clear()
         sink.write(`${text}\n`)
       }
+      const prepare = (what: string): void => {
+        if (!live) return
+        sink.write(`${erase}${inked(look, 'dim', clip(`preparing ${what} …`, look.columns - 1))}`)
+        shown = true
+      }
       const refresh = (event: RunEvent): void => {
         const stage = state.stages[state.current]
         if (stage === undefined || stage.finished !== undefined) return
@@ -196,6 +201,7 @@ export const showProgress = (
           shown = true
         } else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
       }
+      prepare('the first stage')
       return source.pipe(
         tap((event) => {
           state = advance(state, event)
@@ -206,6 +212,7 @@ export const showProgress = (
           } else if (event.type === 'stage-finished') {
             const done = state.stages.find((s) => s.stage === event.stage)
             if (done !== undefined) say(evaluationBlock(done, look))
+            if (done !== undefined && done.index + 1 < done.of) prepare('the next stage')
           } else if (event.type === 'run-finished') {
             say(`\n${stagesTable(state, look)}\n\nthe whole run took ${duration(event.seconds)}`)
           } else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))

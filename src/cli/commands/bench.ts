@@ -27,6 +27,7 @@ export const benchCommand: Command = {
     json: { help: 'prints the whole measurement as one JSON object' },
     markdown: { help: 'prints it as a section of Markdown' },
   },
+  oneOf: ['json', 'markdown'],
   examples: [
     ['sailwright bench', 'everything that is here'],
     ['sailwright bench --no-pytorch --rounds 3', 'a shorter look at the engines'],

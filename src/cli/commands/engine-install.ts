@@ -1,7 +1,7 @@
 /** `sailwright engine install`: builds the TensorFlow engine in a side folder. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { InstallEvent } from '../../engine/tensorflow/index.ts'
+import type { InstallErrorTag, InstallEvent } from '../../engine/tensorflow/index.ts'
 import { inked, lookOf } from '../../train/terminal.ts'
 import {
   type Args,
@@ -79,7 +79,10 @@ const installing = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
       (e): CliError => failed(messageOf(e)),
     ),
     TE.chain(({ ended, last }): TE.TaskEither<CliError, void> => {
-      if (ended.how === 'failed') return TE.left(failed(messageOf(ended.error)))
+      if (ended.how === 'failed') {
+        const { tag } = ended.error as { tag?: InstallErrorTag }
+        return TE.left((tag === 'NoSuchSource' ? usage : failed)(messageOf(ended.error)))
+      }
       if (ended.how === 'interrupted')
         return TE.left({ _tag: 'Interrupted', message: 'stopped; what was finished stays for the next try.' })
       if (last === undefined) return TE.left(failed('the installation ended without a result.'))

@@ -46,6 +46,7 @@ export const summaryCommand: Command = {
     mermaid: { help: 'prints a Mermaid flowchart instead' },
     svg: { value: 'file', help: 'writes the picture as SVG, too' },
   },
+  oneOf: ['json', 'mermaid'],
   examples: [
     ['sailwright summary sail-vl2-2b --depth 2', 'the model in a few lines'],
     ['sailwright summary nano --svg nano.svg', 'its picture'],
