@@ -12,6 +12,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { assetPath } from '../data/tokens.ts'
+import { type FileError, readJson, systemError } from './files.ts'
 import { loadWeights, type Weights } from './weights.ts'
 
 /** `assets/nano/bases/manifest.json`: the files, what they hold, and how they were made. */
@@ -28,7 +29,7 @@ export class BasesError extends Error {
   readonly file: string
   constructor(tag: BasesError['tag'], file: string, what: string, cause?: unknown) {
     super(
-      `${file}: ${what}; install the package again, or make the bases anew with examples/pretrain-bases.ts and scripts/ship-bases.ts`,
+      `${what}; install the package again, or make the bases anew with examples/pretrain-bases.ts and scripts/ship-bases.ts`,
       { cause },
     )
     this.name = 'BasesError'
@@ -37,44 +38,25 @@ export class BasesError extends Error {
   }
 }
 
-const bytesOf = (file: string): TE.TaskEither<BasesError, Buffer> =>
-  TE.tryCatch(
-    () => readFile(file),
-    (e) => new BasesError('Missing', file, `it cannot be read (${e instanceof Error ? e.message : e})`, e),
-  )
-
-const manifestIn = (file: string, bytes: Buffer): E.Either<BasesError, BasesManifest> =>
-  pipe(
-    E.tryCatch(
-      (): unknown => JSON.parse(bytes.toString('utf8')),
-      (e) => new BasesError('BadManifest', file, `it is not JSON (${e})`, e),
-    ),
-    E.chain((json) =>
-      pipe(
-        BasesManifest.decode(json),
-        E.mapLeft(
-          ([first]) =>
-            new BasesError(
-              'BadManifest',
-              file,
-              `it is no manifest of bases: ${first?.context.map((c) => c.key).join('.') || 'all of it'} is ${JSON.stringify(first?.value)}`,
-            ),
-        ),
-      ),
-    ),
-  )
+const unreadable = (e: FileError): BasesError =>
+  new BasesError(e._tag === 'BadFile' ? 'BadManifest' : 'Missing', e.file, e.message, e)
 
 const checked =
   (folder: string) =>
   (entry: BasesManifest['files'][number]): TE.TaskEither<Error, Weights> => {
     const file = join(folder, entry.file)
     return pipe(
-      bytesOf(file),
+      TE.tryCatch(() => readFile(file), systemError(file, 'reading')),
+      TE.mapLeft(unreadable),
       TE.map((bytes) => createHash('sha256').update(bytes).digest('hex')),
       TE.filterOrElse(
         (sum) => sum === entry.sha256,
         (sum) =>
-          new BasesError('BadChecksum', file, `its SHA-256 is ${sum}, and the manifest says ${entry.sha256}`),
+          new BasesError(
+            'BadChecksum',
+            file,
+            `${file}: its SHA-256 is ${sum}, and the manifest says ${entry.sha256}`,
+          ),
       ),
       TE.chainW(() => loadWeights(file)),
     )
@@ -87,15 +69,13 @@ const checked =
  *
  * @category bases
  */
-export const readBases = (folder: string): TE.TaskEither<Error, Weights> => {
-  const manifest = join(folder, 'manifest.json')
-  return pipe(
-    bytesOf(manifest),
-    TE.chainEitherK((bytes) => manifestIn(manifest, bytes)),
+export const readBases = (folder: string): TE.TaskEither<Error, Weights> =>
+  pipe(
+    readJson(join(folder, 'manifest.json'), BasesManifest),
+    TE.mapLeft(unreadable),
     TE.chainW((m) => TE.traverseArray(checked(folder))(m.files)),
     TE.map((parts) => new Map(parts.flatMap((p) => [...p]))),
   )
-}
 
 /**
  * The nano vision encoder and the nano language model that ship with the package. There is no adapter among them: a recipe
