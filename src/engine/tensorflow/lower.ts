@@ -11,6 +11,8 @@ import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { natives } from './composites.ts'
 import { operators, type Tabled, type Value, whole } from './operators.ts'
+import { type Match, match } from './patterns.ts'
+import { emitSlotWrite, slotWrites } from './slots.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
 export interface LoweredVariant {
@@ -28,8 +30,8 @@ export type Handles = ReadonlyMap<string, string>
 const isNative = (t: Tensor): boolean =>
   t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings) === true
 
-/** What a node is computed from in this lowering. */
-const dependsOn = (t: Tensor): readonly Tensor[] =>
+/** What a node is computed from where nothing special is known of it. */
+const inputsUsed = (t: Tensor): readonly Tensor[] =>
   t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
 
 /** Whether the value may be the very memory that the caller passed in, which a variable must not keep. */
@@ -72,6 +74,18 @@ export const lowerVariant = (
   handles: Handles,
 ): LoweredVariant => {
   g.scope(name)
+  const slots = new Map(slotWrites(variant).map((s) => [s.next, s]))
+  const matches = new Map<Tensor, Match | undefined>()
+  const matchOf = (t: Tensor): Match | undefined => {
+    if (!matches.has(t)) matches.set(t, match(t))
+    return matches.get(t)
+  }
+  /** What a node is computed from in this lowering. */
+  const dependsOn = (t: Tensor): readonly Tensor[] => {
+    const slot = slots.get(t)
+    return slot !== undefined ? [slot.place, slot.value] : (matchOf(t)?.operands ?? inputsUsed(t))
+  }
+  const written: (readonly [key: string, node: string])[] = []
   const values = new Map<Tensor, Value>()
   const inputs = new Map<string, Ref>()
   const reads = new Map<string, Ref>()
@@ -100,6 +114,16 @@ export const lowerVariant = (
       return { ref: g.reshape(ref, sizes(t.axes)), axes: t.axes }
     }
     const operands = dependsOn(t).map((x) => values.get(x)!)
+    const slot = slots.get(t)
+    if (slot !== undefined) {
+      const node = emitSlotWrite({ g }, slot, handles.get(slot.key)!, operands[0]!, operands[1]!)
+      written.push([slot.key, node])
+      const ref = read(t, slot.key)
+      g.after(ref.name, node)
+      return { ref, axes: t.axes }
+    }
+    const found = matchOf(t)
+    if (found !== undefined) return found.emit({ g }, operands)
     if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)({ g }, t, op, operands)
     return isNative(t) ? natives[op.kind]!.emit({ g }, t, operands) : operands[0]!
   }
@@ -107,11 +131,11 @@ export const lowerVariant = (
 
   const updates = adamWUpdates(variant)
   const updated = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
-  const assigned = [...variant.next].filter(([key]) => !updated.has(key))
+  const assigned = [...variant.next].filter(([key, t]) => !updated.has(key) && !slots.has(t))
   const outputs = Object.entries(variant.outputs)
   const roots = [
     ...outputs.map(([, t]) => t),
-    ...assigned.map(([, t]) => t),
+    ...[...variant.next].flatMap(([key, t]) => (updated.has(key) ? [] : [t])),
     ...updates.flatMap(updateRoots),
     ...updates.filter((u) => u.settings.decay !== 0).map((u) => variant.states.get(u.parameter)!),
   ]
@@ -135,7 +159,8 @@ export const lowerVariant = (
       if (before !== undefined) g.after(node, before.name)
     }
   }
-  const effects: string[] = []
+  const effects = written.map(([, node]) => node)
+  for (const [key, node] of written) afterReads(node, key)
   // All next values are computed before the first state changes: the old value of one may be the new value of another.
   const next = assigned.map(([key, t]) => ({ key, t, ref: refOf(t) }))
   for (const { key, t, ref } of next) {

@@ -1,0 +1,90 @@
+/**
+ * Small shapes of graph that TensorFlow has one operation for: a gradient's tail, a sum of squares. A pattern answers the
+ * nodes that it is computed from instead, or undefined where the node does not fit.
+ */
+import { sizes } from '../../dsl/axis.ts'
+import type { Tensor } from '../../dsl/graph.ts'
+import { attr } from '../proto/tensorflow.ts'
+import { type Value, type Work, whole } from './operators.ts'
+
+/** A node seen otherwise: what it is computed from, and how. */
+export interface Match {
+  readonly operands: readonly Tensor[]
+  readonly emit: (w: Work, operands: readonly Value[]) => Value
+}
+
+const binary = (t: Tensor, fn: string): readonly [Tensor, Tensor] | undefined =>
+  t.op.op === 'binary' && t.op.fn === fn ? (t.inputs as readonly [Tensor, Tensor]) : undefined
+
+const isUnary = (t: Tensor, fn: string): boolean => t.op.op === 'unary' && t.op.fn === fn
+
+const isOne = (t: Tensor): boolean =>
+  t.op.op === 'constant' && t.axes.length === 0 && t.op.data[0] === 1 && t.dtype === 'float32'
+
+const squared = (t: Tensor): Tensor | undefined => {
+  const m = binary(t, 'mul')
+  return m !== undefined && m[0] === m[1] ? m[0] : undefined
+}
+
+const sameAxes = (a: Tensor, b: Tensor): boolean =>
+  a.axes.length === b.axes.length && a.axes.every((x, i) => x.name === b.axes[i]!.name)
+
+const float = { T: attr.type('float32') }
+
+/** Σ x² over everything, as a gradient's norm takes it: one pass and no squares in memory. */
+const sumOfSquares = (t: Tensor): Match | undefined => {
+  if (t.op.op !== 'reduce' || t.op.fn !== 'sum' || t.axes.length > 0 || t.dtype !== 'float32')
+    return undefined
+  const x = squared(t.inputs[0]!)
+  if (x === undefined || x.axes.length === 0) return undefined
+  return {
+    operands: [x],
+    emit: (w, [v]) => {
+      const half = w.g.op('L2Loss', [whole(w, v!, x.axes).name], float)
+      const name = w.g.op('Mul', [half, w.g.float(2).name], float)
+      return { ref: { name, dtype: 'float32', shape: [] }, axes: [] }
+    },
+  }
+}
+
+/** The factor that an activation's derivative is, of the activation's own value: y (1 − y), or 1 − y². */
+const derivatives = [
+  {
+    op: 'SigmoidGrad',
+    of: (t: Tensor): Tensor | undefined => {
+      const m = binary(t, 'mul')
+      const rest = m === undefined ? undefined : binary(m[1], 'sub')
+      return m && rest && isUnary(m[0], 'sigmoid') && isOne(rest[0]) && rest[1] === m[0] ? m[0] : undefined
+    },
+  },
+  {
+    op: 'TanhGrad',
+    of: (t: Tensor): Tensor | undefined => {
+      const d = binary(t, 'sub')
+      const y = d === undefined ? undefined : squared(d[1])
+      return d && y && isOne(d[0]) && isUnary(y, 'tanh') ? y : undefined
+    },
+  },
+]
+
+/** g · y (1 − y) of a sigmoid, and g · (1 − y²) of a hyperbolic tangent. */
+const activationGradient = (t: Tensor): Match | undefined => {
+  const m = binary(t, 'mul')
+  if (m === undefined) return undefined
+  for (const { op, of } of derivatives)
+    for (const [g, d] of [m, [m[1], m[0]] as const]) {
+      const y = of(d)
+      if (y === undefined || !sameAxes(y, t) || !sameAxes(g, t)) continue
+      return {
+        operands: [y, g],
+        emit: (w, [vy, vg]) => {
+          const name = w.g.op(op, [whole(w, vy!, y.axes).name, whole(w, vg!, g.axes).name], float)
+          return { ref: { name, dtype: 'float32', shape: sizes(t.axes) }, axes: t.axes }
+        },
+      }
+    }
+  return undefined
+}
+
+/** The first pattern that fits. */
+export const match = (t: Tensor): Match | undefined => sumOfSquares(t) ?? activationGradient(t)
