@@ -600,7 +600,7 @@ test('cross-entropy is the mean over counted positions of −ln softmax, and 0 w
       })
       near(g, expected)
     }),
-    runs,
+    { ...runs, examples: [[[Ignored, Ignored, Ignored, Ignored], 1]] },
   )
 })
 
