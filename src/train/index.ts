@@ -14,7 +14,7 @@ export {
   patchLabels,
   textToken,
 } from './objective.ts'
-export { allOf, begin, type Evaluation, experiment, next, type Recipe } from './recipe.ts'
+export { allOf, begin, type Evaluation, experiment, next, type Recipe, type RunOptions } from './recipe.ts'
 export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
 export { observeStage, type StageEvent, trainStage } from './run-stage.ts'
 export { labelledPictures, rendered, type Source, texts } from './source.ts'

@@ -3,11 +3,14 @@
  *
  * @since 0.1.0
  */
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
+import { loadProgress, progressFile, type StageProgress, saveProgress } from './checkpoint.ts'
 import type { EventOf, RunEvent } from './events.ts'
 import type { Experiment, RunContext } from './experiment.ts'
 import { orThrow, trainStage } from './run-stage.ts'
@@ -18,6 +21,7 @@ import {
   readWeights,
   saveWeights,
   type Weights,
+  weightsFile,
   writeWeights,
 } from './weights.ts'
 
@@ -67,53 +71,85 @@ export const next =
   <From extends string, const To extends string, E>(stage: Stage<From, To, E>) =>
   (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage], now: stage.to })
 
-/**
- * The stages that an earlier start of the run finished, and where the last of them left its weights.
- */
-const finishedBefore = (
-  events: readonly RunEvent[],
-): { readonly stages: number; readonly checkpoint?: string } => {
-  let stages = 0
-  let checkpoint: string | undefined
-  let pending: string | undefined
-  for (const e of events) {
-    if (e.type === 'checkpointed') pending = e.path
-    if (e.type === 'stage-finished') {
-      stages = e.index + 1
-      checkpoint = pending
-    }
-  }
-  return checkpoint === undefined ? { stages: 0 } : { stages, checkpoint }
+/** How a run is carried out; it does not change what comes out. */
+export interface RunOptions {
+  /** Steps between checkpoints inside a stage; default: there is one at the end of each stage alone. */
+  readonly checkpointEvery?: number
 }
 
-async function* runRecipe(r: Recipe, evaluation: Evaluation, context: RunContext): AsyncGenerator<RunEvent> {
+/**
+ * What an earlier start of the run came to: how many stages it finished, the folder with the weights of the last of them,
+ * and its last checkpoint since.
+ */
+const earlierStart = (events: readonly RunEvent[]) => {
+  let finished = 0
+  let weights: string | undefined
+  let checkpoint: EventOf<'checkpointed'> | undefined
+  for (const e of events) {
+    if (e.type === 'checkpointed') checkpoint = e
+    if (e.type === 'stage-finished') {
+      finished = e.index + 1
+      weights = checkpoint?.path
+      checkpoint = undefined
+    }
+  }
+  return { finished, weights, checkpoint }
+}
+
+async function* runRecipe(
+  r: Recipe,
+  evaluation: Evaluation,
+  { checkpointEvery }: RunOptions,
+  context: RunContext,
+): AsyncGenerator<RunEvent> {
   const started = performance.now()
-  const before = finishedBefore(context.earlier)
+  const model = r.model.config
+  const earlier = earlierStart(context.earlier)
   let weights = await orThrow(
-    before.checkpoint === undefined
+    earlier.weights === undefined
       ? r.start.weights
-      : loadWeights(context.pathOf(before.checkpoint, 'model.safetensors')),
+      : loadWeights(context.pathOf(earlier.weights, weightsFile)),
   )
   for (const [index, stage] of r.stages.entries()) {
-    if (index < before.stages) continue
-    const program = stageProgram(r.model.config, stage, evaluation.functions(r.model.config, stage.name))
+    if (index < earlier.finished) continue
+    const program = stageProgram(model, stage, evaluation.functions(model, stage.name))
     const session = await orThrow(context.engine.load(program, { seed: r.seed }))
+    const path = checkpointFolder(stage.name)
+    const middle = context.pathOf(path, progressFile)
+    const checkpointed = (step: number): EventOf<'checkpointed'> => ({
+      type: 'checkpointed',
+      stage: stage.name,
+      step,
+      path,
+    })
+    const save = async (at: StageProgress): Promise<EventOf<'checkpointed'>> => {
+      await orThrow(saveProgress(middle, session, at))
+      return checkpointed(at.step)
+    }
     try {
       await orThrow(writeWeights(session, weights))
-      const totals = yield* trainStage(session, r.model.config, stage, { index, of: r.stages.length })
+      const inside = earlier.checkpoint?.stage === stage.name && existsSync(middle)
+      const totals = yield* trainStage(
+        session,
+        model,
+        stage,
+        { index, of: r.stages.length },
+        {
+          ...(inside ? { from: await orThrow(loadProgress(middle, session)) } : {}),
+          ...(checkpointEvery === undefined ? {} : { checkpoint: { every: checkpointEvery, save } }),
+        },
+      )
       const measured = performance.now()
       yield* evaluation.run(
         session,
         { name: stage.name, last: index === r.stages.length - 1 },
-        { ...context, model: r.model.config },
+        { ...context, model },
       )
       const evaluateSeconds = (performance.now() - measured) / 1000
       weights = new Map([...weights, ...(await orThrow(readWeights(session)))])
-      const path = checkpointFolder(stage.name)
-      await orThrow(
-        saveWeights(context.pathOf(path, 'model.safetensors'), weights, { format: 'pt', stage: stage.name }),
-      )
-      yield { type: 'checkpointed', stage: stage.name, step: stage.steps, path }
+      const metadata = { format: 'pt', stage: stage.name }
+      await orThrow(saveWeights(context.pathOf(path, weightsFile), weights, metadata))
+      yield checkpointed(stage.steps)
       yield {
         type: 'stage-finished',
         stage: stage.name,
@@ -123,6 +159,7 @@ async function* runRecipe(r: Recipe, evaluation: Evaluation, context: RunContext
         trainSeconds: totals.seconds,
         evaluateSeconds,
       }
+      await rm(middle, { force: true })
     } finally {
       await orThrow(session.close())
     }
@@ -133,22 +170,37 @@ async function* runRecipe(r: Recipe, evaluation: Evaluation, context: RunContext
 /**
  * A recipe as an experiment: run by `sailwright run`, measured after each stage.
  *
- * An interrupted run that is started again goes on with the stage in which it stopped, from that stage's beginning.
+ * An interrupted run that is started again goes on with the stage in which it stopped, from its last checkpoint there or
+ * from its beginning, and ends with the weights of a run that was never interrupted, bit for bit.
  *
+ * @throws RangeError where two stages have one name, or `checkpointEvery` is no whole number from 1
  * @category running
  */
-export const experiment = (r: Recipe, evaluation: Evaluation): Experiment => ({
-  name: r.name,
-  seed: r.seed,
-  model: r.model,
-  families: evaluation.families,
-  recipe: {
-    start: r.start.describe,
-    stages: r.stages.map(describeStage),
-    evaluation: evaluation.describe,
-  },
-  run: (context) => defer(() => runRecipe(r, evaluation, context)),
-})
+export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
+  const names = r.stages.map((s) => s.name)
+  const twice = names.find((n, i) => names.indexOf(n) < i)
+  if (twice !== undefined)
+    throw new RangeError(
+      `recipe '${r.name}': two stages are called '${twice}'; a stage's name is its checkpoint's, so give each its own`,
+    )
+  const every = options.checkpointEvery
+  if (every !== undefined && !(Number.isSafeInteger(every) && every >= 1))
+    throw new RangeError(
+      `recipe '${r.name}': checkpointEvery is ${every}; give a whole number of steps from 1`,
+    )
+  return {
+    name: r.name,
+    seed: r.seed,
+    model: r.model,
+    families: evaluation.families,
+    recipe: {
+      start: r.start.describe,
+      stages: r.stages.map(describeStage),
+      evaluation: evaluation.describe,
+    },
+    run: (context) => defer(() => runRecipe(r, evaluation, options, context)),
+  }
+}
 
 /**
  * Several evaluations as one, one after the other.

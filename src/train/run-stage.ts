@@ -13,6 +13,7 @@ import { scalarValue } from '../engine/values.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
 import { firstMomentKey } from '../optim/adamw.ts'
 import { schedule } from '../optim/schedules.ts'
+import { atBeginning, type StageProgress } from './checkpoint.ts'
 import type { EventOf } from './events.ts'
 import { batchesOf } from './source.ts'
 import { type Stage, scheduleOf, sizesOf } from './stage.ts'
@@ -43,7 +44,18 @@ export const trainedParameters = (s: Session): number => {
 }
 
 /** What a stage says while it trains. */
-export type StageEvent = EventOf<'stage-started'> | EventOf<'step'>
+export type StageEvent = EventOf<'stage-started'> | EventOf<'step'> | EventOf<'checkpointed'>
+
+/** Going on in the middle of a stage, and keeping what that needs. */
+export interface TrainOptions {
+  /** Where the session's state stands; default: at the beginning. */
+  readonly from?: StageProgress
+  /** After every so many steps, but the last, `save` keeps the session's state. */
+  readonly checkpoint?: {
+    readonly every: number
+    readonly save: (at: StageProgress) => Promise<EventOf<'checkpointed'>>
+  }
+}
 
 /** What a stage comes to. */
 export interface StageTotals {
@@ -60,7 +72,7 @@ const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Nu
  *
  * Gives control back to the event loop after every step, so that the consumer can stop the iteration there. A loss or a
  * gradient that is not finite ends the stage with an error that names step and learning rate. However the stage ends, its
- * source is closed.
+ * source is closed. It ends with the same bits whether it began at the beginning or went on from a checkpoint.
  *
  * @category running
  */
@@ -69,6 +81,7 @@ export async function* trainStage(
   model: SailVl2Config,
   stage: Stage,
   place: Place,
+  { from = atBeginning, checkpoint }: TrainOptions = {},
 ): AsyncGenerator<StageEvent, StageTotals> {
   const factor = schedule(scheduleOf(stage), stage.steps)
   if (E.isLeft(factor)) throw factor.left
@@ -81,13 +94,13 @@ export async function* trainStage(
     trainable: trainedParameters(session),
     parts: [...stage.train],
   }
-  const started = performance.now()
+  const started = performance.now() - from.seconds * 1000
   const since = (t: number): number => (performance.now() - t) / 1000
   const tail = Math.max(1, Math.round(stage.steps / 10))
-  let tailLoss = 0
-  const stream = batchesOf(stage.source, stage.batch)
+  let { tailLoss } = from
+  const stream = batchesOf(stage.source, stage.batch, from.step * stage.batch)
   try {
-    for (let step = 1; step <= stage.steps; step++) {
+    for (let step = from.step + 1; step <= stage.steps; step++) {
       const asked = performance.now()
       const { value: batch, done } = await stream.next()
       if (done || batch.length < stage.batch)
@@ -121,6 +134,8 @@ export async function* trainStage(
         dataSeconds,
         computeSeconds,
       }
+      if (checkpoint !== undefined && step % checkpoint.every === 0 && step < stage.steps)
+        yield await checkpoint.save({ step, seconds: since(started), tailLoss })
       await setImmediate()
     }
   } finally {
@@ -140,4 +155,5 @@ export const observeStage = (
   model: SailVl2Config,
   stage: Stage,
   place: Place,
-): Observable<StageEvent> => defer(() => trainStage(session, model, stage, place))
+  options?: TrainOptions,
+): Observable<StageEvent> => defer(() => trainStage(session, model, stage, place, options))

@@ -87,7 +87,12 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         seconds: event.seconds,
         dataSeconds: s.dataSeconds + event.dataSeconds,
         computeSeconds: s.computeSeconds + event.computeSeconds,
-        stepSeconds: smoothed(s.stepSeconds, s.step, event.seconds - s.seconds),
+        // a stage that goes on from a checkpoint begins with a later step than its first
+        stepSeconds: smoothed(
+          s.stepSeconds,
+          s.step,
+          (event.seconds - s.seconds) / Math.max(1, event.step - s.step),
+        ),
       }))
     case 'evaluated':
       return change(state, event.stage, (s) => ({

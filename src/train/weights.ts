@@ -70,3 +70,6 @@ export const loadWeights = (path: string): TE.TaskEither<SafetensorsError, Weigh
 
 /** The folder of a stage's checkpoint inside a run folder. */
 export const checkpointFolder = (stage: string): string => join('checkpoints', stage)
+
+/** The file of a model's weights inside a checkpoint's folder. */
+export const weightsFile = 'model.safetensors'
