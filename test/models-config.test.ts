@@ -128,6 +128,15 @@ test('the round trip holds for any configuration', () => {
   )
 })
 
+test('a codec knows its own configurations', () => {
+  assert.ok(visionConfig.is(nano.vision))
+  assert.ok(languageConfig.is(nano.language))
+  assert.ok(visionLanguageConfig.is(nano))
+  assert.not.ok(languageConfig.is(nano.vision))
+  assert.not.ok(visionConfig.is({ ...nano.vision, patchSize: 13 }))
+  for (const u of [null, 1, 'nano', {}]) assert.not.ok(visionLanguageConfig.is(u))
+})
+
 test('what is left out: untied head, the class default of ps_version; a newer place of the rotary base', () => {
   const { tie_word_embeddings: _t, rope_theta: _r, ...rest } = json('qwen3-tied')
   const newer = read({ ...rest, rope_parameters: { rope_theta: 5e6, rope_type: 'default' } })
