@@ -222,7 +222,11 @@ const reader = (schema: Schema, name: string): protobuf.Type =>
     nested: Object.fromEntries(
       Object.entries(schema).map(([message, fields]) => [
         message,
-        { fields: Object.fromEntries(Object.entries(fields).map(([f, spec]) => [f, fieldJson(spec)])) },
+        // edition 2023: a field that was written is there, also where it holds its default
+        {
+          edition: '2023',
+          fields: Object.fromEntries(Object.entries(fields).map(([f, spec]) => [f, fieldJson(spec)])),
+        },
       ]),
     ),
   })

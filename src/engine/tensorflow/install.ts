@@ -191,6 +191,8 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
       `the engine is built on Linux only, and this is ${process.platform}: install @tensorflow/tfjs-node in your project instead, or use WSL 2`,
     )
   const source = sourceOf(from)
+  // what needs no network is looked at first
+  const given = source.kind === 'folder' ? await provideLibrary(source, home.library, { signal }) : undefined
   const compiler = await findCompiler(options.compiler, signal)
   step('compiler', `compiler: ${compiler}`)
   await mkdir(home.root, { recursive: true }).catch((e: unknown) => {
@@ -201,9 +203,10 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
   })
   step('package', `@tensorflow/tfjs-node ${tfjsVersion} in ${home.root}`)
   await providePackage(home, tell, signal)
-  const before = installed(home)
   const kept =
-    source.kind === 'requirement' && before?.from === from ? await findLibrary(home.library) : undefined
+    source.kind === 'requirement' && installed(home)?.from === from
+      ? await findLibrary(home.library)
+      : undefined
   step(
     'library',
     kept !== undefined
@@ -213,6 +216,7 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
         : `TensorFlow: ${source.kind} ${source.path}`,
   )
   const library =
+    given ??
     kept ??
     (await provideLibrary(source, home.library, {
       signal,
