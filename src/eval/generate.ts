@@ -3,15 +3,12 @@
  *
  * @since 0.1.0
  */
-import type { Conversation } from '../data/collate.ts'
-import { collate } from '../data/collate.ts'
+import { type Conversation, collate } from '../data/collate.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import type { GenerationSizes } from '../models/generate.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
-import { pictures } from '../train/objective.ts'
+import { ints, pictures } from '../train/objective.ts'
 import { orThrow } from '../train/run-stage.ts'
-
-const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
 
 /** The first largest of each row of `[rows, vocab]`. */
 const largest = (logits: TensorValue): Int32Array => {

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
+export { loadProgress, type StageProgress, saveProgress } from './checkpoint.ts'
 export { type EventOf, Manifest, RunEvent } from './events.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export {
@@ -16,7 +17,14 @@ export {
 } from './objective.ts'
 export { allOf, begin, type Evaluation, experiment, next, type Recipe, type RunOptions } from './recipe.ts'
 export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
-export { observeStage, type StageEvent, trainStage } from './run-stage.ts'
+export {
+  observeStage,
+  type Place,
+  type StageEvent,
+  type StageTotals,
+  type TrainOptions,
+  trainStage,
+} from './run-stage.ts'
 export { labelledPictures, rendered, type Source, texts } from './source.ts'
 export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
 export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'

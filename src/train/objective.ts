@@ -55,7 +55,8 @@ export interface Measured extends MaskedLoss {
   readonly hits: Tensor
 }
 
-const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
+/** Whole numbers as a value. */
+export const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
 
 /** Normalised pixels as a value: `[tile, channel, height, width]`. */
 export const pictures = (pixels: Float32Array, tiles: number, side: number): TensorValue => ({
