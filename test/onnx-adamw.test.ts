@@ -1,19 +1,28 @@
 import * as fc from 'fast-check'
 import { isLeft } from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../src/dsl/evaluate.ts'
 import {
+  applyTo,
+  at,
   axis,
   gradient,
   input,
+  mean,
   mul,
   parameter,
   parametersOf,
+  rmsNorm,
+  scalar,
   square,
+  sub,
   sum,
+  swiGlu,
   type Tensor,
+  then,
 } from '../src/dsl/index.ts'
 import { normal } from '../src/dsl/init.ts'
 import { fixed, type Program, program, type Variant } from '../src/dsl/program.ts'
@@ -171,5 +180,42 @@ updates('four at a time is one at a time, at every length', () => {
     { numRuns: 40 },
   )
 })
+
+updates(
+  'the same seed gives the same bits with several threads, and so does going on from a snapshot',
+  async () => {
+    const [batch, embed] = [axis('batch', 300), axis('embed', 96)]
+    const p = program({
+      name: 'wide',
+      functions: {
+        step: fixed(() => {
+          const x = input('x', [batch, embed])
+          const y = pipe(at('norm')(rmsNorm(embed)), then(at('mlp')(swiGlu(embed, axis('hidden', 160)))))
+          const loss = mean(square(sub(applyTo(y, x), x)), 'batch', 'embed')
+          const parameters = parametersOf(loss)
+          const { gradients, norm } = clipByGlobalNorm(gradient(loss, [...parameters.values()]), 1)
+          return { outputs: { loss, norm }, next: adamW(parameters, gradients, scalar(0.01)).next }
+        }),
+      },
+    })
+    const data = Array.from({ length: batch.size * embed.size }, (_, i) => Math.sin(i * 1.7))
+    const inputs = { x: tensorValue('float32', [batch.size, embed.size], data) }
+    const engine = await must(onnxEngine())
+    const [a, b] = [await must(engine.load(p, { threads: 3 })), await must(engine.load(p, { threads: 3 }))]
+    for (let i = 0; i < 4; i++) {
+      const both = [await must(a.call('step', inputs)), await must(b.call('step', inputs))]
+      assert.equal(both[0], both[1])
+    }
+    const kept = await must(a.snapshot())
+    assert.equal((await must(b.snapshot())).states, kept.states)
+    const onward = [await must(a.call('step', inputs)), await must(a.call('step', inputs))]
+    await must(b.call('step', inputs))
+    await must(b.restore(kept))
+    assert.equal([await must(b.call('step', inputs)), await must(b.call('step', inputs))], onward)
+    assert.equal((await must(b.snapshot())).states, (await must(a.snapshot())).states)
+    await must(a.close())
+    await must(b.close())
+  },
+)
 
 updates.run()
