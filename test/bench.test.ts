@@ -77,7 +77,7 @@ const fake = (name: string, own: boolean, { ms = 20, loss = 2, diesIn = -1 }: Fa
          setTimeout(() => {
            note('end')
            const of = (x) => Array(r.count).fill(x)
-           say({ type: 'stepped', seconds: ${ms} / 1000, losses: of(${loss}), gradientNorms: of(1), idle: { seconds: 1, busySeconds: ${name === 'spins' ? 0.5 : 0} } })
+           say({ type: 'stepped', seconds: ${ms} / 1000, busySeconds: 0.5, losses: of(${loss}), gradientNorms: of(1), idle: { seconds: 1, busySeconds: ${name === 'spins' ? 0.5 : 0} } })
          }, ${ms})
        }
      })`,
@@ -112,7 +112,10 @@ test('blocks take turns and never overlap', async () => {
   assert.is(a?.status === 'measured' && a.firstStep.seconds, 3)
   assert.ok(allAgree(r))
   const table = showBench(r, plain)
-  assert.match(table, /a +500 +500–500 +2\.00 +2\.00–2\.00 +1 MiB +3\.0 s +build 1\.0 s, first call 2\.0 s/)
+  assert.match(
+    table,
+    /a +500 +\(500–500\) +2\.00 +\(2\.00–2\.00\) +0\.10 s +1 MiB +3\.0 s +build 1\.0 s, first call 2\.0 s/,
+  )
   assert.not.match(table, /No ratio|not its turn/)
 })
 

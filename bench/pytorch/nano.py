@@ -338,11 +338,13 @@ def main():
             parts = {"build": built - at, "firstCall": end - built}
             answer(type="prepared", seconds=end - at, parts=parts, loss=loss, gradientNorm=norm)
         elif request["type"] == "steps":
-            at = time.perf_counter()
+            at, busy_before = time.perf_counter(), busy_seconds()
             results = [run() for _ in range(request["count"])]
-            seconds = time.perf_counter() - at
+            seconds, busy = time.perf_counter() - at, busy_seconds() - busy_before
             losses, norms = [r[0] for r in results], [r[1] for r in results]
-            answer(type="stepped", seconds=seconds, losses=losses, gradientNorms=norms, idle=idle)
+            answer(
+                type="stepped", seconds=seconds, busySeconds=busy, losses=losses, gradientNorms=norms, idle=idle
+            )
         else:
             answer(type="ended", peakBytes=peak_bytes())
             return

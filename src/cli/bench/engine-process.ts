@@ -69,11 +69,13 @@ const serve = async (name: EngineName, folder: string): Promise<void> => {
       case 'steps': {
         if (session === undefined) throw new Error('steps were asked for before anything was prepared')
         const results = []
+        const busyBefore = busySeconds()
         for (let i = 0; i < request.count; i++) results.push(await step(session))
         const took = seconds() - at
         const losses = results.map((r) => r.loss)
         const gradientNorms = results.map((r) => r.gradientNorm)
-        answer({ type: 'stepped', seconds: took, losses, gradientNorms, idle })
+        const busy = busySeconds() - busyBefore
+        answer({ type: 'stepped', seconds: took, busySeconds: busy, losses, gradientNorms, idle })
         break
       }
       case 'end':

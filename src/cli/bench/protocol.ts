@@ -41,6 +41,8 @@ const Stepped = t.readonly(
   t.type({
     type: t.literal('stepped'),
     seconds: t.number,
+    /** Processor time of all threads. */
+    busySeconds: t.number,
     /** Nats, before each update. */
     losses: t.readonlyArray(t.number),
     /** Before clipping. */

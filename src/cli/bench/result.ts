@@ -34,6 +34,8 @@ export interface Measured {
   /** Sequences a second, block by block. */
   readonly blocks: readonly number[]
   readonly samplesPerSecond: Spread
+  /** Processor time of all threads a step; threads that spin while they wait for each other count. */
+  readonly processorSeconds: Spread
   /** Times as fast as PyTorch eager in the same round; absent where that is not known or the two do not compute the same. */
   readonly ratio?: Spread
   /** The most memory that its process held, in bytes. */

@@ -14,15 +14,16 @@ const quiet = 0.05
 
 const around = (s: Spread, shown: (n: number) => string): readonly [string, string] => [
   shown(s.median),
-  `${shown(s.min)}–${shown(s.max)}`,
+  `(${shown(s.min)}–${shown(s.max)})`,
 ]
 
 const columns: readonly Column[] = [
   { head: 'engine' },
   { head: 'samples/s', align: 'right' },
-  { head: 'min–max', align: 'right' },
+  { head: '(min–max)' },
   { head: `× ${pytorchEager}`, align: 'right' },
-  { head: 'min–max', align: 'right' },
+  { head: '(min–max)' },
+  { head: 'processor a step', align: 'right' },
   { head: 'peak memory', align: 'right' },
   { head: 'model to first step', align: 'right' },
   { head: 'of which' },
@@ -32,6 +33,7 @@ const measuredRow = (m: Measured): readonly string[] => [
   m.name,
   ...around(m.samplesPerSecond, significant),
   ...(m.ratio === undefined ? ['–', ''] : around(m.ratio, (n) => n.toFixed(2))),
+  duration(m.processorSeconds.median),
   `${grouped(m.peakBytes / 2 ** 20)} MiB`,
   duration(m.firstStep.seconds),
   Object.entries(m.firstStep.parts)

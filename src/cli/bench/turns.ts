@@ -55,6 +55,7 @@ interface Running {
   readonly firstStep: Measured['firstStep']
   readonly first: FirstSteps
   readonly blocks: number[]
+  readonly busy: number[]
   readonly idle: { seconds: number; busySeconds: number }
 }
 
@@ -97,6 +98,7 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
           gradientNorms: [prepared.gradientNorm, ...more.gradientNorms],
         },
         blocks: [],
+        busy: [],
         idle: { seconds: 0, busySeconds: 0 },
       })
       yield { type: 'prepared', name, version: ready.version, seconds: prepared.seconds }
@@ -124,9 +126,11 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
       if (missing.has(name)) continue
       await pause(rest)
       try {
-        const { seconds, idle } = await r.participant.ask({ type: 'steps', count: steps }, 'stepped')
+        const stepped = await r.participant.ask({ type: 'steps', count: steps }, 'stepped')
+        const { seconds, busySeconds, idle } = stepped
         const samplesPerSecond = (steps * o.case.batch) / seconds
         r.blocks.push(samplesPerSecond)
+        r.busy.push(busySeconds / steps)
         // the wait before the first round holds the others' preparation too, and is as good a test of sleeping
         r.idle.seconds += idle.seconds
         r.idle.busySeconds += idle.busySeconds
@@ -155,6 +159,7 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
     results.push({
       ...{ status: 'measured', name, version: r.version, blocks: r.blocks, peakBytes },
       samplesPerSecond: spread(r.blocks),
+      processorSeconds: spread(r.busy),
       ...(ratio === undefined ? {} : { ratio }),
       libraryLoaded: r.libraryLoaded,
       firstStep: r.firstStep,
