@@ -328,6 +328,7 @@ test('run: one that fails says so, keeps what was done, and goes on from there',
   const types = run.right.events.filter((e) => e.type === 'stage-started').map((e) => e.stage)
   assert.equal(types, ['first', 'second', 'second'])
   assert.match(more.err, /first .*\nsecond /)
+  assert.match(more.err, 'this start took 3.0 s')
 })
 
 test('run: what is wrong with a file is said, with what to do', async () => {

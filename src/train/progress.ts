@@ -214,7 +214,8 @@ export const showProgress = (
             if (done !== undefined) say(evaluationBlock(done, look))
             if (done !== undefined && done.index + 1 < done.of) prepare('the next stage')
           } else if (event.type === 'run-finished') {
-            say(`\n${stagesTable(state, look)}\n\nthe whole run took ${duration(event.seconds)}`)
+            const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
+            say(`\n${stagesTable(state, look)}\n\n${what} took ${duration(event.seconds)}`)
           } else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)
         }),

@@ -50,7 +50,7 @@ export const runCommand: Command = {
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
   ],
   notes: [
-    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start. A recipe keeps the stages that were finished and begins the interrupted one anew.',
+    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint.',
     'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong, 130 interrupted.',
   ],
   run: (args, io) =>
