@@ -111,6 +111,8 @@ const holds = async (
       [''],
     )
     assert.ok(model.graph.node.every((n) => (n.domain ?? '') === ''))
+    const initializers = new Set(model.graph.initializer?.map((t) => t.name))
+    assert.ok([...p.functions.get('f')![0]!.states.keys()].every((k) => initializers.has(k)))
     const standalone = await fromFile(file.right, inputs)
     for (const [i, n] of names.entries()) close(`exported ${n}`, standalone[n]!, want[i]!)
   }

@@ -34,6 +34,8 @@ export interface Emitter {
   readonly unique: (wanted: string) => string
   /** An initialiser; equal ones are one. */
   readonly constant: (type: OnnxType, dims: readonly number[], data: ArrayBufferView) => string
+  /** A weight: an initialiser under a name of its own, equal to another or not. */
+  readonly weight: (name: string, type: OnnxType, dims: readonly number[], data: ArrayBufferView) => string
   /** An int64 vector: axes, shapes, starts. */
   readonly ints: (values: readonly number[]) => string
   /** A float32 of rank 0. */
@@ -60,8 +62,11 @@ export interface Emitter {
   readonly owner: (t: Tensor) => void
   /** The graph node behind an ONNX node's name. */
   readonly ownerOf: (nodeName: string) => Tensor | undefined
-  /** Everything emitted so far. */
-  readonly collected: () => { readonly node: NodeProto[]; readonly initializer: TensorProto[] }
+  /** Everything emitted so far; of the initialisers those that a node reads, and these. */
+  readonly collected: (wanted: ReadonlySet<string>) => {
+    readonly node: NodeProto[]
+    readonly initializer: TensorProto[]
+  }
   /** The constant behind a name, if it is one. */
   readonly constantOf: (name: string) => Constant | undefined
 }
@@ -83,6 +88,7 @@ const same = (a: readonly number[], b: readonly number[]): boolean =>
 export const emitter = (mode: Mode): Emitter => {
   const node: NodeProto[] = []
   const constants = new Map<string, Constant>()
+  const weights = new Map<string, Constant>()
   const constantNames = new Map<string, string>()
   const memo = new Map<string, readonly string[]>()
   const source = new Map<string, { readonly name: string; readonly dims: readonly number[] }>()
@@ -107,6 +113,11 @@ export const emitter = (mode: Mode): Emitter => {
     constantNames.set(key, name)
     constants.set(name, { type, dims, data })
     return name
+  }
+  const weight: Emitter['weight'] = (name, type, dims, data) => {
+    const own = unique(name)
+    weights.set(own, { type, dims, data })
+    return own
   }
   const ints: Emitter['ints'] = (values) =>
     constant(
@@ -155,6 +166,7 @@ export const emitter = (mode: Mode): Emitter => {
     mode,
     unique,
     constant,
+    weight,
     ints,
     float,
     node: one,
@@ -165,10 +177,15 @@ export const emitter = (mode: Mode): Emitter => {
       current = t
     },
     ownerOf: (name) => owners.get(name),
-    collected: () => ({
-      node,
-      initializer: [...constants].map(([name, c]) => onnxTensor(name, c.type, c.dims, c.data)),
-    }),
-    constantOf: (name) => constants.get(name),
+    collected: (wanted) => {
+      const read = new Set([...wanted, ...node.flatMap((n) => n.input)])
+      return {
+        node,
+        initializer: [...weights, ...constants]
+          .filter(([name]) => read.has(name))
+          .map(([name, c]) => onnxTensor(name, c.type, c.dims, c.data)),
+      }
+    },
+    constantOf: (name) => constants.get(name) ?? weights.get(name),
   }
 }

@@ -11,7 +11,7 @@ import { lower, type Source } from './lower.ts'
 /**
  * The bytes of an ONNX file (operator set 21) for one compiled size of a function.
  *
- * Inputs and outputs keep their names. A state that the function only reads is a constant of the file, with the value
+ * Inputs and outputs keep their names. A state that the function only reads is an initialiser under its key, with the value
  * given; one that it replaces is an input under its key and an output `next.<key>`.
  *
  * @param bucket which of the function's sizes, in the order in which they were declared

@@ -71,12 +71,13 @@ const lowerRoots = (
   const nameOf = (t: Tensor): string => names.get(t)!
 
   const leaf = (t: Tensor, from: 'input' | 'state', name: string): string => {
-    const weight = from === 'state' ? weights.get(name) : undefined
-    if (weight !== undefined) return e.constant(onnxTypeOf(t.dtype), sizes(t.axes), weight)
     const had = leafNames.get(`${from} ${name}`)
     if (had !== undefined) return had
-    const onnxName = e.unique(name)
+    const weight = from === 'state' ? weights.get(name) : undefined
+    const onnxName =
+      weight === undefined ? e.unique(name) : e.weight(name, onnxTypeOf(t.dtype), sizes(t.axes), weight)
     leafNames.set(`${from} ${name}`, onnxName)
+    if (weight !== undefined) return onnxName
     leaves.set(onnxName, { from, name, t })
     return onnxName
   }
@@ -142,7 +143,7 @@ export const lower = (
   const at = (t: Tensor): Source => sources.get(t)!
   const fetches = dedupe(sources.values())
   const declared = new Map([...sources.values()].flatMap((s) => (s.from === 'output' ? [[s.name, s]] : [])))
-  const { node, initializer } = e.collected()
+  const { node, initializer } = e.collected(new Set([...sources.values()].map((s) => s.name)))
   return {
     model: {
       irVersion: 10,

@@ -1,8 +1,8 @@
 /**
  * The table: each primitive operation as ONNX nodes.
  *
- * A row gets the node with the operands that the lowering chose for it (see {@link operandsUsed}) and the emitter, and
- * answers the name of the value.
+ * A row gets the node with the operands that its plan chose for it (plan.ts) and the emitter, and answers the name of the
+ * value.
  */
 import { elements, sizes } from '../../dsl/axis.ts'
 import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
