@@ -185,7 +185,7 @@ const ticksOf = (style: ChartStyle): Claim[] => {
   )
 }
 
-/** Every bar's value in the order of the bars, `E=5 D=4`: the steps of an answer. */
+/** Every bar's value in the order of the bars, `E=5 D=4`: the steps of an answer, which then looks up the one asked for. */
 const readings = (s: ChartScene): string => s.bars.map((b) => `${b.letter}=${b.value}`).join(' ')
 
 /** The chart family. The content key is the set of bars with their values. */
@@ -282,13 +282,13 @@ export const chart: TaskFamily<ChartScene> = {
     if (s.asked === null)
       return {
         question: largestWordings[s.wording]!,
-        answer: `${readings(s)}, so ${largest.letter}`,
+        answer: `${readings(s)}, ${largest.letter}=${largest.value}, so ${largest.letter}`,
         final: largest.letter,
       }
     const value = String(s.bars.find((b) => b.letter === s.asked)!.value)
     return {
       question: `${valueWordings[s.wording]!} ${s.asked}?`,
-      answer: `${readings(s)}, so ${value}`,
+      answer: `${readings(s)}, ${s.asked}=${value}, so ${value}`,
       final: value,
     }
   },

@@ -130,15 +130,17 @@ const noun = (kind: string, n: number): string => (n === 1 ? kind : `${kind}s`)
 
 const combinations = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
 
-/** How many of the shapes asked for have their middle in each row of visual tokens, from the top: the steps of the answer. */
-export const countedInRows = (s: CountScene): readonly number[] =>
-  Array.from(
-    { length: tokenGrid },
-    (_, row) =>
-      s.shapes.filter(
-        (shape) => matches(s.asked, shape) && Math.floor(tokenAt(shape.x, shape.y) / tokenGrid) === row,
-      ).length,
+/**
+ * The steps of an answer: how many of the shapes asked for have their middle in the first visual token, in the first two,
+ * and so on to all sixteen. Each digit needs one look at one place and the digit before it.
+ */
+export const countedSoFar = (s: CountScene): readonly number[] => {
+  const places = s.shapes.filter((shape) => matches(s.asked, shape)).map((shape) => tokenAt(shape.x, shape.y))
+  return Array.from(
+    { length: tokenGrid * tokenGrid },
+    (_, last) => places.filter((place) => place <= last).length,
   )
+}
 
 /** Each coloured kind that occurs, with its number, in the order of colours and kinds. */
 const tally = (shapes: readonly Shape[]) =>
@@ -193,7 +195,7 @@ export const count: TaskFamily<CountScene> = {
     const n = String(counted(s))
     return {
       question: `How many ${of} are there?`,
-      answer: `${countedInRows(s).join('+')}, so ${n}`,
+      answer: `${countedSoFar(s).join('')}, so ${n}`,
       final: n,
     }
   },
