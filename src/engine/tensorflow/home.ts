@@ -13,6 +13,8 @@ export interface EngineHome {
   readonly tfjs: string
   /** The compiled binding. */
   readonly binding: string
+  /** A small addon that keeps TensorFlow's library quiet while it is loaded. */
+  readonly mute: string
   /** Where a wheel or tarball is unpacked; a folder given by the user is used where it is. */
   readonly library: string
   /** What was installed, and from what. */
@@ -31,6 +33,7 @@ export const engineHome = (env: Readonly<Record<string, string | undefined>> = p
     root,
     tfjs,
     binding: join(tfjs, 'lib', 'napi-v8', 'tfjs_binding.node'),
+    mute: join(tfjs, 'lib', 'napi-v8', 'mute.node'),
     library: join(root, 'library'),
     record: join(root, 'installed.json'),
   }

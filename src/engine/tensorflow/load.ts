@@ -47,6 +47,7 @@ const candidates = (): readonly Candidate[] => {
       from: home.root,
       resolve: () => {
         if (!existsSync(home.binding)) throw new Error('nothing is built there')
+        if (existsSync(home.mute)) here(home.mute)
         return join(home.tfjs, 'dist', 'index.js')
       },
     },
@@ -54,9 +55,12 @@ const candidates = (): readonly Candidate[] => {
   ]
 }
 
-/** TensorFlow's log below errors and the GPU's memory taken as needed, unless the user says otherwise. */
+/**
+ * TensorFlow's log off (what fails also fails the call, with TensorFlow's message) and the GPU's memory taken as needed,
+ * unless the user says otherwise.
+ */
 const quietEnvironment = (): void => {
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '3'
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
 }
 
