@@ -6,7 +6,7 @@
 import { conversation } from '../data/collate.ts'
 import { sampleAt } from '../data/mixture.ts'
 import { type Family, families, finalOf, isExact, type Level, type Sample } from '../data/sample.ts'
-import { nanoTokenizer } from '../data/tokens.ts'
+import { maxSampleLength, nanoTokenizer } from '../data/tokens.ts'
 import { fixed } from '../dsl/index.ts'
 import { decode, prefill } from '../models/generate.ts'
 import type { Evaluation } from '../train/recipe.ts'
@@ -25,9 +25,10 @@ export interface ExactAnswerOptions {
   readonly shown?: number
   /** Rows generated at once; default 64. */
   readonly rows?: number
-  /** Longest prompt and longest prompt + answer, in tokens. */
-  readonly prompt: number
-  readonly room: number
+  /** Longest prompt in tokens; default 48, which the rendered families fit into. */
+  readonly prompt?: number
+  /** Longest prompt and answer together; default that of a rendered sample. */
+  readonly room?: number
 }
 
 /** The held-out samples of one family: the same ones after every stage. */
@@ -42,7 +43,7 @@ const heldOut = (o: ExactAnswerOptions, family: Family, n: number): readonly Sam
  * @category evaluations
  */
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
-  const sizes = { rows: o.rows ?? 64, prompt: o.prompt, room: o.room }
+  const sizes = { rows: o.rows ?? 64, prompt: o.prompt ?? 48, room: o.room ?? maxSampleLength }
   const rendered = new Map<Family, readonly Sample[]>()
   const samplesOf = (family: Family, n: number): readonly Sample[] => {
     const have = rendered.get(family) ?? []
