@@ -3,7 +3,7 @@ import { elements, sizes } from '../../dsl/axis.ts'
 import { operandsOf } from '../../dsl/composite.ts'
 import { findAxis, type Settings, type Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Value, type Work, whole } from './operators.ts'
+import { type Value, type Work, whole } from './value.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {

@@ -5,15 +5,16 @@
  * @since 0.1.0
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
 import { Observable } from 'rxjs'
+import { compileBinding, nodeHeaders } from './binding.ts'
 import { type Ended, runCommand } from './command.ts'
 import { type EngineHome, engineHome, tfjsVersion } from './home.ts'
 import { InstallError } from './install-error.ts'
-import { cudaLibraries, findLibrary, type Library, provideLibrary, sourceOf } from './library.ts'
+import { findLibrary, provideLibrary, sourceOf } from './library.ts'
 
 /** How to install. */
 export interface InstallOptions {
@@ -71,13 +72,6 @@ const findCompiler = async (wanted: string | undefined, signal: AbortSignal): Pr
   )
 }
 
-/** Node's own headers where the installation has them, else those of the npm package `node-api-headers`. */
-const nodeHeaders = (home: EngineHome): string | undefined =>
-  [
-    join(dirname(dirname(process.execPath)), 'include', 'node'),
-    join(home.root, 'node_modules', 'node-api-headers', 'include'),
-  ].find((d) => existsSync(join(d, 'node_api.h')))
-
 const npmFailed = (ended: Ended): InstallError =>
   ended.status === 127
     ? new InstallError('NoNpm', 'npm is not on the PATH; it comes with Node.js', ended.output)
@@ -109,111 +103,6 @@ const providePackage = async (home: EngineHome, tell: Tell, signal: AbortSignal)
     onLine: (line) => tell({ type: 'line', step: 'package', line }),
   })
   if (ended.status !== 0 || !have()) throw npmFailed(ended)
-}
-
-/**
- * Compiled into the binding: since TensorFlow logs through Abseil, its log level is Abseil's. Older versions have no such
- * header, and then this is nothing.
- */
-const levelSource = `
-#if defined(__has_include) && __has_include("absl/log/globals.h")
-#include <cstdlib>
-#include "absl/log/globals.h"
-namespace {
-struct Level {
-  Level() {
-    const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-    if (level == nullptr || level[0] < '0' || level[0] > '3' || level[1] != 0) return;
-    absl::SetMinLogLevel(static_cast<absl::LogSeverityAtLeast>(level[0] - '0'));
-  }
-} level;
-}  // namespace
-#endif
-`
-
-/**
- * An addon of its own, loaded before the binding: TensorFlow's library writes to standard error while it is being loaded,
- * before any level can be set. It loads the library with standard error turned away.
- */
-const muteSource = `
-#include <cstdlib>
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <unistd.h>
-extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void*, void* exports) {
-  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-  if (level == nullptr || level[0] < '1') return exports;
-  const int saved = dup(2);
-  const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (saved >= 0 && null >= 0) {
-    dup2(null, 2);
-    dlopen(LIBRARY, RTLD_LAZY);
-    dup2(saved, 2);
-  }
-  if (saved >= 0) close(saved);
-  if (null >= 0) close(null);
-  return exports;
-}
-`
-
-/** Compiles into a file that is there whole or not at all. */
-const compileInto = async (
-  target: string,
-  compiler: string,
-  args: readonly string[],
-  tell: Tell,
-  signal: AbortSignal,
-): Promise<Ended> => {
-  const half = `${target}.${process.pid}.tmp`
-  const ended = await runCommand(compiler, [...args, '-o', half], {
-    signal,
-    onLine: (line) => tell({ type: 'line', step: 'binding', line }),
-  })
-  if (ended.status === 0) await rename(half, target)
-  else await rm(half, { force: true })
-  return ended
-}
-
-const compile = async (
-  home: EngineHome,
-  compiler: string,
-  library: Library,
-  tell: Tell,
-  signal: AbortSignal,
-): Promise<void> => {
-  const folder = dirname(home.binding)
-  await mkdir(folder, { recursive: true })
-  const level = join(home.root, 'level.cc')
-  const mute = join(home.root, 'mute.cc')
-  await writeFile(level, levelSource)
-  await writeFile(mute, muteSource)
-  const linked = [...library.files, ...(await cudaLibraries(library))]
-  const rpaths = [...new Set(linked.map((f) => dirname(f)))]
-  const shared = ['-std=c++17', '-O2', '-fPIC', '-shared', '-w']
-  const ended = await compileInto(
-    home.binding,
-    compiler,
-    [
-      ...shared,
-      ...['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'],
-      ...[`-I${nodeHeaders(home)}`, `-I${library.include}`],
-      ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => join(home.tfjs, 'binding', f)),
-      level,
-      ...['-Wl,--no-as-needed', ...linked],
-      ...rpaths.map((d) => `-Wl,-rpath,${d}`),
-    ],
-    tell,
-    signal,
-  )
-  if (ended.status !== 0)
-    throw new InstallError(
-      'CompileFailed',
-      `${compiler} could not compile the binding against ${library.files[0]}: is this TensorFlow for this machine's processor, and at least 2.9?`,
-      ended.output,
-    )
-  // without it the engine works as well, and says two lines more
-  const first = library.files.at(-1)!
-  await compileInto(home.mute, compiler, [...shared, `-DLIBRARY="${first}"`, mute, '-ldl'], tell, signal)
 }
 
 const CheckCodec = t.type({ tensorflow: t.string, gpu: t.boolean, product: t.number })
@@ -293,7 +182,10 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
       onLine: (line) => tell({ type: 'line', step: 'library', line }),
     }))
   step('binding', `compiling the binding against ${library.files[0]}`)
-  await compile(home, compiler, library, tell, signal)
+  await compileBinding(home, compiler, library, {
+    signal,
+    onLine: (line) => tell({ type: 'line', step: 'binding', line }),
+  })
   step('check', 'loading it')
   const checked = await check(home, signal)
   const record: Installed = {

@@ -10,9 +10,10 @@ import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { natives } from './composites.ts'
-import { operators, type Tabled, type Value, whole } from './operators.ts'
+import { operators, type Tabled } from './operators.ts'
 import { type Match, match } from './patterns.ts'
 import { emitSlotWrite, slotWrites } from './slots.ts'
+import { type Value, whole } from './value.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
 export interface LoweredVariant {

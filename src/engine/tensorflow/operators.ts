@@ -8,21 +8,11 @@
  * Every operation named here is in TensorFlow 2.9 too.
  */
 import { type Axis, elements, sizes } from '../../dsl/axis.ts'
-import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
 import type { BinaryFn, CompareFn, Dtype, LogicFn, Op, OpName, Tensor, UnaryFn } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Builder, type Ref, tfTypeOf } from './builder.ts'
-
-/** A tensor of the TensorFlow graph with the axes that it really has, outermost first. */
-export interface Value {
-  readonly ref: Ref
-  readonly axes: readonly Axis[]
-}
-
-/** What a row works with. */
-export interface Work {
-  readonly g: Builder
-}
+import type { Ref } from './builder.ts'
+import { contract } from './product.ts'
+import { aligned, permute, place, typeOf, type Value, valueAt, type Work, whole } from './value.ts'
 
 type Row<K extends OpName> = (
   w: Work,
@@ -62,8 +52,6 @@ const compareOps: Readonly<Record<CompareFn, string>> = {
 }
 const logicOps: Readonly<Record<LogicFn, string>> = { and: 'LogicalAnd', or: 'LogicalOr' }
 
-const typeOf = (dtype: Dtype) => attr.type(tfTypeOf(dtype))
-
 /** The elementwise function's name in TensorFlow, where the node is one. */
 const elementwiseOp = (op: Op): string | undefined => {
   switch (op.op) {
@@ -78,30 +66,6 @@ const elementwiseOp = (op: Op): string | undefined => {
     default:
       return undefined
   }
-}
-
-/** A value from an operation's name; `axes` are those that it has. */
-const valueAt = (name: string, dtype: Dtype, axes: readonly Axis[]): Value => ({
-  ref: { name, dtype, shape: sizes(axes) },
-  axes,
-})
-
-/** All axes of the node: a narrow value is repeated. */
-export const whole = (w: Work, v: Value, axes: readonly Axis[]): Ref => {
-  if (v.axes.length === axes.length) return v.ref
-  const source = aligned(w, v, axes)
-  const name = w.g.op('BroadcastTo', [source.name, w.g.ints(sizes(axes))], {
-    T: typeOf(v.ref.dtype),
-    Tidx: attr.type('int32'),
-  })
-  return { name, dtype: v.ref.dtype, shape: sizes(axes) }
-}
-
-/** Axes of size 1 where `axes` has one that the value lacks, except in front: TensorFlow aligns shapes at their end. */
-const aligned = (w: Work, v: Value, axes: readonly Axis[]): Ref => {
-  const shape = axes.map((a) => v.axes.find((x) => x.name === a.name)?.size ?? 1)
-  const first = axes.findIndex((a) => v.axes.some((x) => x.name === a.name))
-  return w.g.reshape(v.ref, first < 0 ? [] : shape.slice(first))
 }
 
 /** The axes of the node that at least one operand has. */
@@ -121,20 +85,6 @@ const elementwise = (
   return valueAt(w.g.op(op, inputs, type === undefined ? {} : { T: typeOf(type) }), t.dtype, axes)
 }
 
-/** The axes in another order. Where only axes of size 1 move, a reshape does. */
-const permute = (w: Work, x: Ref, perm: readonly number[]): Ref => {
-  const shape = perm.map((p) => x.shape[p]!)
-  const moving = perm.filter((p) => x.shape[p] !== 1)
-  if (moving.every((p, i) => i === 0 || moving[i - 1]! < p)) return w.g.reshape(x, shape)
-  const name = w.g.op('Transpose', [x.name, w.g.ints(perm)], {
-    T: typeOf(x.dtype),
-    Tperm: attr.type('int32'),
-  })
-  return { name, dtype: x.dtype, shape }
-}
-
-const place = (axes: readonly Axis[], name: string): number => axes.findIndex((a) => a.name === name)
-
 /** A row function along the last axis, for any axis: the axis is brought last and put back. */
 const alongLast = (w: Work, t: Tensor, over: string, x: Ref, run: (x: Ref) => string): Value => {
   const at = place(t.axes, over)
@@ -143,61 +93,6 @@ const alongLast = (w: Work, t: Tensor, over: string, x: Ref, run: (x: Ref) => st
   const turned = permute(w, x, perm)
   const y: Ref = { name: run(turned), dtype: t.dtype, shape: turned.shape }
   return { ref: permute(w, y, perm), axes: t.axes }
-}
-
-/**
- * An operand as the product takes it. Where it must be moved anyway, its innermost axis stays innermost, because that
- * moves whole rows; the product's own flag says which way round the matrix lies.
- */
-const operandView = (
-  w: Work,
-  x: Ref,
-  { perm, view, transposed }: OperandPlan,
-  batchAxes: number,
-  lastAxes: number,
-): { readonly name: string; readonly transposed: boolean } => {
-  if (perm === undefined) return { name: w.g.reshape(x, view).name, transposed }
-  const lead = perm.slice(0, batchAxes)
-  const first = perm.slice(batchAxes, perm.length - lastAxes)
-  const second = perm.slice(perm.length - lastAxes)
-  if (first.at(-1) !== x.shape.length - 1)
-    return { name: w.g.reshape(permute(w, x, perm), view).name, transposed }
-  const turned = permute(w, x, [...lead, ...second, ...first])
-  const shape = [...view.slice(0, -2), view.at(-1)!, view.at(-2)!]
-  return { name: w.g.reshape(turned, shape).name, transposed: !transposed }
-}
-
-const contract: Row<'contract'> = (w, t, op, [a, b]) => {
-  const plan = contractionPlan(t)
-  const [ta, tb] = t.inputs as readonly [Tensor, Tensor]
-  const [ra, rb] = [whole(w, a!, ta.axes), whole(w, b!, tb.axes)]
-  const swapped = plan.left.tensor !== ta
-  const sum = op.over.length
-  const batch = ta.axes.filter((x) => !op.over.includes(x.name) && place(tb.axes, x.name) >= 0).length
-  const free = (side: OperandPlan): number => side.tensor.axes.length - batch - sum
-  // the left matrix has the sum last unless it is transposed, the right one if it is
-  const x = operandView(w, swapped ? rb : ra, plan.left, batch, plan.left.transposed ? free(plan.left) : sum)
-  const y = operandView(
-    w,
-    swapped ? ra : rb,
-    plan.right,
-    batch,
-    plan.right.transposed ? sum : free(plan.right),
-  )
-  const name = plan.batched
-    ? w.g.op('BatchMatMulV2', [x.name, y.name], {
-        T: typeOf('float32'),
-        adj_x: attr.bool(x.transposed),
-        adj_y: attr.bool(y.transposed),
-      })
-    : w.g.op('MatMul', [x.name, y.name], {
-        T: typeOf('float32'),
-        transpose_a: attr.bool(x.transposed),
-        transpose_b: attr.bool(y.transposed),
-      })
-  const shape = [...(plan.batched ? [plan.batch] : []), plan.m, plan.n]
-  const produced = w.g.reshape({ name, dtype: 'float32', shape }, sizes(plan.produced))
-  return { ref: plan.perm === undefined ? produced : permute(w, produced, plan.perm), axes: t.axes }
 }
 
 const reduce: Row<'reduce'> = (w, t, op, [v]) => {

@@ -5,7 +5,7 @@
 import { sizes } from '../../dsl/axis.ts'
 import type { Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Value, type Work, whole } from './operators.ts'
+import { type Value, type Work, whole } from './value.ts'
 
 /** A node seen otherwise: what it is computed from, and how. */
 export interface Match {

@@ -8,7 +8,7 @@ import { findAxis, type Tensor } from '../../dsl/graph.ts'
 import type { Variant } from '../../dsl/program.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Ref, tfTypeOf } from './builder.ts'
-import { type Value, type Work, whole } from './operators.ts'
+import { type Value, type Work, whole } from './value.ts'
 
 /** One state's replacement. */
 export interface SlotWrite {

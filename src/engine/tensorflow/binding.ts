@@ -1,0 +1,119 @@
+/** Compiling: tfjs-node's own binding, and what keeps TensorFlow quiet. */
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type CommandOptions, type Ended, runCommand } from './command.ts'
+import type { EngineHome } from './home.ts'
+import { InstallError } from './install-error.ts'
+import { cudaLibraries, type Library } from './library.ts'
+
+/** Node's own headers where the installation has them, else those of the npm package `node-api-headers`. */
+export const nodeHeaders = (home: EngineHome): string | undefined =>
+  [
+    join(dirname(dirname(process.execPath)), 'include', 'node'),
+    join(home.root, 'node_modules', 'node-api-headers', 'include'),
+  ].find((d) => existsSync(join(d, 'node_api.h')))
+
+/**
+ * Compiled into the binding: since TensorFlow logs through Abseil, its log level is Abseil's. Older versions have no such
+ * header, and then this is nothing.
+ */
+const levelSource = `
+#if defined(__has_include) && __has_include("absl/log/globals.h")
+#include <cstdlib>
+#include "absl/log/globals.h"
+namespace {
+struct Level {
+  Level() {
+    const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+    if (level == nullptr || level[0] < '0' || level[0] > '3' || level[1] != 0) return;
+    absl::SetMinLogLevel(static_cast<absl::LogSeverityAtLeast>(level[0] - '0'));
+  }
+} level;
+}  // namespace
+#endif
+`
+
+/**
+ * An addon of its own, loaded before the binding: TensorFlow's library writes to standard error while it is being loaded,
+ * before any level can be set. It loads the library with standard error turned away.
+ */
+const muteSource = `
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
+extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void*, void* exports) {
+  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+  if (level == nullptr || level[0] < '1') return exports;
+  const int saved = dup(2);
+  const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (saved >= 0 && null >= 0) {
+    dup2(null, 2);
+    dlopen(LIBRARY, RTLD_LAZY);
+    dup2(saved, 2);
+  }
+  if (saved >= 0) close(saved);
+  if (null >= 0) close(null);
+  return exports;
+}
+`
+
+/** Compiles into a file that is there whole or not at all. */
+const compileInto = async (
+  target: string,
+  compiler: string,
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<Ended> => {
+  const half = `${target}.${process.pid}.tmp`
+  const ended = await runCommand(compiler, [...args, '-o', half], options)
+  if (ended.status === 0) await rename(half, target)
+  else await rm(half, { force: true })
+  return ended
+}
+
+/**
+ * Compiles tfjs-node's binding against a TensorFlow.
+ *
+ * @throws InstallError `CompileFailed`
+ */
+export const compileBinding = async (
+  home: EngineHome,
+  compiler: string,
+  library: Library,
+  options: CommandOptions,
+): Promise<void> => {
+  const folder = dirname(home.binding)
+  await mkdir(folder, { recursive: true })
+  const level = join(home.root, 'level.cc')
+  const mute = join(home.root, 'mute.cc')
+  await writeFile(level, levelSource)
+  await writeFile(mute, muteSource)
+  const linked = [...library.files, ...(await cudaLibraries(library))]
+  const rpaths = [...new Set(linked.map((f) => dirname(f)))]
+  const shared = ['-std=c++17', '-O2', '-fPIC', '-shared', '-w']
+  const ended = await compileInto(
+    home.binding,
+    compiler,
+    [
+      ...shared,
+      ...['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'],
+      ...[`-I${nodeHeaders(home)}`, `-I${library.include}`],
+      ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => join(home.tfjs, 'binding', f)),
+      level,
+      ...['-Wl,--no-as-needed', ...linked],
+      ...rpaths.map((d) => `-Wl,-rpath,${d}`),
+    ],
+    options,
+  )
+  if (ended.status !== 0)
+    throw new InstallError(
+      'CompileFailed',
+      `${compiler} could not compile the binding against ${library.files[0]}: is this TensorFlow for this machine's processor, and at least 2.9?`,
+      ended.output,
+    )
+  // without it the engine works as well, and says two lines more
+  const first = library.files.at(-1)!
+  await compileInto(home.mute, compiler, [...shared, `-DLIBRARY="${first}"`, mute, '-ldl'], options)
+}
