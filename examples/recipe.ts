@@ -43,11 +43,11 @@ const file: ExperimentFile = ({ quick, seed }) => {
   const start = { describe: 'the nano bases', weights: nanoBases }
   const recipe = pipe(
     begin({ name: 'recipe', seed, model, start, now: 'bases' }),
-    stage('alignment-1', ['bases', 'warm'], [connector, 1, 100, 3e-3]),
-    stage('alignment-2', ['warm', 'fine'], [seeing, 1, 100, 1.5e-3]),
-    stage('alignment-3', ['fine', 'aligned'], [all, 0.3, 700, 1.5e-3]),
-    stage('basic-pretraining', ['aligned', 'grounded'], [connector, 0.3, 80, 1e-3]),
-    stage('sft', ['grounded', 'tuned'], [all, 0, 1000, 1.5e-3]),
+    stage('alignment-1', ['bases', 'warm'], [connector, 1, 150, 3e-3]),
+    stage('alignment-2', ['warm', 'fine'], [seeing, 1, 150, 1.5e-3]),
+    stage('alignment-3', ['fine', 'aligned'], [all, 0.3, 1000, 1.5e-3]),
+    stage('basic-pretraining', ['aligned', 'grounded'], [connector, 0.3, 100, 1e-3]),
+    stage('sft', ['grounded', 'tuned'], [all, 0, 1500, 1.5e-3]),
   )
   return experiment(
     recipe,
