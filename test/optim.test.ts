@@ -113,9 +113,8 @@ for (const [name, limit] of [
     })
 }
 
-reference('the case clips some gradients and leaves others as they are', () => {
-  const norms = [...c.floats('norms')]
-  assert.ok(norms.some((n) => n > c.case.settings.clip) && maxRelativeError(norms, norms) === 0)
+reference('the case is one that clipping changes', () => {
+  assert.ok(c.floats('norms').some((n) => n > c.case.settings.clip))
   assert.ok(maxRelativeError(c.floats('trajectory'), c.floats('trajectory_clipped')) > 1e-3)
 })
 

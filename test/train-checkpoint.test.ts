@@ -25,6 +25,7 @@ import {
   tinyConversation,
   tinyStage,
   unmeasured,
+  until,
   watched,
 } from './support/tiny.ts'
 
@@ -68,7 +69,7 @@ const stopped = async (
   const events = await firstValueFrom(
     started(counted, at, earlier, { checkpointEvery: 2 }).pipe(takeWhile(going, true), toArray()),
   )
-  while (counted.open > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  await until(() => counted.open === 0)
   return events
 }
 

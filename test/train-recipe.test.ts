@@ -27,6 +27,7 @@ import {
   tinyConversation,
   tinyStage,
   unmeasured,
+  until,
   watched,
 } from './support/tiny.ts'
 
@@ -50,11 +51,6 @@ const folder = async (): Promise<string> => {
 }
 const weightsIn = (at: string, stage: string): Promise<Weights> =>
   orThrow(loadWeights(join(at, 'checkpoints', stage, 'model.safetensors')))
-
-/** Waits for what happens after an unsubscription. */
-const until = async (done: () => boolean): Promise<void> => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1))
-}
 
 const warm = tinyStage({ name: 'warm', to: 'warm', train: ['adapter'], steps: 2 })
 const tune = tinyStage({

@@ -25,6 +25,7 @@ import {
   tiny,
   tinyConversation,
   tinyStage,
+  until,
   watched,
 } from './support/tiny.ts'
 
@@ -246,11 +247,11 @@ endings('unsubscribing stops after the step in progress and closes the source', 
   const subscription = observeStage(slow, tiny, tinyStage({ source, steps: 50 }), place).subscribe((e) => {
     seen.push(e)
   })
-  while (calls < 3) await new Promise((resolve) => setTimeout(resolve, 1))
+  await until(() => calls >= 3)
   subscription.unsubscribe()
   assert.is(source.closed, 0, 'the step in progress still has its batch')
   release()
-  while (source.closed === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  await until(() => source.closed > 0)
   assert.is(calls, 3)
   assert.equal(
     seen.map((e) => (e.type === 'step' ? e.step : 0)),
@@ -265,7 +266,7 @@ endings('so many steps are enough for take', async () => {
     observeStage(session, tiny, tinyStage({ source, steps: 50 }), place).pipe(take(3), toArray()),
   )
   assert.is(stepsOf(some).length, 2)
-  while (source.closed === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  await until(() => source.closed > 0)
   assert.is(source.opened, 1)
 })
 
