@@ -11,6 +11,7 @@ import {
   onnxValue,
 } from '../src/engine/proto/onnx.ts'
 import { attr, decodeSavedModel, encodeSavedModel, tfTensor } from '../src/engine/proto/tensorflow.ts'
+import { sessionConfig } from '../src/engine/tensorflow/session-config.ts'
 
 const test = suite('protobuf: what is written is read back by protobufjs')
 
@@ -117,6 +118,16 @@ test('an ONNX model comes back', () => {
   )
   assert.equal(back.graph.input[0]!.type!.tensorType.shape!.dim, [{ dimParam: 'n' }, { dimValue: 3 }])
   assert.throws(() => onnxAttribute('epsilon', 0.5), /not a whole number/)
+})
+
+test('the session configuration is the ConfigProto that TensorFlow reads', () => {
+  // graph_options (10) { rewrite_options (10) { meta_optimizer_iterations (12): ONE, optimizers (100): … } }
+  const text = (s: string): string =>
+    `a206${s.length.toString(16).padStart(2, '0')}${Buffer.from(s).toString('hex')}`
+  const rewrite = `6001${['pruning', 'arithmetic', 'dependency'].map(text).join('')}`
+  const within = (tag: string, hex: string): string =>
+    `${tag}${(hex.length / 2).toString(16).padStart(2, '0')}${hex}`
+  assert.is(Buffer.from(sessionConfig()).toString('hex'), within('52', within('52', rewrite)))
 })
 
 test('a large tensor is copied once and arrives whole', () => {

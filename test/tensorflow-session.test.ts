@@ -106,6 +106,23 @@ test('states may swap: every next value is computed before any state changes', a
   })
 })
 
+test('two sessions of one program have states of their own', async () => {
+  const count = state('count', [], zeros)
+  const p = program({
+    name: 'twice',
+    functions: { tick: fixed(() => ({ outputs: {}, next: new Map([['count', add(count, 1) as Tensor]]) })) },
+  })
+  await using(p, (a) =>
+    using(p, async (b) => {
+      await right(a.call('tick', {}))
+      await right(a.call('tick', {}))
+      await right(b.call('tick', {}))
+      assert.equal([...(await right(a.read())).get('count')!.data], [2])
+      assert.equal([...(await right(b.read())).get('count')!.data], [1])
+    }),
+  )
+})
+
 test('calls run in the order in which they were started', async () => {
   const x = state('x', [], zeros)
   const p = program({

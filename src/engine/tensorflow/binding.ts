@@ -6,6 +6,7 @@ import { type CommandOptions, type Ended, runCommand } from './command.ts'
 import type { EngineHome } from './home.ts'
 import { InstallError } from './install-error.ts'
 import { cudaLibraries, type Library } from './library.ts'
+import { configVariable } from './session-config.ts'
 
 /** Node's own headers where the installation has them, else those of the npm package `node-api-headers`. */
 export const nodeHeaders = (home: EngineHome): string | undefined =>
@@ -59,6 +60,31 @@ extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(
 }
 `
 
+/**
+ * Included before the binding's own sources: tfjs-node opens sessions with TensorFlow's defaults, and this gives them the
+ * configuration that an environment variable holds.
+ */
+const sessionSource = `
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include "tensorflow/c/c_api.h"
+inline TF_SessionOptions* SailwrightSessionOptions() {
+  TF_SessionOptions* options = TF_NewSessionOptions();
+  const char* hex = std::getenv("${configVariable}");
+  if (hex == nullptr) return options;
+  std::string bytes;
+  for (size_t i = 0; i + 1 < std::strlen(hex); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(std::string(hex + i, 2), nullptr, 16)));
+  TF_Status* status = TF_NewStatus();
+  TF_SetConfig(options, bytes.data(), bytes.size(), status);
+  TF_DeleteStatus(status);
+  return options;
+}
+#define TF_NewSessionOptions SailwrightSessionOptions
+`
+
 /** Compiles into a file that is there whole or not at all. */
 const compileInto = async (
   target: string,
@@ -88,7 +114,9 @@ export const compileBinding = async (
   await mkdir(folder, { recursive: true })
   const level = join(home.root, 'level.cc')
   const mute = join(home.root, 'mute.cc')
+  const session = join(home.root, 'session.h')
   await writeFile(level, levelSource)
+  await writeFile(session, sessionSource)
   await writeFile(mute, muteSource)
   const linked = [...library.files, ...(await cudaLibraries(library))]
   const rpaths = [...new Set(linked.map((f) => dirname(f)))]
@@ -99,7 +127,7 @@ export const compileBinding = async (
     [
       ...shared,
       ...['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'],
-      ...[`-I${nodeHeaders(home)}`, `-I${library.include}`],
+      ...[`-I${nodeHeaders(home)}`, `-I${library.include}`, '-include', session],
       ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => join(home.tfjs, 'binding', f)),
       level,
       ...['-Wl,--no-as-needed', ...linked],

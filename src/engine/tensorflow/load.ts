@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { type EngineError, engineError } from '../error.ts'
 import { engineHome } from './home.ts'
+import { configVariable, sessionConfig } from './session-config.ts'
 import type { Tfjs } from './tfjs.ts'
 
 /** A TensorFlow that has been loaded. */
@@ -56,12 +57,13 @@ const candidates = (): readonly Candidate[] => {
 }
 
 /**
- * TensorFlow's log off (what fails also fails the call, with TensorFlow's message) and the GPU's memory taken as needed,
- * unless the user says otherwise.
+ * TensorFlow's log off (what fails also fails the call, with TensorFlow's message), the GPU's memory taken as needed, and
+ * the session's configuration, unless the user says otherwise.
  */
 const quietEnvironment = (): void => {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3'
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
+  process.env[configVariable] ??= Buffer.from(sessionConfig()).toString('hex')
 }
 
 /** Node 23 took `util.isNullOrUndefined` and `util.isArray` away; tfjs-node 4.22.0 still calls them. */

@@ -1,0 +1,32 @@
+/** How TensorFlow's session is set: the part of its `ConfigProto` that Sailwright chooses. */
+import { codec, type Schema } from '../proto/descriptor.ts'
+
+const schema: Schema = {
+  ConfigProto: { graphOptions: '10 GraphOptions' },
+  GraphOptions: { rewriteOptions: '10 RewriterConfig' },
+  RewriterConfig: { metaOptimizerIterations: '12 int32', optimizers: '100 string*' },
+}
+
+interface ConfigProto {
+  readonly graphOptions: {
+    readonly rewriteOptions: {
+      readonly metaOptimizerIterations: number
+      readonly optimizers: readonly string[]
+    }
+  }
+}
+
+/** The environment variable through which a binding that Sailwright compiled takes the configuration, in hex. */
+export const configVariable = 'SAILWRIGHT_TF_CONFIG'
+
+/**
+ * The configuration. TensorFlow's graph optimizer runs once and only with the passes that gain something on graphs that
+ * the language has already optimised; with all its passes the first call of a training step of the nano model took
+ * 0.7 s of processor time more, and the following ones no less.
+ */
+export const sessionConfig = (): Uint8Array =>
+  codec<ConfigProto>(schema, 'ConfigProto').encode({
+    graphOptions: {
+      rewriteOptions: { metaOptimizerIterations: 1, optimizers: ['pruning', 'arithmetic', 'dependency'] },
+    },
+  })
