@@ -1,5 +1,6 @@
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Either, isLeft } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
@@ -29,7 +30,7 @@ import {
 } from '../src/dsl/index.ts'
 import type { EngineError } from '../src/engine/error.ts'
 import type { Session, TensorValue } from '../src/engine/session.ts'
-import { loadTensorflow, tensorflowEngine } from '../src/engine/tensorflow/index.ts'
+import { loadTensorflow, tensorflowEngine, writeSavedModel } from '../src/engine/tensorflow/index.ts'
 import { tensorValue } from '../src/engine/values.ts'
 import { adamW, clipByGlobalNorm } from '../src/optim/index.ts'
 
@@ -332,6 +333,39 @@ test('the state is filled from the seed', async () => {
     await using(p, async (s) => void seen.push([...(await right(s.read())).get('w')!.data]), seed)
   assert.equal(seen[0], seen[1])
   assert.not.equal(seen[0], seen[2])
+})
+
+test('a program saved as a folder runs in any TensorFlow, with its values', async () => {
+  const found = loadTensorflow()
+  if (isLeft(found)) return
+  const { tf } = found.right
+  const w = state('layer.weight', [Row], normal(1))
+  const p = program({
+    name: 'saved',
+    functions: {
+      step: fixed(() => ({
+        outputs: { y: mul(w, input('by', [])) },
+        next: new Map([['layer.weight', add(w, 1) as Tensor]]),
+      })),
+    },
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'sailwright-saved-'))
+  await writeSavedModel(p, new Map([['layer.weight', Float32Array.of(1, 2, 3)]]), folder)
+  const model = await tf.node.loadSavedModel(folder, ['serve'], 'step.0')
+  const by = tf.tensor(Float32Array.of(10), [], 'float32')
+  const seen = [0, 1].map(() => {
+    const out = model.predict({ by })
+    const y = [...out.y!.dataSync()]
+    for (const x of Object.values(out)) x.dispose()
+    return y
+  })
+  by.dispose()
+  model.dispose()
+  rmSync(folder, { recursive: true })
+  assert.equal(seen, [
+    [10, 20, 30],
+    [20, 30, 40],
+  ])
 })
 
 test('closing frees the folder and every native tensor; afterwards everything is Closed', async () => {
