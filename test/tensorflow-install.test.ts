@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { lastValueFrom, toArray } from 'rxjs'
@@ -107,6 +107,18 @@ test('a file that is no archive, or a broken one', async () => {
   const broken = await failing(() => provideLibrary(sourceOf(join(folder, 'broken.tar.gz')), into))
   assert.is(broken.tag, 'BadArchive')
   assert.match(broken.message, /does not unpack/)
+})
+
+test('what was installed before stays until its successor is whole', async () => {
+  put('library/old', 'broken.tar.gz', 'other/readme')
+  const into = join(folder, 'library')
+  await failing(() => provideLibrary(sourceOf(join(folder, 'broken.tar.gz')), into))
+  const archive = join(folder, 'other.tar.gz')
+  await runCommand('tar', ['-czf', archive, '-C', join(folder, 'other'), '.'])
+  const e = await failing(() => provideLibrary(sourceOf(archive), into))
+  assert.is(e.tag, 'NotTensorFlow')
+  assert.equal(readdirSync(into), ['old'])
+  assert.not(existsSync(`${into}.new`))
 })
 
 test('a folder without TensorFlow says what was looked for, before anything is fetched', async () => {

@@ -1,6 +1,6 @@
 /** TensorFlow's own library: found in a folder, unpacked from a file, or fetched by pip. */
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { type CommandOptions, type Ended, runCommand } from './command.ts'
 import { InstallError } from './install-error.ts'
@@ -143,8 +143,8 @@ const pip = async (requirement: string, into: string, options: CommandOptions): 
 }
 
 /**
- * Makes the library available: a folder is used where it is, a file or a requirement is unpacked into `into`
- * (which is emptied first).
+ * Makes the library available: a folder is used where it is, a file or a requirement is unpacked and takes the place of
+ * what was in `into`.
  *
  * @throws InstallError `NotTensorFlow`, `BadArchive`, `NoPython`, `NotFetched`
  */
@@ -158,12 +158,21 @@ export const provideLibrary = async (
     if (found === undefined) throw notTensorFlow(source.path)
     return found
   }
-  await rm(into, { recursive: true, force: true })
-  await mkdir(into, { recursive: true })
-  if (source.kind === 'file') await unpack(source.path, into, options)
-  else await pip(source.requirement, into, options)
-  const found = await findLibrary(into)
-  if (found === undefined)
-    throw notTensorFlow(source.kind === 'file' ? source.path : `what pip fetched (${into})`)
-  return found
+  // what is there stays until its successor is whole
+  const fresh = `${into}.new`
+  await rm(fresh, { recursive: true, force: true })
+  await mkdir(fresh, { recursive: true })
+  try {
+    if (source.kind === 'file') await unpack(source.path, fresh, options)
+    else await pip(source.requirement, fresh, options)
+    if ((await findLibrary(fresh)) === undefined)
+      throw notTensorFlow(
+        source.kind === 'file' ? source.path : `what pip fetched for '${source.requirement}'`,
+      )
+    await rm(into, { recursive: true, force: true })
+    await rename(fresh, into)
+  } finally {
+    await rm(fresh, { recursive: true, force: true })
+  }
+  return (await findLibrary(into))!
 }
