@@ -155,7 +155,10 @@ test('texts: pure in (seed, i), scenes in words agree with the answers', () => {
     }
     const bar = /value of bar (\w)\?$/.exec(prompt)
     if (bar !== null) {
-      assert.ok(new RegExp(` ${bar[1]}=${answer.split(', so ').at(-1)}[ \n<]`).test(prompt), `${prompt} → ${answer}`)
+      assert.ok(
+        new RegExp(` ${bar[1]}=${answer.split(', so ').at(-1)}[ \n<]`).test(prompt),
+        `${prompt} → ${answer}`,
+      )
       charts++
     }
     if (prompt.startsWith('<img>'))

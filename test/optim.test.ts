@@ -193,7 +193,8 @@ groups(
           const mixed = updated(two, gradients, eta, { rate: (key) => (key === slow ? factor : 1) })
           const whole = updated(two, gradients, eta, {})
           const scaled = updated(two, gradients, eta * factor, {})
-          assert.ok(maxRelativeError(mixed.get(slow)!, scaled.get(slow)!) < 1e-12)
+          // the factor is a float32 constant of the graph
+          assert.ok(maxRelativeError(mixed.get(slow)!, scaled.get(slow)!) < 1e-7)
           assert.equal(mixed.get(fast), whole.get(fast))
           assert.equal(mixed.get(firstMomentKey(slow)), whole.get(firstMomentKey(slow)))
           const still = updated(two, gradients, eta, { rate: (key) => (key === slow ? 0 : 1) })
