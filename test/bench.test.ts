@@ -18,7 +18,7 @@ import {
 import { type Contender, engineContender } from '../src/cli/bench/participant.ts'
 import { replyIn } from '../src/cli/bench/protocol.ts'
 import { pythonOf, pytorchContenders, pytorchEager } from '../src/cli/bench/pytorch.ts'
-import { ratioTo, spread } from '../src/cli/bench/result.ts'
+import { type Finished, quietRounds, ratioTo, spread, summedUp } from '../src/cli/bench/result.ts'
 import { onnxEngine } from '../src/engine/onnx/index.ts'
 import { orThrow } from '../src/train/run-stage.ts'
 import { loadWeights, readWeights } from '../src/train/weights.ts'
@@ -48,6 +48,8 @@ test.after(() => rmSync(folder, { recursive: true, force: true }))
 interface Fake {
   /** Milliseconds a block. */
   readonly ms?: number
+  /** Processor time that it says it used in a block. */
+  readonly busySeconds?: number
   /** The loss of every step. */
   readonly loss?: number
   /** The block at which it dies; the warm-up is block 0. */
@@ -55,7 +57,11 @@ interface Fake {
 }
 
 /** A process that speaks the protocol, computes nothing, and notes when it worked. */
-const fake = (name: string, own: boolean, { ms = 20, loss = 2, diesIn = -1 }: Fake = {}): Contender => ({
+const fake = (
+  name: string,
+  own: boolean,
+  { ms = 20, busySeconds = 0.5, loss = 2, diesIn = -1 }: Fake = {},
+): Contender => ({
   name,
   own,
   command: [
@@ -77,7 +83,7 @@ const fake = (name: string, own: boolean, { ms = 20, loss = 2, diesIn = -1 }: Fa
          setTimeout(() => {
            note('end')
            const of = (x) => Array(r.count).fill(x)
-           say({ type: 'stepped', seconds: ${ms} / 1000, busySeconds: 0.5, losses: of(${loss}), gradientNorms: of(1), idle: { seconds: 1, busySeconds: ${name === 'spins' ? 0.5 : 0} } })
+           say({ type: 'stepped', seconds: ${ms} / 1000, busySeconds: ${busySeconds}, losses: of(${loss}), gradientNorms: of(1), idle: { seconds: 1, busySeconds: ${name === 'spins' ? 0.5 : 0} } })
          }, ${ms})
        }
      })`,
@@ -235,6 +241,50 @@ test('medians and ratios', () => {
       assert.ok(base.filter((x) => x >= s.median).length * 2 >= base.length)
     }),
   )
+})
+
+test('rounds that other programs disturbed are left out where enough are quiet', () => {
+  const of = (name: string, speeds: number[], others: number[]): Finished => ({
+    ...{ name, version: '1', peakBytes: 1, libraryLoaded: 1, idleLoad: 0 },
+    firstStep: { seconds: 1, parts: {} },
+    blocks: speeds.map((samplesPerSecond, i) => ({
+      samplesPerSecond,
+      processorSeconds: 1 / samplesPerSecond,
+      others: others[i]!,
+    })),
+  })
+  const a = of('a', [10, 20, 30, 40, 50], [0, 0.1, 1, 0, 0])
+  const b = of('b', [5, 10, 10, 10, 10], [0, 0, 0, 0.2, 0])
+  assert.equal(quietRounds([a.blocks, b.blocks]), [0, 1, 4])
+  const enough = summedUp([a, b], 'b', () => true)
+  assert.equal([enough.rounds, enough.quiet, enough.counted], [5, 3, 3])
+  assert.equal(enough.measured[0]!.samplesPerSecond, { median: 20, min: 10, max: 50 })
+  assert.equal(enough.measured[0]!.ratio, { median: 2, min: 2, max: 5 })
+  const few = summedUp([a, of('b', [5, 10, 10, 10, 10], [1, 0, 0, 0.2, 0])], 'b', () => true)
+  assert.equal([few.quiet, few.counted], [2, 5])
+  assert.equal(few.measured[0]!.samplesPerSecond, { median: 30, min: 10, max: 50 })
+  assert.equal(
+    summedUp([a, b], 'b', (n) => n !== 'b').measured.map((m) => m.ratio),
+    [undefined, undefined],
+  )
+  assert.equal(summedUp([], 'b', () => true).measured, [])
+})
+
+test('it goes on until enough rounds are quiet, and no longer than it was told', async () => {
+  // a contender that says it used no processor time: all that the machine does is others' doing
+  const loud = fake('loud', true, { ms: 60, busySeconds: 0 })
+  const spin = setInterval(() => {
+    for (const end = performance.now() + 50; performance.now() < end; );
+  }, 1)
+  const last = await lastValueFrom(
+    measureInTurns({
+      ...{ case: tiny, contenders: () => [loud], rounds: 1, steps: 1, warmUp: 1, rest: 1, patience: 0.5 },
+    }),
+  ).finally(() => clearInterval(spin))
+  if (last.type !== 'finished') throw new Error(`it ended with ${last.type}`)
+  assert.ok(last.result.rounds > 2 && last.result.rounds <= 10, `${last.result.rounds} rounds`)
+  assert.is(last.result.quiet, 0)
+  assert.match(showBench(last.result, plain), /The machine was busy: other programs used [0-9.]+ cores/)
 })
 
 test('agreement looks at every step, and not a number agrees with nothing', () => {

@@ -13,7 +13,7 @@ import { type BenchEvent, measureInTurns } from './turns.ts'
 
 export { type Agreement, gradientTolerance, lossTolerance } from './agreement.ts'
 export { type BenchCase, nanoStep } from './case.ts'
-export type { BenchResult, Measured, Missing, Spread } from './result.ts'
+export type { BenchResult, Block, Measured, Missing, Spread } from './result.ts'
 export { allAgree, markdownBench, remarksOf, showBench } from './show.ts'
 export { type BenchEvent, type BenchOptions, measureInTurns } from './turns.ts'
 
@@ -27,6 +27,8 @@ export interface NanoBenchOptions {
   readonly rounds?: number
   /** Steps a block; default 10. */
   readonly steps?: number
+  /** Seconds for which it goes on where other programs disturbed so many rounds that fewer than that are left; default 0. */
+  readonly patience?: number
   /** Default: the number of cores. */
   readonly threads?: number
 }
@@ -47,5 +49,6 @@ export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
     ],
     ...(o.rounds === undefined ? {} : { rounds: o.rounds }),
     ...(o.steps === undefined ? {} : { steps: o.steps }),
+    ...(o.patience === undefined ? {} : { patience: o.patience }),
   })
 }

@@ -26,13 +26,32 @@ export const spread = (xs: readonly number[]): Spread => {
   }
 }
 
+/** One block of steps. */
+export interface Block {
+  readonly samplesPerSecond: number
+  /** Processor time of all threads a step. */
+  readonly processorSeconds: number
+  /** Cores that other programs used meanwhile. */
+  readonly others: number
+}
+
+/** A round is quiet where other programs used less than this many cores in each of its blocks. */
+export const quietCores = 0.15
+/** Fewer quiet rounds than this are not enough to count alone. */
+export const fewestQuiet = 3
+
+/** The quiet ones among the rounds, from 0, given each contender's blocks. */
+export const quietRounds = (blocks: readonly (readonly Block[])[]): readonly number[] =>
+  Array.from({ length: Math.min(...blocks.map((b) => b.length)) }, (_, round) => round).filter((round) =>
+    blocks.every((b) => b[round]!.others < quietCores),
+  )
+
 /** One that was measured. */
 export interface Measured {
   readonly status: 'measured'
   readonly name: string
   readonly version: string
-  /** Sequences a second, block by block. */
-  readonly blocks: readonly number[]
+  readonly blocks: readonly Block[]
   readonly samplesPerSecond: Spread
   /** Processor time of all threads a step; threads that spin while they wait for each other count. */
   readonly processorSeconds: Spread
@@ -63,6 +82,9 @@ export interface BenchResult {
   /** Blocks that each had, and steps a block. */
   readonly rounds: number
   readonly steps: number
+  /** How many of the rounds were quiet; where they are {@link fewestQuiet} or more, they alone are counted. */
+  readonly quiet: number
+  readonly counted: number
   /** ISO 8601. */
   readonly startedAt: string
   readonly machine: Machine
@@ -78,4 +100,41 @@ export interface BenchResult {
 export const ratioTo = (base: readonly number[], blocks: readonly number[]): Spread | undefined => {
   const ratios = blocks.flatMap((x, i) => (base[i] === undefined ? [] : [x / base[i]]))
   return ratios.length === 0 ? undefined : spread(ratios)
+}
+
+/** One that ran to its end, before its blocks are summed up. */
+export type Finished = Omit<Measured, 'status' | 'samplesPerSecond' | 'processorSeconds' | 'ratio'>
+
+/**
+ * Sums blocks up: over the quiet rounds where there are enough, else over all.
+ *
+ * @param base the one that ratios are taken to
+ * @param same whether one computes what the reference computes; without that it has no ratio, nor gives any
+ */
+export const summedUp = (
+  finished: readonly Finished[],
+  base: string,
+  same: (name: string) => boolean,
+): {
+  readonly measured: readonly Measured[]
+  readonly rounds: number
+  readonly quiet: number
+  readonly counted: number
+} => {
+  const rounds = Math.max(0, ...finished.map((f) => f.blocks.length))
+  const quiet = finished.length === 0 ? [] : quietRounds(finished.map((f) => f.blocks))
+  const use = quiet.length >= fewestQuiet ? quiet : Array.from({ length: rounds }, (_, i) => i)
+  const speeds = (f: Finished): readonly number[] => use.map((i) => f.blocks[i]!.samplesPerSecond)
+  const of = finished.find((f) => f.name === base && same(base))
+  const measured = finished.map((f): Measured => {
+    const ratio = of !== undefined && same(f.name) ? ratioTo(speeds(of), speeds(f)) : undefined
+    return {
+      status: 'measured',
+      ...f,
+      samplesPerSecond: spread(speeds(f)),
+      processorSeconds: spread(use.map((i) => f.blocks[i]!.processorSeconds)),
+      ...(ratio === undefined ? {} : { ratio }),
+    }
+  })
+  return { measured, rounds, quiet: quiet.length, counted: use.length }
 }

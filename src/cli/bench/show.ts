@@ -7,7 +7,7 @@ import { duration, grouped, significant } from '../../train/format.ts'
 import { type Column, type Look, textTable } from '../../train/terminal.ts'
 import { gradientTolerance, lossTolerance } from './agreement.ts'
 import { pytorchEager } from './pytorch.ts'
-import type { BenchResult, Measured, Spread } from './result.ts'
+import { type BenchResult, fewestQuiet, type Measured, quietCores, type Spread, spread } from './result.ts'
 
 /** A wait in which a process used more of a core than this share is said to have disturbed the others. */
 const quiet = 0.05
@@ -58,10 +58,29 @@ const whatOf = (r: BenchResult): string => {
 }
 
 const howOf = (r: BenchResult): string =>
-  `In turns, ${r.rounds} blocks of ${r.steps} steps each; median, least and largest block. Each in a process of its own; while one runs the others wait.`
+  `In turns, ${r.rounds} blocks of ${r.steps} steps each; median, least and largest of ${r.counted === r.rounds ? 'them' : `the ${r.counted} rounds in which other programs used less than ${quietCores} cores`}. Each in a process of its own; while one runs the others wait.`
 
 const where = (r: BenchResult): string =>
   `${r.machine.cpu}, ${r.machine.cores} cores, ${r.machine.memory} GiB, ${r.machine.system}, Node ${r.machine.node}; load average ${r.load.before.toFixed(1)} before, ${r.load.after.toFixed(1)} after.`
+
+/** What to say where too few rounds were quiet. */
+const disturbance = (r: BenchResult): readonly string[] => {
+  const measured = r.contenders.filter((c) => c.status === 'measured')
+  if (r.quiet >= Math.min(r.rounds, fewestQuiet) || measured.length === 0) return []
+  const others = spread(measured.flatMap((m) => m.blocks.map((b) => b.others)))
+  const best = (m: Measured): number => m.samplesPerSecond.max
+  const base = measured.find((m) => m.name === pytorchEager && m.ratio !== undefined)
+  const against =
+    base === undefined
+      ? ''
+      : ` Best block against ${pytorchEager}'s best block: ${measured
+          .filter((m) => m !== base && m.ratio !== undefined)
+          .map((m) => `${m.name} ${(best(m) / best(base)).toFixed(2)}`)
+          .join(', ')}.`
+  return [
+    `The machine was busy: other programs used ${others.median.toFixed(1)} cores meanwhile (${others.min.toFixed(1)} to ${others.max.toFixed(1)}). Threads that wait for each other, as OpenMP's do, lose most by that.${against}`,
+  ]
+}
 
 /** Everything that a reader must know before believing the numbers. */
 export const remarksOf = (r: BenchResult): readonly string[] => [
@@ -84,6 +103,7 @@ export const remarksOf = (r: BenchResult): readonly string[] => [
           .join(', ')}.`,
       ]
     : []),
+  ...disturbance(r),
   ...r.contenders.flatMap((c) =>
     c.status === 'measured' && c.idleLoad > quiet
       ? [

@@ -6,7 +6,7 @@
  */
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Observable } from 'rxjs'
@@ -15,7 +15,15 @@ import { type BenchCase, benchProgram, parametersOfCase, writeCase } from './cas
 import { thisMachine } from './machine.ts'
 import { type Contender, type Participant, startParticipant } from './participant.ts'
 import { pytorchEager } from './pytorch.ts'
-import { type BenchResult, type Measured, type Missing, ratioTo, spread } from './result.ts'
+import {
+  type BenchResult,
+  type Block,
+  type Finished,
+  type Measured,
+  type Missing,
+  quietRounds,
+  summedUp,
+} from './result.ts'
 
 /** What is measured, and how long. */
 export interface BenchOptions {
@@ -26,6 +34,8 @@ export interface BenchOptions {
   readonly rounds?: number
   /** Steps a block; default 10. */
   readonly steps?: number
+  /** Seconds for which it goes on where fewer rounds than that were quiet; default 0. */
+  readonly patience?: number
   /** Steps beside the first one that are run, compared and not timed; default 4. */
   readonly warmUp?: number
   /** Milliseconds of rest before each block, in which the threads of the one before go to sleep; default 300. */
@@ -38,13 +48,12 @@ export type BenchEvent =
   | { readonly type: 'prepared'; readonly name: string; readonly version: string; readonly seconds: number }
   | ({ readonly type: 'missing' } & Missing)
   | ({ readonly type: 'compared'; readonly reference: string } & Agreement)
-  | {
+  | ({
       readonly type: 'block'
       readonly name: string
       readonly round: number
       readonly rounds: number
-      readonly samplesPerSecond: number
-    }
+    } & Block)
   | { readonly type: 'finished'; readonly result: BenchResult }
 
 interface Running {
@@ -54,10 +63,13 @@ interface Running {
   readonly libraryLoaded: number
   readonly firstStep: Measured['firstStep']
   readonly first: FirstSteps
-  readonly blocks: number[]
-  readonly busy: number[]
+  readonly blocks: Block[]
   readonly idle: { seconds: number; busySeconds: number }
 }
+
+/** Processor seconds that all programs together have used since the machine started. */
+const busyOfAll = (): number =>
+  cpus().reduce((s, { times: t }) => s + t.user + t.nice + t.sys + t.irq, 0) / 1000
 
 const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
 
@@ -68,7 +80,7 @@ interface Held {
 }
 
 async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
-  const { rounds = 9, steps = 10, warmUp = 4, rest = 300 } = o
+  const { rounds = 9, steps = 10, patience = 0, warmUp = 4, rest = 300 } = o
   const startedAt = new Date().toISOString()
   const before = loadavg()[0]!
   const folder = await mkdtemp(join(tmpdir(), 'sailwright-bench-'))
@@ -98,7 +110,6 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
           gradientNorms: [prepared.gradientNorm, ...more.gradientNorms],
         },
         blocks: [],
-        busy: [],
         idle: { seconds: 0, busySeconds: 0 },
       })
       yield { type: 'prepared', name, version: ready.version, seconds: prepared.seconds }
@@ -120,61 +131,69 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
       yield { type: 'compared', reference: reference.name, ...compared }
     }
 
-  for (let round = 1; round <= rounds; round++)
-    for (const r of running) {
-      const { name } = r.contender
-      if (missing.has(name)) continue
+  const lose = (r: Running, why: string): BenchEvent => {
+    const lost: Missing = { status: 'failed', name: r.contender.name, why }
+    missing.set(lost.name, lost)
+    return { type: 'missing', ...lost }
+  }
+  const going = (): readonly Running[] => running.filter((r) => !missing.has(r.contender.name))
+  const began = performance.now()
+  const goesOn = (round: number): boolean =>
+    going().length > 0 &&
+    (round <= rounds ||
+      (performance.now() - began < patience * 1000 &&
+        quietRounds(going().map((r) => r.blocks)).length < rounds))
+  for (let round = 1; goesOn(round); round++)
+    for (const r of going()) {
       await pause(rest)
       try {
+        const before = busyOfAll()
         const stepped = await r.participant.ask({ type: 'steps', count: steps }, 'stepped')
         const { seconds, busySeconds, idle } = stepped
-        const samplesPerSecond = (steps * o.case.batch) / seconds
-        r.blocks.push(samplesPerSecond)
-        r.busy.push(busySeconds / steps)
+        const block: Block = {
+          samplesPerSecond: (steps * o.case.batch) / seconds,
+          processorSeconds: busySeconds / steps,
+          others: Math.max(0, busyOfAll() - before - busySeconds) / seconds,
+        }
+        r.blocks.push(block)
         // the wait before the first round holds the others' preparation too, and is as good a test of sleeping
         r.idle.seconds += idle.seconds
         r.idle.busySeconds += idle.busySeconds
-        yield { type: 'block', name, round, rounds, samplesPerSecond }
+        yield { type: 'block', name: r.contender.name, round, rounds, ...block }
       } catch (e) {
-        const lost: Missing = { status: 'failed', name, why: `in round ${round}: ${messageOf(e)}` }
-        missing.set(name, lost)
-        yield { type: 'missing', ...lost }
+        yield lose(r, `in round ${round}: ${messageOf(e)}`)
       }
     }
 
-  const same = (name: string): boolean =>
-    reference?.name === name || agreements.some((a) => a.name === name && a.agrees)
-  const eager = running.find((r) => r.contender.name === pytorchEager && !missing.has(pytorchEager))
-  const base = eager !== undefined && same(pytorchEager) ? eager.blocks : undefined
-  const results: (Measured | Missing)[] = []
-  for (const { name } of contenders) {
-    const r = running.find((x) => x.contender.name === name)
-    const lost = missing.get(name)
-    if (lost !== undefined || r === undefined) {
-      if (lost !== undefined) results.push(lost)
-      continue
+  const finished: Finished[] = []
+  for (const r of going()) {
+    try {
+      const { peakBytes } = await r.participant.ask({ type: 'end' }, 'ended')
+      finished.push({
+        ...{ name: r.contender.name, version: r.version, blocks: r.blocks, peakBytes },
+        ...{ libraryLoaded: r.libraryLoaded, firstStep: r.firstStep },
+        idleLoad: r.idle.busySeconds / r.idle.seconds,
+      })
+    } catch (e) {
+      yield lose(r, messageOf(e))
     }
-    const { peakBytes } = await r.participant.ask({ type: 'end' }, 'ended')
-    const ratio = base !== undefined && same(name) ? ratioTo(base, r.blocks) : undefined
-    results.push({
-      ...{ status: 'measured', name, version: r.version, blocks: r.blocks, peakBytes },
-      samplesPerSecond: spread(r.blocks),
-      processorSeconds: spread(r.busy),
-      ...(ratio === undefined ? {} : { ratio }),
-      libraryLoaded: r.libraryLoaded,
-      firstStep: r.firstStep,
-      idleLoad: r.idle.busySeconds / r.idle.seconds,
-    })
   }
+  const { measured, ...counts } = summedUp(
+    finished,
+    pytorchEager,
+    (name) => name === reference?.name || agreements.some((a) => a.name === name && a.agrees),
+  )
   yield {
     type: 'finished',
     result: {
-      ...{ case: o.case, parameters: parametersOfCase(benchProgram(o.case)), rounds, steps, startedAt },
+      ...{ case: o.case, parameters: parametersOfCase(benchProgram(o.case)), steps, startedAt, ...counts },
       machine: thisMachine(),
       load: { before, after: loadavg()[0]! },
       ...(reference === undefined ? {} : { reference: reference.name }),
       agreements,
-      contenders: results,
+      contenders: contenders.flatMap(
+        ({ name }) => measured.find((m) => m.name === name) ?? missing.get(name) ?? [],
+      ),
     },
   }
 }
