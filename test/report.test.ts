@@ -6,10 +6,11 @@ import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { stageTimes } from '../src/report/charts.ts'
+import { lossOverview, stageTimes, timeUnit } from '../src/report/charts.ts'
 import { logTicks, type Point, smooth, thin, wantsLog } from '../src/report/curve.ts'
 import { escapeHtml, html } from '../src/report/html.ts'
 import { renderReport, wilson, writeReport } from '../src/report/index.ts'
+import { type Label, placeLabels, textWidth } from '../src/report/labels.ts'
 import { script } from '../src/report/script.ts'
 import { endedRight, selection, viewOf } from '../src/report/view.ts'
 import type { EventOf, Manifest, RunEvent } from '../src/train/events.ts'
@@ -117,6 +118,114 @@ test('a logarithmic axis where it helps, with round values', () => {
   assert.equal(logTicks(0.0009, 2000), [0.001, 0.01, 0.1, 1, 10, 100, 1000])
 })
 
+/** Pairs of texts in one row whose extents meet. */
+const overlaps = (labels: readonly Pick<Label, 'x' | 'width' | 'row'>[]): number =>
+  labels.flatMap((a, i) =>
+    labels.slice(i + 1).filter((b) => a.row === b.row && Math.abs(a.x - b.x) < (a.width + b.width) / 2),
+  ).length
+
+/** Stretches of these lengths, in a picture of `width` pixels. */
+const stretches = (named: readonly (readonly [name: string, length: number])[], width: number) => {
+  const all = named.reduce((a, [, length]) => a + length, 0)
+  let to = 0
+  return named.map(([name, length], i) => {
+    const from = to
+    to += (length / all) * width
+    return { number: i + 1, name, from, to }
+  })
+}
+
+test('names over stretches: none over another, none outside, and none missing that has room', () => {
+  const name = fc.string({ unit: fc.constantFrom(...'abimw-18MÄ字'), minLength: 1, maxLength: 24 })
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(name, fc.integer({ min: 1, max: 2000 })), { minLength: 1, maxLength: 12 }),
+      fc.constantFrom(290, 880),
+      (named, width) => {
+        const over = stretches(named, width)
+        const labels = placeLabels(over, [-40, width])
+        assert.is(labels.length, over.length)
+        const placed = labels.filter((l) => l !== undefined)
+        assert.is(overlaps(placed), 0)
+        for (const l of placed) {
+          assert.is(l.width, textWidth(l.text, 12))
+          assert.ok(l.x - l.width / 2 >= -40 - 1e-9 && l.x + l.width / 2 <= width + 1e-9, l.text)
+        }
+        const [widest] = over
+          .map((_, i) => i)
+          .sort((a, b) => over[b]!.to - over[b]!.from - over[a]!.to + over[a]!.from)
+        if (textWidth(`${widest! + 1}. ${over[widest!]!.name}`, 12) <= width)
+          assert.is(labels[widest!]?.text, `${widest! + 1}. ${over[widest!]!.name}`)
+      },
+    ),
+  )
+})
+
+test('names over stretches: the second row, then the number alone, then nothing', () => {
+  const at = (lengths: readonly number[], width: number) =>
+    placeLabels(
+      stretches(
+        lengths.map(
+          (n, i) => [['align-adapter', 'align-vision', 'align-all', 'pretrain', 'sft'][i]!, n] as const,
+        ),
+        width,
+      ),
+      [-40, width],
+    ).map((l) => l && `${l.row} ${l.text}`)
+  assert.equal(at([400, 400], 880), ['0 1. align-adapter', '0 2. align-vision'])
+  assert.equal(at([150, 150, 700, 100, 900], 880), [
+    '0 1. align-adapter',
+    '1 2. align-vision',
+    '0 3. align-all',
+    '0 4. pretrain',
+    '0 5. sft',
+  ])
+  const narrow = at([150, 150, 700, 100, 900], 290)
+  assert.is(narrow[1], '0 2.')
+  assert.equal(at([1, 1, 1, 1, 996], 290).filter((l) => l === undefined).length > 0, true)
+})
+
+test('in the chart of all stages no name is drawn over another', async () => {
+  for (const lengths of [
+    [150, 150, 700, 100, 900],
+    [500, 1, 1, 1, 1],
+    [1, 1, 1, 1, 1],
+  ]) {
+    const picture = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families))
+    for (const part of picture.text.split('at-narrow')) {
+      const labels = [
+        ...part.matchAll(
+          /<text text-anchor="middle" transform="translate\(([-\d.]+),([-\d.]+)\)"[^>]*>([^<]*)/g,
+        ),
+      ].flatMap(([, x, y, text]) =>
+        // a mean advance of 0.6 em at 12 pixels; the axis has numbers of its own
+        Number(y) < 0 && /^\d\./.test(text!)
+          ? [{ x: Number(x), row: Math.round(Number(y)), width: 0.6 * 12 * text!.length }]
+          : [],
+      )
+      assert.ok(labels.length >= 2, `${lengths}: ${labels.length} labels`)
+      assert.is(overlaps(labels), 0, `${lengths}`)
+    }
+  }
+})
+
+test('a stage of one step has a point, not an empty chart', async () => {
+  const page = await render(brief(0).filter((e) => e.type !== 'step' || e.stage !== 'sft' || e.step === 1))
+  assert.not.match(page, /NaN|Infinity/)
+  const cards = page.split('<h3>')
+  const sft = cards.find((c) => c.startsWith('5. sft'))!
+  assert.match(cards[0]!, '>5. sft<')
+  assert.match(sft, 'mark-symbol')
+  assert.not.match(cards.find((c) => c.startsWith('1. align-adapter'))!, 'mark-symbol')
+})
+
+test('the time axis has the unit of its length', () => {
+  assert.equal(
+    [0, 180, 181, 10_800, 10_801].map((s) => timeUnit(s)[0]),
+    ['seconds', 'seconds', 'minutes', 'minutes', 'hours'],
+  )
+})
+
 test('templates escape what is put in, and nothing else', () => {
   assert.is(
     html`<b>${'<i>&"\''}</b>${html`<u>${1}</u>`}${[false, null, 'x']}`.text,
@@ -183,8 +292,8 @@ test('the written report stands alone, with its pictures inside', async () => {
     'align-adapter',
   ])
     assert.ok(page.includes(text), text)
-  // one chart over all stages, one a stage, one a family, one of the time
-  assert.is([...page.matchAll(/<svg [^>]*role="img" aria-label="[^"]+"/g)].length, 1 + 5 + 4 + 1)
+  // two of all stages (wide and narrow), one a stage, one a family, two of the time
+  assert.is([...page.matchAll(/<svg [^>]*role="img" aria-label="[^"]+"/g)].length, 2 + 5 + 4 + 2)
   new Script(script)
 })
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Config, TopLevelSpec } from 'vega-lite'
-import { escapeHtml, type Html, trusted } from './html.ts'
+import { escapeHtml, type Html, html, trusted } from './html.ts'
 
 const font = 'system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif'
 
@@ -35,14 +35,6 @@ const config: Config = {
     domainColor: colour.line,
     tickColor: colour.line,
   },
-  legend: {
-    labelColor: colour.text,
-    titleColor: colour.muted,
-    labelFontSize: 12,
-    orient: 'top',
-    title: null,
-    symbolType: 'square',
-  },
   text: { color: colour.text, font },
 }
 
@@ -64,6 +56,20 @@ export const draw = async (spec: TopLevelSpec, alt: string): Promise<Html> => {
       .replace(/^<svg [^>]*viewBox="([^"]+)"[^>]*>/, (_, box: string) => opening(box, alt)),
   )
 }
+
+/** Two drawings of the same: the style sheet shows the second where the window is narrow, where the first would be too small to read. */
+export const atWidths = (wide: Html, narrow: Html): Html =>
+  html`<div class="at-wide">${wide}</div><div class="at-narrow">${narrow}</div>`
+
+/** What each colour stands for. `shape` is that of the marks. */
+export const legend = (
+  shape: 'line' | 'box',
+  keys: readonly { readonly name: string; readonly colour: string }[],
+): Html =>
+  html`<p class="note">${keys.map(
+    (k) =>
+      html`<span class="legend"><span class="key ${shape}" style="color:${k.colour}"></span>${k.name}</span>`,
+  )}</p>`
 
 const opening = (box: string, alt: string): string => {
   const [, , w, h] = box.split(' ')

@@ -4,26 +4,41 @@
  * @since 0.1.0
  */
 import { duration, percent, rate, significant } from '../train/format.ts'
-import { colour, draw } from './chart.ts'
+import { atWidths, colour, draw } from './chart.ts'
 import { finite, logTicks, type Point, smooth, spanOf, thin, wantsLog } from './curve.ts'
 import type { Html } from './html.ts'
+import { placeLabels } from './labels.ts'
 import type { RunView, StageView } from './view.ts'
 import { wilson } from './wilson.ts'
 
 const losses = (s: StageView): readonly Point[] => s.taken.map((e) => ({ x: e.step, y: e.loss }))
 const shifted = (points: readonly Point[], by: number): readonly Point[] =>
   points.map((p) => ({ x: p.x + by, y: p.y }))
-const stepAxis = { title: 'step', grid: false, format: 'd', tickMinStep: 1 } as const
+const stepAxis = { title: 'step', grid: false, format: ',d', tickMinStep: 1 } as const
+/** A line, or points where there are too few of them for one to be seen. */
+const curve = (points: readonly Point[], color: string, strokeWidth: number) =>
+  points.length < 3
+    ? { type: 'line' as const, color, strokeWidth, point: { filled: true, color, size: 30 } }
+    : { type: 'line' as const, color, strokeWidth }
 
 const lossScale = (points: readonly Point[]) => {
-  if (!wantsLog(points))
+  const least = points.reduce((a, p) => Math.min(a, p.y), Number.POSITIVE_INFINITY)
+  const most = points.reduce((a, p) => Math.max(a, p.y), Number.NEGATIVE_INFINITY)
+  if (!wantsLog(points)) {
+    const around = Math.abs(least) / 10 || 1
     return {
       title: 'loss',
-      scale: { type: 'linear' as const, zero: false, nice: true },
+      scale: {
+        type: 'linear' as const,
+        zero: false,
+        nice: true,
+        ...(least === most && { domain: [least - around, least + around] }),
+      },
       axis: { tickCount: 5 },
     }
-  const low = points.reduce((a, p) => Math.min(a, p.y), Number.POSITIVE_INFINITY) / 1.08
-  const high = points.reduce((a, p) => Math.max(a, p.y), 0) * 1.08
+  }
+  const low = least / 1.08
+  const high = most * 1.08
   return {
     title: 'loss (log)',
     scale: { type: 'log' as const, nice: false, domain: [low, high] },
@@ -31,61 +46,66 @@ const lossScale = (points: readonly Point[]) => {
   }
 }
 
-/** The loss over all stages, one after another, with the stages' names and borders. */
-export const lossOverview = (view: RunView): Promise<Html> => {
+/** The loss over all stages, one after another, with the stages' borders and as many of their names as have room. */
+export const lossOverview = async (view: RunView): Promise<Html> =>
+  atWidths(await overview(view, 880, 220, 240), await overview(view, 290, 180, 120))
+
+const overview = (view: RunView, width: number, height: number, most: number): Promise<Html> => {
   let before = 0
   const parts = view.stages.map((s) => {
     const from = before
     before += s.taken.at(-1)?.step ?? 0
     const raw = finite(losses(s))
     return {
-      s,
+      number: s.index + 1,
+      name: s.stage,
       from,
       to: before,
-      raw: shifted(thin(raw, 240), from),
-      even: shifted(thin(smooth(raw, spanOf(raw)), 240), from),
+      raw: shifted(thin(raw, most), from),
+      even: shifted(thin(smooth(raw, spanOf(raw)), most), from),
     }
   })
-  const all = parts.flatMap((p) => p.raw)
-  const points = (of: 'raw' | 'even') => parts.flatMap((p) => p[of].map((q) => ({ ...q, stage: p.s.stage })))
+  const all = Math.max(1, before)
   const x = {
     field: 'x',
     type: 'quantitative' as const,
-    axis: stepAxis,
-    scale: { nice: false, domain: [0, Math.max(1, before)] },
+    axis: { ...stepAxis, tickCount: width / 80 },
+    scale: { nice: false, domain: [0, all] },
   }
-  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(all) }
+  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(parts.flatMap((p) => p.raw)) }
+  const line = (points: readonly Point[], color: string, strokeWidth: number) => ({
+    data: { values: [...points] },
+    mark: curve(points, color, strokeWidth),
+    encoding: { x, y },
+  })
+  const px = (step: number): number => (step / all) * width
+  const labels = placeLabels(
+    parts.map((p) => ({ number: p.number, name: p.name, from: px(p.from), to: px(p.to) })),
+    [-40, width],
+  ).filter((l) => l !== undefined)
   return draw(
     {
-      width: 880,
-      height: 220,
+      width,
+      height,
       layer: [
         {
           data: { values: parts.slice(1).map((p) => ({ x: p.from })) },
           mark: { type: 'rule', color: colour.muted, strokeDash: [3, 3], opacity: 0.6 },
           encoding: { x },
         },
-        {
-          data: { values: points('raw') },
-          mark: { type: 'line', color: colour.faint, strokeWidth: 1 },
-          encoding: { x, y, detail: { field: 'stage' } },
-        },
-        {
-          data: { values: points('even') },
-          mark: { type: 'line', color: colour.strong, strokeWidth: 2 },
-          encoding: { x, y, detail: { field: 'stage' } },
-        },
-        {
-          data: { values: parts.map((p) => ({ x: (p.from + p.to) / 2, name: p.s.stage })) },
+        ...parts.map((p) => line(p.raw, colour.faint, 1)),
+        ...parts.map((p) => line(p.even, colour.strong, 2)),
+        ...labels.map((l) => ({
+          data: { values: [{}] },
           mark: {
-            type: 'text',
-            baseline: 'bottom',
+            type: 'text' as const,
+            baseline: 'bottom' as const,
             fontSize: 12,
-            y: -4,
-            limit: 880 / Math.max(1, parts.length),
+            x: l.x,
+            y: -4 - 16 * l.row,
+            text: l.text,
           },
-          encoding: { x, text: { field: 'name' } },
-        },
+        })),
       ],
     },
     `Loss over ${view.stages.length} stages: ${view.stages
@@ -104,9 +124,10 @@ export const stageCurves = (s: StageView): Promise<Html> => {
     scale: { nice: false, domain: [0, Math.max(1, s.taken.at(-1)?.step ?? 1)] },
   }
   const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw) }
+  const peak = rates.reduce((a, p) => Math.max(a, p.y), 0)
   return draw(
     {
-      spacing: 22,
+      spacing: 26,
       bounds: 'flush',
       vconcat: [
         {
@@ -115,12 +136,12 @@ export const stageCurves = (s: StageView): Promise<Html> => {
           layer: [
             {
               data: { values: [...thin(raw, 300)] },
-              mark: { type: 'line', color: colour.faint, strokeWidth: 1 },
+              mark: curve(raw, colour.faint, 1),
               encoding: { x: { ...x, axis: { ...stepAxis, title: null, labels: false } }, y },
             },
             {
               data: { values: [...thin(smooth(raw, spanOf(raw)), 300)] },
-              mark: { type: 'line', color: colour.strong, strokeWidth: 2 },
+              mark: curve(raw, colour.strong, 2),
               encoding: { x: { ...x, axis: { ...stepAxis, title: null, labels: false } }, y },
             },
           ],
@@ -129,21 +150,24 @@ export const stageCurves = (s: StageView): Promise<Html> => {
           width: 260,
           height: 50,
           data: { values: [...thin(rates, 300)] },
-          mark: { type: 'line', color: colour.second, strokeWidth: 1.5 },
+          mark: curve(rates, colour.second, 1.5),
           encoding: {
             x: { ...x, axis: stepAxis },
             y: {
               field: 'y',
               type: 'quantitative',
               title: 'learning rate',
-              axis: { tickCount: 2, labelExpr: 'datum.value === 0 ? "0" : format(datum.value, ".0e")' },
-              scale: { zero: true, nice: true },
+              axis: {
+                values: peak > 0 ? [0, peak] : [0],
+                labelExpr: 'datum.value === 0 ? "0" : format(datum.value, ".2~e")',
+              },
+              scale: { nice: false, domain: [0, peak > 0 ? peak : 1] },
             },
           },
         },
       ],
     },
-    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} in ${s.step} steps; the learning rate peaks at ${rate(Math.max(0, ...rates.map((p) => p.y)))}.`,
+    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} in ${s.step} steps; the learning rate peaks at ${rate(peak)}.`,
   )
 }
 
@@ -166,7 +190,7 @@ export const familyChart = (view: RunView, family: string): Promise<Html> => {
   const y = {
     type: 'quantitative' as const,
     scale: { domain: [0, 1] },
-    axis: { format: '.0%', tickCount: 5, title: null },
+    axis: { labelExpr: 'format(100 * datum.value, "d") + " %"', tickCount: 5, title: null },
   }
   return draw(
     {
@@ -224,15 +248,24 @@ export const timeKinds = [
   { key: 'evaluation', name: 'evaluation', colour: colour.fourth },
 ] as const
 
+/** The unit in which a time axis that goes up to `seconds` has small round numbers, and its length in seconds. */
+export const timeUnit = (seconds: number): readonly [name: string, seconds: number] =>
+  seconds > 3 * 3600 ? ['hours', 3600] : seconds > 3 * 60 ? ['minutes', 60] : ['seconds', 1]
+
 /** A bar a stage, stacked by what the time went into. */
-export const timeChart = (times: readonly StageTime[]): Promise<Html> =>
-  draw(
+export const timeChart = async (times: readonly StageTime[]): Promise<Html> =>
+  atWidths(await timeBars(times, 880), await timeBars(times, 210))
+
+const timeBars = (times: readonly StageTime[], width: number): Promise<Html> => {
+  const sum = (t: StageTime): number => timeKinds.reduce((a, k) => a + t[k.key], 0)
+  const [unit, length] = timeUnit(Math.max(...times.map(sum)))
+  return draw(
     {
-      width: 640,
+      width,
       height: { step: 30 },
       data: {
         values: times.flatMap((t) =>
-          timeKinds.map((k, order) => ({ stage: t.stage, kind: k.name, seconds: t[k.key], order })),
+          timeKinds.map((k, order) => ({ stage: t.stage, kind: k.name, time: t[k.key] / length, order })),
         ),
       },
       mark: { type: 'bar', height: 20 },
@@ -244,19 +277,18 @@ export const timeChart = (times: readonly StageTime[]): Promise<Html> =>
           title: null,
           axis: { grid: false, labelFontSize: 12, labelColor: colour.text, labelLimit: 140 },
         },
-        x: { field: 'seconds', type: 'quantitative', title: 'seconds', axis: { tickCount: 6 } },
+        x: { field: 'time', type: 'quantitative', title: unit, axis: { tickCount: width / 60 } },
         color: {
           field: 'kind',
           type: 'nominal',
+          legend: null,
           scale: { domain: timeKinds.map((k) => k.name), range: timeKinds.map((k) => k.colour) },
         },
         order: { field: 'order' },
       },
     },
     `Time by stage: ${times
-      .map(
-        (t) =>
-          `${t.stage} ${duration(t.compute + t.data + t.other + t.evaluation)}, of which ${duration(t.compute)} in the engine`,
-      )
+      .map((t) => `${t.stage} ${duration(sum(t))}, of which ${duration(t.compute)} in the engine`)
       .join('; ')}.`,
   )
+}

@@ -56,7 +56,7 @@ export const htmlTable = (
 ): Html => {
   const kind = (i: number): Html | false => columns[i]?.number === true && trusted(' class="number"')
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table>
-<caption>${caption}</caption>
+<caption><span>${caption}</span></caption>
 <thead><tr>${columns.map((c, i) => html`<th scope="col"${kind(i)}>${c.head}</th>`)}</tr></thead>
 <tbody>${rows.map(
     (row) =>

@@ -7,14 +7,16 @@ export const style = `
 :root {
   color-scheme: light dark;
   --page: #fbfbfa; --card: #ffffff; --text: #1c2126; --muted: #5c666f; --line: #dfe3e6;
-  --strong: #1f5fa8; --faint: #b3cbe6; --second: #c2570c; --third: #8a939b; --fourth: #3c8454;
+  --strong: #1f5fa8; --faint: #9dbde0; --second: #c2570c; --third: #8a939b; --fourth: #3c8454;
   --right: #24703f; --wrong: #b3261e; --right-back: #e7f3ea; --wrong-back: #fbeae8;
+  --shade: #0000001f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171a; --card: #1c2024; --text: #e6e9ec; --muted: #9aa5ae; --line: #343b41;
-    --strong: #6fa8e8; --faint: #2f4f73; --second: #f0965a; --third: #7b858d; --fourth: #6fbf8b;
+    --strong: #6fa8e8; --faint: #41699a; --second: #f0965a; --third: #7b858d; --fourth: #6fbf8b;
     --right: #7fd39b; --wrong: #ff9c92; --right-back: #1b2f22; --wrong-back: #3a211f;
+    --shade: #ffffff24;
   }
 }
 * { box-sizing: border-box; }
@@ -45,47 +47,57 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tile .value { font-size: 2rem; line-height: 1.2; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -.02em; }
 .tile .value small { font-size: .55em; font-weight: 500; }
 .tile .note { display: block; }
-dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; margin: .6rem 0 1.4rem; }
+dl.facts { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .25rem 1.2rem; margin: .6rem 0 1.4rem; }
 dl.facts dd { margin: 0; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; margin: .6rem 0 1.4rem; }
-.scroll:focus-visible, summary:focus-visible, select:focus-visible, a:focus-visible { outline: 2px solid var(--strong); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; min-width: 60%; }
+.scroll {
+  overflow-x: auto; margin: .6rem 0 1.4rem;
+  background: linear-gradient(to left, var(--page) 1rem, transparent) right / 2rem 100% no-repeat local,
+    linear-gradient(to left, var(--shade), transparent) right / .8rem 100% no-repeat scroll;
+}
+.scroll:focus-visible, summary:focus-visible, .model-picture:focus-visible, select:focus-visible, a:focus-visible { outline: 2px solid var(--strong); outline-offset: 2px; }
+table { border-collapse: separate; border-spacing: 0; font-size: .92rem; font-variant-numeric: tabular-nums; min-width: 60%; }
 caption { text-align: left; padding-bottom: .35rem; }
-th, td { text-align: left; padding: .34rem .9rem .34rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th[scope=row] { font-weight: 500; position: sticky; left: 0; background: var(--page); }
-.card th[scope=row] { background: none; position: static; }
+caption span { position: sticky; left: 0; display: block; width: max-content; max-width: min(100%, calc(100vw - 2.5rem)); }
+th, td { text-align: left; padding: .34rem .9rem .34rem 0; vertical-align: top; }
+tbody > tr > * { border-top: 1px solid var(--line); } tbody > tr:last-child > * { border-bottom: 1px solid var(--line); }
+th[scope=row] { font-weight: 500; position: sticky; left: 0; background: var(--page); white-space: nowrap; }
+th[scope=row]:has(code) { position: static; white-space: normal; }
+.card th[scope=row] { background: none; position: static; white-space: normal; }
 .scroll td { min-width: 6.5rem; max-width: 17rem; } .scroll td.number { min-width: 0; }
 thead th { font-weight: 600; white-space: nowrap; }
 .number { text-align: right; padding-left: .9rem; white-space: nowrap; }
 td small { color: var(--muted); white-space: nowrap; }
 figure { margin: .6rem 0 1.2rem; }
 figure.chart { padding: .8rem .9rem .6rem; }
-figure.chart svg { display: block; max-width: 100%; height: auto; }
-figure.wide { overflow-x: auto; }
-figure.wide svg { max-width: none; }
-@media (min-width: 62rem) { figure.wide svg { width: 100%; } }
+figure.chart svg { display: block; width: 100%; height: auto; }
+.grid svg { max-width: 26rem; } .at-narrow svg { max-width: 34rem; }
+.at-narrow { display: none; }
+@media (max-width: 52rem) { .at-wide { display: none; } .at-narrow { display: block; } }
 .grid { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(20.5rem, 100%), 1fr)); margin: .6rem 0 1.2rem; }
 .grid.small { grid-template-columns: repeat(auto-fill, minmax(min(16rem, 100%), 1fr)); }
 .grid figure { margin: 0; }
 .legend { white-space: nowrap; margin-right: 1rem; display: inline-block; }
-.key { display: inline-block; width: 1.4rem; height: 0; border-top: 3px solid; vertical-align: middle; margin-right: .3rem; }
+.key { display: inline-block; width: 1.4rem; border-top: 3px solid; vertical-align: middle; margin-right: .35rem; }
+.key.box { width: .75rem; border-top-width: .75rem; vertical-align: baseline; }
 form.filter { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; margin: .6rem 0 1rem; font-size: .92rem; }
 form.filter[hidden] { display: none; }
 select { font: inherit; padding: .2rem .4rem; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: .35rem; }
 .card { display: grid; grid-template-columns: 7rem 1fr; gap: .2rem .9rem; padding: .8rem; align-content: start; font-size: .92rem; }
 .card[hidden] { display: none; }
+.card[data-outcome=right] { border-left: .3rem solid var(--right); } .card[data-outcome=wrong] { border-left: .3rem solid var(--wrong); }
 .card > * { min-width: 0; overflow-wrap: anywhere; }
 .card img, .card .missing { width: 7rem; border-radius: .3rem; border: 1px solid var(--line); background: #fff; image-rendering: auto; grid-row: span 2; }
 .card .missing { display: grid; place-items: center; height: 7rem; background: none; color: var(--muted); font-size: .8rem; text-align: center; }
 .card h3 { margin: 0; font-weight: 500; }
 .card .tags { color: var(--muted); font-size: .82rem; }
 .card dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 .7rem; margin: .35rem 0 0; }
-.card dd { margin: 0; }
+.card dd { margin: 0; } .card dd code { font-size: 1em; }
 .mark { border-radius: .3rem; padding: 0 .35rem; white-space: nowrap; font-size: .86em; }
 .mark.right { background: var(--right-back); color: var(--right); } .mark.wrong { background: var(--wrong-back); color: var(--wrong); }
 .card details { grid-column: 1 / -1; margin-top: .35rem; }
 .card table { min-width: 100%; font-size: .86rem; margin: .3rem 0; }
 summary { cursor: pointer; color: var(--muted); }
+.model-picture { overflow-x: auto; }
 .model-picture img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(--muted); font-size: .875rem; border-top: 1px solid var(--line); }
 @media (max-width: 30rem) {
@@ -94,7 +106,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(-
   .tile .value { font-size: 1.6rem; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   dl.facts { grid-template-columns: 1fr; gap: 0; } dl.facts dd { margin-bottom: .5rem; }
-  .card { grid-template-columns: 5rem 1fr; } .card img, .card .missing { width: 5rem; } .card .missing { height: 5rem; }
+  .model-picture img { max-width: none; width: 36rem; }
 }
 @media print { nav, form.filter { display: none; } .card, figure { break-inside: avoid; } }
 `

@@ -123,12 +123,16 @@ const answers: Readonly<Record<string, readonly [question: string, expected: str
   arithmetic: ['What is the result?', '81', '71'],
 }
 
-/** All events of an invented run of five stages, in order. */
-export const syntheticEvents = (perFamily = 6): readonly RunEvent[] => {
+/** All events of an invented run of five stages, in order. `lengths` are the stages' steps. */
+export const syntheticEvents = (
+  perFamily = 6,
+  lengths: readonly number[] = stages.map((s) => s.steps),
+): readonly RunEvent[] => {
   const random = noise(11)
   const events: RunEvent[] = []
   let total = 0
-  for (const [i, s] of stages.entries()) {
+  for (const [i, stage] of stages.entries()) {
+    const s = { ...stage, steps: lengths[i] ?? stage.steps }
     const trainable = [34_567, 634_567, 1_234_567, 1_234_567, 1_234_567][i]!
     events.push({
       type: 'stage-started',
@@ -212,7 +216,7 @@ export const syntheticEvents = (perFamily = 6): readonly RunEvent[] => {
   return events
 }
 
-/** Writes the invented run as a folder, its pictures marked TEST. */
+/** Writes the invented run as a folder, its pictures marked TEST, and closes it. */
 export const writeSyntheticRun = async (
   folder: string,
   events: readonly RunEvent[] = syntheticEvents(),
@@ -229,6 +233,7 @@ export const writeSyntheticRun = async (
     const recorded = run.record(e)()
     if (E.isLeft(recorded)) throw new Error(recorded.left.message)
   }
+  run.close()
   return run
 }
 

@@ -44,7 +44,7 @@ ${view.families.map((family) => {
   const [low, high] = wilson(e.correct, e.total)
   return html`<li class="tile"><span class="name">${family}</span>
 <div class="value">${percent(e.correct / e.total).replace(' %', '')}<small> %</small></div>
-<span class="note">${grouped(e.correct)} of ${grouped(e.total)} right; ${percent(low).replace(' %', '')} to ${percent(high)}</span></li>
+<span class="note">${grouped(e.correct)} of ${grouped(e.total)} right<br>${percent(low).replace(' %', '')} to ${percent(high)}</span></li>
 `
 })}</ul>
 <p class="note">Exact answers on held-out samples after stage ${last.stage}, with the 95 % interval (Wilson).</p>`
@@ -119,8 +119,15 @@ const inWords = (value: unknown): string => {
   return isObject(value) ? settings(value).join(', ') : String(value)
 }
 
-/** `kind` alone, everything else as `name value`; settings inside settings in brackets. */
+/** `kind` alone, everything else as `name value`; lists and settings inside settings in brackets. */
 const settings = (value: Record<string, unknown>): readonly string[] =>
   Object.entries(value).map(([k, v]) =>
-    k === 'kind' && typeof v === 'string' ? v : `${words(k)} ${isObject(v) ? `(${inWords(v)})` : inWords(v)}`,
+    k === 'kind' && typeof v === 'string' ? v : `${words(k)} ${bracketed(v)}`,
   )
+
+const bracketed = (value: unknown): string =>
+  isObject(value)
+    ? `(${inWords(value)})`
+    : Array.isArray(value) && value.length > 1
+      ? `[${inWords(value)}]`
+      : inWords(value)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { grouped, significant } from '../../train/format.ts'
+import { colour, legend } from '../chart.ts'
 import { lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html } from '../html.ts'
 import type { RunView, StageView } from '../view.ts'
@@ -11,10 +12,10 @@ import type { RunView, StageView } from '../view.ts'
 const notNumbers = (s: StageView): number => s.taken.filter((e) => !Number.isFinite(e.loss)).length
 
 const keys = [
-  ['faint', 'loss of each step (nats a token)'],
-  ['strong', 'smoothed'],
-  ['second', 'learning rate'],
-] as const
+  { name: 'loss of each step (nats a token)', colour: colour.faint },
+  { name: 'smoothed', colour: colour.strong },
+  { name: 'learning rate', colour: colour.second },
+]
 
 /** The curves: all stages in a row, then each by itself. */
 export const learning = async (view: RunView): Promise<Html> => {
@@ -22,16 +23,13 @@ export const learning = async (view: RunView): Promise<Html> => {
   if (stages.length === 0) return html`<p>No step was taken yet.</p>`
   const overview = stages.length > 1 ? await lossOverview({ ...view, stages }) : undefined
   const each = await Promise.all(stages.map(async (s) => ({ s, chart: await stageCurves(s) })))
-  return html`<p class="note">${keys.map(
-    ([colour, name]) =>
-      html`<span class="legend"><span class="key" style="color:var(--${colour})"></span>${name}</span>`,
-  )}</p>
-${overview !== undefined && html`<figure class="chart wide" tabindex="0">${overview}<figcaption>All stages, one after another.</figcaption></figure>`}
+  return html`${legend('line', keys)}
+${overview !== undefined && html`<figure class="chart">${overview}<figcaption>All stages, one after another: ${stages.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>`}
 <div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
-<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} steps of ${grouped(s.batch)}; trains ${s.parts.join(', ')}; ends at ${significant(s.finished?.loss ?? s.smoothLoss)}${
+<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)}${
       notNumbers(s) > 0 &&
-      html`. <b>In ${grouped(notNumbers(s))} steps the loss was not a finite number; they are not drawn.</b>`
+      html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
     }</figcaption></figure>
 `,
   )}</div>`

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { duration, grouped, percent, significant } from '../../train/format.ts'
+import { legend } from '../chart.ts'
 import { stageTimes, timeChart, timeKinds } from '../charts.ts'
 import { type Html, html, htmlTable } from '../html.ts'
 import type { RunView } from '../view.ts'
@@ -17,9 +18,10 @@ export const time = async (view: RunView): Promise<Html> => {
   const chart = await timeChart(times)
   const run = view.state.finished?.seconds
   const outside = run === undefined ? 0 : run - total
-  return html`<figure class="chart">${chart}</figure>
+  return html`${legend('box', timeKinds)}
+<figure class="chart">${chart}</figure>
 ${htmlTable(
-  'Seconds by stage, and what was done in them',
+  'Time by stage, and what was done in it',
   [
     { head: 'stage' },
     ...timeKinds.map((k) => ({ head: k.name, number: true })),
