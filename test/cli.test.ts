@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
@@ -16,6 +16,7 @@ import { editDistance, nearest } from '../src/cli/nearest.ts'
 import { parse } from '../src/cli/parse.ts'
 import { shellWord } from '../src/cli/shell-word.ts'
 import { presets } from '../src/models/presets.ts'
+import type { RunEvent } from '../src/train/events.ts'
 import { readRun } from '../src/train/run-folder.ts'
 import { writeSyntheticRun } from './support/synthetic-run.ts'
 
@@ -28,6 +29,7 @@ test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const experiments = resolve('test/support/experiments')
 const tiny = join(experiments, 'tiny.ts')
+const trained = join(experiments, 'trained.ts')
 
 interface Outcome {
   readonly code: number
@@ -132,6 +134,9 @@ test('wrong words are refused, and the message says what is possible', () => {
   assert.match(refused('a.ts', '--seed', 'many'), /--seed is an integer from 0 on, and not 'many'/)
   assert.match(refused('a.ts', '--seed', '-1'), /and not '-1'/)
   assert.match(refused('a.ts', '--seed', '1.5'), /and not '1.5'/)
+  assert.match(refused('a.ts', '--checkpoint-every', '-1'), /--checkpoint-every is an integer from 0 on/)
+  assert.match(refused('a.ts', '--checkpoint-every', '2.5'), /and not '2.5'/)
+  assert.match(refused('a.ts', '--checkpoint-every'), /--checkpoint-every needs <steps>/)
   assert.match(refused('a.ts', '--seed=1', '--seed=2'), /--seed is given twice/)
   assert.match(
     refused('a.ts', '--engine', 'onxx'),
@@ -321,6 +326,7 @@ test('run: one that fails says so, keeps what was done, and goes on from there',
   assert.match(err, /at .*tiny\.ts:\d+/)
   assert.match(err, 'What was done is in fails, its report is fails/report.html')
   assert.match(readFileSync(join(root, 'fails/report.html'), 'utf8'), 'stopped on an error')
+  assert.not.ok(existsSync(join(root, 'fails/lock.json')))
   const more = await cli(words)
   assert.is(more.code, 0, more.err)
   const run = await readRun(join(root, 'fails'))()
@@ -376,15 +382,61 @@ test('run: an interrupt ends it with 130, a report, and the words that go on', a
     assert.is(child.exitCode, null, said())
     await new Promise((go) => setTimeout(go, 20))
   }
+  const second = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
+  assert.is(second.code, 1)
+  assert.match(
+    second.err,
+    `process ${child.pid} on this host (${hostname()}) has been writing this run since`,
+  )
+  assert.match(second.err, 'or choose another folder with --out')
+  assert.is((await cli(['report', folder])).code, 0, 'reading needs no lock')
   child.kill('SIGINT')
   const { code, err, out } = await ended
   assert.is(code, 130, err)
   assert.is(out, '')
+  assert.not.ok(existsSync(join(folder, 'lock.json')))
   assert.match(err, /stopped in stage 2 of 2, second, after step \d+ of 12\./)
   assert.match(err, `To go on: sailwright run ${tiny} --engine onnx --set pace=40 --out ${folder}`)
   assert.ok(existsSync(join(folder, 'report.html')))
   const more = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
   assert.is(more.code, 0, more.err)
+})
+
+test('run: killed inside a stage and started again, it ends with the bits of a run that was not', async () => {
+  const weights = (folder: string): Buffer =>
+    readFileSync(join(root, folder, 'checkpoints/tune/model.safetensors'))
+  const whole = await cli(['run', trained, '--engine', 'onnx', '--out', 'not-killed'])
+  assert.is(whole.code, 0, whole.err)
+
+  const folder = join(root, 'killed')
+  const told = (): readonly RunEvent[] => {
+    const file = join(folder, 'events.jsonl')
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []
+    return lines.map((l) => JSON.parse(l))
+  }
+  const words = ['run', trained, '--engine', 'onnx', '--out', folder, '--checkpoint-every', '5']
+  const { child, ended, said } = spawned([...words, '--set', 'pace=20'])
+  while (!told().some((e) => e.type === 'step' && e.stage === 'tune' && e.step === 12)) {
+    assert.is(child.exitCode, null, said())
+    await new Promise((go) => setTimeout(go, 10))
+  }
+  child.kill('SIGKILL')
+  await ended
+  const before = told()
+  assert.is(JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8')).pid, child.pid)
+  assert.not.ok(existsSync(join(folder, 'checkpoints/tune/model.safetensors')))
+
+  const more = await cli(words)
+  assert.is(more.code, 0, more.err)
+  const steps = told()
+    .slice(before.length)
+    .flatMap((e) => (e.type === 'step' ? [`${e.stage} ${e.step}`] : []))
+  const from = before.findLast((e) => e.type === 'checkpointed')
+  assert.ok(from?.type === 'checkpointed' && from.stage === 'tune' && [10, 15, 20].includes(from.step))
+  assert.is(steps[0], `tune ${from.step + 1}`)
+  assert.is(steps.at(-1), 'tune 24')
+  assert.ok(weights('killed').equals(weights('not-killed')))
+  assert.not.ok(existsSync(join(folder, 'lock.json')))
 })
 
 test('a reader that goes away ends the program quietly', async () => {

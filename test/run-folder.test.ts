@@ -8,7 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
@@ -54,8 +54,16 @@ const left = <R>(e: E.Either<FileError, R>): FileError => {
   return e.left
 }
 const manifest = syntheticManifest()
-const opened = async (folder = fresh(), m: Manifest = manifest): Promise<RunFolder> =>
-  right(await openRun(folder, m)())
+let open: RunFolder[] = []
+const opened = async (folder = fresh(), m: Manifest = manifest): Promise<RunFolder> => {
+  const run = right(await openRun(folder, m)())
+  open.push(run)
+  return run
+}
+test.after.each(() => {
+  for (const run of open) run.close()
+  open = []
+})
 
 test('whole files: the content arrives, folders are made, nothing is left beside it', async () => {
   const folder = fresh()
@@ -169,11 +177,38 @@ test('the same run opens its folder again and goes on after the torn line', asyn
 
 test("another run's folder is refused, and the message says what differs", async () => {
   const run = await opened()
+  right(run.close())
   const e = left(await openRun(run.folder, { ...manifest, seed: 77, recipe: { other: true } })())
   assert.is(e._tag, 'OtherRun')
   assert.match(e.message, `seed ${manifest.seed} there and 77 here`)
   assert.match(e.message, 'another recipe')
   assert.match(e.message, '--out')
+  assert.equal(readdirSync(run.folder).sort(), ['events.jsonl', 'manifest.json'])
+  right((await opened(run.folder)).close())
+})
+
+test('a run that is open is refused to a second writer and not to readers; closed, it is free again', async () => {
+  const run = await opened()
+  right(run.record({ type: 'run-finished', seconds: 1 })())
+  const e = left(await openRun(run.folder, manifest)())
+  assert.is(e._tag, 'Locked')
+  assert.match(e.message, `${join(run.folder, 'lock.json')}: this process`)
+  assert.is(right(await readRun(run.folder)()).events.length, 1)
+  right(run.record({ type: 'run-finished', seconds: 2 })())
+  right(run.close())
+  right(run.close())
+  assert.not.ok(existsSync(join(run.folder, 'lock.json')))
+  assert.is(right(await (await opened(run.folder)).events()()).length, 2)
+})
+
+test('a process that was killed before it had written the manifest leaves a folder that the run begins in', async () => {
+  const folder = fresh()
+  const lock = { pid: 999_999_999, host: hostname(), since: '2026-01-02T03:04:05.678Z' }
+  right(await writeWhole(join(folder, 'lock.json'), JSON.stringify(lock))())
+  right(await writeWhole(join(folder, 'manifest.json.7.0123456789ab.tmp'), '{')())
+  const run = await opened(folder)
+  assert.not.ok(run.continued)
+  assert.equal(right(await readRun(folder)()).manifest, manifest)
 })
 
 test('a folder with other things in it is refused and left alone', async () => {
@@ -250,6 +285,7 @@ test('a process that is killed while it records leaves whole events and at most 
   await new Promise((go) => setTimeout(go, 60))
   child.kill('SIGKILL')
   await new Promise((gone) => child.once('exit', gone))
+  assert.ok(existsSync(join(folder, 'lock.json')))
   const run = await opened(folder)
   const events = right(await run.events()())
   assert.ok(events.length > 0)

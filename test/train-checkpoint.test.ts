@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert'
 import type { Engine } from '../src/engine/session.ts'
 import { loadProgress, saveProgress } from '../src/train/checkpoint.ts'
 import type { EventOf, RunEvent } from '../src/train/events.ts'
+import { defaultCheckpointEvery, type RunContext } from '../src/train/experiment.ts'
 import { begin, experiment, next, type RunOptions } from '../src/train/recipe.ts'
 import { orThrow, trainStage } from '../src/train/run-stage.ts'
 import { advance, emptyRun, withoutRepeats } from '../src/train/run-state.ts'
@@ -97,7 +98,7 @@ for (const engine of engines)
         ['warm', 3],
         ['tune', 7],
       ],
-      'by default there is a checkpoint at the end of a stage alone',
+      'a stage of few steps has a checkpoint at its end alone',
     )
     const ends = (what: string, at: string, later: readonly RunEvent[], from: number): Promise<void> =>
       weightsFile(at).then((bytes) => {
@@ -157,6 +158,33 @@ for (const engine of engines)
   })
 
 const [engine] = engines as readonly [Engine]
+
+test('the command line goes before the experiment, and the experiment before the default', async () => {
+  const checkpointsOf = (events: readonly RunEvent[]) =>
+    events.flatMap((e) => (e.type === 'checkpointed' && e.stage === 'tune' ? [e.step] : []))
+  const running = async (options: RunOptions, said: Pick<RunContext, 'checkpointEvery'>, r = recipe) =>
+    checkpointsOf(
+      await firstValueFrom(
+        experiment(r, unmeasured, options)
+          .run({ ...contextIn(await folder(), engine), ...said })
+          .pipe(toArray()),
+      ),
+    )
+  assert.equal(await running({ checkpointEvery: 2 }, { checkpointEvery: 3 }), [3, 6, 7])
+  assert.equal(await running({}, { checkpointEvery: 5 }), [5, 7])
+  assert.equal(await running({ checkpointEvery: 2 }, { checkpointEvery: 0 }), [7])
+  assert.equal(await running({ checkpointEvery: 0 }, {}), [7])
+  const long = pipe(
+    begin({ ...recipe, now: 'fresh' }),
+    next(tinyStage({ name: 'tune', train: ['adapter'], steps: defaultCheckpointEvery + 1, batch: 1 })),
+  )
+  assert.equal(await running({}, {}, long), [defaultCheckpointEvery, defaultCheckpointEvery + 1])
+  assert.equal(await running({ checkpointEvery: 0 }, {}, long), [defaultCheckpointEvery + 1])
+  assert.match(
+    (await thrown(() => running({}, { checkpointEvery: 0.5 }))).message,
+    /checkpointEvery is 0.5; give a whole number of steps/,
+  )
+})
 
 test('a checkpoint whose event was not written any more counts from the one before, or not at all', async () => {
   const alone = await folder()
@@ -221,10 +249,10 @@ test('what is kept is the model, its moments and the count of steps, with every 
 })
 
 test('options that cannot be are refused when the experiment is made', async () => {
-  for (const checkpointEvery of [0, -1, 1.5, Number.NaN])
+  for (const checkpointEvery of [-1, 1.5, Number.NaN])
     assert.match(
       (await thrown(() => experiment(recipe, unmeasured, { checkpointEvery }))).message,
-      /checkpointEvery is .*; give a whole number of steps from 1/,
+      /checkpointEvery is .*; give a whole number of steps, or 0/,
     )
   const [first] = recipe.stages
   assert.match(

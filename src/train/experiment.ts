@@ -20,6 +20,9 @@ export interface ExperimentOptions {
   readonly settings: Readonly<Record<string, string>>
 }
 
+/** Steps between checkpoints inside a stage, where neither the command line nor the experiment says otherwise. */
+export const defaultCheckpointEvery = 200
+
 /** What a running experiment works with. */
 export interface RunContext {
   readonly engine: Engine
@@ -29,6 +32,8 @@ export interface RunContext {
   readonly pathOf: (...parts: readonly string[]) => string
   /** Events of an earlier, interrupted start of the same run; empty for a new one. */
   readonly earlier: readonly RunEvent[]
+  /** `--checkpoint-every`: steps between checkpoints inside a stage, 0 for none; goes before what the experiment says. */
+  readonly checkpointEvery?: number
 }
 
 /** An experiment as a value. */

@@ -15,10 +15,11 @@ import { replaceFile } from '../models/safetensors.ts'
 
 /**
  * What can go wrong with a run's files. `Missing`: nothing is there. `Io`: the system refused. `BadLine`, `BadFile`: the
- * content is not what the format says. `OtherRun`: the folder belongs to something else.
+ * content is not what the format says. `OtherRun`: the folder belongs to something else. `Locked`: another process writes
+ * there.
  */
 export interface FileError {
-  readonly _tag: 'Missing' | 'Io' | 'BadLine' | 'BadFile' | 'OtherRun'
+  readonly _tag: 'Missing' | 'Io' | 'BadLine' | 'BadFile' | 'OtherRun' | 'Locked'
   /** `<file>[:<line>]: <what>; <what to do>`. */
   readonly message: string
   readonly file: string
@@ -214,7 +215,8 @@ export const exists = (path: string): TE.TaskEither<never, boolean> =>
     TE.fromTask,
   )
 
-const decodeAt = <A>(
+/** Decodes JSON text; the error has the tag and the place that are given. */
+export const decodeAt = <A>(
   at: { readonly file: string; readonly line?: number },
   tag: 'BadLine' | 'BadFile',
   text: string,
@@ -238,7 +240,7 @@ export const describe = (errors: t.Errors): string => {
   const last = first?.context[first.context.length - 1]
   if (first === undefined || last === undefined) return 'the content does not fit'
   const path = first.context
-    .filter((c, i) => c.key !== '' && !isUnion(first.context[i - 1]?.type))
+    .filter((c, i) => c.key !== '' && !isCombined(first.context[i - 1]?.type))
     .map((c) => c.key)
     .join('.')
   const at = path === '' ? 'the value' : `key '${path}'`
@@ -250,6 +252,11 @@ export const describe = (errors: t.Errors): string => {
   return `${at} should be ${wanted} and ${is}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`
 }
 
-const isUnion = (type: unknown): boolean => (type as { _tag?: unknown } | undefined)?._tag === 'UnionType'
+const tagOf = (type: unknown): unknown => (type as { _tag?: unknown } | undefined)?._tag
+
+const isUnion = (type: unknown): boolean => tagOf(type) === 'UnionType'
+
+/** Whether the keys below a codec are the numbers of its members, which say nothing to a reader. */
+const isCombined = (type: unknown): boolean => isUnion(type) || tagOf(type) === 'IntersectionType'
 
 const brief = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text)

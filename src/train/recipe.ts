@@ -12,7 +12,7 @@ import type { Session } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
 import { loadProgress, progressFile, type StageProgress, saveProgress } from './checkpoint.ts'
 import type { EventOf, RunEvent } from './events.ts'
-import type { Experiment, RunContext } from './experiment.ts'
+import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import { orThrow, trainStage } from './run-stage.ts'
 import { describeStage, type Stage, stageProgram } from './stage.ts'
 import {
@@ -73,8 +73,19 @@ export const next =
 
 /** How a run is carried out; it does not change what comes out. */
 export interface RunOptions {
-  /** Steps between checkpoints inside a stage; default: there is one at the end of each stage alone. */
+  /**
+   * Steps between checkpoints inside a stage; 0: there is one at the end of each stage alone; default:
+   * {@link defaultCheckpointEvery}. `--checkpoint-every` goes before it.
+   */
   readonly checkpointEvery?: number
+}
+
+/** The steps between checkpoints. @throws RangeError where they are no whole number from 0 */
+const checkpointSteps = (name: string, every: number = defaultCheckpointEvery): number => {
+  if (Number.isSafeInteger(every) && every >= 0) return every
+  throw new RangeError(
+    `recipe '${name}': checkpointEvery is ${every}; give a whole number of steps, or 0 for checkpoints at the end of each stage alone`,
+  )
 }
 
 /**
@@ -99,11 +110,12 @@ const earlierStart = (events: readonly RunEvent[]) => {
 async function* runRecipe(
   r: Recipe,
   evaluation: Evaluation,
-  { checkpointEvery }: RunOptions,
+  options: RunOptions,
   context: RunContext,
 ): AsyncGenerator<RunEvent> {
   const started = performance.now()
   const model = r.model.config
+  const every = checkpointSteps(r.name, context.checkpointEvery ?? options.checkpointEvery)
   const earlier = earlierStart(context.earlier)
   let weights = await orThrow(
     earlier.weights === undefined
@@ -136,7 +148,7 @@ async function* runRecipe(
         { index, of: r.stages.length },
         {
           ...(inside ? { from: await orThrow(loadProgress(middle, session)) } : {}),
-          ...(checkpointEvery === undefined ? {} : { checkpoint: { every: checkpointEvery, save } }),
+          ...(every === 0 ? {} : { checkpoint: { every, save } }),
         },
       )
       const measured = performance.now()
@@ -173,7 +185,7 @@ async function* runRecipe(
  * An interrupted run that is started again goes on with the stage in which it stopped, from its last checkpoint there or
  * from its beginning, and ends with the weights of a run that was never interrupted, bit for bit.
  *
- * @throws RangeError where two stages have one name, or `checkpointEvery` is no whole number from 1
+ * @throws RangeError where two stages have one name, or `checkpointEvery` is no whole number from 0
  * @category running
  */
 export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
@@ -183,11 +195,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     throw new RangeError(
       `recipe '${r.name}': two stages are called '${twice}'; a stage's name is its checkpoint's, so give each its own`,
     )
-  const every = options.checkpointEvery
-  if (every !== undefined && !(Number.isSafeInteger(every) && every >= 1))
-    throw new RangeError(
-      `recipe '${r.name}': checkpointEvery is ${every}; give a whole number of steps from 1`,
-    )
+  checkpointSteps(r.name, options.checkpointEvery)
   return {
     name: r.name,
     seed: r.seed,

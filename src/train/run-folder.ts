@@ -1,6 +1,6 @@
 /**
  * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `pictures/`, `checkpoints/`
- * and `report.html`.
+ * and `report.html`; while a process writes there, `lock.json` too.
  *
  * @since 0.1.0
  */
@@ -27,8 +27,9 @@ import {
   type TornLine,
   writeWhole,
 } from './files.ts'
+import { lockFile, takeLock } from './run-lock.ts'
 
-/** A run's folder, open for writing. */
+/** A run's folder, open for writing by this process and no other. */
 export interface RunFolder {
   /** Absolute path. */
   readonly folder: string
@@ -47,7 +48,7 @@ export interface RunFolder {
   readonly events: () => TE.TaskEither<FileError, readonly RunEvent[]>
   /** A path inside the folder. @throws RangeError where it would lead out of the folder */
   readonly pathOf: (...parts: readonly string[]) => string
-  /** Flushes and closes the event file; a second time is harmless. */
+  /** Flushes and closes the event file and gives the folder's lock back; a second time is harmless. */
   readonly close: IOEither<FileError, void>
 }
 
@@ -102,39 +103,73 @@ const differences = (there: Manifest, here: Manifest): readonly string[] => {
   })
 }
 
+/** What else may be there before the run has begun: the lock, and a file that a killed process was writing. */
+const isOurs = (entry: string): boolean =>
+  entry === lockFile ||
+  [manifestFile, lockFile].some((f) => entry.startsWith(`${f}.`) && entry.endsWith('.tmp'))
+
+const noRun = (root: string, others: readonly string[]): FileError =>
+  fileError(
+    'OtherRun',
+    { file: root },
+    `the folder holds ${others.slice(0, 3).join(', ')}${others.length > 3 ? ' and more' : ''} but no ${manifestFile}: it is not a run; choose another folder with --out`,
+  )
+
+/** The folder's entries. Fails with `OtherRun` where it holds something that is no run. */
+const entriesOf = (root: string): TE.TaskEither<FileError, readonly string[]> =>
+  pipe(
+    TE.tryCatch(() => readdir(root), systemError(root, 'reading the run folder')),
+    TE.filterOrElse(
+      (entries) => entries.includes(manifestFile) || entries.every(isOurs),
+      (entries) =>
+        noRun(
+          root,
+          entries.filter((e) => !isOurs(e)),
+        ),
+    ),
+  )
+
 /**
- * Makes a run's folder, or opens it again where the same run began it (same name, seed, engine, model, recipe).
+ * Makes a run's folder, or opens it again where the same run began it (same name, seed, engine, model, recipe). While it
+ * is open, no other process can open it; a process that was killed leaves it open to the next on the same host.
  *
- * Fails with `OtherRun` where the folder belongs to another run or holds something else, `BadFile` where its manifest
- * cannot be read, `Io`. It never empties a folder.
+ * Fails with `Locked` where another process has the folder open, `OtherRun` where it belongs to another run or holds
+ * something else, `BadFile` where its manifest cannot be read, `Io`. It never empties a folder.
  *
  * @category constructors
  */
 export const openRun = (folder: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> => {
   const root = resolve(folder)
   return pipe(
-    TE.tryCatch(
-      async () => {
-        await mkdir(root, { recursive: true })
-        return readdir(root)
-      },
-      systemError(root, 'making the run folder'),
-    ),
-    TE.chain((entries) =>
-      entries.includes(manifestFile)
-        ? continueRun(root, manifest, entries)
-        : entries.length > 0
-          ? TE.left(
-              fileError(
-                'OtherRun',
-                { file: root },
-                `the folder holds ${entries.slice(0, 3).join(', ')}${entries.length > 3 ? ' and more' : ''} but no ${manifestFile}: it is not a run; choose another folder with --out`,
-              ),
-            )
-          : beginRun(root, manifest),
+    TE.tryCatch(() => mkdir(root, { recursive: true }), systemError(root, 'making the run folder')),
+    // nothing is put into a folder that is no run, not even a lock
+    TE.chain(() => entriesOf(root)),
+    TE.chainIOEitherK(() => takeLock(root)),
+    TE.chain((lock) =>
+      pipe(
+        entriesOf(root),
+        TE.chain((entries) =>
+          entries.includes(manifestFile) ? continueRun(root, manifest, entries) : beginRun(root, manifest),
+        ),
+        TE.map((run) => ({ ...run, close: both(run.close, lock.release) })),
+        TE.orElse((e) =>
+          pipe(
+            TE.fromIO(lock.release),
+            TE.chain(() => TE.left(e)),
+          ),
+        ),
+      ),
     ),
   )
 }
+
+/** One after the other, whatever becomes of the first; its error goes before the second's. */
+const both =
+  (first: IOEither<FileError, void>, second: IOEither<FileError, void>): IOEither<FileError, void> =>
+  () => {
+    const [a, b] = [first(), second()]
+    return E.isLeft(a) ? a : b
+  }
 
 const beginRun = (root: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> =>
   pipe(

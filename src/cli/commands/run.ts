@@ -2,11 +2,13 @@
 import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
+import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import type { Picked } from '../../engine/index.ts'
 import type { EngineName } from '../../engine/session.ts'
 import type { RunEvent } from '../../train/events.ts'
+import { defaultCheckpointEvery } from '../../train/experiment.ts'
 import type { RunFolder } from '../../train/run-folder.ts'
 import type { RunState } from '../../train/run-state.ts'
 import { inked, lookOf } from '../../train/terminal.ts'
@@ -42,6 +44,12 @@ export const runCommand: Command = {
       otherwise: 'auto, which takes tensorflow where its library loads',
     },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
+    'checkpoint-every': {
+      value: 'steps',
+      help: 'steps between checkpoints inside a stage, from which a run that was stopped goes on; 0: only at the end of each stage',
+      integerFrom: 0,
+      otherwise: `what the experiment says, else ${defaultCheckpointEvery}`,
+    },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
     json: { help: 'prints one JSON object at the end: folder, report, stages with their accuracies' },
   },
@@ -50,7 +58,8 @@ export const runCommand: Command = {
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
   ],
   notes: [
-    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint.',
+    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out.',
+    'One process at a time writes a run: its lock.json in the folder keeps others out. A run that was killed leaves it behind, and the next start on the same host takes it over.',
     'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong, 130 interrupted.',
   ],
   run: (args, io) =>
@@ -70,8 +79,14 @@ export const runCommand: Command = {
       ),
       TE.bindTo('loaded'),
       TE.bind('picked', () => pickedEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName)),
-      TE.bind('run', ({ loaded, picked }) => openFolder(args, io, loaded, picked)),
-      TE.chain(({ loaded, picked, run }) => carriedOut(args, io, loaded, picked, run)),
+      TE.chain(({ loaded, picked }) =>
+        TE.bracket(
+          openFolder(args, io, loaded, picked),
+          (run) => carriedOut(args, io, loaded, picked, run),
+          // every event is with the system already: what closing says changes nothing
+          (run) => TE.fromIO(IO.asUnit(run.close)),
+        ),
+      ),
     ),
 }
 
@@ -142,6 +157,7 @@ const carriedOut = (
       const { showProgress } = await import('../../train/progress.ts')
       const { advance, emptyRun, withoutRepeats } = await import('../../train/run-state.ts')
       const look = lookOf(io.stderr, io.env)
+      const every = args.integer('checkpoint-every')
       const folder = shownPath(io.cwd, run.folder)
       const say = (text: string): void => {
         io.stderr.write(`${text}\n`)
@@ -169,6 +185,7 @@ const carriedOut = (
             ),
           pathOf: run.pathOf,
           earlier: before.events,
+          ...(every === undefined ? {} : { checkpointEvery: every }),
         }),
       ).pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
       if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
@@ -178,7 +195,6 @@ const carriedOut = (
       const problem = ended.how === 'failed' ? blamed(path, ended.error) : ''
       if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
       const { state } = await stateNow()
-      run.close()
 
       const { writeReport } = await import('../../report/index.ts')
       const written = await writeReport(run.folder)()
