@@ -118,6 +118,12 @@ export const render = (described: Described): Sample => {
 /**
  * The i-th sample of a mixture, rendered.
  *
+ * @example
+ * const mixture: Mixture = { seed: 0, split: 'train', weights: { read: 3, count: 1 }, levels: [1, 3] }
+ * const sample = sampleAt(mixture, 7) // Sample
+ * sample.picture.width // 112
+ * isExact(sample, sample.answer) // true
+ *
  * @throws MixtureError for a bad mixture or index
  */
 export const sampleAt = (mixture: Mixture, i: number): Sample => render(describeAt(mixture, i))

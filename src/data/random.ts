@@ -51,7 +51,7 @@ export const hash32 = (text: string, salt = 0): number => {
  *
  * @example
  * const draw = random(7, 'train', 12, 'colour')
- * draw.int(0, 9)
+ * draw.int(0, 9) // 6
  */
 export const random = (seed: SeedPart, ...path: readonly SeedPart[]): Random => {
   const text = spelled([seed, ...path])

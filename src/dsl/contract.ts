@@ -43,7 +43,10 @@ export const contractOf = (a: Tensor, b: Tensor, over: Names, site: Site, order?
  * Σ over the named axes of a · b. Axes of the same name that are not summed are batch axes.
  *
  * @example
- * contract(query, key, 'headDim') // [batch, head, query, headDim] × [batch, head, key, headDim] → [batch, head, query, key]
+ * const [Head, HeadDim] = [axis('head', 2), axis('headDim', 8)]
+ * const query = input('query', [Head, axis('query', 3), HeadDim])
+ * const key = input('key', [Head, axis('key', 5), HeadDim])
+ * const scores = contract(query, key, 'headDim') // Tensor<['head', 'query', 'key']>
  *
  * @throws GraphError `UnknownAxis`, `SizeMismatch`
  * @category products

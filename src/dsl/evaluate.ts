@@ -29,7 +29,7 @@ export interface Feeds {
  *
  * @example
  * const x = input('x', [axis('row', 2)])
- * evaluate([add(x, 1)], { inputs: { x: [1, 2] } }) // [Float64Array [2, 3]]
+ * evaluate([add(x, 1)], { inputs: { x: [1, 2] } }) // [new Float64Array([2, 3])]
  *
  * @throws GraphError `BadArgument` where a leaf has no feed or an index is out of range, `BadShape` where a feed has
  *   another length than its leaf

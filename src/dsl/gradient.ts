@@ -20,6 +20,11 @@ const flowsOf = (y: Tensor, g: Tensor, site: Site): readonly Flow[] =>
  * Only nodes between `wrt` and the loss are walked: a frozen part costs nothing. Where the loss does not depend on a
  * tensor its gradient is zeros. States are identified by key, so a tied weight gets the sum over all its uses.
  *
+ * @example
+ * const x = input('x', [axis('row', 3)])
+ * const slopes = gradient(total(square(x)), [x]) // Tensor[]
+ * evaluate(slopes, { inputs: { x: [1, 2, 3] } }) // [new Float64Array([2, 4, 6])]
+ *
  * @throws GraphError `NotDifferentiable` where the loss is not one float32 number
  * @category gradient
  */

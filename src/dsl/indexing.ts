@@ -29,7 +29,9 @@ export const gatherOf = (table: Tensor, index: Tensor, site: Site): Tensor => {
  * Rows of the table's first axis. Indices must lie in range: an engine is free to fail or to clamp where they do not.
  *
  * @example
- * gather(embeddings, inputIds) // [vocab, embed] by [batch, token] → [batch, token, embed]
+ * const embeddings = input('embeddings', [axis('vocab', 100), axis('embed', 16)])
+ * const inputIds = input('input_ids', [axis('batch', 2), axis('token', 8)], 'int32')
+ * const embedded = gather(embeddings, inputIds) // Tensor<['batch', 'token', 'embed']>
  *
  * @category indexing
  */

@@ -90,7 +90,8 @@ const marked = (y: Tensor, path: string, kind: string, x: Tensor): Tensor => ({
  *
  * @example
  * const scale = <N extends string>(a: Axis<N>) =>
- *   layer('scale', [a], (x, path) => mul(x, parameter(join(path, 'weight'), [a], ones))) // Layer<[N], [N]>
+ *   layer('scale', [a], (x, path) => mul(x, parameter(join(path, 'weight'), [a], ones)))
+ * const scaled = scale(axis('embed', 16)) // Layer<['embed'], ['embed']>
  *
  * @category constructors
  */
@@ -141,6 +142,14 @@ export type After<I2 extends Names, O2 extends Names> = <I1 extends Names, O1 ex
  * Composition, data-last for `pipe`: `pipe(f, then(g))` is g after f. Where they do not meet, the compiler's message stands
  * at this `then` and names the axes of both.
  *
+ * @example
+ * const [Embed, Hidden] = [axis('embed', 16), axis('hidden', 64)]
+ * const mlp = pipe(
+ *   at('up')(linear(Embed, Hidden)),
+ *   then(gelu),
+ *   then(at('down')(linear(Hidden, Embed))), // linear(Embed, Embed) here would not compile
+ * ) // Layer<['embed'], ['embed']>
+ *
  * @category category
  */
 export const then = <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>): After<I2, O2> => {
@@ -149,7 +158,17 @@ export const then = <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>): Afte
   return after as unknown as After<I2, O2>
 }
 
-/** Puts a layer's parameters under a scope: `at('attn')(attention(…))`. @category category */
+/**
+ * Puts a layer's parameters under a scope: `at('attn')(attention(…))`.
+ *
+ * @example
+ * const Embed = axis('embed', 16)
+ * const up = pipe(linear(Embed, axis('hidden', 64)), at('up'), at('mlp'))
+ * const y = up.apply(input('x', [Embed]))
+ * Array.from(parametersOf(y).keys()) // ['mlp.up.weight', 'mlp.up.bias']
+ *
+ * @category category
+ */
 export const at =
   (scope: string) =>
   <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
@@ -176,12 +195,28 @@ export const named =
       },
     })
 
-/** x + f(x). @category category */
+/**
+ * x + f(x).
+ *
+ * @example
+ * const Embed = axis('embed', 16)
+ * const block = pipe(at('norm')(rmsNorm(Embed)), then(at('map')(linear(Embed, Embed))), residual) // Layer<['embed'], ['embed']>
+ * const x = input('x', [axis('row', 2)])
+ * evaluate([residual(identity).apply(x)], { inputs: { x: [1, 2] } }) // [new Float64Array([2, 4])]
+ *
+ * @category category
+ */
 export const residual = <I extends Names>(f: Layer<I, I>): Layer<I, I> =>
   typed({ kind: 'residual', apply: (x, path = '') => add(x, untyped(f).apply(x, path)) })
 
 /**
  * The same kind of layer `times` in a row, each with its own parameters under the scopes `0`, `1`, ….
+ *
+ * @example
+ * const Embed = axis('embed', 16)
+ * const blocks = at('blocks')(repeat(2, residual(linear(Embed, Embed, { bias: false }))))
+ * const y = blocks.apply(input('x', [Embed]))
+ * Array.from(parametersOf(y).keys()) // ['blocks.0.weight', 'blocks.1.weight']
  *
  * @param block a layer, or a function from the place in the row to a layer
  * @throws GraphError `BadArgument` where `times` is not a whole number from 0 on

@@ -53,7 +53,9 @@ export interface FunctionSpec {
  * A function that is compiled once for each bucket of sizes.
  *
  * @example
- * buckets([{ batch: 16, token: 64 }, { batch: 16, token: 96 }], (size) => step(axis('batch', size.batch), axis('token', size.token)))
+ * const squares = buckets([64, 96], (tokens) => ({ outputs: { y: square(input('x', [axis('token', tokens)])) } }))
+ * const { functions } = program({ name: 'squares', functions: { squares } })
+ * functions.get('squares')!.length // 2
  *
  * @category constructors
  */
@@ -133,6 +135,12 @@ const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
 
 /**
  * Builds every function at every bucket.
+ *
+ * @example
+ * const count = state('count', [], zeros)
+ * const step = fixed(() => ({ outputs: { count }, next: new Map([['count', add(count, 1)]]) }))
+ * const counter = program({ name: 'counter', functions: { step } }) // Program
+ * Array.from(counter.states.keys()) // ['count']
  *
  * @throws GraphError `KeyConflict` where one key or input name stands for two shapes; whatever the functions throw
  * @category constructors

@@ -90,7 +90,8 @@ export const renamed = (t: Tensor, names: Readonly<Record<string, string>>, site
  * Splits one axis into several, outermost first.
  *
  * @example
- * split(x, 'embed', [Head, HeadDim]) // [batch, token, embed] → [batch, token, head, headDim]
+ * const x = input('x', [axis('token', 8), axis('embed', 16)])
+ * const heads = split(x, 'embed', [axis('head', 2), axis('headDim', 8)]) // Tensor<['token', 'head', 'headDim']>
  *
  * @throws GraphError `UnknownAxis`, `BadShape`
  * @category shape

@@ -45,7 +45,9 @@ export interface Summary {
  * Attributes a graph's nodes to its layers and adds them up.
  *
  * @example
- * console.log(showSummary(summary([logits], { name: 'nano', depth: 3 })))
+ * const up = linear(axis('embed', 16), axis('hidden', 64)).apply(input('x', [axis('embed', 16)]))
+ * summary([up]).totals.parameters // 16 * 64 + 64
+ * console.log(showSummary(summary([up], { name: 'up', depth: 3 })))
  *
  * @category summary
  */

@@ -27,6 +27,17 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
 /**
  * `auto` takes tensorflow where its native library loads, else onnx; a name takes that one or fails with its reason.
  *
+ * @example
+ * import { axis, fixed, input, mul, program } from 'sailwright/dsl'
+ *
+ * const double = fixed(() => ({ outputs: { y: mul(input('x', [axis('row', 2)]), 2) } }))
+ * const run = pipe(
+ *   pickEngine('onnx'), // 'auto' takes the best that loads
+ *   TE.chain(({ engine }) => engine.load(program({ name: 'doubling', functions: { double } }))),
+ *   TE.chain((session) => session.call('double', { x: tensorValue('float32', [2], [1, 2]) })),
+ * )
+ * await run() // E.right({ y: tensorValue('float32', [2], [2, 4]) })
+ *
  * @category engines
  */
 export const pickEngine =

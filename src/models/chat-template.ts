@@ -285,8 +285,8 @@ export const sailVl2Pieces = (
  * A chat in SAIL-VL2's template, as one text. See {@link sailVl2Pieces}.
  *
  * @example
- * sailVl2Prompt([{ role: 'user', content: 'How many?' }], { tiles: [1], tokensPerTile: 2 })
- * // <|im_start|>user\n<img><IMG_CONTEXT><IMG_CONTEXT></img>\nHow many?<|im_end|><|im_start|>assistant\n
+ * const chat = sailVl2Prompt([{ role: 'user', content: 'How many?' }], { tiles: [1], tokensPerTile: 2 })
+ * chat // E.right('<|im_start|>user\n<img><IMG_CONTEXT><IMG_CONTEXT></img>\nHow many?<|im_end|><|im_start|>assistant\n')
  *
  * @category rendering
  */

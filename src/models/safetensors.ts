@@ -2,10 +2,10 @@
  * Safetensors files: tensors read one by one without loading the file, and written by rename.
  *
  * @example
- * const program = pipe(
+ * const norm = pipe(
  *   readSafetensors('model.safetensors'),
  *   TE.chain((file) => file.floats('model.norm.weight')),
- * )
+ * ) // TE.TaskEither<SafetensorsError, Float32Array>
  *
  * @since 0.1.0
  */

@@ -71,6 +71,15 @@ export interface Update {
 /**
  * One update of all parameters.
  *
+ * @example
+ * import { axis, fixed, gradient, input, parameter, parametersOf, program, square, total, zeros } from 'sailwright/dsl'
+ *
+ * const loss = total(square(parameter('weight', [axis('row', 2)], zeros)))
+ * const weights = parametersOf(loss)
+ * const { next } = adamW(weights, gradient(loss, [...weights.values()]), input('learning_rate', []))
+ * const learner = program({ name: 'learner', functions: { step: fixed(() => ({ outputs: { loss }, next })) } })
+ * Array.from(next.keys()) // ['optimizer.step', 'weight', 'optimizer.exp_avg.weight', 'optimizer.exp_avg_sq.weight']
+ *
  * @param parameters state leaves by key
  * @param gradients one for each parameter, with its axes, in the same order
  * @param learningRate η, float32 rank 0

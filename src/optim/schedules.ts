@@ -5,7 +5,9 @@
  * warm-up from 0 therefore begins with an update of factor 0. Past its last step a schedule keeps its last value.
  *
  * @example
- * const factor = pipe(linearWarmup(100), followedBy(100, decay({ steps: 900, shape: 'cosine' })))
+ * const factor = pipe(linearWarmup(100), followedBy(100, decay({ steps: 900, shape: 'cosine' }))) // Schedule
+ * factor(50) // 0.5
+ * factor(100) // 1
  *
  * @since 0.1.0
  */

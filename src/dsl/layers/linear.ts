@@ -37,7 +37,7 @@ export interface LinearOptions {
  * y = x Wᵀ + b. Parameters `weight` [out, in] and `bias` [out].
  *
  * @example
- * linear(Embed, Hidden) // Layer<['embed'], ['hidden']>
+ * const up = linear(axis('embed', 16), axis('hidden', 64)) // Layer<['embed'], ['hidden']>
  *
  * @category layers
  */
