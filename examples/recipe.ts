@@ -24,7 +24,7 @@ const all: readonly Part[] = ['vision', 'adapter', 'language']
 type Settings = readonly [train: readonly Part[], captions: number, steps: number, rate: number]
 
 const file: ExperimentFile = ({ quick, seed }) => {
-  const weights = { read: 1.5, count: 1.5, chart: 2, arithmetic: 0.5 }
+  const weights = { read: 1.5, count: 1, chart: 1.5, arithmetic: 0.7 }
   const stage = <const From extends string, const To extends string>(
     name: string,
     [from, to]: readonly [From, To],
@@ -35,19 +35,19 @@ const file: ExperimentFile = ({ quick, seed }) => {
       ...{ name, from, to, train, learningRate, batch: 16, length: 80, objective: nextToken },
       steps: quick ? Math.ceil(steps / 16) : steps,
       source: rendered({ mixture, captions }),
-      // the encoder knows its patches already: it moves at a third of the rate (a tenth was too slow for reading)
-      optimizer: { beta2: 0.98, decay: 0.05, rate: (key) => (key.startsWith('vision_model.') ? 0.3 : 1) },
+      // the bases know their trades already: they move slower than the adapter
+      optimizer: { beta2: 0.98, decay: 0.05, rate: (key) => (key.startsWith('mlp1.') ? 1 : 0.4) },
     })
   }
   const model = { name: 'nano', config: nano }
   const start = { describe: 'the nano bases', weights: nanoBases }
   const recipe = pipe(
     begin({ name: 'recipe', seed, model, start, now: 'bases' }),
-    stage('alignment-1', ['bases', 'warm'], [connector, 1, 150, 3e-3]),
-    stage('alignment-2', ['warm', 'fine'], [seeing, 1, 150, 1.5e-3]),
-    stage('alignment-3', ['fine', 'aligned'], [all, 0.3, 700, 1.5e-3]),
-    stage('basic-pretraining', ['aligned', 'grounded'], [connector, 0.3, 100, 1e-3]),
-    stage('sft', ['grounded', 'tuned'], [all, 0, 900, 1.5e-3]),
+    stage('alignment-1', ['bases', 'warm'], [connector, 0.3, 400, 4e-3]),
+    stage('alignment-2', ['warm', 'fine'], [seeing, 0.3, 300, 2e-3]),
+    stage('alignment-3', ['fine', 'aligned'], [all, 0.2, 800, 2e-3]),
+    stage('basic-pretraining', ['aligned', 'grounded'], [connector, 0.2, 100, 5e-4]),
+    stage('sft', ['grounded', 'tuned'], [all, 0, 800, 1.5e-3]),
   )
   return experiment(
     recipe,

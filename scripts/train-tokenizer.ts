@@ -1,6 +1,5 @@
 /**
- * Learns the nano tokenizer: a byte-level BPE over the captions, questions, answers and scenes in words of the rendered
- * tasks, written in Hugging Face's format.
+ * Learns the nano tokenizer: a byte-level BPE over the captions, questions and answers of the rendered tasks, written in Hugging Face's format.
  *
  *     node --import tsx scripts/train-tokenizer.ts [--n 6000] [--size 512] [--out assets/nano]
  *
@@ -11,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeSample } from '../src/data/mixture.ts'
 import { families, type Level } from '../src/data/sample.ts'
-import { captionRequest, gridOf } from '../src/data/text.ts'
+import { captionRequest } from '../src/data/text.ts'
 
 const { values: args } = parseArgs({
   options: {
@@ -69,7 +68,7 @@ for (let i = 0; i < Number(args.n); i++) {
     'bases',
     `tokenizer/${i}`,
   )
-  for (const text of [d.caption, d.question, d.answer, gridOf(d.scene)]) read(text)
+  for (const text of [d.caption, d.question, d.answer]) read(text)
 }
 read(captionRequest, 1000)
 for (const word of extra) {

@@ -397,6 +397,7 @@ for (const engine of engines)
         heldOut({ ...about, family: 'all', objective: nextToken, source, batches: 9 }),
         heldOut({ ...about, family: 'two batches', objective: nextToken, source, batches: 2 }),
         heldOut({ ...about, family: 'first', objective: onlyFirst, source, batches: 9 }),
+        heldOut({ ...about, family: 'whole', objective: nextToken, source, batches: 9, whole: true }),
       )
       const stage = tinyStage({ steps: 25, learningRate: 2e-2 })
       const functions = { ...both.functions(tiny, 'tiny'), whole: fixed(whole(tiny, 32)) }
@@ -405,19 +406,24 @@ for (const engine of engines)
       )
       await drained(trainStage(session, tiny, stage, { index: 0, of: 1 }))
 
+      /** How many of the conversations last counted were right at every position. */
+      let wholes = 0
       const byHand = async (cs: readonly Conversation[], firstOnly = false): Promise<readonly number[]> => {
         let [hits, count] = [0, 0]
+        wholes = 0
         for (const c of cs) {
           const logits = await logitsOf(session, c, 32)
+          const missed = count - hits
           c.ids.forEach((id, t) => {
             if (!c.learnt[t] || (firstOnly && t !== c.promptLength)) return
             count++
             if (likeliest(logits, t - 1) === id) hits++
           })
+          if (count - hits === missed) wholes++
         }
         return [hits, count]
       }
-      const [all, two, first] = [await byHand(held), await byHand(held.slice(0, 6)), await byHand(held, true)]
+      const [two, first, all] = [await byHand(held.slice(0, 6)), await byHand(held, true), await byHand(held)]
       assert.ok(all[0]! > 0 && all[0]! < all[1]!, `a count that says something: ${all[0]} of ${all[1]}`)
       const got: (readonly (string | number)[])[] = []
       const context = { ...contextIn('/nowhere', engine), model: tiny }
@@ -427,8 +433,9 @@ for (const engine of engines)
         ['all', ...all],
         ['two batches', ...two],
         ['first', ...first],
+        ['whole', wholes, 7],
       ])
-      assert.equal([source.opened, source.closed], [3, 3])
+      assert.equal([source.opened, source.closed], [4, 4])
       for await (const e of both.run(session, { name: 'another', last: true }, context))
         assert.unreachable(`${e.type} after a stage that is not measured`)
       assert.equal(Object.keys(both.functions(tiny, 'another')), [])

@@ -6,7 +6,7 @@
 import { type Mixture, sampleAt } from './mixture.ts'
 import { patchGrid } from './patches.ts'
 import { random } from './random.ts'
-import type { PatchLabels, Picture, Sample } from './sample.ts'
+import type { Described, PatchLabels, Picture, Sample } from './sample.ts'
 import { captionRequest, type TextExample } from './text.ts'
 import { nanoTokenizer, promptOf, type TextTokenizer, visualTokens } from './tokens.ts'
 
@@ -43,10 +43,12 @@ export interface Conversation {
   /** Tokens before the assistant's text: what a model is given when it is to answer. */
   readonly promptLength: number
   readonly pictures: readonly Picture[]
+  /** What the picture's patches show. Where there are labels and no picture, the conversation is about a scene that is not drawn. */
   readonly patches?: PatchLabels
 }
 
-const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: string): Conversation => {
+/** A prompt and its reply as tokens, without pictures. */
+export const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: string): Conversation => {
   const before = tokenizer.encode(prompt)
   const after = tokenizer.encode(`${answer}<|im_end|>`)
   return {
@@ -58,14 +60,22 @@ const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: 
   }
 }
 
-/** A sample as a conversation: either it is to be described (`caption`) or its question is to be answered. */
+/** What a conversation about a sample is to be: its description (`caption`), or the answer to its question. */
+export type Reply = 'caption' | 'answer'
+
+/** The user's and the assistant's part of such a conversation. */
+export const exchange = (of: Described, kind: Reply) =>
+  kind === 'caption'
+    ? { request: captionRequest, reply: of.caption }
+    : { request: of.question, reply: of.answer }
+
+/** A sample as a conversation: either it is to be described or its question is to be answered. */
 export const conversation = (
   sample: Sample,
-  kind: 'caption' | 'answer',
+  kind: Reply,
   tokenizer: TextTokenizer = nanoTokenizer(),
 ): Conversation => {
-  const [request, reply] =
-    kind === 'caption' ? [captionRequest, sample.caption] : [sample.question, sample.answer]
+  const { request, reply } = exchange(sample, kind)
   return {
     ...converse(tokenizer, sample.id, promptOf(request, 1), reply),
     pictures: [sample.picture],
@@ -80,14 +90,17 @@ export interface Talk {
   readonly captions: number
 }
 
+/** What the i-th conversation of a seed is, where a share of them are captions. */
+export const replyAt = (seed: string | number, captions: number, i: number): Reply =>
+  random(seed, 'reply', i).next() < captions ? 'caption' : 'answer'
+
 /** The i-th conversation of a mixture: a pure function of both. */
 export const conversationAt = (
   { mixture, captions }: Talk,
   i: number,
   tokenizer: TextTokenizer = nanoTokenizer(),
 ): Conversation => {
-  const kind = random(mixture.seed, 'reply', i).next() < captions ? 'caption' : 'answer'
-  return conversation(sampleAt(mixture, i), kind, tokenizer)
+  return conversation(sampleAt(mixture, i), replyAt(mixture.seed, captions, i), tokenizer)
 }
 
 /** A text example as a conversation without a picture. */
@@ -178,19 +191,21 @@ const fillTile = (
   out: PictureBatch,
   tile: number,
   side: number,
-  picture: Picture,
+  picture: Picture | undefined,
   labels: PatchLabels | undefined,
   id: string,
 ): void => {
   if (tile >= out.tiles)
     throw new CollateError('TooMany', id, `sample ${id} has a picture too many: the batch holds ${out.tiles}`)
-  if (picture.width !== side || picture.height !== side)
-    throw new CollateError(
-      'BadPicture',
-      id,
-      `sample ${id} has a picture of ${picture.width} × ${picture.height} pixels; this batch takes ${side} × ${side}`,
-    )
-  imagenetNormalise(picture, out.pixel_values, tile * 3 * side * side)
+  if (picture !== undefined) {
+    if (picture.width !== side || picture.height !== side)
+      throw new CollateError(
+        'BadPicture',
+        id,
+        `sample ${id} has a picture of ${picture.width} × ${picture.height} pixels; this batch takes ${side} × ${side}`,
+      )
+    imagenetNormalise(picture, out.pixel_values, tile * 3 * side * side)
+  }
   if (labels === undefined) return
   const first = tile * patchGrid * patchGrid
   out.patch_labels.set(labels.classes, first)
@@ -258,14 +273,17 @@ export const collate = (conversations: readonly Conversation[], options: Collate
       if (c.learnt[t]) out.labels[at] = id
       if (id === visual) out.visual_index[at] = place++
     })
-    const expected = (tile + c.pictures.length) * visualTokens
+    // a scene that is not drawn has its labels in a tile without a picture
+    const tilesHere: readonly (Picture | undefined)[] =
+      c.pictures.length === 0 && c.patches !== undefined ? [undefined] : c.pictures
+    const expected = (tile + tilesHere.length) * visualTokens
     if (place !== expected)
       throw new CollateError(
         'VisualTokens',
         c.id,
-        `sample ${c.id} has ${c.pictures.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
+        `sample ${c.id} has ${tilesHere.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
       )
-    for (const picture of c.pictures) fillTile(out, tile++, side, picture, c.patches, c.id)
+    for (const picture of tilesHere) fillTile(out, tile++, side, picture, c.patches, c.id)
   })
   return out
 }

@@ -5,6 +5,7 @@
  */
 export * from './canvas.ts'
 export * from './collate.ts'
+export { type Corpus, corpusAt } from './corpus.ts'
 export * from './dense.ts'
 export { type ArithmeticScene, arithmetic, steps } from './families/arithmetic.ts'
 export { type Bar, type ChartScene, type ChartStyle, chart } from './families/chart.ts'

@@ -87,6 +87,15 @@ export const tokenAt = (x: number, y: number): number => {
   return at(y) * tokenGrid + at(x)
 }
 
+/** The visual token that a patch becomes part of, and its corner there: 0 to 3, row by row. */
+export const cornerOf = (patch: number): { readonly token: number; readonly corner: number } => {
+  const [row, column] = [Math.floor(patch / patchGrid), patch % patchGrid]
+  return {
+    token: Math.floor(row / 2) * tokenGrid + Math.floor(column / 2),
+    corner: (row % 2) * 2 + (column % 2),
+  }
+}
+
 /** A box that claims the patches that it covers. */
 export interface Claim extends Box {
   readonly name: string

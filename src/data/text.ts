@@ -1,15 +1,13 @@
 /**
- * Text without pictures, with which the nano language model is pretrained before it ever sees a visual token: scenes
- * in words, laid out where the picture's 16 visual tokens would stand, with the captions, questions and answers of the
- * picture families; and written arithmetic alone.
+ * Text without pictures: written arithmetic, as the arithmetic family answers it, and values to be looked up by name, as
+ * the chart family does.
  *
  * @since 0.1.0
  */
 import { steps } from './families/arithmetic.ts'
-import { describeSample, partitionOf, taskOf } from './mixture.ts'
-import { tokenGrid } from './patches.ts'
+import { partitionOf } from './mixture.ts'
+import { barLetters } from './patches.ts'
 import { random } from './random.ts'
-import { families, type Level, type Scene } from './sample.ts'
 
 /** A text to continue and its continuation. */
 export interface TextExample {
@@ -19,17 +17,6 @@ export interface TextExample {
 
 /** The request for a caption. */
 export const captionRequest = 'Describe the picture.'
-
-/** A scene in words: four rows of four places, a dot where a place is empty. */
-export const gridOf = (scene: Scene): string => {
-  const slots = taskOf(scene).slots(scene)
-  return Array.from({ length: tokenGrid }, (_, row) =>
-    slots
-      .slice(row * tokenGrid, (row + 1) * tokenGrid)
-      .map((s) => ` ${s === '' ? '.' : s}`)
-      .join(''),
-  ).join('\n')
-}
 
 const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' | '-' } => {
   for (;;) {
@@ -42,18 +29,25 @@ const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' 
   }
 }
 
-/**
- * The i-th text of a seed. Only contents of the training side occur. A third asks for a caption of a scene in words, a
- * third asks a family's question about one, a third is written arithmetic alone.
- */
+/** The i-th text of a seed: a sum or a difference and its written steps. Only contents of the training side occur. */
 export const textAt = (seed: string | number, i: number): TextExample => {
-  const r = random(seed, 'text', i)
-  const kind = r.int(0, 2)
-  if (kind === 2) {
-    const { a, b, sign } = alone(r)
-    return { prompt: `${a}${sign}${b}`, answer: steps(a, sign, b).text }
+  const { a, b, sign } = alone(random(seed, 'text', i))
+  return { prompt: `${a}${sign}${b}`, answer: steps(a, sign, b).text }
+}
+
+/**
+ * The i-th exercise in recall of a seed: names with values, `F=7 B=18 A=2`, to be repeated in another order. A model of
+ * this size learns to find a value by its name from many such look-ups, not from the one at the end of a chart's answer.
+ * No bars of a held-out chart occur.
+ */
+export const recallAt = (seed: string | number, i: number): TextExample => {
+  const r = random(seed, 'recall', i)
+  for (;;) {
+    const names = r.shuffle([...barLetters]).slice(0, r.int(3, 6))
+    const pairs = names.map((name) => ({ name, value: r.int(0, 20) }))
+    const key = pairs.map(({ name, value }) => `${name}${value}`).sort()
+    if (partitionOf(`chart:${key.join()}`) !== 'training') continue
+    const said = (of: typeof pairs): string => of.map(({ name, value }) => `${name}=${value}`).join(' ')
+    return { prompt: said(pairs), answer: said(r.shuffle(pairs)) }
   }
-  const d = describeSample(r.pick(families), r.int(1, 3) as Level, 'bases', `text/${seed}/${i}`)
-  const request = kind === 0 ? captionRequest : d.question
-  return { prompt: `<img>${gridOf(d.scene)}</img>\n${request}`, answer: kind === 0 ? d.caption : d.answer }
 }

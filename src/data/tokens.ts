@@ -14,8 +14,6 @@ export const visualTokens = 16
 
 /** Tokens that every conversation about a rendered picture fits into. */
 export const maxSampleLength = 80
-/** Tokens that every text without a picture fits into. */
-export const maxTextLength = 104
 
 /** Thrown where a file that ships with the package is missing. */
 export class AssetError extends Error {

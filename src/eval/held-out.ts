@@ -19,6 +19,8 @@ export interface HeldOutOptions<E> {
   readonly source: Source<E>
   readonly sizes: BatchSizes
   readonly batches: number
+  /** Counts rows that are predicted exactly at every position, instead of positions; default false. */
+  readonly whole?: boolean
 }
 
 /**
@@ -34,8 +36,8 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => ({
       ? {}
       : {
           [functionOf(o.family)]: fixed(() => {
-            const { count, hits } = o.objective.loss(model, o.sizes)
-            return { outputs: { count, hits } }
+            const { count, hits, rows, wholeHits } = o.objective.loss(model, o.sizes)
+            return { outputs: o.whole ? { count: rows, hits: wholeHits } : { count, hits } }
           }),
         },
   async *run(session, stage, context) {

@@ -78,18 +78,33 @@ export const interleave = (c: SailVl2Config, visual: Tensor, ids: Tensor, visual
 
 /** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
 export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
+  hiddenFrom(c, see(c, x.pictures), x)
+
+const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
   applyTo(
     at('language_model')(qwen3Decoder(c.language, x)),
-    interleave(c, see(c, x.pictures), x.ids, x.visualIndex),
+    interleave(c, visual, x.ids, x.visualIndex),
   )
+
+/**
+ * The language model alone, reading visual tokens that something else than the encoder and the adapter made: logits
+ * `[batch, token, vocab]`.
+ *
+ * @param visual float32 `[tile, visual, embed]`
+ * @category models
+ */
+export const sailVl2From = (
+  c: SailVl2Config,
+  visual: Tensor,
+  x: Omit<SailVl2Inputs, 'pictures'>,
+): Tensor => applyTo(at('language_model')(qwen3Head(c.language)), hiddenFrom(c, visual, x))
 
 /**
  * The whole model: pictures and ids to logits `[batch, token, vocab]`.
  *
  * @category models
  */
-export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  applyTo(at('language_model')(qwen3Head(c.language)), sailVl2Hidden(c, x))
+export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor => sailVl2From(c, see(c, x.pictures), x)
 
 /**
  * Labels moved to where they are predicted: position t gets the label of t + 1, the last one none.

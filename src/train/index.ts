@@ -13,6 +13,7 @@ export {
   nextToken,
   type Objective,
   patchLabels,
+  sceneToken,
   textToken,
 } from './objective.ts'
 export { allOf, begin, type Evaluation, experiment, next, type Recipe, type RunOptions } from './recipe.ts'
@@ -25,6 +26,6 @@ export {
   type TrainOptions,
   trainStage,
 } from './run-stage.ts'
-export { labelledPictures, rendered, type Source, texts } from './source.ts'
+export { labelledPictures, rendered, type Source, scenes, texts } from './source.ts'
 export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
 export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'

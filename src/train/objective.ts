@@ -3,31 +3,37 @@
  *
  * @since 0.1.0
  */
-import { type Batch, type Conversation, collate, collatePictures } from '../data/collate.ts'
+import { type Batch, type Conversation, collate, collatePictures, type PictureBatch } from '../data/collate.ts'
 import type { Labelled } from '../data/dense.ts'
-import { centreClasses, patchClasses } from '../data/patches.ts'
+import { centreClasses, cornerOf, patchClasses } from '../data/patches.ts'
 import { hash32 } from '../data/random.ts'
 import {
   add,
+  and,
   applyTo,
   argmax,
   at,
   axis,
   cast,
   crossEntropy,
+  embedding,
   equal,
   Ignored,
   input,
+  less,
+  lessEqual,
   linear,
   type MaskedLoss,
+  sum,
   type Tensor,
   total,
 } from '../dsl/index.ts'
 import { causal } from '../dsl/layers/attention.ts'
 import type { TensorValue } from '../engine/session.ts'
-import { qwen3 } from '../models/qwen3.ts'
+import { visualAxis } from '../models/adapter.ts'
+import { embedAxis, qwen3 } from '../models/qwen3.ts'
 import { sailVit, vitAxes } from '../models/sail-vit.ts'
-import { nextLabels, type SailVl2Config, sailVl2 } from '../models/sail-vl2.ts'
+import { adapterOf, nextLabels, type SailVl2Config, sailVl2, sailVl2From } from '../models/sail-vl2.ts'
 
 /** Sizes of a batch: rows, tokens a row, pictures. */
 export interface BatchSizes {
@@ -53,6 +59,10 @@ export interface Objective<E = Conversation> {
 export interface Measured extends MaskedLoss {
   /** How many of the counted positions have their label as the likeliest, float32. */
   readonly hits: Tensor
+  /** How many rows (conversations, pictures) have a counted position, float32. */
+  readonly rows: Tensor
+  /** How many of those rows have every counted position's label as the likeliest: greedy decoding would write it, float32. */
+  readonly wholeHits: Tensor
 }
 
 /** Whole numbers as a value. */
@@ -71,8 +81,26 @@ export const pictureInput = (model: SailVl2Config, tiles: number) => {
   return input('pixel_values', [axis('tile', tiles), channel, height, width])
 }
 
-const hitsOf = (logits: Tensor, labels: Tensor, axisName: string): Tensor =>
-  total(cast(equal(argmax(logits, axisName), labels), 'float32'))
+/**
+ * Cross-entropies over `[row, …]`, added up, and what was predicted exactly. A row is whole where each head has predicted
+ * all of it.
+ */
+const measured = (axisName: string, ...heads: readonly { logits: Tensor; labels: Tensor }[]): Measured => {
+  const losses = heads.map((h) => crossEntropy(h.logits, h.labels, axisName))
+  const hits = heads.map((h) => cast(equal(argmax(h.logits, axisName), h.labels), 'float32'))
+  const counted = heads.map((h) => cast(lessEqual(0, h.labels), 'float32'))
+  const aRow = (each: readonly Tensor[]): Tensor =>
+    each.map((t): Tensor => sum(t, ...t.names.slice(1))).reduce((a, b) => add(a, b))
+  const [rowHits, rowCounts] = [aRow(hits), aRow(counted)]
+  const some = less(0, rowCounts)
+  return {
+    mean: losses.map((l) => l.mean).reduce((a, b) => add(a, b)),
+    count: losses.map((l) => l.count).reduce((a, b) => add(a, b)),
+    hits: total(rowHits),
+    rows: total(cast(some, 'float32')),
+    wholeHits: total(cast(and(some, equal(rowHits, rowCounts)), 'float32')),
+  }
+}
 
 const tokenInputs = (s: BatchSizes) => {
   const batch = axis('batch', s.batch)
@@ -89,10 +117,8 @@ const tokenInputs = (s: BatchSizes) => {
   }
 }
 
-const scored = (logits: Tensor, labels: Tensor): Measured => {
-  const shifted = nextLabels(labels)
-  return { ...crossEntropy(logits, shifted, 'vocab'), hits: hitsOf(logits, shifted, 'vocab') }
-}
+const scored = (logits: Tensor, labels: Tensor): Measured =>
+  measured('vocab', { logits, labels: nextLabels(labels) })
 
 const tokenFeeds = (b: Batch) => ({
   input_ids: ints(b.input_ids, b.batch, b.length),
@@ -127,6 +153,46 @@ export const nextToken: Objective = {
   },
 }
 
+/** The rows of the scene table that each visual token of labelled tiles adds up, one a corner: int32 `[tile, visual, 4]`. */
+const sceneRows = (b: PictureBatch, visual: number): Int32Array => {
+  const out = new Int32Array(b.tiles * visual * 4)
+  b.patch_centres.forEach((centre, p) => {
+    const { token, corner } = cornerOf(p % (4 * visual))
+    const at = Math.floor(p / (4 * visual)) * visual + token
+    out[at * 4 + corner] = corner * centreClasses.length + Math.max(0, centre)
+  })
+  return out
+}
+
+/**
+ * Next-token loss of the language model on conversations whose pictures were never drawn: in place of the encoder and the
+ * adapter, each visual token is the sum of four rows of a table, one for what has its middle in each of the token's
+ * patches (`centreClasses`). The table, key `probe.scene.weight`, is thrown away; what stays is a language model that can
+ * use visual tokens, to which an adapter only has to translate.
+ *
+ * @category objectives
+ */
+export const sceneToken: Objective = {
+  name: 'sceneToken',
+  loss: (model, s) => {
+    const x = tokenInputs(s)
+    const visual = visualAxis(adapterOf(model))
+    const scene = input('scene', [axis('tile', s.tiles), visual, axis('corner', 4)], 'int32')
+    const label = axis('label', 4 * centreClasses.length)
+    const rows: Tensor = applyTo(at('probe.scene')(embedding(label, embedAxis(model.language))), scene)
+    return scored(sailVl2From(model, sum(rows, 'corner'), { ...x, visualIndex: x.of('visual_index') }), x.labels)
+  },
+  feed: (conversations, model, s) => {
+    const b = collate(conversations, { ...s, side: model.vision.imageSize })
+    const { size } = visualAxis(adapterOf(model))
+    return {
+      ...tokenFeeds(b),
+      visual_index: ints(b.visual_index, b.batch, b.length),
+      scene: ints(sceneRows(b, size), s.tiles, size, 4),
+    }
+  },
+}
+
 /**
  * Next-token loss of the language model alone, on conversations without pictures.
  *
@@ -155,18 +221,12 @@ export const patchLabels = (background: number): Objective<Labelled> => ({
     const { patch, vision } = vitAxes(model.vision)
     const tile = axis('tile', s.tiles)
     const tokens = sailVit(model.vision).apply(pictureInput(model, s.tiles))
-    const probe = (name: string, classes: number): Measured => {
+    const probe = (name: string, classes: number) => {
       const kind = axis('class', classes)
       const logits = at(`probe.${name}`)(linear(vision, kind)).apply(tokens)
-      const labels = input(`${name}_labels`, [tile, patch], 'int32')
-      return { ...crossEntropy(logits, labels, 'class'), hits: hitsOf(logits, labels, 'class') }
+      return { logits, labels: input(`${name}_labels`, [tile, patch], 'int32') }
     }
-    const [cover, centre] = [probe('cover', patchClasses.length), probe('centre', centreClasses.length)]
-    return {
-      mean: add(cover.mean, centre.mean),
-      count: add(cover.count, centre.count),
-      hits: add(cover.hits, centre.hits),
-    }
+    return measured('class', probe('cover', patchClasses.length), probe('centre', centreClasses.length))
   },
   feed: (examples, model, s) => {
     const side = model.vision.imageSize

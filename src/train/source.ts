@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { type Conversation, type Talk, textConversation } from '../data/collate.ts'
+import { type Corpus, corpusAt } from '../data/corpus.ts'
 import type { DenseMixture, Labelled } from '../data/dense.ts'
 import { renderAhead } from '../data/render-pool.ts'
 import { textAt } from '../data/text.ts'
@@ -62,7 +63,20 @@ export const labelledPictures = (mixture: DenseMixture): Source<Labelled> => ({
 })
 
 /**
- * Scenes in words and written arithmetic, without pictures.
+ * Conversations about scenes that are not drawn, only labelled, and written arithmetic: for the language model's own
+ * pretraining.
+ *
+ * @category sources
+ */
+export const scenes = (corpus: Corpus): Source => ({
+  describe: { kind: 'scenes', ...corpus },
+  *from(index) {
+    for (let i = index; ; i++) yield corpusAt(corpus, i)
+  },
+})
+
+/**
+ * Written arithmetic, without pictures.
  *
  * @category sources
  */

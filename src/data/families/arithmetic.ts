@@ -17,8 +17,8 @@ import {
 } from '../canvas.ts'
 import { blankPatches, claimGlyphs } from '../patches.ts'
 import type { Random } from '../random.ts'
-import { slotted, type TaskFamily } from './family.ts'
-import { cells, glyphWords, looks, onGrid, placeLine } from './read.ts'
+import type { TaskFamily } from './family.ts'
+import { cells, looks, onGrid, placeLine } from './read.ts'
 
 /** An expression `a + b` or `a - b` and how it is set: in a line with or without `=`, or as a column. */
 export interface ArithmeticScene {
@@ -126,5 +126,4 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
     const { text, result } = steps(s.a, s.sign, s.b)
     return { question: wordings[s.wording]!, answer: text, final: String(result) }
   },
-  slots: (s) => slotted(glyphWords(s.glyphs), ''),
 }

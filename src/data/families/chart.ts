@@ -11,7 +11,7 @@ import * as vega from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
 import { css, near, paint, pictureSize, type Rgb } from '../canvas.ts'
 import { barLetters, blankPatches, type Claim, centreClass, claim, patchAt } from '../patches.ts'
-import { slotted, type TaskFamily } from './family.ts'
+import type { TaskFamily } from './family.ts'
 
 /** A bar: its letter, its value (0 to 20) and its colour. */
 export interface Bar {
@@ -292,13 +292,4 @@ export const chart: TaskFamily<ChartScene> = {
       final: value,
     }
   },
-  slots: (s) =>
-    slotted(
-      layout(s.style, s.bars).map(({ letter }, n) => ({
-        word: `${s.bars[n]!.letter}=${s.bars[n]!.value}`,
-        x: letter.x + letter.width / 2,
-        y: letter.y + letter.height / 2,
-      })),
-      ' ',
-    ),
 }

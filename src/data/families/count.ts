@@ -19,7 +19,7 @@ import {
 } from '../patches.ts'
 import type { Random } from '../random.ts'
 import type { PatchLabels } from '../sample.ts'
-import { slotted, type TaskFamily } from './family.ts'
+import type { TaskFamily } from './family.ts'
 
 /** One of the three kinds. */
 export type ShapeKind = (typeof shapeKinds)[number]
@@ -191,17 +191,16 @@ export const count: TaskFamily<CountScene> = {
       .join(', '),
   ask: (s) => {
     const { kind, colour } = s.asked
-    const of = [colour, kind === null ? 'shapes' : `${kind}s`].filter((w) => w !== null).join(' ')
     const n = String(counted(s))
+    // all wordings are of one length, so that the steps of every answer are equally far from the visual tokens
+    const question =
+      colour === null
+        ? `How many ${kind}s are in view?`
+        : `How many ${colour} ${kind === null ? 'shapes' : `${kind}s`} are there?`
     return {
-      question: `How many ${of} are there?`,
+      question,
       answer: `${countedSoFar(s).join('')}, so ${n}`,
       final: n,
     }
   },
-  slots: (s) =>
-    slotted(
-      s.shapes.map(({ kind, colour, x, y }) => ({ word: `${colour} ${kind}`, x, y })),
-      ' ',
-    ),
 }

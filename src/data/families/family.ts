@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import { tokenAt, tokenGrid } from '../patches.ts'
 import type { Random } from '../random.ts'
 import type { Family, Level, PatchLabels, Picture, Scene } from '../sample.ts'
 
@@ -27,16 +26,4 @@ export interface TaskFamily<S extends Scene> {
   readonly patches: (scene: S) => PatchLabels
   readonly caption: (scene: S) => string
   readonly ask: (scene: S) => Question
-  /** The scene in words, one text for each of the 16 places where the picture's visual tokens stand; '' where empty. */
-  readonly slots: (scene: S) => readonly string[]
-}
-
-/** Sorts words into the 16 visual tokens' places by their points, in the order given. */
-export const slotted = (
-  words: readonly { readonly word: string; readonly x: number; readonly y: number }[],
-  separator: string,
-): string[] => {
-  const slots: string[][] = Array.from({ length: tokenGrid * tokenGrid }, () => [])
-  for (const { word, x, y } of words) slots[tokenAt(x, y)]!.push(word)
-  return slots.map((s) => s.join(separator))
 }

@@ -19,7 +19,7 @@ import {
 } from '../canvas.ts'
 import { alphabet, blankPatches, claimGlyphs } from '../patches.ts'
 import type { Random } from '../random.ts'
-import { slotted, type TaskFamily } from './family.ts'
+import type { TaskFamily } from './family.ts'
 
 /** A string and how it is set. Lengths in pixels. */
 export interface ReadScene {
@@ -100,10 +100,6 @@ export const placeOfLine = (glyphs: readonly Glyph[]): string => {
 export const looks = (scene: Pick<ReadScene, 'capHeight' | 'inks' | 'glyphs'>): string =>
   `${sizeWord(scene.capHeight)} ${scene.inks.ink} on ${scene.inks.ground}, ${placeOfLine(scene.glyphs)}`
 
-/** The words of a line of glyphs, for `slotted`. */
-export const glyphWords = (glyphs: readonly Glyph[]) =>
-  glyphs.map((g) => ({ word: g.character, x: g.x + g.width / 2, y: g.y + g.height / 2 }))
-
 /** The read family. The content key is the string, whatever it looks like. */
 export const read: TaskFamily<ReadScene> = {
   family: 'read',
@@ -126,5 +122,4 @@ export const read: TaskFamily<ReadScene> = {
   },
   caption: (s) => `text ${s.text}, ${looks(s)}`,
   ask: (s) => ({ question: wordings[s.wording]!, answer: s.text, final: s.text }),
-  slots: (s) => slotted(glyphWords(s.glyphs), ''),
 }
