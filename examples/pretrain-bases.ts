@@ -18,8 +18,8 @@ import {
   labelledPictures,
   next,
   patchLabels,
-  sceneToken,
   scenes,
+  sceneToken,
 } from 'sailwright/train'
 
 const families = ['read', 'count', 'chart', 'arithmetic'] as const

@@ -182,7 +182,10 @@ test('corpus: the conversations of the same samples, with labels in place of the
 test('questions of count are equally long, whatever they ask', () => {
   const lengths = new Set<number>()
   for (let i = 0; i < 60; i++) {
-    const { question } = describeAt({ seed: 'length', split: 'train', weights: { count: 1 }, levels: [1, 3] }, i)
+    const { question } = describeAt(
+      { seed: 'length', split: 'train', weights: { count: 1 }, levels: [1, 3] },
+      i,
+    )
     lengths.add(tokenizer.encode(question).length)
   }
   assert.is(lengths.size, 1, [...lengths].join())

@@ -78,8 +78,32 @@ test('hello-layer: the mistake that it speaks of is an error of the compiler tha
   assert.not.match(stdout, /right\.ts/)
 })
 
-test('hello-layer is short', () => {
-  assert.ok(example('hello-layer.ts').split('\n').length <= 60)
+test('recipe: all five stages at a two-hundredth of their size, a report at the end', async () => {
+  const out = join(folder, 'recipe')
+  const words = [
+    'run',
+    'examples/recipe.ts',
+    '--engine',
+    'onnx',
+    '--set',
+    'scale=0.005',
+    '--out',
+    out,
+    '--json',
+  ]
+  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
+  assert.equal(
+    stages.map((s) => s.stage),
+    ['alignment-1', 'alignment-2', 'alignment-3', 'basic-pretraining', 'sft'],
+  )
+  assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /basic-pretraining/)
+})
+
+test('the examples are short', () => {
+  for (const name of ['hello-layer.ts', 'recipe.ts'])
+    assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })
 
 test.run()

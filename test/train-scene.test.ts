@@ -51,11 +51,7 @@ for (const engine of engines)
     const byHand = fixed(() => {
       const [batch, token] = [axis('batch', sizes.batch), axis('token', sizes.length)]
       const of = (name: string) => input(name, [batch, token], 'int32')
-      const seen = input('visual', [
-        axis('tile', sizes.tiles),
-        axis('visual', visual),
-        axis('embed', embed),
-      ])
+      const seen = input('visual', [axis('tile', sizes.tiles), axis('visual', visual), axis('embed', embed)])
       const logits = sailVl2From(model, seen, {
         ...{ token, ids: of('input_ids'), positions: of('position_ids') },
         ...{ mask: causal(token), visualIndex: of('visual_index') },
@@ -80,7 +76,12 @@ for (const engine of engines)
       for (let v = 0; v < visual; v++) {
         const [top, left] = [2 * Math.floor(v / tokenGrid), 2 * (v % tokenGrid)]
         const rows: ReturnType<typeof row>[] = []
-        for (const [corner, [dy, dx]] of [[0, 0], [0, 1], [1, 0], [1, 1]].entries()) {
+        for (const [corner, [dy, dx]] of [
+          [0, 0],
+          [0, 1],
+          [1, 0],
+          [1, 1],
+        ].entries()) {
           const centre = b.patch_centres[tile * 64 + (top + dy!) * patchGrid + left + dx!]!
           rows.push(row(corner * centreClasses.length + Math.max(0, centre)))
         }
@@ -90,7 +91,10 @@ for (const engine of engines)
     const { scene, ...others } = feeds
     assert.equal(scene!.shape, [sizes.tiles, visual, 4])
     const want = await orThrow(
-      session.call('byHand', { ...others, visual: tensorValue('float32', [sizes.tiles, visual, embed], seen) }),
+      session.call('byHand', {
+        ...others,
+        visual: tensorValue('float32', [sizes.tiles, visual, embed], seen),
+      }),
     )
     const [a, z] = [Number(got.mean!.data[0]), Number(want.mean!.data[0])]
     assert.ok(Math.abs(a - z) < 1e-5 * z, `${a} and ${z}`)

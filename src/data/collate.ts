@@ -48,7 +48,12 @@ export interface Conversation {
 }
 
 /** A prompt and its reply as tokens, without pictures. */
-export const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: string): Conversation => {
+export const converse = (
+  tokenizer: TextTokenizer,
+  id: string,
+  prompt: string,
+  answer: string,
+): Conversation => {
   const before = tokenizer.encode(prompt)
   const after = tokenizer.encode(`${answer}<|im_end|>`)
   return {

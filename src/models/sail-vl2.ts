@@ -81,10 +81,7 @@ export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
   hiddenFrom(c, see(c, x.pictures), x)
 
 const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
-  applyTo(
-    at('language_model')(qwen3Decoder(c.language, x)),
-    interleave(c, visual, x.ids, x.visualIndex),
-  )
+  applyTo(at('language_model')(qwen3Decoder(c.language, x)), interleave(c, visual, x.ids, x.visualIndex))
 
 /**
  * The language model alone, reading visual tokens that something else than the encoder and the adapter made: logits
@@ -93,11 +90,8 @@ const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pi
  * @param visual float32 `[tile, visual, embed]`
  * @category models
  */
-export const sailVl2From = (
-  c: SailVl2Config,
-  visual: Tensor,
-  x: Omit<SailVl2Inputs, 'pictures'>,
-): Tensor => applyTo(at('language_model')(qwen3Head(c.language)), hiddenFrom(c, visual, x))
+export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
+  applyTo(at('language_model')(qwen3Head(c.language)), hiddenFrom(c, visual, x))
 
 /**
  * The whole model: pictures and ids to logits `[batch, token, vocab]`.

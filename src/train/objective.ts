@@ -3,7 +3,13 @@
  *
  * @since 0.1.0
  */
-import { type Batch, type Conversation, collate, collatePictures, type PictureBatch } from '../data/collate.ts'
+import {
+  type Batch,
+  type Conversation,
+  collate,
+  collatePictures,
+  type PictureBatch,
+} from '../data/collate.ts'
 import type { Labelled } from '../data/dense.ts'
 import { centreClasses, cornerOf, patchClasses } from '../data/patches.ts'
 import { hash32 } from '../data/random.ts'
@@ -180,7 +186,10 @@ export const sceneToken: Objective = {
     const scene = input('scene', [axis('tile', s.tiles), visual, axis('corner', 4)], 'int32')
     const label = axis('label', 4 * centreClasses.length)
     const rows: Tensor = applyTo(at('probe.scene')(embedding(label, embedAxis(model.language))), scene)
-    return scored(sailVl2From(model, sum(rows, 'corner'), { ...x, visualIndex: x.of('visual_index') }), x.labels)
+    return scored(
+      sailVl2From(model, sum(rows, 'corner'), { ...x, visualIndex: x.of('visual_index') }),
+      x.labels,
+    )
   },
   feed: (conversations, model, s) => {
     const b = collate(conversations, { ...s, side: model.vision.imageSize })
