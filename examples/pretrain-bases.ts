@@ -3,7 +3,7 @@
  * answer about scenes of which it is given the patches' labels, never the pixels. They never meet here.
  *
  *     sailwright run examples/pretrain-bases.ts [--set part=vision|language]
- *     node --import tsx scripts/ship-bases.ts <vision's checkpoint folder> <language's checkpoint folder>
+ *     node --import tsx scripts/ship-bases.ts <run>/checkpoints/vision-base <run>/checkpoints/language-recall
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'

@@ -2,7 +2,7 @@
  * Makes the bases that ship with the package from checkpoints of examples/pretrain-bases.ts: half precision, without the
  * probes, with a manifest of checksums and of the commands that made them.
  *
- *     node --import tsx scripts/ship-bases.ts <checkpoint folder of vision-base> <checkpoint folder of language-base>
+ *     node --import tsx scripts/ship-bases.ts <checkpoint folder of vision-base> <checkpoint folder of language-recall>
  *         [--seed 0] [--engine tensorflow]
  */
 import { createHash } from 'node:crypto'

@@ -1,5 +1,6 @@
 /**
- * Learns the nano tokenizer: a byte-level BPE over the captions, questions and answers of the rendered tasks, written in Hugging Face's format.
+ * Learns the nano tokenizer: a byte-level BPE over the captions, questions and answers of the rendered tasks, written in
+ * Hugging Face's format.
  *
  *     node --import tsx scripts/train-tokenizer.ts [--n 6000] [--size 512] [--out assets/nano]
  *
