@@ -165,13 +165,14 @@ test('corpus: the conversations of the same samples, with labels in place of the
     if (id.startsWith('recall/')) recalls++
     else assert.is(id, c.id)
     assert.is(c.pictures.length, 0)
-    if (c.patches === undefined) {
+    if (c.scene === undefined) {
       texts++
       assert.not(c.ids.includes(tokenizer.id('<IMG_CONTEXT>')))
       continue
     }
     const drawn = conversationAt({ mixture, captions: 0.4 }, i)
-    assert.equal({ ...c, pictures: drawn.pictures }, drawn)
+    const { scene: patches, ...spoken } = c
+    assert.equal({ ...spoken, patches, pictures: drawn.pictures }, drawn)
     if (tokenizer.decode(c.ids).includes(captionRequest)) captions++
   }
   assert.ok(texts > 50 && texts < 100, `${texts} texts`)

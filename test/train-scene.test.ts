@@ -8,7 +8,7 @@ import { axis, evaluate, fixed, input, pixelShuffle, program } from '../src/dsl/
 import { causal } from '../src/dsl/layers/attention.ts'
 import { tensorValue } from '../src/engine/values.ts'
 import { nextTokenLoss, sailVl2From } from '../src/models/sail-vl2.ts'
-import { sceneToken } from '../src/train/objective.ts'
+import { nextToken, sceneToken } from '../src/train/objective.ts'
 import { orThrow } from '../src/train/run-stage.ts'
 import { presentEngines } from './support/engines.ts'
 import { tinyRendered as model } from './support/tiny.ts'
@@ -62,7 +62,7 @@ for (const engine of engines)
       engine.load(program({ name: 'scene', functions: { loss, byHand } }), { threads: 1, seed: 3 }),
     )
     const conversations = Array.from({ length: sizes.batch }, (_, i) => corpusAt(corpus, i))
-    assert.ok(conversations.some((c) => c.patches === undefined) && conversations.some((c) => c.patches))
+    assert.ok(conversations.some((c) => c.scene === undefined) && conversations.some((c) => c.scene))
     const feeds = sceneToken.feed(conversations, model, sizes)
     const got = await orThrow(session.call('loss', feeds))
     assert.is(Number(got.rows!.data[0]), sizes.batch)
@@ -100,5 +100,13 @@ for (const engine of engines)
     assert.ok(Math.abs(a - z) < 1e-5 * z, `${a} and ${z}`)
     await orThrow(session.close())
   })
+
+test('a scene that is not drawn is no picture for the objective that needs one', () => {
+  const c = Array.from({ length: 9 }, (_, i) => corpusAt(corpus, i)).find((one) => one.scene !== undefined)!
+  assert.throws(
+    () => nextToken.feed([c], model, sizes),
+    new RegExp(`${c.id} has a scene's labels and no picture`),
+  )
+})
 
 test.run()

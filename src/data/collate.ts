@@ -43,8 +43,9 @@ export interface Conversation {
   /** Tokens before the assistant's text: what a model is given when it is to answer. */
   readonly promptLength: number
   readonly pictures: readonly Picture[]
-  /** What the picture's patches show. Where there are labels and no picture, the conversation is about a scene that is not drawn. */
   readonly patches?: PatchLabels
+  /** In place of a picture that was never drawn: what its patches would show. */
+  readonly scene?: PatchLabels
 }
 
 /** A prompt and its reply as tokens, without pictures. */
@@ -278,17 +279,15 @@ export const collate = (conversations: readonly Conversation[], options: Collate
       if (c.learnt[t]) out.labels[at] = id
       if (id === visual) out.visual_index[at] = place++
     })
-    // a scene that is not drawn has its labels in a tile without a picture
-    const tilesHere: readonly (Picture | undefined)[] =
-      c.pictures.length === 0 && c.patches !== undefined ? [undefined] : c.pictures
-    const expected = (tile + tilesHere.length) * visualTokens
+    const expected = (tile + c.pictures.length + (c.scene === undefined ? 0 : 1)) * visualTokens
     if (place !== expected)
       throw new CollateError(
         'VisualTokens',
         c.id,
-        `sample ${c.id} has ${tilesHere.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
+        `sample ${c.id} has ${c.pictures.length} pictures but ${place - tile * visualTokens} visual tokens; each picture takes ${visualTokens}`,
       )
-    for (const picture of tilesHere) fillTile(out, tile++, side, picture, c.patches, c.id)
+    for (const picture of c.pictures) fillTile(out, tile++, side, picture, c.patches, c.id)
+    if (c.scene !== undefined) fillTile(out, tile++, side, undefined, c.scene, c.id)
   })
   return out
 }

@@ -32,6 +32,6 @@ export const corpusAt = (
   const { request, reply } = exchange(described, replyAt(seed, captions, i))
   return {
     ...converse(tokenizer, described.id, promptOf(request, 1), reply),
-    patches: taskOf(described.scene).patches(described.scene),
+    scene: taskOf(described.scene).patches(described.scene),
   }
 }

@@ -5,6 +5,7 @@
  */
 import {
   type Batch,
+  CollateError,
   type Conversation,
   collate,
   collatePictures,
@@ -150,6 +151,13 @@ export const nextToken: Objective = {
     return scored(logits, x.labels)
   },
   feed: (conversations, model, s) => {
+    const undrawn = conversations.find((c) => c.scene !== undefined)
+    if (undrawn !== undefined)
+      throw new CollateError(
+        'BadPicture',
+        undrawn.id,
+        `sample ${undrawn.id} has a scene's labels and no picture; train on it with sceneToken, or draw it`,
+      )
     const b = collate(conversations, { ...s, side: model.vision.imageSize })
     return {
       ...tokenFeeds(b),
