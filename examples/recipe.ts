@@ -26,7 +26,7 @@ type Settings = readonly [readonly Part[], captions: number, lowest: Level, step
 
 const file: ExperimentFile = ({ quick, seed, settings }) => {
   const scale = Number(settings.scale ?? (quick ? 1 / 16 : 1))
-  const weights = { read: 1.3, count: 2, chart: 1.8, arithmetic: 0.4 }
+  const weights = { read: 1.5, count: 2, chart: 1.7, arithmetic: 0.3 }
   const stage = <const From extends string, const To extends string>(
     name: string,
     [from, to]: readonly [From, To],
@@ -38,17 +38,17 @@ const file: ExperimentFile = ({ quick, seed, settings }) => {
       ...{ name, from, to, train, learningRate, batch: 16, length: 80, objective: nextToken },
       steps: Math.ceil(steps * scale),
       source: rendered({ mixture, captions }),
-      // the bases know their trades already: they move slower than the adapter
+      // questions alone come last and end in small steps; the bases know their trades and move slower than the adapter
+      schedule: { kind: 'cosine', warmup: 0.1, minRatio: captions === 0 ? 0.02 : 0.1 },
       optimizer: { beta2: 0.98, decay: 0.05, rate: (key) => (key.startsWith('mlp1.') ? 1 : 0.4) },
     })
   }
-  const model = { name: 'nano', config: nano }
   const start = { describe: 'the nano bases', weights: nanoBases }
   const recipe = pipe(
-    begin({ name: 'recipe', seed, model, start, now: 'bases' }),
+    begin({ name: 'recipe', seed, model: { name: 'nano', config: nano }, start, now: 'bases' }),
     stage('alignment-1', ['bases', 'warm'], [connector, 0.3, 1, 300, 4e-3]),
     stage('alignment-2', ['warm', 'fine'], [seeing, 0.3, 1, 300, 2e-3]),
-    stage('alignment-3', ['fine', 'aligned'], [all, 0.15, 2, 900, 2e-3]),
+    stage('alignment-3', ['fine', 'aligned'], [all, 0.1, 2, 900, 2e-3]),
     stage('basic-pretraining', ['aligned', 'grounded'], [connector, 0.15, 2, 60, 5e-4]),
     stage('sft', ['grounded', 'tuned'], [all, 0, 3, 1500, 2e-3]),
   )
