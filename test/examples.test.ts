@@ -78,7 +78,7 @@ test('hello-layer: the mistake that it speaks of is an error of the compiler tha
   assert.not.match(stdout, /right\.ts/)
 })
 
-test('recipe: all five stages at a two-hundredth of their size, a report at the end', async () => {
+test('recipe: all five stages at a fiftieth of their size, a report at the end', async () => {
   const out = join(folder, 'recipe')
   const words = [
     'run',
@@ -86,7 +86,7 @@ test('recipe: all five stages at a two-hundredth of their size, a report at the 
     '--engine',
     'onnx',
     '--set',
-    'scale=0.005',
+    'scale=0.02',
     '--out',
     out,
     '--json',
