@@ -1,6 +1,6 @@
 /**
- * SAIL-VL2's recipe at the scale that two cores carry: a pretrained encoder and a pretrained language model, a fresh
- * adapter between them, three stages of alignment, basic pretraining, supervised fine-tuning (paper §2.1, §3, §4.2). `--set scale=2` trains twice as long.
+ * SAIL-VL2's recipe for two cores: a pretrained encoder, a pretrained language model, a fresh adapter between them; three
+ * stages of alignment, basic pretraining, SFT (paper §2.1, §3, §4.2). `--set scale=2` trains twice as long.
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import type { Level } from 'sailwright/data'

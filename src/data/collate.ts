@@ -48,13 +48,7 @@ export interface Conversation {
   readonly scene?: PatchLabels
 }
 
-/** A prompt and its reply as tokens, without pictures. */
-export const converse = (
-  tokenizer: TextTokenizer,
-  id: string,
-  prompt: string,
-  answer: string,
-): Conversation => {
+const converse = (tokenizer: TextTokenizer, id: string, prompt: string, answer: string): Conversation => {
   const before = tokenizer.encode(prompt)
   const after = tokenizer.encode(`${answer}<|im_end|>`)
   return {
@@ -69,25 +63,26 @@ export const converse = (
 /** What a conversation about a sample is to be: its description (`caption`), or the answer to its question. */
 export type Reply = 'caption' | 'answer'
 
-/** The user's and the assistant's part of such a conversation. */
-export const exchange = (of: Described, kind: Reply) =>
+/** The text of a conversation about a sample: either it is to be described or its question is to be answered. */
+export const spoken = (
+  { id, caption, question, answer }: Described,
+  kind: Reply,
+  tokenizer: TextTokenizer = nanoTokenizer(),
+): Conversation =>
   kind === 'caption'
-    ? { request: captionRequest, reply: of.caption }
-    : { request: of.question, reply: of.answer }
+    ? converse(tokenizer, id, promptOf(captionRequest, 1), caption)
+    : converse(tokenizer, id, promptOf(question, 1), answer)
 
-/** A sample as a conversation: either it is to be described or its question is to be answered. */
+/** A sample as a conversation with its picture. */
 export const conversation = (
   sample: Sample,
   kind: Reply,
   tokenizer: TextTokenizer = nanoTokenizer(),
-): Conversation => {
-  const { request, reply } = exchange(sample, kind)
-  return {
-    ...converse(tokenizer, sample.id, promptOf(request, 1), reply),
-    pictures: [sample.picture],
-    patches: sample.patches,
-  }
-}
+): Conversation => ({
+  ...spoken(sample, kind, tokenizer),
+  pictures: [sample.picture],
+  patches: sample.patches,
+})
 
 /** A mixture whose samples are partly to be described and otherwise to be answered. */
 export interface Talk {

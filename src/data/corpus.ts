@@ -4,11 +4,11 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, converse, exchange, replyAt, type Talk, textConversation } from './collate.ts'
+import { type Conversation, replyAt, spoken, type Talk, textConversation } from './collate.ts'
 import { describeAt, taskOf } from './mixture.ts'
 import { random } from './random.ts'
 import { recallAt, textAt } from './text.ts'
-import { nanoTokenizer, promptOf, type TextTokenizer } from './tokens.ts'
+import { nanoTokenizer, type TextTokenizer } from './tokens.ts'
 
 /** Conversations about scenes that are not drawn, among them texts without a scene. */
 export interface Corpus extends Talk {
@@ -29,9 +29,8 @@ export const corpusAt = (
   if (point < texts) return textConversation(`text/${seed}/${i}`, textAt(seed, i), tokenizer)
   if (point < texts + recall) return textConversation(`recall/${seed}/${i}`, recallAt(seed, i), tokenizer)
   const described = describeAt(mixture, i)
-  const { request, reply } = exchange(described, replyAt(seed, captions, i))
   return {
-    ...converse(tokenizer, described.id, promptOf(request, 1), reply),
+    ...spoken(described, replyAt(seed, captions, i), tokenizer),
     scene: taskOf(described.scene).patches(described.scene),
   }
 }

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { steps } from './families/arithmetic.ts'
+import { barsKey } from './families/chart.ts'
 import { partitionOf } from './mixture.ts'
 import { barLetters } from './patches.ts'
 import { random } from './random.ts'
@@ -43,11 +44,10 @@ export const textAt = (seed: string | number, i: number): TextExample => {
 export const recallAt = (seed: string | number, i: number): TextExample => {
   const r = random(seed, 'recall', i)
   for (;;) {
-    const names = r.shuffle([...barLetters]).slice(0, r.int(3, 6))
-    const pairs = names.map((name) => ({ name, value: r.int(0, 20) }))
-    const key = pairs.map(({ name, value }) => `${name}${value}`).sort()
-    if (partitionOf(`chart:${key.join()}`) !== 'training') continue
-    const said = (of: typeof pairs): string => of.map(({ name, value }) => `${name}=${value}`).join(' ')
+    const letters = r.shuffle([...barLetters]).slice(0, r.int(3, 6))
+    const pairs = letters.map((letter) => ({ letter, value: r.int(0, 20) }))
+    if (partitionOf(`chart:${barsKey(pairs)}`) !== 'training') continue
+    const said = (of: typeof pairs): string => of.map(({ letter, value }) => `${letter}=${value}`).join(' ')
     return { prompt: said(pairs), answer: said(r.shuffle(pairs)) }
   }
 }

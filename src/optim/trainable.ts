@@ -6,7 +6,7 @@ export const parts = {
   vision: 'vision_model.',
   adapter: 'mlp1.',
   language: 'language_model.',
-  /** Linear probes that only a pretraining objective has. */
+  /** What only a pretraining objective has and throws away: linear probes, the table of scene labels. */
   probe: 'probe.',
 } as const
 

@@ -63,8 +63,8 @@ export const labelledPictures = (mixture: DenseMixture): Source<Labelled> => ({
 })
 
 /**
- * Conversations about scenes that are not drawn, only labelled, and written arithmetic: for the language model's own
- * pretraining.
+ * Conversations about scenes that are not drawn, only labelled, and texts without a scene (written arithmetic, exercises in
+ * recall): for the language model's own pretraining.
  *
  * @category sources
  */

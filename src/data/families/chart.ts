@@ -188,6 +188,13 @@ const ticksOf = (style: ChartStyle): Claim[] => {
 /** Every bar's value in the order of the bars, `E=5 D=4`: the steps of an answer, which then looks up the one asked for. */
 const readings = (s: ChartScene): string => s.bars.map((b) => `${b.letter}=${b.value}`).join(' ')
 
+/** The content key of bars: letters with their values, in any order. */
+export const barsKey = (bars: readonly Pick<Bar, 'letter' | 'value'>[]): string =>
+  bars
+    .map((b) => `${b.letter}${b.value}`)
+    .sort()
+    .join()
+
 /** The chart family. The content key is the set of bars with their values. */
 export const chart: TaskFamily<ChartScene> = {
   family: 'chart',
@@ -224,11 +231,7 @@ export const chart: TaskFamily<ChartScene> = {
     const asked = r.chance(2 / 3) ? r.pick(letters) : null
     return { family: 'chart', bars, style, ground, asked, wording: r.int(0, 1) }
   },
-  key: (s) =>
-    s.bars
-      .map((b) => `${b.letter}${b.value}`)
-      .sort()
-      .join(),
+  key: (s) => barsKey(s.bars),
   picture: (s) =>
     paint((c) => {
       c.fillStyle = css(s.ground)
