@@ -19,15 +19,15 @@ const scale = <N extends string>(a: d.Axis<N>) =>
 
 const block = pipe(
   d.at('norm')(d.rmsNorm(Hidden)),
-  d.then(d.at('mlp')(d.mlp(Hidden, Hidden, Hidden))), // with Height as the last axis, this does not compile
-  d.then(d.at('scale')(scale(Hidden))),
+  d.andThen(d.at('mlp')(d.mlp(Hidden, Hidden, Hidden))), // with Height as the last axis, this does not compile
+  d.andThen(d.at('scale')(scale(Hidden))),
   d.residual,
   d.named('block'),
 )
 const model = pipe(
   d.at('first')(d.linear(Point, Hidden)),
-  d.then(d.at('blocks')(d.repeat(2, block))),
-  d.then(d.at('last')(d.linear(Hidden, Height))),
+  d.andThen(d.at('blocks')(d.repeat(2, block))),
+  d.andThen(d.at('last')(d.linear(Hidden, Height))),
 )
 const height = model.apply(d.input('points', [Batch, Point]))
 console.log(d.showSummary(d.summary([height], { name: 'hello' })))

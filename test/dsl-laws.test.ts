@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import {
   type Axis,
   add,
+  andThen,
   applyTo,
   at,
   axis,
@@ -41,7 +42,6 @@ import {
   sub,
   swiGlu,
   type Tensor,
-  then,
   topological,
 } from '../src/dsl/index.ts'
 import { adapter } from '../src/models/adapter.ts'
@@ -67,11 +67,11 @@ const endo = (e: Axis<'embed'>): fc.Arbitrary<Layer<E, E>> => {
         layerNorm(e),
         swiGlu(e, hidden),
         mlp(e, hidden, e),
-        pipe(linear(e, hidden), then(silu), then(at('back')(linear(hidden, e)))),
-        pipe(identity, then(at('norm')(rmsNorm(e)))),
+        pipe(linear(e, hidden), andThen(silu), andThen(at('back')(linear(hidden, e)))),
+        pipe(identity, andThen(at('norm')(rmsNorm(e)))),
       ),
       tie('layer').map((f) => residual(at('inner')(f))),
-      fc.tuple(tie('layer'), tie('layer')).map(([f, g]) => pipe(at('first')(f), then(at('second')(g)))),
+      fc.tuple(tie('layer'), tie('layer')).map(([f, g]) => pipe(at('first')(f), andThen(at('second')(g)))),
       tie('layer').map((f) => named('part')(repeat(2, f))),
     ),
   })).layer
@@ -110,17 +110,17 @@ const law = (
 // --- the category -----------------------------------------------------------------------------------------------
 
 law('identity on either side changes nothing', (f, _g, _h, x, s) => {
-  same(pipe(identity, then(f)).apply(x), f.apply(x), s)
-  same(pipe(f, then(identity)).apply(x), f.apply(x), s)
+  same(pipe(identity, andThen(f)).apply(x), f.apply(x), s)
+  same(pipe(f, andThen(identity)).apply(x), f.apply(x), s)
   assert.is(identity.apply(x), x)
 })
 
 law('composition is associative', (f, g, h, x, s) => {
-  same(pipe(f, then(pipe(g, then(h)))).apply(x), pipe(pipe(f, then(g)), then(h)).apply(x), s)
+  same(pipe(f, andThen(pipe(g, andThen(h)))).apply(x), pipe(pipe(f, andThen(g)), andThen(h)).apply(x), s)
 })
 
 law('then is application one after the other', (f, g, _h, x, s) => {
-  same(pipe(f, then(g)).apply(x), g.apply(f.apply(x)), s)
+  same(pipe(f, andThen(g)).apply(x), g.apply(f.apply(x)), s)
 })
 
 law('residual adds its input, and is a fork of identity and layer', (f, _g, _h, x, s) => {
@@ -131,9 +131,9 @@ law('residual adds its input, and is a fork of identity and layer', (f, _g, _h, 
 // --- forks ------------------------------------------------------------------------------------------------------
 
 law('interchange: parallel(f, g) after fanout(h, k) is fanout(f after h, g after k)', (f, g, h, x, s) => {
-  const k = at('k')(pipe(f, then(g)))
+  const k = at('k')(pipe(f, andThen(g)))
   const [a, b] = pipe(fanout(h, k), parallel(f, g)).apply(x)
-  const [c, d] = fanout(pipe(h, then(f)), pipe(k, then(g))).apply(x)
+  const [c, d] = fanout(pipe(h, andThen(f)), pipe(k, andThen(g))).apply(x)
   same(a, c, s)
   same(b, d, s)
 })
@@ -144,7 +144,7 @@ law('parallel keeps identity and composition', (f, g, h, x, s) => {
   same(a, f.apply(x), s)
   same(b, g.apply(x), s)
   const [c, d] = pipe(both, parallel(at('u')(f), h), parallel(h, at('u')(g))).apply(x)
-  const [e, i] = pipe(both, parallel(pipe(at('u')(f), then(h)), pipe(h, then(at('u')(g))))).apply(x)
+  const [e, i] = pipe(both, parallel(pipe(at('u')(f), andThen(h)), pipe(h, andThen(at('u')(g))))).apply(x)
   same(c, e, s)
   same(d, i, s)
 })
@@ -169,7 +169,7 @@ law('merged takes both sides in order; a projection takes one', (f, g, _h, x, s)
 law('scopes compose, distribute over composition, and the empty one is none', (f, g, _h, x, s) => {
   same(pipe(f, at('b'), at('a')).apply(x), at('a.b')(f).apply(x), s)
   same(at('')(f).apply(x), f.apply(x), s)
-  same(at('a')(pipe(f, then(g))).apply(x), pipe(at('a')(f), then(at('a')(g))).apply(x), s)
+  same(at('a')(pipe(f, andThen(g))).apply(x), pipe(at('a')(f), andThen(at('a')(g))).apply(x), s)
   same(at('a')(residual(f)).apply(x), residual(at('a')(f)).apply(x), s)
   same(at('a')(f).apply(x, 'root'), at('root.a')(f).apply(x), s)
   assert.ok([...parametersOf(at('a')(f).apply(x)).keys()].every((k) => k.startsWith('a.f.')))
@@ -190,7 +190,7 @@ test('repeat n + m is repeat n and then repeat m, under shifted keys', () => {
   fc.assert(
     fc.property(endo(embed), fc.nat(3), fc.nat(3), seed, (f, n, m, s) => {
       const whole = at('w')(repeat(n + m, f)).apply(x)
-      const parts = pipe(at('a')(repeat(n, f)), then(at('b')(repeat(m, f)))).apply(x)
+      const parts = pipe(at('a')(repeat(n, f)), andThen(at('b')(repeat(m, f)))).apply(x)
       const w = weights(s, whole)
       const shifted = Object.fromEntries(
         Object.entries(w).map(([key, v]) => {

@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   and,
+  andThen,
   as,
   at,
   attend,
@@ -36,7 +37,6 @@ import {
   silu,
   swiGlu,
   type Tensor,
-  then,
   total,
 } from '../src/dsl/index.ts'
 import { near as nearTo, numbers, value, weights } from './support/numbers.ts'
@@ -612,7 +612,7 @@ test('a mask over other names than token and key is one over those names', () =>
   assert.equal(y.names, ['patch', 'embed'])
   const t = causal(as(Patch, 'row'))
   assert.equal([...value(t, 0)], [1, 0, 0, 1, 1, 0, 1, 1, 1])
-  const twice = pipe(at('a')(linear(Width, Width)), then(at('b')(linear(Width, Width))))
+  const twice = pipe(at('a')(linear(Width, Width)), andThen(at('b')(linear(Width, Width))))
   assert.equal(twice.apply(y).names, ['patch', 'embed'])
 })
 

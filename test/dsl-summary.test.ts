@@ -11,7 +11,7 @@ import { gradient } from '../src/dsl/gradient.ts'
 import { type Mark, type Tensor, topological } from '../src/dsl/graph.ts'
 import { scatterAdd } from '../src/dsl/indexing.ts'
 import { ones } from '../src/dsl/init.ts'
-import { applyTo, at, join, layer, named, repeat, residual, then, tied } from '../src/dsl/layer.ts'
+import { andThen, applyTo, at, join, layer, named, repeat, residual, tied } from '../src/dsl/layer.ts'
 import { gelu } from '../src/dsl/layers/activation.ts'
 import { causal, selfAttention } from '../src/dsl/layers/attention.ts'
 import { embedding, head, linear } from '../src/dsl/layers/linear.ts'
@@ -47,14 +47,14 @@ const model = (times = 3, wider?: number): Tensor => {
       residual(
         pipe(
           at('norm_1')(rmsNorm(Embed)),
-          then(at('attn')(selfAttention({ token: Token, embed: Embed, heads: 2, rotary, mask }))),
+          andThen(at('attn')(selfAttention({ token: Token, embed: Embed, heads: 2, rotary, mask }))),
         ),
       ),
-      then(
+      andThen(
         residual(
           pipe(
             at('norm_2')(rmsNorm(Embed)),
-            then(at('mlp')(swiGlu(Embed, i === wider ? axis('hidden', 7) : Hidden))),
+            andThen(at('mlp')(swiGlu(Embed, i === wider ? axis('hidden', 7) : Hidden))),
           ),
         ),
       ),
@@ -62,7 +62,7 @@ const model = (times = 3, wider?: number): Tensor => {
     )
   const trunk = pipe(
     at('blocks')(repeat(times, block)),
-    then(at('norm')(rmsNorm(Embed))),
+    andThen(at('norm')(rmsNorm(Embed))),
     named('decoder'),
     at('trunk'),
   )
@@ -202,9 +202,9 @@ test('rows in rows: experts inside blocks', () => {
 test('layers on one path without scopes of their own: siblings stay siblings', () => {
   const f = pipe(
     at('fc1')(linear(Embed, Hidden)),
-    then(gelu),
-    then(at('fc2')(linear(Hidden, Embed))),
-    then(gelu),
+    andThen(gelu),
+    andThen(at('fc2')(linear(Hidden, Embed))),
+    andThen(gelu),
   )
   const { rows } = summary([applyTo(f, x, 'mlp')])
   assert.equal(

@@ -10,6 +10,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   add,
+  andThen,
   at,
   axis,
   broadcast,
@@ -38,7 +39,6 @@ import {
   selfAttention,
   split,
   type Tensor,
-  then,
   tied,
 } from '../src/dsl/index.ts'
 import { nano } from '../src/models/presets.ts'
@@ -182,7 +182,7 @@ build('a layer that was made for another size: both axes, and the line that made
   const e = failing(() => {
     const model = pipe(
       linear(Embed, axis('hidden', 16)),
-      then(rmsNorm(axis('hidden', 17))), // made here
+      andThen(rmsNorm(axis('hidden', 17))), // made here
     )
     return model.apply(x)
   })
@@ -297,8 +297,8 @@ sharing('two norms without a scope are an error that names the key, both layers 
   const e = failing(() =>
     pipe(
       first,
-      then(linear(Embed, Embed, { weight: 'projection', bias: false })),
-      then(rmsNorm(Embed)), // the second norm
+      andThen(linear(Embed, Embed, { weight: 'projection', bias: false })),
+      andThen(rmsNorm(Embed)), // the second norm
     ).apply(x, 'block'),
   )
   assert.is(e.tag, 'KeyConflict')
@@ -310,11 +310,11 @@ sharing('two norms without a scope are an error that names the key, both layers 
 
 sharing('wherever the two stand: in a residual, in a row, inside other layers', () => {
   const f = () => linear(Embed, Embed, { bias: false })
-  assert.is(failing(() => residual(pipe(f(), then(f()))).apply(x, 'a')).tag, 'KeyConflict')
-  assert.is(failing(() => pipe(residual(f()), then(residual(f()))).apply(x, 'a')).tag, 'KeyConflict')
-  assert.is(failing(() => repeat(2, pipe(f(), named('f'), then(f()))).apply(x, 'a')).tag, 'KeyConflict')
+  assert.is(failing(() => residual(pipe(f(), andThen(f()))).apply(x, 'a')).tag, 'KeyConflict')
+  assert.is(failing(() => pipe(residual(f()), andThen(residual(f()))).apply(x, 'a')).tag, 'KeyConflict')
+  assert.is(failing(() => repeat(2, pipe(f(), named('f'), andThen(f()))).apply(x, 'a')).tag, 'KeyConflict')
   const attention = () => selfAttention({ token: Token, embed: Embed, heads: 2 })
-  assert.is(failing(() => pipe(attention(), then(attention())).apply(x, 'a')).tag, 'KeyConflict')
+  assert.is(failing(() => pipe(attention(), andThen(attention())).apply(x, 'a')).tag, 'KeyConflict')
   const own = layer('own', [Embed], (y, path) => f().apply(f().apply(y as typeof x, path), path))
   assert.is(failing(() => own.apply(x, 'a')).tag, 'KeyConflict')
   // an error leaves nothing behind
@@ -322,7 +322,7 @@ sharing('wherever the two stand: in a residual, in a row, inside other layers', 
 })
 
 sharing('scopes part them', () => {
-  const norms = pipe(at('norm_1')(rmsNorm(Embed)), then(at('norm_2')(rmsNorm(Embed)))).apply(x, 'block')
+  const norms = pipe(at('norm_1')(rmsNorm(Embed)), andThen(at('norm_2')(rmsNorm(Embed)))).apply(x, 'block')
   assert.equal(keys(norms), ['block.norm_1.weight', 'block.norm_2.weight'])
   const row = repeat(2, rmsNorm(Embed)).apply(x, 'norms')
   assert.equal(keys(row), ['norms.0.weight', 'norms.1.weight'])
@@ -330,11 +330,11 @@ sharing('scopes part them', () => {
 
 sharing('one layer value used twice is one set of weights', () => {
   const norm = rmsNorm(Embed)
-  assert.equal(keys(pipe(norm, then(norm)).apply(x, 'shared')), ['shared.weight'])
+  assert.equal(keys(pipe(norm, andThen(norm)).apply(x, 'shared')), ['shared.weight'])
   const attention = selfAttention({ token: Token, embed: Embed, heads: 2, qkNorm: 1e-6 })
-  const block = pipe(at('norm')(rmsNorm(Embed)), then(attention), named('block'))
+  const block = pipe(at('norm')(rmsNorm(Embed)), andThen(attention), named('block'))
   assert.equal(
-    keys(pipe(block, then(block)).apply(x, 'shared')).sort(),
+    keys(pipe(block, andThen(block)).apply(x, 'shared')).sort(),
     keys(block.apply(x, 'shared')).sort(),
   )
 })
@@ -343,9 +343,12 @@ sharing('a tied head, inside one layer and beside it', () => {
   const Vocab = axis('vocab', 5)
   const ids = input('ids', [Batch, Token], 'int32')
   const table = at('tokens')(embedding(Vocab, Embed))
-  const tiedModel = pipe(table, then(tied(at('tokens')(head(Embed, Vocab)))))
+  const tiedModel = pipe(table, andThen(tied(at('tokens')(head(Embed, Vocab)))))
   assert.equal(keys(tiedModel.apply(ids)), ['tokens.weight'])
-  assert.is(failing(() => pipe(table, then(at('tokens')(head(Embed, Vocab)))).apply(ids)).tag, 'KeyConflict')
+  assert.is(
+    failing(() => pipe(table, andThen(at('tokens')(head(Embed, Vocab)))).apply(ids)).tag,
+    'KeyConflict',
+  )
   const token = Token
   const model = qwen3(nano.language, { token, positions: ids, mask: causal(token) })
   assert.ok(!keys(model.apply(ids)).includes('lm_head.weight'))

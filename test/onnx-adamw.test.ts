@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../src/dsl/evaluate.ts'
 import {
+  andThen,
   applyTo,
   at,
   axis,
@@ -22,7 +23,6 @@ import {
   sum,
   swiGlu,
   type Tensor,
-  then,
 } from '../src/dsl/index.ts'
 import { normal } from '../src/dsl/init.ts'
 import { fixed, type Program, program, type Variant } from '../src/dsl/program.ts'
@@ -190,7 +190,7 @@ updates(
       functions: {
         step: fixed(() => {
           const x = input('x', [batch, embed])
-          const y = pipe(at('norm')(rmsNorm(embed)), then(at('mlp')(swiGlu(embed, axis('hidden', 160)))))
+          const y = pipe(at('norm')(rmsNorm(embed)), andThen(at('mlp')(swiGlu(embed, axis('hidden', 160)))))
           const loss = mean(square(sub(applyTo(y, x), x)), 'batch', 'embed')
           const parameters = parametersOf(loss)
           const { gradients, norm } = clipByGlobalNorm(gradient(loss, [...parameters.values()]), 1)

@@ -72,6 +72,7 @@ export {
 } from './init.ts'
 export {
   type After,
+  andThen,
   applyTo,
   at,
   type Both,
@@ -91,7 +92,6 @@ export {
   parallel,
   repeat,
   residual,
-  then,
   tied,
 } from './layer.ts'
 export { gelu, geluTanh, silu } from './layers/activation.ts'

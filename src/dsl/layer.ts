@@ -2,7 +2,7 @@
  * Layers and their category.
  *
  * A layer is a value that maps tensors whose trailing axes are `I` to tensors whose trailing axes are `O`; whatever axes
- * come before ride along. `identity` and `then` make a category, and the other combinators are built on it.
+ * come before ride along. `identity` and `andThen` make a category, and the other combinators are built on it.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ export interface Layer<I extends Names, O extends Names> {
   ) => Tensor<readonly [...L, ...O]>
 }
 
-/** What the compiler shows where two layers do not meet: the axes of both, at the `then` that joins them. */
+/** What the compiler shows where two layers do not meet: the axes of both, at the `andThen` that joins them. */
 export interface Mismatch<Gives extends Names, Takes extends Names> {
   readonly 'the first layer gives these axes': Gives
   readonly 'the second layer takes these axes': Takes
@@ -133,28 +133,28 @@ const composed = (l: AnyLayer): AnyLayer => ({
 const typed = <I extends Names, O extends Names>(l: AnyLayer): Layer<I, O> =>
   composed(l) as unknown as Layer<I, O>
 
-/** What `then(g)` is: it takes any layer that meets g. */
+/** What `andThen(g)` is: it takes any layer that meets g. */
 export type After<I2 extends Names, O2 extends Names> = <I1 extends Names, O1 extends Names>(
   f: Layer<I1, O1> & Meets<O1, I2>,
 ) => Lift<I1, O1, I2, O2>
 
 /**
- * Composition, data-last for `pipe`: `pipe(f, then(g))` is g after f. Where they do not meet, the compiler's message stands
- * at this `then` and names the axes of both.
+ * Composition, data-last for `pipe`: `pipe(f, andThen(g))` is g after f. Where they do not meet, the compiler's message stands
+ * at this `andThen` and names the axes of both.
  *
  * @example
  * const [Embed, Hidden] = [axis('embed', 16), axis('hidden', 64)]
  * const mlp = pipe(
  *   at('up')(linear(Embed, Hidden)),
- *   then(gelu),
- *   then(at('down')(linear(Hidden, Embed))), // linear(Embed, Embed) here would not compile
+ *   andThen(gelu),
+ *   andThen(at('down')(linear(Hidden, Embed))), // linear(Embed, Embed) here would not compile
  * ) // Layer<['embed'], ['embed']>
  *
  * @category category
  */
-export const then = <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>): After<I2, O2> => {
+export const andThen = <I2 extends Names, O2 extends Names>(g: Layer<I2, O2>): After<I2, O2> => {
   const after = (f: unknown): AnyLayer =>
-    composed({ kind: 'then', apply: (x, path = '') => untyped(g).apply(untyped(f).apply(x, path), path) })
+    composed({ kind: 'andThen', apply: (x, path = '') => untyped(g).apply(untyped(f).apply(x, path), path) })
   return after as unknown as After<I2, O2>
 }
 
@@ -200,7 +200,7 @@ export const named =
  *
  * @example
  * const Embed = axis('embed', 16)
- * const block = pipe(at('norm')(rmsNorm(Embed)), then(at('map')(linear(Embed, Embed))), residual) // Layer<['embed'], ['embed']>
+ * const block = pipe(at('norm')(rmsNorm(Embed)), andThen(at('map')(linear(Embed, Embed))), residual) // Layer<['embed'], ['embed']>
  * const x = input('x', [axis('row', 2)])
  * evaluate([residual(identity).apply(x)], { inputs: { x: [1, 2] } }) // [new Float64Array([2, 4])]
  *

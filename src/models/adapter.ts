@@ -9,6 +9,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
+  andThen,
   at,
   axis,
   gelu,
@@ -18,7 +19,6 @@ import {
   named,
   type PixelShuffleOrder,
   pixelShuffle,
-  then,
 } from '../dsl/index.ts'
 
 /** What an adapter joins. */
@@ -46,10 +46,10 @@ export const adapter = (
   const embed = axis('embed', c.embedSize)
   return pipe(
     pixelShuffle(axis('patch', c.patches), axis('vision', c.visionSize), visualAxis(c), folded, 2, c.order),
-    then(at('0')(layerNorm(folded, 1e-5))),
-    then(at('1')(linear(folded, embed))),
-    then(gelu),
-    then(at('3')(linear(embed, embed))),
+    andThen(at('0')(layerNorm(folded, 1e-5))),
+    andThen(at('1')(linear(folded, embed))),
+    andThen(gelu),
+    andThen(at('3')(linear(embed, embed))),
     named('adapter'),
     at('mlp1'),
   )

@@ -9,6 +9,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
+  andThen,
   at,
   axis,
   embedding,
@@ -24,7 +25,6 @@ import {
   selfAttention,
   swiGlu,
   type Tensor,
-  then,
   tied,
 } from '../dsl/index.ts'
 
@@ -70,7 +70,7 @@ export const qwen3Layer = (c: Qwen3Config, context: Qwen3Context, rotary: Rotati
     residual(
       pipe(
         at('input_layernorm')(rmsNorm(embed, c.epsilon)),
-        then(
+        andThen(
           at('self_attn')(
             selfAttention({
               token: context.token,
@@ -87,11 +87,11 @@ export const qwen3Layer = (c: Qwen3Config, context: Qwen3Context, rotary: Rotati
         ),
       ),
     ),
-    then(
+    andThen(
       residual(
         pipe(
           at('post_attention_layernorm')(rmsNorm(embed, c.epsilon)),
-          then(at('mlp')(swiGlu(embed, axis('hidden', c.intermediateSize)))),
+          andThen(at('mlp')(swiGlu(embed, axis('hidden', c.intermediateSize)))),
         ),
       ),
     ),
@@ -108,7 +108,7 @@ export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
   const rotary = rotations(context.positions, axis('headDim', c.headDim), c.ropeTheta)
   return pipe(
     at('layers')(repeat(c.layers, qwen3Layer(c, context, rotary))),
-    then(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
+    andThen(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
     named('decoder'),
     at('model'),
   )
@@ -129,4 +129,4 @@ export const qwen3 = (
   c: Qwen3Config,
   context: Qwen3Context,
 ): Layer<readonly ['token'], readonly ['token', 'vocab']> =>
-  pipe(qwen3Embedding(c), then(qwen3Decoder(c, context)), then(qwen3Head(c)), named('qwen3'))
+  pipe(qwen3Embedding(c), andThen(qwen3Decoder(c, context)), andThen(qwen3Head(c)), named('qwen3'))

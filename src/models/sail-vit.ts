@@ -8,6 +8,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
+  andThen,
   at,
   axis,
   centred,
@@ -20,7 +21,6 @@ import {
   rmsNorm,
   selfAttention,
   swiGlu,
-  then,
   xavierUniform,
 } from '../dsl/index.ts'
 
@@ -76,8 +76,8 @@ export const vitPreprocessor = (
     at('patchifier.proj')(
       patchify({ channel, height, width, patchSize: c.patchSize, patch, embed: vision, init }),
     ),
-    then(at('patchifier.norm')(rmsNorm(vision, c.epsilon))),
-    then(at('pos_embed')(learnedPositions(patch, vision))),
+    andThen(at('patchifier.norm')(rmsNorm(vision, c.epsilon))),
+    andThen(at('pos_embed')(learnedPositions(patch, vision))),
     named('preprocessor'),
     at('preprocessor'),
   )
@@ -92,14 +92,14 @@ export const vitBlock = (
     residual(
       pipe(
         at('norm_1')(rmsNorm(embed, c.epsilon)),
-        then(at('attn')(selfAttention({ token, embed, heads: c.heads, fused: 'qkv', output: 'proj' }))),
+        andThen(at('attn')(selfAttention({ token, embed, heads: c.heads, fused: 'qkv', output: 'proj' }))),
       ),
     ),
-    then(
+    andThen(
       residual(
         pipe(
           at('norm_2')(rmsNorm(embed, c.epsilon)),
-          then(at('mlp')(swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' }))),
+          andThen(at('mlp')(swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' }))),
         ),
       ),
     ),
@@ -118,8 +118,8 @@ export const sailVit = (
 ): Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']> =>
   pipe(
     vitPreprocessor(c),
-    then(at('trunk.blocks')(repeat(c.layers, vitBlock(c)))),
-    then(at('trunk.post_trunk_norm')(rmsNorm(vitAxes(c).vision, c.epsilon))),
+    andThen(at('trunk.blocks')(repeat(c.layers, vitBlock(c)))),
+    andThen(at('trunk.post_trunk_norm')(rmsNorm(vitAxes(c).vision, c.epsilon))),
     named('sailVit'),
     at('vision_model'),
   )

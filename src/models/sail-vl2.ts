@@ -9,6 +9,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
+  andThen,
   applyTo,
   at,
   axis,
@@ -25,7 +26,6 @@ import {
   select,
   slice,
   type Tensor,
-  then,
 } from '../dsl/index.ts'
 import { type AdapterConfig, adapter, visualAxis } from './adapter.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
@@ -65,7 +65,7 @@ export interface SailVl2Inputs extends Qwen3Context {
 
 /** Pictures to visual tokens in the language model's space: `[tile, visual, embed]`. */
 export const see = (c: SailVl2Config, pictures: Tensor): Tensor =>
-  applyTo(pipe(sailVit(c.vision), then(adapter(adapterOf(c)))), pictures)
+  applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), pictures)
 
 /** Text vectors with the visual tokens in their places: `[batch, token, embed]`. */
 export const interleave = (c: SailVl2Config, visual: Tensor, ids: Tensor, visualIndex: Tensor): Tensor => {

@@ -3,6 +3,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
   add,
+  andThen,
   at,
   axis,
   contract,
@@ -33,7 +34,6 @@ import {
   sum,
   swiGlu,
   type Tensor,
-  then,
   total,
   transpose,
 } from '../../src/dsl/index.ts'
@@ -62,8 +62,10 @@ type Block = Layer<readonly ['token', 'embed'], readonly ['token', 'embed']>
 
 /** A block of a vision transformer, as a model file writes it. */
 const block = pipe(
-  residual(pipe(rmsNorm(Embed), then(at('attn')(selfAttention({ token: Token, embed: Embed, heads: 2 }))))),
-  then(residual(pipe(rmsNorm(Embed), then(at('mlp')(swiGlu(Embed, Hidden)))))),
+  residual(
+    pipe(rmsNorm(Embed), andThen(at('attn')(selfAttention({ token: Token, embed: Embed, heads: 2 })))),
+  ),
+  andThen(residual(pipe(rmsNorm(Embed), andThen(at('mlp')(swiGlu(Embed, Hidden)))))),
   named('block'),
 )
 is<Block>()(block)
@@ -74,23 +76,23 @@ is<Tensor<readonly ['token', 'embed']>>()(block.apply(input('y', [Token, Embed])
 
 /** The same over axes whose names are only known to be names: for layers that are written once for all. */
 const generic = <E extends string, H extends string>(embed: Axis<E>, hidden: Axis<H>) =>
-  pipe(linear(embed, hidden), then(gelu), then(linear(hidden, embed)))
+  pipe(linear(embed, hidden), andThen(gelu), andThen(linear(hidden, embed)))
 is<Layer<readonly ['embed'], readonly ['embed']>>()(generic(Embed, Hidden))
 
 is<Axis<'embed'>>()(Embed)
 is<Layer<readonly ['embed'], readonly ['hidden']>>()(linear(Embed, Hidden))
 is<Layer<readonly ['embed'], readonly ['vocab']>>()(mlp(Embed, Hidden, Vocab))
-is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(identity, then(linear(Embed, Hidden))))
-is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(linear(Embed, Hidden), then(identity)))
-is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(linear(Embed, Hidden), then(gelu)))
-is<Layer<readonly [], readonly ['vocab']>>()(pipe(embedding(Vocab, Embed), then(head(Embed, Vocab))))
+is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(identity, andThen(linear(Embed, Hidden))))
+is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(linear(Embed, Hidden), andThen(identity)))
+is<Layer<readonly ['embed'], readonly ['hidden']>>()(pipe(linear(Embed, Hidden), andThen(gelu)))
+is<Layer<readonly [], readonly ['vocab']>>()(pipe(embedding(Vocab, Embed), andThen(head(Embed, Vocab))))
 
 // the narrower side is lifted over the wider one's leading axes, whichever comes first
 is<Layer<readonly ['token', 'embed'], readonly ['token', 'hidden']>>()(
-  pipe(selfAttention({ token: Token, embed: Embed, heads: 2 }), then(linear(Embed, Hidden))),
+  pipe(selfAttention({ token: Token, embed: Embed, heads: 2 }), andThen(linear(Embed, Hidden))),
 )
 is<Layer<readonly ['token', 'hidden'], readonly ['token', 'embed']>>()(
-  pipe(linear(Hidden, Embed), then(selfAttention({ token: Token, embed: Embed, heads: 2 }))),
+  pipe(linear(Hidden, Embed), andThen(selfAttention({ token: Token, embed: Embed, heads: 2 }))),
 )
 
 is<Layer<readonly ['embed'], readonly ['hidden']>>()(
@@ -127,7 +129,7 @@ is<Tensor<readonly ['batch', 'token', 'embed']>>()(gather(input('table', [Vocab,
 // whole models
 is<Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']>>()(sailVit(nano.vision))
 is<Layer<readonly ['channel', 'height', 'width'], readonly ['visual', 'embed']>>()(
-  pipe(sailVit(nano.vision), then(adapter(adapterOf(nano)))),
+  pipe(sailVit(nano.vision), andThen(adapter(adapterOf(nano)))),
 )
 is<Layer<readonly ['token'], readonly ['token', 'vocab']>>()(
   qwen3(qwen3Small, { token: Token, positions: ids, mask: ids }),

@@ -6,6 +6,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   add,
+  andThen,
   argmax,
   at,
   axis,
@@ -38,7 +39,6 @@ import {
   sum,
   swiGlu,
   type Tensor,
-  then,
   transpose,
 } from '../../src/dsl/index.ts'
 
@@ -51,32 +51,32 @@ const Patch = axis('patch', 4)
 const x = input('x', [Batch, Token, Embed])
 const attention = selfAttention({ token: Token, embed: Embed, heads: 2 })
 
-// --- wrong composition: the message stands at the `then` that joins them, and names both sides ------------------
+// --- wrong composition: the message stands at the `andThen` that joins them, and names both sides ------------------
 
 export const twoLayers = pipe(
   linear(Embed, Hidden),
   // @ts-expect-error After<readonly ["embed"] · Mismatch<readonly ["hidden"], readonly ["embed"]> · the first layer gives these axes · the second layer takes these axes
-  then(rmsNorm(Embed)),
+  andThen(rmsNorm(Embed)),
 )
 
 export const inTheMiddle = pipe(
   rmsNorm(Embed),
-  then(linear(Embed, Hidden)),
+  andThen(linear(Embed, Hidden)),
   // @ts-expect-error Mismatch<readonly ["hidden"], readonly ["token", "embed"]>
-  then(attention),
+  andThen(attention),
   at('block'),
 )
 
 export const wrongOrder = pipe(
   attention,
   // @ts-expect-error Mismatch<readonly ["token", "embed"], readonly ["embed", "token"]>
-  then(selfAttention({ token: Embed, embed: Token, heads: 2 })),
+  andThen(selfAttention({ token: Embed, embed: Token, heads: 2 })),
 )
 
 export const headBeforeNorm = pipe(
   head(Embed, Vocab),
   // @ts-expect-error Mismatch<readonly ["vocab"], readonly ["embed"]>
-  then(layerNorm(Embed)),
+  andThen(layerNorm(Embed)),
 )
 
 export const patchesUnembedded = pipe(
@@ -89,10 +89,10 @@ export const patchesUnembedded = pipe(
     embed: Embed,
   }),
   // @ts-expect-error Mismatch<readonly ["patch", "embed"], readonly ["token", "embed"]>
-  then(attention),
+  andThen(attention),
 )
 
-export const composedByHand = then(gelu)(
+export const composedByHand = andThen(gelu)(
   // @ts-expect-error Tensor<readonly ["batch", "token", "embed"]> · Layer<
   x,
 )

@@ -2,7 +2,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import type { Axis } from '../axis.ts'
 import { mul } from '../elementwise.ts'
-import { at, fanout, type Layer, merged, named, then } from '../layer.ts'
+import { andThen, at, fanout, type Layer, merged, named } from '../layer.ts'
 import { gelu, silu } from './activation.ts'
 import { linear } from './linear.ts'
 
@@ -27,11 +27,11 @@ export const swiGlu = <E extends string, H extends string>(
 ): Layer<readonly [E], readonly [E]> =>
   pipe(
     fanout(
-      pipe(at(names.gate)(linear(embed, hidden, { bias: false })), then(silu)),
+      pipe(at(names.gate)(linear(embed, hidden, { bias: false })), andThen(silu)),
       at(names.up)(linear(embed, hidden, { bias: false })),
     ),
     merged(mul),
-    then(at(names.down)(linear(hidden, embed, { bias: false }))),
+    andThen(at(names.down)(linear(hidden, embed, { bias: false }))),
     named('swiGlu'),
   )
 
@@ -47,4 +47,9 @@ export const mlp = <I extends string, H extends string, O extends string>(
   to: Axis<O>,
   scopes: readonly [string, string] = ['fc1', 'fc2'],
 ): Layer<readonly [I], readonly [O]> =>
-  pipe(at(scopes[0])(linear(from, hidden)), then(gelu), then(at(scopes[1])(linear(hidden, to))), named('mlp'))
+  pipe(
+    at(scopes[0])(linear(from, hidden)),
+    andThen(gelu),
+    andThen(at(scopes[1])(linear(hidden, to))),
+    named('mlp'),
+  )
