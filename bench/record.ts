@@ -7,7 +7,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { type BenchResult, markdownBench } from '../src/cli/bench/index.ts'
+import { type BenchResult, markdownBench } from '../src/bench/index.ts'
 
 const result = JSON.parse(await text(process.stdin)) as BenchResult
 const file = new URL('RESULTS.md', import.meta.url)

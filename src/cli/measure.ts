@@ -7,12 +7,12 @@ import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { benchBatches, benchProgram, nanoStep } from '../bench/case.ts'
+import { spread } from '../bench/result.ts'
 import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Engine, Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
-import { benchBatches, benchProgram, nanoStep } from './bench/case.ts'
-import { spread } from './bench/result.ts'
 
 /** What was measured of a training step. Times in seconds. */
 export interface StepMeasure {

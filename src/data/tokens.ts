@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import * as E from 'fp-ts/lib/Either.js'
-import { type Tokenizer, tokenizer } from '../models/tokenizer.ts'
+import { type Tokenizer, tokenizer } from '../formats/tokenizer.ts'
 
 /** Visual tokens a nano picture: 8 × 8 patches after the 2 × 2 pixel shuffle. */
 export const visualTokens = 16

@@ -6,8 +6,6 @@
 export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
-export { type Cost, cost, type GraphCost, type IsParameter } from './cost.ts'
-export type { DiagramOptions } from './diagram.ts'
 export {
   abs,
   add,
@@ -70,6 +68,19 @@ export {
   xavierUniform,
   zeros,
 } from './init.ts'
+export { type Cost, cost, type GraphCost, type IsParameter } from './inspect/cost.ts'
+export type { DiagramOptions } from './inspect/diagram.ts'
+export { mermaid } from './inspect/mermaid.ts'
+export {
+  type Row,
+  type Summary,
+  type SummaryJson,
+  type SummaryOptions,
+  showSummary,
+  summary,
+  summaryJson,
+} from './inspect/summary.ts'
+export { svg } from './inspect/svg.ts'
 export {
   type After,
   andThen,
@@ -118,7 +129,6 @@ export {
 } from './layers/vision.ts'
 export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
 export { crossEntropy, Ignored, type MaskedLoss } from './loss.ts'
-export { mermaid } from './mermaid.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
 export { type OptimiseOptions, optimise, optimiseProgram } from './passes/index.ts'
@@ -135,13 +145,3 @@ export {
 export { argmax, logSoftmax, max, mean, softmax, sum, total } from './reduce.ts'
 export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
 export type { Site } from './site.ts'
-export {
-  type Row,
-  type Summary,
-  type SummaryJson,
-  type SummaryOptions,
-  showSummary,
-  summary,
-  summaryJson,
-} from './summary.ts'
-export { svg } from './svg.ts'

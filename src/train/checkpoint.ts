@@ -8,14 +8,14 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { EngineError } from '../engine/error.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
-import { isCacheKey } from '../models/generate.ts'
 import {
   type Entry,
   readSafetensors,
   type Safetensors,
   type SafetensorsError,
   writeSafetensors,
-} from '../models/safetensors.ts'
+} from '../formats/safetensors.ts'
+import { isCacheKey } from '../models/generate.ts'
 
 /** How far a stage has come, beside the session's state. The place in the data follows from the step. */
 export interface StageProgress {

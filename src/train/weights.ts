@@ -5,13 +5,13 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Program } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
-import { isCacheKey } from '../models/generate.ts'
 import {
   type Entry,
   readSafetensors,
   type SafetensorsError,
   writeSafetensors,
-} from '../models/safetensors.ts'
+} from '../formats/safetensors.ts'
+import { isCacheKey } from '../models/generate.ts'
 import { isOptimizerKey } from '../optim/index.ts'
 
 /** A model's weights by published key. */

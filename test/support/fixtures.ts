@@ -1,8 +1,8 @@
 /** Reference cases in test/fixtures: numbers computed with the field's own libraries. See the README there. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { isFloatDtype, type StorageDtype } from '../../src/models/dtype.ts'
-import { decode, type StoredTensor, storedFloats, storedInts } from '../../src/models/safetensors.ts'
+import { isFloatDtype, type StorageDtype } from '../../src/formats/dtype.ts'
+import { decode, type StoredTensor, storedFloats, storedInts } from '../../src/formats/safetensors.ts'
 
 /** One array of a case: float32 for `F32`, int32 for the integer dtypes. */
 export type CaseArray =

@@ -1,4 +1,4 @@
-/** Types that must come out exactly so, compiled by `npm run typecheck` and by test/dsl-types.test.ts. */
+/** Types that must come out exactly so, compiled by `npm run typecheck` and by test/dsl/types.test.ts. */
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,

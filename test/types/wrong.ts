@@ -1,6 +1,6 @@
 /**
  * Programs that must not compile. Each mistake stands under `@ts-expect-error`, followed by parts of the message that the
- * user reads, separated by `·`: the compiler proves here that there is an error, and test/dsl-types.test.ts compiles a copy
+ * user reads, separated by `·`: the compiler proves here that there is an error, and test/dsl/types.test.ts compiles a copy
  * without these comments and reads the messages.
  */
 import { pipe } from 'fp-ts/lib/function.js'

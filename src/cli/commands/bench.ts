@@ -2,10 +2,10 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { BenchEvent, BenchResult } from '../../bench/index.ts'
 import type { EngineName } from '../../engine/session.ts'
 import { duration, significant } from '../../train/format.ts'
 import { lookOf } from '../../train/terminal.ts'
-import type { BenchEvent, BenchResult } from '../bench/index.ts'
 import { type Args, type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
 import { follow } from '../follow.ts'
 
@@ -46,7 +46,7 @@ export const benchCommand: Command = {
 }
 
 const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
-  const { allAgree, benchNano, markdownBench, showBench } = await import('../bench/index.ts')
+  const { allAgree, benchNano, markdownBench, showBench } = await import('../../bench/index.ts')
   const engine = args.text('engine') as EngineName | undefined
   const [python, rounds, steps] = [args.text('python'), args.integer('rounds'), args.integer('steps')]
   let result: BenchResult | undefined

@@ -1,0 +1,172 @@
+/**
+ * What is measured: one training step of a model over a few fixed batches of rendered samples, as files that an engine's
+ * process and a PyTorch process read alike.
+ *
+ * @since 0.1.0
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Conversation, conversationAt, type Talk } from '../data/collate.ts'
+import { elements, type Program, sizes } from '../dsl/index.ts'
+import type { TensorValue } from '../engine/session.ts'
+import { freshState } from '../engine/values.ts'
+import {
+  decode,
+  type Entry,
+  type StoredTensor,
+  storedFloats,
+  storedInts,
+  writeSafetensors,
+} from '../formats/safetensors.ts'
+import { nano } from '../models/presets.ts'
+import type { SailVl2Config } from '../models/sail-vl2.ts'
+import { nextToken } from '../train/objective.ts'
+import { orThrow } from '../train/run-stage.ts'
+import { type Stage, sizesOf, stageProgram } from '../train/stage.ts'
+import { weightKeys } from '../train/weights.ts'
+
+/** A step to be measured. */
+export interface BenchCase {
+  readonly model: { readonly name: string; readonly config: SailVl2Config }
+  /** Sequences a step, one picture each. */
+  readonly batch: number
+  /** Tokens a sequence. */
+  readonly length: number
+  /** Different batches, taken in turn. */
+  readonly batches: number
+  /** Of the weights and of the samples. */
+  readonly seed: number
+  /** Constant, and small: the numbers stay those of ordinary training however long the measurement takes. */
+  readonly learningRate: number
+  readonly clip: number
+  readonly optimizer: {
+    readonly beta1: number
+    readonly beta2: number
+    readonly epsilon: number
+    readonly decay: number
+  }
+  /** Threads inside one operation. */
+  readonly threads: number
+}
+
+/** The step that the results are kept of: nano, 16 sequences of 128 tokens, a picture of 112 × 112 each, every part trained. */
+export const nanoStep = (threads: number): BenchCase => ({
+  model: { name: 'nano', config: nano },
+  batch: 16,
+  length: 128,
+  batches: 4,
+  seed: 0,
+  learningRate: 1e-4,
+  clip: 1,
+  optimizer: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 },
+  threads,
+})
+
+const talk = (c: BenchCase): Talk => ({
+  captions: 0.5,
+  mixture: {
+    seed: `bench/${c.seed}`,
+    split: 'train',
+    weights: { read: 1, count: 1, chart: 1, arithmetic: 1 },
+    levels: [1, 3],
+  },
+})
+
+/** The case as a stage of training; its program is what the engines are measured on. */
+export const benchStage = (c: BenchCase): Stage<'fresh', 'trained', Conversation> => ({
+  name: 'bench',
+  from: 'fresh',
+  to: 'trained',
+  train: ['vision', 'adapter', 'language'],
+  source: {
+    describe: { kind: 'rendered', ...talk(c) },
+    *from(index) {
+      for (let i = index; ; i++) yield conversationAt(talk(c), i)
+    },
+  },
+  steps: 1,
+  batch: c.batch,
+  length: c.length,
+  learningRate: c.learningRate,
+  clip: c.clip,
+  optimizer: c.optimizer,
+  objective: nextToken,
+})
+
+/** The case as a program with its `step`. */
+export const benchProgram = (c: BenchCase): Program =>
+  stageProgram(c.model.config, benchStage(c) as unknown as Stage)
+
+/** The inputs of a step but for the learning rate, by name. */
+export type Feeds = Readonly<Record<string, TensorValue>>
+
+/** The case's batches. */
+export const benchBatches = (c: BenchCase): readonly Feeds[] => {
+  const stage = benchStage(c)
+  return Array.from({ length: c.batches }, (_, b) => {
+    const rows = Array.from({ length: c.batch }, (_, row) => conversationAt(talk(c), b * c.batch + row))
+    return stage.objective.feed(rows, c.model.config, sizesOf(stage as unknown as Stage))
+  })
+}
+
+/** How many parameters the case trains. */
+export const parametersOfCase = (p: Program): number =>
+  weightKeys(p).reduce((n, key) => n + elements(p.states.get(key)!.axes), 0)
+
+const caseFile = 'case.json'
+const batchesFile = 'batches.safetensors'
+const weightsFile = 'weights.safetensors'
+
+/**
+ * Writes a case into a folder: `case.json`; `weights.safetensors`, the weights that an engine's fresh session has with this
+ * seed, by published key; `batches.safetensors`, the inputs as `<batch>.<name>`.
+ */
+export const writeCase = async (folder: string, c: BenchCase): Promise<void> => {
+  const p = benchProgram(c)
+  const weights = new Map(
+    weightKeys(p).map((key): [string, Entry] => {
+      const spec = p.states.get(key)!
+      return [
+        key,
+        { dtype: 'F32', shape: sizes(spec.axes), values: freshState(spec, c.seed) as Float32Array },
+      ]
+    }),
+  )
+  const batches = new Map(
+    benchBatches(c).flatMap((feeds, b) =>
+      Object.entries(feeds).map(([name, v]): [string, Entry] => [
+        `${b}.${name}`,
+        {
+          dtype: v.dtype === 'float32' ? 'F32' : 'I32',
+          shape: v.shape,
+          values: v.data as Float32Array | Int32Array,
+        },
+      ]),
+    ),
+  )
+  await orThrow(writeSafetensors(join(folder, weightsFile), weights))
+  await orThrow(writeSafetensors(join(folder, batchesFile), batches))
+  await writeFile(join(folder, caseFile), JSON.stringify(c))
+}
+
+const readValue = (key: string, t: StoredTensor): TensorValue => {
+  const data = t.dtype === 'F32' ? storedFloats(t, key) : storedInts(t, key)
+  if (data._tag === 'Left') throw data.left
+  return { shape: t.shape, dtype: t.dtype === 'F32' ? 'float32' : 'int32', data: data.right }
+}
+
+/** Reads what {@link writeCase} wrote: the case and its batches. */
+export const readCase = async (
+  folder: string,
+): Promise<{ readonly case: BenchCase; readonly batches: readonly Feeds[] }> => {
+  // the folder is this program's own, made by the process that started this one
+  const c = JSON.parse(await readFile(join(folder, caseFile), 'utf8')) as BenchCase
+  const file = decode(await readFile(join(folder, batchesFile)), batchesFile)
+  if (file._tag === 'Left') throw file.left
+  const batches: Record<string, TensorValue>[] = Array.from({ length: c.batches }, () => ({}))
+  for (const [key, stored] of file.right) {
+    const dot = key.indexOf('.')
+    batches[Number(key.slice(0, dot))]![key.slice(dot + 1)] = readValue(key, stored)
+  }
+  return { case: c, batches }
+}

@@ -1,0 +1,97 @@
+/**
+ * The process in which one engine is measured: `engine-process <engine> <case folder>`, requests on stdin, replies on
+ * stdout.
+ */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { pickEngine } from '../engine/pick.ts'
+import type { EngineName, Session, TensorValue } from '../engine/session.ts'
+import { scalarValue } from '../engine/values.ts'
+import { orThrow } from '../train/run-stage.ts'
+import { benchProgram, readCase } from './case.ts'
+import type { Reply, Request } from './protocol.ts'
+
+const answer = (reply: Reply): void => {
+  process.stdout.write(`${JSON.stringify(reply)}\n`)
+}
+
+const seconds = (): number => performance.now() / 1000
+const busySeconds = (): number => {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}
+
+/** The most memory that this process ever held; where the system keeps it a process, of this one alone. */
+const peakBytes = (): number => {
+  try {
+    const found = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))
+    if (found !== null) return Number(found[1]) * 1024
+  } catch {
+    // not Linux
+  }
+  return process.resourceUsage().maxRSS * 1024
+}
+
+const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Number.NaN)
+
+const serve = async (name: EngineName, folder: string): Promise<void> => {
+  const { engine } = await orThrow(pickEngine(name))
+  const { case: measured, batches } = await readCase(folder)
+  const learningRate = scalarValue(measured.learningRate)
+  let session: Session | undefined
+  let done = 0
+  const step = async (s: Session): Promise<{ readonly loss: number; readonly gradientNorm: number }> => {
+    const out = await orThrow(
+      s.call('step', { ...batches[done++ % batches.length]!, learning_rate: learningRate }),
+    )
+    return { loss: numberOf(out.loss), gradientNorm: numberOf(out.gradientNorm) }
+  }
+
+  answer({ type: 'ready', version: engine.version, seconds: seconds() })
+  let idleSince = seconds()
+  let busyThen = busySeconds()
+  for await (const line of createInterface({ input: process.stdin })) {
+    const request = JSON.parse(line) as Request
+    const at = seconds()
+    const idle = { seconds: at - idleSince, busySeconds: busySeconds() - busyThen }
+    switch (request.type) {
+      case 'prepare': {
+        const program = benchProgram(measured)
+        const built = seconds()
+        session = await orThrow(engine.load(program, { seed: measured.seed, threads: measured.threads }))
+        const loaded = seconds()
+        const first = await step(session)
+        const end = seconds()
+        const parts = { build: built - at, load: loaded - built, firstCall: end - loaded }
+        answer({ type: 'prepared', seconds: end - at, parts, ...first })
+        break
+      }
+      case 'steps': {
+        if (session === undefined) throw new Error('steps were asked for before anything was prepared')
+        const results = []
+        const busyBefore = busySeconds()
+        for (let i = 0; i < request.count; i++) results.push(await step(session))
+        const took = seconds() - at
+        const losses = results.map((r) => r.loss)
+        const gradientNorms = results.map((r) => r.gradientNorm)
+        const busy = busySeconds() - busyBefore
+        answer({ type: 'stepped', seconds: took, busySeconds: busy, losses, gradientNorms, idle })
+        break
+      }
+      case 'end':
+        answer({ type: 'ended', peakBytes: peakBytes() })
+        if (session !== undefined) await orThrow(session.close())
+        return
+    }
+    idleSince = seconds()
+    busyThen = busySeconds()
+  }
+}
+
+const [name, folder] = process.argv.slice(2) as [EngineName, string]
+try {
+  await serve(name, folder)
+} catch (e) {
+  answer({ type: 'failed', message: e instanceof Error ? e.message : String(e) })
+  process.exitCode = 1
+}

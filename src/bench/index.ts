@@ -1,0 +1,54 @@
+/**
+ * Measuring a training step on every engine, and in PyTorch where it is there, in turns.
+ *
+ * @since 0.1.0
+ */
+import { availableParallelism } from 'node:os'
+import type { Observable } from 'rxjs'
+import type { EngineName } from '../engine/session.ts'
+import { nanoStep } from './case.ts'
+import { engineContender } from './participant.ts'
+import { pythonOf, pytorchContenders } from './pytorch.ts'
+import { type BenchEvent, measureInTurns } from './turns.ts'
+
+export { type Agreement, gradientTolerance, lossTolerance } from './agreement.ts'
+export { type BenchCase, nanoStep } from './case.ts'
+export type { BenchResult, Block, Measured, Missing, Spread } from './result.ts'
+export { allAgree, markdownBench, remarksOf, showBench } from './show.ts'
+export { type BenchEvent, type BenchOptions, measureInTurns } from './turns.ts'
+
+/** What `sailwright bench` may be told. */
+export interface NanoBenchOptions {
+  /** The engines, in their order; default tensorflow, onnx. */
+  readonly engines?: readonly EngineName[]
+  /** The Python that is asked for PyTorch; default `$SAILWRIGHT_PYTHON`, else `python3`; `false` leaves PyTorch out. */
+  readonly python?: string | false
+  /** Blocks that each has; default 9. */
+  readonly rounds?: number
+  /** Steps a block; default 10. */
+  readonly steps?: number
+  /** Seconds for which it goes on where other programs disturbed so many rounds that fewer than that are left; default 0. */
+  readonly patience?: number
+  /** Default: the number of cores. */
+  readonly threads?: number
+}
+
+/**
+ * One training step of nano on the engines, in PyTorch eager and in `torch.compile`, in turns.
+ *
+ * @category measuring
+ */
+export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
+  const threads = o.threads ?? availableParallelism()
+  const { engines = ['tensorflow', 'onnx'], python } = o
+  return measureInTurns({
+    case: nanoStep(threads),
+    contenders: (folder) => [
+      ...engines.map((e) => engineContender(e, threads)),
+      ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
+    ],
+    ...(o.rounds === undefined ? {} : { rounds: o.rounds }),
+    ...(o.steps === undefined ? {} : { steps: o.steps }),
+    ...(o.patience === undefined ? {} : { patience: o.patience }),
+  })
+}

@@ -1,0 +1,30 @@
+/**
+ * Files of the field: safetensors, tokenizers, chat templates. No graph and no model.
+ *
+ * @since 0.2.0
+ */
+export * from './chat-template.ts'
+export type { FloatDtype, StorageDtype } from './dtype.ts'
+export {
+  decode as decodeSafetensors,
+  type Entries,
+  type Entry,
+  encode as encodeSafetensors,
+  readSafetensors,
+  type Safetensors,
+  SafetensorsError,
+  type SafetensorsErrorTag,
+  type StoredTensor,
+  storedFloats,
+  storedInts,
+  type TensorInfo,
+  writeSafetensors,
+} from './safetensors.ts'
+export {
+  type Checkpoint,
+  type CheckpointOptions,
+  openCheckpoint,
+  planShards,
+  writeCheckpoint,
+} from './safetensors-index.ts'
+export * from './tokenizer.ts'

@@ -1,0 +1,531 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { adviceOf, type EngineFound } from '../../src/cli/advice.ts'
+import type { Args, CliError, Io } from '../../src/cli/command.ts'
+import { runCommand, settingsOf } from '../../src/cli/commands/run.ts'
+import { commandHelp, wrap } from '../../src/cli/help.ts'
+import type { MachineNow } from '../../src/cli/machine.ts'
+import { commands, main } from '../../src/cli/main.ts'
+import { editDistance, nearest } from '../../src/cli/nearest.ts'
+import { parse } from '../../src/cli/parse.ts'
+import { shellWord } from '../../src/cli/shell-word.ts'
+import { presets } from '../../src/models/presets.ts'
+import type { RunEvent } from '../../src/train/events.ts'
+import { readRun } from '../../src/train/run-folder.ts'
+import { writeSyntheticRun } from '../support/synthetic-run.ts'
+
+const test = suite('command')
+let root = ''
+test.before(() => {
+  root = mkdtempSync(join(tmpdir(), 'sailwright-cli-'))
+})
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const experiments = resolve('test/support/experiments')
+const tiny = join(experiments, 'tiny.ts')
+const trained = join(experiments, 'trained.ts')
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** The program run in this process, with streams that collect. */
+const cli = async (words: readonly string[], cwd = root): Promise<Outcome> => {
+  const out: string[] = []
+  const err: string[] = []
+  const io: Io = {
+    stdout: { write: (t) => out.push(t) },
+    stderr: { write: (t) => err.push(t) },
+    env: {},
+    cwd,
+    onInterrupt: () => () => undefined,
+  }
+  const code = await main(words, io)
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+/** The program run as a process of its own. */
+const spawned = (words: readonly string[]) => {
+  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/start.ts'), ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
+  })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (d) => {
+    out += d
+  })
+  child.stderr.on('data', (d) => {
+    err += d
+  })
+  const ended = new Promise<Outcome>((done) =>
+    child.once('close', (code) => done({ code: code ?? -1, out, err })),
+  )
+  return { child, ended, said: () => err }
+}
+
+const parsed = (...words: string[]): Args => {
+  const args = parse(runCommand, words)
+  if (E.isLeft(args)) throw new Error(args.left.message)
+  return args.right
+}
+const refused = (...words: string[]): string => {
+  const args = parse(runCommand, words)
+  if (E.isRight(args)) throw new Error('should have been refused')
+  assert.is(args.left._tag, 'Usage')
+  return args.left.message
+}
+
+test('the distance of two words', () => {
+  assert.equal(
+    [
+      ['', 'abc'],
+      ['run', 'run'],
+      ['rnu', 'run'],
+      ['kitten', 'sitting'],
+      ['smmary', 'summary'],
+    ].map(([a, b]) => editDistance(a!, b!)),
+    [3, 0, 1, 3, 1],
+  )
+  fc.assert(
+    fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (a, b) => {
+      const d = editDistance(a, b)
+      assert.is(d, editDistance(b, a))
+      assert.ok(d >= Math.abs(a.length - b.length) && d <= Math.max(a.length, b.length))
+      assert.is(d === 0, a === b)
+    }),
+  )
+  const names = commands.map((c) => c.name)
+  assert.equal(
+    ['smmary', 'docter', 'reprot', 'benhc', 'rnu', 'summ', 'RUN', 'train', 'zzz'].map((w) =>
+      nearest(w, names),
+    ),
+    ['summary', 'doctor', 'report', 'bench', 'run', 'summary', 'run', undefined, undefined],
+  )
+})
+
+test('words are read: options anywhere, with = or without, values checked', () => {
+  const args = parsed('--seed', '7', 'a.ts', '--out=runs/x', '--set', 'a=1', '--set', 'b=2=3', '--quick')
+  assert.equal(args.positionals, ['a.ts'])
+  assert.is(args.integer('seed'), 7)
+  assert.is(args.text('out'), 'runs/x')
+  assert.is(args.on('quick'), true)
+  assert.is(args.on('json'), false)
+  assert.equal(settingsOf(args), E.right({ a: '1', b: '2=3' }))
+  assert.equal(parsed('--', '--odd-name.ts').positionals, ['--odd-name.ts'])
+})
+
+test('wrong words are refused, and the message says what is possible', () => {
+  assert.match(
+    refused('a.ts', '--sed', '1'),
+    /no option --sed\. Did you mean 'seed'\? The options are --quick, --seed/,
+  )
+  assert.match(refused('a.ts', '-q'), /no option -q\./)
+  assert.match(refused('a.ts', '--seed'), /--seed needs <n>/)
+  assert.match(refused('a.ts', '--seed', '--quick'), /--seed needs <n>/)
+  assert.match(refused('a.ts', '--seed', 'many'), /--seed is an integer from 0 on, and not 'many'/)
+  assert.match(refused('a.ts', '--seed', '-1'), /and not '-1'/)
+  assert.match(refused('a.ts', '--seed', '1.5'), /and not '1.5'/)
+  assert.match(refused('a.ts', '--checkpoint-every', '-1'), /--checkpoint-every is an integer from 0 on/)
+  assert.match(refused('a.ts', '--checkpoint-every', '2.5'), /and not '2.5'/)
+  assert.match(refused('a.ts', '--checkpoint-every'), /--checkpoint-every needs <steps>/)
+  assert.match(refused('a.ts', '--seed=1', '--seed=2'), /--seed is given twice/)
+  assert.match(
+    refused('a.ts', '--engine', 'onxx'),
+    /one of auto, tensorflow, onnx, and not 'onxx'\. Did you mean 'onnx'/,
+  )
+  assert.match(refused('a.ts', '--quick=yes'), /--quick takes no value/)
+  assert.match(refused(), /<file\.ts> is missing.*sailwright run <file\.ts> \[options\]/)
+  assert.match(refused('a.ts', 'b.ts'), /'b\.ts' is one argument too many/)
+  for (const [words, message] of [
+    [['--set', 'novalue'], /--set takes key=value, and not 'novalue'/],
+    [['--set', '=1'], /--set takes key=value/],
+    [['--set', 'a=1', '--set', 'a=2'], /--set a is given twice/],
+  ] as const) {
+    const result = settingsOf(parsed('a.ts', ...words))
+    assert.ok(E.isLeft(result) && message.test(result.left.message), words.join(' '))
+  }
+})
+
+test('any words at all: an exit code, never an exception', async () => {
+  const word = fc.oneof(
+    fc.constantFrom(
+      '--help',
+      '--version',
+      '--',
+      '-',
+      'help',
+      'engine',
+      'install',
+      'report',
+      '--json',
+      '--depth',
+    ),
+    fc.string({ maxLength: 8 }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(word, { maxLength: 4 }), async (words) => {
+      const known = ['doctor', 'bench', 'run', 'summary']
+      fc.pre(!words.some((w) => known.includes(w)) && words.join(' ') !== 'engine install tensorflow')
+      const { code, err } = await cli(words)
+      assert.ok([0, 1, 2].includes(code), `${code}`)
+      assert.not.match(err, /\n {4}at /)
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('help of everything and of each command, on stdout; without a command on stderr', async () => {
+  const all = await cli(['--help'])
+  assert.is(all.code, 0)
+  assert.is(all.err, '')
+  for (const c of commands) {
+    assert.match(all.out, c.name)
+    const own = await cli([...c.name.split(' '), '--help'])
+    assert.is(own.code, 0, c.name)
+    assert.match(own.out, `sailwright ${c.name}`)
+    for (const flag of Object.keys(c.flags)) assert.match(own.out, `--${flag}`)
+    assert.ok(
+      own.out.split('\n').every((l) => l.length <= 110),
+      c.name,
+    )
+    assert.is((await cli(['help', ...c.name.split(' ')])).out, own.out)
+    assert.is((await cli(['-h', ...c.name.split(' ')])).out, own.out)
+  }
+  const none = await cli([])
+  assert.is(none.code, 2)
+  assert.is(none.out, '')
+  assert.is(none.err, all.out)
+})
+
+test('every example in the help is a command line that is accepted', () => {
+  for (const c of commands)
+    for (const [example] of c.examples) {
+      const words = example
+        .replace(/^sailwright /, '')
+        .slice(c.name.length + 1)
+        .split(' ')
+        .filter((w) => w !== '')
+        .map((w) => w.replaceAll("'", ''))
+      assert.ok(example.startsWith(`sailwright ${c.name}`), example)
+      assert.ok(E.isRight(parse(c, words)), example)
+    }
+})
+
+test('the version', async () => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+  assert.equal(await cli(['--version']), { code: 0, out: `${version}\n`, err: '' })
+})
+
+test('unknown commands', async () => {
+  const near = await cli(['sumary'])
+  assert.is(near.code, 2)
+  assert.match(near.err, "there is no command 'sumary'. Did you mean 'summary'?")
+  assert.match((await cli(['engine'])).err, "There is 'sailwright engine install'")
+  assert.match((await cli(['--verbose', 'run'])).err, 'there is no option --verbose before a command')
+})
+
+test('summary: exact counts as JSON, and nothing else on stdout', async () => {
+  const counts: Readonly<Record<string, number>> = {
+    'aimv2-huge': 682_031_616,
+    'qwen3-0.6b': 596_049_920,
+    'qwen3-1.7b': 1_720_574_976,
+    'qwen3-8b': 8_190_735_360,
+    'sail-vl2-2b': 682_031_616 + 2_031_739_904 + 16_793_600,
+    'sail-vl2-8b': 682_031_616 + 8_190_735_360 + 41_963_520,
+  }
+  for (const [name, parameters] of Object.entries(counts)) {
+    const { code, out, err } = await cli(['summary', name, '--json', '--depth', '1'])
+    assert.is(code, 0, err)
+    const printed = JSON.parse(out) as { parameters: number; bytes: number; flops: number; rows: unknown[] }
+    assert.is(printed.parameters, parameters, name)
+    assert.is(printed.bytes, 4 * parameters)
+    assert.ok(printed.flops > 2 * parameters && printed.rows.length > 1)
+  }
+})
+
+test('summary: text, Mermaid, SVG, sizes', async () => {
+  const text = await cli(['summary', 'nano', '--depth', '1'])
+  assert.match(text.out, 'vision_model')
+  assert.match(text.out, 'batch 1 × token 80')
+  assert.match((await cli(['summary', 'nano', '--batch', '3', '--tokens', '40'])).out, 'batch 3 × token 40')
+  assert.match((await cli(['summary', 'nano', '--mermaid'])).out, /^flowchart /)
+  const both = await cli(['summary', 'nano', '--json', '--mermaid'])
+  assert.is(both.code, 2)
+  assert.match(both.err, 'only one of --json, --mermaid at a time')
+  const drawn = await cli(['summary', 'nano', '--svg', 'deep/nano.svg'])
+  assert.is(drawn.code, 0)
+  assert.match(readFileSync(join(root, 'deep/nano.svg'), 'utf8'), /^<svg /)
+})
+
+test('summary: a preset that there is not, and the model of an experiment', async () => {
+  const wrong = await cli(['summary', 'sail-vl2-2'])
+  assert.is(wrong.code, 2)
+  assert.match(wrong.err, /no preset 'sail-vl2-2'\. Did you mean 'sail-vl2-\db'/)
+  for (const name of Object.keys(presets)) assert.match(wrong.err, name)
+  assert.is((await cli(['summary', 'toString'])).code, 2)
+  const file = await cli(['summary', tiny, '--json', '--depth', '0'])
+  assert.is(file.code, 0, file.err)
+  assert.is(
+    JSON.parse(file.out).parameters,
+    JSON.parse((await cli(['summary', 'nano', '--json'])).out).parameters,
+  )
+})
+
+test('run: from a file to a folder with its report', async () => {
+  const { code, out, err } = await cli([
+    'run',
+    tiny,
+    '--engine',
+    'onnx',
+    '--seed',
+    '3',
+    '--out',
+    'whole',
+    '--json',
+  ])
+  assert.is(code, 0, err)
+  const printed = JSON.parse(out) as { folder: string; report: string; stages: { families: unknown[] }[] }
+  assert.is(printed.folder, 'whole')
+  assert.is(printed.report, 'whole/report.html')
+  assert.equal(printed.stages[1]!.families, [{ family: 'read', correct: 4, total: 5, accuracy: 0.8 }])
+  assert.ok(existsSync(join(root, 'whole/report.html')))
+  const run = await readRun(join(root, 'whole'))()
+  assert.ok(E.isRight(run))
+  const { manifest, events } = run.right
+  assert.is(manifest.seed, 3)
+  assert.is(manifest.engine.name, 'onnx')
+  assert.is(manifest.command, `sailwright run ${tiny} --engine onnx --seed 3 --out whole --json`)
+  assert.ok(manifest.model.parameters > 1e6 && manifest.model.rows.length > 5)
+  assert.match(manifest.model.svg, /^<svg /)
+  assert.is(events.at(-1)?.type, 'run-finished')
+  assert.match(err, '1/2 first')
+
+  const again = await cli(['run', tiny, '--engine', 'onnx', '--seed', '3', '--out', 'whole'])
+  assert.is(again.code, 0)
+  assert.match(again.err, 'this run is finished: nothing is trained again')
+  const other = await cli(['run', tiny, '--engine', 'onnx', '--seed', '4', '--out', 'whole'])
+  assert.is(other.code, 2)
+  assert.match(other.err, 'seed 3 there and 4 here')
+})
+
+test('run: one that fails says so, keeps what was done, and goes on from there', async () => {
+  const words = ['run', tiny, '--engine', 'onnx', '--out', 'fails']
+  const { code, out, err } = await cli([...words, '--set', 'fail=5'])
+  assert.is(code, 1)
+  assert.is(out, '')
+  assert.match(err, 'this step was told to fail')
+  assert.match(err, /at .*tiny\.ts:\d+/)
+  assert.match(err, 'What was done is in fails, its report is fails/report.html')
+  assert.match(readFileSync(join(root, 'fails/report.html'), 'utf8'), 'stopped on an error')
+  assert.not.ok(existsSync(join(root, 'fails/lock.json')))
+  const more = await cli(words)
+  assert.is(more.code, 0, more.err)
+  const run = await readRun(join(root, 'fails'))()
+  assert.ok(E.isRight(run))
+  const types = run.right.events.filter((e) => e.type === 'stage-started').map((e) => e.stage)
+  assert.equal(types, ['first', 'second', 'second'])
+  assert.match(more.err, /first .*\nsecond /)
+  assert.match(more.err, 'this start took 3.0 s')
+})
+
+test('run: what is wrong with a file is said, with what to do', async () => {
+  const near = await cli(['run', join(experiments, 'tny.ts')])
+  assert.is(near.code, 2)
+  assert.match(near.err, /there is no file .*tny\.ts\. Did you mean '.*tiny\.ts'\?/)
+  assert.match((await cli(['run', 'nowhere/x.ts'])).err, 'the folder nowhere does not exist')
+  assert.match((await cli(['run', experiments])).err, 'is a folder')
+  writeFileSync(join(root, 'notes.txt'), '')
+  assert.match((await cli(['run', 'notes.txt'])).err, 'it should end in .ts')
+  const none = await cli(['run', join(experiments, 'no-default.ts')])
+  assert.is(none.code, 1)
+  assert.match(none.err, /has no default export.*It exports experiment/)
+  assert.match(
+    (await cli(['run', join(experiments, 'wrong-default.ts')])).err,
+    'it needs name, model and run',
+  )
+  assert.match(
+    (await cli(['run', join(experiments, 'throws.ts')])).err,
+    /Cannot read properties[\s\S]*at .*throws\.ts:3/,
+  )
+  writeFileSync(join(root, 'imports.ts'), "import 'no-such-package'\nexport default {}\n")
+  assert.match((await cli(['run', 'imports.ts'])).err, "Cannot find package 'no-such-package'")
+  // a module, whatever the folder says: this one has no package.json
+  writeFileSync(join(root, 'awaits.ts'), 'const x: number = await Promise.resolve(1)\nexport default { x }\n')
+  assert.match((await cli(['run', 'awaits.ts'])).err, 'it needs name, model and run')
+  const unread = await cli(['run', tiny, '--set', 'paec=3'])
+  assert.is(unread.code, 2)
+  assert.match(unread.err, "asks for no setting 'paec'")
+})
+
+test('run: an interrupt ends it with 130, a report, and the words that go on', async () => {
+  const folder = join(root, 'stopped')
+  const { child, ended, said } = spawned([
+    'run',
+    tiny,
+    '--engine',
+    'onnx',
+    '--set',
+    'pace=40',
+    '--out',
+    folder,
+  ])
+  while (!said().includes('stage 2/2')) {
+    assert.is(child.exitCode, null, said())
+    await new Promise((go) => setTimeout(go, 20))
+  }
+  const second = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
+  assert.is(second.code, 1)
+  assert.match(
+    second.err,
+    `process ${child.pid} on this host (${hostname()}) has been writing this run since`,
+  )
+  assert.match(second.err, 'or choose another folder with --out')
+  assert.is((await cli(['report', folder])).code, 0, 'reading needs no lock')
+  child.kill('SIGINT')
+  const { code, err, out } = await ended
+  assert.is(code, 130, err)
+  assert.is(out, '')
+  assert.not.ok(existsSync(join(folder, 'lock.json')))
+  assert.match(err, /stopped in stage 2 of 2, second, after step \d+ of 12\./)
+  assert.match(err, `To go on: sailwright run ${tiny} --engine onnx --set pace=40 --out ${folder}`)
+  assert.ok(existsSync(join(folder, 'report.html')))
+  const more = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
+  assert.is(more.code, 0, more.err)
+})
+
+test('run: killed inside a stage and started again, it ends with the bits of a run that was not', async () => {
+  const weights = (folder: string): Buffer =>
+    readFileSync(join(root, folder, 'checkpoints/tune/model.safetensors'))
+  const whole = await cli(['run', trained, '--engine', 'onnx', '--out', 'not-killed'])
+  assert.is(whole.code, 0, whole.err)
+
+  const folder = join(root, 'killed')
+  const told = (): readonly RunEvent[] => {
+    const file = join(folder, 'events.jsonl')
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []
+    return lines.map((l) => JSON.parse(l))
+  }
+  const words = ['run', trained, '--engine', 'onnx', '--out', folder, '--checkpoint-every', '5']
+  const { child, ended, said } = spawned([...words, '--set', 'pace=20'])
+  while (!told().some((e) => e.type === 'step' && e.stage === 'tune' && e.step === 12)) {
+    assert.is(child.exitCode, null, said())
+    await new Promise((go) => setTimeout(go, 10))
+  }
+  child.kill('SIGKILL')
+  await ended
+  const before = told()
+  assert.is(JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8')).pid, child.pid)
+  assert.not.ok(existsSync(join(folder, 'checkpoints/tune/model.safetensors')))
+
+  const more = await cli(words)
+  assert.is(more.code, 0, more.err)
+  const steps = told()
+    .slice(before.length)
+    .flatMap((e) => (e.type === 'step' ? [`${e.stage} ${e.step}`] : []))
+  const from = before.findLast((e) => e.type === 'checkpointed')
+  assert.ok(from?.type === 'checkpointed' && from.stage === 'tune' && [10, 15, 20].includes(from.step))
+  assert.is(steps[0], `tune ${from.step + 1}`)
+  assert.is(steps.at(-1), 'tune 24')
+  assert.ok(weights('killed').equals(weights('not-killed')))
+  assert.not.ok(existsSync(join(folder, 'lock.json')))
+})
+
+test('a reader that goes away ends the program quietly', async () => {
+  const { child, ended } = spawned(['summary', 'nano', '--json'])
+  child.stdout.destroy()
+  const { code, err } = await ended
+  assert.is(code, 0)
+  assert.is(err, '')
+})
+
+test('report: the path on stdout; a folder that is no run', async () => {
+  await writeSyntheticRun(join(root, 'synthetic'))
+  const { code, out } = await cli(['report', 'synthetic'])
+  assert.is(code, 0)
+  assert.is(out, `${join(root, 'synthetic', 'report.html')}\n`)
+  const wrong = await cli(['report', '.'])
+  assert.is(wrong.code, 2)
+  assert.match(wrong.err, 'this is not a run folder')
+})
+
+test('engine install: only tensorflow', async () => {
+  assert.match((await cli(['engine', 'install', 'onnx'])).err, "'npm install' brings it")
+  assert.match((await cli(['engine', 'install', 'tensorflw'])).err, "Did you mean 'tensorflow'?")
+  assert.match((await cli(['engine', 'install'])).err, '<engine> is missing')
+  assert.is((await cli(['engine', 'install', 'torch'])).code, 2)
+  const nowhere = await cli(['engine', 'install', 'tensorflow', '--from', './nowhere'])
+  assert.is(nowhere.code, 2)
+  assert.match(nowhere.err, /there is no file or folder '.*nowhere'/)
+})
+
+test('doctor without measuring: one JSON object on stdout', async () => {
+  const { code, out } = await cli(['doctor', '--no-measure', '--json'])
+  assert.is(code, 0)
+  const found = JSON.parse(out) as { engines: EngineFound[]; taken: { name: string } }
+  assert.equal(
+    found.engines.map((e) => e.name),
+    ['tensorflow', 'onnx'],
+  )
+  assert.ok(found.engines.find((e) => e.name === found.taken.name)?.loads)
+  assert.match((await cli(['doctor', '--no-measure'])).out, /This machine[\s\S]*Engines[\s\S]*taken: /)
+})
+
+test('advice follows from what was found', () => {
+  const here: MachineNow = {
+    ...{ cpu: 'some', cores: 4, memory: 16, system: 'linux x64, kernel 6', node: 'v20.0.0' },
+    ...{ load: 1, memoryBytes: 16e9, freeBytes: 8e9, gpus: [] },
+  }
+  const step = (samplesPerSecond: number) => ({
+    ...{ model: 'nano', batch: 16, length: 128, firstStepSeconds: 1, steps: 9 },
+    ...{ stepSeconds: 16 / samplesPerSecond, samplesPerSecond },
+  })
+  const onnx: EngineFound = { name: 'onnx', loads: true, step: step(200) }
+  const missing: EngineFound = { name: 'tensorflow', loads: false, problem: 'not installed' }
+  const cpu: EngineFound = { name: 'tensorflow', loads: true, gpu: false, step: step(100) }
+  assert.equal(adviceOf(here, [{ ...cpu, step: step(210) }, onnx], 'tensorflow'), [])
+  assert.match(adviceOf(here, [missing, onnx], 'onnx').join(), 'sailwright engine install tensorflow')
+  assert.match(adviceOf({ ...here, gpus: ['A GPU'] }, [cpu, onnx], 'tensorflow')[0]!, 'tensorflow[and-cuda]')
+  assert.match(adviceOf(here, [cpu, onnx], 'tensorflow').join(), 'onnx was 2.00 times as fast as tensorflow')
+  assert.match(adviceOf({ ...here, load: 9 }, [onnx], 'onnx').join(), 'load 9.0 on 4 cores')
+  assert.match(adviceOf({ ...here, freeBytes: 1e9 }, [onnx], 'onnx').join(), 'Only 1.00 GB')
+  assert.match(adviceOf(here, [missing], undefined)[0]!, 'No engine loads')
+})
+
+test('wrapped text loses no word; printed words can be pasted', () => {
+  fc.assert(
+    fc.property(fc.lorem({ maxCount: 30 }), fc.integer({ min: 10, max: 60 }), (text, columns) => {
+      const lines = wrap(text, columns)
+      assert.is(lines.join(' '), text)
+      assert.ok(lines.every((l) => l.length <= columns || !l.includes(' ')))
+    }),
+  )
+  assert.equal(['a.ts', "it's", 'a b', '$x', ''].map(shellWord), [
+    'a.ts',
+    "'it'\\''s'",
+    "'a b'",
+    "'$x'",
+    "''",
+  ])
+  assert.is(relative(root, join(root, 'x')), 'x')
+  assert.match(commandHelp(runCommand, { colour: true, columns: 80 }), '\x1b[1mUsage')
+})
+
+test('each error has its exit code', async () => {
+  const { exitCodeOf } = await import('../../src/cli/command.ts')
+  const tags: readonly CliError['_tag'][] = ['Usage', 'Failed', 'Interrupted']
+  assert.equal(
+    tags.map((_tag) => exitCodeOf({ _tag, message: '' })),
+    [2, 1, 130],
+  )
+})
+
+test.run()

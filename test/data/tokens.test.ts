@@ -1,0 +1,201 @@
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { conversation, conversationAt, textConversation } from '../../src/data/collate.ts'
+import { corpusAt } from '../../src/data/corpus.ts'
+import { steps } from '../../src/data/families/arithmetic.ts'
+import { describeAt, partitionOf, render, sampleAt, taskOf } from '../../src/data/mixture.ts'
+import { patchClasses, shapeColours, shapeKinds } from '../../src/data/patches.ts'
+import { families, type Scene } from '../../src/data/sample.ts'
+import { captionRequest, recallAt, textAt } from '../../src/data/text.ts'
+import { assetPath, maxSampleLength, nanoTokenizer, promptOf } from '../../src/data/tokens.ts'
+import { expandImages, renderChat } from '../../src/formats/chat-template.ts'
+
+const tokenizer = nanoTokenizer()
+const even = { read: 1, count: 1, chart: 1, arithmetic: 1 }
+
+test('tokenizer: any text comes back as it was', () => {
+  const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }), fc.string())
+  fc.assert(
+    fc.property(text, (s) => {
+      const clean = Buffer.from(s, 'utf8').toString('utf8')
+      return tokenizer.decode(tokenizer.encode(clean)) === clean
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('tokenizer: digits, capitals and signs are one token each, wherever they stand', () => {
+  for (const c of '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+-=?,:.') {
+    assert.is(tokenizer.encode(c).length, 1, c)
+    assert.is(tokenizer.encode(c + c + c).length, 3, c)
+  }
+  fc.assert(
+    fc.property(fc.stringMatching(/^[0-9A-Z]{1,12}$/), (s) => tokenizer.encode(s).length === s.length),
+  )
+})
+
+test('tokenizer: special tokens are one id each, and are left out on request', () => {
+  const specials = [
+    '<|endoftext|>',
+    '<|im_start|>',
+    '<|im_end|>',
+    '<img>',
+    '</img>',
+    '<IMG_CONTEXT>',
+    '<think>',
+    '</think>',
+  ]
+  assert.equal(
+    specials.map((s) => tokenizer.encode(s)),
+    specials.map((s) => [tokenizer.id(s)]),
+  )
+  assert.is(new Set(specials.map((s) => tokenizer.id(s))).size, specials.length)
+  const ids = tokenizer.encode('<|im_start|>K7QM<|im_end|>')
+  assert.is(tokenizer.decode(ids, { skipSpecial: true }), 'K7QM')
+  assert.throws(() => tokenizer.id('<nothing>'), /no token '<nothing>'/)
+  assert.ok(tokenizer.size >= 384 && tokenizer.size <= 512)
+})
+
+test('tokenizer: every word of the tasks is one token', () => {
+  const words = new Set<string>()
+  for (let i = 0; i < 400; i++) {
+    const d = describeAt({ seed: 'words', split: 'train', weights: even, levels: [1, 3] }, i)
+    for (const text of [d.caption, d.question, d.answer, captionRequest])
+      for (const [word] of text.matchAll(/ ?\b[a-z]+/g)) words.add(word)
+  }
+  assert.ok(words.size > 50)
+  for (const word of words) assert.is(tokenizer.encode(word).length, 1, `'${word}'`)
+})
+
+test('chat template: the file’s Jinja text and promptOf write the same prompt', () => {
+  const config = JSON.parse(readFileSync(assetPath('nano/tokenizer_config.json'), 'utf8'))
+  const content = [{ type: 'image' }, { type: 'text', text: 'What does it say?' }] as const
+  const chat = renderChat(config.chat_template, [{ role: 'user', content }], { addGenerationPrompt: true })
+  assert.ok(E.isRight(chat))
+  assert.equal(expandImages(chat.right.text, [1], 16), E.right(promptOf('What does it say?', 1)))
+  const whole = renderChat(config.chat_template, [
+    { role: 'user', content: 'Q' },
+    { role: 'assistant', content: 'A' },
+  ])
+  assert.ok(E.isRight(whole))
+  assert.is(whole.right.text, '<|im_start|>user\nQ<|im_end|><|im_start|>assistant\nA<|im_end|>')
+  assert.equal(
+    whole.right.assistant.map(([from, to]) => whole.right.text.slice(from, to)),
+    ['A<|im_end|>'],
+  )
+})
+
+test('conversations: the layout, and what is learnt', () => {
+  const s = sampleAt({ seed: 1, split: 'train', weights: { read: 1 }, levels: [3, 3] }, 0)
+  const c = conversation(s, 'answer')
+  assert.is(
+    tokenizer.decode(c.ids),
+    `<|im_start|>user\n<img>${'<IMG_CONTEXT>'.repeat(16)}</img>\n${s.question}<|im_end|><|im_start|>assistant\n${s.answer}<|im_end|>`,
+  )
+  assert.is(tokenizer.decode(c.ids.filter((_, t) => c.learnt[t])), `${s.answer}<|im_end|>`)
+  assert.is(c.learnt.indexOf(true), c.promptLength)
+  const described = conversation(s, 'caption')
+  assert.is(tokenizer.decode(described.ids.slice(described.promptLength)), `${s.caption}<|im_end|>`)
+  assert.ok(tokenizer.decode(described.ids).includes(captionRequest))
+})
+
+const allShapes: Scene = {
+  family: 'count',
+  ground: [255, 255, 255],
+  asked: { kind: 'triangle', colour: 'green' },
+  shapes: shapeColours.flatMap((colour, row) =>
+    shapeKinds.map((kind, column) => ({
+      ...{ kind, colour, rgb: [0, 0, 0] as const, size: 14 },
+      x: 14 + 28 * column,
+      y: 14 + 28 * row,
+    })),
+  ),
+}
+
+test('conversations: the longest ones fit', () => {
+  let samples = 0
+  for (const family of families)
+    for (let i = 0; i < 120; i++) {
+      const s = render(
+        describeAt({ seed: 'long', split: 'train', weights: { [family]: 1 }, levels: [3, 3] }, i),
+      )
+      for (const kind of ['caption', 'answer'] as const)
+        samples = Math.max(samples, conversation(s, kind).ids.length)
+    }
+  // nine shapes that are all different have the longest caption there can be
+  const caption = taskOf(allShapes).caption(allShapes)
+  samples = Math.max(samples, tokenizer.encode(`${promptOf(captionRequest, 1)}${caption}<|im_end|>`).length)
+  assert.ok(samples <= maxSampleLength && samples > maxSampleLength - 20, `longest sample ${samples}`)
+})
+
+test('texts: pure in (seed, i), each a sum or a difference with its written steps', () => {
+  for (let i = 0; i < 300; i++) {
+    const { prompt, answer } = textAt('words', i)
+    assert.equal(textAt('words', i), { prompt, answer })
+    const [, a, sign, b] = /^(\d\d)([+-])(\d\d)$/.exec(prompt) ?? []
+    assert.is(answer, steps(Number(a), sign as '+' | '-', Number(b)).text, prompt)
+  }
+})
+
+test('recall: pure in (seed, i), the same names and values in another order, none of a held-out chart', () => {
+  for (let i = 0; i < 500; i++) {
+    const { prompt, answer } = recallAt('words', i)
+    assert.equal(recallAt('words', i), { prompt, answer })
+    const [given, said] = [prompt.split(' '), answer.split(' ')]
+    assert.equal([...said].sort(), [...given].sort())
+    assert.is(new Set(given.map((pair) => pair[0])).size, given.length)
+    const key = given.map((pair) => pair.replace('=', '')).sort()
+    assert.is(partitionOf(`chart:${key.join()}`), 'training', prompt)
+    assert.ok(textConversation('recall', { prompt, answer }).ids.length <= maxSampleLength)
+  }
+})
+
+test('corpus: the conversations of the same samples, with labels in place of the picture', () => {
+  const mixture = { seed: 'corpus', split: 'bases', weights: even, levels: [1, 3] } as const
+  const corpus = { mixture, captions: 0.4, texts: 0.25 }
+  let [texts, captions, recalls] = [0, 0, 0]
+  for (let i = 0; i < 300; i++) {
+    const c = corpusAt(corpus, i)
+    assert.equal(corpusAt(corpus, i), c)
+    // exercises in recall take the place of others, and leave the rest as it is
+    const { id } = corpusAt({ ...corpus, recall: 0.1 }, i)
+    if (id.startsWith('recall/')) recalls++
+    else assert.is(id, c.id)
+    assert.is(c.pictures.length, 0)
+    if (c.scene === undefined) {
+      texts++
+      assert.not(c.ids.includes(tokenizer.id('<IMG_CONTEXT>')))
+      continue
+    }
+    const drawn = conversationAt({ mixture, captions: 0.4 }, i)
+    const { scene: patches, ...spoken } = c
+    assert.equal({ ...spoken, patches, pictures: drawn.pictures }, drawn)
+    if (tokenizer.decode(c.ids).includes(captionRequest)) captions++
+  }
+  assert.ok(texts > 50 && texts < 100, `${texts} texts`)
+  assert.ok(recalls > 12 && recalls < 50, `${recalls} exercises in recall`)
+  assert.ok(captions > 60 && captions < 120, `${captions} captions`)
+})
+
+test('questions of count are equally long, whatever they ask', () => {
+  const lengths = new Set<number>()
+  for (let i = 0; i < 60; i++) {
+    const { question } = describeAt(
+      { seed: 'length', split: 'train', weights: { count: 1 }, levels: [1, 3] },
+      i,
+    )
+    lengths.add(tokenizer.encode(question).length)
+  }
+  assert.is(lengths.size, 1, [...lengths].join())
+})
+
+test('classes: 55 for what covers a patch, names unlike each other', () => {
+  assert.is(patchClasses.length, 55)
+  assert.is(new Set(patchClasses).size, 55)
+  assert.is(patchClasses[0], 'background')
+})
+
+test.run()

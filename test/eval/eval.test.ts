@@ -1,0 +1,446 @@
+import { isRight } from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Conversation, collate, conversation } from '../../src/data/collate.ts'
+import { sampleAt } from '../../src/data/mixture.ts'
+import { type Family, families, finalOf } from '../../src/data/sample.ts'
+import { nanoTokenizer } from '../../src/data/tokens.ts'
+import { axis, causal, elements, fill, fixed, input, type Program, program } from '../../src/dsl/index.ts'
+import type { Session, TensorValue } from '../../src/engine/session.ts'
+import { tensorValue } from '../../src/engine/values.ts'
+import { type ExactAnswerOptions, exactAnswers } from '../../src/eval/exact-answer.ts'
+import { generate } from '../../src/eval/generate.ts'
+import { heldOut } from '../../src/eval/held-out.ts'
+import { decode, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { type SailVl2Config, sailVl2 } from '../../src/models/sail-vl2.ts'
+import { type EventOf, RunEvent } from '../../src/train/events.ts'
+import { nextToken, type Objective, pictureInput, pictures } from '../../src/train/objective.ts'
+import { allOf, type Evaluation } from '../../src/train/recipe.ts'
+import { orThrow, trainStage } from '../../src/train/run-stage.ts'
+import { stageProgram } from '../../src/train/stage.ts'
+import { presentEngines } from '../support/engines.ts'
+import {
+  contextIn,
+  drained,
+  scripted,
+  thrown,
+  tiny,
+  tinyConversation,
+  tinyRendered,
+  tinyStage,
+  watched,
+} from '../support/tiny.ts'
+
+const engines = await presentEngines()
+const tokenizer = nanoTokenizer()
+const vocab = tiny.language.vocabSize
+const ints = (shape: readonly number[], data: ArrayLike<number>): TensorValue =>
+  tensorValue('int32', shape, Array.from(data))
+
+// --- generation, scripted ---------------------------------------------------------------------------------
+
+const hosted = suite('eval: generation on the host')
+
+/** Answers every prefill and decode with these tokens, a list a row; after its end a row repeats its last one. */
+const saying = (rows: readonly (readonly number[])[], seen: Record<string, number[]>[] = []): Session => {
+  const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
+  let at = -1
+  return scripted(empty, (name, _, inputs) => {
+    at = name === 'prefill' ? 0 : at + 1
+    seen.push(Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, [...v.data]])))
+    const logits = new Float32Array(rows.length * vocab)
+    rows.forEach((tokens, r) => {
+      logits[r * vocab + (tokens[Math.min(at, tokens.length - 1)] ?? 0)] = 1
+    })
+    return { logits: { shape: [rows.length, vocab], dtype: 'float32', data: logits } }
+  })
+}
+
+const end = 9
+const three = [0, 1, 2].map((i) => tinyConversation(i))
+const lengths = three.map((c) => c.promptLength)
+const roomy: GenerationSizes = { rows: 3, prompt: 32, room: 40 }
+
+hosted('each row to its end token, which is not part of the answer', async () => {
+  const seen: Record<string, number[]>[] = []
+  const session = saying([[5, 6, end, 7], [end], [1, 2, 3, 4, end]], seen)
+  const got = await generate(session, three, { model: tiny, sizes: roomy, end })
+  assert.equal(got, [[5, 6], [], [1, 2, 3, 4]])
+  assert.is(seen.length, 5, 'nothing is computed after the last row has ended')
+  assert.equal(
+    seen[0]!.last,
+    lengths.map((n) => n - 1),
+  )
+  // each call gives the tokens that were chosen and their places
+  assert.equal(
+    seen.slice(1).map((s) => [s.input_ids![0], s.position![0], s.input_ids![2], s.position![2]]),
+    [
+      [5, lengths[0], 1, lengths[2]],
+      [6, lengths[0]! + 1, 2, lengths[2]! + 1],
+      [end, lengths[0]! + 2, 3, lengths[2]! + 2],
+      [7, lengths[0]! + 3, 4, lengths[2]! + 3],
+    ],
+  )
+})
+
+hosted('a prompt is what comes before the answer: the answer’s own tokens are not read', async () => {
+  const seen: Record<string, number[]>[] = []
+  await generate(saying([[end]], seen), [three[0]!], { model: tiny, sizes: { ...roomy, rows: 1 }, end })
+  const padding = tokenizer.id('<|endoftext|>')
+  const prompt = three[0]!.ids.slice(0, lengths[0])
+  assert.equal(seen[0]!.input_ids, [...prompt, ...Array(32 - prompt.length).fill(padding)])
+})
+
+hosted('prompt and answer together never exceed the room', async () => {
+  const room = lengths[1]! + 1
+  const sizes = { rows: 3, prompt: room, room }
+  const seen: Record<string, number[]>[] = []
+  const got = await generate(
+    saying(
+      [
+        [1, 2, 3, 4],
+        [5, 6],
+        [7, 8],
+      ],
+      seen,
+    ),
+    three,
+    {
+      model: tiny,
+      sizes,
+      end,
+    },
+  )
+  assert.equal(lengths, [room - 2, room - 1, room])
+  assert.equal(got, [[1, 2], [5], []])
+  assert.is(seen.length, 2)
+  assert.ok(seen.slice(1).every((s) => s.position!.every((p) => p < room)))
+})
+
+hosted('fewer prompts than rows, and none', async () => {
+  const session = saying([[4, end], [5], [6]])
+  assert.equal(await generate(session, [three[0]!], { model: tiny, sizes: roomy, end }), [[4]])
+  assert.equal(await generate(session, [], { model: tiny, sizes: roomy, end }), [])
+})
+
+hosted('more prompts than rows, or a longer one, is an error that names the sample', async () => {
+  const options = { model: tiny, sizes: { ...roomy, rows: 2 }, end }
+  assert.match((await thrown(() => generate(saying([[1], [2]]), three, options))).message, /tiny\/2/)
+  const short = { ...options, sizes: { ...roomy, prompt: 28 } }
+  assert.match(
+    (await thrown(() => generate(saying([[1], [2], [3]]), three, short))).message,
+    /sample tiny\/2 has 29 tokens and a row holds 28/,
+  )
+})
+
+hosted('an error of the engine goes through', async () => {
+  const session = scripted({ name: '', states: new Map(), functions: new Map() }, () => ({
+    _tag: 'Failed',
+    message: 'no memory',
+  }))
+  assert.is(
+    (await thrown(() => generate(session, three, { model: tiny, sizes: roomy, end }))).message,
+    'no memory',
+  )
+})
+
+hosted.run()
+
+// --- generation on an engine ------------------------------------------------------------------------------
+
+const cached = suite(`eval: generation with a cache on ${engines.map((e) => e.name).join(' and ')}`)
+
+const sizes: GenerationSizes = { rows: 4, prompt: 32, room: 38 }
+
+/** The logits of one whole row at every position, without a cache. */
+const whole = (model: SailVl2Config, length: number) => () => {
+  const token = axis('token', length)
+  const of = (name: string) => input(name, [axis('batch', 1), token], 'int32')
+  const logits = sailVl2(model, {
+    token,
+    positions: of('position_ids'),
+    mask: causal(token),
+    ids: of('input_ids'),
+    visualIndex: of('visual_index'),
+    pictures: pictureInput(model, 1),
+  })
+  return { outputs: { logits } }
+}
+
+/** The logits at every position of one row, by `whole`. */
+const logitsOf = async (session: Session, c: Conversation, length: number): Promise<Float32Array> => {
+  const side = tiny.vision.imageSize
+  const b = collate([c], { batch: 1, length, side })
+  const out = await orThrow(
+    session.call('whole', {
+      input_ids: ints([1, length], b.input_ids),
+      position_ids: ints([1, length], b.position_ids),
+      visual_index: ints([1, length], b.visual_index),
+      pixel_values: pictures(b.pixel_values, 1, side),
+    }),
+  )
+  return out.logits!.data as Float32Array
+}
+
+const likeliest = (logits: Float32Array, place: number): number => {
+  const row = logits.subarray(place * vocab, (place + 1) * vocab)
+  return row.indexOf(Math.max(...row))
+}
+
+/** One prompt's greedy continuation to the end of the room, by whole passes of its own. */
+const uncached = async (session: Session, c: Conversation): Promise<readonly number[]> => {
+  const ids = c.ids.slice(0, c.promptLength)
+  while (ids.length < sizes.room) {
+    const all = { ...c, ids, learnt: ids.map(() => false) }
+    ids.push(likeliest(await logitsOf(session, all, sizes.room), ids.length - 1))
+  }
+  return ids.slice(c.promptLength)
+}
+
+const generating = program({
+  name: 'generating',
+  functions: {
+    prefill: fixed(() => prefill(tiny, sizes)),
+    decode: fixed(() => decode(tiny, sizes)),
+    whole: fixed(whole(tiny, sizes.room)),
+  },
+})
+/** Weights far from zero, so that tokens differ; the cache full of what must never be read. */
+const rough = new Map(
+  [...generating.states.values()].map((s) => [
+    s.key,
+    tensorValue(
+      'float32',
+      s.axes.map((a) => a.size),
+      isCacheKey(s.key)
+        ? new Float32Array(elements(s.axes)).fill(1e6)
+        : fill({ kind: 'uniform', limit: 1 }, elements(s.axes), 8, s.key),
+    ),
+  ]),
+)
+
+for (const engine of engines)
+  cached(`${engine.name}: the tokens of whole passes, whatever the other rows do`, async () => {
+    const session = await orThrow(engine.load(generating, { threads: 1 }))
+    await orThrow(session.write(rough))
+    const prompts = [3, 10, 2, 5].map((i) => tinyConversation(i))
+    assert.ok(new Set(prompts.map((p) => p.promptLength)).size > 1)
+    const want: (readonly number[])[] = []
+    for (const p of prompts) want.push(await uncached(session, p))
+    assert.ok(new Set(want.flat()).size > 4, 'the text is more than one token again and again')
+    const never = want.flat().reduce((a, b) => Math.max(a, b)) + 1
+    const options = { model: tiny, sizes, end: never }
+    assert.equal(await generate(session, prompts, options), want)
+    // rows that end early: the others go on as they did
+    const some = want[0]![1]!
+    const cut = want.map((tokens) => (tokens.includes(some) ? tokens.slice(0, tokens.indexOf(some)) : tokens))
+    assert.ok(cut.some((t, r) => t.length < want[r]!.length) && cut.some((t, r) => t === want[r]))
+    assert.equal(await generate(session, prompts, { ...options, end: some }), cut)
+    // alone, in another row, and after another prompt in that row
+    assert.equal(await generate(session, [prompts[2]!, prompts[0]!], options), [want[2], want[0]])
+    await orThrow(session.close())
+  })
+
+cached.run()
+
+// --- exact answers ----------------------------------------------------------------------------------------
+
+const answers = suite('eval: exact answers')
+
+type Measured = EventOf<'evaluated'> | EventOf<'predicted'>
+
+const measured = async (e: Evaluation, session: Session, model: SailVl2Config, last = false) => {
+  const all: Measured[] = []
+  const context = { ...contextIn('/nowhere', engines[0]!), model }
+  for await (const event of e.run(session, { name: 'sft', last }, context)) all.push(event)
+  return {
+    all,
+    counts: all.flatMap((m) => (m.type === 'evaluated' ? [[m.family, m.correct, m.total]] : [])),
+    predicted: all.flatMap((m) => (m.type === 'predicted' ? [m] : [])),
+  }
+}
+
+const asked: ExactAnswerOptions = {
+  ...{ seed: 'exact', samples: 5, lastSamples: 6, shown: 3, rows: 2, prompt: 48, room: 80 },
+  levels: [1, 2],
+}
+const sampleOf = (family: Family, i: number) =>
+  sampleAt({ seed: 'exact', split: 'heldout', weights: { [family]: 1 }, levels: [1, 2] }, i)
+
+/** A session that answers the samples of every family in their order: those with an even index rightly. */
+const knowing = (samples: number): Session => {
+  const eos = '<|im_end|>'
+  const texts = families.flatMap((f) =>
+    Array.from({ length: samples }, (_, i) => (i % 2 === 0 ? `${sampleOf(f, i).answer}${eos}` : `no${eos}`)),
+  )
+  let asked = 0
+  let now = saying([])
+  const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
+  return {
+    ...scripted(empty, () => ({})),
+    call: (name, inputs) => {
+      if (name === 'prefill') {
+        const left = samples - (asked % samples)
+        const rows = texts.slice(asked, asked + Math.min(2, left)).map((t) => tokenizer.encode(t))
+        asked += rows.length
+        now = saying([...rows, ...Array(2 - rows.length).fill([0])])
+      }
+      return now.call(name, inputs)
+    },
+  }
+}
+
+answers('counts what is right, by family, and shows the first of each', async () => {
+  const e = exactAnswers(asked)
+  const { all, counts, predicted } = await measured(e, knowing(5), tinyRendered)
+  assert.equal(
+    counts,
+    families.map((f) => [f, 3, 5]),
+  )
+  assert.equal(
+    predicted.map((p) => [p.family, p.correct]),
+    families.flatMap((f) => [
+      [f, true],
+      [f, false],
+      [f, true],
+    ]),
+  )
+  for (const [n, p] of predicted.entries()) {
+    const sample = sampleOf(p.family as Family, n % 3)
+    assert.equal(
+      [p.id, p.level, p.question, p.expected, p.picture, p.stage],
+      [sample.id, sample.level, sample.question, sample.final, `pictures/${sample.id}.png`, 'sft'],
+    )
+    assert.is(p.text, n % 3 === 1 ? 'no' : sample.answer)
+    assert.is(p.answered, finalOf(sample.family, p.text))
+    assert.is(p.answered === p.expected, p.correct)
+    assert.match(p.id, /^heldout\//)
+  }
+  assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
+  assert.equal(e.families, [...families])
+  assert.equal(Object.keys(e.functions(tinyRendered, 'any')), ['prefill', 'decode'])
+})
+
+answers('more samples after the last stage, the first of them the same', async () => {
+  const e = exactAnswers({ ...asked, shown: 1 })
+  const before = await measured(e, knowing(5), tinyRendered)
+  const after = await measured(e, knowing(6), tinyRendered, true)
+  assert.equal(
+    after.counts,
+    families.map((f) => [f, 3, 6]),
+  )
+  assert.equal(
+    after.predicted.map((p) => p.id),
+    before.predicted.map((p) => p.id),
+  )
+  const few = await measured(
+    exactAnswers({ ...asked, samples: 2, lastSamples: 2 }),
+    knowing(2),
+    tinyRendered,
+    true,
+  )
+  assert.equal(
+    few.counts,
+    families.map((f) => [f, 1, 2]),
+  )
+})
+
+for (const engine of engines)
+  answers(`${engine.name}: a model’s own answers, counted as shown`, async () => {
+    const e = exactAnswers({ ...asked, samples: 3, shown: 3 })
+    const stage = tinyStage({ name: 'sft', train: ['adapter'] })
+    const p = stageProgram(tinyRendered, stage, e.functions(tinyRendered, 'sft'))
+    const session = await orThrow(engine.load(p, { threads: 1 }))
+    const { counts, predicted } = await measured(e, session, tinyRendered)
+    assert.is(predicted.length, 12)
+    for (const [family, correct, total] of counts) {
+      assert.is(total, 3)
+      assert.is(predicted.filter((q) => q.family === family && q.correct).length, correct)
+    }
+    const c = conversation(sampleOf('count', 0), 'answer')
+    const options = {
+      model: tinyRendered,
+      sizes: { rows: 2, prompt: 48, room: 80 },
+      end: tokenizer.id('<|im_end|>'),
+    }
+    const [alone] = await generate(session, [c], options)
+    assert.is(predicted.find((q) => q.family === 'count')!.text, tokenizer.decode(alone!))
+    await orThrow(session.close())
+  })
+
+answers.run()
+
+// --- held-out accuracy ------------------------------------------------------------------------------------
+
+const positions = suite(`eval: held-out accuracy on ${engines.map((e) => e.name).join(' and ')}`)
+
+/** The next-token objective on the first token of each answer alone. */
+const onlyFirst: Objective = {
+  ...nextToken,
+  name: 'first token',
+  feed: (cs, model, s) =>
+    nextToken.feed(
+      cs.map((c) => ({ ...c, learnt: c.learnt.map((l, t) => l && t === c.promptLength) })),
+      model,
+      s,
+    ),
+}
+
+for (const engine of engines)
+  positions(
+    `${engine.name}: equals a count by hand, also over a smaller last batch, each measure its own`,
+    async () => {
+      const held = Array.from({ length: 7 }, (_, i) => tinyConversation(1000 + i))
+      const about = { stage: 'tiny', sizes: { batch: 3, length: 32, tiles: 3 } }
+      const source = watched((i) => held[i]!, 7)
+      const both = allOf(
+        heldOut({ ...about, family: 'all', objective: nextToken, source, batches: 9 }),
+        heldOut({ ...about, family: 'two batches', objective: nextToken, source, batches: 2 }),
+        heldOut({ ...about, family: 'first', objective: onlyFirst, source, batches: 9 }),
+        heldOut({ ...about, family: 'whole', objective: nextToken, source, batches: 9, whole: true }),
+      )
+      const stage = tinyStage({ steps: 25, learningRate: 2e-2 })
+      const functions = { ...both.functions(tiny, 'tiny'), whole: fixed(whole(tiny, 32)) }
+      const session = await orThrow(
+        engine.load(stageProgram(tiny, stage, functions), { threads: 1, seed: 4 }),
+      )
+      await drained(trainStage(session, tiny, stage, { index: 0, of: 1 }))
+
+      /** How many of the conversations last counted were right at every position. */
+      let wholes = 0
+      const byHand = async (cs: readonly Conversation[], firstOnly = false): Promise<readonly number[]> => {
+        let [hits, count] = [0, 0]
+        wholes = 0
+        for (const c of cs) {
+          const logits = await logitsOf(session, c, 32)
+          const missed = count - hits
+          c.ids.forEach((id, t) => {
+            if (!c.learnt[t] || (firstOnly && t !== c.promptLength)) return
+            count++
+            if (likeliest(logits, t - 1) === id) hits++
+          })
+          if (count - hits === missed) wholes++
+        }
+        return [hits, count]
+      }
+      const [two, first, all] = [await byHand(held.slice(0, 6)), await byHand(held, true), await byHand(held)]
+      assert.ok(all[0]! > 0 && all[0]! < all[1]!, `a count that says something: ${all[0]} of ${all[1]}`)
+      const got: (readonly (string | number)[])[] = []
+      const context = { ...contextIn('/nowhere', engine), model: tiny }
+      for await (const e of both.run(session, { name: 'tiny', last: true }, context))
+        if (e.type === 'evaluated') got.push([e.family, e.correct, e.total])
+      assert.equal(got, [
+        ['all', ...all],
+        ['two batches', ...two],
+        ['first', ...first],
+        ['whole', wholes, 7],
+      ])
+      assert.equal([source.opened, source.closed], [4, 4])
+      for await (const e of both.run(session, { name: 'another', last: true }, context))
+        assert.unreachable(`${e.type} after a stage that is not measured`)
+      assert.equal(Object.keys(both.functions(tiny, 'another')), [])
+      await orThrow(session.close())
+    },
+  )
+
+positions.run()

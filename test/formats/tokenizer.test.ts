@@ -1,0 +1,347 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as fc from 'fast-check'
+import type { Either } from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  ChatError,
+  expandImages,
+  type Message,
+  renderChat,
+  sailVl2Pieces,
+  sailVl2Prompt,
+  sailVl2System,
+} from '../../src/formats/chat-template.ts'
+import { loadTokenizer, type Tokenizer, TokenizerError, tokenizer } from '../../src/formats/tokenizer.ts'
+import { fixtureJson, fixturePath } from '../support/fixtures.ts'
+
+const right = <E, A>(e: Either<E, A>): A => {
+  if (e._tag === 'Left') throw e.left
+  return e.right
+}
+const left = <E, A>(e: Either<E, A>): E => {
+  if (e._tag === 'Right') throw new Error('an error was expected')
+  return e.left
+}
+
+const reference = fixtureJson('text/templates.json')
+const tokenizerJson = (name: string) => fixtureJson(`text/tokenizers/${name}.json`)
+const tokenizers: Record<string, Tokenizer> = {
+  'byte-bpe': right(tokenizer(tokenizerJson('byte-bpe'))),
+  'word-level': right(tokenizer(tokenizerJson('word-level'))),
+}
+const bpe = tokenizers['byte-bpe']!
+
+// --- tokenizers -------------------------------------------------------------------------------------------
+
+const tokenization = suite('tokenizers')
+
+assert.is(reference.tokenizer_cases.length, 24)
+for (const c of reference.tokenizer_cases)
+  tokenization(`${c.id} ${c.tokenizer}: the ids and texts of the Rust library`, () => {
+    const tok = tokenizers[c.tokenizer]!
+    assert.equal([...tok.encode(c.text)], c.ids)
+    assert.equal([...tok.encode(c.text, { addSpecial: true })], c.ids_with_special)
+    assert.equal(
+      [...c.ids].map((id: number) => tok.tokenOf(id)),
+      c.tokens,
+    )
+    assert.is(tok.decode(c.ids, { skipSpecial: true }), c.decoded_with_special_skipped)
+    assert.is(tok.decode(c.ids_with_special, { skipSpecial: true }), c.decoded)
+    assert.is(tok.decode(c.ids), c.decoded_keep_special)
+  })
+
+tokenization('digits of every script are digits', () => {
+  const tok = tokenizers['word-level']!
+  assert.equal(
+    [...tok.encode('s1²꧔2')].map((id) => tok.tokenOf(id)),
+    ['s', '1', '[UNK]', '[UNK]', '2'],
+  )
+  const json = tokenizerJson('word-level')
+  const together = { ...json, pre_tokenizer: { type: 'Digits', individual_digits: false } }
+  const ids = right(tokenizer(together)).encode('the100')
+  assert.equal(
+    [...ids].map((id) => tok.tokenOf(id)),
+    ['the', '[UNK]'],
+  )
+})
+
+tokenization('byte-level BPE: any text in normal form comes back from its ids', () => {
+  const alphabet = [...readFileSync(fixturePath('text/tokenizers/text.txt'), 'utf8')]
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(fc.constantFrom(...alphabet)).map((cs) => cs.join('')),
+    fc
+      .array(fc.constantFrom(' ', '\n', '\r', '\t', 'a', "'s", '<|im_end|>', '<think>', '7'), {
+        maxLength: 12,
+      })
+      .map((cs) => cs.join('')),
+  )
+  fc.assert(
+    fc.property(text, (s) => {
+      const normal = s.normalize('NFC')
+      const ids = bpe.encode(normal)
+      assert.ok(ids.every((id) => id >= 0 && id < bpe.vocabSize))
+      assert.is(bpe.decode(ids), normal)
+    }),
+    { numRuns: 200 },
+  )
+})
+
+tokenization('vocabulary, special tokens and ids', () => {
+  assert.is(bpe.vocabSize, 908)
+  assert.is(bpe.idOf('<IMG_CONTEXT>'), 905)
+  assert.is(bpe.tokenOf(905), '<IMG_CONTEXT>')
+  assert.is(bpe.idOf('no such token'), undefined)
+  assert.is(bpe.special.get('<|im_end|>'), 902)
+  assert.not(bpe.special.has('<think>'), 'thinking is text that is kept')
+  assert.is(bpe.decode([]), '')
+  assert.is(bpe.decode(Int32Array.of(39, 100_000, 72, -1)), 'Hi', 'ids outside the vocabulary give nothing')
+  assert.equal(bpe.encode(''), new Int32Array())
+})
+
+tokenization('spaces before punctuation stay unless the configuration says otherwise', () => {
+  const text = "it 's here ."
+  const ids = bpe.encode(text)
+  assert.is(bpe.decode(ids), text)
+  const tidy = right(tokenizer(tokenizerJson('byte-bpe'), { clean_up_tokenization_spaces: true }))
+  assert.is(tidy.decode(ids), "it's here.")
+})
+
+tokenization('a folder is loaded, with its configuration and template where they exist', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
+  const file = (name: string) => join(folder, name)
+  try {
+    assert.is(left(await loadTokenizer(folder)()).tag, 'NotFound')
+    cpSync(fixturePath('text/tokenizers/byte-bpe.json'), file('tokenizer.json'))
+    const bare = right(await loadTokenizer(folder)())
+    assert.equal(
+      [bare.eos, bare.bos, bare.pad, bare.chatTemplate],
+      [undefined, undefined, undefined, undefined],
+    )
+    assert.equal(bare.encode('Hi'), bpe.encode('Hi'))
+
+    const config = { eos_token: '<|im_end|>', pad_token: { content: '<|endoftext|>' }, bos_token: null }
+    writeFileSync(file('tokenizer_config.json'), JSON.stringify({ ...config, chat_template: 'A' }))
+    const loaded = right(await loadTokenizer(folder)())
+    assert.equal([loaded.eos, loaded.bos, loaded.pad, loaded.chatTemplate], [902, undefined, 900, 'A'])
+    const named = [
+      { name: 'tool_use', template: 'T' },
+      { name: 'default', template: 'D' },
+    ]
+    writeFileSync(file('tokenizer_config.json'), JSON.stringify({ ...config, chat_template: named }))
+    assert.is(right(await loadTokenizer(folder)()).chatTemplate, 'D')
+    writeFileSync(file('chat_template.jinja'), 'J')
+    assert.is(right(await loadTokenizer(folder)()).chatTemplate, 'J')
+
+    writeFileSync(file('tokenizer_config.json'), '{"eos_token": 5}')
+    const badConfig = left(await loadTokenizer(folder)())
+    assert.is(badConfig.tag, 'BadConfig')
+    assert.match(badConfig.message, 'eos_token')
+    writeFileSync(file('tokenizer.json'), '{"model":')
+    const notJson = left(await loadTokenizer(folder)())
+    assert.is(notJson.tag, 'BadJson')
+    assert.is(notJson.file, file('tokenizer.json'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+tokenization('what describes no tokenizer is refused, and the fault is named', () => {
+  const good = tokenizerJson('byte-bpe')
+  const cases: [unknown, string][] = [
+    [null, 'the file'],
+    [{}, 'model'],
+    [{ ...good, model: { ...good.model, vocab: 5 } }, 'model.vocab'],
+    [{ ...good, model: { ...good.model, vocab: { a: -1 } } }, 'model.vocab'],
+    [{ ...good, added_tokens: [{ id: 900 }] }, 'added_tokens'],
+    [{ ...good, decoder: { type: 'NoSuch' } }, 'NoSuch'],
+    [{ ...good, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' } } }, 'cannot be built'],
+  ]
+  for (const [json, message] of cases) {
+    const e = left(tokenizer(json, {}, undefined, 'x/tokenizer.json'))
+    assert.instance(e, TokenizerError)
+    assert.is(e.tag, 'BadTokenizer')
+    assert.match(e.message, message)
+    assert.match(e.message, 'x/tokenizer.json')
+  }
+})
+tokenization.run()
+
+// --- chat templates ---------------------------------------------------------------------------------------
+
+const templates = suite('chat templates')
+
+/** UTF-16 offsets to Unicode code points, which the reference counts. */
+const codePoints = (text: string, at: number): number => [...text.slice(0, at)].length
+
+const render = (c: { template: string; messages: Message[]; options: Record<string, unknown> }) => {
+  const { add_generation_prompt, continue_final_message, ...variables } = c.options
+  return renderChat(reference.templates[c.template], c.messages, {
+    addGenerationPrompt: add_generation_prompt === true,
+    continueFinalMessage: continue_final_message === true,
+    variables,
+  })
+}
+
+assert.is(reference.cases.length, 27)
+for (const c of reference.cases)
+  templates(`${c.id} ${c.template}, ${c.name}: the text that transformers renders`, () => {
+    const { text, assistant } = right(render(c))
+    assert.is(text, c.rendered)
+    if (c.assistant_spans !== undefined) {
+      assert.equal(
+        assistant.map(([b, e]) => [codePoints(text, b), codePoints(text, e)]),
+        c.assistant_spans,
+      )
+      assert.equal(
+        assistant.map(([b, e]) => text.slice(b, e)),
+        c.assistant_texts,
+      )
+    }
+  })
+
+templates('spans of the assistant do not change what a template renders, whatever its white space', () => {
+  const body = '\n  {{ m.content }}\n  '
+  const messages: Message[] = [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', content: 'b' },
+  ]
+  for (const [l, r] of [
+    ['', ''],
+    ['-', ''],
+    ['', '-'],
+    ['-', '-'],
+  ] as const) {
+    const tag = (name: string) => `  {%${l} ${name} ${r}%}\n`
+    const template = (open: string, close: string) =>
+      `{% for m in messages %}\n ${open}${body}${close} {% endfor %}`
+    const plain = right(renderChat(template(tag('if true'), tag('endif')), messages))
+    const marked = right(renderChat(template(tag('generation'), tag('endgeneration')), messages))
+    assert.is(marked.text, plain.text, JSON.stringify([l, r]))
+    assert.is(marked.assistant.length, 2)
+    assert.match(marked.text.slice(...marked.assistant[1]!), /^\s*b\s*$/)
+  }
+})
+
+templates('a template that cannot be parsed, or refuses, is an error', () => {
+  const message: Message[] = [{ role: 'user', content: 'x' }]
+  for (const template of [
+    '{% if %}',
+    '{{ raise_exception("no system role") }}',
+    '{{ no_such_function() }}',
+  ]) {
+    const e = left(renderChat(template, message))
+    assert.instance(e, ChatError)
+    assert.is(e.tag, 'BadTemplate')
+  }
+  assert.match(left(renderChat('{{ raise_exception("no system role") }}', message)).message, 'no system role')
+  assert.is(left(renderChat('y', message, { continueFinalMessage: true })).tag, 'BadMessages')
+})
+
+for (const c of reference.expansions)
+  templates(`${c.id}: <image> marks become visual tokens`, () => {
+    const result = expandImages(c.text, c.tiles, c.tokens_per_tile)
+    if (c.expected_error === undefined) assert.is(right(result), c.expanded)
+    else assert.is(left(result).tag, 'PictureCount')
+  })
+templates.run()
+
+// --- SAIL-VL2 ---------------------------------------------------------------------------------------------
+
+const sail = suite("SAIL-VL2's template")
+
+for (const c of reference.cases)
+  if (c.template === 'chatml-tight')
+    sail(`${c.id} ${c.name}: equals its Jinja form`, () => {
+      const marks = c.rendered.split('<image>').length - 1
+      const tiles = Array.from({ length: marks }, (_, i) => i + 1)
+      const options = { tiles, tokensPerTile: 3, system: sailVl2System }
+      const prompt = sailVl2Prompt(c.messages, {
+        ...options,
+        addGenerationPrompt: c.options.add_generation_prompt === true,
+      })
+      assert.is(right(prompt), right(expandImages(c.rendered, tiles, 3)))
+    })
+
+const ask: Message[] = [{ role: 'user', content: 'How many?' }]
+const picture = (tokens: number) => `<img>${'<IMG_CONTEXT>'.repeat(tokens)}</img>`
+
+sail('a picture without a mark comes before the first query, tiles × tokens long', () => {
+  assert.is(
+    right(sailVl2Prompt(ask, { tiles: [2], tokensPerTile: 256 })),
+    `<|im_start|>user\n${picture(512)}\nHow many?<|im_end|><|im_start|>assistant\n`,
+  )
+  const two = right(sailVl2Prompt(ask, { tiles: [1, 2], tokensPerTile: 2 }))
+  assert.match(two, `user\n${picture(2)}\n${picture(4)}\nHow many?`)
+  const ids = bpe.encode(two)
+  assert.is(ids.filter((id) => id === bpe.idOf('<IMG_CONTEXT>')).length, 6)
+})
+
+sail('pictures of several turns keep their order', () => {
+  const chat: Message[] = ['a', 'b', 'c'].map((q) => ({ role: 'user', content: `<image>\n${q}` }))
+  const text = right(sailVl2Prompt(chat, { tiles: [1, 2, 3], tokensPerTile: 1 }))
+  assert.equal(
+    text
+      .split('<|im_start|>user\n')
+      .slice(1)
+      .map((turn) => turn.split('<|im_end|>')[0]),
+    ['a', 'b', 'c'].map((q, i) => `${picture(i + 1)}\n${q}`),
+  )
+})
+
+sail('a system prompt only where one is given, and the message comes first', () => {
+  const opening = '<|im_start|>system\n'
+  assert.not.ok(right(sailVl2Prompt(ask)).includes(opening))
+  assert.ok(
+    right(sailVl2Prompt(ask, { system: sailVl2System })).startsWith(
+      `${opening}${sailVl2System}<|im_end|><|im_start|>user`,
+    ),
+  )
+  const own = right(sailVl2Prompt([{ role: 'system', content: 'Be brief.' }, ...ask], { system: 'other' }))
+  assert.ok(own.startsWith(`${opening}Be brief.<|im_end|><|im_start|>user`))
+  assert.not.ok(own.includes('other'))
+})
+
+sail('what is to be learned is what the assistant says, with its end', () => {
+  const chat: Message[] = [
+    { role: 'user', content: [{ type: 'image' }, { type: 'text', text: '1+1?' }] },
+    { role: 'assistant', content: '2' },
+    { role: 'user', content: 'and 2+2?' },
+    { role: 'assistant', content: '4' },
+  ]
+  assert.equal(right(sailVl2Pieces(chat, { tiles: [1], tokensPerTile: 1 })), [
+    { learn: false, text: `<|im_start|>user\n${picture(1)}\n1+1?<|im_end|><|im_start|>assistant\n` },
+    { learn: true, text: '2<|im_end|>' },
+    { learn: false, text: '<|im_start|>user\nand 2+2?<|im_end|><|im_start|>assistant\n' },
+    { learn: true, text: '4<|im_end|>' },
+  ])
+})
+
+sail('what cannot be written is refused', () => {
+  const marked: Message[] = [{ role: 'user', content: '<image>\nHow many?' }]
+  const cases: [Message[], Parameters<typeof sailVl2Prompt>[1], ChatError['tag'], string][] = [
+    [[], {}, 'BadMessages', 'no messages'],
+    [[{ role: 'tool', content: '' }], {}, 'BadMessages', '"tool"'],
+    [[...ask, { role: 'system', content: '' }], {}, 'BadMessages', 'message 1'],
+    [ask, { tiles: [1] }, 'BadMessages', 'tokensPerTile'],
+    [ask, { tiles: [0], tokensPerTile: 4 }, 'BadMessages', 'picture 0 has 0 tiles'],
+    [ask, { tiles: [1], tokensPerTile: 0.5 }, 'BadMessages', '0.5'],
+    [marked, {}, 'PictureCount', '(1) and of pictures (0)'],
+    [marked, { tiles: [1, 1], tokensPerTile: 4 }, 'PictureCount', '(1) and of pictures (2)'],
+    [
+      [{ role: 'assistant', content: 'x' }],
+      { tiles: [1], tokensPerTile: 4 },
+      'PictureCount',
+      '(0) and of pictures (1)',
+    ],
+  ]
+  for (const [messages, options, tag, message] of cases) {
+    const e = left(sailVl2Prompt(messages, options))
+    assert.is(e.tag, tag)
+    assert.ok(e.message.includes(message), e.message)
+  }
+})
+sail.run()

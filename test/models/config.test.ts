@@ -1,0 +1,216 @@
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  ConfigError,
+  decodeConfig,
+  fromPublished,
+  languageConfig,
+  readConfig,
+  toPublished,
+  visionConfig,
+  visionLanguageConfig,
+} from '../../src/models/config.ts'
+import { nano, type Preset, presets } from '../../src/models/presets.ts'
+import type { SailVitConfig } from '../../src/models/sail-vit.ts'
+import { fixtureJson, fixturePath } from '../support/fixtures.ts'
+
+const test = suite('models: config.json in published words')
+
+const read = (json: unknown): Preset => {
+  const got = fromPublished(json)
+  if (E.isLeft(got)) throw got.left
+  return got.right
+}
+
+const failure = (json: unknown): ConfigError => {
+  const got = fromPublished(json)
+  if (E.isRight(got)) throw new Error(`read as ${JSON.stringify(got.right)}`)
+  assert.instance(got.left, ConfigError)
+  return got.left
+}
+
+const json = (name: string): Record<string, unknown> => fixtureJson(`models/${name}/config.json`)
+
+test('the reference models', () => {
+  const vision = {
+    imageSize: 56,
+    patchSize: 14,
+    hiddenSize: 16,
+    intermediateSize: 24,
+    layers: 2,
+    heads: 2,
+    epsilon: 1e-5,
+  }
+  const language = {
+    vocabSize: 40,
+    hiddenSize: 32,
+    intermediateSize: 48,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 8,
+    ropeTheta: 1e6,
+    epsilon: 1e-6,
+    tied: true,
+  }
+  assert.equal(read(json('sail-vit')), { kind: 'vision', config: vision })
+  assert.equal(read(json('qwen3-tied')), { kind: 'language', config: language })
+  assert.equal(read(json('qwen3-untied')), {
+    kind: 'language',
+    config: { ...language, kvHeads: 4, tied: false },
+  })
+  assert.equal(read(json('sail-vl2')), {
+    kind: 'vision-language',
+    config: {
+      vision,
+      language: { ...language, vocabSize: 48, intermediateSize: 56, tied: false },
+      order: 'v2',
+    },
+  })
+})
+
+/** As it comes back: the order of the pixel shuffle said, and how fresh weights are filled left out. */
+const asPublished = (p: Preset): Preset => {
+  const trunk = ({ patchInit: _, ...c }: SailVitConfig): SailVitConfig => c
+  return p.kind === 'vision'
+    ? { ...p, config: trunk(p.config) }
+    : p.kind === 'language'
+      ? p
+      : { ...p, config: { order: 'v2', ...p.config, vision: trunk(p.config.vision) } }
+}
+
+test('every preset comes back from its published words, through JSON', () => {
+  for (const [name, preset] of Object.entries(presets))
+    assert.equal(read(JSON.parse(JSON.stringify(toPublished(preset)))), asPublished(preset), name)
+})
+
+test('the round trip holds for any configuration', () => {
+  const n = fc.integer({ min: 1, max: 300 })
+  const positive = fc.double({ min: 1e-9, max: 1e7, noNaN: true })
+  const vision = fc
+    .tuple(n, n, n, n, n, n, positive)
+    .map(([side, patch, head, hidden, layers, heads, epsilon]) => ({
+      imageSize: 2 * side * patch,
+      patchSize: patch,
+      hiddenSize: head * heads,
+      intermediateSize: hidden,
+      layers,
+      heads,
+      epsilon,
+    }))
+  const language = fc
+    .tuple(n, n, n, n, n, n, n, positive, positive, fc.boolean())
+    .map(([vocab, width, hidden, layers, group, kv, half, theta, epsilon, tied]) => ({
+      vocabSize: vocab,
+      hiddenSize: width,
+      intermediateSize: hidden,
+      layers,
+      heads: group * kv,
+      kvHeads: kv,
+      headDim: 2 * half,
+      ropeTheta: theta,
+      epsilon,
+      tied,
+    }))
+  const order = fc.constantFrom('v1' as const, 'v2' as const)
+  fc.assert(
+    fc.property(vision, language, order, (v, l, o) => {
+      const joined = { vision: v, language: l, order: o }
+      assert.equal(decodeConfig(visionConfig, visionConfig.encode(v)), E.right(v))
+      assert.equal(decodeConfig(languageConfig, languageConfig.encode(l)), E.right(l))
+      assert.equal(
+        decodeConfig(visionLanguageConfig, JSON.parse(JSON.stringify(visionLanguageConfig.encode(joined)))),
+        E.right(joined),
+      )
+    }),
+  )
+})
+
+test('a codec knows its own configurations', () => {
+  assert.ok(visionConfig.is(nano.vision))
+  assert.ok(languageConfig.is(nano.language))
+  assert.ok(visionLanguageConfig.is(nano))
+  assert.not.ok(languageConfig.is(nano.vision))
+  assert.not.ok(visionConfig.is({ ...nano.vision, patchSize: 13 }))
+  for (const u of [null, 1, 'nano', {}]) assert.not.ok(visionLanguageConfig.is(u))
+})
+
+test('what is left out: untied head, the class default of ps_version; a newer place of the rotary base', () => {
+  const { tie_word_embeddings: _t, rope_theta: _r, ...rest } = json('qwen3-tied')
+  const newer = read({ ...rest, rope_parameters: { rope_theta: 5e6, rope_type: 'default' } })
+  assert.ok(newer.kind === 'language' && newer.config.ropeTheta === 5e6 && !newer.config.tied)
+  const { ps_version: _p, ...joined } = json('sail-vl2')
+  const old = read(joined)
+  assert.ok(old.kind === 'vision-language' && old.config.order === 'v1')
+})
+
+test('errors name the key, what it is and what to do', () => {
+  const vision = json('sail-vit')
+  const language = json('qwen3-tied')
+  const joined = json('sail-vl2')
+  const inside = (part: 'vision_config' | 'llm_config', change: Record<string, unknown>): unknown => ({
+    ...joined,
+    [part]: { ...(joined[part] as object), ...change },
+  })
+  const cases: readonly (readonly [unknown, string, string, RegExp])[] = [
+    [
+      { ...vision, hidden_size: undefined },
+      'Missing',
+      'hidden_size',
+      /is missing; add it: the width of a token/,
+    ],
+    [{ ...vision, patch_size: 13 }, 'BadValue', 'patch_size', /13.*does not divide image_size 56/],
+    [
+      { ...vision, num_attention_heads: 3 },
+      'BadValue',
+      'num_attention_heads',
+      /does not divide hidden_size 16/,
+    ],
+    [{ ...vision, rms_norm_eps: 0 }, 'BadValue', 'rms_norm_eps', /is 0, not a positive number/],
+    [{ ...vision, qkv_bias: true }, 'Unsupported', 'qkv_bias', /is true, not false; .*without biases/],
+    [{ ...vision, is_native: true }, 'Unsupported', 'is_native', /any resolution/],
+    [{ ...language, head_dim: '128' }, 'BadValue', 'head_dim', /is "128", not a whole number.*128 in Qwen3/],
+    [{ ...language, head_dim: 7 }, 'BadValue', 'head_dim', /make it even/],
+    [{ ...language, vocab_size: 1.5 }, 'BadValue', 'vocab_size', /is 1.5, not a whole number/],
+    [{ ...language, num_key_value_heads: 3 }, 'BadValue', 'num_key_value_heads', /does not divide/],
+    [{ ...language, rope_theta: undefined }, 'Missing', 'rope_theta', /is missing; .*1000000/],
+    [{ ...language, rope_scaling: { type: 'yarn', factor: 4 } }, 'Unsupported', 'rope_scaling', /unscaled/],
+    [
+      { ...language, rope_parameters: { rope_type: 'yarn' } },
+      'Unsupported',
+      'rope_parameters.rope_type',
+      /yarn/,
+    ],
+    [{ ...language, model_type: 'qwen3_moe' }, 'Unsupported', 'model_type', /"qwen3_moe".*only dense/],
+    [{ ...language, use_sliding_window: true }, 'Unsupported', 'use_sliding_window', /all earlier tokens/],
+    [{ ...language, tie_word_embeddings: 1 }, 'BadValue', 'tie_word_embeddings', /not true or false/],
+    [inside('llm_config', { hidden_size: null }), 'BadValue', 'llm_config.hidden_size', /is null/],
+    [inside('vision_config', { image_size: 42 }), 'BadValue', 'vision_config.image_size', /3 × 3 patches/],
+    [{ ...joined, llm_config: undefined }, 'Missing', 'llm_config', /is missing; add it/],
+    [{ ...joined, vision_config: [] }, 'BadValue', 'vision_config', /is \[\], not an object of keys/],
+    [{ ...joined, ps_version: 'v3' }, 'BadValue', 'ps_version', /"v3", not "v1" or "v2"/],
+    [{ ...joined, downsample_ratio: 0.25 }, 'Unsupported', 'downsample_ratio', /2 × 2/],
+    [{ ...joined, select_layer: -4 }, 'Unsupported', 'select_layer', /is -4, not -1; .*last norm/],
+    ['nano', 'BadValue', '', /^config.json: is "nano", not an object of keys$/],
+  ]
+  for (const [config, tag, key, message] of cases) {
+    const e = failure(config)
+    assert.is(e.tag, tag, e.message)
+    assert.is(e.key, key, e.message)
+    assert.match(e.message, message)
+    assert.ok(e.message.startsWith(`config.json${key === '' ? '' : `, ${key}`}: `), e.message)
+  }
+  assert.match(failure({ ...vision, hidden_size: -1, patch_size: 'x' }).message, /\(and 1 more\)$/)
+})
+
+test('a folder is read; a missing file and text that is no JSON say so', async () => {
+  const got = await readConfig(fixturePath('models/sail-vl2'))()
+  assert.ok(E.isRight(got) && got.right.kind === 'vision-language')
+  const none = await readConfig(fixturePath('models/nowhere'))()
+  assert.ok(E.isLeft(none) && none.left.tag === 'Io' && /ENOENT.*give the folder/.test(none.left.message))
+  assert.is(presets.nano?.config, nano)
+})
+
+test.run()

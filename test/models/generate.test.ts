@@ -1,0 +1,188 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { evaluate } from '../../src/dsl/evaluate.ts'
+import {
+  axis,
+  causal,
+  elements,
+  fill,
+  input,
+  type Results,
+  type Tensor,
+  topological,
+} from '../../src/dsl/index.ts'
+import { decode, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { vitAxes } from '../../src/models/sail-vit.ts'
+import { type SailVl2Config, sailVl2, visualTokens } from '../../src/models/sail-vl2.ts'
+import { maxRelativeError } from '../support/fixtures.ts'
+
+const test = suite('models: generation with a cache')
+
+const model: SailVl2Config = {
+  vision: {
+    imageSize: 8,
+    patchSize: 2,
+    hiddenSize: 8,
+    intermediateSize: 12,
+    layers: 1,
+    heads: 2,
+    epsilon: 1e-5,
+  },
+  language: {
+    vocabSize: 11,
+    hiddenSize: 8,
+    intermediateSize: 12,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 4,
+    ropeTheta: 100,
+    epsilon: 1e-6,
+    tied: true,
+  },
+}
+const visual = visualTokens(model)
+const sizes: GenerationSizes = { rows: 2, prompt: 9, room: 13 }
+const vocab = model.language.vocabSize
+
+/** Fresh weights, norms and biases moved off their plain start; the cache filled with what must never be read. */
+const statesOf = (...rs: readonly Results[]): Map<string, ArrayLike<number>> => {
+  const roots = rs.flatMap((r) => [...Object.values(r.outputs), ...(r.next?.values() ?? [])])
+  const states = new Map<string, ArrayLike<number>>()
+  for (const t of topological(roots)) {
+    if (t.op.op !== 'state') continue
+    const noise = fill({ kind: 'uniform', limit: 0.3 }, elements(t.axes), 5, t.op.key)
+    const start = fill(t.op.init, elements(t.axes), 5, t.op.key)
+    states.set(t.op.key, isCacheKey(t.op.key) ? noise.fill(1e6) : start.map((x, i) => x + noise[i]!))
+  }
+  return states
+}
+
+/** The logits of the whole sequence at once, without a cache: `[batch, token, vocab]`. */
+const whole = (length: number): Tensor => {
+  const batch = axis('batch', sizes.rows)
+  const token = axis('token', length)
+  const { channel, height, width } = vitAxes(model.vision)
+  const of = (name: string) => input(name, [batch, token], 'int32')
+  return sailVl2(model, {
+    token,
+    positions: of('position_ids'),
+    mask: causal(token),
+    ids: of('input_ids'),
+    visualIndex: of('visual_index'),
+    pictures: input('pixel_values', [axis('tile', sizes.rows), channel, height, width]),
+  })
+}
+
+const first = prefill(model, sizes)
+const each = decode(model, sizes)
+const weights = statesOf(first, each)
+const answer = sizes.room - sizes.prompt
+
+/** Rows of ids with their picture's places, padded on the right. */
+const padded = (
+  rows: readonly (readonly number[])[],
+  length: number,
+  fillWith: (i: number) => number,
+): number[] => rows.flatMap((r) => Array.from({ length }, (_, i) => r[i] ?? fillWith(i)))
+
+const stepBy = (
+  r: Results,
+  inputs: Record<string, ArrayLike<number>>,
+  states: Map<string, ArrayLike<number>>,
+): Float64Array => {
+  const keys = [...r.next!.keys()]
+  const [logits, ...values] = evaluate([r.outputs.logits!, ...keys.map((k) => r.next!.get(k)!)], {
+    inputs,
+    states,
+  })
+  keys.forEach((k, i) => {
+    states.set(k, values[i]!)
+  })
+  return logits!
+}
+
+const prompt = fc
+  .tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 3 }))
+  .chain(([before, after]) =>
+    fc
+      .array(fc.nat(vocab - 1), { minLength: before + after, maxLength: before + after })
+      .map((text) => ({ text, before })),
+  )
+
+test('prefill and decode give the logits of the whole sequence, for prompts of unequal length', () => {
+  const pictures = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), {
+    minLength: sizes.rows * 3 * 64,
+    maxLength: sizes.rows * 3 * 64,
+  })
+  const answers = fc.array(fc.array(fc.nat(vocab - 1), { minLength: answer, maxLength: answer }), {
+    minLength: sizes.rows,
+    maxLength: sizes.rows,
+  })
+  const prompts = fc.array(prompt, { minLength: sizes.rows, maxLength: sizes.rows })
+  fc.assert(
+    fc.property(prompts, pictures, answers, (ps, pixel_values, continuation) => {
+      const ids = ps.map(({ text, before }) => [
+        ...text.slice(0, before),
+        ...Array.from({ length: visual }, () => 0),
+        ...text.slice(before),
+      ])
+      const places = ps.map(({ before }, row) =>
+        Array.from({ length: before + visual }, (_, i) => (i < before ? -1 : row * visual + i - before)),
+      )
+      const states = new Map(weights)
+      const got: Float64Array[] = []
+      got.push(
+        stepBy(
+          first,
+          {
+            input_ids: padded(ids, sizes.prompt, () => 0),
+            position_ids: padded(
+              ids.map((r) => [...r.keys()]),
+              sizes.prompt,
+              () => 0,
+            ),
+            visual_index: padded(places, sizes.prompt, () => -1),
+            pixel_values,
+            last: ids.map((r) => r.length - 1),
+          },
+          states,
+        ),
+      )
+      for (let i = 0; i < answer; i++)
+        got.push(
+          stepBy(
+            each,
+            { input_ids: continuation.map((c) => c[i]!), position: ids.map((r) => r.length + i) },
+            states,
+          ),
+        )
+      const all = ids.map((r, row) => [...r, ...continuation[row]!])
+      const length = sizes.room
+      const [expected] = evaluate([whole(length)], {
+        inputs: {
+          input_ids: padded(all, length, () => 0),
+          position_ids: padded(
+            all.map((r) => [...r.keys()]),
+            length,
+            () => 0,
+          ),
+          visual_index: padded(places, length, () => -1),
+          pixel_values,
+        },
+        states: weights,
+      })
+      got.forEach((logits, i) => {
+        const want = ids.flatMap((r, row) => {
+          const at = (row * length + r.length - 1 + i) * vocab
+          return [...expected!.subarray(at, at + vocab)]
+        })
+        assert.ok(maxRelativeError(logits, want) < 1e-9, `token ${i} after the prompt`)
+      })
+    }),
+    { numRuns: 8 },
+  )
+})
+
+test.run()

@@ -1,0 +1,386 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Script } from 'node:vm'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { lossOverview, stageTimes, timeUnit } from '../../src/report/charts.ts'
+import { logTicks, type Point, smooth, thin, wantsLog } from '../../src/report/curve.ts'
+import { escapeHtml, html } from '../../src/report/html.ts'
+import { renderReport, wilson, writeReport } from '../../src/report/index.ts'
+import { type Label, placeLabels, textWidth } from '../../src/report/labels.ts'
+import { script } from '../../src/report/script.ts'
+import { endedRight, selection, viewOf } from '../../src/report/view.ts'
+import type { EventOf, Manifest, RunEvent } from '../../src/train/events.ts'
+import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
+
+const test = suite('report')
+let root = ''
+test.before(() => {
+  root = mkdtempSync(join(tmpdir(), 'sailwright-report-'))
+})
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const manifest = syntheticManifest()
+const render = (events: readonly RunEvent[], m: Manifest = manifest): Promise<string> =>
+  renderReport({ folder: '/nowhere', manifest: m, events }, new Map())
+
+/** The first and the last stage only: fewer charts to draw. */
+const brief = (perFamily = 0): readonly RunEvent[] =>
+  syntheticEvents(perFamily).filter(
+    (e) => !('stage' in e) || e.stage === 'align-adapter' || e.stage === 'sft',
+  )
+
+/** Tags that open and never close, or close what is not open. */
+const unbalanced = (page: string): readonly string[] => {
+  const alone = new Set(['meta', 'img', 'br', 'input', 'link'])
+  const open: string[] = []
+  const wrong: string[] = []
+  const body = page.replace(/<(style|script)>[\s\S]*?<\/\1>/g, '').replace('<!doctype html>', '')
+  for (const [, close, name, self] of body.matchAll(/<(\/?)([a-zA-Z][\w-]*)[^>]*?(\/?)>/g)) {
+    if (alone.has(name!) || self === '/') continue
+    if (close === '') open.push(name!)
+    else if (open.pop() !== name) wrong.push(name!)
+  }
+  return [...wrong, ...open]
+}
+
+test("Wilson's interval: published values, bounds, and it holds the share", () => {
+  // 81 of 263: Newcombe 1998, table I, method 3
+  const [low, high] = wilson(81, 263)
+  assert.is(low.toFixed(4), '0.2553')
+  assert.is(high.toFixed(4), '0.3662')
+  // 0 of 20: the same table
+  assert.equal(
+    wilson(0, 20).map((v) => v.toFixed(4)),
+    ['0.0000', '0.1611'],
+  )
+  assert.equal(wilson(0, 0), [0, 1])
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5000 }), fc.double({ min: 0, max: 1, noNaN: true }), (n, p) => {
+      const k = Math.round(n * p)
+      const [a, b] = wilson(k, n)
+      assert.ok(0 <= a && a <= k / n + 1e-12 && k / n - 1e-12 <= b && b <= 1)
+      const [c, d] = wilson(n - k, n)
+      assert.ok(Math.abs(1 - d - a) < 1e-12 && Math.abs(1 - c - b) < 1e-12)
+    }),
+  )
+})
+
+const curve = fc
+  .array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 400 })
+  .map((ys): readonly Point[] => ys.map((y, i) => ({ x: i + 1, y })))
+
+test('smoothing keeps a constant, starts at the first value, stays within the values', () => {
+  assert.ok(
+    smooth(
+      [4, 4, 4, 4].map((y, x) => ({ x, y })),
+      7,
+    ).every((p) => Math.abs(p.y - 4) < 1e-12),
+  )
+  fc.assert(
+    fc.property(curve, (points) => {
+      const even = smooth(points, 9)
+      assert.is(even[0]!.y, points[0]!.y)
+      const ys = points.map((p) => p.y)
+      for (const p of even) assert.ok(p.y >= Math.min(...ys) - 1e-9 && p.y <= Math.max(...ys) + 1e-9)
+    }),
+  )
+})
+
+test('thinning keeps the ends, the lowest, the highest, the order, and only real points', () => {
+  fc.assert(
+    fc.property(curve, fc.integer({ min: 4, max: 60 }), (points, most) => {
+      const few = thin(points, most)
+      assert.ok(few.length <= Math.max(most + 2, 4))
+      assert.ok(few.every((p) => points.includes(p)))
+      assert.ok(few.every((p, i) => i === 0 || p.x > few[i - 1]!.x))
+      assert.is(few[0], points[0])
+      assert.is(few.at(-1), points.at(-1))
+      for (const of of [Math.min, Math.max])
+        assert.is(of(...few.map((p) => p.y)), of(...points.map((p) => p.y)))
+    }),
+  )
+})
+
+test('a logarithmic axis where it helps, with round values', () => {
+  const of = (...ys: number[]): readonly Point[] => ys.map((y, x) => ({ x, y }))
+  assert.equal([of(1, 5), of(1, 3), of(0, 9), of(-1, 9), []].map(wantsLog), [
+    true,
+    false,
+    false,
+    false,
+    false,
+  ])
+  assert.equal(logTicks(0.09, 6), [0.1, 0.2, 0.5, 1, 2, 5])
+  assert.equal(logTicks(0.0009, 2000), [0.001, 0.01, 0.1, 1, 10, 100, 1000])
+})
+
+/** Pairs of texts in one row whose extents meet. */
+const overlaps = (labels: readonly Pick<Label, 'x' | 'width' | 'row'>[]): number =>
+  labels.flatMap((a, i) =>
+    labels.slice(i + 1).filter((b) => a.row === b.row && Math.abs(a.x - b.x) < (a.width + b.width) / 2),
+  ).length
+
+/** Stretches of these lengths, in a picture of `width` pixels. */
+const stretches = (named: readonly (readonly [name: string, length: number])[], width: number) => {
+  const all = named.reduce((a, [, length]) => a + length, 0)
+  let to = 0
+  return named.map(([name, length], i) => {
+    const from = to
+    to += (length / all) * width
+    return { number: i + 1, name, from, to }
+  })
+}
+
+test('names over stretches: none over another, none outside, and none missing that has room', () => {
+  const name = fc.string({ unit: fc.constantFrom(...'abimw-18MÄ字'), minLength: 1, maxLength: 24 })
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(name, fc.integer({ min: 1, max: 2000 })), { minLength: 1, maxLength: 12 }),
+      fc.constantFrom(290, 880),
+      (named, width) => {
+        const over = stretches(named, width)
+        const labels = placeLabels(over, [-40, width])
+        assert.is(labels.length, over.length)
+        const placed = labels.filter((l) => l !== undefined)
+        assert.is(overlaps(placed), 0)
+        for (const l of placed) {
+          assert.is(l.width, textWidth(l.text, 12))
+          assert.ok(l.x - l.width / 2 >= -40 - 1e-9 && l.x + l.width / 2 <= width + 1e-9, l.text)
+        }
+        const [widest] = over
+          .map((_, i) => i)
+          .sort((a, b) => over[b]!.to - over[b]!.from - over[a]!.to + over[a]!.from)
+        if (textWidth(`${widest! + 1}. ${over[widest!]!.name}`, 12) <= width)
+          assert.is(labels[widest!]?.text, `${widest! + 1}. ${over[widest!]!.name}`)
+      },
+    ),
+  )
+})
+
+test('names over stretches: the second row, then the number alone, then nothing', () => {
+  const at = (lengths: readonly number[], width: number) =>
+    placeLabels(
+      stretches(
+        lengths.map(
+          (n, i) => [['align-adapter', 'align-vision', 'align-all', 'pretrain', 'sft'][i]!, n] as const,
+        ),
+        width,
+      ),
+      [-40, width],
+    ).map((l) => l && `${l.row} ${l.text}`)
+  assert.equal(at([400, 400], 880), ['0 1. align-adapter', '0 2. align-vision'])
+  assert.equal(at([150, 150, 700, 100, 900], 880), [
+    '0 1. align-adapter',
+    '1 2. align-vision',
+    '0 3. align-all',
+    '0 4. pretrain',
+    '0 5. sft',
+  ])
+  const narrow = at([150, 150, 700, 100, 900], 290)
+  assert.is(narrow[1], '0 2.')
+  assert.equal(at([1, 1, 1, 1, 996], 290).filter((l) => l === undefined).length > 0, true)
+})
+
+test('in the chart of all stages no name is drawn over another', async () => {
+  for (const lengths of [
+    [150, 150, 700, 100, 900],
+    [500, 1, 1, 1, 1],
+    [1, 1, 1, 1, 1],
+  ]) {
+    const picture = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families))
+    for (const part of picture.text.split('at-narrow')) {
+      const labels = [
+        ...part.matchAll(
+          /<text text-anchor="middle" transform="translate\(([-\d.]+),([-\d.]+)\)"[^>]*>([^<]*)/g,
+        ),
+      ].flatMap(([, x, y, text]) =>
+        // a mean advance of 0.6 em at 12 pixels; the axis has numbers of its own
+        Number(y) < 0 && /^\d\./.test(text!)
+          ? [{ x: Number(x), row: Math.round(Number(y)), width: 0.6 * 12 * text!.length }]
+          : [],
+      )
+      assert.ok(labels.length >= 2, `${lengths}: ${labels.length} labels`)
+      assert.is(overlaps(labels), 0, `${lengths}`)
+    }
+  }
+})
+
+test('a stage of one step has a point, not an empty chart', async () => {
+  const page = await render(brief(0).filter((e) => e.type !== 'step' || e.stage !== 'sft' || e.step === 1))
+  assert.not.match(page, /NaN|Infinity/)
+  const cards = page.split('<h3>')
+  const sft = cards.find((c) => c.startsWith('5. sft'))!
+  assert.match(cards[0]!, '>5. sft<')
+  assert.match(sft, 'mark-symbol')
+  assert.not.match(cards.find((c) => c.startsWith('1. align-adapter'))!, 'mark-symbol')
+})
+
+test('the time axis has the unit of its length', () => {
+  assert.equal(
+    [0, 180, 181, 10_800, 10_801].map((s) => timeUnit(s)[0]),
+    ['seconds', 'seconds', 'minutes', 'minutes', 'hours'],
+  )
+})
+
+test('templates escape what is put in, and nothing else', () => {
+  assert.is(
+    html`<b>${'<i>&"\''}</b>${html`<u>${1}</u>`}${[false, null, 'x']}`.text,
+    '<b>&lt;i&gt;&amp;&quot;&#39;</b><u>1</u>x',
+  )
+  fc.assert(
+    fc.property(fc.string(), (s) => {
+      assert.not.match(escapeHtml(s), /[<>"']/)
+    }),
+  )
+})
+
+test('samples are shown once, with the answer after each stage', () => {
+  const view = viewOf(syntheticEvents(), manifest.families)
+  assert.is(view.samples.length, 24)
+  assert.ok(view.samples.every((s) => s.answers.length === 5))
+  assert.is(view.samples.filter(endedRight).length, 20)
+  assert.equal(view.families, manifest.families)
+})
+
+test('a selection leaves out no family and neither right nor wrong', () => {
+  const { samples } = viewOf(syntheticEvents(40), manifest.families)
+  assert.is(samples.length, 160)
+  const chosen = selection(samples, 30)
+  assert.is(chosen.length, 30)
+  for (const family of manifest.families)
+    for (const right of [true, false])
+      if (samples.some((s) => s.family === family && endedRight(s) === right))
+        assert.ok(
+          chosen.some((s) => s.family === family && endedRight(s) === right),
+          `${family} ${right}`,
+        )
+  assert.equal(selection(samples, 160), samples)
+})
+
+test('the times of a stage add up to its end', () => {
+  const view = viewOf(syntheticEvents(), manifest.families)
+  for (const [i, t] of stageTimes(view).entries()) {
+    const end = view.stages[i]!.finished!
+    assert.ok(Math.abs(t.data + t.compute + t.other - end.trainSeconds) < 1e-9)
+    assert.is(t.evaluation, end.evaluateSeconds)
+    assert.ok(t.other > 0)
+  }
+})
+
+test('the written report stands alone, with its pictures inside', async () => {
+  const folder = join(root, 'whole')
+  await writeSyntheticRun(folder)
+  const path = await writeReport(folder)()
+  assert.equal(path, E.right(join(folder, 'report.html')))
+  const page = readFileSync(join(folder, 'report.html'), 'utf8')
+  for (const [, url] of page.matchAll(/(?:src|href|url|action)=["']([^"']*)["']/g))
+    assert.ok(url!.startsWith('data:') || url!.startsWith('#'), url!.slice(0, 60))
+  assert.not.match(page.replaceAll('http://www.w3.org/2000/svg', ''), /https?:\/\//)
+  assert.not.match(page, /@import|url\(/)
+  assert.is([...page.matchAll(/<img src="data:image\/png;base64,iVBOR/g)].length, 24)
+  assert.is([...page.matchAll(/<img [^>]*alt="[^"]+"/g)].length, [...page.matchAll(/<img /g)].length)
+  assert.equal(unbalanced(page), [])
+  for (const text of [
+    '95.0<small> %',
+    '190 of 200',
+    manifest.command,
+    'onnxruntime-node 0.0.0',
+    'align-adapter',
+  ])
+    assert.ok(page.includes(text), text)
+  // two of all stages (wide and narrow), one a stage, one a family, two of the time
+  assert.is([...page.matchAll(/<svg [^>]*role="img" aria-label="[^"]+"/g)].length, 2 + 5 + 4 + 2)
+  new Script(script)
+})
+
+test('what a run says cannot become part of the page', async () => {
+  const evil = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"\''
+  const events = brief(1).map((e): RunEvent => {
+    if (e.type === 'predicted')
+      return {
+        ...e,
+        question: evil,
+        answered: evil,
+        text: `${evil}!`,
+        expected: evil,
+        family: evil,
+        picture: evil,
+      }
+    return 'stage' in e ? { ...e, stage: e.stage + evil } : e
+  })
+  const page = await render([...events, { type: 'run-failed', message: evil }], {
+    ...manifest,
+    name: evil,
+    command: evil,
+    recipe: { [evil]: evil, stages: [{ [evil]: evil }] },
+    model: { ...manifest.model, name: evil, svg: evil, rows: [{ ...manifest.model.rows[0]!, path: evil }] },
+  })
+  assert.is([...page.matchAll(/<script/g)].length, 1)
+  assert.not.match(page, /<img src=x/)
+  assert.equal(unbalanced(page), [])
+})
+
+test('a run without events, one that goes on, one that failed: each has a page that says so', async () => {
+  const none = await render([])
+  assert.match(none, 'not finished: 0 of 0')
+  assert.match(none, 'Nothing was evaluated yet')
+  assert.equal(unbalanced(none), [])
+  const events = brief()
+  const half = await render(
+    events.slice(0, events.findIndex((e) => e.type === 'step' && e.stage === 'sft') + 30),
+  )
+  assert.match(half, 'not finished: 1 of 5 stages are done')
+  assert.match(half, '30 of 300 steps')
+  const failed = await render([
+    ...events.slice(0, 60),
+    { type: 'run-failed', message: 'the loss became NaN' },
+  ])
+  assert.match(failed, 'stopped on an error')
+  assert.match(failed, 'the loss became NaN')
+})
+
+test('losses that are no numbers are counted, not drawn', async () => {
+  const events = syntheticEvents(0).map(
+    (e): RunEvent =>
+      e.type === 'step' && e.stage === 'sft' && e.step % 100 === 0 ? { ...e, loss: Number.NaN } : e,
+  )
+  const page = await render(events)
+  assert.match(page, 'In 3 steps the loss was not a finite number')
+  assert.not.match(page.replace(/<script>[\s\S]*/, ''), /d="[^"]*NaN/)
+})
+
+test('a picture outside the run folder is not read', async () => {
+  const folder = join(root, 'outside')
+  const secret = brief(1).map(
+    (e): RunEvent => (e.type === 'predicted' ? { ...e, picture: '../whole/pictures/read-0.png' } : e),
+  )
+  await writeSyntheticRun(folder, secret)
+  assert.ok(existsSync(join(root, 'whole', 'pictures', 'read-0.png')))
+  await writeReport(folder)()
+  const page = readFileSync(join(folder, 'report.html'), 'utf8')
+  assert.not.match(page, 'data:image/png')
+  assert.match(page, 'picture missing')
+})
+
+test('a folder that is no run fails and says so', async () => {
+  const result = await writeReport(join(root, 'nothing'))()
+  assert.ok(E.isLeft(result) && result.left._tag === 'Missing')
+})
+
+test('a stage that was begun again is shown once', async () => {
+  const events = brief()
+  const again = events.findIndex((e) => e.type === 'stage-started' && e.stage === 'sft')
+  const page = await render([...events.slice(0, again + 40), ...events.slice(again)])
+  assert.is(page, (await render(events)).replace(`${events.length} events`, `${events.length + 40} events`))
+  const steps = viewOf([...events, ...events], []).stages.map((s) => s.taken.length)
+  assert.equal(
+    steps,
+    viewOf(events, []).stages.map((s) => (s.taken.at(-1) as EventOf<'step'>).step),
+  )
+})
+
+test.run()

@@ -1,0 +1,286 @@
+import { concat, from, lastValueFrom, NEVER, of, throwError, toArray } from 'rxjs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { EventOf, RunEvent } from '../../src/train/events.ts'
+import { duration, grouped, percent, rate, short, significant } from '../../src/train/format.ts'
+import {
+  evaluationBlock,
+  liveLine,
+  secondsLeft,
+  showProgress,
+  stagesTable,
+} from '../../src/train/progress.ts'
+import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/train/run-state.ts'
+import { bar, clip, fit, lookOf, textTable, width } from '../../src/train/terminal.ts'
+import { syntheticEvents } from '../support/synthetic-run.ts'
+
+const test = suite('progress')
+const plain = { colour: false, columns: 120 }
+const events = syntheticEvents()
+const after = (n: number): RunState => events.slice(0, n).reduce(advance, emptyRun)
+const whole = after(events.length)
+const step = (stage: string, n: number, more: Partial<EventOf<'step'>> = {}): RunEvent => ({
+  type: 'step',
+  stage,
+  step: n,
+  steps: 10,
+  loss: 1,
+  learningRate: 1e-3,
+  gradientNorm: 1,
+  samples: n * 4,
+  tokens: n * 40,
+  seconds: n * 2,
+  dataSeconds: 0.5,
+  computeSeconds: 1.5,
+  ...more,
+})
+const started = (stage: string, index = 0, of = 1): RunEvent => ({
+  type: 'stage-started',
+  stage,
+  index,
+  of,
+  steps: 10,
+  batch: 4,
+  trainable: 1000,
+  parts: ['adapter'],
+})
+
+test('numbers as people read them', () => {
+  assert.equal([0, 999.4, 1234567, Number.NaN].map(grouped), ['0', '999', '1,234,567', 'NaN'])
+  assert.equal([0, 12.34, 1000, 999_600, 1_720_574_976].map(short), [
+    '0',
+    '12.3',
+    '1.00 k',
+    '1.00 M',
+    '1.72 G',
+  ])
+  assert.equal(
+    [0, 0.0001234, 0.001, 0.4824, 12.34, 999.6, 12345, Number.POSITIVE_INFINITY].map(significant),
+    ['0', '1.2e-4', '0.00100', '0.482', '12.3', '1,000', '12,345', 'Infinity'],
+  )
+  assert.equal([0, 1e-3, 2.55e-5].map(rate), ['0', '1.0e-3', '2.5e-5'])
+  assert.equal([0.004, 0.42, 4.25, 9.96, 59.6, 134, 3599.7, 3725, Number.NaN].map(duration), [
+    '0.00 s',
+    '0.42 s',
+    '4.3 s',
+    '10 s',
+    '1 min 00 s',
+    '2 min 14 s',
+    '1 h 00 min',
+    '1 h 02 min',
+    '–',
+  ])
+  assert.equal([0, 0.925, 1, Number.NaN].map(percent), ['0.0 %', '92.5 %', '100.0 %', '–'])
+})
+
+test('colour follows the terminal, NO_COLOR and FORCE_COLOR', () => {
+  assert.is(lookOf({ isTTY: true }, {}).colour, true)
+  assert.is(lookOf({ isTTY: true }, { TERM: 'dumb' }).colour, false)
+  assert.is(lookOf({ isTTY: true }, { NO_COLOR: '1' }).colour, false)
+  assert.is(lookOf({ isTTY: true }, { NO_COLOR: '' }).colour, true)
+  assert.is(lookOf({ isTTY: false }, {}).colour, false)
+  assert.is(lookOf({ isTTY: false }, { FORCE_COLOR: '1' }).colour, true)
+  assert.is(lookOf({ isTTY: true }, { FORCE_COLOR: '0' }).colour, false)
+  assert.is(lookOf({ isTTY: true, columns: 0 }, {}).columns, 100)
+})
+
+test('escape sequences take no room', () => {
+  const red = '\x1b[31mabcdef\x1b[39m'
+  assert.is(width(red), 6)
+  assert.is(fit(red, 8).length, red.length + 2)
+  assert.is(clip(red, 6), red)
+  assert.is(clip(red, 4), '\x1b[31mabc\x1b[39m…')
+  assert.is(clip('abcdef', 4), 'abc…')
+})
+
+test('bars are proportional to an eighth of a block and survive nonsense', () => {
+  assert.equal(
+    [0, 0.5, 1, 2, -1, Number.NaN].map((s) => bar(s, 4)),
+    ['', '██', '████', '████', '', ''],
+  )
+  assert.is(bar(1 / 32, 4), '▏')
+})
+
+test('tables line up', () => {
+  assert.is(
+    textTable(
+      [{ head: 'a' }, { head: 'number', align: 'right' }],
+      [
+        ['long name', '1'],
+        ['b', '22'],
+      ],
+      plain,
+    ),
+    ['a          number', '─────────  ──────', 'long name       1', 'b              22'].join('\n'),
+  )
+})
+
+test('the state follows the events', () => {
+  const s = whole.stages
+  assert.equal(
+    s.map((x) => [x.stage, x.step, x.evaluations.length, x.finished !== undefined]),
+    [
+      ['align-adapter', 120, 4, true],
+      ['align-vision', 160, 4, true],
+      ['align-all', 200, 4, true],
+      ['pretrain', 300, 4, true],
+      ['sft', 300, 4, true],
+    ],
+  )
+  assert.is(whole.finished?.type, 'run-finished')
+  const own = events.filter((e) => e.type === 'step' && e.stage === 'sft') as EventOf<'step'>[]
+  const sum = own.reduce((a, e) => a + e.dataSeconds, 0)
+  assert.ok(Math.abs(s[4]!.dataSeconds - sum) < 1e-9)
+})
+
+test('the smoothed loss has no bias from the start and forgets a NaN', () => {
+  const run = (losses: readonly number[]): number =>
+    [started('s'), ...losses.map((loss, i) => step('s', i + 1, { loss }))].reduce(advance, emptyRun)
+      .stages[0]!.smoothLoss
+  assert.ok(Math.abs(run([3, 3, 3, 3]) - 3) < 1e-12)
+  // weights 0.81, 0.9, 1 over their sum
+  assert.ok(Math.abs(run([1, 2, 4]) - (0.81 * 1 + 0.9 * 2 + 4) / 2.71) < 1e-12)
+  assert.ok(Number.isNaN(run([3, Number.NaN])))
+  assert.is(run([3, Number.NaN, 2]), 2)
+})
+
+test('the time left is the remaining steps at the present pace', () => {
+  const s = [started('s'), step('s', 1), step('s', 2), step('s', 3), step('s', 4)].reduce(advance, emptyRun)
+  assert.ok(Math.abs(secondsLeft(s.stages[0]!) - 12) < 1e-9)
+  assert.ok(Number.isNaN(secondsLeft([started('s'), step('s', 1)].reduce(advance, emptyRun).stages[0]!)))
+})
+
+test('the live line says stage, step, speed, loss, learning rate, time left, and fits every terminal', () => {
+  const state = [started('sft', 4, 5), ...[1, 2, 3, 4].map((n) => step('sft', n))].reduce(advance, emptyRun)
+  assert.is(
+    liveLine(state, plain),
+    '5/5 sft  ━━━━━━━━────────────   4/10  2.00 samples/s  loss 1.00  learning rate 1.0e-3  12 s left',
+  )
+  for (let columns = 10; columns < 140; columns += 7)
+    for (const colour of [true, false])
+      assert.ok(width(liveLine(state, { colour, columns })) < columns, `${columns}`)
+  assert.is(liveLine(emptyRun, plain), '')
+  assert.match(liveLine(advance(state, step('sft', 10)), plain), 'evaluating')
+})
+
+test('a finished stage shows every family with its count', () => {
+  const block = evaluationBlock(whole.stages[4]!, plain).split('\n')
+  assert.is(block.length, 5)
+  assert.match(block[0]!, /^✓ 5\/5 sft {2}4,800 samples at .*\/s {2}loss 0\.1/)
+  assert.match(block[1]!, /^ {2}read +95\.0 % {2}█+.? +190 of 200$/)
+})
+
+test('the table of the stages has all columns on one line each, and two tables where it is too wide', () => {
+  const wide = stagesTable(whole, { colour: false, columns: 140 }).split('\n')
+  assert.is(wide.length, 7)
+  for (const head of ['stage', 'trainable', 'steps', 'samples/s', 'loss', 'read', 'arithmetic', 'time'])
+    assert.ok(wide[0]!.includes(head), head)
+  assert.match(wide[6]!, /^sft +1\.23 M +300 +4,800 .* 95\.0 % /)
+  const narrow = stagesTable(whole, { colour: true, columns: 80 })
+  assert.ok(narrow.split('\n').every((l) => width(l) <= 80))
+  assert.is(narrow.split('\n\n').length, 2)
+})
+
+const collector = (isTTY: boolean) => {
+  const text: string[] = []
+  return { text, sink: { isTTY, columns: 120, write: (t: string) => text.push(t) } }
+}
+
+test('without a terminal: occasional lines, no escape sequences, events unchanged', async () => {
+  const { text, sink } = collector(false)
+  let clock = 0
+  const seen = await lastValueFrom(
+    from(events).pipe(showProgress(sink, { look: plain, every: 10, now: () => (clock += 100) }), toArray()),
+  )
+  assert.equal(seen, [...events])
+  const all = text.join('')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
+  assert.not.match(all, /[\x1b\r]/)
+  const steps = all.split('\n').filter((l) => l.includes('samples/s, '))
+  assert.ok(steps.length >= 8 && steps.length <= 40, `${steps.length} lines for 1080 steps`)
+  assert.match(all, 'stage 1/5 align-adapter: trains adapter (34.6 k parameters), 120 steps of 16 samples')
+  const end = events.at(-1) as EventOf<'run-finished'>
+  assert.ok(all.endsWith(`the whole run took ${duration(end.seconds)}\n`))
+})
+
+test('on a terminal: one line is rewritten, and nothing of it stays', async () => {
+  const { text, sink } = collector(true)
+  let clock = 0
+  await lastValueFrom(
+    from(events).pipe(showProgress(sink, { look: plain, now: () => (clock += 30) }), toArray()),
+  )
+  const rows: string[] = ['']
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the sequence that erases a line
+  for (const c of text.join('').split(/(\r\x1b\[2K|\n)/)) {
+    if (c === '\n') rows.push('')
+    else if (c === '\r\x1b[2K') rows[rows.length - 1] = ''
+    else rows[rows.length - 1] += c
+  }
+  assert.is(rows.filter((r) => r.includes('━')).length, 0)
+  assert.is(rows.filter((r) => r.startsWith('✓')).length, 5)
+  assert.ok(text.some((t) => t.includes('━')))
+})
+
+test('an error or an unsubscription leaves no half line behind', () => {
+  for (const end of [throwError(() => 'stop'), NEVER]) {
+    const { text, sink } = collector(true)
+    const some = [started('s'), ...[1, 2, 3].map((n) => step('s', n))]
+    let clock = 0
+    const subscription = concat(from(some), end)
+      .pipe(showProgress(sink, { look: plain, now: () => (clock += 1000) }))
+      .subscribe({ error: () => undefined })
+    subscription.unsubscribe()
+    assert.is(text.at(-1), '\r\x1b[2K')
+  }
+})
+
+test('each subscription has its own state', async () => {
+  const { text, sink } = collector(false)
+  const shown = of(started('s')).pipe(showProgress(sink, { look: plain }))
+  await lastValueFrom(shown)
+  await lastValueFrom(shown)
+  assert.is(text[0], text[1])
+})
+
+test('events that a later start did again are left out', () => {
+  const done = (stage: string, index: number): RunEvent => ({
+    type: 'stage-finished',
+    stage,
+    index,
+    loss: 1,
+    samples: 1,
+    trainSeconds: 1,
+    evaluateSeconds: 0,
+  })
+  const first = [
+    started('a', 0, 2),
+    step('a', 1),
+    step('a', 2),
+    done('a', 0),
+    started('b', 1, 2),
+    step('b', 1),
+  ]
+  const more = [step('b', 2), step('b', 3)]
+  assert.equal(withoutRepeats([...first, ...more]), [...first, ...more])
+  // gone on in the middle of b, from a checkpoint after step 1
+  const goneOn = withoutRepeats([...first, ...more, started('b', 1, 2), step('b', 2, { loss: 9 })])
+  assert.equal(goneOn, [...first.slice(0, 4), started('b', 1, 2), step('b', 1), step('b', 2, { loss: 9 })])
+  // begun again from nothing
+  const again = [
+    started('a', 0, 2),
+    step('a', 1, { loss: 7 }),
+    step('a', 2),
+    done('a', 0),
+    started('b', 1, 2),
+    step('b', 1),
+  ]
+  assert.equal(withoutRepeats([...first, ...more, ...again]), again)
+  assert.equal(withoutRepeats([...events, ...events]), [...events])
+  // stopped on an error between two stages, and gone on with the second
+  const stop: RunEvent = { type: 'run-failed', message: 'the disk is full' }
+  const repaired = [...first.slice(0, 4), stop, started('b', 1, 2), step('b', 1)]
+  assert.equal(withoutRepeats(repaired), first)
+  assert.is(repaired.reduce(advance, emptyRun).failed, undefined)
+})
+
+test.run()

@@ -1,0 +1,325 @@
+import { spawn } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { concat, firstValueFrom, from, of, Subject, throwError, toArray } from 'rxjs'
+import sharp from 'sharp'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Manifest, RunEvent } from '../../src/train/events.ts'
+import {
+  decodeLine,
+  encodeLine,
+  type FileError,
+  openLines,
+  readLines,
+  repairLines,
+  writeWhole,
+} from '../../src/train/files.ts'
+import {
+  defaultRunFolder,
+  openRun,
+  type RunFolder,
+  readRun,
+  recordEvents,
+  writePicture,
+} from '../../src/train/run-folder.ts'
+import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
+
+const test = suite('run folder')
+let root = ''
+test.before(() => {
+  root = mkdtempSync(join(tmpdir(), 'sailwright-run-'))
+})
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+let count = 0
+const fresh = (): string => join(root, `r${++count}`)
+const right = <L, R>(e: E.Either<L, R>): R => {
+  if (E.isLeft(e)) throw new Error(JSON.stringify(e.left))
+  return e.right
+}
+const left = <R>(e: E.Either<FileError, R>): FileError => {
+  if (E.isRight(e)) throw new Error('should have failed')
+  return e.left
+}
+const manifest = syntheticManifest()
+let open: RunFolder[] = []
+const opened = async (folder = fresh(), m: Manifest = manifest): Promise<RunFolder> => {
+  const run = right(await openRun(folder, m)())
+  open.push(run)
+  return run
+}
+test.after.each(() => {
+  for (const run of open) run.close()
+  open = []
+})
+
+test('whole files: the content arrives, folders are made, nothing is left beside it', async () => {
+  const folder = fresh()
+  const path = join(folder, 'a', 'b.txt')
+  right(await writeWhole(path, 'one')())
+  right(await writeWhole(path, 'two')())
+  assert.is(readFileSync(path, 'utf8'), 'two')
+  assert.equal(readdirSync(join(folder, 'a')), ['b.txt'])
+})
+
+test('whole files: a path that cannot be written names the file', async () => {
+  const folder = fresh()
+  right(await writeWhole(folder, 'a file, not a folder')())
+  const e = left(await writeWhole(join(folder, 'x.txt'), 'never')())
+  assert.is(e._tag, 'Io')
+  assert.match(e.message, 'x.txt')
+})
+
+test('lines: every JSON value and every number comes back', () => {
+  const values = fc.dictionary(
+    fc.string().filter((k) => k !== '$number' && k !== '__proto__'),
+    fc.oneof(
+      fc.double().map((d) => (Object.is(d, -0) ? 0 : d)),
+      fc.string(),
+      fc.boolean(),
+      fc.array(fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1.5)),
+    ),
+  )
+  fc.assert(
+    fc.property(values, (value) => {
+      const line = encodeLine(value)
+      assert.not.ok(line.includes('\n'))
+      assert.equal(Object.entries(decodeLine(line) as object), Object.entries(value))
+    }),
+  )
+})
+
+test('lines: cut anywhere, what was whole is read, the rest is reported torn and nothing else', async () => {
+  const rows = syntheticEvents().slice(0, 12)
+  const path = fresh()
+  const bytes = Buffer.from(rows.map((r) => `${encodeLine(r)}\n`).join(''))
+  const ends = [...bytes.entries()].filter(([, b]) => b === 10).map(([i]) => i + 1)
+  for (let cut = 0; cut <= bytes.length; cut += 37) {
+    writeFileSync(path, bytes.subarray(0, cut))
+    const whole = ends.filter((e) => e <= cut)
+    const read = right(await readLines(path, RunEvent)())
+    assert.equal(read.rows, rows.slice(0, whole.length))
+    const rest = cut - (whole.at(-1) ?? 0)
+    assert.equal(read.torn, rest === 0 ? undefined : { line: whole.length + 1, bytes: rest })
+    right(await repairLines(path)())
+    assert.is(readFileSync(path).length, whole.at(-1) ?? 0)
+  }
+})
+
+test('lines: a damaged line in the middle is an error with file, line and key, never skipped', async () => {
+  const path = fresh()
+  const good = encodeLine({ type: 'run-finished', seconds: 1 })
+  writeFileSync(path, `${good}\nnot json\n${good}\n`)
+  const notJson = left(await readLines(path, RunEvent)())
+  assert.is(notJson._tag, 'BadLine')
+  assert.is(notJson.line, 2)
+  assert.match(notJson.message, `${path}:2: this is not JSON (not json)`)
+  writeFileSync(path, `${good}\n${encodeLine({ type: 'run-finished', seconds: 'long' })}\n`)
+  assert.match(
+    left(await readLines(path, RunEvent)()).message,
+    /:2: key 'seconds' should be number and is "long"/,
+  )
+  writeFileSync(path, '{"type":"invented"}\n')
+  assert.match(
+    left(await readLines(path, RunEvent)()).message,
+    /:1: the value has the type 'invented', which this version does not know/,
+  )
+})
+
+test('lines: after closing, appending fails instead of writing elsewhere', () => {
+  const lines = right(openLines(fresh())())
+  right(lines.append({ a: 1 })())
+  right(lines.close())
+  right(lines.close())
+  assert.match(left(lines.append({ a: 2 })()).message, 'closed')
+})
+
+test('events come back as they were recorded, NaN too', async () => {
+  const run = await opened()
+  const events = syntheticEvents()
+  for (const e of events) right(run.record(e)())
+  const strange = { ...events.find((e) => e.type === 'step')!, loss: Number.NaN } as RunEvent
+  right(run.record(strange)())
+  assert.equal(right(await run.events()()), [...events, strange])
+  right(run.close())
+  const back = right(await readRun(run.folder)())
+  assert.equal(back.manifest, manifest)
+  assert.is(back.events.length, events.length + 1)
+})
+
+test('the same run opens its folder again and goes on after the torn line', async () => {
+  const first = await opened()
+  right(first.record({ type: 'run-finished', seconds: 1 })())
+  right(first.close())
+  appendFileSync(join(first.folder, 'events.jsonl'), '{"type":"run-fin')
+  const again = await opened(first.folder, { ...manifest, startedAt: 'later', node: 'another' })
+  assert.ok(again.continued)
+  assert.equal(again.torn, { line: 2, bytes: 16 })
+  assert.is(again.manifest.startedAt, manifest.startedAt)
+  right(again.record({ type: 'run-finished', seconds: 2 })())
+  assert.equal(right(await again.events()()), [
+    { type: 'run-finished', seconds: 1 },
+    { type: 'run-finished', seconds: 2 },
+  ])
+})
+
+test("another run's folder is refused, and the message says what differs", async () => {
+  const run = await opened()
+  right(run.close())
+  const e = left(await openRun(run.folder, { ...manifest, seed: 77, recipe: { other: true } })())
+  assert.is(e._tag, 'OtherRun')
+  assert.match(e.message, `seed ${manifest.seed} there and 77 here`)
+  assert.match(e.message, 'another recipe')
+  assert.match(e.message, '--out')
+  assert.equal(readdirSync(run.folder).sort(), ['events.jsonl', 'manifest.json'])
+  right((await opened(run.folder)).close())
+})
+
+test('a run that is open is refused to a second writer and not to readers; closed, it is free again', async () => {
+  const run = await opened()
+  right(run.record({ type: 'run-finished', seconds: 1 })())
+  const e = left(await openRun(run.folder, manifest)())
+  assert.is(e._tag, 'Locked')
+  assert.match(e.message, `${join(run.folder, 'lock.json')}: this process`)
+  assert.is(right(await readRun(run.folder)()).events.length, 1)
+  right(run.record({ type: 'run-finished', seconds: 2 })())
+  right(run.close())
+  right(run.close())
+  assert.not.ok(existsSync(join(run.folder, 'lock.json')))
+  assert.is(right(await (await opened(run.folder)).events()()).length, 2)
+})
+
+test('a process that was killed before it had written the manifest leaves a folder that the run begins in', async () => {
+  const folder = fresh()
+  const lock = { pid: 999_999_999, host: hostname(), since: '2026-01-02T03:04:05.678Z' }
+  right(await writeWhole(join(folder, 'lock.json'), JSON.stringify(lock))())
+  right(await writeWhole(join(folder, 'manifest.json.7.0123456789ab.tmp'), '{')())
+  const run = await opened(folder)
+  assert.not.ok(run.continued)
+  assert.equal(right(await readRun(folder)()).manifest, manifest)
+})
+
+test('a folder with other things in it is refused and left alone', async () => {
+  const folder = fresh()
+  right(await writeWhole(join(folder, 'thesis.txt'), 'mine')())
+  const e = left(await openRun(folder, manifest)())
+  assert.is(e._tag, 'OtherRun')
+  assert.match(e.message, 'thesis.txt')
+  assert.equal(readdirSync(folder), ['thesis.txt'])
+})
+
+test('reading what is no run says so', async () => {
+  const e = left(await readRun(fresh())())
+  assert.is(e._tag, 'Missing')
+  assert.match(e.message, 'not a run folder')
+})
+
+test('recordEvents writes before it passes on, in order, also what came before an error', async () => {
+  const run = await opened()
+  const events = syntheticEvents().slice(0, 20)
+  const onDisk: number[] = []
+  await new Promise<void>((done) =>
+    concat(
+      from(events),
+      throwError(() => 'stop'),
+    )
+      .pipe(recordEvents(run))
+      .subscribe({
+        next: () =>
+          onDisk.push(readFileSync(join(run.folder, 'events.jsonl'), 'utf8').split('\n').length - 1),
+        error: () => done(),
+      }),
+  )
+  assert.equal(
+    onDisk,
+    events.map((_, i) => i + 1),
+  )
+})
+
+test('recordEvents: after unsubscribing, what came through is in the file and nothing more', async () => {
+  const run = await opened()
+  const source = new Subject<RunEvent>()
+  const subscription = source.pipe(recordEvents(run)).subscribe()
+  source.next({ type: 'run-finished', seconds: 1 })
+  subscription.unsubscribe()
+  source.next({ type: 'run-finished', seconds: 2 })
+  assert.equal(right(await run.events()()), [{ type: 'run-finished', seconds: 1 }])
+})
+
+test('recordEvents: a write that fails is an error of the stream', async () => {
+  const run = await opened()
+  right(run.close())
+  const failure = await firstValueFrom(
+    of<RunEvent>({ type: 'run-finished', seconds: 1 }).pipe(recordEvents(run), toArray()),
+  ).catch((e) => e)
+  assert.is((failure as FileError)._tag, 'Io')
+})
+
+test('a process that is killed while it records leaves whole events and at most one torn line', async () => {
+  const folder = fresh()
+  const program = `
+    import { openRun } from ${JSON.stringify(resolve('src/train/run-folder.ts'))}
+    import { syntheticManifest } from ${JSON.stringify(resolve('test/support/synthetic-run.ts'))}
+    const run = (await openRun(${JSON.stringify(folder)}, syntheticManifest())()).right
+    console.log('begun')
+    for (let i = 0; ; i++) {
+      run.record({ type: 'run-failed', message: i + ' ' + 'x'.repeat(20000) })()
+      if (i % 16 === 0) await new Promise((go) => setImmediate(go))
+    }`
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise((begun) => child.stdout.once('data', begun))
+  await new Promise((go) => setTimeout(go, 60))
+  child.kill('SIGKILL')
+  await new Promise((gone) => child.once('exit', gone))
+  assert.ok(existsSync(join(folder, 'lock.json')))
+  const run = await opened(folder)
+  const events = right(await run.events()())
+  assert.ok(events.length > 0)
+  for (const [i, e] of events.entries())
+    assert.ok(e.type === 'run-failed' && e.message === `${i} ${'x'.repeat(20000)}`, `event ${i}`)
+})
+
+test('pictures are PNG files inside the folder, pixel for pixel', async () => {
+  const run = await opened()
+  const data = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) % 256)
+  const path = right(await writePicture(run, 'count 2/7', { width: 5, height: 3, channels: 3, data })())
+  assert.is(path, 'pictures/count-2-7.png')
+  const back = await sharp(join(run.folder, path)).raw().toBuffer({ resolveWithObject: true })
+  assert.is(back.info.channels, 3)
+  assert.equal(new Uint8Array(back.data), data)
+  const wrong = await writePicture(run, 'short', { width: 5, height: 4, channels: 3, data })()
+  assert.match(left(wrong).message, '5 × 4 × 3 and has 45 bytes')
+  assert.not.ok(existsSync(run.pathOf('pictures', 'short.png')))
+})
+
+test('paths cannot leave the folder', async () => {
+  const run = await opened()
+  assert.is(run.pathOf('checkpoints', 'sft'), join(run.folder, 'checkpoints', 'sft'))
+  assert.is(run.pathOf('..names'), join(run.folder, '..names'))
+  for (const parts of [['..'], ['a', '../../b'], ['/etc/passwd']])
+    assert.throws(() => run.pathOf(...parts), /leads out of the run folder/)
+})
+
+test('default folder names', () => {
+  assert.is(
+    defaultRunFolder('recipe nano', new Date(2026, 10, 23, 9, 5, 7)),
+    'runs/recipe-nano-20261123-090507',
+  )
+  assert.is(defaultRunFolder('../../..', new Date(2026, 0, 1)), 'runs/run-20260101-000000')
+})
+
+test.run()

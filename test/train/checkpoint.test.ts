@@ -1,0 +1,266 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { firstValueFrom, takeWhile, toArray } from 'rxjs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Engine } from '../../src/engine/session.ts'
+import { loadProgress, saveProgress } from '../../src/train/checkpoint.ts'
+import type { EventOf, RunEvent } from '../../src/train/events.ts'
+import { defaultCheckpointEvery, type RunContext } from '../../src/train/experiment.ts'
+import { begin, experiment, next, type RunOptions } from '../../src/train/recipe.ts'
+import { orThrow, trainStage } from '../../src/train/run-stage.ts'
+import { advance, emptyRun, withoutRepeats } from '../../src/train/run-state.ts'
+import { stageProgram } from '../../src/train/stage.ts'
+import { saveWeights } from '../../src/train/weights.ts'
+import { presentEngines } from '../support/engines.ts'
+import {
+  contextIn,
+  counting,
+  drained,
+  thrown,
+  tiny,
+  tinyConversation,
+  tinyStage,
+  unmeasured,
+  until,
+  watched,
+} from '../support/tiny.ts'
+
+const engines = await presentEngines()
+const test = suite(`train: going on inside a stage on ${engines.map((e) => e.name).join(' and ')}`)
+
+const folders: string[] = []
+const folder = async (): Promise<string> => {
+  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-checkpoint-')))
+  return folders.at(-1)!
+}
+test.after(async () => {
+  for (const f of folders) await rm(f, { recursive: true, force: true })
+})
+
+const source = watched((i) => tinyConversation(i))
+const recipe = pipe(
+  begin({
+    name: 'checkpoints',
+    seed: 5,
+    model: { name: 'tiny', config: tiny },
+    start: { describe: 'fresh', weights: TE.right(new Map()) },
+    now: 'fresh',
+  }),
+  next(tinyStage({ name: 'warm', to: 'warm', train: ['adapter'], steps: 3, batch: 2 })),
+  next(tinyStage({ name: 'tune', from: 'warm', steps: 7, batch: 2, source })),
+)
+
+const started = (engine: Engine, at: string, earlier: readonly RunEvent[], options: RunOptions) =>
+  experiment(recipe, unmeasured, options).run(contextIn(at, engine, earlier))
+const whole = (engine: Engine, at: string, earlier: readonly RunEvent[] = [], options: RunOptions = {}) =>
+  firstValueFrom(started(engine, at, earlier, options).pipe(toArray()))
+/** The events up to the last that `going` lets through and the one after it, as of a process that is then killed. */
+const stopped = async (
+  engine: Engine,
+  at: string,
+  going: (e: RunEvent) => boolean,
+  earlier: readonly RunEvent[] = [],
+): Promise<readonly RunEvent[]> => {
+  const counted = counting(engine)
+  const events = await firstValueFrom(
+    started(counted, at, earlier, { checkpointEvery: 2 }).pipe(takeWhile(going, true), toArray()),
+  )
+  await until(() => counted.open === 0)
+  return events
+}
+
+const isStep = (e: RunEvent, step: number): boolean =>
+  e.type === 'step' && e.stage === 'tune' && e.step === step
+const stepsOf = (events: readonly RunEvent[]): readonly EventOf<'step'>[] =>
+  events.flatMap((e) => (e.type === 'step' && e.stage === 'tune' ? [e] : []))
+const lossesOf = (events: readonly RunEvent[]) =>
+  stepsOf(events).map(({ step, loss, learningRate, gradientNorm, samples }) => [
+    ...[step, loss, learningRate, gradientNorm, samples],
+  ])
+const finalLoss = (events: readonly RunEvent[]) =>
+  events.flatMap((e) => (e.type === 'stage-finished' && e.stage === 'tune' ? [e.loss] : []))
+const weightsFile = (at: string): Promise<Buffer> => readFile(join(at, 'checkpoints/tune/model.safetensors'))
+const middle = (at: string, stage = 'tune'): string => join(at, 'checkpoints', stage, 'training.safetensors')
+
+for (const engine of engines)
+  test(`${engine.name}: stopped anywhere, the run ends with the bits of one that was not`, async () => {
+    const alone = await folder()
+    const events = await whole(engine, alone)
+    const want = await weightsFile(alone)
+    assert.equal(
+      events.flatMap((e) => (e.type === 'checkpointed' ? [[e.stage, e.step]] : [])),
+      [
+        ['warm', 3],
+        ['tune', 7],
+      ],
+      'a stage of few steps has a checkpoint at its end alone',
+    )
+    const ends = (what: string, at: string, later: readonly RunEvent[], from: number): Promise<void> =>
+      weightsFile(at).then((bytes) => {
+        assert.ok(bytes.equals(want), `${what}: other weights`)
+        assert.equal(lossesOf(later), lossesOf(events).slice(from), what)
+        assert.equal(finalLoss(later), finalLoss(events), what)
+        assert.not(existsSync(middle(at)), `${what}: nothing is left over`)
+      })
+
+    for (const [what, going, from] of [
+      ['before the first checkpoint', (e: RunEvent) => !isStep(e, 1), 0],
+      ['after a checkpoint', (e: RunEvent) => !(e.type === 'checkpointed' && e.step === 4), 4],
+      ['after a step beyond a checkpoint', (e: RunEvent) => !isStep(e, 5), 4],
+      [
+        'between the last checkpoint and the end',
+        (e: RunEvent) => !(e.type === 'checkpointed' && e.step === 7),
+        6,
+      ],
+    ] as const) {
+      // the first engine goes through all of it, the others through what asks most of an engine
+      if (engine !== engines[0] && what !== 'after a step beyond a checkpoint') continue
+      const there = await folder()
+      const earlier = await stopped(engine, there, going)
+      source.given.length = 0
+      const later = await whole(engine, there, earlier, { checkpointEvery: 2 })
+      assert.is(source.given[0], from * 2, `${what}: the data goes on where it was`)
+      await ends(what, there, later, from)
+      const told = withoutRepeats([...earlier, ...later])
+      assert.equal(lossesOf(told), lossesOf(events), `${what}: each step is told once`)
+      const seconds = stepsOf(told).map((e) => e.seconds)
+      assert.ok(
+        seconds.every((s, i) => i === 0 || s > seconds[i - 1]!),
+        `${what}: time goes on: ${seconds}`,
+      )
+      const { stages } = told.reduce(advance, emptyRun)
+      assert.ok(stages[1]!.stepSeconds > 0 && stages[1]!.stepSeconds < seconds.at(-1)!)
+    }
+
+    if (engine !== engines[0]) return
+    const at = await folder()
+    const checkpointed = await whole(engine, at, [], { checkpointEvery: 2 })
+    await ends('with checkpoints', at, checkpointed, 0)
+    assert.equal(
+      checkpointed.flatMap((e) => (e.type === 'checkpointed' ? [[e.stage, e.step, e.path]] : [])),
+      [
+        ['warm', 2, 'checkpoints/warm'],
+        ['warm', 3, 'checkpoints/warm'],
+        ...[2, 4, 6, 7].map((step) => ['tune', step, 'checkpoints/tune']),
+      ],
+    )
+
+    const twice = await folder()
+    const first = await stopped(engine, twice, (e) => !isStep(e, 3))
+    const second = await stopped(engine, twice, (e) => !isStep(e, 6), first)
+    assert.is(stepsOf(second)[0]!.step, 3)
+    await ends('twice', twice, await whole(engine, twice, [...first, ...second]), 4)
+  })
+
+const [engine] = engines as readonly [Engine]
+
+test('the command line goes before the experiment, and the experiment before the default', async () => {
+  const checkpointsOf = (events: readonly RunEvent[]) =>
+    events.flatMap((e) => (e.type === 'checkpointed' && e.stage === 'tune' ? [e.step] : []))
+  const running = async (options: RunOptions, said: Pick<RunContext, 'checkpointEvery'>, r = recipe) =>
+    checkpointsOf(
+      await firstValueFrom(
+        experiment(r, unmeasured, options)
+          .run({ ...contextIn(await folder(), engine), ...said })
+          .pipe(toArray()),
+      ),
+    )
+  assert.equal(await running({ checkpointEvery: 2 }, { checkpointEvery: 3 }), [3, 6, 7])
+  assert.equal(await running({}, { checkpointEvery: 5 }), [5, 7])
+  assert.equal(await running({ checkpointEvery: 2 }, { checkpointEvery: 0 }), [7])
+  assert.equal(await running({ checkpointEvery: 0 }, {}), [7])
+  const long = pipe(
+    begin({ ...recipe, now: 'fresh' }),
+    next(tinyStage({ name: 'tune', train: ['adapter'], steps: defaultCheckpointEvery + 1, batch: 1 })),
+  )
+  assert.equal(await running({}, {}, long), [defaultCheckpointEvery, defaultCheckpointEvery + 1])
+  assert.equal(await running({ checkpointEvery: 0 }, {}, long), [defaultCheckpointEvery + 1])
+  assert.match(
+    (await thrown(() => running({}, { checkpointEvery: 0.5 }))).message,
+    /checkpointEvery is 0.5; give a whole number of steps/,
+  )
+})
+
+test('a checkpoint whose event was not written any more counts from the one before, or not at all', async () => {
+  const alone = await folder()
+  const events = await whole(engine, alone)
+  for (const [kept, from] of [
+    [1, 4],
+    [0, 0],
+  ] as const) {
+    const at = await folder()
+    const earlier = await stopped(engine, at, (e) => !isStep(e, 5))
+    let tuned = 0
+    const cut = earlier.filter((e) => !(e.type === 'checkpointed' && e.stage === 'tune' && ++tuned > kept))
+    assert.is(cut.length, earlier.length - (2 - kept))
+    const later = await whole(engine, at, cut)
+    assert.equal(lossesOf(later), lossesOf(events).slice(from))
+    assert.ok((await weightsFile(at)).equals(await weightsFile(alone)))
+  }
+})
+
+test('a file that is gone means the stage’s beginning; a damaged or foreign one is an error that says so', async () => {
+  const at = await folder()
+  const earlier = await stopped(engine, at, (e) => !isStep(e, 5))
+  const bytes = await readFile(middle(at))
+  const failing = async (): Promise<string> => {
+    const counted = counting(engine)
+    const { message } = await thrown(() => whole(counted, at, earlier))
+    assert.is(counted.open, 0)
+    assert.ok(message.includes(middle(at)), message)
+    return message
+  }
+  await writeFile(middle(at), bytes.subarray(0, bytes.length - 4))
+  await failing()
+  await orThrow(saveWeights(middle(at), new Map(), {}))
+  assert.match(await failing(), /lacks step, seconds or tailLoss; delete it, and the stage begins anew/)
+  await orThrow(
+    saveWeights(
+      middle(at),
+      new Map([['other', { shape: [1], dtype: 'float32', data: new Float32Array(1) }]]),
+      { step: '2', seconds: '1', tailLoss: '0' },
+    ),
+  )
+  assert.match(await failing(), /has no state 'other'.*delete the file, and the stage begins anew/)
+  await rm(middle(at))
+  assert.is(stepsOf(await whole(engine, at, earlier))[0]!.step, 1)
+})
+
+test('what is kept is the model, its moments and the count of steps, with every bit', async () => {
+  const stage = tinyStage({ steps: 3, train: ['adapter'] })
+  const open = () => engine.load(stageProgram(tiny, stage), { threads: 1, seed: 2 })
+  const [one, other] = [await orThrow(open()), await orThrow(open())]
+  await drained(trainStage(one, tiny, stage, { index: 0, of: 1 }))
+  const at = join(await folder(), 'middle.safetensors')
+  const progress = { step: 3, seconds: 0.1 + 0.2, tailLoss: 1 / 3 }
+  await orThrow(saveProgress(at, one, progress))
+  assert.equal(await orThrow(loadProgress(at, other)), progress)
+  const [a, b] = [(await orThrow(one.snapshot())).states, (await orThrow(other.snapshot())).states]
+  assert.equal(b, a)
+  assert.equal([...a.get('optimizer.step')!.data], [3])
+  assert.ok(a.get('optimizer.exp_avg.mlp1.1.weight')!.data.some((m) => m !== 0))
+  await orThrow(one.close())
+  await orThrow(other.close())
+})
+
+test('options that cannot be are refused when the experiment is made', async () => {
+  for (const checkpointEvery of [-1, 1.5, Number.NaN])
+    assert.match(
+      (await thrown(() => experiment(recipe, unmeasured, { checkpointEvery }))).message,
+      /checkpointEvery is .*; give a whole number of steps, or 0/,
+    )
+  const [first] = recipe.stages
+  assert.match(
+    (await thrown(() => experiment({ ...recipe, stages: [first!, first!] }, unmeasured))).message,
+    /two stages are called 'warm'/,
+  )
+  const data = (options: RunOptions) => experiment(recipe, unmeasured, options).recipe
+  assert.equal(data({ checkpointEvery: 2 }), data({}), 'how a run is carried out is no part of what it is')
+})
+
+test.run()

@@ -1,0 +1,112 @@
+/** The objective with which the language model is pretrained: visual tokens made of labels instead of pixels. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { collate } from '../../src/data/collate.ts'
+import { type Corpus, corpusAt } from '../../src/data/corpus.ts'
+import { centreClasses, cornerOf, patchGrid, tokenGrid } from '../../src/data/patches.ts'
+import { axis, evaluate, fixed, input, pixelShuffle, program } from '../../src/dsl/index.ts'
+import { causal } from '../../src/dsl/layers/attention.ts'
+import { tensorValue } from '../../src/engine/values.ts'
+import { nextTokenLoss, sailVl2From } from '../../src/models/sail-vl2.ts'
+import { nextToken, sceneToken } from '../../src/train/objective.ts'
+import { orThrow } from '../../src/train/run-stage.ts'
+import { presentEngines } from '../support/engines.ts'
+import { tinyRendered as model } from '../support/tiny.ts'
+
+const engines = await presentEngines()
+const test = suite('train: scenes in labels')
+
+test('a patch’s token and corner are those that pixel shuffle gives it', () => {
+  const [patches, visual] = [patchGrid ** 2, tokenGrid ** 2]
+  const shuffle = pixelShuffle(
+    axis('patch', patches),
+    axis('channel', 1),
+    axis('visual', visual),
+    axis('folded', 4),
+  )
+  const numbered = input('x', [axis('patch', patches), axis('channel', 1)])
+  const [shuffled] = evaluate([shuffle.apply(numbered)], {
+    inputs: { x: Array.from({ length: patches }, (_, p) => p) },
+  })
+  for (let p = 0; p < patches; p++) {
+    const { token, corner } = cornerOf(p)
+    assert.is(shuffled![token * 4 + corner], p)
+  }
+})
+
+const weights = { read: 1, count: 1, chart: 1, arithmetic: 1 }
+const corpus: Corpus = {
+  mixture: { seed: 'scene', split: 'bases', levels: [1, 3], weights },
+  ...{ captions: 0.3, texts: 0.3 },
+}
+const sizes = { batch: 6, length: 80, tiles: 6 }
+
+for (const engine of engines)
+  test(`${engine.name}: the loss is that of visual tokens added up by hand from the table`, async () => {
+    const [visual, embed] = [16, model.language.hiddenSize]
+    const loss = fixed(() => {
+      const { mean, rows } = sceneToken.loss(model, sizes)
+      return { outputs: { mean, rows } }
+    })
+    const byHand = fixed(() => {
+      const [batch, token] = [axis('batch', sizes.batch), axis('token', sizes.length)]
+      const of = (name: string) => input(name, [batch, token], 'int32')
+      const seen = input('visual', [axis('tile', sizes.tiles), axis('visual', visual), axis('embed', embed)])
+      const logits = sailVl2From(model, seen, {
+        ...{ token, ids: of('input_ids'), positions: of('position_ids') },
+        ...{ mask: causal(token), visualIndex: of('visual_index') },
+      })
+      return { outputs: { mean: nextTokenLoss(logits, of('labels')).mean } }
+    })
+    const session = await orThrow(
+      engine.load(program({ name: 'scene', functions: { loss, byHand } }), { threads: 1, seed: 3 }),
+    )
+    const conversations = Array.from({ length: sizes.batch }, (_, i) => corpusAt(corpus, i))
+    assert.ok(conversations.some((c) => c.scene === undefined) && conversations.some((c) => c.scene))
+    const feeds = sceneToken.feed(conversations, model, sizes)
+    const got = await orThrow(session.call('loss', feeds))
+    assert.is(Number(got.rows!.data[0]), sizes.batch)
+
+    const key = 'probe.scene.weight'
+    const table = (await orThrow(session.read([key]))).get(key)!
+    const row = (n: number) => table.data.slice(n * embed, (n + 1) * embed)
+    const b = collate(conversations, sizes)
+    const seen = new Float32Array(sizes.tiles * visual * embed)
+    for (let tile = 0; tile < sizes.tiles; tile++)
+      for (let v = 0; v < visual; v++) {
+        const [top, left] = [2 * Math.floor(v / tokenGrid), 2 * (v % tokenGrid)]
+        const rows: ReturnType<typeof row>[] = []
+        for (const [corner, [dy, dx]] of [
+          [0, 0],
+          [0, 1],
+          [1, 0],
+          [1, 1],
+        ].entries()) {
+          const centre = b.patch_centres[tile * 64 + (top + dy!) * patchGrid + left + dx!]!
+          rows.push(row(corner * centreClasses.length + Math.max(0, centre)))
+        }
+        for (const r of rows)
+          for (let e = 0; e < embed; e++) seen[(tile * visual + v) * embed + e]! += r[e]! as number
+      }
+    const { scene, ...others } = feeds
+    assert.equal(scene!.shape, [sizes.tiles, visual, 4])
+    const want = await orThrow(
+      session.call('byHand', {
+        ...others,
+        visual: tensorValue('float32', [sizes.tiles, visual, embed], seen),
+      }),
+    )
+    const [a, z] = [Number(got.mean!.data[0]), Number(want.mean!.data[0])]
+    assert.ok(Math.abs(a - z) < 1e-5 * z, `${a} and ${z}`)
+    await orThrow(session.close())
+  })
+
+test('a scene that is not drawn is no picture for the objective that needs one', () => {
+  const c = Array.from({ length: 9 }, (_, i) => corpusAt(corpus, i)).find((one) => one.scene !== undefined)!
+  assert.throws(
+    () => nextToken.feed([c], model, sizes),
+    new RegExp(`${c.id} has a scene's labels and no picture`),
+  )
+})
+
+test.run()
