@@ -9,10 +9,10 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { createCanvas } from '@napi-rs/canvas'
-import { sampleAt } from '../src/data/mixture.ts'
-import { patchClasses, patchGrid, patchSize } from '../src/data/patches.ts'
-import type { Family, Level, Split } from '../src/data/sample.ts'
-import { families } from '../src/data/sample.ts'
+import { sampleAt } from '../src/tasks/mixture.ts'
+import { patchClasses, patchGrid, patchSize } from '../src/tasks/patches.ts'
+import type { Family, Level, Split } from '../src/tasks/sample.ts'
+import { families } from '../src/tasks/sample.ts'
 
 const { values: args } = parseArgs({
   options: {

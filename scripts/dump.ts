@@ -14,11 +14,11 @@ import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:f
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { conversation, textConversation } from '../src/data/collate.ts'
-import { denseWeights, type Labelled, labelledAt } from '../src/data/dense.ts'
-import { type Mixture, sampleAt } from '../src/data/mixture.ts'
-import { centreClasses, patchClasses } from '../src/data/patches.ts'
-import type { Level, Split } from '../src/data/sample.ts'
-import { textAt } from '../src/data/text.ts'
+import { denseWeights, type Labelled, labelledAt } from '../src/tasks/dense.ts'
+import { type Mixture, sampleAt } from '../src/tasks/mixture.ts'
+import { centreClasses, patchClasses } from '../src/tasks/patches.ts'
+import type { Level, Split } from '../src/tasks/sample.ts'
+import { textAt } from '../src/tasks/text.ts'
 
 const { values: args } = parseArgs({
   options: {

@@ -9,9 +9,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { describeSample } from '../src/data/mixture.ts'
-import { families, type Level } from '../src/data/sample.ts'
-import { captionRequest } from '../src/data/text.ts'
+import { describeSample } from '../src/tasks/mixture.ts'
+import { families, type Level } from '../src/tasks/sample.ts'
+import { captionRequest } from '../src/tasks/text.ts'
 
 const { values: args } = parseArgs({
   options: {

@@ -3,12 +3,11 @@
  *
  * @since 0.1.0
  */
-export * from './canvas.ts'
-export * from './collate.ts'
-export { type Corpus, corpusAt } from './corpus.ts'
-export * from './dense.ts'
-export { type ArithmeticScene, arithmetic, steps } from './families/arithmetic.ts'
-export { type Bar, type ChartScene, type ChartStyle, chart } from './families/chart.ts'
+export * from '../tasks/canvas.ts'
+export { type Corpus, corpusAt } from '../tasks/corpus.ts'
+export * from '../tasks/dense.ts'
+export { type ArithmeticScene, arithmetic, steps } from '../tasks/families/arithmetic.ts'
+export { type Bar, type ChartScene, type ChartStyle, chart } from '../tasks/families/chart.ts'
 export {
   type CountScene,
   count,
@@ -16,10 +15,10 @@ export {
   type Shape,
   type ShapeColour,
   type ShapeKind,
-} from './families/count.ts'
-export type { Question, TaskFamily } from './families/family.ts'
-export { type ReadScene, read } from './families/read.ts'
-export * from './mixture.ts'
+} from '../tasks/families/count.ts'
+export type { Question, TaskFamily } from '../tasks/families/family.ts'
+export { type ReadScene, read } from '../tasks/families/read.ts'
+export * from '../tasks/mixture.ts'
 export {
   alphabet,
   barLetters,
@@ -32,10 +31,11 @@ export {
   shapeColours,
   shapeKinds,
   tokenGrid,
-} from './patches.ts'
+} from '../tasks/patches.ts'
+export { type ItemOf, itemAt, type RenderItems, type RenderJob } from '../tasks/render-job.ts'
+export * from '../tasks/render-pool.ts'
+export * from '../tasks/sample.ts'
+export * from '../tasks/text.ts'
+export * from './collate.ts'
 export * from './random.ts'
-export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-job.ts'
-export * from './render-pool.ts'
-export * from './sample.ts'
-export * from './text.ts'
 export * from './tokens.ts'

@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { conversation } from '../data/collate.ts'
-import { sampleAt } from '../data/mixture.ts'
-import { type Family, families, finalOf, isExact, type Level, type Sample } from '../data/sample.ts'
 import { maxSampleLength, nanoTokenizer } from '../data/tokens.ts'
 import { fixed } from '../dsl/index.ts'
 import { decode, prefill } from '../models/generate.ts'
+import { sampleAt } from '../tasks/mixture.ts'
+import { type Family, families, finalOf, isExact, type Level, type Sample } from '../tasks/sample.ts'
 import type { Evaluation } from '../train/recipe.ts'
 import { orThrow } from '../train/run-stage.ts'
 import { generate } from './generate.ts'

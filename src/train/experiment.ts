@@ -5,9 +5,9 @@
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Observable } from 'rxjs'
-import type { Picture } from '../data/sample.ts'
 import type { Engine } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
+import type { Picture } from '../tasks/sample.ts'
 import type { RunEvent } from './events.ts'
 
 /** What the command line says to an experiment. */

@@ -11,8 +11,6 @@ import {
   collatePictures,
   type PictureBatch,
 } from '../data/collate.ts'
-import type { Labelled } from '../data/dense.ts'
-import { centreClasses, cornerOf, patchClasses } from '../data/patches.ts'
 import { hash32 } from '../data/random.ts'
 import {
   add,
@@ -41,6 +39,8 @@ import { visualAxis } from '../models/adapter.ts'
 import { embedAxis, qwen3 } from '../models/qwen3.ts'
 import { sailVit, vitAxes } from '../models/sail-vit.ts'
 import { adapterOf, nextLabels, type SailVl2Config, sailVl2, sailVl2From } from '../models/sail-vl2.ts'
+import type { Labelled } from '../tasks/dense.ts'
+import { centreClasses, cornerOf, patchClasses } from '../tasks/patches.ts'
 
 /** Sizes of a batch: rows, tokens a row, pictures. */
 export interface BatchSizes {

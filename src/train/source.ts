@@ -5,10 +5,10 @@
  * @since 0.1.0
  */
 import { type Conversation, type Talk, textConversation } from '../data/collate.ts'
-import { type Corpus, corpusAt } from '../data/corpus.ts'
-import type { DenseMixture, Labelled } from '../data/dense.ts'
-import { renderAhead } from '../data/render-pool.ts'
-import { textAt } from '../data/text.ts'
+import { type Corpus, corpusAt } from '../tasks/corpus.ts'
+import type { DenseMixture, Labelled } from '../tasks/dense.ts'
+import { renderAhead } from '../tasks/render-pool.ts'
+import { textAt } from '../tasks/text.ts'
 
 /** A stream of examples by index. */
 export interface Source<E = Conversation> {

@@ -16,11 +16,11 @@ import {
   noLoss,
   textConversation,
 } from '../../src/data/collate.ts'
-import { denseWeights, labelledAt } from '../../src/data/dense.ts'
-import { type Mixture, sampleAt } from '../../src/data/mixture.ts'
-import { centreClasses, patchClasses } from '../../src/data/patches.ts'
-import type { Picture } from '../../src/data/sample.ts'
 import { nanoTokenizer } from '../../src/data/tokens.ts'
+import { denseWeights, labelledAt } from '../../src/tasks/dense.ts'
+import { type Mixture, sampleAt } from '../../src/tasks/mixture.ts'
+import { centreClasses, patchClasses } from '../../src/tasks/patches.ts'
+import type { Picture } from '../../src/tasks/sample.ts'
 
 const mixture: Mixture = {
   seed: 'collate',

@@ -4,11 +4,12 @@
  *
  * @since 0.1.0
  */
+
+import { random } from '../data/random.ts'
 import { steps } from './families/arithmetic.ts'
 import { barsKey } from './families/chart.ts'
 import { partitionOf } from './mixture.ts'
 import { barLetters } from './patches.ts'
-import { random } from './random.ts'
 
 /** A text to continue and its continuation. */
 export interface TextExample {

@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+
+import { random } from '../data/random.ts'
 import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize } from './canvas.ts'
 import {
   drawGround,
@@ -17,7 +19,6 @@ import {
 import { cells, onGrid } from './families/read.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { alphabet, blankPatches, claimGlyphs, shapeColours, shapeKinds } from './patches.ts'
-import { random } from './random.ts'
 import type { Family, PatchLabels, Picture } from './sample.ts'
 
 /** A picture with the labels of its patches. */

@@ -1,12 +1,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { advanceOf, capHeightOf, fonts, type Glyph } from '../../src/data/canvas.ts'
-import { type ArithmeticScene, steps } from '../../src/data/families/arithmetic.ts'
-import { type ChartScene, layout } from '../../src/data/families/chart.ts'
-import type { CountScene } from '../../src/data/families/count.ts'
-import type { ReadScene } from '../../src/data/families/read.ts'
-import { describeSample, render, taskOf } from '../../src/data/mixture.ts'
-import { alphabet, centreClasses, patchAt, patchClasses, patchGrid } from '../../src/data/patches.ts'
+import { advanceOf, capHeightOf, fonts, type Glyph } from '../../src/tasks/canvas.ts'
+import { type ArithmeticScene, steps } from '../../src/tasks/families/arithmetic.ts'
+import { type ChartScene, layout } from '../../src/tasks/families/chart.ts'
+import type { CountScene } from '../../src/tasks/families/count.ts'
+import type { ReadScene } from '../../src/tasks/families/read.ts'
+import { describeSample, render, taskOf } from '../../src/tasks/mixture.ts'
+import { alphabet, centreClasses, patchAt, patchClasses, patchGrid } from '../../src/tasks/patches.ts'
 import {
   type Described,
   type Family,
@@ -15,7 +15,7 @@ import {
   isExact,
   type Level,
   type Scene,
-} from '../../src/data/sample.ts'
+} from '../../src/tasks/sample.ts'
 
 const scenes = <S extends Scene>(family: Family, n: number, level?: Level): readonly Described<S>[] =>
   Array.from({ length: n }, (_, i) =>

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { corpusAt } from '../../src/data/corpus.ts'
+import { hash32, random } from '../../src/data/random.ts'
+import { nanoTokenizer } from '../../src/data/tokens.ts'
+import { corpusAt } from '../../src/tasks/corpus.ts'
 import {
   contentKey,
   describeAt,
@@ -12,9 +14,8 @@ import {
   partitionOf,
   render,
   sampleAt,
-} from '../../src/data/mixture.ts'
-import { alphabet } from '../../src/data/patches.ts'
-import { hash32, random } from '../../src/data/random.ts'
+} from '../../src/tasks/mixture.ts'
+import { alphabet } from '../../src/tasks/patches.ts'
 import {
   type Described,
   type Family,
@@ -23,8 +24,7 @@ import {
   type Picture,
   type Scene,
   type Split,
-} from '../../src/data/sample.ts'
-import { nanoTokenizer } from '../../src/data/tokens.ts'
+} from '../../src/tasks/sample.ts'
 
 const even = { read: 1, count: 1, chart: 1, arithmetic: 1 }
 const mixture = (split: Split, more: Partial<Mixture> = {}): Mixture => ({

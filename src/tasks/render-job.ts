@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, conversationAt, type Talk } from './collate.ts'
+import { type Conversation, conversationAt, type Talk } from '../data/collate.ts'
 import { type DenseMixture, type Labelled, labelledAt } from './dense.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import type { PatchLabels, Picture, Sample } from './sample.ts'

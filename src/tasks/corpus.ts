@@ -4,11 +4,11 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, replyAt, spoken, type Talk, textConversation } from './collate.ts'
+import { type Conversation, replyAt, spoken, type Talk, textConversation } from '../data/collate.ts'
+import { random } from '../data/random.ts'
+import { nanoTokenizer, type TextTokenizer } from '../data/tokens.ts'
 import { describeAt, taskOf } from './mixture.ts'
-import { random } from './random.ts'
 import { recallAt, textAt } from './text.ts'
-import { nanoTokenizer, type TextTokenizer } from './tokens.ts'
 
 /** Conversations about scenes that are not drawn, among them texts without a scene. */
 export interface Corpus extends Talk {

@@ -4,12 +4,13 @@
  *
  * @since 0.1.0
  */
+
+import { hash32, random } from '../data/random.ts'
 import { arithmetic } from './families/arithmetic.ts'
 import { chart } from './families/chart.ts'
 import { count } from './families/count.ts'
 import type { TaskFamily } from './families/family.ts'
 import { read } from './families/read.ts'
-import { hash32, random } from './random.ts'
 import {
   type Described,
   type Family,

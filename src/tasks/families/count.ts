@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { SKRSContext2D } from '@napi-rs/canvas'
+import type { Random } from '../../data/random.ts'
 import { css, darkColours, lightColours, near, paint, pictureSize, type Rgb } from '../canvas.ts'
 import {
   blankPatches,
@@ -17,7 +18,6 @@ import {
   tokenAt,
   tokenGrid,
 } from '../patches.ts'
-import type { Random } from '../random.ts'
 import type { PatchLabels } from '../sample.ts'
 import type { TaskFamily } from './family.ts'
 

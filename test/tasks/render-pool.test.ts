@@ -1,8 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Mixture } from '../../src/data/mixture.ts'
-import { type ItemOf, itemAt, type RenderJob } from '../../src/data/render-job.ts'
-import { RenderError, renderAhead } from '../../src/data/render-pool.ts'
+import type { Mixture } from '../../src/tasks/mixture.ts'
+import { type ItemOf, itemAt, type RenderJob } from '../../src/tasks/render-job.ts'
+import { RenderError, renderAhead } from '../../src/tasks/render-pool.ts'
 
 const mixture: Mixture = {
   seed: 'pool',

@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+
+import type { Random } from '../../data/random.ts'
 import {
   css,
   drawGlyphs,
@@ -16,7 +18,6 @@ import {
   pictureSize,
 } from '../canvas.ts'
 import { blankPatches, claimGlyphs } from '../patches.ts'
-import type { Random } from '../random.ts'
 import type { TaskFamily } from './family.ts'
 import { cells, looks, onGrid, placeLine } from './read.ts'
 

@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+
+import type { Random } from '../../data/random.ts'
 import {
   css,
   drawGlyphs,
@@ -18,7 +20,6 @@ import {
   setLine,
 } from '../canvas.ts'
 import { alphabet, blankPatches, claimGlyphs } from '../patches.ts'
-import type { Random } from '../random.ts'
 import type { TaskFamily } from './family.ts'
 
 /** A string and how it is set. Lengths in pixels. */
