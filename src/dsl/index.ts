@@ -81,6 +81,7 @@ export {
   summaryJson,
 } from './inspect/summary.ts'
 export { svg } from './inspect/svg.ts'
+export { anyOf, everyKey, type Keys, keys, matches } from './keys.ts'
 export {
   type After,
   andThen,

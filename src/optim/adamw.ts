@@ -31,8 +31,8 @@ export interface AdamWSettings {
   readonly beta2?: number
   /** Default 1e-8. */
   readonly epsilon?: number
-  /** Decoupled decay λ; default 0.1. */
-  readonly decay?: number
+  /** Decoupled decay λ, of what {@link decays}; or λ by key. Default 0.1. */
+  readonly decay?: number | ((key: string, t: Tensor) => number)
   /** Which parameters decay; default {@link decays}: no norms, biases or positions. */
   readonly decays?: (key: string, t: Tensor) => boolean
   /** A factor on the learning rate for a parameter, by key; default 1 for all. */
@@ -102,7 +102,7 @@ export const adamW = (
     const g = gradients[i++]!
     const factor = rate(key)
     const eta: Tensor = factor === 1 ? learningRate : mul(learningRate, factor)
-    const lambda = decaying(key, p) ? decay : 0
+    const lambda = typeof decay === 'function' ? decay(key, p) : decaying(key, p) ? decay : 0
     const m0 = state(firstMomentKey(key), p.axes, zeros)
     const v0 = state(secondMomentKey(key), p.axes, zeros)
     const m1 = add(mul(m0, beta1), mul(g, 1 - beta1))

@@ -5,5 +5,6 @@
  */
 export * from './adamw.ts'
 export * from './clip.ts'
+export * from './optimizer.ts'
 export * from './schedules.ts'
 export * from './trainable.ts'
