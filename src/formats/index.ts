@@ -10,6 +10,7 @@ export {
   type Entries,
   type Entry,
   encode as encodeSafetensors,
+  type FileOptions,
   readSafetensors,
   type Safetensors,
   SafetensorsError,

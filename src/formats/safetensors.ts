@@ -68,8 +68,16 @@ export interface Safetensors {
 
 // --- files ------------------------------------------------------------------------------------------------
 
-/** One read or write of the system takes at most this many bytes. */
-const chunkBytes = 2 ** 30
+/** How files are read and written. */
+export interface FileOptions {
+  /** One read or write of the system takes at most this many bytes; default 2³⁰. */
+  readonly pieceBytes?: number
+}
+
+const piecesOf = (file: string, { pieceBytes = 2 ** 30 }: FileOptions): number => {
+  if (Number.isSafeInteger(pieceBytes) && pieceBytes > 0) return pieceBytes
+  throw new SafetensorsError('Io', { file }, `pieceBytes is ${pieceBytes}`, 'give a whole number from 1 up')
+}
 
 /** A failure of the system as one of this area's errors, said of a file. */
 export const systemError =
@@ -94,10 +102,11 @@ const readExactly = async (
   file: string,
   from: number,
   length: number,
+  pieceBytes: number,
 ): Promise<Uint8Array> => {
   const bytes = new Uint8Array(length)
   for (let at = 0; at < length; ) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(chunkBytes, length - at), from + at)
+    const { bytesRead } = await handle.read(bytes, at, Math.min(pieceBytes, length - at), from + at)
     if (bytesRead === 0)
       throw new SafetensorsError(
         'Truncated',
@@ -138,13 +147,17 @@ const orThrow = <A>(result: E.Either<SafetensorsError, A>): A => {
  *
  * @category reading
  */
-export const readSafetensors = (path: string): TE.TaskEither<SafetensorsError, Safetensors> =>
+export const readSafetensors = (
+  path: string,
+  options: FileOptions = {},
+): TE.TaskEither<SafetensorsError, Safetensors> =>
   withFile(path, undefined, async (handle) => {
+    const pieceBytes = piecesOf(path, options)
     const was = await handle.stat()
     const size = was.size
-    const prefix = await readExactly(handle, path, 0, Math.min(prefixBytes, size))
+    const prefix = await readExactly(handle, path, 0, Math.min(prefixBytes, size), pieceBytes)
     const length = orThrow(headerLength(prefix, size, path))
-    const head = await readExactly(handle, path, 0, prefixBytes + length)
+    const head = await readExactly(handle, path, 0, prefixBytes + length, pieceBytes)
     const header: Header = orThrow(decodeHeader(head, size, path))
 
     const tensor = (key: string): TE.TaskEither<SafetensorsError, StoredTensor> => {
@@ -167,7 +180,8 @@ export const readSafetensors = (path: string): TE.TaskEither<SafetensorsError, S
             'the file was changed after its header was read',
             'open it again',
           )
-        const bytes = await readExactly(h, path, header.dataStart + info.begin, info.end - info.begin)
+        const start = header.dataStart + info.begin
+        const bytes = await readExactly(h, path, start, info.end - info.begin, pieceBytes)
         return { dtype: info.dtype, shape: info.shape, bytes }
       })
     }
@@ -207,20 +221,23 @@ export const writeSafetensors = (
   path: string,
   entries: Entries,
   metadata: Readonly<Record<string, string>> = {},
+  options: FileOptions = {},
 ): TE.TaskEither<SafetensorsError, void> =>
   pipe(
     TE.fromEither(encodeHeader(entries, metadata, path)),
     TE.chain(({ header, order }) =>
       replaceFile(path, async (handle) => {
-        await writeAll(handle, header)
-        for (const key of order) await writeAll(handle, orThrow(entryBytes(key, entries.get(key)!, path)))
+        const pieceBytes = piecesOf(path, options)
+        await writeAll(handle, header, pieceBytes)
+        for (const key of order)
+          await writeAll(handle, orThrow(entryBytes(key, entries.get(key)!, path)), pieceBytes)
       }),
     ),
   )
 
-const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {
+const writeAll = async (handle: FileHandle, bytes: Uint8Array, pieceBytes: number): Promise<void> => {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, at, Math.min(chunkBytes, bytes.length - at))
+    const { bytesWritten } = await handle.write(bytes, at, Math.min(pieceBytes, bytes.length - at))
     at += bytesWritten
   }
 }

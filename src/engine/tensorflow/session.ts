@@ -28,8 +28,14 @@ import {
 } from './saved-model.ts'
 import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
 
-/** States are read and written in groups of at most this many bytes, so that a large model is not copied all at once. */
-const groupBytes = 256 * 1024 * 1024
+/** What a session is told beside what every engine is told. */
+export interface SessionOptions extends LoadOptions {
+  /**
+   * States are read and written in groups of at most this many bytes, so that a large model is not copied all at once;
+   * default 2²⁸.
+   */
+  readonly groupBytes?: number
+}
 
 const folders = new Set<string>()
 let cleaning = false
@@ -110,8 +116,12 @@ class Native {
   }
 }
 
-/** Keys in groups whose states together stay under {@link groupBytes}. */
-const grouped = (program: Program, keys: readonly string[]): readonly (readonly string[])[] => {
+/** Keys in groups whose states together take at most `groupBytes`; a larger state has a group of its own. */
+const grouped = (
+  program: Program,
+  keys: readonly string[],
+  groupBytes: number,
+): readonly (readonly string[])[] => {
   const groups: string[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const key of keys) {
@@ -132,8 +142,13 @@ const grouped = (program: Program, keys: readonly string[]): readonly (readonly 
  * Fails with `Refused` where TensorFlow does not take the graph.
  */
 export const loadSession =
-  (tensorflow: Tensorflow, program: Program, options: LoadOptions = {}): TaskEither<EngineError, Session> =>
+  (
+    tensorflow: Tensorflow,
+    program: Program,
+    options: SessionOptions = {},
+  ): TaskEither<EngineError, Session> =>
   async () => {
+    const { groupBytes = 2 ** 28 } = options
     const lowered = lowerProgram(program)
     const native = new Native(tensorflow, temporaryFolder())
     let closed = false
@@ -161,7 +176,7 @@ export const loadSession =
     }
 
     const writeAll = async (values: ReadonlyMap<string, TensorValue>): Promise<void> => {
-      for (const keys of grouped(program, [...values.keys()])) {
+      for (const keys of grouped(program, [...values.keys()], groupBytes)) {
         const model = await native.open(`write ${JSON.stringify(keys)}`, () =>
           signature(
             keys.map((k) => [k, lowered.writes.get(k)!.value]),
@@ -173,7 +188,7 @@ export const loadSession =
     }
     const readAll = async (keys: readonly string[]): Promise<ReadonlyMap<string, TensorValue>> => {
       const found = new Map<string, TensorValue>()
-      for (const group of grouped(program, keys)) {
+      for (const group of grouped(program, keys, groupBytes)) {
         const model = await native.open(`read ${JSON.stringify(group)}`, () =>
           signature(
             [],
@@ -189,7 +204,7 @@ export const loadSession =
       return found
     }
     const fill = async (): Promise<void> => {
-      for (const keys of grouped(program, lowered.seeded)) {
+      for (const keys of grouped(program, lowered.seeded, groupBytes)) {
         const values = keys.map((k) => {
           const spec = program.states.get(k)!
           const data = freshState(spec, options.seed ?? 0)
