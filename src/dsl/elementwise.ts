@@ -10,14 +10,15 @@ import {
   type Tensor,
   type UnaryFn,
 } from './graph.ts'
-import { scalar } from './leaves.ts'
+import { scalarOf } from './leaves.ts'
 import type { Joined } from './names.ts'
 import { alignedTo } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
 type Operand<N extends Names> = Tensor<N> | number
 
-const lift = (x: Tensor | number, dtype: Dtype): Tensor => (typeof x === 'number' ? scalar(x, dtype) : x)
+const lift = (x: Tensor | number, dtype: Dtype, site: Site): Tensor =>
+  typeof x === 'number' ? scalarOf(x, dtype, site) : x
 
 const dtypeOf = (a: Tensor | number, b: Tensor | number): Dtype =>
   typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32'
@@ -40,8 +41,8 @@ const joinedAxes = (what: string, operands: readonly Tensor[], site: Site): read
 /** Any elementwise binary node, for builders and adjoints. */
 export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
   const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype)
-  const y = lift(b, dtype)
+  const x = lift(a, dtype, site)
+  const y = lift(b, dtype, site)
   if (x.dtype !== y.dtype || x.dtype === 'bool')
     throw new GraphError('BadDtype', `${fn}: ${x.dtype} and ${y.dtype}; cast one of them`, site, [
       ...x.axes,
@@ -62,8 +63,8 @@ export const unaryOf = (fn: UnaryFn, x: Tensor, site: Site): Tensor => {
 /** Any comparison node. */
 export const compareOf = (fn: CompareFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
   const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype)
-  const y = lift(b, dtype)
+  const x = lift(a, dtype, site)
+  const y = lift(b, dtype, site)
   if (x.dtype !== y.dtype)
     throw new GraphError('BadDtype', `${fn}: ${x.dtype} against ${y.dtype}; cast one of them`, site, [
       ...x.axes,
@@ -76,8 +77,8 @@ export const compareOf = (fn: CompareFn, a: Tensor | number, b: Tensor | number,
 /** Any choice node. */
 export const selectOf = (condition: Tensor, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
   const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype)
-  const y = lift(b, dtype)
+  const x = lift(a, dtype, site)
+  const y = lift(b, dtype, site)
   if (condition.dtype !== 'bool' || x.dtype !== y.dtype)
     throw new GraphError(
       'BadDtype',

@@ -4,7 +4,7 @@ import { showAxes } from './axis.ts'
 import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { type Op, type Tensor, topological } from './graph.ts'
-import { scalar } from './leaves.ts'
+import { scalarOf } from './leaves.ts'
 import { broadcasted, reshaped } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -47,7 +47,7 @@ export const gradient = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
     )
       depends.add(t)
 
-  const flowing = new Map<Tensor | string, Tensor>([[identity(loss), scalar(1)]])
+  const flowing = new Map<Tensor | string, Tensor>([[identity(loss), scalarOf(1, 'float32', site)]])
   for (let i = order.length - 1; i >= 0; i--) {
     const y = order[i]!
     const g = flowing.get(identity(y))
@@ -66,6 +66,8 @@ export const gradient = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
   }
   return wrt.map((t) => {
     const g = depends.has(loss) ? flowing.get(identity(t)) : undefined
-    return g === undefined ? broadcasted(scalar(0), t.axes, t.site) : reshaped(g, t.axes, t.site)
+    return g === undefined
+      ? broadcasted(scalarOf(0, 'float32', t.site), t.axes, t.site)
+      : reshaped(g, t.axes, t.site)
   })
 }

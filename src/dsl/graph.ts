@@ -148,7 +148,7 @@ export interface Tensor<out N extends Names = Names> {
   readonly inputs: readonly Tensor[]
   /** The user's line that built it. */
   readonly site: Site
-  /** The layers that end here, innermost first. */
+  /** The layers that made it and gave it back, innermost first: noted on the node, and no part of what it computes. */
   readonly marks: readonly Mark[]
 }
 
@@ -162,7 +162,34 @@ export const node = <const N extends Names = Names>(
   axes: readonly Axis[],
   dtype: Dtype,
   site: Site,
-): Tensor<N> => ({ names: axes.map((a) => a.name) as Names as N, axes, dtype, op, inputs, site, marks: [] })
+): Tensor<N> => {
+  const t = { names: axes.map((a) => a.name) as Names as N, axes, dtype, op, inputs, site, marks: unmarked }
+  made?.push(t)
+  return t
+}
+
+const unmarked: readonly Mark[] = []
+
+/** The nodes that were made since the outermost layer at work began, in order; undefined where none is at work. */
+let made: Tensor[] | undefined
+
+/**
+ * Builds a layer's result and notes the layer on it. The node stays the one that it was: what a layer hands out of its
+ * inside is what the graph holds. A node that was there before the layer began (its own input, an earlier layer's result)
+ * is none of its making and gets no mark.
+ */
+export const marking = (mark: Mark, build: () => Tensor): Tensor => {
+  const outermost = made === undefined
+  made ??= []
+  const from = made.length
+  try {
+    const y = build()
+    if (made.indexOf(y, from) >= 0) (y as { marks: readonly Mark[] }).marks = [...y.marks, mark]
+    return y
+  } finally {
+    if (outermost) made = undefined
+  }
+}
 
 /** The same node over other inputs. */
 export const withInputs = (t: Tensor, inputs: readonly Tensor[]): Tensor =>

@@ -145,4 +145,4 @@ export {
 } from './program.ts'
 export { argmax, logSoftmax, max, mean, softmax, sum, total } from './reduce.ts'
 export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
-export type { Site } from './site.ts'
+export { inside, type Site, siteOf } from './site.ts'

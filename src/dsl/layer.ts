@@ -7,12 +7,12 @@
  * @since 0.1.0
  */
 import { type Axis, type Names, showAxes } from './axis.ts'
-import { add } from './elementwise.ts'
+import { binaryOf } from './elementwise.ts'
 import { GraphError, sizeMismatch } from './error.ts'
-import type { Tensor } from './graph.ts'
+import { marking, type Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
 import { application, sharing, working } from './owner.ts'
-import { type Site, siteOf } from './site.ts'
+import { asUser, inside, nowhere, type Site, siteOf } from './site.ts'
 
 /** A map of tensors over the trailing axes `I` to `O`, under a parameter path. */
 export interface Layer<I extends Names, O extends Names> {
@@ -80,11 +80,6 @@ export const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Si
   })
 }
 
-const marked = (y: Tensor, path: string, kind: string, x: Tensor): Tensor => ({
-  ...y,
-  marks: [...y.marks, { path, layer: kind, input: x }],
-})
-
 /**
  * Makes a layer from a function. The trailing axes are checked before it runs, its output is marked with path and kind.
  *
@@ -101,12 +96,38 @@ export const layer = <const I extends readonly Axis[], O extends Names = NamesOf
   build: (x: Tensor, path: string) => Tensor,
 ): Layer<NamesOf<I>, O> => {
   const site = siteOf(layer)
+  return layerOf(site, kind, takes, (x, path) => asUser(site, () => build(x, path)))
+}
+
+/**
+ * {@link layer} for the library's own: all that it builds has the site of the line that made the layer, or of the line that
+ * applies it where it is a constant of the library.
+ */
+export const builtIn = <const I extends readonly Axis[], O extends Names = NamesOf<I>>(
+  site: Site,
+  kind: string,
+  takes: I,
+  build: (x: Tensor, path: string) => Tensor,
+): Layer<NamesOf<I>, O> => {
+  const made: Layer<NamesOf<I>, O> = layerOf(site, kind, takes, (x, path) =>
+    inside(site === nowhere ? siteOf(made.apply) : site, () => build(x, path)),
+  )
+  return made
+}
+
+const layerOf = <I extends readonly Axis[], O extends Names>(
+  site: Site,
+  kind: string,
+  takes: I,
+  build: (x: Tensor, path: string) => Tensor,
+): Layer<NamesOf<I>, O> => {
   const made: AnyLayer = {
     kind,
     apply: (x, path = '') => {
       endsIn(kind, x, takes, site)
-      const y = working({ layer: made, kind, site }, () => build(x, path))
-      return y === x ? y : marked(y, path, kind, x)
+      return marking({ path, layer: kind, input: x }, () =>
+        working({ layer: made, kind, site }, () => build(x, path)),
+      )
     },
   }
   return made as unknown as Layer<NamesOf<I>, O>
@@ -189,10 +210,7 @@ export const named =
   <I extends Names, O extends Names>(l: Layer<I, O>): Layer<I, O> =>
     typed({
       kind,
-      apply: (x, path = '') => {
-        const y = untyped(l).apply(x, path)
-        return y === x ? y : marked(y, path, kind, x)
-      },
+      apply: (x, path = '') => marking({ path, layer: kind, input: x }, () => untyped(l).apply(x, path)),
     })
 
 /**
@@ -206,8 +224,13 @@ export const named =
  *
  * @category category
  */
-export const residual = <I extends Names>(f: Layer<I, I>): Layer<I, I> =>
-  typed({ kind: 'residual', apply: (x, path = '') => add(x, untyped(f).apply(x, path)) })
+export const residual = <I extends Names>(f: Layer<I, I>): Layer<I, I> => {
+  const site = siteOf(residual)
+  return typed({
+    kind: 'residual',
+    apply: (x, path = '') => binaryOf('add', x, untyped(f).apply(x, path), site),
+  })
+}
 
 /**
  * The same kind of layer `times` in a row, each with its own parameters under the scopes `0`, `1`, ….
@@ -320,13 +343,16 @@ export const parallel =
  *
  * @category category
  */
-export const merged =
-  (how: (a: Tensor, b: Tensor) => Tensor) =>
-  <I extends Names, O extends Names>(both: Fork<I, O, O>): Layer<I, O> =>
+export const merged = (
+  how: (a: Tensor, b: Tensor) => Tensor,
+): (<I extends Names, O extends Names>(both: Fork<I, O, O>) => Layer<I, O>) => {
+  const site = siteOf(merged)
+  return (both) =>
     typed({
       kind: 'merged',
       apply: (x, path = '') => {
         const [a, b] = untypedFork(both).apply(x, path)
-        return how(a, b)
+        return asUser(site, () => how(a, b))
       },
     })
+}

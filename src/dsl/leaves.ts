@@ -4,7 +4,7 @@ import { distinct, GraphError } from './error.ts'
 import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
 import type { Init } from './init.ts'
 import { declare } from './owner.ts'
-import { siteOf } from './site.ts'
+import { type Site, siteOf } from './site.ts'
 
 /** The names of a tuple of axes. */
 export type NamesOf<A extends readonly Axis[]> = {
@@ -85,14 +85,18 @@ export const constant = <const A extends readonly Axis[]>(
 }
 
 /** One number of rank 0. */
-export const scalar = (value: number, dtype: Dtype = 'float32'): Scalar => {
+export const scalar = (value: number, dtype: Dtype = 'float32'): Scalar =>
+  scalarOf(value, dtype, siteOf(scalar))
+
+/** {@link scalar} for builders. */
+export const scalarOf = (value: number, dtype: Dtype, site: Site): Scalar => {
   const data =
     dtype === 'float32'
       ? Float32Array.of(value)
       : dtype === 'int32'
         ? Int32Array.of(value)
         : Uint8Array.of(value)
-  return node({ op: 'constant', data }, [], [], dtype, siteOf(scalar))
+  return node({ op: 'constant', data }, [], [], dtype, site)
 }
 
 /** int32 `0 … size−1` along an axis: positions. */

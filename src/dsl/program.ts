@@ -9,7 +9,7 @@ import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
 import type { Init } from './init.ts'
 import { sameOwner } from './owner.ts'
-import { siteOf } from './site.ts'
+import { asUser, siteOf } from './site.ts'
 
 /** What a function returns: outputs for the caller, and the states that change. */
 export interface Results {
@@ -161,7 +161,7 @@ export const program = (spec: {
       )
     functions.set(
       name,
-      f.build.map((build) => leavesOf(name, build(), states)),
+      f.build.map((build) => leavesOf(name, asUser(site, build), states)),
     )
   }
   for (const [name, variants] of functions)

@@ -11,9 +11,11 @@ import {
   cast,
   composite,
   div,
+  inside,
   mul,
   neg,
   scalar,
+  siteOf,
   sqrt,
   square,
   state,
@@ -90,6 +92,13 @@ export const adamW = (
   gradients: readonly Tensor[],
   learningRate: Tensor,
   settings: AdamWSettings = {},
+): Update => inside(siteOf(adamW), () => updated(parameters, gradients, learningRate, settings))
+
+const updated = (
+  parameters: ReadonlyMap<string, Tensor>,
+  gradients: readonly Tensor[],
+  learningRate: Tensor,
+  settings: AdamWSettings,
 ): Update => {
   const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0.1, rate = () => 1 } = settings
   const decaying = settings.decays ?? decays

@@ -2,10 +2,12 @@
 import {
   add,
   div,
+  inside,
   minimum,
   mul,
   type Scalar,
   scalar,
+  siteOf,
   sqrt,
   square,
   type Tensor,
@@ -21,7 +23,11 @@ export interface Clipped {
 
 /** √Σ g² over all elements of all gradients. */
 export const globalNorm = (gradients: readonly Tensor[]): Scalar =>
-  sqrt(gradients.map((g) => total(square(g))).reduce<Tensor>((a, b) => add(a, b), scalar(0))) as Scalar
+  inside(
+    siteOf(globalNorm),
+    () =>
+      sqrt(gradients.map((g) => total(square(g))).reduce<Tensor>((a, b) => add(a, b), scalar(0))) as Scalar,
+  )
 
 /**
  * Scales all gradients by min(1, limit / (norm + 1e-6)).
@@ -32,6 +38,8 @@ export const globalNorm = (gradients: readonly Tensor[]): Scalar =>
 export const clipByGlobalNorm = (gradients: readonly Tensor[], limit: number | undefined): Clipped => {
   const norm = globalNorm(gradients)
   if (limit === undefined) return { gradients, norm }
-  const factor = minimum(div(limit, add(norm, 1e-6)), 1)
-  return { gradients: gradients.map((g) => mul(g, factor)), norm }
+  return inside(siteOf(clipByGlobalNorm), () => {
+    const factor = minimum(div(limit, add(norm, 1e-6)), 1)
+    return { gradients: gradients.map((g) => mul(g, factor)), norm }
+  })
 }

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { axis } from '../../src/dsl/axis.ts'
 import { contractOf } from '../../src/dsl/contract.ts'
-import { add, cast, less, mul, select, square, tanh } from '../../src/dsl/elementwise.ts'
+import { add, cast, less, mul, neg, select, square, tanh } from '../../src/dsl/elementwise.ts'
 import { gradient } from '../../src/dsl/gradient.ts'
 import { type Mark, type Tensor, topological } from '../../src/dsl/graph.ts'
 import { scatterAdd } from '../../src/dsl/indexing.ts'
@@ -123,13 +123,21 @@ test('cost of a graph: intermediate results by their bytes, states once, composi
   assert.is(cost([add(w, moment)], (key) => !key.startsWith('optimizer.')).parameters, 4)
 })
 
-test('a copy of a node that carries a mark counts once', () => {
-  const y = tanh(x)
-  const marked = { ...y, marks: [{ path: 'p', layer: 'tanh', input: x }] }
-  assert.is(cost([add(y, marked)]).flops, 48)
-  const s = summary([add(y, marked)])
-  assert.is(s.totals.flops, 48)
-  assert.is(rowOf(s.rows, 'p').flops, 24)
+test('a layer that gives back what was there before it computes nothing and is no block', () => {
+  let kept: Tensor | undefined
+  const keep = layer('keep', [Embed], (y) => {
+    kept = tanh(y)
+    return kept
+  })
+  const recall = layer('recall', [Embed], () => kept!)
+  const y = at('recall')(recall).apply(neg(at('keep')(keep).apply(x)))
+  assert.is(y, kept)
+  const { rows } = summary([add(y, neg(y))])
+  assert.equal(
+    rows.map((r) => r.layer),
+    ['model', 'keep'],
+  )
+  assert.is(rowOf(rows, 'keep').flops, 24)
 })
 
 test('each row has the parameters, axes and FLOPs of its layer', () => {

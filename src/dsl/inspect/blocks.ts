@@ -7,7 +7,7 @@
  */
 import { elements } from '../axis.ts'
 import { type Mark, type Tensor, topological } from '../graph.ts'
-import { activationBytesOf, bytesOf, flopsOf, type GraphCost, type IsParameter, repetitions } from './cost.ts'
+import { activationBytesOf, bytesOf, flopsOf, type GraphCost, type IsParameter } from './cost.ts'
 
 /** One application of a layer, or at the root the whole graph. */
 export interface Block {
@@ -45,7 +45,7 @@ interface Draft {
   readonly output: Tensor | undefined
   readonly boundary: Set<Tensor>
   readonly children: Draft[]
-  /** By identity: each application of a layer makes a mark of its own, which copies of its result keep. */
+  /** By identity: each application of a layer makes a mark of its own. */
   readonly byMark: Map<Mark, Draft>
   readonly cost: { flops: number; activationBytes: number; parameters: number; parameterBytes: number }
   /** Place of its last result in the order of the graph. */
@@ -143,10 +143,8 @@ export const blocks = (
     }
   }
 
-  const repeated = repetitions()
-  // what has more marks first: of two copies of one node the layer's own counts
-  for (const t of [...order].sort((a, b) => b.marks.length - a.marks.length)) {
-    if (t.op.op === 'state' || repeated(t)) continue
+  for (const t of order) {
+    if (t.op.op === 'state') continue
     const { cost } = owner.get(t)!
     cost.flops += flopsOf(t)
     cost.activationBytes += activationBytesOf(t)

@@ -90,31 +90,11 @@ export const activationBytesOf = (t: Tensor): number => {
 export const costOf = (t: Tensor): Cost => ({ flops: flopsOf(t), activationBytes: activationBytesOf(t) })
 
 /**
- * Copies of one node: a layer's mark makes a second value of what it marks, and both may be in a graph. They compute one
- * thing, so only one of them counts. Answers whether `t` is such a repetition, in the order of the calls.
- */
-export const repetitions = (): ((t: Tensor) => boolean) => {
-  const seen = new Map<readonly Tensor[], Set<unknown>>()
-  return (t) => {
-    if (t.inputs.length === 0) return false
-    const ops = seen.get(t.inputs)
-    if (ops === undefined) {
-      seen.set(t.inputs, new Set([t.op]))
-      return false
-    }
-    if (ops.has(t.op)) return true
-    ops.add(t.op)
-    return false
-  }
-}
-
-/**
  * The whole graph that the roots depend on. A state counts once, however often it is read.
  *
  * @category cost
  */
 export const cost = (roots: readonly Tensor[], isParameter: IsParameter = () => true): GraphCost => {
-  const repeated = repetitions()
   const keys = new Set<string>()
   const sum = { flops: 0, activationBytes: 0, parameters: 0, parameterBytes: 0 }
   for (const t of topological(roots)) {
@@ -123,7 +103,7 @@ export const cost = (roots: readonly Tensor[], isParameter: IsParameter = () => 
       keys.add(t.op.key)
       sum.parameters += elements(t.axes)
       sum.parameterBytes += bytesOf(t)
-    } else if (!repeated(t)) {
+    } else {
       sum.flops += flopsOf(t)
       sum.activationBytes += activationBytesOf(t)
     }

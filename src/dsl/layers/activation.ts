@@ -2,12 +2,13 @@
 import { composite } from '../composite.ts'
 import { add, erf, mul, sigmoid, tanh } from '../elementwise.ts'
 import type { Tensor } from '../graph.ts'
-import { type Layer, layer } from '../layer.ts'
+import { builtIn, type Layer } from '../layer.ts'
+import { nowhere } from '../site.ts'
 
 type Pointwise = Layer<readonly [], readonly []>
 
 const pointwise = (kind: 'gelu' | 'geluTanh' | 'silu', body: (x: Tensor) => Tensor): Pointwise =>
-  layer<readonly [], readonly []>(kind, [], (x) => composite(kind, {}, body(x), [x]))
+  builtIn<readonly [], readonly []>(nowhere, kind, [], (x) => composite(kind, {}, body(x), [x]))
 
 /** Gaussian error linear unit with the error function (Hendrycks & Gimpel 2016), as `nn.GELU()`. @category layers */
 export const gelu: Pointwise = pointwise('gelu', (x) => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1)))

@@ -5,7 +5,7 @@ import { contractOf } from '../contract.ts'
 import { add, binaryOf, equal, lessEqual, select } from '../elementwise.ts'
 import { GraphError } from '../error.ts'
 import { findAxis, type Tensor } from '../graph.ts'
-import { applyTo, at, type Layer, layer } from '../layer.ts'
+import { applyTo, at, builtIn, type Layer } from '../layer.ts'
 import { iota } from '../leaves.ts'
 import { softmax } from '../reduce.ts'
 import { renamed, reshaped, slice, transposed } from '../shape.ts'
@@ -102,7 +102,8 @@ export const selfAttention = <T extends string, E extends string>(
   const norm = (x: Tensor, name: string, path: string): Tensor =>
     c.qkNorm === undefined ? x : applyTo(at(name)(rmsNorm(Dim, c.qkNorm)), x, path)
 
-  return layer<readonly [Axis<T>, Axis<E>], readonly [T, E]>(
+  return builtIn<readonly [Axis<T>, Axis<E>], readonly [T, E]>(
+    site,
     'selfAttention',
     [c.token, c.embed],
     (x, path) => {

@@ -6,7 +6,7 @@ import { GraphError } from '../error.ts'
 import { findAxis, type Tensor } from '../graph.ts'
 import { gatherOf } from '../indexing.ts'
 import { type Init, truncatedNormal, xavierUniform, zeros } from '../init.ts'
-import { join, type Layer, layer } from '../layer.ts'
+import { builtIn, join, type Layer } from '../layer.ts'
 import { parameter } from '../leaves.ts'
 import { renamed } from '../shape.ts'
 import { type Site, siteOf } from '../site.ts'
@@ -50,7 +50,7 @@ export const linear = <I extends string, O extends string>(
   const { bias = true, init = xavierUniform(from.size, to.size), weight = 'weight' } = options
   // the weight's output side goes by a private name, so that a map from an axis to itself is no contraction over both
   const out = as(to, ' out')
-  return layer<readonly [Axis<I>], readonly [O]>('linear', [from], (x, path) => {
+  return builtIn<readonly [Axis<I>], readonly [O]>(site, 'linear', [from], (x, path) => {
     const y = project(x, parameter(join(path, weight), [out, from], init), from, to, site)
     return bias ? add(y, parameter(join(path, 'bias'), [to], zeros)) : y
   })
@@ -67,7 +67,7 @@ export const embedding = <V extends string, E extends string>(
   init: Init = truncatedNormal(0.02),
 ): Layer<readonly [], readonly [E]> => {
   const site = siteOf(embedding)
-  return layer<readonly [], readonly [E]>('embedding', [], (ids, path) => {
+  return builtIn<readonly [], readonly [E]>(site, 'embedding', [], (ids, path) => {
     if (ids.dtype !== 'int32')
       throw new GraphError('BadDtype', `embedding: ids are int32, not ${ids.dtype}`, site, ids.axes)
     return gatherOf(parameter(join(path, 'weight'), [vocab, embed], init), ids, site)
@@ -85,7 +85,7 @@ export const head = <E extends string, V extends string>(
   init: Init = truncatedNormal(0.02),
 ): Layer<readonly [E], readonly [V]> => {
   const site = siteOf(head)
-  return layer<readonly [Axis<E>], readonly [V]>('head', [embed], (x, path) => {
+  return builtIn<readonly [Axis<E>], readonly [V]>(site, 'head', [embed], (x, path) => {
     if (findAxis(x, vocab.name) !== undefined)
       throw new GraphError(
         'DuplicateAxis',

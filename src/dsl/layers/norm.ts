@@ -3,7 +3,7 @@ import type { Axis } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { add, mul, rsqrt, square, sub } from '../elementwise.ts'
 import { ones, zeros } from '../init.ts'
-import { join, type Layer, layer } from '../layer.ts'
+import { builtIn, join, type Layer } from '../layer.ts'
 import { parameter } from '../leaves.ts'
 import { mean } from '../reduce.ts'
 import { siteOf } from '../site.ts'
@@ -16,7 +16,7 @@ import { siteOf } from '../site.ts'
  */
 export const rmsNorm = <N extends string>(a: Axis<N>, epsilon = 1e-6): Layer<readonly [N], readonly [N]> => {
   const site = siteOf(rmsNorm)
-  return layer<readonly [Axis<N>]>('rmsNorm', [a], (x, path) => {
+  return builtIn<readonly [Axis<N>]>(site, 'rmsNorm', [a], (x, path) => {
     const weight = parameter(join(path, 'weight'), [a], ones)
     const body = mul(mul(x, rsqrt(add(mean(square(x), a.name), epsilon))), weight)
     return composite('rmsNorm', { axis: a.name, epsilon }, body, [x, weight], site)
@@ -33,7 +33,7 @@ export const layerNorm = <N extends string>(
   epsilon = 1e-5,
 ): Layer<readonly [N], readonly [N]> => {
   const site = siteOf(layerNorm)
-  return layer<readonly [Axis<N>]>('layerNorm', [a], (x, path) => {
+  return builtIn<readonly [Axis<N>]>(site, 'layerNorm', [a], (x, path) => {
     const weight = parameter(join(path, 'weight'), [a], ones)
     const bias = parameter(join(path, 'bias'), [a], zeros)
     const centred = sub(x, mean(x, a.name))

@@ -5,7 +5,7 @@ import { add } from '../elementwise.ts'
 import { GraphError } from '../error.ts'
 import type { Tensor } from '../graph.ts'
 import { type Init, truncatedNormal, xavierUniform, zeros } from '../init.ts'
-import { join, type Layer, layer } from '../layer.ts'
+import { builtIn, join, type Layer } from '../layer.ts'
 import { parameter } from '../leaves.ts'
 import { reshaped, transposed } from '../shape.ts'
 import { siteOf } from '../site.ts'
@@ -50,7 +50,8 @@ export const patchify = <P extends string, E extends string>(
   const y = axis('patchY', c.patchSize)
   const x = axis('patchX', c.patchSize)
   const fanIn = c.channel.size * c.patchSize * c.patchSize
-  return layer<readonly [Axis<'channel'>, Axis<'height'>, Axis<'width'>], readonly [P, E]>(
+  return builtIn<readonly [Axis<'channel'>, Axis<'height'>, Axis<'width'>], readonly [P, E]>(
+    site,
     'patchify',
     [c.channel, c.height, c.width],
     (pictures, path) => {
@@ -87,7 +88,7 @@ export const learnedPositions = <P extends string, E extends string>(
   init: Init = truncatedNormal(0.02),
 ): Layer<readonly [P, E], readonly [P, E]> => {
   const site = siteOf(learnedPositions)
-  return layer<readonly [Axis<P>, Axis<E>]>('learnedPositions', [position, embed], (x, path) => {
+  return builtIn<readonly [Axis<P>, Axis<E>]>(site, 'learnedPositions', [position, embed], (x, path) => {
     const table = parameter(path, [axis(' one', 1), position, embed], init)
     return add(x, reshaped(table, [position, embed], site))
   })
@@ -133,7 +134,8 @@ export const pixelShuffle = <T extends string, C extends string, T2 extends stri
   const column = axis(' column', out)
   const dr = axis(' rowParity', factor)
   const dc = axis(' columnParity', factor)
-  return layer<readonly [Axis<T>, Axis<C>], readonly [T2, C2]>(
+  return builtIn<readonly [Axis<T>, Axis<C>], readonly [T2, C2]>(
+    site,
     'pixelShuffle',
     [token, channel],
     (x: Tensor) => {
