@@ -8,10 +8,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import * as ort from 'onnxruntime-node'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { benchBatches, benchProgram, nanoStep } from '../src/bench/case.ts'
 import { optimiseProgram } from '../src/dsl/passes/index.ts'
 import { nativeOptions } from '../src/engine/onnx/index.ts'
+import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
 import { openSession, type Runtime } from '../src/engine/onnx/session.ts'
 import { scalarValue } from '../src/engine/values.ts'
 import { orThrow } from '../src/train/run-stage.ts'
@@ -36,6 +37,7 @@ interface Event {
   }
 }
 
+const { ort } = await orThrow(TE.fromEither(loadOnnxRuntime()))
 const folder = await mkdtemp(join(tmpdir(), 'sailwright-profile-'))
 try {
   const measured = nanoStep(threads)

@@ -32,7 +32,9 @@ export const adviceOf = (
   const tensorflow = engines.find((e) => e.name === 'tensorflow')
   const advice: string[] = []
   if (taken === undefined)
-    advice.push("No engine loads: 'npm install onnxruntime-node' gives the embedded one without a compiler.")
+    advice.push(
+      "No engine loads: in a clone 'npm ci' fetches the embedded one; on a platform for which none is packed, 'npm install onnxruntime-node' does.",
+    )
   if (m.gpus.length > 0 && tensorflow?.gpu !== true)
     advice.push(
       `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install tensorflow --from 'tensorflow[and-cuda]'`,

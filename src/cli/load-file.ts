@@ -10,9 +10,9 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/experiment.ts'
 import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { registerHooks } from './module-hooks.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { packageFile } from './package-root.ts'
-import { resolveExperiments } from './resolve-hook.ts'
 
 const kinds = ['.ts', '.mts', '.js', '.mjs']
 
@@ -48,9 +48,7 @@ let understood = false
 const understandExperiments = async (): Promise<void> => {
   if (understood) return
   understood = true
-  const tsx = await import('tsx/esm/api')
-  tsx.register()
-  resolveExperiments(pathToFileURL(packageFile('package.json')).href)
+  registerHooks(pathToFileURL(packageFile('package.json')).href)
 }
 
 /** Loads a module; TypeScript is stripped on the way, that of imported files too. */

@@ -1,6 +1,6 @@
 import { isLeft } from 'fp-ts/lib/Either.js'
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import * as ort from 'onnxruntime-node'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Tensor as OrtTensor } from 'onnxruntime-common'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
@@ -40,11 +40,12 @@ import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { fixed, program } from '../../src/dsl/program.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import { exportOnnx, onnxEngine } from '../../src/engine/onnx/index.ts'
+import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
 import { decodeModel } from '../../src/engine/proto/onnx.ts'
 import type { TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 
-const must = async <A>(task: TaskEither<EngineError, A>): Promise<A> => {
+const must = async <A>(task: TE.TaskEither<EngineError, A>): Promise<A> => {
   const got = await task()
   if (isLeft(got)) throw new Error(`${got.left._tag}: ${got.left.message}`)
   return got.right
@@ -64,11 +65,12 @@ const close = (what: string, got: ArrayLike<number>, want: ArrayLike<number>): v
 
 /** The outputs by the runtime alone, from an exported file. */
 const fromFile = async (file: Uint8Array, inputs: Readonly<Record<string, TensorValue>>): Promise<Arrays> => {
+  const { ort } = await must(TE.fromEither(loadOnnxRuntime()))
   const native = await ort.InferenceSession.create(file, { logSeverityLevel: 4 })
   const feeds = Object.fromEntries(
     native.inputNames.map((n) => [n, new ort.Tensor(inputs[n]!.dtype, inputs[n]!.data, inputs[n]!.shape)]),
   )
-  const out = await native.run(feeds as Record<string, ort.Tensor>)
+  const out = await native.run(feeds as Record<string, OrtTensor>)
   await native.release()
   return Object.fromEntries(Object.entries(out).map(([n, t]) => [n, t.data as Float32Array]))
 }

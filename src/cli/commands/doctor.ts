@@ -53,14 +53,21 @@ export const doctorCommand: Command = {
 }
 
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
-  const [{ version }, { machineNow }, { candidates, pickEngine }, { loadTensorflow }, { adviceOf }] =
-    await Promise.all([
-      import('../version.ts'),
-      import('../machine.ts'),
-      import('../../engine/index.ts'),
-      import('../../engine/tensorflow/index.ts'),
-      import('../advice.ts'),
-    ])
+  const [
+    { version },
+    { machineNow },
+    { candidates, pickEngine },
+    { loadOnnxRuntime },
+    { loadTensorflow },
+    { adviceOf },
+  ] = await Promise.all([
+    import('../version.ts'),
+    import('../machine.ts'),
+    import('../../engine/index.ts'),
+    import('../../engine/onnx/runtime.ts'),
+    import('../../engine/tensorflow/index.ts'),
+    import('../advice.ts'),
+  ])
   const here = await machineNow()
   const engines: EngineFound[] = []
   for (const c of await candidates()) {
@@ -70,13 +77,14 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
     }
     const engine = c.loaded.right
     const tensorflow = c.name === 'tensorflow' ? loadTensorflow() : undefined
+    const onnx = loadOnnxRuntime()
     const found: EngineFound = {
       name: c.name,
       loads: true,
       version: engine.version,
       ...(tensorflow?._tag === 'Right'
         ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
-        : { from: 'onnxruntime-node', gpu: false }),
+        : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: false }),
     }
     if (!measure) {
       engines.push(found)

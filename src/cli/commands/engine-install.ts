@@ -45,7 +45,7 @@ export const engineInstallCommand: Command = {
     return TE.left(
       usage(
         engine === 'onnx'
-          ? "the onnx engine needs no installing: 'npm install' brings it, and 'sailwright doctor' says whether it loads."
+          ? "the onnx engine needs no installing: it comes with the package, and 'sailwright doctor' says whether it loads."
           : `there is no engine '${engine}' to install.${didYouMean(engine, ['tensorflow'])} There is tensorflow.`,
       ),
     )

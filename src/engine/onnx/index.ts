@@ -1,5 +1,5 @@
 /**
- * The onnx engine: `onnxruntime-node`, whose CPU runtime comes inside the npm package.
+ * The onnx engine: ONNX Runtime on the CPU, whose binding comes inside this package.
  *
  * @since 0.1.0
  */
@@ -9,25 +9,19 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { optimiseProgram } from '../../dsl/passes/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import type { Engine } from '../session.ts'
+import { loadOnnxRuntime } from './runtime.ts'
 import { type NativeOptions, openSession, type Runtime } from './session.ts'
 
 export { exportOnnx } from './export.ts'
 
-const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }> = TE.tryCatch(
-  async () => {
-    const ort = await import('onnxruntime-node')
-    return {
-      InferenceSession: ort.InferenceSession,
-      Tensor: ort.Tensor as unknown as Runtime['Tensor'],
-      version: ort.env.versions.node ?? ort.env.versions.common,
-    }
-  },
-  (e) =>
-    engineError(
-      'NotInstalled',
-      `onnxruntime-node does not load on ${process.platform} ${process.arch}: ${e instanceof Error ? e.message : String(e)}. Install it with: npm install onnxruntime-node`,
-      e,
-    ),
+const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }> = pipe(
+  TE.fromIO(loadOnnxRuntime),
+  TE.chainEitherK((found) => found),
+  TE.map(({ ort, version }) => ({
+    InferenceSession: ort.InferenceSession,
+    Tensor: ort.Tensor as unknown as Runtime['Tensor'],
+    version,
+  })),
 )
 
 /** The settings under which native sessions are made. */

@@ -4,7 +4,7 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { sizes } from '../../dsl/axis.ts'
 import type { Dtype } from '../../dsl/graph.ts'
 import type { Program, StateSpec, Variant } from '../../dsl/program.ts'

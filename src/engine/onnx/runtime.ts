@@ -1,0 +1,58 @@
+/**
+ * Finds and loads ONNX Runtime's binding: the one that is packed with Sailwright, else an installed `onnxruntime-node`.
+ *
+ * @since 0.1.0
+ */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import type * as Ort from 'onnxruntime-common'
+import { type EngineError, engineError } from '../error.ts'
+
+/** ONNX Runtime, loaded. */
+export interface OnnxRuntime {
+  readonly ort: typeof Ort
+  readonly version: string
+  /** Where it was found: `sailwright`, or a package's name. */
+  readonly from: string
+}
+
+const here = createRequire(import.meta.url)
+
+/** Where the binding may be, best first; each gives the folder or module to load, or throws. */
+const places: readonly (readonly [from: string, resolve: () => string])[] = [
+  ['sailwright', () => join(dirname(here.resolve('sailwright/package.json')), 'vendor', 'onnxruntime-node')],
+  ['onnxruntime-node', () => here.resolve('onnxruntime-node')],
+  [
+    'onnxruntime-node of this project',
+    () => createRequire(join(process.cwd(), 'x.js')).resolve('onnxruntime-node'),
+  ],
+]
+
+let loaded: E.Either<EngineError, OnnxRuntime> | undefined
+
+/** Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried. */
+export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
+  if (loaded !== undefined) return loaded
+  const tried: string[] = []
+  for (const [from, resolve] of places) {
+    try {
+      const ort = here(resolve()) as typeof Ort
+      loaded = E.right({ ort, version: ort.env.versions.node ?? ort.env.versions.common, from })
+      return loaded
+    } catch (e) {
+      const missing = (e as { code?: string }).code === 'MODULE_NOT_FOUND'
+      const message = (e instanceof Error ? e.message : String(e)).split('\n')[0]!
+      tried.push(
+        `  ${from}: ${missing ? `nothing for ${process.platform} ${process.arch} is there` : message}`,
+      )
+    }
+  }
+  loaded = E.left(
+    engineError(
+      'NotInstalled',
+      `ONNX Runtime does not load on ${process.platform} ${process.arch}. In a clone 'npm ci' fetches it; where Sailwright brings none for this platform, 'npm install onnxruntime-node' does. Tried:\n${tried.join('\n')}`,
+    ),
+  )
+  return loaded
+}
