@@ -2,6 +2,7 @@
 import {
   add,
   div,
+  GraphError,
   inside,
   minimum,
   mul,
@@ -32,13 +33,21 @@ export const globalNorm = (gradients: readonly Tensor[]): Scalar =>
 /**
  * Scales all gradients by min(1, limit / (norm + 1e-6)).
  *
- * @param limit the largest global norm; `undefined` clips nothing and still tells the norm
+ * @param limit the largest global norm, above 0; `undefined` clips nothing and still tells the norm
+ * @throws GraphError `BadArgument` where the limit is 0, negative or no number
  * @category optimizers
  */
 export const clipByGlobalNorm = (gradients: readonly Tensor[], limit: number | undefined): Clipped => {
+  const site = siteOf(clipByGlobalNorm)
+  if (limit !== undefined && !(limit > 0))
+    throw new GraphError(
+      'BadArgument',
+      `clipByGlobalNorm: the limit is ${limit}; give a number above 0, or leave it out to clip nothing`,
+      site,
+    )
   const norm = globalNorm(gradients)
-  if (limit === undefined) return { gradients, norm }
-  return inside(siteOf(clipByGlobalNorm), () => {
+  if (limit === undefined || limit === Number.POSITIVE_INFINITY) return { gradients, norm }
+  return inside(site, () => {
     const factor = minimum(div(limit, add(norm, 1e-6)), 1)
     return { gradients: gradients.map((g) => mul(g, factor)), norm }
   })

@@ -106,17 +106,12 @@ export const adamWith = (settings: AdamWithSettings = {}): Optimizer => {
   return {
     config: { kind: 'adamW', ...settings },
     update: (parameters, gradients, learningRate) =>
-      adamW(
-        parameters,
-        [...parameters.keys()].map((key) => gradients.get(key)!),
-        learningRate,
-        {
-          ...(beta1 === undefined ? {} : { beta1 }),
-          ...(beta2 === undefined ? {} : { beta2 }),
-          ...(epsilon === undefined ? {} : { epsilon }),
-          decay: (key, t) => group(key)?.weightDecay ?? (decays(key, t) ? weightDecay : 0),
-          rate: (key) => group(key)?.learningRateMultiplier ?? 1,
-        },
-      ),
+      adamW(parameters, gradients, learningRate, {
+        ...(beta1 === undefined ? {} : { beta1 }),
+        ...(beta2 === undefined ? {} : { beta2 }),
+        ...(epsilon === undefined ? {} : { epsilon }),
+        decay: (key, t) => group(key)?.weightDecay ?? (decays(key, t) ? weightDecay : 0),
+        rate: (key) => group(key)?.learningRateMultiplier ?? 1,
+      }),
   }
 }

@@ -223,7 +223,7 @@ groups('the first update goes by the sign of the gradient, whatever its size', (
           w,
           (_, i) => g[i]!,
           0.25,
-          { beta1, beta2, epsilon: 0 },
+          { beta1, beta2, epsilon: 1e-30 },
           () => 0,
         )
         values.get('w')!.forEach((x, i) => {

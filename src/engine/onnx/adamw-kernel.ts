@@ -3,7 +3,7 @@
  *
  * Arrays pass through its small memory in blocks that stay in the processor's cache; nothing of the session lives in it.
  */
-import { type AdamWScalars, type AdamWSettings, adamWStep } from './adamw.ts'
+import { type AdamWScalars, type AdamWSettings, adamWStep, sameLength } from './adamw.ts'
 
 /** Elements in a block; four arrays of them lie one after another in the kernel's memory. */
 const block = 8192
@@ -107,6 +107,7 @@ const kernel = (): Step | undefined => {
     (k) => new Float32Array(memory.buffer, k * stride, block),
   ) as [Float32Array, Float32Array, Float32Array, Float32Array]
   return (ps, ms, vs, gs, now: AdamWScalars, { beta1, beta2, epsilon, decay }: AdamWSettings) => {
+    sameLength(ps, ms, vs, gs)
     const rate = now.learningRate / now.correction1
     const scale = 1 / Math.sqrt(now.correction2)
     const keep = 1 - now.learningRate * decay

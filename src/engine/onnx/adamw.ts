@@ -47,19 +47,24 @@ const settingsOf = (t: Tensor): AdamWSettings => {
   }
 }
 
+const sameAxes = (a: Tensor, b: Tensor): boolean =>
+  a.axes.length === b.axes.length &&
+  a.axes.every((x, i) => x.name === b.axes[i]!.name && x.size === b.axes[i]!.size)
+
 /** A gradient times a number of rank 0: the two apart, so that the product needs no pass of its own. */
 const factored = (g: Tensor): { readonly gradient: Tensor; readonly factor: Tensor | undefined } => {
   if (g.op.op === 'binary' && g.op.fn === 'mul' && g.axes.length > 0) {
     const [a, b] = g.inputs as readonly [Tensor, Tensor]
-    if (b.axes.length === 0) return { gradient: a, factor: b }
-    if (a.axes.length === 0) return { gradient: b, factor: a }
+    if (b.axes.length === 0 && sameAxes(a, g)) return { gradient: a, factor: b }
+    if (a.axes.length === 0 && sameAxes(b, g)) return { gradient: b, factor: a }
   }
   return { gradient: g, factor: undefined }
 }
 
 /**
  * The updates that a variant's next states ask for. One is recognised where a weight and both its moments are replaced
- * by the three parts of one AdamW over the same operands and settings; everything else stays with the graph.
+ * by the three parts of one AdamW over the same operands and settings, of which weight, moments and gradient have the same
+ * axes; everything else stays with the graph.
  */
 export const adamWUpdates = (variant: Variant): readonly AdamWUpdate<Tensor>[] => {
   const updates: AdamWUpdate<Tensor>[] = []
@@ -69,6 +74,7 @@ export const adamWUpdates = (variant: Variant): readonly AdamWUpdate<Tensor>[] =
     const [parameter, first, second, gradient, learningRate, correction1, correction2] = operands
     const [m, v] = [keyOf(first), keyOf(second)]
     if (keyOf(parameter) !== key || m === undefined || v === undefined || correction2 === undefined) continue
+    if (![first, second, gradient].every((x) => sameAxes(x!, parameter!))) continue
     const settings = settingsOf(next)
     const agrees = (state: string, part: string): boolean => {
       const t = variant.next.get(state)
@@ -103,11 +109,26 @@ export interface AdamWScalars {
   readonly correction2: number
 }
 
+/** Refuses arrays of different lengths: one that is short would be read past its end, or another's numbers be taken for it. */
+export const sameLength = (
+  parameter: Float32Array,
+  first: Float32Array,
+  second: Float32Array,
+  gradient: Float32Array,
+): void => {
+  if ([first, second, gradient].some((a) => a.length !== parameter.length))
+    throw new RangeError(
+      `AdamW over ${parameter.length} numbers was given moments of ${first.length} and ${second.length} and a gradient of ${gradient.length}`,
+    )
+}
+
 /**
  * One AdamW step in place over `parameter` and its moments, all of one length.
  *
  * The arithmetic is double precision between one read and one write an element; against the definition in float32 the
  * results agree to about 1e-7 relative.
+ *
+ * @throws RangeError where the lengths differ
  */
 export const adamWStep = (
   parameter: Float32Array,
@@ -118,6 +139,7 @@ export const adamWStep = (
   settings: AdamWSettings,
 ): void => {
   const { beta1, beta2, epsilon, decay } = settings
+  sameLength(parameter, first, second, gradient)
   const n = parameter.length
   const factor = step.factor
   const rest1 = 1 - beta1

@@ -66,8 +66,14 @@ const aligned = (x: Tensor, t: Tensor, e: Emitter, value: ValueOf): string => {
   return e.reshape(value(x), from, full.slice(first))
 }
 
-const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] =>
-  t.inputs.map((x) => aligned(x, t, e, value))
+/** The operands of an elementwise node; where all of them lack one of its axes, the first is repeated along it. */
+const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] => {
+  const spans = t.axes.every((a) => a.size === 1 || t.inputs.some((x) => findAxis(x, a.name)))
+  return t.inputs.map((x, i) => {
+    const name = aligned(x, t, e, value)
+    return spans || i > 0 ? name : e.node('Expand', [name, e.ints(sizes(t.axes))])
+  })
+}
 
 /** One side of a product: transposed where the plan says so, then under the product's shape. */
 const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
