@@ -13,7 +13,7 @@ export type CliError =
   | { readonly _tag: 'Usage'; readonly message: string }
   /** What was asked for failed: exit code 1. */
   | { readonly _tag: 'Failed'; readonly message: string }
-  /** The user stopped it: exit code 130. */
+  /** A signal stopped it: exit code 130, which the process turns into 143 for SIGTERM and 129 for SIGHUP. */
   | { readonly _tag: 'Interrupted'; readonly message: string }
 
 /** The command line asks for something that there is not; `message` says what is possible. */
@@ -64,7 +64,7 @@ export interface Io {
   readonly stderr: Sink
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  /** Calls back once on the first interrupt (Ctrl-C); gives a function that stops listening. */
+  /** Calls back once on the first interrupt (Ctrl-C, SIGTERM, SIGHUP); gives a function that stops listening. */
   readonly onInterrupt: (act: () => void) => () => void
 }
 

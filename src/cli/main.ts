@@ -40,7 +40,7 @@ const find = (
 
 /**
  * Runs the program on the words after its name and gives the exit code: 0 done, 1 what was asked for failed, 2 the command
- * line is wrong, 130 interrupted.
+ * line is wrong, 130 interrupted (by whatever signal: the process tells them apart).
  */
 export const main = async (words: readonly string[], io: Io): Promise<number> => {
   const out = lookOf(io.stdout, io.env)

@@ -1,39 +1,51 @@
 /**
- * The process: its words, streams and interrupts handed to {@link main}, whose answer becomes the exit code.
+ * The process: its words, streams and signals handed to {@link main}, whose answer becomes the exit code.
  */
 import type { Io } from './command.ts'
 import { main } from './main.ts'
+import { outlet } from './outlet.ts'
 
-/** A reader that went away (`| head`) ends the program quietly. */
-const quietlyWithout = (stream: NodeJS.WriteStream): void => {
-  stream.on('error', (e: NodeJS.ErrnoException) => {
-    if (e.code === 'EPIPE') process.exit(0)
-    throw e
-  })
-}
+/** The signals that interrupt, and what the process ends with then: 128 and the signal's number, as shells have it. */
+const interrupts = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+type Interrupt = keyof typeof interrupts
+const signals = Object.keys(interrupts) as readonly Interrupt[]
+
+/** The signal that a command was told of and is ending for. */
+let interruptedBy: Interrupt | undefined
+
+const stdout = outlet(process.stdout)
+const stderr = outlet(process.stderr)
 
 const io: Io = {
-  stdout: process.stdout,
-  stderr: process.stderr,
+  stdout: stdout.sink,
+  stderr: stderr.sink,
   env: process.env,
   cwd: process.cwd(),
   onInterrupt: (act) => {
-    const first = (): void => {
+    const told = (signal: Interrupt): void => {
       // a second one does not wait
-      process.once('SIGINT', () => process.exit(130))
+      if (interruptedBy !== undefined) process.exit(interrupts[signal])
+      interruptedBy = signal
       act()
     }
-    process.once('SIGINT', first)
-    process.once('SIGTERM', first)
+    for (const s of signals) process.on(s, told)
     return () => {
-      process.removeListener('SIGINT', first)
-      process.removeListener('SIGTERM', first)
+      // while a command is ending for one, the second must still be heard
+      if (interruptedBy === undefined) for (const s of signals) process.removeListener(s, told)
     }
   },
 }
 
-quietlyWithout(process.stdout)
-quietlyWithout(process.stderr)
 const code = await main(process.argv.slice(2), io)
-// worker threads and native libraries may keep the process alive: what was written goes out, then it ends
-process.stdout.write('', () => process.exit(code))
+await stdout.flushed()
+const lost = stdout.problem()
+if (lost !== undefined)
+  stderr.sink.write(`sailwright what should have been printed could not be: ${lost.message}\n`)
+// worker threads and native libraries may keep the process alive: what was written went out, so it ends
+process.exit(
+  code === 130 && interruptedBy !== undefined
+    ? interrupts[interruptedBy]
+    : lost !== undefined && code === 0
+      ? 1
+      : code,
+)

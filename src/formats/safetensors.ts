@@ -15,6 +15,7 @@ import { dirname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { atMost } from './at-most.ts'
 import {
   type Entries,
   encodeHeader,
@@ -88,14 +89,25 @@ export const systemError =
     const at = key === undefined ? { file } : { file, key }
     return code === 'ENOENT'
       ? new SafetensorsError('NotFound', at, 'there is no such file', 'check the path', e)
-      : new SafetensorsError(
-          'Io',
-          at,
-          message ?? String(e),
-          'check the file, its permissions, and the free memory and disk',
-          e,
-        )
+      : code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+        ? new SafetensorsError(
+            'Io',
+            at,
+            'the disk is full, or this user’s share of it',
+            'free some space and start again',
+            e,
+          )
+        : new SafetensorsError(
+            'Io',
+            at,
+            message ?? String(e),
+            'check the file, its permissions, and the free memory and disk',
+            e,
+          )
   }
+
+/** Files that are open for reading at a time: a process may have few, and a checkpoint has thousands of tensors. */
+const inTurn = atMost(16)
 
 const readExactly = async (
   handle: FileHandle,
@@ -126,14 +138,15 @@ const withFile = <A>(
   body: (handle: FileHandle) => Promise<A>,
 ): TE.TaskEither<SafetensorsError, A> =>
   TE.tryCatch(
-    async () => {
-      const handle = await open(file, 'r')
-      try {
-        return await body(handle)
-      } finally {
-        await handle.close()
-      }
-    },
+    () =>
+      inTurn(async () => {
+        const handle = await open(file, 'r')
+        try {
+          return await body(handle)
+        } finally {
+          await handle.close()
+        }
+      }),
     systemError(file, key),
   )
 
@@ -242,6 +255,13 @@ const writeAll = async (handle: FileHandle, bytes: Uint8Array, pieceBytes: numbe
   }
 }
 
+/** A fresh name beside a file, for what is to become it by rename. */
+export const temporaryOf = (path: string): string =>
+  `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
+
+/** Whether a file's name is one of {@link temporaryOf}: left behind where no process is writing. */
+export const isTemporary = (name: string): boolean => /.\.\d+\.[0-9a-f]{12}\.tmp$/.test(name)
+
 /**
  * Makes or replaces a file by rename: what `write` writes appears as a whole or not at all.
  *
@@ -254,7 +274,7 @@ export const replaceFile = (
   TE.tryCatch(async () => {
     const folder = dirname(path)
     await mkdir(folder, { recursive: true })
-    const temporary = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
+    const temporary = temporaryOf(path)
     try {
       const handle = await open(temporary, 'wx')
       try {

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import { link, rm } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { StateSpec } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import {
@@ -16,6 +18,7 @@ import {
   writeSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
+import { exists } from './files.ts'
 
 /** How far a stage has come, beside the session's state. The place in the data follows from the step. */
 export interface StageProgress {
@@ -27,28 +30,41 @@ export interface StageProgress {
   readonly tailLoss: number
 }
 
+/** Progress as read back. */
+export interface Resumed extends StageProgress {
+  /** Where the latest checkpoint could not be used and the one before it was: what is wrong with the latest. */
+  readonly instead?: string
+}
+
 /** Before the first step. */
 export const atBeginning: StageProgress = { step: 0, seconds: 0, tailLoss: 0 }
 
-/** The file of a stage in the middle, inside its checkpoint folder; there is one at most, the latest. */
+/** The latest checkpoint of a stage in the middle, inside its checkpoint folder. */
 export const progressFile = 'training.safetensors'
 
+/** The checkpoint before the latest, which is kept in case the latest is damaged. */
+const beforeOf = (path: string): string => path.replace(/(\.safetensors)?$/, '.before$1')
+
+// --- writing ------------------------------------------------------------------------------------------------
+
 /**
- * Writes a session's weights, moments and step counter with the progress as one safetensors file, replaced whole. A
- * generation cache is left out.
+ * Writes a session's weights, moments and step counter with the progress as one safetensors file, by rename: there is the
+ * whole new checkpoint under its name, or still the old one. The old one is kept as `….before.safetensors`. A generation
+ * cache is left out.
  *
  * Fails with what the engine or the file system says.
  */
 export const saveProgress = (path: string, session: Session, at: StageProgress): TE.TaskEither<Error, void> =>
   pipe(
-    session.read([...session.program.states.keys()].filter((k) => !isCacheKey(k))),
+    session.read([...savedStates(session).keys()]),
     TE.mapLeft((e) => new Error(e.message, { cause: e })),
+    TE.chainFirstW(() => keepBefore(path)),
     TE.chainW((states) => {
       const entries = [...states].map(([k, v]): [string, Entry] => [
         k,
         v.data instanceof Float32Array
           ? { dtype: 'F32', shape: v.shape, values: v.data }
-          : { dtype: 'I32', shape: v.shape, values: Int32Array.from(v.data) },
+          : { dtype: storedAs(v.dtype), shape: v.shape, values: Int32Array.from(v.data) },
       ])
       return writeSafetensors(path, new Map(entries), {
         step: String(at.step),
@@ -58,40 +74,123 @@ export const saveProgress = (path: string, session: Session, at: StageProgress):
     }),
   )
 
+/** A second name for the latest checkpoint, which it keeps when it is replaced. */
+const keepBefore = (path: string): TE.TaskEither<Error, void> =>
+  TE.tryCatch(async () => {
+    await rm(beforeOf(path), { force: true })
+    try {
+      await link(path, beforeOf(path))
+    } catch {
+      // the first checkpoint, or a file system without links, where only the latest is kept
+    }
+  }, E.toError)
+
+/** Takes a stage's checkpoints in the middle away: after its end they are of no use. */
+export const removeProgress = (path: string): TE.TaskEither<Error, void> =>
+  TE.tryCatch(async () => {
+    for (const file of [path, beforeOf(path)]) await rm(file, { force: true })
+  }, E.toError)
+
+/** The states that a checkpoint holds. */
+const savedStates = (session: Session): ReadonlyMap<string, StateSpec> =>
+  new Map([...session.program.states].filter(([k]) => !isCacheKey(k)))
+
+const storedAs = (dtype: StateSpec['dtype']): 'F32' | 'I32' | 'BOOL' =>
+  dtype === 'float32' ? 'F32' : dtype === 'bool' ? 'BOOL' : 'I32'
+
+// --- reading ------------------------------------------------------------------------------------------------
+
+/** Whether a stage has a checkpoint in the middle. */
+export const hasProgress = (path: string): TE.TaskEither<never, boolean> =>
+  pipe(
+    exists(path),
+    TE.chain((there) => (there ? TE.right(true) : exists(beforeOf(path)))),
+  )
+
 /**
- * Puts what {@link saveProgress} wrote back into a session of the same program, bit for bit.
+ * Puts what {@link saveProgress} wrote back into a session of the same program, bit for bit. Where the latest checkpoint is
+ * damaged, the one before it is used, and the result says so.
  *
- * Fails where the file is not one of its, or the session's program has other states.
+ * Fails where no file holds exactly the states of the session's program, each with its shape and dtype, and then changes
+ * nothing in the session.
  */
-export const loadProgress = (path: string, session: Session): TE.TaskEither<Error, StageProgress> =>
+export const loadProgress = (path: string, session: Session): TE.TaskEither<Error, Resumed> =>
+  pipe(
+    loadFrom(path, session),
+    TE.orElse((latest) =>
+      pipe(
+        exists(beforeOf(path)),
+        TE.chain((there) => (there ? loadFrom(beforeOf(path), session) : TE.left(latest))),
+        TE.bimap(
+          (e) =>
+            new Error(
+              `${e === latest ? '' : `${latest.message}; the checkpoint before it cannot be used either: `}${e.message}; delete what is damaged, and the stage begins anew`,
+              { cause: latest },
+            ),
+          (at): Resumed => ({ ...at, instead: latest.message }),
+        ),
+      ),
+    ),
+  )
+
+const loadFrom = (path: string, session: Session): TE.TaskEither<Error, Resumed> =>
   pipe(
     TE.Do,
     TE.bind('file', () => readSafetensors(path)),
     TE.bindW('at', ({ file }) => TE.fromEither(progressOf(path, file.metadata))),
-    TE.bindW('states', ({ file }) => TE.traverseArray(stateIn(file))(file.keys)),
+    TE.chainFirstEitherKW(({ file }) => fitting(file, savedStates(session))),
+    TE.bindW('states', ({ file }) => TE.traverseArray(stateIn(file))([...savedStates(session).values()])),
     TE.chainFirstW(({ states }) => pipe(session.write(new Map(states)), TE.mapLeft(inFile(path)))),
     TE.map(({ at }) => at),
   )
 
+const some = (what: readonly string[]): string =>
+  `${what.slice(0, 3).join(', ')}${what.length > 3 ? ` and ${what.length - 3} more` : ''}`
+
+/** Checks that a file holds all states of a program and nothing else. */
+const fitting = (file: Safetensors, states: ReadonlyMap<string, StateSpec>): E.Either<Error, void> => {
+  const missing = [...states.keys()].filter((k) => file.info(k) === undefined)
+  const unknown = file.keys.filter((k) => !states.has(k))
+  const other = [...states].flatMap(([k, spec]) => {
+    const info = file.info(k)
+    if (info === undefined) return []
+    const [there, here] = [
+      `${info.dtype} [${info.shape}]`,
+      `${storedAs(spec.dtype)} [${spec.axes.map((a) => a.size)}]`,
+    ]
+    return there === here ? [] : [`${k} (${there} there, ${here} in the program)`]
+  })
+  const wrong = [
+    ...(missing.length > 0
+      ? [`lacks ${missing.length} of the program's ${states.size} states: ${some(missing)}`]
+      : []),
+    ...(unknown.length > 0 ? [`has ${unknown.length} that the program has not: ${some(unknown)}`] : []),
+    ...(other.length > 0 ? [`has ${other.length} of another shape or dtype: ${some(other)}`] : []),
+  ]
+  return wrong.length === 0
+    ? E.right(undefined)
+    : E.left(new Error(`${file.path}: this is no checkpoint of this stage: it ${wrong.join('; it ')}`))
+}
+
 const stateIn =
   (file: Safetensors) =>
-  (key: string): TE.TaskEither<SafetensorsError, readonly [string, TensorValue]> => {
-    const { dtype, shape } = file.info(key)!
-    return dtype === 'I32'
+  ({ key, dtype, axes }: StateSpec): TE.TaskEither<SafetensorsError, readonly [string, TensorValue]> => {
+    const shape = axes.map((a) => a.size)
+    return dtype === 'float32'
       ? pipe(
-          file.ints(key),
-          TE.map((data) => [key, { shape, dtype: 'int32', data }]),
+          file.floats(key),
+          TE.map((data) => [key, { shape, dtype, data }]),
         )
       : pipe(
-          file.floats(key),
-          TE.map((data) => [key, { shape, dtype: 'float32', data }]),
+          file.ints(key),
+          TE.map((data) => [key, { shape, dtype, data: dtype === 'bool' ? Uint8Array.from(data) : data }]),
         )
   }
 
 const inFile =
   (path: string) =>
   (e: EngineError): Error =>
-    new Error(`${path}: ${e.message}; delete the file, and the stage begins anew`, { cause: e })
+    new Error(`${path}: ${e.message}`, { cause: e })
 
 const progressOf = (
   path: string,
@@ -102,8 +201,6 @@ const progressOf = (
   return Number.isSafeInteger(at.step) && Number.isFinite(at.seconds) && Number.isFinite(at.tailLoss)
     ? E.right(at)
     : E.left(
-        new Error(
-          `${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss; delete it, and the stage begins anew`,
-        ),
+        new Error(`${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss`),
       )
 }

@@ -6,20 +6,26 @@
  */
 import * as t from 'io-ts'
 
-/** A stage begins. `of` stages in all; `trainable` counts the parameters that it changes, `parts` names them. */
-export const StageStarted = t.type({
-  type: t.literal('stage-started'),
-  stage: t.string,
-  index: t.number,
-  of: t.number,
-  steps: t.number,
-  batch: t.number,
-  trainable: t.number,
-  parts: t.array(t.string),
-})
+/**
+ * A stage begins. `of` stages in all; `trainable` counts the parameters that it changes, `parts` names them; `unit` is what
+ * its loss is counted in, such as `nats per token`, and `nats` where nothing is said.
+ */
+export const StageStarted = t.intersection([
+  t.type({
+    type: t.literal('stage-started'),
+    stage: t.string,
+    index: t.number,
+    of: t.number,
+    steps: t.number,
+    batch: t.number,
+    trainable: t.number,
+    parts: t.array(t.string),
+  }),
+  t.partial({ unit: t.string }),
+])
 
 /**
- * An optimizer step is done. `loss` in nats a token, `gradientNorm` before clipping, `samples` seen in this stage,
+ * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage,
  * `seconds` since the stage began; of this step: `dataSeconds` waiting for a batch, `computeSeconds` in the engine.
  */
 export const Stepped = t.type({
@@ -87,6 +93,9 @@ export const RunFinished = t.type({ type: t.literal('run-finished'), seconds: t.
 /** The run stopped on an error. */
 export const RunFailed = t.type({ type: t.literal('run-failed'), message: t.string })
 
+/** Something that the reader of the run should know and that does not stop it. */
+export const Warned = t.type({ type: t.literal('warned'), message: t.string })
+
 /** Codec of every event. */
 export const RunEvent = t.union([
   StageStarted,
@@ -97,6 +106,7 @@ export const RunEvent = t.union([
   StageFinished,
   RunFinished,
   RunFailed,
+  Warned,
 ])
 /** Any event of a run. */
 export type RunEvent = t.TypeOf<typeof RunEvent>

@@ -3,8 +3,16 @@
  *
  * @since 0.1.0
  */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { open, readFile, truncate } from 'node:fs/promises'
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  writeSync,
+} from 'node:fs'
+import { open, readFile, stat, truncate } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
@@ -49,8 +57,8 @@ export const systemError =
     const code = (cause as NodeJS.ErrnoException | null)?.code ?? ''
     if (code === 'ENOENT') return fileError('Missing', { file }, `${doing}: there is no such file`, cause)
     const hint =
-      code === 'ENOSPC'
-        ? 'the disk is full; free some space and run again'
+      code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+        ? 'the disk is full, or this user’s share of it; free some space and run again'
         : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
           ? 'this user may not; choose another folder or change its permissions'
           : cause instanceof Error
@@ -88,7 +96,16 @@ export const openLines = (path: string): IOEither<FileError, LineWriter> =>
   IOE.tryCatch(
     () => {
       const file = openSync(path, 'a')
+      let length = fstatSync(file).size
       let closed = false
+      /** Half a line must not stay: the next one would run into it. */
+      const cutBack = (): void => {
+        try {
+          ftruncateSync(file, length)
+        } catch {
+          // what is left is a torn line at the end until something else is appended, which will hardly succeed either
+        }
+      }
       const attempt = (doing: string, act: () => void): IOEither<FileError, void> =>
         IOE.tryCatch(act, systemError(path, doing))
       const whileOpen = (act: () => void) => () => {
@@ -102,7 +119,13 @@ export const openLines = (path: string): IOEither<FileError, LineWriter> =>
             'appending',
             whileOpen(() => {
               const bytes = Buffer.from(`${encodeLine(value)}\n`)
-              for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+              try {
+                for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+                length += bytes.length
+              } catch (e) {
+                cutBack()
+                throw e
+              }
             }),
           ),
         flush: attempt(
@@ -146,16 +169,68 @@ export interface Lines<A> {
   readonly torn?: TornLine
 }
 
-const splitTorn = (bytes: Buffer): { readonly text: string; readonly torn?: TornLine } => {
-  const end = bytes.lastIndexOf(10) + 1
-  const text = bytes.toString('utf8', 0, end)
-  if (end === bytes.length) return { text }
-  return { text, torn: { line: text.split('\n').length, bytes: bytes.length - end } }
+/** A line without its end; `whole` is false of a last one that has none. */
+interface Line {
+  readonly bytes: Buffer
+  readonly whole: boolean
+}
+
+/** The lines of a file one by one, however long the file is. */
+async function* linesOf(path: string): AsyncGenerator<Line> {
+  let begun: Buffer[] = []
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
+    let from = 0
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      const rest = chunk.subarray(from, end)
+      yield { bytes: begun.length === 0 ? rest : Buffer.concat([...begun, rest]), whole: true }
+      begun = []
+      from = end + 1
+    }
+    if (from < chunk.length) begun.push(chunk.subarray(from))
+  }
+  if (begun.length > 0) yield { bytes: Buffer.concat(begun), whole: false }
+}
+
+/** What a fold over a file of lines came to, and what was cut off at its end. */
+export interface Folded<S> {
+  readonly state: S
+  readonly torn?: TornLine
 }
 
 /**
- * Reads a file of JSON lines. A last line without a line end was being written when the process stopped: it is left out
- * and reported as `torn`. Any other line that does not fit fails with `BadLine`, which names the file, the line, the key.
+ * Folds over a file of JSON lines, one line in memory at a time. A last line without a line end was being written when
+ * the process stopped: it is left out and reported as `torn`. Any other line that does not fit fails with `BadLine`, which
+ * names the file, the line, the key.
+ *
+ * @category reading
+ */
+export const foldLines = <A, S>(
+  path: string,
+  codec: t.Decoder<unknown, A>,
+  initial: S,
+  step: (state: S, row: A) => S,
+): TE.TaskEither<FileError, Folded<S>> =>
+  pipe(
+    TE.tryCatch(
+      async (): Promise<E.Either<FileError, Folded<S>>> => {
+        let state = initial
+        let line = 0
+        for await (const { bytes, whole } of linesOf(path)) {
+          line++
+          if (!whole) return E.right({ state, torn: { line, bytes: bytes.length } })
+          const row = decodeAt({ file: path, line }, 'BadLine', bytes.toString('utf8'), codec)
+          if (E.isLeft(row)) return row
+          state = step(state, row.right)
+        }
+        return E.right({ state })
+      },
+      systemError(path, 'reading'),
+    ),
+    TE.chainEitherK((folded) => folded),
+  )
+
+/**
+ * All rows of a file of JSON lines, as {@link foldLines} reads them.
  *
  * @category reading
  */
@@ -164,18 +239,15 @@ export const readLines = <A>(
   codec: t.Decoder<unknown, A>,
 ): TE.TaskEither<FileError, Lines<A>> =>
   pipe(
-    TE.tryCatch(() => readFile(path), systemError(path, 'reading')),
-    TE.chainEitherK((bytes) => {
-      const { text, torn } = splitTorn(bytes)
-      const rows: A[] = []
-      const lines = text.split('\n').slice(0, -1)
-      for (const [i, line] of lines.entries()) {
-        const row = decodeAt({ file: path, line: i + 1 }, 'BadLine', line, codec)
-        if (E.isLeft(row)) return row
-        rows.push(row.right)
-      }
-      return E.right({ rows, ...(torn === undefined ? {} : { torn }) })
-    }),
+    // the rows are this fold's own: none is copied for each line
+    TE.fromIO((): A[] => []),
+    TE.chain((own) =>
+      foldLines(path, codec, own, (rows, row) => {
+        rows.push(row)
+        return rows
+      }),
+    ),
+    TE.map(({ state: rows, torn }) => ({ rows, ...(torn === undefined ? {} : { torn }) })),
   )
 
 /**
@@ -186,9 +258,13 @@ export const readLines = <A>(
 export const repairLines = (path: string): TE.TaskEither<FileError, TornLine | undefined> =>
   TE.tryCatch(
     async () => {
-      const bytes = await readFile(path)
-      const { torn } = splitTorn(bytes)
-      if (torn !== undefined) await truncate(path, bytes.length - torn.bytes)
+      let line = 0
+      let torn: TornLine | undefined
+      for await (const { bytes, whole } of linesOf(path)) {
+        line++
+        if (!whole) torn = { line, bytes: bytes.length }
+      }
+      if (torn !== undefined) await truncate(path, (await stat(path)).size - torn.bytes)
       return torn
     },
     systemError(path, 'repairing'),

@@ -216,7 +216,8 @@ export const showProgress = (
           } else if (event.type === 'run-finished') {
             const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
             say(`\n${stagesTable(state, look)}\n\n${what} took ${duration(event.seconds)}`)
-          } else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
+          } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
+          else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)
         }),
         finalize(clear),

@@ -3,14 +3,19 @@
  *
  * @since 0.1.0
  */
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
-import { loadProgress, progressFile, type StageProgress, saveProgress } from './checkpoint.ts'
+import {
+  hasProgress,
+  loadProgress,
+  progressFile,
+  removeProgress,
+  type StageProgress,
+  saveProgress,
+} from './checkpoint.ts'
 import type { EventOf, RunEvent } from './events.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import { orThrow, trainStage } from './run-stage.ts'
@@ -123,7 +128,11 @@ async function* runRecipe(
       : loadWeights(context.pathOf(earlier.weights, weightsFile)),
   )
   for (const [index, stage] of r.stages.entries()) {
-    if (index < earlier.finished) continue
+    if (index < earlier.finished) {
+      // a process that was killed right after the stage's end has left them
+      await orThrow(removeProgress(context.pathOf(checkpointFolder(stage.name), progressFile)))
+      continue
+    }
     const program = stageProgram(model, stage, evaluation.functions(model, stage.name))
     const session = await orThrow(context.engine.load(program, { seed: r.seed }))
     const path = checkpointFolder(stage.name)
@@ -140,14 +149,20 @@ async function* runRecipe(
     }
     try {
       await orThrow(writeWeights(session, weights))
-      const inside = earlier.checkpoint?.stage === stage.name && existsSync(middle)
+      const inside = earlier.checkpoint?.stage === stage.name && (await orThrow(hasProgress(middle)))
+      const from = inside ? await orThrow(loadProgress(middle, session)) : undefined
+      if (from?.instead !== undefined)
+        yield {
+          type: 'warned',
+          message: `stage ${stage.name} goes on from step ${from.step}, the checkpoint before its latest, which cannot be used: ${from.instead}`,
+        }
       const totals = yield* trainStage(
         session,
         model,
         stage,
         { index, of: r.stages.length },
         {
-          ...(inside ? { from: await orThrow(loadProgress(middle, session)) } : {}),
+          ...(from === undefined ? {} : { from }),
           ...(every === 0 ? {} : { checkpoint: { every, save } }),
         },
       )
@@ -171,7 +186,7 @@ async function* runRecipe(
         trainSeconds: totals.seconds,
         evaluateSeconds,
       }
-      await rm(middle, { force: true })
+      await orThrow(removeProgress(middle))
     } finally {
       await orThrow(session.close())
     }

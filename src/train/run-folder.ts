@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { createHash } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -28,6 +29,7 @@ import {
   writeWhole,
 } from './files.ts'
 import { lockFile, takeLock } from './run-lock.ts'
+import { sweepTemporaries } from './sweep.ts'
 
 /** A run's folder, open for writing by this process and no other. */
 export interface RunFolder {
@@ -81,6 +83,21 @@ const fileName = (name: string): string =>
     .normalize('NFKD')
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/^[-.]+|[-.]+$/g, '')
+
+/** Names that a system keeps for itself, and those that look as if they had a checksum already. */
+const unusable = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|-[0-9a-f]{16}$/
+
+/**
+ * A file name for any text, another one for another text, also where a system does not tell capitals from small letters: a
+ * short text of small letters, digits and `._-` as it is, any other with a checksum of 64 bits at its end.
+ */
+export const ownFileName = (text: string): string => {
+  const plain = fileName(text).toLowerCase().slice(0, 80)
+  if (plain === text && text !== '' && !unusable.test(text)) return text
+  // as JSON, halves of surrogate pairs differ too
+  const sum = createHash('sha256').update(JSON.stringify(text)).digest('hex').slice(0, 16)
+  return `${plain || 'picture'}-${sum}`
+}
 
 /** What must be equal for two starts to be the same run. */
 const identity = (m: Manifest): Readonly<Record<string, unknown>> => ({
@@ -147,7 +164,8 @@ export const openRun = (folder: string, manifest: Manifest): TE.TaskEither<FileE
     TE.chainIOEitherK(() => takeLock(root)),
     TE.chain((lock) =>
       pipe(
-        entriesOf(root),
+        sweepTemporaries(root),
+        TE.chain(() => entriesOf(root)),
         TE.chain((entries) =>
           entries.includes(manifestFile) ? continueRun(root, manifest, entries) : beginRun(root, manifest),
         ),
@@ -299,7 +317,7 @@ export interface RgbPicture {
 }
 
 /**
- * Writes a picture as `pictures/<name>.png` and gives its path inside the run folder, with forward slashes: what
+ * Writes a picture as `pictures/<name>.png`, the name as {@link ownFileName} makes it, and gives its path inside the run folder, with forward slashes: what
  * `Predicted.picture` wants.
  *
  * @category writing
@@ -309,7 +327,7 @@ export const writePicture = (
   name: string,
   picture: RgbPicture,
 ): TE.TaskEither<FileError, string> => {
-  const path = `pictures/${fileName(name) || 'picture'}.png`
+  const path = `pictures/${ownFileName(name)}.png`
   const { width, height, channels, data } = picture
   return pipe(
     TE.tryCatch(

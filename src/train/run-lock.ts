@@ -7,7 +7,6 @@
  *
  * @since 0.1.0
  */
-import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +15,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as t from 'io-ts'
+import { temporaryOf } from '../formats/safetensors.ts'
 import { decodeAt, type FileError, fileError, systemError } from './files.ts'
 
 /** The file, inside the run folder. */
@@ -119,7 +119,7 @@ const locked = (path: string, holder: LockHolder): FileError => {
 
 const codeOf = (e: unknown): string | undefined => (e as NodeJS.ErrnoException | null)?.code
 
-const draftOf = (path: string): string => `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
+const draftOf = temporaryOf
 
 /** Makes the file with all of its text; false where there is one. */
 const created = (path: string, text: string): boolean => {

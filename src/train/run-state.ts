@@ -5,7 +5,7 @@
  */
 import type { EventOf, RunEvent } from './events.ts'
 
-/** One stage so far. Times in seconds, the loss in nats a token. */
+/** One stage so far. Times in seconds, the loss in its `unit`. */
 export interface StageState {
   readonly stage: string
   /** From 0. */
@@ -15,6 +15,8 @@ export interface StageState {
   readonly batch: number
   readonly trainable: number
   readonly parts: readonly string[]
+  /** What the loss is counted in. */
+  readonly unit: string
   /** The last step taken, 0 before the first. */
   readonly step: number
   /** Exponentially weighted mean of the loss, weight 0.9 a step, free of the start's bias; NaN before the first step. */
@@ -41,10 +43,12 @@ export interface RunState {
   readonly checkpoint?: EventOf<'checkpointed'>
   readonly finished?: EventOf<'run-finished'>
   readonly failed?: EventOf<'run-failed'>
+  /** What the reader should know, in order. */
+  readonly warnings: readonly string[]
 }
 
 /** Before the first event. */
-export const emptyRun: RunState = { stages: [], current: -1 }
+export const emptyRun: RunState = { stages: [], current: -1, warnings: [] }
 
 const keep = 0.9
 
@@ -60,6 +64,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
     case 'stage-started': {
       const { type: _, ...about } = event
       const begun: StageState = {
+        unit: 'nats',
         ...about,
         step: 0,
         smoothLoss: Number.NaN,
@@ -106,6 +111,8 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, finished: event }
     case 'run-failed':
       return { ...state, failed: event }
+    case 'warned':
+      return { ...state, warnings: [...state.warnings, event.message] }
     case 'predicted':
       return state
   }
@@ -134,7 +141,9 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
       index.set(event.stage, event.index)
       if (again) {
         const own = kept.filter((e) => e.type === 'step' && e.stage === event.stage)
-        const before = kept.filter((e) => 'stage' in e && index.get(e.stage)! < event.index)
+        const before = kept.filter(
+          (e) => e.type === 'warned' || ('stage' in e && index.get(e.stage)! < event.index),
+        )
         kept = [...before, event, ...own]
         continue
       }

@@ -1,17 +1,21 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
+import * as t from 'io-ts'
 import { concat, firstValueFrom, from, of, Subject, throwError, toArray } from 'rxjs'
 import sharp from 'sharp'
 import { suite } from 'uvu'
@@ -29,6 +33,7 @@ import {
 import {
   defaultRunFolder,
   openRun,
+  ownFileName,
   type RunFolder,
   readRun,
   recordEvents,
@@ -135,6 +140,64 @@ test('lines: a damaged line in the middle is an error with file, line and key, n
   assert.match(
     left(await readLines(path, RunEvent)()).message,
     /:1: the value has the type 'invented', which this version does not know/,
+  )
+})
+
+test('lines: a long file is read with little memory, line by line', async () => {
+  const path = fresh()
+  const rows = 150
+  const line = Buffer.from(`${encodeLine({ type: 'run-failed', message: 'x'.repeat(2 ** 20) })}\n`)
+  const file = openSync(path, 'w')
+  for (let i = 0; i < rows; i++) writeSync(file, line)
+  writeSync(file, '{"type":"run-fa')
+  closeSync(file)
+  const program = `
+    import * as t from 'io-ts'
+    import { foldLines, repairLines } from ${JSON.stringify(resolve('src/train/files.ts'))}
+    const path = ${JSON.stringify(path)}
+    const codec = t.type({ message: t.string })
+    const one = await foldLines(path, codec, 0, (n, row) => n + row.message.length)()
+    const cut = await repairLines(path)()
+    const again = await foldLines(path, codec, 0, (n, row) => n + row.message.length)()
+    console.log(JSON.stringify([one.right, cut.right, again.right]))`
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--max-old-space-size=48', '--import', 'tsx', '--input-type=module', '-e', program],
+    { encoding: 'utf8' },
+  )
+  assert.is(status, 0, stderr)
+  const torn = { line: rows + 1, bytes: 15 }
+  assert.equal(JSON.parse(stdout), [{ state: rows * 2 ** 20, torn }, torn, { state: rows * 2 ** 20 }])
+})
+
+test('lines: on a full disk appending fails, says so, and leaves no half line', async () => {
+  const path = fresh()
+  // the shell's limit on a file's size, in blocks of 512 or 1024 bytes, stands for the disk's end
+  const program = `
+    import { openLines } from ${JSON.stringify(resolve('src/train/files.ts'))}
+    const lines = openLines(${JSON.stringify(path)})().right
+    let failed
+    let n = 0
+    for (; failed === undefined && n < 100; n++) {
+      const appended = lines.append({ message: 'x'.repeat(700) })()
+      if (appended._tag === 'Left') failed = appended.left
+    }
+    const short = lines.append(0)()
+    console.log(JSON.stringify({ n, tag: failed._tag, message: failed.message, short: short._tag }))`
+  const { status, stdout, stderr } = spawnSync(
+    'bash',
+    ['-c', 'ulimit -f 32; exec "$0" --import tsx --input-type=module -e "$1"', process.execPath, program],
+    { encoding: 'utf8' },
+  )
+  assert.is(status, 0, stderr)
+  const { n, tag, message } = JSON.parse(stdout)
+  assert.is(tag, 'Io')
+  assert.match(message, `${path}: appending: the disk is full`)
+  const { rows, torn } = right(await readLines(path, t.union([t.type({ message: t.string }), t.number]))())
+  assert.is(torn, undefined)
+  assert.equal(
+    rows.slice(0, n - 1).map((r) => (typeof r === 'number' ? r : r.message.length)),
+    Array(n - 1).fill(700),
   )
 })
 
@@ -297,13 +360,61 @@ test('pictures are PNG files inside the folder, pixel for pixel', async () => {
   const run = await opened()
   const data = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) % 256)
   const path = right(await writePicture(run, 'count 2/7', { width: 5, height: 3, channels: 3, data })())
-  assert.is(path, 'pictures/count-2-7.png')
+  assert.match(path, /^pictures\/count-2-7-[0-9a-f]{16}\.png$/)
+  assert.is(
+    right(await writePicture(run, 'count-2', { width: 5, height: 3, channels: 3, data })()),
+    'pictures/count-2.png',
+  )
   const back = await sharp(join(run.folder, path)).raw().toBuffer({ resolveWithObject: true })
   assert.is(back.info.channels, 3)
   assert.equal(new Uint8Array(back.data), data)
   const wrong = await writePicture(run, 'short', { width: 5, height: 4, channels: 3, data })()
   assert.match(left(wrong).message, '5 × 4 × 3 and has 45 bytes')
   assert.not.ok(existsSync(run.pathOf('pictures', 'short.png')))
+})
+
+test('another name is another picture file, also where a system knows no capitals, and a name always the same', () => {
+  const text = fc.oneof(
+    fc.constantFrom(
+      '猫',
+      '狗',
+      'a/b',
+      'a-b',
+      'A-B',
+      'a b',
+      '',
+      '-',
+      '.',
+      '..',
+      'con',
+      'é',
+      'e\u0301',
+      '\ud800',
+      '\ud801',
+    ),
+    fc.string({ unit: fc.constantFrom('a', 'A', 'b', '-', '/', '.', '0', '猫'), maxLength: 4 }),
+    fc.string({ unit: 'binary', maxLength: 300 }),
+    // a name that looks as if it was made from another
+    fc.string().map((s) => ownFileName(s)),
+  )
+  fc.assert(
+    fc.property(text, text, (a, b) => {
+      const [x, y] = [ownFileName(a), ownFileName(b)]
+      assert.is(x.toLowerCase() === y.toLowerCase(), a === b, JSON.stringify([a, b, x, y]))
+      assert.match(x, /^[a-z0-9_][a-z0-9._-]*$/)
+      assert.ok(x.length <= 97)
+    }),
+    { numRuns: 3000 },
+  )
+  for (const [a, b] of [
+    ['猫', '狗'],
+    ['a/b', 'a-b'],
+    ['a', 'A'],
+    ['con', 'con-'],
+    ['\ud800', '\ud801'],
+  ] as const)
+    assert.is.not(ownFileName(a), ownFileName(b))
+  assert.is(ownFileName('count-2'), 'count-2')
 })
 
 test('paths cannot leave the folder', async () => {

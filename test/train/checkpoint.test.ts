@@ -1,13 +1,20 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { firstValueFrom, takeWhile, toArray } from 'rxjs'
+import { firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Engine } from '../../src/engine/session.ts'
+import type { Engine, TensorValue } from '../../src/engine/session.ts'
+import {
+  type Entries,
+  type Entry,
+  readSafetensors,
+  type Safetensors,
+  writeSafetensors,
+} from '../../src/formats/safetensors.ts'
 import { loadProgress, saveProgress } from '../../src/train/checkpoint.ts'
 import type { EventOf, RunEvent } from '../../src/train/events.ts'
 import { defaultCheckpointEvery, type RunContext } from '../../src/train/experiment.ts'
@@ -157,6 +164,32 @@ for (const engine of engines)
     await ends('twice', twice, await whole(engine, twice, [...first, ...second]), 4)
   })
 
+const loadWeightsOf = (file: Safetensors): TE.TaskEither<Error, ReadonlyMap<string, TensorValue>> =>
+  pipe(
+    TE.traverseArray((key: string) => {
+      const { dtype, shape } = file.info(key)!
+      return dtype === 'F32'
+        ? pipe(
+            file.floats(key),
+            TE.map((data): [string, TensorValue] => [key, { shape, dtype: 'float32', data }]),
+          )
+        : pipe(
+            file.ints(key),
+            TE.map((data): [string, TensorValue] => [key, { shape, dtype: 'int32', data }]),
+          )
+    })(file.keys),
+    TE.map((all) => new Map(all)),
+  )
+const stored = (values: ReadonlyMap<string, TensorValue>): Entries =>
+  new Map(
+    [...values].map(([k, { shape, data }]): [string, Entry] => [
+      k,
+      data instanceof Float32Array
+        ? { dtype: 'F32', shape, values: data }
+        : { dtype: 'I32', shape, values: Int32Array.from(data) },
+    ]),
+  )
+
 const [engine] = engines as readonly [Engine]
 
 test('the command line goes before the experiment, and the experiment before the default', async () => {
@@ -204,31 +237,84 @@ test('a checkpoint whose event was not written any more counts from the one befo
   }
 })
 
-test('a file that is gone means the stage’s beginning; a damaged or foreign one is an error that says so', async () => {
+test('a damaged checkpoint is never taken: the one before it is, and it is said; without one it is an error', async () => {
+  const alone = await folder()
+  const events = await whole(engine, alone)
   const at = await folder()
   const earlier = await stopped(engine, at, (e) => !isStep(e, 5))
-  const bytes = await readFile(middle(at))
-  const failing = async (): Promise<string> => {
-    const counted = counting(engine)
-    const { message } = await thrown(() => whole(counted, at, earlier))
-    assert.is(counted.open, 0)
-    assert.ok(message.includes(middle(at)), message)
-    return message
+  const before = join(at, 'checkpoints/tune/training.before.safetensors')
+  const [bytes, bytesBefore] = [await readFile(middle(at)), await readFile(before)]
+  const good = await orThrow(readSafetensors(middle(at)))
+  const states = await orThrow(loadWeightsOf(good))
+  const progress = { step: '4', seconds: '1', tailLoss: '0' }
+  const some = good.keys.filter((k) => k.startsWith('vision_model')).slice(0, 2)
+  const without = new Map([...states].filter(([k]) => !some.includes(k)))
+  const reshaped = new Map(states).set(some[0]!, { shape: [1], dtype: 'float32', data: new Float32Array(1) })
+  const damages: readonly (readonly [what: () => Promise<unknown>, message: RegExp])[] = [
+    [() => writeFile(middle(at), bytes.subarray(0, bytes.length - 4)), /training\.safetensors/],
+    [() => writeFile(middle(at), new Uint8Array(0)), /training\.safetensors/],
+    [() => orThrow(saveWeights(middle(at), new Map(), {})), /lacks step, seconds or tailLoss/],
+    [
+      () => orThrow(writeSafetensors(middle(at), stored(without), progress)),
+      new RegExp(`lacks 2 of the program's ${states.size} states: vision_model`),
+    ],
+    [
+      () =>
+        orThrow(
+          writeSafetensors(
+            middle(at),
+            stored(new Map(states).set('other', reshaped.get(some[0]!)!)),
+            progress,
+          ),
+        ),
+      /has 1 that the program has not: other/,
+    ],
+    [
+      () => orThrow(writeSafetensors(middle(at), stored(reshaped), progress)),
+      /has 1 of another shape or dtype: .* \(F32 \[1\] there, F32 \[/,
+    ],
+  ]
+  for (const [damage, message] of damages) {
+    await damage()
+    const told: RunEvent[] = []
+    await firstValueFrom(
+      started(engine, at, earlier, { checkpointEvery: 0 }).pipe(
+        tap((e) => told.push(e)),
+        takeWhile((e) => e.type !== 'step', true),
+        toArray(),
+      ),
+    )
+    const warned = told.find((e) => e.type === 'warned')
+    assert.match(warned?.message ?? '', /stage tune goes on from step 2, the checkpoint before its latest/)
+    assert.match(warned?.message ?? '', message)
+    assert.is(stepsOf(told)[0]?.step, 3)
   }
-  await writeFile(middle(at), bytes.subarray(0, bytes.length - 4))
-  await failing()
-  await orThrow(saveWeights(middle(at), new Map(), {}))
-  assert.match(await failing(), /lacks step, seconds or tailLoss; delete it, and the stage begins anew/)
-  await orThrow(
-    saveWeights(
-      middle(at),
-      new Map([['other', { shape: [1], dtype: 'float32', data: new Float32Array(1) }]]),
-      { step: '2', seconds: '1', tailLoss: '0' },
-    ),
-  )
-  assert.match(await failing(), /has no state 'other'.*delete the file, and the stage begins anew/)
+  assert.ok((await readFile(before)).equals(bytesBefore), 'reading changes nothing')
+
+  await writeFile(before, bytesBefore.subarray(0, bytesBefore.length - 4))
+  const counted = counting(engine)
+  const { message } = await thrown(() => whole(counted, at, earlier))
+  assert.is(counted.open, 0)
+  assert.ok(message.includes(middle(at)) && message.includes(before), message)
+  assert.match(message, /delete what is damaged, and the stage begins anew/)
+
   await rm(middle(at))
-  assert.is(stepsOf(await whole(engine, at, earlier))[0]!.step, 1)
+  await writeFile(before, bytesBefore)
+  const later = await whole(engine, at, earlier)
+  assert.is(stepsOf(later)[0]!.step, 3, 'the latest is gone, the one before it is not')
+  assert.equal(lossesOf(later), lossesOf(events).slice(2))
+  assert.ok((await weightsFile(at)).equals(await weightsFile(alone)))
+  assert.equal(await readdir(join(at, 'checkpoints/tune')), ['model.safetensors'])
+})
+
+test('what a process that was killed right after a stage’s end has left is taken away', async () => {
+  const at = await folder()
+  const events = await whole(engine, at, [], { checkpointEvery: 2 })
+  await writeFile(middle(at), 'left')
+  await writeFile(join(at, 'checkpoints/warm/training.before.safetensors'), 'left')
+  await whole(engine, at, events.slice(0, -1))
+  for (const stage of ['warm', 'tune'])
+    assert.equal(await readdir(join(at, 'checkpoints', stage)), ['model.safetensors'])
 })
 
 test('what is kept is the model, its moments and the count of steps, with every bit', async () => {

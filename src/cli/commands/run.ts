@@ -60,7 +60,7 @@ export const runCommand: Command = {
   notes: [
     'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out.',
     'One process at a time writes a run: its lock.json in the folder keeps others out. A run that was killed leaves it behind, and the next start on the same host takes it over.',
-    'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong, 130 interrupted.',
+    'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong; interrupted by Ctrl-C 130, by SIGTERM 143, by SIGHUP (the terminal was closed) 129. An interrupted run writes its report before it ends; a second signal ends it at once. A run whose output nobody reads any more goes on.',
   ],
   run: (args, io) =>
     pipe(
