@@ -16,11 +16,14 @@ import {
   inked,
   type Look,
   lookOf,
+  rowsOf,
   type Sink,
   textTable,
   width,
 } from './terminal.ts'
 
+/** A name as it stands on a line: nothing in it moves the cursor. */
+const named = (name: string): string => name.replace(/\p{Cc}+/gu, ' ')
 const position = (s: StageState): string => `${s.index + 1}/${s.of}`
 const perSecond = (s: StageState): number =>
   s.finished !== undefined
@@ -38,7 +41,7 @@ export const secondsLeft = (s: StageState): number =>
 
 /** `stage 3/5 align-all: trains vision, adapter (634 k parameters), 200 steps of 16 samples`. */
 export const stageHeading = (s: StageState, look: Look): string =>
-  `${inked(look, 'bold', `stage ${position(s)} ${s.stage}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${grouped(s.batch)} samples`
+  `${inked(look, 'bold', `stage ${position(s)} ${named(s.stage)}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${grouped(s.batch)} samples`
 
 /** The numbers of the running stage, without its name: what the live line and the plain lines share. */
 const figures = (s: StageState): readonly string[] => [
@@ -62,10 +65,10 @@ const meter = (s: StageState, columns: number, look: Look): string => {
 export const liveLine = (state: RunState, look: Look): string => {
   const s = state.stages[state.current]
   if (s === undefined || s.finished !== undefined) return ''
-  const name = inked(look, 'bold', `${position(s)} ${s.stage}`)
+  const name = inked(look, 'bold', `${position(s)} ${named(s.stage)}`)
   if (s.step >= s.steps) {
     const last = s.evaluations.at(-1)
-    const so = last === undefined ? '' : `  ${last.family} ${percent(last.correct / last.total)}`
+    const so = last === undefined ? '' : `  ${named(last.family)} ${percent(last.correct / last.total)}`
     return clip(`${name}  ${meter(s, 12, look)}  evaluating${so}`, look.columns - 1)
   }
   return clip(
@@ -83,14 +86,14 @@ export const evaluationBlock = (s: StageState, look: Look): string => {
   const evaluated = end === undefined ? 0 : end.evaluateSeconds
   const head =
     end === undefined
-      ? `${position(s)} ${s.stage}`
+      ? `${position(s)} ${named(s.stage)}`
       : [
-          inked(look, 'bold', `${position(s)} ${s.stage}`),
+          inked(look, 'bold', `${position(s)} ${named(s.stage)}`),
           `${grouped(end.samples)} samples at ${significant(perSecond(s))}/s`,
-          `loss ${significant(end.loss)}`,
+          `loss ${significant(end.loss)} ${s.unit}`,
           `${duration(end.trainSeconds)}${evaluated > 0 ? ` and ${duration(evaluated)} of evaluation` : ''}`,
         ].join('  ')
-  const room = Math.max(0, ...s.evaluations.map((e) => e.family.length))
+  const room = Math.max(0, ...s.evaluations.map((e) => width(e.family)))
   const columns = Math.max(10, Math.min(40, look.columns - room - 30))
   const rows = s.evaluations.map((e) => {
     const share = e.correct / e.total
@@ -106,7 +109,7 @@ export const familiesOf = (state: RunState): readonly string[] => [
 ]
 
 /**
- * The table of the stages: what each trained, how much it saw, how fast, its last loss (nats a token), the accuracy of
+ * The table of the stages: what each trained, how much it saw, how fast, its last loss, the accuracy of
  * each family on held-out samples, its time. Two tables where one would not fit the terminal.
  */
 export const stagesTable = (state: RunState, look: Look): string => {
@@ -174,12 +177,24 @@ export const showProgress = (
   return (source) =>
     defer(() => {
       let state = options.from ?? emptyRun
-      let shown = false
+      /** The live line as it stands on the terminal. */
+      let shown = ''
       let last = Number.NEGATIVE_INFINITY
-      const erase = live ? '\r\x1b[2K' : ''
+      /** A terminal may be made wider or narrower at any time. */
+      const lookNow = (): Look => (live && sink.columns ? { ...look, columns: sink.columns } : look)
+      /** Takes the live line away. In a terminal that was made narrower since, it goes on in the rows below. */
+      const erase = (): string => {
+        if (shown === '') return live ? '\r\x1b[2K' : ''
+        const rows = rowsOf(shown, lookNow().columns)
+        return `\r${rows > 1 ? `\x1b[${rows - 1}A\x1b[J` : '\x1b[2K'}`
+      }
+      const draw = (text: string): void => {
+        sink.write(erase() + text)
+        shown = text
+      }
       const clear = (): void => {
-        if (shown) sink.write(erase)
-        shown = false
+        if (shown !== '') sink.write(erase())
+        shown = ''
       }
       const say = (text: string): void => {
         clear()
@@ -187,8 +202,7 @@ export const showProgress = (
       }
       const prepare = (what: string): void => {
         if (!live) return
-        sink.write(`${erase}${inked(look, 'dim', clip(`preparing ${what} …`, look.columns - 1))}`)
-        shown = true
+        draw(inked(look, 'dim', clip(`preparing ${what} …`, lookNow().columns - 1)))
       }
       const refresh = (event: RunEvent): void => {
         const stage = state.stages[state.current]
@@ -196,10 +210,8 @@ export const showProgress = (
         const ends = event.type === 'step' && event.step >= event.steps
         if (!ends && now() - last < between) return
         last = now()
-        if (live) {
-          sink.write(erase + liveLine(state, look))
-          shown = true
-        } else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
+        if (live) draw(liveLine(state, lookNow()))
+        else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
       }
       prepare('the first stage')
       return source.pipe(
@@ -211,11 +223,11 @@ export const showProgress = (
             last = now()
           } else if (event.type === 'stage-finished') {
             const done = state.stages.find((s) => s.stage === event.stage)
-            if (done !== undefined) say(evaluationBlock(done, look))
+            if (done !== undefined) say(evaluationBlock(done, lookNow()))
             if (done !== undefined && done.index + 1 < done.of) prepare('the next stage')
           } else if (event.type === 'run-finished') {
             const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
-            say(`\n${stagesTable(state, look)}\n\n${what} took ${duration(event.seconds)}`)
+            say(`\n${stagesTable(state, lookNow())}\n\n${what} took ${duration(event.seconds)}`)
           } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
           else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)

@@ -15,7 +15,7 @@ export interface Sink {
 /** How text may look. */
 export interface Look {
   readonly colour: boolean
-  /** Characters a line. */
+  /** Cells a line. */
   readonly columns: number
 }
 
@@ -54,29 +54,53 @@ export const inked = (look: Pick<Look, 'colour'>, ink: Ink, text: string): strin
   return look.colour && text !== '' ? `\x1b[${on}m${text}\x1b[${off}m` : text
 }
 
-/** Characters that a terminal shows of a text: escape sequences take no room. */
-export const width = (text: string): number => [...stripVTControlCharacters(text)].length
+const letters = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 
-/** At most that many characters on one line; what is cut ends in `…`. Inks are closed. */
+/** What takes two cells: East Asian wide and fullwidth characters, and emoji that are shown as pictures. */
+const wide =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|^\p{Emoji}\ufe0f/u
+
+/** What takes none by itself: marks without a letter, joiners, control characters. */
+const unseen = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]+$/u
+
+/** Cells that a letter, with all its marks, takes. */
+const cells = (letter: string): number => (unseen.test(letter) ? 0 : wide.test(letter) ? 2 : 1)
+
+const lettersOf = (text: string): readonly string[] => Array.from(letters.segment(text), (s) => s.segment)
+
+const plainAscii = /^[\x20-\x7e]*$/
+
+/** Cells that a terminal gives a text: a wide character takes two, escape sequences and combining marks none. */
+export const width = (text: string): number => {
+  const shown = stripVTControlCharacters(text)
+  return plainAscii.test(shown) ? shown.length : lettersOf(shown).reduce((sum, l) => sum + cells(l), 0)
+}
+
+/** At most that many cells on one line; what is cut ends in `…`. Inks are closed. */
 export const clip = (text: string, columns: number): string => {
   if (width(text) <= columns) return text
   let room = columns - 1
   let out = ''
   for (const piece of text.split(escapes)) {
     if (piece.startsWith('\x1b')) out += piece
-    else {
-      const letters = [...piece]
-      out += letters.slice(0, Math.max(0, room)).join('')
-      room -= letters.length
-    }
+    else
+      for (const letter of lettersOf(piece)) {
+        room -= cells(letter)
+        if (room >= 0) out += letter
+        else break
+      }
   }
   return `${out}…`
 }
 
+/** The rows that lines take in a terminal of that many columns, where longer ones go on in the next row. */
+export const rowsOf = (text: string, columns: number): number =>
+  text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)), 0)
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one
 const escapes = /(\x1b\[\d+m)/
 
-/** Puts a text into a field of that many characters. */
+/** Puts a text into a field of that many cells. */
 export const fit = (text: string, columns: number, align: 'left' | 'right' = 'left'): string => {
   const blank = ' '.repeat(Math.max(0, columns - width(text)))
   return align === 'left' ? text + blank : blank + text

@@ -1,4 +1,4 @@
-import { concat, from, lastValueFrom, NEVER, of, throwError, toArray } from 'rxjs'
+import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EventOf, RunEvent } from '../../src/train/events.ts'
@@ -11,7 +11,7 @@ import {
   stagesTable,
 } from '../../src/train/progress.ts'
 import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/train/run-state.ts'
-import { bar, clip, fit, lookOf, textTable, width } from '../../src/train/terminal.ts'
+import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/train/terminal.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
 
 const test = suite('progress')
@@ -91,6 +91,33 @@ test('escape sequences take no room', () => {
   assert.is(clip(red, 6), red)
   assert.is(clip(red, 4), '\x1b[31mabc\x1b[39m…')
   assert.is(clip('abcdef', 4), 'abc…')
+})
+
+test('wide characters take two cells, marks none', () => {
+  const texts = [
+    '猫',
+    '한글',
+    'ａ',
+    'e\u0301',
+    '❤\ufe0f',
+    '👩\u200d👩\u200d👧',
+    '…━',
+    'ﾊ',
+    'नि',
+    '\x1b[31m猫\x1b[39m',
+  ]
+  assert.equal(texts.map(width), [2, 4, 2, 1, 2, 2, 2, 1, 1, 2])
+  assert.is(clip('猫狗鳥', 4), '猫…')
+  assert.is(clip('猫狗鳥', 5), '猫狗…')
+  assert.is(clip('\x1b[31m猫狗鳥\x1b[39m', 4), '\x1b[31m猫\x1b[39m…')
+  assert.is(fit('猫', 4), '猫  ')
+  assert.is(rowsOf('a'.repeat(81), 40), 3)
+  assert.is(rowsOf(`${'猫'.repeat(20)}\n`, 40), 2)
+  for (let columns = 10; columns < 140; columns += 7) {
+    const s = [started('説明\n付き学習', 4, 5), ...[1, 2, 3, 4].map((n) => step('説明\n付き学習', n))]
+    const line = liveLine(s.reduce(advance, emptyRun), { colour: true, columns })
+    assert.ok(width(line) < columns && !line.includes('\n'), `${columns}`)
+  }
 })
 
 test('bars are proportional to an eighth of a block and survive nonsense', () => {
@@ -219,6 +246,82 @@ test('on a terminal: one line is rewritten, and nothing of it stays', async () =
   assert.is(rows.filter((r) => r.includes('━')).length, 0)
   assert.is(rows.filter((r) => r.startsWith('✓')).length, 5)
   assert.ok(text.some((t) => t.includes('━')))
+})
+
+/** A terminal that breaks long lines and, as most do, breaks them anew when it is made wider or narrower. */
+const terminal = (columns: number) => {
+  /** Rows; `more` where the next one goes on with the same line. */
+  let rows: { text: string; more: boolean }[] = [{ text: '', more: false }]
+  let row = 0
+  let column = 0
+  const tty = {
+    isTTY: true,
+    columns,
+    write: (text: string): void => {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+      for (const token of text.match(/\x1b\[\d*[A-Zm]|[\s\S]/gu) ?? []) {
+        if (token === '\n') {
+          row++
+          column = 0
+          rows[row] ??= { text: '', more: false }
+        } else if (token === '\r') column = 0
+        else if (token === '\x1b[2K') rows[row] = { text: '', more: false }
+        else if (token === '\x1b[J') {
+          rows = rows.slice(0, row + 1)
+          rows[row] = { text: rows[row]!.text.slice(0, column), more: false }
+        } else if (token.endsWith('A') && token.length > 1)
+          row = Math.max(0, row - Number.parseInt(token.slice(2), 10))
+        else if (!token.startsWith('\x1b')) {
+          if (column + width(token) > tty.columns) {
+            rows[row]!.more = true
+            row++
+            column = 0
+            rows[row] = { text: '', more: false }
+          }
+          const had = [...rows[row]!.text]
+          had[column] = token
+          rows[row]!.text = had.join('')
+          column += width(token)
+        }
+      }
+    },
+  }
+  const resize = (to: number): void => {
+    const lines: { text: string; more: boolean }[] = []
+    for (const r of rows) {
+      const before = lines.at(-1)
+      if (before?.more) lines.splice(-1, 1, { text: before.text + r.text, more: r.more })
+      else lines.push(r)
+    }
+    rows = lines.flatMap(({ text }) => {
+      const parts = text.match(new RegExp(`.{1,${to}}`, 'gu')) ?? ['']
+      return parts.map((t, i) => ({ text: t, more: i < parts.length - 1 }))
+    })
+    tty.columns = to
+    row = rows.length - 1
+    column = rows[row]!.text.length
+  }
+  return { tty, resize, rows: () => rows.map((r) => r.text) }
+}
+
+test('a terminal that is made narrower and wider is not flooded', () => {
+  const { tty, resize, rows } = terminal(120)
+  let clock = 0
+  const source = new Subject<RunEvent>()
+  source.pipe(showProgress(tty, { look: plain, now: () => (clock += 100) })).subscribe()
+  const widths = [120, 60, 33, 100, 20, 47]
+  for (const [i, event] of events.entries()) {
+    source.next(event)
+    if (event.type === 'step' && event.step % 17 === 0) {
+      resize(widths[i % widths.length]!)
+      const live = rows().filter((r) => r.includes('learning rate'))
+      assert.ok(live.length <= 1, live.join('\n'))
+    }
+  }
+  source.complete()
+  const left = rows().filter((r) => /━|learning rate|preparing/.test(r))
+  assert.equal(left, [])
+  assert.is(rows().filter((r) => r.startsWith('✓')).length, 5)
 })
 
 test('an error or an unsubscription leaves no half line behind', () => {
