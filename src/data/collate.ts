@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
+
+import { random } from '../random/index.ts'
 import { type Mixture, sampleAt } from '../tasks/mixture.ts'
 import { patchGrid } from '../tasks/patches.ts'
 import type { Described, PatchLabels, Picture, Sample } from '../tasks/sample.ts'
 import { captionRequest, type TextExample } from '../tasks/text.ts'
-import { random } from './random.ts'
 import { nanoTokenizer, promptOf, type TextTokenizer, visualTokens } from './tokens.ts'
 
 /** What a label says where no loss is taken. */

@@ -3,6 +3,8 @@
  * alone, so that neither the order of building nor other weights change them.
  */
 
+import { fillNormal, fillTruncatedNormal, fillUniform, keyOf, type Seed } from '../random/index.ts'
+
 /** How to fill a state. */
 export type Init =
   | { readonly kind: 'zeros' }
@@ -42,76 +44,50 @@ export const centred = (limit: number, row: number, keep: number): Init => ({
 /** Xavier (Glorot) uniform for a weight with this many inputs and outputs. */
 export const xavierUniform = (fanIn: number, fanOut: number): Init => uniform(Math.sqrt(6 / (fanIn + fanOut)))
 
-/** FNV-1a over the seed and the key, then mixed: the start of a generator that belongs to this key alone. */
-const keyed = (seed: number, key: string): number => {
-  let h = 0x811c9dc5 ^ seed
-  for (let i = 0; i < key.length; i++) h = Math.imul(h ^ key.charCodeAt(i), 0x01000193)
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
-}
-
-/** splitmix32: uniform in [0, 1). */
-const generator = (start: number): (() => number) => {
-  let a = start
-  return () => {
-    a = (a + 0x9e3779b9) | 0
-    let t = a ^ (a >>> 16)
-    t = Math.imul(t, 0x21f0aaad)
-    t ^= t >>> 15
-    t = Math.imul(t, 0x735a2d97)
-    return ((t ^ (t >>> 15)) >>> 0) / 4294967296
-  }
-}
-
-const gauss = (next: () => number): number => {
-  const u = 1 - next()
-  return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * next())
-}
-
 /**
- * Fills `size` float32 elements.
+ * Fills `size` float32 elements. Element `i` of a state is a function of the seed, the key and `i` alone (`centred`: of its
+ * whole run), so any slice of it can be drawn by itself, in any order, on any machine, bit for bit.
  *
- * @param seed the run's seed
+ * @param seed the run's seed: a text or a safe integer
  * @param key the state's key; with the seed it determines every number
+ * @param from the state's element that comes first; default 0
+ * @throws RangeError for a seed that is NaN, a fraction, or no safe integer
  */
-export const fill = (init: Init, size: number, seed: number, key: string): Float32Array => {
+export const fill = (init: Init, size: number, seed: Seed, key: string, from = 0): Float32Array => {
+  const stream = keyOf(seed, key)
   const out = new Float32Array(size)
   switch (init.kind) {
     case 'zeros':
-      return out
+      break
     case 'ones':
-      return out.fill(1)
+      out.fill(1)
+      break
     case 'constant':
-      return out.fill(init.value)
-    case 'uniform': {
-      const next = generator(keyed(seed, key))
-      for (let i = 0; i < size; i++) out[i] = (2 * next() - 1) * init.limit
-      return out
-    }
+      out.fill(init.value)
+      break
+    case 'uniform':
+      fillUniform(out, init.limit, stream, from)
+      break
+    case 'normal':
+      fillNormal(out, init.std, stream, from)
+      break
+    case 'truncatedNormal':
+      fillTruncatedNormal(out, init.std, stream, from)
+      break
     case 'centred': {
-      const drawn = fill(uniform(init.limit), size, seed, key)
-      for (let start = 0, run = 0; start < size; start += init.row, run++) {
-        if (run % init.keep === init.keep - 1) continue
-        const row = drawn.subarray(start, start + init.row)
-        const mean = row.reduce((a, b) => a + b, 0) / row.length
-        for (let i = 0; i < row.length; i++) row[i] = row[i]! - mean
-      }
-      return drawn
-    }
-    case 'normal': {
-      const next = generator(keyed(seed, key))
-      for (let i = 0; i < size; i++) out[i] = gauss(next) * init.std
-      return out
-    }
-    case 'truncatedNormal': {
-      const next = generator(keyed(seed, key))
-      for (let i = 0; i < size; i++) {
-        let z = gauss(next)
-        while (Math.abs(z) > 2) z = gauss(next)
-        out[i] = z * init.std
-      }
-      return out
+      const { limit, row, keep } = init
+      const before = from % row
+      const runs = new Float32Array(Math.ceil((before + size) / row) * row)
+      fillUniform(runs, limit, stream, from - before)
+      for (let start = 0, run = (from - before) / row; start < runs.length; start += row, run++)
+        if (run % keep !== keep - 1) centre(runs.subarray(start, start + row))
+      return runs.slice(before, before + size)
     }
   }
+  return out
+}
+
+const centre = (run: Float32Array): void => {
+  const mean = run.reduce((a, b) => a + b, 0) / run.length
+  for (let i = 0; i < run.length; i++) run[i] = run[i]! - mean
 }

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module'
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
-import type { Random } from '../data/random.ts'
+import type { Random } from '../random/index.ts'
 import type { Picture } from './sample.ts'
 
 /** Width and height of a nano picture in pixels. */

@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import { type Conversation, replyAt, spoken, type Talk, textConversation } from '../data/collate.ts'
-import { random } from '../data/random.ts'
 import { nanoTokenizer, type TextTokenizer } from '../data/tokens.ts'
+import { random } from '../random/index.ts'
 import { describeAt, taskOf } from './mixture.ts'
 import { recallAt, textAt } from './text.ts'
 

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-import { random } from '../data/random.ts'
+import { random } from '../random/index.ts'
 import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize } from './canvas.ts'
 import {
   drawGround,
@@ -111,10 +111,20 @@ const tasks = (seed: string, i: number, of: readonly Family[]): Labelled => {
 export const labelledAt = (mixture: DenseMixture, i: number): Labelled => {
   const { weights } = mixture
   const seed = String(mixture.seed)
-  const point =
-    random(seed, 'dense', i).next() * (weights.text + weights.shapes + weights.bars + weights.tasks)
-  if (point < weights.text) return text(seed, i)
-  if (point < weights.text + weights.shapes) return shapes(seed, i)
-  if (point < weights.text + weights.shapes + weights.bars) return tasks(seed, i, ['chart'])
-  return tasks(seed, i, ['read', 'count', 'chart', 'arithmetic'])
+  const kinds = ['text', 'shapes', 'bars', 'tasks'] as const
+  switch (
+    random(seed, 'dense', i).weighted(
+      kinds,
+      kinds.map((k) => weights[k]),
+    )
+  ) {
+    case 'text':
+      return text(seed, i)
+    case 'shapes':
+      return shapes(seed, i)
+    case 'bars':
+      return tasks(seed, i, ['chart'])
+    case 'tasks':
+      return tasks(seed, i, ['read', 'count', 'chart', 'arithmetic'])
+  }
 }

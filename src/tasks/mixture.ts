@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-import { hash32, random } from '../data/random.ts'
+import { hash32, random } from '../random/index.ts'
 import { arithmetic } from './families/arithmetic.ts'
 import { chart } from './families/chart.ts'
 import { count } from './families/count.ts'
@@ -85,15 +85,10 @@ export const describeAt = (mixture: Mixture, i: number): Described => {
   const { split, weights } = mixture
   const seed = String(mixture.seed)
   const r = random(seed, split, i)
-  const total = families.reduce((sum, f) => sum + (weights[f] ?? 0), 0)
-  const point = r.next() * total
-  let reached = 0
-  let family: Family | undefined
-  for (const f of families) {
-    reached += weights[f] ?? 0
-    if (family === undefined && point < reached) family = f
-  }
-  if (family === undefined) family = families.findLast((f) => (weights[f] ?? 0) > 0)!
+  const family = r.weighted(
+    families,
+    families.map((f) => weights[f] ?? 0),
+  )
   const level = r.int(mixture.levels[0], mixture.levels[1]) as Level
   return describeSample(family, level, split, `${seed}/${i}`)
 }

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-import { random } from '../data/random.ts'
+import { random } from '../random/index.ts'
 import { steps } from './families/arithmetic.ts'
 import { barsKey } from './families/chart.ts'
 import { partitionOf } from './mixture.ts'

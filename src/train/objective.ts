@@ -11,7 +11,6 @@ import {
   collatePictures,
   type PictureBatch,
 } from '../data/collate.ts'
-import { hash32 } from '../data/random.ts'
 import {
   add,
   and,
@@ -39,6 +38,7 @@ import { visualAxis } from '../models/adapter.ts'
 import { embedAxis, qwen3 } from '../models/qwen3.ts'
 import { sailVit, vitAxes } from '../models/sail-vit.ts'
 import { adapterOf, nextLabels, type SailVl2Config, sailVl2, sailVl2From } from '../models/sail-vl2.ts'
+import { hash32 } from '../random/index.ts'
 import type { Labelled } from '../tasks/dense.ts'
 import { centreClasses, cornerOf, patchClasses } from '../tasks/patches.ts'
 

@@ -131,4 +131,23 @@ init('zeros, ones and one number', () => {
   assert.equal([...fill(filled(2.5), 3, 1, 'w')], [2.5, 2.5, 2.5])
 })
 
+init('a slice drawn alone is the same piece of the whole, wherever it begins', () => {
+  const all = [zeros, ones, filled(2.5), ...random.map(([, of]) => of)]
+  const wholes = all.map((of) => fill(of, 7000, 5, 'w'))
+  fc.assert(
+    fc.property(fc.nat(all.length - 1), fc.nat(6999), fc.nat(5000), (i, from, length) => {
+      const size = Math.min(length, 7000 - from)
+      assert.equal(fill(all[i]!, size, 5, 'w', from), wholes[i]!.slice(from, from + size))
+    }),
+  )
+})
+
+init('a seed is a text or a safe integer; others are refused', () => {
+  const firsts = [0, 1, -1, 2 ** 32, 2 ** 32 + 1, '0'].map((seed) => fill(normal(1), 1, seed, 'w')[0]!)
+  assert.is(new Set(firsts).size, firsts.length)
+  for (const seed of [Number.NaN, 0.1, 1e300])
+    for (const of of [zeros, normal(1)])
+      assert.throws(() => fill(of, 1, seed, 'w'), /a seed is .*; give a text or a whole number/)
+})
+
 init.run()

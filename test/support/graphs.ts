@@ -10,6 +10,7 @@ import { zeros } from '../../src/dsl/init.ts'
 import { constant, input, iota, scalar, state } from '../../src/dsl/leaves.ts'
 import { reduceOf } from '../../src/dsl/reduce.ts'
 import { broadcasted, renamed, reshaped, transposed } from '../../src/dsl/shape.ts'
+import { random as stream } from '../../src/random/index.ts'
 
 const site = { line: '' }
 
@@ -19,18 +20,8 @@ export interface Sample {
   readonly feeds: { readonly inputs: Record<string, number[]>; readonly states: Record<string, number[]> }
 }
 
-/** splitmix32, uniform in [0, 1). */
-export const random = (seed: number): (() => number) => {
-  let a = seed | 0
-  return () => {
-    a = (a + 0x9e3779b9) | 0
-    let t = a ^ (a >>> 16)
-    t = Math.imul(t, 0x21f0aaad)
-    t ^= t >>> 15
-    t = Math.imul(t, 0x735a2d97)
-    return ((t ^ (t >>> 15)) >>> 0) / 4294967296
-  }
-}
+/** Draws in [0, 1) that belong to a seed. */
+export const random = (seed: number): (() => number) => stream('graphs', seed).next
 
 /** `n` numbers between −2 and 2 with no ties to speak of. */
 export const numbers = (n: number, next: () => number): number[] =>
@@ -280,7 +271,7 @@ export const grow = (seed: number, plan: readonly number[]): Sample => {
   const leaves = pool.length
   for (const step of plan) {
     try {
-      const t = steps[step % steps.length]!(pool, random(seed ^ Math.imul(step + pool.length, 0x9e3779b1)))
+      const t = steps[step % steps.length]!(pool, stream('graphs', seed, step, pool.length).next)
       if (t !== undefined && fits(t)) pool.push(t)
     } catch (e) {
       // operands that happen to clash (one name of two sizes, an axis twice) give no node

@@ -14,6 +14,7 @@ import {
   type UnaryFn,
 } from '../../src/dsl/graph.ts'
 import type { TensorValue } from '../../src/engine/session.ts'
+import { random } from '../../src/random/index.ts'
 
 /** A node over inputs, and values for these. */
 export interface Case {
@@ -32,11 +33,7 @@ const numbers = (
   low: number,
   high: number,
 ): TensorValue['data'] => {
-  let state = seed >>> 0
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 4294967296
-  }
+  const { next } = random('primitives', seed)
   if (dtype === 'float32') return Float32Array.from({ length: size }, () => low + next() * (high - low))
   if (dtype === 'int32')
     return Int32Array.from({ length: size }, () => Math.floor(low + next() * (high - low)))

@@ -3,6 +3,7 @@
  */
 import { createCanvas } from '@napi-rs/canvas'
 import * as E from 'fp-ts/lib/Either.js'
+import { random } from '../../src/random/index.ts'
 import type { Manifest, RunEvent } from '../../src/train/events.ts'
 import { openRun, type RunFolder, writePicture } from '../../src/train/run-folder.ts'
 
@@ -47,14 +48,6 @@ const stages = [
   },
 ] as const
 const batch = 16
-
-const noise = (seed: number): (() => number) => {
-  let s = seed >>> 0
-  return () => {
-    s = (Math.imul(s, 1664525) + 1013904223) >>> 0
-    return s / 2 ** 32
-  }
-}
 
 /** A manifest as an invented run would have it. */
 export const syntheticManifest = (): Manifest => ({
@@ -128,7 +121,7 @@ export const syntheticEvents = (
   perFamily = 6,
   lengths: readonly number[] = stages.map((s) => s.steps),
 ): readonly RunEvent[] => {
-  const random = noise(11)
+  const { next } = random('synthetic run')
   const events: RunEvent[] = []
   let total = 0
   for (const [i, stage] of stages.entries()) {
@@ -148,10 +141,10 @@ export const syntheticEvents = (
     const losses: number[] = []
     for (let step = 1; step <= s.steps; step++) {
       const at = step / s.steps
-      const dataSeconds = 0.012 + 0.01 * random()
-      const computeSeconds = 0.08 + 0.02 * random() + (i > 1 ? 0.05 : 0)
+      const dataSeconds = 0.012 + 0.01 * next()
+      const computeSeconds = 0.08 + 0.02 * next() + (i > 1 ? 0.05 : 0)
       seconds += dataSeconds + computeSeconds + 0.002
-      const loss = (s.to + (s.from - s.to) * Math.exp(-4 * at)) * (0.88 + 0.24 * random())
+      const loss = (s.to + (s.from - s.to) * Math.exp(-4 * at)) * (0.88 + 0.24 * next())
       losses.push(loss)
       events.push({
         type: 'step',
@@ -161,7 +154,7 @@ export const syntheticEvents = (
         loss,
         learningRate:
           s.rate * (step < 20 ? step / 20 : 0.5 + 0.5 * Math.cos((Math.PI * (step - 20)) / (s.steps - 20))),
-        gradientNorm: 0.4 + random(),
+        gradientNorm: 0.4 + next(),
         samples: step * batch,
         tokens: step * batch * 96,
         seconds,

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { hash32, random } from '../../src/data/random.ts'
 import { nanoTokenizer } from '../../src/data/tokens.ts'
 import { corpusAt } from '../../src/tasks/corpus.ts'
 import {
@@ -39,39 +37,6 @@ const scenes = <S extends Scene>(family: Family, n: number, level?: Level): read
   Array.from({ length: n }, (_, i) =>
     describeSample(family, level ?? (((i % 3) + 1) as Level), 'train', `truth/${i}`),
   ) as unknown as readonly Described<S>[]
-
-test('random: a stream belongs to its seed and path, and is uniform', () => {
-  const first = (...path: (string | number)[]) => random('a', ...path).next()
-  assert.is(first('b', 1), first('b', 1))
-  const different = [first('b', 1), first('b', '1'), first('b1'), first('b', 2), random('a/b', 1).next()]
-  assert.is(new Set(different).size, different.length)
-  const r = random(7)
-  const counts = new Array<number>(10).fill(0)
-  for (let i = 0; i < 20000; i++) counts[r.int(0, 9)]!++
-  const chiSquared = counts.reduce((sum, n) => sum + (n - 2000) ** 2 / 2000, 0)
-  assert.ok(chiSquared < 30, `chi-squared ${chiSquared} with 9 degrees of freedom`)
-})
-
-test('random: ranges, shuffles and hashes keep their promises', () => {
-  fc.assert(
-    fc.property(fc.string(), fc.integer({ min: -50, max: 50 }), fc.nat(60), (seed, low, span) => {
-      const r = random(seed, 'range')
-      const n = r.int(low, low + span)
-      const x = r.real(low, low + span + 1)
-      const xs = Array.from({ length: span }, (_, i) => i)
-      const shuffled = r.shuffle(xs)
-      return (
-        n >= low &&
-        n <= low + span &&
-        x >= low &&
-        x < low + span + 1 &&
-        shuffled.toSorted((a, b) => a - b).join() === xs.join()
-      )
-    }),
-  )
-  assert.not(hash32('text', 1) === hash32('text', 2))
-  assert.throws(() => random(1).pick([]), /nothing to pick/)
-})
 
 test('samples: the i-th depends on nothing but the mixture and i', () => {
   const m = mixture('train')

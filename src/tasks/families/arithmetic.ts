@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-import type { Random } from '../../data/random.ts'
+import type { Random } from '../../random/index.ts'
 import {
   css,
   drawGlyphs,

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { SKRSContext2D } from '@napi-rs/canvas'
-import type { Random } from '../../data/random.ts'
+import type { Random } from '../../random/index.ts'
 import { css, darkColours, lightColours, near, paint, pictureSize, type Rgb } from '../canvas.ts'
 import {
   blankPatches,

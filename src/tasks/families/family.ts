@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Random } from '../../data/random.ts'
+import type { Random } from '../../random/index.ts'
 import type { Family, Level, PatchLabels, Picture, Scene } from '../sample.ts'
 
 /** A question about a scene, the text to answer with, and the part of it that is scored. */
