@@ -57,7 +57,8 @@ test('read: the ink lies in the glyphs’ boxes, and there is ink in each', () =
           x >= g.x - grow && x <= g.x + g.width + grow && y >= g.y - grow && y <= g.y + g.height * 1.3 + grow,
       )
     for (let y = 0; y < 112; y++)
-      for (let x = 0; x < 112; x++) if (inked(x, y)) assert.ok(within(x, y, 2), `${d.id}: ink at ${x}, ${y}`)
+      // the serif's 5, 0 and O rise up to 2.5 pixels above the capitals
+      for (let x = 0; x < 112; x++) if (inked(x, y)) assert.ok(within(x, y, 3), `${d.id}: ink at ${x}, ${y}`)
     for (const g of d.scene.glyphs) {
       let ink = 0
       for (let y = Math.ceil(g.y); y < g.y + g.height; y++)
