@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+export * from './ada-lrs.ts'
+export * from './ada-lrs-operator.ts'
 export * from './adamw.ts'
 export * from './clip.ts'
 export * from './optimizer.ts'
