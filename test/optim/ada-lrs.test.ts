@@ -420,8 +420,9 @@ simulated.run()
 
 const operator = suite('adaLrs: the operator')
 
-const marbles = (run: Parameters<TestScheduler['run']>[0]): void =>
+const marbles = (run: Parameters<TestScheduler['run']>[0]): void => {
   new TestScheduler((got, want) => assert.equal(got, want)).run(run)
+}
 
 const events = { a: { loss: 4 }, b: { loss: 3 }, c: { loss: 2 }, d: { loss: 1 } }
 
