@@ -11,9 +11,10 @@ import { parseArgs } from 'node:util'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { benchBatches, benchProgram, nanoStep } from '../src/bench/case.ts'
 import { optimiseProgram } from '../src/dsl/passes/index.ts'
+import { openSession } from '../src/engine/backend.ts'
 import { nativeOptions } from '../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
-import { openSession, type Runtime } from '../src/engine/onnx/session.ts'
+import { onnxBackend, type Runtime } from '../src/engine/onnx/session.ts'
 import { scalarValue } from '../src/engine/values.ts'
 import { orThrow } from '../src/train/run-stage.ts'
 import { textTable } from '../src/train/terminal.ts'
@@ -42,12 +43,12 @@ const folder = await mkdtemp(join(tmpdir(), 'sailwright-profile-'))
 try {
   const measured = nanoStep(threads)
   const batches = benchBatches(measured)
-  const session = openSession(
-    ort as unknown as Runtime,
-    optimiseProgram(benchProgram(measured)),
-    {},
-    { ...nativeOptions(threads), enableProfiling: true, profileFilePrefix: join(folder, 'profile') },
-  )
+  const backend = onnxBackend(ort as unknown as Runtime, optimiseProgram(benchProgram(measured)), {
+    ...nativeOptions(threads),
+    enableProfiling: true,
+    profileFilePrefix: join(folder, 'profile'),
+  })
+  const session = await orThrow(openSession(backend))
   const warm = 3
   let wall = 0
   for (let i = 0; i < warm + steps; i++) {

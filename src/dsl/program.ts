@@ -9,7 +9,7 @@ import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
 import type { Init } from './init.ts'
 import { sameOwner } from './owner.ts'
-import { asUser, siteOf } from './site.ts'
+import { asUser, type Site, siteOf } from './site.ts'
 
 /** What a function returns: outputs for the caller, and the states that change. */
 export interface Results {
@@ -69,13 +69,40 @@ export const fixed = (build: () => Results): FunctionSpec => ({ build: [build] }
 const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
   a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
 
+/** Checks that a name is one: the empty one names nothing in any file. */
+const nameable = (what: string, name: string, site: Site): void => {
+  if (name === '') throw new GraphError('BadArgument', `${what} has the empty name; give it another`, site)
+}
+
+/** Checks that an initialiser gives values of the state's dtype. */
+const initialisable = (key: string, dtype: Dtype, init: Init, site: Site): void => {
+  if (dtype === 'float32' || init.kind === 'zeros' || init.kind === 'ones') return
+  const what = `state '${key}' is ${dtype} and`
+  if (init.kind !== 'constant')
+    throw new GraphError(
+      'BadArgument',
+      `${what} its initialiser is '${init.kind}', which draws fractions; fill it with zeros, ones or a constant`,
+      site,
+    )
+  const { value } = init
+  if (dtype === 'bool' ? value !== 0 && value !== 1 : (value | 0) !== value)
+    throw new GraphError(
+      'BadArgument',
+      `${what} begins with ${value}; ${dtype === 'bool' ? 'a bool is 0 or 1' : 'an int32 is an integer from −2³¹ to 2³¹ − 1'}`,
+      site,
+    )
+}
+
 /** The leaves of a function at one size; every state it reads is declared in `states`. */
 const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Variant => {
   const next = r.next ?? new Map<string, Tensor>()
   const inputs = new Map<string, Tensor>()
   const leaves = new Map<string, Tensor>()
+  for (const [output, t] of Object.entries(r.outputs))
+    nameable(`an output of function '${name}'`, output, t.site)
   for (const t of topological([...Object.values(r.outputs), ...next.values()])) {
     if (t.op.op === 'input') {
+      nameable(`an input of function '${name}'`, t.op.name, t.site)
       const had = inputs.get(t.op.name)
       if (had !== undefined && (!sameAxes(had.axes, t.axes) || had.dtype !== t.dtype))
         throw new GraphError(
@@ -96,6 +123,8 @@ const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Var
           t.site,
           t.axes,
         )
+      nameable('a state', key, t.site)
+      initialisable(key, t.dtype, t.op.init, t.site)
       if (had === undefined) states.set(key, { key, axes: t.axes, dtype: t.dtype, init: t.op.init })
       const leaf = leaves.get(key)
       if (leaf === undefined) leaves.set(key, t)
@@ -142,7 +171,8 @@ const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
  * const counter = program({ name: 'counter', functions: { step } }) // Program
  * Array.from(counter.states.keys()) // ['count']
  *
- * @throws GraphError `KeyConflict` where one key or input name stands for two shapes; whatever the functions throw
+ * @throws GraphError `KeyConflict` where one key or input name stands for two shapes, `BadArgument` for an empty name or
+ *   an initialiser that gives no values of the state's dtype; whatever the functions throw
  * @category constructors
  */
 export const program = (spec: {
@@ -153,6 +183,7 @@ export const program = (spec: {
   const states = new Map<string, StateSpec>()
   const functions = new Map<string, readonly Variant[]>()
   for (const [name, f] of Object.entries(spec.functions)) {
+    nameable('a function', name, site)
     if (f.build.length === 0)
       throw new GraphError(
         'BadArgument',

@@ -15,10 +15,14 @@ export type EngineErrorTag =
   /** An input is missing, unknown, or of the wrong dtype or length. */
   | 'BadInput'
   | 'UnknownState'
+  /** An option of loading has a value that it cannot have. */
+  | 'BadOption'
   /** The session is closed. */
   | 'Closed'
   /** The native library failed while running. */
   | 'Failed'
+  /** The native library, or the process, was given no memory. */
+  | 'OutOfMemory'
 
 /** An error of an engine, as a value on the left of a `TaskEither`. */
 export interface EngineError {
@@ -35,6 +39,15 @@ export const engineError = (tag: EngineErrorTag, message: string, cause?: unknow
   message,
   ...(cause === undefined ? {} : { cause }),
 })
+
+/** The message of whatever was thrown. */
+export const messageOf = (e: unknown): string => {
+  try {
+    return e instanceof Error ? e.message : String(e)
+  } catch {
+    return 'an error that cannot be shown'
+  }
+}
 
 /** `binary 'mul' (batch 4 × token 12, float32)`: a node as an error message names it. */
 export const showNode = (t: Tensor): string => {

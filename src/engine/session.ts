@@ -15,19 +15,30 @@ export interface TensorValue {
   readonly data: Float32Array | Int32Array | Uint8Array
 }
 
+/** Weights somewhere else, by key: a checkpoint, another session. They are read one by one, never all at once. */
+export interface WeightSource {
+  readonly keys: readonly string[]
+  /** One weight. Whoever reads it may keep its array. */
+  readonly read: (key: string) => TaskEither<Error, TensorValue>
+}
+
 /** A copy of a session's whole state; it outlives the session. */
 export interface Snapshot {
   readonly states: ReadonlyMap<string, TensorValue>
 }
 
-/** A loaded program with its state. Calls run one after another, in the order in which they were started. */
+/**
+ * A loaded program with its state. What is asked of it runs one after another, in the order in which it was started; the
+ * event loop turns in between, so that timers and signals are served. No method throws, no promise rejects.
+ */
 export interface Session {
   readonly engine: EngineName
   /** The program as the engine runs it. */
   readonly program: Program
   /**
    * Runs one function; the variant is the one whose input shapes equal those given.
-   * Fails with `NoVariant` (naming the compiled sizes), `BadInput` (missing, unknown, wrong dtype), `Refused`, `Closed`.
+   * Fails with `UnknownFunction`, `NoVariant` (naming the compiled sizes), `BadInput` (missing, unknown, of another dtype
+   * or length, an index out of range), `Refused`, `Failed`, `OutOfMemory`, `Closed`.
    */
   readonly call: (
     name: string,
@@ -39,7 +50,7 @@ export interface Session {
   readonly write: (values: ReadonlyMap<string, TensorValue>) => TaskEither<EngineError, void>
   /** A copy of all state. */
   readonly snapshot: () => TaskEither<EngineError, Snapshot>
-  /** Puts a snapshot back, bit for bit. */
+  /** Puts a snapshot back, bit for bit. Fails with `BadInput` where it lacks a state, and then changes nothing. */
   readonly restore: (snapshot: Snapshot) => TaskEither<EngineError, void>
   /** Frees native memory and temporary files. Calling it twice is harmless; other calls then fail with `Closed`. */
   readonly close: () => TaskEither<EngineError, void>
@@ -50,10 +61,15 @@ export type EngineName = 'tensorflow' | 'onnx'
 
 /** What loading may be told. */
 export interface LoadOptions {
-  /** Fills fresh state; default 0. */
+  /** An integer; with a state's key it determines what a random initialiser gives. Default 0. */
   readonly seed?: number
-  /** Threads inside one operation; default: the number of cores. */
+  /** Threads of the native library; default: the number of cores. */
   readonly threads?: number
+  /**
+   * What states begin with in place of their initialiser: those that it has a key of. A source is read key by key, and
+   * the session keeps the arrays that it gives; a map's are copied.
+   */
+  readonly values?: ReadonlyMap<string, TensorValue> | WeightSource
 }
 
 /** One way to run programs. */
@@ -61,6 +77,12 @@ export interface Engine {
   readonly name: EngineName
   /** Library and version, `onnxruntime-node 1.30.0 (cpu)`. */
   readonly version: string
-  /** Compiles every variant (lazily where the engine can) and fills the state from each state's initialiser. */
+  /**
+   * Compiles every variant (lazily where the engine can). A state that is not among `values` has what its initialiser
+   * gives, and is filled when it is first needed: never where it is written first.
+   *
+   * Fails with `BadOption`, `BadInput` (a value of another shape or dtype, or that cannot be read), `Refused`,
+   * `OutOfMemory`.
+   */
   readonly load: (program: Program, options?: LoadOptions) => TaskEither<EngineError, Session>
 }

@@ -9,7 +9,7 @@ import type { Dtype, Tensor } from '../dsl/graph.ts'
 import { fill } from '../dsl/init.ts'
 import type { Program, StateSpec, Variant } from '../dsl/program.ts'
 import { type EngineError, engineError } from './error.ts'
-import type { TensorValue } from './session.ts'
+import type { Snapshot, TensorValue } from './session.ts'
 
 /** The array that holds a value's elements. */
 export type Data = TensorValue['data']
@@ -62,11 +62,19 @@ export const scalarValue = (x: number): TensorValue => ({
   data: Float32Array.of(x),
 })
 
-/** A state as a fresh run begins with it: its initialiser for float32, zeros for int32 and bool. */
-export const freshState = (spec: StateSpec, seed: number): Data =>
-  spec.dtype === 'float32'
-    ? fill(spec.init, elements(spec.axes), seed, spec.key)
-    : emptyData(spec.dtype, elements(spec.axes))
+/** The number that fills a fresh state, where it is one number; undefined where it is drawn from a seed. */
+export const repeated = ({ init }: StateSpec): number | undefined => {
+  if (init.kind === 'zeros') return 0
+  if (init.kind === 'ones') return 1
+  return init.kind === 'constant' ? init.value : undefined
+}
+
+/** A state as a fresh run begins with it: what its initialiser gives. */
+export const freshState = (spec: StateSpec, seed: number): Data => {
+  const size = elements(spec.axes)
+  const all = repeated(spec)
+  return all === undefined ? fill(spec.init, size, seed, spec.key) : emptyData(spec.dtype, size).fill(all)
+}
 
 const showShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`
 
@@ -85,83 +93,104 @@ export const functionOf = (program: Program, name: string): Either<EngineError, 
     ? left(
         engineError(
           'UnknownFunction',
-          `program '${program.name}' has no function '${name}'; it has ${list(program.functions.keys())}`,
+          `program '${program.name}' has no function '${String(name)}'; it has ${list(program.functions.keys())}`,
         ),
       )
     : right(variants)
 }
 
-/** What is wrong with one value for a place of this dtype, apart from its shape; undefined where nothing is. */
+/** What something is that is no value; undefined where it is one. */
+const kindFault = (value: unknown): string | undefined => {
+  if (value === null || typeof value !== 'object')
+    return `is ${value === null || value === undefined ? String(value) : `a ${typeof value}`}`
+  const { shape, data } = value as Partial<TensorValue>
+  if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0))
+    return 'has no shape (an array of sizes)'
+  return ArrayBuffer.isView(data) ? undefined : 'has no data (a typed array)'
+}
+
+/** What is wrong with one value for a place of this dtype and shape; undefined where nothing is. */
 const valueFault = (what: string, dtype: Dtype, value: TensorValue): string | undefined => {
-  if (value.dtype !== dtype) return `${what} is ${value.dtype}; it must be ${dtype}`
+  if (value.dtype !== dtype) return `${what} is ${String(value.dtype)}; it must be ${dtype}`
   if (!holds(dtype, value.data)) return `${what} is ${dtype} and must come as a ${arrayName[dtype]}`
   const length = value.shape.reduce((n, s) => n * s, 1)
   if (value.data.length !== length)
     return `${what} has ${value.data.length} elements for its shape ${showShape(value.shape)} (${length} elements)`
-  return undefined
+  const odd = dtype === 'bool' ? value.data.findIndex((x) => x > 1) : -1
+  return odd < 0 ? undefined : `${what} is bool and holds ${value.data[odd]} at ${odd}; it must be 0 or 1`
 }
 
 const showInputs = (inputs: ReadonlyMap<string, Tensor>): string =>
   [...inputs].map(([n, t]) => `${n} ${showShape(sizes(t.axes))}`).join(', ') || 'no inputs'
 
-const fits = (variant: Variant, inputs: Readonly<Record<string, TensorValue>>): boolean =>
-  [...variant.inputs].every(
-    ([n, t]) => inputs[n] !== undefined && sameShape(sizes(t.axes), inputs[n].shape),
-  ) && Object.keys(inputs).every((n) => variant.inputs.has(n))
+/** A variant that was chosen, and the inputs by name. */
+export interface Chosen {
+  readonly variant: Variant
+  readonly index: number
+  readonly inputs: ReadonlyMap<string, TensorValue>
+}
 
 /**
  * The variant of a function whose inputs are those given, in name and shape; then dtypes and lengths are checked.
  *
- * Fails with `UnknownFunction`, `BadInput` (missing, unknown, wrong dtype or length) or `NoVariant`, which lists the
- * compiled sizes.
+ * Fails with `UnknownFunction`, `BadInput` (missing, unknown, no value, of another dtype or length) or `NoVariant`, which
+ * lists the compiled sizes.
  */
 export const chooseVariant = (
   program: Program,
   name: string,
   inputs: Readonly<Record<string, TensorValue>>,
-): Either<EngineError, { readonly variant: Variant; readonly index: number }> => {
+): Either<EngineError, Chosen> => {
   const found = functionOf(program, name)
   if (found._tag === 'Left') return found
   const variants = found.right
   const bad = (why: string) => left(engineError('BadInput', `function '${name}': ${why}`))
-  const index = variants.findIndex((v) => fits(v, inputs))
-  const variant = variants[index] ?? variants[0]!
-  if (index < 0) {
-    const given = Object.keys(inputs)
-    const named = variants.filter(
-      (v) => given.length === v.inputs.size && given.every((n) => v.inputs.has(n)),
+  if (inputs === null || typeof inputs !== 'object') return bad(`its inputs are a record of values by name`)
+  const given = new Map(Object.entries(inputs).filter(([, v]) => v !== undefined))
+  const named = variants.filter(
+    (v) => given.size === v.inputs.size && [...given.keys()].every((n) => v.inputs.has(n)),
+  )
+  if (named.length === 0) {
+    const takes = variants[0]!.inputs
+    const missing = [...takes.keys()].filter((n) => !given.has(n))
+    const unknown = [...given.keys()].filter((n) => !takes.has(n))
+    return bad(
+      `${[
+        ...(missing.length > 0 ? [`missing input ${list(missing)}`] : []),
+        ...(unknown.length > 0 ? [`unknown input ${list(unknown)}`] : []),
+      ].join(' and ')}; it takes ${list(takes.keys())}`,
     )
-    if (named.length === 0) {
-      const missing = [...variant.inputs.keys()].filter((n) => inputs[n] === undefined)
-      const unknown = given.filter((n) => !variant.inputs.has(n))
-      return bad(
-        `${[
-          ...(missing.length > 0 ? [`missing input ${list(missing)}`] : []),
-          ...(unknown.length > 0 ? [`unknown input ${list(unknown)}`] : []),
-        ].join(' and ')}; it takes ${list(variant.inputs.keys())}`,
-      )
-    }
-    const shown = Object.entries(inputs).map(([n, v]) => `${n} ${showShape(v.shape)}`)
+  }
+  for (const [n, v] of given) {
+    const fault = kindFault(v)
+    if (fault !== undefined) return bad(`input '${n}' ${fault}; an input is { shape, dtype, data }`)
+  }
+  const fits = (v: Variant): boolean =>
+    [...v.inputs].every(([n, t]) => sameShape(sizes(t.axes), given.get(n)!.shape))
+  const variant = named.find(fits)
+  if (variant === undefined)
     return left(
       engineError(
         'NoVariant',
-        `function '${name}' is not compiled for ${shown.join(', ')}; compiled: ${named.map((v) => showInputs(v.inputs)).join(' | ')}. Pad to one of these, or declare a bucket of that size`,
+        `function '${name}' is not compiled for ${[...given].map(([n, v]) => `${n} ${showShape(v.shape)}`).join(', ')}; compiled: ${named.map((v) => showInputs(v.inputs)).join(' | ')}. Pad to one of these, or declare a bucket of that size`,
       ),
     )
-  }
   for (const [n, t] of variant.inputs) {
-    const fault = valueFault(`input '${n}'`, t.dtype, inputs[n]!)
+    const fault = valueFault(`input '${n}'`, t.dtype, given.get(n)!)
     if (fault !== undefined) return bad(fault)
   }
-  return right({ variant, index })
+  return right({ variant, index: variants.indexOf(variant), inputs: given })
 }
+
+/** The first few of many names. */
+const some = (names: readonly string[]): string =>
+  `${list(names.slice(0, 8))}${names.length > 8 ? ', …' : ''}`
 
 const unknownState = (program: Program, keys: readonly string[]): EngineError => {
   const all = [...program.states.keys()]
-  const some = all.slice(0, 8)
   return engineError(
     'UnknownState',
-    `program '${program.name}' has no state ${list(keys)}; it has ${all.length}: ${list(some)}${all.length > some.length ? ', …' : ''}`,
+    `program '${program.name}' has no state ${some(keys)}; it has ${all.length}: ${some(all)}`,
   )
 }
 
@@ -170,10 +199,29 @@ export const statesOf = (
   program: Program,
   keys: readonly string[] = [...program.states.keys()],
 ): Either<EngineError, readonly StateSpec[]> => {
+  if (!Array.isArray(keys)) return left(engineError('BadInput', 'states are named by an array of their keys'))
   const missing = keys.filter((k) => !program.states.has(k))
   return missing.length > 0
     ? left(unknownState(program, missing))
-    : right(keys.map((k) => program.states.get(k)!))
+    : right([...new Set(keys)].map((k) => program.states.get(k)!))
+}
+
+/** Checks that a snapshot has every state: `BadInput` names those that it lacks. */
+export const checkSnapshot = (
+  program: Program,
+  snapshot: Snapshot,
+): Either<EngineError, ReadonlyMap<string, TensorValue>> => {
+  const states = snapshot?.states as unknown
+  if (!(states instanceof Map)) return left(engineError('BadInput', 'that is no snapshot: it has no states'))
+  const missing = [...program.states.keys()].filter((k) => !states.has(k))
+  return missing.length === 0
+    ? checkStates(program, states)
+    : left(
+        engineError(
+          'BadInput',
+          `the snapshot lacks ${missing.length} of the ${program.states.size} states of program '${program.name}': ${some(missing)}; it is of another program, or not whole`,
+        ),
+      )
 }
 
 /** Checks values that are to replace states: `UnknownState`, or `BadInput` for a wrong shape, dtype or length. */
@@ -181,11 +229,16 @@ export const checkStates = (
   program: Program,
   values: ReadonlyMap<string, TensorValue>,
 ): Either<EngineError, ReadonlyMap<string, TensorValue>> => {
+  if (!((values as unknown) instanceof Map))
+    return left(engineError('BadInput', 'values of states come as a Map from key to value'))
   const specs = statesOf(program, [...values.keys()])
   if (specs._tag === 'Left') return specs
   for (const spec of specs.right) {
     const value = values.get(spec.key)!
     const what = `state '${spec.key}'`
+    const none = kindFault(value)
+    if (none !== undefined)
+      return left(engineError('BadInput', `the value of ${what} ${none}; a value is { shape, dtype, data }`))
     const fault = !sameShape(value.shape, sizes(spec.axes))
       ? `${what} has shape ${showShape(sizes(spec.axes))}, the given value ${showShape(value.shape)}`
       : valueFault(what, spec.dtype, value)

@@ -221,7 +221,7 @@ const rough = new Map(
 
 for (const engine of engines)
   cached(`${engine.name}: the tokens of whole passes, whatever the other rows do`, async () => {
-    const session = await orThrow(engine.load(generating, { threads: 1 }))
+    const session = await orThrow(engine.load(generating))
     await orThrow(session.write(rough))
     const prompts = [3, 10, 2, 5].map((i) => tinyConversation(i))
     assert.ok(new Set(prompts.map((p) => p.promptLength)).size > 1)
@@ -350,7 +350,7 @@ for (const engine of engines)
     const e = exactAnswers({ ...asked, samples: 3, shown: 3 })
     const stage = tinyStage({ name: 'sft', train: ['adapter'] })
     const p = stageProgram(tinyRendered, stage, e.functions(tinyRendered, 'sft'))
-    const session = await orThrow(engine.load(p, { threads: 1 }))
+    const session = await orThrow(engine.load(p))
     const { counts, predicted } = await measured(e, session, tinyRendered)
     assert.is(predicted.length, 12)
     for (const [family, correct, total] of counts) {
@@ -401,9 +401,7 @@ for (const engine of engines)
       )
       const stage = tinyStage({ steps: 25, learningRate: 2e-2 })
       const functions = { ...both.functions(tiny, 'tiny'), whole: fixed(whole(tiny, 32)) }
-      const session = await orThrow(
-        engine.load(stageProgram(tiny, stage, functions), { threads: 1, seed: 4 }),
-      )
+      const session = await orThrow(engine.load(stageProgram(tiny, stage, functions), { seed: 4 }))
       await drained(trainStage(session, tiny, stage, { index: 0, of: 1 }))
 
       /** How many of the conversations last counted were right at every position. */

@@ -46,7 +46,7 @@ const within = async <A>(
   states: ReadonlyMap<string, TensorValue>,
   use: (s: Session) => Promise<A>,
 ): Promise<A> => {
-  const session = await run(engine.load(p, { threads: 1 }))
+  const session = await run(engine.load(p))
   try {
     await run(session.write(states))
     return await use(session)

@@ -100,7 +100,7 @@ for (const [name, limit] of [
   for (const engine of engines)
     reference(`${name} on ${engine.name}`, async () => {
       const p = program({ name, functions: { update: fixed(() => updateOf(limit)) } })
-      const session = await orThrow(engine.load(p, { threads: 1 }))
+      const session = await orThrow(engine.load(p))
       await orThrow(session.write(new Map([['w', tensorValue('float32', [size], c.floats('start'))]])))
       for (let i = 0; i < updates; i++) {
         const gradient = tensorValue('float32', [size], rowOf('gradients', i))

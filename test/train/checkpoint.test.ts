@@ -319,7 +319,7 @@ test('what a process that was killed right after a stage’s end has left is tak
 
 test('what is kept is the model, its moments and the count of steps, with every bit', async () => {
   const stage = tinyStage({ steps: 3, train: ['adapter'] })
-  const open = () => engine.load(stageProgram(tiny, stage), { threads: 1, seed: 2 })
+  const open = () => engine.load(stageProgram(tiny, stage), { seed: 2 })
   const [one, other] = [await orThrow(open()), await orThrow(open())]
   await drained(trainStage(one, tiny, stage, { index: 0, of: 1 }))
   const at = join(await folder(), 'middle.safetensors')

@@ -59,7 +59,7 @@ for (const engine of engines)
       return { outputs: { mean: nextTokenLoss(logits, of('labels')).mean } }
     })
     const session = await orThrow(
-      engine.load(program({ name: 'scene', functions: { loss, byHand } }), { threads: 1, seed: 3 }),
+      engine.load(program({ name: 'scene', functions: { loss, byHand } }), { seed: 3 }),
     )
     const conversations = Array.from({ length: sizes.batch }, (_, i) => corpusAt(corpus, i))
     assert.ok(conversations.some((c) => c.scene === undefined) && conversations.some((c) => c.scene))

@@ -294,7 +294,7 @@ const trained = suite(`train: a stage on ${engines.map((e) => e.name).join(' and
 
 /** A stage from fresh weights: its events, and the state before and after it. */
 const onEngine = async (engine: Engine, stage: Stage, seed = 1) => {
-  const session = await orThrow(engine.load(stageProgram(tiny, stage), { seed, threads: 1 }))
+  const session = await orThrow(engine.load(stageProgram(tiny, stage), { seed }))
   const before = await orThrow(readWeights(session))
   const [seen, totals] = await drained(trainStage(session, tiny, stage, place))
   const after = (await orThrow(session.snapshot())).states

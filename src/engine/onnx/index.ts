@@ -7,10 +7,12 @@ import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { optimiseProgram } from '../../dsl/passes/index.ts'
-import { type EngineError, engineError } from '../error.ts'
+import { guarded, openSession } from '../backend.ts'
+import type { EngineError } from '../error.ts'
+import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
 import { loadOnnxRuntime } from './runtime.ts'
-import { type NativeOptions, openSession, type Runtime } from './session.ts'
+import { type NativeOptions, onnxBackend, type Runtime } from './session.ts'
 
 export { exportOnnx } from './export.ts'
 
@@ -41,6 +43,19 @@ export const nativeOptions = (threads: number): NativeOptions => ({
   logSeverityLevel: 4,
 })
 
+/** How programs are loaded into a runtime. */
+export const loadOnnx =
+  (runtime: Runtime): Engine['load'] =>
+  (program, options = {}) =>
+  async () => {
+    const checked = checkOptions(options)
+    if (checked._tag === 'Left') return checked
+    return guarded(`loading program '${program.name}'`, () => {
+      const native = nativeOptions(options.threads ?? availableParallelism())
+      return openSession(onnxBackend(runtime, optimiseProgram(program), native), options)()
+    })
+  }
+
 /** Loads the runtime. Fails with `NotInstalled`. */
 export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
   pipe(
@@ -49,17 +64,7 @@ export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
       (ort): Engine => ({
         name: 'onnx',
         version: `onnxruntime-node ${ort.version} (cpu)`,
-        load: (program, options = {}) =>
-          TE.tryCatch(
-            async () =>
-              openSession(
-                ort,
-                optimiseProgram(program),
-                options,
-                nativeOptions(options.threads ?? availableParallelism()),
-              ),
-            (e) => engineError('Failed', `program '${program.name}' could not be loaded: ${String(e)}`, e),
-          ),
+        load: loadOnnx(ort),
       }),
     ),
   )

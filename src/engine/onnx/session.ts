@@ -1,17 +1,17 @@
 /**
- * A session of the onnx engine: state in typed arrays that ONNX Runtime reads in place, one native session a variant,
- * made when it is first called.
+ * The onnx engine's backend: state in typed arrays that ONNX Runtime reads in place, one native session a variant, made
+ * when it is first called.
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { sizes } from '../../dsl/axis.ts'
 import type { Dtype } from '../../dsl/graph.ts'
 import type { Program, StateSpec, Variant } from '../../dsl/program.ts'
-import { type EngineError, engineError, refused, showNode } from '../error.ts'
+import type { Backend, Values } from '../backend.ts'
+import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import { encodeModel } from '../proto/onnx.ts'
-import type { LoadOptions, Session, Snapshot, TensorValue } from '../session.ts'
-import { checkStates, chooseVariant, type Data, freshState, statesOf } from '../values.ts'
+import type { TensorValue } from '../session.ts'
+import type { Data } from '../values.ts'
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
@@ -27,10 +27,9 @@ export interface Runtime {
 export type NativeOptions = InferenceSession.SessionOptions
 
 interface State {
-  readonly spec: StateSpec
-  data: Data
+  readonly data: Data
   /** The same memory as the runtime sees it. */
-  tensor: OrtTensor
+  readonly tensor: OrtTensor
 }
 
 interface Compiled {
@@ -48,8 +47,6 @@ const blamed = (lowered: Lowered, message: string) => {
   }
   return undefined
 }
-
-const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
 
 const compile = async (
   runtime: Runtime,
@@ -86,36 +83,12 @@ const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
   }
 }
 
-/** Opens a session over fresh state; native sessions follow with the first call of each variant. */
-export const openSession = (
-  runtime: Runtime,
-  program: Program,
-  load: LoadOptions,
-  options: NativeOptions,
-): Session => {
+/** The backend of one program; native sessions follow with the first call of each variant. */
+export const onnxBackend = (runtime: Runtime, program: Program, options: NativeOptions): Backend => {
   const wrap = (spec: StateSpec, data: Data): OrtTensor =>
     new runtime.Tensor(spec.dtype, data, sizes(spec.axes))
   const states = new Map<string, State>()
-  for (const spec of program.states.values()) {
-    const data = freshState(spec, load.seed ?? 0)
-    states.set(spec.key, { spec, data, tensor: wrap(spec, data) })
-  }
   const compiled = new Map<Variant, Compiled>()
-  let closed = false
-  let queue: Promise<unknown> = Promise.resolve()
-
-  /** Runs tasks one after another; after closing they fail. */
-  const inTurn =
-    <A>(what: string, task: () => Promise<Either<EngineError, A>>): TaskEither<EngineError, A> =>
-    () => {
-      const turn = queue.then(() =>
-        closed
-          ? left(engineError('Closed', `${what}: the session of program '${program.name}' is closed`))
-          : task(),
-      )
-      queue = turn.catch(() => undefined)
-      return turn
-    }
 
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
@@ -125,35 +98,30 @@ export const openSession = (
     return made
   }
 
-  const feed = (
-    lowered: Lowered,
-    inputs: Readonly<Record<string, TensorValue>>,
-  ): Record<string, OrtTensor> => {
-    const feeds: Record<string, OrtTensor> = {}
-    for (const [onnxName, input] of lowered.inputs) {
-      const v = inputs[input]!
-      feeds[onnxName] = new runtime.Tensor(v.dtype, v.data, v.shape)
-    }
-    for (const [onnxName, key] of lowered.states) feeds[onnxName] = states.get(key)!.tensor
-    return feeds
-  }
+  const feed = (lowered: Lowered, inputs: Values): Record<string, OrtTensor> =>
+    Object.fromEntries([
+      ...[...lowered.inputs].map(([onnxName, input]) => {
+        const v = inputs.get(input)!
+        return [onnxName, new runtime.Tensor(v.dtype, v.data, v.shape)] as const
+      }),
+      ...[...lowered.states].map(([onnxName, key]) => [onnxName, states.get(key)!.tensor] as const),
+    ])
 
-  const replace = (s: State, data: Data): void => {
-    s.data = data
-    s.tensor = wrap(s.spec, data)
+  const put = (key: string, data: Data): void => {
+    states.set(key, { data, tensor: wrap(program.states.get(key)!, data) })
   }
 
   /** Brings results to where they belong; nothing that is handed out shares memory with state or with another result. */
   const deliver = (
     lowered: Lowered,
     results: Results,
-    inputs: Readonly<Record<string, TensorValue>>,
-  ): Record<string, TensorValue> => {
+    inputs: Values,
+  ): Readonly<Record<string, TensorValue>> => {
     const given = new Set<Data>()
     const look = (s: Source): Data => {
       if (s.from === 'constant') return s.data as unknown as Data
       if (s.from === 'output') return results[s.name]!.data as Data
-      return s.from === 'input' ? inputs[s.name]!.data : states.get(s.name)!.data
+      return s.from === 'input' ? inputs.get(s.name)!.data : states.get(s.name)!.data
     }
     const own = (s: Source): Data => {
       const data = look(s)
@@ -164,11 +132,11 @@ export const openSession = (
     /** For reading while states change. */
     const still = (s: Source): Data => (s.from === 'state' ? look(s).slice() : look(s))
     const scalar = (s: Source): number => look(s)[0]!
-    const outputs: Record<string, TensorValue> = {}
-    for (const [name, s] of lowered.outputs)
-      outputs[name] = { shape: [...s.shape], dtype: s.dtype, data: own(s) }
+    const outputs = Object.fromEntries(
+      [...lowered.outputs].map(([name, s]) => [name, { shape: [...s.shape], dtype: s.dtype, data: own(s) }]),
+    )
     // every result is taken before any state changes: a state may be another's next value
-    const next = [...lowered.next].map(([key, s]) => [states.get(key)!, own(s)] as const)
+    const next = [...lowered.next].map(([key, s]) => [key, own(s)] as const)
     const update = (u: AdamWUpdate<Source>): (() => void) => {
       const f32 = (key: string): Float32Array => states.get(key)!.data as Float32Array
       const gradient = still(u.gradient) as Float32Array
@@ -188,15 +156,17 @@ export const openSession = (
       }),
     ]
     for (const run of updates) run()
-    for (const [state, data] of next) replace(state, data)
+    for (const [key, data] of next) put(key, data)
     return outputs
   }
 
-  const call: Session['call'] = (name, inputs) =>
-    inTurn(`function '${name}'`, async () => {
-      const chosen = chooseVariant(program, name, inputs)
-      if (isLeft(chosen)) return chosen
-      const ready = await compiledOf(name, chosen.right.variant)
+  return {
+    name: 'onnx',
+    program,
+    empty: [...program.states.keys()],
+    groupBytes: 0,
+    call: async (name, { variant, inputs }) => {
+      const ready = await compiledOf(name, variant)
       if (isLeft(ready)) return ready
       const { lowered, native } = ready.right
       try {
@@ -205,61 +175,27 @@ export const openSession = (
       } catch (e) {
         return left(failed(name, lowered, e))
       }
-    })
-
-  const copies = (specs: readonly StateSpec[]): ReadonlyMap<string, TensorValue> =>
-    new Map(
-      specs.map((s) => [
-        s.key,
-        { shape: sizes(s.axes), dtype: s.dtype, data: states.get(s.key)!.data.slice() },
-      ]),
-    )
-
-  const put = (values: ReadonlyMap<string, TensorValue>): Either<EngineError, void> => {
-    const checked = checkStates(program, values)
-    if (isLeft(checked)) return checked
-    for (const [key, v] of values) states.get(key)!.data.set(v.data as never)
-    return right(undefined)
-  }
-
-  const read: Session['read'] = (keys) =>
-    inTurn('read', async () => {
-      const specs = statesOf(program, keys)
-      return isLeft(specs) ? specs : right(copies(specs.right))
-    })
-
-  return {
-    engine: 'onnx',
-    program,
-    call,
-    read,
-    write: (values) => inTurn('write', async () => put(values)),
-    snapshot: () => inTurn('snapshot', async () => right({ states: copies([...program.states.values()]) })),
-    restore: (snapshot: Snapshot) =>
-      inTurn('restore', async () => {
-        const absent = [...program.states.keys()].filter((k) => !snapshot.states.has(k))
-        return absent.length > 0
-          ? left(
-              engineError(
-                'BadInput',
-                `the snapshot has no state '${absent[0]}' (${absent.length} missing); it is of another program`,
-              ),
-            )
-          : put(snapshot.states)
-      }),
-    close: () => async () => {
-      await queue
-      if (closed) return right(undefined)
-      closed = true
+    },
+    read: async (specs) =>
+      new Map(
+        specs.map((s) => [
+          s.key,
+          { shape: sizes(s.axes), dtype: s.dtype, data: states.get(s.key)!.data.slice() },
+        ]),
+      ),
+    write: async (values, given) => {
+      for (const [key, v] of values) {
+        const had = states.get(key)
+        if (given || had === undefined) put(key, given ? v.data : v.data.slice())
+        else had.data.set(v.data)
+      }
+    },
+    close: async () => {
       const natives = [...compiled.values()].flatMap((c) => c.native ?? [])
       compiled.clear()
       states.clear()
-      try {
-        for (const n of natives) await n.release()
-        return right(undefined)
-      } catch (e) {
-        return left(engineError('Failed', `closing the session failed: ${messageOf(e)}`, e))
-      }
+      const ends = await Promise.allSettled(natives.map(async (n) => n.release()))
+      for (const e of ends) if (e.status === 'rejected') throw e.reason
     },
   }
 }

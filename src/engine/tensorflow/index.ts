@@ -5,9 +5,10 @@
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { optimiseProgram } from '../../dsl/passes/index.ts'
+import { guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'
-import { loadTensorflow, type Tensorflow } from './load.ts'
+import { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 import { loadSession } from './session.ts'
 
 export { type EngineHome, engineHome, tfjsVersion } from './home.ts'
@@ -20,16 +21,24 @@ export {
   installTensorflow,
 } from './install.ts'
 export { InstallError, type InstallErrorTag } from './install-error.ts'
-export { loadTensorflow, type Tensorflow } from './load.ts'
+export { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 export { type StateData, writeSavedModel } from './saved-model.ts'
 
 /** The engine over a TensorFlow that was loaded. */
 export const engineOf = (tensorflow: Tensorflow): Engine => ({
   name: 'tensorflow',
   version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
-  load: (program, options) => loadSession(tensorflow, optimiseProgram(program), options),
+  load: (program, options) => async () =>
+    guarded(`loading program '${program.name}'`, () =>
+      loadSession(tensorflow, optimiseProgram(program), options)(),
+    ),
 })
 
-/** The engine, or `NotInstalled` with what was tried and what to do. */
-export const tensorflowEngine = (): TE.TaskEither<EngineError, Engine> => async () =>
-  TE.map(engineOf)(TE.fromEither(loadTensorflow()))()
+/**
+ * The engine, or `NotInstalled` with what was tried and what to do. How many threads TensorFlow has is said here, because
+ * it is settled once for the process: the first call decides, and one that wants another number is `BadOption`.
+ */
+export const tensorflowEngine =
+  (options: TensorflowOptions = {}): TE.TaskEither<EngineError, Engine> =>
+  async () =>
+    guarded('loading TensorFlow', async () => TE.map(engineOf)(TE.fromEither(loadTensorflow(options)))())

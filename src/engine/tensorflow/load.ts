@@ -6,9 +6,12 @@
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
 import { type EngineError, engineError } from '../error.ts'
+import { checkOptions } from '../options.ts'
 import { engineHome } from './home.ts'
 import { configVariable, sessionConfig } from './session-config.ts'
 import type { Tfjs } from './tfjs.ts'
@@ -24,6 +27,14 @@ export interface Tensorflow {
   readonly gpu: boolean
   /** Where it was found: the side folder, or a package's name. */
   readonly from: string
+  /** How many threads it computes with, in this process. */
+  readonly threads: number
+}
+
+/** What loading TensorFlow may be told. */
+export interface TensorflowOptions {
+  /** Threads inside one operation, and as many operations beside one another; default: the number of cores. */
+  readonly threads?: number
 }
 
 interface Candidate {
@@ -66,6 +77,19 @@ const quietEnvironment = (): void => {
   process.env[configVariable] ??= Buffer.from(sessionConfig()).toString('hex')
 }
 
+/**
+ * Sets how many threads TensorFlow makes, and answers their number. It makes them when its library is loaded, and asks
+ * the environment alone. In a worker the environment is a copy that no library sees: there it stays as it is.
+ */
+const setThreads = (wanted: number | undefined): number => {
+  const variables = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS']
+  if (isMainThread)
+    for (const v of variables)
+      if (wanted !== undefined) process.env[v] = String(wanted)
+      else process.env[v] ??= String(availableParallelism())
+  return Number(process.env[variables[0]!]) || availableParallelism()
+}
+
 /** Node 23 took `util.isNullOrUndefined` and `util.isArray` away; tfjs-node 4.22.0 still calls them. */
 const restoreUtil = (): void => {
   const util = here('node:util') as Record<string, unknown>
@@ -87,7 +111,7 @@ const silently = <A>(f: () => A): A => {
 
 const firstLine = (e: unknown): string => (e instanceof Error ? e.message : String(e)).split('\n')[0]!
 
-const load = (c: Candidate): Tensorflow => {
+const load = (c: Candidate, threads: number): Tensorflow => {
   const main = c.resolve()
   const tf = silently(() => {
     const loaded = here(main) as Tfjs
@@ -101,24 +125,43 @@ const load = (c: Candidate): Tensorflow => {
     tfjs: tf.version['tfjs-node'],
     gpu: backend.isUsingGpuDevice,
     from: c.from,
+    threads,
   }
 }
 
 let loaded: E.Either<EngineError, Tensorflow> | undefined
 
+/** The first answer again, where it has the threads that are wanted. */
+const again = (
+  first: E.Either<EngineError, Tensorflow>,
+  wanted: number | undefined,
+): E.Either<EngineError, Tensorflow> =>
+  E.isLeft(first) || wanted === undefined || wanted === first.right.threads
+    ? first
+    : E.left(
+        engineError(
+          'BadOption',
+          `TensorFlow was loaded with ${first.right.threads} threads, which holds for the whole process; it cannot have ${wanted} as well. Load it with ${wanted} first, or in another process`,
+        ),
+      )
+
 /**
  * Loads TensorFlow, once; a second call gives the first one's answer. Left `NotInstalled` where nothing loads: the
- * message says what was tried, and what to do.
+ * message says what was tried, and what to do. Left `BadOption` where it was loaded with another number of threads, or
+ * the number is none.
  */
-export const loadTensorflow = (): E.Either<EngineError, Tensorflow> => {
-  if (loaded !== undefined) return loaded
+export const loadTensorflow = (options: TensorflowOptions = {}): E.Either<EngineError, Tensorflow> => {
+  const checked = checkOptions(options)
+  if (E.isLeft(checked)) return checked
+  if (loaded !== undefined) return again(loaded, options.threads)
   quietEnvironment()
+  const threads = setThreads(options.threads)
   restoreUtil()
   const tried: string[] = []
   for (const c of candidates()) {
     try {
-      loaded = E.right(load(c))
-      return loaded
+      loaded = E.right(load(c, threads))
+      return again(loaded, options.threads)
     } catch (e) {
       const why = `${c.from}: ${(e as { code?: string }).code === 'MODULE_NOT_FOUND' ? 'not installed' : firstLine(e)}`
       if (!tried.includes(why)) tried.push(why)

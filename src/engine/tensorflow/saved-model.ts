@@ -7,7 +7,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sizes } from '../../dsl/axis.ts'
 import type { Dtype, Tensor } from '../../dsl/graph.ts'
-import type { Program, StateSpec } from '../../dsl/program.ts'
+import type { Program } from '../../dsl/program.ts'
 import {
   attr,
   encodeSavedModel,
@@ -15,6 +15,7 @@ import {
   type SignatureDef,
   tensorInfo,
 } from '../proto/tensorflow.ts'
+import { repeated } from '../values.ts'
 import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
 import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
 
@@ -39,13 +40,6 @@ export interface LoweredProgram {
 const variable = (g: Builder, key: string, dtype: Dtype, shape: readonly number[]): string => {
   const attrs = { dtype: attr.type(tfTypeOf(dtype)), shape: attr.shape(shape), shared_name: attr.string(key) }
   return g.op('VarHandleOp', [], attrs, `state/${key}`)
-}
-
-/** The number that fills a fresh state, where it is one number. */
-const repeated = ({ dtype, init }: StateSpec): number | undefined => {
-  if (dtype !== 'float32' || init.kind === 'zeros') return 0
-  if (init.kind === 'ones') return 1
-  return init.kind === 'constant' ? init.value : undefined
 }
 
 /** A number of any dtype as a constant of rank 0. */

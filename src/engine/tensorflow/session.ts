@@ -12,18 +12,20 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, sizes } from '../../dsl/axis.ts'
 import type { Program } from '../../dsl/program.ts'
-import { type EngineError, engineError, refused } from '../error.ts'
-import { encodeSavedModel, type NodeDef, type SavedModel, type SignatureDef } from '../proto/tensorflow.ts'
+import { type Backend, guarded, openSession } from '../backend.ts'
+import { type EngineError, engineError, messageOf, refused } from '../error.ts'
+import { checkOptions } from '../options.ts'
+import { encodeSavedModel, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
-import { checkStates, chooseVariant, freshState, statesOf } from '../values.ts'
+import type { Ref } from './builder.ts'
 import type { Tensorflow } from './load.ts'
 import {
+  doneName,
   type LoweredProgram,
   lowerProgram,
   savedModel,
   signature,
   tag,
-  variantSignature,
   withInit,
 } from './saved-model.ts'
 import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
@@ -56,8 +58,6 @@ const temporaryFolder = (): string => {
 const nodeIn = (message: string): string | undefined =>
   /\{\{node ([^}\s]+)\}\}/.exec(message)?.[1] ?? /[Nn]ode[: ]+'?([A-Za-z0-9.][\w./-]*)/.exec(message)?.[1]
 
-const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
-
 /** TensorFlow's failure as an error that names the user's node. */
 const failure = (tag: 'Refused' | 'Failed', lowered: LoweredProgram, cause: unknown): EngineError => {
   const message = messageOf(cause)
@@ -70,49 +70,80 @@ const failure = (tag: 'Refused' | 'Failed', lowered: LoweredProgram, cause: unkn
     : { ...error, _tag: tag, message: error.message.replace('tensorflow refuses', 'tensorflow failed in') }
 }
 
-type Values = Readonly<Record<string, TensorValue>>
+/** What is fed, or fetched, by name: the tensors of the graph. */
+type Refs = ReadonlyMap<string, Ref>
+
+/** A signature that is open, and the names of its inputs and outputs in order. */
+interface Opened {
+  readonly model: TfjsSavedModel
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+}
+
+/** tfjs-node keeps names in plain objects, where some (`__proto__`) are lost: places take their stead. */
+const placed = (refs: Refs): (readonly [string, Ref])[] => [...refs.values()].map((r, i) => [`p${i}`, r])
 
 /** The native session: signatures opened on demand, run one at a time. */
 class Native {
   readonly #tensorflow: Tensorflow
   readonly #folder: string
-  readonly #open = new Map<string, TfjsSavedModel>()
+  readonly #open = new Map<string, Opened>()
   constructor(tensorflow: Tensorflow, folder: string) {
     this.#tensorflow = tensorflow
     this.#folder = folder
   }
   /** Loads the graph, whose nodes these are, and runs its initialiser. */
-  load(nodes: readonly NodeDef[], init: string): Promise<TfjsSavedModel> {
-    return this.#openIn('load', savedModel([...nodes], withInit(init, { call: signature([], []) })))
+  load(nodes: readonly NodeDef[], init: string): Promise<Opened> {
+    const none = new Map()
+    return this.#openIn(
+      'load',
+      none,
+      none,
+      savedModel([...nodes], withInit(init, { call: signature([], []) })),
+    )
   }
   /** Opens a signature of the graph that is loaded. */
-  async open(key: string, make: () => SignatureDef): Promise<TfjsSavedModel> {
-    return this.#open.get(key) ?? this.#openIn(key, savedModel([], { call: make() }))
+  async open(key: string, inputs: Refs, outputs: Refs): Promise<Opened> {
+    const had = this.#open.get(key)
+    if (had !== undefined) return had
+    const call = signature(placed(inputs), placed(outputs))
+    return this.#openIn(key, inputs, outputs, savedModel([], { call }))
   }
-  async #openIn(key: string, model: SavedModel): Promise<TfjsSavedModel> {
+  async #openIn(key: string, inputs: Refs, outputs: Refs, model: SavedModel): Promise<Opened> {
     await writeFile(join(this.#folder, 'saved_model.pb'), encodeSavedModel(model))
-    const opened = await this.#tensorflow.tf.node.loadSavedModel(this.#folder, [tag], 'call')
+    const opened: Opened = {
+      model: await this.#tensorflow.tf.node.loadSavedModel(this.#folder, [tag], 'call'),
+      inputs: [...inputs.keys()],
+      outputs: [...outputs.keys()],
+    }
     this.#open.set(key, opened)
     return opened
   }
   /** Runs an opened signature; every native tensor is freed again. */
-  run(model: TfjsSavedModel, inputs: Values): Record<string, TensorValue['data']> {
+  run(opened: Opened, inputs: ReadonlyMap<string, TensorValue>): ReadonlyMap<string, TensorValue['data']> {
     const { tf } = this.#tensorflow
     const fed: Record<string, TfjsTensor> = {}
     let fetched: Record<string, TfjsTensor> = {}
     try {
-      for (const [name, v] of Object.entries(inputs)) fed[name] = tf.tensor(v.data, v.shape, v.dtype)
-      fetched = model.predict(fed)
-      return Object.fromEntries(Object.entries(fetched).map(([name, x]) => [name, x.dataSync()]))
+      opened.inputs.forEach((name, i) => {
+        const v = inputs.get(name)!
+        fed[`p${i}`] = tf.tensor(v.data, v.shape, v.dtype)
+      })
+      fetched = opened.model.predict(fed)
+      return new Map(opened.outputs.map((name, i) => [name, fetched[`p${i}`]!.dataSync()]))
     } finally {
       for (const x of [...Object.values(fed), ...Object.values(fetched)]) x.dispose()
     }
   }
   async close(): Promise<void> {
-    for (const model of this.#open.values()) model.dispose()
+    const open = [...this.#open.values()]
     this.#open.clear()
-    folders.delete(this.#folder)
-    await rm(this.#folder, { recursive: true, force: true })
+    try {
+      for (const { model } of open) model.dispose()
+    } finally {
+      folders.delete(this.#folder)
+      await rm(this.#folder, { recursive: true, force: true })
+    }
   }
 }
 
@@ -136,10 +167,75 @@ const grouped = (
   return groups
 }
 
+/** The backend of a graph that is loaded. */
+const backendOf = (
+  program: Program,
+  lowered: LoweredProgram,
+  native: Native,
+  groupBytes: number,
+): Backend => {
+  /** A part of a table, in the order of the keys. */
+  const part = <A>(keys: readonly string[], of: (key: string) => A): ReadonlyMap<string, A> =>
+    new Map(keys.map((k) => [k, of(k)]))
+  return {
+    name: 'tensorflow',
+    program,
+    empty: lowered.seeded,
+    groupBytes,
+    call: async (name, { variant, index, inputs }) => {
+      const v = lowered.functions.get(name)![index]!
+      let opened: Opened
+      try {
+        const outputs = v.done === undefined ? v.outputs : new Map([...v.outputs, [doneName, v.done]])
+        opened = await native.open(`call ${name} ${index}`, v.inputs, outputs)
+      } catch (e) {
+        return E.left(failure('Refused', lowered, e))
+      }
+      try {
+        const data = native.run(opened, inputs)
+        return E.right(
+          Object.fromEntries(
+            Object.entries(variant.outputs).map(([n, t]) => [
+              n,
+              { shape: sizes(t.axes), dtype: t.dtype, data: data.get(n)! },
+            ]),
+          ),
+        )
+      } catch (e) {
+        return E.left(failure('Failed', lowered, e))
+      }
+    },
+    read: async (specs) => {
+      const found = new Map<string, TensorValue>()
+      const keys = specs.map((s) => s.key)
+      for (const group of grouped(program, keys, groupBytes)) {
+        const refs = part(group, (k) => lowered.reads.get(k)!)
+        const data = native.run(
+          await native.open(`read ${JSON.stringify(group)}`, new Map(), refs),
+          new Map(),
+        )
+        for (const k of group) {
+          const spec = program.states.get(k)!
+          found.set(k, { shape: sizes(spec.axes), dtype: spec.dtype, data: data.get(k)! })
+        }
+      }
+      return found
+    },
+    write: async (values) => {
+      for (const keys of grouped(program, [...values.keys()], groupBytes)) {
+        const to = part(keys, (k) => lowered.writes.get(k)!.value)
+        const done = part(keys, (k) => lowered.writes.get(k)!.done)
+        native.run(await native.open(`write ${JSON.stringify(keys)}`, to, done), values)
+      }
+    },
+    close: () => native.close(),
+  }
+}
+
 /**
- * Loads a program into TensorFlow and fills its state from the initialisers.
+ * Loads a program into TensorFlow.
  *
- * Fails with `Refused` where TensorFlow does not take the graph.
+ * Fails with `BadOption`, and with `Refused` where TensorFlow does not take the graph.
  */
 export const loadSession =
   (
@@ -148,130 +244,29 @@ export const loadSession =
     options: SessionOptions = {},
   ): TaskEither<EngineError, Session> =>
   async () => {
-    const { groupBytes = 2 ** 28 } = options
-    const lowered = lowerProgram(program)
-    const native = new Native(tensorflow, temporaryFolder())
-    let closed = false
-    let last: Promise<unknown> = Promise.resolve()
-
-    /** Everything runs in the order in which it was started. */
-    const queued =
-      <A>(run: () => Promise<E.Either<EngineError, A>>): TaskEither<EngineError, A> =>
-      () => {
-        const result = last.then(() =>
-          closed ? E.left(engineError('Closed', `the session of '${program.name}' is closed`)) : run(),
-        )
-        last = result.catch(() => undefined)
-        return result
-      }
-    const attempt = async <A>(
-      tag: 'Refused' | 'Failed',
-      f: () => Promise<A>,
-    ): Promise<E.Either<EngineError, A>> => {
+    const checked = E.chain((o: LoadOptions) => checkThreads(tensorflow, o))(checkOptions(options))
+    if (E.isLeft(checked)) return checked
+    return guarded(`loading program '${program.name}'`, async () => {
+      const { groupBytes = 2 ** 28 } = options
+      const lowered = lowerProgram(program)
+      const native = new Native(tensorflow, temporaryFolder())
       try {
-        return E.right(await f())
+        await native.load(lowered.builder.nodes(), lowered.init)
       } catch (e) {
-        return E.left(failure(tag, lowered, e))
+        await native.close().catch(() => undefined)
+        return E.left(failure('Refused', lowered, e))
       }
-    }
-
-    const writeAll = async (values: ReadonlyMap<string, TensorValue>): Promise<void> => {
-      for (const keys of grouped(program, [...values.keys()], groupBytes)) {
-        const model = await native.open(`write ${JSON.stringify(keys)}`, () =>
-          signature(
-            keys.map((k) => [k, lowered.writes.get(k)!.value]),
-            keys.map((k) => [k, lowered.writes.get(k)!.done]),
-          ),
-        )
-        native.run(model, Object.fromEntries(keys.map((k) => [k, values.get(k)!])))
-      }
-    }
-    const readAll = async (keys: readonly string[]): Promise<ReadonlyMap<string, TensorValue>> => {
-      const found = new Map<string, TensorValue>()
-      for (const group of grouped(program, keys, groupBytes)) {
-        const model = await native.open(`read ${JSON.stringify(group)}`, () =>
-          signature(
-            [],
-            group.map((k) => [k, lowered.reads.get(k)!]),
-          ),
-        )
-        const data = native.run(model, {})
-        for (const k of group) {
-          const spec = program.states.get(k)!
-          found.set(k, { shape: sizes(spec.axes), dtype: spec.dtype, data: data[k]! })
-        }
-      }
-      return found
-    }
-    const fill = async (): Promise<void> => {
-      for (const keys of grouped(program, lowered.seeded, groupBytes)) {
-        const values = keys.map((k) => {
-          const spec = program.states.get(k)!
-          const data = freshState(spec, options.seed ?? 0)
-          return [k, { shape: sizes(spec.axes), dtype: spec.dtype, data }] as const
-        })
-        await writeAll(new Map(values))
-      }
-    }
-
-    const call: Session['call'] = (name, inputs) =>
-      queued(async () => {
-        const chosen = chooseVariant(program, name, inputs)
-        if (chosen._tag === 'Left') return chosen
-        const { index, variant } = chosen.right
-        const v = lowered.functions.get(name)![index]!
-        const key = `call ${name} ${index}`
-        const opened = await attempt('Refused', () => native.open(key, () => variantSignature(v)))
-        if (opened._tag === 'Left') return opened
-        return attempt('Failed', async () => {
-          const fed = Object.fromEntries([...v.inputs.keys()].map((n) => [n, inputs[n]!]))
-          const data = native.run(opened.right, fed)
-          return Object.fromEntries(
-            Object.entries(variant.outputs).map(([n, t]) => [
-              n,
-              { shape: sizes(t.axes), dtype: t.dtype, data: data[n]! },
-            ]),
-          )
-        })
-      })
-
-    const session: Session = {
-      engine: 'tensorflow',
-      program,
-      call,
-      read: (keys) =>
-        queued(async () => {
-          const specs = statesOf(program, keys)
-          if (specs._tag === 'Left') return specs
-          return attempt('Failed', () => readAll(specs.right.map((s) => s.key)))
-        }),
-      write: (values) =>
-        queued(async () => {
-          const checked = checkStates(program, values)
-          return checked._tag === 'Left' ? checked : attempt('Failed', () => writeAll(checked.right))
-        }),
-      snapshot: () =>
-        queued(() => attempt('Failed', async () => ({ states: await readAll([...program.states.keys()]) }))),
-      restore: (snapshot) =>
-        queued(async () => {
-          const checked = checkStates(program, snapshot.states)
-          return checked._tag === 'Left' ? checked : attempt('Failed', () => writeAll(checked.right))
-        }),
-      close: () => async () => {
-        await last
-        if (closed) return E.right(undefined)
-        closed = true
-        return attempt('Failed', () => native.close())
-      },
-    }
-
-    const loaded = await attempt('Refused', async () => {
-      await native.load(lowered.builder.nodes(), lowered.init)
-      await fill()
+      return openSession(backendOf(program, lowered, native, groupBytes), options)()
     })
-    if (loaded._tag === 'Left') {
-      await native.close().catch(() => undefined)
-      return loaded
-    }
-    return E.right(session)
   }
+
+/** TensorFlow has one number of threads a process, fixed when it is loaded. */
+const checkThreads = ({ threads }: Tensorflow, options: LoadOptions): E.Either<EngineError, void> =>
+  options.threads === undefined || options.threads === threads
+    ? E.right(undefined)
+    : E.left(
+        engineError(
+          'BadOption',
+          `threads is ${options.threads}, and TensorFlow was loaded with ${threads}, which holds for the whole process; load it with tensorflowEngine({ threads: ${options.threads} }), or start the process with TF_NUM_INTRAOP_THREADS=${options.threads} in its environment`,
+        ),
+      )

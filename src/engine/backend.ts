@@ -1,0 +1,202 @@
+/**
+ * A session around a native library: what both engines do alike before and after anything native is called.
+ *
+ * Everything goes through one queue, whose every turn ends as a value: a library that throws, a value of no kind, a
+ * shortage of memory become an {@link EngineError}, and no promise rejects.
+ */
+import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { elements, sizes } from '../dsl/axis.ts'
+import type { Program, StateSpec } from '../dsl/program.ts'
+import { type EngineError, engineError, messageOf } from './error.ts'
+import { outOfMemory } from './out-of-memory.ts'
+import type { EngineName, LoadOptions, Session, TensorValue, WeightSource } from './session.ts'
+import { type Chosen, checkSnapshot, checkStates, chooseVariant, freshState, statesOf } from './values.ts'
+
+/** Values by name or key. */
+export type Values = ReadonlyMap<string, TensorValue>
+
+/** What a native library does. Methods are called one at a time with what was checked; they may throw anything. */
+export interface Backend {
+  readonly name: EngineName
+  readonly program: Program
+  /** The states that hold nothing until they are written. */
+  readonly empty: readonly string[]
+  /** Values are read and written in groups of at most this many bytes. */
+  readonly groupBytes: number
+  readonly call: (
+    name: string,
+    chosen: Chosen,
+  ) => Promise<Either<EngineError, Readonly<Record<string, TensorValue>>>>
+  /** Copies of states. */
+  readonly read: (specs: readonly StateSpec[]) => Promise<Values>
+  /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
+  readonly write: (values: Values, given: boolean) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** A turn of the event loop, in which timers run and signals are heard: promises alone never let it turn. */
+const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Runs a task; whatever it throws is an error that says what was being done. */
+export const guarded = async <A>(
+  what: string,
+  task: () => Promise<Either<EngineError, A>>,
+  call: () => Chosen | undefined = () => undefined,
+): Promise<Either<EngineError, A>> => {
+  const short = (cause: unknown): EngineError | undefined => outOfMemory(what, cause, call())
+  try {
+    const result = await task()
+    return isLeft(result) && result.left.cause !== undefined
+      ? left(short(result.left.cause) ?? result.left)
+      : result
+  } catch (e) {
+    return left(short(e) ?? engineError('Failed', `${what} failed: ${messageOf(e)}`, e))
+  }
+}
+
+/** Opens a session over a native library; the state is filled from `values` at once, and else when it is needed. */
+export const openSession =
+  (backend: Backend, { seed = 0, values }: LoadOptions = {}): TaskEither<EngineError, Session> =>
+  async () => {
+    const { program } = backend
+    const empty = new Set(backend.empty)
+    let closed = false
+    let queue: Promise<unknown> = Promise.resolve()
+
+    /** Runs tasks one after another, each in a turn of the event loop; after closing they fail. */
+    const inTurn =
+      <A>(
+        what: string,
+        task: () => Promise<Either<EngineError, A>>,
+        call?: () => Chosen | undefined,
+      ): TaskEither<EngineError, A> =>
+      () => {
+        const turn = queue.then(async (): Promise<Either<EngineError, A>> => {
+          if (closed)
+            return left(engineError('Closed', `${what}: the session of program '${program.name}' is closed`))
+          await turnOfTheLoop()
+          return guarded(what, task, call)
+        })
+        queue = turn
+        return turn
+      }
+
+    /** Writes values that come one by one, in groups; each belongs to the session. */
+    const take = async (
+      keys: Iterable<string>,
+      make: (key: string) => Promise<Either<EngineError, TensorValue>>,
+    ): Promise<Either<EngineError, void>> => {
+      let group = new Map<string, TensorValue>()
+      let bytes = 0
+      const flush = async (): Promise<void> => {
+        if (group.size === 0) return
+        await backend.write(group, true)
+        for (const key of group.keys()) empty.delete(key)
+        group = new Map()
+        bytes = 0
+      }
+      for (const key of keys) {
+        const size = elements(program.states.get(key)!.axes) * 4
+        if (bytes + size > backend.groupBytes) await flush()
+        const value = await make(key)
+        if (isLeft(value)) return value
+        group.set(key, value.right)
+        bytes += size
+      }
+      await flush()
+      return right(undefined)
+    }
+
+    /** Fills those of the states that still hold nothing. */
+    const settle = (keys: Iterable<string>): Promise<Either<EngineError, void>> =>
+      take(
+        [...keys].filter((k) => empty.has(k)),
+        async (key) => {
+          const spec = program.states.get(key)!
+          return right({ shape: sizes(spec.axes), dtype: spec.dtype, data: freshState(spec, seed) })
+        },
+      )
+
+    const readAll = async (specs: readonly StateSpec[]): Promise<Either<EngineError, Values>> => {
+      const settled = await settle(specs.map((s) => s.key))
+      return isLeft(settled) ? settled : right(await backend.read(specs))
+    }
+
+    const writeAll = async (checked: Either<EngineError, Values>): Promise<Either<EngineError, void>> => {
+      if (isLeft(checked)) return checked
+      await backend.write(checked.right, false)
+      for (const key of checked.right.keys()) empty.delete(key)
+      return right(undefined)
+    }
+
+    const call: Session['call'] = (name, inputs) => {
+      let chosen: Chosen | undefined
+      return inTurn(
+        `function '${String(name)}'`,
+        async () => {
+          const choice = chooseVariant(program, name, inputs)
+          if (isLeft(choice)) return choice
+          chosen = choice.right
+          const { variant } = chosen
+          const settled = await settle(variant.states.keys())
+          if (isLeft(settled)) return settled
+          const outputs = await backend.call(name, chosen)
+          if (outputs._tag === 'Right') for (const key of variant.next.keys()) empty.delete(key)
+          return outputs
+        },
+        () => chosen,
+      )
+    }
+
+    const session: Session = {
+      engine: backend.name,
+      program,
+      call,
+      read: (keys) =>
+        inTurn('read', async () => {
+          const specs = statesOf(program, keys)
+          return isLeft(specs) ? specs : readAll(specs.right)
+        }),
+      write: (values) => inTurn('write', async () => writeAll(checkStates(program, values))),
+      snapshot: () =>
+        inTurn('snapshot', async () => {
+          const states = await readAll([...program.states.values()])
+          return isLeft(states) ? states : right({ states: states.right })
+        }),
+      restore: (snapshot) => inTurn('restore', async () => writeAll(checkSnapshot(program, snapshot))),
+      close: () => () => {
+        const turn = queue.then(async (): Promise<Either<EngineError, void>> => {
+          if (closed) return right(undefined)
+          closed = true
+          return guarded('close', async () => right(await backend.close()))
+        })
+        queue = turn
+        return turn
+      },
+    }
+
+    const known = (keys: Iterable<string>): readonly string[] =>
+      [...new Set(keys)].filter((k) => program.states.has(k))
+    const fill = async (): Promise<Either<EngineError, void>> => {
+      if (values === undefined) return right(undefined)
+      if (values instanceof Map)
+        return writeAll(checkStates(program, new Map(known(values.keys()).map((k) => [k, values.get(k)!]))))
+      const source = values as WeightSource
+      return take(known(source.keys), async (key) => {
+        const value = await source.read(key)()
+        if (isLeft(value))
+          return left(
+            engineError('BadInput', `state '${key}' cannot be read: ${messageOf(value.left)}`, value.left),
+          )
+        const checked = checkStates(program, new Map([[key, value.right]]))
+        return isLeft(checked) ? checked : value
+      })
+    }
+    const filled = await guarded(`loading program '${program.name}'`, fill)
+    if (isLeft(filled)) {
+      await session.close()()
+      return filled
+    }
+    return right(session)
+  }
