@@ -26,8 +26,8 @@ const families = ['read', 'count', 'chart', 'arithmetic'] as const
 const schedule = { kind: 'cosine', warmup: 0.03, minRatio: 0.02 } as const
 const optimizer = { beta2: 0.98, decay: 0.05 }
 
-const file: ExperimentFile = ({ quick, seed, settings }) => {
-  const scale = quick ? 1 / 400 : Number(settings.scale ?? 1)
+const file: ExperimentFile = ({ quick, seed, setting }) => {
+  const scale = quick ? 1 / 400 : setting.number('scale', 1, { from: 1e-3 })
   const vision = {
     ...{ name: 'vision-base', from: 'fresh', to: 'vision-base', schedule, optimizer },
     train: ['vision', 'probe'],
@@ -89,8 +89,9 @@ const file: ExperimentFile = ({ quick, seed, settings }) => {
       }),
     ),
   )
-  if (settings.part === 'vision') return experiment(pipe(start, next(vision)), measured)
-  if (settings.part === 'language')
+  const part = setting.choice('part', ['all', 'vision', 'language'], 'all')
+  if (part === 'vision') return experiment(pipe(start, next(vision)), measured)
+  if (part === 'language')
     return experiment(pipe({ ...start, now: 'vision-base' as const }, next(language), next(recall)), measured)
   return experiment(pipe(start, next(vision), next(language), next(recall)), measured)
 }

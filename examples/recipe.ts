@@ -24,8 +24,8 @@ const all: readonly Part[] = ['vision', 'adapter', 'language']
 /** What a stage trains, its share of captions (the others are questions), lowest level, steps and peak rate. */
 type Settings = readonly [readonly Part[], captions: number, lowest: Level, steps: number, rate: number]
 
-const file: ExperimentFile = ({ quick, seed, settings }) => {
-  const scale = Number(settings.scale ?? (quick ? 1 / 16 : 1))
+const file: ExperimentFile = ({ quick, seed, setting }) => {
+  const scale = setting.number('scale', quick ? 1 / 16 : 1, { from: 1e-3 })
   const weights = { read: 1.5, count: 2, chart: 1.7, arithmetic: 0.3 }
   const stage = <const From extends string, const To extends string>(
     name: string,

@@ -6,10 +6,15 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/experiment.ts'
-import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { SettingError, settingReader } from '../train/settings.ts'
+import { blamed } from './blame.ts'
+import { type CliError, failed, shownPath, usage } from './command.ts'
+import { isExperiment, notExperiment } from './default-export.ts'
+import { neverSettles, unlessIdle, withLastWords } from './idle.ts'
 import { registerHooks } from './module-hooks.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { packageFile } from './package-root.ts'
@@ -20,25 +25,46 @@ const kinds = ['.ts', '.mts', '.js', '.mjs']
 export const looksLikeFile = (word: string): boolean =>
   kinds.includes(extname(word)) || word.includes('/') || word.includes('\\')
 
+const filesOf = (folder: string): readonly string[] =>
+  readdirSync(folder).filter((f) => kinds.includes(extname(f)))
+
+/** ` There is a.ts, b.ts.`, where there are files that may be meant and not too many. */
+const filesIn = (folder: string, cwd: string): string => {
+  const files = filesOf(folder)
+  if (files.length === 0 || files.length > 8) return ''
+  return ` There is ${files.map((f) => shownPath(cwd, join(folder, f))).join(', ')}.`
+}
+
 const notThere = (word: string, cwd: string): string => {
   const path = resolve(cwd, word)
   const folder = dirname(path)
   if (!existsSync(folder))
     return `there is no file ${word}: the folder ${shownPath(cwd, folder)} does not exist.`
-  const files = readdirSync(folder).filter((f) => kinds.includes(extname(f)))
-  const near = nearest(basename(path), files)
+  if (!statSync(folder).isDirectory())
+    return `there is no file ${word}: ${shownPath(cwd, folder)} is no folder.`
+  const files = filesOf(folder)
+  const near =
+    nearest(basename(path), files) ??
+    files.find((f) => nearest(basename(path), [basename(f, extname(f))]) !== undefined)
   if (near !== undefined)
     return `there is no file ${word}. Did you mean '${shownPath(cwd, join(folder, near))}'?`
-  return `there is no file ${word}.${files.length > 0 && files.length <= 8 ? ` There is ${files.map((f) => shownPath(cwd, join(folder, f))).join(', ')}.` : ''}`
+  return `there is no file ${word}.${filesIn(folder, cwd)}`
 }
 
 /** The absolute path of an experiment file, or a `Usage` error that says what is there instead. */
 const find = (word: string, cwd: string): TE.TaskEither<CliError, string> => {
   const path = resolve(cwd, word)
   if (!existsSync(path)) return TE.left(usage(notThere(word, cwd)))
-  if (statSync(path).isDirectory()) return TE.left(usage(`${word} is a folder; name the experiment's file.`))
+  const about = statSync(path)
+  if (about.isDirectory())
+    return TE.left(usage(`'${word}' is a folder; name the experiment's file.${filesIn(path, cwd)}`))
   if (!kinds.includes(extname(path)))
-    return TE.left(usage(`${word} is no experiment: it should end in ${kinds.join(', ')}.`))
+    return TE.left(
+      usage(
+        `${word} is no experiment: it is code, in a file that ends in ${kinds.join(', ')}${extname(path) === '.json' ? ', and not JSON' : ''}.`,
+      ),
+    )
+  if (!about.isFile()) return TE.left(usage(`${word} is no file.`))
   return TE.right(path)
 }
 
@@ -57,89 +83,107 @@ const load = async (path: string): Promise<Record<string, unknown>> => {
   return (await import(pathToFileURL(path).href)) as Record<string, unknown>
 }
 
-/** What went wrong in a user's file: the message, and the user's own line where the stack knows one. */
-export const blamed = (path: string, e: unknown): string => {
-  const message = messageOf(e)
-  const code = (e as { code?: string } | null)?.code
-  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(packageFile('dist')))
-    return 'Sailwright is not built: npm run build'
-  const stack = e instanceof Error ? (e.stack ?? '') : ''
-  const line = stack.split('\n').find((l) => l.includes(path))
-  return line === undefined || message.includes(path) ? message : `${message}\n  ${line.trim()}`
-}
-
-/** Settings that remember which of them were read: one that is never read is a misspelt one. */
+/** Settings that remember which of them were asked for: one that never is, is a misspelt one. */
 const watched = (settings: ExperimentOptions['settings']) => {
-  const left = new Set(Object.keys(settings))
-  const spied = Object.defineProperties(
-    {} as Record<string, string>,
-    Object.fromEntries(
-      Object.entries(settings).map(([key, value]) => [
-        key,
-        {
-          enumerable: true,
-          get: () => {
-            left.delete(key)
-            return value
-          },
-        },
-      ]),
-    ),
+  const asked = new Set<string>()
+  const spied = new Proxy(
+    { ...settings },
+    {
+      get: (target, key) => {
+        if (typeof key === 'string') asked.add(key)
+        return Reflect.get(target, key)
+      },
+      has: (target, key) => {
+        if (typeof key === 'string') asked.add(key)
+        return Reflect.has(target, key)
+      },
+    },
   )
-  return { settings: spied, unread: (): readonly string[] => [...left] }
+  return {
+    settings: spied,
+    asked,
+    unread: (): readonly string[] => Object.keys(settings).filter((key) => !asked.has(key)),
+  }
 }
-
-const isExperiment = (value: unknown): value is Experiment =>
-  typeof value === 'object' &&
-  value !== null &&
-  typeof (value as Experiment).name === 'string' &&
-  typeof (value as Experiment).run === 'function' &&
-  typeof (value as Experiment).model === 'object'
 
 /** An experiment and where it came from. */
 export interface LoadedFile {
   /** Absolute. */
   readonly path: string
   readonly experiment: Experiment
-  /** Settings that the file never asked for. */
-  readonly unread: readonly string[]
 }
+
+/** Settings that nothing asked for, and what the file does ask for. */
+const unreadMessage = (
+  word: string,
+  unread: readonly string[],
+  asked: ReadonlySet<string>,
+  isFunction: boolean,
+): string => {
+  const keys = unread.map((k) => `'${k}'`).join(', ')
+  if (!isFunction)
+    return `${word} exports an experiment as it is, so that --set cannot reach it (${keys}): export a function of the options, ({ setting }) => …, that makes it.`
+  const known = [...asked].filter((k) => !unread.includes(k))
+  return `${word} asks for no setting ${keys}.${didYouMean(unread[0]!, known)}${known.length > 0 ? ` It asks for ${known.join(', ')}.` : ''}`
+}
+
+/** What the command line says to an experiment. */
+export type FileOptions = Omit<ExperimentOptions, 'setting'>
 
 /**
  * Loads an experiment file and asks it for its experiment.
  *
- * Fails with `Usage` where there is no such file, `Failed` where it does not load, throws, or exports something else.
+ * Fails with `Usage` where there is no such file or a setting is not what the file needs, `Failed` where it does not load,
+ * throws, never ends, or exports something else.
  */
 export const loadExperiment = (
   word: string,
   cwd: string,
-  options: ExperimentOptions,
+  options: FileOptions,
 ): TE.TaskEither<CliError, LoadedFile> =>
   pipe(
     find(word, cwd),
     TE.chain((path) =>
       pipe(
-        TE.tryCatch(
-          async () => {
-            const module = await load(path)
-            const file = module.default as ExperimentFile | undefined
-            const { settings, unread } = watched(options.settings)
-            const made = typeof file === 'function' ? await file({ ...options, settings }) : file
-            return { module, made, unread: unread() }
-          },
-          (e) => failed(blamed(path, e)),
-        ),
-        TE.chain(({ module, made, unread }) => {
-          if (isExperiment(made)) return TE.right({ path, experiment: made, unread })
-          const named = Object.keys(module).filter((k) => k !== 'default')
-          return TE.left(
-            failed(
-              made === undefined
-                ? `${word} has no default export: an experiment file ends in 'export default', an experiment or a function that makes one.${named.length > 0 ? ` It exports ${named.join(', ')}.${didYouMean('experiment', named)}` : ''}`
-                : `the default export of ${word} is no experiment: it needs name, model and run; make it with experiment() of 'sailwright/train'.`,
-            ),
-          )
+        attempted(path, () => {
+          const left = (): void => {
+            process.stderr.write(
+              `sailwright run: ${word} ended the process (process.exit) before it gave an experiment.\n`,
+            )
+            process.exitCode = 1
+          }
+          return withLastWords(left, () => unlessIdle(made(path, options)))
+        }),
+        TE.chain((found) => {
+          if (found === neverSettles)
+            return TE.left(
+              failed(
+                `${word} never ends loading: it awaits something that nothing settles any more (at its top level, or in the function that it exports).`,
+              ),
+            )
+          const { module, made, asked, unread } = found
+          if (!isExperiment(made)) return TE.left(failed(notExperiment(word, module, made)))
+          return unread.length > 0
+            ? TE.left(usage(unreadMessage(word, unread, asked, typeof module.default === 'function')))
+            : TE.right({ path, experiment: made })
         }),
       ),
     ),
   )
+
+/** What a user's file threw becomes an error that says what is wrong with the file. */
+const attempted =
+  <A>(path: string, act: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  () =>
+    act().then(E.right, async (e: unknown) =>
+      E.left(e instanceof SettingError ? usage(`${e.message}.`) : failed(await blamed(path, e))),
+    )
+
+const made = async (path: string, options: FileOptions) => {
+  const module = await load(path)
+  const file = module.default as ExperimentFile | undefined
+  const { settings, asked, unread } = watched(options.settings)
+  const given = { ...options, settings, setting: settingReader(settings) }
+  const made: unknown = await (typeof file === 'function' ? file(given) : file)
+  return { module, made, asked, unread: unread() }
+}

@@ -78,7 +78,10 @@ export const resolve = async (
     for (const [other, from] of otherwise(specifier, context))
       try {
         return asModule(await next(other, from))
-      } catch {}
+      } catch (again) {
+        // here it is found, and what is wrong is what was asked of it
+        if (isShared(specifier)) throw again
+      }
     throw e
   }
 }
@@ -94,7 +97,9 @@ const resolveSync = (specifier: string, context: Context, next: Resolve<Resolved
     for (const [other, from] of otherwise(specifier, context))
       try {
         return asModule(next(other, from))
-      } catch {}
+      } catch (again) {
+        if (isShared(specifier)) throw again
+      }
     throw e
   }
 }

@@ -9,6 +9,7 @@ import type { Engine } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
 import type { Picture } from '../tasks/sample.ts'
 import type { RunEvent } from './events.ts'
+import type { SettingReader } from './settings.ts'
 
 /** What the command line says to an experiment. */
 export interface ExperimentOptions {
@@ -18,6 +19,8 @@ export interface ExperimentOptions {
   readonly seed: number
   /** `--set key=value`, for what a file wants to leave open. */
   readonly settings: Readonly<Record<string, string>>
+  /** Reads the settings as numbers, whole numbers, words: a value of another kind is an error of the command line. */
+  readonly setting: SettingReader
 }
 
 /** Steps between checkpoints inside a stage, where neither the command line nor the experiment says otherwise. */

@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import './unrun.ts'
+
 export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
 export { loadProgress, type StageProgress, saveProgress } from './checkpoint.ts'
 export { type EventOf, Manifest, RunEvent } from './events.ts'
@@ -26,6 +28,7 @@ export {
   type TrainOptions,
   trainStage,
 } from './run-stage.ts'
+export { SettingError, type SettingReader, settingReader } from './settings.ts'
 export { labelledPictures, rendered, type Source, scenes, texts } from './source.ts'
 export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
 export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'

@@ -12,6 +12,7 @@ import { defaultCheckpointEvery } from '../../train/experiment.ts'
 import type { RunFolder } from '../../train/run-folder.ts'
 import type { RunState } from '../../train/run-state.ts'
 import { inked, lookOf } from '../../train/terminal.ts'
+import { blamed } from '../blame.ts'
 import {
   type Args,
   type CliError,
@@ -24,7 +25,7 @@ import {
   usage,
 } from '../command.ts'
 import { type Ended, follow } from '../follow.ts'
-import { blamed, type LoadedFile, loadExperiment } from '../load-file.ts'
+import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
 
 /** `sailwright run <file.ts>`. */
@@ -71,11 +72,6 @@ export const runCommand: Command = {
           seed: args.integer('seed') ?? 0,
           settings,
         }),
-      ),
-      TE.filterOrElse(
-        ({ unread }) => unread.length === 0,
-        ({ unread }) =>
-          usage(`${args.positionals[0]} asks for no setting ${unread.map((k) => `'${k}'`).join(', ')}.`),
       ),
       TE.bindTo('loaded'),
       TE.bind('picked', () => pickedEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName)),
@@ -192,7 +188,7 @@ const carriedOut = (
       const ended: Ended =
         before.state.finished !== undefined ? { how: 'finished' } : await follow(stream, io)
       // what cannot be recorded any more is in the message below all the same
-      const problem = ended.how === 'failed' ? blamed(path, ended.error) : ''
+      const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
       if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
       const { state } = await stateNow()
 

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type * as Ort from 'onnxruntime-common'
 import { type EngineError, engineError } from '../error.ts'
+import { markUsed } from '../used.ts'
 
 /** ONNX Runtime, loaded. */
 export interface OnnxRuntime {
@@ -33,6 +34,7 @@ let loaded: E.Either<EngineError, OnnxRuntime> | undefined
 
 /** Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried. */
 export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
+  markUsed()
   if (loaded !== undefined) return loaded
   const tried: string[] = []
   for (const [from, resolve] of places) {

@@ -12,6 +12,7 @@ import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
 import { type EngineError, engineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { markUsed } from '../used.ts'
 import { engineHome } from './home.ts'
 import { configVariable, sessionConfig } from './session-config.ts'
 import type { Tfjs } from './tfjs.ts'
@@ -151,6 +152,7 @@ const again = (
  * the number is none.
  */
 export const loadTensorflow = (options: TensorflowOptions = {}): E.Either<EngineError, Tensorflow> => {
+  markUsed()
   const checked = checkOptions(options)
   if (E.isLeft(checked)) return checked
   if (loaded !== undefined) return again(loaded, options.threads)

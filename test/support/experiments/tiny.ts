@@ -56,9 +56,9 @@ const eventsOf = (context: RunContext, failAt: number): readonly (() => RunEvent
   )
 }
 
-const file: ExperimentFile = ({ quick, seed, settings }) => {
-  const pace = Number(settings.pace ?? 0)
-  const fail = Number(settings.fail ?? 0)
+const file: ExperimentFile = ({ quick, seed, setting }) => {
+  const pace = setting.number('pace', 0, { from: 0 })
+  const fail = setting.integer('fail', 0)
   return {
     name: 'tiny',
     seed,

@@ -1,0 +1,217 @@
+/** What a newcomer does wrong in an experiment file, and what is said then: one row a mistake. */
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { main } from '../../src/cli/main.ts'
+
+const test = suite('newcomer')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-newcomer-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const write = (name: string, text: string): void => {
+  mkdirSync(dirname(join(root, name)), { recursive: true })
+  writeFileSync(join(root, name), text)
+}
+
+interface Ended {
+  readonly code: number
+  readonly err: string
+}
+
+/** The command in this process. */
+const cli = async (words: readonly string[]): Promise<Ended> => {
+  let err = ''
+  const code = await main(words, {
+    stdout: { write: () => undefined },
+    stderr: { write: (t) => (err += t) },
+    env: {},
+    cwd: root,
+    onInterrupt: () => () => undefined,
+  })
+  return { code, err }
+}
+
+/** Node on some words, in a process of its own. */
+const node = (...words: readonly string[]): Promise<Ended> =>
+  new Promise((done) => {
+    execFile(process.execPath, words, { cwd: root, timeout: 60_000 }, (e, _, err) =>
+      done({ code: e === null ? 0 : Number(e.code ?? -1), err }),
+    )
+  })
+
+/** Name, text, what is said; the exit code is 1. */
+const mistakes: readonly (readonly [name: string, text: string, said: RegExp])[] = [
+  [
+    'no-return.ts',
+    'export default () => { 1 }',
+    /no-return\.ts exports as default returns nothing: .*return experiment/,
+  ],
+  ['no-braces.ts', 'export default async () => {}', /returns nothing/],
+  ['undefined.ts', 'let x\nexport default x', /default export of undefined\.ts is undefined/],
+  ['empty.ts', '', /empty\.ts has no default export/],
+  [
+    'named.ts',
+    'export const experimnt = 1',
+    /no default export.*It exports experimnt\. Did you mean 'experimnt'/,
+  ],
+  ['text.ts', "export default 'nano'", /it is the text 'nano'; make it with experiment\(\)/],
+  ['null.ts', 'export default null', /it is null/],
+  ['list.ts', 'export default [1, 2]', /it is a list of 2/],
+  ['object.ts', 'export default {}', /it needs name, model and run/],
+  ['task.ts', 'export default () => async () => 1', /a TaskEither is run by calling it, 'await task\(\)'/],
+  [
+    'either.ts',
+    "import { left } from 'fp-ts/lib/Either.js'\nexport default () => left(new Error('no weights there'))",
+    /left side of an Either: no weights there/,
+  ],
+  ['stream.ts', "import { of } from 'rxjs'\nexport default of(1)", /it is an Observable/],
+  ['recipe.ts', 'export default { name: "r", stages: [] }', /it is a recipe: give it to experiment\(\)/],
+  [
+    'stage.ts',
+    'export default { source: 1, objective: 2 }',
+    /it is a stage: append it to a recipe with next/,
+  ],
+  ['program.ts', 'export default { functions: {} }', /it is a program/],
+  [
+    'throws.ts',
+    'const f = (o: any) => o.a.b\n\nexport default () => f({})',
+    /reading 'b'[\s\S]*throws\.ts:1:/,
+  ],
+  ['throws-text.ts', "export default () => { throw 'a text' }", /run: a text/],
+  ['throws-nothing.ts', 'throw undefined', /the file threw undefined; throw an Error/],
+  ['broken.ts', 'const x =\nexport default x\n', /broken\.ts:2:1: [\s\S]*export default x/],
+  ['broken.mjs', 'const list = [1, 2\nexport default list\n', /broken\.mjs:2:1: [\s\S]*export default list/],
+  ['cut.js', 'export default {', /cut\.js:1:\d+: /],
+  ['beside.mjs', "import x from './lib/cut.mjs'\nexport default x", /lib\/cut\.mjs:2:\d+: /],
+  ['common.ts', 'module.exports = {}', /ES module, with 'import' and 'export default' in place of/],
+  [
+    'name.ts',
+    "import {\n  linaer } from 'sailwright/dsl'\nexport default linaer",
+    /'linaer'\. Did you mean 'linear'\?\n {2}at .*name\.ts:2/,
+  ],
+  ['place.ts', "import { nano } from 'sailwright/dsl'\nexport default nano", /It is in sailwright\/models/],
+  [
+    'subpath.ts',
+    "import { nano } from 'sailwright/model'\nexport default nano",
+    /Did you mean 'sailwright\/models'/,
+  ],
+  [
+    'package.ts',
+    "import x from 'no-such-package'\nexport default x",
+    /Cannot find package 'no-such-package'[\s\S]*npm install no-such-package/,
+  ],
+  ['missing.ts', "import x from './nope'\nexport default x", /Cannot find module '.*nope'/],
+]
+
+for (const [name, text, said] of mistakes)
+  test(`${name}: ${said.source}`, async () => {
+    write('package.json', '{ "type": "module" }')
+    write('lib/cut.mjs', 'export default\n  [')
+    write(name, text)
+    const { code, err } = await cli(['run', name])
+    assert.is(code, 1, err)
+    assert.match(err, said)
+    assert.not.match(err, /\n {4}at .*\n {4}at /)
+  })
+
+test('what is no file of code: exit code 2, and what is there instead', async () => {
+  write('conf.json', '{}')
+  write('folder/mine.ts', 'export default {}')
+  for (const [word, said] of [
+    ['conf.json', /conf\.json is no experiment: it is code, .* and not JSON/],
+    ['folder', /'folder' is a folder; name the experiment's file\. There is folder\/mine\.ts/],
+    ['', /is a folder/],
+    ['folder/mien', /Did you mean 'folder\/mine\.ts'/],
+    ['conf.json/x.ts', /conf\.json is no folder/],
+    ['nowhere/x.ts', /the folder nowhere does not exist/],
+  ] as const) {
+    const { code, err } = await cli(['run', word])
+    assert.is(code, 2, word)
+    assert.match(err, said)
+  }
+})
+
+test('settings: of another kind, never asked for, out of reach', async () => {
+  write(
+    'settings.ts',
+    `export default ({ setting, settings }) => ({
+      name: 'x', model: {}, run: () => {},
+      scale: setting.number('scale', 1, { from: 0 }), steps: setting.integer('steps', 10),
+      part: setting.choice('part', ['all', 'vision'], 'all'), fast: setting.flag('fast', false), old: settings.old,
+    })`,
+  )
+  write('fixed.ts', "export default { name: 'x', model: {}, run: () => {} }")
+  for (const [file, set, said] of [
+    ['settings.ts', 'scale=abc', /--set scale is a number from 0 on, and not 'abc'/],
+    ['settings.ts', 'scale=', /and not ''/],
+    ['settings.ts', 'scale=-1', /and not '-1'/],
+    ['settings.ts', 'scale=Infinity', /and not 'Infinity'/],
+    ['settings.ts', 'steps=1.5', /--set steps is a whole number, and not '1\.5'/],
+    ['settings.ts', 'part=visoin', /--set part is one of all, vision, and not 'visoin'/],
+    ['settings.ts', 'fast=yes', /--set fast is true or false/],
+    [
+      'settings.ts',
+      'scael=2',
+      /no setting 'scael'\. Did you mean 'scale'\? It asks for scale, steps, part, fast, old\./,
+    ],
+    ['fixed.ts', 'scale=2', /--set cannot reach it/],
+  ] as const) {
+    const { code, err } = await cli(['run', file, '--set', set])
+    assert.is(code, 2, `${set}: ${err}`)
+    assert.match(err, said)
+  }
+})
+
+const bin = resolve('bin/sailwright.js')
+
+test('a file that never ends loading, or ends the process, is named', async () => {
+  write('hangs.ts', 'await new Promise(() => {})\nexport default {}')
+  write('hangs-inside.ts', 'export default () => new Promise(() => {})')
+  write('exits.ts', 'process.exit(0)')
+  for (const name of ['hangs.ts', 'hangs-inside.ts']) {
+    const { code, err } = await node(bin, 'run', name)
+    assert.is(code, 1, err)
+    assert.match(err, `${name} never ends loading: it awaits something that nothing settles`)
+  }
+  write(
+    'stalls.ts',
+    `import { NEVER } from 'rxjs'
+    import { presets } from 'sailwright/models'
+    const { config } = (presets as any).nano
+    export default { name: 'stalls', seed: 0, model: { name: 'nano', config }, families: [], recipe: {}, run: () => NEVER }`,
+  )
+  const stalls = await node(bin, 'run', 'stalls.ts', '--engine', 'onnx', '--out', 'stalled')
+  assert.is(stalls.code, 1, stalls.err)
+  assert.match(stalls.err, 'neither goes on nor ends')
+  const exits = await node(bin, 'run', 'exits.ts')
+  assert.is(exits.code, 1)
+  assert.match(exits.err, 'exits.ts ended the process (process.exit)')
+})
+
+test('an experiment file that is started by itself says how it is run; other files say nothing', async () => {
+  const train = JSON.stringify(resolve('dist/src/train/index.js'))
+  const own = (text: string) => `${text}\n// import from 'sailwright/train'\n`
+  write('self.mjs', own(`import { experiment } from ${train}\nexport default () => experiment({}, {})`))
+  write(
+    'self.ts',
+    own(`import { experiment } from ${train}\nexport default () => experiment({} as any, {} as any)`),
+  )
+  write('library.mjs', own(`import { experiment } from ${train}\nexport const make = experiment`))
+  write('uses.mjs', `import ${JSON.stringify(join(root, 'self.mjs'))}`)
+  const tsx = import.meta.resolve('tsx')
+  for (const words of [['self.mjs'], ['--import', tsx, 'self.ts']]) {
+    const { code, err } = await node(...words)
+    assert.is(code, 1, err)
+    assert.match(
+      err,
+      /^self\.m?[jt]s defines an experiment, and nothing has run it: npx sailwright run self\.m?[jt]s\n$/,
+    )
+  }
+  for (const quiet of ['library.mjs', 'uses.mjs'])
+    assert.equal(await node(quiet), { code: 0, err: '' }, quiet)
+})
+
+test.run()
