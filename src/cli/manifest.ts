@@ -23,6 +23,8 @@ export interface Started {
   /** As typed, after `sailwright`. */
   readonly words: readonly string[]
   readonly at: Date
+  /** `--quick`. */
+  readonly quick: boolean
 }
 
 /** Levels of the model's blocks that the report lists and draws. */
@@ -59,5 +61,6 @@ export const manifestOf = (s: Started): Manifest => {
       svg: svg([graph], { name, depth: listed - 1 }),
     },
     families: [...experiment.families],
+    quick: s.quick,
   }
 }

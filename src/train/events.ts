@@ -113,8 +113,7 @@ export type RunEvent = t.TypeOf<typeof RunEvent>
 /** An event of one type, by its `type`. */
 export type EventOf<K extends RunEvent['type']> = Extract<RunEvent, { readonly type: K }>
 
-/** `manifest.json`: what ran. */
-export const Manifest = t.type({
+const Ran = t.type({
   sailwright: t.string,
   node: t.string,
   platform: t.string,
@@ -146,4 +145,10 @@ export const Manifest = t.type({
   /** Families in display order. */
   families: t.array(t.string),
 })
+const Short = t.partial({
+  /** Whether it is a short pass (`--quick`), too short to learn. */
+  quick: t.boolean,
+})
+/** `manifest.json`: what ran. */
+export const Manifest = t.intersection([Ran, Short])
 export type Manifest = t.TypeOf<typeof Manifest>

@@ -317,6 +317,17 @@ test('run: from a file to a folder with its report', async () => {
   assert.match(other.err, 'seed 3 there and 4 here')
 })
 
+test('run: a short pass is called one, on the terminal and in the report; a whole run is not', async () => {
+  const words = ['run', tiny, '--engine', 'onnx', '--out']
+  const short = await cli([...words, 'short', '--quick'])
+  assert.is(short.code, 0, short.err)
+  assert.is(short.err.split('far too short to learn').length, 3, 'before the first stage and after the last')
+  assert.match(readFileSync(join(root, 'short/report.html'), 'utf8'), 'far too short to learn')
+  const long = await cli([...words, 'long'])
+  assert.not.match(long.err, 'too short')
+  assert.not.match(readFileSync(join(root, 'long/report.html'), 'utf8'), 'too short')
+})
+
 test('run: one that fails says so, keeps what was done, and goes on from there', async () => {
   const words = ['run', tiny, '--engine', 'onnx', '--out', 'fails']
   const { code, out, err } = await cli([...words, '--set', 'fail=5'])
@@ -344,7 +355,7 @@ test('run: what is wrong with a file is said, with what to do', async () => {
   assert.match((await cli(['run', 'nowhere/x.ts'])).err, 'the folder nowhere does not exist')
   assert.match((await cli(['run', experiments])).err, 'is a folder')
   writeFileSync(join(root, 'notes.txt'), '')
-  assert.match((await cli(['run', 'notes.txt'])).err, 'it should end in .ts')
+  assert.match((await cli(['run', 'notes.txt'])).err, 'in a file that ends in .ts')
   const none = await cli(['run', join(experiments, 'no-default.ts')])
   assert.is(none.code, 1)
   assert.match(none.err, /has no default export.*It exports experiment/)

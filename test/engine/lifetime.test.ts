@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import * as ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-common'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -23,6 +23,7 @@ import {
 import { openSession } from '../../src/engine/backend.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
+import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
 import { loadTensorflow } from '../../src/engine/tensorflow/index.ts'
 import type { Tensorflow } from '../../src/engine/tensorflow/load.ts'
@@ -52,17 +53,20 @@ const later = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 
 
 // --- onnx -----------------------------------------------------------------------------------------------------
 
+const loaded = loadOnnxRuntime()
+if (isLeft(loaded)) throw new Error(loaded.left.message)
+const { ort } = loaded.right
 const onnx = suite('onnx: native sessions')
 
 /** The runtime, which says what is made, run and released; releasing and running take their time. */
 const watchedRuntime = (said: string[] = []) => {
   let made = 0
-  const create = async (bytes: Uint8Array, options: ort.InferenceSession.SessionOptions) => {
+  const create = async (bytes: Uint8Array, options: InferenceSession.SessionOptions) => {
     const session = await ort.InferenceSession.create(bytes, options)
     const n = ++made
     said.push(`made ${n}`)
     return {
-      run: async (feeds: ort.InferenceSession.FeedsType) => {
+      run: async (feeds: InferenceSession.FeedsType) => {
         await later()
         const results = await session.run(feeds)
         said.push(`ran ${n}`)

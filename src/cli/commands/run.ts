@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { defer } from 'rxjs'
+import { defer, type Observable } from 'rxjs'
 import type { Picked } from '../../engine/index.ts'
 import type { EngineName } from '../../engine/session.ts'
 import type { RunEvent } from '../../train/events.ts'
@@ -25,6 +25,7 @@ import {
   usage,
 } from '../command.ts'
 import { type Ended, follow } from '../follow.ts'
+import { neverSettles, unlessIdle } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
 
@@ -36,7 +37,7 @@ export const runCommand: Command = {
     { name: 'file.ts', help: 'the experiment: a file whose default export it is', required: true },
   ],
   flags: {
-    quick: { help: 'a short pass through everything, to see that it works' },
+    quick: { help: 'a short pass through everything, to see that it works; it is too short to learn' },
     seed: { value: 'n', help: 'of everything random', integerFrom: 0, otherwise: '0' },
     engine: {
       value: 'name',
@@ -126,7 +127,8 @@ const openFolder = (
       const { defaultRunFolder, openRun } = await import('../../train/run-folder.ts')
       const at = new Date()
       const words = ['run', ...args.typed]
-      const manifest = manifestOf({ ...loaded, picked, cwd: io.cwd, version: version(), words, at })
+      const quick = args.on('quick')
+      const manifest = manifestOf({ ...loaded, picked, cwd: io.cwd, version: version(), words, at, quick })
       return openRun(
         resolve(io.cwd, args.text('out') ?? defaultRunFolder(loaded.experiment.name, at)),
         manifest,
@@ -170,6 +172,8 @@ const carriedOut = (
       const before = await stateNow()
       say(`${inked(look, 'bold', experiment.name)}, ${picked.engine.version}: ${picked.why}`)
       say(`run folder: ${folder}${run.continued ? ', which was there already' : ''}`)
+      const quick = args.on('quick')
+      if (quick) say(shortPass)
       if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
       const stream = defer(() =>
         experiment.run({
@@ -186,7 +190,8 @@ const carriedOut = (
       ).pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
       if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
       const ended: Ended =
-        before.state.finished !== undefined ? { how: 'finished' } : await follow(stream, io)
+        before.state.finished !== undefined ? { how: 'finished' } : await followed(stream, io)
+      if (quick && ended.how === 'finished') say(`\n${shortPass}`)
       // what cannot be recorded any more is in the message below all the same
       const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
       if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
@@ -209,6 +214,23 @@ const carriedOut = (
     }),
     TE.chainEitherK(identity),
   )
+
+/** What a reader of a short pass must know before its figures. */
+const shortPass =
+  'A short pass (--quick): it shows that everything works, and is far too short to learn. Its accuracies say nothing about the recipe.'
+
+/** Follows a stream; one that neither goes on nor ends has failed. */
+const followed = async (stream: Observable<RunEvent>, io: Io): Promise<Ended> => {
+  const ended = await unlessIdle(follow(stream, io))
+  return ended === neverSettles
+    ? {
+        how: 'failed',
+        error: new Error(
+          'the run neither goes on nor ends: it waits for something that nothing settles any more',
+        ),
+      }
+    : ended
+}
 
 const where = (state: RunState): string => {
   const stage = state.stages[state.current]

@@ -28,6 +28,7 @@ export const heading = (manifest: Manifest, view: RunView): Html => {
   return html`<h1>${manifest.name}</h1>
 <p class="lead">${manifest.model.name}, ${short(manifest.model.parameters)} parameters, begun <time datetime="${manifest.startedAt}">${day(manifest.startedAt)}</time></p>
 <p>${status}</p>
+${manifest.quick === true && html`<p class="note" role="note"><strong>A short pass (--quick).</strong> It shows that everything works, and is far too short to learn: its accuracies say nothing about the recipe.</p>`}
 ${failed !== undefined && html`<p class="failure" role="alert">${failed.message}</p>`}
 ${headlines(view)}`
 }
