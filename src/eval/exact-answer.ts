@@ -28,7 +28,7 @@ export interface ExactAnswerOptions {
   /** Longest prompt in tokens; default 48, which the rendered families fit into. */
   readonly prompt?: number
   /** Longest prompt and answer together; default that of a rendered sample. */
-  readonly room?: number
+  readonly capacity?: number
 }
 
 /** The held-out samples of one family: the same ones after every stage. */
@@ -43,7 +43,7 @@ const heldOut = (o: ExactAnswerOptions, family: Family, n: number): readonly Sam
  * @category evaluations
  */
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
-  const sizes = { rows: o.rows ?? 64, prompt: o.prompt ?? 48, room: o.room ?? maxSampleLength }
+  const sizes = { rows: o.rows ?? 64, prompt: o.prompt ?? 48, capacity: o.capacity ?? maxSampleLength }
   const rendered = new Map<Family, readonly Sample[]>()
   const samplesOf = (family: Family, n: number): readonly Sample[] => {
     const have = rendered.get(family) ?? []

@@ -31,7 +31,7 @@ export interface GenerateOptions {
 }
 
 /**
- * Continues each prompt greedily until the end token, or until prompt and answer fill the room.
+ * Continues each prompt greedily until the end token, or until prompt and answer fill the capacity.
  *
  * @param prompts at most `rows` conversations; only their first `promptLength` tokens are read
  * @returns the generated tokens of each, without the end token
@@ -64,7 +64,7 @@ export const generate = async (
     }),
   )
   const answers: number[][] = prompts.map(() => [])
-  const room = (r: number): number => sizes.room - cut[r]!.ids.length - answers[r]!.length
+  const room = (r: number): number => sizes.capacity - cut[r]!.ids.length - answers[r]!.length
   const done = prompts.map((_, r) => room(r) <= 0)
   let tokens = largest(first.logits!)
   for (;;) {
@@ -74,7 +74,7 @@ export const generate = async (
       done[r] = tokens[r] === end || room(r) <= 0
     })
     if (done.every(Boolean)) return answers
-    for (let r = 0; r < sizes.rows; r++) places[r] = Math.min(places[r]! + 1, sizes.room - 1)
+    for (let r = 0; r < sizes.rows; r++) places[r] = Math.min(places[r]! + 1, sizes.capacity - 1)
     const out = await orThrow(
       session.call('decode', {
         input_ids: ints(tokens, sizes.rows),

@@ -43,9 +43,12 @@ export const bytesPerElement = (dtype: StorageDtype): number => storageDtypes[dt
 
 const hostIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-/** The same bytes in the host's order and at an offset that a typed array of `size`-byte elements accepts. */
+/**
+ * The same bytes in the host's order and at an offset that a typed array of `size`-byte elements accepts. Copied by the
+ * constructor, for a Buffer's `slice` is a view of the same memory.
+ */
 const aligned = (bytes: Uint8Array, size: number): Uint8Array => {
-  if (hostIsLittleEndian) return bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  if (hostIsLittleEndian) return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
   const swapped = new Uint8Array(bytes.length)
   for (let i = 0; i < bytes.length; i += size)
     for (let b = 0; b < size; b++) swapped[i + b] = bytes[i + size - 1 - b]!

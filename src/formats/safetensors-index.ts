@@ -11,6 +11,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import type { StorageDtype } from './dtype.ts'
+import { parseJson } from './json.ts'
 import {
   type Entries,
   type Entry,
@@ -144,12 +145,9 @@ const isPlainName = (name: string): boolean =>
 const decodeIndex = (text: string, file: string): E.Either<SafetensorsError, ShardIndex> => {
   const fail = (what: string, key?: string) =>
     E.left(new SafetensorsError('BadIndex', key === undefined ? { file } : { file, key }, what, download))
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (e) {
-    return fail(`the index is not JSON (${quote((e as Error).message)})`)
-  }
+  const parsed = parseJson(text)
+  if (E.isLeft(parsed)) return fail(`the index is not JSON (${parsed.left})`)
+  const json = parsed.right
   if (!Index.is(json)) {
     const map = (json as { weight_map?: unknown } | null)?.weight_map
     return fail(`weight_map must map keys to file names, not ${quote(map)}`)

@@ -14,6 +14,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
+import { parseJson } from '../formats/json.ts'
 import {
   ConfigError,
   codec,
@@ -44,6 +45,15 @@ const noBias = 'the encoder is built without biases on these maps'
 export const visionConfig = codec(
   'vision encoder',
   {
+    model_type: optional(
+      new Word(
+        '"aimv2" or "sailvit"',
+        (u): u is 'aimv2' | 'sailvit' => u === 'aimv2' || u === 'sailvit',
+        'only SAIL-ViT, which is an AIMv2, is built',
+        'Unsupported',
+      ),
+      undefined,
+    ),
     image_size: count('the side of a picture in pixels, 448 in AIMv2-Huge-448'),
     patch_size: count('the side of a patch in pixels, 14 in AIMv2'),
     hidden_size: count('the width of a token, 1536 in AIMv2-Huge'),
@@ -98,10 +108,39 @@ export const visionConfig = codec(
 
 const plainRotary = 'rotary positions are built unscaled'
 
-/** `rope_theta`, or `rope_parameters.rope_theta` as newer files write it. */
+/** A factor that changes nothing where it is 1. */
+const one = only(1, plainRotary)
+
+/** A kind of scaling that scales nothing; a linear one does not where its factor is 1. */
+const kind = optional(
+  new Word(
+    '"default" or "linear"',
+    (u): u is 'default' | 'linear' => u === 'default' || u === 'linear',
+    plainRotary,
+    'Unsupported',
+  ),
+  undefined,
+)
+
+/**
+ * What a file says of rotary positions, as `rope_parameters` or by the older name `rope_scaling`: the base, and a scaling,
+ * which must be one that scales nothing. The kind stands at `rope_type`, in older files at `type`.
+ */
 const Rope = t.type({
   rope_theta: optional(positive('the base of the rotary frequencies'), undefined),
-  rope_type: only('default', plainRotary),
+  rope_type: kind,
+  type: kind,
+  factor: one,
+  partial_rotary_factor: one,
+  mrope_section: optional(
+    new Word(
+      'null',
+      (u): u is undefined => u === undefined,
+      'positions have one number a token',
+      'Unsupported',
+    ),
+    undefined,
+  ),
 })
 
 /**
@@ -124,10 +163,8 @@ export const languageConfig = codec(
     rms_norm_eps: positive('the epsilon of the norms, 1e-6 in Qwen3'),
     rope_theta: optional(positive('the base of the rotary frequencies, 1000000 in Qwen3'), undefined),
     rope_parameters: optional(Rope, undefined),
-    rope_scaling: optional(
-      new Word('null', (u): u is undefined => u === undefined, plainRotary, 'Unsupported'),
-      undefined,
-    ),
+    rope_scaling: optional(Rope, undefined),
+    partial_rotary_factor: one,
     tie_word_embeddings: optional(
       new Word('true or false', isBoolean, 'whether the head shares the embedding'),
       false,
@@ -137,7 +174,8 @@ export const languageConfig = codec(
     use_sliding_window: only(false, 'every layer attends to all earlier tokens'),
   },
   (w): Qwen3Config | readonly [string, string] => {
-    const theta = w.rope_theta ?? w.rope_parameters?.rope_theta
+    // as in transformers: what stands nearer to the rotary positions holds, for converters leave a class default at the top
+    const theta = w.rope_parameters?.rope_theta ?? w.rope_scaling?.rope_theta ?? w.rope_theta
     if (theta === undefined)
       return ['rope_theta', 'is missing; add it: the base of the rotary frequencies, 1000000 in Qwen3']
     if (w.num_attention_heads % w.num_key_value_heads !== 0)
@@ -307,15 +345,11 @@ export const readConfig = (folder: string): TE.TaskEither<ConfigError, Preset> =
         ),
     ),
     TE.chainEitherK((text) =>
-      E.tryCatch(
-        (): unknown => JSON.parse(text),
-        (e) =>
-          new ConfigError(
-            'BadJson',
-            file,
-            '',
-            `is no JSON (${String((e as Error).message)}); mend or fetch it again`,
-          ),
+      pipe(
+        parseJson(text),
+        E.mapLeft(
+          (why) => new ConfigError('BadJson', file, '', `is no JSON (${why}); mend or fetch it again`),
+        ),
       ),
     ),
     TE.chainEitherK((json) => fromPublished(json, file)),

@@ -13,6 +13,7 @@ import {
   at,
   axis,
   equal,
+  GraphError,
   input,
   iota,
   type KeyValues,
@@ -20,7 +21,9 @@ import {
   pad,
   type Results,
   reshape,
+  type Site,
   select,
+  siteOf,
   state,
   sum,
   type Tensor,
@@ -31,20 +34,34 @@ import { qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
 import { vitAxes } from './sail-vit.ts'
 import { interleave, type SailVl2Config, see } from './sail-vl2.ts'
 
-/** Sizes of a generation: rows at once, prompt length, and room for prompt and answer together. */
+/** Sizes of a generation: rows at once, places of a prompt, and capacity: places of prompt and answer together. */
 export interface GenerationSizes {
   readonly rows: number
   readonly prompt: number
-  readonly room: number
+  readonly capacity: number
+}
+
+const whole = (n: number): boolean => Number.isSafeInteger(n) && n >= 1
+
+const check = ({ rows, prompt, capacity }: GenerationSizes, site: Site): void => {
+  for (const [name, n] of Object.entries({ rows, prompt, capacity }))
+    if (!whole(n))
+      throw new GraphError('BadArgument', `generation: ${name} is ${n}; give a whole number from 1 on`, site)
+  if (capacity < prompt)
+    throw new GraphError(
+      'BadArgument',
+      `generation: capacity ${capacity} is less than prompt ${prompt}; the cache holds prompt and answer together, so make capacity the sum of both`,
+      site,
+    )
 }
 
 /** Whether a state belongs to the cache and not to the model. */
 export const isCacheKey = (key: string): boolean => key.startsWith('cache.')
 
-const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, room: Axis): Tensor =>
+const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, capacity: Axis): Tensor =>
   state(
     `cache.${path}.${side}`,
-    like.axes.map((a) => (a.name === Key ? room : a)),
+    like.axes.map((a) => (a.name === Key ? capacity : a)),
     zeros,
   )
 
@@ -58,12 +75,14 @@ const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
  * Inputs: `input_ids`, `position_ids`, `visual_index` int32 `[batch, token]`, `pixel_values` `[tile, channel, height,
  * width]`, `last` int32 `[batch]` (the place of the prompt's last token). Output: `logits` `[batch, vocab]` of the next.
  *
+ * @throws GraphError where the capacity is less than the prompt, or a size is no whole number from 1 on
  * @category generation
  */
 export const prefill = (c: SailVl2Config, s: GenerationSizes): Results => {
+  check(s, siteOf(prefill))
   const batch = axis('batch', s.rows)
   const token = axis('token', s.prompt)
-  const room = axis(Key, s.room)
+  const capacity = axis(Key, s.capacity)
   const { channel, height, width } = vitAxes(c.vision)
   const ids = input('input_ids', [batch, token], 'int32')
   const positions = input('position_ids', [batch, token], 'int32')
@@ -73,8 +92,8 @@ export const prefill = (c: SailVl2Config, s: GenerationSizes): Results => {
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
     for (const [side, t] of [['key', keys] as const, ['value', values] as const]) {
-      const whole = cacheOf(path, side, t, room)
-      next.set((whole.op as { key: string }).key, pad(t, Key, 0, s.room - s.prompt))
+      const whole = cacheOf(path, side, t, capacity)
+      next.set((whole.op as { key: string }).key, pad(t, Key, 0, s.capacity - s.prompt))
     }
     return [keys, values]
   }
@@ -92,19 +111,21 @@ export const prefill = (c: SailVl2Config, s: GenerationSizes): Results => {
  * Inputs: `input_ids` and `position` int32 `[batch]` (the token and its place). Output: `logits` `[batch, vocab]` of the
  * next.
  *
+ * @throws GraphError as {@link prefill}
  * @category generation
  */
 export const decode = (c: SailVl2Config, s: GenerationSizes): Results => {
+  check(s, siteOf(decode))
   const batch = axis('batch', s.rows)
   const token = axis('token', 1)
-  const room = axis(Key, s.room)
+  const capacity = axis(Key, s.capacity)
   const ids = input('input_ids', [batch], 'int32')
   const position = input('position', [batch], 'int32')
-  const slots = iota(room)
+  const slots = iota(capacity)
   const here = equal(position, slots)
   const next = new Map<string, Tensor>()
   const written = (path: string, side: 'key' | 'value', t: Tensor): Tensor => {
-    const old = cacheOf(path, side, t, room)
+    const old = cacheOf(path, side, t, capacity)
     const one = reshape(
       t,
       t.axes.filter((a) => a.name !== Key),

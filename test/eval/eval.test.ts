@@ -59,7 +59,7 @@ const saying = (rows: readonly (readonly number[])[], seen: Record<string, numbe
 const end = 9
 const three = [0, 1, 2].map((i) => tinyConversation(i))
 const lengths = three.map((c) => c.promptLength)
-const roomy: GenerationSizes = { rows: 3, prompt: 32, room: 40 }
+const roomy: GenerationSizes = { rows: 3, prompt: 32, capacity: 40 }
 
 hosted('each row to its end token, which is not part of the answer', async () => {
   const seen: Record<string, number[]>[] = []
@@ -91,9 +91,9 @@ hosted('a prompt is what comes before the answer: the answer’s own tokens are 
   assert.equal(seen[0]!.input_ids, [...prompt, ...Array(32 - prompt.length).fill(padding)])
 })
 
-hosted('prompt and answer together never exceed the room', async () => {
+hosted('prompt and answer together never exceed the capacity', async () => {
   const room = lengths[1]! + 1
-  const sizes = { rows: 3, prompt: room, room }
+  const sizes = { rows: 3, prompt: room, capacity: room }
   const seen: Record<string, number[]>[] = []
   const got = await generate(
     saying(
@@ -150,7 +150,7 @@ hosted.run()
 
 const cached = suite(`eval: generation with a cache on ${engines.map((e) => e.name).join(' and ')}`)
 
-const sizes: GenerationSizes = { rows: 4, prompt: 32, room: 38 }
+const sizes: GenerationSizes = { rows: 4, prompt: 32, capacity: 38 }
 
 /** The logits of one whole row at every position, without a cache. */
 const whole = (model: SailVl2Config, length: number) => () => {
@@ -187,12 +187,12 @@ const likeliest = (logits: Float32Array, place: number): number => {
   return row.indexOf(Math.max(...row))
 }
 
-/** One prompt's greedy continuation to the end of the room, by whole passes of its own. */
+/** One prompt's greedy continuation to the end of the capacity, by whole passes of its own. */
 const uncached = async (session: Session, c: Conversation): Promise<readonly number[]> => {
   const ids = c.ids.slice(0, c.promptLength)
-  while (ids.length < sizes.room) {
+  while (ids.length < sizes.capacity) {
     const all = { ...c, ids, learnt: ids.map(() => false) }
-    ids.push(likeliest(await logitsOf(session, all, sizes.room), ids.length - 1))
+    ids.push(likeliest(await logitsOf(session, all, sizes.capacity), ids.length - 1))
   }
   return ids.slice(c.promptLength)
 }
@@ -202,7 +202,7 @@ const generating = program({
   functions: {
     prefill: fixed(() => prefill(tiny, sizes)),
     decode: fixed(() => decode(tiny, sizes)),
-    whole: fixed(whole(tiny, sizes.room)),
+    whole: fixed(whole(tiny, sizes.capacity)),
   },
 })
 /** Weights far from zero, so that tokens differ; the cache full of what must never be read. */
@@ -261,7 +261,7 @@ const measured = async (e: Evaluation, session: Session, model: SailVl2Config, l
 }
 
 const asked: ExactAnswerOptions = {
-  ...{ seed: 'exact', samples: 5, lastSamples: 6, shown: 3, rows: 2, prompt: 48, room: 80 },
+  ...{ seed: 'exact', samples: 5, lastSamples: 6, shown: 3, rows: 2, prompt: 48, capacity: 80 },
   levels: [1, 2],
 }
 const sampleOf = (family: Family, i: number) =>
@@ -360,7 +360,7 @@ for (const engine of engines)
     const c = conversation(sampleOf('count', 0), 'answer')
     const options = {
       model: tinyRendered,
-      sizes: { rows: 2, prompt: 48, room: 80 },
+      sizes: { rows: 2, prompt: 48, capacity: 80 },
       end: tokenizer.id('<|im_end|>'),
     }
     const [alone] = await generate(session, [c], options)

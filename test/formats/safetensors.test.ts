@@ -22,6 +22,7 @@ import {
   f32ToBf16,
   f32ToF16,
   floatsToBytes,
+  isFloatDtype,
   type StorageDtype,
   storageDtypes,
 } from '../../src/formats/dtype.ts'
@@ -209,6 +210,47 @@ const arbitraryTensors = fc.uniqueArray(fc.tuple(arbitraryKey, arbitraryTensor),
   maxLength: 8,
 })
 const arbitraryMetadata = fc.dictionary(arbitraryKey, fc.string({ unit: 'grapheme' }), { maxKeys: 3 })
+
+format(
+  'values at any offset, in a Buffer as in a Uint8Array: a tensor need not begin at a multiple of its size',
+  () => {
+    const tensors = [
+      ['u', 'U8', [7]],
+      ['f', 'F32', [1.5, -2.25]],
+      ['l', 'I64', [-3, 2 ** 31 - 1]],
+      ['b', 'BF16', [1.5]],
+      ['t', 'BOOL', [1]],
+      ['h', 'F16', [1.5, -0.25]],
+      ['i', 'I32', [-9]],
+    ] as const
+    const parts = tensors.map(([, dtype, numbers]) => {
+      const values = isFloatDtype(dtype) ? Float32Array.from(numbers) : Int32Array.from(numbers)
+      return right(decode(right(encode(new Map([['x', { dtype, shape: [numbers.length], values }]]))))).get(
+        'x',
+      )!.bytes
+    })
+    let at = 0
+    const entries = tensors.map(([key, dtype, values], i) => {
+      const begin = at
+      at += parts[i]!.length
+      return `"${key}":${entry(dtype, [values.length], [begin, at])}`
+    })
+    const whole = Buffer.concat([fileOf(`{${entries.join(',')}}`, 0), ...parts])
+    for (let offset = 0; offset < 9; offset++) {
+      const moved = Buffer.concat([Buffer.alloc(offset), whole]).subarray(offset)
+      for (const bytes of [moved, new Uint8Array(moved), Uint8Array.from(moved)]) {
+        const file = right(decode(bytes))
+        for (const [key, dtype, values] of tensors) {
+          const x = file.get(key)!
+          assert.equal(
+            [...(isFloatDtype(dtype) ? right(storedFloats(x, key)) : right(storedInts(x, key)))],
+            [...values],
+          )
+        }
+      }
+    }
+  },
+)
 
 format(
   'any tensors and metadata come back as they were, whatever the alignment of the file in memory',
@@ -784,6 +826,10 @@ checkpoints('what a folder, an index or a shard lacks is named', async ({ folder
     assert.match(e.message, message)
     assert.is(e.file, index)
   }
+  const tensor = fileOf(`{"a":${entry('U8', [1], [0, 1])}}`, 1)
+  writeFileSync(join(folder, 'adapter.safetensors'), tensor)
+  writeFileSync(index, '\ufeff{"weight_map":{"a":"adapter.safetensors"}}')
+  assert.equal((await run(openCheckpoint(folder))).keys, ['a'], 'a byte-order mark is passed over')
   writeFileSync(join(folder, 'adapter.safetensors'), fileOf('{"a":'))
   assert.is((await fails(openCheckpoint(folder))).tag, 'BadHeader')
   assert.is((await fails(writeCheckpoint(folder, two(1), { maxShardBytes: 0 }))).tag, 'BadEntry')

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
@@ -146,6 +149,26 @@ test('what is left out: untied head, the class default of ps_version; a newer pl
   assert.ok(old.kind === 'vision-language' && old.config.order === 'v1')
 })
 
+test('a scaling that scales nothing is none; the base that stands nearest to the rotary positions holds', () => {
+  const { rope_theta: _r, ...rest } = json('qwen3-tied')
+  const theta = (more: object): number => {
+    const got = read({ ...rest, ...more })
+    return got.kind === 'language' ? got.config.ropeTheta : Number.NaN
+  }
+  for (const rope_scaling of [
+    null,
+    {},
+    { type: 'default' },
+    { rope_type: 'default' },
+    { type: 'linear', factor: 1 },
+  ])
+    assert.is(theta({ rope_theta: 5e5, rope_scaling }), 5e5)
+  assert.is(theta({ rope_scaling: { rope_theta: 3e5, rope_type: 'default' } }), 3e5)
+  assert.is(theta({ rope_theta: 1e4, rope_scaling: { rope_theta: 3e5 } }), 3e5)
+  assert.is(theta({ rope_theta: 1e4, rope_parameters: { rope_theta: 1e6, rope_type: 'default' } }), 1e6)
+  assert.is(theta({ rope_theta: 1e4, rope_parameters: { rope_type: 'default' } }), 1e4)
+})
+
 test('errors name the key, what it is and what to do', () => {
   const vision = json('sail-vit')
   const language = json('qwen3-tied')
@@ -176,13 +199,46 @@ test('errors name the key, what it is and what to do', () => {
     [{ ...language, vocab_size: 1.5 }, 'BadValue', 'vocab_size', /is 1.5, not a whole number/],
     [{ ...language, num_key_value_heads: 3 }, 'BadValue', 'num_key_value_heads', /does not divide/],
     [{ ...language, rope_theta: undefined }, 'Missing', 'rope_theta', /is missing; .*1000000/],
-    [{ ...language, rope_scaling: { type: 'yarn', factor: 4 } }, 'Unsupported', 'rope_scaling', /unscaled/],
+    [
+      { ...language, rope_scaling: { type: 'yarn', factor: 4 } },
+      'Unsupported',
+      'rope_scaling.type',
+      /"yarn".*unscaled/,
+    ],
     [
       { ...language, rope_parameters: { rope_type: 'yarn' } },
       'Unsupported',
       'rope_parameters.rope_type',
       /yarn/,
     ],
+    [
+      { ...language, rope_scaling: { type: 'linear', factor: 2 } },
+      'Unsupported',
+      'rope_scaling.factor',
+      /is 2/,
+    ],
+    [{ ...language, rope_scaling: { factor: 8 } }, 'Unsupported', 'rope_scaling.factor', /is 8/],
+    [
+      { ...language, rope_scaling: { type: 'default', mrope_section: [16, 24, 24] } },
+      'Unsupported',
+      'rope_scaling.mrope_section',
+      /one number a token/,
+    ],
+    [
+      { ...language, rope_parameters: { partial_rotary_factor: 0.5 } },
+      'Unsupported',
+      'rope_parameters.partial_rotary_factor',
+      /is 0.5/,
+    ],
+    [{ ...language, partial_rotary_factor: 0.5 }, 'Unsupported', 'partial_rotary_factor', /is 0.5/],
+    ...['siglip_vision_model', 'intern_vit_6b', 'clip_vision_model', 7].flatMap(
+      (model_type): (readonly [unknown, string, string, RegExp])[] => [
+        [{ ...vision, model_type }, 'Unsupported', 'model_type', /only SAIL-ViT/],
+        // the encoder is named before any key that it lacks
+        [{ model_type, image_size: 224, patch_size: 16 }, 'Unsupported', 'model_type', /only SAIL-ViT/],
+        [inside('vision_config', { model_type }), 'Unsupported', 'vision_config.model_type', /only SAIL-ViT/],
+      ],
+    ),
     [{ ...language, model_type: 'qwen3_moe' }, 'Unsupported', 'model_type', /"qwen3_moe".*only dense/],
     [{ ...language, use_sliding_window: true }, 'Unsupported', 'use_sliding_window', /all earlier tokens/],
     [{ ...language, tie_word_embeddings: 1 }, 'BadValue', 'tie_word_embeddings', /not true or false/],
@@ -203,6 +259,23 @@ test('errors name the key, what it is and what to do', () => {
     assert.ok(e.message.startsWith(`config.json${key === '' ? '' : `, ${key}`}: `), e.message)
   }
   assert.match(failure({ ...vision, hidden_size: -1, patch_size: 'x' }).message, /\(and 1 more\)$/)
+})
+
+test('a byte-order mark is passed over; NaN and Infinity, as Python writes them, are told with their place', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'config-'))
+  try {
+    const text = readFileSync(fixturePath('models/qwen3-tied/config.json'), 'utf8')
+    writeFileSync(join(folder, 'config.json'), `\ufeff${text}`)
+    assert.ok(E.isRight(await readConfig(folder)()))
+    for (const word of ['Infinity', '-Infinity', 'NaN']) {
+      writeFileSync(join(folder, 'config.json'), text.replace('{', `{"a": "NaN",\n "limit": [0.0, ${word}],`))
+      const got = await readConfig(folder)()
+      assert.ok(E.isLeft(got) && got.left.tag === 'BadJson', word)
+      assert.ok(got.left.message.includes(`line 2, column 17 has ${word}`), got.left.message)
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('a folder is read; a missing file and text that is no JSON say so', async () => {

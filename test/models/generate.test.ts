@@ -43,7 +43,7 @@ const model: SailVl2Config = {
   },
 }
 const visual = visualTokens(model)
-const sizes: GenerationSizes = { rows: 2, prompt: 9, room: 13 }
+const sizes: GenerationSizes = { rows: 2, prompt: 9, capacity: 13 }
 const vocab = model.language.vocabSize
 
 /** Fresh weights, norms and biases moved off their plain start; the cache filled with what must never be read. */
@@ -78,7 +78,7 @@ const whole = (length: number): Tensor => {
 const first = prefill(model, sizes)
 const each = decode(model, sizes)
 const weights = statesOf(first, each)
-const answer = sizes.room - sizes.prompt
+const answer = sizes.capacity - sizes.prompt
 
 /** Rows of ids with their picture's places, padded on the right. */
 const padded = (
@@ -159,7 +159,7 @@ test('prefill and decode give the logits of the whole sequence, for prompts of u
           ),
         )
       const all = ids.map((r, row) => [...r, ...continuation[row]!])
-      const length = sizes.room
+      const length = sizes.capacity
       const [expected] = evaluate([whole(length)], {
         inputs: {
           input_ids: padded(all, length, () => 0),
@@ -183,6 +183,23 @@ test('prefill and decode give the logits of the whole sequence, for prompts of u
     }),
     { numRuns: 8 },
   )
+})
+
+test('sizes that no generation has are refused, and the sizes named', () => {
+  const cases: readonly (readonly [Partial<GenerationSizes>, RegExp])[] = [
+    [{ prompt: 40, capacity: 30 }, /capacity 30 is less than prompt 40; .*the sum of both/],
+    [{ rows: 0 }, /rows is 0; give a whole number/],
+    [{ prompt: 2.5 }, /prompt is 2.5/],
+    [{ capacity: Number.NaN }, /capacity is NaN/],
+  ]
+  for (const [change, message] of cases)
+    for (const build of [prefill, decode])
+      assert.throws(
+        () => build(model, { ...sizes, ...change }),
+        (e: Error) =>
+          e.name === 'GraphError' && message.test(e.message) && /generate.test.ts/.test(e.message),
+      )
+  assert.ok(prefill(model, { ...sizes, capacity: sizes.prompt }), 'a prompt alone may fill the capacity')
 })
 
 test.run()

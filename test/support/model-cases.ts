@@ -299,7 +299,7 @@ export const cachedCase = (): CachedCase => {
   const ids = [...c.ints('input_ids')].slice(length, 2 * length)
   const real = [...c.ints('attention_mask')].slice(length).reduce((a, b) => a + b, 0)
   const prompt = 9
-  const sizes = { rows: 1, prompt: 11, room: length }
+  const sizes = { rows: 1, prompt: 11, capacity: length }
   const row = (values: readonly number[], fill: number): TensorValue =>
     tensorValue(
       'int32',
