@@ -7,7 +7,8 @@
  * What every reader of a graph may rely on (the builders guarantee it):
  * - The axes of one node have distinct names; one name has one size wherever two operands meet.
  * - The operands of `binary`, `compare`, `logic` and `select` have axes that are a subsequence of the node's own axes
- *   (same order, some missing); a missing axis is broadcast.
+ *   (same order, some missing); a missing axis is broadcast. A node's axes are its axes: where all its operands lack one,
+ *   the value repeats along it and still has all its elements. The pass `narrow` leaves no such node.
  * - Everything is row-major, outermost axis first.
  *
  * @since 0.1.0

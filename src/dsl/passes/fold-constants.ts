@@ -1,16 +1,7 @@
 /** Constants computed once, and operations that change nothing taken away. */
 import { type Axis, elements } from '../axis.ts'
 import { nodeValue } from '../evaluate.ts'
-import {
-  type BinaryFn,
-  findAxis,
-  node,
-  type Op,
-  type OpName,
-  rewrite,
-  type Tensor,
-  withInputs,
-} from '../graph.ts'
+import { type BinaryFn, findAxis, node, type Op, type OpName, rewrite, type Tensor } from '../graph.ts'
 
 /** A folded literal has at most this many elements where it is larger than the literals that it comes from … */
 const small = 1024
@@ -76,13 +67,6 @@ const computed = (t: Tensor): Tensor | undefined => {
   return xs.every((v) => v !== undefined) ? literal(t, nodeValue(t, xs)) : undefined
 }
 
-/** What an elementwise operation reads where an operand was only repeated: the operand itself. */
-const unrepeated = (t: Tensor): Tensor =>
-  withInputs(
-    t,
-    t.inputs.map((x) => (x.op.op === 'broadcast' ? x0(x) : x)),
-  )
-
 /** Operations with a number on the right, or on either side, that give the other operand back. */
 const neutral: Readonly<Record<BinaryFn, { readonly right?: number; readonly left?: number }>> = {
   add: { right: 0, left: 0 },
@@ -105,7 +89,7 @@ const binary = (t: Tensor, fn: BinaryFn): Tensor => {
     return instead(t, { op: 'unary', fn: 'neg' }, [negated])
   if (fn === 'pow' && v === 2 && sameAxes(a.axes, t.axes))
     return instead(t, { op: 'binary', fn: 'mul' }, [a, a])
-  return unrepeated(t)
+  return t
 }
 
 /** The axes that are longer than 1: those whose order matters in memory. */
@@ -116,16 +100,6 @@ const reduce = (t: Tensor, fn: 'sum' | 'max', over: readonly string[]): Tensor =
   if (over.every((n) => findAxis(x, n)!.size === 1)) return instead(t, { op: 'reshape' }, [x])
   if (x.op.op === 'reduce' && x.op.fn === fn)
     return instead(t, { op: 'reduce', fn, over: [...x.op.over, ...over] }, [x0(x)])
-  if (x.op.op === 'broadcast' && over.every((n) => findAxis(x0(x), n) === undefined)) {
-    // a sum over axes along which everything repeats is a product
-    const times = elements(over.map((n) => findAxis(x, n)!))
-    if (fn === 'max') return spread(t, x0(x))
-    if (t.dtype === 'float32')
-      return instead(t, { op: 'binary', fn: 'mul' }, [
-        x0(x),
-        node({ op: 'constant', data: Float32Array.of(times) }, [], [], 'float32', t.site),
-      ])
-  }
   return t
 }
 
@@ -155,16 +129,16 @@ const simpler = (t: Tensor): Tensor => {
     case 'binary':
       return binary(t, op.fn)
     case 'compare':
-      return unrepeated(t)
+      return t
     case 'logic': {
       const [a, b] = t.inputs as readonly [Tensor, Tensor]
       const same = op.fn === 'and' ? 1 : 0
-      return uniform(b) === same ? spread(t, a) : uniform(a) === same ? spread(t, b) : unrepeated(t)
+      return uniform(b) === same ? spread(t, a) : uniform(a) === same ? spread(t, b) : t
     }
     case 'select': {
       const [c, a, b] = t.inputs as readonly [Tensor, Tensor, Tensor]
       const u = uniform(c)
-      return u === undefined ? unrepeated(t) : spread(t, u !== 0 ? a : b)
+      return u === undefined ? t : spread(t, u !== 0 ? a : b)
     }
     case 'unary': {
       const x = x0(t)
@@ -205,7 +179,7 @@ const simpler = (t: Tensor): Tensor => {
 /**
  * Computes what depends on small literals only, and takes away what changes nothing: x + 0, x · 1, x ÷ 1, x¹, ¬¬x, a
  * transpose of a transpose, a reshape of a reshape, a broadcast of a broadcast, casts to the same dtype, whole slices, empty
- * pads, choices with a known condition, reductions over axes of size 1. Elementwise operations read past a broadcast.
+ * pads, choices with a known condition, reductions over axes of size 1.
  *
  * Literals are computed in 64 bits and then rounded to float32. A node that gives way to one of its inputs takes its marks
  * with it.

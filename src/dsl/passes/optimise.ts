@@ -5,6 +5,7 @@ import { commonSubexpressions } from './common-subexpressions.ts'
 import { foldConstants } from './fold-constants.ts'
 import { foldTransposes } from './fold-transposes.ts'
 import { mergeProjections, type Projections } from './merge-projections.ts'
+import { narrow } from './narrow.ts'
 
 /** What {@link optimise} may do beyond what always pays. */
 export interface OptimiseOptions {
@@ -21,7 +22,7 @@ export const dropStopGradients = (roots: readonly Tensor[]): Tensor[] =>
   rewrite(roots, (t) => (t.op.op === 'stopGradient' ? t.inputs[0]! : t))
 
 /**
- * The default pipeline: common subexpressions, constants, transposes, and what these leave behind. The roots keep their
+ * The default pipeline: common subexpressions, constants, repetitions, transposes, and what these leave behind. The roots keep their
  * axes and dtypes, the numbers stay the same up to rounding.
  *
  * What nothing depends on is gone without a pass: only what the roots reach is in a graph.
@@ -33,6 +34,7 @@ export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}
   const passes = [
     commonSubexpressions,
     foldConstants,
+    narrow,
     foldTransposes,
     ...(merge === undefined ? [] : [mergeProjections(merge)]),
     foldConstants,
@@ -41,23 +43,32 @@ export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}
   return passes.reduce<Tensor[]>((now, pass) => pass(now), [...roots])
 }
 
-const isItself = (key: string, t: Tensor): boolean => t.op.op === 'state' && t.op.key === key
-
-const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
+/**
+ * A pass over outputs and next states of a variant jointly; the variant no longer lists states that it does not read.
+ *
+ * @category passes
+ */
+export const overVariant = (pass: (roots: readonly Tensor[]) => Tensor[], v: Variant): Variant => {
   const names = Object.keys(v.outputs)
   const keys = [...v.next.keys()]
-  const roots = optimise(dropStopGradients([...names.map((n) => v.outputs[n]!), ...v.next.values()]), options)
+  const roots = pass([...names.map((n) => v.outputs[n]!), ...v.next.values()])
   const outputs = Object.fromEntries(names.map((n, i) => [n, roots[i]!]))
-  const next = new Map(
-    keys.map((k, i) => [k, roots[names.length + i]!] as const).filter(([k, t]) => !isItself(k, t)),
-  )
+  const next = new Map(keys.map((k, i) => [k, roots[names.length + i]!]))
   const inputs = new Map(v.inputs)
   const states = new Map<string, Tensor>()
-  for (const t of topological([...Object.values(outputs), ...next.values()])) {
+  for (const t of topological(roots)) {
     if (t.op.op === 'input') inputs.set(t.op.name, t)
     if (t.op.op === 'state' && !states.has(t.op.key)) states.set(t.op.key, t)
   }
   return { inputs, states, outputs, next }
+}
+
+const isItself = (key: string, t: Tensor): boolean => t.op.op === 'state' && t.op.key === key
+
+const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
+  const w = overVariant((roots) => optimise(dropStopGradients(roots), options), v)
+  const next = new Map([...w.next].filter(([k, t]) => !isItself(k, t)))
+  return overVariant((roots) => [...roots], { ...w, next })
 }
 
 /**

@@ -142,8 +142,10 @@ export const natives: Readonly<Record<string, Native>> = {
     fits: (t, s, mode) => mode === 'run' && lastIs(operandsOf(t)[0]!, s.axis) && lastIs(t, s.axis),
     emit: (t, s, e, value) => rmsNorm(t, s, e, value)[0]!,
     parts: (t) => {
+      const rows = elements(operandsOf(t)[0]!.axes.slice(0, -1))
       const inverse = insideOf(t).filter((x) => x.op.op === 'unary' && x.op.fn === 'rsqrt')
-      return inverse.length === 1 ? [inverseRms(t, inverse[0]!)] : []
+      // one number a row; a definition over repeated rows has fewer
+      return inverse.length === 1 && elements(inverse[0]!.axes) === rows ? [inverseRms(t, inverse[0]!)] : []
     },
   },
   rotary: {

@@ -4,6 +4,7 @@
  */
 import { sizes } from '../../dsl/axis.ts'
 import { type Dtype, type Tensor, topological } from '../../dsl/graph.ts'
+import { narrow, overVariant } from '../../dsl/passes/index.ts'
 import type { Variant } from '../../dsl/program.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
@@ -111,10 +112,11 @@ const lowerRoots = (
 /** Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is in it. */
 export const lower = (
   name: string,
-  variant: Variant,
+  given: Variant,
   mode: Mode = 'run',
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
 ): Lowered => {
+  const variant = overVariant(narrow, given)
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
   const parts = mode === 'run' ? overwrites(variant) : []

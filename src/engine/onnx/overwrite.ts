@@ -1,11 +1,11 @@
 /**
- * States of which a call replaces a small part: `next = select(where, value, state)`, as a key-value cache takes in one
- * token. The few new numbers leave the graph, and the state's own array takes them in; carrying the whole state out
- * would cost more than the call.
+ * States of which a call replaces a small part. The few new numbers leave the graph, and the state's own array takes them
+ * in; carrying the whole state out would cost more than the call.
  */
 import { elements } from '../../dsl/axis.ts'
 import { findAxis, type Tensor } from '../../dsl/graph.ts'
 import type { Variant } from '../../dsl/program.ts'
+import { stateWrites } from '../state-writes.ts'
 import type { Data } from '../values.ts'
 
 /** One state's overwriting; `V` is a graph node, or what stands for it. */
@@ -32,8 +32,6 @@ export interface Layout {
   readonly filled: boolean
 }
 
-const unbroadcast = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? unbroadcast(t.inputs[0]!) : t)
-
 /** Steps of an operand along each of these axes of the whole. */
 const strides = (whole: Tensor, x: Tensor): number[] =>
   whole.axes.map((a) => {
@@ -57,10 +55,7 @@ const layoutOf = (whole: Tensor, where: Tensor, value: Tensor): Layout | undefin
 
 /** The states that a variant overwrites in part, where the parts are at most a quarter of the state. */
 export const overwrites = (variant: Variant): readonly Overwrite<Tensor>[] =>
-  [...variant.next].flatMap(([key, next]) => {
-    if (next.op.op !== 'select') return []
-    const [where, value, old] = next.inputs.map(unbroadcast) as [Tensor, Tensor, Tensor]
-    if (old.op.op !== 'state' || old.op.key !== key) return []
+  stateWrites(variant).flatMap(({ key, next, where, value }) => {
     if (4 * (elements(where.axes) + elements(value.axes)) > elements(next.axes)) return []
     const layout = layoutOf(next, where, value)
     return layout === undefined ? [] : [{ state: key, where, value, layout }]

@@ -2,7 +2,6 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import { sizes } from '../../dsl/axis.ts'
 import { bodyOf, operandsOf } from '../../dsl/composite.ts'
 import { findAxis, type Op, type Tensor, topological, withInputs } from '../../dsl/graph.ts'
 import { insideOf, natives, type Part } from './composites.ts'
@@ -25,61 +24,40 @@ const byTable = (t: Tensor, inputs: readonly Tensor[] = t.inputs): Plan => {
 
 const alias = (of: Tensor): Plan => ({ uses: [of], emit: (_e, value) => value(of) })
 
-const unbroadcast = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? unbroadcast(t.inputs[0]!) : t)
-
-/** Elementwise operands without their broadcasts, as far as together they still span the node's axes. */
-const spanning = (t: Tensor): readonly Tensor[] => {
-  const bare = t.inputs.map(unbroadcast)
-  const covered = (xs: readonly Tensor[]): boolean =>
-    t.axes.every((a) => xs.some((x) => x.names.includes(a.name)))
-  if (covered(bare)) return bare
-  const keep = t.inputs.findIndex((x, i) => covered(bare.map((b, j) => (i === j ? x : b))))
-  return keep < 0 ? t.inputs : bare.map((b, i) => (i === keep ? t.inputs[i]! : b))
+/** The pads along one axis that a tree of sums consists of, at most `most`; undefined where it has another term. */
+const pads = (t: Tensor, along: string, most: number): readonly Tensor[] | undefined => {
+  const found: Tensor[] = []
+  const left = [t]
+  for (let x = left.pop(); x !== undefined; x = left.pop())
+    if (x.op.op === 'binary' && x.op.fn === 'add') left.push(...[...x.inputs].reverse())
+    else if (x.op.op === 'pad' && x.op.along === along && x.axes.length === t.axes.length) {
+      found.push(x)
+      if (found.length > most) return undefined
+    } else return undefined
+  return found
 }
 
-/** The terms of a tree of sums. */
-const terms = (t: Tensor): readonly Tensor[] =>
-  t.op.op === 'binary' && t.op.fn === 'add' && t.inputs.every((x) => x.axes.length === t.axes.length)
-    ? t.inputs.flatMap(terms)
-    : [t]
+/** The first term of a tree of sums. */
+const firstTerm = (t: Tensor): Tensor =>
+  t.op.op === 'binary' && t.op.fn === 'add' ? firstTerm(t.inputs[0]!) : t
 
 /** A sum of padded pieces that lie side by side, as the gradient of slices is: the pieces joined. */
 const sideBySide = (t: Tensor): Plan | undefined => {
-  const all = terms(t)
-  const first = all[0]!.op
-  if (all.length < 2 || first.op !== 'pad') return undefined
-  const pieces: { readonly start: number; readonly of: Tensor }[] = []
-  for (const x of all) {
-    if (x.op.op !== 'pad' || x.op.along !== first.along) return undefined
-    pieces.push({ start: x.op.before, of: x.inputs[0]! })
-  }
-  pieces.sort((a, b) => a.start - b.start)
+  const first = firstTerm(t).op
+  if (first.op !== 'pad') return undefined
+  const whole = findAxis(t, first.along)!.size
+  const pieces = (pads(t, first.along, whole) ?? [])
+    .map((x) => ({ start: x.op.op === 'pad' ? x.op.before : 0, of: x.inputs[0]! }))
+    .sort((a, b) => a.start - b.start)
   let end = 0
   for (const p of pieces) {
     if (p.start !== end) return undefined
     end += findAxis(p.of, first.along)!.size
   }
-  if (end !== findAxis(t, first.along)!.size) return undefined
+  if (end !== whole) return undefined
   const uses = pieces.map((p) => p.of)
   const axis = t.names.indexOf(first.along)
   return { uses, emit: (e, value) => e.node('Concat', uses.map(value), { axis }) }
-}
-
-/** Σ x² over everything, as a gradient's norm needs it, without x² in memory. */
-const sumOfSquares = (t: Tensor): Plan | undefined => {
-  const x = t.inputs[0]!
-  if (t.op.op !== 'reduce' || t.op.fn !== 'sum' || t.axes.length > 0 || t.dtype !== 'float32')
-    return undefined
-  if (x.op.op !== 'binary' || x.op.fn !== 'mul' || x.inputs[0] !== x.inputs[1]) return undefined
-  const of = x.inputs[0]!
-  // as one row: the runtime's general reduction is slow over several dimensions
-  return {
-    uses: [of],
-    emit: (e, value) => {
-      const flat = e.reshape(value(of), sizes(of.axes), [sizes(of.axes).reduce((n, s) => n * s, 1)])
-      return e.node('ReduceSumSquare', [flat, e.ints([0])], { keepdims: 0 })
-    },
-  }
 }
 
 /** A product sees through transposes: it brings its operands into its own order. */
@@ -104,13 +82,7 @@ const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<
     case 'stopGradient':
       return alias(t.inputs[0]!)
     case 'binary':
-      return (t.op.fn === 'add' ? sideBySide(t) : undefined) ?? byTable(t, spanning(t))
-    case 'compare':
-    case 'logic':
-    case 'select':
-      return byTable(t, spanning(t))
-    case 'reduce':
-      return sumOfSquares(t) ?? byTable(t)
+      return (t.op.fn === 'add' ? sideBySide(t) : undefined) ?? byTable(t)
     case 'contract':
       return byTable(t, t.inputs.map(untransposed))
     default:

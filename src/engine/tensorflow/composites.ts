@@ -1,15 +1,16 @@
 /** Composites that run better than their definition; any other composite is lowered as its definition. */
 import { elements, sizes } from '../../dsl/axis.ts'
 import { operandsOf } from '../../dsl/composite.ts'
-import { findAxis, type Settings, type Tensor } from '../../dsl/graph.ts'
+import type { Settings, Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Value, type Work, whole } from './value.ts'
+import type { Ref } from './builder.ts'
+import { resultOf, type Work } from './value.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {
   readonly fits: (t: Tensor, settings: Settings) => boolean
   /** `operands` are the composite's operands, without its body. */
-  readonly emit: (w: Work, t: Tensor, operands: readonly Value[]) => Value
+  readonly emit: (w: Work, t: Tensor, operands: readonly Ref[]) => Ref
 }
 
 /** The class axis comes last, and the target has the axes before it, in order. */
@@ -27,12 +28,12 @@ const classesLast = (t: Tensor, settings: Settings): boolean => {
  * What both cross-entropies share: log-softmax of the logits as rows × classes, and where each row's target stands.
  * `SparseSoftmaxCrossEntropyWithLogits` computes the same in one operation, and is four times slower on a processor.
  */
-const targets = (w: Work, t: Tensor, [l, y]: readonly Value[]) => {
-  const [logits, target] = operandsOf(t) as readonly [Tensor, Tensor]
+const targets = (w: Work, t: Tensor, [l, y]: readonly Ref[]) => {
+  const [logits] = operandsOf(t) as readonly [Tensor, Tensor]
   const classes = logits.axes.at(-1)!.size
   const rows = elements(logits.axes.slice(0, -1))
-  const x = w.g.reshape(whole(w, l!, logits.axes), [rows, classes])
-  const column = w.g.reshape(whole(w, y!, target.axes), [rows, 1])
+  const x = w.g.reshape(l!, [rows, classes])
+  const column = w.g.reshape(y!, [rows, 1])
   return {
     rows,
     classes,
@@ -61,7 +62,7 @@ const crossEntropy: Native = {
       Tindices: attr.type('int32'),
     })
     const name = w.g.op('Neg', [picked], { T: attr.type('float32') })
-    return { ref: w.g.reshape({ name, dtype: 'float32', shape: [rows] }, sizes(t.axes)), axes: t.axes }
+    return w.g.reshape({ name, dtype: 'float32', shape: [rows] }, sizes(t.axes))
   },
 }
 
@@ -75,10 +76,7 @@ const crossEntropyGradient: Native = {
       T: attr.type('float32'),
       Tindices: attr.type('int32'),
     })
-    return {
-      ref: w.g.reshape({ name, dtype: 'float32', shape: [rows, classes] }, sizes(t.axes)),
-      axes: t.axes,
-    }
+    return w.g.reshape({ name, dtype: 'float32', shape: [rows, classes] }, sizes(t.axes))
   },
 }
 
@@ -88,11 +86,12 @@ export const natives: Readonly<Record<string, Native>> = {
   crossEntropyGradient,
   addN: {
     fits: (t) =>
-      operandsOf(t).length > 0 && operandsOf(t).every((x) => x.axes.every((a) => findAxis(t, a.name))),
+      t.dtype === 'float32' &&
+      operandsOf(t).length > 0 &&
+      operandsOf(t).every((x) => x.names.join('\u0001') === t.names.join('\u0001')),
     emit: (w, t, operands) => {
-      const parts = operands.map((v, i) => whole(w, v, operandsOf(t)[i]!.axes).name)
-      const name = w.g.op('AddN', parts, { N: attr.int(parts.length), T: attr.type('float32') })
-      return { ref: { name, dtype: t.dtype, shape: sizes(t.axes) }, axes: t.axes }
+      const parts = operands.map((x) => x.name)
+      return resultOf(t, w.g.op('AddN', parts, { N: attr.int(parts.length), T: attr.type('float32') }))
     },
   },
 }

@@ -5,6 +5,7 @@
 import { sizes } from '../../dsl/axis.ts'
 import { bodyOf, operandsOf } from '../../dsl/composite.ts'
 import { type Op, type Tensor, topological } from '../../dsl/graph.ts'
+import { narrow, overVariant } from '../../dsl/passes/index.ts'
 import type { Variant } from '../../dsl/program.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
@@ -13,7 +14,6 @@ import { natives } from './composites.ts'
 import { operators, type Tabled } from './operators.ts'
 import { type Match, match } from './patterns.ts'
 import { emitSlotWrite, slotWrites } from './slots.ts'
-import { type Value, whole } from './value.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
 export interface LoweredVariant {
@@ -56,7 +56,7 @@ const isFed = (t: Tensor): boolean => {
   }
 }
 
-type AnyRow = (w: { readonly g: Builder }, t: Tensor, op: Op, operands: readonly Value[]) => Value
+type AnyRow = (w: { readonly g: Builder }, t: Tensor, op: Op, operands: readonly Ref[]) => Ref
 
 /** What an update depends on. */
 const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
@@ -68,13 +68,9 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 ]
 
 /** Lowers one variant under the scope `name` (`step.0`). */
-export const lowerVariant = (
-  g: Builder,
-  name: string,
-  variant: Variant,
-  handles: Handles,
-): LoweredVariant => {
+export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
+  const variant = overVariant(narrow, given)
   const slots = new Map(slotWrites(variant).map((s) => [s.next, s]))
   const matches = new Map<Tensor, Match | undefined>()
   const matchOf = (t: Tensor): Match | undefined => {
@@ -87,7 +83,7 @@ export const lowerVariant = (
     return slot !== undefined ? [slot.place, slot.value] : (matchOf(t)?.operands ?? inputsUsed(t))
   }
   const written: (readonly [key: string, node: string])[] = []
-  const values = new Map<Tensor, Value>()
+  const values = new Map<Tensor, Ref>()
   const inputs = new Map<string, Ref>()
   const reads = new Map<string, Ref>()
 
@@ -106,13 +102,12 @@ export const lowerVariant = (
     table.set(key, ref)
     return ref
   }
-  const emit = (t: Tensor): Value => {
+  const emit = (t: Tensor): Ref => {
     const { op } = t
-    if (op.op === 'input')
-      return { ref: shared(inputs, op.name, () => placeholder(t, op.name)), axes: t.axes }
+    if (op.op === 'input') return shared(inputs, op.name, () => placeholder(t, op.name))
     if (op.op === 'state') {
       const ref = shared(reads, op.key, () => read(t, op.key))
-      return { ref: g.reshape(ref, sizes(t.axes)), axes: t.axes }
+      return g.reshape(ref, sizes(t.axes))
     }
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
@@ -121,18 +116,18 @@ export const lowerVariant = (
       written.push([slot.key, node])
       const ref = read(t, slot.key)
       g.after(ref.name, node)
-      return { ref, axes: t.axes }
+      return ref
     }
     const found = matchOf(t)
     if (found !== undefined) return found.emit({ g }, operands)
     if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)({ g }, t, op, operands)
     return isNative(t) ? natives[op.kind]!.emit({ g }, t, operands) : operands[0]!
   }
-  const refOf = (t: Tensor): Ref => whole({ g }, values.get(t)!, t.axes)
+  const refOf = (t: Tensor): Ref => values.get(t)!
 
   const updates = adamWUpdates(variant)
   const updated = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
-  const assigned = [...variant.next].filter(([key, t]) => !updated.has(key) && !slots.has(t))
+  const assigned = [...variant.next].filter(([key, t]) => !updated.has(key) && slots.get(t)?.key !== key)
   const outputs = Object.entries(variant.outputs)
   const roots = [
     ...outputs.map(([, t]) => t),

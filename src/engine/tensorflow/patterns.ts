@@ -2,15 +2,15 @@
  * Small shapes of graph that TensorFlow has one operation for: a gradient's tail, a sum of squares. A pattern answers the
  * nodes that it is computed from instead, or undefined where the node does not fit.
  */
-import { sizes } from '../../dsl/axis.ts'
 import type { Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Value, type Work, whole } from './value.ts'
+import type { Ref } from './builder.ts'
+import { resultOf, type Work } from './value.ts'
 
 /** A node seen otherwise: what it is computed from, and how. */
 export interface Match {
   readonly operands: readonly Tensor[]
-  readonly emit: (w: Work, operands: readonly Value[]) => Value
+  readonly emit: (w: Work, operands: readonly Ref[]) => Ref
 }
 
 const binary = (t: Tensor, fn: string): readonly [Tensor, Tensor] | undefined =>
@@ -40,9 +40,8 @@ const sumOfSquares = (t: Tensor): Match | undefined => {
   return {
     operands: [x],
     emit: (w, [v]) => {
-      const half = w.g.op('L2Loss', [whole(w, v!, x.axes).name], float)
-      const name = w.g.op('Mul', [half, w.g.float(2).name], float)
-      return { ref: { name, dtype: 'float32', shape: [] }, axes: [] }
+      const half = w.g.op('L2Loss', [v!.name], float)
+      return resultOf(t, w.g.op('Mul', [half, w.g.float(2).name], float))
     },
   }
 }
@@ -77,10 +76,7 @@ const activationGradient = (t: Tensor): Match | undefined => {
       if (y === undefined || !sameAxes(y, t) || !sameAxes(g, t)) continue
       return {
         operands: [y, g],
-        emit: (w, [vy, vg]) => {
-          const name = w.g.op(op, [whole(w, vy!, y.axes).name, whole(w, vg!, g.axes).name], float)
-          return { ref: { name, dtype: 'float32', shape: sizes(t.axes) }, axes: t.axes }
-        },
+        emit: (w, [vy, vg]) => resultOf(t, w.g.op(op, [vy!.name, vg!.name], float)),
       }
     }
   return undefined

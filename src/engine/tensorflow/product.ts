@@ -4,7 +4,7 @@ import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
 import type { Op, Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
-import { permute, place, typeOf, type Value, type Work, whole } from './value.ts'
+import { permute, place, typeOf, type Work } from './value.ts'
 
 /**
  * An operand as the product takes it. Where it must be moved anyway, its innermost axis stays innermost, because that
@@ -33,20 +33,25 @@ export const contract = (
   w: Work,
   t: Tensor,
   op: Extract<Op, { op: 'contract' }>,
-  [a, b]: readonly Value[],
-): Value => {
+  [ra, rb]: readonly Ref[],
+): Ref => {
   const plan = contractionPlan(t)
   const [ta, tb] = t.inputs as readonly [Tensor, Tensor]
-  const [ra, rb] = [whole(w, a!, ta.axes), whole(w, b!, tb.axes)]
   const swapped = plan.left.tensor !== ta
   const sum = op.over.length
   const batch = ta.axes.filter((x) => !op.over.includes(x.name) && place(tb.axes, x.name) >= 0).length
   const free = (side: OperandPlan): number => side.tensor.axes.length - batch - sum
   // the left matrix has the sum last unless it is transposed, the right one if it is
-  const x = operandView(w, swapped ? rb : ra, plan.left, batch, plan.left.transposed ? free(plan.left) : sum)
+  const x = operandView(
+    w,
+    swapped ? rb! : ra!,
+    plan.left,
+    batch,
+    plan.left.transposed ? free(plan.left) : sum,
+  )
   const y = operandView(
     w,
-    swapped ? ra : rb,
+    swapped ? ra! : rb!,
     plan.right,
     batch,
     plan.right.transposed ? sum : free(plan.right),
@@ -64,5 +69,5 @@ export const contract = (
       })
   const shape = [...(plan.batched ? [plan.batch] : []), plan.m, plan.n]
   const produced = w.g.reshape({ name, dtype: 'float32', shape }, sizes(plan.produced))
-  return { ref: plan.perm === undefined ? produced : permute(w, produced, plan.perm), axes: t.axes }
+  return plan.perm === undefined ? produced : permute(w, produced, plan.perm)
 }

@@ -7,30 +7,24 @@ import { type Axis, elements, sizes } from '../../dsl/axis.ts'
 import { findAxis, type Tensor } from '../../dsl/graph.ts'
 import type { Variant } from '../../dsl/program.ts'
 import { attr } from '../proto/tensorflow.ts'
+import { type StateWrite, stateWrites } from '../state-writes.ts'
 import { type Ref, tfTypeOf } from './builder.ts'
-import { type Value, type Work, whole } from './value.ts'
+import { repeated, type Work } from './value.ts'
 
-/** One state's replacement. */
-export interface SlotWrite {
-  readonly key: string
-  /** The node that is the state's next value. */
-  readonly next: Tensor
+/** One state's replacement: the new elements stand under the axes but the slot's. */
+export interface SlotWrite extends StateWrite {
   /** int32: the place along the slot axis, under (some of) the axes before it. */
   readonly place: Tensor
-  /** The new elements, under the other axes. */
-  readonly value: Tensor
   /** Axes before the slot axis, the slot axis, axes after it. */
   readonly before: readonly Axis[]
   readonly slot: Axis
   readonly after: readonly Axis[]
 }
 
-const bare = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? bare(t.inputs[0]!) : t)
-
 /** The place and the slot axis of `equal(place, iota(slot))`, either way round. */
 const placeOf = (where: Tensor): { readonly place: Tensor; readonly slot: Axis } | undefined => {
   if (where.op.op !== 'compare' || where.op.fn !== 'equal') return undefined
-  const [a, b] = where.inputs.map(bare) as [Tensor, Tensor]
+  const [a, b] = where.inputs as readonly [Tensor, Tensor]
   for (const [place, slots] of [
     [a, b],
     [b, a],
@@ -50,28 +44,27 @@ const isIota = (t: Tensor): boolean =>
 
 /** The replacements of this kind among a variant's next states. */
 export const slotWrites = (variant: Variant): readonly SlotWrite[] =>
-  [...variant.next].flatMap(([key, next]) => {
-    if (next.op.op !== 'select') return []
-    const [where, value, old] = next.inputs.map(bare) as [Tensor, Tensor, Tensor]
+  stateWrites(variant).flatMap((write) => {
+    const { next, where, value } = write
     const found = placeOf(where)
-    if (found === undefined || old.op.op !== 'state' || old.op.key !== key) return []
+    if (found === undefined) return []
     const at = next.axes.findIndex((a) => a.name === found.slot.name)
-    if (at < 0 || findAxis(value, found.slot.name) || old.axes.length !== next.axes.length) return []
+    if (at < 0 || findAxis(value, found.slot.name)) return []
     const [before, after] = [next.axes.slice(0, at), next.axes.slice(at + 1)]
     if (!found.place.axes.every((a) => before.some((b) => b.name === a.name))) return []
-    return [{ key, next, place: found.place, value, before, slot: found.slot, after }]
+    return [{ ...write, place: found.place, before, slot: found.slot, after }]
   })
 
 /**
  * Writes the new elements into the variable and answers the node that does it. A place outside the slots writes nothing,
  * as the definition says: there the elements are those that stand at the nearest slot.
  */
-export const emitSlotWrite = (w: Work, s: SlotWrite, handle: string, place: Value, value: Value): string => {
+export const emitSlotWrite = (w: Work, s: SlotWrite, handle: string, place: Ref, value: Ref): string => {
   const { g } = w
   const rows = elements(s.before)
   const int = attr.type('int32')
   const type = attr.type(tfTypeOf(s.next.dtype))
-  const places = g.reshape(whole(w, place, s.before), [rows])
+  const places = g.reshape(repeated(w, place, s.place.axes, s.before), [rows])
   const clamped = g.once(`clamped ${places.name} ${s.slot.size}`, () =>
     g.op('Maximum', [g.op('Minimum', [places.name, g.int(s.slot.size - 1)], { T: int }), g.int(0)], {
       T: int,
@@ -88,7 +81,7 @@ export const emitSlotWrite = (w: Work, s: SlotWrite, handle: string, place: Valu
     })
   })
   const shape = [rows, ...sizes(s.after)]
-  const fresh = g.reshape(whole(w, value, [...s.before, ...s.after]), shape)
+  const fresh = g.reshape(repeated(w, value, s.value.axes, [...s.before, ...s.after]), shape)
   const old = g.op('ResourceGatherNd', [handle, indices], { dtype: type, Tindices: int })
   const condition: Ref = { name: inside, dtype: 'bool', shape: [rows] }
   const chosen = g.op(

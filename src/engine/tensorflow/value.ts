@@ -1,14 +1,8 @@
-/** Values of the lowering: tensors of the TensorFlow graph that know their axes, and how their axes change. */
-import { type Axis, sizes } from '../../dsl/axis.ts'
-import type { Dtype } from '../../dsl/graph.ts'
+/** Tensors of the TensorFlow graph under a node's axes, and how their axes change. */
+import { type Axis, elements, sizes } from '../../dsl/axis.ts'
+import type { Dtype, Tensor } from '../../dsl/graph.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, type Ref, tfTypeOf } from './builder.ts'
-
-/** A tensor of the TensorFlow graph with the axes that it really has, outermost first. */
-export interface Value {
-  readonly ref: Ref
-  readonly axes: readonly Axis[]
-}
 
 /** What a row works with. */
 export interface Work {
@@ -18,28 +12,24 @@ export interface Work {
 /** The attribute that names a dtype. */
 export const typeOf = (dtype: Dtype) => attr.type(tfTypeOf(dtype))
 
-/** A value from an operation's name; `axes` are those that it has. */
-export const valueAt = (name: string, dtype: Dtype, axes: readonly Axis[]): Value => ({
-  ref: { name, dtype, shape: sizes(axes) },
-  axes,
-})
+/** The value of a node, from the name of the operation that computes it. */
+export const resultOf = (t: Tensor, name: string): Ref => ({ name, dtype: t.dtype, shape: sizes(t.axes) })
 
-/** Axes of size 1 where `axes` has one that the value lacks, except in front: TensorFlow aligns shapes at their end. */
-export const aligned = (w: Work, v: Value, axes: readonly Axis[]): Ref => {
-  const shape = axes.map((a) => v.axes.find((x) => x.name === a.name)?.size ?? 1)
-  const first = axes.findIndex((a) => v.axes.some((x) => x.name === a.name))
-  return w.g.reshape(v.ref, first < 0 ? [] : shape.slice(first))
+/** Axes of size 1 where `to` has one that `from` lacks, except in front: TensorFlow aligns shapes at their end. */
+export const aligned = (w: Work, x: Ref, from: readonly Axis[], to: readonly Axis[]): Ref => {
+  const shape = to.map((a) => from.find((b) => b.name === a.name)?.size ?? 1)
+  const first = to.findIndex((a) => place(from, a.name) >= 0)
+  return w.g.reshape(x, first < 0 ? [] : shape.slice(first))
 }
 
-/** All axes of the node: a narrow value is repeated. */
-export const whole = (w: Work, v: Value, axes: readonly Axis[]): Ref => {
-  if (v.axes.length === axes.length) return v.ref
-  const source = aligned(w, v, axes)
-  const name = w.g.op('BroadcastTo', [source.name, w.g.ints(sizes(axes))], {
-    T: typeOf(v.ref.dtype),
+/** A value under these axes repeated along those that it lacks. */
+export const repeated = (w: Work, x: Ref, from: readonly Axis[], to: readonly Axis[]): Ref => {
+  if (elements(from) === elements(to)) return w.g.reshape(x, sizes(to))
+  const name = w.g.op('BroadcastTo', [aligned(w, x, from, to).name, w.g.ints(sizes(to))], {
+    T: typeOf(x.dtype),
     Tidx: attr.type('int32'),
   })
-  return { name, dtype: v.ref.dtype, shape: sizes(axes) }
+  return { name, dtype: x.dtype, shape: sizes(to) }
 }
 
 /** The axes in another order. Where only axes of size 1 move, a reshape does. */
