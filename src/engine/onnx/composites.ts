@@ -6,7 +6,7 @@ import { elements, sizes } from '../../dsl/axis.ts'
 import { bodyOf, operandsOf } from '../../dsl/composite.ts'
 import { type Settings, type Tensor, topological } from '../../dsl/graph.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
-import type { ValueOf } from './operators.ts'
+import { indices, type ValueOf } from './operators.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {
@@ -190,7 +190,10 @@ export const natives: Readonly<Record<string, Native>> = {
 }
 
 const targetIndex = (logits: Tensor, target: Tensor, e: Emitter, value: ValueOf): string =>
-  e.reshape(value(target), sizes(target.axes), [...sizes(logits.axes.slice(0, -1)), 1])
+  e.reshape(indices(target, logits.axes.at(-1)!.size, e, value), sizes(target.axes), [
+    ...sizes(logits.axes.slice(0, -1)),
+    1,
+  ])
 
 const logProbabilities = (logits: Tensor, e: Emitter, value: ValueOf): string =>
   e.node('LogSoftmax', [value(logits)], { axis: -1 })

@@ -113,6 +113,15 @@ const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
   return plan.perm === undefined ? full : e.transpose(full, produced, plan.perm)
 }
 
+/** Indices as the runtime takes them: it counts negative ones from the end, here they are out of range as any other. */
+export const indices = (index: Tensor, size: number, e: Emitter, value: ValueOf): string => {
+  const name = value(index)
+  const data = index.op.op === 'constant' ? index.op.data : undefined
+  if (index.op.op === 'iota' || data?.every((i) => i >= 0)) return name
+  const scalar = (n: number): string => e.constant('int32', [], Int32Array.of(n))
+  return e.node('Where', [e.node('Less', [name, scalar(0)]), scalar(size), name])
+}
+
 /** Rows added to the places that their indices name. */
 const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const [index, rows] = t.inputs as readonly [Tensor, Tensor]
@@ -120,9 +129,14 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const count = elements(index.axes)
   const width = elements(t.axes.slice(1))
   const flat = e.reshape(value(rows), sizes(rows.axes), [count, width])
-  const places = e.node('Cast', [e.reshape(value(index), sizes(index.axes), [count, 1])], { to: 7 })
+  const given = indices(index, into, e, value)
+  const oneHot = into <= oneHotLimit && t.dtype === 'float32'
+  // OneHot gives no row for an index that is out of range; Gather refuses it
+  const range = Int32Array.from({ length: into }, (_, i) => i)
+  const known = oneHot ? e.node('Gather', [e.constant('int32', [into], range), given], { axis: 0 }) : given
+  const places = e.node('Cast', [e.reshape(known, sizes(index.axes), [count, 1])], { to: 7 })
   return e.reshape(
-    into <= oneHotLimit && t.dtype === 'float32'
+    oneHot
       ? e.node('MatMul', [
           e.node(
             'OneHot',
@@ -268,6 +282,9 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     return e.node('Pad', [value(t.inputs[0]!), e.ints([...around(before), ...around(after)])])
   },
   concat: (t, { along }, e, value) => e.node('Concat', t.inputs.map(value), { axis: place(t, along) }),
-  gather: (t, _op, e, value) => e.node('Gather', t.inputs.map(value), { axis: 0 }),
+  gather: (t, _op, e, value) => {
+    const [table, index] = t.inputs as readonly [Tensor, Tensor]
+    return e.node('Gather', [value(table), indices(index, table.axes[0]!.size, e, value)], { axis: 0 })
+  },
   scatterAdd: (t, _op, e, value) => scatterAdd(t, e, value),
 }

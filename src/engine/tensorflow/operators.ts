@@ -181,7 +181,12 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     return resultOf(t, name)
   },
   scatterAdd: (w, t, _op, [index, rows]) => {
-    const name = w.g.op('UnsortedSegmentSum', [rows!.name, index!.name, w.g.int(t.axes[0]!.size)], {
+    // it leaves out rows with a negative index; here they are out of range as any other
+    const size = w.g.int(t.axes[0]!.size)
+    const int = { T: typeOf('int32') }
+    const negative = w.g.op('Less', [index!.name, w.g.int(0)], int)
+    const places = w.g.op('SelectV2', [negative, size, index!.name], int)
+    const name = w.g.op('UnsortedSegmentSum', [rows!.name, places, size], {
       T: typeOf(t.dtype),
       Tindices: attr.type('int32'),
       Tnumsegments: attr.type('int32'),
