@@ -2,7 +2,7 @@
  * The table: each primitive operation as ONNX nodes.
  *
  * A row gets the node with the operands that its plan chose for it (plan.ts) and the emitter, and answers the name of the
- * value.
+ * value. The graph is narrow (`dsl/passes/narrow.ts`): the operands of an elementwise node together have all its axes.
  */
 import { elements, sizes } from '../../dsl/axis.ts'
 import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
@@ -66,14 +66,8 @@ const aligned = (x: Tensor, t: Tensor, e: Emitter, value: ValueOf): string => {
   return e.reshape(value(x), from, full.slice(first))
 }
 
-/** The operands of an elementwise node; where all of them lack one of its axes, the first is repeated along it. */
-const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] => {
-  const spans = t.axes.every((a) => a.size === 1 || t.inputs.some((x) => findAxis(x, a.name)))
-  return t.inputs.map((x, i) => {
-    const name = aligned(x, t, e, value)
-    return spans || i > 0 ? name : e.node('Expand', [name, e.ints(sizes(t.axes))])
-  })
-}
+const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] =>
+  t.inputs.map((x) => aligned(x, t, e, value))
 
 /** One side of a product: transposed where the plan says so, then under the product's shape. */
 const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
