@@ -9,6 +9,8 @@ import { type Axis, elements, showAxes } from './axis.ts'
 import { erf } from './erf.ts'
 import { GraphError } from './error.ts'
 import { type BinaryFn, type CompareFn, type Dtype, type Op, type Tensor, topological } from './graph.ts'
+import { takesTarget } from './index-uses.ts'
+import { clampIndices } from './passes/clamp-indices.ts'
 
 /** Numbers by name, row-major: a record or a map. Bools are 0 and 1. */
 export type Numbers = Readonly<Record<string, ArrayLike<number>>> | ReadonlyMap<string, ArrayLike<number>>
@@ -25,7 +27,8 @@ export interface Feeds {
  * The values of the roots, row-major, in float64.
  *
  * float32 nodes are computed in 64 bits; int32 results wrap as 32-bit integers do; a bool is 0 or 1. A composite is its
- * body. Of a `state` the feed is taken, never `init`.
+ * body. Of a `state` the feed is taken, never `init`. An index that inputs and literals determine must lie in range, any
+ * other is brought to the nearest one.
  *
  * @example
  * const x = input('x', [axis('row', 2)])
@@ -37,7 +40,10 @@ export interface Feeds {
  */
 export const evaluate = (roots: readonly Tensor[], feeds: Feeds = {}): Float64Array[] => {
   const values = new Map<Tensor, Float64Array>()
-  const order = topological(roots, (t) => (t.op.op === 'composite' ? t.inputs.slice(0, 1) : t.inputs))
+  const bounded = clampIndices(roots)
+  const order = topological(bounded, (t) =>
+    t.op.op !== 'composite' ? t.inputs : takesTarget(t) ? [t.inputs[0]!, t.inputs[2]!] : t.inputs.slice(0, 1),
+  )
   for (const t of order)
     values.set(
       t,
@@ -47,7 +53,7 @@ export const evaluate = (roots: readonly Tensor[], feeds: Feeds = {}): Float64Ar
         feeds,
       ),
     )
-  return roots.map((r) => values.get(r)!)
+  return bounded.map((r) => values.get(r)!)
 }
 
 /**
@@ -351,5 +357,11 @@ const rows: { readonly [K in Op['op']]: Row<K> } = {
     })
     return out
   },
-  composite: (_t, [body]) => body!,
+  composite: (t, [body, , target], { settings }) => {
+    if (takesTarget(t) && target !== undefined) {
+      const classes = t.inputs[1]!.axes.find((a) => a.name === settings.axis)!.size
+      for (const label of target) inRange(t, label, classes)
+    }
+    return body!
+  },
 }

@@ -68,7 +68,7 @@ export type LogicFn = 'and' | 'or'
  * | `slice` | 1 | `start … start+length−1` along `along` |
  * | `pad` | 1 | `before` and `after` zeros along `along` |
  * | `concat` | 1… | joined along `along`; the other axes equal, in one order |
- * | `gather` | table, index (int32) | rows of the table's *first* axis: axes = index's axes, then the table's others. Indices must lie in range |
+ * | `gather` | table, index (int32) | rows of the table's *first* axis: axes = index's axes, then the table's others. Indices lie in range: `gather` says how that is seen to |
  * | `scatterAdd` | index (int32), rows | the adjoint of `gather`: axes = first axis `into`, then the rows' axes after the index's; equal indices add up |
  * | `composite` | body, operands… | equal to its body; an engine that knows `kind` may compute it from the operands instead |
  */

@@ -26,7 +26,11 @@ export const gatherOf = (table: Tensor, index: Tensor, site: Site): Tensor => {
 }
 
 /**
- * Rows of the table's first axis. Indices must lie in range: an engine is free to fail or to clamp where they do not.
+ * Rows of the table's first axis.
+ *
+ * An index lies in 0 … rows − 1. One that inputs and literals determine by integer operations is checked before a call,
+ * which fails with `BadInput` and names the input, the place and the value; a literal one is checked by `program`. Any
+ * other (from states, or from fractions) is brought to the nearest row, on every engine alike.
  *
  * @example
  * const embeddings = input('embeddings', [axis('vocab', 100), axis('embed', 16)])
@@ -59,7 +63,12 @@ export const scatterAddOf = (index: Tensor, rows: Tensor, into: Axis, site: Site
   return node({ op: 'scatterAdd' }, [index, rows], axes, rows.dtype, site)
 }
 
-/** Adds each row to the place its index names: the adjoint of {@link gather}. @category indexing */
+/**
+ * Adds each row to the place its index names: the adjoint of {@link gather}, with the same rule for indices out of range.
+ *
+ * @throws GraphError `BadShape`, `SizeMismatch`, `DuplicateAxis`
+ * @category indexing
+ */
 export const scatterAdd = <R extends Names, const A extends string>(
   index: Tensor,
   rows: Tensor<R>,

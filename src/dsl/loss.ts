@@ -1,6 +1,6 @@
 /** Losses. */
 import { composite } from './composite.ts'
-import { binaryOf, castTo, compareOf, selectOf } from './elementwise.ts'
+import { binaryOf, castTo, compareOf, selectOf, unaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { node, type Scalar, type Tensor } from './graph.ts'
 import { reduceOf } from './reduce.ts'
@@ -45,13 +45,13 @@ export interface MaskedLoss {
  * Mean cross-entropy over the positions whose label is not {@link Ignored}.
  *
  * @param logits float32 `[…, axis]`
- * @param labels int32 `[…]`, in range or −100
+ * @param labels int32 `[…]`, in range or −100; what is neither is refused as the indices of `gather` are
  * @throws GraphError `UnknownAxis`, `BadDtype`
  * @category losses
  */
 export const crossEntropy = (logits: Tensor, labels: Tensor, axis: string): MaskedLoss => {
   const site = siteOf(crossEntropy)
-  const counted = compareOf('lessEqual', 0, labels, site)
+  const counted = unaryOf('not', compareOf('equal', labels, Ignored, site), site)
   const each = crossEntropyAt(logits, selectOf(counted, labels, 0, site), axis, site)
   const count = reduceOf('sum', castTo(counted, 'float32', site), labels.names, site)
   const total = reduceOf('sum', selectOf(counted, each, 0, site), each.names, site)

@@ -7,6 +7,7 @@
 import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
+import { literalFault } from './index-checks.ts'
 import type { Init } from './init.ts'
 import { sameOwner } from './owner.ts'
 import { asUser, type Site, siteOf } from './site.ts'
@@ -156,6 +157,14 @@ const checked = (name: string, v: Variant, states: ReadonlyMap<string, StateSpec
     if (!leaves.has(key))
       leaves.set(key, node({ op: 'state', key, init: spec.init }, [], spec.axes, spec.dtype, t.site))
   }
+  const fault = literalFault([...Object.values(v.outputs), ...v.next.values()])
+  if (fault !== undefined)
+    throw new GraphError(
+      'BadArgument',
+      `function '${name}': ${fault.message}`,
+      fault.use.by.site,
+      fault.use.by.axes,
+    )
   return { ...v, states: leaves }
 }
 
@@ -171,8 +180,8 @@ const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
  * const counter = program({ name: 'counter', functions: { step } }) // Program
  * Array.from(counter.states.keys()) // ['count']
  *
- * @throws GraphError `KeyConflict` where one key or input name stands for two shapes, `BadArgument` for an empty name or
- *   an initialiser that gives no values of the state's dtype; whatever the functions throw
+ * @throws GraphError `KeyConflict` where one key or input name stands for two shapes, `BadArgument` for an empty name, for
+ *   an initialiser that gives no values of the state's dtype, and for a literal index out of range; whatever the functions throw
  * @category constructors
  */
 export const program = (spec: {

@@ -7,7 +7,8 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, sizes } from '../dsl/axis.ts'
-import type { Program, StateSpec } from '../dsl/program.ts'
+import { type IndexCheck, indexCheck } from '../dsl/index-checks.ts'
+import type { Program, StateSpec, Variant } from '../dsl/program.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { outOfMemory } from './out-of-memory.ts'
 import type { EngineName, LoadOptions, Session, TensorValue, WeightSource } from './session.ts'
@@ -34,6 +35,20 @@ export interface Backend {
   readonly write: (values: Values, given: boolean) => Promise<void>
   readonly close: () => Promise<void>
 }
+
+const checks = new WeakMap<Variant, IndexCheck>()
+
+/** The check of a variant's indices, made once. */
+const checkOf = (v: Variant): IndexCheck => {
+  const check = checks.get(v) ?? indexCheck([...Object.values(v.outputs), ...v.next.values()])
+  checks.set(v, check)
+  return check
+}
+
+const badIndex = (name: string, message: string, where: string): EngineError => ({
+  ...engineError('BadInput', `function '${name}': ${message}${where === '' ? '' : `\n  built at ${where}`}`),
+  ...(where === '' ? {} : { where }),
+})
 
 /** A turn of the event loop, in which timers run and signals are heard: promises alone never let it turn. */
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -138,7 +153,9 @@ export const openSession =
           const choice = chooseVariant(program, name, inputs)
           if (isLeft(choice)) return choice
           chosen = choice.right
-          const { variant } = chosen
+          const { variant, inputs: fed } = chosen
+          const wrong = checkOf(variant)((input) => fed.get(input)!.data)
+          if (wrong !== undefined) return left(badIndex(name, wrong.message, wrong.use.by.site.line))
           const settled = await settle(variant.states.keys())
           if (isLeft(settled)) return settled
           const outputs = await backend.call(name, chosen)

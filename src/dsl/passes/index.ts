@@ -1,4 +1,5 @@
 /** Passes: graph in, graph out, the numbers unchanged. */
+export * from './clamp-indices.ts'
 export * from './common-subexpressions.ts'
 export * from './fold-constants.ts'
 export * from './fold-transposes.ts'

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { optimiseProgram } from '../../dsl/passes/index.ts'
+import { clampProgram, optimiseProgram } from '../../dsl/passes/index.ts'
 import { guarded, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -52,7 +52,7 @@ export const loadOnnx =
     if (checked._tag === 'Left') return checked
     return guarded(`loading program '${program.name}'`, () => {
       const native = nativeOptions(options.threads ?? availableParallelism())
-      return openSession(onnxBackend(runtime, optimiseProgram(program), native), options)()
+      return openSession(onnxBackend(runtime, clampProgram(optimiseProgram(program)), native), options)()
     })
   }
 

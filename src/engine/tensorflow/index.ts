@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { optimiseProgram } from '../../dsl/passes/index.ts'
+import { clampProgram, optimiseProgram } from '../../dsl/passes/index.ts'
 import { guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'
@@ -30,7 +30,7 @@ export const engineOf = (tensorflow: Tensorflow): Engine => ({
   version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
   load: (program, options) => async () =>
     guarded(`loading program '${program.name}'`, () =>
-      loadSession(tensorflow, optimiseProgram(program), options)(),
+      loadSession(tensorflow, clampProgram(optimiseProgram(program)), options)(),
     ),
 })
 

@@ -1,0 +1,54 @@
+/** Computed indices brought into range, so that every engine reads and writes the same rows. */
+import { binaryOf } from '../elementwise.ts'
+import { rewrite, type Tensor } from '../graph.ts'
+import { indexUses, takesTarget } from '../index-uses.ts'
+import type { Program, Variant } from '../program.ts'
+
+/**
+ * Clamps every index that the graph computes from more than inputs and literals, and that may leave its range, to the
+ * nearest one. Left alone an engine fails, wraps around or reads nothing, each its own way.
+ *
+ * @category passes
+ */
+export const clampIndices = (roots: readonly Tensor[]): readonly Tensor[] => {
+  const computed = new Map(
+    indexUses(roots).flatMap((u) => (u.known === 'computed' ? [[u.by, u] as const] : [])),
+  )
+  if (computed.size === 0) return roots
+  return rewrite(roots, (t, before) => {
+    const use = computed.get(before)
+    if (use === undefined) return t
+    const at = before.inputs.indexOf(use.index, takesTarget(before) ? 2 : 0)
+    const index = t.inputs[at]!
+    const { site } = before
+    const clamped = binaryOf('min', binaryOf('max', index, 0, site), use.size - 1, site)
+    const inputs = t.inputs.map((x, i) => (i === at ? clamped : x))
+    // the definition of a composite reads the same index
+    if (takesTarget(before))
+      inputs[0] = rewrite([t.inputs[0]!], (x, was) => (was === index ? clamped : x))[0]!
+    return { ...t, inputs }
+  })
+}
+
+const clampVariant = (v: Variant): Variant => {
+  const names = Object.keys(v.outputs)
+  const keys = [...v.next.keys()]
+  const before = [...names.map((n) => v.outputs[n]!), ...v.next.values()]
+  const roots = clampIndices(before)
+  if (roots === before) return v
+  return {
+    ...v,
+    outputs: Object.fromEntries(names.map((n, i) => [n, roots[i]!])),
+    next: new Map(keys.map((k, i) => [k, roots[names.length + i]!])),
+  }
+}
+
+/**
+ * {@link clampIndices} for each variant of each function.
+ *
+ * @category passes
+ */
+export const clampProgram = (p: Program): Program => ({
+  ...p,
+  functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(clampVariant)])),
+})
