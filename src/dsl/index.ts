@@ -41,6 +41,7 @@ export {
 } from './elementwise.ts'
 export { GraphError, type GraphErrorTag } from './error.ts'
 export { evaluate, type Feeds, type Numbers } from './evaluate.ts'
+export { fingerprint } from './fingerprint.ts'
 export { gradient } from './gradient.ts'
 export {
   type CompositeKind,

@@ -21,13 +21,15 @@ const curve = (points: readonly Point[], color: string, strokeWidth: number) =>
     ? { type: 'line' as const, color, strokeWidth, point: { filled: true, color, size: 30 } }
     : { type: 'line' as const, color, strokeWidth }
 
-const lossScale = (points: readonly Point[]) => {
+/** Of losses in one unit; of several stages whose units differ there is none to name. */
+const lossScale = (points: readonly Point[], units: readonly string[]) => {
+  const unit = units.every((u) => u === units[0]) && units[0] !== undefined ? `, ${units[0]}` : ''
   const least = points.reduce((a, p) => Math.min(a, p.y), Number.POSITIVE_INFINITY)
   const most = points.reduce((a, p) => Math.max(a, p.y), Number.NEGATIVE_INFINITY)
   if (!wantsLog(points)) {
     const around = Math.abs(least) / 10 || 1
     return {
-      title: 'loss',
+      title: `loss${unit}`,
       scale: {
         type: 'linear' as const,
         zero: false,
@@ -40,7 +42,7 @@ const lossScale = (points: readonly Point[]) => {
   const low = least / 1.08
   const high = most * 1.08
   return {
-    title: 'loss (log)',
+    title: `loss${unit} (log)`,
     scale: { type: 'log' as const, nice: false, domain: [low, high] },
     axis: { values: [...logTicks(low, high)], format: '~g' },
   }
@@ -72,7 +74,14 @@ const overview = (view: RunView, width: number, height: number, most: number): P
     axis: { ...stepAxis, tickCount: width / 80 },
     scale: { nice: false, domain: [0, all] },
   }
-  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(parts.flatMap((p) => p.raw)) }
+  const y = {
+    field: 'y',
+    type: 'quantitative' as const,
+    ...lossScale(
+      parts.flatMap((p) => p.raw),
+      view.stages.map((s) => s.unit),
+    ),
+  }
   const line = (points: readonly Point[], color: string, strokeWidth: number) => ({
     data: { values: [...points] },
     mark: curve(points, color, strokeWidth),
@@ -109,7 +118,7 @@ const overview = (view: RunView, width: number, height: number, most: number): P
       ],
     },
     `Loss over ${view.stages.length} stages: ${view.stages
-      .map((s) => `${s.stage} ends at ${significant(s.finished?.loss ?? s.smoothLoss)}`)
+      .map((s) => `${s.stage} ends at ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}`)
       .join(', ')}.`,
   )
 }
@@ -123,7 +132,7 @@ export const stageCurves = (s: StageView): Promise<Html> => {
     type: 'quantitative' as const,
     scale: { nice: false, domain: [0, Math.max(1, s.taken.at(-1)?.step ?? 1)] },
   }
-  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw) }
+  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw, [s.unit]) }
   const peak = rates.reduce((a, p) => Math.max(a, p.y), 0)
   return draw(
     {
@@ -167,7 +176,7 @@ export const stageCurves = (s: StageView): Promise<Html> => {
         },
       ],
     },
-    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} in ${s.step} steps; the learning rate peaks at ${rate(peak)}.`,
+    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit} in ${s.step} steps; the learning rate peaks at ${rate(peak)}.`,
   )
 }
 

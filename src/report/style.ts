@@ -47,6 +47,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tile .value { font-size: 2rem; line-height: 1.2; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -.02em; }
 .tile .value small { font-size: .55em; font-weight: 500; }
 .tile .note { display: block; }
+.warnings { border-left: .25rem solid var(--second); padding: .3rem 1rem .3rem 2rem; margin: 1rem 0; overflow-wrap: anywhere; }
 dl.facts { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .25rem 1.2rem; margin: .6rem 0 1.4rem; }
 dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 .scroll {

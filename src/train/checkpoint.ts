@@ -20,7 +20,7 @@ import {
 import { isCacheKey } from '../models/generate.ts'
 import { exists } from './files.ts'
 
-/** How far a stage has come, beside the session's state. The place in the data follows from the step. */
+/** How far a stage has come, beside the session's state. */
 export interface StageProgress {
   /** Steps taken. */
   readonly step: number
@@ -28,6 +28,8 @@ export interface StageProgress {
   readonly seconds: number
   /** Sum of the losses over those of them that are among the stage's last tenth. */
   readonly tailLoss: number
+  /** Where its source goes on, as plain data; undefined at the beginning. */
+  readonly place?: unknown
 }
 
 /** Progress as read back. */
@@ -70,6 +72,7 @@ export const saveProgress = (path: string, session: Session, at: StageProgress):
         step: String(at.step),
         seconds: String(at.seconds),
         tailLoss: String(at.tailLoss),
+        ...(at.place === undefined ? {} : { place: JSON.stringify(at.place) }),
       })
     }),
   )
@@ -198,9 +201,18 @@ const progressOf = (
 ): E.Either<Error, StageProgress> => {
   const number = (key: keyof StageProgress): number => Number(metadata[key] || Number.NaN)
   const at = { step: number('step'), seconds: number('seconds'), tailLoss: number('tailLoss') }
-  return Number.isSafeInteger(at.step) && Number.isFinite(at.seconds) && Number.isFinite(at.tailLoss)
-    ? E.right(at)
+  const place = E.tryCatch(
+    () => (metadata.place === undefined ? {} : { place: JSON.parse(metadata.place) as unknown }),
+    E.toError,
+  )
+  return Number.isSafeInteger(at.step) &&
+    Number.isFinite(at.seconds) &&
+    Number.isFinite(at.tailLoss) &&
+    E.isRight(place)
+    ? E.right({ ...at, ...place.right })
     : E.left(
-        new Error(`${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss`),
+        new Error(
+          `${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss, or has a place that is no JSON`,
+        ),
       )
 }

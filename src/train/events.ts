@@ -113,21 +113,34 @@ export type RunEvent = t.TypeOf<typeof RunEvent>
 /** An event of one type, by its `type`. */
 export type EventOf<K extends RunEvent['type']> = Extract<RunEvent, { readonly type: K }>
 
+/** The number of the form of {@link Manifest}; it grows with every change after which older ones cannot be read. */
+export const manifestFormat = 2
+
 const Ran = t.type({
+  format: t.literal(manifestFormat),
   sailwright: t.string,
+  /** Checksum of the code of Sailwright itself. */
+  ownCode: t.string,
   node: t.string,
   platform: t.string,
+  /** Cores that the engine may use. */
+  cores: t.number,
   engine: t.type({ name: t.string, version: t.string, why: t.string }),
   name: t.string,
   file: t.string,
+  /** SHA-256 of the experiment's file and of what it imports from outside of packages; paths from that file's folder. */
+  code: t.array(t.type({ file: t.string, sha256: t.string })),
   command: t.string,
   seed: t.number,
   startedAt: t.string,
   /** The recipe as data: stages with mixture, parts, optimizer, schedule. */
   recipe: t.unknown,
+  /** Fingerprints of the stages' programs by the stage's name; none where the experiment tells of none. */
+  programs: t.record(t.string, t.string),
   model: t.type({
     name: t.string,
     parameters: t.number,
+    config: t.unknown,
     /** Rows of the summary, one a block. */
     rows: t.array(
       t.type({
@@ -151,4 +164,5 @@ const Short = t.partial({
 })
 /** `manifest.json`: what ran. */
 export const Manifest = t.intersection([Ran, Short])
+/** `manifest.json`: what ran. */
 export type Manifest = t.TypeOf<typeof Manifest>

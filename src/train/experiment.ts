@@ -5,6 +5,7 @@
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Observable } from 'rxjs'
+import type { Program } from '../dsl/index.ts'
 import type { Engine } from '../engine/session.ts'
 import type { SailVl2Config } from '../models/sail-vl2.ts'
 import type { Picture } from '../tasks/sample.ts'
@@ -48,6 +49,8 @@ export interface Experiment {
   readonly families: readonly string[]
   /** Everything that determines the run, as data; it goes to the manifest. */
   readonly recipe: unknown
+  /** The program of each stage by name, built when asked for. */
+  readonly programs?: () => ReadonlyMap<string, Program>
   /** Runs when subscribed to; unsubscribing stops after the step in progress. */
   readonly run: (context: RunContext) => Observable<RunEvent>
 }

@@ -145,10 +145,12 @@ export const openLines = (path: string): IOEither<FileError, LineWriter> =>
 
 const nonFinite = '$number'
 
-/** One line of JSON. NaN and the infinities, which JSON does not have, become `{"$number":"NaN"}` and so on. */
-export const encodeLine = (value: unknown): string =>
-  JSON.stringify(value, (_, v) =>
-    typeof v === 'number' && !Number.isFinite(v) ? { [nonFinite]: String(v) } : v,
+/** JSON, on one line unless an indent is given. NaN and the infinities, which JSON does not have, become `{"$number":"NaN"}` and so on. */
+export const encodeLine = (value: unknown, indent?: number): string =>
+  JSON.stringify(
+    value,
+    (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? { [nonFinite]: String(v) } : v),
+    indent,
   )
 
 /** The inverse of {@link encodeLine}. @throws SyntaxError where the text is not JSON */

@@ -52,6 +52,8 @@ export interface BatchSizes {
 /** A loss and its inputs. `E` is what a source gives: a conversation, a labelled picture. */
 export interface Objective<E = Conversation> {
   readonly name: string
+  /** What the loss is counted in; default `nats`. */
+  readonly unit?: string
   /** Builds the loss, and what may be measured beside it, at these sizes. */
   readonly loss: (model: SailVl2Config, sizes: BatchSizes) => Measured
   /**
@@ -141,6 +143,7 @@ const tokenFeeds = (b: Batch) => ({
  */
 export const nextToken: Objective = {
   name: 'nextToken',
+  unit: 'nats per token',
   loss: (model, s) => {
     const x = tokenInputs(s)
     const logits = sailVl2(model, {
@@ -188,6 +191,7 @@ const sceneRows = (b: PictureBatch, visual: number): Int32Array => {
  */
 export const sceneToken: Objective = {
   name: 'sceneToken',
+  unit: 'nats per token',
   loss: (model, s) => {
     const x = tokenInputs(s)
     const visual = visualAxis(adapterOf(model))
@@ -217,6 +221,7 @@ export const sceneToken: Objective = {
  */
 export const textToken: Objective = {
   name: 'textToken',
+  unit: 'nats per token',
   loss: (model, s) => {
     const x = tokenInputs(s)
     const logits = applyTo(at('language_model')(qwen3(model.language, x)), x.ids)
@@ -234,6 +239,7 @@ export const textToken: Objective = {
  */
 export const patchLabels = (background: number): Objective<Labelled> => ({
   name: `patchLabels(background ${background})`,
+  unit: 'nats per patch',
   loss: (model, s) => {
     const { patch, vision } = vitAxes(model.vision)
     const tile = axis('tile', s.tiles)

@@ -221,6 +221,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
       stages: r.stages.map(describeStage),
       evaluation: evaluation.describe,
     },
+    programs: () => new Map(r.stages.map((s) => [s.name, stageProgram(r.model.config, s)])),
     run: (context) => defer(() => runRecipe(r, evaluation, options, context)),
   }
 }

@@ -7,16 +7,17 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import * as t from 'io-ts'
 import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import sharp from 'sharp'
-import { Manifest, RunEvent } from './events.ts'
+import { Manifest, manifestFormat, RunEvent } from './events.ts'
 import {
+  encodeLine,
   type FileError,
   fileError,
   type Lines,
@@ -28,6 +29,7 @@ import {
   type TornLine,
   writeWhole,
 } from './files.ts'
+import { changesBetween, refusal } from './identity.ts'
 import { lockFile, takeLock } from './run-lock.ts'
 import { sweepTemporaries } from './sweep.ts'
 
@@ -52,6 +54,12 @@ export interface RunFolder {
   readonly pathOf: (...parts: readonly string[]) => string
   /** Flushes and closes the event file and gives the folder's lock back; a second time is harmless. */
   readonly close: IOEither<FileError, void>
+}
+
+/** How a run's folder may be opened. */
+export interface OpenOptions {
+  /** Goes on although code, versions or cores have changed since the run began; an event says so. */
+  readonly allowChangedCode?: boolean
 }
 
 /** A run as read back: for reports. */
@@ -99,27 +107,6 @@ export const ownFileName = (text: string): string => {
   return `${plain || 'picture'}-${sum}`
 }
 
-/** What must be equal for two starts to be the same run. */
-const identity = (m: Manifest): Readonly<Record<string, unknown>> => ({
-  name: m.name,
-  seed: m.seed,
-  engine: m.engine.name,
-  model: m.model.name,
-  parameters: m.model.parameters,
-  families: m.families,
-  recipe: m.recipe,
-})
-
-const differences = (there: Manifest, here: Manifest): readonly string[] => {
-  const a = identity(JSON.parse(JSON.stringify(there)))
-  const b = identity(JSON.parse(JSON.stringify(here)))
-  return Object.keys(a).flatMap((k) => {
-    if (isDeepStrictEqual(a[k], b[k])) return []
-    const plain = typeof a[k] !== 'object' && typeof b[k] !== 'object'
-    return [plain ? `${k} ${a[k]} there and ${b[k]} here` : `another ${k}`]
-  })
-}
-
 /** What else may be there before the run has begun: the lock, and a file that a killed process was writing. */
 const isOurs = (entry: string): boolean =>
   entry === lockFile ||
@@ -147,15 +134,20 @@ const entriesOf = (root: string): TE.TaskEither<FileError, readonly string[]> =>
   )
 
 /**
- * Makes a run's folder, or opens it again where the same run began it (same name, seed, engine, model, recipe). While it
- * is open, no other process can open it; a process that was killed leaves it open to the next on the same host.
+ * Makes a run's folder, or opens it again where the same run began it: the experiment says the same ({@link
+ * changesBetween}), and the same code, versions and cores carry it out. Temporary files that a killed process has left are
+ * taken away. While it is open, no other process can open it; a process that was killed leaves it open to the next on the same host.
  *
- * Fails with `Locked` where another process has the folder open, `OtherRun` where it belongs to another run or holds
- * something else, `BadFile` where its manifest cannot be read, `Io`. It never empties a folder.
+ * Fails with `Locked` where another process has the folder open, `OtherRun` where it belongs to another run (the message
+ * names each difference) or another version's, or holds something else, `BadFile` where its manifest cannot be read, `Io`. It never empties a folder.
  *
  * @category constructors
  */
-export const openRun = (folder: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> => {
+export const openRun = (
+  folder: string,
+  manifest: Manifest,
+  options: OpenOptions = {},
+): TE.TaskEither<FileError, RunFolder> => {
   const root = resolve(folder)
   return pipe(
     TE.tryCatch(() => mkdir(root, { recursive: true }), systemError(root, 'making the run folder')),
@@ -167,7 +159,9 @@ export const openRun = (folder: string, manifest: Manifest): TE.TaskEither<FileE
         sweepTemporaries(root),
         TE.chain(() => entriesOf(root)),
         TE.chain((entries) =>
-          entries.includes(manifestFile) ? continueRun(root, manifest, entries) : beginRun(root, manifest),
+          entries.includes(manifestFile)
+            ? continueRun(root, manifest, entries, options)
+            : beginRun(root, manifest),
         ),
         TE.map((run) => ({ ...run, close: both(run.close, lock.release) })),
         TE.orElse((e) =>
@@ -191,7 +185,7 @@ const both =
 
 const beginRun = (root: string, manifest: Manifest): TE.TaskEither<FileError, RunFolder> =>
   pipe(
-    writeWhole(join(root, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`),
+    writeWhole(join(root, manifestFile), `${encodeLine(manifest, 2)}\n`),
     TE.chainIOEitherK(() => opened(root, manifest, false, undefined)),
   )
 
@@ -199,25 +193,52 @@ const continueRun = (
   root: string,
   manifest: Manifest,
   entries: readonly string[],
+  { allowChangedCode = false }: OpenOptions,
 ): TE.TaskEither<FileError, RunFolder> =>
   pipe(
-    readJson(join(root, manifestFile), Manifest),
-    TE.filterOrElse(
-      (there) => differences(there, manifest).length === 0,
-      (there) =>
-        fileError(
-          'OtherRun',
-          { file: root },
-          `the folder belongs to another run (${differences(there, manifest).join('; ')}); choose another folder with --out, or repeat that run as it was: ${there.command}`,
-        ),
+    readManifest(root),
+    TE.bindTo('there'),
+    TE.bind('changes', ({ there }) => TE.right(changesBetween(there, manifest))),
+    TE.chainFirst(({ there, changes }) => {
+      const why = refusal(changes, there, allowChangedCode)
+      return why === undefined ? TE.right(undefined) : TE.left(fileError('OtherRun', { file: root }, why))
+    }),
+    TE.bind('torn', () =>
+      entries.includes(eventsFile) ? repairLines(join(root, eventsFile)) : TE.right(undefined),
     ),
-    TE.chain((there) =>
+    TE.chainIOEitherK(({ there, changes, torn }) =>
       pipe(
-        entries.includes(eventsFile) ? repairLines(join(root, eventsFile)) : TE.right(undefined),
-        TE.chainIOEitherK((torn) => opened(root, there, true, torn)),
+        opened(root, there, true, torn),
+        IOE.chainFirst((run) =>
+          changes.surroundings.length === 0
+            ? IOE.right(undefined)
+            : run.record({
+                type: 'warned',
+                message: `gone on with, although what carries the run out has changed: ${changes.surroundings.join('; ')}`,
+              }),
+        ),
       ),
     ),
   )
+
+/** The manifest of a run's folder. One of another form is told by its number, whatever else is in it. */
+const readManifest = (root: string): TE.TaskEither<FileError, Manifest> => {
+  const path = join(root, manifestFile)
+  return pipe(
+    readJson(path, t.partial({ format: t.number, sailwright: t.string })),
+    TE.chain(({ format = 1, sailwright = 'unknown' }) =>
+      format === manifestFormat
+        ? readJson(path, Manifest)
+        : TE.left(
+            fileError(
+              'OtherRun',
+              { file: path },
+              `the run was written in form ${format}, by Sailwright ${sailwright}, and this version reads form ${manifestFormat}; use the version that wrote it, or choose another folder with --out`,
+            ),
+          ),
+    ),
+  )
+}
 
 const opened = (
   root: string,
@@ -270,7 +291,7 @@ export const within = (root: string, parts: readonly string[]): string => {
 export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> => {
   const root = resolve(folder)
   return pipe(
-    readJson(join(root, manifestFile), Manifest),
+    readManifest(root),
     TE.mapLeft((e) =>
       e._tag === 'Missing'
         ? fileError('Missing', { file: root }, `this is not a run folder: it has no ${manifestFile}`, e)

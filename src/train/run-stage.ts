@@ -93,6 +93,7 @@ export async function* trainStage(
     batch: stage.batch,
     trainable: trainedParameters(session),
     parts: [...stage.train],
+    ...(stage.objective.unit === undefined ? {} : { unit: stage.objective.unit }),
   }
   const started = performance.now() - from.seconds * 1000
   const since = (t: number): number => (performance.now() - t) / 1000

@@ -314,7 +314,7 @@ test('run: from a file to a folder with its report', async () => {
   assert.match(again.err, 'this run is finished: nothing is trained again')
   const other = await cli(['run', tiny, '--engine', 'onnx', '--seed', '4', '--out', 'whole'])
   assert.is(other.code, 2)
-  assert.match(other.err, 'seed 3 there and 4 here')
+  assert.match(other.err, 'seed: 3 then, 4 now')
 })
 
 test('run: a short pass is called one, on the terminal and in the report; a whole run is not', async () => {

@@ -47,6 +47,53 @@ const unbalanced = (page: string): readonly string[] => {
   return [...wrong, ...open]
 }
 
+test('the report shows the model that was trained: its own configuration and blocks', async () => {
+  const page = await render(brief(), {
+    ...manifest,
+    model: {
+      ...manifest.model,
+      name: 'my encoder',
+      config: { imageSize: 96, vision: { hiddenSize: 77, tied: false } },
+    },
+  })
+  const section = page.slice(page.indexOf('id="model"'))
+  assert.match(section, 'my encoder')
+  assert.match(section, /<dt>image size<\/dt><dd>96<\/dd>/)
+  assert.match(section, /<h3>vision<\/h3>/)
+  assert.match(section, /<dt>hidden size<\/dt><dd>77<\/dd>/)
+  assert.match(section, /<dt>tied<\/dt><dd>no<\/dd>/)
+  assert.equal(unbalanced(page), [])
+})
+
+test('a loss is shown in its own unit, and in plain nats where none is said', async () => {
+  const inUnits = (...units: (string | undefined)[]): readonly RunEvent[] => {
+    let i = 0
+    return brief().map((e) => {
+      if (e.type !== 'stage-started') return e
+      const unit = units[i++]
+      return unit === undefined ? e : { ...e, unit }
+    })
+  }
+  const tokens = await render(inUnits('nats per token', 'nats per token'))
+  assert.match(tokens, 'loss of each step (nats per token)')
+  assert.match(tokens, /loss at the end [\d.]+ nats per token/)
+  assert.match(tokens, /loss, nats per token( \(log\))?</)
+  const mixed = await render(inUnits('nats per patch', undefined))
+  assert.match(mixed, 'loss of each step (in the unit of its stage)')
+  assert.match(mixed, /loss at the end [\d.]+ nats per patch/)
+  assert.match(mixed, /loss at the end [\d.]+ nats</)
+  assert.match(await render(brief()), 'loss of each step (nats)')
+})
+
+test('what a reader should know stands at the top, and code and cores are told', async () => {
+  const warned: RunEvent = { type: 'warned', message: 'gone on with, although <cores> have changed' }
+  const page = await render([...brief(), warned])
+  assert.match(page, '<li>gone on with, although &lt;cores&gt; have changed</li>')
+  assert.ok(page.indexOf('gone on with') < page.indexOf('<main>'))
+  assert.match(page, '2 cores')
+  assert.match(page, /<code>synthetic-run\.ts<\/code>/)
+})
+
 test("Wilson's interval: published values, bounds, and it holds the share", () => {
   // 81 of 263: Newcombe 1998, table I, method 3
   const [low, high] = wilson(81, 263)

@@ -4,7 +4,7 @@
 import { createCanvas } from '@napi-rs/canvas'
 import * as E from 'fp-ts/lib/Either.js'
 import { random } from '../../src/random/index.ts'
-import type { Manifest, RunEvent } from '../../src/train/events.ts'
+import { type Manifest, manifestFormat, type RunEvent } from '../../src/train/events.ts'
 import { openRun, type RunFolder, writePicture } from '../../src/train/run-folder.ts'
 
 const families = ['read', 'count', 'chart', 'arithmetic'] as const
@@ -51,9 +51,12 @@ const batch = 16
 
 /** A manifest as an invented run would have it. */
 export const syntheticManifest = (): Manifest => ({
+  format: manifestFormat,
   sailwright: '0.0.0-test',
+  ownCode: '0'.repeat(64),
   node: 'v20.0.0',
-  platform: 'test x64, 2 cores',
+  platform: 'test x64',
+  cores: 2,
   engine: {
     name: 'onnx',
     version: 'onnxruntime-node 0.0.0 (invented)',
@@ -61,6 +64,7 @@ export const syntheticManifest = (): Manifest => ({
   },
   name: 'synthetic',
   file: 'test/support/synthetic-run.ts',
+  code: [{ file: 'synthetic-run.ts', sha256: 'f'.repeat(64) }],
   command: 'sailwright run test/support/synthetic-run.ts --seed 7',
   seed: 7,
   startedAt: '2026-01-02T03:04:05.000Z',
@@ -75,8 +79,10 @@ export const syntheticManifest = (): Manifest => ({
       schedule: { kind: 'cosine', peak: s.rate, warmup: 20 },
     })),
   },
+  programs: {},
   model: {
     name: 'synthetic model',
+    config: { vision: { hiddenSize: 96, layers: 3 }, language: { hiddenSize: 128, layers: 4, tied: true } },
     parameters: 1_234_567,
     rows: [
       {

@@ -52,6 +52,9 @@ export const runCommand: Command = {
       integerFrom: 0,
       otherwise: `what the experiment says, else ${defaultCheckpointEvery}`,
     },
+    'allow-changed-code': {
+      help: 'goes on with a run although code, versions or the number of cores have changed since it began; the run tells of it',
+    },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
     json: { help: 'prints one JSON object at the end: folder, report, stages with their accuracies' },
   },
@@ -60,7 +63,7 @@ export const runCommand: Command = {
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
   ],
   notes: [
-    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out.',
+    'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out. It goes on only where settings, code, versions and cores are those that it began with; what differs is named.',
     'One process at a time writes a run: its lock.json in the folder keeps others out. A run that was killed leaves it behind, and the next start on the same host takes it over.',
     'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong; interrupted by Ctrl-C 130, by SIGTERM 143, by SIGHUP (the terminal was closed) 129. An interrupted run writes its report before it ends; a second signal ends it at once. A run whose output nobody reads any more goes on.',
   ],
@@ -132,6 +135,7 @@ const openFolder = (
       return openRun(
         resolve(io.cwd, args.text('out') ?? defaultRunFolder(loaded.experiment.name, at)),
         manifest,
+        { allowChangedCode: args.on('allow-changed-code') },
       )
     }),
     TE.chain((opening) =>

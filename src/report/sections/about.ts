@@ -30,6 +30,10 @@ export const heading = (manifest: Manifest, view: RunView): Html => {
 <p>${status}</p>
 ${manifest.quick === true && html`<p class="note" role="note"><strong>A short pass (--quick).</strong> It shows that everything works, and is far too short to learn: its accuracies say nothing about the recipe.</p>`}
 ${failed !== undefined && html`<p class="failure" role="alert">${failed.message}</p>`}
+${
+  view.state.warnings.length > 0 &&
+  html`<ul class="warnings" aria-label="What to know of this run">${view.state.warnings.map((w) => html`<li>${w}</li>`)}</ul>`
+}
 ${headlines(view)}`
 }
 
@@ -57,7 +61,8 @@ export const whatRan = (manifest: Manifest): Html => html`<dl class="facts">
 <dt>experiment</dt><dd><code>${manifest.file}</code></dd>
 <dt>seed</dt><dd>${manifest.seed}</dd>
 <dt>engine</dt><dd>${manifest.engine.name}: ${manifest.engine.version}<br><span class="note">${manifest.engine.why}</span></dd>
-<dt>versions</dt><dd>Sailwright ${manifest.sailwright}, Node ${manifest.node}, ${manifest.platform}</dd>
+<dt>versions</dt><dd>Sailwright ${manifest.sailwright}, Node ${manifest.node}, ${manifest.platform}, ${manifest.cores} ${manifest.cores === 1 ? 'core' : 'cores'}</dd>
+<dt>code</dt><dd>${manifest.code.map(({ file, sha256 }, i) => html`${i > 0 && html`<br>`}<code>${file}</code> <span class="note" title="${sha256}">${sha256.slice(0, 12)}</span>`)}</dd>
 </dl>
 ${recipe(manifest.recipe)}`
 
@@ -97,15 +102,15 @@ const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
   )
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** `weightDecay` and `weight_decay` as `weight decay`. */
-const words = (key: string): string =>
+export const words = (key: string): string =>
   key.replace(/([a-z0-9])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replace(/_/g, ' ')
 
 /** Plain data in a cell of its own: a line for each setting. */
-const inLines = (value: unknown): Part => {
+export const inLines = (value: unknown): Part => {
   if (Array.isArray(value) && value.some(isObject))
     return value.map((v, i) => html`${i > 0 && html`<br>`}${inLines(v)}`)
   if (!isObject(value)) return inWords(value)

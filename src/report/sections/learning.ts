@@ -11,8 +11,11 @@ import type { RunView, StageView } from '../view.ts'
 
 const notNumbers = (s: StageView): number => s.taken.filter((e) => !Number.isFinite(e.loss)).length
 
-const keys = [
-  { name: 'loss of each step (nats a token)', colour: colour.faint },
+const keys = (units: readonly string[]) => [
+  {
+    name: `loss of each step (${units.length === 1 ? units[0] : 'in the unit of its stage'})`,
+    colour: colour.faint,
+  },
   { name: 'smoothed', colour: colour.strong },
   { name: 'learning rate', colour: colour.second },
 ]
@@ -23,11 +26,11 @@ export const learning = async (view: RunView): Promise<Html> => {
   if (stages.length === 0) return html`<p>No step was taken yet.</p>`
   const overview = stages.length > 1 ? await lossOverview({ ...view, stages }) : undefined
   const each = await Promise.all(stages.map(async (s) => ({ s, chart: await stageCurves(s) })))
-  return html`${legend('line', keys)}
+  return html`${legend('line', keys([...new Set(stages.map((s) => s.unit))]))}
 ${overview !== undefined && html`<figure class="chart">${overview}<figcaption>All stages, one after another: ${stages.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>`}
 <div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
-<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)}${
+<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
       notNumbers(s) > 0 &&
       html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
     }</figcaption></figure>

@@ -6,12 +6,25 @@
 import type { Manifest } from '../../train/events.ts'
 import { grouped, short } from '../../train/format.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { inLines, isObject, words } from './about.ts'
 
 /** A path that may go on in the next line after each dot. */
 const breakable = (path: string): Part =>
   path.split('.').map((name, i) => html`${i > 0 && html`.<wbr>`}${name}`)
 
-/** The block picture (as an image, so that nothing in it can run) and a row a block. */
+/** What the model was built from: a table for each of its parts, a row a setting. */
+const configuration = (config: unknown): Html | false => {
+  if (!isObject(config) || Object.keys(config).length === 0) return false
+  const parts = Object.entries(config).filter(([, v]) => isObject(v))
+  const own = Object.entries(config).filter(([, v]) => !isObject(v))
+  const facts = (entries: readonly (readonly [string, unknown])[]): Html =>
+    html`<dl class="facts">${entries.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${inLines(v)}</dd>`)}</dl>`
+  return html`<div class="grid small">${own.length > 0 && html`<div><h3>configuration</h3>${facts(own)}</div>`}${parts.map(
+    ([name, part]) => html`<div><h3>${words(name)}</h3>${facts(Object.entries(part as object))}</div>`,
+  )}</div>`
+}
+
+/** The configuration, the block picture (as an image, so that nothing in it can run) and a row a block. */
 export const model = (about: Manifest['model']): Html => {
   const table = htmlTable(
     `${about.name}: ${grouped(about.parameters)} parameters`,
@@ -32,7 +45,7 @@ export const model = (about: Manifest['model']): Html => {
       short(r.bytes),
     ]),
   )
-  return html`${
+  return html`${configuration(about.config)}${
     about.svg !== '' &&
     html`<figure class="chart"><div class="model-picture" tabindex="0"><img src="data:image/svg+xml;base64,${Buffer.from(about.svg).toString('base64')}" alt="Block diagram of ${about.name}; the table below lists its blocks."></div></figure>`
   }${about.rows.length > 40 ? html`<details><summary>all ${about.rows.length} rows of the summary</summary>${table}</details>` : table}`

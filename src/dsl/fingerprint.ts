@@ -1,0 +1,67 @@
+/**
+ * A program's fingerprint: what tells one computation from another, in one short text.
+ *
+ * @since 0.2.0
+ */
+import { createHash } from 'node:crypto'
+import type { Axis } from './axis.ts'
+import { type Tensor, topological } from './graph.ts'
+import type { Program, Variant } from './program.ts'
+
+/** Data as text in which different data differ: keys sorted, every number told apart, arrays of numbers by checksum. */
+const textOf = (value: unknown): string => {
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
+  if (ArrayBuffer.isView(value)) {
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    return `${value.constructor.name} ${createHash('sha256').update(bytes).digest('hex')}`
+  }
+  if (Array.isArray(value)) return `[${value.map(textOf).join(',')}]`
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .filter(([, v]) => v !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([k, v]) => `${JSON.stringify(k)}:${textOf(v)}`)
+      .join(',')}}`
+  return JSON.stringify(value) ?? typeof value
+}
+
+const axesText = (axes: readonly Axis[]): string => textOf(axes.map((a) => [a.name, a.size]))
+
+const sorted = <A>(entries: Iterable<readonly [string, A]>): readonly (readonly [string, A])[] =>
+  [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
+
+/** One size of a function: its nodes in order, equal ones once, then what it gives and what it replaces. */
+const variantText = (v: Variant): string => {
+  const outputs = sorted(Object.entries(v.outputs))
+  const next = sorted(v.next)
+  const numbers = new Map<string, number>()
+  const numberOf = new Map<Tensor, number>()
+  for (const t of topological([...outputs, ...next].map(([, root]) => root))) {
+    const text = `${textOf(t.op)} ${textOf(t.inputs.map((x) => numberOf.get(x)))} ${axesText(t.axes)} ${t.dtype}`
+    const number = numbers.get(text) ?? numbers.size
+    numbers.set(text, number)
+    numberOf.set(t, number)
+  }
+  const roots = (of: readonly (readonly [string, Tensor])[]): string =>
+    textOf(of.map(([name, t]) => [name, numberOf.get(t)]))
+  return [...numbers.keys(), `outputs ${roots(outputs)}`, `next ${roots(next)}`].join('\n')
+}
+
+/**
+ * A checksum (SHA-256, hexadecimal) of everything that a program computes: operations with their settings and constants,
+ * axes, dtypes, states with their initialisers, inputs, outputs, and each function's sizes in their order. Two programs that
+ * were built alike have the same one. Names of programs and of layers and the lines that built a node do not count; nor does
+ * the order of functions, nor whether equal nodes are one node.
+ *
+ * @category programs
+ */
+export const fingerprint = (program: Program): string => {
+  const hash = createHash('sha256')
+  for (const [key, { axes, dtype, init }] of sorted(program.states))
+    hash.update(`state ${JSON.stringify(key)} ${axesText(axes)} ${dtype} ${textOf(init)}\n`)
+  for (const [name, variants] of sorted(program.functions)) {
+    hash.update(`function ${JSON.stringify(name)} ${variants.length}\n`)
+    for (const v of variants) hash.update(`${variantText(v)}\n`)
+  }
+  return hash.digest('hex')
+}
