@@ -328,6 +328,36 @@ test('run: a short pass is called one, on the terminal and in the report; a whol
   assert.not.match(readFileSync(join(root, 'long/report.html'), 'utf8'), 'too short')
 })
 
+test('run: changed code is refused by the name of its file, and gone on with where that is asked for', async () => {
+  const file = join(root, 'ruled.ts')
+  const rule = join(root, 'rule.ts')
+  writeFileSync(rule, 'export const rule = 1\n')
+  writeFileSync(
+    file,
+    `import { of } from 'rxjs'
+import { rule } from './rule'
+import tiny from ${JSON.stringify(tiny)}
+const { model } = tiny({ quick: true, seed: 0, settings: {} })
+export default {
+  name: 'ruled', seed: 0, model, families: [], recipe: { name: 'r' },
+  run: () => of({ type: 'run-finished', seconds: rule }),
+}
+`,
+  )
+  const words = ['run', file, '--engine', 'onnx', '--out', 'ruled']
+  const first = await cli(words)
+  assert.is(first.code, 0, first.err)
+  assert.is((await cli(words)).code, 0)
+  writeFileSync(rule, 'export const rule = 2\n')
+  const changed = await cli(words)
+  assert.is(changed.code, 2)
+  assert.match(changed.err, '\n  rule.ts: changed\n')
+  assert.match(changed.err, 'go on all the same with --allow-changed-code')
+  const allowed = await cli([...words, '--allow-changed-code'])
+  assert.is(allowed.code, 0, allowed.err)
+  assert.match(readFileSync(join(root, 'ruled/report.html'), 'utf8'), 'rule.ts: changed')
+})
+
 test('run: one that fails says so, keeps what was done, and goes on from there', async () => {
   const words = ['run', tiny, '--engine', 'onnx', '--out', 'fails']
   const { code, out, err } = await cli([...words, '--set', 'fail=5'])
@@ -447,6 +477,10 @@ test('run: killed inside a stage and started again, it ends with the bits of a r
   assert.is(steps[0], `tune ${from.step + 1}`)
   assert.is(steps.at(-1), 'tune 24')
   assert.ok(weights('killed').equals(weights('not-killed')))
+  const { programs, model } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
+  assert.equal(Object.keys(programs), ['warm', 'tune'])
+  assert.is.not(programs.warm, programs.tune)
+  assert.ok(model.config !== undefined)
   assert.not.ok(existsSync(join(folder, 'lock.json')))
 })
 

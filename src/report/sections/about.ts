@@ -62,9 +62,20 @@ export const whatRan = (manifest: Manifest): Html => html`<dl class="facts">
 <dt>seed</dt><dd>${manifest.seed}</dd>
 <dt>engine</dt><dd>${manifest.engine.name}: ${manifest.engine.version}<br><span class="note">${manifest.engine.why}</span></dd>
 <dt>versions</dt><dd>Sailwright ${manifest.sailwright}, Node ${manifest.node}, ${manifest.platform}, ${manifest.cores} ${manifest.cores === 1 ? 'core' : 'cores'}</dd>
-<dt>code</dt><dd>${manifest.code.map(({ file, sha256 }, i) => html`${i > 0 && html`<br>`}<code>${file}</code> <span class="note" title="${sha256}">${sha256.slice(0, 12)}</span>`)}</dd>
+<dt>code</dt><dd>${code(manifest.code)}</dd>
 </dl>
 ${recipe(manifest.recipe)}`
+
+/** The files and the beginnings of their checksums; many are folded away. */
+const code = (files: Manifest['code']): Html => {
+  const list = files.map(
+    ({ file, sha256 }, i) =>
+      html`${i > 0 && html`<br>`}<code>${file}</code> <code class="note" title="${sha256}">${sha256.slice(0, 12)}</code>`,
+  )
+  return files.length > 6
+    ? html`<details><summary>${files.length} files and their checksums</summary>${list}</details>`
+    : html`${list}`
+}
 
 const recipe = (value: unknown): Html => {
   const stages = stageList(value)
