@@ -337,7 +337,7 @@ test('run: changed code is refused by the name of its file, and gone on with whe
     `import { of } from 'rxjs'
 import { rule } from './rule'
 import tiny from ${JSON.stringify(tiny)}
-const { model } = tiny({ quick: true, seed: 0, settings: {} })
+const { model } = tiny({ quick: true, seed: 0, settings: {}, setting: { number: (_, n) => n, integer: (_, n) => n } })
 export default {
   name: 'ruled', seed: 0, model, families: [], recipe: { name: 'r' },
   run: () => of({ type: 'run-finished', seconds: rule }),

@@ -262,6 +262,7 @@ test('what an experiment says of itself must be plain data', async () => {
       picked: { engine: { name: 'onnx', version: '1' }, why: 'test' } as Picked,
       version: '0',
       words: [],
+      quick: false,
       at: new Date(0),
     })
   const loop: { self?: unknown } = {}
