@@ -9,11 +9,15 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
+import { type AddedToken, type Special, type Splitter, splitter } from './added-tokens.ts'
+import { parseJson, withoutMark } from './json.ts'
+import { type Reader, readerOf, type Words, withoutTokens, wordsOf } from './tokenizer-words.ts'
+
+export type { Special } from './added-tokens.ts'
 
 /**
  * Text to token ids and back.
@@ -22,10 +26,14 @@ import * as t from 'io-ts'
  */
 export interface Tokenizer {
   /**
-   * The ids of a text. Special tokens that the text contains, as a rendered chat does, become their ids; the ones
-   * that some tokenizers put around every text (`[CLS]`, `[SEP]`) are added only where `addSpecial` is true.
+   * The ids of a text, or of a text in pieces. With `special: 'parse'`, the default, special tokens that the text contains
+   * become their ids; with `'text'` they are encoded as the characters that they are, and no special token but the unknown
+   * one comes out: for what a user wrote. A piece may say which of the two it is. Pieces are encoded as one text: where
+   * none has a special token, they have the ids of their concatenation.
+   *
+   * The tokens that some tokenizers put around every text (`[CLS]`, `[SEP]`) are added only where `addSpecial` is true.
    */
-  readonly encode: (text: string, options?: { readonly addSpecial?: boolean }) => Int32Array
+  readonly encode: (text: string | readonly TextPiece[], options?: EncodeOptions) => Int32Array
   /**
    * The text of ids. An id that the vocabulary does not have gives nothing: the embedding tables of published
    * models are larger than their vocabularies.
@@ -45,6 +53,20 @@ export interface Tokenizer {
   readonly pad: number | undefined
   /** The chat template that came with the files, as Jinja text. */
   readonly chatTemplate: string | undefined
+}
+
+/** A piece of a text, and how special tokens in it are read; by default as the options of the call say. */
+export interface TextPiece {
+  readonly text: string
+  readonly special?: Special
+}
+
+/** How {@link Tokenizer} encodes. */
+export interface EncodeOptions {
+  /** Special tokens in the text: `'parse'`, the default, or `'text'`. */
+  readonly special?: Special
+  /** Whether to add the tokens that the tokenizer puts around every text. Default false. */
+  readonly addSpecial?: boolean
 }
 
 /**
@@ -73,19 +95,30 @@ export class TokenizerError extends Error {
 
 const Id = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0 && n < 2 ** 31, 'a token id')
 
-const AddedToken = t.intersection([
+const AddedTokenFile = t.intersection([
   t.type({ id: Id, content: t.string }),
-  t.partial({ special: t.boolean, normalized: t.boolean, lstrip: t.boolean, rstrip: t.boolean }),
+  t.partial({
+    special: t.boolean,
+    normalized: t.boolean,
+    single_word: t.boolean,
+    lstrip: t.boolean,
+    rstrip: t.boolean,
+  }),
 ])
 
 const TokenizerFile = t.intersection([
   t.type({
     model: t.intersection([
       t.type({ vocab: t.union([t.record(t.string, Id), t.array(t.tuple([t.string, t.number]))]) }),
-      t.partial({ type: t.string, unk_token: t.union([t.string, t.null]) }),
+      t.partial({
+        type: t.string,
+        unk_token: t.union([t.string, t.null]),
+        unk_id: t.union([Id, t.null]),
+        byte_fallback: t.boolean,
+      }),
     ]),
   }),
-  t.partial({ added_tokens: t.array(AddedToken), pre_tokenizer: t.unknown }),
+  t.partial({ added_tokens: t.array(AddedTokenFile), pre_tokenizer: t.unknown }),
 ])
 
 const NamedToken = t.union([t.string, t.type({ content: t.string }), t.null, t.undefined])
@@ -107,48 +140,6 @@ const pathOf = (errors: t.Errors): string => {
   const keys = (first?.context ?? []).map((c) => c.key).filter((k) => k !== '' && !/^[01]$/.test(k))
   return keys.join('.').slice(0, 100) || 'the file'
 }
-
-// --- the library ------------------------------------------------------------------------------------------
-
-/** The part of the library's tokenizer that is used. */
-interface Library {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] }
-  decode(
-    ids: number[],
-    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
-  ): string
-  token_to_id(token: string): number | undefined
-  id_to_token(id: number): string | undefined
-}
-
-const build = (json: object, config: object): Library => new HfTokenizer(json, config) as unknown as Library
-
-/** What the Rust library takes for a character of a word: Unicode's own definition of `\w` (UTS 18, annex C). */
-const word = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}`
-
-/** Splits at white space, and between words and what else there is. */
-const unicodeWhitespace = {
-  type: 'Split',
-  pattern: { Regex: String.raw`[${word}]+|[^${word}\s]+` },
-  behavior: 'Removed',
-  invert: true,
-}
-
-/** The library's `Whitespace` and `Digits` know only ASCII's words and digits; the format means Unicode's. */
-const withUnicode = (preTokenizer: unknown): unknown => {
-  if (typeof preTokenizer !== 'object' || preTokenizer === null) return preTokenizer
-  const { type, pretokenizers, individual_digits } = preTokenizer as Record<string, unknown>
-  if (type === 'Whitespace') return unicodeWhitespace
-  if (type === 'Digits') {
-    const Regex = individual_digits === true ? '\\p{N}' : '\\p{N}+'
-    return { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }
-  }
-  return type === 'Sequence' && Array.isArray(pretokenizers)
-    ? { ...preTokenizer, pretokenizers: pretokenizers.map(withUnicode) }
-    : preTokenizer
-}
-
-const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] }
 
 /**
  * A tokenizer from the parsed content of its files.
@@ -177,39 +168,83 @@ export const tokenizer = (
     const what = `in the configuration beside it, ${pathOf(config.left)} is not what the format asks for`
     return E.left(new TokenizerError('BadConfig', file, what, 'correct tokenizer_config.json'))
   }
-  const { model, added_tokens = [] } = json.right
-  // The library looks for a word-level model's unknown token in the configuration; the format has it in the model.
-  const settings = model.type === 'WordLevel' ? { ...config.right, unk_token: model.unk_token } : config.right
-  let library: Library
+  const { added_tokens = [] } = json.right
+  const specialIds = new Set(added_tokens.filter((x) => x.special === true).map((x) => x.id))
+  let words: Words
+  let reader: Reader
   try {
-    const pre_tokenizer = withUnicode(json.right.pre_tokenizer ?? null)
-    library = build({ ...parts, ...json.right, pre_tokenizer }, settings)
+    words = wordsOf(json.right)
+    reader = readerOf(json.right)
   } catch (e) {
     const what = `the tokenizer cannot be built (${(e as Error).message})`
     return E.left(
       new TokenizerError('BadTokenizer', file, what, 'use a kind that @huggingface/tokenizers knows', e),
     )
   }
-  const ids = Array.isArray(model.vocab) ? [model.vocab.length - 1] : Object.values(model.vocab)
-  let vocabSize = 0
-  for (const id of ids) vocabSize = Math.max(vocabSize, id + 1)
+  const addedIds = new Map(added_tokens.map((x) => [x.content, x.id]))
+  const idOf = (token: string): number | undefined => addedIds.get(token) ?? words.idOf(token)
+  // what is found before texts are normalized, and what after
+  const isNormalized = (x: AddedToken): boolean => x.normalized ?? x.special !== true
+  const [raw, normalized] = [false, true].map((after) =>
+    splitter(
+      new Map(
+        added_tokens
+          .filter((x) => isNormalized(x) === after)
+          .map((x) => [after ? words.normalize(x.content) : x.content, x]),
+      ),
+    ),
+  ) as [Splitter, Splitter]
+  const apart = added_tokens.some((x) => x.special === true && isNormalized(x))
+  const specials = added_tokens.filter((x) => x.special === true).map((x) => x.content)
+  const isWritten = (text: string): boolean => specials.some((x) => text.includes(x))
+  let plain: Words | undefined
+  /** Words without the special tokens, for a text in which one is written, so that it is no word of the vocabulary. */
+  const plainWords = (): Words => {
+    plain ??= wordsOf(withoutTokens(json.right, specialIds))
+    return plain
+  }
+  const encode: Tokenizer['encode'] = (text, { special = 'parse', addSpecial = false } = {}) => {
+    const pieces = typeof text === 'string' ? [{ text }] : text
+    const ids: number[] = addSpecial ? [...reader.before] : []
+    let atBegin = true
+    for (const part of joined(
+      pieces.flatMap((p: TextPiece) => {
+        const how = p.special ?? special
+        return raw(p.text, how).map((x) => (typeof x === 'number' ? x : { text: x, special: how }))
+      }),
+      apart,
+    )) {
+      if (typeof part === 'number') ids.push(part)
+      else
+        for (const inner of normalized(words.normalize(part.text), part.special)) {
+          if (typeof inner === 'number') ids.push(inner)
+          else {
+            const by = part.special === 'text' && isWritten(inner) ? plainWords() : words
+            for (const id of by.encode(inner, atBegin)) ids.push(id)
+          }
+          atBegin = false
+        }
+      atBegin = false
+    }
+    if (addSpecial) ids.push(...reader.after)
+    return Int32Array.from(ids)
+  }
+  let vocabSize = words.size
   for (const { id } of added_tokens) vocabSize = Math.max(vocabSize, id + 1)
 
   const tidy = config.right.clean_up_tokenization_spaces ?? false
   const named = (token: t.TypeOf<typeof NamedToken>): number | undefined =>
-    token == null ? undefined : library.token_to_id(typeof token === 'string' ? token : token.content)
+    token == null ? undefined : idOf(typeof token === 'string' ? token : token.content)
   return E.right({
-    encode: (text, { addSpecial = false } = {}) =>
-      Int32Array.from(
-        library.encode(text, { add_special_tokens: addSpecial }).ids.filter((id) => id !== undefined),
-      ),
+    encode,
     decode: (from, { skipSpecial = false } = {}) => {
-      const known = Array.from(from).filter((id) => library.id_to_token(id) !== undefined)
-      if (known.length === 0) return ''
-      return library.decode(known, { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: tidy })
+      const known = Array.from(from).filter(
+        (id) => reader.tokenOf(id) !== undefined && !(skipSpecial && specialIds.has(id)),
+      )
+      return known.length === 0 ? '' : reader.decode(known, tidy)
     },
-    idOf: (token) => library.token_to_id(token),
-    tokenOf: (id) => library.id_to_token(id),
+    idOf,
+    tokenOf: (id) => reader.tokenOf(id),
     vocabSize,
     special: new Map(added_tokens.filter((x) => x.special === true).map((x) => [x.content, x.id])),
     eos: named(config.right.eos_token),
@@ -217,6 +252,27 @@ export const tokenizer = (
     pad: named(config.right.pad_token),
     chatTemplate: chatTemplate ?? defaultTemplate(config.right.chat_template),
   })
+}
+
+type Fragment = { readonly text: string; readonly special: Special }
+
+/**
+ * Joins neighbouring texts, so that a text in pieces is encoded as a whole. Texts whose special tokens are read differently
+ * stay apart where special tokens are still to be found in them.
+ */
+const joined = (parts: readonly (Fragment | number)[], apart: boolean): readonly (Fragment | number)[] => {
+  const out: (Fragment | number)[] = []
+  for (const part of parts) {
+    const before = out[out.length - 1]
+    if (typeof part === 'number' || typeof before !== 'object') out.push(part)
+    else if (apart && before.special !== part.special) out.push(part)
+    else
+      out[out.length - 1] = {
+        text: before.text + part.text,
+        special: before.special === part.special ? part.special : 'text',
+      }
+  }
+  return out
 }
 
 const defaultTemplate = (
@@ -230,7 +286,7 @@ const defaultTemplate = (
 
 const readText = (file: string): TE.TaskEither<TokenizerError, string> =>
   TE.tryCatch(
-    () => readFile(file, 'utf8'),
+    async () => withoutMark(await readFile(file, 'utf8')),
     (e) =>
       (e as NodeJS.ErrnoException).code === 'ENOENT'
         ? new TokenizerError('NotFound', file, 'there is no such file', 'check the folder', e)
@@ -247,16 +303,11 @@ const readJson = (file: string): TE.TaskEither<TokenizerError, unknown> =>
   pipe(
     readText(file),
     TE.chainEitherK((text) =>
-      E.tryCatch(
-        (): unknown => JSON.parse(text),
-        (e) =>
-          new TokenizerError(
-            'BadJson',
-            file,
-            `it is not JSON (${(e as Error).message})`,
-            'replace the file',
-            e,
-          ),
+      pipe(
+        parseJson(text),
+        E.mapLeft(
+          (why) => new TokenizerError('BadJson', file, `it is not JSON (${why})`, 'replace the file'),
+        ),
       ),
     ),
   )

@@ -168,6 +168,147 @@ tokenization('what describes no tokenizer is refused, and the fault is named', (
     assert.match(e.message, 'x/tokenizer.json')
   }
 })
+// --- added tokens and special tokens in a text --------------------------------------------------------------
+
+const encodings = fixtureJson('text/encodings.json')
+interface Encodings {
+  readonly json?: object
+  readonly file: string
+  readonly change?: object
+  readonly ids: readonly number[][]
+  readonly ids_as_text: readonly number[][]
+  readonly decoded: readonly string[]
+}
+for (const [name, c] of Object.entries<Encodings>(encodings.tokenizers))
+  tokenization(`${name}: the ids of the Rust library, special tokens read as such and as text`, () => {
+    const tok = right(tokenizer(c.json ?? { ...tokenizerJson(c.file), ...c.change }))
+    const specials = new Set(tok.special.values())
+    encodings.strings.forEach((text: string, i: number) => {
+      assert.equal([...tok.encode(text)], c.ids[i], text)
+      assert.is(tok.decode(c.ids[i]!), c.decoded[i], text)
+      // where the Rust library finds a special token as a word of the vocabulary, this one does not
+      const expected: number[] = c.ids_as_text[i]!
+      const ids = [...tok.encode(text, { special: 'text' })]
+      if (expected.some((id) => specials.has(id) && id !== 0)) assert.not.equal(ids, expected)
+      else if (!text.includes('<unk>') && !text.includes('[UNK]')) assert.equal(ids, expected, text)
+    })
+  })
+
+const plainFile = (model: object, more: object = {}) => ({
+  ...{ version: '1.0', truncation: null, padding: null, added_tokens: [], normalizer: null },
+  ...{ pre_tokenizer: null, post_processor: null, decoder: null, model },
+  ...more,
+})
+const added = (id: number, content: string, more: object = {}) => ({
+  ...{ id, content, special: false, normalized: false, single_word: false, lstrip: false, rstrip: false },
+  ...more,
+})
+
+tokenization('a token of its own word is found only where no character of a word stands beside it', () => {
+  const letters = { c: 0, a: 1, t: 2, o: 3, n: 4, y: 5, ' ': 6, '.': 7, é: 8 }
+  const tok = right(
+    tokenizer(
+      plainFile(
+        { type: 'BPE', vocab: letters, merges: [] },
+        { added_tokens: [added(9, 'cat', { single_word: true })] },
+      ),
+    ),
+  )
+  for (const [text, ids] of [
+    ['cat', [9]],
+    ['acat', [1, 0, 1, 2]],
+    ['catony', [0, 1, 2, 3, 4, 5]],
+    ['a cat.', [1, 6, 9, 7]],
+    ['écat', [8, 0, 1, 2]],
+    ['cat cat', [9, 6, 9]],
+  ] as const)
+    assert.equal([...tok.encode(text)], [...ids], text)
+})
+
+tokenization(
+  'Unigram: what the vocabulary lacks becomes its bytes and comes back, where the model says so',
+  () => {
+    const bytes = Array.from({ length: 256 }, (_, i) => [
+      `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`,
+      -10,
+    ])
+    const file = (byte_fallback: boolean, vocab: unknown[]) =>
+      plainFile(
+        { type: 'Unigram', unk_id: 0, vocab: [['<unk>', 0], ['a', -1], ...vocab], byte_fallback },
+        { decoder: { type: 'Sequence', decoders: [{ type: 'ByteFallback' }, { type: 'Fuse' }] } },
+      )
+    const tok = right(tokenizer(file(true, bytes)))
+    assert.equal([...tok.encode('a\né')], [1, 2 + 0x0a, 2 + 0xc3, 2 + 0xa9])
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (s) => assert.is(tok.decode(tok.encode(s)), s)))
+    assert.equal([...right(tokenizer(file(false, bytes))).encode('aé\na')], [1, 0, 1], 'one unknown token')
+    assert.equal(
+      [...right(tokenizer(file(true, bytes.slice(0, 100)))).encode('aé')],
+      [1, 0],
+      'a byte is missing',
+    )
+  },
+)
+
+tokenization(
+  'as text, no special token comes out, whatever is written; the text comes back all the same',
+  () => {
+    const word = fc.oneof(
+      fc.constantFrom(...bpe.special.keys(), '<|', '|>', 'im_end', '<|im_<|im_end|>end|>', '\n', 'user', ' '),
+      fc.string({ unit: 'grapheme', maxLength: 4 }),
+    )
+    const text = fc.array(word, { maxLength: 8 }).map((ws) => ws.join('').normalize('NFC'))
+    const ids = new Set(bpe.special.values())
+    fc.assert(
+      fc.property(text, (s) => {
+        const got = bpe.encode(s, { special: 'text' })
+        assert.not.ok(got.some((id) => ids.has(id)))
+        assert.is(bpe.decode(got), s)
+        assert.is(bpe.decode(got, { skipSpecial: true }), s)
+      }),
+    )
+    // a special token that is a word of the vocabulary is no exception
+    const json = tokenizerJson('word-level')
+    const words = right(tokenizer({ ...json, pre_tokenizer: { type: 'WhitespaceSplit' }, normalizer: null }))
+    assert.equal([...words.encode('the [MASK] the', { special: 'text' })].slice(1, 2), [0])
+    assert.is(words.tokenOf(words.encode('the [MASK] the')[1]!), '[MASK]')
+  },
+)
+
+tokenization('pieces are encoded as one text; each says how special tokens in it are read', () => {
+  const piece = fc.record({
+    text: fc.oneof(
+      fc.string({ maxLength: 5 }),
+      fc.constantFrom('\n', ' a', 'hel', 'lo', "'", 's', '<|im_end|>'),
+    ),
+    special: fc.constantFrom('parse' as const, 'text' as const),
+  })
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
+      const text = pieces.map((p) => p.text).join('')
+      for (const special of ['parse', 'text'] as const)
+        if (!text.includes('<|')) assert.equal(bpe.encode(pieces), bpe.encode(text, { special }))
+      assert.is(bpe.decode(bpe.encode(pieces)), text.normalize('NFC'))
+      const ends = pieces.filter((p) => p.special === 'parse' && p.text === '<|im_end|>').length
+      assert.is(bpe.encode(pieces).filter((id) => id === bpe.idOf('<|im_end|>')).length, ends)
+    }),
+  )
+})
+
+tokenization('files with a byte-order mark are read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
+  try {
+    const json = readFileSync(fixturePath('text/tokenizers/byte-bpe.json'), 'utf8')
+    writeFileSync(join(folder, 'tokenizer.json'), `\ufeff${json}`)
+    writeFileSync(join(folder, 'tokenizer_config.json'), '\ufeff{"eos_token": "<|im_end|>"}')
+    writeFileSync(join(folder, 'chat_template.jinja'), '\ufeffJ')
+    const tok = right(await loadTokenizer(folder)())
+    assert.equal([tok.eos, tok.chatTemplate], [902, 'J'])
+    writeFileSync(join(folder, 'tokenizer_config.json'), '{"model_max_length":\n Infinity}')
+    assert.match(left(await loadTokenizer(folder)()).message, 'line 2, column 2 has Infinity')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
 tokenization.run()
 
 // --- chat templates ---------------------------------------------------------------------------------------
