@@ -91,6 +91,20 @@ export const groupOf = (groups: readonly ParameterGroup[]): ((key: string) => Pa
 }
 
 /**
+ * The groups that no key belongs to, by their index: a pattern that is misspelt, or hidden behind an earlier group.
+ *
+ * @param keys the keys of what is trained
+ */
+export const unmatchedGroups = (
+  groups: readonly ParameterGroup[],
+  keys: Iterable<string>,
+): readonly number[] => {
+  const group = groupOf(groups)
+  const used = new Set([...keys].map(group))
+  return groups.flatMap((g, i) => (used.has(g) ? [] : [i]))
+}
+
+/**
  * AdamW with parameter groups as data.
  *
  * @example

@@ -149,7 +149,7 @@ for (const engine of engines)
     const { keys, all } = roots()
     const outputs = Object.fromEntries(all.map((t, i) => [['logits', 'loss', ...keys][i]!, t]))
     const session = await orThrow(
-      engine.load(program({ name: 'lora', functions: { run: fixed(() => ({ outputs })) } }), { threads: 1 }),
+      engine.load(program({ name: 'lora', functions: { run: fixed(() => ({ outputs })) } })),
     )
     await orThrow(
       session.write(

@@ -12,7 +12,7 @@ import {
   type Tensor,
   zeros,
 } from '../../src/dsl/index.ts'
-import { adamWith, firstMomentKey, secondMomentKey } from '../../src/optim/index.ts'
+import { adamWith, firstMomentKey, secondMomentKey, unmatchedGroups } from '../../src/optim/index.ts'
 
 const patterns = suite('dsl: keys by pattern')
 
@@ -116,6 +116,12 @@ groups('a setting out of its range is named', () => {
       (e: { setting: string; message: string }) => e.setting === setting && /give a/.test(e.message),
       setting,
     )
+})
+
+groups('groups that nothing belongs to are told, those behind an earlier one among them', () => {
+  const all = [{ match: 'a.**' }, { match: 'a.b' }, { match: ['x', 'c'] }, { match: 'd*' }]
+  assert.equal(unmatchedGroups(all, ['a.b', 'a.c', 'c', 'e']), [1, 3])
+  assert.equal(unmatchedGroups([], ['a']), [])
 })
 
 groups('what it is, as data', () => {
