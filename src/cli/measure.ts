@@ -12,6 +12,7 @@ import { spread } from '../bench/result.ts'
 import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Engine, Session, TensorValue } from '../engine/session.ts'
+import { type Environment, rememberSpeeds, type Speeds } from '../engine/speeds.ts'
 import { scalarValue } from '../engine/values.ts'
 
 /** What was measured of a training step. Times in seconds. */
@@ -125,4 +126,28 @@ export const measureProduct = (
       TE.map((times) => ({ size, gflops: (2 * size ** 3) / spread(times).median / 1e9 })),
     ),
   )
+}
+
+/** Seconds of training steps of each engine where a run has to choose one: its first step comes before, about a second. */
+const chooseSeconds = 1
+
+/**
+ * Measures two engines once, on a step each of the nano model, and remembers it: some five seconds. Where one fails in its
+ * step, the other is the faster one.
+ */
+export const measureOnce = async (
+  engines: readonly [Engine, Engine],
+  env: Environment,
+  at: Date,
+): Promise<Speeds> => {
+  const speedOf = async (engine: Engine): Promise<number> => {
+    const measured = await measureStep(engine, chooseSeconds)()
+    return measured._tag === 'Right' ? measured.right.samplesPerSecond : 0
+  }
+  const samplesPerSecond = { tensorflow: 0, onnx: 0 }
+  for (const engine of engines) samplesPerSecond[engine.name] = await speedOf(engine)
+  const speeds = { measuredAt: at.toISOString(), samplesPerSecond }
+  // a failure is no measurement: the next run tries again
+  if (Object.values(samplesPerSecond).every((s) => s > 0)) rememberSpeeds(engines, speeds, env)
+  return speeds
 }

@@ -4,7 +4,8 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { type EngineError, engineError } from './error.ts'
 import { onnxEngine } from './onnx/index.ts'
 import type { Engine, EngineName } from './session.ts'
-import { tensorflowEngine } from './tensorflow/index.ts'
+import { type Environment, rememberedSpeeds, type Speeds } from './speeds.ts'
+import { loadTensorflow, tensorflowEngine } from './tensorflow/index.ts'
 
 /** An engine, and why it was taken. */
 export interface Picked {
@@ -24,8 +25,25 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
   { name: 'onnx', loaded: await onnxEngine()() },
 ]
 
+/** The faster of two engines by a measurement, and in words how it was measured. */
+export const fasterOf = (engines: readonly [Engine, Engine], speeds: Speeds): Picked => {
+  const speed = (e: Engine): number => speeds.samplesPerSecond[e.name]
+  const [fast, slow] = speed(engines[1]) > speed(engines[0]) ? [engines[1], engines[0]] : engines
+  if (!(speed(slow) > 0)) return { engine: fast, why: `${slow.name} failed when it was measured` }
+  const times = (speed(fast) / speed(slow)).toFixed(2)
+  return {
+    engine: fast,
+    why: `${times} times as fast as ${slow.name} here, measured ${speeds.measuredAt.slice(0, 10)}; 'sailwright doctor' measures again`,
+  }
+}
+
+/** Why an engine does not load, on one line. */
+const briefly = (e: EngineError): string => e.message.split('\n')[0]!.replace(/[.\s]*Tried:$/, '')
+
 /**
- * `auto` takes tensorflow where its native library loads, else onnx; a name takes that one or fails with its reason.
+ * A name takes that engine or fails with its reason. `auto` takes the one that loads; of two, a tensorflow that computes on
+ * a GPU, else the one that was faster when they were last measured on this machine, else tensorflow. It measures nothing
+ * itself: `sailwright doctor` does, and `sailwright run` where nothing is remembered.
  *
  * @example
  * import { axis, fixed, input, mul, program } from 'sailwright/dsl'
@@ -41,24 +59,49 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
  * @category engines
  */
 export const pickEngine =
-  (wanted: 'auto' | EngineName): TaskEither<EngineError, Picked> =>
+  (wanted: 'auto' | EngineName, env: Environment = process.env): TaskEither<EngineError, Picked> =>
   async () => {
     if (wanted !== 'auto') {
       const one = wanted === 'tensorflow' ? await tensorflowEngine()() : await onnxEngine()()
       return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(one)
     }
     const [tensorflow, onnx] = (await candidates()) as readonly [Candidate, Candidate]
-    if (E.isRight(tensorflow.loaded))
-      return E.right({ engine: tensorflow.loaded.right, why: "TensorFlow's library loads" })
-    if (E.isRight(onnx.loaded))
-      return E.right({
-        engine: onnx.loaded.right,
-        why: `TensorFlow's library does not load (${tensorflow.loaded.left.message.split('\n')[0]})`,
-      })
-    return E.left(
-      engineError(
-        'NotInstalled',
-        `no engine loads.\n  tensorflow: ${tensorflow.loaded.left.message}\n  onnx: ${onnx.loaded.left.message}`,
-      ),
+    if (E.isLeft(tensorflow.loaded) && E.isLeft(onnx.loaded))
+      return E.left(
+        engineError(
+          'NotInstalled',
+          `no engine loads.\n  tensorflow: ${tensorflow.loaded.left.message}\n  onnx: ${onnx.loaded.left.message}`,
+        ),
+      )
+    if (E.isLeft(tensorflow.loaded)) {
+      const { right: engine } = onnx.loaded as E.Right<Engine>
+      return E.right({ engine, why: `the other one does not load: ${briefly(tensorflow.loaded.left)}` })
+    }
+    const engine = tensorflow.loaded.right
+    if (E.isLeft(onnx.loaded))
+      return E.right({ engine, why: `the other one does not load: ${briefly(onnx.loaded.left)}` })
+    if (onGpu()) return E.right({ engine, why: 'it computes on the GPU' })
+    const both = [engine, onnx.loaded.right] as const
+    const speeds = rememberedSpeeds(both, env)
+    return E.right(
+      speeds === undefined
+        ? { engine, why: "both engines load; which is faster here, 'sailwright doctor' measures" }
+        : fasterOf(both, speeds),
     )
   }
+
+/** Whether the tensorflow that loads computes on a GPU. */
+const onGpu = (): boolean => {
+  const found = loadTensorflow()
+  return E.isRight(found) && found.right.gpu
+}
+
+/** The two engines between which only a measurement can choose: both load, none on a GPU, nothing is remembered. */
+export const unmeasured = async (
+  env: Environment = process.env,
+): Promise<readonly [Engine, Engine] | undefined> => {
+  const [tensorflow, onnx] = (await candidates()) as readonly [Candidate, Candidate]
+  if (E.isLeft(tensorflow.loaded) || E.isLeft(onnx.loaded) || onGpu()) return undefined
+  const both = [tensorflow.loaded.right, onnx.loaded.right] as const
+  return rememberedSpeeds(both, env) === undefined ? both : undefined
+}

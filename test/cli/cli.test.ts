@@ -17,7 +17,8 @@ import { parse } from '../../src/cli/parse.ts'
 import { shellWord } from '../../src/cli/shell-word.ts'
 import { presets } from '../../src/models/presets.ts'
 import type { RunEvent } from '../../src/train/events.ts'
-import { readRun } from '../../src/train/run-folder.ts'
+import { type RecordedRun, readRun } from '../../src/train/run-folder.ts'
+import { presentEngines } from '../support/engines.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('command')
@@ -44,7 +45,7 @@ const cli = async (words: readonly string[], cwd = root): Promise<Outcome> => {
   const io: Io = {
     stdout: { write: (t) => out.push(t) },
     stderr: { write: (t) => err.push(t) },
-    env: {},
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
     cwd,
     onInterrupt: () => () => undefined,
   }
@@ -315,6 +316,32 @@ test('run: from a file to a folder with its report', async () => {
   const other = await cli(['run', tiny, '--engine', 'onnx', '--seed', '4', '--out', 'whole'])
   assert.is(other.code, 2)
   assert.match(other.err, 'seed: 3 then, 4 now')
+})
+
+test('run: auto measures once where two engines load, says so, and remembers; a run that goes on keeps its engine', async () => {
+  const first = await cli(['run', tiny, '--out', 'auto', '--set', 'fail=5'])
+  assert.is(first.code, 1, first.err)
+  const { right: began } = (await readRun(join(root, 'auto'))()) as E.Right<RecordedRun>
+  const name = began.manifest.engine.name
+  const loading = (await presentEngines()).map((e) => e.name)
+  if (loading.length > 1 && !began.manifest.engine.why.includes('GPU')) {
+    assert.match(first.err, 'measuring once which engine is faster here, tensorflow or onnx')
+    assert.match(began.manifest.engine.why, /times as fast as \w+ here, measured \d{4}-\d\d-\d\d/)
+    assert.ok(existsSync(join(root, 'cache/sailwright/engine-speeds.json')))
+    const second = await cli(['run', tiny, '--out', 'auto-2'])
+    assert.not.match(second.err, 'measuring once')
+    // another measurement would choose the other engine, but not for this run
+    const file = join(root, 'cache/sailwright/engine-speeds.json')
+    const turned = readFileSync(file, 'utf8').replace(new RegExp(`"${name}": [\\d.]+`), `"${name}": 0.001`)
+    writeFileSync(file, turned)
+    const other = await cli(['run', tiny, '--out', 'auto-3'])
+    assert.is(other.code, 0, other.err)
+    const { right: begun } = (await readRun(join(root, 'auto-3'))()) as E.Right<RecordedRun>
+    assert.is.not(begun.manifest.engine.name, name)
+  }
+  const more = await cli(['run', tiny, '--out', 'auto'])
+  assert.is(more.code, 0, more.err)
+  assert.match(more.err, 'the run began with it')
 })
 
 test('run: a short pass is called one, on the terminal and in the report; a whole run is not', async () => {

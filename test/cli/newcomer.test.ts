@@ -27,7 +27,7 @@ const cli = async (words: readonly string[]): Promise<Ended> => {
   const code = await main(words, {
     stdout: { write: () => undefined },
     stderr: { write: (t) => (err += t) },
-    env: {},
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
     cwd: root,
     onInterrupt: () => () => undefined,
   })

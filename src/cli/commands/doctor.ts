@@ -1,6 +1,7 @@
 /** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Engine } from '../../engine/session.ts'
 import { duration, significant } from '../../train/format.ts'
 import { inked, type Look, lookOf, textTable } from '../../train/terminal.ts'
 import type { EngineFound } from '../advice.ts'
@@ -32,7 +33,7 @@ export const doctorCommand: Command = {
   },
   examples: [['sailwright doctor', 'looks and measures each engine for five seconds']],
   notes: [
-    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, a picture each) and products of square matrices. Exit code 1 where no engine loads.',
+    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, a picture each) and products of square matrices. It is remembered: where both engines load, a run takes the faster one. Exit code 1 where no engine loads.',
   ],
   run: (args, io) =>
     pipe(
@@ -56,7 +57,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
     { machineNow },
-    { candidates, pickEngine },
+    { candidates, pickEngine, rememberSpeeds },
     { loadOnnxRuntime },
     { loadTensorflow },
     { adviceOf },
@@ -70,12 +71,14 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   ])
   const here = await machineNow()
   const engines: EngineFound[] = []
+  const loaded: Engine[] = []
   for (const c of await candidates()) {
     if (c.loaded._tag === 'Left') {
       engines.push({ name: c.name, loads: false, problem: c.loaded.left.message })
       continue
     }
     const engine = c.loaded.right
+    loaded.push(engine)
     const tensorflow = c.name === 'tensorflow' ? loadTensorflow() : undefined
     const onnx = loadOnnxRuntime()
     const found: EngineFound = {
@@ -102,7 +105,12 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       ...(problem === undefined ? {} : { problem: problem.message }),
     })
   }
-  const picked = await pickEngine('auto')()
+  const speed = (name: EngineFound['name']): number =>
+    engines.find((e) => e.name === name)?.step?.samplesPerSecond ?? 0
+  const samplesPerSecond = { tensorflow: speed('tensorflow'), onnx: speed('onnx') }
+  if (Object.values(samplesPerSecond).every((s) => s > 0))
+    rememberSpeeds(loaded, { measuredAt: new Date().toISOString(), samplesPerSecond }, io.env)
+  const picked = await pickEngine('auto', io.env)()
   const taken =
     picked._tag === 'Left'
       ? null

@@ -1,11 +1,12 @@
 /** `sailwright run`: an experiment from its file to its report. */
-import { resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, type Observable } from 'rxjs'
-import type { Picked } from '../../engine/index.ts'
+import type { EngineError, Picked } from '../../engine/index.ts'
 import type { EngineName } from '../../engine/session.ts'
 import type { RunEvent } from '../../train/events.ts'
 import { defaultCheckpointEvery } from '../../train/experiment.ts'
@@ -43,7 +44,7 @@ export const runCommand: Command = {
       value: 'name',
       help: 'what computes',
       choices: ['auto', 'tensorflow', 'onnx'],
-      otherwise: 'auto, which takes tensorflow where its library loads',
+      otherwise: 'auto, which takes the one that is faster here; a run that goes on keeps its own',
     },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
     'checkpoint-every': {
@@ -78,7 +79,7 @@ export const runCommand: Command = {
         }),
       ),
       TE.bindTo('loaded'),
-      TE.bind('picked', () => pickedEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName)),
+      TE.bind('picked', () => pickedEngine(args, io)),
       TE.chain(({ loaded, picked }) =>
         TE.bracket(
           openFolder(args, io, loaded, picked),
@@ -106,16 +107,38 @@ export const settingsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly
 const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
   TE.tryCatch(make, (e) => failed(messageOf(e)))
 
-const pickedEngine = (wanted: 'auto' | EngineName): TE.TaskEither<CliError, Picked> =>
-  pipe(
-    attempt(() => import('../../engine/index.ts')),
-    TE.chain(({ pickEngine }) =>
-      pipe(
-        pickEngine(wanted),
-        TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`)),
-      ),
-    ),
+/** The engine with which the run in this folder began: it goes on with that one. */
+const begunWith = (folder: string | undefined): EngineName | undefined => {
+  if (folder === undefined) return undefined
+  try {
+    const { engine } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
+    return ['tensorflow', 'onnx'].find((name): name is EngineName => name === engine?.name)
+  } catch {
+    return undefined
+  }
+}
+
+const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
+  const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
+  const out = args.text('out')
+  const begun = wanted === 'auto' ? begunWith(out && resolve(io.cwd, out)) : undefined
+  return pipe(
+    attempt(async () => {
+      const { pickEngine, unmeasured } = await import('../../engine/index.ts')
+      if (begun !== undefined)
+        return TE.map((p: Picked) => ({ ...p, why: 'the run began with it' }))(pickEngine(begun))
+      const both = wanted === 'auto' ? await unmeasured(io.env) : undefined
+      if (both === undefined) return pickEngine(wanted, io.env)
+      io.stderr.write(
+        `measuring once which engine is faster here, ${both.map((e) => e.name).join(' or ')} …\n`,
+      )
+      const { measureOnce } = await import('../measure.ts')
+      const { fasterOf } = await import('../../engine/pick.ts')
+      return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
+    }),
+    TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`))),
   )
+}
 
 const openFolder = (
   args: Args,
