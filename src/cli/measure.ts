@@ -32,18 +32,19 @@ export interface StepMeasure {
   readonly samplesPerSecond: number
 }
 
-/** Calls a function of a session again and again for so many seconds, at least three times; the seconds of each call. */
+/** Calls a function of a session again and again for so many seconds, at least so often; the seconds of each call. */
 const repeatedly =
   (
     session: Session,
     name: string,
     inputs: Readonly<Record<string, TensorValue>>,
     seconds: number,
+    least = 3,
   ): TE.TaskEither<EngineError, readonly number[]> =>
   async () => {
     const times: number[] = []
     const began = performance.now()
-    while (times.length < 3 || performance.now() - began < seconds * 1000) {
+    while (times.length < least || performance.now() - began < seconds * 1000) {
       const called = performance.now()
       const result = await session.call(name, inputs)()
       if (result._tag === 'Left') return result
@@ -61,10 +62,14 @@ const within = <A>(
 ): TE.TaskEither<EngineError, A> => TE.bracket(engine.load(p), use, (session) => session.close())
 
 /**
- * Trains the nano model for so many seconds (at least three steps) after a first step, and says how fast that was: the step
+ * Trains the nano model for so many seconds (at least three steps, unless said otherwise) after a first step, and says how fast that was: the step
  * that `sailwright bench` measures at length.
  */
-export const measureStep = (engine: Engine, seconds: number): TE.TaskEither<EngineError, StepMeasure> =>
+export const measureStep = (
+  engine: Engine,
+  seconds: number,
+  least?: number,
+): TE.TaskEither<EngineError, StepMeasure> =>
   pipe(
     TE.fromIO(() => {
       const about = nanoStep(availableParallelism())
@@ -82,7 +87,7 @@ export const measureStep = (engine: Engine, seconds: number): TE.TaskEither<Engi
           TE.map(() => (performance.now() - began) / 1000),
           TE.chain((firstStepSeconds) =>
             pipe(
-              repeatedly(session, 'step', feeds, seconds),
+              repeatedly(session, 'step', feeds, seconds, least),
               TE.map((times): StepMeasure => {
                 const stepSeconds = spread(times).median
                 return {
@@ -132,7 +137,7 @@ export const measureProduct = (
 const chooseSeconds = 1
 
 /**
- * Measures two engines once, on a step each of the nano model, and remembers it: some five seconds. Where one fails in its
+ * Measures two engines once, on steps of the nano model, and remembers it: some five seconds. Where one fails in its
  * step, the other is the faster one.
  */
 export const measureOnce = async (
@@ -141,7 +146,7 @@ export const measureOnce = async (
   at: Date,
 ): Promise<Speeds> => {
   const speedOf = async (engine: Engine): Promise<number> => {
-    const measured = await measureStep(engine, chooseSeconds)()
+    const measured = await measureStep(engine, chooseSeconds, 1)()
     return measured._tag === 'Right' ? measured.right.samplesPerSecond : 0
   }
   const samplesPerSecond = { tensorflow: 0, onnx: 0 }
