@@ -1,6 +1,5 @@
 import { isLeft, isRight } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import * as ort from 'onnxruntime-node'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { node } from '../../src/dsl/graph.ts'
@@ -22,6 +21,7 @@ import { normal, zeros } from '../../src/dsl/init.ts'
 import { buckets, fixed, type Program, program } from '../../src/dsl/program.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import { loadOnnx, onnxEngine } from '../../src/engine/onnx/index.ts'
+import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
 import type { Runtime } from '../../src/engine/onnx/session.ts'
 import type { LoadOptions, Session } from '../../src/engine/session.ts'
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
@@ -202,6 +202,7 @@ sessions('faults are values that say what there is', async () => {
 
 sessions('a failure while running names the node and the line that built it', async () => {
   let broken = true
+  const { ort } = await must(async () => loadOnnxRuntime())
   // the runtime's own words
   const create = async (bytes: Uint8Array, options: object) => {
     const session = await ort.InferenceSession.create(bytes, options)
