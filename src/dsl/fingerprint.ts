@@ -16,16 +16,19 @@ const textOf = (value: unknown): string => {
     return `${value.constructor.name} ${createHash('sha256').update(bytes).digest('hex')}`
   }
   if (Array.isArray(value)) return `[${value.map(textOf).join(',')}]`
-  if (typeof value === 'object' && value !== null)
-    return `{${Object.entries(value)
-      .filter(([, v]) => v !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([k, v]) => `${JSON.stringify(k)}:${textOf(v)}`)
-      .join(',')}}`
+  if (typeof value === 'object' && value !== null) {
+    let text = ''
+    for (const key of Object.keys(value).sort()) {
+      const member = (value as Readonly<Record<string, unknown>>)[key]
+      if (member !== undefined) text += `${JSON.stringify(key)}:${textOf(member)},`
+    }
+    return `{${text}}`
+  }
   return JSON.stringify(value) ?? typeof value
 }
 
-const axesText = (axes: readonly Axis[]): string => textOf(axes.map((a) => [a.name, a.size]))
+const axesText = (axes: readonly Axis[]): string =>
+  axes.map((a) => `${JSON.stringify(a.name)}:${a.size}`).join(',')
 
 const sorted = <A>(entries: Iterable<readonly [string, A]>): readonly (readonly [string, A])[] =>
   [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
@@ -37,7 +40,8 @@ const variantText = (v: Variant): string => {
   const numbers = new Map<string, number>()
   const numberOf = new Map<Tensor, number>()
   for (const t of topological([...outputs, ...next].map(([, root]) => root))) {
-    const text = `${textOf(t.op)} ${textOf(t.inputs.map((x) => numberOf.get(x)))} ${axesText(t.axes)} ${t.dtype}`
+    const inputs = t.inputs.map((x) => numberOf.get(x)).join(',')
+    const text = `${textOf(t.op)} ${inputs} ${axesText(t.axes)} ${t.dtype}`
     const number = numbers.get(text) ?? numbers.size
     numbers.set(text, number)
     numberOf.set(t, number)

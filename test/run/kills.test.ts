@@ -64,7 +64,11 @@ const killed = async (at: string, from: number): Promise<void> => {
     { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
   )
   const gone = new Promise((done) => child.once('exit', done))
-  const said = (): Promise<unknown> => new Promise((word) => child.once('message', word))
+  const said = (): Promise<unknown> =>
+    Promise.race([
+      new Promise((word) => child.once('message', word)),
+      gone.then((code) => Promise.reject(new Error(`the writer ended by itself (${code}); is dist built?`))),
+    ])
   await said()
   const begun = performance.now()
   if (Math.random() < 0.8) await said()
