@@ -22,6 +22,7 @@ import {
 import type { Engine } from '../../src/engine/session.ts'
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
 import {
+  adamW,
   adamWith,
   clipByGlobalNorm,
   firstMomentKey,
@@ -227,5 +228,34 @@ for (const clip of [undefined, 55, 2.5]) {
   }
   for (const engine of engines) steps(`clipped at ${clip}, on ${engine.name}`, () => onEngine(engine))
 }
+
+steps('what is not said is β₁ 0.9, β₂ 0.95, ε 1e-8 and a decay of 0.1 for matrices', () => {
+  const rate = input('rate', [])
+  const all = gradient(loss, [...parameters.values()])
+  const byKey = new Map([...parameters.keys()].map((key, i) => [key, all[i]!]))
+  const states = new Map<string, ArrayLike<number>>([[StepKey, [0]], ...starts])
+  for (const [key, p] of starts) {
+    states.set(firstMomentKey(key), new Float64Array(p.length))
+    states.set(secondMomentKey(key), new Float64Array(p.length))
+  }
+  const { gradients } = byHand(plainStart(starts), feeds(0).x, feeds(0).y)
+  const want = plainStep(1, plainStart(starts), gradients, {
+    rate: 0.05,
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+    decay: (key) => (['body.weight', 'head.weight'].includes(key) ? 0.1 : 0),
+    factor: () => 1,
+  })
+  for (const next of [adamW(parameters, all, rate).next, adamWith().update(parameters, byKey, rate).next]) {
+    const got = evaluate([...next.values()], { inputs: { ...feeds(0), rate: [0.05] }, states })
+    const byName = new Map([...next.keys()].map((k, i) => [k, got[i]!]))
+    for (const [key, { p, m, v }] of want) {
+      near(key, byName.get(key)!, p, 1e-6)
+      near(`mean of ${key}`, byName.get(firstMomentKey(key))!, m, 1e-6)
+      near(`square of ${key}`, byName.get(secondMomentKey(key))!, v, 1e-6)
+    }
+  }
+})
 
 steps.run()
