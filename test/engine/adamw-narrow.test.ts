@@ -75,7 +75,7 @@ for (const limit of [undefined, 0.5])
         ],
         ['bias', scalarValue(1)],
       ])
-      const s = await orThrow(engine.load(p, { threads: 1 }))
+      const s = await orThrow(engine.load(p))
       await orThrow(s.write(start))
       const before = await orThrow(s.read())
       await orThrow(s.call('step', { rate: scalarValue(rate) }))

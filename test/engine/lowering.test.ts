@@ -14,7 +14,7 @@ type Arrays = Readonly<Record<string, ArrayLike<number>>>
 
 const opened = async (engine: Engine, build: () => d.Results) => {
   const p = d.program({ name: 'lowering', functions: { f: d.fixed(build) } })
-  const got = await engine.load(p, { threads: 1 })()
+  const got = await engine.load(p)()
   if (isLeft(got)) throw new Error(got.left.message)
   return got.right
 }

@@ -205,7 +205,7 @@ for (const clip of [undefined, 55, 2.5]) {
 
   const onEngine = async (engine: Engine): Promise<void> => {
     const p = program({ name: 'unusual', functions: { step: fixed(() => results(clip)) } })
-    const opened = await engine.load(p, { threads: 1 })()
+    const opened = await engine.load(p)()
     if (E.isLeft(opened)) throw new Error(opened.left.message)
     const s = opened.right
     const begun = new Map([...starts].map(([k, v]) => [k, tensorValue('float32', sizes.get(k)!, v)]))

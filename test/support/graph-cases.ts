@@ -130,7 +130,7 @@ const must = async <A>(task: TaskEither<EngineError, A>): Promise<A> => {
 /** What the engine got wrong, a sentence a case; all cases are functions of one program. */
 export const mistakes = async (engine: Engine, cases: readonly GraphCase[]): Promise<string[]> => {
   const p = programOf(cases)
-  const session = await must(engine.load(p, { threads: 1 }))
+  const session = await must(engine.load(p))
   const wrong: string[] = []
   for (const c of cases) {
     const variant = p.functions.get(c.name)![0]!
