@@ -94,12 +94,16 @@ export const emitter = (mode: Mode): Emitter => {
   const source = new Map<string, { readonly name: string; readonly dims: readonly number[] }>()
   const owners = new Map<string, Tensor>()
   const taken = new Set<string>()
+  /** The number that the next of a name may get: those below are taken. */
+  const tried = new Map<string, number>()
   let current: Tensor | undefined
   let count = 0
 
   const unique = (wanted: string): string => {
     let name = wanted
-    for (let i = 1; taken.has(name); i++) name = `${wanted}.${i}`
+    let i = tried.get(wanted) ?? 1
+    for (; taken.has(name); i++) name = `${wanted}.${i}`
+    tried.set(wanted, i)
     taken.add(name)
     return name
   }

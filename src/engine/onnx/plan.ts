@@ -37,12 +37,19 @@ const pads = (t: Tensor, along: string, most: number): readonly Tensor[] | undef
   return found
 }
 
+const isSum = (t: Tensor): boolean => t.op.op === 'binary' && t.op.fn === 'add'
+
 /** The first term of a tree of sums. */
-const firstTerm = (t: Tensor): Tensor =>
-  t.op.op === 'binary' && t.op.fn === 'add' ? firstTerm(t.inputs[0]!) : t
+const firstTerm = (t: Tensor): Tensor => {
+  let first = t
+  while (isSum(first)) first = first.inputs[0]!
+  return first
+}
 
 /** A sum of padded pieces that lie side by side, as the gradient of slices is: the pieces joined. */
 const sideBySide = (t: Tensor): Plan | undefined => {
+  // a long chain of other sums is not walked down from each of its links
+  if (!t.inputs.every((x) => isSum(x) || x.op.op === 'pad')) return undefined
   const first = firstTerm(t).op
   if (first.op !== 'pad') return undefined
   const whole = findAxis(t, first.along)!.size

@@ -66,6 +66,9 @@ const comparable = 4096
 export const builder = (): Builder => {
   const nodes: NodeDef[] = []
   const byName = new Map<string, NodeDef>()
+  /** The number that the next node of a name may get: those below are taken. */
+  const tried = new Map<string, number>()
+  const controls = new Map<NodeDef, Set<string>>()
   const owners = new Map<string, Tensor>()
   const small = new Map<string, Ref>()
   const large = new Map<object, Map<string, Ref>>()
@@ -78,7 +81,9 @@ export const builder = (): Builder => {
   const unique = (wanted: string): string => {
     const base = tfName(wanted)
     let name = base
-    for (let i = 1; byName.has(name); i++) name = `${base}_${i}`
+    let i = tried.get(base) ?? 1
+    for (; byName.has(name); i++) name = `${base}_${i}`
+    tried.set(base, i)
     return name
   }
   const push = (
@@ -168,9 +173,13 @@ export const builder = (): Builder => {
     after: (node, ...before) => {
       const def = byName.get(nodeOf(node))
       if (def === undefined) throw new Error(`there is no node '${node}'`)
+      const had = controls.get(def) ?? new Set()
+      controls.set(def, had)
       for (const b of before) {
         const control = `^${nodeOf(b)}`
-        if (!def.input.includes(control)) def.input.push(control)
+        if (had.has(control)) continue
+        had.add(control)
+        def.input.push(control)
       }
     },
     ownerOf,
