@@ -6,38 +6,25 @@
 import { Template } from '@huggingface/jinja'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import {
+  ChatError,
+  type ChatPiece,
+  imageMark,
+  joinPieces,
+  type Message,
+  messageFault,
+  plainText,
+  specialIn,
+} from './chat-message.ts'
 
-/**
- * One turn of a chat. Content is a text, in which `<image>` stands for a picture, or parts. A picture part is
- * the same as the text `<image>` and a newline.
- *
- * @category model
- */
-export interface Message {
-  readonly role: 'system' | 'user' | 'assistant' | (string & {})
-  readonly content: string | readonly MessagePart[]
-}
-
-/** A part of a message's content. */
-export type MessagePart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' }
-
-/**
- * What is wrong with a template or a chat.
- *
- * - `BadTemplate`: the Jinja text cannot be parsed, or it failed, or it refused the messages.
- * - `BadMessages`: the messages are not a chat that the template can write.
- * - `PictureCount`: the number of `<image>` marks and of pictures differ.
- *
- * @category model
- */
-export class ChatError extends Error {
-  readonly tag: 'BadTemplate' | 'BadMessages' | 'PictureCount'
-  constructor(tag: ChatError['tag'], what: string, todo: string, cause?: unknown) {
-    super(`chat: ${what}; ${todo}`, cause === undefined ? undefined : { cause })
-    this.name = 'ChatError'
-    this.tag = tag
-  }
-}
+export {
+  ChatError,
+  type ChatPiece,
+  encodeChat,
+  imageMark,
+  type Message,
+  type MessagePart,
+} from './chat-message.ts'
 
 // --- Jinja templates --------------------------------------------------------------------------------------
 
@@ -47,6 +34,11 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean
   /** End within the last message, so that a model goes on with it. Default false. */
   readonly continueFinalMessage?: boolean
+  /**
+   * The tokenizer's special tokens. Where one is written in a message it is text, and `pieces` says so; without them what
+   * a user writes can open turns of its own.
+   */
+  readonly special?: Iterable<string>
   /** Descriptions of functions that the model may call. */
   readonly tools?: readonly unknown[]
   /** Other variables of the template, such as `enable_thinking`, `bos_token`. */
@@ -61,11 +53,16 @@ export interface RenderedChat {
    * `generation` and `endgeneration` tags. Empty where it has none.
    */
   readonly assistant: readonly (readonly [begin: number, end: number])[]
+  /** The same text in pieces: what the assistant says, and special tokens that are written in messages; see {@link encodeChat}. */
+  readonly pieces: readonly ChatPiece[]
 }
 
-/** The spans' marks while a template renders: two code points that Unicode keeps for no character. */
-const opening = '\ufdd0'
-const closing = '\ufdd1'
+/**
+ * Marks while a template renders, of code points that Unicode keeps for no character: where the assistant begins and ends,
+ * the end of the message to be continued, and the middle of a special token that somebody wrote.
+ */
+const [opening, closing, ending, broken] = ['\ufdd0', '\ufdd1', '\ufdd2', '\ufdd3'] as const
+const anyMark = /[\ufdd0-\ufdd3]/
 
 /** Turns the `generation` tags, which say nothing to the Jinja library, into blocks that print the marks. */
 const markSpans = (template: string): string =>
@@ -77,19 +74,83 @@ const markSpans = (template: string): string =>
     },
   )
 
-const takeSpans = (marked: string): RenderedChat => {
+/** Every text of a message's content changed. Content of other kinds, as templates with tools take it, stays. */
+const mapTexts = (message: Message, change: (text: string, last: boolean) => string): Message => {
+  const content: unknown = message?.content
+  if (typeof content === 'string') return { ...message, content: change(content, true) }
+  if (!Array.isArray(content)) return message
+  const texts = content.map((part) => typeof part?.text === 'string')
+  const last = texts.lastIndexOf(true)
+  return {
+    ...message,
+    content: content.map((part, i) => (texts[i] ? { ...part, text: change(part.text, i === last) } : part)),
+  }
+}
+
+/** Puts a mark behind the first character of each special token that is written in a message. */
+const breakSpecial = (messages: readonly Message[], special: Iterable<string>): readonly Message[] => {
+  const words = [...special]
+  return messages.map((message) => {
+    const sought = specialIn(words, message?.role)
+    return sought === undefined
+      ? message
+      : mapTexts(message, (text) =>
+          text.replace(sought, (word) => {
+            const [first] = word as Iterable<string>
+            return `${first}${broken}${word.slice(first!.length)}`
+          }),
+        )
+  })
+}
+
+/** Puts a mark and a space behind the last text of the last message: the space tells whether the template trims. */
+const markEnd = (messages: readonly Message[]): readonly Message[] =>
+  messages.map((message, i) =>
+    i < messages.length - 1
+      ? message
+      : mapTexts(message, (text, last) => (last ? `${text}${ending} ` : text)),
+  )
+
+/** What was rendered up to the end of the last message; undefined where it was not rendered. */
+const cutAtEnd = (marked: string): string | undefined => {
+  const at = marked.lastIndexOf(ending)
+  if (at < 0) return undefined
+  const text = marked.slice(0, at)
+  // a template that trims would have trimmed what stands before the mark, too
+  return marked[at + 1] === ' ' ? text : text.trimEnd()
+}
+
+/** Takes the marks out and keeps what they said. */
+const takeMarks = (marked: string, special: Iterable<string>): RenderedChat => {
+  const sought = specialIn(special, '')
+  const pieces: ChatPiece[] = []
   const assistant: [number, number][] = []
   let text = ''
-  let begin: number | undefined
-  for (const piece of marked.split(new RegExp(`([${opening}${closing}])`))) {
-    if (piece === opening) begin = text.length
-    else if (piece !== closing) text += piece
-    else if (begin !== undefined) {
-      assistant.push([begin, text.length])
-      begin = undefined
+  let learn = false
+  const add = (piece: string, how: ChatPiece['special']): void => {
+    pieces.push({ text: piece, learn, special: how })
+    text += piece
+  }
+  for (const part of marked.split(/([\ufdd0\ufdd1])/)) {
+    if (part === opening) {
+      learn = true
+      assistant.push([text.length, text.length])
+    } else if (part === closing) learn = false
+    else {
+      // the character before a mark begins a special token that somebody wrote
+      const [before, ...rest] = part.split(/(?=[^\ufdd3]\ufdd3)/u)
+      for (const stretch of [before!, ...rest]) {
+        const whole = stretch.replaceAll(broken, '')
+        const word = stretch.includes(broken) ? sought?.exec(whole)?.[0] : undefined
+        if (sought !== undefined) sought.lastIndex = 0
+        add(word ?? '', 'text')
+        add(whole.slice(word?.length ?? 0), 'parse')
+      }
+      const span = assistant[assistant.length - 1]
+      if (learn && span !== undefined) span[1] = text.length
     }
   }
-  return { text, assistant }
+  return { text, assistant, pieces: joinPieces(pieces) }
 }
 
 /**
@@ -101,56 +162,52 @@ export const renderChat = (
   template: string,
   messages: readonly Message[],
   options: RenderOptions = {},
-): E.Either<ChatError, RenderedChat> =>
-  pipe(
+): E.Either<ChatError, RenderedChat> => {
+  const { special = [], continueFinalMessage = false } = options
+  const words = [...special]
+  return pipe(
     E.tryCatch(
-      () =>
-        new Template(markSpans(template)).render({
+      () => {
+        if (anyMark.test(JSON.stringify([messages, options.tools, options.variables]) ?? ''))
+          throw new ChatError(
+            'BadMessages',
+            'a text holds a code point from U+FDD0 to U+FDD3, which is no character',
+            'take it out',
+          )
+        const broke = breakSpecial(messages, words)
+        return new Template(markSpans(template)).render({
           ...options.variables,
-          messages,
+          messages: continueFinalMessage ? markEnd(broke) : broke,
           tools: options.tools ?? null,
           add_generation_prompt: options.addGenerationPrompt ?? false,
-        }),
+        })
+      },
       (e) =>
-        new ChatError(
-          'BadTemplate',
-          `the template failed (${(e as Error).message})`,
-          'check it against the messages, the roles that it takes, and the variables that it needs',
-          e,
-        ),
+        e instanceof ChatError
+          ? e
+          : new ChatError(
+              'BadTemplate',
+              `the template failed (${(e as Error).message})`,
+              'check it against the messages, the roles that it takes, and the variables that it needs',
+              e,
+            ),
     ),
-    E.map(takeSpans),
-    E.chain((rendered) =>
-      options.continueFinalMessage === true ? cutAfterLast(rendered, messages) : E.right(rendered),
-    ),
+    E.chain((marked) => {
+      const text = continueFinalMessage ? cutAtEnd(marked) : marked
+      return text === undefined
+        ? E.left(
+            new ChatError(
+              'BadMessages',
+              'the last message does not occur in the rendered text',
+              'render without continueFinalMessage',
+            ),
+          )
+        : E.right(takeMarks(text, words))
+    }),
   )
-
-/** The rendered chat up to the end of the last message's own text. */
-const cutAfterLast = (
-  { text, assistant }: RenderedChat,
-  messages: readonly Message[],
-): E.Either<ChatError, RenderedChat> => {
-  const last = messages[messages.length - 1]
-  const content = last === undefined ? '' : plainText(last.content).trim()
-  const at = content === '' ? -1 : text.lastIndexOf(content)
-  if (at < 0) {
-    const what = 'the last message does not occur in the rendered text'
-    return E.left(new ChatError('BadMessages', what, 'render without continueFinalMessage'))
-  }
-  const end = at + content.length
-  const spans = assistant.filter(([b]) => b < end).map(([b, e]): [number, number] => [b, Math.min(e, end)])
-  return E.right({ text: text.slice(0, end), assistant: spans })
 }
 
 // --- pictures ---------------------------------------------------------------------------------------------
-
-/** The mark of a picture in a text. */
-export const imageMark = '<image>'
-
-const plainText = (content: Message['content']): string =>
-  typeof content === 'string'
-    ? content
-    : content.map((part) => (part.type === 'text' ? part.text : `${imageMark}\n`)).join('')
 
 const marksIn = (text: string): number => text.split(imageMark).length - 1
 
@@ -160,13 +217,27 @@ const whole = (n: number, least: number): boolean => Number.isSafeInteger(n) && 
 const placeholder = (tiles: number, tokensPerTile: number): string =>
   `<img>${'<IMG_CONTEXT>'.repeat(tiles * tokensPerTile)}</img>`
 
+/** More visual tokens than any model's context has. */
+const mostVisualTokens = 2 ** 20
+
 const checkTiles = (tiles: readonly number[], tokensPerTile: number): ChatError | undefined => {
   if (!whole(tokensPerTile, 1))
     return new ChatError('BadMessages', `tokensPerTile is ${tokensPerTile}`, 'give a whole number from 1 up')
   const bad = tiles.findIndex((n) => !whole(n, 1))
-  return bad < 0
+  if (bad >= 0)
+    return new ChatError(
+      'BadMessages',
+      `picture ${bad} has ${tiles[bad]} tiles`,
+      'give a whole number from 1 up',
+    )
+  const tokens = tiles.reduce((sum, n) => sum + n, 0) * tokensPerTile
+  return tokens <= mostVisualTokens
     ? undefined
-    : new ChatError('BadMessages', `picture ${bad} has ${tiles[bad]} tiles`, 'give a whole number from 1 up')
+    : new ChatError(
+        'BadMessages',
+        `the pictures have ${tokens} visual tokens, more than ${mostVisualTokens}`,
+        'give fewer tiles',
+      )
 }
 
 const countError = (marks: number, pictures: number): ChatError =>
@@ -214,23 +285,18 @@ export interface SailVl2Options {
   readonly addGenerationPrompt?: boolean
 }
 
-/** A piece of a chat: `learn` where it is what the assistant says, its closing `<|im_end|>` included. */
-export interface ChatPiece {
-  readonly text: string
-  readonly learn: boolean
-}
-
 const roles = ['system', 'user', 'assistant']
 
 /**
  * A chat in SAIL-VL2's template, in pieces that are to be learned (the answers) and pieces that are not.
- * Neighbouring pieces differ in `learn`.
+ * Neighbouring pieces differ in `learn` or in `special`: the template's own words and the pictures' placeholders are control,
+ * what the messages say is text, so that nothing that a user writes opens a turn ({@link encodeChat}).
  *
  * ChatML without a newline after `<|im_end|>`. The pictures stand where the text has `<image>`; where it has no
  * mark at all, each one's placeholder and a newline come before the first query. Source: ms-swift's template for
  * SAIL-VL2 (modelscope/ms-swift, `swift/template/templates/seed.py`).
  *
- * A text that is encoded piece by piece has the tokens of the whole text unless an answer begins with a newline.
+ * The tokens are those of the whole text unless an answer begins with a newline.
  *
  * @category rendering
  */
@@ -239,6 +305,9 @@ export const sailVl2Pieces = (
   options: SailVl2Options = {},
 ): E.Either<ChatError, readonly ChatPiece[]> => {
   const { tiles = [], tokensPerTile, system } = options
+  const fault = messageFault(messages)
+  if (fault !== undefined)
+    return E.left(new ChatError('BadMessages', fault, 'give role and content of each message'))
   const [first] = messages
   const last = messages[messages.length - 1]
   const refuse = (what: string, todo: string) => E.left(new ChatError('BadMessages', what, todo))
@@ -262,27 +331,30 @@ export const sailVl2Pieces = (
   else if (marks !== tiles.length) return E.left(countError(marks, tiles.length))
 
   const pieces: ChatPiece[] = []
-  const add = (text: string, learn: boolean): void => {
-    const before = pieces[pieces.length - 1]
-    if (before?.learn === learn) pieces[pieces.length - 1] = { text: before.text + text, learn }
-    else pieces.push({ text, learn })
-  }
-  if (system !== undefined && first.role !== 'system') add(`<|im_start|>system\n${system}<|im_end|>`, false)
+  const control = (text: string, learn = false): void => void pieces.push({ text, learn, special: 'parse' })
+  if (system !== undefined && first.role !== 'system') control(`<|im_start|>system\n${system}<|im_end|>`)
   let used = 0
   for (const [i, { role }] of messages.entries()) {
-    const here = marksIn(texts[i]!)
-    const text = expandImages(texts[i]!, tiles.slice(used, used + here), tokensPerTile ?? 1)
-    if (E.isLeft(text)) return text
-    used += here
-    add(`<|im_start|>${role}\n`, false)
-    add(`${text.right}<|im_end|>`, role === 'assistant')
+    const learn = role === 'assistant'
+    control(`<|im_start|>${role}\n`)
+    for (const [n, stretch] of texts[i]!.split(imageMark).entries()) {
+      if (n > 0) control(placeholder(tiles[used++]!, tokensPerTile ?? 1), learn)
+      // an assistant's thinking is marked by words that some tokenizers have as special tokens
+      for (const part of learn ? stretch.split(/(<\/?think>)/) : [stretch])
+        pieces.push({ text: part, learn, special: /^<\/?think>$/.test(part) && learn ? 'parse' : 'text' })
+    }
+    control('<|im_end|>', learn)
   }
-  if (options.addGenerationPrompt ?? last.role === 'user') add('<|im_start|>assistant\n', false)
-  return E.right(pieces)
+  if (options.addGenerationPrompt ?? last.role === 'user') control('<|im_start|>assistant\n')
+  return E.right(joinPieces(pieces))
 }
 
+/** The words by which the template opens and closes. */
+const controlWords = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '<img>', '</img>', '<IMG_CONTEXT>']
+
 /**
- * A chat in SAIL-VL2's template, as one text. See {@link sailVl2Pieces}.
+ * A chat in SAIL-VL2's template, as one text. See {@link sailVl2Pieces}, which also takes messages in which the template's
+ * own words are written: in one text these could not be told from the template's, so such messages are refused here.
  *
  * @example
  * const chat = sailVl2Prompt([{ role: 'user', content: 'How many?' }], { tiles: [1], tokensPerTile: 2 })
@@ -296,5 +368,18 @@ export const sailVl2Prompt = (
 ): E.Either<ChatError, string> =>
   pipe(
     sailVl2Pieces(messages, options),
-    E.map((pieces) => pieces.map((p) => p.text).join('')),
+    E.chain((pieces) => {
+      const written = pieces
+        .filter((p) => p.special === 'text')
+        .flatMap((p) => controlWords.filter((w) => p.text.includes(w)))
+      return written.length === 0
+        ? E.right(pieces.map((p) => p.text).join(''))
+        : E.left(
+            new ChatError(
+              'BadMessages',
+              `a message contains ${written[0]}, which in one text would be the template's own`,
+              'take sailVl2Pieces, whose pieces say what is text',
+            ),
+          )
+    }),
   )

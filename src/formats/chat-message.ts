@@ -1,0 +1,142 @@
+/**
+ * Messages of a chat, what can be wrong with them, and the pieces that a rendered chat is made of.
+ *
+ * @since 0.2.0
+ */
+import * as t from 'io-ts'
+import type { Special } from './added-tokens.ts'
+import { quote } from './safetensors-error.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/**
+ * One turn of a chat. Content is a text, in which `<image>` stands for a picture, or parts. A picture part is
+ * the same as the text `<image>` and a newline.
+ *
+ * @category model
+ */
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant' | (string & {})
+  readonly content: string | readonly MessagePart[]
+}
+
+/** A part of a message's content. */
+export type MessagePart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' }
+
+/**
+ * What is wrong with a template or a chat.
+ *
+ * - `BadTemplate`: the Jinja text cannot be parsed, or it failed, or it refused the messages.
+ * - `BadMessages`: the messages are not a chat that the template can write.
+ * - `PictureCount`: the number of `<image>` marks and of pictures differ.
+ *
+ * @category model
+ */
+export class ChatError extends Error {
+  readonly tag: 'BadTemplate' | 'BadMessages' | 'PictureCount'
+  constructor(tag: ChatError['tag'], what: string, todo: string, cause?: unknown) {
+    super(`chat: ${what}; ${todo}`, cause === undefined ? undefined : { cause })
+    this.name = 'ChatError'
+    this.tag = tag
+  }
+}
+
+// --- checks -----------------------------------------------------------------------------------------------
+
+/** The mark of a picture in a text. */
+export const imageMark = '<image>'
+
+const TextPart = t.type({ type: t.literal('text'), text: t.string })
+const ImagePart = t.type({ type: t.literal('image') })
+const Content = t.union([t.string, t.array(t.union([TextPart, ImagePart]))])
+
+/** What is wrong with messages that may come from anywhere: nothing, or a sentence of the first that is no message. */
+export const messageFault = (messages: readonly unknown[]): string | undefined => {
+  for (const [i, message] of messages.entries()) {
+    if (typeof message !== 'object' || message === null)
+      return `message ${i} is ${quote(message)}, not a message`
+    const { role, content } = message as Partial<Message>
+    if (typeof role !== 'string') return `message ${i} has the role ${quote(role)}, which is no text`
+    if (!Content.is(content))
+      return `message ${i} has the content ${quote(content)}, which is neither a text nor a list of text and image parts`
+  }
+  return undefined
+}
+
+/** A message's content as one text. */
+export const plainText = (content: Message['content']): string =>
+  typeof content === 'string'
+    ? content
+    : content.map((part) => (part.type === 'text' ? part.text : `${imageMark}\n`)).join('')
+
+/**
+ * The words that an assistant writes itself, though they may be special tokens: they stay what they are in its messages,
+ * and are text in all others.
+ */
+const thinking = new Set(['<think>', '</think>'])
+
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+
+/** Finds special tokens that are written in a message, the longest first. */
+export const specialIn = (words: Iterable<string>, role: string): RegExp | undefined => {
+  const sought = [...words].filter((w) => w !== '' && !(role === 'assistant' && thinking.has(w)))
+  if (sought.length === 0) return undefined
+  return new RegExp(
+    sought
+      .sort((a, b) => b.length - a.length)
+      .map(escaped)
+      .join('|'),
+    'gu',
+  )
+}
+
+// --- pieces -----------------------------------------------------------------------------------------------
+
+/**
+ * A piece of a chat: `learn` where it is what the assistant says, its closing token included; `special` is `'parse'` where
+ * special tokens are the template's own, and `'text'` where they are what somebody wrote.
+ *
+ * @category model
+ */
+export interface ChatPiece {
+  readonly text: string
+  readonly learn: boolean
+  readonly special: Special
+}
+
+/** Pieces, of which neighbours that say the same are joined and empty ones left out. */
+export const joinPieces = (pieces: readonly ChatPiece[]): readonly ChatPiece[] => {
+  const out: ChatPiece[] = []
+  for (const piece of pieces) {
+    const before = out[out.length - 1]
+    if (piece.text === '') continue
+    if (before?.learn === piece.learn && before.special === piece.special)
+      out[out.length - 1] = { ...piece, text: before.text + piece.text }
+    else out.push(piece)
+  }
+  return out
+}
+
+/**
+ * The token ids of a chat and which of them are to be learned. What users wrote opens and closes no turns: special tokens
+ * in it are encoded as text. Each run of pieces with one `learn` is encoded as one text.
+ *
+ * @returns `ids` `[token]` and `learn` `[token]`, 1 where the token is to be learned
+ * @category rendering
+ */
+export const encodeChat = (
+  tokenizer: Pick<Tokenizer, 'encode'>,
+  pieces: readonly ChatPiece[],
+): { readonly ids: Int32Array; readonly learn: Uint8Array } => {
+  const ids: number[] = []
+  const learn: number[] = []
+  for (let i = 0; i < pieces.length; ) {
+    const first = pieces[i]!
+    const run: ChatPiece[] = []
+    for (; i < pieces.length && pieces[i]!.learn === first.learn; i++) run.push(pieces[i]!)
+    for (const id of tokenizer.encode(run)) {
+      ids.push(id)
+      learn.push(first.learn ? 1 : 0)
+    }
+  }
+  return { ids: Int32Array.from(ids), learn: Uint8Array.from(learn) }
+}
