@@ -144,6 +144,16 @@ export {
   type StateSpec,
   type Variant,
 } from './program.ts'
-export { argmax, logSoftmax, max, mean, softmax, sum, total } from './reduce.ts'
+export {
+  argmax,
+  logSoftmax,
+  max,
+  mean,
+  type StandardiseOptions,
+  softmax,
+  standardise,
+  sum,
+  total,
+} from './reduce.ts'
 export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
 export { inside, type Site, siteOf } from './site.ts'

@@ -1,10 +1,10 @@
 /** Reductions and softmax, over axes by name. */
 import { elements, type Names } from './axis.ts'
-import { binaryOf } from './elementwise.ts'
+import { binaryOf, compareOf, selectOf, unaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { node, type Tensor } from './graph.ts'
 import type { Without } from './names.ts'
-import { axisOf } from './shape.ts'
+import { axisOf, sliceOf, transposed } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
 /** A reduction node, for builders and adjoints. */
@@ -39,14 +39,82 @@ export const max = <N extends Names, const K extends N[number]>(
   ...over: readonly K[]
 ): Tensor<Without<N, K>> => reduceOf('max', t, over, siteOf(max)) as Tensor<Without<N, K>>
 
-/** The mean over the named axes, float32. @category reductions */
+/**
+ * The mean over the named axes: the sum divided by the number of its terms, float32.
+ *
+ * A sum of equal numbers is rounded, so the mean of 41 times 0.1 is only near 0.1. Where what is equal must come out as
+ * equal, as the rewards of a group do, see {@link standardise}.
+ *
+ * @throws GraphError `UnknownAxis`, `BadDtype`
+ * @category reductions
+ */
 export const mean = <N extends Names, const K extends N[number]>(
   t: Tensor<N>,
   ...over: readonly K[]
-): Tensor<Without<N, K>> => {
-  const site = siteOf(mean)
-  const n = elements(over.map((k) => axisOf('mean', t, k, site)))
-  return binaryOf('mul', reduceOf('sum', t, over, site), 1 / n, site) as Tensor<Without<N, K>>
+): Tensor<Without<N, K>> => meanOf('mean', t, over, siteOf(mean)) as Tensor<Without<N, K>>
+
+const meanOf = (what: string, t: Tensor, over: Names, site: Site): Tensor => {
+  if (t.dtype !== 'float32')
+    throw new GraphError('BadDtype', `${what}: ${t.dtype} where float32 is needed; cast it`, site, t.axes)
+  const n = elements(over.map((k) => axisOf(what, t, k, site)))
+  return over.length === 0 ? t : binaryOf('div', reduceOf('sum', t, over, site), n, site)
+}
+
+/** Settings of {@link standardise}. */
+export interface StandardiseOptions {
+  /** What is added to the standard deviation. Default 1e-6. */
+  readonly epsilon?: number
+  /** What is taken from the number of terms in the variance's mean, as in `torch.std`: 0, or 1 for the unbiased. Default 0. */
+  readonly correction?: 0 | 1
+}
+
+/**
+ * (x − mean) / (standard deviation + ε) along an axis, axes unchanged: z-scores, as a group's rewards become advantages (GRPO, Shao et al.
+ * 2024, arXiv:2402.03300).
+ *
+ * Where all along the axis are equal the result is exactly 0, whatever they are and however many: the terms are taken
+ * relative to the first one before they are added. The gradient there is that of the centred terms alone, finite.
+ *
+ * @example
+ * const rewards = input('rewards', [axis('prompt', 1), axis('completion', 3)])
+ * evaluate([standardise(rewards, 'completion')], { inputs: { rewards: [0.1, 0.1, 0.1] } }) // [new Float64Array([0, 0, 0])]
+ *
+ * @throws GraphError `UnknownAxis`, `BadDtype`; `BadArgument` where ε is negative or not finite, or the correction leaves no term
+ * @category reductions
+ */
+export const standardise = <N extends Names>(
+  t: Tensor<N>,
+  over: N[number],
+  options: StandardiseOptions = {},
+): Tensor<N> => {
+  const site = siteOf(standardise)
+  const { epsilon = 1e-6, correction = 0 } = options
+  const { size } = axisOf('standardise', t, over, site)
+  if (!(epsilon >= 0 && epsilon < Number.POSITIVE_INFINITY))
+    throw new GraphError('BadArgument', `standardise: ε is ${epsilon}; give a finite number from 0 up`, site)
+  if ((correction !== 0 && correction !== 1) || size <= correction)
+    throw new GraphError(
+      'BadArgument',
+      `standardise: a correction of ${correction} over '${over}' of size ${size}; give 0, or 1 for two terms and more`,
+      site,
+      t.axes,
+    )
+  if (t.dtype !== 'float32')
+    throw new GraphError('BadDtype', `standardise: ${t.dtype} where float32 is needed; cast it`, site, t.axes)
+  const s = (fn: 'sub' | 'div' | 'mul' | 'add', a: Tensor, b: Tensor | number): Tensor =>
+    binaryOf(fn, a, b, site)
+  const sumOf = (x: Tensor): Tensor => reduceOf('sum', x, [over], site)
+  const first = reduceOf('sum', sliceOf(t, over, 0, 1, site), [over], site)
+  // what the terms are taken relative to is no matter of the result: no gradient goes through it
+  const relative = s('sub', t, node({ op: 'stopGradient' }, [first], first.axes, 'float32', site))
+  const centred = s('sub', relative, s('div', sumOf(relative), size))
+  const variance = s('div', sumOf(s('mul', centred, centred)), size - correction)
+  // the root's argument is kept from 0, where its gradient is infinite
+  const varies = compareOf('less', 0, variance, site)
+  const deviation = unaryOf('sqrt', selectOf(varies, variance, 1, site), site)
+  const divisor = selectOf(varies, s('add', deviation, epsilon), 1, site)
+  const scaled = s('div', centred, divisor)
+  return transposed(scaled, t.names, site) as Tensor<N>
 }
 
 /** Σ over all axes: rank 0. @category reductions */
@@ -60,6 +128,8 @@ export const argmax = <N extends Names, const K extends N[number]>(
 ): Tensor<Without<N, K>> => {
   const site = siteOf(argmax)
   axisOf('argmax', t, over, site)
+  if (t.dtype === 'bool')
+    throw new GraphError('BadDtype', 'argmax: bools have no order; cast them to int32', site, t.axes)
   return node(
     { op: 'argmax', over },
     [t],
@@ -69,7 +139,8 @@ export const argmax = <N extends Names, const K extends N[number]>(
   ) as Tensor<Without<N, K>>
 }
 
-const along = (op: 'softmax' | 'logSoftmax', t: Tensor, over: string, site: Site): Tensor => {
+/** Any softmax node, for builders. */
+export const softmaxOf = (op: 'softmax' | 'logSoftmax', t: Tensor, over: string, site: Site): Tensor => {
   axisOf(op, t, over, site)
   if (t.dtype !== 'float32')
     throw new GraphError('BadDtype', `${op}: ${t.dtype} where float32 is needed`, site, t.axes)
@@ -78,8 +149,8 @@ const along = (op: 'softmax' | 'logSoftmax', t: Tensor, over: string, site: Site
 
 /** eˣ / Σ eˣ along an axis. @category reductions */
 export const softmax = <N extends Names>(t: Tensor<N>, over: N[number]): Tensor<N> =>
-  along('softmax', t, over, siteOf(softmax)) as Tensor<N>
+  softmaxOf('softmax', t, over, siteOf(softmax)) as Tensor<N>
 
 /** ln softmax along an axis. @category reductions */
 export const logSoftmax = <N extends Names>(t: Tensor<N>, over: N[number]): Tensor<N> =>
-  along('logSoftmax', t, over, siteOf(logSoftmax)) as Tensor<N>
+  softmaxOf('logSoftmax', t, over, siteOf(logSoftmax)) as Tensor<N>

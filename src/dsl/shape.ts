@@ -178,8 +178,10 @@ export const slice = <N extends Names>(
   along: N[number],
   start: number,
   length: number,
-): Tensor<N> => {
-  const site = siteOf(slice)
+): Tensor<N> => sliceOf(t, along, start, length, siteOf(slice)) as Tensor<N>
+
+/** {@link slice} for builders. */
+export const sliceOf = (t: Tensor, along: string, start: number, length: number, site: Site): Tensor => {
   const a = axisOf('slice', t, along, site)
   if (
     !Number.isInteger(start) ||
@@ -201,7 +203,7 @@ export const slice = <N extends Names>(
     t.axes.map((x) => (x.name === along ? { name: x.name, size: length } : x)),
     t.dtype,
     site,
-  ) as Tensor<N>
+  )
 }
 
 /**
