@@ -2,14 +2,14 @@
 import { type Axis, as, axis } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { contractOf } from '../contract.ts'
-import { add, binaryOf, equal, lessEqual, select } from '../elementwise.ts'
+import { binaryOf, castTo, compareOf, equal, lessEqual, selectOf } from '../elementwise.ts'
 import { GraphError } from '../error.ts'
 import { findAxis, type Tensor } from '../graph.ts'
 import { applyTo, at, builtIn, type Layer } from '../layer.ts'
 import { iota } from '../leaves.ts'
-import { softmax } from '../reduce.ts'
-import { renamed, reshaped, slice, transposed } from '../shape.ts'
-import { siteOf } from '../site.ts'
+import { reduceOf, softmaxOf } from '../reduce.ts'
+import { axisOf, renamed, reshaped, slice, transposed } from '../shape.ts'
+import { type Site, siteOf } from '../site.ts'
 import { linear } from './linear.ts'
 import { rmsNorm } from './norm.ts'
 import { type Rotations, rotate } from './rotary.ts'
@@ -17,27 +17,48 @@ import { type Rotations, rotate } from './rotary.ts'
 /** The name of the attended side of a mask and of the scores. */
 export const Key = 'key'
 
-/** Far below every score, yet finite: a row that may attend to nothing gives a mean and not NaN. */
-const Never = -1e9
+/** The least float32. A sum with it is itself, whatever the score (below 1e22 in size), so that adding it chooses it. */
+const Never = -3.4028234663852886e38
 
 /**
- * Scaled dot-product attention: softmax(q·kᵀ / √d + mask) · v.
+ * Scaled dot-product attention: softmax(q·kᵀ / √d) · v over the keys that the mask allows. A token that may attend to
+ * nothing gets zeros, and no gradient flows through it. Scores are taken to be below 1e22 in size.
  *
  * @param q `[…, token, head, headDim]`, or with grouped queries `[…, token, kvHead, group, headDim]`
  * @param k `[…, key, head, headDim]`
  * @param v `[…, key, head, headDim]`
  * @param mask bool, true where a token may attend: any of `[…, token, key]`
  * @returns the axes of q
+ * @throws GraphError `BadDtype`, `UnknownAxis`, `SizeMismatch`
  * @category layers
  */
 export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: Tensor): Tensor => {
   const site = siteOf(attend)
-  const scale = 1 / Math.sqrt(findAxis(q, headDim)!.size)
+  const scale = 1 / Math.sqrt(axisOf('attend', q, headDim, site).size)
   const scores = contractOf(binaryOf('mul', q, scale, site), k, [headDim], site)
-  const masked = mask === undefined ? scores : add(scores, select(mask, 0, Never))
-  const body = contractOf(softmax(masked, Key), v, [Key], site, q.names)
-  return composite('attention', { scale }, body, mask === undefined ? [q, k, v] : [q, k, v, mask], site)
+  if (mask === undefined) {
+    const body = contractOf(softmaxOf('softmax', scores, Key, site), v, [Key], site, q.names)
+    return composite('attention', { scale }, body, [q, k, v], site)
+  }
+  if (mask.dtype !== 'bool')
+    throw new GraphError(
+      'BadDtype',
+      `attend: the mask is ${mask.dtype}; a bool is needed, true where a token may attend`,
+      site,
+      mask.axes,
+    )
+  // the mask has no axis of heads: what is added is small, and scores that count are added 0, which moves none
+  const allowed = binaryOf('add', scores, selectOf(mask, 0, Never, site), site)
+  const mixed = contractOf(softmaxOf('softmax', allowed, Key, site), v, [Key], site, q.names)
+  const body = selectOf(anyOf(mask, site), mixed, 0, site)
+  return composite('attention', { scale }, transposed(body, q.names, site), [q, k, v, mask], site)
 }
+
+/** Whether there is a key that a token may attend to. */
+const anyOf = (mask: Tensor, site: Site): Tensor =>
+  findAxis(mask, Key) === undefined
+    ? mask
+    : compareOf('less', 0, reduceOf('max', castTo(mask, 'float32', site), [Key], site), site)
 
 /** What a {@link selfAttention} is made of. */
 export interface AttentionAxes<T extends string, E extends string> {
