@@ -53,11 +53,13 @@ const ratio = (setting: string, r: number): number => {
  * The same value at every step.
  *
  * @category constructors
+ * @throws ScheduleError where it is negative or not finite
  */
-export const constant =
-  (value = 1): Schedule =>
-  () =>
-    value
+export const constant = (value = 1): Schedule => {
+  if (!(value >= 0 && value < Infinity))
+    throw new ScheduleError('value', `it is ${value}`, 'give a finite factor from 0 up')
+  return () => value
+}
 
 /**
  * From `start` at step 0 in a straight line to 1 at step `steps`, and 1 from there on.
@@ -92,7 +94,7 @@ export type DecayShape = keyof typeof shapes
  * From 1 at step 0 to `minRatio` at step `steps`, and `minRatio` from there on.
  *
  * @category constructors
- * @throws ScheduleError where `steps` is not a whole number from 1 up, or `minRatio` is not between 0 and 1
+ * @throws ScheduleError where `steps` is not a whole number from 1 up, `minRatio` not between 0 and 1, or `shape` none
  */
 export const decay = (c: {
   readonly steps: number
@@ -101,6 +103,8 @@ export const decay = (c: {
 }): Schedule => {
   const steps = wholeFrom(1, 'steps', c.steps)
   const least = ratio('minRatio', c.minRatio ?? 0)
+  if (!Object.hasOwn(shapes, c.shape))
+    throw new ScheduleError('shape', `it is ${c.shape}`, `give one of ${Object.keys(shapes).join(', ')}`)
   const fall = shapes[c.shape]
   return (step) => (step >= steps ? least : least + (1 - least) * fall(step / steps))
 }

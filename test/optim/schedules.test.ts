@@ -152,4 +152,21 @@ test('pieces refuse bad settings too', () => {
   ])
     assert.throws(make, (e: unknown) => e instanceof ScheduleError)
 })
+test('pieces that make no schedule are refused by name', () => {
+  const refused = (f: () => unknown, setting: string): void => {
+    try {
+      f()
+    } catch (e) {
+      assert.instance(e, ScheduleError)
+      assert.is((e as ScheduleError).setting, setting)
+      return
+    }
+    throw new Error(`${setting} was not refused`)
+  }
+  for (const value of [-1, Number.NaN, Number.POSITIVE_INFINITY]) refused(() => constant(value), 'value')
+  for (const shape of ['cubic', 'toString'])
+    refused(() => decay({ steps: 2, shape: shape as 'linear' }), 'shape')
+  assert.is(constant(0)(3), 0)
+})
+
 test.run()
