@@ -3,11 +3,30 @@
  *
  * A row gets the node `y` and the gradient `g` with respect to it, and answers one thunk an input; a thunk is only called
  * where that input's gradient is wanted. `undefined` says that nothing flows there.
+ *
+ * Where a function has no derivative, or an infinite one, the rows follow PyTorch:
+ *
+ * | function | where | the derivative that is taken |
+ * |---|---|---|
+ * | `abs` | 0 | 0 |
+ * | `floor`, comparisons, `argmax`, casts to other dtypes | everywhere | 0 |
+ * | `max`, `min` of two | a = b | ½ for each |
+ * | `reduce max` | k elements are largest | 1/k for each |
+ * | `pow` by its base | exponent 0 | 0, at base 0 too |
+ * | `pow` by its base | base 0 | exponent > 1: 0; 1: 1; between 0 and 1, or below 0: infinite |
+ * | `pow` by its exponent | base 0 | exponent ≥ 0: 0; below 0: −∞ |
+ * | `pow` by its exponent | base < 0 | NaN |
+ * | `sqrt`, `log`, `rsqrt`, `div` by its divisor | 0 | infinite |
+ * | `softmax`, `logSoftmax` | some −∞ | 0 from and to those; all −∞: NaN |
+ * | `select` | everywhere | that of the branch which was chosen; 0 for the other |
+ *
+ * An infinite derivative times a gradient of 0 is NaN, in PyTorch as here: `select(x > 0, log(x), 0)` has a NaN at 0. Guard
+ * the argument and not the result: `log(select(x > 0, x, 1))`.
  */
 import type { Names } from './axis.ts'
 import { composite } from './composite.ts'
 import { contractOf } from './contract.ts'
-import { binaryOf, castTo, compareOf, selectOf, unaryOf } from './elementwise.ts'
+import { binaryOf, castTo, compareOf, logicOf, selectOf, unaryOf } from './elementwise.ts'
 import { type BinaryFn, findAxis, node, type Op, type OpName, type Tensor, type UnaryFn } from './graph.ts'
 import { gatherOf, scatterAddOf } from './indexing.ts'
 import { reduceOf } from './reduce.ts'
@@ -63,6 +82,14 @@ type BinaryRow = (
   s: Site,
 ) => readonly [() => Tensor, () => Tensor]
 
+/** What flows to `x` where the larger, or the smaller, of it and `other` was taken. */
+const toOne = (chosen: Tensor, x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
+  selectOf(compareOf('equal', x, other, s), m(g, 0.5, s), selectOf(chosen, g, 0, s), s)
+const toLarger = (x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
+  toOne(compareOf('less', other, x, s), x, other, g, s)
+const toSmaller = (x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
+  toOne(compareOf('less', x, other, s), x, other, g, s)
+
 const binaryRows: Readonly<Record<BinaryFn, BinaryRow>> = {
   add: (_a, _b, _y, g) => [() => g, () => g],
   sub: (_a, _b, _y, g, s) => [() => g, () => unaryOf('neg', g, s)],
@@ -71,17 +98,18 @@ const binaryRows: Readonly<Record<BinaryFn, BinaryRow>> = {
     () => binaryOf('div', g, b, s),
     () => unaryOf('neg', binaryOf('div', m(g, y, s), b, s), s),
   ],
-  max: (a, b, _y, g, s) => {
-    const first = compareOf('lessEqual', b, a, s)
-    return [() => selectOf(first, g, 0, s), () => selectOf(first, 0, g, s)]
-  },
-  min: (a, b, _y, g, s) => {
-    const first = compareOf('lessEqual', a, b, s)
-    return [() => selectOf(first, g, 0, s), () => selectOf(first, 0, g, s)]
-  },
+  max: (a, b, _y, g, s) => [() => toLarger(a, b, g, s), () => toLarger(b, a, g, s)],
+  min: (a, b, _y, g, s) => [() => toSmaller(a, b, g, s), () => toSmaller(b, a, g, s)],
   pow: (a, b, y, g, s) => [
-    () => m(g, m(b, binaryOf('pow', a, binaryOf('sub', b, 1, s), s), s), s),
-    () => m(g, m(y, unaryOf('log', a, s), s), s),
+    () => {
+      // where the exponent is 0 it is the factor b that is 0, whatever the power
+      const less1 = binaryOf('sub', selectOf(compareOf('equal', b, 0, s), 1, b, s), 1, s)
+      return m(g, m(b, binaryOf('pow', a, less1, s), s), s)
+    },
+    () => {
+      const flat = logicOf('and', compareOf('equal', a, 0, s), compareOf('lessEqual', 0, b, s), s)
+      return m(g, m(y, unaryOf('log', selectOf(flat, 1, a, s), s), s), s)
+    },
   ],
 }
 

@@ -5,7 +5,7 @@ import {
   type BinaryFn,
   type CompareFn,
   type Dtype,
-  findAxis,
+  type LogicFn,
   node,
   type Tensor,
   type UnaryFn,
@@ -23,19 +23,15 @@ const lift = (x: Tensor | number, dtype: Dtype, site: Site): Tensor =>
 const dtypeOf = (a: Tensor | number, b: Tensor | number): Dtype =>
   typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32'
 
-/** The axes under which both meet. */
-const joinedAxes = (what: string, operands: readonly Tensor[], site: Site): readonly Axis[] => {
-  const widest = operands.reduce((a, b) =>
-    b.axes.every((x) => findAxis(a, x.name)) ? a : a.axes.every((x) => findAxis(b, x.name)) ? b : a,
-  )
-  const axes = [...widest.axes]
-  for (const t of operands)
-    for (const a of t.axes) {
-      const had = axes.find((x) => x.name === a.name)
-      if (had === undefined) axes.push(a)
-      else if (had.size !== a.size) throw sizeMismatch(what, had, a, site)
-    }
-  return axes
+/** The axes under which two operands meet: `Joined` of the type system, on axes. */
+const joinedAxes = (what: string, a: readonly Axis[], b: readonly Axis[], site: Site): readonly Axis[] => {
+  const own: Axis[] = []
+  for (const x of b) {
+    const had = a.find((y) => y.name === x.name)
+    if (had === undefined) own.push(x)
+    else if (had.size !== x.size) throw sizeMismatch(what, had, x, site)
+  }
+  return a.every((x) => b.some((y) => y.name === x.name)) && own.length > 0 ? b : [...a, ...own]
 }
 
 /** Any elementwise binary node, for builders and adjoints. */
@@ -48,7 +44,12 @@ export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, s
       ...x.axes,
       ...y.axes,
     ])
-  const axes = joinedAxes(fn, [x, y], site)
+  if ((fn === 'div' || fn === 'pow') && x.dtype !== 'float32')
+    throw new GraphError('BadDtype', `${fn}: ${x.dtype} where float32 is needed; cast it`, site, [
+      ...x.axes,
+      ...y.axes,
+    ])
+  const axes = joinedAxes(fn, x.axes, y.axes, site)
   return node({ op: 'binary', fn }, [alignedTo(x, axes, site), alignedTo(y, axes, site)], axes, x.dtype, site)
 }
 
@@ -60,18 +61,25 @@ export const unaryOf = (fn: UnaryFn, x: Tensor, site: Site): Tensor => {
   return node({ op: 'unary', fn }, [x], x.axes, x.dtype, site)
 }
 
-/** Any comparison node. */
-export const compareOf = (fn: CompareFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+/** Any comparison node; flipped, of b with a, with the axes in the order of a and b all the same. */
+export const compareOf = (
+  fn: CompareFn,
+  a: Tensor | number,
+  b: Tensor | number,
+  site: Site,
+  flip = false,
+): Tensor => {
   const dtype = dtypeOf(a, b)
   const x = lift(a, dtype, site)
   const y = lift(b, dtype, site)
+  const both = [...x.axes, ...y.axes]
   if (x.dtype !== y.dtype)
-    throw new GraphError('BadDtype', `${fn}: ${x.dtype} against ${y.dtype}; cast one of them`, site, [
-      ...x.axes,
-      ...y.axes,
-    ])
-  const axes = joinedAxes(fn, [x, y], site)
-  return node({ op: 'compare', fn }, [alignedTo(x, axes, site), alignedTo(y, axes, site)], axes, 'bool', site)
+    throw new GraphError('BadDtype', `${fn}: ${x.dtype} against ${y.dtype}; cast one of them`, site, both)
+  if (fn !== 'equal' && x.dtype === 'bool')
+    throw new GraphError('BadDtype', `${fn}: bools have no order; cast them to int32`, site, both)
+  const axes = joinedAxes(fn, x.axes, y.axes, site)
+  const operands = (flip ? [y, x] : [x, y]).map((t) => alignedTo(t, axes, site))
+  return node({ op: 'compare', fn }, operands, axes, 'bool', site)
 }
 
 /** Any choice node. */
@@ -86,7 +94,7 @@ export const selectOf = (condition: Tensor, a: Tensor | number, b: Tensor | numb
       site,
       condition.axes,
     )
-  const axes = joinedAxes('select', [x, y, condition], site)
+  const axes = joinedAxes('select', joinedAxes('select', x.axes, y.axes, site), condition.axes, site)
   return node(
     { op: 'select' },
     [condition, x, y].map((t) => alignedTo(t, axes, site)),
@@ -118,11 +126,11 @@ export const sub = binary('sub')
 export const mul = binary('mul')
 /** a / b, float32. @category elementwise */
 export const div = binary('div')
-/** The larger. The gradient of a tie goes to the first. @category elementwise */
+/** The larger; a tie shares the gradient in equal parts. @category elementwise */
 export const maximum = binary('max')
-/** The smaller. The gradient of a tie goes to the first. @category elementwise */
+/** The smaller; a tie shares the gradient in equal parts. @category elementwise */
 export const minimum = binary('min')
-/** aᵇ, float32, a > 0. @category elementwise */
+/** aᵇ, float32; 0⁰ is 1. NaN where a is negative and b no whole number. @category elementwise */
 export const pow = binary('pow')
 
 type Unary = <N extends Names>(x: Tensor<N>) => Tensor<N>
@@ -138,7 +146,7 @@ export const neg = unary('neg')
 export const exp = unary('exp')
 /** ln x. @category elementwise */
 export const log = unary('log')
-/** √x. @category elementwise */
+/** √x; its gradient at 0 is infinite. @category elementwise */
 export const sqrt = unary('sqrt')
 /** 1 / √x. @category elementwise */
 export const rsqrt = unary('rsqrt')
@@ -166,7 +174,7 @@ type Compare = <A extends Names = readonly [], B extends Names = readonly []>(
 
 const compare = (fn: CompareFn, flip = false): Compare => {
   const op = ((a: Tensor | number, b: Tensor | number) =>
-    flip ? compareOf(fn, b, a, siteOf(op as never)) : compareOf(fn, a, b, siteOf(op as never))) as Compare
+    compareOf(fn, a, b, siteOf(op as never), flip)) as Compare
   return op
 }
 
@@ -181,19 +189,20 @@ export const greater = compare('less', true)
 /** a ≥ b, bool. @category elementwise */
 export const greaterEqual = compare('lessEqual', true)
 
-const logic = (fn: 'and' | 'or') => {
-  const op = <A extends Names, B extends Names>(a: Tensor<A>, b: Tensor<B>): Tensor<Joined<A, B>> => {
-    const site = siteOf(op as never)
-    if (a.dtype !== 'bool' || b.dtype !== 'bool')
-      throw new GraphError(
-        'BadDtype',
-        `${fn}: ${a.dtype} and ${b.dtype} where bools are needed`,
-        site,
-        a.axes,
-      )
-    const axes = joinedAxes(fn, [a, b], site)
-    return node({ op: 'logic', fn }, [alignedTo(a, axes, site), alignedTo(b, axes, site)], axes, 'bool', site)
-  }
+/** Any node of two bools. */
+export const logicOf = (fn: LogicFn, a: Tensor, b: Tensor, site: Site): Tensor => {
+  if (a.dtype !== 'bool' || b.dtype !== 'bool')
+    throw new GraphError('BadDtype', `${fn}: ${a.dtype} and ${b.dtype} where bools are needed`, site, [
+      ...a.axes,
+      ...b.axes,
+    ])
+  const axes = joinedAxes(fn, a.axes, b.axes, site)
+  return node({ op: 'logic', fn }, [alignedTo(a, axes, site), alignedTo(b, axes, site)], axes, 'bool', site)
+}
+
+const logic = (fn: LogicFn) => {
+  const op = <A extends Names, B extends Names>(a: Tensor<A>, b: Tensor<B>): Tensor<Joined<A, B>> =>
+    logicOf(fn, a, b, siteOf(op as never)) as Tensor<Joined<A, B>>
   return op
 }
 

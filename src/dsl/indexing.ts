@@ -47,6 +47,13 @@ export const gather = <T extends Names, I extends Names>(
 
 /** A scatter-add node, for builders and adjoints. */
 export const scatterAddOf = (index: Tensor, rows: Tensor, into: Axis, site: Site): Tensor => {
+  if (index.dtype !== 'int32' || rows.dtype === 'bool')
+    throw new GraphError(
+      'BadDtype',
+      `scatterAdd: rows of float32 or int32 by an int32 index are needed, not ${rows.dtype} by ${index.dtype}`,
+      site,
+      [...index.axes, ...rows.axes],
+    )
   index.axes.forEach((a, i) => {
     const b = rows.axes[i]
     if (b === undefined || b.name !== a.name)

@@ -84,12 +84,23 @@ export const constant = <const A extends readonly Axis[]>(
   return node({ op: 'constant', data }, [], axes, dtype, site)
 }
 
-/** One number of rank 0. */
+/**
+ * One number of rank 0.
+ *
+ * @throws GraphError `BadDtype` where the number is none of its dtype: 0.5 as int32, 2 as bool
+ * @category constructors
+ */
 export const scalar = (value: number, dtype: Dtype = 'float32'): Scalar =>
   scalarOf(value, dtype, siteOf(scalar))
 
 /** {@link scalar} for builders. */
 export const scalarOf = (value: number, dtype: Dtype, site: Site): Scalar => {
+  if (dtype === 'int32' ? (value | 0) !== value : dtype === 'bool' && value !== 0 && value !== 1)
+    throw new GraphError(
+      'BadDtype',
+      `${value} is no ${dtype}: ${dtype === 'int32' ? 'cast the tensor that it meets to float32' : 'a bool is 0 or 1'}`,
+      site,
+    )
   const data =
     dtype === 'float32'
       ? Float32Array.of(value)

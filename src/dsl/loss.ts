@@ -3,7 +3,7 @@ import { composite } from './composite.ts'
 import { binaryOf, castTo, compareOf, selectOf, unaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { node, type Scalar, type Tensor } from './graph.ts'
-import { reduceOf } from './reduce.ts'
+import { reduceOf, softmaxOf } from './reduce.ts'
 import { axisOf, transposed } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -13,14 +13,7 @@ export const Ignored = -100
 /** −ln softmax(logits)[target] along an axis, for each position; targets lie in range. */
 const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site): Tensor => {
   const a = axisOf('crossEntropy', logits, axis, site)
-  if (target.dtype !== 'int32')
-    throw new GraphError(
-      'BadDtype',
-      `crossEntropy: targets are int32, not ${target.dtype}`,
-      site,
-      target.axes,
-    )
-  const logP = node({ op: 'logSoftmax', over: axis }, [logits], logits.axes, 'float32', site)
+  const logP = softmaxOf('logSoftmax', logits, axis, site)
   const places = node({ op: 'iota' }, [], [a], 'int32', site)
   const hit = transposed(compareOf('equal', target, places, site), logits.names, site)
   const body = node(
@@ -35,7 +28,7 @@ const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site
 
 /** A mean with what it was taken over. */
 export interface MaskedLoss {
-  /** Nats, mean over the counted positions; 0 where there is none. */
+  /** Nats, mean over the counted positions; 0 where there is none, and so is its gradient. */
   readonly mean: Scalar
   /** How many positions counted, float32. */
   readonly count: Scalar
@@ -51,6 +44,13 @@ export interface MaskedLoss {
  */
 export const crossEntropy = (logits: Tensor, labels: Tensor, axis: string): MaskedLoss => {
   const site = siteOf(crossEntropy)
+  if (logits.dtype !== 'float32' || labels.dtype !== 'int32')
+    throw new GraphError(
+      'BadDtype',
+      `crossEntropy: logits are float32 and labels int32, not ${logits.dtype} and ${labels.dtype}`,
+      site,
+      [...logits.axes, ...labels.axes],
+    )
   const counted = unaryOf('not', compareOf('equal', labels, Ignored, site), site)
   const each = crossEntropyAt(logits, selectOf(counted, labels, 0, site), axis, site)
   const count = reduceOf('sum', castTo(counted, 'float32', site), labels.names, site)

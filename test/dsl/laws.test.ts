@@ -194,7 +194,7 @@ test('repeat n + m is repeat n and then repeat m, under shifted keys', () => {
   fc.assert(
     fc.property(endo(embed), fc.nat(3), fc.nat(3), seed, (g, n, m, s) => {
       // normed: SwiGLU on SwiGLU leaves the range of float64 in a few turns
-      const f = pipe(g, andThen(at('norm')(rmsNorm(embed))))
+      const f = pipe(g, andThen(at('bounded')(rmsNorm(embed))))
       const whole = at('w')(repeat(n + m, f)).apply(x)
       const parts = pipe(at('a')(repeat(n, f)), andThen(at('b')(repeat(m, f)))).apply(x)
       const w = weights(s, whole)

@@ -6,6 +6,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
+import { node } from '../../src/dsl/graph.ts'
 import {
   add,
   axis,
@@ -337,7 +338,9 @@ test('what TensorFlow fails at names the node and the line that built it', async
 
 test('a graph that TensorFlow refuses is an error that names the node and the line', async () => {
   const x = input('x', [Row], 'bool')
-  const p = program({ name: 'refused', functions: { f: fixed(() => ({ outputs: { y: less(x, x) } })) } })
+  // no builder gives bools an order
+  const y = node({ op: 'compare', fn: 'less' }, [x, x], x.axes, 'bool', x.site)
+  const p = program({ name: 'refused', functions: { f: fixed(() => ({ outputs: { y } })) } })
   if (isLeft(engine)) return
   const no = await left(engine.right.load(p))
   assert.is(no._tag, 'Refused')

@@ -12,6 +12,7 @@ import {
   fanout,
   gather,
   gelu,
+  greater,
   head,
   identity,
   input,
@@ -29,8 +30,10 @@ import {
   residual,
   rmsNorm,
   type Scalar,
+  select,
   selfAttention,
   split,
+  standardise,
   sum,
   swiGlu,
   type Tensor,
@@ -134,3 +137,11 @@ is<Layer<readonly ['channel', 'height', 'width'], readonly ['visual', 'embed']>>
 is<Layer<readonly ['token'], readonly ['token', 'vocab']>>()(
   qwen3(qwen3Small, { token: Token, positions: ids, mask: ids }),
 )
+
+// elementwise results: the wider side's axes, and of three the choices' before the condition's
+const [rows, columns] = [input('rows', [Batch]), input('columns', [Token])]
+const turned = input('turned', [Token, Batch], 'bool')
+is<Tensor<readonly ['batch', 'token']>>()(greater(rows, columns))
+is<Tensor<readonly ['batch', 'token']>>()(select(turned, rows, columns))
+is<Tensor<readonly ['token', 'batch']>>()(select(turned, rows, 0))
+is<Tensor<readonly ['batch', 'token', 'embed']>>()(standardise(x, 'embed'))
