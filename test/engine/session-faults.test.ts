@@ -1,5 +1,6 @@
 /** What a session does when something goes wrong around it: values of no kind, libraries that throw, no memory, no turns. */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isLeft, isRight, type Left, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
@@ -9,13 +10,17 @@ import {
   add,
   axis,
   buckets,
+  contract,
   fixed,
   input,
   mul,
   normal,
   type Program,
   program,
+  reshape,
+  sin,
   state,
+  sum,
   type Tensor,
   zeros,
 } from '../../src/dsl/index.ts'
@@ -228,6 +233,33 @@ for (const engine of await presentEngines()) {
       assert.match((await fault(engine.load(doubling, { values: throwing }))).message, 'surprise')
     },
   )
+  // where the system promises memory that it has not, asking for it is no fault
+  if (process.platform === 'linux' && readFileSync('/proc/sys/vm/overcommit_memory', 'utf8').trim() !== '1')
+    faults('a product that fits into no memory is OutOfMemory, and the session goes on', async () => {
+      const [Batch, Left, Right] = [axis('batch', 16), axis('left', 600_000), axis('right', 600_000)]
+      const p = program({
+        name: 'large',
+        functions: {
+          f: fixed(() => {
+            const x = input('x', [Batch, Left])
+            return { outputs: { y: sum(sin(contract(x, reshape(x, [Batch, Right]), 'batch')), 'left') } }
+          }),
+          g: fixed(() => ({ outputs: { y: mul(input('x', [A]), 2) } })),
+        },
+      })
+      const s = await open(p)
+      const e = await fault(
+        s.call('f', { x: tensorValue('float32', [16, 600_000], new Float32Array(9_600_000)) }),
+      )
+      assert.is(e._tag, 'OutOfMemory')
+      assert.match(
+        e.message,
+        "function 'f' found no memory; its inputs: x [16, 600000]. 1341.1 GiB were asked for",
+      )
+      assert.match(e.message, "'batch' of 1 in place of 16")
+      assert.is((await must(s.call('g', { x }))).y!.data[0], 2)
+      await must(s.close())
+    })
   faults.run()
 }
 
