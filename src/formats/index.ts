@@ -3,6 +3,15 @@
  *
  * @since 0.2.0
  */
+export {
+  ChatError,
+  type ChatPiece,
+  encodeChat,
+  imageMark,
+  type Message,
+  type MessagePart,
+} from './chat-message.ts'
+export * from './chat-sail-vl2.ts'
 export * from './chat-template.ts'
 export type { FloatDtype, StorageDtype } from './dtype.ts'
 export {

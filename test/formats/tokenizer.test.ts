@@ -5,16 +5,9 @@ import * as fc from 'fast-check'
 import type { Either } from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  ChatError,
-  encodeChat,
-  expandImages,
-  type Message,
-  renderChat,
-  sailVl2Pieces,
-  sailVl2Prompt,
-  sailVl2System,
-} from '../../src/formats/chat-template.ts'
+import { ChatError, encodeChat, type Message } from '../../src/formats/chat-message.ts'
+import { expandImages, sailVl2Pieces, sailVl2Prompt, sailVl2System } from '../../src/formats/chat-sail-vl2.ts'
+import { renderChat } from '../../src/formats/chat-template.ts'
 import { loadTokenizer, type Tokenizer, TokenizerError, tokenizer } from '../../src/formats/tokenizer.ts'
 import { fixtureJson, fixturePath } from '../support/fixtures.ts'
 
