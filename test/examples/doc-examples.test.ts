@@ -149,4 +149,41 @@ test('they run, and what they say is so', async () => {
   assert.is(readFileSync(join(folder, 'errors'), 'utf8'), '')
 })
 
+test("the README's experiment is a file that the command runs, in thirty lines at most", async () => {
+  const files = inReadme.filter((e) => /^export default/m.test(e.code))
+  assert.is(files.length, 1)
+  const { code } = files[0]!
+  assert.ok(code.split('\n').length <= 30)
+  // a folder without packages: what it imports is found beside the command
+  const own = mkdtempSync(join(tmpdir(), 'sailwright-readme-'))
+  try {
+    writeFileSync(join(own, 'my.ts'), code)
+    const words = [
+      'run',
+      'my.ts',
+      '--quick',
+      '--engine',
+      'onnx',
+      '--set',
+      'rate=1e-3',
+      '--out',
+      'out',
+      '--json',
+    ]
+    const { stdout } = await start(process.execPath, [join(root, 'bin/sailwright.js'), ...words], {
+      cwd: own,
+    })
+    const { stages } = JSON.parse(stdout) as {
+      readonly stages: readonly { readonly stage: string; readonly families: readonly { family: string }[] }[]
+    }
+    assert.equal(
+      stages.map((s) => [s.stage, s.families.map((f) => f.family)]),
+      [['adapt', ['read', 'count', 'chart', 'arithmetic']]],
+    )
+    assert.match(readFileSync(join(own, 'out', 'report.html'), 'utf8'), 'reading')
+  } finally {
+    rmSync(own, { recursive: true, force: true })
+  }
+})
+
 test.run()
