@@ -9,7 +9,7 @@
  *
  * @example
  * const inTurn = atMost(16)
- * const sizes = await Promise.all(files.map((f) => inTurn(async () => (await stat(f)).size)))
+ * await Promise.all([1, 2, 3].map((n) => inTurn(async () => 2 * n))) // [2, 4, 6]
  */
 export const atMost = (limit: number): (<A>(task: () => Promise<A>) => Promise<A>) => {
   const waiting: (() => void)[] = []

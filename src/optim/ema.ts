@@ -46,7 +46,8 @@ export const isEmaKey = (key: string): boolean => key === EmaStepKey || key.star
  * import { axis, fixed, input, parameter, parametersOf, program, square, total, zeros } from 'sailwright/dsl'
  *
  * const weights = new Map([['w', parameter('w', [axis('row', 2)], zeros)]])
- * const moved = new Map([['w', input('moved', [axis('row', 2)])]]) // what an optimizer gives
+ * // what an optimizer gives
+ * const moved = new Map([['w', input('moved', [axis('row', 2)])]])
  * const next = new Map([...moved, ...ema(weights, moved, { decay: 0.999 })])
  * Array.from(next.keys()) // ['w', 'ema_step', 'ema.w']
  *
