@@ -70,6 +70,24 @@ const last = (x: Tensor, name: string): Tensor =>
 /** The tensor under other names of its axes: a state that only such tensors share. */
 const weight = (kind: string, a: Axis): string => `${kind} ${a.name} ${a.size}`
 
+/** An elementwise node whose operands lack one of its axes. */
+const wider: Grow = (p, r) => {
+  const name = oneOf(['kept', 'again'], r)
+  const wide = p.filter((t) => t.inputs.length > 1 && elementwise.has(t.op.op))
+  const t = oneOf(wide, r)
+  if (t === undefined || findAxis(t, name)) return undefined
+  return { ...t, ...under(inserted(t.axes, axis(name, 2), r)) }
+}
+
+/** Two operands that repeat along the same axis. */
+const bothWide: Grow = (p, r) => {
+  const name = oneOf(['kept', 'again'], r)
+  const [x, y] = [tame(float(p, r)), tame(float(p, r))]
+  if (findAxis(x, name) || findAxis(y, name)) return undefined
+  const wide = (t: Tensor): Tensor => broadcasted(t, inserted(t.axes, axis(name, 2), r), site)
+  return binaryOf(oneOf(['add', 'mul', 'max'] as const, r), wide(x), wide(y), site)
+}
+
 /** One way to grow each primitive and each composite. */
 export const steps: readonly Grow[] = [
   (p, r) =>
@@ -125,20 +143,11 @@ export const steps: readonly Grow[] = [
     const dtype = r() < 0.5 ? 'int32' : 'bool'
     return selectOf(ofDtype(p, 'bool', r)!, ofDtype(p, dtype, r)!, ofDtype(p, dtype, r)!, site)
   },
-  (p, r) => {
-    // an elementwise node whose operands lack one of its axes
-    const wide = p.filter((t) => t.inputs.length > 1 && elementwise.has(t.op.op))
-    const t = oneOf(wide, r)
-    if (t === undefined || findAxis(t, 'kept')) return undefined
-    return { ...t, ...under(inserted(t.axes, axis('kept', 2), r)) }
-  },
-  (p, r) => {
-    // two operands that repeat along the same axis
-    const [x, y] = [tame(float(p, r)), tame(float(p, r))]
-    if (findAxis(x, 'kept') || findAxis(y, 'kept')) return undefined
-    const wide = (t: Tensor): Tensor => broadcasted(t, inserted(t.axes, axis('kept', 2), r), site)
-    return binaryOf(oneOf(['add', 'mul', 'max'] as const, r), wide(x), wide(y), site)
-  },
+  wider,
+  wider,
+  bothWide,
+  bothWide,
+  bothWide,
   (p, r) => {
     const [a, b] = [ofDtype(p, 'bool', r)!, ofDtype(p, 'bool', r)!]
     const axes = selectOf(a, castTo(a, 'float32', site), castTo(b, 'float32', site), site).axes
