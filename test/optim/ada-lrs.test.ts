@@ -144,6 +144,8 @@ decisions('factors decay with trials, α′ and β′ by λ each time, and never
   }
   assert.is(scales.length, 6)
   for (const [i, s] of scales.entries()) near(s, want[i]!)
+  // 2 · 0.4 < 1: a failure raises nothing
+  near(fed({ ...plain, alpha: 10, lambda: 0.4 }, [...failing, ...failing]).state.scale, 1 / 2)
   // 3 · 0.2 < 1: there is nothing left to try
   const spent = fed({ ...plain, lambda: 0.2 }, [2, 1, 1, 1, 0.9, 0.8, 0.7])
   assert.equal(tags(spent.ends), ['Watched', 'Tried', 'Left', 'Watched', 'Watched', 'Watched', 'Watched'])
