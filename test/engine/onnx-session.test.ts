@@ -206,10 +206,11 @@ sessions('a failure while running names the node and the line that built it', as
   // the runtime's own words
   const create = async (bytes: Uint8Array, options: object) => {
     const session = await ort.InferenceSession.create(bytes, options)
+    const name = /Gather_\d+/.exec(Buffer.from(bytes).toString('latin1'))![0]
     const run: typeof session.run = async (feeds: never) => {
       if (broken)
         throw new Error(
-          "Non-zero status code returned while running Gather node. Name:'Gather_0' Status Message: lost",
+          `Non-zero status code returned while running Gather node. Name:'${name}' Status Message: lost`,
         )
       return session.run(feeds)
     }
