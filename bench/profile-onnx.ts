@@ -16,7 +16,7 @@ import { nativeOptions } from '../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../src/engine/onnx/session.ts'
 import { scalarValue } from '../src/engine/values.ts'
-import { orThrow } from '../src/train/run-stage.ts'
+import { orThrow } from '../src/train/task.ts'
 import { textTable } from '../src/train/terminal.ts'
 
 const { values } = parseArgs({

@@ -13,7 +13,7 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { conversation, textConversation } from '../src/data/collate.ts'
+import { sampleConversation as conversation, textConversation } from '../src/tasks/conversations.ts'
 import { denseWeights, type Labelled, labelledAt } from '../src/tasks/dense.ts'
 import { type Mixture, sampleAt } from '../src/tasks/mixture.ts'
 import { centreClasses, patchClasses } from '../src/tasks/patches.ts'

@@ -6,7 +6,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Conversation, conversationAt, type Talk } from '../data/collate.ts'
+import { indexed } from '../data/source.ts'
 import { elements, type Program, sizes } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/session.ts'
 import { freshState } from '../engine/values.ts'
@@ -19,10 +19,14 @@ import {
   writeSafetensors,
 } from '../formats/safetensors.ts'
 import { nano } from '../models/presets.ts'
-import type { SailVl2Config } from '../models/sail-vl2.ts'
-import { nextToken } from '../train/objective.ts'
-import { orThrow } from '../train/run-stage.ts'
-import { type Stage, sizesOf, stageProgram } from '../train/stage.ts'
+import { type SailVl2Config, sailVl2Model } from '../models/sail-vl2.ts'
+import { adamWith } from '../optim/optimizer.ts'
+import { type Captioned, conversationAt } from '../tasks/conversations.ts'
+import { nanoProcessor } from '../tasks/nano.ts'
+import { nextToken } from '../train/next-token.ts'
+import type { Stage } from '../train/stage.ts'
+import { supervised } from '../train/supervised.ts'
+import { orThrow } from '../train/task.ts'
 import { weightKeys } from '../train/weights.ts'
 
 /** A step to be measured. */
@@ -62,7 +66,7 @@ export const nanoStep = (threads: number): BenchCase => ({
   threads,
 })
 
-const talk = (c: BenchCase): Talk => ({
+const captioned = (c: BenchCase): Captioned => ({
   captions: 0.5,
   mixture: {
     seed: `bench/${c.seed}`,
@@ -72,40 +76,38 @@ const talk = (c: BenchCase): Talk => ({
   },
 })
 
+const objectiveOf = (c: BenchCase) =>
+  nextToken(sailVl2Model(c.model.name, c.model.config), nanoProcessor(), { rows: c.batch, tokens: c.length })
+
 /** The case as a stage of training; its program is what the engines are measured on. */
-export const benchStage = (c: BenchCase): Stage<'fresh', 'trained', Conversation> => ({
-  name: 'bench',
-  from: 'fresh',
-  to: 'trained',
-  train: ['vision', 'adapter', 'language'],
-  source: {
-    describe: { kind: 'rendered', ...talk(c) },
-    *from(index) {
-      for (let i = index; ; i++) yield conversationAt(talk(c), i)
-    },
-  },
-  steps: 1,
-  batch: c.batch,
-  length: c.length,
-  learningRate: c.learningRate,
-  clip: c.clip,
-  optimizer: c.optimizer,
-  objective: nextToken,
-})
+export const benchStage = (c: BenchCase): Stage<'fresh', 'trained'> => {
+  const objective = objectiveOf(c)
+  return supervised({
+    ...{ name: 'bench', from: 'fresh', to: 'trained', steps: 1, objective, learningRate: c.learningRate },
+    train: Object.values(objective.model.parts),
+    source: indexed({ kind: 'bench', ...captioned(c) }, function* (index) {
+      for (let i = index; ; i++) yield conversationAt(captioned(c), i)
+    }),
+    maxGradientNorm: c.clip,
+    optimizer: adamWith({
+      ...{ beta1: c.optimizer.beta1, beta2: c.optimizer.beta2, epsilon: c.optimizer.epsilon },
+      weightDecay: c.optimizer.decay,
+    }),
+  })
+}
 
 /** The case as a program with its `step`. */
-export const benchProgram = (c: BenchCase): Program =>
-  stageProgram(c.model.config, benchStage(c) as unknown as Stage)
+export const benchProgram = (c: BenchCase): Program => benchStage(c).program({}).program
 
 /** The inputs of a step but for the learning rate, by name. */
 export type Feeds = Readonly<Record<string, TensorValue>>
 
 /** The case's batches. */
 export const benchBatches = (c: BenchCase): readonly Feeds[] => {
-  const stage = benchStage(c)
+  const objective = objectiveOf(c)
   return Array.from({ length: c.batches }, (_, b) => {
-    const rows = Array.from({ length: c.batch }, (_, row) => conversationAt(talk(c), b * c.batch + row))
-    return stage.objective.feed(rows, c.model.config, sizesOf(stage as unknown as Stage))
+    const rows = Array.from({ length: c.batch }, (_, row) => conversationAt(captioned(c), b * c.batch + row))
+    return objective.collate(rows)[0]!.inputs
   })
 }
 

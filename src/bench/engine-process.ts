@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { pickEngine } from '../engine/pick.ts'
 import type { EngineName, Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
-import { orThrow } from '../train/run-stage.ts'
+import { orThrow } from '../train/task.ts'
 import { benchProgram, readCase } from './case.ts'
 import type { Reply, Request } from './protocol.ts'
 

@@ -8,9 +8,9 @@ import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/pick.ts'
 import { type Manifest, manifestFormat } from '../train/events.ts'
 import type { Experiment } from '../train/experiment.ts'
+import { jsonSetting } from '../train/recipe-error.ts'
 import { codeFiles, ownCode } from './code-files.ts'
 import { shownPath } from './command.ts'
-import { forwardGraph } from './model-graph.ts'
 import { shellWord } from './shell-word.ts'
 
 /** What the manifest is made from. */
@@ -31,34 +31,18 @@ export interface Started {
 /** Levels of the model's blocks that the report lists and draws. */
 const listed = 3
 
-/** Data as it is, if it is plain. @throws TypeError where something in it would be lost when it is written down */
-const plain = (value: unknown, path: string, above: readonly unknown[] = []): unknown => {
-  const refuse = (what: string): never => {
-    throw new TypeError(
-      `the experiment's ${path} is ${what}; what determines a run is recorded as plain data, so that going on with it can be checked: numbers, text, true and false, lists, records`,
-    )
-  }
-  if (typeof value === 'object' && value !== null) {
-    if (above.includes(value)) refuse('part of itself')
-    const kind = Object.getPrototypeOf(value)
-    if (!Array.isArray(value) && kind !== Object.prototype && kind !== null)
-      refuse(`a ${kind.constructor?.name ?? 'thing of a class of its own'}`)
-    for (const [k, v] of Object.entries(value))
-      plain(v, Array.isArray(value) ? `${path}[${k}]` : `${path}.${k}`, [...above, value])
-  } else if (['function', 'symbol', 'bigint'].includes(typeof value)) refuse(`a ${typeof value}`)
-  return value
-}
-
 /**
  * Puts the manifest of a run together.
  *
- * @throws GraphError where the experiment's model contradicts itself; TypeError where what it says of itself is not plain
+ * @throws GraphError where the experiment's model contradicts itself; RecipeError where what it says of itself is not plain
  *   data
  */
 export const manifestOf = (s: Started): Manifest => {
   const { experiment, picked } = s
   const { name, config } = experiment.model
-  const graph = forwardGraph({ kind: 'vision-language', config }, { batch: 1 })
+  jsonSetting('the experiment', 'recipe', experiment.recipe)
+  jsonSetting('the experiment', 'model.config', config)
+  const graph = experiment.model.graph()
   const about = summaryJson(summary([graph], { name, depth: listed }))
   return {
     format: manifestFormat,
@@ -74,13 +58,13 @@ export const manifestOf = (s: Started): Manifest => {
     command: `sailwright ${s.words.map(shellWord).join(' ')}`,
     seed: experiment.seed,
     startedAt: s.at.toISOString(),
-    recipe: plain(experiment.recipe, 'recipe'),
+    recipe: experiment.recipe,
     programs: Object.fromEntries(
       [...(experiment.programs?.() ?? [])].map(([stage, program]) => [stage, fingerprint(program)]),
     ),
     model: {
       name,
-      config: plain(experiment.model.config, 'model.config'),
+      config,
       parameters: about.parameters,
       rows: about.rows.map(({ path, layer, axes, parameters, flops, bytes }) => ({
         path,

@@ -30,6 +30,8 @@ const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site
 export interface MaskedLoss {
   /** Nats, mean over the counted positions; 0 where there is none, and so is its gradient. */
   readonly mean: Scalar
+  /** Nats, added up over the counted positions. */
+  readonly sum: Scalar
   /** How many positions counted, float32. */
   readonly count: Scalar
 }
@@ -57,6 +59,7 @@ export const crossEntropy = (logits: Tensor, labels: Tensor, axis: string): Mask
   const total = reduceOf('sum', selectOf(counted, each, 0, site), each.names, site)
   return {
     mean: binaryOf('div', total, binaryOf('max', count, 1, site), site) as Scalar,
+    sum: total as Scalar,
     count: count as Scalar,
   }
 }

@@ -1,105 +1,78 @@
 /**
- * Exact-answer accuracy on held-out pictures, a family at a time, by greedy generation.
+ * Exact-answer accuracy on held-out questions, a family at a time, by greedy generation.
  *
  * @since 0.1.0
  */
-import { conversation } from '../data/collate.ts'
-import { maxSampleLength, nanoTokenizer } from '../data/tokens.ts'
-import { fixed } from '../dsl/index.ts'
-import { decode, prefill } from '../models/generate.ts'
-import { sampleAt } from '../tasks/mixture.ts'
-import { type Family, families, finalOf, isExact, type Level, type Sample } from '../tasks/sample.ts'
-import type { Evaluation } from '../train/recipe.ts'
-import { orThrow } from '../train/run-stage.ts'
-import { generate } from './generate.ts'
+
+import type { Question } from '../data/question.ts'
+import { batchesOf, type Source } from '../data/source.ts'
+import type { Evaluation } from '../train/evaluation.ts'
+import { wholeSetting } from '../train/recipe-error.ts'
+import { orThrow } from '../train/task.ts'
+import type { Generator } from './generate.ts'
 
 /** Settings of {@link exactAnswers}. */
 export interface ExactAnswerOptions {
-  readonly seed: string | number
-  /** Held-out samples a family after each stage. */
+  readonly generator: Generator
+  /** Questions by family, in display order. */
+  readonly questions: Readonly<Record<string, Source<Question>>>
+  /** Questions a family after each stage; a source that ends before gives fewer. */
   readonly samples: number
-  /** Held-out samples a family after the last stage; default as many. */
+  /** Questions a family after the last stage; default as many. */
   readonly lastSamples?: number
-  readonly levels?: readonly [Level, Level]
-  /** Predictions a family that are kept with their pictures; default 8. */
+  /** Predictions a family that are kept with their first image; default 8. */
   readonly shown?: number
-  /** Rows generated at once; default 64. */
-  readonly rows?: number
-  /** Longest prompt in tokens; default 48, which the rendered families fit into. */
-  readonly prompt?: number
-  /** Longest prompt and answer together; default that of a rendered sample. */
-  readonly capacity?: number
 }
 
-/** The held-out samples of one family: the same ones after every stage. */
-const heldOut = (o: ExactAnswerOptions, family: Family, n: number): readonly Sample[] =>
-  Array.from({ length: n }, (_, i) =>
-    sampleAt({ seed: o.seed, split: 'heldout', weights: { [family]: 1 }, levels: o.levels ?? [3, 3] }, i),
-  )
-
 /**
- * Generates an answer to each held-out question and compares its final answer exactly.
+ * Generates an answer to each question and compares it exactly.
  *
+ * @throws RecipeError where a number of samples is no whole number
  * @category evaluations
  */
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
-  const sizes = { rows: o.rows ?? 64, prompt: o.prompt ?? 48, capacity: o.capacity ?? maxSampleLength }
-  const rendered = new Map<Family, readonly Sample[]>()
-  const samplesOf = (family: Family, n: number): readonly Sample[] => {
-    const have = rendered.get(family) ?? []
-    if (have.length < n) rendered.set(family, heldOut(o, family, n))
-    return rendered.get(family)!.slice(0, n)
-  }
+  const { generator: g, questions } = o
+  const samples = wholeSetting('exactAnswers', 'samples', o.samples, 1)
+  const lastSamples = wholeSetting('exactAnswers', 'lastSamples', o.lastSamples ?? samples, 1)
+  const shown = wholeSetting('exactAnswers', 'shown', o.shown ?? 8, 0)
   return {
-    describe: { kind: 'exactAnswers', ...o },
-    families: [...families],
-    functions: (model) => ({
-      prefill: fixed(() => prefill(model, sizes)),
-      decode: fixed(() => decode(model, sizes)),
-    }),
+    config: {
+      ...{ kind: 'exactAnswers', generator: g.config, samples, lastSamples, shown },
+      questions: Object.fromEntries(Object.entries(questions).map(([f, s]) => [f, s.config])),
+    },
+    families: Object.keys(questions),
+    functions: () => g.functions,
     async *run(session, stage, context) {
-      const tokenizer = nanoTokenizer()
-      const end = tokenizer.id('<|im_end|>')
-      const model = context.model
-      for (const family of families) {
+      const wanted = stage.last ? lastSamples : samples
+      for (const [family, source] of Object.entries(questions)) {
+        if (stage.done.has(family)) continue
         const started = performance.now()
-        const samples = samplesOf(family, stage.last ? (o.lastSamples ?? o.samples) : o.samples)
-        let correct = 0
-        for (let at = 0; at < samples.length; at += sizes.rows) {
-          const some = samples.slice(at, at + sizes.rows)
-          const answers = await generate(
+        let [correct, total] = [0, 0]
+        for await (const { examples } of batchesOf(source, Math.min(wanted, g.sizes.rows))) {
+          const asked = examples.slice(0, wanted - total)
+          const answers = await g.generate(
             session,
-            some.map((s) => conversation(s, 'answer')),
-            { model, sizes, end },
+            asked.map((q) => q.conversation),
           )
-          for (const [i, sample] of some.entries()) {
-            const text = answers[i]!.length === 0 ? '' : tokenizer.decode(answers[i]!)
-            const right = isExact(sample, text)
-            if (right) correct++
-            if (at + i >= (o.shown ?? 8)) continue
+          for (const [i, q] of asked.entries()) {
+            const ids = answers[i]!
+            const text = ids.length === 0 ? '' : g.processor.tokenizer.decode(ids)
+            const answered = (q.answerOf ?? ((t: string) => t.trim()))(text)
+            if (answered === q.expected) correct++
+            if (total + i >= shown) continue
+            const { id, images } = q.conversation
             yield {
-              type: 'predicted',
-              stage: stage.name,
-              family,
-              id: sample.id,
-              level: sample.level,
-              picture: await orThrow(context.savePicture(sample.id, sample.picture)),
-              question: sample.question,
-              expected: sample.final,
-              answered: finalOf(family, text),
-              text,
-              correct: right,
+              ...{ type: 'predicted', stage: stage.name, family, id, level: q.level ?? 1 },
+              picture: images[0] === undefined ? '' : await orThrow(context.savePicture(id, images[0])),
+              ...{ question: q.question, expected: q.expected, answered, text },
+              correct: answered === q.expected,
             }
           }
+          total += asked.length
+          if (total >= wanted) break
         }
-        yield {
-          type: 'evaluated',
-          stage: stage.name,
-          family,
-          correct,
-          total: samples.length,
-          seconds: (performance.now() - started) / 1000,
-        }
+        const seconds = (performance.now() - started) / 1000
+        yield { type: 'evaluated', stage: stage.name, family, correct, total, seconds }
       }
     },
   }

@@ -1,16 +1,39 @@
 /**
- * Greedy generation through a session that has {@link prefill} and {@link decode}.
+ * Greedy generation on the host: prompts in, tokens out, over a program's `prefill` and `decode`.
  *
  * @since 0.1.0
  */
-import { type Conversation, collate } from '../data/collate.ts'
+import { collateImages, collateText } from '../data/collate.ts'
+import type { Conversation } from '../data/conversation.ts'
+import { fitting, type Processor } from '../data/processor.ts'
+import { type FunctionSpec, fixed } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
-import type { GenerationSizes } from '../models/generate.ts'
-import type { SailVl2Config } from '../models/sail-vl2.ts'
-import { ints, pictures } from '../train/objective.ts'
-import { orThrow } from '../train/run-stage.ts'
+import { decode, type GenerationSizes, imagesOf, prefill } from '../models/generate.ts'
+import type { CausalLm } from '../models/model.ts'
+import { ints, pixelInput } from '../train/next-token.ts'
+import { orThrow } from '../train/task.ts'
 
-/** The first largest of each row of `[rows, vocab]`. */
+/** Greedy generation as a value: the functions that it needs in a program, and how it uses them. */
+export interface Generator {
+  /** Everything that determines it, as plain JSON data. */
+  readonly config: unknown
+  readonly processor: Processor
+  readonly sizes: GenerationSizes
+  readonly functions: Readonly<Record<string, FunctionSpec>>
+  /**
+   * Continues each prompt until the token that ends a turn, or until prompt and answer fill the cache.
+   *
+   * @param prompts any number of conversations; only their first `promptLength` tokens are read
+   * @returns the generated tokens of each, without the end token
+   * @throws CollateError where a prompt does not fit, naming it
+   */
+  readonly generate: (
+    session: Session,
+    prompts: readonly Conversation[],
+  ) => Promise<readonly (readonly number[])[]>
+}
+
+/** The likeliest token of each row. */
 const largest = (logits: TensorValue): Int32Array => {
   const [rows = 0, vocab = 0] = logits.shape
   const out = new Int32Array(rows)
@@ -22,65 +45,79 @@ const largest = (logits: TensorValue): Int32Array => {
   return out
 }
 
-/** What generation is told beside the prompts. */
-export interface GenerateOptions {
-  readonly model: SailVl2Config
-  readonly sizes: GenerationSizes
-  /** The token that ends an answer. */
-  readonly end: number
-}
-
 /**
- * Continues each prompt greedily until the end token, or until prompt and answer fill the capacity.
+ * Greedy generation with a model.
  *
- * @param prompts at most `rows` conversations; only their first `promptLength` tokens are read
- * @returns the generated tokens of each, without the end token
+ * @throws ProcessorError where the processor does not make what the model reads
  * @category generation
  */
-export const generate = async (
-  session: Session,
-  prompts: readonly Conversation[],
-  { model, sizes, end }: GenerateOptions,
-): Promise<readonly (readonly number[])[]> => {
-  const cut = prompts.map((p) => ({
-    ...p,
-    ids: p.ids.slice(0, p.promptLength),
-    learnt: p.learnt.slice(0, p.promptLength),
-  }))
-  const batch = collate(cut, {
-    batch: sizes.rows,
-    length: sizes.prompt,
-    tiles: sizes.rows,
-    side: model.vision.imageSize,
-  })
-  const places = Int32Array.from({ length: sizes.rows }, (_, r) => Math.max(0, (cut[r]?.ids.length ?? 1) - 1))
-  const first = await orThrow(
-    session.call('prefill', {
-      input_ids: ints(batch.input_ids, sizes.rows, sizes.prompt),
-      position_ids: ints(batch.position_ids, sizes.rows, sizes.prompt),
-      visual_index: ints(batch.visual_index, sizes.rows, sizes.prompt),
-      pixel_values: pictures(batch.pixel_values, sizes.rows, model.vision.imageSize),
-      last: ints(places, sizes.rows),
-    }),
-  )
-  const answers: number[][] = prompts.map(() => [])
-  const room = (r: number): number => sizes.capacity - cut[r]!.ids.length - answers[r]!.length
-  const done = prompts.map((_, r) => room(r) <= 0)
-  let tokens = largest(first.logits!)
-  for (;;) {
-    answers.forEach((a, r) => {
-      if (done[r]) return
-      if (tokens[r] !== end) a.push(tokens[r]!)
-      done[r] = tokens[r] === end || room(r) <= 0
-    })
-    if (done.every(Boolean)) return answers
-    for (let r = 0; r < sizes.rows; r++) places[r] = Math.min(places[r]! + 1, sizes.capacity - 1)
-    const out = await orThrow(
-      session.call('decode', {
-        input_ids: ints(tokens, sizes.rows),
-        position: ints(places.slice(), sizes.rows),
+export const generator = (model: CausalLm, processor: Processor, sizes: GenerationSizes): Generator => {
+  fitting(processor, model)
+  const { rows, prompt: tokens, capacity } = sizes
+  const images = imagesOf(model, sizes)
+
+  const some = async (
+    session: Session,
+    prompts: readonly Conversation[],
+  ): Promise<readonly (readonly number[])[]> => {
+    const cut = prompts.map((p) => ({
+      ...p,
+      ids: p.ids.slice(0, p.promptLength),
+      lossMask: p.lossMask.slice(0, p.promptLength),
+    }))
+    const text = collateText(cut, { rows, tokens }, processor)
+    const seen = collateImages(cut, { rows, tokens, images }, processor)
+    const places = Int32Array.from({ length: rows }, (_, r) => Math.max(0, (cut[r]?.ids.length ?? 1) - 1))
+    const first = await orThrow(
+      session.call('prefill', {
+        input_ids: ints(text.input_ids, rows, tokens),
+        position_ids: ints(text.position_ids, rows, tokens),
+        last: ints(places, rows),
+        ...(images === 0
+          ? {}
+          : {
+              visual_index: ints(seen.visual_index, rows, tokens),
+              pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+            }),
       }),
     )
-    tokens = largest(out.logits!)
+    const answers: number[][] = prompts.map(() => [])
+    const left = (r: number): number => capacity - cut[r]!.ids.length - answers[r]!.length
+    const done = prompts.map((_, r) => left(r) <= 0)
+    let next = largest(first.logits!)
+    for (;;) {
+      answers.forEach((a, r) => {
+        if (done[r]) return
+        if (next[r] !== processor.end) a.push(next[r]!)
+        done[r] = next[r] === processor.end || left(r) <= 0
+      })
+      if (done.every(Boolean)) return answers
+      for (let r = 0; r < rows; r++) places[r] = Math.min(places[r]! + 1, capacity - 1)
+      const out = await orThrow(
+        session.call('decode', { input_ids: ints(next, rows), position: ints(places.slice(), rows) }),
+      )
+      next = largest(out.logits!)
+    }
+  }
+
+  return {
+    config: {
+      kind: 'greedy',
+      model: model.config,
+      processor: processor.config,
+      sizes: { ...sizes, images },
+    },
+    processor,
+    sizes,
+    functions: {
+      prefill: fixed(() => prefill(model, sizes)),
+      decode: fixed(() => decode(model, sizes)),
+    },
+    generate: async (session, prompts) => {
+      const answers: (readonly number[])[] = []
+      for (let at = 0; at < prompts.length; at += rows)
+        answers.push(...(await some(session, prompts.slice(at, at + rows))))
+      return answers
+    },
   }
 }

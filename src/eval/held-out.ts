@@ -1,13 +1,14 @@
 /**
- * An objective's own accuracy on held-out examples: how many of the counted positions have their label as the likeliest.
+ * An objective's own metrics on held-out examples.
  *
  * @since 0.1.0
  */
-import { type FunctionSpec, fixed } from '../dsl/index.ts'
-import type { BatchSizes, Objective } from '../train/objective.ts'
-import type { Evaluation } from '../train/recipe.ts'
-import { orThrow } from '../train/run-stage.ts'
-import { batchesOf, type Source } from '../train/source.ts'
+import { batchesOf, type Source } from '../data/source.ts'
+import { buckets, type FunctionSpec } from '../dsl/index.ts'
+import type { Evaluation } from '../train/evaluation.ts'
+import type { Objective } from '../train/objective.ts'
+import { RecipeError, wholeSetting } from '../train/recipe-error.ts'
+import { orThrow } from '../train/task.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {
@@ -17,50 +18,57 @@ export interface HeldOutOptions<E> {
   readonly stage: string
   readonly objective: Objective<E>
   readonly source: Source<E>
-  readonly sizes: BatchSizes
+  /** Batches of the objective's size; a source that ends before gives fewer. */
   readonly batches: number
-  /** Counts rows that are predicted exactly at every position, instead of positions; default false. */
-  readonly whole?: boolean
+  /** Which of the objective's metrics; default `correct`. */
+  readonly metric?: string
 }
 
 /**
- * Accuracy over the first `batches` batches of a held-out source, or over all of one that ends before.
+ * A metric over the first `batches` batches of a held-out source, or over all of one that ends before.
  *
+ * @throws RecipeError where `batches` is no whole number, or (of `functions`) the objective has no such metric
  * @category evaluations
  */
-export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => ({
-  describe: { kind: 'heldOut', family: o.family, objective: o.objective.name, data: o.source.describe },
-  families: [o.family],
-  functions: (model, stage): Readonly<Record<string, FunctionSpec>> =>
-    stage !== o.stage
-      ? {}
-      : {
-          [functionOf(o.family)]: fixed(() => {
-            const { count, hits, rows, wholeHits } = o.objective.loss(model, o.sizes)
-            return { outputs: o.whole ? { count: rows, hits: wholeHits } : { count, hits } }
-          }),
-        },
-  async *run(session, stage, context) {
-    if (stage.name !== o.stage) return
-    const started = performance.now()
-    let [batches, correct, total] = [0, 0, 0]
-    for await (const examples of batchesOf(o.source, o.sizes.batch)) {
-      const feeds = o.objective.feed(examples, context.model, o.sizes)
-      const out = await orThrow(session.call(functionOf(o.family), feeds))
-      correct += Number(out.hits!.data[0])
-      total += Number(out.count!.data[0])
-      if (++batches >= o.batches) break
-    }
-    yield {
-      type: 'evaluated',
-      stage: stage.name,
-      family: o.family,
-      correct,
-      total,
-      seconds: (performance.now() - started) / 1000,
-    }
-  },
-})
-
-/** Each family has a function of its own, so that several may be measured after one stage. */
-const functionOf = (family: string): string => `heldOut.${family}`
+export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
+  const { family, objective, metric = 'correct' } = o
+  const where = `heldOut '${family}'`
+  const wanted = wholeSetting(where, 'batches', o.batches, 1)
+  // each family has a function of its own, so that several may be measured after one stage
+  const name = `heldOut.${family}`
+  const measured: FunctionSpec = buckets(objective.buckets, (sizes) => {
+    const metrics = objective.terms(sizes).metrics?.() ?? {}
+    const found = metrics[metric]
+    if (found === undefined)
+      throw new RecipeError(
+        where,
+        'metric',
+        `objective '${objective.name}' has no metric '${metric}'; it has ${Object.keys(metrics).join(', ') || 'none'}`,
+      )
+    return { outputs: { sum: found.sum, weight: found.weight } }
+  })
+  return {
+    config: {
+      ...{ kind: 'heldOut', family, stage: o.stage, metric, batches: wanted },
+      ...{ objective: objective.config, source: o.source.config },
+    },
+    families: [family],
+    stages: [o.stage],
+    functions: (stage) => (stage === o.stage ? { [name]: measured } : {}),
+    async *run(session, stage) {
+      if (stage.name !== o.stage || stage.done.has(family)) return
+      const started = performance.now()
+      let [seen, correct, total] = [0, 0, 0]
+      for await (const { examples } of batchesOf(o.source, objective.batch)) {
+        for (const { inputs } of objective.collate(examples)) {
+          const out = await orThrow(session.call(name, inputs))
+          correct += Number(out.sum!.data[0])
+          total += Number(out.weight!.data[0])
+        }
+        if (++seen >= wanted) break
+      }
+      const seconds = (performance.now() - started) / 1000
+      yield { type: 'evaluated', stage: stage.name, family, correct, total, seconds }
+    },
+  }
+}

@@ -9,8 +9,6 @@
  */
 import {
   type Axis,
-  applyTo,
-  at,
   axis,
   equal,
   GraphError,
@@ -30,38 +28,47 @@ import {
   zeros,
 } from '../dsl/index.ts'
 import { causal, Key } from '../dsl/layers/attention.ts'
-import { qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
-import { vitAxes } from './sail-vit.ts'
-import { interleave, type SailVl2Config, see } from './sail-vl2.ts'
+import type { CausalLm, ImageInputs } from './model.ts'
 
-/** Sizes of a generation: rows at once, places of a prompt, and capacity: places of prompt and answer together. */
+/** Sizes of a generation: rows at once, prompt length, images, and the cache's capacity for prompt and answer together. */
 export interface GenerationSizes {
   readonly rows: number
   readonly prompt: number
   readonly capacity: number
+  /** Images of all rows together; 0 for text alone. Default: one a row where the model reads images, else 0. */
+  readonly images?: number
 }
 
-const whole = (n: number): boolean => Number.isSafeInteger(n) && n >= 1
-
-const check = ({ rows, prompt, capacity }: GenerationSizes, site: Site): void => {
-  for (const [name, n] of Object.entries({ rows, prompt, capacity }))
-    if (!whole(n))
-      throw new GraphError('BadArgument', `generation: ${name} is ${n}; give a whole number from 1 on`, site)
-  if (capacity < prompt)
-    throw new GraphError(
-      'BadArgument',
-      `generation: capacity ${capacity} is less than prompt ${prompt}; the cache holds prompt and answer together, so make capacity the sum of both`,
-      site,
-    )
-}
+/** The images of a generation, where its sizes do not say. */
+export const imagesOf = (model: CausalLm, s: GenerationSizes): number =>
+  s.images ?? (model.image === undefined ? 0 : s.rows)
 
 /** Whether a state belongs to the cache and not to the model. */
 export const isCacheKey = (key: string): boolean => key.startsWith('cache.')
 
-const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, capacity: Axis): Tensor =>
+const checkedSizes = (model: CausalLm, s: GenerationSizes, site: Site): void => {
+  const images = imagesOf(model, s)
+  const wrong = (what: string): GraphError => new GraphError('BadArgument', `generation: ${what}`, site)
+  for (const [name, n, least] of [
+    ['rows', s.rows, 1],
+    ['prompt', s.prompt, 1],
+    ['capacity', s.capacity, 1],
+    ['images', images, 0],
+  ] as const)
+    if (!Number.isSafeInteger(n) || n < least)
+      throw wrong(`${name} is ${n}; give a whole number from ${least} on`)
+  if (s.capacity < s.prompt)
+    throw wrong(
+      `capacity ${s.capacity} is less than prompt ${s.prompt}; the cache holds prompt and answer together, so make capacity the sum of both`,
+    )
+  if (model.image === undefined && images > 0)
+    throw wrong(`images is ${images}, and model '${model.name}' reads text alone; give 0`)
+}
+
+const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, slots: Axis): Tensor =>
   state(
     `cache.${path}.${side}`,
-    like.axes.map((a) => (a.name === Key ? capacity : a)),
+    like.axes.map((a) => (a.name === Key ? slots : a)),
     zeros,
   )
 
@@ -69,40 +76,50 @@ const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, capacity: Ax
 const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
   sum(select(equal(place, iota(token)), hidden, 0), 'token')
 
+/** The images of a batch as inputs: `pixel_values` float32 `[tile, channel, height, width]`, `visual_index` int32 `[batch, token]`. */
+export const imageInputs = (model: CausalLm, images: number, batch: Axis, token: Axis): ImageInputs => {
+  const size = model.image?.size ?? 0
+  return {
+    pixels: input('pixel_values', [
+      axis('tile', images),
+      axis('channel', 3),
+      axis('height', size),
+      axis('width', size),
+    ]),
+    visualIndex: input('visual_index', [batch, token], 'int32'),
+  }
+}
+
 /**
- * Reads a prompt with one picture a row and fills the cache.
+ * Reads prompts and fills the cache.
  *
- * Inputs: `input_ids`, `position_ids`, `visual_index` int32 `[batch, token]`, `pixel_values` `[tile, channel, height,
- * width]`, `last` int32 `[batch]` (the place of the prompt's last token). Output: `logits` `[batch, vocab]` of the next.
+ * Inputs: `input_ids`, `position_ids` int32 `[batch, token]`, `last` int32 `[batch]` (the place of the prompt's last token),
+ * and with images those of {@link imageInputs}. Output: `logits` `[batch, vocab]` of the next token.
  *
- * @throws GraphError where the capacity is less than the prompt, or a size is no whole number from 1 on
+ * @throws GraphError where a size is no whole number, the capacity is less than the prompt, or there are images for a model
+ *   that reads text alone
  * @category generation
  */
-export const prefill = (c: SailVl2Config, s: GenerationSizes): Results => {
-  check(s, siteOf(prefill))
+export const prefill = (model: CausalLm, s: GenerationSizes): Results => {
+  checkedSizes(model, s, siteOf(prefill))
   const batch = axis('batch', s.rows)
   const token = axis('token', s.prompt)
-  const capacity = axis(Key, s.capacity)
-  const { channel, height, width } = vitAxes(c.vision)
+  const slots = axis(Key, s.capacity)
   const ids = input('input_ids', [batch, token], 'int32')
   const positions = input('position_ids', [batch, token], 'int32')
-  const visualIndex = input('visual_index', [batch, token], 'int32')
-  const pictures = input('pixel_values', [axis('tile', s.rows), channel, height, width])
+  const images = imagesOf(model, s)
   const last = input('last', [batch], 'int32')
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
     for (const [side, t] of [['key', keys] as const, ['value', values] as const]) {
-      const whole = cacheOf(path, side, t, capacity)
+      const whole = cacheOf(path, side, t, slots)
       next.set((whole.op as { key: string }).key, pad(t, Key, 0, s.capacity - s.prompt))
     }
     return [keys, values]
   }
-  const hidden = applyTo(
-    at('language_model')(qwen3Decoder(c.language, { token, positions, mask: causal(token), cache })),
-    interleave(c, see(c, pictures), ids, visualIndex),
-  )
-  const logits = applyTo(at('language_model')(qwen3Head(c.language)), rowAt(hidden, last, token))
-  return { outputs: { logits }, next }
+  const embedded = model.embed(ids, images === 0 ? undefined : imageInputs(model, images, batch, token))
+  const hidden = model.decode(embedded, { token, positions, mask: causal(token), cache })
+  return { outputs: { logits: model.head(rowAt(hidden, last, token)) }, next }
 }
 
 /**
@@ -114,8 +131,8 @@ export const prefill = (c: SailVl2Config, s: GenerationSizes): Results => {
  * @throws GraphError as {@link prefill}
  * @category generation
  */
-export const decode = (c: SailVl2Config, s: GenerationSizes): Results => {
-  check(s, siteOf(decode))
+export const decode = (model: CausalLm, s: GenerationSizes): Results => {
+  checkedSizes(model, s, siteOf(decode))
   const batch = axis('batch', s.rows)
   const token = axis('token', 1)
   const capacity = axis(Key, s.capacity)
@@ -138,21 +155,11 @@ export const decode = (c: SailVl2Config, s: GenerationSizes): Results => {
     written(path, 'key', keys),
     written(path, 'value', values),
   ]
-  const text = applyTo(qwen3Embedding(c.language), reshape(ids, [batch, token]), 'language_model')
-  const hidden = applyTo(
-    at('language_model')(
-      qwen3Decoder(c.language, {
-        token,
-        positions: reshape(position, [batch, token]),
-        mask: lessEqual(slots, position),
-        cache,
-      }),
-    ),
-    text,
-  )
-  const logits = applyTo(
-    at('language_model')(qwen3Head(c.language)),
-    reshape(hidden, [batch, hidden.axes[2]!]),
-  )
-  return { outputs: { logits }, next }
+  const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
+    token,
+    positions: reshape(position, [batch, token]),
+    mask: lessEqual(slots, position),
+    cache,
+  })
+  return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }
 }

@@ -7,6 +7,7 @@
 export * from './adapter.ts'
 export * from './config.ts'
 export * from './generate.ts'
+export * from './model.ts'
 export * from './presets.ts'
 export * from './qwen3.ts'
 export * from './sail-vit.ts'

@@ -6,9 +6,10 @@
  *
  * @since 0.1.0
  */
-import type { Qwen3Config } from './qwen3.ts'
-import type { SailVitConfig } from './sail-vit.ts'
-import type { SailVl2Config } from './sail-vl2.ts'
+import type { Model } from './model.ts'
+import { type Qwen3Config, qwen3Model } from './qwen3.ts'
+import { type SailVitConfig, sailVitModel } from './sail-vit.ts'
+import { type SailVl2Config, sailVl2Model } from './sail-vl2.ts'
 
 const aimv2 = (hiddenSize: number, intermediateSize: number, heads: number): SailVitConfig => ({
   imageSize: 448,
@@ -95,4 +96,16 @@ export const presets: Readonly<Record<string, Preset>> = {
     config: { vision: aimv2Huge, language: { ...qwen3Medium, tied: false } },
   },
   'sail-vl2-8b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Large } },
+}
+
+/** A preset as a model under its name. */
+export const presetModel = (name: string, preset: Preset): Model => {
+  switch (preset.kind) {
+    case 'vision':
+      return sailVitModel(name, preset.config)
+    case 'language':
+      return qwen3Model(name, preset.config)
+    case 'vision-language':
+      return sailVl2Model(name, preset.config)
+  }
 }

@@ -10,11 +10,14 @@ import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
   andThen,
+  applyTo,
   at,
   axis,
+  causal,
   embedding,
+  everyKey,
   head,
-  type KeyValues,
+  input,
   type Layer,
   named,
   type Rotations,
@@ -27,6 +30,7 @@ import {
   type Tensor,
   tied,
 } from '../dsl/index.ts'
+import type { CausalLm, TokenContext } from './model.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
 export interface Qwen3Config {
@@ -46,15 +50,7 @@ export interface Qwen3Config {
 }
 
 /** Where the tokens are and what each may see. */
-export interface Qwen3Context {
-  readonly token: Axis<'token'>
-  /** int32 `[batch, token]`: positions, which may restart inside a pack. */
-  readonly positions: Tensor
-  /** bool `[…, token, key]`: true where a token may attend. */
-  readonly mask: Tensor
-  /** A key-value cache, where tokens are generated one by one. */
-  readonly cache?: KeyValues
-}
+export type Qwen3Context = TokenContext
 
 type Hidden = Layer<readonly ['token', 'embed'], readonly ['token', 'embed']>
 
@@ -130,3 +126,23 @@ export const qwen3 = (
   context: Qwen3Context,
 ): Layer<readonly ['token'], readonly ['token', 'vocab']> =>
   pipe(qwen3Embedding(c), andThen(qwen3Decoder(c, context)), andThen(qwen3Head(c)), named('qwen3'))
+
+/**
+ * Qwen3 under a name, as a value for trainers and evaluations. Its one part is `language`: all of it.
+ *
+ * @category models
+ */
+export const qwen3Model = (name: string, c: Qwen3Config): CausalLm => ({
+  name,
+  config: { kind: 'qwen3', ...c },
+  parts: { language: { ...everyKey, name: 'language' } },
+  vocabSize: c.vocabSize,
+  embed: (ids) => applyTo(qwen3Embedding(c), ids),
+  decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
+  head: (hidden) => applyTo(qwen3Head(c), hidden),
+  graph: ({ batch = 1, tokens = 64 } = {}) => {
+    const token = axis('token', tokens)
+    const of = (key: string): Tensor => input(key, [axis('batch', batch), token], 'int32')
+    return applyTo(qwen3(c, { token, positions: of('position_ids'), mask: causal(token) }), of('input_ids'))
+  },
+})

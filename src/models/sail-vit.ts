@@ -9,9 +9,12 @@ import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
   andThen,
+  applyTo,
   at,
   axis,
   centred,
+  everyKey,
+  input,
   type Layer,
   learnedPositions,
   named,
@@ -23,6 +26,7 @@ import {
   swiGlu,
   xavierUniform,
 } from '../dsl/index.ts'
+import type { Model } from './model.ts'
 
 /** What a SAIL-ViT is, in the words of its `config.json`. */
 export interface SailVitConfig {
@@ -123,3 +127,18 @@ export const sailVit = (
     named('sailVit'),
     at('vision_model'),
   )
+
+/**
+ * An encoder under a name. Its one part is `vision`: all of it.
+ *
+ * @category models
+ */
+export const sailVitModel = (name: string, c: SailVitConfig): Model => ({
+  name,
+  config: { kind: 'sail-vit', ...c },
+  parts: { vision: { ...everyKey, name: 'vision' } },
+  graph: ({ batch = 1 } = {}) => {
+    const { channel, height, width } = vitAxes(c)
+    return applyTo(sailVit(c), input('pixel_values', [axis('tile', batch), channel, height, width]))
+  },
+})

@@ -13,12 +13,15 @@ import {
   applyTo,
   at,
   axis,
+  causal,
   concat,
   constant,
   crossEntropy,
   gather,
   greaterEqual,
   Ignored,
+  input,
+  keys,
   type MaskedLoss,
   maximum,
   merge,
@@ -28,6 +31,7 @@ import {
   type Tensor,
 } from '../dsl/index.ts'
 import { type AdapterConfig, adapter, visualAxis } from './adapter.ts'
+import type { CausalLm } from './model.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
 import { type SailVitConfig, sailVit, vitAxes } from './sail-vit.ts'
 
@@ -63,12 +67,17 @@ export interface SailVl2Inputs extends Qwen3Context {
   readonly visualIndex: Tensor
 }
 
-/** Pictures to visual tokens in the language model's space: `[tile, visual, embed]`. */
-export const see = (c: SailVl2Config, pictures: Tensor): Tensor =>
+/** Images to visual tokens in the language model's space: `[tile, visual, embed]`. */
+export const encodeImages = (c: SailVl2Config, pictures: Tensor): Tensor =>
   applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), pictures)
 
 /** Text vectors with the visual tokens in their places: `[batch, token, embed]`. */
-export const interleave = (c: SailVl2Config, visual: Tensor, ids: Tensor, visualIndex: Tensor): Tensor => {
+export const mergeImageFeatures = (
+  c: SailVl2Config,
+  visual: Tensor,
+  ids: Tensor,
+  visualIndex: Tensor,
+): Tensor => {
   const tiles = visual.axes.find((a) => a.name === 'tile')?.size ?? 1
   const all: Axis = axis('visualToken', tiles * visualTokens(c))
   const rows = merge(visual, ['tile', 'visual'], all)
@@ -78,10 +87,13 @@ export const interleave = (c: SailVl2Config, visual: Tensor, ids: Tensor, visual
 
 /** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
 export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  hiddenFrom(c, see(c, x.pictures), x)
+  hiddenFrom(c, encodeImages(c, x.pictures), x)
 
 const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
-  applyTo(at('language_model')(qwen3Decoder(c.language, x)), interleave(c, visual, x.ids, x.visualIndex))
+  applyTo(
+    at('language_model')(qwen3Decoder(c.language, x)),
+    mergeImageFeatures(c, visual, x.ids, x.visualIndex),
+  )
 
 /**
  * The language model alone, reading visual tokens that something else than the encoder and the adapter made: logits
@@ -98,7 +110,53 @@ export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inp
  *
  * @category models
  */
-export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor => sailVl2From(c, see(c, x.pictures), x)
+export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
+  sailVl2From(c, encodeImages(c, x.pictures), x)
+
+/** The parts of a SAIL-VL2 by the prefix of their keys. */
+export const sailVl2Parts = {
+  vision: keys('vision', 'vision_model.**'),
+  adapter: keys('adapter', 'mlp1.**'),
+  language: keys('language', 'language_model.**'),
+} as const
+
+/** A SAIL-VL2 as a value for trainers and evaluations. */
+export interface SailVl2Model extends CausalLm {
+  readonly parts: typeof sailVl2Parts
+  readonly image: { readonly size: number; readonly tokens: number }
+}
+
+/**
+ * SAIL-VL2 under a name.
+ *
+ * @category models
+ */
+export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
+  name,
+  config: { kind: 'sail-vl2', ...c },
+  parts: sailVl2Parts,
+  vocabSize: c.language.vocabSize,
+  image: { size: c.vision.imageSize, tokens: visualTokens(c) },
+  embed: (ids, images) =>
+    images === undefined
+      ? applyTo(qwen3Embedding(c.language), ids, 'language_model')
+      : mergeImageFeatures(c, encodeImages(c, images.pixels), ids, images.visualIndex),
+  decode: (embedded, context) => applyTo(at('language_model')(qwen3Decoder(c.language, context)), embedded),
+  head: (hidden) => applyTo(at('language_model')(qwen3Head(c.language)), hidden),
+  graph: ({ batch: rows = 1, tokens = 64 + visualTokens(c) } = {}) => {
+    const { channel, height, width } = vitAxes(c.vision)
+    const [batch, token] = [axis('batch', rows), axis('token', tokens)]
+    const of = (input_: string): Tensor => input(input_, [batch, token], 'int32')
+    return sailVl2(c, {
+      token,
+      positions: of('position_ids'),
+      mask: causal(token),
+      ids: of('input_ids'),
+      visualIndex: of('visual_index'),
+      pictures: input('pixel_values', [axis('tile', rows), channel, height, width]),
+    })
+  },
+})
 
 /**
  * Labels moved to where they are predicted: position t gets the label of t + 1, the last one none.

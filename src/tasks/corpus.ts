@@ -4,14 +4,21 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, replyAt, spoken, type Talk, textConversation } from '../data/collate.ts'
-import { nanoTokenizer, type TextTokenizer } from '../data/tokens.ts'
+import type { Processor } from '../data/processor.ts'
 import { random } from '../random/index.ts'
+import {
+  type Captioned,
+  replyAt,
+  type SceneConversation,
+  sceneConversation,
+  textConversation,
+} from './conversations.ts'
 import { describeAt, taskOf } from './mixture.ts'
+import { nanoProcessor } from './nano.ts'
 import { recallAt, textAt } from './text.ts'
 
 /** Conversations about scenes that are not drawn, among them texts without a scene. */
-export interface Corpus extends Talk {
+export interface Corpus extends Captioned {
   /** Share of written arithmetic without a scene, 0 to 1. */
   readonly texts: number
   /** Share of exercises in recall, 0 to 1; default 0. */
@@ -22,15 +29,13 @@ export interface Corpus extends Talk {
 export const corpusAt = (
   { mixture, captions, texts, recall = 0 }: Corpus,
   i: number,
-  tokenizer: TextTokenizer = nanoTokenizer(),
-): Conversation => {
+  processor: Processor = nanoProcessor(),
+): SceneConversation => {
   const { seed } = mixture
   const point = random(seed, 'corpus', i).next()
-  if (point < texts) return textConversation(`text/${seed}/${i}`, textAt(seed, i), tokenizer)
-  if (point < texts + recall) return textConversation(`recall/${seed}/${i}`, recallAt(seed, i), tokenizer)
+  if (point < texts) return textConversation(`text/${seed}/${i}`, textAt(seed, i), processor)
+  if (point < texts + recall) return textConversation(`recall/${seed}/${i}`, recallAt(seed, i), processor)
   const described = describeAt(mixture, i)
-  return {
-    ...spoken(described, replyAt(seed, captions, i), tokenizer),
-    scene: taskOf(described.scene).patches(described.scene),
-  }
+  const scene = taskOf(described.scene).patches(described.scene)
+  return sceneConversation(described, scene, replyAt(seed, captions, i), processor)
 }

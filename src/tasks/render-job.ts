@@ -3,15 +3,16 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, conversationAt, type Talk } from '../data/collate.ts'
+import type { Conversation } from '../data/conversation.ts'
+import { type Captioned, conversationAt } from './conversations.ts'
 import { type DenseMixture, type Labelled, labelledAt } from './dense.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import type { PatchLabels, Picture, Sample } from './sample.ts'
 
-/** Samples of a mixture, conversations of a mixture (nano tokenizer), or labelled pictures. */
+/** Samples of a mixture, conversations of a mixture (nano processor), or labelled pictures. */
 export type RenderJob =
   | { readonly kind: 'samples'; readonly mixture: Mixture }
-  | ({ readonly kind: 'conversations' } & Talk)
+  | ({ readonly kind: 'conversations' } & Captioned)
   | { readonly kind: 'labelled'; readonly mixture: DenseMixture }
 
 /** What each kind of job gives. */
@@ -36,15 +37,15 @@ export const itemAt = <J extends RenderJob>(job: J, index: number): ItemOf<J> =>
 
 interface Parts {
   readonly picture?: Picture
-  readonly pictures?: readonly Picture[]
+  readonly images?: readonly Picture[]
   readonly patches?: PatchLabels
 }
 
 /** The buffers of items, which a worker hands over instead of copying. */
 export const transferable = (items: readonly unknown[]): ArrayBuffer[] => {
   const buffers = new Set<ArrayBuffer>()
-  for (const { picture, pictures = [], patches } of items as readonly Parts[]) {
-    for (const p of picture === undefined ? pictures : [picture]) buffers.add(p.data.buffer as ArrayBuffer)
+  for (const { picture, images = [], patches } of items as readonly Parts[]) {
+    for (const p of picture === undefined ? images : [picture]) buffers.add(p.data.buffer as ArrayBuffer)
     if (patches !== undefined)
       for (const labels of [patches.classes, patches.centres, patches.values])
         buffers.add(labels.buffer as ArrayBuffer)

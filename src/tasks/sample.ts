@@ -3,18 +3,14 @@
  *
  * @since 0.1.0
  */
+import type { RgbImage } from '../data/image.ts'
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'
 import type { CountScene } from './families/count.ts'
 import type { ReadScene } from './families/read.ts'
 
-/** Red, green, blue, row by row from the top left: `data[(y * width + x) * 3 + channel]`, 0 to 255. */
-export interface Picture {
-  readonly width: number
-  readonly height: number
-  readonly channels: 3
-  readonly data: Uint8Array
-}
+/** A rendered picture. */
+export type Picture = RgbImage
 
 /** The families of task: reading a string, counting shapes, reading a bar chart, written arithmetic. */
 export const families = ['read', 'count', 'chart', 'arithmetic'] as const

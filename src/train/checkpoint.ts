@@ -19,6 +19,7 @@ import {
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
 import { exists } from './files.ts'
+import { isGradientKey } from './learner.ts'
 
 /** How far a stage has come, beside the session's state. */
 export interface StageProgress {
@@ -52,7 +53,7 @@ const beforeOf = (path: string): string => path.replace(/(\.safetensors)?$/, '.b
 /**
  * Writes a session's weights, moments and step counter with the progress as one safetensors file, by rename: there is the
  * whole new checkpoint under its name, or still the old one. The old one is kept as `….before.safetensors`. A generation
- * cache is left out.
+ * cache and gradients that add up (0 between updates) are left out.
  *
  * Fails with what the engine or the file system says.
  */
@@ -96,7 +97,7 @@ export const removeProgress = (path: string): TE.TaskEither<Error, void> =>
 
 /** The states that a checkpoint holds. */
 const savedStates = (session: Session): ReadonlyMap<string, StateSpec> =>
-  new Map([...session.program.states].filter(([k]) => !isCacheKey(k)))
+  new Map([...session.program.states].filter(([k]) => !isCacheKey(k) && !isGradientKey(k)))
 
 const storedAs = (dtype: StateSpec['dtype']): 'F32' | 'I32' | 'BOOL' =>
   dtype === 'float32' ? 'F32' : dtype === 'bool' ? 'BOOL' : 'I32'

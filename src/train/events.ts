@@ -7,7 +7,7 @@
 import * as t from 'io-ts'
 
 /**
- * A stage begins. `of` stages in all; `trainable` counts the parameters that it changes, `parts` names them; `unit` is what
+ * A stage begins. `of` stages in all; `batch` examples a step; `trainable` counts the parameters that it changes, `parts` names them; `unit` is what
  * its loss is counted in, such as `nats per token`, and `nats` where nothing is said.
  */
 export const StageStarted = t.intersection([
@@ -25,8 +25,20 @@ export const StageStarted = t.intersection([
 ])
 
 /**
- * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage,
- * `seconds` since the stage began; of this step: `dataSeconds` waiting for a batch, `computeSeconds` in the engine.
+ * The weights that a stage begins with: how many keys were taken from what was there, which begin fresh, and which of those
+ * that were there the stage has no place for (they are handed on).
+ */
+export const WeightsTaken = t.type({
+  type: t.literal('weights'),
+  stage: t.string,
+  taken: t.number,
+  fresh: t.array(t.string),
+  unused: t.array(t.string),
+})
+
+/**
+ * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage, `tokens`
+ * what the loss counted, `seconds` since the stage began; of this step: `dataSeconds` waiting for a batch, `computeSeconds` in the engine.
  */
 export const Stepped = t.type({
   type: t.literal('step'),
@@ -99,6 +111,7 @@ export const Warned = t.type({ type: t.literal('warned'), message: t.string })
 /** Codec of every event. */
 export const RunEvent = t.union([
   StageStarted,
+  WeightsTaken,
   Stepped,
   Evaluated,
   Predicted,

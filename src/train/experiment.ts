@@ -5,10 +5,10 @@
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Observable } from 'rxjs'
+import type { RgbImage } from '../data/image.ts'
 import type { Program } from '../dsl/index.ts'
 import type { Engine } from '../engine/session.ts'
-import type { SailVl2Config } from '../models/sail-vl2.ts'
-import type { Picture } from '../tasks/sample.ts'
+import type { Model } from '../models/model.ts'
 import type { RunEvent } from './events.ts'
 import type { SettingReader } from './settings.ts'
 
@@ -30,8 +30,8 @@ export const defaultCheckpointEvery = 200
 /** What a running experiment works with. */
 export interface RunContext {
   readonly engine: Engine
-  /** Keeps a picture for the report and gives its path inside the run folder. */
-  readonly savePicture: (name: string, picture: Picture) => TaskEither<Error, string>
+  /** Keeps an image for the report and gives its path inside the run folder. */
+  readonly savePicture: (name: string, image: RgbImage) => TaskEither<Error, string>
   /** A path inside the run folder. */
   readonly pathOf: (...parts: readonly string[]) => string
   /** Events of an earlier, interrupted start of the same run; empty for a new one. */
@@ -44,10 +44,11 @@ export interface RunContext {
 export interface Experiment {
   readonly name: string
   readonly seed: number
-  readonly model: { readonly name: string; readonly config: SailVl2Config }
+  /** The model that the report shows. */
+  readonly model: Model
   /** Families in display order. */
   readonly families: readonly string[]
-  /** Everything that determines the run, as data; it goes to the manifest. */
+  /** Everything that determines the run, as plain JSON data; it goes to the manifest. */
   readonly recipe: unknown
   /** The program of each stage by name, built when asked for. */
   readonly programs?: () => ReadonlyMap<string, Program>

@@ -1,34 +1,55 @@
 /**
- * Training: stages, recipes, experiments, run folders.
+ * Training: objectives, stages, recipes, experiments, run folders.
  *
  * @since 0.1.0
  */
 import './unrun.ts'
 
-export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
 export { loadProgress, type StageProgress, saveProgress } from './checkpoint.ts'
+export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export { type EventOf, Manifest, RunEvent } from './events.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export {
-  type BatchSizes,
-  type Measured,
-  nextToken,
+  isGradientKey,
+  type LearnerProgram,
+  type LearnerSpec,
+  learnerProgram,
+  type Updated,
+  update,
+} from './learner.ts'
+export { type NextTokenSizes, nextToken } from './next-token.ts'
+export {
+  crossEntropyTerms,
+  type Fraction,
+  type LossTerms,
+  lossOf,
+  type MicroBatch,
   type Objective,
-  patchLabels,
-  sceneToken,
-  textToken,
+  ratioOf,
+  type Sizes,
 } from './objective.ts'
-export { allOf, begin, type Evaluation, experiment, next, type Recipe, type RunOptions } from './recipe.ts'
+export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
+export { RecipeError } from './recipe-error.ts'
 export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
+export { SettingError, type SettingReader, settingReader } from './settings.ts'
 export {
   observeStage,
-  type Place,
+  type Position,
+  type Stage,
+  type StageContext,
   type StageEvent,
+  type StageProgram,
   type StageTotals,
-  type TrainOptions,
-  trainStage,
-} from './run-stage.ts'
-export { SettingError, type SettingReader, settingReader } from './settings.ts'
-export { labelledPictures, rendered, type Source, scenes, texts } from './source.ts'
-export { defaultSchedule, type Stage, stageProgram } from './stage.ts'
-export { loadWeights, readWeights, saveWeights, type Weights, writeWeights } from './weights.ts'
+} from './stage.ts'
+export { defaultSchedule, type SupervisedSettings, supervised } from './supervised.ts'
+export { orThrow } from './task.ts'
+export {
+  loadWeights,
+  type Placement,
+  placeWeights,
+  readWeights,
+  saveWeights,
+  type Weights,
+  WeightsError,
+  writeWeights,
+} from './weights.ts'

@@ -1,272 +1,122 @@
 /**
- * What a stage minimises: a loss as graph over a batch, and how a batch feeds it.
+ * What a stage minimises: a loss as graph, before any mean is taken, and how examples feed it. An objective closes over its
+ * model and processor: nothing above it knows which they are.
  *
  * @since 0.1.0
  */
-import {
-  type Batch,
-  CollateError,
-  type Conversation,
-  collate,
-  collatePictures,
-  type PictureBatch,
-} from '../data/collate.ts'
+
+import type { Scalar, Tensor } from '../dsl/index.ts'
 import {
   add,
-  and,
-  applyTo,
   argmax,
-  at,
-  axis,
   cast,
   crossEntropy,
-  embedding,
+  div,
   equal,
-  Ignored,
-  input,
+  type Keys,
   less,
   lessEqual,
-  linear,
-  type MaskedLoss,
+  select,
   sum,
-  type Tensor,
   total,
 } from '../dsl/index.ts'
-import { causal } from '../dsl/layers/attention.ts'
 import type { TensorValue } from '../engine/session.ts'
-import { visualAxis } from '../models/adapter.ts'
-import { embedAxis, qwen3 } from '../models/qwen3.ts'
-import { sailVit, vitAxes } from '../models/sail-vit.ts'
-import { adapterOf, nextLabels, type SailVl2Config, sailVl2, sailVl2From } from '../models/sail-vl2.ts'
-import { hash32 } from '../random/index.ts'
-import type { Labelled } from '../tasks/dense.ts'
-import { centreClasses, cornerOf, patchClasses } from '../tasks/patches.ts'
+import type { Model } from '../models/model.ts'
 
-/** Sizes of a batch: rows, tokens a row, pictures. */
-export interface BatchSizes {
-  readonly batch: number
-  readonly length: number
-  readonly tiles: number
+/** Sizes of a batch by name: `{ rows: 16, tokens: 80, images: 16 }`. */
+export type Sizes = Readonly<Record<string, number>>
+
+/** A sum and what it is to be divided by: both add up over micro-batches. */
+export interface Fraction {
+  readonly sum: Scalar
+  readonly weight: Scalar
 }
 
-/** A loss and its inputs. `E` is what a source gives: a conversation, a labelled picture. */
-export interface Objective<E = Conversation> {
+/** A loss before its mean is taken. */
+export interface LossTerms extends Fraction {
+  /** Losses that are added to the mean as they are, already scaled: the balance of experts. */
+  readonly auxiliary?: Readonly<Record<string, Scalar>>
+  /** What is measured beside the loss, built only where somebody evaluates: a training step pays for none. */
+  readonly metrics?: () => Readonly<Record<string, Fraction>>
+}
+
+/** Examples as the inputs of one call. */
+export interface MicroBatch {
+  /** Those of the objective's buckets that it was made for. */
+  readonly sizes: Sizes
+  readonly inputs: Readonly<Record<string, TensorValue>>
+  /** What the loss's sum over this batch is divided by: counted tokens, images. */
+  readonly weight: number
+}
+
+/** A loss and its inputs. `E` is what a source gives: a conversation, a labelled image. */
+export interface Objective<in E> {
   readonly name: string
-  /** What the loss is counted in; default `nats`. */
-  readonly unit?: string
-  /** Builds the loss, and what may be measured beside it, at these sizes. */
-  readonly loss: (model: SailVl2Config, sizes: BatchSizes) => Measured
+  /** Everything that determines it, as plain JSON data: it belongs to the run's identity. */
+  readonly config: unknown
+  /** What the loss is counted in: `nats per token`. */
+  readonly unit: string
+  readonly model: Model
+  /** Parameters that it has beside the model's own and that begin fresh in its stage, such as a probe. */
+  readonly own?: Keys
+  /** Examples of one micro-batch. */
+  readonly batch: number
+  /** The sizes that it is compiled for. */
+  readonly buckets: readonly Sizes[]
+  /** Builds the loss at one of the buckets. */
+  readonly terms: (sizes: Sizes) => LossTerms
   /**
-   * Examples as the loss's inputs. (A method, so that a list of stages over different examples has one type.)
+   * Examples as micro-batches, as many as it takes.
    *
-   * @throws CollateError where one does not fit, naming it
+   * @throws CollateError where an example does not fit, naming it
    */
-  feed(examples: readonly E[], model: SailVl2Config, sizes: BatchSizes): Readonly<Record<string, TensorValue>>
+  readonly collate: (examples: readonly E[]) => readonly MicroBatch[]
 }
 
-/** A loss with the number of positions that it was taken over and that were predicted exactly. */
-export interface Measured extends MaskedLoss {
-  /** How many of the counted positions have their label as the likeliest, float32. */
-  readonly hits: Tensor
-  /** How many rows (conversations, pictures) have a counted position, float32. */
-  readonly rows: Tensor
-  /** How many of those rows have every counted position's label as the likeliest: greedy decoding would write it, float32. */
-  readonly wholeHits: Tensor
+/** A fraction's value; 0 where nothing was counted. */
+export const ratioOf = ({ sum: s, weight }: Fraction): Scalar =>
+  div(s, select(less(0, weight), weight, 1)) as Scalar
+
+/** The auxiliary losses, added up; undefined where there are none. */
+export const auxiliaryOf = (terms: LossTerms): Scalar | undefined => {
+  const all: readonly Tensor[] = Object.values(terms.auxiliary ?? {})
+  return all.length === 0 ? undefined : (all.reduce((a, b) => add(a, b)) as Scalar)
 }
 
-/** Whole numbers as a value. */
-export const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
-
-/** Normalised pixels as a value: `[tile, channel, height, width]`. */
-export const pictures = (pixels: Float32Array, tiles: number, side: number): TensorValue => ({
-  shape: [tiles, 3, side, side],
-  dtype: 'float32',
-  data: pixels,
-})
-
-/** The pictures of a batch as an input. */
-export const pictureInput = (model: SailVl2Config, tiles: number) => {
-  const { channel, height, width } = vitAxes(model.vision)
-  return input('pixel_values', [axis('tile', tiles), channel, height, width])
+/** The loss itself: the mean, and the auxiliary losses. */
+export const lossOf = (terms: LossTerms): Scalar => {
+  const auxiliary = auxiliaryOf(terms)
+  const mean = ratioOf(terms)
+  return auxiliary === undefined ? mean : (add(mean, auxiliary) as Scalar)
 }
 
 /**
- * Cross-entropies over `[row, …]`, added up, and what was predicted exactly. A row is whole where each head has predicted
- * all of it.
+ * Cross-entropy as terms, over the positions whose label is not −100. Metrics: `correct`, the share of positions whose label
+ * is the likeliest; `exactMatch`, the share of rows of which all are.
+ *
+ * @param heads logits float32 `[row, …, axis]`, labels int32 `[row, …]`; several heads count the same positions
+ * @category losses
  */
-const measured = (axisName: string, ...heads: readonly { logits: Tensor; labels: Tensor }[]): Measured => {
-  const losses = heads.map((h) => crossEntropy(h.logits, h.labels, axisName))
-  const hits = heads.map((h) => cast(equal(argmax(h.logits, axisName), h.labels), 'float32'))
-  const counted = heads.map((h) => cast(lessEqual(0, h.labels), 'float32'))
-  const aRow = (each: readonly Tensor[]): Tensor =>
-    each.map((t): Tensor => sum(t, ...t.names.slice(1))).reduce((a, b) => add(a, b))
-  const [rowHits, rowCounts] = [aRow(hits), aRow(counted)]
-  const some = less(0, rowCounts)
+export const crossEntropyTerms = (
+  axis: string,
+  ...heads: readonly { readonly logits: Tensor; readonly labels: Tensor }[]
+): LossTerms => {
+  const losses = heads.map((h) => crossEntropy(h.logits, h.labels, axis))
+  const added = (all: readonly Tensor[]): Scalar => all.reduce((a, b) => add(a, b)) as Scalar
   return {
-    mean: losses.map((l) => l.mean).reduce((a, b) => add(a, b)),
-    count: losses.map((l) => l.count).reduce((a, b) => add(a, b)),
-    hits: total(rowHits),
-    rows: total(cast(some, 'float32')),
-    wholeHits: total(cast(and(some, equal(rowHits, rowCounts)), 'float32')),
+    sum: added(losses.map((l) => l.sum)),
+    weight: losses[0]!.count,
+    metrics: () => {
+      const perRow = (t: Tensor): Tensor => sum(t, ...t.names.slice(1))
+      const of = (each: (h: (typeof heads)[number]) => Tensor): Tensor =>
+        added(heads.map((h) => perRow(cast(each(h), 'float32'))))
+      const right = of((h) => equal(argmax(h.logits, axis), h.labels))
+      const counted = of((h) => lessEqual(0, h.labels))
+      const some = cast(less(0, counted), 'float32')
+      return {
+        correct: { sum: total(right), weight: total(counted) },
+        exactMatch: { sum: total(select(equal(right, counted), some, 0)), weight: total(some) },
+      }
+    },
   }
 }
-
-const tokenInputs = (s: BatchSizes) => {
-  const batch = axis('batch', s.batch)
-  const token = axis('token', s.length)
-  const of = (name: string) => input(name, [batch, token], 'int32')
-  // padding is on the right, where no real token looks
-  return {
-    token,
-    ids: of('input_ids'),
-    positions: of('position_ids'),
-    labels: of('labels'),
-    mask: causal(token),
-    of,
-  }
-}
-
-const scored = (logits: Tensor, labels: Tensor): Measured =>
-  measured('vocab', { logits, labels: nextLabels(labels) })
-
-const tokenFeeds = (b: Batch) => ({
-  input_ids: ints(b.input_ids, b.batch, b.length),
-  position_ids: ints(b.position_ids, b.batch, b.length),
-  labels: ints(b.labels, b.batch, b.length),
-})
-
-/**
- * Next-token loss on the assistant's text, given picture and question: alignment, pretraining and SFT
- * (SAIL-VL2 §2.1, §3.2, §4.2).
- *
- * @category objectives
- */
-export const nextToken: Objective = {
-  name: 'nextToken',
-  unit: 'nats per token',
-  loss: (model, s) => {
-    const x = tokenInputs(s)
-    const logits = sailVl2(model, {
-      ...x,
-      visualIndex: x.of('visual_index'),
-      pictures: pictureInput(model, s.tiles),
-    })
-    return scored(logits, x.labels)
-  },
-  feed: (conversations, model, s) => {
-    const undrawn = conversations.find((c) => c.scene !== undefined)
-    if (undrawn !== undefined)
-      throw new CollateError(
-        'BadPicture',
-        undrawn.id,
-        `sample ${undrawn.id} has a scene's labels and no picture; train on it with sceneToken, or draw it`,
-      )
-    const b = collate(conversations, { ...s, side: model.vision.imageSize })
-    return {
-      ...tokenFeeds(b),
-      visual_index: ints(b.visual_index, b.batch, b.length),
-      pixel_values: pictures(b.pixel_values, b.tiles, model.vision.imageSize),
-    }
-  },
-}
-
-/** The rows of the scene table that each visual token of labelled tiles adds up, one a corner: int32 `[tile, visual, 4]`. */
-const sceneRows = (b: PictureBatch, visual: number): Int32Array => {
-  const out = new Int32Array(b.tiles * visual * 4)
-  b.patch_centres.forEach((centre, p) => {
-    const { token, corner } = cornerOf(p % (4 * visual))
-    const at = Math.floor(p / (4 * visual)) * visual + token
-    out[at * 4 + corner] = corner * centreClasses.length + Math.max(0, centre)
-  })
-  return out
-}
-
-/**
- * Next-token loss of the language model on conversations whose pictures were never drawn: in place of the encoder and the
- * adapter, each visual token is the sum of four rows of a table, one for what has its middle in each of the token's
- * patches (`centreClasses`). The table, key `probe.scene.weight`, is thrown away; what stays is a language model that can
- * use visual tokens, to which an adapter only has to translate.
- *
- * @category objectives
- */
-export const sceneToken: Objective = {
-  name: 'sceneToken',
-  unit: 'nats per token',
-  loss: (model, s) => {
-    const x = tokenInputs(s)
-    const visual = visualAxis(adapterOf(model))
-    const scene = input('scene', [axis('tile', s.tiles), visual, axis('corner', 4)], 'int32')
-    const label = axis('label', 4 * centreClasses.length)
-    const rows: Tensor = applyTo(at('probe.scene')(embedding(label, embedAxis(model.language))), scene)
-    return scored(
-      sailVl2From(model, sum(rows, 'corner'), { ...x, visualIndex: x.of('visual_index') }),
-      x.labels,
-    )
-  },
-  feed: (conversations, model, s) => {
-    const b = collate(conversations, { ...s, side: model.vision.imageSize })
-    const { size } = visualAxis(adapterOf(model))
-    return {
-      ...tokenFeeds(b),
-      visual_index: ints(b.visual_index, b.batch, b.length),
-      scene: ints(sceneRows(b, size), s.tiles, size, 4),
-    }
-  },
-}
-
-/**
- * Next-token loss of the language model alone, on conversations without pictures.
- *
- * @category objectives
- */
-export const textToken: Objective = {
-  name: 'textToken',
-  unit: 'nats per token',
-  loss: (model, s) => {
-    const x = tokenInputs(s)
-    const logits = applyTo(at('language_model')(qwen3(model.language, x)), x.ids)
-    return scored(logits, x.labels)
-  },
-  feed: (conversations, _model, s) => tokenFeeds(collate(conversations, { ...s, tiles: 1 })),
-}
-
-/**
- * What each patch shows, from two linear probes on the encoder: the thing that covers it, and the thing whose middle it
- * holds. Keys `probe.cover.*`, `probe.centre.*`.
- *
- * @param background share of the patches without anything that count; they are most of a picture and soon known
- * @category objectives
- */
-export const patchLabels = (background: number): Objective<Labelled> => ({
-  name: `patchLabels(background ${background})`,
-  unit: 'nats per patch',
-  loss: (model, s) => {
-    const { patch, vision } = vitAxes(model.vision)
-    const tile = axis('tile', s.tiles)
-    const tokens = sailVit(model.vision).apply(pictureInput(model, s.tiles))
-    const probe = (name: string, classes: number) => {
-      const kind = axis('class', classes)
-      const logits = at(`probe.${name}`)(linear(vision, kind)).apply(tokens)
-      return { logits, labels: input(`${name}_labels`, [tile, patch], 'int32') }
-    }
-    return measured('class', probe('cover', patchClasses.length), probe('centre', centreClasses.length))
-  },
-  feed: (examples, model, s) => {
-    const side = model.vision.imageSize
-    const b = collatePictures(examples, { tiles: s.tiles, side })
-    const perTile = b.patch_labels.length / s.tiles
-    const thinned = (labels: Int32Array): Int32Array =>
-      labels.map((label, p) => {
-        if (label !== 0) return label
-        const tile = Math.floor(p / perTile)
-        return (hash32(`${examples[tile]?.id ?? ''}/${p % perTile}`, 0xb9) % 1000) / 1000 < background
-          ? 0
-          : Ignored
-      })
-    return {
-      pixel_values: pictures(b.pixel_values, b.tiles, side),
-      cover_labels: ints(thinned(b.patch_labels), b.tiles, perTile),
-      centre_labels: ints(thinned(b.patch_centres), b.tiles, perTile),
-    }
-  },
-})

@@ -3,11 +3,10 @@
  *
  * @since 0.1.0
  */
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
-import type { FunctionSpec } from '../dsl/index.ts'
-import type { Session } from '../engine/session.ts'
-import type { SailVl2Config } from '../models/sail-vl2.ts'
+import { anyOf, elements, everyKey, type Keys, type Program, sizes } from '../dsl/index.ts'
+import type { Model } from '../models/model.ts'
 import {
   hasProgress,
   loadProgress,
@@ -16,42 +15,47 @@ import {
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
+import type { Evaluation } from './evaluation.ts'
 import type { EventOf, RunEvent } from './events.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
-import { orThrow, trainStage } from './run-stage.ts'
-import { describeStage, type Stage, stageProgram } from './stage.ts'
+import { exists } from './files.ts'
+import { jsonSetting, RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
+import { withoutRepeats } from './run-state.ts'
+import type { Stage, StageProgram, StageTotals } from './stage.ts'
+import { orThrow } from './task.ts'
 import {
   checkpointFolder,
   loadWeights,
+  type Placement,
+  placeWeights,
   readWeights,
   saveWeights,
+  shapesOf,
   type Weights,
+  weightKeys,
   weightsFile,
   writeWeights,
 } from './weights.ts'
 
-/** A measurement after each stage. */
-export interface Evaluation {
-  /** What it measures, as data for the manifest. */
-  readonly describe: unknown
-  readonly families: readonly string[]
-  /** Functions that it needs in the session's program. */
-  readonly functions: (model: SailVl2Config, stage: string) => Readonly<Record<string, FunctionSpec>>
-  /** Measures; `last` after the recipe's last stage. */
-  readonly run: (
-    session: Session,
-    stage: { readonly name: string; readonly last: boolean },
-    context: RunContext & { readonly model: SailVl2Config },
-  ) => AsyncIterable<EventOf<'evaluated'> | EventOf<'predicted'>>
+/** Weights to begin from. */
+export interface Start {
+  /** What they are, as plain JSON data. */
+  readonly config: unknown
+  readonly weights: TE.TaskEither<Error, Weights>
+  /** Keys that the weights may lack: those begin as their initialisers say. Default: none. */
+  readonly fresh?: Keys
 }
+
+/** Begins with no weights at all: every key as its initialiser says. @category starts */
+export const fromScratch: Start = { config: 'fresh', weights: TE.right(new Map()), fresh: everyKey }
 
 /** Stages from weights that are `Start` to weights that are `Now`. */
 export interface Recipe<Now extends string = string> {
   readonly name: string
   readonly seed: number
-  readonly model: { readonly name: string; readonly config: SailVl2Config }
-  /** Weights to begin from, and what they are; keys that they lack are initialised from the seed. */
-  readonly start: { readonly describe: unknown; readonly weights: TaskEither<Error, Weights> }
+  /** The model that reports show; each stage's objective closes over its own. */
+  readonly model: Model
+  readonly start: Start
   readonly stages: readonly Stage[]
   readonly now: Now
 }
@@ -60,12 +64,20 @@ export interface Recipe<Now extends string = string> {
  * Begins a recipe.
  *
  * @param now what the starting weights are: the first stage's `from`
+ * @throws RecipeError where a setting is none
  * @category constructors
  */
-export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>): Recipe<Now> => ({
-  ...r,
-  stages: [],
-})
+export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>): Recipe<Now> => {
+  const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
+  wholeSetting(where, 'seed', r.seed, 0)
+  if (typeof r.start?.weights !== 'function')
+    throw new RecipeError(
+      where,
+      'start.weights',
+      'it is no task of weights; give fromScratch, or weights such as loadWeights(file), not called and not awaited',
+    )
+  return { ...r, stages: [] }
+}
 
 /**
  * Appends a stage, data-last for `pipe`. A stage whose `from` is not what the recipe has arrived at does not compile.
@@ -73,7 +85,7 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
  * @category constructors
  */
 export const next =
-  <From extends string, const To extends string, E>(stage: Stage<From, To, E>) =>
+  <From extends string, const To extends string>(stage: Stage<From, To>) =>
   (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage], now: stage.to })
 
 /** How a run is carried out; it does not change what comes out. */
@@ -83,14 +95,6 @@ export interface RunOptions {
    * {@link defaultCheckpointEvery}. `--checkpoint-every` goes before it.
    */
   readonly checkpointEvery?: number
-}
-
-/** The steps between checkpoints. @throws RangeError where they are no whole number from 0 */
-const checkpointSteps = (name: string, every: number = defaultCheckpointEvery): number => {
-  if (Number.isSafeInteger(every) && every >= 0) return every
-  throw new RangeError(
-    `recipe '${name}': checkpointEvery is ${every}; give a whole number of steps, or 0 for checkpoints at the end of each stage alone`,
-  )
 }
 
 /**
@@ -112,31 +116,90 @@ const earlierStart = (events: readonly RunEvent[]) => {
   return { finished, weights, checkpoint }
 }
 
+/** A stage's totals by its steps, where an earlier start took them. */
+const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
+  const own = withoutRepeats(events).flatMap((e) => (e.type === 'step' && e.stage === stage.name ? [e] : []))
+  const tail = own.slice(-Math.max(1, Math.round(stage.steps / 10)))
+  const last = own.at(-1)
+  return {
+    loss: tail.reduce((sum, e) => sum + e.loss, 0) / tail.length,
+    samples: last?.samples ?? 0,
+    seconds: last?.seconds ?? 0,
+  }
+}
+
+/** The families that an earlier start measured of a stage's last weights. */
+const measuredOf = (events: readonly RunEvent[], stage: string): ReadonlySet<string> =>
+  new Set(
+    withoutRepeats(events).flatMap((e) => (e.type === 'evaluated' && e.stage === stage ? [e.family] : [])),
+  )
+
+const numbersIn = (p: Program, keys: readonly string[]): number =>
+  keys.reduce((n, key) => n + elements(p.states.get(key)!.axes), 0)
+
+const freshOf = (r: Recipe, stage: Stage): Keys =>
+  anyOf([
+    ...(r.start.fresh === undefined ? [] : [r.start.fresh]),
+    ...(stage.own === undefined ? [] : [stage.own]),
+  ])
+
+const placed = (
+  r: Recipe,
+  stage: Stage,
+  p: Program,
+  there: ReadonlyMap<string, readonly number[]>,
+): Placement => {
+  const placement = placeWeights(p, there, freshOf(r, stage))
+  if (placement._tag === 'Left') throw placement.left
+  return placement.right
+}
+
+/**
+ * Everything that can be known to fail before the first step: each stage's graph, the weights that it would find, its first
+ * batch.
+ */
+const preflight = async (
+  r: Recipe,
+  programs: readonly StageProgram[],
+  from: number,
+  begun: string | undefined,
+  weights: Weights,
+): Promise<void> => {
+  const there = new Map(shapesOf(weights))
+  for (const [index, stage] of r.stages.entries()) {
+    if (index < from) continue
+    const { program } = programs[index]!
+    placed(r, stage, program, there)
+    for (const key of weightKeys(program)) there.set(key, sizes(program.states.get(key)!.axes))
+    // the stage that an earlier start was in has read its first batch then
+    if (stage.name !== begun) await stage.preflight()
+  }
+}
+
 async function* runRecipe(
   r: Recipe,
   evaluation: Evaluation,
-  options: RunOptions,
+  every: number,
   context: RunContext,
 ): AsyncGenerator<RunEvent> {
   const started = performance.now()
-  const model = r.model.config
-  const every = checkpointSteps(r.name, context.checkpointEvery ?? options.checkpointEvery)
   const earlier = earlierStart(context.earlier)
+  const programs = r.stages.map((stage) => stage.program(evaluation.functions(stage.name)))
   let weights = await orThrow(
     earlier.weights === undefined
       ? r.start.weights
       : loadWeights(context.pathOf(earlier.weights, weightsFile)),
   )
+  await preflight(r, programs, earlier.finished, earlier.checkpoint?.stage, weights)
   for (const [index, stage] of r.stages.entries()) {
     if (index < earlier.finished) {
       // a process that was killed right after the stage's end has left them
       await orThrow(removeProgress(context.pathOf(checkpointFolder(stage.name), progressFile)))
       continue
     }
-    const program = stageProgram(model, stage, evaluation.functions(model, stage.name))
-    const session = await orThrow(context.engine.load(program, { seed: r.seed }))
+    const { program, trained } = programs[index]!
     const path = checkpointFolder(stage.name)
-    const middle = context.pathOf(path, progressFile)
+    const [middle, whole] = [context.pathOf(path, progressFile), context.pathOf(path, weightsFile)]
     const checkpointed = (step: number): EventOf<'checkpointed'> => ({
       type: 'checkpointed',
       stage: stage.name,
@@ -147,46 +210,55 @@ async function* runRecipe(
       await orThrow(saveProgress(middle, session, at))
       return checkpointed(at.step)
     }
+    const there = earlier.checkpoint?.stage === stage.name ? earlier.checkpoint : undefined
+    const session = await orThrow(context.engine.load(program, { seed: r.seed }))
     try {
-      await orThrow(writeWeights(session, weights))
-      const inside = earlier.checkpoint?.stage === stage.name && (await orThrow(hasProgress(middle)))
-      const from = inside ? await orThrow(loadProgress(middle, session)) : undefined
-      if (from?.instead !== undefined)
-        yield {
-          type: 'warned',
-          message: `stage ${stage.name} goes on from step ${from.step}, the checkpoint before its latest, which cannot be used: ${from.instead}`,
-        }
-      const totals = yield* trainStage(
-        session,
-        model,
-        stage,
-        { index, of: r.stages.length },
-        {
+      let totals: StageTotals
+      const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
+      if (isTrained) {
+        // only what was not measured yet is left to do
+        weights = await orThrow(loadWeights(whole))
+        await orThrow(writeWeights(session, weights, weightKeys(program)))
+        totals = totalsOf(context.earlier, stage)
+      } else {
+        const inside = there !== undefined && (await orThrow(hasProgress(middle)))
+        const { taken, fresh, unused } = placed(r, stage, program, shapesOf(weights))
+        await orThrow(writeWeights(session, weights, taken))
+        if (!inside)
+          yield {
+            type: 'weights',
+            stage: stage.name,
+            taken: taken.length,
+            fresh: [...fresh],
+            unused: [...unused],
+          }
+        const from = inside ? await orThrow(loadProgress(middle, session)) : undefined
+        if (from?.instead !== undefined)
+          yield {
+            type: 'warned',
+            message: `stage ${stage.name} goes on from step ${from.step}, the checkpoint before its latest, which cannot be used: ${from.instead}`,
+          }
+        totals = yield* stage.run({
+          session,
+          position: { index, of: r.stages.length },
+          trainable: numbersIn(program, trained),
           ...(from === undefined ? {} : { from }),
           ...(every === 0 ? {} : { checkpoint: { every, save } }),
-        },
-      )
-      const measured = performance.now()
-      yield* evaluation.run(
-        session,
-        { name: stage.name, last: index === r.stages.length - 1 },
-        { ...context, model },
-      )
-      const evaluateSeconds = (performance.now() - measured) / 1000
-      weights = new Map([...weights, ...(await orThrow(readWeights(session)))])
-      const metadata = { format: 'pt', stage: stage.name }
-      await orThrow(saveWeights(context.pathOf(path, weightsFile), weights, metadata))
-      yield checkpointed(stage.steps)
-      yield {
-        type: 'stage-finished',
-        stage: stage.name,
-        index,
-        loss: totals.loss,
-        samples: totals.samples,
-        trainSeconds: totals.seconds,
-        evaluateSeconds,
+        })
+        // saved before it is measured: what measuring costs, training need not be paid for twice
+        weights = new Map([...weights, ...(await orThrow(readWeights(session)))])
+        await orThrow(saveWeights(whole, weights, { format: 'pt', stage: stage.name }))
+        yield checkpointed(stage.steps)
+        await orThrow(removeProgress(middle))
       }
-      await orThrow(removeProgress(middle))
+      const measured = performance.now()
+      const done = isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()
+      const last = index === r.stages.length - 1
+      yield* evaluation.run(session, { name: stage.name, last, done }, context)
+      yield {
+        ...{ type: 'stage-finished', stage: stage.name, index, loss: totals.loss, samples: totals.samples },
+        ...{ trainSeconds: totals.seconds, evaluateSeconds: (performance.now() - measured) / 1000 },
+      }
     } finally {
       await orThrow(session.close())
     }
@@ -197,54 +269,50 @@ async function* runRecipe(
 /**
  * A recipe as an experiment: run by `sailwright run`, measured after each stage.
  *
- * An interrupted run that is started again goes on with the stage in which it stopped, from its last checkpoint there or
- * from its beginning, and ends with the weights of a run that was never interrupted, bit for bit.
+ * Settings are checked here; graphs, starting weights and the first batch of every source before the first step. An
+ * interrupted run that is started again goes on with the stage in which it stopped, from its last checkpoint there or from
+ * its beginning, and ends with the weights of a run that was never interrupted, bit for bit. Weights are saved before they
+ * are measured: where measuring failed, it alone is done again.
  *
- * @throws RangeError where two stages have one name, or `checkpointEvery` is no whole number from 0
+ * @throws RecipeError where two stages have one name, an evaluation is of a stage that there is not, what determines the
+ *   run is no plain data, or `checkpointEvery` is no whole number from 0
  * @category running
  */
 export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
+  const where = `recipe '${r.name}'`
   const names = r.stages.map((s) => s.name)
   const twice = names.find((n, i) => names.indexOf(n) < i)
   if (twice !== undefined)
-    throw new RangeError(
-      `recipe '${r.name}': two stages are called '${twice}'; a stage's name is its checkpoint's, so give each its own`,
+    throw new RecipeError(
+      where,
+      'stages',
+      `two of them are called '${twice}'; a stage's name is its checkpoint's, so give each its own`,
     )
-  checkpointSteps(r.name, options.checkpointEvery)
+  const stray = (evaluation.stages ?? []).find((n) => !names.includes(n))
+  if (stray !== undefined)
+    throw new RecipeError(
+      where,
+      'evaluation',
+      `it is of a stage '${stray}', which there is not; the stages are ${names.join(', ') || 'none'}`,
+    )
+  const every = (n: number = defaultCheckpointEvery): number => wholeSetting(where, 'checkpointEvery', n, 0)
+  every(options.checkpointEvery)
+  const config = {
+    start: r.start.config,
+    stages: r.stages.map((s) => s.config),
+    evaluation: evaluation.config,
+  }
+  jsonSetting(where, 'config', config)
   return {
     name: r.name,
     seed: r.seed,
     model: r.model,
     families: evaluation.families,
-    recipe: {
-      start: r.start.describe,
-      stages: r.stages.map(describeStage),
-      evaluation: evaluation.describe,
-    },
-    programs: () => new Map(r.stages.map((s) => [s.name, stageProgram(r.model.config, s)])),
-    run: (context) => defer(() => runRecipe(r, evaluation, options, context)),
+    recipe: config,
+    programs: () => new Map(r.stages.map((s) => [s.name, s.program({}).program])),
+    run: (context) =>
+      defer(() =>
+        runRecipe(r, evaluation, every(context.checkpointEvery ?? options.checkpointEvery), context),
+      ),
   }
 }
-
-/**
- * Several evaluations as one, one after the other.
- *
- * @throws RangeError (of `functions`) where two of them give one function name to different functions
- * @category evaluations
- */
-export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
-  describe: evaluations.map((e) => e.describe),
-  families: evaluations.flatMap((e) => e.families),
-  functions: (model, stage) => {
-    const all = evaluations.flatMap((e) => Object.entries(e.functions(model, stage)))
-    const twice = all.find(([name], i) => all.findIndex(([other]) => other === name) < i)
-    if (twice !== undefined)
-      throw new RangeError(
-        `allOf: two evaluations of stage '${stage}' have a function '${twice[0]}'; measure one of them after another stage`,
-      )
-    return Object.fromEntries(all)
-  },
-  async *run(session, stage, context) {
-    for (const e of evaluations) yield* e.run(session, stage, context)
-  },
-})

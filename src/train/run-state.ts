@@ -113,6 +113,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, failed: event }
     case 'warned':
       return { ...state, warnings: [...state.warnings, event.message] }
+    case 'weights':
     case 'predicted':
       return state
   }

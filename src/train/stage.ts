@@ -1,105 +1,85 @@
 /**
- * A stage of training as a value: data × trainable parts × loss × optimizer × schedule.
+ * A stage as a value: what the weights are before and after it, the program that it runs, and how it runs it. A supervised
+ * stage is one kind; a user's own loop is another.
  *
  * @since 0.1.0
  */
-import {
-  type FunctionSpec,
-  fixed,
-  gradient,
-  input,
-  type Program,
-  parametersOf,
-  program,
-  type Tensor,
-} from '../dsl/index.ts'
-import type { SailVl2Config } from '../models/sail-vl2.ts'
-import { type AdamWSettings, adamW } from '../optim/adamw.ts'
-import { clipByGlobalNorm } from '../optim/clip.ts'
-import type { ScheduleSpec } from '../optim/schedules.ts'
-import { type Part, parts, trainable } from '../optim/trainable.ts'
-import type { BatchSizes, Objective } from './objective.ts'
-import type { Source } from './source.ts'
+import { defer, type Observable } from 'rxjs'
+import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
+import type { Session } from '../engine/session.ts'
+import type { Model } from '../models/model.ts'
+import type { StageProgress } from './checkpoint.ts'
+import type { EventOf } from './events.ts'
+
+/** What a stage says while it runs. */
+export type StageEvent = EventOf<'stage-started'> | EventOf<'step'> | EventOf<'checkpointed'>
+
+/** What a stage comes to. */
+export interface StageTotals {
+  /** Mean loss over the last tenth of the steps. */
+  readonly loss: number
+  readonly samples: number
+  readonly seconds: number
+}
+
+/** Where a stage stands in its recipe. */
+export interface Position {
+  readonly index: number
+  readonly of: number
+}
+
+/** What a stage runs in. */
+export interface StageContext {
+  /** Its program, loaded, with the weights that it begins from. */
+  readonly session: Session
+  readonly position: Position
+  /** Numbers that the stage trains. */
+  readonly trainable: number
+  /** Where the session's state stands; default: at the beginning. */
+  readonly from?: StageProgress
+  /** After every so many steps, but the last, `save` keeps the session's state. */
+  readonly checkpoint?: {
+    readonly every: number
+    readonly save: (at: StageProgress) => Promise<EventOf<'checkpointed'>>
+  }
+}
+
+/** A stage's program, and the keys that it trains. */
+export interface StageProgram {
+  readonly program: Program
+  readonly trained: readonly string[]
+}
 
 /**
  * One stage. `From` and `To` name what the weights are before and after it, so that stages only chain in an order that
  * makes sense.
  */
-export interface Stage<From extends string = string, To extends string = string, E = unknown> {
+export interface Stage<From extends string = string, To extends string = string> {
   readonly name: string
   readonly from: From
   readonly to: To
-  /** The parts that learn; all others cost no gradient, no moments and no backward time. */
-  readonly train: readonly Part[]
-  readonly source: Source<E>
+  /** Everything that determines it, as plain JSON data: it belongs to the run's identity. */
+  readonly config: unknown
+  readonly model: Model
   readonly steps: number
-  /** Conversations a step. */
-  readonly batch: number
-  /** Tokens a row; a longer conversation is an error. */
-  readonly length: number
-  /** Peak learning rate. */
-  readonly learningRate: number
-  /** Its course as a factor of the peak; default: warm-up over a tenth, then cosine to a tenth. */
-  readonly schedule?: ScheduleSpec
-  readonly optimizer?: AdamWSettings
-  /** Largest global gradient norm; default 1. */
-  readonly clip?: number
-  /** The loss, over what the source gives. */
-  readonly objective: Objective<E>
+  /** Parameters that it has beside the model's own and that may begin fresh. */
+  readonly own?: Keys
+  /** Its program, with what evaluations call; built anew each time. */
+  readonly program: (functions: Readonly<Record<string, FunctionSpec>>) => StageProgram
+  /** What can be known to fail before the first step, such as a first batch that does not fit. Rejects with the error. */
+  readonly preflight: () => Promise<void>
+  /**
+   * Trains. Gives control back to the event loop after every step, so that the consumer can stop the iteration there; it
+   * ends with the same bits whether it began at the beginning or went on from a checkpoint.
+   */
+  readonly run: (context: StageContext) => AsyncGenerator<StageEvent, StageTotals>
 }
 
-/** Warm-up over a tenth, then cosine down to a tenth of the peak. */
-export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
-
-/** A stage's schedule; of a single step, which has no course, the default is the peak itself. */
-export const scheduleOf = (s: Pick<Stage, 'schedule' | 'steps'>): ScheduleSpec =>
-  s.schedule ?? (s.steps === 1 ? { kind: 'constant' } : defaultSchedule)
-
-/** What an optimizer step gives beside the next state: `loss` (nats a token), `tokens` counted, `hits` predicted exactly, `gradientNorm`. */
-export const stepFunction = (model: SailVl2Config, stage: Stage): FunctionSpec =>
-  fixed(() => {
-    const { mean, count, hits } = stage.objective.loss(model, sizesOf(stage))
-    const chosen = chosenParameters(stage, mean)
-    const { gradients, norm } = clipByGlobalNorm(gradient(mean, [...chosen.values()]), stage.clip ?? 1)
-    const { next } = adamW(chosen, gradients, input('learning_rate', []), stage.optimizer)
-    return { outputs: { loss: mean, tokens: count, hits, gradientNorm: norm }, next }
-  })
-
-/** Batch sizes of a stage: one picture a row. */
-export const sizesOf = (stage: Stage): BatchSizes => ({
-  batch: stage.batch,
-  length: stage.length,
-  tiles: stage.batch,
-})
-
-/** The parameters that a stage trains, of those that its loss depends on. @throws RangeError where there is none */
-export const chosenParameters = (stage: Stage, loss: Tensor): ReadonlyMap<string, Tensor> => {
-  const chosen = trainable(parametersOf(loss), stage.train)
-  if (chosen.size === 0)
-    throw new RangeError(
-      `stage '${stage.name}' trains ${stage.train.join(', ') || 'nothing'}, and its loss depends on no such parameter; the parts are ${Object.keys(parts).join(', ')}`,
-    )
-  return chosen
-}
-
-/** The program of a stage: its `step`, and whatever functions its evaluations call. */
-export const stageProgram = (
-  model: SailVl2Config,
-  stage: Stage,
-  functions: Readonly<Record<string, FunctionSpec>> = {},
-): Program => program({ name: stage.name, functions: { step: stepFunction(model, stage), ...functions } })
-
-/** A stage as data, for the manifest. */
-export const describeStage = (s: Stage): unknown => ({
-  name: s.name,
-  train: s.train,
-  objective: s.objective.name,
-  steps: s.steps,
-  batch: s.batch,
-  length: s.length,
-  learningRate: s.learningRate,
-  schedule: scheduleOf(s),
-  optimizer: { ...s.optimizer, rate: undefined, decays: undefined },
-  clip: s.clip ?? 1,
-  data: s.source.describe,
-})
+/**
+ * A stage as an observable: trains when subscribed to, once a subscription. Unsubscribing stops after the step in progress
+ * and closes the source; the session stays open, and its weights are those of the last step.
+ *
+ * @category running
+ */
+export const observeStage = (stage: Stage, context: StageContext): Observable<StageEvent> =>
+  defer(() => stage.run(context))

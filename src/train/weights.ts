@@ -1,8 +1,9 @@
 /** Weights between sessions and files: by published key, float32 in memory. */
 import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Program } from '../dsl/index.ts'
+import { type Keys, type Program, sizes } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import {
@@ -13,20 +14,120 @@ import {
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
 import { isOptimizerKey } from '../optim/index.ts'
+import { isGradientKey } from './learner.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>
 
-/** The keys of a program's states that are the model's own: no moments, no cache. */
+/** The keys of a program's states that are the model's own: no moments, no cache, no gradients. */
 export const weightKeys = (p: Program): readonly string[] =>
-  [...p.states.keys()].filter((k) => !isOptimizerKey(k) && !isCacheKey(k))
+  [...p.states.keys()].filter((k) => !isOptimizerKey(k) && !isCacheKey(k) && !isGradientKey(k))
 
 /** Reads a session's weights. */
 export const readWeights = (s: Session): TE.TaskEither<EngineError, Weights> => s.read(weightKeys(s.program))
 
-/** Puts those of the weights that the program has into the session; the others stay as initialised. */
-export const writeWeights = (s: Session, weights: Weights): TE.TaskEither<EngineError, void> =>
-  s.write(new Map([...weights].filter(([k]) => s.program.states.has(k))))
+/** Weights that do not make a model: `missing` keys that may not begin fresh, or one of another shape. */
+export class WeightsError extends Error {
+  readonly tag: 'MissingKeys' | 'OtherShape'
+  /** The keys at fault. */
+  readonly keys: readonly string[]
+  constructor(tag: WeightsError['tag'], keys: readonly string[], message: string) {
+    super(message)
+    this.name = 'WeightsError'
+    this.tag = tag
+    this.keys = keys
+  }
+}
+
+/** What a program takes of weights that are there. */
+export interface Placement {
+  readonly taken: readonly string[]
+  /** Keys that begin as their initialisers say. */
+  readonly fresh: readonly string[]
+  /** Keys that the program has no place for. */
+  readonly unused: readonly string[]
+}
+
+const firstOf = (keys: readonly string[]): string =>
+  `${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ` and ${keys.length - 3} more` : ''}`
+
+/** How many pieces two keys share, counted from their ends: a prefix is what conversions change. */
+const shared = (a: string, b: string): number => {
+  const [x, y] = [a.split('.').reverse(), b.split('.').reverse()]
+  let n = 0
+  while (n < x.length && n < y.length && x[n] === y[n]) n++
+  return n
+}
+
+/** The keys among `there` that look most like `key`, at most two. */
+const nearest = (key: string, there: readonly string[]): readonly string[] =>
+  there
+    .map((k) => ({ k, n: shared(key, k) }))
+    .filter(({ n }) => n > 1)
+    .sort((a, b) => b.n - a.n)
+    .slice(0, 2)
+    .map(({ k }) => k)
+
+/**
+ * Which of the weights that are there a program takes. Strict: what is neither there nor may begin fresh is an error that
+ * names the nearest keys, and so is another shape.
+ *
+ * @param there shapes of what is there, by key
+ * @param fresh the keys that may begin fresh
+ */
+export const placeWeights = (
+  p: Program,
+  there: ReadonlyMap<string, readonly number[]>,
+  fresh: Keys,
+): E.Either<WeightsError, Placement> => {
+  const wanted = weightKeys(p)
+  const set = new Set(wanted)
+  const [taken, absent] = [wanted.filter((k) => there.has(k)), wanted.filter((k) => !there.has(k))]
+  const unused = [...there.keys()].filter((k) => !set.has(k))
+  const odd = taken.filter((k) => {
+    const [is, want] = [there.get(k)!, sizes(p.states.get(k)!.axes)]
+    return is.length !== want.length || is.some((n, i) => n !== want[i])
+  })
+  if (odd.length > 0) {
+    const [key] = odd as [string]
+    return E.left(
+      new WeightsError(
+        'OtherShape',
+        odd,
+        `'${p.name}': the weight ${key} has shape [${there.get(key)!.join(', ')}], and the model wants [${sizes(p.states.get(key)!.axes).join(', ')}]${odd.length > 1 ? `; ${odd.length - 1} more differ` : ''}; is it the checkpoint of another model?`,
+      ),
+    )
+  }
+  const missing = absent.filter((k) => !fresh.has(k))
+  if (missing.length > 0) {
+    const near = nearest(missing[0]!, unused)
+    return E.left(
+      new WeightsError(
+        'MissingKeys',
+        missing,
+        `'${p.name}': the starting weights lack ${missing.length} of ${wanted.length} keys: ${firstOf(missing)}. ${
+          near.length > 0
+            ? `There is ${near.join(', ')}: are the keys named otherwise?`
+            : unused.length > 0
+              ? `What is there and fits nothing: ${firstOf(unused)}.`
+              : ''
+        } Give weights that have them, or say with fresh which keys may begin fresh`,
+      ),
+    )
+  }
+  return E.right({ taken, fresh: absent, unused })
+}
+
+/** The shapes of weights, as {@link placeWeights} takes them. */
+export const shapesOf = (weights: Weights): ReadonlyMap<string, readonly number[]> =>
+  new Map([...weights].map(([k, v]) => [k, v.shape]))
+
+/** Puts weights into a session, one after the other. */
+export const writeWeights = (
+  s: Session,
+  weights: Weights,
+  keys: readonly string[],
+): TE.TaskEither<EngineError, void> => s.write(new Map(keys.map((k) => [k, weights.get(k)!])))
 
 /**
  * Writes weights as one safetensors file, replaced whole.
@@ -50,12 +151,12 @@ export const saveWeights = (
     metadata,
   )
 
-/** Reads all tensors of a safetensors file as float32. */
+/** Reads all tensors of a safetensors file as float32, one after the other. */
 export const loadWeights = (path: string): TE.TaskEither<SafetensorsError, Weights> =>
   pipe(
     readSafetensors(path),
     TE.chain((file) =>
-      TE.traverseArray((key: string) =>
+      TE.traverseSeqArray((key: string) =>
         pipe(
           file.floats(key),
           TE.map((data): readonly [string, TensorValue] => [

@@ -20,7 +20,7 @@ import { replyIn } from '../../src/bench/protocol.ts'
 import { pythonOf, pytorchContenders, pytorchEager } from '../../src/bench/pytorch.ts'
 import { type Finished, quietRounds, ratioTo, spread, summedUp } from '../../src/bench/result.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { loadWeights, readWeights } from '../../src/train/weights.ts'
 
 /** A model of a few thousand parameters with grouped queries and a head of its own. */

@@ -22,7 +22,7 @@ import { adamWStep } from '../../src/engine/onnx/adamw.ts'
 import { adamWKernel } from '../../src/engine/onnx/adamw-kernel.ts'
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
 import { adamW, clipByGlobalNorm, firstMomentKey, isOptimizerKey } from '../../src/optim/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 
 const engines = await presentEngines()

@@ -1,23 +1,27 @@
 import { isRight } from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Conversation, collate, conversation } from '../../src/data/collate.ts'
-import { nanoTokenizer } from '../../src/data/tokens.ts'
+import { collateImages, collateText } from '../../src/data/collate.ts'
+import type { Conversation } from '../../src/data/conversation.ts'
+import type { Processor } from '../../src/data/processor.ts'
 import { axis, causal, elements, fill, fixed, input, type Program, program } from '../../src/dsl/index.ts'
 import type { Session, TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
-import { type ExactAnswerOptions, exactAnswers } from '../../src/eval/exact-answer.ts'
-import { generate } from '../../src/eval/generate.ts'
+import { exactAnswers } from '../../src/eval/exact-answer.ts'
+import { generator } from '../../src/eval/generate.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
-import { decode, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
-import { type SailVl2Config, sailVl2 } from '../../src/models/sail-vl2.ts'
+import { decode, type GenerationSizes, imageInputs, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { logitsOf as logitsIn } from '../../src/models/model.ts'
+import { sampleConversation } from '../../src/tasks/conversations.ts'
 import { sampleAt } from '../../src/tasks/mixture.ts'
+import { nanoTokenizer } from '../../src/tasks/nano.ts'
+import { heldOutQuestions } from '../../src/tasks/questions.ts'
 import { type Family, families, finalOf } from '../../src/tasks/sample.ts'
+import { allOf, type Evaluation } from '../../src/train/evaluation.ts'
 import { type EventOf, RunEvent } from '../../src/train/events.ts'
-import { nextToken, type Objective, pictureInput, pictures } from '../../src/train/objective.ts'
-import { allOf, type Evaluation } from '../../src/train/recipe.ts'
-import { orThrow, trainStage } from '../../src/train/run-stage.ts'
-import { stageProgram } from '../../src/train/stage.ts'
+import { nextToken, pixelInput } from '../../src/train/next-token.ts'
+import type { Objective } from '../../src/train/objective.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import {
   contextIn,
@@ -26,7 +30,10 @@ import {
   thrown,
   tiny,
   tinyConversation,
-  tinyRendered,
+  tinyModel,
+  tinyProcessor,
+  tinyRenderedModel,
+  tinyRenderedProcessor,
   tinyStage,
   watched,
 } from '../support/tiny.ts'
@@ -60,11 +67,18 @@ const end = 9
 const three = [0, 1, 2].map((i) => tinyConversation(i))
 const lengths = three.map((c) => c.promptLength)
 const roomy: GenerationSizes = { rows: 3, prompt: 32, capacity: 40 }
+/** The tiny model's processor with another token that ends a turn. */
+const ending = (id: number): Processor => ({ ...tinyProcessor, end: id })
+const generate = (
+  session: Session,
+  prompts: readonly Conversation[],
+  o: { readonly sizes: GenerationSizes; readonly end: number },
+) => generator(tinyModel, ending(o.end), o.sizes).generate(session, prompts)
 
 hosted('each row to its end token, which is not part of the answer', async () => {
   const seen: Record<string, number[]>[] = []
   const session = saying([[5, 6, end, 7], [end], [1, 2, 3, 4, end]], seen)
-  const got = await generate(session, three, { model: tiny, sizes: roomy, end })
+  const got = await generate(session, three, { sizes: roomy, end })
   assert.equal(got, [[5, 6], [], [1, 2, 3, 4]])
   assert.is(seen.length, 5, 'nothing is computed after the last row has ended')
   assert.equal(
@@ -85,15 +99,15 @@ hosted('each row to its end token, which is not part of the answer', async () =>
 
 hosted('a prompt is what comes before the answer: the answer’s own tokens are not read', async () => {
   const seen: Record<string, number[]>[] = []
-  await generate(saying([[end]], seen), [three[0]!], { model: tiny, sizes: { ...roomy, rows: 1 }, end })
-  const padding = tokenizer.id('<|endoftext|>')
+  await generate(saying([[end]], seen), [three[0]!], { sizes: { ...roomy, rows: 1 }, end })
+  const padding = tokenizer.idOf('<|endoftext|>')!
   const prompt = three[0]!.ids.slice(0, lengths[0])
   assert.equal(seen[0]!.input_ids, [...prompt, ...Array(32 - prompt.length).fill(padding)])
 })
 
-hosted('prompt and answer together never exceed the capacity', async () => {
-  const room = lengths[1]! + 1
-  const sizes = { rows: 3, prompt: room, capacity: room }
+hosted('prompt and answer together never exceed the cache', async () => {
+  const capacity = lengths[1]! + 1
+  const sizes = { rows: 3, prompt: capacity, capacity }
   const seen: Record<string, number[]>[] = []
   const got = await generate(
     saying(
@@ -105,28 +119,40 @@ hosted('prompt and answer together never exceed the capacity', async () => {
       seen,
     ),
     three,
-    {
-      model: tiny,
-      sizes,
-      end,
-    },
+    { sizes, end },
   )
-  assert.equal(lengths, [room - 2, room - 1, room])
+  assert.equal(lengths, [capacity - 2, capacity - 1, capacity])
   assert.equal(got, [[1, 2], [5], []])
   assert.is(seen.length, 2)
-  assert.ok(seen.slice(1).every((s) => s.position!.every((p) => p < room)))
+  assert.ok(seen.slice(1).every((s) => s.position!.every((p) => p < capacity)))
 })
 
 hosted('fewer prompts than rows, and none', async () => {
   const session = saying([[4, end], [5], [6]])
-  assert.equal(await generate(session, [three[0]!], { model: tiny, sizes: roomy, end }), [[4]])
-  assert.equal(await generate(session, [], { model: tiny, sizes: roomy, end }), [])
+  assert.equal(await generate(session, [three[0]!], { sizes: roomy, end }), [[4]])
+  assert.equal(await generate(session, [], { sizes: roomy, end }), [])
 })
 
-hosted('more prompts than rows, or a longer one, is an error that names the sample', async () => {
-  const options = { model: tiny, sizes: { ...roomy, rows: 2 }, end }
-  assert.match((await thrown(() => generate(saying([[1], [2]]), three, options))).message, /tiny\/2/)
-  const short = { ...options, sizes: { ...roomy, prompt: 28 } }
+hosted('more prompts than rows are continued one batch after the other', async () => {
+  const session = saying([
+    [4, end],
+    [5, 6, end],
+  ])
+  const got = await generate(session, three, { sizes: { ...roomy, rows: 2 }, end })
+  assert.equal(got, [[4], [5, 6], [4]])
+})
+
+hosted('a cache below the prompt, and sizes that are none, are refused', async () => {
+  for (const [sizes, says] of [
+    [{ ...roomy, capacity: 30 }, /capacity: the cache has 30 places and the prompt takes 32/],
+    [{ ...roomy, rows: 0 }, /rows: it is 0; give a whole number from 1/],
+    [{ ...roomy, prompt: 1.5 }, /prompt: it is 1.5/],
+  ] as const)
+    assert.match((await thrown(() => prefill(tinyModel, sizes))).message, says)
+})
+
+hosted('a prompt that is too long is an error that names the sample', async () => {
+  const short = { sizes: { ...roomy, prompt: 28 }, end }
   assert.match(
     (await thrown(() => generate(saying([[1], [2], [3]]), three, short))).message,
     /sample tiny\/2 has 29 tokens and a row holds 28/,
@@ -138,10 +164,7 @@ hosted('an error of the engine goes through', async () => {
     _tag: 'Failed',
     message: 'no memory',
   }))
-  assert.is(
-    (await thrown(() => generate(session, three, { model: tiny, sizes: roomy, end }))).message,
-    'no memory',
-  )
+  assert.is((await thrown(() => generate(session, three, { sizes: roomy, end }))).message, 'no memory')
 })
 
 hosted.run()
@@ -153,16 +176,15 @@ const cached = suite(`eval: generation with a cache on ${engines.map((e) => e.na
 const sizes: GenerationSizes = { rows: 4, prompt: 32, capacity: 38 }
 
 /** The logits of one whole row at every position, without a cache. */
-const whole = (model: SailVl2Config, length: number) => () => {
-  const token = axis('token', length)
-  const of = (name: string) => input(name, [axis('batch', 1), token], 'int32')
-  const logits = sailVl2(model, {
+const whole = (length: number) => () => {
+  const [batch, token] = [axis('batch', 1), axis('token', length)]
+  const of = (name: string) => input(name, [batch, token], 'int32')
+  const logits = logitsIn(tinyModel, {
     token,
     positions: of('position_ids'),
     mask: causal(token),
     ids: of('input_ids'),
-    visualIndex: of('visual_index'),
-    pictures: pictureInput(model, 1),
+    images: imageInputs(tinyModel, 1, batch, token),
   })
   return { outputs: { logits } }
 }
@@ -170,13 +192,14 @@ const whole = (model: SailVl2Config, length: number) => () => {
 /** The logits at every position of one row, by `whole`. */
 const logitsOf = async (session: Session, c: Conversation, length: number): Promise<Float32Array> => {
   const side = tiny.vision.imageSize
-  const b = collate([c], { batch: 1, length, side })
+  const all = { rows: 1, tokens: length, images: 1 }
+  const b = { ...collateText([c], all, tinyProcessor), ...collateImages([c], all, tinyProcessor) }
   const out = await orThrow(
     session.call('whole', {
       input_ids: ints([1, length], b.input_ids),
       position_ids: ints([1, length], b.position_ids),
       visual_index: ints([1, length], b.visual_index),
-      pixel_values: pictures(b.pixel_values, 1, side),
+      pixel_values: pixelInput(b.pixel_values, 1, side),
     }),
   )
   return out.logits!.data as Float32Array
@@ -187,11 +210,11 @@ const likeliest = (logits: Float32Array, place: number): number => {
   return row.indexOf(Math.max(...row))
 }
 
-/** One prompt's greedy continuation to the end of the capacity, by whole passes of its own. */
+/** One prompt's greedy continuation to the end of the cache, by whole passes of its own. */
 const uncached = async (session: Session, c: Conversation): Promise<readonly number[]> => {
   const ids = c.ids.slice(0, c.promptLength)
   while (ids.length < sizes.capacity) {
-    const all = { ...c, ids, learnt: ids.map(() => false) }
+    const all = { ...c, ids, lossMask: ids.map(() => false) }
     ids.push(likeliest(await logitsOf(session, all, sizes.capacity), ids.length - 1))
   }
   return ids.slice(c.promptLength)
@@ -200,9 +223,9 @@ const uncached = async (session: Session, c: Conversation): Promise<readonly num
 const generating = program({
   name: 'generating',
   functions: {
-    prefill: fixed(() => prefill(tiny, sizes)),
-    decode: fixed(() => decode(tiny, sizes)),
-    whole: fixed(whole(tiny, sizes.capacity)),
+    prefill: fixed(() => prefill(tinyModel, sizes)),
+    decode: fixed(() => decode(tinyModel, sizes)),
+    whole: fixed(whole(sizes.capacity)),
   },
 })
 /** Weights far from zero, so that tokens differ; the cache full of what must never be read. */
@@ -229,7 +252,7 @@ for (const engine of engines)
     for (const p of prompts) want.push(await uncached(session, p))
     assert.ok(new Set(want.flat()).size > 4, 'the text is more than one token again and again')
     const never = want.flat().reduce((a, b) => Math.max(a, b)) + 1
-    const options = { model: tiny, sizes, end: never }
+    const options = { sizes, end: never }
     assert.equal(await generate(session, prompts, options), want)
     // rows that end early: the others go on as they did
     const some = want[0]![1]!
@@ -249,10 +272,11 @@ const answers = suite('eval: exact answers')
 
 type Measured = EventOf<'evaluated'> | EventOf<'predicted'>
 
-const measured = async (e: Evaluation, session: Session, model: SailVl2Config, last = false) => {
+const measured = async (e: Evaluation, session: Session, last = false, done: readonly string[] = []) => {
   const all: Measured[] = []
-  const context = { ...contextIn('/nowhere', engines[0]!), model }
-  for await (const event of e.run(session, { name: 'sft', last }, context)) all.push(event)
+  const context = contextIn('/nowhere', engines[0]!)
+  for await (const event of e.run(session, { name: 'sft', last, done: new Set(done) }, context))
+    all.push(event)
   return {
     all,
     counts: all.flatMap((m) => (m.type === 'evaluated' ? [[m.family, m.correct, m.total]] : [])),
@@ -260,9 +284,11 @@ const measured = async (e: Evaluation, session: Session, model: SailVl2Config, l
   }
 }
 
-const asked: ExactAnswerOptions = {
-  ...{ seed: 'exact', samples: 5, lastSamples: 6, shown: 3, rows: 2, prompt: 48, capacity: 80 },
-  levels: [1, 2],
+const greedy = generator(tinyRenderedModel, tinyRenderedProcessor, { rows: 2, prompt: 48, capacity: 80 })
+const asked = {
+  generator: greedy,
+  questions: heldOutQuestions({ seed: 'exact', levels: [1, 2] }),
+  ...{ samples: 5, lastSamples: 6, shown: 3 },
 }
 const sampleOf = (family: Family, i: number) =>
   sampleAt({ seed: 'exact', split: 'heldout', weights: { [family]: 1 }, levels: [1, 2] }, i)
@@ -292,7 +318,7 @@ const knowing = (samples: number): Session => {
 
 answers('counts what is right, by family, and shows the first of each', async () => {
   const e = exactAnswers(asked)
-  const { all, counts, predicted } = await measured(e, knowing(5), tinyRendered)
+  const { all, counts, predicted } = await measured(e, knowing(5))
   assert.equal(
     counts,
     families.map((f) => [f, 3, 5]),
@@ -318,13 +344,13 @@ answers('counts what is right, by family, and shows the first of each', async ()
   }
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
-  assert.equal(Object.keys(e.functions(tinyRendered, 'any')), ['prefill', 'decode'])
+  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode'])
 })
 
 answers('more samples after the last stage, the first of them the same', async () => {
   const e = exactAnswers({ ...asked, shown: 1 })
-  const before = await measured(e, knowing(5), tinyRendered)
-  const after = await measured(e, knowing(6), tinyRendered, true)
+  const before = await measured(e, knowing(5))
+  const after = await measured(e, knowing(6), true)
   assert.equal(
     after.counts,
     families.map((f) => [f, 3, 6]),
@@ -333,12 +359,7 @@ answers('more samples after the last stage, the first of them the same', async (
     after.predicted.map((p) => p.id),
     before.predicted.map((p) => p.id),
   )
-  const few = await measured(
-    exactAnswers({ ...asked, samples: 2, lastSamples: 2 }),
-    knowing(2),
-    tinyRendered,
-    true,
-  )
+  const few = await measured(exactAnswers({ ...asked, samples: 2, lastSamples: 2 }), knowing(2), true)
   assert.equal(
     few.counts,
     families.map((f) => [f, 1, 2]),
@@ -348,22 +369,16 @@ answers('more samples after the last stage, the first of them the same', async (
 for (const engine of engines)
   answers(`${engine.name}: a model’s own answers, counted as shown`, async () => {
     const e = exactAnswers({ ...asked, samples: 3, shown: 3 })
-    const stage = tinyStage({ name: 'sft', train: ['adapter'] })
-    const p = stageProgram(tinyRendered, stage, e.functions(tinyRendered, 'sft'))
+    const p = program({ name: 'sft', functions: e.functions('sft') })
     const session = await orThrow(engine.load(p))
-    const { counts, predicted } = await measured(e, session, tinyRendered)
+    const { counts, predicted } = await measured(e, session)
     assert.is(predicted.length, 12)
     for (const [family, correct, total] of counts) {
       assert.is(total, 3)
       assert.is(predicted.filter((q) => q.family === family && q.correct).length, correct)
     }
-    const c = conversation(sampleOf('count', 0), 'answer')
-    const options = {
-      model: tinyRendered,
-      sizes: { rows: 2, prompt: 48, capacity: 80 },
-      end: tokenizer.id('<|im_end|>'),
-    }
-    const [alone] = await generate(session, [c], options)
+    const c = sampleConversation(sampleOf('count', 0), 'answer', tinyRenderedProcessor)
+    const [alone] = await greedy.generate(session, [c])
     assert.is(predicted.find((q) => q.family === 'count')!.text, tokenizer.decode(alone!))
     await orThrow(session.close())
   })
@@ -374,15 +389,15 @@ answers.run()
 
 const positions = suite(`eval: held-out accuracy on ${engines.map((e) => e.name).join(' and ')}`)
 
+const everyToken = nextToken(tinyModel, tinyProcessor, { rows: 3, tokens: 32 })
+
 /** The next-token objective on the first token of each answer alone. */
-const onlyFirst: Objective = {
-  ...nextToken,
+const onlyFirst: Objective<Conversation> = {
+  ...everyToken,
   name: 'first token',
-  feed: (cs, model, s) =>
-    nextToken.feed(
-      cs.map((c) => ({ ...c, learnt: c.learnt.map((l, t) => l && t === c.promptLength) })),
-      model,
-      s,
+  collate: (cs) =>
+    everyToken.collate(
+      cs.map((c) => ({ ...c, lossMask: c.lossMask.map((l, t) => l && t === c.promptLength) })),
     ),
 }
 
@@ -391,18 +406,25 @@ for (const engine of engines)
     `${engine.name}: equals a count by hand, also over a smaller last batch, each measure its own`,
     async () => {
       const held = Array.from({ length: 7 }, (_, i) => tinyConversation(1000 + i))
-      const about = { stage: 'tiny', sizes: { batch: 3, length: 32, tiles: 3 } }
+      const about = { stage: 'tiny' }
       const source = watched((i) => held[i]!, 7)
       const both = allOf(
-        heldOut({ ...about, family: 'all', objective: nextToken, source, batches: 9 }),
-        heldOut({ ...about, family: 'two batches', objective: nextToken, source, batches: 2 }),
+        heldOut({ ...about, family: 'all', objective: everyToken, source, batches: 9 }),
+        heldOut({ ...about, family: 'two batches', objective: everyToken, source, batches: 2 }),
         heldOut({ ...about, family: 'first', objective: onlyFirst, source, batches: 9 }),
-        heldOut({ ...about, family: 'whole', objective: nextToken, source, batches: 9, whole: true }),
+        heldOut({
+          ...about,
+          family: 'whole',
+          objective: everyToken,
+          source,
+          batches: 9,
+          metric: 'exactMatch',
+        }),
       )
       const stage = tinyStage({ steps: 25, learningRate: 2e-2 })
-      const functions = { ...both.functions(tiny, 'tiny'), whole: fixed(whole(tiny, 32)) }
-      const session = await orThrow(engine.load(stageProgram(tiny, stage, functions), { seed: 4 }))
-      await drained(trainStage(session, tiny, stage, { index: 0, of: 1 }))
+      const functions = { ...both.functions('tiny'), whole: fixed(whole(32)) }
+      const session = await orThrow(engine.load(stage.program(functions).program, { seed: 4 }))
+      await drained(stage.run({ session, position: { index: 0, of: 1 }, trainable: 1 }))
 
       /** How many of the conversations last counted were right at every position. */
       let wholes = 0
@@ -413,7 +435,7 @@ for (const engine of engines)
           const logits = await logitsOf(session, c, 32)
           const missed = count - hits
           c.ids.forEach((id, t) => {
-            if (!c.learnt[t] || (firstOnly && t !== c.promptLength)) return
+            if (!c.lossMask[t] || (firstOnly && t !== c.promptLength)) return
             count++
             if (likeliest(logits, t - 1) === id) hits++
           })
@@ -424,8 +446,8 @@ for (const engine of engines)
       const [two, first, all] = [await byHand(held.slice(0, 6)), await byHand(held, true), await byHand(held)]
       assert.ok(all[0]! > 0 && all[0]! < all[1]!, `a count that says something: ${all[0]} of ${all[1]}`)
       const got: (readonly (string | number)[])[] = []
-      const context = { ...contextIn('/nowhere', engine), model: tiny }
-      for await (const e of both.run(session, { name: 'tiny', last: true }, context))
+      const context = contextIn('/nowhere', engine)
+      for await (const e of both.run(session, { name: 'tiny', last: true, done: new Set() }, context))
         if (e.type === 'evaluated') got.push([e.family, e.correct, e.total])
       assert.equal(got, [
         ['all', ...all],
@@ -434,9 +456,9 @@ for (const engine of engines)
         ['whole', wholes, 7],
       ])
       assert.equal([source.opened, source.closed], [4, 4])
-      for await (const e of both.run(session, { name: 'another', last: true }, context))
+      for await (const e of both.run(session, { name: 'another', last: true, done: new Set() }, context))
         assert.unreachable(`${e.type} after a stage that is not measured`)
-      assert.equal(Object.keys(both.functions(tiny, 'another')), [])
+      assert.equal(Object.keys(both.functions('another')), [])
       await orThrow(session.close())
     },
   )

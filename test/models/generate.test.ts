@@ -14,7 +14,7 @@ import {
 } from '../../src/dsl/index.ts'
 import { decode, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
 import { vitAxes } from '../../src/models/sail-vit.ts'
-import { type SailVl2Config, sailVl2, visualTokens } from '../../src/models/sail-vl2.ts'
+import { type SailVl2Config, sailVl2, sailVl2Model, visualTokens } from '../../src/models/sail-vl2.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 
 const test = suite('models: generation with a cache')
@@ -75,8 +75,8 @@ const whole = (length: number): Tensor => {
   })
 }
 
-const first = prefill(model, sizes)
-const each = decode(model, sizes)
+const first = prefill(sailVl2Model('small', model), sizes)
+const each = decode(sailVl2Model('small', model), sizes)
 const weights = statesOf(first, each)
 const answer = sizes.capacity - sizes.prompt
 
@@ -195,11 +195,14 @@ test('sizes that no generation has are refused, and the sizes named', () => {
   for (const [change, message] of cases)
     for (const build of [prefill, decode])
       assert.throws(
-        () => build(model, { ...sizes, ...change }),
+        () => build(sailVl2Model('small', model), { ...sizes, ...change }),
         (e: Error) =>
           e.name === 'GraphError' && message.test(e.message) && /generate.test.ts/.test(e.message),
       )
-  assert.ok(prefill(model, { ...sizes, capacity: sizes.prompt }), 'a prompt alone may fill the capacity')
+  assert.ok(
+    prefill(sailVl2Model('small', model), { ...sizes, capacity: sizes.prompt }),
+    'a prompt alone may fill the capacity',
+  )
 })
 
 test.run()

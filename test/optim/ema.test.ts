@@ -14,7 +14,7 @@ import {
 } from '../../src/dsl/index.ts'
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
 import { adamW, EmaStepKey, ema, emaKey, isEmaKey } from '../../src/optim/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 

@@ -53,7 +53,7 @@ import {
   saveAdapter,
   unmergeLora,
 } from '../../src/optim/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { fixtureJson, fixturePath, loadCase, maxRelativeError } from '../support/fixtures.ts'
 

@@ -24,7 +24,7 @@ import {
   orthogonalised,
   StepKey,
 } from '../../src/optim/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { loadCase, maxRelativeError } from '../support/fixtures.ts'
 

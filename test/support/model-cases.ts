@@ -30,7 +30,13 @@ import { decodeConfig, languageConfig, visionConfig, visionLanguageConfig } from
 import { decode, prefill } from '../../src/models/generate.ts'
 import { type Qwen3Config, qwen3 } from '../../src/models/qwen3.ts'
 import { type SailVitConfig, sailVit, vitAxes } from '../../src/models/sail-vit.ts'
-import { nextTokenLoss, type SailVl2Config, sailVl2, visualTokens } from '../../src/models/sail-vl2.ts'
+import {
+  nextTokenLoss,
+  type SailVl2Config,
+  sailVl2,
+  sailVl2Model,
+  visualTokens,
+} from '../../src/models/sail-vl2.ts'
 import { loadCase, type ReferenceCase } from './fixtures.ts'
 
 /** One reference case, ready to run: a function of the program, its inputs, the weights, and the expected outputs. */
@@ -317,7 +323,10 @@ export const cachedCase = (): CachedCase => {
   return {
     name: 'sail-vl2, by prefill and decode',
     tolerance: c.case.relative_tolerance,
-    functions: { prefill: () => prefill(config, sizes), decode: () => decode(config, sizes) },
+    functions: {
+      prefill: () => prefill(sailVl2Model('reference', config), sizes),
+      decode: () => decode(sailVl2Model('reference', config), sizes),
+    },
     states: weightsOf(c),
     calls: [
       {

@@ -3,20 +3,22 @@
  * Pictures are 16 × 16 pixels in 8 × 8 patches, so that they take the 16 visual tokens of the nano chat layout.
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Conversation } from '../../src/data/collate.ts'
-import { nanoTokenizer, promptOf } from '../../src/data/tokens.ts'
-import type { Program } from '../../src/dsl/index.ts'
+import type { Conversation } from '../../src/data/conversation.ts'
+import { conversation } from '../../src/data/conversation.ts'
+import { type Processor, processor } from '../../src/data/processor.ts'
+import type { Placed, Source } from '../../src/data/source.ts'
+import type { Keys, Program } from '../../src/dsl/index.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import type { Engine, Session, TensorValue } from '../../src/engine/session.ts'
 import { scalarValue } from '../../src/engine/values.ts'
-import type { SailVl2Config } from '../../src/models/sail-vl2.ts'
+import { type SailVl2Config, sailVl2Model, sailVl2Parts } from '../../src/models/sail-vl2.ts'
 import { random } from '../../src/random/index.ts'
+import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import type { RunEvent } from '../../src/train/events.ts'
 import type { RunContext } from '../../src/train/experiment.ts'
-import { nextToken } from '../../src/train/objective.ts'
-import type { Evaluation } from '../../src/train/recipe.ts'
-import type { Source } from '../../src/train/source.ts'
+import { nextToken } from '../../src/train/next-token.ts'
 import type { Stage } from '../../src/train/stage.ts'
+import { type SupervisedSettings, supervised } from '../../src/train/supervised.ts'
 
 /** The model. No two weight matrices of different parts have the same sizes under the same names. */
 export const tiny: SailVl2Config = {
@@ -49,25 +51,29 @@ export const tinyRendered: SailVl2Config = {
   vision: { ...tiny.vision, imageSize: 112, patchSize: 14 },
 }
 
+/** The models as values. */
+export const tinyModel = sailVl2Model('tiny', tiny)
+export const tinyRenderedModel = sailVl2Model('tiny-rendered', tinyRendered)
+
+/** The nano tokenizer and chat layout around another image size. */
+export const tinyProcessor: Processor = processor(nanoTokenizer(), { image: tinyModel.image })
+export const tinyRenderedProcessor: Processor = processor(nanoTokenizer(), { image: tinyRenderedModel.image })
+
 const words = ['red', 'green', 'blue', 'no']
 
-/** A conversation about a picture of one colour: what it is depends on the picture alone. Prompts differ in length. */
+/** A conversation about an image of one colour: what it is depends on the image alone. Prompts differ in length. */
 export const tinyConversation = (i: number, side = tiny.vision.imageSize): Conversation => {
   const r = random('tiny', i)
   const colour = r.int(0, 3)
   const data = Uint8Array.from({ length: side * side * 3 }, (_, p) =>
     p % 3 === colour ? r.int(200, 255) : r.int(0, 40),
   )
-  const tokenizer = nanoTokenizer()
-  const before = tokenizer.encode(promptOf('?'.repeat(1 + (i % 3)), 1))
-  const after = tokenizer.encode(`${words[colour]}<|im_end|>`)
-  return {
+  return conversation(tinyProcessor, {
     id: `tiny/${i}`,
-    ids: [...before, ...after],
-    learnt: [...before.map(() => false), ...after.map(() => true)],
-    promptLength: before.length,
-    pictures: [{ width: side, height: side, channels: 3, data }],
-  }
+    request: '?'.repeat(1 + (i % 3)),
+    answer: words[colour]!,
+    images: [{ width: side, height: side, channels: 3, data }],
+  })
 }
 
 /** Tokens that each of them fits into. */
@@ -83,50 +89,56 @@ export interface Watched<E> extends Source<E> {
 }
 
 /** Examples by index, endless or so many. */
-export const watched = <E>(at: (i: number) => E, count = Infinity): Watched<E> => ({
-  describe: { kind: 'watched' },
-  opened: 0,
-  closed: 0,
-  given: [],
-  async *from(index) {
-    this.opened++
-    try {
-      for (let i = index; i < count; i++) {
-        this.given.push(i)
-        yield at(i)
+export const watched = <E>(at: (i: number) => E, count = Infinity): Watched<E> => {
+  const source: Watched<E> = {
+    config: { kind: 'watched' },
+    opened: 0,
+    closed: 0,
+    given: [],
+    async *open(place): AsyncGenerator<Placed<E>> {
+      source.opened++
+      try {
+        for (let i = (place as number | undefined) ?? 0; i < count; i++) {
+          source.given.push(i)
+          yield { example: at(i), next: i + 1 }
+        }
+      } finally {
+        source.closed++
       }
-    } finally {
-      this.closed++
-    }
-  },
-})
+    },
+  }
+  return source
+}
 
-const tinyDefaults = () =>
-  ({
-    name: 'tiny',
-    from: 'fresh',
-    to: 'tuned',
-    train: ['vision', 'adapter', 'language'],
-    source: watched(tinyConversation) as Source,
-    objective: nextToken,
-    steps: 4,
-    batch: 4,
-    length: tinyLength,
-    learningRate: 1e-2,
-  }) as const
+/** What a tiny stage may be told: a stage's settings, and the sizes of its objective. */
+export interface TinySettings<From extends string, To extends string>
+  extends Partial<Omit<SupervisedSettings<From, To, Conversation>, 'name' | 'from' | 'to'>> {
+  readonly name?: string
+  readonly from?: From
+  readonly to?: To
+  readonly train?: readonly Keys[]
+  /** Conversations a micro-batch; default 4. */
+  readonly rows?: number
+  /** Tokens a row; default {@link tinyLength}. */
+  readonly tokens?: number
+}
 
 /** A stage on those conversations: four steps of four, but for what is said otherwise. */
-export const tinyStage = <const S extends Partial<Stage<string, string, Conversation>>>(
-  some: S,
-): Omit<ReturnType<typeof tinyDefaults>, keyof S> & S => ({ ...tinyDefaults(), ...some })
+export const tinyStage = <const From extends string = 'fresh', const To extends string = 'tuned'>({
+  rows = 4,
+  tokens = tinyLength,
+  ...some
+}: TinySettings<From, To> = {}): Stage<From, To> =>
+  supervised<From, To, Conversation>({
+    ...{ name: 'tiny', from: 'fresh' as From, to: 'tuned' as To, steps: 4, learningRate: 1e-2 },
+    train: Object.values(sailVl2Parts),
+    source: watched(tinyConversation),
+    objective: nextToken(tinyModel, tinyProcessor, { rows, tokens }),
+    ...some,
+  })
 
-/** An evaluation that measures nothing. */
-export const unmeasured: Evaluation = {
-  describe: 'nothing',
-  families: [],
-  functions: () => ({}),
-  async *run() {},
-}
+/** The program of a stage, and nothing that an evaluation calls. */
+export const programOf = (stage: Stage): Program => stage.program({}).program
 
 /** What an experiment runs in: paths are under `folder`, pictures are not kept. */
 export const contextIn = (folder: string, engine: Engine, earlier: readonly RunEvent[] = []): RunContext => ({
@@ -188,8 +200,7 @@ export const scripted = (
 export const stepAnswer = (loss: number, gradientNorm = 1): Answer => ({
   loss: scalarValue(loss),
   gradientNorm: scalarValue(gradientNorm),
-  tokens: scalarValue(8),
-  hits: scalarValue(0),
+  weight: scalarValue(8),
 })
 
 /** All items of an iteration, and its result. */

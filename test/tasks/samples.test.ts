@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { nanoTokenizer } from '../../src/data/tokens.ts'
 import { corpusAt } from '../../src/tasks/corpus.ts'
 import {
   contentKey,
@@ -13,6 +12,7 @@ import {
   render,
   sampleAt,
 } from '../../src/tasks/mixture.ts'
+import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { alphabet } from '../../src/tasks/patches.ts'
 import {
   type Described,

@@ -5,28 +5,40 @@ import { join } from 'node:path'
 import { isRight } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { firstValueFrom, takeWhile, toArray } from 'rxjs'
+import { firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { axis, fixed, input } from '../../src/dsl/index.ts'
+import { axis, fixed, input, type Keys, keys } from '../../src/dsl/index.ts'
 import type { Engine, TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
+import { sailVl2Parts as parts } from '../../src/models/sail-vl2.ts'
+import { texts } from '../../src/tasks/sources.ts'
+import { allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
 import { RunEvent } from '../../src/train/events.ts'
-import { textToken } from '../../src/train/objective.ts'
-import { allOf, begin, type Evaluation, experiment, next } from '../../src/train/recipe.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
-import { texts } from '../../src/train/source.ts'
-import { stageProgram } from '../../src/train/stage.ts'
-import { loadWeights, readWeights, saveWeights, type Weights, weightKeys } from '../../src/train/weights.ts'
+import { nextToken } from '../../src/train/next-token.ts'
+import { begin, experiment, fromScratch, next } from '../../src/train/recipe.ts'
+import type { Stage } from '../../src/train/stage.ts'
+import { supervised } from '../../src/train/supervised.ts'
+import { orThrow } from '../../src/train/task.ts'
+import {
+  loadWeights,
+  readWeights,
+  saveWeights,
+  type Weights,
+  WeightsError,
+  weightKeys,
+} from '../../src/train/weights.ts'
 import { presentEngines } from '../support/engines.ts'
 import {
   contextIn,
   counting,
+  programOf,
   thrown,
   tiny,
   tinyConversation,
+  tinyModel,
+  tinyProcessor,
   tinyStage,
-  unmeasured,
   until,
   watched,
 } from '../support/tiny.ts'
@@ -52,7 +64,7 @@ const folder = async (): Promise<string> => {
 const weightsIn = (at: string, stage: string): Promise<Weights> =>
   orThrow(loadWeights(join(at, 'checkpoints', stage, 'model.safetensors')))
 
-const warm = tinyStage({ name: 'warm', to: 'warm', train: ['adapter'], steps: 2 })
+const warm = tinyStage({ name: 'warm', to: 'warm', train: [parts.adapter], steps: 2 })
 const tune = tinyStage({
   name: 'tune',
   from: 'warm',
@@ -63,8 +75,8 @@ const tune = tinyStage({
 const start = begin({
   name: 'two stages',
   seed: 3,
-  model: { name: 'tiny', config: tiny },
-  start: { describe: 'fresh', weights: TE.right(new Map()) },
+  model: tinyModel,
+  start: fromScratch,
   now: 'fresh',
 })
 const recipe = pipe(start, next(warm), next(tune))
@@ -96,27 +108,29 @@ types('stages chain in the order of what they hand over', () => {
 })
 
 types('a source of other examples than the objective takes does not compile', () => {
-  const numbers = watched((i) => i)
+  const objective = nextToken(tinyModel, tinyProcessor, { rows: 4, tokens: 32 })
+  const rest = { name: 's', from: 'a', to: 'b', train: [parts.adapter], steps: 1, learningRate: 1 } as const
   // @ts-expect-error the objective takes conversations, the source gives numbers
-  const odd = pipe(start, next({ ...warm, source: numbers }))
-  assert.is(odd.stages.length, 1)
+  const odd = supervised({ ...rest, objective, source: watched((i) => i) })
+  assert.is(odd.name, 's')
 })
 
 types('an experiment says as data what determines it', () => {
   const e = experiment(recipe, unmeasured)
   assert.equal([e.name, e.seed, e.families], ['two stages', 3, []])
   const told = JSON.parse(JSON.stringify(e.recipe))
-  assert.equal(told.stages[0], {
-    ...{ name: 'warm', train: ['adapter'], objective: 'nextToken', steps: 2, batch: 4, length: 32 },
-    ...{
-      learningRate: 0.01,
-      schedule: { kind: 'cosine', warmup: 0.1, minRatio: 0.1 },
-      optimizer: {},
-      clip: 1,
-    },
-    data: { kind: 'watched' },
+  const { objective, ...first } = told.stages[0]
+  assert.equal(first, {
+    ...{ kind: 'supervised', name: 'warm', from: 'fresh', to: 'warm', train: ['adapter'], steps: 2 },
+    ...{ accumulate: 1, learningRate: 0.01, maxGradientNorm: 1 },
+    schedule: { kind: 'cosine', warmup: 0.1, minRatio: 0.1 },
+    optimizer: { kind: 'adamW' },
+    source: { kind: 'watched' },
   })
-  assert.equal([told.start, told.evaluation], ['fresh', 'nothing'])
+  assert.equal([objective.kind, objective.rows, objective.tokens], ['nextToken', 4, 32])
+  assert.equal(objective.model, JSON.parse(JSON.stringify(tinyModel.config)))
+  assert.is(objective.processor.image.tokens, 16)
+  assert.equal([told.start, told.evaluation], ['fresh', []])
 })
 
 types.run()
@@ -126,7 +140,7 @@ types.run()
 const evaluations = suite('train: evaluations together')
 
 const measuring = (family: string, name: string): Evaluation => ({
-  describe: family,
+  config: family,
   families: [family],
   functions: () => ({
     [name]: fixed(() => ({ outputs: { y: input('x', [axis('place', 1)]) } })),
@@ -139,17 +153,21 @@ const measuring = (family: string, name: string): Evaluation => ({
 evaluations('all of them, in order, with all their functions', async () => {
   const both = allOf(measuring('a', 'one'), measuring('b', 'two'))
   assert.equal(both.families, ['a', 'b'])
-  assert.equal(both.describe, ['a', 'b'])
-  assert.equal(Object.keys(both.functions(tiny, 's')), ['one', 'two'])
+  assert.equal(both.config, ['a', 'b'])
+  assert.equal(Object.keys(both.functions('s')), ['one', 'two'])
   const got: string[] = []
-  for await (const e of both.run(undefined as never, { name: 's', last: true }, undefined as never))
+  for await (const e of both.run(
+    undefined as never,
+    { name: 's', last: true, done: new Set() },
+    undefined as never,
+  ))
     got.push(e.family)
   assert.equal(got, ['a', 'b'])
-  assert.equal(Object.keys(allOf().functions(tiny, 's')), [])
+  assert.equal(Object.keys(allOf().functions('s')), [])
 })
 
 evaluations('two functions of one name are an error that names it', async () => {
-  const error = await thrown(() => allOf(measuring('a', 'one'), measuring('b', 'one')).functions(tiny, 'sft'))
+  const error = await thrown(() => allOf(measuring('a', 'one'), measuring('b', 'one')).functions('sft'))
   assert.match(error.message, /two evaluations of stage 'sft' have a function 'one'/)
 })
 
@@ -196,10 +214,11 @@ for (const engine of engines) {
       const events = await ran(counted, at, [], watching(found))
       assert.is(counted.open, 0)
       const stage = (name: string, steps: number): string[] => [
+        `weights ${name}`,
         `stage-started ${name}`,
         ...Array(steps).fill(`step ${name}`),
-        `evaluated ${name}`,
         `checkpointed ${name}`,
+        `evaluated ${name}`,
         `stage-finished ${name}`,
       ]
       assert.equal(
@@ -224,7 +243,7 @@ for (const engine of engines) {
       assert.ok(keys.includes('language_model.model.layers.0.self_attn.q_proj.weight'))
       assert.ok(keys.every((k) => /^(vision_model|mlp1|language_model)\./.test(k)))
       // a session that is given them holds the same bits
-      const session = await orThrow(engine.load(stageProgram(tiny, tune), { seed: 99 }))
+      const session = await orThrow(engine.load(programOf(tune), { seed: 99 }))
       await orThrow(session.write(found.get('tune')!))
       same(await orThrow(readWeights(session)), found.get('tune')!)
       await orThrow(session.close())
@@ -253,7 +272,7 @@ for (const engine of engines) {
         await until(() => counted.open === 0)
         assert.not(existsSync(join(at, 'checkpoints', 'tune')), what)
         const later = await ran(engine, at, earlier)
-        const finished = earlier.some((e) => e.type === 'stage-finished')
+        const finished = earlier.some((e) => e.type === 'stage-finished' || e.type === 'checkpointed')
         assert.equal(
           later.flatMap((e) => (e.type === 'stage-started' ? [e.stage] : [])),
           finished ? ['tune'] : ['warm', 'tune'],
@@ -287,11 +306,11 @@ runs('unsubscribing stops after the step in progress and closes the session', as
       seen.push(e)
       if (e.type === 'step') subscription.unsubscribe()
     })
-  await until(() => seen.length === 2 && counted.open === 0)
+  await until(() => seen.length === 3 && counted.open === 0)
   await new Promise((resolve) => setTimeout(resolve, 50))
   assert.equal(
     seen.map((e) => e.type),
-    ['stage-started', 'step'],
+    ['weights', 'stage-started', 'step'],
   )
   assert.not(existsSync(join(at, 'checkpoints')))
 })
@@ -309,7 +328,8 @@ runs(
     }
     assert.is((await thrown(() => ran(counted, at, [], broken))).message, 'this evaluation fails')
     assert.is(counted.open, 0)
-    const missing = { ...recipe, start: { describe: '', weights: TE.left(new Error('no bases here')) } }
+    assert.ok(existsSync(join(at, 'checkpoints', 'warm', 'model.safetensors')), 'saved before it is measured')
+    const missing = { ...recipe, start: { config: '', weights: TE.left(new Error('no bases here')) } }
     const error = await thrown(() =>
       firstValueFrom(experiment(missing, unmeasured).run(contextIn(at, counted)).pipe(toArray())),
     )
@@ -318,28 +338,182 @@ runs(
   },
 )
 
+runs('an evaluation that failed is all that is done again, and of it what was not measured', async () => {
+  const alone = await folder()
+  const found = new Map<string, Weights>()
+  const whole = await ran(anEngine, alone, [], watching(found))
+  let fails = true
+  const asked: string[] = []
+  /** Measures one family, and fails at the second the first time. */
+  const failing: Evaluation = {
+    ...unmeasured,
+    families: ['one', 'two'],
+    async *run(session, stage) {
+      for (const family of ['one', 'two']) {
+        if (stage.done.has(family)) continue
+        asked.push(`${stage.name} ${family}`)
+        if (family === 'two' && fails) throw new Error('the judge is away')
+        same(await orThrow(readWeights(session)), found.get(stage.name)!)
+        yield { type: 'evaluated', stage: stage.name, family, correct: 1, total: 1, seconds: 0 }
+      }
+    },
+  }
+  const at = await folder()
+  const first: RunEvent[] = []
+  const error = await thrown(() =>
+    firstValueFrom(
+      experiment(recipe, failing)
+        .run(contextIn(at, anEngine))
+        .pipe(
+          tap((e) => {
+            first.push(e)
+          }),
+          toArray(),
+        ),
+    ),
+  )
+  assert.is(error.message, 'the judge is away')
+  fails = false
+  const later = await ran(anEngine, at, first, failing)
+  assert.equal(asked, ['warm one', 'warm two', 'warm two', 'tune one', 'tune two'])
+  assert.equal(
+    later.flatMap((e) => (e.type === 'step' ? [e.stage] : [])),
+    ['tune', 'tune', 'tune'],
+    'the first stage is not trained again',
+  )
+  const ends = (events: readonly RunEvent[]) =>
+    events.flatMap((e) => (e.type === 'stage-finished' ? [[e.stage, e.loss, e.samples]] : []))
+  assert.equal(ends(later), ends(whole))
+  same(await weightsIn(at, 'tune'), await weightsIn(alone, 'tune'))
+})
+
+runs('starting weights that fit nothing, or not all, are refused before the first step', async () => {
+  const session = await orThrow(anEngine.load(programOf(tune), { seed: 1 }))
+  const good = await orThrow(readWeights(session))
+  await orThrow(session.close())
+  const renamed = (f: (key: string) => string): Weights => new Map([...good].map(([k, v]) => [f(k), v]))
+  const begun = async (weights: Weights, fresh?: Keys): Promise<readonly RunEvent[]> => {
+    const at = await folder()
+    const given = { config: 'given', weights: TE.right(weights), ...(fresh === undefined ? {} : { fresh }) }
+    return firstValueFrom(
+      experiment(pipe({ ...start, start: given }, next(warm)), unmeasured)
+        .run(contextIn(at, anEngine))
+        .pipe(toArray()),
+    )
+  }
+  const refused = async (weights: Weights, says: RegExp, fresh?: Keys): Promise<void> => {
+    const error = await thrown(() => begun(weights, fresh))
+    assert.instance(error, WeightsError)
+    assert.match(error.message, says)
+  }
+  await refused(
+    renamed((k) => `model.${k}`),
+    /lack \d+ of \d+ keys: .* There is model\./,
+  )
+  await refused(
+    renamed((k) => k.replace('language_model.', '')),
+    /language_model\..*There is .*are the keys named otherwise/,
+  )
+  await refused(new Map(), /say with fresh which keys may begin fresh/)
+  const [key, value] = [...good][0]!
+  await refused(
+    new Map([...good, [key, { ...value, shape: [...value.shape, 1] }]]),
+    /has shape \[.*\], and the model wants \[.*\]; is it the checkpoint of another model/,
+  )
+  const halved = new Map([...good].filter(([k]) => !parts.adapter.has(k)))
+  await refused(halved, /mlp1\./)
+  await refused(halved, /mlp1\./, parts.vision)
+  const events = await begun(new Map([...halved, ['head.weight', value]]), parts.adapter)
+  const told = events.find((e) => e.type === 'weights')
+  assert.equal(told, {
+    ...{ type: 'weights', stage: 'warm', taken: halved.size, unused: ['head.weight'] },
+    fresh: [...good.keys()].filter(parts.adapter.has),
+  })
+})
+
+runs('what is wrong with a later stage is said before the first one trains', async () => {
+  const broken = (at: number) =>
+    watched((i) => {
+      if (i === at) throw new Error(`image ${i} cannot be read`)
+      return tinyConversation(i)
+    })
+  const seen: RunEvent[] = []
+  const trying = async (second: Stage<'warm', 'tuned'>): Promise<string> => {
+    const r = pipe(start, next(warm), next(second))
+    const all = experiment(r, unmeasured).run(contextIn(await folder(), anEngine))
+    const error = await thrown(() =>
+      firstValueFrom(
+        all.pipe(
+          tap((e) => void seen.push(e)),
+          toArray(),
+        ),
+      ),
+    )
+    return error.message
+  }
+  const about = { name: 'second', from: 'warm', to: 'tuned' } as const
+  assert.is(await trying(tinyStage({ ...about, source: broken(2) })), 'image 2 cannot be read')
+  assert.match(
+    await trying(tinyStage({ ...about, tokens: 20 })),
+    /sample tiny\/0 has \d+ tokens and a row holds 20/,
+  )
+  assert.match(
+    await trying(tinyStage({ ...about, source: watched(tinyConversation, 3) })),
+    /stage 'second', source: it has 3 examples and a step takes 4/,
+  )
+  assert.match(
+    await trying(tinyStage({ ...about, train: [keys('head', 'head.**')] })),
+    /stage 'second', train: it is head/,
+  )
+  assert.equal(seen, [])
+})
+
+runs('an evaluation of a stage that there is not, and settings that are no data, are refused', async () => {
+  const told = async (make: () => unknown): Promise<string> => (await thrown(make)).message
+  assert.match(
+    await told(() => experiment(recipe, { ...unmeasured, stages: ['sft'] })),
+    /evaluation: it is of a stage 'sft', which there is not; the stages are warm, tune/,
+  )
+  assert.match(
+    await told(() => experiment(recipe, { ...unmeasured, config: { score: () => 1 } })),
+    /config.evaluation.score: it is a function; what determines a run is recorded as plain JSON data/,
+  )
+  assert.match(
+    await told(() => experiment({ ...recipe, start: { ...recipe.start, config: new Date() } }, unmeasured)),
+    /config.start: it is a Date/,
+  )
+  assert.match(await told(() => begin({ ...start, seed: -1 })), /recipe 'two stages', seed: it is -1/)
+  assert.match(
+    await told(() => begin({ ...start, start: { ...start.start, weights: Promise.resolve() as never } })),
+    /start.weights: it is no task of weights/,
+  )
+})
+
 runs(
   'weights that a stage does not read are handed on; those that it is given are where it begins',
   async () => {
     const at = await folder()
-    const words = {
-      ...tinyStage({ name: 'words', steps: 1, length: 96, batch: 2, learningRate: 0 }),
-      train: ['language'] as const,
-      objective: textToken,
+    const words = supervised({
+      ...{ name: 'words', from: 'fresh', to: 'tuned', steps: 1, learningRate: 0 },
+      train: [parts.language],
+      objective: nextToken(tinyModel, tinyProcessor, { rows: 2, tokens: 96, images: 0 }),
       source: texts('words'),
-    }
+    })
     const shape = [tiny.language.hiddenSize]
     const given: Weights = new Map([
       ['vision_model.kept', tensorValue('float32', [2], [0.1, -3])],
       ['language_model.model.norm.weight', tensorValue('float32', shape, Array(shape[0]!).fill(7))],
     ])
-    const r = pipe({ ...start, start: { describe: 'given', weights: TE.right(given) } }, next(words))
+    const r = pipe(
+      { ...start, start: { config: 'given', weights: TE.right(given), fresh: parts.language } },
+      next(words),
+    )
     await firstValueFrom(experiment(r, unmeasured).run(contextIn(at, anEngine)).pipe(toArray()))
     const got = await weightsIn(at, 'words')
     for (const [key, v] of given) assert.ok(bitsOf(got.get(key)!).equals(bitsOf(v)), key)
     assert.equal(
       [...got.keys()].sort(),
-      [...new Set([...given.keys(), ...weightKeys(stageProgram(tiny, words))])].sort(),
+      [...new Set([...given.keys(), ...weightKeys(programOf(words))])].sort(),
     )
   },
 )

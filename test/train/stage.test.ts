@@ -2,27 +2,23 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { firstValueFrom, take, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { batchesOf } from '../../src/data/source.ts'
 import type { Engine, TensorValue } from '../../src/engine/session.ts'
-import { decays, isOptimizerKey, parts } from '../../src/optim/index.ts'
+import { sailVl2Parts as parts } from '../../src/models/sail-vl2.ts'
+import { adamWith, isOptimizerKey } from '../../src/optim/index.ts'
 import type { EventOf } from '../../src/train/events.ts'
-import {
-  observeStage,
-  orThrow,
-  type StageEvent,
-  type StageTotals,
-  trainStage,
-} from '../../src/train/run-stage.ts'
-import { batchesOf } from '../../src/train/source.ts'
-import { type Stage, stageProgram } from '../../src/train/stage.ts'
+import { observeStage, type Stage, type StageEvent, type StageTotals } from '../../src/train/stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { readWeights } from '../../src/train/weights.ts'
 import { presentEngines } from '../support/engines.ts'
 import {
   type Answer,
   drained,
+  programOf,
   scripted,
   stepAnswer,
+  type TinySettings,
   thrown,
-  tiny,
   tinyConversation,
   tinyStage,
   until,
@@ -30,24 +26,23 @@ import {
 } from '../support/tiny.ts'
 
 const engines = await presentEngines()
-const place = { index: 1, of: 3 }
+const position = { index: 1, of: 3 }
 
 const stepsOf = (events: readonly StageEvent[]): readonly EventOf<'step'>[] =>
   events.flatMap((e) => (e.type === 'step' ? [e] : []))
 
-const adapterProgram = stageProgram(tiny, tinyStage({ train: ['adapter'] }))
+const adapterProgram = programOf(tinyStage({ train: [parts.adapter] }))
 
 /** Trains a stage whose steps are answered by a function of their number, from 0. */
 const answered = (
   stage: Stage,
   answer: (n: number, inputs: Readonly<Record<string, TensorValue>>) => Answer,
 ) =>
-  trainStage(
-    scripted(adapterProgram, (_, n, inputs) => answer(n, inputs)),
-    tiny,
-    stage,
-    place,
-  )
+  stage.run({
+    session: scripted(adapterProgram, (_, n, inputs) => answer(n, inputs)),
+    position,
+    trainable: 1234,
+  })
 
 // --- events -----------------------------------------------------------------------------------------------
 
@@ -55,7 +50,7 @@ const events = suite('train: the events of a stage')
 
 events('its start, then each step once, in order; the mean loss of the last tenth at the end', async () => {
   const source = watched(tinyConversation)
-  const stage = tinyStage({ train: ['adapter'], source, steps: 20, batch: 3 })
+  const stage = tinyStage({ train: [parts.adapter], source, steps: 20, rows: 3 })
   const rates: number[] = []
   const [all, totals] = await drained(
     answered(stage, (n, inputs) => {
@@ -66,8 +61,7 @@ events('its start, then each step once, in order; the mean loss of the last tent
   const [first, ...steps] = all
   assert.equal(first, {
     ...{ type: 'stage-started', stage: 'tiny', index: 1, of: 3, steps: 20, batch: 3, parts: ['adapter'] },
-    // LayerNorm 2·32, Linear 32 → 16, Linear 16 → 16
-    trainable: 64 + 32 * 16 + 16 + 16 * 16 + 16,
+    ...{ trainable: 1234, unit: 'nats per token' },
   })
   assert.equal(
     stepsOf(steps).map(({ step, steps: of, loss, gradientNorm, samples, tokens, stage: name }) => [
@@ -109,8 +103,8 @@ events(
     const byDefault = await rates(tinyStage({ steps: 10, learningRate: 1 }))
     near([byDefault[0]!, byDefault.at(-1)!], [1, 0.1])
     assert.equal(await rates(tinyStage({ steps: 1, learningRate: 1 })), [1])
-    const error = await thrown(() => rates(tinyStage({ schedule: { kind: 'linear', warmup: 9 }, steps: 4 })))
-    assert.match(error.message, /schedule, warmup: it takes 9 of 4 steps/)
+    const error = await thrown(() => tinyStage({ schedule: { kind: 'linear', warmup: 9 }, steps: 4 }))
+    assert.match(error.message, /^stage 'tiny', schedule: schedule, warmup: it takes 9 of 4 steps/)
   },
 )
 
@@ -123,7 +117,7 @@ events(
       calls++
       return stepAnswer(1)
     })
-    const seen$ = observeStage(session, tiny, tinyStage({ source }), place)
+    const seen$ = observeStage(tinyStage({ source }), { session, position, trainable: 1 })
     assert.equal([source.opened, calls], [0, 0])
     const seen = await firstValueFrom(seen$.pipe(toArray()))
     assert.equal(
@@ -143,13 +137,13 @@ const endings = suite('train: how a stage ends before its end')
 
 /** Runs a stage to its error, and sees that its source is closed. */
 const failing = async (
-  some: Partial<Stage<string, string, ReturnType<typeof tinyConversation>>>,
+  some: TinySettings<string, string>,
   answer: (n: number) => Answer,
   at: (i: number) => ReturnType<typeof tinyConversation> = tinyConversation,
   count = Infinity,
 ): Promise<string> => {
   const source = watched(at, count)
-  const error = await thrown(() => drained(answered(tinyStage({ ...some, source }) as Stage, answer)))
+  const error = await thrown(() => drained(answered(tinyStage({ ...some, source }), answer)))
   assert.equal([source.opened, source.closed], [1, 1], 'the source is closed')
   return error.message
 }
@@ -180,7 +174,7 @@ endings('an example that does not fit is named', async () => {
   const all = Array.from({ length: 30 }, (_, i) => i)
   const [short, long] = [all.find((i) => tokens(i) <= 30)!, all.find((i) => tokens(i) > 30)!]
   const message = await failing(
-    { length: 30 },
+    { tokens: 30 },
     () => stepAnswer(1),
     (i) => tinyConversation(i === 5 ? long : short),
   )
@@ -247,7 +241,11 @@ endings('unsubscribing stops after the step in progress and closes the source', 
           },
   }
   const seen: StageEvent[] = []
-  const subscription = observeStage(slow, tiny, tinyStage({ source, steps: 50 }), place).subscribe((e) => {
+  const subscription = observeStage(tinyStage({ source, steps: 50 }), {
+    session: slow,
+    position,
+    trainable: 1,
+  }).subscribe((e) => {
     seen.push(e)
   })
   await until(() => calls >= 3)
@@ -266,7 +264,10 @@ endings('so many steps are enough for take', async () => {
   const source = watched(tinyConversation)
   const session = scripted(adapterProgram, () => stepAnswer(1))
   const some = await firstValueFrom(
-    observeStage(session, tiny, tinyStage({ source, steps: 50 }), place).pipe(take(3), toArray()),
+    observeStage(tinyStage({ source, steps: 50 }), { session, position, trainable: 1 }).pipe(
+      take(3),
+      toArray(),
+    ),
   )
   assert.is(stepsOf(some).length, 2)
   await until(() => source.closed > 0)
@@ -280,8 +281,10 @@ endings('batches: full ones, and what is left over at the end', async () => {
       watched((i) => i, count),
       3,
       from,
-    ))
-      all.push(b)
+    )) {
+      assert.is(b.next, b.examples.at(-1)! + 1)
+      all.push(b.examples)
+    }
     return all
   }
   assert.equal(await lengths(7, 0), [[0, 1, 2], [3, 4, 5], [6]])
@@ -297,9 +300,9 @@ const trained = suite(`train: a stage on ${engines.map((e) => e.name).join(' and
 
 /** A stage from fresh weights: its events, and the state before and after it. */
 const onEngine = async (engine: Engine, stage: Stage, seed = 1) => {
-  const session = await orThrow(engine.load(stageProgram(tiny, stage), { seed }))
+  const session = await orThrow(engine.load(programOf(stage), { seed }))
   const before = await orThrow(readWeights(session))
-  const [seen, totals] = await drained(trainStage(session, tiny, stage, place))
+  const [seen, totals] = await drained(stage.run({ session, position, trainable: 1 }))
   const after = (await orThrow(session.snapshot())).states
   await orThrow(session.close())
   return { before, seen: stepsOf(seen), totals, after }
@@ -323,11 +326,11 @@ for (const engine of engines) {
   })
 
   trained(`${engine.name}: frozen parts keep every bit, and each trained parameter moves`, async () => {
-    for (const train of [['adapter'], ['vision', 'adapter']] as const) {
+    for (const train of [[parts.adapter], [parts.vision, parts.adapter]]) {
       const { before, after } = await onEngine(engine, tinyStage({ train, steps: 3 }))
       for (const [key, was] of before) {
         const same = bitsOf(was).equals(bitsOf(after.get(key)!))
-        assert.is(same, !train.some((p) => key.startsWith(parts[p])), `${train.join(' + ')}: ${key}`)
+        assert.is(same, !train.some((p) => p.has(key)), `${train.map((p) => p.name).join(' + ')}: ${key}`)
       }
       assert.is([...before.keys()].filter(isOptimizerKey).length, 0)
     }
@@ -343,7 +346,7 @@ for (const engine of engines) {
       const source = watched((i) => distinct[i % 4]!)
       const { seen } = await onEngine(
         engine,
-        tinyStage({ source, steps: 120, learningRate: 2e-2, optimizer: { decay: 0, decays } }),
+        tinyStage({ source, steps: 120, learningRate: 2e-2, optimizer: adamWith({ weightDecay: 0 }) }),
       )
       const [first, last] = [seen[0]!.loss, seen.at(-1)!.loss]
       assert.ok(first > 5, `the loss begins near ln 475: ${first}`)
@@ -354,7 +357,7 @@ for (const engine of engines) {
 }
 
 trained('weights that are read are the model’s: published keys, no moments', async () => {
-  const session = scripted(stageProgram(tiny, tinyStage({})), () => stepAnswer(1))
+  const session = scripted(programOf(tinyStage({})), () => stepAnswer(1))
   let asked: readonly string[] = []
   const reading = {
     ...session,
@@ -365,7 +368,7 @@ trained('weights that are read are the model’s: published keys, no moments', a
       }),
   }
   await orThrow(readWeights(reading))
-  assert.ok(asked.length > 20 && asked.every((k) => Object.values(parts).some((p) => k.startsWith(p))))
+  assert.ok(asked.length > 20 && asked.every((k) => Object.values(parts).some((p) => p.has(k))))
 })
 
 trained.run()

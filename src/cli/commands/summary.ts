@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
-import type { Preset } from '../../models/presets.ts'
+import type { Model } from '../../models/model.ts'
 import {
   type Args,
   type CliError,
@@ -58,34 +58,28 @@ export const summaryCommand: Command = {
   run: (args, io) =>
     pipe(
       chosen(args, io),
-      TE.chain(({ name, preset }) =>
+      TE.chain((model) =>
         TE.tryCatch(
-          async () => print(name, await graphOf(preset, args), args, io),
+          async () => print(model.name, graphOf(model, args), args, io),
           (e): CliError => failed(messageOf(e)),
         ),
       ),
     ),
 }
 
-const chosen = (
-  args: Args,
-  io: Io,
-): TE.TaskEither<CliError, { readonly name: string; readonly preset: Preset }> => {
+const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Model> => {
   const word = args.positionals[0]!
   if (looksLikeFile(word))
     return pipe(
       loadExperiment(word, io.cwd, { quick: false, seed: 0, settings: {} }),
-      TE.map(({ experiment }) => ({
-        name: experiment.model.name,
-        preset: { kind: 'vision-language' as const, config: experiment.model.config },
-      })),
+      TE.map(({ experiment }) => experiment.model),
     )
   return pipe(
     TE.tryCatch(
       () => import('../../models/presets.ts'),
       (e): CliError => failed(messageOf(e)),
     ),
-    TE.chain(({ presets }) => {
+    TE.chain(({ presets, presetModel }) => {
       const preset = Object.hasOwn(presets, word) ? presets[word] : undefined
       return preset === undefined
         ? TE.left(
@@ -93,22 +87,21 @@ const chosen = (
               `there is no preset '${word}'.${didYouMean(word, Object.keys(presets))} The presets are ${Object.keys(presets).join(', ')}; an experiment file ends in .ts.`,
             ),
           )
-        : TE.right({ name: word, preset })
+        : TE.right(presetModel(word, preset))
     }),
   )
 }
 
-const graphOf = async (preset: Preset, args: Args): Promise<Tensor> => {
-  const { forwardGraph } = await import('../model-graph.ts')
-  const tokens = args.integer('tokens')
-  return forwardGraph(preset, {
-    batch: args.integer('batch') ?? 1,
+const graphOf = (model: Model, args: Args): Tensor => {
+  const [batch, tokens] = [args.integer('batch'), args.integer('tokens')]
+  return model.graph({
+    ...(batch === undefined ? {} : { batch }),
     ...(tokens === undefined ? {} : { tokens }),
   })
 }
 
 const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<void> => {
-  const { mermaid, showSummary, summary, summaryJson, svg } = await import('../model-graph.ts')
+  const { mermaid, showSummary, summary, summaryJson, svg } = await import('../../dsl/index.ts')
   const given = args.integer('depth')
   const depth = given === undefined ? {} : { depth: given }
   const file = args.text('svg')

@@ -3,7 +3,7 @@
  * (milliseconds a step), `fail` (the step that throws).
  */
 import { concatMap, defer, delay, from, type Observable, of } from 'rxjs'
-import { nano } from '../../../src/models/presets.ts'
+import { nanoModel } from '../../../src/tasks/nano.ts'
 import type { RunEvent } from '../../../src/train/events.ts'
 import type { ExperimentFile, RunContext } from '../../../src/train/experiment.ts'
 
@@ -62,7 +62,7 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
   return {
     name: 'tiny',
     seed,
-    model: { name: 'nano', config: nano },
+    model: nanoModel,
     families: ['read'],
     recipe: { quick, stages: stages.map((name) => ({ name, steps })) },
     run: (context): Observable<RunEvent> =>

@@ -4,19 +4,19 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
-import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Conversation } from '../../../src/data/collate.ts'
+import type { Conversation } from '../../../src/data/conversation.ts'
+import type { Source } from '../../../src/data/source.ts'
+import { unmeasured } from '../../../src/train/evaluation.ts'
 import type { ExperimentFile } from '../../../src/train/experiment.ts'
-import { begin, experiment, next } from '../../../src/train/recipe.ts'
-import type { Source } from '../../../src/train/source.ts'
-import { tiny, tinyConversation, tinyStage, unmeasured } from '../tiny.ts'
+import { begin, experiment, fromScratch, next } from '../../../src/train/recipe.ts'
+import { tinyConversation, tinyModel, tinyStage } from '../tiny.ts'
 
 const held = (pace: number): Source<Conversation> => ({
-  describe: { kind: 'tiny' },
-  async *from(index) {
-    for (let i = index; ; i++) {
+  config: { kind: 'tiny' },
+  async *open(place) {
+    for (let i = (place as number | undefined) ?? 0; ; i++) {
       if (pace > 0) await setTimeout(pace)
-      yield tinyConversation(i)
+      yield { example: tinyConversation(i), next: i + 1 }
     }
   },
 })
@@ -25,15 +25,11 @@ const file: ExperimentFile = ({ seed, settings }) => {
   const source = held(Number(settings.pace ?? 0))
   return experiment(
     pipe(
-      begin({
-        name: 'trained',
-        seed,
-        model: { name: 'tiny', config: tiny },
-        start: { describe: 'fresh', weights: TE.right(new Map()) },
-        now: 'fresh',
-      }),
-      next(tinyStage({ name: 'warm', to: 'warm', train: ['adapter'], steps: 4, batch: 2, source })),
-      next(tinyStage({ name: 'tune', from: 'warm', steps: 24, batch: 2, source })),
+      begin({ name: 'trained', seed, model: tinyModel, start: fromScratch, now: 'fresh' }),
+      next(
+        tinyStage({ name: 'warm', to: 'warm', train: [tinyModel.parts.adapter], steps: 4, rows: 2, source }),
+      ),
+      next(tinyStage({ name: 'tune', from: 'warm', steps: 24, rows: 2, source })),
     ),
     unmeasured,
   )

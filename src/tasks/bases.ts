@@ -11,9 +11,9 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { assetPath } from '../data/tokens.ts'
-import { type FileError, readJson, systemError } from './files.ts'
-import { loadWeights, type Weights } from './weights.ts'
+import { type FileError, readJson, systemError } from '../train/files.ts'
+import { loadWeights, type Weights } from '../train/weights.ts'
+import { assetPath } from './nano.ts'
 
 /** `assets/nano/bases/manifest.json`: the files, what they hold, and how they were made. */
 export const BasesManifest = t.type({

@@ -7,10 +7,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parametersOf } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
-import { nano } from '../../src/models/presets.ts'
-import { BasesError, nanoBases, readBases } from '../../src/train/bases.ts'
-import { nextToken } from '../../src/train/objective.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { BasesError, nanoBases, readBases } from '../../src/tasks/bases.ts'
+import { nanoModel } from '../../src/tasks/nano.ts'
+import { orThrow } from '../../src/train/task.ts'
 import { saveWeights, type Weights } from '../../src/train/weights.ts'
 import { thrown } from '../support/tiny.ts'
 
@@ -112,8 +111,7 @@ const shipped = existsSync(new URL('../../assets/nano/bases/manifest.json', impo
 if (shipped)
   test('the bases that ship: every parameter of encoder and language model, and no adapter', async () => {
     const weights = await orThrow(nanoBases)
-    const sizes = { batch: 1, length: 32, tiles: 1 }
-    const wanted = parametersOf(nextToken.loss(nano, sizes).mean)
+    const wanted = parametersOf(nanoModel.graph())
     const without = [...wanted.keys()].filter((k) => !k.startsWith('mlp1.'))
     assert.equal([...weights.keys()].sort(), without.sort())
     for (const [key, v] of weights) {

@@ -1,0 +1,141 @@
+/**
+ * A processor turns what people write and show into what a model reads: a tokenizer, the tokens that lay out a chat, and
+ * how many tokens of which image stand for an image. Data functions take it as a value; nothing here belongs to one model.
+ *
+ * @since 0.2.0
+ */
+import type { TextTokenizer } from './tokenizer.ts'
+
+/** The tokens that lay out a chat, by name. */
+export interface ChatTokens {
+  /** Begins a turn; default `<|im_start|>`. */
+  readonly start?: string
+  /** Ends a turn; default `<|im_end|>`. */
+  readonly end?: string
+  /** Fills up a row; default `<|endoftext|>`. */
+  readonly pad?: string
+}
+
+/** How images stand in the text. */
+export interface ImageOptions {
+  /** Pixels along each side that the model's encoder reads. */
+  readonly size: number
+  /** Tokens that stand for one image. */
+  readonly tokens: number
+  /** The token whose embedding an image's tokens replace; default `<IMG_CONTEXT>`. */
+  readonly placeholder?: string
+  /** Stands before an image's tokens; default `<img>`. */
+  readonly open?: string
+  /** Stands after them; default `</img>`. */
+  readonly close?: string
+}
+
+/** Images as ids. */
+export interface ImageIds {
+  readonly size: number
+  readonly tokens: number
+  readonly placeholder: number
+  readonly open: number
+  readonly close: number
+}
+
+/** A processor. Ids are of its tokenizer. */
+export interface Processor {
+  /** What it is, as plain JSON data. */
+  readonly config: unknown
+  readonly tokenizer: TextTokenizer
+  readonly start: number
+  readonly end: number
+  readonly pad: number
+  /** Undefined where the model reads text alone. */
+  readonly image?: ImageIds
+}
+
+/** A processor that cannot be made, or that does not fit a model. */
+export class ProcessorError extends Error {
+  readonly tag: 'NoToken' | 'BadSize' | 'OtherModel'
+  constructor(tag: ProcessorError['tag'], message: string) {
+    super(message)
+    this.name = 'ProcessorError'
+    this.tag = tag
+  }
+}
+
+const whole = (what: string, n: number): number => {
+  if (Number.isSafeInteger(n) && n > 0) return n
+  throw new ProcessorError('BadSize', `processor, ${what}: it is ${n}; give a whole number from 1`)
+}
+
+/**
+ * A processor around a tokenizer.
+ *
+ * @throws ProcessorError `NoToken` where the vocabulary lacks one of the tokens, `BadSize` where a size is no whole number
+ * @category constructors
+ */
+export const processor = (
+  tokenizer: TextTokenizer,
+  options: { readonly chat?: ChatTokens; readonly image?: ImageOptions } = {},
+): Processor => {
+  const { start = '<|im_start|>', end = '<|im_end|>', pad = '<|endoftext|>' } = options.chat ?? {}
+  const id = (what: string, token: string): number => {
+    const found = tokenizer.idOf(token)
+    if (found !== undefined) return found
+    throw new ProcessorError(
+      'NoToken',
+      `processor, ${what}: the tokenizer has no token '${token}'; name the one that it uses instead`,
+    )
+  }
+  const { image } = options
+  const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>' } = image ?? {}
+  return {
+    config: {
+      vocabulary: tokenizer.size,
+      chat: { start, end, pad },
+      ...(image === undefined
+        ? {}
+        : { image: { size: image.size, tokens: image.tokens, placeholder, open, close } }),
+    },
+    tokenizer,
+    start: id('chat.start', start),
+    end: id('chat.end', end),
+    pad: id('chat.pad', pad),
+    ...(image === undefined
+      ? {}
+      : {
+          image: {
+            size: whole('image.size', image.size),
+            tokens: whole('image.tokens', image.tokens),
+            placeholder: id('image.placeholder', placeholder),
+            open: id('image.open', open),
+            close: id('image.close', close),
+          },
+        }),
+  }
+}
+
+/** What a model reads, as far as a processor must know. */
+export interface ModelReads {
+  readonly name: string
+  /** Rows of the embedding table. */
+  readonly vocabSize: number
+  readonly image?: { readonly size: number; readonly tokens: number }
+}
+
+/**
+ * Sees that a processor makes what a model reads, so that no row is trained on another row's image.
+ *
+ * @throws ProcessorError `OtherModel`, which names what differs
+ */
+export const fitting = (p: Processor, model: ModelReads): void => {
+  const other = (what: string): ProcessorError =>
+    new ProcessorError('OtherModel', `the processor does not fit model '${model.name}': ${what}`)
+  if (p.tokenizer.size > model.vocabSize)
+    throw other(
+      `its tokenizer has ids to ${p.tokenizer.size - 1}, and the model embeds ${model.vocabSize}; take the model's own tokenizer, or raise its vocabulary size`,
+    )
+  if (p.image === undefined) return
+  if (model.image === undefined) throw other('it lays out images, and the model reads text alone')
+  for (const key of ['size', 'tokens'] as const)
+    if (p.image[key] !== model.image[key])
+      throw other(`image.${key} is ${p.image[key]} there and ${model.image[key]} in the model`)
+}

@@ -1,0 +1,80 @@
+/**
+ * A model as a value: what a trainer, an evaluation and a report need of it, and nothing of which model it is.
+ *
+ * @since 0.2.0
+ */
+import type { Axis, Keys, KeyValues, Tensor } from '../dsl/index.ts'
+
+/** A model's name, configuration, parts and graph. */
+export interface Model {
+  readonly name: string
+  /** What determines it, as plain JSON data. */
+  readonly config: unknown
+  /** Its parts by name, as predicates over parameter keys. */
+  readonly parts: Readonly<Record<string, Keys>>
+  /**
+   * Its forward graph, for summaries and pictures: no weights are allocated.
+   *
+   * @throws GraphError where the configuration contradicts itself
+   */
+  readonly graph: (sizes?: GraphSizes) => Tensor
+}
+
+/** The sizes that a forward graph is built at. */
+export interface GraphSizes {
+  /** Rows; also images, one a row. Default 1. */
+  readonly batch?: number
+  /** Tokens a row, those of images included; default 64 and those of one image. */
+  readonly tokens?: number
+}
+
+/** Where tokens are, and what each may attend to. */
+export interface TokenContext {
+  readonly token: Axis<'token'>
+  /** int32 `[batch, token]`: positions, which may restart inside a pack. */
+  readonly positions: Tensor
+  /** bool `[…, token, key]`: true where a token may attend. */
+  readonly mask: Tensor
+  /** A key-value cache, where tokens are generated one by one. */
+  readonly cache?: KeyValues
+}
+
+/** Images beside a text. */
+export interface ImageInputs {
+  /** float32 `[tile, channel, height, width]`, normalised. */
+  readonly pixels: Tensor
+  /** int32 `[batch, token]`: the index among the tokens of all images (`tile · visual + place`), or −1 for text. */
+  readonly visualIndex: Tensor
+}
+
+/**
+ * A language model, with or without eyes, in three pieces: ids (and images) to vectors, vectors to the residual stream, the
+ * residual stream to logits. Training, generation and log-probabilities are put together from them.
+ */
+export interface CausalLm extends Model {
+  /** Rows of the embedding table: ids are below it. */
+  readonly vocabSize: number
+  /** What it reads of images: pixels along each side, and tokens of one image. Undefined where it reads text alone. */
+  readonly image?: { readonly size: number; readonly tokens: number }
+  /** ids int32 `[batch, token]` → `[batch, token, embed]`. */
+  readonly embed: (ids: Tensor, images?: ImageInputs) => Tensor
+  /** `[batch, token, embed]` → `[batch, token, embed]`, after the last norm. */
+  readonly decode: (embedded: Tensor, context: TokenContext) => Tensor
+  /** `[…, embed]` → `[…, vocab]`. */
+  readonly head: (hidden: Tensor) => Tensor
+}
+
+/** What a causal language model reads at every position. */
+export interface CausalInputs extends TokenContext {
+  /** int32 `[batch, token]`. */
+  readonly ids: Tensor
+  readonly images?: ImageInputs
+}
+
+/**
+ * Logits at every position: `[batch, token, vocab]`.
+ *
+ * @category models
+ */
+export const logitsOf = (model: CausalLm, x: CausalInputs): Tensor =>
+  model.head(model.decode(model.embed(x.ids, x.images), x))

@@ -1,0 +1,46 @@
+/**
+ * Rendered picture tasks of the nano scale: families with exact truth, mixtures of them by index, what the nano bases are
+ * pretrained with, and the nano model's processor.
+ *
+ * @since 0.2.0
+ */
+export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
+export * from './canvas.ts'
+export * from './conversations.ts'
+export { type Corpus, corpusAt } from './corpus.ts'
+export * from './dense.ts'
+export { type ArithmeticScene, arithmetic, steps } from './families/arithmetic.ts'
+export { type Bar, type ChartScene, type ChartStyle, chart } from './families/chart.ts'
+export {
+  type CountScene,
+  count,
+  counted,
+  type Shape,
+  type ShapeColour,
+  type ShapeKind,
+} from './families/count.ts'
+export type { Question as TaskQuestion, TaskFamily } from './families/family.ts'
+export { type ReadScene, read } from './families/read.ts'
+export * from './mixture.ts'
+export * from './nano.ts'
+export { patchLabels } from './patch-labels.ts'
+export {
+  alphabet,
+  barLetters,
+  centreClass,
+  centreClasses,
+  patchClass,
+  patchClasses,
+  patchGrid,
+  patchSize,
+  shapeColours,
+  shapeKinds,
+  tokenGrid,
+} from './patches.ts'
+export { type HeldOutOptions, heldOutQuestions } from './questions.ts'
+export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-job.ts'
+export * from './render-pool.ts'
+export * from './sample.ts'
+export { probe, sceneToken } from './scene-token.ts'
+export { labelledPictures, rendered, scenes, texts } from './sources.ts'
+export * from './text.ts'

@@ -1,0 +1,57 @@
+/**
+ * The nano scale's own model, tokenizer and processor: what the rendered tasks are laid out with.
+ *
+ * @since 0.1.0
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import * as E from 'fp-ts/lib/Either.js'
+import { type Processor, processor } from '../data/processor.ts'
+import { type TextTokenizer, textTokenizer } from '../data/tokenizer.ts'
+import { tokenizer } from '../formats/tokenizer.ts'
+import { nano as nanoConfig } from '../models/presets.ts'
+import { sailVl2Model } from '../models/sail-vl2.ts'
+
+/** Tokens that every conversation about a rendered picture fits into. */
+export const maxSampleLength = 80
+
+/** Thrown where a file that ships with the package is missing. */
+export class AssetError extends Error {
+  readonly tag = 'AssetMissing'
+  constructor(file: string) {
+    super(`the file ${file}, which ships with the package, is missing; install the package again`)
+    this.name = 'AssetError'
+  }
+}
+
+/** The path of a file under `assets/`, whether this module runs from source or built. */
+export const assetPath = (file: string): string => {
+  for (const up of ['../../', '../../../']) {
+    const path = fileURLToPath(new URL(`${up}assets/${file}`, import.meta.url))
+    if (existsSync(path)) return path
+  }
+  throw new AssetError(`assets/${file}`)
+}
+
+let nano: TextTokenizer | undefined
+
+/** The nano tokenizer, read from the package's assets once. */
+export const nanoTokenizer = (): TextTokenizer => {
+  if (nano !== undefined) return nano
+  const json = (file: string) => JSON.parse(readFileSync(assetPath(`nano/${file}`), 'utf8'))
+  const made = tokenizer(json('tokenizer.json'), json('tokenizer_config.json'))
+  if (E.isLeft(made)) throw made.left
+  nano = textTokenizer(made.right)
+  return nano
+}
+
+/** The nano SAIL-VL2: images of 112 × 112 pixels in 16 tokens (8 × 8 patches after the 2 × 2 pixel shuffle). */
+export const nanoModel = sailVl2Model('nano', nanoConfig)
+
+let layout: Processor | undefined
+
+/** The processor of the nano model: its tokenizer, and SAIL-VL2's chat layout without a system prompt. */
+export const nanoProcessor = (): Processor => {
+  layout ??= processor(nanoTokenizer(), { image: nanoModel.image })
+  return layout
+}

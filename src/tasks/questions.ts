@@ -1,0 +1,45 @@
+/**
+ * Held-out questions about rendered pictures, a family at a time.
+ *
+ * @since 0.2.0
+ */
+
+import type { Question } from '../data/question.ts'
+import { indexed, type Source } from '../data/source.ts'
+import { sampleConversation } from './conversations.ts'
+import { sampleAt } from './mixture.ts'
+import { type Family, families, finalOf, type Level } from './sample.ts'
+
+/** Which questions. */
+export interface HeldOutOptions {
+  readonly seed: string | number
+  /** The lowest and the highest level; default the hardest alone. */
+  readonly levels?: readonly [Level, Level]
+}
+
+/** The held-out questions of one family: the same ones each time. */
+const ofFamily = (family: Family, { seed, levels = [3, 3] }: HeldOutOptions): Source<Question> => {
+  const mixture = { seed, split: 'heldout', weights: { [family]: 1 }, levels } as const
+  const rendered = new Map<number, Question>()
+  const at = (i: number): Question => {
+    const there = rendered.get(i)
+    if (there !== undefined) return there
+    const sample = sampleAt(mixture, i)
+    const made: Question = {
+      conversation: sampleConversation(sample, 'answer'),
+      question: sample.question,
+      expected: sample.final,
+      answerOf: (text) => finalOf(family, text),
+      level: sample.level,
+    }
+    rendered.set(i, made)
+    return made
+  }
+  return indexed({ kind: 'heldOutQuestions', family, seed, levels: [...levels] }, function* (index) {
+    for (let i = index; ; i++) yield at(i)
+  })
+}
+
+/** The held-out questions of every family, in display order. No content of theirs occurs in training. */
+export const heldOutQuestions = (options: HeldOutOptions): Readonly<Record<Family, Source<Question>>> =>
+  Object.fromEntries(families.map((f) => [f, ofFamily(f, options)])) as Record<Family, Source<Question>>

@@ -1,0 +1,53 @@
+/**
+ * Rendered tasks as sources of training.
+ *
+ * @since 0.1.0
+ */
+import type { Conversation } from '../data/conversation.ts'
+import { indexed, type Source } from '../data/source.ts'
+import { type Captioned, type SceneConversation, textConversation } from './conversations.ts'
+import { type Corpus, corpusAt } from './corpus.ts'
+import type { DenseMixture, Labelled } from './dense.ts'
+import { renderAhead } from './render-pool.ts'
+import { textAt } from './text.ts'
+
+/**
+ * Rendered pictures with their captions or answers, drawn ahead of time in a thread of their own.
+ *
+ * @category sources
+ */
+export const rendered = (captioned: Captioned): Source<Conversation> =>
+  indexed({ kind: 'rendered', ...captioned }, (from) =>
+    renderAhead({ kind: 'conversations', ...captioned }, { from }),
+  )
+
+/**
+ * Pictures full of labelled things, for the vision encoder's own pretraining.
+ *
+ * @category sources
+ */
+export const labelledPictures = (mixture: DenseMixture): Source<Labelled> =>
+  indexed({ kind: 'labelledPictures', mixture }, (from) =>
+    renderAhead({ kind: 'labelled', mixture }, { from }),
+  )
+
+/**
+ * Conversations about scenes that are not drawn, only labelled, and texts without a scene (written arithmetic, exercises in
+ * recall): for the language model's own pretraining.
+ *
+ * @category sources
+ */
+export const scenes = (corpus: Corpus): Source<SceneConversation> =>
+  indexed({ kind: 'scenes', ...corpus }, function* (index) {
+    for (let i = index; ; i++) yield corpusAt(corpus, i)
+  })
+
+/**
+ * Written arithmetic, without pictures.
+ *
+ * @category sources
+ */
+export const texts = (seed: string): Source<Conversation> =>
+  indexed({ kind: 'texts', seed }, function* (index) {
+    for (let i = index; ; i++) yield textConversation(`text/${seed}/${i}`, textAt(seed, i))
+  })

@@ -1,0 +1,62 @@
+/**
+ * Measurements after a stage.
+ *
+ * @since 0.1.0
+ */
+import type { FunctionSpec } from '../dsl/index.ts'
+import type { Session } from '../engine/session.ts'
+import type { EventOf } from './events.ts'
+import type { RunContext } from './experiment.ts'
+
+/** The stage that is measured. */
+export interface MeasuredStage {
+  readonly name: string
+  /** Whether it is the recipe's last. */
+  readonly last: boolean
+  /** Families that an earlier start of the run has measured after this stage: they are left out. */
+  readonly done: ReadonlySet<string>
+}
+
+/** A measurement after a stage. It may replace caches, and no weights. */
+export interface Evaluation {
+  /** What it measures, as plain JSON data: it belongs to the run's identity. */
+  readonly config: unknown
+  readonly families: readonly string[]
+  /** The stages that it is about; default: all. A name that no stage has is an error before the first step. */
+  readonly stages?: readonly string[]
+  /** Functions that it needs in the program of a stage. */
+  readonly functions: (stage: string) => Readonly<Record<string, FunctionSpec>>
+  /** Measures: for each family its predictions, then one `evaluated`. */
+  readonly run: (
+    session: Session,
+    stage: MeasuredStage,
+    context: RunContext,
+  ) => AsyncIterable<EventOf<'evaluated'> | EventOf<'predicted'>>
+}
+
+/**
+ * Several evaluations as one, one after the other.
+ *
+ * @throws RangeError (of `functions`) where two of them give one function name to different functions
+ * @category evaluations
+ */
+export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
+  config: evaluations.map((e) => e.config),
+  families: evaluations.flatMap((e) => e.families),
+  stages: evaluations.flatMap((e) => e.stages ?? []),
+  functions: (stage) => {
+    const all = evaluations.flatMap((e) => Object.entries(e.functions(stage)))
+    const twice = all.find(([name], i) => all.findIndex(([other]) => other === name) < i)
+    if (twice !== undefined)
+      throw new RangeError(
+        `allOf: two evaluations of stage '${stage}' have a function '${twice[0]}'; measure one of them after another stage`,
+      )
+    return Object.fromEntries(all)
+  },
+  async *run(session, stage, context) {
+    for (const e of evaluations) yield* e.run(session, stage, context)
+  },
+})
+
+/** Measures nothing. @category evaluations */
+export const unmeasured: Evaluation = allOf()

@@ -1,0 +1,197 @@
+/**
+ * A learner: a loss, the parameters that it moves, and the optimizer that moves them, as the functions of one program; and
+ * the updates over a session that runs it.
+ *
+ * - `step`: forward, backward, clipping and update in one call, for an update of one micro-batch.
+ * - `accumulate` and `apply`: the gradient of a micro-batch is added to states `gradient.<key>`, and an update divides what
+ *   was added up once, by all counted weight. So n micro-batches give the numbers of one batch n times as large.
+ *
+ * @since 0.2.0
+ */
+import {
+  add,
+  broadcast,
+  buckets,
+  div,
+  type FunctionSpec,
+  fixed,
+  gradient,
+  input,
+  type Keys,
+  less,
+  mul,
+  type Program,
+  parametersOf,
+  program,
+  scalar,
+  select,
+  state,
+  type Tensor,
+  zeros,
+} from '../dsl/index.ts'
+import type { Session, TensorValue } from '../engine/session.ts'
+import { scalarValue } from '../engine/values.ts'
+import { clipByGlobalNorm } from '../optim/clip.ts'
+import type { Optimizer } from '../optim/optimizer.ts'
+import { auxiliaryOf, type LossTerms, lossOf, type MicroBatch, type Objective } from './objective.ts'
+import { RecipeError } from './recipe-error.ts'
+import { orThrow } from './task.ts'
+
+/** What a learner is made of. */
+export interface LearnerSpec {
+  /** The stage that it belongs to: errors name it. */
+  readonly name: string
+  readonly objective: Objective<never>
+  /** The parameters that learn; all others cost no gradient, no moments and no backward time. */
+  readonly train: readonly Keys[]
+  readonly optimizer: Optimizer
+  /** Largest global gradient norm. */
+  readonly maxGradientNorm: number
+  /** Micro-batches of one update. */
+  readonly accumulate: number
+  /** What else the session is to run, such as evaluations. */
+  readonly functions?: Readonly<Record<string, FunctionSpec>>
+}
+
+/** The prefix of what is added up between updates. */
+const gradientPrefix = 'gradient.'
+const gradientKey = (key: string): string => `${gradientPrefix}${key}`
+const sumKey = 'accumulated.sum'
+const weightKey = 'accumulated.weight'
+
+/** Whether a state holds a gradient that is being added up: 0 between updates, and no part of a checkpoint. */
+export const isGradientKey = (key: string): boolean =>
+  key.startsWith(gradientPrefix) || key === sumKey || key === weightKey
+
+/** A learner's program, and the keys that it trains. */
+export interface LearnerProgram {
+  readonly program: Program
+  readonly trained: readonly string[]
+}
+
+/** The parameters that learn, of those that the loss depends on. @throws RecipeError where there is none */
+const chosenOf = (spec: LearnerSpec, terms: LossTerms): ReadonlyMap<string, Tensor> => {
+  const all = parametersOf(lossOf(terms))
+  const chosen = new Map([...all].filter(([key]) => spec.train.some((k) => k.has(key))))
+  if (chosen.size > 0) return chosen
+  const parts = Object.values(spec.objective.model.parts).map((k) => k.name)
+  throw new RecipeError(
+    `stage '${spec.name}'`,
+    'train',
+    `it is ${spec.train.map((k) => k.name).join(', ') || 'nothing'}, and the loss depends on no such parameter; the model's parts are ${parts.join(', ')}`,
+  )
+}
+
+const byKey = (chosen: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Map<string, Tensor> =>
+  new Map([...chosen.keys()].map((key, i) => [key, gradients[i]!]))
+
+const clipped = (all: ReadonlyMap<string, Tensor>, limit: number) => {
+  const { gradients, norm } = clipByGlobalNorm([...all.values()], limit)
+  return { gradients: byKey(all, gradients), norm }
+}
+
+const stepOf = (spec: LearnerSpec): FunctionSpec =>
+  buckets(spec.objective.buckets, (sizes) => {
+    const terms = spec.objective.terms(sizes)
+    const loss = lossOf(terms)
+    const chosen = chosenOf(spec, terms)
+    const { gradients, norm } = clipped(
+      byKey(chosen, gradient(loss, [...chosen.values()])),
+      spec.maxGradientNorm,
+    )
+    const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+    return { outputs: { loss, weight: terms.weight, gradientNorm: norm }, next }
+  })
+
+const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
+  buckets(spec.objective.buckets, (sizes) => {
+    const terms = spec.objective.terms(sizes)
+    const chosen = chosenOf(spec, terms)
+    const auxiliary = auxiliaryOf(terms)
+    // an auxiliary loss counts as much as its micro-batch
+    const sum = auxiliary === undefined ? terms.sum : add(terms.sum, mul(auxiliary, terms.weight))
+    const next = new Map<string, Tensor>()
+    const addUp = (key: string, t: Tensor): void => {
+      next.set(key, add(state(key, t.axes, zeros), t))
+    }
+    addUp(sumKey, sum)
+    addUp(weightKey, terms.weight)
+    for (const [key, g] of byKey(chosen, gradient(sum, [...chosen.values()]))) addUp(gradientKey(key), g)
+    return { outputs: { weight: terms.weight }, next }
+  })
+
+const applyOf = (spec: LearnerSpec): FunctionSpec =>
+  fixed(() => {
+    const chosen = chosenOf(spec, spec.objective.terms(spec.objective.buckets[0]!))
+    const [sum, weight] = [state(sumKey, [], zeros), state(weightKey, [], zeros)]
+    const divisor = select(less(0, weight), weight, 1)
+    const means = new Map(
+      [...chosen].map(([key, p]) => [key, div(state(gradientKey(key), p.axes, zeros), divisor)]),
+    )
+    const { gradients, norm } = clipped(means, spec.maxGradientNorm)
+    const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+    const cleared: readonly (readonly [string, Tensor])[] = [
+      [sumKey, scalar(0)],
+      [weightKey, scalar(0)],
+      ...[...chosen].map(([key, p]) => [gradientKey(key), broadcast(scalar(0), p.axes)] as const),
+    ]
+    return {
+      outputs: { loss: div(sum, divisor), weight, gradientNorm: norm },
+      next: new Map<string, Tensor>([...next, ...cleared]),
+    }
+  })
+
+/**
+ * The program of a learner: its updates, and whatever else its session is to run.
+ *
+ * @throws RecipeError where the loss depends on no parameter that is to be trained
+ * @throws GraphError where objective or optimizer build no graph
+ */
+export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
+  const trained = [...chosenOf(spec, spec.objective.terms(spec.objective.buckets[0]!)).keys()]
+  const updates: Readonly<Record<string, FunctionSpec>> =
+    spec.accumulate === 1 ? { step: stepOf(spec) } : { accumulate: accumulateOf(spec), apply: applyOf(spec) }
+  return {
+    program: program({ name: spec.name, functions: { ...updates, ...spec.functions } }),
+    trained,
+  }
+}
+
+/** What one update gives. */
+export interface Updated {
+  /** In the objective's unit, over all micro-batches of the update. */
+  readonly loss: number
+  /** What the loss was divided by: counted tokens, images. */
+  readonly weight: number
+  /** Before clipping. */
+  readonly gradientNorm: number
+}
+
+const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Number.NaN)
+
+/**
+ * One update: of a single micro-batch in one call, else gradients added up and applied once.
+ *
+ * Throws what the engine says.
+ */
+export const update = async (
+  session: Session,
+  batches: readonly MicroBatch[],
+  learningRate: number,
+): Promise<Updated> => {
+  const rate = { learning_rate: scalarValue(learningRate) }
+  const fused = session.program.functions.has('step')
+  if (fused && batches.length !== 1)
+    throw new RangeError(
+      `an update of ${batches.length} micro-batches needs a learner that accumulates; give the stage accumulate above 1`,
+    )
+  for (const b of fused ? [] : batches) await orThrow(session.call('accumulate', b.inputs))
+  const out = await orThrow(
+    fused ? session.call('step', { ...batches[0]!.inputs, ...rate }) : session.call('apply', rate),
+  )
+  return {
+    loss: numberOf(out.loss),
+    weight: numberOf(out.weight),
+    gradientNorm: numberOf(out.gradientNorm),
+  }
+}

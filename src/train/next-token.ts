@@ -1,0 +1,127 @@
+/**
+ * Next-token prediction: alignment, pretraining and SFT (SAIL-VL2 §2.1, §3.2, §4.2), with images or without.
+ *
+ * @since 0.1.0
+ */
+import { collateImages, collateText, countedLabels } from '../data/collate.ts'
+import type { Conversation } from '../data/conversation.ts'
+import { fitting, type Processor } from '../data/processor.ts'
+import { axis, causal, input } from '../dsl/index.ts'
+import type { TensorValue } from '../engine/session.ts'
+import { imageInputs } from '../models/generate.ts'
+import { type CausalLm, logitsOf } from '../models/model.ts'
+import { nextLabels } from '../models/sail-vl2.ts'
+import { crossEntropyTerms, type MicroBatch, type Objective } from './objective.ts'
+import { wholeSetting } from './recipe-error.ts'
+
+/** Sizes of {@link nextToken}. */
+export interface NextTokenSizes {
+  /** Conversations of one micro-batch, a row each. */
+  readonly rows: number
+  /** Tokens a row; a longer conversation is an error. */
+  readonly tokens: number
+  /** Images of one micro-batch; 0 for text alone. Default: one a row where the processor lays out images, else 0. */
+  readonly images?: number
+}
+
+/** Whole numbers as a value. */
+export const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
+
+/** Numbers as a value. */
+export const floats = (data: Float32Array, ...shape: number[]): TensorValue => ({
+  shape,
+  dtype: 'float32',
+  data,
+})
+
+/** The images of a batch as a value: `[tile, channel, height, width]`. */
+export const pixelInput = (pixels: Float32Array, images: number, size: number): TensorValue =>
+  floats(pixels, images, 3, size, size)
+
+/** The text of a batch as inputs: `input_ids`, `position_ids`, `labels`. */
+export const textInputs = (
+  b: { readonly input_ids: Int32Array; readonly position_ids: Int32Array; readonly labels: Int32Array },
+  rows: number,
+  tokens: number,
+): Readonly<Record<string, TensorValue>> => ({
+  input_ids: ints(b.input_ids, rows, tokens),
+  position_ids: ints(b.position_ids, rows, tokens),
+  labels: ints(b.labels, rows, tokens),
+})
+
+/** The text of a batch as graph inputs. Padding is on the right, where no real token looks. */
+export const textGraph = (rows: number, tokens: number) => {
+  const [batch, token] = [axis('batch', rows), axis('token', tokens)]
+  const of = (name: string) => input(name, [batch, token], 'int32')
+  return {
+    batch,
+    token,
+    ids: of('input_ids'),
+    positions: of('position_ids'),
+    labels: nextLabels(of('labels')),
+    mask: causal(token),
+  }
+}
+
+/**
+ * The mean loss in nats per token over what the conversations' loss masks count, each token given all before it.
+ *
+ * @throws ProcessorError where the processor does not make what the model reads
+ * @throws RecipeError where a size is no whole number from 1
+ * @category objectives
+ */
+export const nextToken = (
+  model: CausalLm,
+  processor: Processor,
+  sizes: NextTokenSizes,
+): Objective<Conversation> => {
+  fitting(processor, model)
+  const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
+  const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
+  const images = wholeSetting(
+    'nextToken',
+    'images',
+    sizes.images ?? (processor.image === undefined ? 0 : rows),
+    0,
+  )
+  const all = { rows, tokens, images }
+  return {
+    name: 'nextToken',
+    config: { kind: 'nextToken', model: model.config, processor: processor.config, ...all },
+    unit: 'nats per token',
+    model,
+    batch: rows,
+    buckets: [all],
+    terms: () => {
+      const x = textGraph(rows, tokens)
+      const logits = logitsOf(model, {
+        ...x,
+        ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
+      })
+      return crossEntropyTerms('vocab', { logits, labels: x.labels })
+    },
+    collate: (conversations) => {
+      const batches: MicroBatch[] = []
+      for (let at = 0; at < conversations.length; at += rows) {
+        const some = conversations.slice(at, at + rows)
+        const text = collateText(some, all, processor)
+        // images that the batch has no place for are an error there
+        const seen = collateImages(some, all, processor)
+        batches.push({
+          sizes: all,
+          inputs: {
+            ...textInputs(text, rows, tokens),
+            ...(images === 0
+              ? {}
+              : {
+                  visual_index: ints(seen.visual_index, rows, tokens),
+                  pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+                }),
+          },
+          weight: countedLabels(some, text.labels, all),
+        })
+      }
+      return batches
+    },
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * A supervised stage: data × trained parameters × loss × optimizer × schedule.
+ *
+ * @since 0.1.0
+ */
+import { setImmediate } from 'node:timers/promises'
+import * as E from 'fp-ts/lib/Either.js'
+import { batchesOf, type Source } from '../data/source.ts'
+import type { Keys } from '../dsl/index.ts'
+import { adamWith, type Optimizer } from '../optim/optimizer.ts'
+import { type Schedule, type ScheduleSpec, schedule } from '../optim/schedules.ts'
+import { atBeginning } from './checkpoint.ts'
+import { learnerProgram, update } from './learner.ts'
+import type { Objective } from './objective.ts'
+import { jsonSetting, numberSetting, RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
+import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
+
+/** Settings of {@link supervised}. */
+export interface SupervisedSettings<From extends string, To extends string, E> {
+  readonly name: string
+  readonly from: From
+  readonly to: To
+  /** The parameters that learn, as the model's parts or any keys; all others cost no gradient and no backward time. */
+  readonly train: readonly Keys[]
+  /** The loss, over what the source gives. */
+  readonly objective: Objective<E>
+  readonly source: Source<E>
+  /** Updates. */
+  readonly steps: number
+  /** Micro-batches of one update, whose gradients add up; default 1. */
+  readonly accumulate?: number
+  /** Peak learning rate. */
+  readonly learningRate: number
+  /** Its course as a factor of the peak; default: warm-up over a tenth, then cosine to a tenth. */
+  readonly schedule?: ScheduleSpec
+  /** Default: AdamW as {@link adamWith} has it. */
+  readonly optimizer?: Optimizer
+  /** Largest global gradient norm; default 1. */
+  readonly maxGradientNorm?: number
+}
+
+/** Warm-up over a tenth, then cosine down to a tenth of the peak. */
+export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
+
+/** A stage's schedule; of a single step, which has no course, the default is the peak itself. */
+const scheduleOf = (given: ScheduleSpec | undefined, steps: number): ScheduleSpec =>
+  given ?? (steps === 1 ? { kind: 'constant' } : defaultSchedule)
+
+const factorOf = (where: string, spec: ScheduleSpec, steps: number): Schedule => {
+  const made = schedule(spec, steps)
+  if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
+  return made.right
+}
+
+const kindOf = (x: unknown): string =>
+  x === undefined
+    ? 'undefined'
+    : x === null
+      ? 'null'
+      : typeof x === 'function'
+        ? 'a function; is it to be called first?'
+        : typeof x === 'object' && 'then' in x
+          ? 'a promise; await it first'
+          : `a ${typeof x}`
+
+/** Sees that a setting is a value of its kind, also where a file is not type-checked. */
+const valueSetting = (where: string, setting: string, x: unknown, method: string, what: string): void => {
+  if (typeof x === 'object' && x !== null && typeof (x as Record<string, unknown>)[method] === 'function')
+    return
+  throw new RecipeError(where, setting, `it is ${kindOf(x)}; give ${what}`)
+}
+
+/**
+ * A stage that minimises an objective over a source's examples.
+ *
+ * Every setting is checked here, before any work. A loss or a gradient that is not finite ends the stage with an error that
+ * names step and learning rate. However it ends, its source is closed.
+ *
+ * @throws RecipeError, which names stage, setting, value and what is allowed
+ * @category stages
+ */
+export const supervised = <const From extends string, const To extends string, E>(
+  s: SupervisedSettings<From, To, E>,
+): Stage<From, To> => {
+  const where = `stage '${textSetting('stage', 'name', s.name)}'`
+  textSetting(where, 'from', s.from)
+  textSetting(where, 'to', s.to)
+  valueSetting(where, 'objective', s.objective, 'terms', 'an objective, such as nextToken(…)')
+  valueSetting(where, 'source', s.source, 'open', 'a source of examples')
+  const steps = wholeSetting(where, 'steps', s.steps, 1)
+  const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)
+  const learningRate = numberSetting(where, 'learningRate', s.learningRate)
+  const maxGradientNorm = numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true)
+  if (!Array.isArray(s.train) || s.train.length === 0)
+    throw new RecipeError(
+      where,
+      'train',
+      `it is ${kindOf(s.train)}; give a list of parts, such as [vision, adapter]`,
+    )
+  s.train.forEach((k, i) => {
+    valueSetting(where, `train[${i}]`, k, 'has', "a part of the model, or keys('head', 'head.**')")
+  })
+  const { objective, source } = s
+  const optimizer = s.optimizer ?? adamWith()
+  valueSetting(
+    where,
+    'optimizer',
+    optimizer,
+    'update',
+    'an optimizer, such as adamWith({ weightDecay: 0.05 })',
+  )
+  const spec = scheduleOf(s.schedule, steps)
+  const factor = factorOf(where, spec, steps)
+  const perStep = accumulate * wholeSetting(where, 'objective.batch', objective.batch, 1)
+  const config = {
+    kind: 'supervised',
+    ...{ name: s.name, from: s.from, to: s.to, train: s.train.map((k) => k.name) },
+    ...{ objective: objective.config, source: source.config, steps, accumulate, learningRate },
+    ...{ schedule: spec, optimizer: optimizer.config, maxGradientNorm },
+  }
+  jsonSetting(where, 'config', config)
+
+  async function* run(c: StageContext): AsyncGenerator<StageEvent, StageTotals> {
+    const from = c.from ?? atBeginning
+    yield {
+      type: 'stage-started',
+      stage: s.name,
+      ...c.position,
+      steps,
+      batch: perStep,
+      trainable: c.trainable,
+      parts: s.train.map((k) => k.name),
+      unit: objective.unit,
+    }
+    const started = performance.now() - from.seconds * 1000
+    const since = (t: number): number => (performance.now() - t) / 1000
+    const tail = Math.max(1, Math.round(steps / 10))
+    let { tailLoss } = from
+    const stream = batchesOf(source, perStep, from.place)
+    try {
+      for (let step = from.step + 1; step <= steps; step++) {
+        const asked = performance.now()
+        const { value: batch, done } = await stream.next()
+        if (done || batch.examples.length < perStep)
+          throw new Error(
+            `${where}: its data ended at step ${step} of ${steps}; make the stage shorter, or its source endless with repeated(…)`,
+          )
+        const batches = objective.collate(batch.examples)
+        const dataSeconds = since(asked)
+        // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
+        const rate = learningRate * factor(step)
+        const called = performance.now()
+        const { loss, weight, gradientNorm } = await update(c.session, batches, rate)
+        const computeSeconds = since(called)
+        if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+          throw new Error(
+            `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
+          )
+        if (step > steps - tail) tailLoss += loss
+        yield {
+          ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
+          ...{
+            samples: step * perStep,
+            tokens: weight,
+            seconds: since(started),
+            dataSeconds,
+            computeSeconds,
+          },
+        }
+        if (c.checkpoint !== undefined && step % c.checkpoint.every === 0 && step < steps)
+          yield await c.checkpoint.save({ step, seconds: since(started), tailLoss, place: batch.next })
+        await setImmediate()
+      }
+    } finally {
+      await stream.return(undefined)
+    }
+    return { loss: tailLoss / tail, samples: steps * perStep, seconds: since(started) }
+  }
+
+  return {
+    ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
+    ...(objective.own === undefined ? {} : { own: objective.own }),
+    program: (functions) =>
+      learnerProgram({
+        ...{ name: s.name, objective, train: s.train, optimizer, maxGradientNorm, accumulate, functions },
+      }),
+    preflight: async () => {
+      const stream = batchesOf(source, perStep)
+      try {
+        const { value: first, done } = await stream.next()
+        if (done || first.examples.length < perStep)
+          throw new RecipeError(
+            where,
+            'source',
+            `it has ${done ? 0 : first.examples.length} examples and a step takes ${perStep}; give more, or take smaller batches`,
+          )
+        objective.collate(first.examples)
+      } finally {
+        await stream.return(undefined)
+      }
+    },
+    run,
+  }
+}
