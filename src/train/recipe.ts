@@ -249,8 +249,8 @@ async function* runRecipe(
         weights = new Map([...weights, ...(await orThrow(readWeights(session)))])
         await orThrow(saveWeights(whole, weights, { format: 'pt', stage: stage.name }))
         yield checkpointed(stage.steps)
-        await orThrow(removeProgress(middle))
       }
+      await orThrow(removeProgress(middle))
       const measured = performance.now()
       const done = isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()
       const last = index === r.stages.length - 1

@@ -144,9 +144,9 @@ hosted('more prompts than rows are continued one batch after the other', async (
 
 hosted('a cache below the prompt, and sizes that are none, are refused', async () => {
   for (const [sizes, says] of [
-    [{ ...roomy, capacity: 30 }, /capacity: the cache has 30 places and the prompt takes 32/],
-    [{ ...roomy, rows: 0 }, /rows: it is 0; give a whole number from 1/],
-    [{ ...roomy, prompt: 1.5 }, /prompt: it is 1.5/],
+    [{ ...roomy, capacity: 30 }, /capacity 30 is less than prompt 32/],
+    [{ ...roomy, rows: 0 }, /rows is 0; give a whole number from 1/],
+    [{ ...roomy, prompt: 1.5 }, /prompt is 1.5/],
   ] as const)
     assert.match((await thrown(() => prefill(tinyModel, sizes))).message, says)
 })
