@@ -20,29 +20,10 @@ export interface TextTokenizer {
 }
 
 /** Any tokenizer as the data floor uses it. */
-export const textTokenizer = (t: Tokenizer): TextTokenizer => {
-  const special = [...t.special.keys()].filter((s) => s !== '').sort((a, b) => b.length - a.length)
-  const encode = (text: string): readonly number[] => [...t.encode(text)]
-  // a control token that is cut in two is none
-  const cuts = (text: string): readonly string[] => {
-    const pieces: string[] = []
-    let from = 0
-    for (let at = 0; at < text.length; ) {
-      const found = special.find((s) => s.length > 1 && text.startsWith(s, at))
-      if (found === undefined) at++
-      else {
-        pieces.push(text.slice(from, at + 1))
-        from = at + 1
-        at += found.length
-      }
-    }
-    return [...pieces, text.slice(from)]
-  }
-  return {
-    encode,
-    encodeText: (text) => cuts(text).flatMap((piece) => (piece === '' ? [] : encode(piece))),
-    decode: t.decode,
-    idOf: t.idOf,
-    size: t.vocabSize,
-  }
-}
+export const textTokenizer = (t: Tokenizer): TextTokenizer => ({
+  encode: (text) => [...t.encode(text)],
+  encodeText: (text) => [...t.encode(text, { special: 'text' })],
+  decode: t.decode,
+  idOf: t.idOf,
+  size: t.vocabSize,
+})

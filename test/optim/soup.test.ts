@@ -23,7 +23,7 @@ import {
   soupShares,
   type Weight,
 } from '../../src/optim/index.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 
 // --- the core ---------------------------------------------------------------------------------------------
 

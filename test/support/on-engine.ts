@@ -2,7 +2,7 @@
 import { fixed, program, type Tensor, topological } from '../../src/dsl/index.ts'
 import type { Engine } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
-import { orThrow } from '../../src/train/run-stage.ts'
+import { orThrow } from '../../src/train/task.ts'
 
 /** The roots' numbers, bools as 0 and 1; inputs row-major by name. */
 export const onEngine = async (
