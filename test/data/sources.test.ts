@@ -1,0 +1,104 @@
+/** Sources: what is given from where on, what is left over, and that whatever is opened is closed. */
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { batchesOf, indexed, listed, repeated, type Source, SourceError } from '../../src/data/source.ts'
+import { thrown, watched } from '../support/tiny.ts'
+
+const sources = suite('data: sources')
+
+/** So many examples from a place on, with the places behind them. */
+const taken = async <E>(source: Source<E>, n: number, place?: unknown): Promise<[E, unknown][]> => {
+  const all: [E, unknown][] = []
+  if (n === 0) return all
+  for await (const { example, next } of source.open(place)) {
+    all.push([example, next])
+    if (all.length === n) break
+  }
+  return all
+}
+const letters = ['a', 'b', 'c', 'd', 'e'] as const
+
+sources('a source that is opened at a place that it told goes on behind it', () =>
+  fc.assert(
+    fc.asyncProperty(fc.nat(4), fc.nat(12), fc.boolean(), async (first, more, again) => {
+      const list = listed('letters', letters)
+      const source = again ? repeated(list) : list
+      const whole = await taken(source, first + 1 + more)
+      const [begun, place] = [whole.slice(0, first + 1), whole[first]![1]]
+      assert.equal(await taken(source, first + 1), begun)
+      const left = await taken(source, more, JSON.parse(JSON.stringify(place)))
+      assert.equal(left, whole.slice(first + 1))
+      const wanted = Array.from({ length: first + 1 + more }, (_, i) => letters[i % 5]!)
+      assert.equal(
+        whole.map(([example]) => example),
+        again ? wanted : wanted.slice(0, Math.min(5, wanted.length)),
+      )
+    }),
+  ),
+)
+
+sources('by index: from 0, or from a whole number on; other places are refused', async () => {
+  const source = indexed('numbers', function* (index) {
+    for (let i = index; ; i++) yield 10 * i
+  })
+  assert.equal(await taken(source, 3), [
+    [0, 1],
+    [10, 2],
+    [20, 3],
+  ])
+  assert.equal(await taken(source, 1, 7), [[70, 8]])
+  for (const place of [-1, 1.5, '3', null, { at: 1 }]) {
+    const e = await thrown(() => taken(source, 1, place))
+    assert.ok(e instanceof SourceError)
+    assert.match(e.message, /opens at a whole number from 0, not at/)
+  }
+})
+
+sources('a source that has nothing cannot be repeated', async () => {
+  const error = await thrown(() => taken(repeated(listed('none', [])), 1))
+  assert.match(error.message, /has no example/)
+  assert.equal(JSON.parse(JSON.stringify(repeated(listed('none', [])).config)), {
+    kind: 'repeated',
+    source: 'none',
+  })
+})
+
+sources('batches: full ones, what is left over, and the place behind each', async () => {
+  const all = async (size: number, place?: unknown) => {
+    const got: [readonly string[], unknown][] = []
+    for await (const { examples, next } of batchesOf(listed('letters', letters), size, place))
+      got.push([examples, next])
+    return got
+  }
+  assert.equal(await all(2), [
+    [['a', 'b'], 2],
+    [['c', 'd'], 4],
+    [['e'], 5],
+  ])
+  assert.equal(await all(5), [[['a', 'b', 'c', 'd', 'e'], 5]])
+  assert.equal(await all(2, 3), [[['d', 'e'], 5]])
+  assert.equal(await all(2, 5), [])
+})
+
+sources(
+  'ending the iteration of batches ends the source’s, at its end, in its middle and in an error',
+  async () => {
+    const source = watched((i) => i, 7)
+    for await (const _ of batchesOf(source, 3)) if (_.examples[0] === 3) break
+    assert.equal([source.opened, source.closed], [1, 1])
+    for await (const _ of batchesOf(source, 3));
+    assert.equal([source.opened, source.closed], [2, 2])
+    await thrown(async () => {
+      for await (const _ of batchesOf(source, 3)) throw new Error('stop')
+    })
+    assert.equal([source.opened, source.closed], [3, 3])
+    const stream = batchesOf(repeated(source), 4)
+    await stream.next()
+    await stream.next()
+    await stream.return(undefined)
+    assert.equal(source.opened, source.closed)
+  },
+)
+
+sources.run()
