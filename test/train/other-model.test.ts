@@ -10,7 +10,7 @@ import type { Conversation } from '../../src/data/conversation.ts'
 import { imagenetNormalise } from '../../src/data/image.ts'
 import { listed, repeated } from '../../src/data/source.ts'
 import { evaluate } from '../../src/dsl/evaluate.ts'
-import { elements, fill, parametersOf } from '../../src/dsl/index.ts'
+import { elements, fill, parametersOf, type Tensor } from '../../src/dsl/index.ts'
 import { exactAnswers } from '../../src/eval/exact-answer.ts'
 import { generator } from '../../src/eval/generate.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
@@ -95,7 +95,7 @@ batches.run()
 const losses = suite('other model: losses')
 
 /** Weights of every parameter, norms and biases moved off their plain start. */
-const statesFor = (roots: Parameters<typeof parametersOf>): Record<string, ArrayLike<number>> =>
+const statesFor = (roots: readonly Tensor[]): Record<string, ArrayLike<number>> =>
   Object.fromEntries(
     [...parametersOf(...roots)].map(([key, t]) => [
       key,
