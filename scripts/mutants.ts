@@ -1,0 +1,167 @@
+/**
+ * How much do the tests notice? Plants one bug after the other in a copy of the tree, runs the tests that should notice
+ * it, and names the bugs that survive.
+ *
+ *     npm run mutants                       all of them
+ *     npm run mutants -- optim clip         those whose file or name has one of these words
+ *     npm run mutants -- --list             names them and runs nothing
+ *     npm run mutants -- --limit 60         seconds that the tests of one bug may take; default 120
+ *
+ * Ends with 0 where at least nine in ten are noticed and each bug could be planted.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { data } from './mutants/data.ts'
+import { dsl } from './mutants/dsl.ts'
+import { engine } from './mutants/engine.ts'
+import { evaluation } from './mutants/eval.ts'
+import { formats } from './mutants/formats.ts'
+import type { Mutant } from './mutants/mutant.ts'
+import { optim } from './mutants/optim.ts'
+import { random } from './mutants/random.ts'
+import { train } from './mutants/train.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values: options, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: { list: { type: 'boolean', default: false }, limit: { type: 'string', default: '120' } },
+})
+const limit = Number(options.limit)
+if (!(limit > 0)) throw new RangeError(`--limit is ${options.limit}; give a number of seconds`)
+/** Share of the bugs that the tests must notice. */
+const wanted = 0.9
+
+const all: readonly Mutant[] = [random, dsl, engine, formats, optim, data, train, evaluation].flat()
+const chosen = all.filter(
+  (m) => words.length === 0 || words.some((w) => m.file.includes(w) || m.name.includes(w)),
+)
+
+/** Why a bug cannot be planted; undefined where it can. */
+const fault = async (m: Mutant): Promise<string | undefined> => {
+  if (!existsSync(join(root, m.file))) return 'the file is not there'
+  const times = (await readFile(join(root, m.file), 'utf8')).split(m.from).length - 1
+  if (times !== 1) return `its text occurs ${times} times`
+  const absent = m.tests.find((t) => !existsSync(join(root, 'test', `${t}.test.ts`)))
+  return absent === undefined ? undefined : `there is no test file ${absent}`
+}
+
+// --- the copy -------------------------------------------------------------------------------------------------
+
+const copied = ['assets', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
+const folder = await mkdtemp(join(tmpdir(), 'sailwright-mutants-'))
+let running: ChildProcess | undefined
+/** Ends the tests with all that they started. */
+const kill = (): void => {
+  if (running?.pid !== undefined) process.kill(-running.pid, 'SIGKILL')
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    kill()
+    rm(folder, { recursive: true, force: true }).finally(() => process.exit(130))
+  })
+
+type Outcome = 'passed' | 'failed' | 'time limit' | 'no program'
+
+/** Runs test files in the copy, up to the first failure. */
+const run = (tests: readonly string[], seconds: number): Promise<{ outcome: Outcome; output: string }> =>
+  new Promise((resolve) => {
+    const pattern = `^(${tests.join('|')})\\.test\\.ts$`
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', 'node_modules/uvu/bin.js', 'test', pattern, '--bail'],
+      { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    running = child
+    let output = ''
+    let late = false
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
+    const timer = setTimeout(() => {
+      late = true
+      kill()
+    }, seconds * 1000)
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      running = undefined
+      const outcome = late
+        ? 'time limit'
+        : code === 0
+          ? 'passed'
+          : /TransformError|does not provide an export/.test(output)
+            ? 'no program'
+            : 'failed'
+      resolve({ outcome, output })
+    })
+  })
+
+// --- planting -------------------------------------------------------------------------------------------------
+
+const label = (m: Mutant): string => `${m.file.replace(/^src\//, '')}: ${m.name}`
+const verdicts: Readonly<Record<Outcome, string>> = {
+  passed: 'SURVIVED',
+  failed: 'noticed ',
+  'time limit': 'too long',
+  'no program': 'broken  ',
+}
+const say = (text: string): boolean => process.stdout.write(text)
+
+const faults: string[] = []
+const sound: Mutant[] = []
+for (const m of chosen) {
+  const why = await fault(m)
+  if (why === undefined) sound.push(m)
+  else faults.push(`${label(m)} (${why})`)
+}
+
+const survivors: string[] = []
+let noticed = 0
+const started = performance.now()
+const since = (t: number): string => `${((performance.now() - t) / 1000).toFixed(1)} s`
+try {
+  if (options.list) for (const m of sound) say(`${label(m)}  [${m.tests.join(', ')}]\n`)
+  else if (sound.length > 0) {
+    for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true })
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    // what fails without a bug notices nothing
+    const before = await run([...new Set(sound.flatMap((m) => m.tests))], 600)
+    if (before.outcome !== 'passed') {
+      const tail = before.output.trim().split('\n').slice(-30).join('\n')
+      throw new Error(`the tests fail without a bug:\n${tail}`)
+    }
+    say(`${sound.length} bugs; the tests pass without them (${since(started)})\n`)
+    for (const m of sound) {
+      const from = performance.now()
+      const path = join(folder, m.file)
+      const text = await readFile(path, 'utf8')
+      await writeFile(
+        path,
+        text.replace(m.from, () => m.to),
+      )
+      const { outcome } = await run(m.tests, limit)
+      await writeFile(path, text)
+      if (outcome === 'passed') survivors.push(label(m))
+      else if (outcome === 'no program') faults.push(`${label(m)} (with its text there is no program)`)
+      else noticed++
+      say(`${verdicts[outcome]}${since(from).padStart(8)}  ${label(m)}\n`)
+    }
+    const planted = noticed + survivors.length
+    const share = noticed / Math.max(1, planted)
+    say(`\n${noticed} of ${planted} noticed, ${(100 * share).toFixed(0)} %, in ${since(started)}\n`)
+    if (survivors.length > 0) say(`survived:\n${survivors.map((s) => `  ${s}\n`).join('')}`)
+    if (share < wanted) process.exitCode = 1
+  }
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
+if (faults.length > 0) {
+  say(`stale, correct them in scripts/mutants:\n${faults.map((s) => `  ${s}\n`).join('')}`)
+  process.exitCode = 1
+}
+if (chosen.length === 0) {
+  say(`no bug's file or name has one of: ${words.join(', ')}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,96 @@
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/data`. */
+export const data = [
+  mutantsOf(
+    'src/data/collate.ts',
+    ['data/collate', 'train/other-model'],
+    [
+      [
+        'a label is the token before',
+        'if (c.lossMask[t]) out.labels[at] = id',
+        'if (c.lossMask[t]) out.labels[at - 1] = id',
+      ],
+      ['everything is learnt', 'if (c.lossMask[t]) out.labels[at] = id', 'out.labels[at] = id'],
+      ['positions count from 1', 'out.position_ids[at] = t', 'out.position_ids[at] = t + 1'],
+      ['each row’s images begin at the first', 'let place = before * perImage', 'let place = 0'],
+      [
+        'every place of an image is its first',
+        'out[row * sizes.tokens + t] = place++',
+        'out[row * sizes.tokens + t] = place',
+      ],
+      [
+        'the second image of a conversation is the first',
+        'imagenetNormalise(image, out, at++',
+        'imagenetNormalise(own[0]!, out, at++',
+      ],
+      ['every image takes the first place', 'at++ * 3 * size * size)', '0 * at++)'],
+      ['too many tokens are cut', 'if (c.ids.length > sizes.tokens)', 'if (c.ids.length < 0)'],
+      [
+        'a token of the first place counts',
+        'for (let t = 1; t < sizes.tokens; t++)',
+        'for (let t = 0; t < sizes.tokens; t++)',
+      ],
+      ['padding is the first word', 'fill(processor.pad)', 'fill(0)'],
+      ['an id beyond the vocabulary goes through', 'id >= 0 && id < vocabulary', 'id >= 0'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/image.ts',
+    ['data/collate'],
+    [
+      ['red is read for every channel', 'image.data[p * 3 + ch]!', 'image.data[p * 3]!'],
+      ['the mean is not taken off', '* scale - shift', '* scale'],
+      ['every channel has red’s deviation', '1 / (255 * imagenetStd[ch]!)', '1 / (255 * imagenetStd[0]!)'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/conversation.ts',
+    ['data/collate', 'tasks/nano', 'train/other-model'],
+    [
+      [
+        'the end of the turn is not learnt',
+        '...learnt.map(() => true)',
+        '...learnt.map((_, i) => i < learnt.length - 1)',
+      ],
+      ['the prompt is learnt too', '...prompt.map(() => false)', '...prompt.map(() => true)'],
+      ['the prompt without its last token', 'promptLength: prompt.length', 'promptLength: prompt.length - 1'],
+      [
+        'no end after the answer',
+        '[...p.tokenizer.encodeText(answer), p.end]',
+        '[...p.tokenizer.encodeText(answer)]',
+      ],
+      [
+        'one image’s tokens whatever their number',
+        'Array.from({ length: images }',
+        'Array.from({ length: Math.min(images, 1) }',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/data/processor.ts',
+    ['data/collate', 'eval/greedy'],
+    [
+      [
+        'a vocabulary larger than the model’s goes through',
+        'p.tokenizer.size > model.vocabSize',
+        'p.tokenizer.size < 0',
+      ],
+      ['images of another size go through', "['size', 'tokens'] as const)\n", "['tokens'] as const)\n"],
+      ['the end is the beginning', "id('chat.end', end)", "id('chat.end', start)"],
+    ],
+  ),
+  mutantsOf(
+    'src/data/source.ts',
+    ['data/sources', 'train/stage'],
+    [
+      ['a source goes on with the example that it gave last', 'next: ++index', 'next: index++'],
+      ['an opened source begins at its beginning', 'let index = place as number', 'let index = 0'],
+      ['a batch’s place is that before it', 'next = value.next', ''],
+      ['what is left over at the end is lost', 'if (examples.length > 0) yield { examples, next }', ''],
+      ['the source is never closed', 'await stream.return?.()', ''],
+      ['repeated from where it was opened', 'at = undefined', ''],
+      ['an empty source is repeated for ever', 'if (!some) throw', 'if (!some && at !== at) throw'],
+    ],
+  ),
+].flat()

@@ -1,0 +1,264 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/dsl`. */
+export const dsl = [
+  mutantsOf(
+    'src/dsl/adjoints.ts',
+    ['dsl/adjoints'],
+    [
+      [
+        'tanh′ is 1 − y',
+        "binaryOf('sub', 1, m(y, y, s), s), s),\n  erf",
+        "binaryOf('sub', 1, y, s), s),\n  erf",
+      ],
+      [
+        'a divisor pulls the wrong way',
+        "() => unaryOf('neg', binaryOf('div', m(g, y, s), b, s), s)",
+        "() => binaryOf('div', m(g, y, s), b, s)",
+      ],
+      ['ties each get the whole', "binaryOf('div', g, ties, s)", 'g'],
+      ['every part of a concat gets the first slice', 'const from = start', 'const from = 0'],
+      [
+        'softmax: the mean not taken off',
+        "binaryOf('sub', weighted, m(y, reduceOf('sum', weighted, over(y, op.over), s), s), s)",
+        'weighted',
+      ],
+      [
+        'the minimum’s gradient goes to the larger',
+        "toOne(compareOf('less', x, other, s)",
+        "toOne(compareOf('less', other, x, s)",
+      ],
+      [
+        'a power’s gradient without its exponent',
+        "m(g, m(b, binaryOf('pow', a, less1, s), s), s)",
+        "m(g, binaryOf('pow', a, less1, s), s)",
+      ],
+      [
+        'a broadcast operand keeps one row’s gradient',
+        "reduceOf('sum', g, extra, site)",
+        "reduceOf('max', g, extra, site)",
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/adjoints.ts',
+    ['engine/graphs'],
+    [['a slice’s end is forgotten', 'size - start - findAxis', 'size - findAxis']],
+  ),
+  mutantsOf(
+    'src/dsl/gradient.ts',
+    ['dsl/adjoints'],
+    [
+      ['the last use wins', "binaryOf('add', sofar, reshaped(part, sofar.axes, y.site), y.site)", 'part'],
+      ['a tied weight is two', "t.op.op === 'state' ? t.op.key : t", 't'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/evaluate.ts',
+    ['dsl/evaluate'],
+    [
+      ['argmax: the last of equals', '> x![s + places[best]!]!', '>= x![s + places[best]!]!'],
+      ['softmax overflows', 'Math.max(top, x[s + p]!)', '0'],
+      ['padding goes behind', 'at: before }', 'at: 0 }'],
+      ['int32 products lose their low bits', "fn === 'mul' ? Math.imul", "fn === 'pow' ? Math.imul"],
+      ['later rows overwrite', 'out[row + k]! += added', 'out[row + k]! = added'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/contraction.ts',
+    ['engine/onnx-operators', 'dsl/passes'],
+    [
+      ['the product’s order kept', 'perm: permutation(produced, node.axes)', 'perm: undefined'],
+      [
+        'the right matrix the wrong way round',
+        'transposed: !rightView.transposed',
+        'transposed: rightView.transposed',
+      ],
+      ['sizes swapped in a flipped view', '...(isFlipped ? [fs[1]!, fs[0]!] : fs)', '...fs'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/reduce.ts',
+    ['dsl/layers', 'dsl/laws'],
+    [['the mean over one too many', 'site), n, site)', 'site), n + 1, site)']],
+  ),
+  mutantsOf(
+    'src/dsl/loss.ts',
+    ['dsl/layers'],
+    [
+      ['no position at all is 0 ÷ 0', "binaryOf('max', count, 1, site)", 'count'],
+      [
+        'class 0 is never learnt',
+        "compareOf('equal', labels, Ignored, site)",
+        "compareOf('equal', labels, 0, site)",
+      ],
+      [
+        'ignored positions are counted',
+        "unaryOf('not', compareOf('equal', labels, Ignored, site), site)",
+        "compareOf('lessEqual', labels, labels, site)",
+      ],
+      ['ignored positions count', 'selectOf(counted, each, 0, site)', 'each'],
+      ['the sum in place of the mean', "mean: binaryOf('div', total,", "mean: binaryOf('add', total,"],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/attention.ts',
+    ['dsl/layers'],
+    [
+      [
+        'scores by d and not √d',
+        "1 / Math.sqrt(axisOf('attend', q, headDim, site).size)",
+        "1 / axisOf('attend', q, headDim, site).size",
+      ],
+      [
+        'the future is seen, the past is not',
+        'lessEqual(iota(as(token, Key)), iota(token))',
+        'lessEqual(iota(token), iota(as(token, Key)))',
+      ],
+      ['values rotated as keys are', 'toKey(cut(v, [Head]))', 'toKey(rotated(cut(v, [Head])))'],
+      ['keys not normed', "norm(cut(k, [Head]), 'k_norm', path)", 'cut(k, [Head])'],
+      ['values are the keys of a fused map', 'part(query.size + kv.size, kv)', 'part(query.size, kv)'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/rotary.ts',
+    ['dsl/layers'],
+    [
+      ['turned without a sign', '[neg(slice(x, headDim, half, half)),', '[slice(x, headDim, half, half),'],
+      ['frequencies half as far apart', '-(2 * i) / headDim.size', '-i / headDim.size'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/vision.ts',
+    ['dsl/layers'],
+    [
+      [
+        'pixel shuffle: rows and columns of a cell swapped',
+        '...cells, dr, dc, channel]',
+        '...cells, dc, dr, channel]',
+      ],
+      ['pixel shuffle: the other order', "order === 'v2' ?", "order === 'v1' ?"],
+      [
+        'patches column by column',
+        '[...lead, row, column, c.channel, y, x]',
+        '[...lead, column, row, c.channel, y, x]',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/norm.ts',
+    ['dsl/layers'],
+    [
+      ['rmsNorm without ε', 'add(mean(square(x), a.name), epsilon)', 'mean(square(x), a.name)'],
+      ['layerNorm does not centre', 'sub(x, mean(x, a.name))', 'x'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/activation.ts',
+    ['dsl/layers'],
+    [
+      ['silu is a sigmoid', 'mul(x, sigmoid(x))', 'sigmoid(x)'],
+      ['the constant of geluTanh', '0.044715', '0.44715'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layer.ts',
+    ['dsl/laws'],
+    [
+      [
+        'a residual without its trunk',
+        "binaryOf('add', x, untyped(f).apply(x, path), site)",
+        'untyped(f).apply(x, path)',
+      ],
+      [
+        'compositions the other way round',
+        'untyped(g).apply(untyped(f).apply(x, path), path)',
+        'untyped(f).apply(untyped(g).apply(x, path), path)',
+      ],
+      [
+        'scopes inside out',
+        'untyped(l).apply(x, join(path, scope))',
+        'untyped(l).apply(x, join(scope, path))',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/init.ts',
+    ['dsl/init'],
+    [
+      ['the seed is ignored', 'keyOf(seed, key)', 'keyOf(0, key)'],
+      ['the key is ignored', 'keyOf(seed, key)', 'keyOf(seed, typeof key)'],
+      [
+        'truncated normal is normal',
+        'fillTruncatedNormal(out, init.std, stream, from)',
+        'fillNormal(out, init.std, stream, from)',
+      ],
+      [
+        'a slice begins with the first element',
+        'fillUniform(out, init.limit, stream, from)',
+        'fillUniform(out, init.limit, stream)',
+      ],
+      ['Xavier by the inputs alone', 'Math.sqrt(6 / (fanIn + fanOut))', 'Math.sqrt(6 / fanIn)'],
+      ['the filters kept are the others', 'run % keep !== keep - 1', 'run % keep === keep - 1'],
+      ['runs of a slice begin at its beginning', 'run = (from - before) / row', 'run = 0'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/program.ts',
+    ['dsl/apart'],
+    [
+      ['every bucket has the first size', '() => build(s)', '() => build(sizes[0]!)'],
+      ['a state of another shape is the same', '!sameShape(had.axes, t.axes) || ', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/common-subexpressions.ts',
+    ['dsl/passes', 'dsl/apart'],
+    [
+      ['a − b is b − a', "op.fn !== 'sub' && ", ''],
+      ['slices differ by their axis alone', '`slice ${op.start} ${op.along}`', '`slice ${op.along}`'],
+      ['casts to any dtype are one', '${shape(t.axes)} ${t.dtype}`', '${shape(t.axes)}`'],
+      ['pads differ by their axis alone', '`pad ${op.before} ${op.after} ${op.along}`', '`pad ${op.along}`'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/fold-constants.ts',
+    ['dsl/passes', 'dsl/apart'],
+    [
+      ['0 − x is x', 'sub: { right: 0 }', 'sub: { right: 0, left: 0 }'],
+      ['1 ÷ x is x', 'div: { right: 1 }', 'div: { right: 1, left: 1 }'],
+      ['a slice of a slice begins anew', 'start: x.op.start + start', 'start'],
+
+      ['a slice of a part of a concat by the whole’s places', 'start: start - from', 'start'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/narrow.ts',
+    ['dsl/passes', 'engine/graphs'],
+    [
+      [
+        'a sum of repeated numbers counts them once',
+        "op.fn === 'max' || times === 1",
+        "op.fn === 'max' || times >= 1",
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/merge-projections.ts',
+    ['dsl/passes', 'dsl/apart'],
+    [['every product is the first', 'set.columns.slice(0, place)', 'set.columns.slice(0, 0)']],
+  ),
+  mutantsOf(
+    'src/dsl/inspect/cost.ts',
+    ['dsl/summary'],
+    [
+      [
+        'a product without its additions',
+        'return 2 * elements(t.axes) * elements',
+        'return elements(t.axes) * elements',
+      ],
+      ['a state counts as often as it is read', 'if (keys.has(t.op.key) || ', 'if ('],
+    ],
+  ),
+].flat()

@@ -1,0 +1,228 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/engine`. */
+export const engine = [
+  mutantsOf(
+    'src/engine/values.ts',
+    ['engine/onnx-session', 'engine/graphs'],
+    [
+      ['ones begin as zeros', "if (init.kind === 'ones') return 1", "if (init.kind === 'ones') return 0"],
+      [
+        'a value of another dtype goes through',
+        'if (value.dtype !== dtype)',
+        'if (value.dtype === undefined)',
+      ],
+      [
+        'a state of another shape goes through',
+        'const fault = !sameShape(value.shape, sizes(spec.axes))',
+        'const fault = value.shape.length !== spec.axes.length',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/adamw.ts',
+    ['engine/onnx-adamw', 'engine/graphs'],
+    [
+      ['the plain loop without ε', 'Math.sqrt(v) * scale + epsilon', 'Math.sqrt(v) * scale'],
+      ['moments of other settings are taken in', '.every((k) => s[k] === settings[k])', '.length > 0'],
+      [
+        'the clip’s factor is lost',
+        'return { gradient: a, factor: b }',
+        'return { gradient: a, factor: undefined }',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/adamw-kernel.ts',
+    ['engine/onnx-adamw'],
+    [
+      ['the decay not by the rate', '1 - now.learningRate * decay', '1 - decay'],
+      [
+        'the second block’s moments lie over the first’s',
+        'ms.set(n === block ? m : m.subarray(0, n), start)',
+        'ms.set(n === block ? m : m.subarray(0, n), 0)',
+      ],
+      ['the tail of a block is left out', 'step(n * 4,', 'step((n & ~3) * 4,'],
+      ['the second moment’s correction forgotten', '1 / Math.sqrt(now.correction2)', '1'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/overwrite.ts',
+    ['engine/onnx-overwrite', 'models/generate'],
+    [
+      ['always at the state’s beginning', 'const start = at * l.block', 'const start = 0'],
+      ['the first new value for every row', 'v + i * l.valueStrides[depth]!', 'v'],
+      ['everywhere', 'if (where[w] === 0) return', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/session.ts',
+    ['engine/backend', 'engine/onnx-session', 'engine/lifetime', 'engine/graphs'],
+    [
+      ['two outputs share their memory', "s.from !== 'output' || given.has(data)", "s.from !== 'output'"],
+      ['a state is read while it changes', "s.from === 'state' ? look(s).slice() : look(s)", 'look(s)'],
+      ['native sessions are never released', 'natives.map(async (n) => n.release())', '[]'],
+      [
+        'only the first native session is released',
+        'natives.map(async (n) => n.release())',
+        '[natives[0]?.release()]',
+      ],
+      ['release is not waited for', 'await Promise.allSettled(natives', 'Promise.allSettled(natives'],
+      ['a native session for each call', 'compiled.set(variant, made.right)', ''],
+      [
+        'reading hands out the state itself',
+        'states.get(s.key)!.data.slice() },',
+        'states.get(s.key)!.data },',
+      ],
+      ['a state keeps the caller’s memory', 'given ? v.data : v.data.slice()', 'v.data'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/values.ts',
+    ['engine/backend', 'engine/graphs'],
+    [
+      ['the last variant always', 'named.find(fits)', 'named.find((v) => fits(v) || v !== named[0])'],
+      [
+        'a snapshot of another program restores what it has',
+        'return missing.length === 0',
+        'return missing.length < 99',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/session.ts',
+    ['optim/step'],
+    [['the clip’s factor is lost', 'u.factor === undefined ? 1 : scalar(u.factor)', '1']],
+  ),
+  mutantsOf(
+    'src/engine/backend.ts',
+    ['engine/backend'],
+    [
+      ['the seed is ignored', 'freshState(spec, seed)', 'freshState(spec, 0)'],
+      [
+        'a turn that was closed before it began runs',
+        'if (closed)\n            return left',
+        'if (!closed && closed)\n            return left',
+      ],
+      ['states in one group whatever their size', 'if (bytes + size > backend.groupBytes) await flush()', ''],
+      [
+        'what a call writes is filled once more',
+        'for (const key of variant.next.keys()) empty.delete(key)',
+        '',
+      ],
+      [
+        'what is written is filled once more',
+        'for (const key of checked.right.keys()) empty.delete(key)',
+        '',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/emitter.ts',
+    ['engine/graphs'],
+    [
+      ['constants of one content have one shape', '`${type} ${dims.join()} ${hash}`', '`${type} ${hash}`'],
+      ['a transpose of long axes is a reshape', 'p > moved[i - 1]!)', 'p >= 0)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/operators.ts',
+    ['engine/onnx-operators'],
+    [
+      [
+        'softmax over the last axis',
+        "'Softmax', [value(t.inputs[0]!)], { axis: place(t, over) }",
+        "'Softmax', [value(t.inputs[0]!)], { axis: -1 }",
+      ],
+      ['a cast to bool gives int32', 'bool: 9', 'bool: 6'],
+      ['operands meet from the left', 'full.slice(first)', 'full.filter((n) => n !== 1)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/plan.ts',
+    ['engine/graphs'],
+    [
+      ['pieces that leave a gap at the end are a whole', 'if (end !== whole) return undefined', ''],
+      ['pieces that overlap lie side by side', 'if (p.start !== end) return undefined', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/composites.ts',
+    ['engine/onnx-composites', 'engine/graphs'],
+    [
+      [
+        'the norm’s ε is its default',
+        'epsilon: { float: Number(s.epsilon) } },\n    { outputs: 2 }',
+        'epsilon: { float: 1e-5 } },\n    { outputs: 2 }',
+      ],
+      ['rotary by angles whose halves differ', 'fits && halvesAgree(cos) && halvesAgree(sin)', 'fits'],
+      ['one-hot added and not taken off', 'fill(-1)', 'fill(1)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/lower.ts',
+    ['optim/step', 'engine/tensorflow-session'],
+    [
+      ['the decay not by the rate', "shared('Mul', lr, g.float(decay).name)", 'g.float(decay).name'],
+      ['ε not corrected', "shared('Mul', root2, g.float(epsilon).name)", 'g.float(epsilon).name'],
+      [
+        'the clip’s factor is lost',
+        'u.factor === undefined ? gradient.name :',
+        'u.factor !== undefined ? gradient.name :',
+      ],
+      ['a variable keeps the caller’s memory', 'isFed(t) ? g.op', 'isFed(t) && t.axes.length > 9 ? g.op'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/session.ts',
+    ['engine/lifetime', 'engine/tensorflow-session', 'engine/graphs'],
+    [
+      ['all states in one group', 'if (bytes + size > ', 'if (groups.length === 0 || bytes + size < 0 * '],
+      ['groups never begin anew', 'bytes = 0\n', ''],
+      ['signatures are never released', 'model.dispose()', ''],
+      ['a signature opened anew for each call', 'if (had !== undefined) return had', ''],
+      [
+        'fetched tensors are never freed',
+        '...Object.values(fed), ...Object.values(fetched)',
+        '...Object.values(fed)',
+      ],
+      ['the temporary folder stays', 'await rm(this.#folder, { recursive: true, force: true })', ''],
+      ['the first variant always', '[index]!', '[0]!'],
+      ['a folder stays where loading fails', 'await native.close().catch(() => undefined)', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/slots.ts',
+    ['engine/graphs'],
+    [
+      [
+        'a place beyond the end writes the last',
+        "g.op('Equal', [places.name, clamped]",
+        "g.op('Equal', [clamped, clamped]",
+      ],
+      ['the last slot is never written', 'g.int(s.slot.size - 1)', 'g.int(s.slot.size - 2)'],
+      [
+        'all rows write to the first',
+        'out[r * shape.length + d] = rest % shape[d]!',
+        'out[r * shape.length + d] = 0',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/patterns.ts',
+    ['engine/tensorflow-operators', 'engine/tensorflow-lowering'],
+    [
+      ['half the sum of squares', 'w.g.float(2)', 'w.g.float(1)'],
+      ['tanh for sigmoid', "op: 'SigmoidGrad'", "op: 'TanhGrad'"],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/operators.ts',
+    ['engine/tensorflow-operators', 'engine/graphs'],
+    [
+      ['softmax over the last axis', 'const at = place(t.axes, over)', 'const at = t.axes.length - 1'],
+      ['scatter keeps the largest', "'UnsortedSegmentSum'", "'UnsortedSegmentMax'"],
+    ],
+  ),
+].flat()

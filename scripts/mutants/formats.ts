@@ -1,0 +1,94 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/formats`. */
+export const formats = [
+  mutantsOf(
+    'src/formats/safetensors.ts',
+    ['formats/safetensors', 'formats/pieces'],
+    [
+      ['every piece read from the beginning', 'from + at)', 'from)'],
+      ['every piece read to the beginning', 'handle.read(bytes, at,', 'handle.read(bytes, 0,'],
+      ['every piece written from the beginning', 'handle.write(bytes, at,', 'handle.write(bytes, 0,'],
+      ['a file changed at the same size is not seen', ' || now.mtimeMs !== was.mtimeMs', ''],
+      ['the header’s bytes are part of the data', 'header.dataStart + info.begin', 'info.begin'],
+      ['the file stays open', 'return await body(handle)', "return await body(await open(file, 'r'))"],
+      ['half a file stays behind an error', 'await rm(temporary, { force: true })', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/safetensors-header.ts',
+    ['formats/safetensors'],
+    [
+      ['a hole between tensors is let through', 'if (begin > at)', 'if (begin < at)'],
+      ['a tensor beyond the file’s end is let through', 'if (end > dataBytes)', 'if (begin > dataBytes)'],
+      ['the length big-endian', 'getBigUint64(0, true)', 'getBigUint64(0, false)'],
+      ['a tensor’s bytes need not be its shape’s', 'if (end - begin !== bytes)', 'if (end - begin < bytes)'],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/safetensors-bytes.ts',
+    ['formats/safetensors'],
+    [
+      ['the header unpadded', 'Math.ceil(json.length / 8) * 8', 'json.length'],
+      ['tensors in the order given', '|| compare(a, b),', '|| 0,'],
+      ['offsets not moved on', 'at += bytes\n', 'at = bytes\n'],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/dtype.ts',
+    ['formats/safetensors'],
+    [
+      ['bfloat16: ties away from even', 'x + 0x7fff + ((x >>> 16) & 1)', 'x + 0x8000'],
+      ['float16: ties up', 'rest > half || (rest === half && (h & 1) === 1)', 'rest >= half'],
+      [
+        'a large int64 loses its upper half',
+        'if (view.getInt32(8 * i + 4, true) !== low >> 31)',
+        'if (low !== low)',
+      ],
+      ['an unaligned view', 'bytes.byteOffset % size === 0 ? bytes', 'size > 0 ? bytes'],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/safetensors-index.ts',
+    ['formats/safetensors'],
+    [
+      ['a shard has room for ever', 'room -= size', 'room -= 0'],
+      ['a shard is never full to the brim', 'size <= room', 'size < room'],
+      ['shards counted from 0', 'pad(i + 1)', 'pad(i)'],
+      [
+        'the single file beside the shards stays',
+        'TE.chain(() => remove(file))',
+        'TE.chain(() => TE.of(undefined))',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/tokenizer.ts',
+    ['formats/tokenizer'],
+    [
+      ['special tokens around every text', 'addSpecial = false', 'addSpecial = true'],
+      ['special tokens never left out', '!(skipSpecial && specialIds.has(id))', 'true'],
+      ['added tokens not counted', 'Math.max(vocabSize, id + 1)\n\n', 'Math.max(vocabSize, id)\n\n'],
+      [
+        'the configuration’s template goes before the file',
+        'chatTemplate ?? defaultTemplate(config.right.chat_template)',
+        'defaultTemplate(config.right.chat_template) ?? chatTemplate',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/formats/chat-sail-vl2.ts',
+    ['formats/tokenizer'],
+    [
+      ['every picture has the tiles of the first', 'placeholder(tiles[i - 1]!', 'placeholder(tiles[0]!'],
+      ['a later turn takes the first turn’s pictures', 'tiles[used++]!', 'tiles[n - 1]!'],
+      [
+        'the user’s words are learnt',
+        "const learn = role === 'assistant'",
+        "const learn = role !== 'assistant'",
+      ],
+      ['a turn’s end is never learnt', "control('<|im_end|>', learn)", "control('<|im_end|>')"],
+    ],
+  ),
+].flat()

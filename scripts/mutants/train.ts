@@ -1,0 +1,179 @@
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/train`. */
+export const train = [
+  mutantsOf(
+    'src/train/supervised.ts',
+    ['train/arithmetic', 'train/stage'],
+    [
+      ['the stage’s optimizer is ignored', 's.optimizer ?? adamWith()', 'adamWith()'],
+      ['the stage’s clipping is ignored', 's.maxGradientNorm ?? 1, true', '1, true'],
+      ['the stage’s schedule is ignored', 'scheduleOf(s.schedule, steps)', 'scheduleOf(undefined, steps)'],
+      ['the schedule is one step late', 'learningRate * factor(step)', 'learningRate * factor(step - 1)'],
+      ['accumulation is ignored', 's.accumulate ?? 1, 1)', '1, 1)'],
+      [
+        'the stage’s loss is that of all steps',
+        'if (step > steps - tail) tailLoss += loss',
+        'tailLoss += loss',
+      ],
+      ['a loss that is no number goes on', '!Number.isFinite(loss) || ', ''],
+      ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
+      ['the source stays open', 'await stream.return(undefined)\n    }\n    return {', '}\n    return {'],
+      ['data that ends goes on with less', 'done || batch.examples.length < perStep', 'done'],
+      ['samples are micro-batches', 'samples: step * perStep,', 'samples: step * objective.batch,'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/learner.ts',
+    ['train/arithmetic'],
+    [
+      [
+        'everything is trained',
+        'spec.train.some((k) => k.has(key))',
+        'spec.train.some(() => key !== undefined)',
+      ],
+      ['gradients go to the wrong keys', 'gradients[i]!])', 'gradients[gradients.length - 1 - i]!])'],
+      [
+        'clipping is off',
+        'clipByGlobalNorm([...all.values()], limit)',
+        'clipByGlobalNorm([...all.values()], undefined)',
+      ],
+      [
+        'accumulated gradients are not divided',
+        'div(state(gradientKey(key), p.axes, zeros), divisor)',
+        'div(state(gradientKey(key), p.axes, zeros), 1)',
+      ],
+      [
+        'the last micro-batch replaces the others',
+        'next.set(key, add(state(key, t.axes, zeros), t))',
+        'next.set(key, add(mul(state(key, t.axes, zeros), 0), t))',
+      ],
+      [
+        'accumulated gradients are never cleared',
+        '[gradientKey(key), broadcast(scalar(0), p.axes)] as const',
+        '[gradientKey(key), mul(state(gradientKey(key), p.axes, zeros), 1)] as const',
+      ],
+      ['the accumulated weight is never cleared', '[weightKey, scalar(0)],', ''],
+      [
+        'only the first micro-batch is run',
+        'of fused ? [] : batches)',
+        'of fused ? [] : batches.slice(0, 1))',
+      ],
+      ['the accumulated loss is a sum', 'loss: div(sum, divisor)', 'loss: sum'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/objective.ts',
+    ['train/other-model', 'tasks/scene-token'],
+    [
+      [
+        'rows without a counted position are right',
+        "cast(less(0, counted), 'float32')",
+        "cast(lessEqual(0, counted), 'float32')",
+      ],
+      [
+        'a row is right where one position is',
+        'select(equal(right, counted), some, 0)',
+        'select(less(0, right), some, 0)',
+      ],
+      ['nothing counted is 0 ÷ 0', 'select(less(0, weight), weight, 1)', 'weight'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/next-token.ts',
+    ['train/other-model', 'train/stage'],
+    [
+      [
+        'every micro-batch is the first',
+        'conversations.slice(at, at + rows)',
+        'conversations.slice(0, rows)',
+      ],
+      ['labels are not moved', "labels: nextLabels(of('labels'))", "labels: of('labels')"],
+      [
+        'images are left out',
+        '...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),',
+        '',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/recipe.ts',
+    ['train/arithmetic', 'train/recipe'],
+    [
+      [
+        'weights are not handed to the next stage',
+        'weights = new Map([...weights, ...(await orThrow(readWeights(session)))])',
+        'await orThrow(readWeights(session))',
+      ],
+      [
+        'what a stage does not have is dropped',
+        'new Map([...weights, ...(await orThrow(readWeights(session)))])',
+        'new Map([...(await orThrow(readWeights(session)))])',
+      ],
+      ['the seed is ignored', '{ seed: r.seed }', '{ seed: 0 }'],
+      ['sessions are never closed', 'await orThrow(session.close())', ''],
+      ['every stage is the last', 'index === r.stages.length - 1', 'index >= 0'],
+      ['a finished stage is trained again', 'if (index < earlier.finished) {', 'if (index < 0) {'],
+      [
+        'a stage in the middle begins anew',
+        'there !== undefined && (await orThrow(hasProgress(middle)))',
+        'false',
+      ],
+      [
+        'what was measured is measured again',
+        'isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()',
+        'new Set<string>()',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/weights.ts',
+    ['train/recipe', 'train/arithmetic'],
+    [
+      [
+        'matrices are not handed on',
+        's.write(new Map(keys.map((k) => [k, weights.get(k)!])))',
+        's.write(new Map(keys.filter((k) => weights.get(k)!.shape.length < 2).map((k) => [k, weights.get(k)!])))',
+      ],
+      [
+        'missing keys begin fresh',
+        'absent.filter((k) => !fresh.has(k))',
+        'absent.filter((k) => fresh.has(k) && !fresh.has(k))',
+      ],
+      ['a matrix of another shape is taken', 'is.some((n, i) => n !== want[i])', 'is.some((n) => n < 0)'],
+      [
+        'weights are rounded',
+        "dtype: 'F32' | 'F16' | 'BF16' = 'F32'",
+        "dtype: 'F32' | 'F16' | 'BF16' = 'BF16'",
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/supervised.ts',
+    ['train/recipe'],
+    [['the first batch is not looked at', 'objective.collate(first.examples)', '']],
+  ),
+  mutantsOf(
+    'src/train/supervised.ts',
+    ['train/checkpoint'],
+    [
+      [
+        'a stage that goes on begins its data anew',
+        'batchesOf(source, perStep, from.place)',
+        'batchesOf(source, perStep)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/checkpoint.ts',
+    ['train/checkpoint'],
+    [
+      [
+        'the place in the data is lost',
+        '...(at.place === undefined ? {} : { place: JSON.stringify(at.place) }),',
+        '',
+      ],
+      ['the sum of the last losses is lost', "number('tailLoss')", "0 * number('tailLoss')"],
+    ],
+  ),
+].flat()

@@ -1,0 +1,218 @@
+/**
+ * The session that both engines share, over a backend that keeps account of itself: what it fills and when, what it takes
+ * in groups, what it keeps in order; and on every engine that nothing that was written is lost.
+ */
+import { isLeft, left, right } from 'fp-ts/lib/Either.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  add,
+  axis,
+  elements,
+  fill,
+  fixed,
+  input,
+  normal,
+  program,
+  state,
+  type Tensor,
+} from '../../src/dsl/index.ts'
+import { type Backend, openSession, type Values } from '../../src/engine/backend.ts'
+import { engineError } from '../../src/engine/error.ts'
+import type { LoadOptions, Session, TensorValue } from '../../src/engine/session.ts'
+import { tensorValue } from '../../src/engine/values.ts'
+import { orThrow } from '../../src/train/task.ts'
+import { presentEngines } from '../support/engines.ts'
+
+const engines = await presentEngines()
+const N = axis('n', 4)
+
+/** Five states of 16 bytes; `look` reads the first two, `set` replaces the third without reading it. */
+const keys = ['a', 'b', 'c', 'd', 'e'] as const
+const of = (key: string): Tensor => state(key, [N], normal(1))
+const five = program({
+  name: 'five',
+  functions: {
+    look: fixed(() => ({ outputs: { y: add(of('a'), of('b')) } })),
+    set: fixed(() => ({ outputs: {}, next: new Map<string, Tensor>([['c', input('value', [N])]]) })),
+    rest: fixed(() => ({ outputs: { y: keys.map(of).reduce((x, y) => add(x, y)) } })),
+  },
+})
+/** As an engine gets it: a function lists no state that it only replaces. */
+const lean = {
+  ...five,
+  functions: new Map(
+    [...five.functions].map(([name, vs]) => [
+      name,
+      vs.map((v) => ({ ...v, states: name === 'set' ? new Map() : v.states })),
+    ]),
+  ),
+}
+const fresh = (key: string, seed: number): Float32Array => fill(normal(1), elements([N]), seed, key)
+
+/** A backend in memory, which says what it was asked; calling takes its time. */
+const watched = (groupBytes: number) => {
+  const said: string[] = []
+  const held = new Map<string, TensorValue>()
+  const backend: Backend = {
+    ...{ name: 'onnx', program: lean, empty: keys, groupBytes },
+    call: async (name, { inputs }) => {
+      said.push(`${name} begins`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      said.push(`${name} ends`)
+      if (name === 'set') held.set('c', inputs.get('value')!)
+      return name === 'rest' ? left(engineError('Failed', 'out of order')) : right({})
+    },
+    read: async (specs) => {
+      said.push(`read ${specs.map((s) => s.key)}`)
+      return new Map(specs.map((s) => [s.key, held.get(s.key)!]))
+    },
+    write: async (values: Values, given) => {
+      said.push(`${given ? 'take' : 'write'} ${[...values.keys()]}`)
+      for (const [key, v] of values) held.set(key, v)
+    },
+    close: async () => void said.push('close'),
+  }
+  const open = async (options: LoadOptions = {}): Promise<Session> => orThrow(openSession(backend, options))
+  return { said, held, open }
+}
+const value = tensorValue('float32', [4], [1, 2, 3, 4])
+
+const sessions = suite('engines: the session around a library')
+
+sessions('states are filled from the seed when they are needed, in groups, and once', async () => {
+  const { said, held, open } = watched(32)
+  const s = await open({ seed: 6 })
+  assert.equal(said, [])
+  await orThrow(s.call('look', {}))
+  assert.equal(said, ['take a,b', 'look begins', 'look ends'])
+  said.length = 0
+  const read = await orThrow(s.read())
+  assert.equal(said, ['take c,d', 'take e', 'read a,b,c,d,e'])
+  for (const key of keys) assert.equal(read.get(key)!.data, fresh(key, 6), key)
+  said.length = 0
+  await orThrow(s.call('look', {}))
+  await orThrow(s.snapshot())
+  assert.equal(said, ['look begins', 'look ends', 'read a,b,c,d,e'])
+  assert.is(held.size, 5)
+})
+
+sessions('groups are of at most so many bytes, a larger state by itself', async () => {
+  for (const [bytes, groups] of [
+    [0, ['a', 'b', 'c', 'd', 'e']],
+    [15, ['a', 'b', 'c', 'd', 'e']],
+    [16, ['a', 'b', 'c', 'd', 'e']],
+    [47, ['a,b', 'c,d', 'e']],
+    [48, ['a,b,c', 'd,e']],
+    [1000, ['a,b,c,d,e']],
+  ] as const) {
+    const { said, open } = watched(bytes)
+    await orThrow((await open()).read())
+    assert.equal(
+      said.filter((x) => x.startsWith('take')),
+      groups.map((g) => `take ${g}`),
+      `${bytes} bytes`,
+    )
+  }
+})
+
+sessions('weights that come one by one are taken group by group, not all at once', async () => {
+  const { said, open } = watched(32)
+  const read = (key: string) =>
+    TE.fromIO(() => {
+      said.push(`asked ${key}`)
+      return value
+    })
+  await open({ values: { keys: ['a', 'none', 'c', 'd'], read } as never })
+  assert.equal(said, ['asked a', 'asked c', 'take a,c', 'asked d', 'take d'])
+})
+
+sessions('what was written, or replaced by a call, is not filled over', async () => {
+  const { said, open } = watched(1000)
+  const s = await open()
+  await orThrow(s.write(new Map([['a', value]])))
+  await orThrow(s.call('set', { value }))
+  assert.equal(said, ['write a', 'set begins', 'set ends'])
+  const read = await orThrow(s.read())
+  assert.equal(said.slice(3), ['take b,d,e', 'read a,b,c,d,e'])
+  assert.equal([read.get('a')!.data, read.get('c')!.data], [value.data, value.data])
+})
+
+sessions('turns come in the order in which they were started; a failed one stops no other', async () => {
+  const { said, open } = watched(1000)
+  const s = await open()
+  const all = [s.call('look', {})(), s.call('rest', {})(), s.read(['a'])(), s.close()(), s.call('look', {})()]
+  const ended = await Promise.all(all as Promise<{ readonly _tag: string }>[])
+  assert.equal(
+    ended.map((e) => e._tag),
+    ['Right', 'Left', 'Right', 'Right', 'Left'],
+  )
+  assert.equal(
+    said.filter((x) => !x.startsWith('take')),
+    ['look begins', 'look ends', 'rest begins', 'rest ends', 'read a', 'close'],
+  )
+  for (const task of [s.call('look', {}), s.read(), s.write(new Map()), s.snapshot()]) {
+    const e = await (task as TE.TaskEither<{ readonly _tag: string }, unknown>)()
+    assert.ok(isLeft(e) && e.left._tag === 'Closed')
+  }
+  assert.ok(!isLeft(await s.close()()))
+  assert.is(said.filter((x) => x === 'close').length, 1)
+})
+
+for (const engine of engines) {
+  const using = async (body: (s: Session) => Promise<void>): Promise<void> => {
+    const s = await orThrow(engine.load(five, { seed: 6 }))
+    await body(s)
+    await orThrow(s.close())
+  }
+  const dataOf = async (s: Session, key: string): Promise<number[]> => [
+    ...(await orThrow(s.read([key]))).get(key)!.data,
+  ]
+
+  sessions(`${engine.name}: a state that is replaced before it is read keeps what it was given`, () =>
+    using(async (s) => {
+      await orThrow(s.call('set', { value }))
+      assert.equal(await dataOf(s, 'c'), [1, 2, 3, 4])
+      await orThrow(s.write(new Map([['d', value]])))
+      const sum = (await orThrow(s.call('rest', {}))).y!.data
+      const want = [...value.data].map(
+        (x, i) => 2 * x + ['a', 'b', 'e'].reduce((n, k) => n + fresh(k, 6)[i]!, 0),
+      )
+      sum.forEach((x, i) => {
+        assert.ok(Math.abs(x - want[i]!) < 1e-5)
+      })
+      assert.equal(await dataOf(s, 'd'), [1, 2, 3, 4])
+    }),
+  )
+
+  sessions(`${engine.name}: what is written is the session's own, the first time and again`, () =>
+    using(async (s) => {
+      const mine = Float32Array.of(1, 2, 3, 4)
+      for (const _ of [1, 2]) {
+        await orThrow(s.write(new Map([['a', { shape: [4], dtype: 'float32', data: mine }]])))
+        mine.fill(9)
+        assert.equal(await dataOf(s, 'a'), [1, 2, 3, 4])
+        mine.set([1, 2, 3, 4])
+      }
+      const given = await orThrow(s.snapshot())
+      given.states.get('a')!.data.fill(7)
+      assert.equal(await dataOf(s, 'a'), [1, 2, 3, 4])
+      await orThrow(s.restore(given))
+      given.states.get('a')!.data.fill(8)
+      assert.equal(await dataOf(s, 'a'), [7, 7, 7, 7])
+    }),
+  )
+
+  sessions(`${engine.name}: a snapshot that lacks a state restores none`, () =>
+    using(async (s) => {
+      const before = await orThrow(s.snapshot())
+      const some = { states: new Map([['a', value]]) }
+      const e = await s.restore(some)()
+      assert.ok(isLeft(e) && e.left._tag === 'BadInput')
+      assert.equal((await orThrow(s.snapshot())).states, before.states)
+    }),
+  )
+}
+
+sessions.run()
