@@ -24,7 +24,6 @@ export const data = [
         'imagenetNormalise(image, out, at++',
         'imagenetNormalise(own[0]!, out, at++',
       ],
-      ['every image takes the first place', 'at++ * 3 * size * size)', '0 * at++)'],
       ['too many tokens are cut', 'if (c.ids.length > sizes.tokens)', 'if (c.ids.length < 0)'],
       [
         'a token of the first place counts',
@@ -34,6 +33,11 @@ export const data = [
       ['padding is the first word', 'fill(processor.pad)', 'fill(0)'],
       ['an id beyond the vocabulary goes through', 'id >= 0 && id < vocabulary', 'id >= 0'],
     ],
+  ),
+  mutantsOf(
+    'src/data/collate.ts',
+    ['train/other-model'],
+    [['every image takes the first place', 'at++ * 3 * size * size)', '0 * at++)']],
   ),
   mutantsOf(
     'src/data/image.ts',

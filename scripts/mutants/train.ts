@@ -64,7 +64,7 @@ export const train = [
   ),
   mutantsOf(
     'src/train/objective.ts',
-    ['train/other-model', 'tasks/scene-token'],
+    ['train/objective'],
     [
       [
         'rows without a counted position are right',
@@ -115,14 +115,20 @@ export const train = [
       ['every stage is the last', 'index === r.stages.length - 1', 'index >= 0'],
       ['a finished stage is trained again', 'if (index < earlier.finished) {', 'if (index < 0) {'],
       [
-        'a stage in the middle begins anew',
-        'there !== undefined && (await orThrow(hasProgress(middle)))',
-        'false',
-      ],
-      [
         'what was measured is measured again',
         'isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()',
         'new Set<string>()',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/recipe.ts',
+    ['train/checkpoint'],
+    [
+      [
+        'a stage in the middle begins anew',
+        'there !== undefined && (await orThrow(hasProgress(middle)))',
+        'false',
       ],
     ],
   ),

@@ -243,4 +243,29 @@ for (const engine of engines) {
   })
 }
 
+runs(
+  'weights of another shape are refused before the first step, also where they have as many elements',
+  async () => {
+    const given = (change: readonly number[]): Weights =>
+      new Map(
+        [...shapes].map(([key, shape]) => {
+          const now = key === 'head.weight' ? change : shape
+          const n = now.reduce((a, b) => a * b)
+          return [key, tensorValue('float32', now, new Array(n).fill(0.1))]
+        }),
+      )
+    for (const shape of [[4, 3], [12], [3, 5], [3, 4, 1]]) {
+      const start = { config: 'given', weights: TE.right(given(shape)) }
+      const message = await ran(engines[0]!, 1, start).then(
+        () => 'nothing',
+        (e: Error) => e.message,
+      )
+      assert.match(
+        message,
+        `the weight head.weight has shape [${shape.join(', ')}], and the model wants [3, 4]`,
+      )
+    }
+  },
+)
+
 runs.run()
