@@ -10,7 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { elements } from '../src/dsl/index.ts'
-import { parts } from '../src/optim/index.ts'
+import { sailVl2Parts as parts } from '../src/models/index.ts'
 import type { BasesManifest } from '../src/tasks/bases.ts'
 import { assetPath } from '../src/tasks/nano.ts'
 import { orThrow } from '../src/train/task.ts'
@@ -31,7 +31,7 @@ for (const [part, from] of [
   ['language', language],
 ] as const) {
   const all = await orThrow(loadWeights(join(from, 'model.safetensors')))
-  const weights = new Map([...all].filter(([key]) => key.startsWith(parts[part])))
+  const weights = new Map([...all].filter(([key]) => parts[part].has(key)))
   const file = `${part}.safetensors`
   await orThrow(saveWeights(join(folder, file), weights, { format: 'pt' }, 'F16'))
   files.push({

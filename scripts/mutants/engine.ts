@@ -25,7 +25,6 @@ export const engine = [
     ['engine/onnx-adamw', 'engine/graphs'],
     [
       ['the plain loop without ε', 'Math.sqrt(v) * scale + epsilon', 'Math.sqrt(v) * scale'],
-      ['moments of other settings are taken in', '.every((k) => s[k] === settings[k])', '.length > 0'],
       [
         'the clip’s factor is lost',
         'return { gradient: a, factor: b }',
