@@ -26,6 +26,7 @@ import { node, type OpName, type Tensor, topological } from '../../src/dsl/graph
 import { zeros } from '../../src/dsl/init.ts'
 import { constant, input, iota, scalar, state } from '../../src/dsl/leaves.ts'
 import {
+  clampProgram,
   commonSubexpressions,
   dropStopGradients,
   foldConstants,
@@ -36,7 +37,7 @@ import {
   optimiseProgram,
   type Projections,
 } from '../../src/dsl/passes/index.ts'
-import { fixed, program } from '../../src/dsl/program.ts'
+import { buckets, fixed, program, type Variant } from '../../src/dsl/program.ts'
 import { max, softmax, sum } from '../../src/dsl/reduce.ts'
 import { broadcast, concat, pad, rename, reshape, slice, transpose } from '../../src/dsl/shape.ts'
 import { distance, graphs, numbers, random } from '../support/graphs.ts'
@@ -357,6 +358,31 @@ test('optimiseProgram keeps names and drops what no longer matters', () => {
   const all = { inputs: feeds.inputs, states: { w: [1, 2, 3], unused: [4, 5, 6] } }
   const roots = (u: typeof v): Tensor[] => [...Object.values(u!.outputs), u!.next.get('w')!]
   assert.equal(evaluate(roots(v), all), evaluate(roots(p.functions.get('step')![0]), all))
+})
+
+test('of many buckets only what is read is optimised, once', () => {
+  const p = program({
+    name: 'buckets',
+    functions: { f: buckets([2, 3], (n) => ({ outputs: { y: add(input('x', [axis('a', n)]), 0) } })) },
+  })
+  let looks = 0
+  const [first, second] = p.functions.get('f')!
+  const watched: Variant = {
+    ...second!,
+    get outputs() {
+      looks++
+      return second!.outputs
+    },
+  }
+  const q = clampProgram(optimiseProgram({ ...p, functions: new Map([['f', [first!, watched]]]) }))
+  const [one, other] = q.functions.get('f')!
+  assert.is(one!.outputs.y!.op.op, 'input')
+  assert.equal([...other!.inputs.keys()], ['x'])
+  assert.is(looks, 0)
+  assert.is(other!.outputs.y!.op.op, 'input')
+  const seen = looks
+  assert.ok(seen > 0 && other!.next.size === 0 && other!.states.size === 0)
+  assert.is(looks, seen)
 })
 
 test('a graph of 10,000 nodes is optimised in less than 300 ms', () => {

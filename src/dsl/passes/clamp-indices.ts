@@ -3,6 +3,7 @@ import { binaryOf } from '../elementwise.ts'
 import { rewrite, type Tensor } from '../graph.ts'
 import { indexUses, takesTarget } from '../index-uses.ts'
 import type { Program, Variant } from '../program.ts'
+import { lazily } from './optimise.ts'
 
 /**
  * Clamps every index that the graph computes from more than inputs and literals, and that may leave its range, to the
@@ -44,11 +45,13 @@ const clampVariant = (v: Variant): Variant => {
 }
 
 /**
- * {@link clampIndices} for each variant of each function.
+ * {@link clampIndices} for each variant of each function, when it is first read.
  *
  * @category passes
  */
 export const clampProgram = (p: Program): Program => ({
   ...p,
-  functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(clampVariant)])),
+  functions: new Map(
+    [...p.functions].map(([name, variants]) => [name, variants.map((v) => lazily(v, () => clampVariant(v)))]),
+  ),
 })

@@ -63,6 +63,30 @@ export const overVariant = (pass: (roots: readonly Tensor[]) => Tensor[], v: Var
   return { inputs, states, outputs, next }
 }
 
+/**
+ * A variant that is made when it is first read, but for its inputs, which are known: a program of many buckets costs what
+ * is called of it.
+ */
+export const lazily = (v: Variant, make: () => Variant): Variant => {
+  let made: Variant | undefined
+  const whole = (): Variant => {
+    made ??= make()
+    return made
+  }
+  return {
+    inputs: v.inputs,
+    get states() {
+      return whole().states
+    },
+    get outputs() {
+      return whole().outputs
+    },
+    get next() {
+      return whole().next
+    },
+  }
+}
+
 const isItself = (key: string, t: Tensor): boolean => t.op.op === 'state' && t.op.key === key
 
 const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
@@ -73,13 +97,17 @@ const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
 
 /**
  * {@link optimise} for each variant of each function, outputs and next states jointly. Names, inputs and the program's
- * states stay; a variant no longer lists states that it does not read, nor states that it would replace by themselves.
+ * states stay; a variant no longer lists states that it does not read, nor states that it would replace by themselves. Each
+ * variant is optimised when it is first read.
  *
  * @category passes
  */
 export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => ({
   ...p,
   functions: new Map(
-    [...p.functions].map(([name, variants]) => [name, variants.map((v) => optimiseVariant(v, options))]),
+    [...p.functions].map(([name, variants]) => [
+      name,
+      variants.map((v) => lazily(v, () => optimiseVariant(v, options))),
+    ]),
   ),
 })
