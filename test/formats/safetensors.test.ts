@@ -477,6 +477,13 @@ const bad: [
     'hole',
     'b',
   ],
+  [
+    'more bytes than its shape takes',
+    fileOf(`{"a":${entry('F32', [2], [0, 12])}}`, 12),
+    'BadOffsets',
+    '8 bytes, but it was given 12',
+    'a',
+  ],
   ['a hole at the start', fileOf(`{"a":${entry('U8', [1], [1, 2])}}`, 2), 'BadOffsets', 'hole', 'a'],
   ['data beyond the file', fileOf(`{"a":${entry('U8', [9], [0, 9])}}`, 8), 'Truncated', 'holds only 8', 'a'],
   [
