@@ -27,12 +27,15 @@ export {
   type StoredTensor,
   storedFloats,
   storedInts,
+  streamSafetensors,
+  type TensorHead,
   type TensorInfo,
   writeSafetensors,
 } from './safetensors.ts'
 export {
   type Checkpoint,
   type CheckpointOptions,
+  type CheckpointTensor,
   openCheckpoint,
   planShards,
   writeCheckpoint,

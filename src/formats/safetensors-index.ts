@@ -10,7 +10,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import type { StorageDtype } from './dtype.ts'
+import { isFloatDtype, type StorageDtype } from './dtype.ts'
 import { parseJson } from './json.ts'
 import {
   type Entries,
@@ -31,8 +31,14 @@ export const singleName = 'model.safetensors'
 /** The name of the index of a sharded checkpoint. */
 export const indexName = 'model.safetensors.index.json'
 
+/** A tensor of a checkpoint as numbers, row-major: of a float dtype as float32, exactly; of an integer dtype as int32. */
+export type CheckpointTensor =
+  | { readonly shape: readonly number[]; readonly dtype: 'float32'; readonly data: Float32Array }
+  | { readonly shape: readonly number[]; readonly dtype: 'int32'; readonly data: Int32Array }
+
 /**
- * A checkpoint whose headers were read, be it one file or many. Tensors are read one by one.
+ * A checkpoint whose headers were read, be it one file or many. Tensors are read one by one: it is a source of weights for
+ * an engine's `load`, for a recipe's start and for a soup.
  *
  * @category model
  */
@@ -51,6 +57,8 @@ export interface Checkpoint {
   readonly floats: (key: string) => TE.TaskEither<SafetensorsError, Float32Array>
   /** The values of an I64, I32, U8 or BOOL tensor as int32. */
   readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
+  /** A tensor as `floats` or `ints` gives it, by its dtype, with its shape. */
+  readonly read: (key: string) => TE.TaskEither<SafetensorsError, CheckpointTensor>
 }
 
 const Index = t.intersection([
@@ -121,6 +129,18 @@ const checkpoint = (
           )
         : how(file, key)
     }
+  const tensor = (file: Safetensors, key: string): TE.TaskEither<SafetensorsError, CheckpointTensor> => {
+    const { shape, dtype } = file.info(key)!
+    return isFloatDtype(dtype)
+      ? pipe(
+          file.floats(key),
+          TE.map((data) => ({ shape, dtype: 'float32', data })),
+        )
+      : pipe(
+          file.ints(key),
+          TE.map((data) => ({ shape, dtype: 'int32', data })),
+        )
+  }
   return {
     path,
     keys: [...fileOf.keys()].sort(),
@@ -129,6 +149,7 @@ const checkpoint = (
     dtype: (key) => fileOf.get(key)?.info(key)?.dtype,
     floats: read((file, key) => file.floats(key)),
     ints: read((file, key) => file.ints(key)),
+    read: read(tensor),
   }
 }
 

@@ -18,6 +18,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { atMost } from './at-most.ts'
 import {
   type Entries,
+  type Entry,
   encodeHeader,
   entryBytes,
   type StoredTensor,
@@ -236,17 +237,56 @@ export const writeSafetensors = (
   metadata: Readonly<Record<string, string>> = {},
   options: FileOptions = {},
 ): TE.TaskEither<SafetensorsError, void> =>
-  pipe(
-    TE.fromEither(encodeHeader(entries, metadata, path)),
+  streamSafetensors(path, entries, (key) => TE.right(entries.get(key)!), metadata, options)
+
+/** A tensor's dtype and shape, which its file's header says before any data. */
+export type TensorHead = Pick<StoredTensor, 'dtype' | 'shape'>
+
+/**
+ * {@link writeSafetensors} of tensors that are read one after the other while the file is written: never more than one of
+ * them is in memory. Where one cannot be read, no file appears, and the error is the reader's.
+ *
+ * @param heads what each tensor will be
+ * @param read the tensor of a key
+ * @category writing
+ */
+export const streamSafetensors = <Err extends Error>(
+  path: string,
+  heads: ReadonlyMap<string, TensorHead>,
+  read: (key: string) => TE.TaskEither<Err, Entry>,
+  metadata: Readonly<Record<string, string>> = {},
+  options: FileOptions = {},
+): TE.TaskEither<SafetensorsError | Err, void> => {
+  let unread: Err | undefined
+  return pipe(
+    TE.fromEither(encodeHeader(heads, metadata, path)),
     TE.chain(({ header, order }) =>
       replaceFile(path, async (handle) => {
         const pieceBytes = piecesOf(path, options)
         await writeAll(handle, header, pieceBytes)
-        for (const key of order)
-          await writeAll(handle, orThrow(entryBytes(key, entries.get(key)!, path)), pieceBytes)
+        for (const key of order) {
+          const entry = await read(key)()
+          if (E.isLeft(entry)) {
+            unread = entry.left
+            throw unread
+          }
+          const [said, is] = [headOf(heads.get(key)!), headOf(entry.right)]
+          if (said !== is)
+            throw new SafetensorsError(
+              'BadEntry',
+              { file: path, key },
+              `it was said to be ${said}, and what was read is ${is}`,
+              'say what it is',
+            )
+          await writeAll(handle, orThrow(entryBytes(key, entry.right, path)), pieceBytes)
+        }
       }),
     ),
+    TE.mapLeft((e): SafetensorsError | Err => unread ?? e),
   )
+}
+
+const headOf = ({ dtype, shape }: TensorHead): string => `${dtype} [${shape}]`
 
 const writeAll = async (handle: FileHandle, bytes: Uint8Array, pieceBytes: number): Promise<void> => {
   for (let at = 0; at < bytes.length; ) {

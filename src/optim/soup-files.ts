@@ -8,29 +8,9 @@ import { basename, dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { isFloatDtype } from '../formats/dtype.ts'
-import { encodeHeader, replaceFile, temporaryOf } from '../formats/safetensors.ts'
-import { entryBytes } from '../formats/safetensors-bytes.ts'
+import { streamSafetensors, temporaryOf } from '../formats/safetensors.ts'
 import { type Checkpoint, openCheckpoint, singleName } from '../formats/safetensors-index.ts'
-import { type Ingredient, SoupError, sameTensors, soup, type Weight } from './soup.ts'
-
-/** A checkpoint as a source of weights: floats as float32, integers as int32. */
-export const ingredient = (c: Checkpoint): Ingredient => ({
-  keys: c.keys,
-  read: (key) => {
-    const shape = c.shape(key) ?? []
-    const stored = c.dtype(key)
-    return stored !== undefined && !isFloatDtype(stored)
-      ? pipe(
-          c.ints(key),
-          TE.map((data): Weight => ({ shape, dtype: 'int32', data })),
-        )
-      : pipe(
-          c.floats(key),
-          TE.map((data): Weight => ({ shape, dtype: 'float32', data })),
-        )
-  },
-})
+import { type Ingredient, sameTensors, soup } from './soup.ts'
 
 /** Files beside weights that belong to a model: what it is, how it generates, its tokenizer and processor. */
 const companion =
@@ -59,7 +39,7 @@ export const soupFiles = (
     TE.mapLeft((e): Error => e),
     TE.chain((checkpoints) =>
       pipe(
-        TE.fromEither<Error, Ingredient>(soup(checkpoints.map(ingredient), weights)),
+        TE.fromEither<Error, Ingredient>(soup(checkpoints, weights)),
         TE.chainFirstEitherK(() => sameInfo(checkpoints)),
         TE.chain((mixed) => write(checkpoints[0]!, mixed, into)),
       ),
@@ -134,19 +114,13 @@ const writeFile = (
 ): TE.TaskEither<Error, void> => {
   const infos = new Map(keys.map((k) => [k, { dtype: first.dtype(k)!, shape: first.shape(k)! }] as const))
   const metadata = first.path.endsWith('.index.json') ? { format: 'pt' } : first.metadata
-  return pipe(
-    TE.fromEither(encodeHeader(infos, metadata, path)),
-    TE.chain(({ header, order }) =>
-      replaceFile(path, async (handle) => {
-        await handle.writeFile(header)
-        for (const key of order) {
-          const { data } = orThrow(await mixed.read(key)())
-          const values = data instanceof Uint8Array ? Int32Array.from(data) : data
-          await handle.writeFile(orThrow(entryBytes(key, { ...infos.get(key)!, values }, path)))
-        }
-      }),
-    ),
-    // a file system's error is told as one; what the soup says of a key is its own
-    TE.mapLeft((e): Error => (e.cause instanceof SoupError ? e.cause : e)),
-  )
+  const read = (key: string) =>
+    pipe(
+      mixed.read(key),
+      TE.map(({ data }) => ({
+        ...infos.get(key)!,
+        values: data instanceof Uint8Array ? Int32Array.from(data) : data,
+      })),
+    )
+  return streamSafetensors(path, infos, read, metadata)
 }

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import type { Either } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -38,6 +39,7 @@ import {
   type StoredTensor,
   storedFloats,
   storedInts,
+  streamSafetensors,
   writeSafetensors,
 } from '../../src/formats/safetensors.ts'
 import {
@@ -718,6 +720,35 @@ files('a write that fails leaves the old file whole and nothing beside it', asyn
   assert.is((await run((await run(readSafetensors(path))).floats('w')))[0], 1)
   assert.is((await fails(writeSafetensors(join(path, 'below-a-file'), two(1)))).tag, 'Io')
 })
+files(
+  'a file of tensors read one by one is the same file, and none where one cannot be read',
+  async ({ folder }) => {
+    const [whole, streamed] = [join(folder, 'whole'), join(folder, 'streamed')]
+    const all = two(1)
+    const heads = new Map([...all].map(([key, { dtype, shape }]) => [key, { dtype, shape }] as const))
+    const read: string[] = []
+    const each = (key: string): TE.TaskEither<SafetensorsError, Entry> => {
+      read.push(key)
+      return TE.right(all.get(key)!)
+    }
+    await run(writeSafetensors(whole, all, { a: '1' }))
+    await run(streamSafetensors(streamed, heads, each, { a: '1' }))
+    assert.equal(readFileSync(streamed), readFileSync(whole))
+    assert.equal(read.sort(), [...all.keys()].sort())
+
+    const [first, second] = [...all.keys()] as [string, string]
+    const gone = new Error('the session is closed')
+    const broken = (key: string) => (key === second ? TE.left(gone) : TE.right(all.get(key)!))
+    const into = join(folder, 'none')
+    const e = await streamSafetensors(into, heads, broken)()
+    assert.is(e._tag === 'Left' && e.left, gone, 'the error is the reader’s own')
+    const other = await fails(streamSafetensors(into, heads, () => TE.right(all.get(first)!)))
+    assert.is(other.tag, 'BadEntry')
+    assert.match(other.message, /it was said to be .*, and what was read is /)
+    assert.equal(readdirSync(folder).sort(), ['streamed', 'whole'])
+  },
+)
+
 files.run()
 
 // --- checkpoints of one file or many ----------------------------------------------------------------------
