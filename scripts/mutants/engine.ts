@@ -179,7 +179,7 @@ export const engine = [
     [
       ['all states in one group', 'if (bytes + size > ', 'if (groups.length === 0 || bytes + size < 0 * '],
       ['groups never begin anew', 'bytes = 0\n', ''],
-      ['signatures are never released', 'model.dispose()', ''],
+      ['signatures are never released', 'model.dispose()', 'void model'],
       ['a signature opened anew for each call', 'if (had !== undefined) return had', ''],
       [
         'fetched tensors are never freed',
