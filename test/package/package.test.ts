@@ -22,7 +22,7 @@ interface Ended {
 }
 
 /** Runs a program as a user would: nothing that the npm around this test was told reaches it. */
-const run = (file: string, words: readonly string[], cwd: string, seconds = 300): Promise<Ended> =>
+const run = (file: string, words: readonly string[], cwd: string, seconds = 600): Promise<Ended> =>
   new Promise((done) => {
     const told = /^(npm_(?!config_(cache|registry)$)|NODE_OPTIONS|ONNXRUNTIME_|SAILWRIGHT_)/i
     const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !told.test(key)))
@@ -36,10 +36,11 @@ const run = (file: string, words: readonly string[], cwd: string, seconds = 300)
 /** What a user writes: TypeScript that trains nothing, but computes with the engine that it is given. */
 const experiment = `import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { concatMap, defer, from } from 'rxjs'
+import { defer } from 'rxjs'
 import { axis, fixed, input, mul, program } from 'sailwright/dsl'
 import { tensorValue, type Engine } from 'sailwright/engine'
-import { presets } from 'sailwright/models'
+import { nanoModel } from 'sailwright/tasks'
+import type { ExperimentFile } from 'sailwright/train'
 
 const double = program({
   name: 'doubling',
@@ -53,18 +54,19 @@ const doubled = (engine: Engine) =>
       throw new Error(e.message)
     }),
   )
-export default ({ seed }: { seed: number }) => ({
+const file: ExperimentFile = ({ seed }) => ({
   name: 'mine',
   seed,
-  model: { name: 'nano', config: (presets as any).nano.config },
+  model: nanoModel,
   families: [],
   recipe: {},
-  run: ({ engine }: { engine: Engine }) =>
+  run: ({ engine }) =>
     defer(async () => {
-      console.log('doubled', [...(await doubled(engine)()).y.data].join())
-      return [{ type: 'run-finished', seconds: 0 }]
-    }).pipe(concatMap((events) => from(events))),
+      console.log('doubled', [...(await doubled(engine)()).y!.data].join())
+      return { type: 'run-finished' as const, seconds: 0 }
+    }),
 })
+export default file
 `
 
 /** Why a package manager cannot be tried here, if it cannot. */

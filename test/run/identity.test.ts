@@ -20,6 +20,7 @@ import { differences, showDifference } from '../../src/train/differences.ts'
 import type { Manifest } from '../../src/train/events.ts'
 import type { Experiment } from '../../src/train/experiment.ts'
 import { changesBetween } from '../../src/train/identity.ts'
+import { RecipeError } from '../../src/train/recipe-error.ts'
 import { openRun, type RunFolder, readRun } from '../../src/train/run-folder.ts'
 import { syntheticManifest } from '../support/synthetic-run.ts'
 
@@ -247,13 +248,13 @@ import './not-there.ts'
 })
 
 test('what an experiment says of itself must be plain data', async () => {
-  const { nano } = await import('../../src/models/presets.ts')
+  const { nanoModel } = await import('../../src/tasks/nano.ts')
   const of = (recipe: unknown): Manifest =>
     manifestOf({
       experiment: {
         name: 'e',
         seed: 1,
-        model: { name: 'nano', config: nano },
+        model: nanoModel,
         families: [],
         recipe,
       } as unknown as Experiment,
@@ -265,24 +266,29 @@ test('what an experiment says of itself must be plain data', async () => {
       quick: false,
       at: new Date(0),
     })
-  const loop: { self?: unknown } = {}
+  const loop: { self?: unknown; readonly other: object } = { other: {} }
   loop.self = loop
-  for (const [recipe, message] of [
-    [{ stages: [{ rate: () => 1 }] }, 'recipe.stages[0].rate is a function'],
-    [{ keys: new Map() }, 'recipe.keys is a Map'],
-    [[1n], 'recipe[0] is a bigint'],
-    [{ table: new Float32Array(2) }, 'recipe.table is a Float32Array'],
-    [loop, 'recipe.self is part of itself'],
+  for (const [recipe, place, what] of [
+    [{ stages: [{ rate: () => 1 }] }, 'recipe.stages[0].rate', 'a function'],
+    [{ keys: new Map() }, 'recipe.keys', 'a Map'],
+    [[1n], 'recipe[0]', 'a bigint'],
+    [{ table: new Float32Array(2) }, 'recipe.table', 'a Float32Array'],
+    [{ rate: Number.NaN }, 'recipe.rate', 'NaN'],
+    [{ rate: Number.POSITIVE_INFINITY }, 'recipe.rate', 'Infinity'],
+    [loop, 'recipe.self', 'part of itself'],
   ] as const)
     assert.throws(
       () => of(recipe),
-      (e: Error) => e instanceof TypeError && e.message.includes(message),
+      (e: Error) =>
+        e instanceof RecipeError &&
+        e.setting === place &&
+        e.message.startsWith(`the experiment, ${place}: it is ${what};`),
     )
-  const rates = { rate: Number.POSITIVE_INFINITY, other: Number.NaN, none: undefined, one: null }
+  const rates = { rate: 1e-3, none: undefined, one: null, twice: [loop.other, loop.other] }
   const written = of(rates)
   assert.equal(changesBetween(written, written), { settings: [], surroundings: [] })
-  assert.equal(changesBetween(written, of({ ...rates, rate: Number.NEGATIVE_INFINITY })).settings, [
-    'rate: Infinity then, -Infinity now',
+  assert.equal(changesBetween(written, of({ ...rates, rate: 2e-3 })).settings, [
+    'rate: 0.001 then, 0.002 now',
   ])
 })
 
