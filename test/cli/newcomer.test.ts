@@ -179,9 +179,8 @@ test('a file that never ends loading, or ends the process, is named', async () =
   write(
     'stalls.ts',
     `import { NEVER } from 'rxjs'
-    import { presets } from 'sailwright/models'
-    const { config } = (presets as any).nano
-    export default { name: 'stalls', seed: 0, model: { name: 'nano', config }, families: [], recipe: {}, run: () => NEVER }`,
+    import { nanoModel as model } from 'sailwright/tasks'
+    export default { name: 'stalls', seed: 0, model, families: [], recipe: {}, run: () => NEVER }`,
   )
   const stalls = await node(bin, 'run', 'stalls.ts', '--engine', 'onnx', '--out', 'stalled')
   assert.is(stalls.code, 1, stalls.err)

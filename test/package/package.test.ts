@@ -3,7 +3,17 @@
  * the user's own. Skipped, with the reason on stderr, where the registry cannot be reached or the package manager is not here.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -77,13 +87,23 @@ const hindrance = async (manager: string): Promise<string | undefined> => {
   return seen.code === 0 ? undefined : 'the npm registry cannot be reached'
 }
 
+/** Packs a copy: packing changes package.json meanwhile, which other tests read. */
+const pack = async (): Promise<string> => {
+  const copy = join(folder, 'copy')
+  const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] }
+  const needed = ['package.json', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json', 'scripts']
+  for (const part of [...files.filter((f) => !f.startsWith('!')), ...needed])
+    cpSync(join(root, part), join(copy, part), { recursive: true, preserveTimestamps: true })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const { code, err } = await run('npm', ['pack', '--pack-destination', folder], copy)
+  assert.is(code, 0, err)
+  return join(folder, readdirSync(folder).find((f) => f.endsWith('.tgz'))!)
+}
+
 let packed: Promise<string> | undefined
 /** The tarball, made once. */
 const tarball = (): Promise<string> => {
-  packed ??= run('npm', ['pack', '--pack-destination', folder], root).then(({ code, err }) => {
-    assert.is(code, 0, err)
-    return join(folder, readdirSync(folder).find((f) => f.endsWith('.tgz'))!)
-  })
+  packed ??= pack()
   return packed
 }
 
