@@ -3,10 +3,20 @@
  *
  * @since 0.1.0
  */
+export { type Chat, type ChatPart, type ChatTurn, chatOf } from './chat.ts'
+export { type ChatTokenIds, chatConversation, chatIds } from './chat-conversation.ts'
 export * from './collate.ts'
 export * from './conversation.ts'
+export * from './conversations.ts'
 export * from './image.ts'
 export * from './processor.ts'
 export type { Question } from './question.ts'
+export * from './read-image.ts'
+export * from './resize.ts'
+export { imageFolder } from './rows/image-folder.ts'
+export { jsonl } from './rows/jsonl.ts'
+export * from './rows/row.ts'
+export * from './shuffled.ts'
 export * from './source.ts'
+export * from './split.ts'
 export * from './tokenizer.ts'

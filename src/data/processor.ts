@@ -4,6 +4,7 @@
  *
  * @since 0.2.0
  */
+import type { Tokenizer } from '../formats/tokenizer.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 
 /** The tokens that lay out a chat, by name. */
@@ -39,6 +40,40 @@ export interface ImageIds {
   readonly close: number
 }
 
+/** A chat template as published with a tokenizer. */
+export interface ChatTemplate {
+  /** Jinja text. */
+  readonly jinja: string
+  /** The special tokens: where a message has one it is text. */
+  readonly special: readonly string[]
+  readonly encode: Tokenizer['encode']
+  /** Further variables of the template, as plain JSON data. */
+  readonly variables: Readonly<Record<string, unknown>>
+}
+
+/**
+ * A tokenizer's own chat template, which is given the texts of its `bos_token` and `eos_token`.
+ *
+ * @param variables what else the template reads, such as `enable_thinking`
+ * @returns undefined where it came without one
+ */
+export const chatTemplate = (
+  t: Tokenizer,
+  variables: Readonly<Record<string, unknown>> = {},
+): ChatTemplate | undefined =>
+  t.chatTemplate === undefined
+    ? undefined
+    : {
+        jinja: t.chatTemplate,
+        special: [...t.special.keys()],
+        encode: t.encode,
+        variables: {
+          ...(t.bos === undefined ? {} : { bos_token: t.tokenOf(t.bos) }),
+          ...(t.eos === undefined ? {} : { eos_token: t.tokenOf(t.eos) }),
+          ...variables,
+        },
+      }
+
 /** A processor. Ids are of its tokenizer. */
 export interface Processor {
   /** What it is, as plain JSON data. */
@@ -49,6 +84,8 @@ export interface Processor {
   readonly pad: number
   /** Undefined where the model reads text alone. */
   readonly image?: ImageIds
+  /** Lays out chats in place of the processor; images keep its own tokens. */
+  readonly template?: ChatTemplate
 }
 
 /** A processor that cannot be made, or that does not fit a model. */
@@ -74,7 +111,11 @@ const whole = (what: string, n: number): number => {
  */
 export const processor = (
   tokenizer: TextTokenizer,
-  options: { readonly chat?: ChatTokens; readonly image?: ImageOptions } = {},
+  options: {
+    readonly chat?: ChatTokens
+    readonly image?: ImageOptions
+    readonly template?: ChatTemplate | undefined
+  } = {},
 ): Processor => {
   const { start = '<|im_start|>', end = '<|im_end|>', pad = '<|endoftext|>' } = options.chat ?? {}
   const id = (what: string, token: string): number => {
@@ -85,7 +126,7 @@ export const processor = (
       `processor, ${what}: the tokenizer has no token '${token}'; name the one that it uses instead`,
     )
   }
-  const { image } = options
+  const { image, template } = options
   const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>' } = image ?? {}
   return {
     config: {
@@ -94,6 +135,9 @@ export const processor = (
       ...(image === undefined
         ? {}
         : { image: { size: image.size, tokens: image.tokens, placeholder, open, close } }),
+      ...(template === undefined
+        ? {}
+        : { template: { jinja: template.jinja, variables: template.variables } }),
     },
     tokenizer,
     start: id('chat.start', start),
@@ -110,6 +154,7 @@ export const processor = (
             close: id('image.close', close),
           },
         }),
+    ...(template === undefined ? {} : { template }),
   }
 }
 

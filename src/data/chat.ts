@@ -1,0 +1,255 @@
+/**
+ * Chats: what users and the assistant say to each other, with images between the words, read from a row of any of the usual
+ * formats.
+ *
+ * @since 0.3.0
+ */
+import { dirname, isAbsolute, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as t from 'io-ts'
+import type { ImageInput } from './read-image.ts'
+import { placeOf, type Row, RowError } from './rows/row.ts'
+
+/** A piece of a turn: a text as it was written, or an image. */
+export type ChatPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image'; readonly image: ImageInput }
+
+/** What one of them says. */
+export interface ChatTurn {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly parts: readonly ChatPart[]
+}
+
+/** A chat: perhaps a system turn, then user and assistant by turns; the assistant has the last word. */
+export interface Chat {
+  readonly id: string
+  readonly turns: readonly ChatTurn[]
+}
+
+/** Stands for an image in a text, in the order of the row's images. */
+const mark = '<image>'
+
+// --- what rows may hold -----------------------------------------------------------------------------------
+
+const Bytes = new t.Type<Uint8Array, Uint8Array>(
+  'bytes',
+  (u): u is Uint8Array => u instanceof Uint8Array,
+  (u, c) => (u instanceof Uint8Array ? t.success(u) : t.failure(u, c)),
+  (bytes) => bytes,
+)
+const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null, t.undefined])
+
+/** A path, a data URL, bytes, or Hugging Face's struct of both. */
+const ImageColumn = t.union([t.string, Bytes, t.partial({ bytes: orNull(Bytes), path: orNull(t.string) })])
+type ImageColumn = t.TypeOf<typeof ImageColumn>
+
+const TextPart = t.type({ type: t.literal('text'), text: t.string })
+const UrlPart = t.type({
+  type: t.literal('image_url'),
+  image_url: t.union([t.string, t.type({ url: t.string })]),
+})
+const ImagePart = t.intersection([
+  t.type({ type: t.literal('image') }),
+  t.partial({ image: orNull(ImageColumn) }),
+])
+const Part = t.union([TextPart, UrlPart, ImagePart])
+const Message = t.type({ role: t.string, content: t.union([t.string, t.array(Part)]) })
+const ShareGptTurn = t.type({ from: t.string, value: t.string })
+
+const roles: Readonly<Record<string, ChatTurn['role']>> = {
+  ...{ system: 'system', user: 'user', human: 'user' },
+  ...{ assistant: 'assistant', gpt: 'assistant', model: 'assistant' },
+}
+
+// --- from a row -------------------------------------------------------------------------------------------
+
+const shown = (u: unknown): string => {
+  const text = JSON.stringify(u) ?? String(u)
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
+}
+
+const textPart = (text: string): readonly ChatPart[] => (text === '' ? [] : [{ type: 'text', text }])
+
+/** Reads one row; every `fail` says what is wrong with it. */
+const reader = (row: Row) => {
+  const fail = (reason: string): never => {
+    throw new RowError(row, reason)
+  }
+
+  const column = <A>(name: string, codec: t.Type<A, unknown>, what: string): A => {
+    const value = row.columns[name]
+    return codec.is(value) ? value : fail(`its ${name} is ${shown(value)}; give ${what}`)
+  }
+
+  const imageOf = (where: string, image: ImageColumn): ImageInput => {
+    const name = `${where} of ${placeOf(row)}`
+    if (image instanceof Uint8Array) return { bytes: image, name }
+    if (typeof image !== 'string') {
+      if (image.bytes != null) return { bytes: image.bytes, name: image.path ?? name }
+      return image.path == null
+        ? fail(`its ${where} has neither bytes nor a path`)
+        : imageOf(where, image.path)
+    }
+    const data = /^data:([^,]*),/.exec(image)
+    if (data !== null) {
+      if (!data[1]!.endsWith(';base64')) fail(`its ${where} is a data URL that is not in base64`)
+      const base64 = image.slice(data[0].length)
+      if (!/^[A-Za-z0-9+/\s]*=*\s*$/.test(base64))
+        fail(`its ${where} is a data URL with other letters than base64's`)
+      return { bytes: Buffer.from(base64, 'base64'), name }
+    }
+    if (/^https?:/i.test(image))
+      fail(
+        `its ${where} is ${shown(image)}; nothing is fetched from the net: fetch it first, and give a path`,
+      )
+    if (image === '') fail(`its ${where} is an empty path`)
+    const path = image.startsWith('file:') ? fileURLToPath(image) : image
+    return { path: isAbsolute(path) ? path : join(dirname(row.file), path) }
+  }
+
+  /** The images of the row's own columns: `images`, a list, or `image`, one. */
+  const ownImages = (): readonly ImageInput[] => {
+    const name = ['images', 'image'].find((n) => row.columns[n] != null)
+    if (name === undefined) return []
+    const what = 'a path, a data URL, { bytes, path }, or a list of them'
+    const given = column(name, t.union([t.array(ImageColumn), ImageColumn]), what)
+    return Array.isArray(given)
+      ? given.map((one, i) => imageOf(`${name}[${i}]`, one))
+      : [imageOf(name, given as ImageColumn)]
+  }
+
+  /** Puts the row's images where the marks in texts are, or, `orFirst`, before the first user's words where there is no mark. */
+  const placed = (
+    turns: readonly { readonly role: ChatTurn['role']; readonly text: string }[],
+    orFirst: boolean,
+  ): readonly ChatTurn[] => {
+    const images = ownImages()
+    const marks = turns.reduce((n, { text }) => n + text.split(mark).length - 1, 0)
+    const first = turns.findIndex(({ role }) => role === 'user')
+    const before = marks === 0 && orFirst ? images.length : 0
+    if (before === 0 && marks !== images.length)
+      fail(
+        `it has ${marks} ${mark} marks and ${images.length} images; give as many of one as of the other${
+          images.length === 0 ? ', or content as parts, in which a text is only a text' : ''
+        }`,
+      )
+    let used = 0
+    const next = (): ChatPart => ({ type: 'image', image: images[used++]! })
+    return turns.map(({ role, text }, i) => ({
+      role,
+      parts: [
+        ...(i === first ? Array.from({ length: before }, () => [next(), ...textPart('\n')]).flat() : []),
+        ...text.split(mark).flatMap((piece, n) => [...(n === 0 ? [] : [next()]), ...textPart(piece)]),
+      ],
+    }))
+  }
+
+  const roleOf = (i: number, role: string): ChatTurn['role'] =>
+    Object.hasOwn(roles, role)
+      ? roles[role]!
+      : fail(`its turn ${i} has the role ${shown(role)}; the roles are ${Object.keys(roles).join(', ')}`)
+
+  const fromMessages = (): readonly ChatTurn[] => {
+    const what = "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image'"
+    const messages = column('messages', t.array(Message), what)
+    if (messages.every(({ content }) => typeof content === 'string'))
+      return placed(
+        messages.map(({ role, content }, i) => ({ role: roleOf(i, role), text: content as string })),
+        true,
+      )
+    const images = ownImages()
+    let used = 0
+    const partOf = (part: t.TypeOf<typeof Part>, last: boolean): readonly ChatPart[] => {
+      if (part.type === 'text') return textPart(part.text)
+      const newline = last ? [] : textPart('\n')
+      if (part.type === 'image_url') {
+        const { image_url: url } = part
+        const image = imageOf('image_url', typeof url === 'string' ? url : url.url)
+        return [{ type: 'image', image }, ...newline]
+      }
+      if (part.image != null) return [{ type: 'image', image: imageOf('image', part.image) }, ...newline]
+      const own = images[used++]
+      if (own === undefined) return fail(`it has more image parts than its ${images.length} images`)
+      return [{ type: 'image', image: own }, ...newline]
+    }
+    const turns = messages.map(({ role, content }, i) => ({
+      role: roleOf(i, role),
+      parts:
+        typeof content === 'string'
+          ? textPart(content)
+          : content.flatMap((part, k) => partOf(part, k === content.length - 1)),
+    }))
+    if (used < images.length) fail(`it has ${images.length} images and ${used} image parts for them`)
+    return turns
+  }
+
+  const fromShareGpt = (): readonly ChatTurn[] =>
+    placed(
+      column('conversations', t.array(ShareGptTurn), 'a list of { from, value }').map(
+        ({ from, value }, i) => ({
+          role: roleOf(i, from),
+          text: value,
+        }),
+      ),
+      false,
+    )
+
+  const fromPair = (question: string, answer: string): readonly ChatTurn[] =>
+    placed(
+      [
+        { role: 'user', text: column(question, t.string, 'a text') },
+        { role: 'assistant', text: column(answer, t.string, 'a text') },
+      ],
+      true,
+    )
+
+  return { fail, fromMessages, fromShareGpt, fromPair }
+}
+
+const pairs = ['question', 'prompt'] as const
+const replies = ['answer', 'response', 'completion'] as const
+
+/**
+ * The chat of a row, whose columns are one of
+ *
+ * - `messages`: `{ role, content }`, content a text or parts (`text`; `image_url`, a path or data URL; `image`);
+ * - `conversations`: `{ from, value }`, as LLaVA and ShareGPT have it, with `<image>` where an image is;
+ * - `question` or `prompt`, and `answer`, `response` or `completion`.
+ *
+ * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, bytes, or
+ * `{ bytes, path }`. They stand where the texts have `<image>`; where no text has it, before the first user's words, but in
+ * `conversations`, where that is an error. Nothing is fetched.
+ *
+ * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order
+ * @category reading
+ */
+export const chatOf = (row: Row): Chat => {
+  const { fail, fromMessages, fromShareGpt, fromPair } = reader(row)
+  const has = (name: string): boolean => row.columns[name] !== undefined
+  const [question, answer] = [pairs.find(has), replies.find(has)]
+  const turns = has('messages')
+    ? fromMessages()
+    : has('conversations')
+      ? fromShareGpt()
+      : question !== undefined && answer !== undefined
+        ? fromPair(question, answer)
+        : fail(
+            `its columns are ${Object.keys(row.columns).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
+          )
+  const spoken = turns[0]?.role === 'system' ? turns.slice(1) : turns
+  spoken.forEach(({ role, parts }, i) => {
+    const wanted = i % 2 === 0 ? 'user' : 'assistant'
+    const at = turns.length - spoken.length + i
+    if (role !== wanted)
+      fail(`its turn ${at} is the ${role}'s; user and assistant take turns, the user first`)
+    if (role !== 'assistant') return
+    if (parts.some((p) => p.type === 'image')) fail(`its turn ${at} is the assistant's and has an image`)
+    if (parts.every((p) => p.type === 'text' && p.text.trim() === ''))
+      fail(`its turn ${at} is the assistant's and is empty`)
+  })
+  if (turns[0]?.role === 'system' && turns[0].parts.some((p) => p.type === 'image'))
+    fail('its system turn has an image')
+  if (spoken.length === 0 || spoken.length % 2 === 1) fail('it does not end with an answer of the assistant')
+  return { id: placeOf(row), turns }
+}

@@ -1,0 +1,84 @@
+/**
+ * Conversations and questions from rows of a user's own data.
+ *
+ * @since 0.3.0
+ */
+import { ChatError } from '../formats/chat-message.ts'
+import { type Chat, chatOf } from './chat.ts'
+import { chatIds, chatImages } from './chat-conversation.ts'
+import type { Conversation } from './conversation.ts'
+import { type Processor, ProcessorError } from './processor.ts'
+import type { Question } from './question.ts'
+import { ImageError } from './read-image.ts'
+import { mapped, type Row, RowError, type RowOptions } from './rows/row.ts'
+import type { Source } from './source.ts'
+
+/** Settings of {@link conversations} and {@link questions}. */
+export interface ConversationOptions extends RowOptions {
+  readonly processor: Processor
+  /** Tokens that a row of the batch holds; longer conversations are bad rows. Default: no limit. */
+  readonly tokens?: number
+}
+
+const isRows = (e: unknown): e is Error =>
+  e instanceof ImageError || e instanceof ChatError || (e instanceof ProcessorError && e.tag === 'OtherModel')
+
+/** What is wrong with a row's content is wrong with the row. */
+const ofRow = async <A>(row: Row, make: (chat: Chat) => Promise<A>): Promise<A> => {
+  const chat = chatOf(row)
+  try {
+    return await make(chat)
+  } catch (e) {
+    throw isRows(e) ? new RowError(row, e.message, e) : e
+  }
+}
+
+const made = (row: Row, { processor, tokens = Infinity }: ConversationOptions): Promise<Conversation> =>
+  ofRow(row, async (chat) => {
+    const laid = chatIds(processor, chat)
+    const { length } = laid.ids
+    if (length > tokens)
+      throw new RowError(
+        row,
+        `it has ${length} tokens and a row holds ${tokens}; raise the row's tokens or shorten it`,
+      )
+    return { id: chat.id, ...laid, images: await chatImages(processor, chat) }
+  })
+
+const configOf = (kind: string, rows: Source<Row>, { processor, tokens }: ConversationOptions) => ({
+  ...{ kind, rows: rows.config, processor: processor.config },
+  ...(tokens === undefined ? {} : { tokens }),
+})
+
+/**
+ * The conversations of rows, one a row, as `chatOf` reads them. A bad row is one that is no chat, whose image is missing or
+ * damaged, or that is longer than `tokens`: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
+ *
+ * @category sources
+ */
+export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> =>
+  mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), options)
+
+const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
+  (chat.turns.findLast((t) => t.role === role)?.parts ?? [])
+    .map((p) => (p.type === 'text' ? p.text : ''))
+    .join('')
+    .trim()
+
+/**
+ * Rows as questions for an evaluation: what the user asks last, and the assistant's last words, without outer spaces, as the
+ * answer that is expected. Bad rows as {@link conversations} has them.
+ *
+ * @category sources
+ */
+export const questions = (rows: Source<Row>, options: ConversationOptions): Source<Question> =>
+  mapped(
+    configOf('questions', rows, options),
+    rows,
+    async (row): Promise<Question> => {
+      const conversation = await made(row, options)
+      const chat = chatOf(row)
+      return { conversation, question: textOf(chat, 'user'), expected: textOf(chat, 'assistant') }
+    },
+    options,
+  )

@@ -1,0 +1,54 @@
+/**
+ * Image files as the pixels that a model reads.
+ *
+ * @since 0.3.0
+ */
+import sharp from 'sharp'
+import type { RgbImage } from './image.ts'
+import { resize } from './resize.ts'
+
+/** An image that cannot be read. The message names it. */
+export class ImageError extends Error {
+  readonly tag: 'NotFound' | 'BadImage'
+  /** The file, or the name of what was in memory. */
+  readonly image: string
+  constructor(tag: ImageError['tag'], image: string, what: string, cause?: unknown) {
+    super(`image ${image}: ${what}`, cause === undefined ? undefined : { cause })
+    this.name = 'ImageError'
+    this.tag = tag
+    this.image = image
+  }
+}
+
+/** An image: a file, or an image file's bytes under a name for messages. */
+export type ImageInput = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string }
+
+/**
+ * Reads an image as 8-bit sRGB of `size` × `size` pixels, whatever its sides are (they are stretched). What a camera says
+ * of the image's direction is applied; what is transparent is white; grey, CMYK and 16 bits are converted; of an animation
+ * it is the first frame. Resized as {@link resize} does.
+ *
+ * @throws ImageError `NotFound`, `BadImage` (no image, or a damaged one)
+ * @category reading
+ */
+export const readImage = async (input: ImageInput, size: number): Promise<RgbImage> => {
+  const name = 'path' in input ? input.path : input.name
+  if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
+  try {
+    const { data, info } = await sharp('path' in input ? input.path : input.bytes, {
+      failOn: 'error',
+      autoOrient: true,
+    })
+      .flatten({ background: 'white' })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true })
+    if (info.channels !== 3) throw new Error(`it came to ${info.channels} channels`)
+    return resize({ width: info.width, height: info.height, channels: 3, data }, size, size)
+  } catch (e) {
+    const { message } = e as Error
+    if (/^Input file is missing/.test(message))
+      throw new ImageError('NotFound', name, 'there is no such file', e)
+    throw new ImageError('BadImage', name, `it cannot be read (${message.trim().split('\n')[0]})`, e)
+  }
+}

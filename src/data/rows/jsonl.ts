@@ -1,0 +1,122 @@
+/**
+ * Rows of JSON, one a line, read as a stream: no more than a line and a block of the file are in memory.
+ *
+ * @since 0.3.0
+ */
+import { createReadStream } from 'node:fs'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as t from 'io-ts'
+import { parseJson } from '../../formats/json.ts'
+import { type Placed, type Source, SourceError } from '../source.ts'
+import { fileSize } from './file-size.ts'
+import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
+
+/** A line and the place behind it. */
+interface Line {
+  readonly bytes: Buffer
+  /** Its number from 1. */
+  readonly line: number
+  /** The byte behind it and its newline. */
+  readonly end: number
+}
+
+/** A file without newlines is no JSONL, and is not gathered in memory. */
+const longestLine = 2 ** 28
+
+/** The lines of a file from a byte on, of which `line` are before it. */
+async function* linesOf(file: string, byte: number, line: number): AsyncGenerator<Line> {
+  let parts: Buffer[] = []
+  let length = 0
+  let end = byte
+  const stream = createReadStream(file, { start: byte, highWaterMark: 2 ** 18 })
+  try {
+    for await (const block of stream as AsyncIterable<Buffer>) {
+      let from = 0
+      for (let at = block.indexOf(10); at >= 0; at = block.indexOf(10, from)) {
+        const bytes = Buffer.concat([...parts, block.subarray(from, at)])
+        parts = []
+        length = 0
+        from = at + 1
+        end += bytes.length + 1
+        yield { bytes, line: ++line, end }
+      }
+      if (from === block.length) continue
+      parts.push(block.subarray(from))
+      length += block.length - from
+      if (length > longestLine)
+        throw new RowsError(
+          'BadFile',
+          file,
+          `line ${line + 1} is longer than ${longestLine} bytes; write one row a line`,
+        )
+    }
+  } catch (e) {
+    if (e instanceof RowsError || (e as NodeJS.ErrnoException).syscall === undefined) throw e
+    throw new RowsError('Io', file, `it cannot be read (${(e as Error).message})`, e)
+  }
+  if (length > 0) yield { bytes: Buffer.concat(parts), line: line + 1, end: end + length }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+const textOf = (bytes: Buffer): E.Either<string, string> =>
+  E.tryCatch(
+    () => utf8.decode(bytes),
+    () => 'it is not UTF-8; save the file as UTF-8',
+  )
+
+/** A line as a row; undefined where it is blank. */
+const rowOf = (file: string, { bytes, line }: Line): E.Either<RowError, Row | undefined> =>
+  pipe(
+    textOf(bytes),
+    E.chain((text): E.Either<string, Row | undefined> => {
+      const json = text.trim()
+      if (json === '') return E.right(undefined)
+      return pipe(
+        parseJson(json),
+        E.mapLeft((why) =>
+          line === 1 && json.startsWith('[')
+            ? 'it begins a JSON list; write one row a line, without brackets and commas around them'
+            : `it is no JSON (${why})`,
+        ),
+        E.filterOrElse(
+          t.UnknownRecord.is,
+          () => 'it is no JSON object; give an object of columns, one a line',
+        ),
+        E.map((columns) => ({ columns, file, line })),
+      )
+    }),
+    E.mapLeft((reason) => new RowError({ file, line }, reason)),
+  )
+
+const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
+const Place = t.strict({ byte: Whole, line: Whole })
+
+/**
+ * The rows of a JSONL file, once. Blank lines are passed over; a line that is no JSON object is a bad row. A place is the
+ * byte and the lines before it. The run's identity has the file's path and size.
+ *
+ * @throws RowsError where there is no such file
+ * @throws SourceError where it is opened at a place of another source, or behind the file's end
+ * @category sources
+ */
+export const jsonl = (file: string, { onBadRow }: RowOptions = {}): Source<Row> => {
+  const size = fileSize(file)
+  return {
+    config: { kind: 'jsonl', file, bytes: size },
+    async *open(place = { byte: 0, line: 0 }): AsyncGenerator<Placed<Row>> {
+      if (!Place.is(place) || place.byte > fileSize(file))
+        throw new SourceError(
+          `${file} opens at { byte, line } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
+        )
+      for await (const l of linesOf(file, place.byte, place.line)) {
+        const row = rowOf(file, l)
+        if (E.isLeft(row)) {
+          if (onBadRow === undefined) throw row.left
+          onBadRow(row.left)
+        } else if (row.right !== undefined) yield { example: row.right, next: { byte: l.end, line: l.line } }
+      }
+    },
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * A row of a user's own data, and what is wrong with a bad one.
+ *
+ * @since 0.3.0
+ */
+import type { Placed, Source } from '../source.ts'
+
+/** A row: its columns by name, and where it stands. Paths in it are relative to the folder of its file. */
+export interface Row {
+  readonly columns: Readonly<Record<string, unknown>>
+  /** The file that it was read from. */
+  readonly file: string
+  /** Its line, or where a file has no lines its number, from 1. */
+  readonly line: number
+}
+
+/** Where a row stands, as `file:line`. */
+export const placeOf = ({ file, line }: Pick<Row, 'file' | 'line'>): string => `${file}:${line}`
+
+/** A row that cannot be used. The message has file, line and reason. */
+export class RowError extends Error {
+  readonly tag = 'BadRow'
+  readonly file: string
+  readonly line: number
+  readonly reason: string
+  constructor(at: Pick<Row, 'file' | 'line'>, reason: string, cause?: unknown) {
+    super(`${placeOf(at)}: ${reason}`, cause === undefined ? undefined : { cause })
+    this.name = 'RowError'
+    this.file = at.file
+    this.line = at.line
+    this.reason = reason
+  }
+}
+
+/** A file of rows that cannot be read at all. */
+export class RowsError extends Error {
+  readonly tag: 'NotFound' | 'Io' | 'BadFile' | 'Unsupported'
+  readonly file: string
+  constructor(tag: RowsError['tag'], file: string, what: string, cause?: unknown) {
+    super(`${file}: ${what}`, cause === undefined ? undefined : { cause })
+    this.name = 'RowsError'
+    this.tag = tag
+    this.file = file
+  }
+}
+
+/** What happens to bad rows. */
+export interface RowOptions {
+  /** Is told of each bad row, which is left out. Default: the first bad row is thrown and ends the reading. */
+  readonly onBadRow?: (bad: RowError) => void
+}
+
+/** The bad rows of a reading. */
+export interface BadRows {
+  /** Gives `onBadRow` of every reader. A row that is told again, as in a second pass, counts once. */
+  readonly add: (bad: RowError) => void
+  /** The first thousand, in the order in which they were met. */
+  readonly list: readonly RowError[]
+  /** All of them; where there are more than thousand, those behind count once a pass. */
+  readonly count: number
+}
+
+/** Bad rows that are kept; the others are only counted. */
+const kept = 1000
+
+/**
+ * Keeps account of bad rows.
+ *
+ * @example
+ * const bad = badRows()
+ * const rows = jsonl('mine.jsonl', { onBadRow: bad.add })
+ *
+ * @category constructors
+ */
+export const badRows = (): BadRows => {
+  const list = new Map<string, RowError>()
+  let more = 0
+  return {
+    add: (bad) => {
+      const place = placeOf(bad)
+      if (list.has(place)) return
+      if (list.size < kept) list.set(place, bad)
+      else more++
+    },
+    get list() {
+      return [...list.values()]
+    },
+    get count() {
+      return list.size + more
+    },
+  }
+}
+
+/**
+ * What a function makes of each example. Where it throws a {@link RowError} the example is bad and left out; every other
+ * error ends the reading. Places are those of the source.
+ *
+ * @param config what the function is, as plain JSON data: it belongs to the run's identity
+ * @category combinators
+ */
+export const mapped = <A, B>(
+  config: unknown,
+  source: Source<A>,
+  make: (example: A) => B | Promise<B>,
+  { onBadRow }: RowOptions = {},
+): Source<B> => ({
+  config,
+  async *open(place): AsyncGenerator<Placed<B>> {
+    for await (const { example, next } of source.open(place)) {
+      let made: B
+      try {
+        made = await make(example)
+      } catch (e) {
+        if (!(e instanceof RowError) || onBadRow === undefined) throw e
+        onBadRow(e)
+        continue
+      }
+      yield { example: made, next }
+    }
+  },
+})
