@@ -67,7 +67,19 @@ export interface ImageBatch {
   readonly pixel_values: Float32Array
 }
 
-const checkedRow = (c: Conversation, sizes: TextSizes, vocabulary: number): void => {
+/** A conversation, and where in a batch its first token stands. */
+export interface Segment<out C extends Conversation = Conversation> {
+  readonly conversation: C
+  readonly row: number
+  /** Its first token's place in the row. */
+  readonly start: number
+}
+
+/** A conversation a row. */
+const oneARow = <C extends Conversation>(conversations: readonly C[]): readonly Segment<C>[] =>
+  conversations.map((conversation, row) => ({ conversation, row, start: 0 }))
+
+const checkedSegment = (c: Conversation, sizes: TextSizes, vocabulary: number): void => {
   const wrong = (tag: CollateErrorTag, what: string): never => {
     throw new CollateError(tag, c.id, `sample ${c.id} ${what}`)
   }
@@ -87,7 +99,37 @@ const checkedRow = (c: Conversation, sizes: TextSizes, vocabulary: number): void
 }
 
 /**
- * The text of conversations. Nothing is ever cut: what does not fit is an error.
+ * The text of segments that do not overlap and end inside their rows; positions begin at 0 in each.
+ *
+ * @throws CollateError `TooLong`, `BadToken`, `BadMask`
+ */
+export const segmentsText = (
+  segments: readonly Segment[],
+  sizes: TextSizes,
+  processor: Processor,
+): TextBatch => {
+  const all = sizes.rows * sizes.tokens
+  const out: TextBatch = {
+    input_ids: new Int32Array(all).fill(processor.pad),
+    attention_mask: new Int32Array(all),
+    position_ids: new Int32Array(all),
+    labels: new Int32Array(all).fill(noLoss),
+  }
+  for (const { conversation: c, row, start } of segments) {
+    checkedSegment(c, sizes, processor.tokenizer.size)
+    c.ids.forEach((id, t) => {
+      const at = row * sizes.tokens + start + t
+      out.input_ids[at] = id
+      out.attention_mask[at] = 1
+      out.position_ids[at] = t
+      if (c.lossMask[t]) out.labels[at] = id
+    })
+  }
+  return out
+}
+
+/**
+ * The text of conversations, one a row. Nothing is ever cut: what does not fit is an error.
  *
  * @throws CollateError `TooLong`, `TooMany` (more conversations than rows), `BadToken`, `BadMask`
  */
@@ -96,29 +138,50 @@ export const collateText = (
   sizes: TextSizes,
   processor: Processor,
 ): TextBatch => {
-  const { rows, tokens } = sizes
-  const out: TextBatch = {
-    input_ids: new Int32Array(rows * tokens).fill(processor.pad),
-    attention_mask: new Int32Array(rows * tokens),
-    position_ids: new Int32Array(rows * tokens),
-    labels: new Int32Array(rows * tokens).fill(noLoss),
-  }
+  const { rows } = sizes
   if (conversations.length > rows)
     throw new CollateError(
       'TooMany',
       conversations[rows]!.id,
       `${conversations.length} conversations were given for ${rows} rows; the first without a row is ${conversations[rows]!.id}`,
     )
-  conversations.forEach((c, row) => {
-    checkedRow(c, sizes, processor.tokenizer.size)
+  return segmentsText(oneARow(conversations), sizes, processor)
+}
+
+/**
+ * Where the tokens of the images of segments stand, in the order of their images.
+ *
+ * @throws CollateError as {@link visualIndex}
+ */
+export const segmentsVisualIndex = <C extends Conversation>(
+  segments: readonly Segment<C>[],
+  sizes: BatchSizes,
+  processor: Processor,
+  imagesOf: (c: C) => number = (c) => c.images.length,
+): Int32Array => {
+  const out = new Int32Array(sizes.rows * sizes.tokens).fill(-1)
+  const { tokens: perImage = 0, placeholder = -1 } = processor.image ?? {}
+  let before = 0
+  for (const { conversation: c, row, start } of segments) {
+    const images = imagesOf(c)
+    if (before + images > sizes.images)
+      throw new CollateError(
+        'TooMany',
+        c.id,
+        `sample ${c.id} has an image too many: the batch holds ${sizes.images}`,
+      )
+    let place = before * perImage
     c.ids.forEach((id, t) => {
-      const at = row * tokens + t
-      out.input_ids[at] = id
-      out.attention_mask[at] = 1
-      out.position_ids[at] = t
-      if (c.lossMask[t]) out.labels[at] = id
+      if (id === placeholder) out[row * sizes.tokens + start + t] = place++
     })
-  })
+    before += images
+    if (place !== before * perImage)
+      throw new CollateError(
+        'ImageTokens',
+        c.id,
+        `sample ${c.id} has ${images} images but ${place - (before - images) * perImage} image tokens; each image takes ${perImage}`,
+      )
+  }
   return out
 }
 
@@ -134,33 +197,8 @@ export const visualIndex = <C extends Conversation>(
   conversations: readonly C[],
   sizes: BatchSizes,
   processor: Processor,
-  imagesOf: (c: C) => number = (c) => c.images.length,
-): Int32Array => {
-  const out = new Int32Array(sizes.rows * sizes.tokens).fill(-1)
-  const { tokens: perImage = 0, placeholder = -1 } = processor.image ?? {}
-  let before = 0
-  conversations.forEach((c, row) => {
-    const images = imagesOf(c)
-    if (before + images > sizes.images)
-      throw new CollateError(
-        'TooMany',
-        c.id,
-        `sample ${c.id} has an image too many: the batch holds ${sizes.images}`,
-      )
-    let place = before * perImage
-    c.ids.forEach((id, t) => {
-      if (id === placeholder) out[row * sizes.tokens + t] = place++
-    })
-    before += images
-    if (place !== before * perImage)
-      throw new CollateError(
-        'ImageTokens',
-        c.id,
-        `sample ${c.id} has ${images} images but ${place - (before - images) * perImage} image tokens; each image takes ${perImage}`,
-      )
-  })
-  return out
-}
+  imagesOf?: (c: C) => number,
+): Int32Array => segmentsVisualIndex(oneARow(conversations), sizes, processor, imagesOf)
 
 /**
  * Images as planes of normalised pixels; those that are left over are 0. Shape [image, channel, height, width].
@@ -210,6 +248,31 @@ export const collateImages = (
 })
 
 /**
+ * How many positions a next-token loss counts: labels behind the first token of each segment.
+ *
+ * @throws CollateError `NothingToLearn` where a conversation has none: it would cost its tokens and teach nothing
+ */
+export const segmentsLabels = (
+  segments: readonly Segment[],
+  labels: Int32Array,
+  sizes: TextSizes,
+): number => {
+  let all = 0
+  for (const { conversation: c, row, start } of segments) {
+    let own = 0
+    for (let t = 1; t < c.ids.length; t++) if (labels[row * sizes.tokens + start + t]! >= 0) own++
+    if (own === 0)
+      throw new CollateError(
+        'NothingToLearn',
+        c.id,
+        `sample ${c.id} has nothing to learn: its loss mask is false everywhere behind its first token`,
+      )
+    all += own
+  }
+  return all
+}
+
+/**
  * How many positions of a batch a next-token loss counts: labels behind the first place of a row.
  *
  * @throws CollateError `NothingToLearn` where a conversation has none: it would cost a row and teach nothing
@@ -218,18 +281,4 @@ export const countedLabels = (
   conversations: readonly Conversation[],
   labels: Int32Array,
   sizes: TextSizes,
-): number => {
-  let all = 0
-  conversations.forEach((c, row) => {
-    let own = 0
-    for (let t = 1; t < sizes.tokens; t++) if (labels[row * sizes.tokens + t]! >= 0) own++
-    if (own === 0)
-      throw new CollateError(
-        'NothingToLearn',
-        c.id,
-        `sample ${c.id} has nothing to learn: its loss mask is false everywhere behind its first token`,
-      )
-    all += own
-  })
-  return all
-}
+): number => segmentsLabels(oneARow(conversations), labels, sizes)

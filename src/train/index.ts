@@ -28,6 +28,7 @@ export {
   ratioOf,
   type Sizes,
 } from './objective.ts'
+export { packedNextToken } from './packed-next-token.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export { RecipeError } from './recipe-error.ts'
 export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'

@@ -1,0 +1,121 @@
+/**
+ * Next-token prediction over packs (SAIL-VL2 §5.1): several samples share a row and none sees another.
+ *
+ * @since 0.2.0
+ */
+import { collatePacked } from '../data/collate-packed.ts'
+import type { Pack, PackSizes } from '../data/pack.ts'
+import { fitting, type Processor } from '../data/processor.ts'
+import {
+  add,
+  and,
+  argmax,
+  axis,
+  cast,
+  contract,
+  equal,
+  input,
+  iota,
+  less,
+  lessEqual,
+  sameSegment,
+  select,
+  type Tensor,
+  total,
+} from '../dsl/index.ts'
+import { imageInputs } from '../models/generate.ts'
+import { type CausalLm, logitsOf } from '../models/model.ts'
+import { ints, pixelInput, textGraph, textInputs } from './next-token.ts'
+import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
+import { wholeSetting } from './recipe-error.ts'
+
+/**
+ * The share of samples of which every counted position is right.
+ *
+ * @param right bool `[batch, token]`: whether a position is counted and right
+ * @param counted bool `[batch, token]`
+ * @param segments int32 `[batch, token]`, from 1; 0 for padding
+ */
+const wholeSegments = (right: Tensor, counted: Tensor, segments: Tensor, tokens: number): Fraction => {
+  const member = cast(equal(segments, add(iota(axis('segment', tokens)), 1)), 'float32')
+  const perSegment = (t: Tensor): Tensor => contract(cast(t, 'float32'), member, 'token')
+  const all = perSegment(counted)
+  const some = cast(less(0, all), 'float32')
+  return { sum: total(select(equal(perSegment(right), all), some, 0)), weight: total(some) }
+}
+
+/**
+ * The mean loss in nats per token over what the loss masks of all samples of a pack count, each token given all before it
+ * in its own sample: the loss and the gradients are those of the samples in rows of their own. An example is a pack, and a
+ * pack is a micro-batch. Padding is a segment of its own, so that no row is without anything to attend to.
+ *
+ * Metrics: `correct`, the share of counted positions whose label is the likeliest; `exactMatch`, the share of samples of
+ * which all are.
+ *
+ * @example
+ * const sizes = { rows: 4, tokens: 240, images: 20 }
+ * supervised({
+ *   objective: packedNextToken(model, processor, sizes),
+ *   source: packed(conversations, { ...sizes, buffer: 64 }),
+ *   // …
+ * })
+ *
+ * @throws ProcessorError where the processor does not make what the model reads
+ * @throws RecipeError where a size is no whole number
+ * @category objectives
+ */
+export const packedNextToken = (model: CausalLm, processor: Processor, sizes: PackSizes): Objective<Pack> => {
+  fitting(processor, model)
+  const whole = (setting: keyof PackSizes, least: number): number =>
+    wholeSetting('packedNextToken', setting, sizes[setting], least)
+  const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
+  const all = { rows, tokens, images }
+  return {
+    name: 'packedNextToken',
+    config: { kind: 'packedNextToken', model: model.config, processor: processor.config, ...all },
+    unit: 'nats per token',
+    model,
+    batch: 1,
+    buckets: [all],
+    terms: () => {
+      const x = textGraph(rows, tokens)
+      const segments = input('segment_ids', [x.batch, x.token], 'int32')
+      const logits = logitsOf(model, {
+        ...x,
+        mask: and(sameSegment(segments, 'token'), x.mask),
+        ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
+      })
+      const terms = crossEntropyTerms('vocab', { logits, labels: x.labels })
+      return {
+        ...terms,
+        metrics: () => {
+          // no token's id is -100, so what is right is counted
+          const right = equal(argmax(logits, 'vocab'), x.labels)
+          const counted = lessEqual(0, x.labels)
+          return {
+            ...terms.metrics?.(),
+            exactMatch: wholeSegments(right, counted, segments, tokens),
+          }
+        },
+      }
+    },
+    collate: (packs) =>
+      packs.map((pack) => {
+        const b = collatePacked(pack, all, processor)
+        return {
+          sizes: all,
+          inputs: {
+            ...textInputs(b, rows, tokens),
+            segment_ids: ints(b.segment_ids, rows, tokens),
+            ...(images === 0
+              ? {}
+              : {
+                  visual_index: ints(b.visual_index, rows, tokens),
+                  pixel_values: pixelInput(b.pixel_values, images, processor.image?.size ?? 0),
+                }),
+          },
+          weight: b.counted,
+        }
+      }),
+  }
+}
