@@ -102,15 +102,21 @@ export const train = [
     [
       [
         'weights are not handed to the next stage',
-        'weights = new Map([...weights, ...(await orThrow(readWeights(session)))])',
-        'await orThrow(readWeights(session))',
+        'weights = await orThrow(openCheckpoint(whole))\n        yield',
+        'yield',
       ],
       [
         'what a stage does not have is dropped',
-        'new Map([...weights, ...(await orThrow(readWeights(session)))])',
-        'new Map([...(await orThrow(readWeights(session)))])',
+        'withOthers(session, weights)',
+        'withOthers(session, inMemory(new Map()))',
       ],
-      ['the seed is ignored', '{ seed: r.seed }', '{ seed: 0 }'],
+      ['the seed is ignored', '{ seed: r.seed, values }', '{ seed: 0, values }'],
+      ['weights are not taken', '{ seed: r.seed, values }', '{ seed: r.seed }'],
+      [
+        'matrices are not handed on',
+        'keys: inside ? [] : taken',
+        'keys: inside ? [] : taken.filter((k) => weights.shape(k)!.length < 2)',
+      ],
       ['sessions are never closed', 'await orThrow(session.close())', ''],
       ['every stage is the last', 'index === r.stages.length - 1', 'index >= 0'],
       ['a finished stage is trained again', 'if (index < earlier.finished) {', 'if (index < 0) {'],
@@ -137,21 +143,12 @@ export const train = [
     ['train/recipe', 'train/arithmetic'],
     [
       [
-        'matrices are not handed on',
-        's.write(new Map(keys.map((k) => [k, weights.get(k)!])))',
-        's.write(new Map(keys.filter((k) => weights.get(k)!.shape.length < 2).map((k) => [k, weights.get(k)!])))',
-      ],
-      [
         'missing keys begin fresh',
         'absent.filter((k) => !fresh.has(k))',
         'absent.filter((k) => fresh.has(k) && !fresh.has(k))',
       ],
       ['a matrix of another shape is taken', 'is.some((n, i) => n !== want[i])', 'is.some((n) => n < 0)'],
-      [
-        'weights are rounded',
-        "dtype: 'F32' | 'F16' | 'BF16' = 'F32'",
-        "dtype: 'F32' | 'F16' | 'BF16' = 'BF16'",
-      ],
+      ['weights are rounded', "dtype: FloatDtype = 'F32'", "dtype: FloatDtype = 'BF16'"],
     ],
   ),
   mutantsOf(

@@ -7,7 +7,7 @@ import { link, rm } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { StateSpec } from '../dsl/index.ts'
+import { type StateSpec, sizes } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
 import type { Session, TensorValue } from '../engine/session.ts'
 import {
@@ -15,7 +15,7 @@ import {
   readSafetensors,
   type Safetensors,
   type SafetensorsError,
-  writeSafetensors,
+  streamSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
 import { exists } from './files.ts'
@@ -53,30 +53,44 @@ const beforeOf = (path: string): string => path.replace(/(\.safetensors)?$/, '.b
 /**
  * Writes a session's weights, moments and step counter with the progress as one safetensors file, by rename: there is the
  * whole new checkpoint under its name, or still the old one. The old one is kept as `….before.safetensors`. A generation
- * cache and gradients that add up (0 between updates) are left out.
+ * cache and gradients that add up (0 between updates) are left out. States are read one after the other.
  *
  * Fails with what the engine or the file system says.
  */
-export const saveProgress = (path: string, session: Session, at: StageProgress): TE.TaskEither<Error, void> =>
-  pipe(
-    session.read([...savedStates(session).keys()]),
-    TE.mapLeft((e) => new Error(e.message, { cause: e })),
-    TE.chainFirstW(() => keepBefore(path)),
-    TE.chainW((states) => {
-      const entries = [...states].map(([k, v]): [string, Entry] => [
-        k,
-        v.data instanceof Float32Array
-          ? { dtype: 'F32', shape: v.shape, values: v.data }
-          : { dtype: storedAs(v.dtype), shape: v.shape, values: Int32Array.from(v.data) },
-      ])
-      return writeSafetensors(path, new Map(entries), {
+export const saveProgress = (
+  path: string,
+  session: Session,
+  at: StageProgress,
+): TE.TaskEither<Error, void> => {
+  const heads = new Map(
+    [...savedStates(session)].map(([key, { dtype, axes }]) => [
+      key,
+      { dtype: storedAs(dtype), shape: sizes(axes) },
+    ]),
+  )
+  const read = (key: string): TE.TaskEither<Error, Entry> =>
+    pipe(
+      session.read([key]),
+      TE.bimap(
+        (e) => new Error(e.message, { cause: e }),
+        (states) => {
+          const { data } = states.get(key)!
+          return { ...heads.get(key)!, values: data instanceof Float32Array ? data : Int32Array.from(data) }
+        },
+      ),
+    )
+  return pipe(
+    keepBefore(path),
+    TE.chainW(() =>
+      streamSafetensors(path, heads, read, {
         step: String(at.step),
         seconds: String(at.seconds),
         tailLoss: String(at.tailLoss),
         ...(at.place === undefined ? {} : { place: JSON.stringify(at.place) }),
-      })
-    }),
+      }),
+    ),
   )
+}
 
 /** A second name for the latest checkpoint, which it keeps when it is replaced. */
 const keepBefore = (path: string): TE.TaskEither<Error, void> =>

@@ -49,8 +49,8 @@ export {
   type Placement,
   placeWeights,
   readWeights,
+  type StoredWeights,
   saveWeights,
   type Weights,
   WeightsError,
-  writeWeights,
 } from './weights.ts'

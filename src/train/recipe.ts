@@ -6,6 +6,7 @@
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import { anyOf, elements, everyKey, type Keys, type Program, sizes } from '../dsl/index.ts'
+import { openCheckpoint } from '../formats/safetensors-index.ts'
 import type { Model } from '../models/model.ts'
 import {
   hasProgress,
@@ -25,23 +26,27 @@ import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {
   checkpointFolder,
-  loadWeights,
+  inMemory,
   type Placement,
   placeWeights,
-  readWeights,
+  type StoredWeights,
   saveWeights,
   shapesOf,
   type Weights,
   weightKeys,
   weightsFile,
-  writeWeights,
+  withOthers,
 } from './weights.ts'
 
 /** Weights to begin from. */
 export interface Start {
   /** What they are, as plain JSON data. */
   readonly config: unknown
-  readonly weights: TE.TaskEither<Error, Weights>
+  /**
+   * In memory, or somewhere else by key, such as `openCheckpoint(folder)` or the `source` of `pretrained(folder)`: those are
+   * read one by one, straight into the session, and are never all in memory beside it.
+   */
+  readonly weights: TE.TaskEither<Error, Weights | StoredWeights> | StoredWeights
   /** Keys that the weights may lack: those begin as their initialisers say. Default: none. */
   readonly fresh?: Keys
 }
@@ -60,6 +65,19 @@ export interface Recipe<Now extends string = string> {
   readonly now: Now
 }
 
+const isStored = (x: unknown): x is StoredWeights =>
+  typeof x === 'object' &&
+  x !== null &&
+  ['read', 'shape'].every((k) => typeof (x as Record<string, unknown>)[k] === 'function')
+
+/** The starting weights; of those that are somewhere else, nothing is read yet. */
+const startingWeights = async ({ weights }: Start): Promise<StoredWeights> => {
+  const given = typeof weights === 'function' ? await orThrow(weights) : weights
+  if (given instanceof Map) return inMemory(given)
+  if (isStored(given)) return given
+  throw new TypeError('the starting weights are neither a Map nor a source with keys, shape and read')
+}
+
 /**
  * Begins a recipe.
  *
@@ -70,11 +88,11 @@ export interface Recipe<Now extends string = string> {
 export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>): Recipe<Now> => {
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
   wholeSetting(where, 'seed', r.seed, 0)
-  if (typeof r.start?.weights !== 'function')
+  if (typeof r.start?.weights !== 'function' && !isStored(r.start?.weights))
     throw new RecipeError(
       where,
       'start.weights',
-      'it is no task of weights; give fromScratch, or weights such as loadWeights(file), not called and not awaited',
+      'it is no task of weights and no source of them; give fromScratch, or weights such as openCheckpoint(folder), not called and not awaited',
     )
   return { ...r, stages: [] }
 }
@@ -163,7 +181,7 @@ const preflight = async (
   programs: readonly StageProgram[],
   from: number,
   begun: string | undefined,
-  weights: Weights,
+  weights: StoredWeights,
 ): Promise<void> => {
   const there = new Map(shapesOf(weights))
   for (const [index, stage] of r.stages.entries()) {
@@ -185,11 +203,11 @@ async function* runRecipe(
   const started = performance.now()
   const earlier = earlierStart(context.earlier)
   const programs = r.stages.map((stage) => stage.program(evaluation.functions(stage.name)))
-  let weights = await orThrow(
+  // what a stage hands on is the file that it wrote: no second copy of the weights is in memory
+  let weights =
     earlier.weights === undefined
-      ? r.start.weights
-      : loadWeights(context.pathOf(earlier.weights, weightsFile)),
-  )
+      ? await startingWeights(r.start)
+      : await orThrow(openCheckpoint(context.pathOf(earlier.weights, weightsFile)))
   await preflight(r, programs, earlier.finished, earlier.checkpoint?.stage, weights)
   for (const [index, stage] of r.stages.entries()) {
     if (index < earlier.finished) {
@@ -211,19 +229,19 @@ async function* runRecipe(
       return checkpointed(at.step)
     }
     const there = earlier.checkpoint?.stage === stage.name ? earlier.checkpoint : undefined
-    const session = await orThrow(context.engine.load(program, { seed: r.seed }))
+    const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
+    const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
+    if (isTrained) weights = await orThrow(openCheckpoint(whole))
+    const { taken, fresh, unused } = placed(r, stage, program, shapesOf(weights))
+    // a checkpoint in the middle of a stage has all states itself
+    const values = { keys: inside ? [] : taken, read: weights.read }
+    const session = await orThrow(context.engine.load(program, { seed: r.seed, values }))
     try {
       let totals: StageTotals
-      const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
       if (isTrained) {
         // only what was not measured yet is left to do
-        weights = await orThrow(loadWeights(whole))
-        await orThrow(writeWeights(session, weights, weightKeys(program)))
         totals = totalsOf(context.earlier, stage)
       } else {
-        const inside = there !== undefined && (await orThrow(hasProgress(middle)))
-        const { taken, fresh, unused } = placed(r, stage, program, shapesOf(weights))
-        await orThrow(writeWeights(session, weights, taken))
         if (!inside)
           yield {
             type: 'weights',
@@ -246,8 +264,9 @@ async function* runRecipe(
           ...(every === 0 ? {} : { checkpoint: { every, save } }),
         })
         // saved before it is measured: what measuring costs, training need not be paid for twice
-        weights = new Map([...weights, ...(await orThrow(readWeights(session)))])
-        await orThrow(saveWeights(whole, weights, { format: 'pt', stage: stage.name }))
+        const about = { format: 'pt', stage: stage.name }
+        await orThrow(saveWeights(whole, withOthers(session, weights), about))
+        weights = await orThrow(openCheckpoint(whole))
         yield checkpointed(stage.steps)
       }
       await orThrow(removeProgress(middle))

@@ -5,12 +5,14 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type Keys, type Program, sizes } from '../dsl/index.ts'
 import type { EngineError } from '../engine/error.ts'
-import type { Session, TensorValue } from '../engine/session.ts'
+import type { Session, TensorValue, WeightSource } from '../engine/session.ts'
+import { copyOf } from '../engine/values.ts'
+import { type FloatDtype, isFloatDtype, type StorageDtype } from '../formats/dtype.ts'
 import {
   type Entry,
   readSafetensors,
   type SafetensorsError,
-  writeSafetensors,
+  streamSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
 import { isOptimizerKey } from '../optim/index.ts'
@@ -18,6 +20,49 @@ import { isGradientKey } from './learner.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>
+
+/**
+ * Weights somewhere else, by key: a checkpoint that was opened, `pretrained(…).source`. Shapes are known at once; each weight
+ * is read when its turn comes.
+ */
+export interface StoredWeights extends WeightSource {
+  /** Undefined where there is none of that key. */
+  readonly shape: (key: string) => readonly number[] | undefined
+  /** What a weight is stored as; where it is not known, its numbers are floats. */
+  readonly dtype?: (key: string) => StorageDtype | undefined
+}
+
+/** Weights in memory as a source; whoever reads one gets a copy. */
+export const inMemory = (weights: Weights): StoredWeights => ({
+  keys: [...weights.keys()],
+  shape: (key) => weights.get(key)?.shape,
+  dtype: (key) => (weights.get(key)?.dtype === 'float32' ? 'F32' : 'I32'),
+  read: (key) => {
+    const value = weights.get(key)
+    return value === undefined ? TE.left(new Error(`there is no weight ${key}`)) : TE.right(copyOf(value))
+  },
+})
+
+/** A session's weights, and those of `others` that it has no place for. */
+export const withOthers = (s: Session, others: StoredWeights): StoredWeights => {
+  const own = new Map(weightKeys(s.program).map((key) => [key, s.program.states.get(key)!]))
+  return {
+    keys: [...new Set([...others.keys, ...own.keys()])],
+    shape: (key) => (own.has(key) ? sizes(own.get(key)!.axes) : others.shape(key)),
+    dtype: (key) =>
+      own.has(key) ? (own.get(key)!.dtype === 'float32' ? 'F32' : 'I32') : others.dtype?.(key),
+    read: (key) =>
+      own.has(key)
+        ? pipe(
+            s.read([key]),
+            TE.bimap(
+              (e) => new Error(e.message, { cause: e }),
+              (values) => values.get(key)!,
+            ),
+          )
+        : others.read(key),
+  }
+}
 
 /** The keys of a program's states that are the model's own: no moments, no cache, no gradients. */
 export const weightKeys = (p: Program): readonly string[] =>
@@ -119,37 +164,45 @@ export const placeWeights = (
 }
 
 /** The shapes of weights, as {@link placeWeights} takes them. */
-export const shapesOf = (weights: Weights): ReadonlyMap<string, readonly number[]> =>
-  new Map([...weights].map(([k, v]) => [k, v.shape]))
-
-/** Puts weights into a session, one after the other. */
-export const writeWeights = (
-  s: Session,
-  weights: Weights,
-  keys: readonly string[],
-): TE.TaskEither<EngineError, void> => s.write(new Map(keys.map((k) => [k, weights.get(k)!])))
+export const shapesOf = (weights: StoredWeights): ReadonlyMap<string, readonly number[]> =>
+  new Map(weights.keys.map((k) => [k, weights.shape(k) ?? []]))
 
 /**
- * Writes weights as one safetensors file, replaced whole.
+ * Writes weights as one safetensors file, replaced whole, one weight after the other: those of a source are never all in
+ * memory.
  *
- * @param dtype `F32` keeps every bit; `F16`, `BF16` round to nearest
+ * Fails with what the source says of a weight, or with what is wrong with the file.
+ *
+ * @param dtype of floats: `F32` keeps every bit; `F16`, `BF16` round to nearest. Integers are `I32`
  */
 export const saveWeights = (
   path: string,
-  weights: Weights,
+  weights: Weights | StoredWeights,
   metadata: Readonly<Record<string, string>>,
-  dtype: 'F32' | 'F16' | 'BF16' = 'F32',
-): TE.TaskEither<SafetensorsError, void> =>
-  writeSafetensors(
-    path,
-    new Map(
-      [...weights].map(([k, v]): [string, Entry] => [
-        k,
-        { dtype, shape: v.shape, values: v.data as Float32Array },
-      ]),
-    ),
-    metadata,
+  dtype: FloatDtype = 'F32',
+): TE.TaskEither<Error, void> => {
+  const source = weights instanceof Map ? inMemory(weights) : (weights as StoredWeights)
+  const isInteger = (key: string): boolean => {
+    const stored = source.dtype?.(key)
+    return stored !== undefined && !isFloatDtype(stored)
+  }
+  const heads = new Map(
+    source.keys.map((key) => {
+      const shape = source.shape(key) ?? []
+      return [key, { dtype: isInteger(key) ? ('I32' as const) : dtype, shape }] as const
+    }),
   )
+  const read = (key: string): TE.TaskEither<Error, Entry> =>
+    pipe(
+      source.read(key),
+      TE.map(({ shape, data }) => ({
+        dtype: heads.get(key)!.dtype,
+        shape,
+        values: data instanceof Float32Array ? data : Int32Array.from(data),
+      })),
+    )
+  return streamSafetensors(path, heads, read, metadata)
+}
 
 /** Reads all tensors of a safetensors file as float32, one after the other. */
 export const loadWeights = (path: string): TE.TaskEither<SafetensorsError, Weights> =>

@@ -11,18 +11,20 @@ import * as assert from 'uvu/assert'
 import { axis, fixed, input, type Keys, keys } from '../../src/dsl/index.ts'
 import type { Engine, TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
+import { openCheckpoint } from '../../src/formats/safetensors-index.ts'
 import { sailVl2Parts as parts } from '../../src/models/sail-vl2.ts'
 import { texts } from '../../src/tasks/sources.ts'
 import { allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
 import { RunEvent } from '../../src/train/events.ts'
 import { nextToken } from '../../src/train/next-token.ts'
-import { begin, experiment, fromScratch, next } from '../../src/train/recipe.ts'
+import { begin, experiment, fromScratch, next, type Start } from '../../src/train/recipe.ts'
 import type { Stage } from '../../src/train/stage.ts'
 import { supervised } from '../../src/train/supervised.ts'
 import { orThrow } from '../../src/train/task.ts'
 import {
   loadWeights,
   readWeights,
+  type StoredWeights,
   saveWeights,
   type Weights,
   WeightsError,
@@ -429,6 +431,61 @@ runs('starting weights that fit nothing, or not all, are refused before the firs
     ...{ type: 'weights', stage: 'warm', taken: halved.size, unused: ['head.weight'] },
     fresh: [...good.keys()].filter(parts.adapter.has),
   })
+})
+
+runs('weights that are somewhere else are read by key, each once and only those that are taken', async () => {
+  const at = await folder()
+  const session = await orThrow(anEngine.load(programOf(tune), { seed: 1 }))
+  const good = await orThrow(readWeights(session))
+  await orThrow(session.close())
+  const file = join(at, 'start.safetensors')
+  const more = tensorValue('int32', [2], [7, -1])
+  await orThrow(saveWeights(file, new Map([...good, ['step.count', more]]), {}))
+  const given = await orThrow(openCheckpoint(file))
+  const run = async (start_: Start): Promise<Weights> => {
+    const into = await folder()
+    await firstValueFrom(
+      experiment(pipe({ ...start, start: start_ }, next(warm), next(tune)), unmeasured)
+        .run(contextIn(into, anEngine))
+        .pipe(toArray()),
+    )
+    const kept = await orThrow(openCheckpoint(join(into, 'checkpoints', 'tune', 'model.safetensors')))
+    assert.equal((await orThrow(kept.read('step.count'))).data, more.data, 'what nothing reads is handed on')
+    const own = [...good.keys()]
+    return new Map(await Promise.all(own.map(async (k) => [k, await orThrow(kept.read(k))] as const)))
+  }
+  const read: string[] = []
+  const counted: StoredWeights = {
+    ...given,
+    read: (key) => {
+      read.push(key)
+      return given.read(key)
+    },
+  }
+  const whole = new Map([...good, ['step.count', more]])
+  const want = await run({ config: 'given', weights: TE.right(whole) })
+  same(await run({ config: 'given', weights: counted }), want)
+  // once for the session, and what no session holds once for the file
+  assert.equal(read.sort(), [...good.keys(), 'step.count'].sort())
+  same(await run({ config: 'given', weights: openCheckpoint(file) }), want)
+
+  // strict by what the headers say, and nothing is read
+  read.length = 0
+  const key = [...good.keys()][0]!
+  const refused = async (weights: StoredWeights): Promise<string> => {
+    const all = experiment(pipe({ ...start, start: { config: '', weights } }, next(warm)), unmeasured)
+    const error = await thrown(async () =>
+      firstValueFrom(all.run(contextIn(await folder(), anEngine)).pipe(toArray())),
+    )
+    assert.instance(error, WeightsError)
+    return error.message
+  }
+  assert.match(await refused({ ...counted, shape: () => [3] }), /has shape \[3\], and the model wants/)
+  assert.match(
+    await refused({ ...counted, keys: given.keys.filter((k) => k !== key) }),
+    /the starting weights lack 1 of/,
+  )
+  assert.equal(read, [])
 })
 
 runs('what is wrong with a later stage is said before the first one trains', async () => {
