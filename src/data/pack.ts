@@ -52,8 +52,37 @@ export class PackError extends Error {
 export const loadOf = (c: Conversation): Load => ({ tokens: c.ids.length, images: c.images.length })
 
 /**
- * Chooses what goes into one row: first the oldest that fits, so that none waits for ever, then always the longest that
- * still fits, of equally long ones the oldest.
+ * Those that fill a room fullest, of equally full sets one with the fewest images: a knapsack, solved exactly in
+ * (loads × tokens) steps.
+ */
+const fullest = (loads: readonly Load[], room: Load): readonly number[] => {
+  // the fewest images that make exactly so many tokens of the loads up to now
+  const images = new Float64Array(room.tokens + 1).fill(Infinity)
+  images[0] = 0
+  const taken = loads.map((load) => {
+    const here = new Uint8Array(room.tokens + 1)
+    for (let t = room.tokens; t >= load.tokens; t--) {
+      const sum = images[t - load.tokens]! + load.images
+      if (sum < images[t]!) {
+        images[t] = sum
+        here[t] = 1
+      }
+    }
+    return here
+  })
+  let at = images.findLastIndex((n) => n <= room.images)
+  const chosen: number[] = []
+  for (let i = loads.length - 1; i >= 0; i--)
+    if (taken[i]![at] === 1) {
+      chosen.unshift(i)
+      at -= loads[i]!.tokens
+    }
+  return chosen
+}
+
+/**
+ * Chooses what goes into one row: first the oldest that fits, so that none waits for ever, then those that together fill
+ * what is left of the row fullest, and of equally full sets one with the fewest images.
  *
  * @param waiting those that may be chosen, the oldest first
  * @param room tokens of the row, and images that the pack has left
@@ -63,18 +92,16 @@ export const loadOf = (c: Conversation): Load => ({ tokens: c.ids.length, images
 export const chooseRow = (waiting: readonly Load[], room: Load): readonly number[] => {
   const first = waiting.findIndex((w) => w.tokens <= room.tokens && w.images <= room.images)
   if (first < 0) return []
-  const chosen = [first]
-  let tokens = room.tokens - waiting[first]!.tokens
-  let images = room.images - waiting[first]!.images
-  // sorting is stable: equally long ones stay in the order of their age
-  const rest = waiting.map((w, i) => ({ ...w, i })).filter(({ i }) => i !== first)
-  for (const w of rest.sort((a, b) => b.tokens - a.tokens))
-    if (w.tokens <= tokens && w.images <= images) {
-      chosen.push(w.i)
-      tokens -= w.tokens
-      images -= w.images
-    }
-  return chosen
+  const left = {
+    tokens: room.tokens - waiting[first]!.tokens,
+    images: room.images - waiting[first]!.images,
+  }
+  const others = [...waiting.keys()].filter((i) => i !== first)
+  const chosen = fullest(
+    others.map((i) => waiting[i]!),
+    left,
+  )
+  return [first, ...chosen.map((i) => others[i]!)]
 }
 
 /** Where a packed source goes on: the place of its oldest sample that waits, and which behind it are out already. */
@@ -132,7 +159,7 @@ const fits = (c: Conversation, { tokens, images }: Load, o: PackOptions): void =
 /**
  * A source's conversations in packs. Nothing is cut and nothing is left out: every conversation is in exactly one pack. The
  * first row of each pack begins with the oldest conversation that waits, so none waits for more than `buffer` packs, and
- * where images do not bind for no more than `buffer` rows. The same source gives the same packs, and opened at a pack's place
+ * where images do not bind each is in one of the `buffer` rows that follow after it was read. The same source gives the same packs, and opened at a pack's place
  * it goes on with the next one. The last pack may have fewer rows.
  *
  * @throws PackError where an option is no whole number; while it is read: CollateError `TooLong` or `TooMany` for a
