@@ -1,0 +1,108 @@
+/** What ARCHITECTURE.md says of the house: imports only go down, and what is called pure reaches for nothing outside. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const text = (file: string): string => readFileSync(join(root, file), 'utf8')
+const slashed = (path: string): string => path.replaceAll(sep, '/')
+
+/** What each folder of `src` may import, from the lowest up: of those above it in this list, never of one below. */
+const floors: Readonly<Record<string, readonly string[]>> = {
+  random: [],
+  dsl: ['random'],
+  engine: ['dsl'],
+  formats: [],
+  models: ['dsl', 'formats'],
+  optim: ['dsl', 'formats'],
+  data: ['random', 'formats'],
+  train: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data'],
+  tasks: ['random', 'dsl', 'formats', 'models', 'optim', 'data', 'train'],
+  eval: ['dsl', 'engine', 'models', 'data', 'train'],
+  report: ['train'],
+  bench: ['dsl', 'engine', 'formats', 'models', 'optim', 'data', 'train', 'tasks'],
+  cli: ['dsl', 'engine', 'models', 'train', 'report', 'bench'],
+}
+
+/** Imports that go up, and why. */
+const exceptions: Readonly<Record<string, string>> = {
+  'src/bench/pytorch.ts → src/cli/package-root.ts': "finds its Python file in the package's folder",
+}
+
+/** Modules of the pure floors that may touch files, and why. */
+const withFiles: Readonly<Record<string, string>> = {
+  'src/dsl/site.ts': "the path of a user's line, from a stack",
+  'src/dsl/fingerprint.ts': 'a checksum',
+  'src/models/config.ts': 'reads config.json',
+  'src/models/pretrained.ts': 'reads a published folder',
+  'src/optim/lora-adapter.ts': 'reads and writes adapter_config.json',
+  'src/optim/soup-files.ts': 'reads and writes checkpoints',
+}
+
+const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .map((file) => slashed(join('src', file)))
+  .filter((file) => file.endsWith('.ts'))
+  .sort()
+
+const folderOf = (file: string): string => file.split('/')[1]!
+
+/** The text without its comments. */
+const code = (file: string): string => text(file).replaceAll(/\/\*.*?\*\/|^\s*\/\/.*$/gms, '')
+
+/** The modules that a file names in imports, exports and types, as written. */
+const named = (file: string): readonly string[] =>
+  [...code(file).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"\n]+)['"]/g)].map((m) => m[1]!)
+
+const crossing = files
+  .filter((file) => file.split('/').length > 2)
+  .flatMap((file) =>
+    named(file)
+      .filter((to) => to.startsWith('.'))
+      .map((to) => ({ file, to: slashed(normalize(join(dirname(file), to))) })),
+  )
+  .filter(({ file, to }) => folderOf(file) !== folderOf(to))
+
+const test = suite('architecture')
+
+test('every folder of src has a floor, and a floor only names lower ones', () => {
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((e) => e.isDirectory())
+  assert.equal(folders.map((e) => e.name).sort(), Object.keys(floors).sort())
+  const names = Object.keys(floors)
+  for (const [i, name] of names.entries())
+    for (const below of floors[name]!) assert.ok(names.indexOf(below) < i && names.includes(below), name)
+})
+
+test('imports only go down', () => {
+  assert.ok(crossing.length > 200)
+  const up = crossing
+    .filter(({ file, to }) => !floors[folderOf(file)]!.includes(folderOf(to)))
+    .map(({ file, to }) => `${file} → ${to}`)
+  // another one: move what is imported down, or say here what the folder may import
+  assert.equal([...new Set(up)].sort(), Object.keys(exceptions).sort())
+})
+
+test('dsl, models and optim touch no file but where they say so, no clock and no chance', () => {
+  const pure = files.filter((file) => ['random', 'dsl', 'models', 'optim'].includes(folderOf(file)))
+  const impure = pure.filter((file) => named(file).some((to) => to.startsWith('node:')))
+  assert.equal(
+    impure.filter((file) => !(file in withFiles)),
+    [],
+  )
+  for (const file of Object.keys(withFiles)) assert.ok(impure.includes(file), `${file} touches none`)
+  for (const file of files) {
+    assert.not.match(code(file), /\bMath\.random\(/, file)
+    if (pure.includes(file))
+      assert.not.match(code(file), /\bDate\.now\(|\bnew Date\(|\bperformance\.now\(/, file)
+  }
+})
+
+test('ARCHITECTURE.md names every folder, and every file that it names is there', () => {
+  const said = text('ARCHITECTURE.md')
+  for (const folder of Object.keys(floors)) assert.match(said, `\`src/${folder}\``)
+  const paths = [...said.matchAll(/`((?:src|scripts|test|bench|examples)\/[\w./-]+)`/g)].map((m) => m[1]!)
+  for (const path of paths) assert.ok(existsSync(join(root, path)), path)
+})
+
+test.run()
