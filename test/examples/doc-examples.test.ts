@@ -1,5 +1,5 @@
 /**
- * The examples in doc comments and in the README: each becomes a module, is compiled, and is run.
+ * The examples in doc comments, in the README and in the pages of docs: each becomes a module, is compiled, and is run.
  *
  * Names of the folder's `index.ts`, of the file itself, and `pipe`, `E`, `TE` are imported for it; it imports any others.
  * A comment that ends the first or last line of a statement is a claim: after an expression its value, written as code;
@@ -47,8 +47,9 @@ const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf
 const inDocs = sources.flatMap((file) =>
   examplesIn(file, /^ *\* @example\n((?: *\*(?!\/| @).*\n)+)/gm, /^ *\* ?/gm),
 )
-const inReadme = examplesIn('README.md', /^```ts\n(.*?)^```$/gms, '')
-const examples = [...inDocs, ...inReadme]
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((file) => `docs/${file}`)]
+const inPages = pages.flatMap((file) => examplesIn(file, /^```ts\n(.*?)^```$/gms, ''))
+const examples = [...inDocs, ...inPages]
 
 /** The names that a module of `src` exports. */
 const exportsOf = (file: string): readonly string[] => [
@@ -95,7 +96,7 @@ const checked = (statement: readonly string[]): string => {
 /** The module of an example; its lines have the numbers that they have in the source. */
 const moduleOf = (e: Example): string => {
   const statements = e.code.split(/\n(?=[^\s)\]}])/).map((s) => s.split('\n'))
-  const names = e.file === 'README.md' ? "import type { Layer } from 'sailwright/dsl'; " : prelude(e)
+  const names = pages.includes(e.file) ? "import type { Layer } from 'sailwright/dsl'; " : prelude(e)
   return `${'\n'.repeat(e.line - 2)}${names}import * as claim from 'uvu/assert'\n${statements.map(checked).join('\n')}\n`
 }
 
@@ -128,8 +129,9 @@ test.before(() => {
 })
 
 test('every example is found, and every exception is one', () => {
-  assert.ok(inDocs.length > 0 && inReadme.length > 0)
-  assert.is(inReadme.length, text('README.md').split('```ts').length - 1)
+  assert.ok(inDocs.length > 0 && inPages.length > 0)
+  for (const file of pages)
+    assert.is(inPages.filter((e) => e.file === file).length, text(file).split('```ts').length - 1, file)
   for (const file of sources)
     assert.is(inDocs.filter((e) => e.file === file).length, text(file).split('@example').length - 1, file)
   for (const file of compiledOnly.keys()) assert.is(inDocs.filter((e) => e.file === file).length, 1, file)
@@ -149,41 +151,45 @@ test('they run, and what they say is so', async () => {
   assert.is(readFileSync(join(folder, 'errors'), 'utf8'), '')
 })
 
-test("the README's experiment is a file that the command runs, in thirty lines at most", async () => {
-  const files = inReadme.filter((e) => /^export default/m.test(e.code))
-  assert.is(files.length, 1)
-  const { code } = files[0]!
-  assert.ok(code.split('\n').length <= 30)
-  // a folder without packages: what it imports is found beside the command
-  const own = mkdtempSync(join(tmpdir(), 'sailwright-readme-'))
+/** Runs a page's experiment as a file of the user's, in a folder without packages: what it imports is found beside the command. */
+const ranQuickly = async (code: string, ...more: readonly string[]) => {
+  const own = mkdtempSync(join(tmpdir(), 'sailwright-page-'))
   try {
     writeFileSync(join(own, 'my.ts'), code)
-    const words = [
-      'run',
-      'my.ts',
-      '--quick',
-      '--engine',
-      'onnx',
-      '--set',
-      'rate=1e-3',
-      '--out',
-      'out',
-      '--json',
-    ]
+    const words = ['run', 'my.ts', '--quick', '--engine', 'onnx', '--out', 'out', '--json', ...more]
     const { stdout } = await start(process.execPath, [join(root, 'bin/sailwright.js'), ...words], {
       cwd: own,
     })
     const { stages } = JSON.parse(stdout) as {
       readonly stages: readonly { readonly stage: string; readonly families: readonly { family: string }[] }[]
     }
-    assert.equal(
-      stages.map((s) => [s.stage, s.families.map((f) => f.family)]),
-      [['adapt', ['read', 'count', 'chart', 'arithmetic']]],
-    )
-    assert.match(readFileSync(join(own, 'out', 'report.html'), 'utf8'), 'reading')
+    return {
+      stages: stages.map((s) => [s.stage, s.families.map((f) => f.family)]),
+      report: readFileSync(join(own, 'out', 'report.html'), 'utf8'),
+    }
   } finally {
     rmSync(own, { recursive: true, force: true })
   }
+}
+
+const experimentsIn = (file: string): readonly string[] =>
+  inPages.filter((e) => e.file === file && /^export default/m.test(e.code)).map((e) => e.code)
+
+test("the README's experiment is a file that the command runs, in thirty lines at most", async () => {
+  const [code, ...more] = experimentsIn('README.md')
+  assert.is(more.length, 0)
+  assert.ok(code!.split('\n').length <= 30)
+  const { stages, report } = await ranQuickly(code!, '--set', 'rate=1e-3')
+  assert.equal(stages, [['adapt', ['read', 'count', 'chart', 'arithmetic']]])
+  assert.match(report, 'reading')
+})
+
+test('the model of one’s own is trained and asked', async () => {
+  const [code, ...more] = experimentsIn('docs/your-own-model.md')
+  assert.is(more.length, 0)
+  const { stages, report } = await ranQuickly(code!)
+  assert.equal(stages, [['learn', ['shown', 'held']]])
+  assert.match(report, 'adder')
 })
 
 test.run()
