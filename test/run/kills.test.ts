@@ -38,7 +38,11 @@ const writer = `
   const [path, from] = process.argv.slice(1)
   const sizes = ${JSON.stringify(sizes)}
   const session = (step) => ({
-    program: { states: new Map(Object.keys(sizes).map((key) => [key, { dtype: 'float32' }])) },
+    program: {
+      states: new Map(
+        Object.entries(sizes).map(([key, size]) => [key, { dtype: 'float32', axes: [{ name: 'n', size }] }]),
+      ),
+    },
     read: () => async () => ({
       _tag: 'Right',
       right: new Map(
