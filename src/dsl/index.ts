@@ -120,7 +120,7 @@ export {
 } from './layers/attention.ts'
 export { embedding, head, type LinearOptions, linear } from './layers/linear.ts'
 export { mlp, type SwiGluNames, swiGlu } from './layers/mlp.ts'
-export { layerNorm, rmsNorm } from './layers/norm.ts'
+export { layerNorm, preNorm, rmsNorm } from './layers/norm.ts'
 export { type Rotations, rotate, rotations } from './layers/rotary.ts'
 export {
   learnedPositions,

@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import type { Axis, Keys, KeyValues, Tensor } from '../dsl/index.ts'
+import { type Axis, axis, causal, input, type Keys, type KeyValues, type Tensor } from '../dsl/index.ts'
 
 /** A model's name, configuration, parts and graph. */
 export interface Model {
@@ -76,5 +76,20 @@ export interface CausalInputs extends TokenContext {
  *
  * @category models
  */
-export const logitsOf = (model: CausalLm, x: CausalInputs): Tensor =>
+export const logitsOf = (model: Pick<CausalLm, 'embed' | 'decode' | 'head'>, x: CausalInputs): Tensor =>
   model.head(model.decode(model.embed(x.ids, x.images), x))
+
+/**
+ * A language model that reads text alone, from its three pieces: its forward graph is put together from them.
+ *
+ * @category constructors
+ */
+export const causalLm = (pieces: Omit<CausalLm, 'graph' | 'image'>): CausalLm => ({
+  ...pieces,
+  graph: ({ batch = 1, tokens = 64 } = {}) => {
+    const token = axis('token', tokens)
+    const of = (key: string): Tensor => input(key, [axis('batch', batch), token], 'int32')
+    const positions = of('position_ids')
+    return logitsOf(pieces, { token, positions, mask: causal(token), ids: of('input_ids') })
+  },
+})

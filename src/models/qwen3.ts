@@ -13,24 +13,21 @@ import {
   applyTo,
   at,
   axis,
-  causal,
   embedding,
   everyKey,
   head,
-  input,
   type Layer,
   named,
+  preNorm,
   type Rotations,
   repeat,
-  residual,
   rmsNorm,
   rotations,
   selfAttention,
   swiGlu,
-  type Tensor,
   tied,
 } from '../dsl/index.ts'
-import type { CausalLm, TokenContext } from './model.ts'
+import { type CausalLm, causalLm, type TokenContext } from './model.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
 export interface Qwen3Config {
@@ -61,35 +58,15 @@ export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', c.voca
 
 /** One decoder layer. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. */
 export const qwen3Layer = (c: Qwen3Config, context: Qwen3Context, rotary: Rotations): Hidden => {
-  const embed = embedAxis(c)
+  const [embed, hidden] = [embedAxis(c), axis('hidden', c.intermediateSize)]
+  const { heads, kvHeads, headDim, epsilon } = c
+  const { token, mask, cache } = context
+  const sizes = { token, embed, heads, kvHeads, headDim, qkNorm: epsilon }
+  const attention = selfAttention({ ...sizes, rotary, mask, ...(cache === undefined ? {} : { cache }) })
   return pipe(
-    residual(
-      pipe(
-        at('input_layernorm')(rmsNorm(embed, c.epsilon)),
-        andThen(
-          at('self_attn')(
-            selfAttention({
-              token: context.token,
-              embed,
-              heads: c.heads,
-              kvHeads: c.kvHeads,
-              headDim: c.headDim,
-              qkNorm: c.epsilon,
-              rotary,
-              mask: context.mask,
-              ...(context.cache === undefined ? {} : { cache: context.cache }),
-            }),
-          ),
-        ),
-      ),
-    ),
+    preNorm(at('input_layernorm')(rmsNorm(embed, epsilon)), at('self_attn')(attention)),
     andThen(
-      residual(
-        pipe(
-          at('post_attention_layernorm')(rmsNorm(embed, c.epsilon)),
-          andThen(at('mlp')(swiGlu(embed, axis('hidden', c.intermediateSize)))),
-        ),
-      ),
+      preNorm(at('post_attention_layernorm')(rmsNorm(embed, epsilon)), at('mlp')(swiGlu(embed, hidden))),
     ),
     named('decoderLayer'),
   )
@@ -132,17 +109,13 @@ export const qwen3 = (
  *
  * @category models
  */
-export const qwen3Model = (name: string, c: Qwen3Config): CausalLm => ({
-  name,
-  config: { kind: 'qwen3', ...c },
-  parts: { language: { ...everyKey, name: 'language' } },
-  vocabSize: c.vocabSize,
-  embed: (ids) => applyTo(qwen3Embedding(c), ids),
-  decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
-  head: (hidden) => applyTo(qwen3Head(c), hidden),
-  graph: ({ batch = 1, tokens = 64 } = {}) => {
-    const token = axis('token', tokens)
-    const of = (key: string): Tensor => input(key, [axis('batch', batch), token], 'int32')
-    return applyTo(qwen3(c, { token, positions: of('position_ids'), mask: causal(token) }), of('input_ids'))
-  },
-})
+export const qwen3Model = (name: string, c: Qwen3Config): CausalLm =>
+  causalLm({
+    name,
+    config: { kind: 'qwen3', ...c },
+    parts: { language: { ...everyKey, name: 'language' } },
+    vocabSize: c.vocabSize,
+    embed: (ids) => applyTo(qwen3Embedding(c), ids),
+    decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
+    head: (hidden) => applyTo(qwen3Head(c), hidden),
+  })

@@ -19,8 +19,8 @@ import {
   learnedPositions,
   named,
   patchify,
+  preNorm,
   repeat,
-  residual,
   rmsNorm,
   selfAttention,
   swiGlu,
@@ -92,21 +92,11 @@ export const vitBlock = (
   c: SailVitConfig,
 ): Layer<readonly ['patch', 'vision'], readonly ['patch', 'vision']> => {
   const { patch: token, vision: embed, hidden } = vitAxes(c)
+  const attention = selfAttention({ token, embed, heads: c.heads, fused: 'qkv', output: 'proj' })
+  const mlp = swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' })
   return pipe(
-    residual(
-      pipe(
-        at('norm_1')(rmsNorm(embed, c.epsilon)),
-        andThen(at('attn')(selfAttention({ token, embed, heads: c.heads, fused: 'qkv', output: 'proj' }))),
-      ),
-    ),
-    andThen(
-      residual(
-        pipe(
-          at('norm_2')(rmsNorm(embed, c.epsilon)),
-          andThen(at('mlp')(swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' }))),
-        ),
-      ),
-    ),
+    preNorm(at('norm_1')(rmsNorm(embed, c.epsilon)), at('attn')(attention)),
+    andThen(preNorm(at('norm_2')(rmsNorm(embed, c.epsilon)), at('mlp')(mlp))),
     named('block'),
   )
 }

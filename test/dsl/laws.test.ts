@@ -36,6 +36,7 @@ import {
   parametersOf,
   patchify,
   pixelShuffle,
+  preNorm,
   repeat,
   residual,
   rmsNorm,
@@ -130,6 +131,10 @@ law('then is application one after the other', (f, g, _h, x, s) => {
 law('residual adds its input, and is a fork of identity and layer', (f, _g, _h, x, s) => {
   same(residual(f).apply(x), add(x, f.apply(x)), s)
   same(residual(f).apply(x), pipe(fanout(identity, f), merged(add)).apply(x), s)
+})
+
+law('a pre-norm sublayer is a residual of norm, then layer', (f, g, _h, x, s) => {
+  same(preNorm(f, g).apply(x), residual(pipe(f, andThen(g))).apply(x), s)
 })
 
 // --- forks ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ import {
   mul,
   named,
   parallel,
+  preNorm,
   rename,
   repeat,
   residual,
@@ -72,6 +73,9 @@ const block = pipe(
   named('block'),
 )
 is<Block>()(block)
+const attention = selfAttention({ token: Token, embed: Embed, heads: 2 })
+is<Block>()(preNorm(rmsNorm(Embed), at('attn')(attention)))
+is<Layer<readonly ['embed'], readonly ['embed']>>()(preNorm(rmsNorm(Embed), at('mlp')(swiGlu(Embed, Hidden))))
 is<Block>()(repeat(3, block))
 is<Block>()(repeat(3, () => block))
 is<Tensor<readonly ['batch', 'token', 'embed']>>()(block.apply(x))

@@ -28,6 +28,7 @@ import {
   parallel,
   patchify,
   pixelShuffle,
+  preNorm,
   rename,
   repeat,
   residual,
@@ -101,6 +102,9 @@ export const composedByHand = andThen(gelu)(
 
 // @ts-expect-error Layer<readonly ["embed"], readonly ["hidden"]> · Layer<readonly ["embed"], readonly ["embed"]> · "hidden" · "embed"
 export const notBack = residual(linear(Embed, Hidden))
+
+// @ts-expect-error readonly ["embed"] · readonly ["hidden"]
+export const notItsNorm = preNorm(rmsNorm(Hidden), at('mlp')(swiGlu(Embed, Hidden)))
 
 // @ts-expect-error Layer<readonly ["embed"], readonly ["hidden"]> · "hidden" · "embed"
 export const notAgain = repeat(3, linear(Embed, Hidden))

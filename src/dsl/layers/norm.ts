@@ -1,9 +1,9 @@
 /** Normalisation over one axis. */
-import type { Axis } from '../axis.ts'
+import type { Axis, Names } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { add, mul, rsqrt, square, sub } from '../elementwise.ts'
 import { ones, zeros } from '../init.ts'
-import { builtIn, join, type Layer } from '../layer.ts'
+import { andThen, builtIn, type EndsIn, join, type Layer, residual } from '../layer.ts'
 import { parameter } from '../leaves.ts'
 import { mean } from '../reduce.ts'
 import { siteOf } from '../site.ts'
@@ -40,4 +40,22 @@ export const layerNorm = <N extends string>(
     const body = add(mul(mul(centred, rsqrt(add(mean(square(centred), a.name), epsilon))), weight), bias)
     return composite('layerNorm', { axis: a.name, epsilon }, body, [x, weight, bias], site)
   })
+}
+
+/**
+ * A pre-norm sublayer: x + f(norm(x)). A decoder layer is two of them.
+ *
+ * @example
+ * const [Embed, Hidden] = [axis('embed', 16), axis('hidden', 64)]
+ * const block = preNorm(at('norm')(rmsNorm(Embed)), at('mlp')(swiGlu(Embed, Hidden))) // Layer<['embed'], ['embed']>
+ *
+ * @category layers
+ */
+export const preNorm = <N extends Names, I extends Names>(
+  norm: Layer<N, N>,
+  f: Layer<I, I> & EndsIn<I, N>,
+): Layer<I, I> => {
+  // that f ends in the norm's axes is asked for above
+  const after = andThen<Names, Names>(f as Layer<Names, Names>) as (g: unknown) => unknown
+  return residual(after(norm) as Layer<I, I>)
 }
