@@ -94,10 +94,10 @@ const main = async (): Promise<void> => {
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker))
   const sum = (of: (e: Ended) => number): number => ended.reduce((n, e) => n + of(e), 0)
   const bad = ended.filter((e) => !e.fine)
-  const slow = ended.toSorted((a, b) => b.seconds - a.seconds).slice(0, 5)
+  const slow = ended.toSorted((a, b) => b.seconds - a.seconds).slice(0, 15)
   process.stdout.write(
     `
-  Longest:   ${slow.map((e) => `${e.file} ${e.seconds.toFixed(0)} s`).join(', ')}
+  Longest:   ${slow.map((e) => `${e.file} ${e.seconds.toFixed(0)} s`).join('\n             ')}
 ${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
   Total:     ${sum((e) => e.total)}
   Passed:    ${sum((e) => e.passed)}
