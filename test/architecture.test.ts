@@ -48,8 +48,8 @@ const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8'
 
 const folderOf = (file: string): string => file.split('/')[1]!
 
-/** The text without its comments. */
-const code = (file: string): string => text(file).replaceAll(/\/\*.*?\*\/|^\s*\/\/.*$/gms, '')
+/** The text without the comments that begin a line. */
+const code = (file: string): string => text(file).replaceAll(/^\s*\/\*.*?\*\/|^\s*\/\/[^\n]*$/gms, '')
 
 /** The modules that a file names in imports, exports and types, as written. */
 const named = (file: string): readonly string[] =>
