@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { LoraError, loraKeys, loraKeysOf } from './lora.ts'
+import { adaptedWeight, LoraError, loraKeys, loraKeysOf } from './lora.ts'
 
 /** A float32 tensor, row-major. */
 export interface Floats {
@@ -19,7 +19,7 @@ export const loraPairs = (
   const pairs = new Map<string, { a: string; b: string; use: 'product' | 'embedding' }>()
   for (const key of all) {
     const use = key.includes('.lora_embedding_') ? ('embedding' as const) : ('product' as const)
-    const weight = `${key.replace(/\.lora_(embedding_)?[AB](\.weight)?$/, '')}.weight`
+    const weight = adaptedWeight(key)
     const pair = loraKeysOf(weight, use)
     for (const half of [pair.a, pair.b])
       if (!all.has(half)) throw new LoraError('adapters', `there is '${key}' and no '${half}'`, 'give both')

@@ -78,6 +78,9 @@ export const loraKeysOf = (
     : { a: `${module}.lora_embedding_A`, b: `${module}.lora_embedding_B` }
 }
 
+/** The weight that an adapter's key adapts: the other way of {@link loraKeysOf}. */
+export const adaptedWeight = (key: string): string => `${key.replace(suffixes, '')}.weight`
+
 // --- the rewrite ------------------------------------------------------------------------------------------
 
 /** A weight in other words: what its two axes are called there. */

@@ -9,6 +9,8 @@ import { advance, emptyRun, type RunState, type StageState, withoutRepeats } fro
 /** One stage with every step that counts. */
 export interface StageView extends StageState {
   readonly taken: readonly EventOf<'step'>[]
+  /** What a search for its learning rate decided. */
+  readonly decisions: readonly EventOf<'ada-lrs'>[]
 }
 
 /** One held-out sample and what was answered after each stage, in the order of the stages. */
@@ -39,6 +41,10 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
     kept.filter((e) => e.type === 'step'),
     (e) => e.stage,
   )
+  const decisions = groupBy(
+    kept.filter((e) => e.type === 'ada-lrs'),
+    (e) => e.stage,
+  )
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
     ...state.stages.flatMap((s) => s.evaluations.map((e) => e.family)),
@@ -47,7 +53,11 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
   const order = [...families.filter((f) => seen.has(f)), ...[...seen].filter((f) => !families.includes(f))]
   return {
     state,
-    stages: state.stages.map((s) => ({ ...s, taken: steps.get(s.stage) ?? [] })),
+    stages: state.stages.map((s) => ({
+      ...s,
+      taken: steps.get(s.stage) ?? [],
+      decisions: decisions.get(s.stage) ?? [],
+    })),
     families: order,
     samples: samplesOf(predicted, order),
   }

@@ -18,6 +18,7 @@ import {
   streamSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
+import { AdaLrsState } from '../optim/ada-lrs.ts'
 import { exists } from './files.ts'
 import { isGradientKey } from './learner.ts'
 
@@ -29,6 +30,10 @@ export interface StageProgress {
   readonly seconds: number
   /** Sum of the losses over those of them that are among the stage's last tenth. */
   readonly tailLoss: number
+  /** Those of the last tenth whose loss was not finite and is not in the sum; default 0. */
+  readonly tailSkipped?: number
+  /** Where its search for a learning rate stands. */
+  readonly adaLrs?: AdaLrsState
   /** Where its source goes on, as plain data; undefined at the beginning. */
   readonly place?: unknown
 }
@@ -86,6 +91,8 @@ export const saveProgress = (
         step: String(at.step),
         seconds: String(at.seconds),
         tailLoss: String(at.tailLoss),
+        ...(at.tailSkipped === undefined ? {} : { tailSkipped: String(at.tailSkipped) }),
+        ...(at.adaLrs === undefined ? {} : { adaLrs: JSON.stringify(at.adaLrs) }),
         ...(at.place === undefined ? {} : { place: JSON.stringify(at.place) }),
       }),
     ),
@@ -210,24 +217,35 @@ const inFile =
   (e: EngineError): Error =>
     new Error(`${path}: ${e.message}`, { cause: e })
 
+/** @throws where it is none */
+const searchIn = (text: string): AdaLrsState => {
+  const search: unknown = JSON.parse(text)
+  if (AdaLrsState.is(search)) return search
+  throw new TypeError('this is no search for a learning rate')
+}
+
 const progressOf = (
   path: string,
   metadata: Readonly<Record<string, string>>,
 ): E.Either<Error, StageProgress> => {
   const number = (key: keyof StageProgress): number => Number(metadata[key] || Number.NaN)
   const at = { step: number('step'), seconds: number('seconds'), tailLoss: number('tailLoss') }
-  const place = E.tryCatch(
-    () => (metadata.place === undefined ? {} : { place: JSON.parse(metadata.place) as unknown }),
+  const rest = E.tryCatch(
+    () => ({
+      ...(metadata.place === undefined ? {} : { place: JSON.parse(metadata.place) as unknown }),
+      ...(metadata.tailSkipped === undefined ? {} : { tailSkipped: Number(metadata.tailSkipped) }),
+      ...(metadata.adaLrs === undefined ? {} : { adaLrs: searchIn(metadata.adaLrs) }),
+    }),
     E.toError,
   )
   return Number.isSafeInteger(at.step) &&
     Number.isFinite(at.seconds) &&
     Number.isFinite(at.tailLoss) &&
-    E.isRight(place)
-    ? E.right({ ...at, ...place.right })
+    E.isRight(rest)
+    ? E.right({ ...at, ...rest.right })
     : E.left(
         new Error(
-          `${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss, or has a place that is no JSON`,
+          `${path}: this is no stage in the middle: its metadata lacks step, seconds or tailLoss, or has a place or a search for a learning rate that is none`,
         ),
       )
 }

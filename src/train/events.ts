@@ -55,6 +55,23 @@ export const Stepped = t.type({
   computeSeconds: t.number,
 })
 
+/**
+ * AdaLRS has ended a window of losses, or broken one off, and decided. `scale` is the factor on the schedule's learning rate
+ * from now on, `from` what it was; `velocity` how fast the window's loss fell, a step (null where it was broken off),
+ * `against` the velocity that it was compared with, `error` that of both; `why` weights were rolled back.
+ */
+export const RateDecided = t.intersection([
+  t.type({
+    type: t.literal('ada-lrs'),
+    stage: t.string,
+    step: t.number,
+    decision: t.keyof({ Watched: null, Tried: null, Kept: null, Left: null, RolledBack: null }),
+    scale: t.number,
+    velocity: t.union([t.number, t.null]),
+  }),
+  t.partial({ from: t.number, against: t.number, error: t.number, why: t.string }),
+])
+
 /** Exact-answer accuracy of one family (and level) on held-out samples after a stage. */
 export const Evaluated = t.type({
   type: t.literal('evaluated'),
@@ -113,6 +130,7 @@ export const RunEvent = t.union([
   StageStarted,
   WeightsTaken,
   Stepped,
+  RateDecided,
   Evaluated,
   Predicted,
   Checkpointed,

@@ -14,6 +14,9 @@ export {
   type LearnerProgram,
   type LearnerSpec,
   learnerProgram,
+  type Mark,
+  mark,
+  rollBack,
   type Updated,
   update,
 } from './learner.ts'
@@ -38,12 +41,15 @@ export {
   type Position,
   type Stage,
   type StageContext,
+  type StageEnding,
   type StageEvent,
   type StageProgram,
   type StageTotals,
 } from './stage.ts'
-export { defaultSchedule, type SupervisedSettings, supervised } from './supervised.ts'
+export { defaultSchedule, type OwnSchedule } from './stage-schedule.ts'
+export { type SupervisedSettings, supervised } from './supervised.ts'
 export { orThrow } from './task.ts'
+export { type AddedParameters, type GraphTransform, type WithLoraSettings, withLora } from './transform.ts'
 export {
   loadWeights,
   type Placement,

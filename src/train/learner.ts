@@ -23,6 +23,7 @@ import {
   type Program,
   parametersOf,
   program,
+  type Scalar,
   scalar,
   select,
   state,
@@ -32,10 +33,19 @@ import {
 import type { Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
 import { clipByGlobalNorm } from '../optim/clip.ts'
+import { ema } from '../optim/ema.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
-import { auxiliaryOf, type LossTerms, lossOf, type MicroBatch, type Objective } from './objective.ts'
+import {
+  auxiliaryOf,
+  type LossTerms,
+  lossOf,
+  type MicroBatch,
+  type Objective,
+  type Sizes,
+} from './objective.ts'
 import { RecipeError } from './recipe-error.ts'
 import { orThrow } from './task.ts'
+import type { GraphTransform } from './transform.ts'
 
 /** What a learner is made of. */
 export interface LearnerSpec {
@@ -49,6 +59,10 @@ export interface LearnerSpec {
   readonly maxGradientNorm: number
   /** Micro-batches of one update. */
   readonly accumulate: number
+  /** Rewrites of the loss before its gradient is taken, one after the other. */
+  readonly transforms?: readonly GraphTransform[]
+  /** The decay of an exponential moving average of what learns, kept as states `ema.<key>`; default: there is none. */
+  readonly ema?: number
   /** What else the session is to run, such as evaluations. */
   readonly functions?: Readonly<Record<string, FunctionSpec>>
 }
@@ -68,6 +82,24 @@ export interface LearnerProgram {
   readonly program: Program
   readonly trained: readonly string[]
 }
+
+/** The loss, rewritten. @throws RecipeError where a transform does not fit it */
+const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
+  (spec.transforms ?? []).reduce((terms: LossTerms, { apply }, i) => {
+    const auxiliary = Object.entries(terms.auxiliary ?? {})
+    const roots = [terms.sum, terms.weight, ...auxiliary.map(([, t]) => t)]
+    try {
+      const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
+      return {
+        ...{ sum: sum!, weight: weight! },
+        ...(auxiliary.length === 0
+          ? {}
+          : { auxiliary: Object.fromEntries(auxiliary.map(([name], k) => [name, others[k]!])) }),
+      }
+    } catch (e) {
+      throw new RecipeError(`stage '${spec.name}'`, `transforms[${i}]`, (e as Error).message, e)
+    }
+  }, spec.objective.terms(sizes))
 
 /** The parameters that learn, of those that the loss depends on. @throws RecipeError where there is none */
 const chosenOf = (spec: LearnerSpec, terms: LossTerms): ReadonlyMap<string, Tensor> => {
@@ -90,22 +122,32 @@ const clipped = (all: ReadonlyMap<string, Tensor>, limit: number) => {
   return { gradients: byKey(all, gradients), norm }
 }
 
+/** What an update changes. */
+const movedBy = (
+  spec: LearnerSpec,
+  chosen: ReadonlyMap<string, Tensor>,
+  gradients: ReadonlyMap<string, Tensor>,
+): ReadonlyMap<string, Tensor> => {
+  const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+  return spec.ema === undefined ? next : new Map([...next, ...ema(chosen, next, { decay: spec.ema })])
+}
+
 const stepOf = (spec: LearnerSpec): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
-    const terms = spec.objective.terms(sizes)
+    const terms = termsOf(spec, sizes)
     const loss = lossOf(terms)
     const chosen = chosenOf(spec, terms)
     const { gradients, norm } = clipped(
       byKey(chosen, gradient(loss, [...chosen.values()])),
       spec.maxGradientNorm,
     )
-    const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+    const next = movedBy(spec, chosen, gradients)
     return { outputs: { loss, weight: terms.weight, gradientNorm: norm }, next }
   })
 
 const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
-    const terms = spec.objective.terms(sizes)
+    const terms = termsOf(spec, sizes)
     const chosen = chosenOf(spec, terms)
     const auxiliary = auxiliaryOf(terms)
     // an auxiliary loss counts as much as its micro-batch
@@ -122,14 +164,14 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
 
 const applyOf = (spec: LearnerSpec): FunctionSpec =>
   fixed(() => {
-    const chosen = chosenOf(spec, spec.objective.terms(spec.objective.buckets[0]!))
+    const chosen = chosenOf(spec, termsOf(spec, spec.objective.buckets[0]!))
     const [sum, weight] = [state(sumKey, [], zeros), state(weightKey, [], zeros)]
     const divisor = select(less(0, weight), weight, 1)
     const means = new Map(
       [...chosen].map(([key, p]) => [key, div(state(gradientKey(key), p.axes, zeros), divisor)]),
     )
     const { gradients, norm } = clipped(means, spec.maxGradientNorm)
-    const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+    const next = movedBy(spec, chosen, gradients)
     const cleared: readonly (readonly [string, Tensor])[] = [
       [sumKey, scalar(0)],
       [weightKey, scalar(0)],
@@ -148,7 +190,14 @@ const applyOf = (spec: LearnerSpec): FunctionSpec =>
  * @throws GraphError where objective or optimizer build no graph
  */
 export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
-  const trained = [...chosenOf(spec, spec.objective.terms(spec.objective.buckets[0]!)).keys()]
+  const trained = [...chosenOf(spec, termsOf(spec, spec.objective.buckets[0]!)).keys()]
+  for (const [i, { adds }] of (spec.transforms ?? []).entries())
+    if (adds !== undefined && !trained.some(adds.keys.has))
+      throw new RecipeError(
+        `stage '${spec.name}'`,
+        'train',
+        `it is ${spec.train.map((k) => k.name).join(', ')}, and nothing that transforms[${i}] adds would learn; put the keys that it adds there, such as loraKeys`,
+      )
   const updates: Readonly<Record<string, FunctionSpec>> =
     spec.accumulate === 1 ? { step: stepOf(spec) } : { accumulate: accumulateOf(spec), apply: applyOf(spec) }
   return {
@@ -195,3 +244,22 @@ export const update = async (
     gradientNorm: numberOf(out.gradientNorm),
   }
 }
+
+/** A copy of all that updates change: what learns, its moments, its averages. It outlives later updates. */
+export interface Mark {
+  readonly states: ReadonlyMap<string, TensorValue>
+}
+
+/** Between updates, what is added up is 0: it is no part of a mark. */
+const changedBy = (p: Program): readonly string[] => {
+  const variants = ['step', 'apply'].flatMap((name) => p.functions.get(name) ?? [])
+  return [...new Set(variants.flatMap((v) => [...v.next.keys()]))].filter((key) => !isGradientKey(key))
+}
+
+/** Marks where a learner stands between two updates. Throws what the engine says. */
+export const mark = async (session: Session): Promise<Mark> => ({
+  states: await orThrow(session.read(changedBy(session.program))),
+})
+
+/** Puts a learner back to a mark, bit for bit. Throws what the engine says. */
+export const rollBack = (session: Session, to: Mark): Promise<void> => orThrow(session.write(to.states))

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { defer, finalize, type MonoTypeOperatorFunction, tap } from 'rxjs'
-import type { RunEvent } from './events.ts'
+import type { EventOf, RunEvent } from './events.ts'
 import { duration, grouped, percent, rate, short, significant } from './format.ts'
 import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
 import {
@@ -79,6 +79,28 @@ export const liveLine = (state: RunState, look: Look): string => {
 
 /** The same without a meter, for logs. */
 export const plainLine = (s: StageState): string => `  ${figures(s).join(', ')}`
+
+const deeds: Readonly<Record<EventOf<'ada-lrs'>['decision'], string>> = {
+  Watched: 'stays at',
+  Tried: 'tries',
+  Kept: 'keeps',
+  Left: 'goes back to',
+  RolledBack: 'rolls back the weights, to',
+}
+
+/** What a search for a learning rate has decided: `step 40: the learning rate's search tries × 3.00 after × 1.00 (…)`. */
+export const decisionLine = (e: EventOf<'ada-lrs'>): string => {
+  const slopes =
+    e.velocity === null
+      ? []
+      : [
+          `loss falls by ${rate(e.velocity)} a step${e.against === undefined ? '' : `, before by ${rate(e.against)}`}`,
+        ]
+  const why = [...(e.why === undefined ? [] : [named(e.why)]), ...slopes]
+  return `step ${grouped(e.step)}: the learning rate's search ${deeds[e.decision]} × ${significant(e.scale)}${
+    e.from === undefined ? '' : ` after × ${significant(e.from)}`
+  }${why.length === 0 ? '' : ` (${why.join('; ')})`}`
+}
 
 /** What a finished stage came to, with a bar for each family. */
 export const evaluationBlock = (s: StageState, look: Look): string => {
@@ -228,6 +250,8 @@ export const showProgress = (
           } else if (event.type === 'run-finished') {
             const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
             say(`\n${stagesTable(state, lookNow())}\n\n${what} took ${duration(event.seconds)}`)
+          } else if (event.type === 'ada-lrs') {
+            if (event.decision !== 'Watched') say(`  ${clip(decisionLine(event), lookNow().columns - 3)}`)
           } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
           else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)

@@ -137,7 +137,7 @@ const earlierStart = (events: readonly RunEvent[]) => {
 /** A stage's totals by its steps, where an earlier start took them. */
 const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   const own = withoutRepeats(events).flatMap((e) => (e.type === 'step' && e.stage === stage.name ? [e] : []))
-  const tail = own.slice(-Math.max(1, Math.round(stage.steps / 10)))
+  const tail = own.slice(-Math.max(1, Math.round(stage.steps / 10))).filter((e) => Number.isFinite(e.loss))
   const last = own.at(-1)
   return {
     loss: tail.reduce((sum, e) => sum + e.loss, 0) / tail.length,
@@ -188,7 +188,8 @@ const preflight = async (
     if (index < from) continue
     const { program } = programs[index]!
     placed(r, stage, program, there)
-    for (const key of weightKeys(program)) there.set(key, sizes(program.states.get(key)!.axes))
+    for (const key of weightKeys(program))
+      if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))
     // the stage that an earlier start was in has read its first batch then
     if (stage.name !== begun) await stage.preflight()
   }
@@ -265,8 +266,14 @@ async function* runRecipe(
         })
         // saved before it is measured: what measuring costs, training need not be paid for twice
         const about = { format: 'pt', stage: stage.name }
-        await orThrow(saveWeights(whole, withOthers(session, weights), about))
+        const ended = withOthers(session, weights)
+        const handedOn = await stage.ending?.finish(session, ended, context.pathOf(path))
+        await orThrow(saveWeights(whole, handedOn ?? ended, about))
         weights = await orThrow(openCheckpoint(whole))
+        if (stage.ending !== undefined)
+          // what is measured is what is handed on
+          for (const key of placed(r, stage, program, shapesOf(weights)).taken)
+            await orThrow(session.write(new Map([[key, await orThrow(weights.read(key))]])))
         yield checkpointed(stage.steps)
       }
       await orThrow(removeProgress(middle))

@@ -113,6 +113,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, failed: event }
     case 'warned':
       return { ...state, warnings: [...state.warnings, event.message] }
+    case 'ada-lrs':
     case 'weights':
     case 'predicted':
       return state
@@ -126,13 +127,15 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
 
 /**
  * Leaves out what a later start of the same run did again: where a stage begins anew, its earlier evaluations,
- * predictions and end, and every stage after it; where a step comes again, its earlier self and what followed; of the
+ * predictions and end, and every stage after it; where a step comes again, its earlier self and what followed, decisions among it; of the
  * whole run, any end but the last.
  *
  * @category traversal
  */
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
+  const ofSteps = (e: RunEvent, stage: string): e is EventOf<'step'> | EventOf<'ada-lrs'> =>
+    (e.type === 'step' || e.type === 'ada-lrs') && e.stage === stage
   const index = new Map<string, number>()
   const last = new Map<string, number>()
   for (const event of events) {
@@ -141,7 +144,7 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
       const again = index.has(event.stage) || [...index.values()].some((i) => i > event.index)
       index.set(event.stage, event.index)
       if (again) {
-        const own = kept.filter((e) => e.type === 'step' && e.stage === event.stage)
+        const own = kept.filter((e) => ofSteps(e, event.stage))
         const before = kept.filter(
           (e) => e.type === 'warned' || ('stage' in e && index.get(e.stage)! < event.index),
         )
@@ -151,7 +154,7 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
     }
     if (event.type === 'step') {
       if (event.step <= (last.get(event.stage) ?? 0))
-        kept = kept.filter((e) => e.type !== 'step' || e.stage !== event.stage || e.step < event.step)
+        kept = kept.filter((e) => !ofSteps(e, event.stage) || e.step < event.step)
       last.set(event.stage, event.step)
     }
     kept.push(event)

@@ -10,9 +10,14 @@ import type { Session } from '../engine/session.ts'
 import type { Model } from '../models/model.ts'
 import type { StageProgress } from './checkpoint.ts'
 import type { EventOf } from './events.ts'
+import type { StoredWeights } from './weights.ts'
 
 /** What a stage says while it runs. */
-export type StageEvent = EventOf<'stage-started'> | EventOf<'step'> | EventOf<'checkpointed'>
+export type StageEvent =
+  | EventOf<'stage-started'>
+  | EventOf<'step'>
+  | EventOf<'ada-lrs'>
+  | EventOf<'checkpointed'>
 
 /** What a stage comes to. */
 export interface StageTotals {
@@ -50,6 +55,14 @@ export interface StageProgram {
   readonly trained: readonly string[]
 }
 
+/** What becomes of a stage's weights at its end, where they are not handed on as they are. */
+export interface StageEnding {
+  /** The keys that are not handed on, such as adapters'. */
+  readonly without: Keys
+  /** Leaves files in the folder of the stage's checkpoint, and gives the weights that are handed on, which are read by key. */
+  readonly finish: (session: Session, weights: StoredWeights, folder: string) => Promise<StoredWeights>
+}
+
 /**
  * One stage. `From` and `To` name what the weights are before and after it, so that stages only chain in an order that
  * makes sense.
@@ -64,6 +77,7 @@ export interface Stage<From extends string = string, To extends string = string>
   readonly steps: number
   /** Parameters that it has beside the model's own and that may begin fresh. */
   readonly own?: Keys
+  readonly ending?: StageEnding
   /** Its program, with what evaluations call; built anew each time. */
   readonly program: (functions: Readonly<Record<string, FunctionSpec>>) => StageProgram
   /** What can be known to fail before the first step, such as a first batch that does not fit. Rejects with the error. */

@@ -4,16 +4,20 @@
  * @since 0.1.0
  */
 import { setImmediate } from 'node:timers/promises'
-import * as E from 'fp-ts/lib/Either.js'
 import { batchesOf, type Source } from '../data/source.ts'
-import type { Keys } from '../dsl/index.ts'
+import { anyOf, type Keys } from '../dsl/index.ts'
+import { type AdaLrs, type AdaLrsSettings, adaLrsReducer, isAtMark } from '../optim/ada-lrs.ts'
 import { adamWith, type Optimizer } from '../optim/optimizer.ts'
-import { type Schedule, type ScheduleSpec, schedule } from '../optim/schedules.ts'
-import { atBeginning } from './checkpoint.ts'
+import type { ScheduleSpec } from '../optim/schedules.ts'
+import { atBeginning, type StageProgress } from './checkpoint.ts'
 import { learnerProgram, update } from './learner.ts'
 import type { Objective } from './objective.ts'
+import { beginSearch, decisionEvent, searched } from './rate-search.ts'
 import { jsonSetting, numberSetting, RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
+import { endingOf } from './stage-ending.ts'
+import { type OwnSchedule, stageSchedule } from './stage-schedule.ts'
+import type { GraphTransform } from './transform.ts'
 
 /** Settings of {@link supervised}. */
 export interface SupervisedSettings<From extends string, To extends string, E> {
@@ -32,24 +36,20 @@ export interface SupervisedSettings<From extends string, To extends string, E> {
   /** Peak learning rate. */
   readonly learningRate: number
   /** Its course as a factor of the peak; default: warm-up over a tenth, then cosine to a tenth. */
-  readonly schedule?: ScheduleSpec
+  readonly schedule?: ScheduleSpec | OwnSchedule
+  /** Searches the learning rate while the stage trains: a factor on that course. Trials cost steps; default: none. */
+  readonly adaLrs?: Omit<AdaLrsSettings, 'steps'>
   /** Default: AdamW as {@link adamWith} has it. */
   readonly optimizer?: Optimizer
   /** Largest global gradient norm; default 1. */
   readonly maxGradientNorm?: number
-}
-
-/** Warm-up over a tenth, then cosine down to a tenth of the peak. */
-export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
-
-/** A stage's schedule; of a single step, which has no course, the default is the peak itself. */
-const scheduleOf = (given: ScheduleSpec | undefined, steps: number): ScheduleSpec =>
-  given ?? (steps === 1 ? { kind: 'constant' } : defaultSchedule)
-
-const factorOf = (where: string, spec: ScheduleSpec, steps: number): Schedule => {
-  const made = schedule(spec, steps)
-  if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
-  return made.right
+  /** Rewrites of the loss before its gradient is taken, one after the other, such as adapters. */
+  readonly transforms?: readonly GraphTransform[]
+  /**
+   * The decay of an exponential moving average of what learns, from 0 to below 1; default: there is none. The model with
+   * averaged weights is saved beside the other, as `ema.safetensors`; what is measured and handed on is the other.
+   */
+  readonly ema?: number
 }
 
 const kindOf = (x: unknown): string =>
@@ -68,6 +68,20 @@ const valueSetting = (where: string, setting: string, x: unknown, method: string
   if (typeof x === 'object' && x !== null && typeof (x as Record<string, unknown>)[method] === 'function')
     return
   throw new RecipeError(where, setting, `it is ${kindOf(x)}; give ${what}`)
+}
+
+/** A list, also where a file is not type-checked. */
+const listSetting = <A>(where: string, setting: string, x: readonly A[]): readonly A[] => {
+  if (Array.isArray(x)) return x
+  throw new RecipeError(where, setting, `it is ${kindOf(x)}; give a list`)
+}
+
+const searchOf = (where: string, settings: Omit<AdaLrsSettings, 'steps'>, steps: number): AdaLrs => {
+  try {
+    return adaLrsReducer({ ...settings, steps })
+  } catch (e) {
+    throw new RecipeError(where, 'adaLrs', (e as Error).message, e)
+  }
 }
 
 /**
@@ -109,16 +123,28 @@ export const supervised = <const From extends string, const To extends string, E
     'update',
     'an optimizer, such as adamWith({ weightDecay: 0.05 })',
   )
-  const spec = scheduleOf(s.schedule, steps)
-  const factor = factorOf(where, spec, steps)
+  const { config: course, factor } = stageSchedule(where, s.schedule, steps)
+  const adaLrs = s.adaLrs === undefined ? undefined : searchOf(where, s.adaLrs, steps)
+  const transforms = listSetting(where, 'transforms', s.transforms ?? [])
+  transforms.forEach((t, i) => {
+    valueSetting(where, `transforms[${i}]`, t, 'apply', 'a graph transform, such as withLora(…)')
+  })
+  const ema = s.ema === undefined ? undefined : numberSetting(where, 'ema', s.ema)
+  if (ema !== undefined && ema >= 1)
+    throw new RecipeError(where, 'ema', `it is ${ema}; give a decay from 0 to below 1, such as 0.999`)
   const perStep = accumulate * wholeSetting(where, 'objective.batch', objective.batch, 1)
   const config = {
     kind: 'supervised',
     ...{ name: s.name, from: s.from, to: s.to, train: s.train.map((k) => k.name) },
     ...{ objective: objective.config, source: source.config, steps, accumulate, learningRate },
-    ...{ schedule: spec, optimizer: optimizer.config, maxGradientNorm },
+    ...{ schedule: course, optimizer: optimizer.config, maxGradientNorm },
+    ...(adaLrs === undefined ? {} : { adaLrs: adaLrs.config }),
+    ...(transforms.length === 0 ? {} : { transforms: transforms.map((t) => t.config) }),
+    ...(ema === undefined ? {} : { ema }),
   }
   jsonSetting(where, 'config', config)
+
+  const own = [objective.own ?? [], transforms.flatMap((t) => t.adds?.keys ?? [])].flat()
 
   async function* run(c: StageContext): AsyncGenerator<StageEvent, StageTotals> {
     const from = c.from ?? atBeginning
@@ -135,7 +161,9 @@ export const supervised = <const From extends string, const To extends string, E
     const started = performance.now() - from.seconds * 1000
     const since = (t: number): number => (performance.now() - t) / 1000
     const tail = Math.max(1, Math.round(steps / 10))
-    let { tailLoss } = from
+    let { tailLoss, tailSkipped = 0 } = from
+    let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
+    let due = false
     const stream = batchesOf(source, perStep, from.place)
     try {
       for (let step = from.step + 1; step <= steps; step++) {
@@ -148,15 +176,20 @@ export const supervised = <const From extends string, const To extends string, E
         const batches = objective.collate(batch.examples)
         const dataSeconds = since(asked)
         // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
-        const rate = learningRate * factor(step)
+        const rate = learningRate * factor(step) * (search?.state.scale ?? 1)
         const called = performance.now()
         const { loss, weight, gradientNorm } = await update(c.session, batches, rate)
         const computeSeconds = since(called)
-        if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+        const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
+        // a search rolls back what its updates broke; of weights that are as they were marked no update is at fault
+        if (!finite && (search === undefined || isAtMark(search.state)))
           throw new Error(
             `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
           )
-        if (step > steps - tail) tailLoss += loss
+        if (step > steps - tail) {
+          if (finite) tailLoss += loss
+          else tailSkipped++
+        }
         yield {
           ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
           ...{
@@ -167,22 +200,45 @@ export const supervised = <const From extends string, const To extends string, E
             computeSeconds,
           },
         }
-        if (c.checkpoint !== undefined && step % c.checkpoint.every === 0 && step < steps)
-          yield await c.checkpoint.save({ step, seconds: since(started), tailLoss, place: batch.next })
+        if (adaLrs !== undefined && search !== undefined) {
+          const after = await searched(c.session, adaLrs, search, finite ? loss : Number.NaN)
+          search = after.search
+          const decided = decisionEvent(s.name, step, after.decision)
+          if (decided !== undefined) yield decided
+        }
+        due ||= c.checkpoint !== undefined && step % c.checkpoint.every === 0
+        // a checkpoint is the search's mark as well: inside a window it waits for the window's end
+        if (
+          c.checkpoint !== undefined &&
+          due &&
+          step < steps &&
+          (search === undefined || isAtMark(search.state))
+        ) {
+          due = false
+          const at: StageProgress = { step, seconds: since(started), tailLoss, place: batch.next }
+          yield await c.checkpoint.save({
+            ...at,
+            ...(tailSkipped === 0 ? {} : { tailSkipped }),
+            ...(search === undefined ? {} : { adaLrs: search.state }),
+          })
+        }
         await setImmediate()
       }
     } finally {
       await stream.return(undefined)
     }
-    return { loss: tailLoss / tail, samples: steps * perStep, seconds: since(started) }
+    return { loss: tailLoss / (tail - tailSkipped), samples: steps * perStep, seconds: since(started) }
   }
 
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
-    ...(objective.own === undefined ? {} : { own: objective.own }),
+    ...(own.length === 0 ? {} : { own: anyOf(own) }),
+    ...endingOf(transforms, ema !== undefined),
     program: (functions) =>
       learnerProgram({
         ...{ name: s.name, objective, train: s.train, optimizer, maxGradientNorm, accumulate, functions },
+        transforms,
+        ...(ema === undefined ? {} : { ema }),
       }),
     preflight: async () => {
       const stream = batchesOf(source, perStep)

@@ -15,7 +15,7 @@ import {
   streamSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
-import { isOptimizerKey } from '../optim/index.ts'
+import { isEmaKey, isOptimizerKey } from '../optim/index.ts'
 import { isGradientKey } from './learner.ts'
 
 /** A model's weights by published key. */
@@ -64,9 +64,11 @@ export const withOthers = (s: Session, others: StoredWeights): StoredWeights => 
   }
 }
 
-/** The keys of a program's states that are the model's own: no moments, no cache, no gradients. */
+/** The keys of a program's states that are the model's own: no moments, no averages, no cache, no gradients. */
 export const weightKeys = (p: Program): readonly string[] =>
-  [...p.states.keys()].filter((k) => !isOptimizerKey(k) && !isCacheKey(k) && !isGradientKey(k))
+  [...p.states.keys()].filter(
+    (k) => !isOptimizerKey(k) && !isEmaKey(k) && !isCacheKey(k) && !isGradientKey(k),
+  )
 
 /** Reads a session's weights. */
 export const readWeights = (s: Session): TE.TaskEither<EngineError, Weights> => s.read(weightKeys(s.program))
@@ -227,3 +229,6 @@ export const checkpointFolder = (stage: string): string => join('checkpoints', s
 
 /** The file of a model's weights inside a checkpoint's folder. */
 export const weightsFile = 'model.safetensors'
+
+/** The file of the weights' moving averages beside it. */
+export const averagesFile = 'ema.safetensors'

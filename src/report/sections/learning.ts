@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import { grouped, significant } from '../../train/format.ts'
+import { grouped, rate, significant } from '../../train/format.ts'
 import { colour, legend } from '../chart.ts'
 import { lossOverview, stageCurves } from '../charts.ts'
-import { type Html, html } from '../html.ts'
+import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView, StageView } from '../view.ts'
 
 const notNumbers = (s: StageView): number => s.taken.filter((e) => !Number.isFinite(e.loss)).length
@@ -19,6 +19,40 @@ const keys = (units: readonly string[]) => [
   { name: 'smoothed', colour: colour.strong },
   { name: 'learning rate', colour: colour.second },
 ]
+
+const outcomes = {
+  Watched: 'watched',
+  Tried: 'tried',
+  Kept: 'kept',
+  Left: 'left',
+  RolledBack: 'rolled back',
+} as const
+
+/** What the search for a stage's learning rate decided; windows from which nothing followed are counted alone. */
+const search = (s: StageView): Part => {
+  const told = s.decisions.filter((d) => d.decision !== 'Watched')
+  if (s.decisions.length === 0) return false
+  const watched = s.decisions.length - told.length
+  const velocity = (v: number | null | undefined): string => (v === null || v === undefined ? '–' : rate(v))
+  return html`<details><summary>The search for the learning rate (AdaLRS): ${grouped(told.length)} ${told.length === 1 ? 'decision' : 'decisions'}, ${grouped(watched)} ${watched === 1 ? 'window' : 'windows'} watched</summary>
+${htmlTable(
+  `Decisions in ${s.stage}; velocity: by how much the loss falls, a step`,
+  [
+    { head: 'step', number: true },
+    { head: 'decision' },
+    { head: 'factor', number: true },
+    { head: 'velocity', number: true },
+    { head: 'compared with', number: true },
+  ],
+  told.map((d) => [
+    grouped(d.step),
+    `${outcomes[d.decision]}${d.why === undefined ? '' : ` (${d.why})`}`,
+    significant(d.scale),
+    velocity(d.velocity),
+    velocity(d.against),
+  ]),
+)}</details>`
+}
 
 /** The curves: all stages in a row, then each by itself. */
 export const learning = async (view: RunView): Promise<Html> => {
@@ -33,7 +67,7 @@ ${overview !== undefined && html`<figure class="chart">${overview}<figcaption>Al
 <figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
       notNumbers(s) > 0 &&
       html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
-    }</figcaption></figure>
+    }</figcaption>${search(s)}</figure>
 `,
   )}</div>`
 }
