@@ -88,16 +88,16 @@ const deeds: Readonly<Record<EventOf<'ada-lrs'>['decision'], string>> = {
   RolledBack: 'rolls back the weights, to',
 }
 
-/** What a search for a learning rate has decided: `step 40: the learning rate's search tries × 3.00 after × 1.00 (…)`. */
+/** What a search for a learning rate has decided: `step 40: AdaLRS tries × 3.00 after × 1.00 (…)`. */
 export const decisionLine = (e: EventOf<'ada-lrs'>): string => {
   const slopes =
     e.velocity === null
       ? []
       : [
-          `loss falls by ${rate(e.velocity)} a step${e.against === undefined ? '' : `, before by ${rate(e.against)}`}`,
+          `loss falls ${rate(e.velocity)} a step${e.against === undefined ? '' : `, before ${rate(e.against)}`}`,
         ]
   const why = [...(e.why === undefined ? [] : [named(e.why)]), ...slopes]
-  return `step ${grouped(e.step)}: the learning rate's search ${deeds[e.decision]} × ${significant(e.scale)}${
+  return `step ${grouped(e.step)}: AdaLRS ${deeds[e.decision]} × ${significant(e.scale)}${
     e.from === undefined ? '' : ` after × ${significant(e.from)}`
   }${why.length === 0 ? '' : ` (${why.join('; ')})`}`
 }

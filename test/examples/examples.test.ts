@@ -101,8 +101,32 @@ test('recipe: all five stages at a fiftieth of their size, a report at the end',
   assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /basic-pretraining/)
 })
 
+test('ada-lrs: with and without the search, from the same rate over the same steps', async () => {
+  type Event = { readonly type: string; readonly loss: number; readonly learningRate: number }
+  const [searched, fixed] = [[], []] as [Event[], Event[]]
+  for (const [search, events] of [
+    ['on', searched],
+    ['off', fixed],
+  ] as const) {
+    const out = join(folder, `search-${search}`)
+    const rest = ['--engine', 'onnx', '--quick', '--set', `search=${search}`, '--out', out]
+    const { code, err } = await node('bin/sailwright.js', 'run', 'examples/ada-lrs.ts', ...rest)
+    assert.is(code, 0, err)
+    for (const line of readFileSync(join(out, 'events.jsonl'), 'utf8').trim().split('\n'))
+      events.push(JSON.parse(line))
+    const report = readFileSync(join(out, 'report.html'), 'utf8')
+    assert.is(report.includes('The search for the learning rate (AdaLRS)'), search === 'on')
+  }
+  const told = (events: readonly Event[]) => events.filter((e) => e.type === 'step')
+  assert.is(told(searched).length, told(fixed).length)
+  assert.equal(told(searched)[0]?.loss, told(fixed)[0]?.loss, 'the same weights and pictures')
+  assert.is(told(searched)[0]?.learningRate, told(fixed)[0]?.learningRate)
+  assert.ok(searched.some((e) => e.type === 'ada-lrs'))
+  assert.not(fixed.some((e) => e.type === 'ada-lrs'))
+})
+
 test('the examples are short', () => {
-  for (const name of ['hello-layer.ts', 'recipe.ts'])
+  for (const name of ['hello-layer.ts', 'recipe.ts', 'ada-lrs.ts'])
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })
 
