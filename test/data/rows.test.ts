@@ -139,10 +139,13 @@ rows('an image folder: file_name is the image, other columns stay; a row without
   assert.match((await thrown(() => all(imageFolder(own)))).message, /no file_name/)
 })
 
-rows('bad rows: more than a thousand are counted and not kept', () => {
-  const aside = badRows()
-  for (let line = 1; line <= 1500; line++) aside.add(new RowError({ file: 'f', line }, 'why'))
-  assert.equal([aside.count, aside.list.length], [1500, 1000])
+rows('bad rows: each is told once; more than a thousand are counted and not kept', () => {
+  const told: number[] = []
+  const aside = badRows((bad) => told.push(bad.line))
+  for (const line of [1, 2, 1]) aside.add(new RowError({ file: 'f', line }, 'why'))
+  assert.equal(told, [1, 2])
+  for (let line = 3; line <= 1500; line++) aside.add(new RowError({ file: 'f', line }, 'why'))
+  assert.equal([aside.count, aside.list.length, told.length], [1500, 1000, 1000])
 })
 
 rows('what is mapped: only bad rows are left out, other errors end the reading', async () => {

@@ -1,12 +1,20 @@
 /** The examples, run and compiled as a user does, against the sources instead of the built package. */
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { elements, parametersOf, sizes } from '../../src/dsl/index.ts'
+import { writeSafetensors } from '../../src/formats/safetensors.ts'
+import { toPublished } from '../../src/models/config.ts'
+import { qwen3Model } from '../../src/models/qwen3.ts'
+import { fillNormal, keyOf } from '../../src/random/index.ts'
+import { orThrow } from '../../src/train/task.ts'
+import { tiny } from '../support/tiny.ts'
 
 const test = suite('examples')
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -125,8 +133,87 @@ test('ada-lrs: with and without the search, from the same rate over the same ste
   assert.not(fixed.some((e) => e.type === 'ada-lrs'))
 })
 
+/** Runs an example on data of a user's own: its stages, what was measured, what it said of bad rows. */
+const ownRun = async (name: string, settings: Readonly<Record<string, string | number>>) => {
+  const out = join(folder, `run-${name}`)
+  const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+  const words = ['run', `examples/${name}`, '--engine', 'onnx', ...set, '--out', out, '--json']
+  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
+  const events = readFileSync(join(out, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return {
+    stages: stages.map((s) => s.stage),
+    measured: events.filter((e) => e.type === 'evaluated'),
+    losses: events.filter((e) => e.type === 'step').map((e) => Number(e.loss)),
+    said: `${said}${err}`,
+  }
+}
+
+test('text-sft: a folder in the layout of published models, chats of a file, bad ones named', async () => {
+  const own = join(folder, 'Tiny-Qwen3')
+  mkdirSync(own)
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    cpSync(join(root, 'assets/nano', name), join(own, name))
+  writeFileSync(
+    join(own, 'chat_template.jinja'),
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+  )
+  const { language } = tiny
+  writeFileSync(join(own, 'config.json'), JSON.stringify(toPublished({ kind: 'language', config: language })))
+  const weights = [...parametersOf(qwen3Model('tiny', language).graph())].map(([key, { axes }]) => {
+    const values = new Float32Array(elements(axes))
+    fillNormal(values, 0.1, keyOf(0, key))
+    return [key, { dtype: 'F32', shape: sizes(axes), values }] as const
+  })
+  await orThrow(writeSafetensors(join(own, 'model.safetensors'), new Map(weights)))
+  const colours = ['red', 'green', 'blue']
+  const chat = (i: number): unknown => ({
+    messages: [
+      { role: 'user', content: `Item ${i}: which colour comes ${i % 3}?` },
+      { role: 'assistant', content: colours[i % 3] },
+    ],
+  })
+  const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify(i === 9 ? { messages: 5 } : chat(i)))
+  const data = join(folder, 'chats.jsonl')
+  writeFileSync(data, lines.join('\n'))
+  const settings = { model: own, data, rows: 8, tokens: 64, steps: 30, rate: 0.02 }
+  const { stages, measured, losses, said } = await ownRun('text-sft.ts', settings)
+  assert.equal(stages, ['sft'])
+  assert.is(losses.length, 30)
+  assert.ok(losses.at(-1)! < losses[0]! - 0.4, String(losses))
+  assert.is(measured.length, 1)
+  assert.ok(Number(measured[0]!.total) > 0)
+  assert.is(said.split('chats.jsonl:10: its messages is 5').length, 2, said)
+})
+
+test('own-pictures: a folder of pictures with questions, bad ones named, held-out ones answered', async () => {
+  const own = join(folder, 'pictures')
+  mkdirSync(own)
+  const colours = { red: '#c00', green: '#0a0', blue: '#00c' }
+  const names = Object.keys(colours) as (keyof typeof colours)[]
+  const lines: string[] = []
+  for (let i = 0; i < 40; i++) {
+    const answer = names[i % 3]!
+    const file_name = `${i}.png`
+    const made = { width: 30 + i, height: 50, channels: 3 as const, background: colours[answer] }
+    await sharp({ create: made }).png().toFile(join(own, file_name))
+    lines.push(JSON.stringify({ file_name, question: 'Which colour is it?', answer }))
+  }
+  lines.push(JSON.stringify({ file_name: 'none.png', question: 'Which?', answer: 'red' }))
+  writeFileSync(join(own, 'metadata.jsonl'), lines.join('\n'))
+  const { stages, measured, said } = await ownRun('own-pictures.ts', { pictures: own, rows: 4, scale: 0.02 })
+  assert.equal(stages, ['aligned', 'tuned'])
+  assert.is(measured.length, 2)
+  assert.ok(Number(measured[1]!.total) > 0 && Number(measured[1]!.total) < 20)
+  assert.match(said, /metadata\.jsonl:41: image .*none\.png: there is no such file/)
+})
+
 test('the examples are short', () => {
-  for (const name of ['hello-layer.ts', 'recipe.ts', 'ada-lrs.ts'])
+  for (const name of ['hello-layer.ts', 'recipe.ts', 'ada-lrs.ts', 'text-sft.ts', 'own-pictures.ts'])
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })
 

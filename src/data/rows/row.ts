@@ -67,20 +67,25 @@ const kept = 1000
  * Keeps account of bad rows.
  *
  * @example
- * const bad = badRows()
+ * const bad = badRows((row) => console.warn(row.message))
  * const rows = jsonl('mine.jsonl', { onBadRow: bad.add })
  *
+ * @param tell is told of each that is kept, once
  * @category constructors
  */
-export const badRows = (): BadRows => {
+export const badRows = (tell: (bad: RowError) => void = () => {}): BadRows => {
   const list = new Map<string, RowError>()
   let more = 0
   return {
     add: (bad) => {
       const place = placeOf(bad)
       if (list.has(place)) return
-      if (list.size < kept) list.set(place, bad)
-      else more++
+      if (list.size >= kept) {
+        more++
+        return
+      }
+      list.set(place, bad)
+      tell(bad)
     },
     get list() {
       return [...list.values()]
