@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+
+export * from './balance.ts'
 export { type Chat, type ChatPart, type ChatTurn, chatOf } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds } from './chat-conversation.ts'
 export * from './collate.ts'
