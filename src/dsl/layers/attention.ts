@@ -17,12 +17,10 @@ import { type Rotations, rotate } from './rotary.ts'
 /** The name of the attended side of a mask and of the scores. */
 export const Key = 'key'
 
-/** The least float32. A sum with it is itself, whatever the score (below 1e22 in size), so that adding it chooses it. */
-const Never = -3.4028234663852886e38
-
 /**
  * Scaled dot-product attention: softmax(q·kᵀ / √d) · v over the keys that the mask allows. A token that may attend to
- * nothing gets zeros, and no gradient flows through it. Scores are taken to be below 1e22 in size.
+ * nothing gets zeros, and no gradient flows through it. The score of a key that the mask hides is not looked at, be it
+ * infinite or NaN; its value is weighed with 0, so it must be finite.
  *
  * @param q `[…, token, head, headDim]`, or with grouped queries `[…, token, kvHead, group, headDim]`
  * @param k `[…, key, head, headDim]`
@@ -47,10 +45,12 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
       site,
       mask.axes,
     )
-  // the mask has no axis of heads: what is added is small, and scores that count are added 0, which moves none
-  const allowed = binaryOf('add', scores, selectOf(mask, 0, Never, site), site)
+  const sees = anyOf(mask, site)
+  // a row of −∞ alone has no softmax: where nothing is seen all weights are equal, and then not taken
+  const hidden = selectOf(sees, Number.NEGATIVE_INFINITY, 0, site)
+  const allowed = selectOf(mask, scores, hidden, site)
   const mixed = contractOf(softmaxOf('softmax', allowed, Key, site), v, [Key], site, q.names)
-  const body = selectOf(anyOf(mask, site), mixed, 0, site)
+  const body = selectOf(sees, mixed, 0, site)
   return composite('attention', { scale }, transposed(body, q.names, site), [q, k, v, mask], site)
 }
 
