@@ -1,6 +1,6 @@
 /** The one general product of tensors: Σ over axes by name. */
 import { type Axis, type Names, showAxes } from './axis.ts'
-import { GraphError, sizeMismatch } from './error.ts'
+import { GraphError, namedOnce, sizeMismatch } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import type { Contracted } from './names.ts'
 import { axisOf } from './shape.ts'
@@ -19,6 +19,7 @@ export const contractOf = (a: Tensor, b: Tensor, over: Names, site: Site, order?
     axisOf(`contract over '${n}', first operand`, a, n, site)
     axisOf(`contract over '${n}', second operand`, b, n, site)
   }
+  namedOnce('contract', over, site, a.axes)
   for (const x of a.axes) {
     const y = findAxis(b, x.name)
     if (y !== undefined && y.size !== x.size) throw sizeMismatch('contract', x, y, site)
@@ -48,7 +49,7 @@ export const contractOf = (a: Tensor, b: Tensor, over: Names, site: Site, order?
  * const key = input('key', [Head, axis('key', 5), HeadDim])
  * const scores = contract(query, key, 'headDim') // Tensor<['head', 'query', 'key']>
  *
- * @throws GraphError `UnknownAxis`, `SizeMismatch`
+ * @throws GraphError `UnknownAxis`, `SizeMismatch`, `BadArgument` for an axis that is named twice
  * @category products
  */
 export const contract = <A extends Names, B extends Names, const K extends A[number] & B[number]>(

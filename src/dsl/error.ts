@@ -57,3 +57,19 @@ export const distinct = (what: string, axes: readonly Axis[], site: Site): void 
       axes,
     )
 }
+
+/**
+ * Checks that no axis is named twice to be taken away once.
+ *
+ * @throws GraphError `BadArgument`
+ */
+export const namedOnce = (
+  what: string,
+  names: readonly string[],
+  site: Site,
+  axes: readonly Axis[],
+): void => {
+  const twice = names.find((n, i) => names.indexOf(n) !== i)
+  if (twice !== undefined)
+    throw new GraphError('BadArgument', `${what}: axis '${twice}' is named twice; name it once`, site, axes)
+}

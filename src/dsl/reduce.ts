@@ -1,7 +1,7 @@
 /** Reductions and softmax, over axes by name. */
 import { elements, type Names } from './axis.ts'
 import { binaryOf, compareOf, selectOf, unaryOf } from './elementwise.ts'
-import { GraphError } from './error.ts'
+import { GraphError, namedOnce } from './error.ts'
 import { node, type Tensor } from './graph.ts'
 import type { Without } from './names.ts'
 import { axisOf, sliceOf, transposed } from './shape.ts'
@@ -10,6 +10,7 @@ import { type Site, siteOf } from './site.ts'
 /** A reduction node, for builders and adjoints. */
 export const reduceOf = (fn: 'sum' | 'max', t: Tensor, over: Names, site: Site): Tensor => {
   for (const n of over) axisOf(fn, t, n, site)
+  namedOnce(fn, over, site, t.axes)
   if (t.dtype === 'bool')
     throw new GraphError(
       'BadDtype',
@@ -27,7 +28,7 @@ export const reduceOf = (fn: 'sum' | 'max', t: Tensor, over: Names, site: Site):
   )
 }
 
-/** Σ over the named axes. @throws GraphError `UnknownAxis` @category reductions */
+/** Σ over the named axes. @throws GraphError `UnknownAxis`, `BadArgument` for an axis that is named twice @category reductions */
 export const sum = <N extends Names, const K extends N[number]>(
   t: Tensor<N>,
   ...over: readonly K[]
@@ -40,23 +41,36 @@ export const max = <N extends Names, const K extends N[number]>(
 ): Tensor<Without<N, K>> => reduceOf('max', t, over, siteOf(max)) as Tensor<Without<N, K>>
 
 /**
- * The mean over the named axes: the sum divided by the number of its terms, float32.
+ * The mean over the named axes: the sum divided by the number of its terms, float32, and of equal numbers (up to 2,048)
+ * exactly that number.
  *
- * A sum of equal numbers is rounded, so the mean of 41 times 0.1 is only near 0.1. Where what is equal must come out as
- * equal, as the rewards of a group do, see {@link standardise}.
+ * A sum is rounded, so 41 times 0.1 divided by 41 is only near 0.1. The mean of what the terms are off by is added, which is
+ * a second pass over them; the gradient does not see it.
  *
- * @throws GraphError `UnknownAxis`, `BadDtype`
+ * @throws GraphError `UnknownAxis`, `BadDtype`, `BadArgument` for an axis that is named twice
  * @category reductions
  */
 export const mean = <N extends Names, const K extends N[number]>(
   t: Tensor<N>,
   ...over: readonly K[]
-): Tensor<Without<N, K>> => meanOf('mean', t, over, siteOf(mean)) as Tensor<Without<N, K>>
+): Tensor<Without<N, K>> => {
+  const site = siteOf(mean)
+  const near = meanOf('mean', t, over, site)
+  if (near === t) return near as Tensor<Without<N, K>>
+  const off = meanOf('mean', binaryOf('sub', t, near, site), over, site)
+  // where the sum is infinite there is nothing to be off by
+  const finite = compareOf('less', unaryOf('abs', off, site), Number.POSITIVE_INFINITY, site)
+  const added = selectOf(finite, off, 0, site)
+  const still = node({ op: 'stopGradient' }, [added], added.axes, 'float32', site)
+  return binaryOf('add', near, still, site) as Tensor<Without<N, K>>
+}
 
-const meanOf = (what: string, t: Tensor, over: Names, site: Site): Tensor => {
+/** The rounded sum divided by the number of its terms. */
+export const meanOf = (what: string, t: Tensor, over: Names, site: Site): Tensor => {
   if (t.dtype !== 'float32')
     throw new GraphError('BadDtype', `${what}: ${t.dtype} where float32 is needed; cast it`, site, t.axes)
   const n = elements(over.map((k) => axisOf(what, t, k, site)))
+  namedOnce(what, over, site, t.axes)
   return over.length === 0 ? t : binaryOf('div', reduceOf('sum', t, over, site), n, site)
 }
 

@@ -24,6 +24,8 @@ import {
   input,
   layer,
   linear,
+  max,
+  mean,
   merge,
   mul,
   named,
@@ -38,6 +40,7 @@ import {
   scatterAdd,
   selfAttention,
   split,
+  sum,
   type Tensor,
   tied,
 } from '../../src/dsl/index.ts'
@@ -247,6 +250,21 @@ build('one name twice in one tensor', () => {
     assert.ok(e.where.startsWith(`${here}:`), e.where)
   }
   assert.match(failing(twice[1]!).message, /axis 'embed' occurs twice in batch 2 × embed 4 × embed 8; rename/)
+})
+
+build('an axis that is named twice', () => {
+  const y = input('y', [axis('token', 4), axis('embed', 8)])
+  for (const [what, make] of [
+    ['sum', () => sum(y, 'embed', 'embed')],
+    ['max', () => max(y, 'embed', 'embed')],
+    ['mean', () => mean(y, 'embed', 'embed')],
+    ['contract', () => contract(y, y, 'embed', 'embed')],
+  ] as const) {
+    const e = failing(make)
+    assert.is(e.tag, 'BadArgument')
+    assert.match(e.message, `${what}: axis 'embed' is named twice`)
+    assert.ok(e.where.startsWith(`${here}:`), e.where)
+  }
 })
 
 build('a name that is only known when the graph is built', () => {

@@ -2,7 +2,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  add,
   axis,
+  div,
   evaluate,
   type GraphError,
   gradient,
@@ -10,7 +12,10 @@ import {
   mean,
   mul,
   type StandardiseOptions,
+  sqrt,
+  square,
   standardise,
+  sub,
   total,
 } from '../../src/dsl/index.ts'
 import { presentEngines } from '../support/engines.ts'
@@ -94,6 +99,53 @@ test('a mean is the sum divided by the number of its terms', async () => {
   const y = mean(x, 'i')
   assert.is(evaluate([y], { inputs: { x: [1, 1, 5] } })[0]![0], 7 / 3)
   for (const e of engines) assert.is((await onEngine(e, [y], { x: [1, 1, 5] }))[0]![0], Math.fround(7 / 3))
+})
+
+test('the mean of equal numbers is that number, and what is written with it is exactly 0', async () => {
+  const sizes = [...Array.from({ length: 64 }, (_, k) => k + 1), 1000, 2048]
+  const given = values.filter((v) => Math.abs(v) < 1e34)
+  const rows = axis('row', given.length)
+  const leaves = sizes.map((n) => input(`x${n}`, [rows, axis('sample', n)]))
+  const roots = leaves.flatMap((x) => {
+    const centred = sub(x, mean(x, 'sample'))
+    const deviation = sqrt(mean(square(centred), 'sample'))
+    return [mean(x, 'sample'), div(centred, add(deviation, 1e-8))]
+  })
+  const inputs = Object.fromEntries(
+    sizes.map((n) => [
+      `x${n}`,
+      Float32Array.from({ length: n * given.length }, (_, k) => given[Math.floor(k / n)]!),
+    ]),
+  )
+  const all = [
+    ['evaluator', evaluate(roots, { inputs }).map((v) => [...v])] as const,
+    ...(await Promise.all(engines.map(async (e) => [e.name, await onEngine(e, roots, inputs)] as const))),
+  ]
+  for (const [who, got] of all)
+    sizes.forEach((n, k) => {
+      assert.equal(got[2 * k], [...Float32Array.from(given)], `${who}, ${n} numbers`)
+      assert.ok(
+        got[2 * k + 1]!.every((x) => x === 0),
+        `${who}, ${n} numbers: advantages`,
+      )
+    })
+})
+
+test('a mean of what is infinite is as a sum is, and its gradient 1 / n', async () => {
+  const x = input('x', [axis('i', 4)])
+  const roots = [mean(x, 'i'), ...gradient(mul(mean(x, 'i'), 3), [x])]
+  const cases: readonly (readonly [readonly number[], number])[] = [
+    [[1, Number.POSITIVE_INFINITY, 0, 0], Number.POSITIVE_INFINITY],
+    [[1, Number.NEGATIVE_INFINITY, 0, 0], Number.NEGATIVE_INFINITY],
+    [[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0], Number.NaN],
+    [[1, Number.NaN, 0, 0], Number.NaN],
+    [[1, 2, 4, 9], 4],
+  ]
+  for (const [xs, want] of cases) {
+    const all = [evaluate(roots, { inputs: { x: xs } }).map((v) => [...v])]
+    for (const e of engines) all.push(await onEngine(e, roots, { x: xs }))
+    for (const got of all) assert.equal(got, [[want], [0.75, 0.75, 0.75, 0.75]])
+  }
 })
 
 test('what it refuses', () => {

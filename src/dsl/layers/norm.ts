@@ -2,11 +2,15 @@
 import type { Axis, Names } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { add, mul, rsqrt, square, sub } from '../elementwise.ts'
+import type { Tensor } from '../graph.ts'
 import { ones, zeros } from '../init.ts'
 import { andThen, builtIn, type EndsIn, join, type Layer, residual } from '../layer.ts'
 import { parameter } from '../leaves.ts'
-import { mean } from '../reduce.ts'
+import { meanOf } from '../reduce.ts'
 import { siteOf } from '../site.ts'
+
+/** The plain mean: what the one of the language adds to be exact where all are equal is no matter here. */
+const mean = (x: Tensor, over: string): Tensor => meanOf('mean', x, [over], siteOf(mean))
 
 /**
  * Root mean square norm (Zhang & Sennrich 2019): x / √(mean x² + ε) · weight. Parameter `weight` [axis].
