@@ -75,6 +75,14 @@ const nameable = (what: string, name: string, site: Site): void => {
   if (name === '') throw new GraphError('BadArgument', `${what} has the empty name; give it another`, site)
 }
 
+const sameInit = (a: Init, b: Init): boolean => a === b || showInit(a) === showInit(b)
+
+/** `normal (std 0.02)`, `zeros`. */
+const showInit = ({ kind, ...settings }: Init): string => {
+  const all = Object.entries(settings).map(([name, value]) => `${name} ${value}`)
+  return all.length === 0 ? kind : `${kind} (${all.sort().join(', ')})`
+}
+
 /** Checks that an initialiser gives values of the state's dtype. */
 const initialisable = (key: string, dtype: Dtype, init: Init, site: Site): void => {
   if (dtype === 'float32' || init.kind === 'zeros' || init.kind === 'ones') return
@@ -121,6 +129,13 @@ const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Var
         throw new GraphError(
           'KeyConflict',
           `state '${key}' is declared as ${showAxes(had.axes)} and as ${showAxes(t.axes)}; a key names one state of one shape`,
+          t.site,
+          t.axes,
+        )
+      if (had !== undefined && !sameInit(had.init, t.op.init))
+        throw new GraphError(
+          'KeyConflict',
+          `state '${key}' begins with ${showInit(had.init)} and with ${showInit(t.op.init)}; a key names one state of one beginning`,
           t.site,
           t.axes,
         )
@@ -180,7 +195,7 @@ const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
  * const counter = program({ name: 'counter', functions: { step } }) // Program
  * Array.from(counter.states.keys()) // ['count']
  *
- * @throws GraphError `KeyConflict` where one key or input name stands for two shapes, `BadArgument` for an empty name, for
+ * @throws GraphError `KeyConflict` where one key or input name stands for two shapes, or a key for two initialisers, `BadArgument` for an empty name, for
  *   an initialiser that gives no values of the state's dtype, and for a literal index out of range; whatever the functions throw
  * @category constructors
  */

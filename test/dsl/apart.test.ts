@@ -18,6 +18,7 @@ import {
   lessEqual,
   max,
   mul,
+  normal,
   ones,
   pad,
   parameter,
@@ -131,6 +132,19 @@ programs('one key names one state of one shape and one dtype, in all functions',
   // other names for axes of the same sizes are the same state: a tied head calls them otherwise
   assert.is(
     program({ name: 'p', functions: { f: shows(of), g: shows(state('w', [B, A], zeros)) } }).states.size,
+    1,
+  )
+})
+
+programs('one key begins in one way, in all functions', () => {
+  const of = state('w', [A, B], normal(0.02))
+  const e = refused({ f: shows(of), g: shows(state('w', [A, B], normal(0.5))) })
+  assert.is(e.tag, 'KeyConflict')
+  assert.match(e.message, /state 'w' begins with normal \(std 0\.02\) and with normal \(std 0\.5\)/)
+  assert.is(refused({ f: shows(add(of, state('w', [A, B], ones))) }).tag, 'KeyConflict')
+  assert.is(
+    program({ name: 'p', functions: { f: shows(of), g: shows(state('w', [A, B], normal(0.02))) } }).states
+      .size,
     1,
   )
 })
