@@ -2,7 +2,7 @@
 import { sizes } from './axis.ts'
 import { nodeValue, offsets } from './evaluate.ts'
 import { type Tensor, topological } from './graph.ts'
-import { type IndexUse, indexUses } from './index-uses.ts'
+import { bareInput, type IndexUse, indexUses } from './index-uses.ts'
 
 /** The integers and bools that are fed, by input. */
 export type FedIntegers = (input: string) => ArrayLike<number>
@@ -11,17 +11,6 @@ export type FedIntegers = (input: string) => ArrayLike<number>
 export type IndexCheck = (
   fed: FedIntegers,
 ) => { readonly use: IndexUse; readonly message: string } | undefined
-
-/** The input that a node's elements are, each of them and nothing else. */
-const bareInput = (t: Tensor): string | undefined =>
-  t.op.op === 'input'
-    ? t.op.name
-    : t.op.op === 'reshape' ||
-        t.op.op === 'transpose' ||
-        t.op.op === 'stopGradient' ||
-        t.op.op === 'broadcast'
-      ? bareInput(t.inputs[0]!)
-      : undefined
 
 const outside = (data: ArrayLike<number>, size: number): number => {
   for (let i = 0; i < data.length; i++) if (!(data[i]! >= 0 && data[i]! < size)) return i

@@ -42,8 +42,18 @@ const followed: ReadonlySet<OpName> = new Set<OpName>([
   ...(['stopGradient', 'reshape', 'transpose', 'broadcast', 'slice', 'pad', 'concat'] as const),
 ])
 
-/** The most elements that a node on the way to a checked index has. */
+/** The most elements that a node on the way to a checked index has, where there is something to compute. */
 const most = 2 ** 20
+
+/** Operations that only move the elements of one input. */
+const moving: ReadonlySet<OpName> = new Set<OpName>(['reshape', 'transpose', 'stopGradient', 'broadcast'])
+
+/** The input that a node's elements are, each of them and nothing else: it is checked as it is, however long. */
+export const bareInput = (t: Tensor): string | undefined => {
+  let x = t
+  while (moving.has(x.op.op)) x = x.inputs[0]!
+  return x.op.op === 'input' ? x.op.name : undefined
+}
 
 type Range = readonly [low: number, high: number]
 const any: Range = [-(2 ** 31), 2 ** 31 - 1]
@@ -122,7 +132,7 @@ export const indexUses = (roots: readonly Tensor[]): readonly IndexUse[] => {
     if (
       t.dtype !== 'float32' &&
       followed.has(t.op.op) &&
-      elements(t.axes) <= most &&
+      (elements(t.axes) <= most || bareInput(t) !== undefined) &&
       t.inputs.every((x) => plain.has(x))
     )
       plain.add(t)

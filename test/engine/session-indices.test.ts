@@ -255,4 +255,13 @@ indices('what cannot leave its range is neither checked nor clamped', () => {
   }
 })
 
+indices('a long input of indices is checked to its end', async () => {
+  const n = 2 ** 20 + 8
+  const ids = reshape(input('ids', [axis('batch', 8), axis('token', n / 8)], 'int32'), [axis('all', n)])
+  const p = one(() => ({ y: sum(gather(table, ids), 'all') }))
+  const data = new Int32Array(n)
+  data[n - 1] = 4
+  await refused(p, { ids: { shape: [8, n / 8], dtype: 'int32', data } }, `input 'ids' [7, ${n / 8 - 1}] is 4`)
+})
+
 indices.run()
