@@ -228,4 +228,36 @@ lowering('an index out of range fails, on either side', async () => {
   }
 })
 
+lowering('a sum of int32 wraps around', () =>
+  holds(
+    'int32',
+    () => {
+      const n = d.input('n', [M, d.axis('k', 2)], 'int32')
+      return { outputs: { m: d.sum(n, 'm'), k: d.sum(n, 'k'), all: d.total(n) } }
+    },
+    { n: [2147483647, 16777217, 5, 2, -2147483648, -1] },
+  ),
+)
+
+lowering('a state that becomes an input, through many views of it that meet again', async () => {
+  const Row = d.axis('row', 2)
+  const s = d.state('s', [Row], d.zeros)
+  let v: d.Tensor = d.input('x', [Row])
+  // two ways at each of 60 steps; the pieces lie across the seam, so that no pass sees through them
+  for (let i = 0; i < 60; i++) v = d.slice(d.concat([v, v], 'row'), 'row', 1, 2)
+  for (const engine of await presentEngines()) {
+    const next = new Map<string, d.Tensor>([['s', v]])
+    const session = await opened(engine, () => ({ outputs: { t: d.mul(s, 1) }, next }))
+    for (const want of [
+      [0, 0],
+      [3, 4],
+    ]) {
+      const got = await session.call('f', { x: tensorValue('float32', [2], [3, 4]) })()
+      if (isLeft(got)) throw new Error(got.left.message)
+      assert.equal([...got.right.t!.data], want, engine.name)
+    }
+    await session.close()()
+  }
+})
+
 lowering.run()

@@ -10,10 +10,12 @@ import {
   applyTo,
   at,
   axis,
+  cast,
   causal,
   constant,
   crossEntropy,
   elements,
+  gather,
   gelu,
   geluTanh,
   gradient,
@@ -201,5 +203,25 @@ composites('cross-entropy, its gradient, and ignored labels', () =>
     },
   ),
 )
+
+composites('an exported file brings computed indices into range', async () => {
+  const p = program({
+    name: 'export',
+    functions: {
+      f: fixed(() => ({
+        outputs: {
+          y: gather(input('table', [axis('row', 3)]), cast(input('at', [axis('i', 3)]), 'int32')),
+        },
+      })),
+    },
+  })
+  const file = exportOnnx(p, 'f', 0, new Map())
+  if (isLeft(file)) throw new Error(file.left.message)
+  const got = await fromFile(file.right, {
+    table: tensorValue('float32', [3], [1, 2, 3]),
+    at: tensorValue('float32', [3], [-2, 1.5, 7]),
+  })
+  assert.equal([...Array.from(got.y!)], [1, 2, 3])
+})
 
 composites.run()

@@ -393,6 +393,34 @@ test('a program saved as a folder runs in any TensorFlow, with its values', asyn
   ])
 })
 
+test('a SavedModel brings computed indices into range, and takes no value of another size or dtype', async () => {
+  const found = loadTensorflow()
+  if (isLeft(found)) return
+  const { tf } = found.right
+  const table = state('table', [Row], normal(1))
+  const p = program({
+    name: 'saved',
+    functions: {
+      f: fixed(() => ({ outputs: { y: gather(table, cast(input('at', [axis('i', 3)]), 'int32')) } })),
+    },
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'sailwright-saved-'))
+  for (const value of [Float32Array.of(1, 2), Int32Array.of(1, 2, 3)])
+    await writeSavedModel(p, new Map([['table', value]]), folder).then(
+      () => assert.unreachable(),
+      (e: Error) => assert.match(e.message, /state 'table' is float32 of row 3; an? \w+ of \d was given/),
+    )
+  await writeSavedModel(p, new Map([['table', Float32Array.of(1, 2, 3)]]), folder)
+  const model = await tf.node.loadSavedModel(folder, ['serve'], 'f.0')
+  const at = tf.tensor(Float32Array.of(-2, 1.5, 7), [3], 'float32')
+  const out = model.predict({ at })
+  const y = [...out.y!.dataSync()]
+  for (const x of [at, ...Object.values(out)]) x.dispose()
+  model.dispose()
+  rmSync(folder, { recursive: true })
+  assert.equal(y, [1, 2, 3])
+})
+
 test('closing frees the folder and every native tensor; afterwards everything is Closed', async () => {
   const found = loadTensorflow()
   if (isLeft(found) || isLeft(engine)) return

@@ -1,5 +1,6 @@
 /** A function of a program as an ONNX file of its own: standard operations only, weights inside. */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
+import { clampProgram } from '../../dsl/passes/index.ts'
 import type { Program } from '../../dsl/program.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { encodeModel, onnxNode, onnxValue, type ValueInfoProto } from '../proto/onnx.ts'
@@ -24,7 +25,7 @@ export const exportOnnx = (
   bucket: number,
   state: ReadonlyMap<string, TensorValue>,
 ): Either<EngineError, Uint8Array> => {
-  const found = functionOf(program, name)
+  const found = functionOf(clampProgram(program), name)
   if (found._tag === 'Left') return found
   const variant = found.right[bucket]
   if (variant === undefined)

@@ -233,7 +233,10 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     const x = t.inputs[0]!
     const places = over.map((n) => place(x, n)).sort((a, b) => a - b)
     if (fn === 'sum' && t.dtype === 'float32') return sum(value(x), sizes(x.axes), places, e)
-    return e.node(fn === 'sum' ? 'ReduceSum' : 'ReduceMax', [value(x), e.ints(places)], { keepdims: 0 })
+    if (fn === 'max') return e.node('ReduceMax', [value(x), e.ints(places)], { keepdims: 0 })
+    // the runtime's own sum of int32 stops at 2³¹ − 1 and does not wrap around
+    const wide = e.node('Cast', [value(x)], { to: 7 })
+    return e.node('Cast', [e.node('ReduceSum', [wide, e.ints(places)], { keepdims: 0 })], { to: 6 })
   },
   argmax: (t, { over }, e, value) => {
     const x = t.inputs[0]!

@@ -35,13 +35,13 @@ const isNative = (t: Tensor): boolean =>
 const inputsUsed = (t: Tensor): readonly Tensor[] =>
   t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
 
-/** Whether the value may be the very memory that the caller passed in, which a variable must not keep. */
-const isFed = (t: Tensor): boolean => {
+/** Whether the value may be the very memory that the caller passed in, which a variable must not keep: `of` says it of its inputs. */
+const isFed = (t: Tensor, of: (x: Tensor) => boolean): boolean => {
   switch (t.op.op) {
     case 'input':
       return true
     case 'composite':
-      return !isNative(t) && isFed(bodyOf(t))
+      return !isNative(t) && of(bodyOf(t))
     case 'reshape':
     case 'stopGradient':
     case 'broadcast':
@@ -50,7 +50,7 @@ const isFed = (t: Tensor): boolean => {
     case 'slice':
     case 'concat':
     case 'pad':
-      return t.inputs.some(isFed)
+      return t.inputs.some(of)
     default:
       return false
   }
@@ -135,9 +135,11 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     ...updates.flatMap(updateRoots),
     ...updates.filter((u) => u.settings.decay !== 0).map((u) => variant.states.get(u.parameter)!),
   ]
+  const fed = new Set<Tensor>()
   for (const t of topological(roots, dependsOn)) {
     g.blame(t)
     values.set(t, emit(t))
+    if (isFed(t, (x) => fed.has(x))) fed.add(t)
   }
 
   // Outputs are computed from the states as the call found them; an Identity each, because what is fed cannot be fetched.
@@ -162,7 +164,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
   for (const { key, t, ref } of next) {
     g.blame(t)
     const type = tfTypeOf(t.dtype)
-    const value = isFed(t) ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
+    const value = fed.has(t) ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
     const assign = g.op(
       'AssignVariableOp',
       [handles.get(key)!, value],

@@ -5,8 +5,9 @@
  */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sizes } from '../../dsl/axis.ts'
+import { elements, showAxes, sizes } from '../../dsl/axis.ts'
 import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import { clampProgram } from '../../dsl/passes/index.ts'
 import type { Program } from '../../dsl/program.ts'
 import {
   attr,
@@ -15,7 +16,7 @@ import {
   type SignatureDef,
   tensorInfo,
 } from '../proto/tensorflow.ts'
-import { repeated } from '../values.ts'
+import { holds, repeated } from '../values.ts'
 import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
 import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
 
@@ -150,16 +151,20 @@ export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Arr
  * values as constants that the folder's own initialiser assigns.
  *
  * @param values the states' values; a state without one must be assigned by whoever loads the folder
- * @throws RangeError where graph and values are over protobuf's 2 GB
+ * @throws RangeError where a value is not of its state's dtype and size, and where graph and values are over protobuf's 2 GB
  * @category export
  */
 export const writeSavedModel = async (program: Program, values: StateData, folder: string): Promise<void> => {
-  const lowered = lowerProgram(program)
+  const lowered = lowerProgram(clampProgram(program))
   const g = lowered.builder
   const init = g.op('NoOp', [], {}, 'restore')
   for (const [key, data] of values) {
     const spec = program.states.get(key)
     if (spec === undefined) continue
+    if (!holds(spec.dtype, data) || data.length !== elements(spec.axes))
+      throw new RangeError(
+        `writeSavedModel: state '${key}' is ${spec.dtype} of ${showAxes(spec.axes)}; a ${data.constructor.name} of ${data.length} was given`,
+      )
     const initial = g.constant(spec.dtype, sizes(spec.axes), data)
     const assign = g.op('AssignVariableOp', [lowered.handles.get(key)!, initial.name], {
       dtype: attr.type(tfTypeOf(spec.dtype)),
