@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-
 export * from './balance.ts'
+export * from './chained.ts'
 export { type Chat, type ChatPart, type ChatTurn, chatOf } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds } from './chat-conversation.ts'
 export * from './collate.ts'
@@ -21,6 +21,7 @@ export * from './resize.ts'
 export { imageFolder } from './rows/image-folder.ts'
 export { jsonl } from './rows/jsonl.ts'
 export * from './rows/row.ts'
+export { webDataset } from './rows/web-dataset.ts'
 export * from './shuffled.ts'
 export * from './source.ts'
 export * from './split.ts'
