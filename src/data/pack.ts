@@ -4,6 +4,7 @@
  *
  * @since 0.2.0
  */
+import * as t from 'io-ts'
 import { CollateError } from './collate.ts'
 import type { Conversation } from './conversation.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
@@ -61,11 +62,11 @@ const fullest = (loads: readonly Load[], room: Load): readonly number[] => {
   images[0] = 0
   const taken = loads.map((load) => {
     const here = new Uint8Array(room.tokens + 1)
-    for (let t = room.tokens; t >= load.tokens; t--) {
-      const sum = images[t - load.tokens]! + load.images
-      if (sum < images[t]!) {
-        images[t] = sum
-        here[t] = 1
+    for (let n = room.tokens; n >= load.tokens; n--) {
+      const sum = images[n - load.tokens]! + load.images
+      if (sum < images[n]!) {
+        images[n] = sum
+        here[n] = 1
       }
     }
     return here
@@ -104,22 +105,14 @@ export const chooseRow = (waiting: readonly Load[], room: Load): readonly number
   return [first, ...chosen.map((i) => others[i]!)]
 }
 
-/** Where a packed source goes on: the place of its oldest sample that waits, and which behind it are out already. */
-interface PackPlace {
-  /** Of the source that is packed; none at its beginning. */
-  readonly from?: unknown
-  /** How far behind `from` each of the samples stands that were packed already: 0 is the one at `from`. */
-  readonly packed: readonly number[]
-}
+const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 
-const placeOf = (place: unknown): PackPlace => {
-  if (place === undefined) return { packed: [] }
-  const { packed: out } = (place ?? {}) as Partial<PackPlace>
-  if (Array.isArray(out) && out.every((n) => Number.isSafeInteger(n) && n >= 0)) return place as PackPlace
-  throw new SourceError(
-    `a packed source opens at { from, packed: whole numbers from 0 }, not at ${JSON.stringify(place)}`,
-  )
-}
+/**
+ * Where a packed source goes on: `from` is the place of its oldest sample that waits (none at the beginning), `packed` says
+ * how far behind it each of the samples stands that were packed already.
+ */
+const Place = t.intersection([t.type({ packed: t.readonlyArray(Whole) }), t.partial({ from: t.unknown })])
+type PackPlace = t.TypeOf<typeof Place>
 
 /** A sample that waits. */
 interface Waiting<C> extends Load {
@@ -170,8 +163,9 @@ export const packed = <C extends Conversation>(source: Source<C>, options: PackO
   const { rows, tokens, images, buffer } = checked(options)
   return {
     config: { kind: 'packed', rows, tokens, images, buffer, source: source.config },
-    async *open(place) {
-      const begun = placeOf(place)
+    async *open(begun = { packed: [] }) {
+      if (!Place.is(begun))
+        throw new SourceError(`a packed source opens at { from, packed }, not at ${JSON.stringify(begun)}`)
       const stream = source.open(begun.from)
       let waiting: readonly Waiting<C>[] = []
       // packed already, as numbers since `from`, of those behind the oldest that waits

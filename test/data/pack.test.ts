@@ -7,6 +7,7 @@ import type { Conversation } from '../../src/data/conversation.ts'
 import type { RgbImage } from '../../src/data/image.ts'
 import { chooseRow, loadOf, type Pack, PackError, type PackOptions, packed } from '../../src/data/pack.ts'
 import { packingPlan, showPlan } from '../../src/data/packing-plan.ts'
+import { shuffled } from '../../src/data/shuffled.ts'
 import { listed, repeated, type Source, SourceError } from '../../src/data/source.ts'
 import { thrown, watched } from '../support/tiny.ts'
 
@@ -177,9 +178,10 @@ packing('a long sample among short ones without end is out within the buffer', a
 
 packing('opened at any place that it told, as plain JSON, it goes on as if it had never stopped', () =>
   fc.assert(
-    fc.asyncProperty(loads, options, fc.boolean(), async (all, o, again) => {
+    fc.asyncProperty(loads, options, fc.boolean(), fc.boolean(), async (all, o, again, mixed) => {
       const list = listed('some', samplesOf(all))
-      const source = packed(again && all.length > 0 ? repeated(list) : list, o)
+      const long = again && all.length > 0 ? repeated(list) : list
+      const source = packed(mixed ? shuffled(long, { seed: 1, buffer: 7 }) : long, o)
       const whole = await taken(source, 25)
       const shown = (packs: readonly [Pack, unknown][]) => packs.map(([pack, next]) => [ids(pack), next])
       for (const [n, [, place]] of whole.entries()) {
