@@ -65,6 +65,27 @@ test('the report shows the model that was trained: its own configuration and blo
   assert.equal(unbalanced(page), [])
 })
 
+test('what a search for the learning rate decided stands in a table under its stage', async () => {
+  const plain = syntheticEvents()
+  const step = plain.findIndex((e) => e.type === 'step' && e.step === 40)
+  const { stage } = plain[step] as { readonly stage: string }
+  const decided = { type: 'ada-lrs', stage, scale: 3, velocity: 0.25 } as const
+  const events: readonly RunEvent[] = [
+    ...plain.slice(0, step),
+    { ...decided, step: 31, decision: 'Watched' },
+    { ...decided, step: 35, decision: 'Tried', from: 1, against: 0.5 },
+    { ...decided, step: 39, decision: 'RolledBack', scale: 0.5, from: 3, velocity: null, why: 'exceeded' },
+    ...plain.slice(step),
+  ]
+  const page = (of: readonly RunEvent[]) =>
+    renderReport({ folder: '', manifest: syntheticManifest(), events: of }, new Map())
+  const text = (await page(events)).replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ')
+  assert.match(text, /The search for the learning rate \(AdaLRS\): 2 decisions, 1 window watched/)
+  assert.match(text, / 35 tried 3\.00 2\.5e-1 5\.0e-1 /)
+  assert.match(text, / 39 rolled back \(exceeded\) 0\.500 – – /)
+  assert.not.match(await page(plain), /AdaLRS/)
+})
+
 test('a loss is shown in its own unit, and in plain nats where none is said', async () => {
   const inUnits = (...units: (string | undefined)[]): readonly RunEvent[] => {
     let i = 0

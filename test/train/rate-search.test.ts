@@ -104,7 +104,7 @@ for (const engine of engines) {
   })
 
   test(`${engine.name}: what is rolled back are weights, moments and the count of steps, to the bit`, async () => {
-    const stage = tinyStage({ ...settings, ema: 0.9 })
+    const stage = tinyStage({ ...settings, rows: 1, accumulate: 2, ema: 0.9 })
     const session = await orThrow(engine.load(programOf(stage), { seed: 4 }))
     const now = async () => (await orThrow(session.snapshot())).states
     let mark = await now()

@@ -231,7 +231,7 @@ test('two adapted stages in a row may have other ranks, and parts of the model m
     next(tinyStage({ ...adapted, name: 'one', to: 'one', steps: 2 })),
     next(
       tinyStage({
-        ...{ ...adapted, name: 'two', from: 'one', steps: 2 },
+        ...{ ...adapted, name: 'two', from: 'one', steps: 2, rows: 1, accumulate: 2 },
         train: [loraKeys, parts.adapter],
         transforms: wide,
       }),
