@@ -170,7 +170,7 @@ export const engine = [
         'u.factor === undefined ? gradient.name :',
         'u.factor !== undefined ? gradient.name :',
       ],
-      ['a variable keeps the caller’s memory', 'isFed(t) ? g.op', 'isFed(t) && t.axes.length > 9 ? g.op'],
+      ['a variable keeps the caller’s memory', 'fed.has(t) ? g.op', 'fed.has(t) && t.axes.length > 9 ? g.op'],
     ],
   ),
   mutantsOf(
