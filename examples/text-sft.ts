@@ -7,7 +7,6 @@
  * `{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }`.
  * What the assistant says is learnt, in every turn, laid out by the model's own chat template.
  */
-import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as d from 'sailwright/data'
 import { heldOut } from 'sailwright/eval'
@@ -17,7 +16,7 @@ import * as t from 'sailwright/train'
 
 const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
   const folder = setting.text('model', 'model')
-  const { kind, model, tokenizer } = await t.orThrow(pretrained(folder))
+  const { kind, model, source, tokenizer } = await t.orThrow(pretrained(folder))
   if (kind !== 'language' || tokenizer === undefined)
     throw new t.SettingError(`--set model=${folder} is no language model with a tokenizer`)
 
@@ -43,7 +42,7 @@ const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
     learningRate: setting.number('rate', 2e-5),
     optimizer: adamWith({ weightDecay: 0.01 }),
   })
-  const start = { config: folder, weights: t.loadWeights(join(folder, 'model.safetensors')) }
+  const start = { config: folder, weights: source }
   return t.experiment(
     pipe(t.begin({ name: 'text-sft', seed, model, start, now: 'pretrained' }), t.next(stage)),
     // the share of held-out tokens that the model would have written itself
