@@ -212,8 +212,80 @@ test('own-pictures: a folder of pictures with questions, bad ones named, held-ou
   assert.match(said, /metadata\.jsonl:41: image .*none\.png: there is no such file/)
 })
 
+test('own-model: a Llama as transformers saved it, tuned on a few conversations', async () => {
+  const [model, data, out] = [
+    join(folder, 'llama'),
+    join(folder, 'llama-chats.jsonl'),
+    join(folder, 'own-model'),
+  ]
+  cpSync(join(root, 'test/fixtures/models/llama'), model, { recursive: true })
+  rmSync(join(model, 'io.safetensors'))
+  cpSync(join(root, 'test/fixtures/text/tokenizers/word-level.json'), join(model, 'tokenizer.json'))
+  const chat = (i: number) => ({
+    messages: [
+      { role: 'user', content: `what is ${i}` },
+      { role: 'assistant', content: `it is ${i}` },
+    ],
+  })
+  writeFileSync(data, Array.from({ length: 6 }, (_, i) => `${JSON.stringify(chat(i))}\n`).join(''))
+  const sets = [`model=${model}`, `data=${data}`, 'tokens=64', 'steps=3'].flatMap((s) => ['--set', s])
+  const words = ['run', 'examples/own-model.ts', '--engine', 'onnx', ...sets, '--out', out, '--json']
+  const { code, err } = await node('bin/sailwright.js', ...words)
+  assert.is(code, 0, err)
+  const events = readFileSync(join(out, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l))
+  const told = events.find((e) => e.type === 'weights')
+  // 2 layers of 9 weights, the embedding, the last norm, the head: all from the file
+  assert.equal([told.taken, told.fresh, told.unused], [21, [], []])
+  assert.is(events.filter((e) => e.type === 'step' && e.loss > 0).length, 3)
+})
+
+test('classify: a folder of images of two colours, told apart on those that were held out', async () => {
+  const [images, out] = [join(folder, 'images'), join(folder, 'classify')]
+  mkdirSync(images)
+  const rows = await Promise.all(
+    Array.from({ length: 60 }, async (_, i) => {
+      const [label, background] =
+        i % 2 === 0 ? ['red', { r: 200 + (i % 50), g: i, b: 9 }] : ['blue', { r: 9, g: i, b: 220 }]
+      const create = { width: 20 + i, height: 24, channels: 3, background } as const
+      await sharp({ create })
+        .png()
+        .toFile(join(images, `${i}.png`))
+      return { file_name: `${i}.png`, label }
+    }),
+  )
+  writeFileSync(join(images, 'metadata.jsonl'), rows.map((r) => `${JSON.stringify(r)}\n`).join(''))
+  const words = [
+    'run',
+    'examples/classify.ts',
+    '--engine',
+    'onnx',
+    '--set',
+    `data=${images}`,
+    '--set',
+    'steps=20',
+  ]
+  const { code, out: said, err } = await node('bin/sailwright.js', ...words, '--out', out, '--json')
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said)
+  const { family, correct, total } = stages[0].families[0]
+  assert.is(family, 'images')
+  assert.ok(total > 4 && total < 20, `${total} are held out`)
+  assert.ok(correct >= total - 1, `${correct} of ${total}`)
+})
+
 test('the examples are short', () => {
-  for (const name of ['hello-layer.ts', 'recipe.ts', 'ada-lrs.ts', 'text-sft.ts', 'own-pictures.ts'])
+  for (const name of [
+    'hello-layer.ts',
+    'recipe.ts',
+    'ada-lrs.ts',
+    'text-sft.ts',
+    'own-pictures.ts',
+    'own-model.ts',
+    'classify.ts',
+  ])
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })
 
