@@ -82,6 +82,14 @@ const reader = (row: Row) => {
     return codec.is(value) ? value : fail(`its ${name} is ${shown(value)}; give ${what}`)
   }
 
+  const ownPath = (where: string, url: string): string => {
+    try {
+      return fileURLToPath(url)
+    } catch {
+      return fail(`its ${where} is ${shown(url)}, which is no file of this machine`)
+    }
+  }
+
   const imageOf = (where: string, image: ImageColumn): ImageInput => {
     const name = `${where} of ${placeOf(row)}`
     if (image instanceof Uint8Array) return { bytes: image, name }
@@ -104,7 +112,7 @@ const reader = (row: Row) => {
         `its ${where} is ${shown(image)}; nothing is fetched from the net: fetch it first, and give a path`,
       )
     if (image === '') fail(`its ${where} is an empty path`)
-    const path = image.startsWith('file:') ? fileURLToPath(image) : image
+    const path = image.startsWith('file:') ? ownPath(where, image) : image
     return { path: isAbsolute(path) ? path : join(dirname(row.file), path) }
   }
 

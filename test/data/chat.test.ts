@@ -144,6 +144,7 @@ chats('a row that is no chat says which row and why', async () => {
     [{ question: 'a', answer: 'b', image: 5 }, /its image is 5; give a path/],
     [{ question: 'a', answer: 'b', image: {} }, /neither bytes nor a path/],
     [{ question: 'a', answer: 'b', image: '' }, /empty path/],
+    [{ question: 'a', answer: 'b', image: 'file://elsewhere/a%zz' }, /no file of this machine/],
     [
       { question: 'a', answer: 'b', images: ['a', 'https://x/y.png'] },
       /images\[1\] is "https:.*nothing is fetched/,
