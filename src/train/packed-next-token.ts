@@ -53,11 +53,16 @@ const wholeSegments = (right: Tensor, counted: Tensor, segments: Tensor, tokens:
  * which all are.
  *
  * @example
+ * import { packed } from 'sailwright/data'
+ * import { nanoModel, nanoProcessor, rendered } from 'sailwright/tasks'
+ *
  * const sizes = { rows: 4, tokens: 240, images: 20 }
- * supervised({
- *   objective: packedNextToken(model, processor, sizes),
- *   source: packed(conversations, { ...sizes, buffer: 64 }),
- *   // …
+ * const mixture = { seed: 'a', split: 'train', levels: [1, 3], weights: { read: 1 } } as const
+ * const reader = supervised({
+ *   ...{ name: 'adapt', from: 'bases', to: 'reader', train: [nanoModel.parts.adapter] },
+ *   objective: packedNextToken(nanoModel, nanoProcessor(), sizes),
+ *   source: packed(rendered({ mixture, captions: 0.3 }), { ...sizes, buffer: 64 }),
+ *   ...{ steps: 10, learningRate: 1e-3 },
  * })
  *
  * @throws ProcessorError where the processor does not make what the model reads
