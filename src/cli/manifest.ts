@@ -8,7 +8,14 @@ import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/pick.ts'
 import { type Manifest, manifestFormat } from '../train/events.ts'
 import type { Experiment } from '../train/experiment.ts'
-import { jsonSetting } from '../train/recipe-error.ts'
+import {
+  jsonSetting,
+  kindOf,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from '../train/recipe-error.ts'
 import { codeFiles, ownCode } from './code-files.ts'
 import { shownPath } from './command.ts'
 import { shellWord } from './shell-word.ts'
@@ -31,6 +38,21 @@ export interface Started {
 /** Levels of the model's blocks that the report lists and draws. */
 const listed = 3
 
+/** Sees that an experiment which was written by hand, without `experiment()`, says all that a run needs. */
+const checked = (e: Experiment): void => {
+  const where = 'the experiment'
+  textSetting(where, 'name', e.name)
+  wholeSetting(where, 'seed', e.seed, 0)
+  valueSetting(where, 'model', e.model, ['graph'], 'a model, such as nanoModel')
+  textSetting(where, 'model.name', e.model.name)
+  if (!Array.isArray(e.families) || e.families.some((f) => typeof f !== 'string'))
+    throw new RecipeError(where, 'families', `it is ${kindOf(e.families)}; give a list of names`)
+  if (e.recipe === undefined)
+    throw new RecipeError(where, 'recipe', 'it is undefined; say as plain JSON data what determines the run')
+  if (e.programs !== undefined && typeof e.programs !== 'function')
+    throw new RecipeError(where, 'programs', `it is ${kindOf(e.programs)}; give a function, or leave it out`)
+}
+
 /**
  * Puts the manifest of a run together.
  *
@@ -39,8 +61,9 @@ const listed = 3
  */
 export const manifestOf = (s: Started): Manifest => {
   const { experiment, picked } = s
-  const { name, config } = experiment.model
+  checked(experiment)
   jsonSetting('the experiment', 'recipe', experiment.recipe)
+  const { name, config } = experiment.model
   jsonSetting('the experiment', 'model.config', config)
   const graph = experiment.model.graph()
   const about = summaryJson(summary([graph], { name, depth: listed }))

@@ -83,6 +83,8 @@ const checkedSegment = (c: Conversation, sizes: TextSizes, vocabulary: number): 
   const wrong = (tag: CollateErrorTag, what: string): never => {
     throw new CollateError(tag, c.id, `sample ${c.id} ${what}`)
   }
+  if (!Array.isArray(c.ids) || !Array.isArray(c.lossMask) || !Array.isArray(c.images))
+    wrong('BadMask', 'is no conversation: it needs ids, lossMask and images, as conversation(…) makes them')
   if (c.ids.length > sizes.tokens)
     wrong(
       'TooLong',

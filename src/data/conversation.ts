@@ -58,9 +58,13 @@ export const promptIds = (p: Processor, request: string, images: number): readon
 /**
  * A conversation of one exchange.
  *
+ * @throws TypeError where the request or the answer is no text
  * @category constructors
  */
 export const conversation = (p: Processor, e: Exchange): Conversation => {
+  for (const key of ['request', 'answer'] as const)
+    if (typeof e[key] !== 'string')
+      throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)
   const images = e.images ?? []
   return conversationOf(p, e.id, promptIds(p, e.request, images.length), e.answer, images)
 }

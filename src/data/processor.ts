@@ -117,6 +117,11 @@ export const processor = (
     readonly template?: ChatTemplate | undefined
   } = {},
 ): Processor => {
+  if (typeof tokenizer?.idOf !== 'function')
+    throw new ProcessorError(
+      'NoToken',
+      'processor, tokenizer: it is none; give one such as textTokenizer(…) or nanoTokenizer(), called',
+    )
   const { start = '<|im_start|>', end = '<|im_end|>', pad = '<|endoftext|>' } = options.chat ?? {}
   const id = (what: string, token: string): number => {
     const found = tokenizer.idOf(token)
@@ -172,6 +177,16 @@ export interface ModelReads {
  * @throws ProcessorError `OtherModel`, which names what differs
  */
 export const fitting = (p: Processor, model: ModelReads): void => {
+  if (typeof model?.vocabSize !== 'number')
+    throw new ProcessorError(
+      'OtherModel',
+      'the model is none that reads tokens; give a causal language model, such as nanoModel, not its configuration',
+    )
+  if (typeof p?.tokenizer?.size !== 'number')
+    throw new ProcessorError(
+      'OtherModel',
+      `the processor for model '${model.name}' is none; give one such as nanoProcessor(), called`,
+    )
   const other = (what: string): ProcessorError =>
     new ProcessorError('OtherModel', `the processor does not fit model '${model.name}': ${what}`)
   if (p.tokenizer.size > model.vocabSize)

@@ -23,13 +23,31 @@ export interface Source<out E> {
   readonly open: (place?: unknown) => AsyncIterableIterator<Placed<E>>
 }
 
-/** A source that cannot be opened at a place. */
+/** A source that cannot be opened at a place, or that gives no stream of examples. */
 export class SourceError extends Error {
-  readonly tag = 'BadPlace'
-  constructor(message: string) {
+  readonly tag: 'BadPlace' | 'BadStream'
+  constructor(message: string, tag: SourceError['tag'] = 'BadPlace') {
     super(message)
     this.name = 'SourceError'
+    this.tag = tag
   }
+}
+
+const badStream = (what: string): SourceError =>
+  new SourceError(
+    `a source's open ${what}; it is 'async *open(place) { yield { example, next } }'`,
+    'BadStream',
+  )
+
+/** Sees that what a source yielded is an example with the place behind it. */
+const placedOf = <E>(x: Placed<E>): Placed<E> => {
+  if (typeof x !== 'object' || x === null || !('example' in x) || x.example === undefined)
+    throw badStream('yields something without an example')
+  if (x.next === undefined)
+    throw badStream('yields an example without next, the place behind it, at which it could go on')
+  if (typeof (x.example as { readonly then?: unknown } | null)?.then === 'function')
+    throw badStream('yields a promise as example: await it first')
+  return x
 }
 
 /**
@@ -92,6 +110,8 @@ export interface ExampleBatch<out E> {
 /**
  * Examples in batches of `size`, from a place on. What is left over at a source's end is given as a smaller batch.
  * Ending the iteration ends the source's.
+ *
+ * @throws SourceError `BadStream` where the source gives no iteration, or an item that is no example with its place
  */
 export async function* batchesOf<E>(
   source: Source<E>,
@@ -99,6 +119,8 @@ export async function* batchesOf<E>(
   place?: unknown,
 ): AsyncGenerator<ExampleBatch<E>> {
   const stream = source.open(place)
+  if (typeof stream?.next !== 'function')
+    throw badStream('gives no iterator: is it async, or does it return a list?')
   try {
     let next = place
     for (;;) {
@@ -109,8 +131,9 @@ export async function* batchesOf<E>(
           if (examples.length > 0) yield { examples, next }
           return
         }
-        examples.push(value.example)
-        next = value.next
+        const { example, next: behind } = placedOf(value)
+        examples.push(example)
+        next = behind
       }
       yield { examples, next }
     }

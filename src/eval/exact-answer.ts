@@ -7,7 +7,7 @@
 import type { Question } from '../data/question.ts'
 import { batchesOf, type Source } from '../data/source.ts'
 import type { Evaluation } from '../train/evaluation.ts'
-import { wholeSetting } from '../train/recipe-error.ts'
+import { kindOf, RecipeError, valueSetting, wholeSetting } from '../train/recipe-error.ts'
 import { orThrow } from '../train/task.ts'
 import type { Generator } from './generate.ts'
 
@@ -27,14 +27,24 @@ export interface ExactAnswerOptions {
 /**
  * Generates an answer to each question and compares it exactly.
  *
- * @throws RecipeError where a number of samples is no whole number
+ * @throws RecipeError where a setting is none, or (of `preflight`) a family has no question
  * @category evaluations
  */
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
   const { generator: g, questions } = o
+  const where = 'exactAnswers'
   const samples = wholeSetting('exactAnswers', 'samples', o.samples, 1)
   const lastSamples = wholeSetting('exactAnswers', 'lastSamples', o.lastSamples ?? samples, 1)
   const shown = wholeSetting('exactAnswers', 'shown', o.shown ?? 8, 0)
+  valueSetting(where, 'generator', g, ['generate'], 'a generator, such as generator(model, processor, { … })')
+  if (typeof questions !== 'object' || questions === null || Object.keys(questions).length === 0)
+    throw new RecipeError(
+      where,
+      'questions',
+      `it is ${kindOf(questions)}; give a source of questions a family`,
+    )
+  for (const [family, source] of Object.entries(questions))
+    valueSetting(where, `questions.${family}`, source, ['open'], 'a source of questions')
   return {
     config: {
       ...{ kind: 'exactAnswers', generator: g.config, samples, lastSamples, shown },
@@ -42,6 +52,19 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
     },
     families: Object.keys(questions),
     functions: () => g.functions,
+    preflight: async () => {
+      for (const [family, source] of Object.entries(questions)) {
+        const stream = batchesOf(source, Math.min(samples, g.sizes.rows))
+        try {
+          const { value: first, done } = await stream.next()
+          if (done)
+            throw new RecipeError(where, `questions.${family}`, 'it has no question; give at least one')
+          g.check?.(first.examples.map((q) => q.conversation))
+        } finally {
+          await stream.return(undefined)
+        }
+      }
+    },
     async *run(session, stage, context) {
       const wanted = stage.last ? lastSamples : samples
       for (const [family, source] of Object.entries(questions)) {

@@ -11,6 +11,7 @@ import type { Session, TensorValue } from '../engine/session.ts'
 import { decode, type GenerationSizes, imagesOf, prefill } from '../models/generate.ts'
 import type { CausalLm } from '../models/model.ts'
 import { ints, pixelInput } from '../train/next-token.ts'
+import { kindOf, RecipeError } from '../train/recipe-error.ts'
 import { orThrow } from '../train/task.ts'
 
 /** Greedy generation as a value: the functions that it needs in a program, and how it uses them. */
@@ -20,6 +21,12 @@ export interface Generator {
   readonly processor: Processor
   readonly sizes: GenerationSizes
   readonly functions: Readonly<Record<string, FunctionSpec>>
+  /**
+   * Sees that prompts fit, without running anything.
+   *
+   * @throws CollateError where one does not, naming it
+   */
+  readonly check?: (prompts: readonly Conversation[]) => void
   /**
    * Continues each prompt until the token that ends a turn, or until prompt and answer fill the cache.
    *
@@ -48,18 +55,17 @@ const largest = (logits: TensorValue): Int32Array => {
 /**
  * Greedy generation with a model.
  *
- * @throws ProcessorError where the processor does not make what the model reads
+ * @throws ProcessorError where the processor does not make what the model reads; RecipeError where there are no sizes
  * @category generation
  */
 export const generator = (model: CausalLm, processor: Processor, sizes: GenerationSizes): Generator => {
   fitting(processor, model)
+  if (typeof sizes !== 'object' || sizes === null)
+    throw new RecipeError('generator', 'sizes', `it is ${kindOf(sizes)}; give { rows, prompt, capacity }`)
   const { rows, prompt: tokens, capacity } = sizes
   const images = imagesOf(model, sizes)
 
-  const some = async (
-    session: Session,
-    prompts: readonly Conversation[],
-  ): Promise<readonly (readonly number[])[]> => {
+  const inputsOf = (prompts: readonly Conversation[]) => {
     const cut = prompts.map((p) => ({
       ...p,
       ids: p.ids.slice(0, p.promptLength),
@@ -67,6 +73,14 @@ export const generator = (model: CausalLm, processor: Processor, sizes: Generati
     }))
     const text = collateText(cut, { rows, tokens }, processor)
     const seen = collateImages(cut, { rows, tokens, images }, processor)
+    return { cut, text, seen }
+  }
+
+  const some = async (
+    session: Session,
+    prompts: readonly Conversation[],
+  ): Promise<readonly (readonly number[])[]> => {
+    const { cut, text, seen } = inputsOf(prompts)
     const places = Int32Array.from({ length: rows }, (_, r) => Math.max(0, (cut[r]?.ids.length ?? 1) - 1))
     const first = await orThrow(
       session.call('prefill', {
@@ -112,6 +126,9 @@ export const generator = (model: CausalLm, processor: Processor, sizes: Generati
     functions: {
       prefill: fixed(() => prefill(model, sizes)),
       decode: fixed(() => decode(model, sizes)),
+    },
+    check: (prompts) => {
+      for (let at = 0; at < prompts.length; at += rows) inputsOf(prompts.slice(at, at + rows))
     },
     generate: async (session, prompts) => {
       const answers: (readonly number[])[] = []

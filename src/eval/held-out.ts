@@ -7,7 +7,7 @@ import { batchesOf, type Source } from '../data/source.ts'
 import { buckets, type FunctionSpec } from '../dsl/index.ts'
 import type { Evaluation } from '../train/evaluation.ts'
 import type { Objective } from '../train/objective.ts'
-import { RecipeError, wholeSetting } from '../train/recipe-error.ts'
+import { RecipeError, textSetting, valueSetting, wholeSetting } from '../train/recipe-error.ts'
 import { orThrow } from '../train/task.ts'
 
 /** Settings of {@link heldOut}. */
@@ -27,12 +27,16 @@ export interface HeldOutOptions<E> {
 /**
  * A metric over the first `batches` batches of a held-out source, or over all of one that ends before.
  *
- * @throws RecipeError where `batches` is no whole number, or (of `functions`) the objective has no such metric
+ * @throws RecipeError where a setting is none, or (of `functions`) the objective has no such metric, or (of `preflight`) the
+ *   source has no example
  * @category evaluations
  */
 export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
   const { family, objective, metric = 'correct' } = o
-  const where = `heldOut '${family}'`
+  const where = `heldOut '${textSetting('heldOut', 'family', family)}'`
+  textSetting(where, 'stage', o.stage)
+  valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
+  valueSetting(where, 'source', o.source, ['open'], 'a source of examples')
   const wanted = wholeSetting(where, 'batches', o.batches, 1)
   // each family has a function of its own, so that several may be measured after one stage
   const name = `heldOut.${family}`
@@ -55,6 +59,16 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
     families: [family],
     stages: [o.stage],
     functions: (stage) => (stage === o.stage ? { [name]: measured } : {}),
+    preflight: async () => {
+      const stream = batchesOf(o.source, objective.batch)
+      try {
+        const { value: first, done } = await stream.next()
+        if (done) throw new RecipeError(where, 'source', 'it has no example; give at least one')
+        objective.collate(first.examples)
+      } finally {
+        await stream.return(undefined)
+      }
+    },
     async *run(session, stage) {
       if (stage.name !== o.stage || stage.done.has(family)) return
       const started = performance.now()

@@ -163,6 +163,7 @@ export const muon = (settings: MuonSettings = {}): Optimizer => {
 
   return {
     config: { kind: 'muon', momentum, nesterov, iterations, coefficients, smallest, scale, rest, ...adam },
+    ...(adam.groups === undefined ? {} : { groups: adam.groups }),
     update: (parameters, gradients, learningRate) => {
       const next = new Map<string, Tensor>()
       const left = new Map<string, Tensor>()

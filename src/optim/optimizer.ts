@@ -10,6 +10,8 @@ import { adamW, decays, type Update } from './adamw.ts'
 export interface Optimizer {
   /** What it is, as plain JSON data: it belongs to the run's identity. */
   readonly config: unknown
+  /** Its parameter groups, where it has some: one that no parameter of the loss belongs to is refused. */
+  readonly groups?: readonly ParameterGroup[]
   /**
    * One update. The states that it keeps beside the parameters have keys that begin with `optimizer.`.
    *
@@ -68,14 +70,28 @@ const within = (
     throw new OptimizerError(setting, value, allowed)
 }
 
+const adamNames: readonly (keyof AdamWithSettings)[] = ['beta1', 'beta2', 'epsilon', 'weightDecay', 'groups']
+const groupNames: readonly (keyof ParameterGroup)[] = ['match', 'learningRateMultiplier', 'weightDecay']
+
+/** A setting that is misspelt would do nothing and say nothing. */
+const only = (at: string, x: object, known: readonly string[]): void => {
+  const odd = Object.keys(x).find((k) => !known.includes(k))
+  if (odd !== undefined) throw new OptimizerError(`${at}${odd}`, 'no setting', `one of ${known.join(', ')}`)
+}
+
 const checked = (s: AdamWithSettings): void => {
+  if (typeof s !== 'object' || s === null) throw new OptimizerError('settings', s, 'a record of settings')
+  only('', s, adamNames)
   const beta = 'a number from 0 to below 1'
   within('beta1', s.beta1, (x) => x >= 0 && x < 1, beta)
   within('beta2', s.beta2, (x) => x >= 0 && x < 1, beta)
   within('epsilon', s.epsilon, (x) => x > 0, 'a number above 0')
   within('weightDecay', s.weightDecay, (x) => x >= 0, 'a number from 0 up')
+  if (s.groups !== undefined && !Array.isArray(s.groups))
+    throw new OptimizerError('groups', 'no list', "a list, such as [{ match: 'mlp1.**', weightDecay: 0 }]")
   s.groups?.forEach((g, i) => {
     const at = (name: string): string => `groups[${i}].${name}`
+    only(at(''), g, groupNames)
     const patterns = [g.match].flat()
     if (patterns.length === 0 || patterns.some((p) => typeof p !== 'string' || p === ''))
       throw new OptimizerError(at('match'), JSON.stringify(g.match), 'a pattern over keys, such as mlp1.**')
@@ -93,7 +109,7 @@ export const groupOf = (groups: readonly ParameterGroup[]): ((key: string) => Pa
 /**
  * The groups that no key belongs to, by their index: a pattern that is misspelt, or hidden behind an earlier group.
  *
- * @param keys the keys of what is trained
+ * @param keys the keys of all parameters
  */
 export const unmatchedGroups = (
   groups: readonly ParameterGroup[],
@@ -119,6 +135,7 @@ export const adamWith = (settings: AdamWithSettings = {}): Optimizer => {
   const group = groupOf(groups)
   return {
     config: { kind: 'adamW', ...settings },
+    groups,
     update: (parameters, gradients, learningRate) =>
       adamW(parameters, gradients, learningRate, {
         ...(beta1 === undefined ? {} : { beta1 }),

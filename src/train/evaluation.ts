@@ -26,6 +26,8 @@ export interface Evaluation {
   readonly stages?: readonly string[]
   /** Functions that it needs in the program of a stage. */
   readonly functions: (stage: string) => Readonly<Record<string, FunctionSpec>>
+  /** What can be known to fail before the first step, such as a question that does not fit. Rejects with the error. */
+  readonly preflight?: () => Promise<void>
   /** Measures: for each family its predictions, then one `evaluated`. */
   readonly run: (
     session: Session,
@@ -52,6 +54,9 @@ export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
         `allOf: two evaluations of stage '${stage}' have a function '${twice[0]}'; measure one of them after another stage`,
       )
     return Object.fromEntries(all)
+  },
+  preflight: async () => {
+    for (const e of evaluations) await e.preflight?.()
   },
   async *run(session, stage, context) {
     for (const e of evaluations) yield* e.run(session, stage, context)

@@ -35,3 +35,18 @@ export const duration = (seconds: number): string => {
 /** `92.5 %` of a share between 0 and 1. */
 export const percent = (share: number): string =>
   Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–'
+
+const first = (keys: readonly string[]): string =>
+  `${keys.slice(0, 2).join(', ')}${keys.length > 2 ? ` and ${keys.length - 2} more` : ''}`
+
+/** What a stage begins with: `83 weights taken, 4 fresh (mlp1.0.bias, mlp1.0.weight and 2 more)`. */
+export const begunWith = (w: {
+  readonly taken: number
+  readonly fresh: readonly string[]
+  readonly unused: readonly string[]
+}): string =>
+  [
+    ...(w.taken > 0 ? [`${grouped(w.taken)} ${w.taken === 1 ? 'weight' : 'weights'} taken`] : []),
+    ...(w.fresh.length > 0 ? [`${grouped(w.fresh.length)} fresh (${first(w.fresh)})`] : []),
+    ...(w.unused.length > 0 ? [`${grouped(w.unused.length)} not read here (${first(w.unused)})`] : []),
+  ].join(', ')

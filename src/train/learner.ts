@@ -19,6 +19,7 @@ import {
   input,
   type Keys,
   less,
+  matches,
   mul,
   type Program,
   parametersOf,
@@ -34,7 +35,8 @@ import type { Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
 import { clipByGlobalNorm } from '../optim/clip.ts'
 import { ema } from '../optim/ema.ts'
-import type { Optimizer } from '../optim/optimizer.ts'
+import { isOptimizerKey } from '../optim/index.ts'
+import { type Optimizer, unmatchedGroups } from '../optim/optimizer.ts'
 import {
   auxiliaryOf,
   type LossTerms,
@@ -43,7 +45,7 @@ import {
   type Objective,
   type Sizes,
 } from './objective.ts'
-import { RecipeError } from './recipe-error.ts'
+import { kindOf, RecipeError } from './recipe-error.ts'
 import { orThrow } from './task.ts'
 import type { GraphTransform } from './transform.ts'
 
@@ -122,14 +124,60 @@ const clipped = (all: ReadonlyMap<string, Tensor>, limit: number) => {
   return { gradients: byKey(all, gradients), norm }
 }
 
-/** What an update changes. */
+/**
+ * The optimizer's update. What it keeps beside the parameters has to have names of its own, else it would be taken for
+ * weights; and it moves what it is given.
+ *
+ * @throws RecipeError
+ */
 const movedBy = (
   spec: LearnerSpec,
   chosen: ReadonlyMap<string, Tensor>,
   gradients: ReadonlyMap<string, Tensor>,
 ): ReadonlyMap<string, Tensor> => {
-  const { next } = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
-  return spec.ema === undefined ? next : new Map([...next, ...ema(chosen, next, { decay: spec.ema })])
+  const where = `stage '${spec.name}'`
+  const made = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+  if (!(made?.next instanceof Map))
+    throw new RecipeError(
+      where,
+      'optimizer',
+      `its update gives ${kindOf(made)}; it gives { next: a Map by key }`,
+    )
+  const still = [...chosen.keys()].find((key) => !made.next.has(key))
+  if (still !== undefined)
+    throw new RecipeError(where, 'optimizer', `its update leaves out ${still}, which the stage trains`)
+  const strange = [...made.next.keys()].find((key) => !chosen.has(key) && !isOptimizerKey(key))
+  if (strange !== undefined)
+    throw new RecipeError(
+      where,
+      'optimizer',
+      `it keeps the state '${strange}'; let the keys of its states begin with 'optimizer.', so that they are not taken for weights`,
+    )
+  return spec.ema === undefined
+    ? made.next
+    : new Map([...made.next, ...ema(chosen, made.next, { decay: spec.ema })])
+}
+
+/**
+ * Sees that each parameter group is about something: a pattern that is misspelt, or hidden behind an earlier group, would
+ * do nothing and say nothing. A stage that trains a part may carry the groups of the whole model.
+ *
+ * @throws RecipeError, which names the group
+ */
+const groupsFit = (spec: LearnerSpec, terms: LossTerms): void => {
+  const { groups = [] } = spec.optimizer
+  const keys = [...parametersOf(lossOf(terms)).keys()]
+  const [idle] = unmatchedGroups(groups, keys)
+  if (idle === undefined) return
+  const patterns = [groups[idle]!.match].flat()
+  const hidden = keys.some((key) => patterns.some((p) => matches(p)(key)))
+  throw new RecipeError(
+    `stage '${spec.name}'`,
+    `optimizer.groups[${idle}]`,
+    hidden
+      ? `each key that ${patterns.join(', ')} matches belongs to an earlier group; put the narrower group first`
+      : `${patterns.join(', ')} matches no parameter of the loss, such as ${keys.slice(0, 3).join(', ')}`,
+  )
 }
 
 const stepOf = (spec: LearnerSpec): FunctionSpec =>
@@ -190,7 +238,17 @@ const applyOf = (spec: LearnerSpec): FunctionSpec =>
  * @throws GraphError where objective or optimizer build no graph
  */
 export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
-  const trained = [...chosenOf(spec, termsOf(spec, spec.objective.buckets[0]!)).keys()]
+  const [first] = spec.objective.buckets
+  const given = spec.objective.terms(first!)
+  if (given?.sum?.op === undefined || given.weight?.op === undefined)
+    throw new RecipeError(
+      `stage '${spec.name}'`,
+      'objective.terms',
+      `it gives ${kindOf(given)}; it gives { sum, weight }, both as graph`,
+    )
+  const terms = termsOf(spec, first!)
+  const trained = [...chosenOf(spec, terms).keys()]
+  groupsFit(spec, terms)
   for (const [i, { adds }] of (spec.transforms ?? []).entries())
     if (adds !== undefined && !trained.some(adds.keys.has))
       throw new RecipeError(
@@ -200,6 +258,13 @@ export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
       )
   const updates: Readonly<Record<string, FunctionSpec>> =
     spec.accumulate === 1 ? { step: stepOf(spec) } : { accumulate: accumulateOf(spec), apply: applyOf(spec) }
+  const taken = Object.keys(spec.functions ?? {}).find((name) => Object.hasOwn(updates, name))
+  if (taken !== undefined)
+    throw new RecipeError(
+      `stage '${spec.name}'`,
+      'evaluation',
+      `it has a function '${taken}', which is what the stage trains with; give it another name`,
+    )
   return {
     program: program({ name: spec.name, functions: { ...updates, ...spec.functions } }),
     trained,

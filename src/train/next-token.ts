@@ -12,7 +12,7 @@ import { imageInputs } from '../models/generate.ts'
 import { type CausalLm, logitsOf } from '../models/model.ts'
 import { nextLabels } from '../models/sail-vl2.ts'
 import { crossEntropyTerms, type MicroBatch, type Objective } from './objective.ts'
-import { wholeSetting } from './recipe-error.ts'
+import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /** Sizes of {@link nextToken}. */
 export interface NextTokenSizes {
@@ -76,6 +76,9 @@ export const nextToken = (
   sizes: NextTokenSizes,
 ): Objective<Conversation> => {
   fitting(processor, model)
+  if (typeof sizes !== 'object' || sizes === null)
+    throw new RecipeError('nextToken', 'sizes', `it is ${kindOf(sizes)}; give { rows, tokens }`)
+  onlySettings('nextToken', sizes, ['rows', 'tokens', 'images'])
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting(

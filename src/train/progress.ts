@@ -6,7 +6,7 @@
  */
 import { defer, finalize, type MonoTypeOperatorFunction, tap } from 'rxjs'
 import type { EventOf, RunEvent } from './events.ts'
-import { duration, grouped, percent, rate, short, significant } from './format.ts'
+import { begunWith, duration, grouped, percent, rate, short, significant } from './format.ts'
 import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
 import {
   bar,
@@ -242,6 +242,8 @@ export const showProgress = (
           const stage = state.stages[state.current]
           if (event.type === 'stage-started' && stage !== undefined) {
             say(stageHeading(stage, look))
+            if (stage.weights !== undefined)
+              say(clip(named(`  begins with ${begunWith(stage.weights)}`), lookNow().columns))
             last = now()
           } else if (event.type === 'stage-finished') {
             const done = state.stages.find((s) => s.stage === event.stage)

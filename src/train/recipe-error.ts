@@ -44,6 +44,88 @@ export const textSetting = (where: string, setting: string, s: unknown): string 
   throw new RecipeError(where, setting, `it is ${shown(s)}; give a name`)
 }
 
+/** What a value is, where it is not what it should be. */
+export const kindOf = (x: unknown): string =>
+  x === undefined
+    ? 'undefined'
+    : x === null
+      ? 'null'
+      : typeof x === 'function'
+        ? 'a function; is it to be called first?'
+        : Array.isArray(x)
+          ? `a list of ${x.length}`
+          : typeof x === 'object' && typeof (x as { then?: unknown }).then === 'function'
+            ? 'a promise; await it first'
+            : typeof x === 'object'
+              ? 'a record'
+              : shown(x)
+
+/**
+ * Sees that a setting is a value of its kind, also where a file is not type-checked.
+ *
+ * @param methods what such a value has, as functions
+ * @throws RecipeError
+ */
+export const valueSetting = (
+  where: string,
+  setting: string,
+  x: unknown,
+  methods: readonly string[],
+  what: string,
+): void => {
+  const lacks =
+    typeof x === 'object' && x !== null
+      ? methods.filter((m) => typeof (x as Record<string, unknown>)[m] !== 'function')
+      : methods
+  if (typeof x === 'object' && x !== null && lacks.length === 0) return
+  const without =
+    lacks.length < methods.length || kindOf(x) === 'a record' ? ` without ${lacks.join(', ')}` : ''
+  throw new RecipeError(where, setting, `it is ${kindOf(x)}${without}; give ${what}`)
+}
+
+/**
+ * Sees that a name can be a folder's, so that no two names share one and none leads out of the run folder.
+ *
+ * @throws RecipeError
+ */
+export const folderSetting = (where: string, setting: string, name: unknown): string => {
+  const s = textSetting(where, setting, name)
+  const wrong = /[/\\\p{Cc}]/u.exec(s)?.[0] ?? (/^\.+$/.test(s) ? s : undefined)
+  if (wrong !== undefined)
+    throw new RecipeError(
+      where,
+      setting,
+      `it is ${JSON.stringify(s)}, and a folder is called by it; leave ${JSON.stringify(wrong)} out`,
+    )
+  if (Buffer.byteLength(s) > 200)
+    throw new RecipeError(where, setting, `it has ${Buffer.byteLength(s)} bytes; give at most 200`)
+  return s
+}
+
+/**
+ * Sees that a record has no settings but these: one that is misspelt would do nothing and say nothing.
+ *
+ * @throws RecipeError
+ */
+export const onlySettings = (where: string, x: object, known: readonly string[]): void => {
+  const odd = Object.keys(x).find((k) => !known.includes(k))
+  if (odd !== undefined)
+    throw new RecipeError(where, odd, `there is no such setting; there are ${known.join(', ')}`)
+}
+
+/** An async iteration. @throws RecipeError where it is something else, such as what an async function gives */
+export const iterationSetting = <T>(where: string, setting: string, x: T): T => {
+  if (
+    typeof (x as { readonly [Symbol.asyncIterator]?: unknown } | null)?.[Symbol.asyncIterator] === 'function'
+  )
+    return x
+  throw new RecipeError(
+    where,
+    setting,
+    `it gives ${kindOf(x)}; write it as 'async *${setting}(…) { yield … }'`,
+  )
+}
+
 /**
  * Sees that something is plain JSON data: what is not would be missing from the run's identity.
  *

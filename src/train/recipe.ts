@@ -16,11 +16,20 @@ import {
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
-import type { Evaluation } from './evaluation.ts'
+import { type Evaluation, unmeasured } from './evaluation.ts'
 import type { EventOf, RunEvent } from './events.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import { exists } from './files.ts'
-import { jsonSetting, RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
+import {
+  folderSetting,
+  iterationSetting,
+  jsonSetting,
+  kindOf,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from './recipe-error.ts'
 import { withoutRepeats } from './run-state.ts'
 import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -70,12 +79,19 @@ const isStored = (x: unknown): x is StoredWeights =>
   x !== null &&
   ['read', 'shape'].every((k) => typeof (x as Record<string, unknown>)[k] === 'function')
 
-/** The starting weights; of those that are somewhere else, nothing is read yet. */
-const startingWeights = async ({ weights }: Start): Promise<StoredWeights> => {
-  const given = typeof weights === 'function' ? await orThrow(weights) : weights
+/** The starting weights; of those that are somewhere else, nothing is read yet. @throws RecipeError where they are none */
+const startingWeights = async ({ name, start: { weights } }: Recipe): Promise<StoredWeights> => {
+  const refused = (what: string): RecipeError => new RecipeError(`recipe '${name}'`, 'start.weights', what)
+  const taken = async (task: Exclude<typeof weights, StoredWeights>): Promise<unknown> => {
+    const made = await task()
+    if (made?._tag !== 'Left' && made?._tag !== 'Right')
+      throw refused(`its task gives ${kindOf(made)}; it gives an Either, such as TE.right(weights) does`)
+    return orThrow(TE.fromEither(made))
+  }
+  const given = typeof weights === 'function' ? await taken(weights) : weights
   if (given instanceof Map) return inMemory(given)
   if (isStored(given)) return given
-  throw new TypeError('the starting weights are neither a Map nor a source with keys, shape and read')
+  throw refused(`it gives ${kindOf(given)}; give a Map by key, or a source with keys, shape and read`)
 }
 
 /**
@@ -86,25 +102,63 @@ const startingWeights = async ({ weights }: Start): Promise<StoredWeights> => {
  * @category constructors
  */
 export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>): Recipe<Now> => {
+  if (typeof r !== 'object' || r === null)
+    throw new RecipeError(
+      'begin',
+      'recipe',
+      `it is ${kindOf(r)}; give a record with name, seed, model, start`,
+    )
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
   wholeSetting(where, 'seed', r.seed, 0)
+  textSetting(where, 'now', r.now)
+  valueSetting(where, 'model', r.model, ['graph'], 'a model, such as nanoModel')
   if (typeof r.start?.weights !== 'function' && !isStored(r.start?.weights))
     throw new RecipeError(
       where,
       'start.weights',
       'it is no task of weights and no source of them; give fromScratch, or weights such as openCheckpoint(folder), not called and not awaited',
     )
+  if (r.start.config === undefined)
+    throw new RecipeError(
+      where,
+      'start.config',
+      'it is undefined; say as plain JSON data which weights they are',
+    )
+  if (r.start.fresh !== undefined)
+    valueSetting(
+      where,
+      'start.fresh',
+      r.start.fresh,
+      ['has'],
+      "a part of the model, or keys('head', 'head.**')",
+    )
   return { ...r, stages: [] }
 }
 
 /**
- * Appends a stage, data-last for `pipe`. A stage whose `from` is not what the recipe has arrived at does not compile.
+ * Appends a stage, data-last for `pipe`. A stage whose `from` is not what the recipe has arrived at does not compile, and
+ * is refused where a file runs without having been type-checked.
  *
+ * @throws RecipeError where it is no stage, or begins from other weights
  * @category constructors
  */
 export const next =
   <From extends string, const To extends string>(stage: Stage<From, To>) =>
-  (r: Recipe<From>): Recipe<To> => ({ ...r, stages: [...r.stages, stage], now: stage.to })
+  (r: Recipe<From>): Recipe<To> => {
+    const where = `recipe '${r.name}'`
+    const setting = `stages[${r.stages.length}]`
+    valueSetting(where, setting, stage, ['program', 'preflight', 'run'], 'a stage, such as supervised({ … })')
+    const of = `stage '${folderSetting(where, `${setting}.name`, stage.name)}'`
+    textSetting(of, 'to', stage.to)
+    wholeSetting(of, 'steps', stage.steps, 1)
+    if (stage.from !== r.now)
+      throw new RecipeError(
+        of,
+        'from',
+        `it begins from weights '${stage.from}', and the recipe has arrived at '${r.now}'; put the stages in the order of what they hand over`,
+      )
+    return { ...r, stages: [...r.stages, stage], now: stage.to }
+  }
 
 /** How a run is carried out; it does not change what comes out. */
 export interface RunOptions {
@@ -152,6 +206,29 @@ const measuredOf = (events: readonly RunEvent[], stage: string): ReadonlySet<str
     withoutRepeats(events).flatMap((e) => (e.type === 'evaluated' && e.stage === stage ? [e.family] : [])),
   )
 
+/** A stage's program, of which the keys that it says to train are states. @throws RecipeError */
+const programOf = (stage: Stage, evaluation: Evaluation): StageProgram => {
+  const made = stage.program(evaluation.functions(stage.name))
+  const where = `stage '${stage.name}'`
+  if (!(made?.program?.states instanceof Map) || !Array.isArray(made.trained))
+    throw new RecipeError(where, 'program', 'it gives no program and no list of trained keys')
+  const strange = made.trained.find((key) => !made.program.states.has(key))
+  if (strange !== undefined)
+    throw new RecipeError(where, 'program', `it says to train '${strange}', which is no state of its program`)
+  return made
+}
+
+/** What a stage came to. @throws RecipeError where a stage of one's own gives nothing */
+const checkedTotals = (stage: Stage, totals: StageTotals): StageTotals => {
+  const odd = (['loss', 'samples', 'seconds'] as const).find((k) => typeof totals?.[k] !== 'number')
+  if (odd === undefined) return totals
+  throw new RecipeError(
+    `stage '${stage.name}'`,
+    'run',
+    `it ended with ${kindOf(totals)} without ${odd}; its run ends with 'return { loss, samples, seconds }'`,
+  )
+}
+
 const numbersIn = (p: Program, keys: readonly string[]): number =>
   keys.reduce((n, key) => n + elements(p.states.get(key)!.axes), 0)
 
@@ -170,6 +247,18 @@ const placed = (
   const placement = placeWeights(p, there, freshOf(r, stage))
   if (placement._tag === 'Left') throw placement.left
   return placement.right
+}
+
+/** Sees that starting weights are of some use: where all keys may begin fresh, none need be missing. @throws RecipeError */
+const someFit = (r: Recipe, programs: readonly StageProgram[], { keys: there }: StoredWeights): void => {
+  const wanted = programs.map((p) => weightKeys(p.program))
+  const read = new Set(wanted.flat())
+  if (there.length === 0 || there.some((key) => read.has(key))) return
+  throw new RecipeError(
+    `recipe '${r.name}'`,
+    'start.weights',
+    `none of the ${there.length} keys is one that a stage reads: there is ${there.slice(0, 2).join(', ')}, and stage '${r.stages[0]!.name}' reads ${wanted[0]!.slice(0, 2).join(', ')}; are the keys named otherwise?`,
+  )
 }
 
 /**
@@ -191,7 +280,7 @@ const preflight = async (
     for (const key of weightKeys(program))
       if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))
     // the stage that an earlier start was in has read its first batch then
-    if (stage.name !== begun) await stage.preflight()
+    if (stage.name !== begun) await stage.preflight(program)
   }
 }
 
@@ -203,13 +292,15 @@ async function* runRecipe(
 ): AsyncGenerator<RunEvent> {
   const started = performance.now()
   const earlier = earlierStart(context.earlier)
-  const programs = r.stages.map((stage) => stage.program(evaluation.functions(stage.name)))
+  const programs = r.stages.map((stage) => programOf(stage, evaluation))
   // what a stage hands on is the file that it wrote: no second copy of the weights is in memory
   let weights =
     earlier.weights === undefined
-      ? await startingWeights(r.start)
+      ? await startingWeights(r)
       : await orThrow(openCheckpoint(context.pathOf(earlier.weights, weightsFile)))
   await preflight(r, programs, earlier.finished, earlier.checkpoint?.stage, weights)
+  if (earlier.weights === undefined) someFit(r, programs, weights)
+  if (earlier.finished < r.stages.length) await evaluation.preflight?.()
   for (const [index, stage] of r.stages.entries()) {
     if (index < earlier.finished) {
       // a process that was killed right after the stage's end has left them
@@ -257,13 +348,15 @@ async function* runRecipe(
             type: 'warned',
             message: `stage ${stage.name} goes on from step ${from.step}, the checkpoint before its latest, which cannot be used: ${from.instead}`,
           }
-        totals = yield* stage.run({
+        const steps = stage.run({
           session,
           position: { index, of: r.stages.length },
           trainable: numbersIn(program, trained),
           ...(from === undefined ? {} : { from }),
           ...(every === 0 ? {} : { checkpoint: { every, save } }),
         })
+        const given = yield* iterationSetting(`stage '${stage.name}'`, 'run', steps)
+        totals = checkedTotals(stage, given)
         // saved before it is measured: what measuring costs, training need not be paid for twice
         const about = { format: 'pt', stage: stage.name }
         const ended = withOthers(session, weights)
@@ -280,7 +373,8 @@ async function* runRecipe(
       const measured = performance.now()
       const done = isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()
       const last = index === r.stages.length - 1
-      yield* evaluation.run(session, { name: stage.name, last, done }, context)
+      const measurements = evaluation.run(session, { name: stage.name, last, done }, context)
+      yield* iterationSetting(`recipe '${r.name}', evaluation`, 'run', measurements)
       yield {
         ...{ type: 'stage-finished', stage: stage.name, index, loss: totals.loss, samples: totals.samples },
         ...{ trainSeconds: totals.seconds, evaluateSeconds: (performance.now() - measured) / 1000 },
@@ -300,19 +394,43 @@ async function* runRecipe(
  * its beginning, and ends with the weights of a run that was never interrupted, bit for bit. Weights are saved before they
  * are measured: where measuring failed, it alone is done again.
  *
- * @throws RecipeError where two stages have one name, an evaluation is of a stage that there is not, what determines the
+ * @throws RecipeError where there is no stage, two stages have one name, an evaluation is of a stage that there is not, what determines the
  *   run is no plain data, or `checkpointEvery` is no whole number from 0
  * @category running
  */
 export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
+  if (!Array.isArray(r?.stages))
+    throw new RecipeError('experiment', 'recipe', `it is ${kindOf(r)}; give what begin(…) and next(…) make`)
   const where = `recipe '${r.name}'`
+  if (r.stages.length === 0) throw new RecipeError(where, 'stages', 'there is none; append one with next(…)')
+  valueSetting(
+    where,
+    'evaluation',
+    evaluation,
+    ['functions', 'run'],
+    'an evaluation, such as exactAnswers({ … }), or unmeasured',
+  )
+  if (evaluation.config === undefined)
+    throw new RecipeError(
+      where,
+      'evaluation.config',
+      'it is undefined; say as plain JSON data what determines it',
+    )
+  if (!Array.isArray(evaluation.families))
+    throw new RecipeError(
+      where,
+      'evaluation.families',
+      `it is ${kindOf(evaluation.families)}; give a list of names`,
+    )
   const names = r.stages.map((s) => s.name)
-  const twice = names.find((n, i) => names.indexOf(n) < i)
+  // a file system may take A and a for one name
+  const folders = names.map((n) => n.normalize('NFC').toLowerCase())
+  const twice = names.find((_, i) => folders.indexOf(folders[i]!) < i)
   if (twice !== undefined)
     throw new RecipeError(
       where,
       'stages',
-      `two of them are called '${twice}'; a stage's name is its checkpoint's, so give each its own`,
+      `two of them are called '${twice}', up to upper and lower case; a stage's name is its checkpoint's, so give each its own`,
     )
   const stray = (evaluation.stages ?? []).find((n) => !names.includes(n))
   if (stray !== undefined)
@@ -335,7 +453,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     model: r.model,
     families: evaluation.families,
     recipe: config,
-    programs: () => new Map(r.stages.map((s) => [s.name, s.program({}).program])),
+    programs: () => new Map(r.stages.map((s) => [s.name, programOf(s, unmeasured).program])),
     run: (context) =>
       defer(() =>
         runRecipe(r, evaluation, every(context.checkpointEvery ?? options.checkpointEvery), context),

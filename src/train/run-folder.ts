@@ -17,6 +17,7 @@ import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import sharp from 'sharp'
 import { Manifest, manifestFormat, RunEvent } from './events.ts'
 import {
+  decodeAt,
   encodeLine,
   type FileError,
   fileError,
@@ -309,6 +310,20 @@ export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> =
   )
 }
 
+/** What is wrong with something that a stage or an evaluation of one's own said. */
+const notEvent = (said: unknown): Error => {
+  const type = (said as { readonly type?: unknown } | null)?.type
+  const about = decodeAt(
+    { file: typeof type === 'string' ? `'${type}'` : 'it' },
+    'BadLine',
+    encodeLine(said) ?? 'null',
+    RunEvent,
+  )
+  return new Error(
+    `the run said something that is no event${E.isLeft(about) ? `: ${about.left.message}` : ''}; RunEvent of 'sailwright/train' says which there are`,
+  )
+}
+
 /**
  * Passes every event on once it is written to the run folder, in order. A write that fails is an error of the stream
  * (its value is the {@link FileError}). Since writing is synchronous nothing queues up: when the stream completes, or is
@@ -323,6 +338,8 @@ export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> =
  */
 export const recordEvents = (run: Pick<RunFolder, 'record'>): MonoTypeOperatorFunction<RunEvent> =>
   map((event) => {
+    // what is no event would make the whole file unreadable
+    if (!RunEvent.is(event)) throw notEvent(event)
     const written = run.record(event)()
     if (E.isLeft(written)) throw written.left
     return event

@@ -32,6 +32,8 @@ export interface StageState {
   /** One a family, in the order in which they came; a family measured again replaces its older row. */
   readonly evaluations: readonly EventOf<'evaluated'>[]
   readonly finished?: EventOf<'stage-finished'>
+  /** What it began with. */
+  readonly weights?: EventOf<'weights'>
 }
 
 /** A run so far. */
@@ -45,6 +47,8 @@ export interface RunState {
   readonly failed?: EventOf<'run-failed'>
   /** What the reader should know, in order. */
   readonly warnings: readonly string[]
+  /** The weights that the stage which begins next finds. */
+  readonly found?: EventOf<'weights'>
 }
 
 /** Before the first event. */
@@ -76,6 +80,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         computeSeconds: 0,
         stepSeconds: 0,
         evaluations: [],
+        ...(state.found?.stage === event.stage ? { weights: state.found } : {}),
       }
       const stages = [...state.stages.filter((s) => s.index < event.index), begun]
       const { finished: _finished, failed: _failed, ...rest } = state
@@ -113,8 +118,9 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, failed: event }
     case 'warned':
       return { ...state, warnings: [...state.warnings, event.message] }
-    case 'ada-lrs':
     case 'weights':
+      return { ...state, found: event }
+    case 'ada-lrs':
     case 'predicted':
       return state
   }
@@ -145,8 +151,9 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
       index.set(event.stage, event.index)
       if (again) {
         const own = kept.filter((e) => ofSteps(e, event.stage))
+        const found = kept.findLast((e) => e.type === 'weights' && e.stage === event.stage)
         const before = kept.filter(
-          (e) => e.type === 'warned' || ('stage' in e && index.get(e.stage)! < event.index),
+          (e) => e.type === 'warned' || e === found || ('stage' in e && index.get(e.stage)! < event.index),
         )
         kept = [...before, event, ...own]
         continue

@@ -80,8 +80,11 @@ export interface Stage<From extends string = string, To extends string = string>
   readonly ending?: StageEnding
   /** Its program, with what evaluations call; built anew each time. */
   readonly program: (functions: Readonly<Record<string, FunctionSpec>>) => StageProgram
-  /** What can be known to fail before the first step, such as a first batch that does not fit. Rejects with the error. */
-  readonly preflight: () => Promise<void>
+  /**
+   * What can be known to fail before the first step, such as a first batch that does not fit its program. Rejects with the
+   * error.
+   */
+  readonly preflight: (program: Program) => Promise<void>
   /**
    * Trains. Gives control back to the event loop after every step, so that the consumer can stop the iteration there; it
    * ends with the same bits whether it began at the beginning or went on from a checkpoint.

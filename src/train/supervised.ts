@@ -4,16 +4,28 @@
  * @since 0.1.0
  */
 import { setImmediate } from 'node:timers/promises'
+import * as E from 'fp-ts/lib/Either.js'
 import { batchesOf, type Source } from '../data/source.ts'
 import { anyOf, type Keys } from '../dsl/index.ts'
+import { chooseVariant, scalarValue } from '../engine/values.ts'
 import { type AdaLrs, type AdaLrsSettings, adaLrsReducer, isAtMark } from '../optim/ada-lrs.ts'
 import { adamWith, type Optimizer } from '../optim/optimizer.ts'
 import type { ScheduleSpec } from '../optim/schedules.ts'
 import { atBeginning, type StageProgress } from './checkpoint.ts'
 import { learnerProgram, update } from './learner.ts'
-import type { Objective } from './objective.ts'
+import type { MicroBatch, Objective } from './objective.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'
-import { jsonSetting, numberSetting, RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
+import {
+  folderSetting,
+  jsonSetting,
+  kindOf,
+  numberSetting,
+  onlySettings,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { endingOf } from './stage-ending.ts'
 import { type OwnSchedule, stageSchedule } from './stage-schedule.ts'
@@ -33,7 +45,7 @@ export interface SupervisedSettings<From extends string, To extends string, E> {
   readonly steps: number
   /** Micro-batches of one update, whose gradients add up; default 1. */
   readonly accumulate?: number
-  /** Peak learning rate. */
+  /** Peak learning rate; at 0 the weights stay as they are. */
   readonly learningRate: number
   /** Its course as a factor of the peak; default: warm-up over a tenth, then cosine to a tenth. */
   readonly schedule?: ScheduleSpec | OwnSchedule
@@ -52,23 +64,10 @@ export interface SupervisedSettings<From extends string, To extends string, E> {
   readonly ema?: number
 }
 
-const kindOf = (x: unknown): string =>
-  x === undefined
-    ? 'undefined'
-    : x === null
-      ? 'null'
-      : typeof x === 'function'
-        ? 'a function; is it to be called first?'
-        : typeof x === 'object' && 'then' in x
-          ? 'a promise; await it first'
-          : `a ${typeof x}`
-
-/** Sees that a setting is a value of its kind, also where a file is not type-checked. */
-const valueSetting = (where: string, setting: string, x: unknown, method: string, what: string): void => {
-  if (typeof x === 'object' && x !== null && typeof (x as Record<string, unknown>)[method] === 'function')
-    return
-  throw new RecipeError(where, setting, `it is ${kindOf(x)}; give ${what}`)
-}
+const settingNames: readonly (keyof SupervisedSettings<string, string, unknown>)[] = [
+  ...(['name', 'from', 'to', 'train', 'objective', 'source', 'steps', 'accumulate'] as const),
+  ...(['learningRate', 'schedule', 'optimizer', 'maxGradientNorm', 'adaLrs', 'transforms', 'ema'] as const),
+]
 
 /** A list, also where a file is not type-checked. */
 const listSetting = <A>(where: string, setting: string, x: readonly A[]): readonly A[] => {
@@ -96,11 +95,14 @@ const searchOf = (where: string, settings: Omit<AdaLrsSettings, 'steps'>, steps:
 export const supervised = <const From extends string, const To extends string, E>(
   s: SupervisedSettings<From, To, E>,
 ): Stage<From, To> => {
-  const where = `stage '${textSetting('stage', 'name', s.name)}'`
+  if (typeof s !== 'object' || s === null)
+    throw new RecipeError('supervised', 'settings', `it is ${kindOf(s)}; give a record of settings`)
+  const where = `stage '${folderSetting('stage', 'name', s.name)}'`
+  onlySettings(where, s, settingNames)
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)
-  valueSetting(where, 'objective', s.objective, 'terms', 'an objective, such as nextToken(…)')
-  valueSetting(where, 'source', s.source, 'open', 'a source of examples')
+  valueSetting(where, 'objective', s.objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
+  valueSetting(where, 'source', s.source, ['open'], 'a source of examples')
   const steps = wholeSetting(where, 'steps', s.steps, 1)
   const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)
   const learningRate = numberSetting(where, 'learningRate', s.learningRate)
@@ -112,7 +114,7 @@ export const supervised = <const From extends string, const To extends string, E
       `it is ${kindOf(s.train)}; give a list of parts, such as [vision, adapter]`,
     )
   s.train.forEach((k, i) => {
-    valueSetting(where, `train[${i}]`, k, 'has', "a part of the model, or keys('head', 'head.**')")
+    valueSetting(where, `train[${i}]`, k, ['has'], "a part of the model, or keys('head', 'head.**')")
   })
   const { objective, source } = s
   const optimizer = s.optimizer ?? adamWith()
@@ -120,14 +122,14 @@ export const supervised = <const From extends string, const To extends string, E
     where,
     'optimizer',
     optimizer,
-    'update',
+    ['update'],
     'an optimizer, such as adamWith({ weightDecay: 0.05 })',
   )
   const { config: course, factor } = stageSchedule(where, s.schedule, steps)
   const adaLrs = s.adaLrs === undefined ? undefined : searchOf(where, s.adaLrs, steps)
   const transforms = listSetting(where, 'transforms', s.transforms ?? [])
   transforms.forEach((t, i) => {
-    valueSetting(where, `transforms[${i}]`, t, 'apply', 'a graph transform, such as withLora(…)')
+    valueSetting(where, `transforms[${i}]`, t, ['apply'], 'a graph transform, such as withLora(…)')
   })
   const ema = s.ema === undefined ? undefined : numberSetting(where, 'ema', s.ema)
   if (ema !== undefined && ema >= 1)
@@ -143,6 +145,26 @@ export const supervised = <const From extends string, const To extends string, E
     ...(ema === undefined ? {} : { ema }),
   }
   jsonSetting(where, 'config', config)
+  for (const [of, about] of Object.entries({ objective, source, optimizer }))
+    if (about.config === undefined)
+      throw new RecipeError(
+        where,
+        `${of}.config`,
+        'it is undefined; say as plain JSON data what determines it',
+      )
+  textSetting(where, 'objective.unit', objective.unit)
+
+  const collated = (examples: readonly E[]): readonly MicroBatch[] => {
+    const made = objective.collate(examples)
+    const refused = (what: string): RecipeError => new RecipeError(where, 'objective.collate', what)
+    if (!Array.isArray(made)) throw refused(`it gives ${kindOf(made)}; give a list of micro-batches`)
+    if (made.length === 0 || (accumulate === 1 && made.length !== 1))
+      throw refused(
+        `it makes ${made.length} micro-batches of ${examples.length} examples; a step takes ${accumulate === 1 ? 'one, unless accumulate is above 1' : 'at least one'}`,
+      )
+    return made
+  }
+  const placeFits = (place: unknown): void => jsonSetting(where, 'source, next', place)
 
   const own = [objective.own ?? [], transforms.flatMap((t) => t.adds?.keys ?? [])].flat()
 
@@ -173,7 +195,7 @@ export const supervised = <const From extends string, const To extends string, E
           throw new Error(
             `${where}: its data ended at step ${step} of ${steps}; make the stage shorter, or its source endless with repeated(…)`,
           )
-        const batches = objective.collate(batch.examples)
+        const batches = collated(batch.examples)
         const dataSeconds = since(asked)
         // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
         const rate = learningRate * factor(step) * (search?.state.scale ?? 1)
@@ -184,7 +206,7 @@ export const supervised = <const From extends string, const To extends string, E
         // a search rolls back what its updates broke; of weights that are as they were marked no update is at fault
         if (!finite && (search === undefined || isAtMark(search.state)))
           throw new Error(
-            `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
+            `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); ${step === 1 ? 'nothing was learnt yet: look for what is no finite number in the weights or the data' : 'lower the learning rate or maxGradientNorm'}`,
           )
         if (step > steps - tail) {
           if (finite) tailLoss += loss
@@ -215,6 +237,7 @@ export const supervised = <const From extends string, const To extends string, E
           (search === undefined || isAtMark(search.state))
         ) {
           due = false
+          placeFits(batch.next)
           const at: StageProgress = { step, seconds: since(started), tailLoss, place: batch.next }
           yield await c.checkpoint.save({
             ...at,
@@ -240,7 +263,7 @@ export const supervised = <const From extends string, const To extends string, E
         transforms,
         ...(ema === undefined ? {} : { ema }),
       }),
-    preflight: async () => {
+    preflight: async (program) => {
       const stream = batchesOf(source, perStep)
       try {
         const { value: first, done } = await stream.next()
@@ -250,7 +273,12 @@ export const supervised = <const From extends string, const To extends string, E
             'source',
             `it has ${done ? 0 : first.examples.length} examples and a step takes ${perStep}; give more, or take smaller batches`,
           )
-        objective.collate(first.examples)
+        placeFits(first.next)
+        for (const { inputs } of collated(first.examples)) {
+          const given = accumulate === 1 ? { ...inputs, learning_rate: scalarValue(learningRate) } : inputs
+          const fits = chooseVariant(program, accumulate === 1 ? 'step' : 'accumulate', given)
+          if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
+        }
       } finally {
         await stream.return(undefined)
       }

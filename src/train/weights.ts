@@ -154,11 +154,11 @@ export const placeWeights = (
         missing,
         `'${p.name}': the starting weights lack ${missing.length} of ${wanted.length} keys: ${firstOf(missing)}. ${
           near.length > 0
-            ? `There is ${near.join(', ')}: are the keys named otherwise?`
+            ? `There is ${near.join(', ')}: are the keys named otherwise? `
             : unused.length > 0
-              ? `What is there and fits nothing: ${firstOf(unused)}.`
+              ? `What is there and fits nothing: ${firstOf(unused)}. `
               : ''
-        } Give weights that have them, or say with fresh which keys may begin fresh`,
+        }Give weights that have them, or say with fresh which keys may begin fresh`,
       ),
     )
   }

@@ -117,6 +117,29 @@ for (const [name, text, said] of mistakes)
     assert.not.match(err, /\n {4}at .*\n {4}at /)
   })
 
+test('an experiment that is written by hand says all that a run needs', async () => {
+  const hand = (change: string) =>
+    `import { nanoModel } from 'sailwright/tasks'
+    const made = { name: 'x', seed: 0, model: nanoModel, families: [], recipe: {}, run: () => [1] }
+    export default { ...made, ${change} }`
+  for (const [i, [change, said]] of (
+    [
+      ['seed: undefined', /the experiment, seed: it is undefined; give a whole number/],
+      ["name: ''", /the experiment, name: it is ''/],
+      ['families: undefined', /the experiment, families: it is undefined; give a list of names/],
+      ["model: { name: 'm', config: {} }", /the experiment, model: it is a record without graph/],
+      ['recipe: undefined', /the experiment, recipe: it is undefined/],
+      ['programs: 3', /the experiment, programs: it is 3; give a function/],
+      ['', /the run said something that is no event/],
+    ] as const
+  ).entries()) {
+    write(`hand-${i}.ts`, hand(change))
+    const { code, err } = await cli(['run', `hand-${i}.ts`, '--engine', 'onnx', '--out', `hand-${i}`])
+    assert.is(code, 1, err)
+    assert.match(err, said)
+  }
+})
+
 test('what is no file of code: exit code 2, and what is there instead', async () => {
   write('conf.json', '{}')
   write('folder/mine.ts', 'export default {}')

@@ -106,6 +106,20 @@ test('a loss is shown in its own unit, and in plain nats where none is said', as
   assert.match(await render(brief()), 'loss of each step (nats)')
 })
 
+test('what weights a stage begins with stands under its curve', async () => {
+  const [first] = brief().flatMap((e) => (e.type === 'stage-started' ? [e.stage] : []))
+  const found: RunEvent = {
+    ...{ type: 'weights', stage: first!, taken: 1083, unused: ['old.<head>'] },
+    fresh: ['mlp1.0.bias', 'mlp1.0.weight', 'mlp1.1.bias', 'mlp1.1.weight'],
+  }
+  const page = await render([found, ...brief()])
+  assert.match(
+    page,
+    'begins with 1,083 weights taken, 4 fresh (mlp1.0.bias, mlp1.0.weight and 2 more), 1 not read here (old.&lt;head&gt;)',
+  )
+  assert.not.match(await render(brief()), 'begins with')
+})
+
 test('what a reader should know stands at the top, and code and cores are told', async () => {
   const warned: RunEvent = { type: 'warned', message: 'gone on with, although <cores> have changed' }
   const page = await render([...brief(), warned])

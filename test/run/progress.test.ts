@@ -230,6 +230,30 @@ test('without a terminal: occasional lines, no escape sequences, events unchange
   assert.ok(all.endsWith(`the whole run took ${duration(end.seconds)}\n`))
 })
 
+test('what weights a stage begins with is said under its heading', async () => {
+  const { text, sink } = collector(false)
+  const found: RunEvent = { type: 'weights', stage: 'a', taken: 2, fresh: ['x.\x1bbias'], unused: [] }
+  const scratch: RunEvent = { type: 'weights', stage: 'b', taken: 0, fresh: ['x', 'y', 'z'], unused: [] }
+  await lastValueFrom(
+    from([found, started('a', 0, 2), step('a', 1), scratch, started('b', 1, 2)]).pipe(
+      showProgress(sink, { look: plain }),
+      toArray(),
+    ),
+  )
+  const lines = text.join('').split('\n')
+  const under = (stage: string) => lines[lines.findIndex((l) => l.startsWith(`stage ${stage}`)) + 1]
+  assert.is(under('1/2'), '  begins with 2 weights taken, 1 fresh (x. bias)')
+  assert.is(under('2/2'), '  begins with 3 fresh (x, y and 1 more)')
+  // of a stage that was begun again, the last start's
+  const again: RunEvent = { ...found, taken: 3, fresh: [] }
+  const kept = withoutRepeats([found, started('a', 0, 2), step('a', 1), again, started('a', 0, 2)])
+  assert.equal(kept, [again, started('a', 0, 2), step('a', 1)])
+  assert.equal(kept.reduce(advance, emptyRun).stages[0]!.weights, again)
+  // gone on with inside, where nothing was said again
+  const inside = withoutRepeats([found, started('a', 0, 2), step('a', 1), started('a', 0, 2)])
+  assert.equal(inside.reduce(advance, emptyRun).stages[0]!.weights, found)
+})
+
 test('on a terminal: one line is rewritten, and nothing of it stays', async () => {
   const { text, sink } = collector(true)
   let clock = 0

@@ -321,6 +321,20 @@ test('recordEvents: after unsubscribing, what came through is in the file and no
   assert.equal(right(await run.events()()), [{ type: 'run-finished', seconds: 1 }])
 })
 
+test('recordEvents: what is no event is refused and not written, so that the folder stays readable', async () => {
+  const run = await opened()
+  for (const [said, why] of [
+    [{ type: 'nonsense' }, /no event: 'nonsense': .*does not know/],
+    [{ type: 'evaluated', family: 'f' }, /'evaluated': key 'stage' should be string and is missing/],
+    [1, /no event: it: /],
+    [undefined, /no event: it: /],
+  ] as const) {
+    const failure = await firstValueFrom(of<RunEvent>(said as never).pipe(recordEvents(run), toArray())).catch((e) => e)
+    assert.match((failure as Error).message, why)
+  }
+  assert.equal(right(await run.events()()), [])
+})
+
 test('recordEvents: a write that fails is an error of the stream', async () => {
   const run = await opened()
   right(run.close())

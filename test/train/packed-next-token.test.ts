@@ -247,7 +247,7 @@ for (const engine of engines)
       ...{ name: 'packs', from: 'fresh', to: 'tuned', train: Object.values(otherModel.parts), objective },
       ...{ source, steps: 6, learningRate: 2e-2, optimizer: adamWith({ weightDecay: 0 }) },
     })
-    await stage.preflight()
+    await stage.preflight(stage.program({}).program)
     const context = { position: { index: 1, of: 1 }, trainable: 0 }
     const run = async (halfway: boolean) => {
       const session = await orThrow(engine.load(stage.program({}).program))

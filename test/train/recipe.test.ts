@@ -18,6 +18,7 @@ import { allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.t
 import { RunEvent } from '../../src/train/events.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { begin, experiment, fromScratch, next, type Start } from '../../src/train/recipe.ts'
+import { RecipeError } from '../../src/train/recipe-error.ts'
 import type { Stage } from '../../src/train/stage.ts'
 import { supervised } from '../../src/train/supervised.ts'
 import { orThrow } from '../../src/train/task.ts'
@@ -97,15 +98,24 @@ types('stages chain in the order of what they hand over', () => {
   // @ts-expect-error the recipe has arrived at 'tuned' and at nothing else
   const other: 'warm' = recipe.now
   assert.is(now, other as string)
-  // @ts-expect-error 'tune' begins from warm weights, and these are fresh
-  const skipped = pipe(start, next(tune))
-  // @ts-expect-error 'warm' begins from fresh weights, and these are tuned
-  const backwards = pipe(start, next(warm), next(tune), next(warm))
-  // @ts-expect-error the same stage twice: its second time begins from warm weights
-  const twice = pipe(start, next(warm), next(warm))
-  assert.equal(
-    [skipped, backwards, twice].map((r) => r.stages.length),
-    [1, 3, 2],
+  const refused = (make: () => unknown, says: RegExp): void => {
+    assert.throws(make, (e: Error) => e instanceof RecipeError && says.test(e.message))
+  }
+  // the same where a file runs without having been type-checked
+  refused(
+    // @ts-expect-error 'tune' begins from warm weights, and these are fresh
+    () => pipe(start, next(tune)),
+    /stage 'tune', from: it begins from weights 'warm', and the recipe has arrived at 'fresh'/,
+  )
+  refused(
+    // @ts-expect-error 'warm' begins from fresh weights, and these are tuned
+    () => pipe(start, next(warm), next(tune), next(warm)),
+    /arrived at 'tuned'/,
+  )
+  refused(
+    // @ts-expect-error the same stage twice: its second time begins from warm weights
+    () => pipe(start, next(warm), next(warm)),
+    /arrived at 'warm'/,
   )
 })
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { grouped, rate, significant } from '../../train/format.ts'
+import { begunWith, grouped, rate, significant } from '../../train/format.ts'
 import { colour, legend } from '../chart.ts'
 import { lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
@@ -64,7 +64,7 @@ export const learning = async (view: RunView): Promise<Html> => {
 ${overview !== undefined && html`<figure class="chart">${overview}<figcaption>All stages, one after another: ${stages.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>`}
 <div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
-<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
+<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${grouped(s.batch)} samples; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
       notNumbers(s) > 0 &&
       html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
     }</figcaption>${search(s)}</figure>
