@@ -329,7 +329,9 @@ test('recordEvents: what is no event is refused and not written, so that the fol
     [1, /no event: it: /],
     [undefined, /no event: it: /],
   ] as const) {
-    const failure = await firstValueFrom(of<RunEvent>(said as never).pipe(recordEvents(run), toArray())).catch((e) => e)
+    const failure = await firstValueFrom(
+      of<RunEvent>(said as never).pipe(recordEvents(run), toArray()),
+    ).catch((e) => e)
     assert.match((failure as Error).message, why)
   }
   assert.equal(right(await run.events()()), [])
