@@ -71,6 +71,8 @@ const pathsOf = (value: unknown, at: readonly string[] = []): readonly (readonly
 const changed = (value: unknown, path: readonly string[], to: unknown): unknown => {
   const [key, ...rest] = path
   if (key === undefined) return to
+  // a list that was read from JSON has no keys but its places
+  if (Array.isArray(value) && !/^\d+$/.test(key)) return value
   const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<string, unknown>
   copy[key] = changed(copy[key], rest, to)
   return copy
