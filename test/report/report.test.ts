@@ -406,6 +406,21 @@ test('what a run says cannot become part of the page', async () => {
   assert.equal(unbalanced(page), [])
 })
 
+test('a setting that every stage has stands once, one that differs in a column each', async () => {
+  const stage = (name: string, steps: number) => ({
+    name,
+    steps,
+    optimizer: { kind: 'muon', momentum: 0.95 },
+  })
+  const page = await render(brief(), { ...manifest, recipe: { stages: [stage('one', 7), stage('two', 9)] } })
+  assert.is([...page.matchAll(/momentum 0\.95/g)].length, 1)
+  assert.match(page, 'The same in every stage: optimizer')
+  assert.match(page, /<td[^>]*>7<\/td><td[^>]*>9<\/td>/)
+  const alone = await render(brief(), { ...manifest, recipe: { stages: [stage('one', 7)] } })
+  assert.not.match(alone, 'The same in every stage')
+  assert.equal(unbalanced(page), [])
+})
+
 test('a run without events, one that goes on, one that failed: each has a page that says so', async () => {
   const none = await render([])
   assert.match(none, 'not finished: 0 of 0')

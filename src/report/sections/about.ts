@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Manifest } from '../../train/events.ts'
 import { duration, grouped, percent, short } from '../../train/format.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
@@ -99,11 +100,17 @@ const stageList = (value: unknown): { readonly list: readonly Record<string, unk
   return list === undefined ? undefined : { list: list as readonly Record<string, unknown>[] }
 }
 
-/** One column a stage, one row a setting: recipes have few stages and many settings. */
+/**
+ * One column a stage, one row a setting: recipes have few stages and many settings. What is the same in every stage is said
+ * once, folded away.
+ */
 const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
   const label = ['stage', 'name'].find((k) => stages.every((s) => typeof s[k] === 'string'))
-  const rows = [...new Set(stages.flatMap((s) => Object.keys(s)))].filter((k) => k !== label)
-  return htmlTable(
+  const all = [...new Set(stages.flatMap((s) => Object.keys(s)))].filter((k) => k !== label)
+  const isShared = (k: string): boolean =>
+    stages.length > 1 && stages.every((s) => isDeepStrictEqual(s[k], stages[0]![k]))
+  const [shared, rows] = [all.filter(isShared), all.filter((k) => !isShared(k))]
+  const table = htmlTable(
     'The recipe: a column a stage',
     [
       { head: 'setting' },
@@ -111,6 +118,11 @@ const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
     ],
     rows.map((k) => [words(k), ...stages.map((s) => inLines(s[k]))]),
   )
+  return html`${table}${
+    shared.length > 0 &&
+    html`<details><summary>The same in every stage: ${shared.map(words).join(', ')}</summary>
+<dl class="facts">${shared.map((k) => html`<dt>${words(k)}</dt><dd>${inLines(stages[0]![k])}</dd>`)}</dl></details>`
+  }`
 }
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
