@@ -16,8 +16,8 @@ export const data = [
       ['each row’s images begin at the first', 'let place = before * perImage', 'let place = 0'],
       [
         'every place of an image is its first',
-        'out[row * sizes.tokens + t] = place++',
-        'out[row * sizes.tokens + t] = place',
+        'out[row * sizes.tokens + start + t] = place++',
+        'out[row * sizes.tokens + start + t] = place',
       ],
       [
         'the second image of a conversation is the first',
@@ -27,8 +27,8 @@ export const data = [
       ['too many tokens are cut', 'if (c.ids.length > sizes.tokens)', 'if (c.ids.length < 0)'],
       [
         'a token of the first place counts',
-        'for (let t = 1; t < sizes.tokens; t++)',
-        'for (let t = 0; t < sizes.tokens; t++)',
+        'for (let t = 1; t < c.ids.length; t++) if',
+        'for (let t = 0; t < c.ids.length; t++) if',
       ],
       ['padding is the first word', 'fill(processor.pad)', 'fill(0)'],
       ['an id beyond the vocabulary goes through', 'id >= 0 && id < vocabulary', 'id >= 0'],
@@ -90,7 +90,7 @@ export const data = [
     [
       ['a source goes on with the example that it gave last', 'next: ++index', 'next: index++'],
       ['an opened source begins at its beginning', 'let index = place as number', 'let index = 0'],
-      ['a batch’s place is that before it', 'next = value.next', ''],
+      ['a batch’s place is that before it', 'next = behind', ''],
       ['what is left over at the end is lost', 'if (examples.length > 0) yield { examples, next }', ''],
       ['the source is never closed', 'await stream.return?.()', ''],
       ['repeated from where it was opened', 'at = undefined', ''],

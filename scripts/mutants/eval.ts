@@ -20,7 +20,11 @@ export const evaluation = [
       ],
       ['the end token is part of the answer', 'if (next[r] !== processor.end) a.push', 'a.push'],
       ['all end with the first', 'done.every(Boolean)', 'done.some(Boolean)'],
-      ['every group of prompts is the first', 'prompts.slice(at, at + rows)', 'prompts.slice(0, rows)'],
+      [
+        'every group of prompts is the first',
+        'some(session, prompts.slice(at, at + rows))',
+        'some(session, prompts.slice(0, rows))',
+      ],
       ['the next token goes where the last one stood', 'places[r]! + 1', 'places[r]!'],
     ],
   ),

@@ -8,15 +8,15 @@ export const train = [
     [
       ['the stage’s optimizer is ignored', 's.optimizer ?? adamWith()', 'adamWith()'],
       ['the stage’s clipping is ignored', 's.maxGradientNorm ?? 1, true', '1, true'],
-      ['the stage’s schedule is ignored', 'scheduleOf(s.schedule, steps)', 'scheduleOf(undefined, steps)'],
+      [
+        'the stage’s schedule is ignored',
+        'stageSchedule(where, s.schedule, steps)',
+        'stageSchedule(where, undefined, steps)',
+      ],
       ['the schedule is one step late', 'learningRate * factor(step)', 'learningRate * factor(step - 1)'],
       ['accumulation is ignored', 's.accumulate ?? 1, 1)', '1, 1)'],
-      [
-        'the stage’s loss is that of all steps',
-        'if (step > steps - tail) tailLoss += loss',
-        'tailLoss += loss',
-      ],
-      ['a loss that is no number goes on', '!Number.isFinite(loss) || ', ''],
+      ['the stage’s loss is that of all steps', 'if (step > steps - tail) {', 'if (step > 0) {'],
+      ['a loss that is no number goes on', 'Number.isFinite(loss) && ', ''],
       ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
       ['the source stays open', 'await stream.return(undefined)\n    }\n    return {', '}\n    return {'],
       ['data that ends goes on with less', 'done || batch.examples.length < perStep', 'done'],
@@ -102,8 +102,8 @@ export const train = [
     [
       [
         'weights are not handed to the next stage',
-        'weights = await orThrow(openCheckpoint(whole))\n        yield',
-        'yield',
+        'weights = await orThrow(openCheckpoint(whole))\n        if (stage',
+        'if (stage',
       ],
       [
         'what a stage does not have is dropped',
@@ -154,7 +154,7 @@ export const train = [
   mutantsOf(
     'src/train/supervised.ts',
     ['train/recipe'],
-    [['the first batch is not looked at', 'objective.collate(first.examples)', '']],
+    [['the first batch is not looked at', 'of collated(first.examples)', 'of [] as readonly MicroBatch[]']],
   ),
   mutantsOf(
     'src/train/supervised.ts',
