@@ -3,7 +3,7 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/eval`, and of generation. */
 export const evaluation = [
   mutantsOf(
-    'src/eval/generate.ts',
+    'src/generation/generator.ts',
     ['eval/greedy'],
     [
       ['the last of equals', 'logits.data[i]! > logits.data[best]!', 'logits.data[i]! < logits.data[best]!'],

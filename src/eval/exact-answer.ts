@@ -6,10 +6,10 @@
 
 import type { Question } from '../data/question.ts'
 import { batchesOf, type Source } from '../data/source.ts'
+import type { Generator } from '../generation/index.ts'
 import type { Evaluation } from '../train/evaluation.ts'
 import { kindOf, RecipeError, valueSetting, wholeSetting } from '../train/recipe-error.ts'
 import { orThrow } from '../train/task.ts'
-import type { Generator } from './generate.ts'
 
 /** Settings of {@link exactAnswers}. */
 export interface ExactAnswerOptions {

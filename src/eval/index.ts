@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+
+export { type Generator, generator } from '../generation/index.ts'
 export { type ExactAnswerOptions, exactAnswers } from './exact-answer.ts'
-export { type Generator, generator } from './generate.ts'
 export { type HeldOutOptions, heldOut } from './held-out.ts'

@@ -1,0 +1,10 @@
+/**
+ * Reinforcement learning: tasks, policies, completions, rewards, groups.
+ *
+ * @since 0.3.0
+ */
+export type { Completion, StopReason } from './completion.ts'
+export type { Group, RatedGroup, ScoredGroup } from './group.ts'
+export type { Policy, Request, Sampling } from './policy.ts'
+export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
+export type { Columns, Task } from './task.ts'

@@ -1,0 +1,46 @@
+/**
+ * A policy: whatever answers prompts. A session is one, a server another.
+ *
+ * @since 0.3.0
+ */
+import type { Observable } from 'rxjs'
+import type { Conversation } from '../data/conversation.ts'
+import type { Completion } from './completion.ts'
+
+/** How tokens are drawn. */
+export interface Sampling {
+  /** Most tokens of an answer, the one that ends it included. */
+  readonly maxNewTokens: number
+  /** 0: the likeliest token, always. Default 1. */
+  readonly temperature?: number
+  /** Only the `topK` likeliest tokens; default: all. */
+  readonly topK?: number
+  /** Only the likeliest tokens that together have this probability; default 1. */
+  readonly topP?: number
+  /** Only tokens at least this many times as likely as the likeliest; default 0. */
+  readonly minP?: number
+  /** Above 1, what prompt or answer already has becomes less likely; default 1. */
+  readonly repetitionPenalty?: number
+}
+
+/** One answer that is asked for. */
+export interface Request {
+  /** The task's id. */
+  readonly task: string
+  /** The place in the task's group, from 0. With seed, task and token it decides what is drawn, whatever else is in the batch. */
+  readonly sample: number
+  readonly prompt: Conversation
+}
+
+/** Answers prompts. */
+export interface Policy {
+  /** What determines it, as plain JSON data. */
+  readonly config: unknown
+  /** Updates that it has seen. */
+  readonly version: () => number
+  /**
+   * Completions in the order in which they end. Unsubscribing stops after the call in progress. An error ends the stream
+   * where no further answer can come; a request that fails alone is an error that names its task.
+   */
+  readonly sample: (requests: readonly Request[], sampling: Sampling) => Observable<Completion>
+}
