@@ -16,8 +16,8 @@ import { nativeOptions } from '../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../src/engine/onnx/session.ts'
 import { scalarValue } from '../src/engine/values.ts'
+import { textTable } from '../src/run/terminal.ts'
 import { orThrow } from '../src/train/task.ts'
-import { textTable } from '../src/train/terminal.ts'
 
 const { values } = parseArgs({
   options: { steps: { type: 'string' }, threads: { type: 'string' }, top: { type: 'string' } },

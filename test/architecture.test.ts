@@ -18,14 +18,15 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   models: ['dsl', 'formats'],
   optim: ['dsl', 'formats'],
   data: ['random', 'formats'],
-  train: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data'],
-  tasks: ['random', 'dsl', 'formats', 'models', 'optim', 'data', 'train'],
-  generation: ['random', 'dsl', 'engine', 'models', 'data', 'train'],
-  eval: ['dsl', 'engine', 'models', 'data', 'train', 'generation'],
-  rl: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'train', 'generation'],
-  report: ['train'],
-  bench: ['dsl', 'engine', 'formats', 'models', 'optim', 'data', 'train', 'tasks'],
-  cli: ['dsl', 'engine', 'models', 'train', 'report', 'bench'],
+  run: ['dsl', 'engine', 'formats', 'models', 'optim'],
+  train: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run'],
+  tasks: ['random', 'dsl', 'formats', 'models', 'optim', 'data', 'run', 'train'],
+  generation: ['random', 'dsl', 'engine', 'models', 'data', 'run', 'train'],
+  eval: ['dsl', 'engine', 'models', 'data', 'run', 'train', 'generation'],
+  rl: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run', 'train', 'generation'],
+  report: ['run', 'train'],
+  bench: ['dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run', 'train', 'tasks'],
+  cli: ['dsl', 'engine', 'models', 'run', 'train', 'report', 'bench'],
 }
 
 /** Imports that go up, and why. */

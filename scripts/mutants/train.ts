@@ -168,7 +168,7 @@ export const train = [
     ],
   ),
   mutantsOf(
-    'src/train/checkpoint.ts',
+    'src/run/checkpoint.ts',
     ['train/checkpoint'],
     [
       [

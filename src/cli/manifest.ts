@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/pick.ts'
-import { type Manifest, manifestFormat } from '../train/events.ts'
+import { type Manifest, manifestFormat } from '../run/events.ts'
 import type { Experiment } from '../train/experiment.ts'
 import {
   jsonSetting,

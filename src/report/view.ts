@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { EventOf, RunEvent } from '../train/events.ts'
-import { advance, emptyRun, type RunState, type StageState, withoutRepeats } from '../train/run-state.ts'
+import type { EventOf, RunEvent } from '../run/events.ts'
+import { advance, emptyRun, type RunState, type StageState, withoutRepeats } from '../run/run-state.ts'
 
 /** One stage with every step that counts. */
 export interface StageView extends StageState {

@@ -11,7 +11,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { type FileError, readJson, systemError } from '../train/files.ts'
+import { type FileError, readJson, systemError } from '../run/files.ts'
 import { loadWeights, type Weights } from '../train/weights.ts'
 import { assetPath } from './nano.ts'
 

@@ -5,7 +5,7 @@
  */
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/session.ts'
-import type { EventOf } from './events.ts'
+import type { EventOf } from '../run/events.ts'
 import type { RunContext } from './experiment.ts'
 
 /** The stage that is measured. */

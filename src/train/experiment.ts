@@ -9,7 +9,7 @@ import type { RgbImage } from '../data/image.ts'
 import type { Program } from '../dsl/index.ts'
 import type { Engine } from '../engine/session.ts'
 import type { Model } from '../models/model.ts'
-import type { RunEvent } from './events.ts'
+import type { RunEvent } from '../run/events.ts'
 import type { SettingReader } from './settings.ts'
 
 /** What the command line says to an experiment. */

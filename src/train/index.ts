@@ -5,12 +5,9 @@
  */
 import './unrun.ts'
 
-export { loadProgress, type StageProgress, saveProgress } from './checkpoint.ts'
 export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
-export { type EventOf, Manifest, RunEvent } from './events.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export {
-  isGradientKey,
   type LearnerProgram,
   type LearnerSpec,
   learnerProgram,
@@ -34,7 +31,6 @@ export {
 export { packedNextToken } from './packed-next-token.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export { RecipeError } from './recipe-error.ts'
-export { openRun, type RunFolder, readRun, recordEvents } from './run-folder.ts'
 export { SettingError, type SettingReader, settingReader } from './settings.ts'
 export {
   observeStage,

@@ -35,7 +35,13 @@ import type { Session, TensorValue } from '../engine/session.ts'
 import { scalarValue } from '../engine/values.ts'
 import { clipByGlobalNorm } from '../optim/clip.ts'
 import { ema } from '../optim/ema.ts'
-import { isOptimizerKey } from '../optim/index.ts'
+import {
+  accumulatedSum,
+  accumulatedWeight,
+  gradientKey,
+  isGradientKey,
+  isOptimizerKey,
+} from '../optim/index.ts'
 import { type Optimizer, unmatchedGroups } from '../optim/optimizer.ts'
 import {
   auxiliaryOf,
@@ -68,16 +74,6 @@ export interface LearnerSpec {
   /** What else the session is to run, such as evaluations. */
   readonly functions?: Readonly<Record<string, FunctionSpec>>
 }
-
-/** The prefix of what is added up between updates. */
-const gradientPrefix = 'gradient.'
-const gradientKey = (key: string): string => `${gradientPrefix}${key}`
-const sumKey = 'accumulated.sum'
-const weightKey = 'accumulated.weight'
-
-/** Whether a state holds a gradient that is being added up: 0 between updates, and no part of a checkpoint. */
-export const isGradientKey = (key: string): boolean =>
-  key.startsWith(gradientPrefix) || key === sumKey || key === weightKey
 
 /** A learner's program, and the keys that it trains. */
 export interface LearnerProgram {
@@ -204,8 +200,8 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
     const addUp = (key: string, t: Tensor): void => {
       next.set(key, add(state(key, t.axes, zeros), t))
     }
-    addUp(sumKey, sum)
-    addUp(weightKey, terms.weight)
+    addUp(accumulatedSum, sum)
+    addUp(accumulatedWeight, terms.weight)
     for (const [key, g] of byKey(chosen, gradient(sum, [...chosen.values()]))) addUp(gradientKey(key), g)
     return { outputs: { weight: terms.weight }, next }
   })
@@ -213,7 +209,7 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
 const applyOf = (spec: LearnerSpec): FunctionSpec =>
   fixed(() => {
     const chosen = chosenOf(spec, termsOf(spec, spec.objective.buckets[0]!))
-    const [sum, weight] = [state(sumKey, [], zeros), state(weightKey, [], zeros)]
+    const [sum, weight] = [state(accumulatedSum, [], zeros), state(accumulatedWeight, [], zeros)]
     const divisor = select(less(0, weight), weight, 1)
     const means = new Map(
       [...chosen].map(([key, p]) => [key, div(state(gradientKey(key), p.axes, zeros), divisor)]),
@@ -221,8 +217,8 @@ const applyOf = (spec: LearnerSpec): FunctionSpec =>
     const { gradients, norm } = clipped(means, spec.maxGradientNorm)
     const next = movedBy(spec, chosen, gradients)
     const cleared: readonly (readonly [string, Tensor])[] = [
-      [sumKey, scalar(0)],
-      [weightKey, scalar(0)],
+      [accumulatedSum, scalar(0)],
+      [accumulatedWeight, scalar(0)],
       ...[...chosen].map(([key, p]) => [gradientKey(key), broadcast(scalar(0), p.axes)] as const),
     ]
     return {

@@ -5,7 +5,7 @@
  */
 import type { Session } from '../engine/session.ts'
 import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/ada-lrs.ts'
-import type { EventOf } from './events.ts'
+import type { EventOf } from '../run/events.ts'
 import { type Mark, mark, rollBack } from './learner.ts'
 
 /** Where a search stands, with the copy that it may put back. */

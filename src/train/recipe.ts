@@ -15,11 +15,12 @@ import {
   removeProgress,
   type StageProgress,
   saveProgress,
-} from './checkpoint.ts'
+} from '../run/checkpoint.ts'
+import type { EventOf, RunEvent } from '../run/events.ts'
+import { exists } from '../run/files.ts'
+import { withoutRepeats } from '../run/run-state.ts'
 import { type Evaluation, unmeasured } from './evaluation.ts'
-import type { EventOf, RunEvent } from './events.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
-import { exists } from './files.ts'
 import {
   folderSetting,
   iterationSetting,
@@ -30,7 +31,6 @@ import {
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'
-import { withoutRepeats } from './run-state.ts'
 import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {

@@ -8,8 +8,8 @@ import { defer, type Observable } from 'rxjs'
 import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
 import type { Session } from '../engine/session.ts'
 import type { Model } from '../models/model.ts'
-import type { StageProgress } from './checkpoint.ts'
-import type { EventOf } from './events.ts'
+import type { StageProgress } from '../run/checkpoint.ts'
+import type { EventOf } from '../run/events.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** What a stage says while it runs. */

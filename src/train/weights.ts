@@ -15,8 +15,8 @@ import {
   streamSafetensors,
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
+import { isGradientKey } from '../optim/gradient-keys.ts'
 import { isEmaKey, isOptimizerKey } from '../optim/index.ts'
-import { isGradientKey } from './learner.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>

@@ -13,7 +13,7 @@ import { renderReport, wilson, writeReport } from '../../src/report/index.ts'
 import { type Label, placeLabels, textWidth } from '../../src/report/labels.ts'
 import { script } from '../../src/report/script.ts'
 import { endedRight, selection, viewOf } from '../../src/report/view.ts'
-import type { EventOf, Manifest, RunEvent } from '../../src/train/events.ts'
+import type { EventOf, Manifest, RunEvent } from '../../src/run/events.ts'
 import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('report')

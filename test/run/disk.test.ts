@@ -32,7 +32,7 @@ test('a checkpoint that finds no room is an error that says so; the one before i
   const path = join(at, 'training.safetensors')
   const result = told(
     `
-    import { loadProgress, saveProgress } from ${source('src/train/checkpoint.ts')}
+    import { loadProgress, saveProgress } from ${source('src/run/checkpoint.ts')}
     const path = ${JSON.stringify(path)}
     const session = (size, step) => ({
       program: { states: new Map([['w', { key: 'w', dtype: 'float32', axes: [{ name: 'n', size }] }]]) },
@@ -61,7 +61,7 @@ test('a manifest, a report or a picture that finds no room is an error that says
   mkdirSync(at)
   const [message, tag] = told(
     `
-    import { writeWhole } from ${source('src/train/files.ts')}
+    import { writeWhole } from ${source('src/run/files.ts')}
     const { left } = await writeWhole(${JSON.stringify(join(at, 'report.html'))}, 'x'.repeat(2 ** 21))()
     console.log(JSON.stringify([left.message, left._tag]))`,
     1024,
@@ -78,7 +78,7 @@ test('a folder that may not be written is named, with what to do', () => {
   chmodSync(folder, 0o555)
   for (const where of [folder, join(folder, 'below')]) {
     const [tag, message] = told(`
-      import { openRun } from ${source('src/train/run-folder.ts')}
+      import { openRun } from ${source('src/run/run-folder.ts')}
       import { syntheticManifest } from ${source('test/support/synthetic-run.ts')}
       // the superuser may write everywhere
       if (process.getuid?.() === 0) process.setuid(65534)

@@ -8,9 +8,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { axis } from '../../src/dsl/index.ts'
 import type { Session, TensorValue } from '../../src/engine/session.ts'
-import { loadProgress, progressFile } from '../../src/train/checkpoint.ts'
-import { openRun } from '../../src/train/run-folder.ts'
-import { sweepTemporaries } from '../../src/train/sweep.ts'
+import { loadProgress, progressFile } from '../../src/run/checkpoint.ts'
+import { openRun } from '../../src/run/run-folder.ts'
+import { sweepTemporaries } from '../../src/run/sweep.ts'
 import { syntheticManifest } from '../support/synthetic-run.ts'
 
 const test = suite('processes killed while they write')
@@ -34,7 +34,7 @@ const session = (write: Session['write']): Session => {
 
 /** Checkpoints without end, as a program of its own; what is built starts sooner than what is not. */
 const writer = `
-  import { saveProgress } from ${JSON.stringify(resolve('dist/src/train/checkpoint.js'))}
+  import { saveProgress } from ${JSON.stringify(resolve('dist/src/run/checkpoint.js'))}
   const [path, from] = process.argv.slice(1)
   const sizes = ${JSON.stringify(sizes)}
   const session = (step) => ({

@@ -1,17 +1,11 @@
 import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { EventOf, RunEvent } from '../../src/train/events.ts'
-import { duration, grouped, percent, rate, short, significant } from '../../src/train/format.ts'
-import {
-  evaluationBlock,
-  liveLine,
-  secondsLeft,
-  showProgress,
-  stagesTable,
-} from '../../src/train/progress.ts'
-import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/train/run-state.ts'
-import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/train/terminal.ts'
+import type { EventOf, RunEvent } from '../../src/run/events.ts'
+import { duration, grouped, percent, rate, short, significant } from '../../src/run/format.ts'
+import { evaluationBlock, liveLine, secondsLeft, showProgress, stagesTable } from '../../src/run/progress.ts'
+import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/run/run-state.ts'
+import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/run/terminal.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
 
 const test = suite('progress')

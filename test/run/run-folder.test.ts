@@ -20,7 +20,7 @@ import { concat, firstValueFrom, from, of, Subject, throwError, toArray } from '
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Manifest, RunEvent } from '../../src/train/events.ts'
+import { type Manifest, RunEvent } from '../../src/run/events.ts'
 import {
   decodeLine,
   encodeLine,
@@ -29,7 +29,7 @@ import {
   readLines,
   repairLines,
   writeWhole,
-} from '../../src/train/files.ts'
+} from '../../src/run/files.ts'
 import {
   defaultRunFolder,
   openRun,
@@ -38,7 +38,7 @@ import {
   readRun,
   recordEvents,
   writePicture,
-} from '../../src/train/run-folder.ts'
+} from '../../src/run/run-folder.ts'
 import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
 
 const test = suite('run folder')
@@ -153,7 +153,7 @@ test('lines: a long file is read with little memory, line by line', async () => 
   closeSync(file)
   const program = `
     import * as t from 'io-ts'
-    import { foldLines, repairLines } from ${JSON.stringify(resolve('src/train/files.ts'))}
+    import { foldLines, repairLines } from ${JSON.stringify(resolve('src/run/files.ts'))}
     const path = ${JSON.stringify(path)}
     const codec = t.type({ message: t.string })
     const one = await foldLines(path, codec, 0, (n, row) => n + row.message.length)()
@@ -174,7 +174,7 @@ test('lines: on a full disk appending fails, says so, and leaves no half line', 
   const path = fresh()
   // the shell's limit on a file's size, in blocks of 512 or 1024 bytes, stands for the disk's end
   const program = `
-    import { openLines } from ${JSON.stringify(resolve('src/train/files.ts'))}
+    import { openLines } from ${JSON.stringify(resolve('src/run/files.ts'))}
     const lines = openLines(${JSON.stringify(path)})().right
     let failed
     let n = 0
@@ -349,7 +349,7 @@ test('recordEvents: a write that fails is an error of the stream', async () => {
 test('a process that is killed while it records leaves whole events and at most one torn line', async () => {
   const folder = fresh()
   const program = `
-    import { openRun } from ${JSON.stringify(resolve('src/train/run-folder.ts'))}
+    import { openRun } from ${JSON.stringify(resolve('src/run/run-folder.ts'))}
     import { syntheticManifest } from ${JSON.stringify(resolve('test/support/synthetic-run.ts'))}
     const run = (await openRun(${JSON.stringify(folder)}, syntheticManifest())()).right
     console.log('begun')

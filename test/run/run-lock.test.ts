@@ -14,8 +14,8 @@ import { join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { FileError } from '../../src/train/files.ts'
-import { type Lock, LockHolder, lockFile, takeLock } from '../../src/train/run-lock.ts'
+import type { FileError } from '../../src/run/files.ts'
+import { type Lock, LockHolder, lockFile, takeLock } from '../../src/run/run-lock.ts'
 
 const test = suite('run lock')
 let root = ''
@@ -59,7 +59,7 @@ const tellsBirths = existsSync('/proc/self/stat')
 
 /** A process that runs a program beside `takeLock`, until its first word. */
 const beside = async (program: string): Promise<{ child: ChildProcess; gone: Promise<unknown> }> => {
-  const module = JSON.stringify(resolve('src/train/run-lock.ts'))
+  const module = JSON.stringify(resolve('src/run/run-lock.ts'))
   const child = spawn(
     process.execPath,
     [

@@ -2,7 +2,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { InstallErrorTag, InstallEvent } from '../../engine/tensorflow/index.ts'
-import { inked, lookOf } from '../../train/terminal.ts'
+import { inked, lookOf } from '../../run/terminal.ts'
 import {
   type Args,
   type CliError,

@@ -8,11 +8,11 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, type Observable } from 'rxjs'
 import type { EngineError, Picked } from '../../engine/index.ts'
 import type { EngineName } from '../../engine/session.ts'
-import type { RunEvent } from '../../train/events.ts'
+import type { RunEvent } from '../../run/events.ts'
+import type { RunFolder } from '../../run/run-folder.ts'
+import type { RunState } from '../../run/run-state.ts'
+import { inked, lookOf } from '../../run/terminal.ts'
 import { defaultCheckpointEvery } from '../../train/experiment.ts'
-import type { RunFolder } from '../../train/run-folder.ts'
-import type { RunState } from '../../train/run-state.ts'
-import { inked, lookOf } from '../../train/terminal.ts'
 import { blamed } from '../blame.ts'
 import {
   type Args,
@@ -150,7 +150,7 @@ const openFolder = (
     attempt(async () => {
       const { manifestOf } = await import('../manifest.ts')
       const { version } = await import('../version.ts')
-      const { defaultRunFolder, openRun } = await import('../../train/run-folder.ts')
+      const { defaultRunFolder, openRun } = await import('../../run/run-folder.ts')
       const at = new Date()
       const words = ['run', ...args.typed]
       const quick = args.on('quick')
@@ -178,9 +178,9 @@ const carriedOut = (
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { recordEvents, writePicture } = await import('../../train/run-folder.ts')
-      const { showProgress } = await import('../../train/progress.ts')
-      const { advance, emptyRun, withoutRepeats } = await import('../../train/run-state.ts')
+      const { recordEvents, writePicture } = await import('../../run/run-folder.ts')
+      const { showProgress } = await import('../../run/progress.ts')
+      const { advance, emptyRun, withoutRepeats } = await import('../../run/run-state.ts')
       const look = lookOf(io.stderr, io.env)
       const every = args.integer('checkpoint-every')
       const folder = shownPath(io.cwd, run.folder)

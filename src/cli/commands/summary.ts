@@ -106,7 +106,7 @@ const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<v
   const depth = given === undefined ? {} : { depth: given }
   const file = args.text('svg')
   if (file !== undefined) {
-    const { writeWhole } = await import('../../train/files.ts')
+    const { writeWhole } = await import('../../run/files.ts')
     const path = resolve(io.cwd, file)
     const written = await writeWhole(path, svg([graph], { name, ...depth }))()
     if (written._tag === 'Left') throw new Error(written.left.message)

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Manifest } from '../../train/events.ts'
-import { duration, grouped, percent, short } from '../../train/format.ts'
+import type { Manifest } from '../../run/events.ts'
+import { duration, grouped, percent, short } from '../../run/format.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { EventOf } from '../../train/events.ts'
-import { grouped } from '../../train/format.ts'
+import type { EventOf } from '../../run/events.ts'
+import { grouped } from '../../run/format.ts'
 import { type Html, html, trusted } from '../html.ts'
 import { endedRight, type RunView, type SampleView, selection } from '../view.ts'
 

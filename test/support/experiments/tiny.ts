@@ -3,8 +3,8 @@
  * (milliseconds a step), `fail` (the step that throws).
  */
 import { concatMap, defer, delay, from, type Observable, of } from 'rxjs'
+import type { RunEvent } from '../../../src/run/events.ts'
 import { nanoModel } from '../../../src/tasks/nano.ts'
-import type { RunEvent } from '../../../src/train/events.ts'
 import type { ExperimentFile, RunContext } from '../../../src/train/experiment.ts'
 
 const steps = 12

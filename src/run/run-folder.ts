@@ -320,7 +320,7 @@ const notEvent = (said: unknown): Error => {
     RunEvent,
   )
   return new Error(
-    `the run said something that is no event${E.isLeft(about) ? `: ${about.left.message}` : ''}; RunEvent of 'sailwright/train' says which there are`,
+    `the run said something that is no event${E.isLeft(about) ? `: ${about.left.message}` : ''}; RunEvent of 'sailwright/run' says which there are`,
   )
 }
 

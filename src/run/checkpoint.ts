@@ -19,8 +19,8 @@ import {
 } from '../formats/safetensors.ts'
 import { isCacheKey } from '../models/generate.ts'
 import { AdaLrsState } from '../optim/ada-lrs.ts'
+import { isGradientKey } from '../optim/gradient-keys.ts'
 import { exists } from './files.ts'
-import { isGradientKey } from './learner.ts'
 
 /** How far a stage has come, beside the session's state. */
 export interface StageProgress {

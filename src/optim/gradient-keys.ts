@@ -1,0 +1,20 @@
+/**
+ * The states in which gradients are added up between updates.
+ *
+ * @since 0.3.0
+ */
+
+const prefix = 'gradient.'
+
+/** The state in which the gradient of a parameter is added up. */
+export const gradientKey = (key: string): string => `${prefix}${key}`
+
+/** The state in which the loss of micro-batches is added up, before any mean is taken. */
+export const accumulatedSum = 'accumulated.sum'
+
+/** The state in which their weight is added up. */
+export const accumulatedWeight = 'accumulated.weight'
+
+/** Whether a state holds what is being added up: 0 between updates, and no part of a checkpoint. */
+export const isGradientKey = (key: string): boolean =>
+  key.startsWith(prefix) || key === accumulatedSum || key === accumulatedWeight
