@@ -16,7 +16,7 @@ import { nativeOptions } from '../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../src/engine/onnx/session.ts'
 import { scalarValue } from '../src/engine/values.ts'
-import { textTable } from '../src/run/terminal.ts'
+import { textTable } from '../src/terminal/terminal.ts'
 import { orThrow } from '../src/train/task.ts'
 
 const { values } = parseArgs({

@@ -6,10 +6,9 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { indexed } from '../data/source.ts'
+import { indexed } from '../data/index.ts'
 import { elements, type Program, sizes } from '../dsl/index.ts'
-import type { TensorValue } from '../engine/session.ts'
-import { freshState } from '../engine/values.ts'
+import { freshState, type TensorValue } from '../engine/index.ts'
 import {
   decode,
   type Entry,
@@ -17,17 +16,11 @@ import {
   storedFloats,
   storedInts,
   writeSafetensors,
-} from '../formats/safetensors.ts'
-import { nano } from '../models/presets.ts'
-import { type SailVl2Config, sailVl2Model } from '../models/sail-vl2.ts'
-import { adamWith } from '../optim/optimizer.ts'
-import { type Captioned, conversationAt } from '../tasks/conversations.ts'
-import { nanoProcessor } from '../tasks/nano.ts'
-import { nextToken } from '../train/next-token.ts'
-import type { Stage } from '../train/stage.ts'
-import { supervised } from '../train/supervised.ts'
-import { orThrow } from '../train/task.ts'
-import { weightKeys } from '../train/weights.ts'
+} from '../formats/index.ts'
+import { nano, type SailVl2Config, sailVl2Model } from '../models/index.ts'
+import { adamWith } from '../optim/index.ts'
+import { type Captioned, conversationAt, nanoProcessor } from '../tasks/index.ts'
+import { nextToken, orThrow, type Stage, supervised, weightKeys } from '../train/index.ts'
 
 /** A step to be measured. */
 export interface BenchCase {

@@ -4,10 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { pickEngine } from '../engine/pick.ts'
-import type { EngineName, Session, TensorValue } from '../engine/session.ts'
-import { scalarValue } from '../engine/values.ts'
-import { orThrow } from '../train/task.ts'
+import { type EngineName, pickEngine, type Session, scalarValue, type TensorValue } from '../engine/index.ts'
+import { orThrow } from '../train/index.ts'
 import { benchProgram, readCase } from './case.ts'
 import type { Reply, Request } from './protocol.ts'
 

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import type { Observable } from 'rxjs'
-import type { EngineName } from '../engine/session.ts'
+import type { EngineName } from '../engine/index.ts'
 import { nanoStep } from './case.ts'
 import { engineContender } from './participant.ts'
 import { pythonOf, pytorchContenders } from './pytorch.ts'
@@ -52,3 +52,8 @@ export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
     ...(o.patience === undefined ? {} : { patience: o.patience }),
   })
 }
+
+// what the folders above use of it
+export { benchBatches, benchProgram } from './case.ts'
+export { type Machine, thisMachine } from './machine.ts'
+export { spread } from './result.ts'

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { EngineName } from '../engine/session.ts'
+import type { EngineName } from '../engine/index.ts'
 import { type Reply, type ReplyOf, type Request, replyIn } from './protocol.ts'
 
 /** How to start one of those that are measured. */

@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import { duration, grouped, significant } from '../run/format.ts'
-import { type Column, type Look, textTable } from '../run/terminal.ts'
+import { type Column, duration, grouped, type Look, significant, textTable } from '../terminal/index.ts'
 import { gradientTolerance, lossTolerance } from './agreement.ts'
 import { pytorchEager } from './pytorch.ts'
 import { type BenchResult, fewestQuiet, type Measured, quietCores, type Spread, spread } from './result.ts'

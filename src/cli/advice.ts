@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { significant } from '../run/format.ts'
+import { significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
 

@@ -5,7 +5,7 @@
  */
 import { isAbsolute, relative } from 'node:path'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import type { Sink } from '../run/terminal.ts'
+import type { Sink } from '../terminal/index.ts'
 
 /** Why a command did not do what was asked. */
 export type CliError =

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Experiment } from '../train/experiment.ts'
+import type { Experiment } from '../train/index.ts'
 import { didYouMean } from './nearest.ts'
 
 /** Whether a value is an experiment, as far as its shape says. */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { fit, inked, type Look } from '../run/terminal.ts'
+import { fit, inked, type Look } from '../terminal/index.ts'
 import type { Command, Flag } from './command.ts'
 import { usageLine } from './parse.ts'
 

@@ -9,8 +9,7 @@ import { pathToFileURL } from 'node:url'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/experiment.ts'
-import { SettingError, settingReader } from '../train/settings.ts'
+import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/index.ts'
 import { blamed } from './blame.ts'
 import { type CliError, failed, shownPath, usage } from './command.ts'
 import { isExperiment, notExperiment } from './default-export.ts'
@@ -175,13 +174,15 @@ export const loadExperiment = (
 const attempted =
   <A>(path: string, act: () => Promise<A>): TE.TaskEither<CliError, A> =>
   () =>
-    act().then(E.right, async (e: unknown) =>
-      E.left(e instanceof SettingError ? usage(`${e.message}.`) : failed(await blamed(path, e))),
-    )
+    act().then(E.right, async (e: unknown) => {
+      const { SettingError } = await import('../train/index.ts')
+      return E.left(e instanceof SettingError ? usage(`${e.message}.`) : failed(await blamed(path, e)))
+    })
 
 const made = async (path: string, options: FileOptions) => {
   const module = await load(path)
   const file = module.default as ExperimentFile | undefined
+  const { settingReader } = await import('../train/index.ts')
   const { settings, asked, unread } = watched(options.settings)
   const given = { ...options, settings, setting: settingReader(settings) }
   const made: unknown = await (typeof file === 'function' ? file(given) : file)

@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { freemem, loadavg, totalmem } from 'node:os'
 import { promisify } from 'node:util'
-import { type Machine, thisMachine } from '../bench/machine.ts'
+import { type Machine, thisMachine } from '../bench/index.ts'
 
 /** The machine, as far as speed depends on it. */
 export interface MachineNow extends Machine {

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { inked, lookOf } from '../run/terminal.ts'
+import { inked, lookOf } from '../terminal/index.ts'
 import { type Command, exitCodeOf, type Io, messageOf } from './command.ts'
 import { benchCommand } from './commands/bench.ts'
 import { doctorCommand } from './commands/doctor.ts'

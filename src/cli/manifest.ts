@@ -5,17 +5,17 @@
  */
 import { availableParallelism } from 'node:os'
 import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
-import type { Picked } from '../engine/pick.ts'
-import { type Manifest, manifestFormat } from '../run/events.ts'
-import type { Experiment } from '../train/experiment.ts'
+import type { Picked } from '../engine/index.ts'
+import { type Manifest, manifestFormat } from '../run/index.ts'
 import {
+  type Experiment,
   jsonSetting,
   kindOf,
   RecipeError,
   textSetting,
   valueSetting,
   wholeSetting,
-} from '../train/recipe-error.ts'
+} from '../train/index.ts'
 import { codeFiles, ownCode } from './code-files.ts'
 import { shownPath } from './command.ts'
 import { shellWord } from './shell-word.ts'

@@ -7,13 +7,18 @@ import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { benchBatches, benchProgram, nanoStep } from '../bench/case.ts'
-import { spread } from '../bench/result.ts'
+import { benchBatches, benchProgram, nanoStep, spread } from '../bench/index.ts'
 import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
-import type { EngineError } from '../engine/error.ts'
-import type { Engine, Session, TensorValue } from '../engine/session.ts'
-import { type Environment, rememberSpeeds, type Speeds } from '../engine/speeds.ts'
-import { scalarValue } from '../engine/values.ts'
+import {
+  type Engine,
+  type EngineError,
+  type Environment,
+  rememberSpeeds,
+  type Session,
+  type Speeds,
+  scalarValue,
+  type TensorValue,
+} from '../engine/index.ts'
 
 /** What was measured of a training step. Times in seconds. */
 export interface StepMeasure {

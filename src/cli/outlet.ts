@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Sink } from '../run/terminal.ts'
+import type { Sink } from '../terminal/index.ts'
 
 /** A stream as a {@link Sink} that never fails. */
 export interface Outlet {

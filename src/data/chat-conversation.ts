@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { ChatError } from '../formats/chat-message.ts'
+import { ChatError } from '../formats/index.ts'
 import type { Chat, ChatPart } from './chat.ts'
 import type { Conversation } from './conversation.ts'
 import type { RgbImage } from './image.ts'

@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { ChatError } from '../formats/chat-message.ts'
+import { ChatError } from '../formats/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatIds, chatImages } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'

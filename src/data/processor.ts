@@ -4,7 +4,7 @@
  *
  * @since 0.2.0
  */
-import type { Tokenizer } from '../formats/tokenizer.ts'
+import type { Tokenizer } from '../formats/index.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 
 /** The tokens that lay out a chat, by name. */

@@ -4,8 +4,14 @@
  * @since 0.3.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { ChatError, type ChatPiece, encodeChat, type Message } from '../formats/chat-message.ts'
-import { type RenderedChat, renderChat } from '../formats/chat-template.ts'
+import {
+  ChatError,
+  type ChatPiece,
+  encodeChat,
+  type Message,
+  type RenderedChat,
+  renderChat,
+} from '../formats/index.ts'
 import type { Chat } from './chat.ts'
 import type { ChatTemplate } from './processor.ts'
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Tokenizer } from '../formats/tokenizer.ts'
+import type { Tokenizer } from '../formats/index.ts'
 
 /** A tokenizer as the data floor uses it. */
 export interface TextTokenizer {

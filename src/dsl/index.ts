@@ -6,6 +6,8 @@
 export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
+// what the folders above use of it
+export { contractionPlan, type OperandPlan } from './contraction.ts'
 export {
   abs,
   add,
@@ -44,9 +46,12 @@ export { evaluate, type Feeds, type Numbers } from './evaluate.ts'
 export { fingerprint } from './fingerprint.ts'
 export { gradient } from './gradient.ts'
 export {
+  type BinaryFn,
+  type CompareFn,
   type CompositeKind,
   type Dtype,
   findAxis,
+  type LogicFn,
   type Mark,
   type Op,
   type OpName,
@@ -55,7 +60,10 @@ export {
   type Settings,
   type Tensor,
   topological,
+  type UnaryFn,
+  withInputs,
 } from './graph.ts'
+export { type IndexCheck, indexCheck } from './index-checks.ts'
 export { gather, scatterAdd } from './indexing.ts'
 export {
   centred,
@@ -73,6 +81,8 @@ export { type Cost, cost, type GraphCost, type IsParameter } from './inspect/cos
 export type { DiagramOptions } from './inspect/diagram.ts'
 export { mermaid } from './inspect/mermaid.ts'
 export {
+  grouped,
+  prefixed,
   type Row,
   type Summary,
   type SummaryJson,
@@ -133,7 +143,14 @@ export { constant, input, iota, type NamesOf, parameter, scalar, state } from '.
 export { crossEntropy, Ignored, type MaskedLoss } from './loss.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
-export { type OptimiseOptions, optimise, optimiseProgram } from './passes/index.ts'
+export {
+  clampProgram,
+  narrow,
+  type OptimiseOptions,
+  optimise,
+  optimiseProgram,
+  overVariant,
+} from './passes/index.ts'
 export {
   buckets,
   type FunctionSpec,

@@ -6,9 +6,15 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { elements, sizes } from '../dsl/axis.ts'
-import { type IndexCheck, indexCheck } from '../dsl/index-checks.ts'
-import type { Program, StateSpec, Variant } from '../dsl/program.ts'
+import {
+  elements,
+  type IndexCheck,
+  indexCheck,
+  type Program,
+  type StateSpec,
+  sizes,
+  type Variant,
+} from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { outOfMemory } from './out-of-memory.ts'
 import type { EngineName, LoadOptions, Session, TensorValue, WeightSource } from './session.ts'

@@ -1,6 +1,5 @@
 /** What can go wrong in an engine. One tagged union; every message says what, where, and what to do. */
-import { showAxes } from '../dsl/axis.ts'
-import type { Tensor } from '../dsl/graph.ts'
+import { showAxes, type Tensor } from '../dsl/index.ts'
 
 /** The tags of {@link EngineError}. */
 export type EngineErrorTag =

@@ -5,8 +5,25 @@
  */
 export { type EngineError, type EngineErrorTag, engineError, refused } from './error.ts'
 export { exportOnnx, onnxEngine } from './onnx/index.ts'
-export { type Candidate, candidates, type Picked, pickEngine, unmeasured } from './pick.ts'
-export type { Engine, EngineName, LoadOptions, Session, Snapshot, TensorValue } from './session.ts'
-export { rememberSpeeds, type Speeds } from './speeds.ts'
-export { installTensorflow, tensorflowEngine } from './tensorflow/index.ts'
-export { scalarValue, tensorValue } from './values.ts'
+export { loadOnnxRuntime } from './onnx/runtime.ts'
+export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
+// what the folders above use of it
+export type {
+  Engine,
+  EngineName,
+  LoadOptions,
+  Session,
+  Snapshot,
+  TensorValue,
+  WeightSource,
+} from './session.ts'
+export { type Environment, rememberSpeeds, type Speeds } from './speeds.ts'
+export {
+  type InstallErrorTag,
+  type InstallEvent,
+  installTensorflow,
+  loadTensorflow,
+  tensorflowEngine,
+} from './tensorflow/index.ts'
+export { engineUsed } from './used.ts'
+export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'

@@ -1,6 +1,6 @@
 /** Failures for want of memory: how the libraries say them, and what a person needs to know instead. */
 import { freemem, totalmem } from 'node:os'
-import type { Variant } from '../dsl/program.ts'
+import type { Variant } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import type { TensorValue } from './session.ts'
 

@@ -4,8 +4,7 @@
  * @since 0.1.0
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import type { Dtype } from '../dsl/graph.ts'
-import type { Program } from '../dsl/program.ts'
+import type { Dtype, Program } from '../dsl/index.ts'
 import type { EngineError } from './error.ts'
 
 /** Numbers at the edge of an engine: row-major, float32 as Float32Array, int32 as Int32Array, bool as Uint8Array. */

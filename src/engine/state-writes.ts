@@ -2,8 +2,7 @@
  * States of which a call replaces elements and keeps the others: `next = select(where, value, state)`, as a key-value
  * cache takes in one token. Both engines write such states where they lie, each in its own way.
  */
-import type { Tensor } from '../dsl/graph.ts'
-import type { Variant } from '../dsl/program.ts'
+import type { Tensor, Variant } from '../dsl/index.ts'
 
 /** One state's new elements. */
 export interface StateWrite {

@@ -4,10 +4,16 @@
  * @since 0.1.0
  */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
-import { elements, sizes } from '../dsl/axis.ts'
-import type { Dtype, Tensor } from '../dsl/graph.ts'
-import { fill } from '../dsl/init.ts'
-import type { Program, StateSpec, Variant } from '../dsl/program.ts'
+import {
+  type Dtype,
+  elements,
+  fill,
+  type Program,
+  type StateSpec,
+  sizes,
+  type Tensor,
+  type Variant,
+} from '../dsl/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import type { Snapshot, TensorValue } from './session.ts'
 

@@ -4,12 +4,9 @@
  * @since 0.1.0
  */
 
-import type { Question } from '../data/question.ts'
-import { batchesOf, type Source } from '../data/source.ts'
+import { batchesOf, type Question, type Source } from '../data/index.ts'
 import type { Generator } from '../generation/index.ts'
-import type { Evaluation } from '../train/evaluation.ts'
-import { kindOf, RecipeError, valueSetting, wholeSetting } from '../train/recipe-error.ts'
-import { orThrow } from '../train/task.ts'
+import { type Evaluation, kindOf, orThrow, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
 
 /** Settings of {@link exactAnswers}. */
 export interface ExactAnswerOptions {

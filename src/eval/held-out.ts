@@ -3,12 +3,17 @@
  *
  * @since 0.1.0
  */
-import { batchesOf, type Source } from '../data/source.ts'
+import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec } from '../dsl/index.ts'
-import type { Evaluation } from '../train/evaluation.ts'
-import type { Objective } from '../train/objective.ts'
-import { RecipeError, textSetting, valueSetting, wholeSetting } from '../train/recipe-error.ts'
-import { orThrow } from '../train/task.ts'
+import {
+  type Evaluation,
+  type Objective,
+  orThrow,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from '../train/index.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {

@@ -14,13 +14,19 @@ export {
 export * from './chat-sail-vl2.ts'
 export * from './chat-template.ts'
 export type { FloatDtype, StorageDtype } from './dtype.ts'
+// what the folders above use of it
+export { isFloatDtype } from './dtype.ts'
+export { parseJson } from './json.ts'
 export {
   decode as decodeSafetensors,
+  decode,
   type Entries,
   type Entry,
   encode as encodeSafetensors,
   type FileOptions,
+  isTemporary,
   readSafetensors,
+  replaceFile,
   type Safetensors,
   SafetensorsError,
   type SafetensorsErrorTag,
@@ -30,14 +36,17 @@ export {
   streamSafetensors,
   type TensorHead,
   type TensorInfo,
+  temporaryOf,
   writeSafetensors,
 } from './safetensors.ts'
+export { quote } from './safetensors-error.ts'
 export {
   type Checkpoint,
   type CheckpointOptions,
   type CheckpointTensor,
   openCheckpoint,
   planShards,
+  singleName,
   writeCheckpoint,
 } from './safetensors-index.ts'
 export * from './tokenizer.ts'

@@ -3,16 +3,11 @@
  *
  * @since 0.1.0
  */
-import { collateImages, collateText } from '../data/collate.ts'
-import type { Conversation } from '../data/conversation.ts'
-import { fitting, type Processor } from '../data/processor.ts'
+import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
 import { type FunctionSpec, fixed } from '../dsl/index.ts'
-import type { Session, TensorValue } from '../engine/session.ts'
-import { decode, type GenerationSizes, imagesOf, prefill } from '../models/generate.ts'
-import type { CausalLm } from '../models/model.ts'
-import { ints, pixelInput } from '../train/next-token.ts'
-import { kindOf, RecipeError } from '../train/recipe-error.ts'
-import { orThrow } from '../train/task.ts'
+import type { Session, TensorValue } from '../engine/index.ts'
+import { type CausalLm, decode, type GenerationSizes, imagesOf, prefill } from '../models/index.ts'
+import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
 
 /** Greedy generation as a value: the functions that it needs in a program, and how it uses them. */
 export interface Generator {

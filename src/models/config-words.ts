@@ -6,7 +6,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
-import { quote } from '../formats/safetensors-error.ts'
+import { quote } from '../formats/index.ts'
 
 /**
  * The tags of {@link ConfigError}.

@@ -14,7 +14,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { parseJson } from '../formats/json.ts'
+import { parseJson } from '../formats/index.ts'
 import {
   ConfigError,
   codec,

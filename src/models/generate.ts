@@ -10,10 +10,12 @@
 import {
   type Axis,
   axis,
+  causal,
   equal,
   GraphError,
   input,
   iota,
+  Key,
   type KeyValues,
   lessEqual,
   pad,
@@ -27,7 +29,6 @@ import {
   type Tensor,
   zeros,
 } from '../dsl/index.ts'
-import { causal, Key } from '../dsl/layers/attention.ts'
 import type { CausalLm, ImageInputs } from './model.ts'
 
 /** Sizes of a generation: rows at once, prompt length, images, and the cache's capacity for prompt and answer together. */

@@ -6,9 +6,14 @@
 import { basename, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { SafetensorsError } from '../formats/safetensors.ts'
-import { type Checkpoint, openCheckpoint } from '../formats/safetensors-index.ts'
-import { loadTokenizer, type Tokenizer, type TokenizerError } from '../formats/tokenizer.ts'
+import {
+  type Checkpoint,
+  loadTokenizer,
+  openCheckpoint,
+  type SafetensorsError,
+  type Tokenizer,
+  type TokenizerError,
+} from '../formats/index.ts'
 import { type ConfigError, readConfig } from './config.ts'
 import type { CausalLm, Model } from './model.ts'
 import type { Preset } from './presets.ts'

@@ -16,7 +16,7 @@ import {
   replaceFile,
   type SafetensorsError,
   writeSafetensors,
-} from '../formats/safetensors.ts'
+} from '../formats/index.ts'
 import { LoraError, loraKeys } from './lora.ts'
 import { type Floats, loraPairs } from './lora-merge.ts'
 

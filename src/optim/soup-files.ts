@@ -8,8 +8,13 @@ import { basename, dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { streamSafetensors, temporaryOf } from '../formats/safetensors.ts'
-import { type Checkpoint, openCheckpoint, singleName } from '../formats/safetensors-index.ts'
+import {
+  type Checkpoint,
+  openCheckpoint,
+  singleName,
+  streamSafetensors,
+  temporaryOf,
+} from '../formats/index.ts'
 import { type Ingredient, sameTensors, soup } from './soup.ts'
 
 /** Files beside weights that belong to a model: what it is, how it generates, its tokenizer and processor. */

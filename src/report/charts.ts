@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { duration, percent, rate, significant } from '../run/format.ts'
+import { duration, percent, rate, significant } from '../terminal/index.ts'
 import { atWidths, colour, draw } from './chart.ts'
 import { finite, logTicks, type Point, smooth, spanOf, thin, wantsLog } from './curve.ts'
 import type { Html } from './html.ts'

@@ -3,8 +3,15 @@
  *
  * @since 0.1.0
  */
-import type { EventOf, RunEvent } from '../run/events.ts'
-import { advance, emptyRun, type RunState, type StageState, withoutRepeats } from '../run/run-state.ts'
+import {
+  advance,
+  type EventOf,
+  emptyRun,
+  type RunEvent,
+  type RunState,
+  type StageState,
+  withoutRepeats,
+} from '../run/index.ts'
 
 /** One stage with every step that counts. */
 export interface StageView extends StageState {

@@ -4,7 +4,7 @@
  * @since 0.3.0
  */
 import type { Observable } from 'rxjs'
-import type { Conversation } from '../data/conversation.ts'
+import type { Conversation } from '../data/index.ts'
 import type { Completion } from './completion.ts'
 
 /** How tokens are drawn. */

@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import type { Conversation } from '../data/conversation.ts'
+import type { Conversation } from '../data/index.ts'
 
 /** What a task carries for rewards, by name: the right answer, choices, the scene that was drawn. */
 export type Columns = Readonly<Record<string, unknown>>

@@ -8,18 +8,16 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type StateSpec, sizes } from '../dsl/index.ts'
-import type { EngineError } from '../engine/error.ts'
-import type { Session, TensorValue } from '../engine/session.ts'
+import type { EngineError, Session, TensorValue } from '../engine/index.ts'
 import {
   type Entry,
   readSafetensors,
   type Safetensors,
   type SafetensorsError,
   streamSafetensors,
-} from '../formats/safetensors.ts'
-import { isCacheKey } from '../models/generate.ts'
-import { AdaLrsState } from '../optim/ada-lrs.ts'
-import { isGradientKey } from '../optim/gradient-keys.ts'
+} from '../formats/index.ts'
+import { isCacheKey } from '../models/index.ts'
+import { AdaLrsState, isGradientKey } from '../optim/index.ts'
 import { exists } from './files.ts'
 
 /** How far a stage has come, beside the session's state. */

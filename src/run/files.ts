@@ -19,7 +19,7 @@ import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type * as t from 'io-ts'
-import { replaceFile } from '../formats/safetensors.ts'
+import { replaceFile } from '../formats/index.ts'
 
 /**
  * What can go wrong with a run's files. `Missing`: nothing is there. `Io`: the system refused. `BadLine`, `BadFile`: the

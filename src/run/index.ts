@@ -3,13 +3,28 @@
  *
  * @since 0.3.0
  */
-export { loadProgress, type StageProgress, saveProgress } from './checkpoint.ts'
-export { type EventOf, Manifest, RunEvent } from './events.ts'
+// what the folders above use of it
 export {
+  atBeginning,
+  hasProgress,
+  loadProgress,
+  progressFile,
+  removeProgress,
+  type StageProgress,
+  saveProgress,
+} from './checkpoint.ts'
+export { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
+export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
+export { showProgress } from './progress.ts'
+export {
+  defaultRunFolder,
   type OpenOptions,
   openRun,
   type RecordedRun,
   type RunFolder,
   readRun,
   recordEvents,
+  within,
+  writePicture,
 } from './run-folder.ts'
+export { advance, emptyRun, type RunState, type StageState, withoutRepeats } from './run-state.ts'

@@ -5,22 +5,28 @@
  * @since 0.1.0
  */
 import { defer, finalize, type MonoTypeOperatorFunction, tap } from 'rxjs'
-import type { EventOf, RunEvent } from './events.ts'
-import { begunWith, duration, grouped, percent, rate, short, significant } from './format.ts'
-import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
 import {
   bar,
+  begunWith,
   type Column,
   clip,
+  duration,
   fit,
+  grouped,
   inked,
   type Look,
   lookOf,
+  percent,
+  rate,
   rowsOf,
   type Sink,
+  short,
+  significant,
   textTable,
   width,
-} from './terminal.ts'
+} from '../terminal/index.ts'
+import type { EventOf, RunEvent } from './events.ts'
+import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
 
 /** A name as it stands on a line: nothing in it moves the cursor. */
 const named = (name: string): string => name.replace(/\p{Cc}+/gu, ' ')

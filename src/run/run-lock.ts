@@ -15,7 +15,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as t from 'io-ts'
-import { temporaryOf } from '../formats/safetensors.ts'
+import { temporaryOf } from '../formats/index.ts'
 import { decodeAt, type FileError, fileError, systemError } from './files.ts'
 
 /** The file, inside the run folder. */

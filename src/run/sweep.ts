@@ -6,7 +6,7 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { isTemporary } from '../formats/safetensors.ts'
+import { isTemporary } from '../formats/index.ts'
 import { type FileError, systemError } from './files.ts'
 import { lockFile } from './run-lock.ts'
 

@@ -11,8 +11,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { type FileError, readJson, systemError } from '../run/files.ts'
-import { loadWeights, type Weights } from '../train/weights.ts'
+import { type FileError, readJson, systemError } from '../run/index.ts'
+import { loadWeights, type Weights } from '../train/index.ts'
 import { assetPath } from './nano.ts'
 
 /** `assets/nano/bases/manifest.json`: the files, what they hold, and how they were made. */

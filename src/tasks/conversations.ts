@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, conversation, conversationOf, promptIds } from '../data/conversation.ts'
-import type { Processor } from '../data/processor.ts'
+import { type Conversation, conversation, conversationOf, type Processor, promptIds } from '../data/index.ts'
 import { random } from '../random/index.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'

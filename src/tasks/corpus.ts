@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { Processor } from '../data/processor.ts'
+import type { Processor } from '../data/index.ts'
 import { random } from '../random/index.ts'
 import {
   type Captioned,

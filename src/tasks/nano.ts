@@ -6,11 +6,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import * as E from 'fp-ts/lib/Either.js'
-import { type Processor, processor } from '../data/processor.ts'
-import { type TextTokenizer, textTokenizer } from '../data/tokenizer.ts'
-import { tokenizer } from '../formats/tokenizer.ts'
-import { nano as nanoConfig } from '../models/presets.ts'
-import { sailVl2Model } from '../models/sail-vl2.ts'
+import { type Processor, processor, type TextTokenizer, textTokenizer } from '../data/index.ts'
+import { tokenizer } from '../formats/index.ts'
+import { nano as nanoConfig, sailVl2Model } from '../models/index.ts'
 
 /** Tokens that every conversation about a rendered picture fits into. */
 export const maxSampleLength = 80

@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
-import { noLoss, pixelValues } from '../data/collate.ts'
+import { noLoss, pixelValues } from '../data/index.ts'
 import { at, axis, Ignored, input, linear } from '../dsl/index.ts'
-import { sailVit, vitAxes } from '../models/sail-vit.ts'
-import { type SailVl2Config, sailVl2Model } from '../models/sail-vl2.ts'
+import { type SailVl2Config, sailVit, sailVl2Model, vitAxes } from '../models/index.ts'
 import { hash32 } from '../random/index.ts'
-import { ints, pixelInput } from '../train/next-token.ts'
-import { crossEntropyTerms, type Objective } from '../train/objective.ts'
-import { numberSetting, wholeSetting } from '../train/recipe-error.ts'
+import {
+  crossEntropyTerms,
+  ints,
+  numberSetting,
+  type Objective,
+  pixelInput,
+  wholeSetting,
+} from '../train/index.ts'
 import type { Labelled } from './dense.ts'
 import { centreClasses, patchClasses } from './patches.ts'
 import { probe } from './scene-token.ts'

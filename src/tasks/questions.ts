@@ -4,8 +4,7 @@
  * @since 0.2.0
  */
 
-import type { Question } from '../data/question.ts'
-import { indexed, type Source } from '../data/source.ts'
+import { indexed, type Question, type Source } from '../data/index.ts'
 import { sampleConversation } from './conversations.ts'
 import { sampleAt } from './mixture.ts'
 import { type Family, families, finalOf, type Level } from './sample.ts'

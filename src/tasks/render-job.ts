@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Conversation } from '../data/conversation.ts'
+import type { Conversation } from '../data/index.ts'
 import { type Captioned, conversationAt } from './conversations.ts'
 import { type DenseMixture, type Labelled, labelledAt } from './dense.ts'
 import { type Mixture, sampleAt } from './mixture.ts'

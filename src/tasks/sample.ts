@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { RgbImage } from '../data/image.ts'
+import type { RgbImage } from '../data/index.ts'
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'
 import type { CountScene } from './families/count.ts'

@@ -3,14 +3,17 @@
  *
  * @since 0.1.0
  */
-import { collateText, countedLabels, visualIndex } from '../data/collate.ts'
-import { fitting, type Processor } from '../data/processor.ts'
+import { collateText, countedLabels, fitting, type Processor, visualIndex } from '../data/index.ts'
 import { applyTo, at, axis, embedding, input, keys, sum, type Tensor } from '../dsl/index.ts'
-import { visualAxis } from '../models/adapter.ts'
-import { embedAxis } from '../models/qwen3.ts'
-import { adapterOf, type SailVl2Config, sailVl2From, sailVl2Model } from '../models/sail-vl2.ts'
-import { ints, textGraph, textInputs } from '../train/next-token.ts'
-import { crossEntropyTerms, type Objective } from '../train/objective.ts'
+import {
+  adapterOf,
+  embedAxis,
+  type SailVl2Config,
+  sailVl2From,
+  sailVl2Model,
+  visualAxis,
+} from '../models/index.ts'
+import { crossEntropyTerms, ints, type Objective, textGraph, textInputs } from '../train/index.ts'
 import type { SceneConversation } from './conversations.ts'
 import { centreClasses, cornerOf } from './patches.ts'
 import type { PatchLabels } from './sample.ts'

@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Conversation } from '../data/conversation.ts'
-import { indexed, type Source } from '../data/source.ts'
+import { type Conversation, indexed, type Source } from '../data/index.ts'
 import { type Captioned, type SceneConversation, textConversation } from './conversations.ts'
 import { type Corpus, corpusAt } from './corpus.ts'
 import type { DenseMixture, Labelled } from './dense.ts'

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type { FunctionSpec } from '../dsl/index.ts'
-import type { Session } from '../engine/session.ts'
-import type { EventOf } from '../run/events.ts'
+import type { Session } from '../engine/index.ts'
+import type { EventOf } from '../run/index.ts'
 import type { RunContext } from './experiment.ts'
 
 /** The stage that is measured. */

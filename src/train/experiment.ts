@@ -5,11 +5,11 @@
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Observable } from 'rxjs'
-import type { RgbImage } from '../data/image.ts'
+import type { RgbImage } from '../data/index.ts'
 import type { Program } from '../dsl/index.ts'
-import type { Engine } from '../engine/session.ts'
-import type { Model } from '../models/model.ts'
-import type { RunEvent } from '../run/events.ts'
+import type { Engine } from '../engine/index.ts'
+import type { Model } from '../models/index.ts'
+import type { RunEvent } from '../run/index.ts'
 import type { SettingReader } from './settings.ts'
 
 /** What the command line says to an experiment. */

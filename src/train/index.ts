@@ -7,6 +7,7 @@ import './unrun.ts'
 
 export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
+// what the folders above use of it
 export {
   type LearnerProgram,
   type LearnerSpec,
@@ -17,7 +18,7 @@ export {
   type Updated,
   update,
 } from './learner.ts'
-export { type NextTokenSizes, nextToken } from './next-token.ts'
+export { ints, type NextTokenSizes, nextToken, pixelInput, textGraph, textInputs } from './next-token.ts'
 export {
   crossEntropyTerms,
   type Fraction,
@@ -30,7 +31,15 @@ export {
 } from './objective.ts'
 export { packedNextToken } from './packed-next-token.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
-export { RecipeError } from './recipe-error.ts'
+export {
+  jsonSetting,
+  kindOf,
+  numberSetting,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from './recipe-error.ts'
 export { SettingError, type SettingReader, settingReader } from './settings.ts'
 export {
   observeStage,
@@ -55,4 +64,5 @@ export {
   saveWeights,
   type Weights,
   WeightsError,
+  weightKeys,
 } from './weights.ts'

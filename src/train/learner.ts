@@ -31,18 +31,18 @@ import {
   type Tensor,
   zeros,
 } from '../dsl/index.ts'
-import type { Session, TensorValue } from '../engine/session.ts'
-import { scalarValue } from '../engine/values.ts'
-import { clipByGlobalNorm } from '../optim/clip.ts'
-import { ema } from '../optim/ema.ts'
+import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import {
   accumulatedSum,
   accumulatedWeight,
+  clipByGlobalNorm,
+  ema,
   gradientKey,
   isGradientKey,
   isOptimizerKey,
+  type Optimizer,
+  unmatchedGroups,
 } from '../optim/index.ts'
-import { type Optimizer, unmatchedGroups } from '../optim/optimizer.ts'
 import {
   auxiliaryOf,
   type LossTerms,

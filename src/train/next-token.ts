@@ -3,14 +3,17 @@
  *
  * @since 0.1.0
  */
-import { collateImages, collateText, countedLabels } from '../data/collate.ts'
-import type { Conversation } from '../data/conversation.ts'
-import { fitting, type Processor } from '../data/processor.ts'
+import {
+  type Conversation,
+  collateImages,
+  collateText,
+  countedLabels,
+  fitting,
+  type Processor,
+} from '../data/index.ts'
 import { axis, causal, input } from '../dsl/index.ts'
-import type { TensorValue } from '../engine/session.ts'
-import { imageInputs } from '../models/generate.ts'
-import { type CausalLm, logitsOf } from '../models/model.ts'
-import { nextLabels } from '../models/sail-vl2.ts'
+import type { TensorValue } from '../engine/index.ts'
+import { type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
 import { crossEntropyTerms, type MicroBatch, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 

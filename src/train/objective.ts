@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 
-import type { Scalar, Tensor } from '../dsl/index.ts'
 import {
   add,
   argmax,
@@ -16,12 +15,14 @@ import {
   type Keys,
   less,
   lessEqual,
+  type Scalar,
   select,
   sum,
+  type Tensor,
   total,
 } from '../dsl/index.ts'
-import type { TensorValue } from '../engine/session.ts'
-import type { Model } from '../models/model.ts'
+import type { TensorValue } from '../engine/index.ts'
+import type { Model } from '../models/index.ts'
 
 /** Sizes of a batch by name: `{ rows: 16, tokens: 80, images: 16 }`. */
 export type Sizes = Readonly<Record<string, number>>

@@ -3,9 +3,7 @@
  *
  * @since 0.2.0
  */
-import { collatePacked } from '../data/collate-packed.ts'
-import type { Pack, PackSizes } from '../data/pack.ts'
-import { fitting, type Processor } from '../data/processor.ts'
+import { collatePacked, fitting, type Pack, type PackSizes, type Processor } from '../data/index.ts'
 import {
   add,
   and,
@@ -23,8 +21,7 @@ import {
   type Tensor,
   total,
 } from '../dsl/index.ts'
-import { imageInputs } from '../models/generate.ts'
-import { type CausalLm, logitsOf } from '../models/model.ts'
+import { type CausalLm, imageInputs, logitsOf } from '../models/index.ts'
 import { ints, pixelInput, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
 import { wholeSetting } from './recipe-error.ts'

@@ -3,9 +3,9 @@
  *
  * @since 0.2.0
  */
-import type { Session } from '../engine/session.ts'
-import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/ada-lrs.ts'
-import type { EventOf } from '../run/events.ts'
+import type { Session } from '../engine/index.ts'
+import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/index.ts'
+import type { EventOf } from '../run/index.ts'
 import { type Mark, mark, rollBack } from './learner.ts'
 
 /** Where a search stands, with the copy that it may put back. */

@@ -6,19 +6,20 @@
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import { anyOf, elements, everyKey, type Keys, type Program, sizes } from '../dsl/index.ts'
-import { openCheckpoint } from '../formats/safetensors-index.ts'
-import type { Model } from '../models/model.ts'
+import { openCheckpoint } from '../formats/index.ts'
+import type { Model } from '../models/index.ts'
 import {
+  type EventOf,
+  exists,
   hasProgress,
   loadProgress,
   progressFile,
+  type RunEvent,
   removeProgress,
   type StageProgress,
   saveProgress,
-} from '../run/checkpoint.ts'
-import type { EventOf, RunEvent } from '../run/events.ts'
-import { exists } from '../run/files.ts'
-import { withoutRepeats } from '../run/run-state.ts'
+  withoutRepeats,
+} from '../run/index.ts'
 import { type Evaluation, unmeasured } from './evaluation.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import {

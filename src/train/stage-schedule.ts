@@ -4,7 +4,7 @@
  * @since 0.2.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { type ScheduleSpec, schedule } from '../optim/schedules.ts'
+import { type ScheduleSpec, schedule } from '../optim/index.ts'
 import { RecipeError } from './recipe-error.ts'
 
 /** A schedule of the user's own. */

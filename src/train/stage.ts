@@ -6,10 +6,9 @@
  */
 import { defer, type Observable } from 'rxjs'
 import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
-import type { Session } from '../engine/session.ts'
-import type { Model } from '../models/model.ts'
-import type { StageProgress } from '../run/checkpoint.ts'
-import type { EventOf } from '../run/events.ts'
+import type { Session } from '../engine/index.ts'
+import type { Model } from '../models/index.ts'
+import type { EventOf, StageProgress } from '../run/index.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** What a stage says while it runs. */

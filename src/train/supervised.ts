@@ -5,13 +5,19 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
-import { batchesOf, type Source } from '../data/source.ts'
+import { batchesOf, type Source } from '../data/index.ts'
 import { anyOf, type Keys } from '../dsl/index.ts'
-import { chooseVariant, scalarValue } from '../engine/values.ts'
-import { type AdaLrs, type AdaLrsSettings, adaLrsReducer, isAtMark } from '../optim/ada-lrs.ts'
-import { adamWith, type Optimizer } from '../optim/optimizer.ts'
-import type { ScheduleSpec } from '../optim/schedules.ts'
-import { atBeginning, type StageProgress } from '../run/checkpoint.ts'
+import { chooseVariant, scalarValue } from '../engine/index.ts'
+import {
+  type AdaLrs,
+  type AdaLrsSettings,
+  adaLrsReducer,
+  adamWith,
+  isAtMark,
+  type Optimizer,
+  type ScheduleSpec,
+} from '../optim/index.ts'
+import { atBeginning, type StageProgress } from '../run/index.ts'
 import { learnerProgram, update } from './learner.ts'
 import type { MicroBatch, Objective } from './objective.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'

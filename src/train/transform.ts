@@ -7,10 +7,17 @@ import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Keys, Tensor } from '../dsl/index.ts'
-import type { TensorValue } from '../engine/session.ts'
-import { adaptedWeight, type LoraSettings, lora, loraKeys } from '../optim/lora.ts'
-import { saveAdapter } from '../optim/lora-adapter.ts'
-import { type Floats, loraPairs, mergeLora } from '../optim/lora-merge.ts'
+import type { TensorValue } from '../engine/index.ts'
+import {
+  adaptedWeight,
+  type Floats,
+  type LoraSettings,
+  lora,
+  loraKeys,
+  loraPairs,
+  mergeLora,
+  saveAdapter,
+} from '../optim/index.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** A rewrite of a loss's graph. */

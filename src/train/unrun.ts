@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-import { engineUsed } from '../engine/used.ts'
+import { engineUsed } from '../engine/index.ts'
 
 /** The file that Node was started with, where it exports an experiment as far as its text says. */
 const startedFile = (): string | undefined => {

@@ -4,19 +4,24 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type Keys, type Program, sizes } from '../dsl/index.ts'
-import type { EngineError } from '../engine/error.ts'
-import type { Session, TensorValue, WeightSource } from '../engine/session.ts'
-import { copyOf } from '../engine/values.ts'
-import { type FloatDtype, isFloatDtype, type StorageDtype } from '../formats/dtype.ts'
+import {
+  copyOf,
+  type EngineError,
+  type Session,
+  type TensorValue,
+  type WeightSource,
+} from '../engine/index.ts'
 import {
   type Entry,
+  type FloatDtype,
+  isFloatDtype,
   readSafetensors,
   type SafetensorsError,
+  type StorageDtype,
   streamSafetensors,
-} from '../formats/safetensors.ts'
-import { isCacheKey } from '../models/generate.ts'
-import { isGradientKey } from '../optim/gradient-keys.ts'
-import { isEmaKey, isOptimizerKey } from '../optim/index.ts'
+} from '../formats/index.ts'
+import { isCacheKey } from '../models/index.ts'
+import { isEmaKey, isGradientKey, isOptimizerKey } from '../optim/index.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>

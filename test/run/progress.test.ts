@@ -2,10 +2,10 @@ import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EventOf, RunEvent } from '../../src/run/events.ts'
-import { duration, grouped, percent, rate, short, significant } from '../../src/run/format.ts'
 import { evaluationBlock, liveLine, secondsLeft, showProgress, stagesTable } from '../../src/run/progress.ts'
 import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/run/run-state.ts'
-import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/run/terminal.ts'
+import { duration, grouped, percent, rate, short, significant } from '../../src/terminal/format.ts'
+import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/terminal/terminal.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
 
 const test = suite('progress')

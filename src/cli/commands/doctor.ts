@@ -1,9 +1,8 @@
 /** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Engine } from '../../engine/session.ts'
-import { duration, significant } from '../../run/format.ts'
-import { inked, type Look, lookOf, textTable } from '../../run/terminal.ts'
+import type { Engine } from '../../engine/index.ts'
+import { duration, inked, type Look, lookOf, significant, textTable } from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
 import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
 import type { MachineNow } from '../machine.ts'
@@ -57,16 +56,12 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
     { machineNow },
-    { candidates, pickEngine, rememberSpeeds },
-    { loadOnnxRuntime },
-    { loadTensorflow },
+    { candidates, loadOnnxRuntime, loadTensorflow, pickEngine, rememberSpeeds },
     { adviceOf },
   ] = await Promise.all([
     import('../version.ts'),
     import('../machine.ts'),
     import('../../engine/index.ts'),
-    import('../../engine/onnx/runtime.ts'),
-    import('../../engine/tensorflow/index.ts'),
     import('../advice.ts'),
   ])
   const here = await machineNow()

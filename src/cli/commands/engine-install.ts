@@ -1,8 +1,8 @@
 /** `sailwright engine install`: builds the TensorFlow engine in a side folder. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { InstallErrorTag, InstallEvent } from '../../engine/tensorflow/index.ts'
-import { inked, lookOf } from '../../run/terminal.ts'
+import type { InstallErrorTag, InstallEvent } from '../../engine/index.ts'
+import { inked, lookOf } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -56,7 +56,7 @@ const installing = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
   pipe(
     TE.tryCatch(
       async () => {
-        const { installTensorflow } = await import('../../engine/tensorflow/index.ts')
+        const { installTensorflow } = await import('../../engine/index.ts')
         const look = lookOf(io.stderr, io.env)
         const from = args.text('from')
         const compiler = args.text('compiler')

@@ -6,13 +6,9 @@ import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, type Observable } from 'rxjs'
-import type { EngineError, Picked } from '../../engine/index.ts'
-import type { EngineName } from '../../engine/session.ts'
-import type { RunEvent } from '../../run/events.ts'
-import type { RunFolder } from '../../run/run-folder.ts'
-import type { RunState } from '../../run/run-state.ts'
-import { inked, lookOf } from '../../run/terminal.ts'
-import { defaultCheckpointEvery } from '../../train/experiment.ts'
+import type { EngineError, EngineName, Picked } from '../../engine/index.ts'
+import type { RunEvent, RunFolder, RunState } from '../../run/index.ts'
+import { inked, lookOf } from '../../terminal/index.ts'
 import { blamed } from '../blame.ts'
 import {
   type Args,
@@ -51,7 +47,7 @@ export const runCommand: Command = {
       value: 'steps',
       help: 'steps between checkpoints inside a stage, from which a run that was stopped goes on; 0: only at the end of each stage',
       integerFrom: 0,
-      otherwise: `what the experiment says, else ${defaultCheckpointEvery}`,
+      otherwise: 'what the experiment says, else 200',
     },
     'allow-changed-code': {
       help: 'goes on with a run although code, versions or the number of cores have changed since it began; the run tells of it',
@@ -124,7 +120,7 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const begun = wanted === 'auto' ? begunWith(out && resolve(io.cwd, out)) : undefined
   return pipe(
     attempt(async () => {
-      const { pickEngine, unmeasured } = await import('../../engine/index.ts')
+      const { fasterOf, pickEngine, unmeasured } = await import('../../engine/index.ts')
       if (begun !== undefined)
         return TE.map((p: Picked) => ({ ...p, why: 'the run began with it' }))(pickEngine(begun))
       const both = wanted === 'auto' ? await unmeasured(io.env) : undefined
@@ -133,7 +129,6 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
         `measuring once which engine is faster here, ${both.map((e) => e.name).join(' or ')} …\n`,
       )
       const { measureOnce } = await import('../measure.ts')
-      const { fasterOf } = await import('../../engine/pick.ts')
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
     TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`))),
@@ -150,7 +145,7 @@ const openFolder = (
     attempt(async () => {
       const { manifestOf } = await import('../manifest.ts')
       const { version } = await import('../version.ts')
-      const { defaultRunFolder, openRun } = await import('../../run/run-folder.ts')
+      const { defaultRunFolder, openRun } = await import('../../run/index.ts')
       const at = new Date()
       const words = ['run', ...args.typed]
       const quick = args.on('quick')
@@ -178,9 +173,9 @@ const carriedOut = (
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { recordEvents, writePicture } = await import('../../run/run-folder.ts')
-      const { showProgress } = await import('../../run/progress.ts')
-      const { advance, emptyRun, withoutRepeats } = await import('../../run/run-state.ts')
+      const { advance, emptyRun, recordEvents, showProgress, withoutRepeats, writePicture } = await import(
+        '../../run/index.ts'
+      )
       const look = lookOf(io.stderr, io.env)
       const every = args.integer('checkpoint-every')
       const folder = shownPath(io.cwd, run.folder)

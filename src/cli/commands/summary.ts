@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
-import type { Model } from '../../models/model.ts'
+import type { Model } from '../../models/index.ts'
 import {
   type Args,
   type CliError,
@@ -76,7 +76,7 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Model> => {
     )
   return pipe(
     TE.tryCatch(
-      () => import('../../models/presets.ts'),
+      () => import('../../models/index.ts'),
       (e): CliError => failed(messageOf(e)),
     ),
     TE.chain(({ presets, presetModel }) => {
@@ -106,7 +106,7 @@ const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<v
   const depth = given === undefined ? {} : { depth: given }
   const file = args.text('svg')
   if (file !== undefined) {
-    const { writeWhole } = await import('../../run/files.ts')
+    const { writeWhole } = await import('../../run/index.ts')
     const path = resolve(io.cwd, file)
     const written = await writeWhole(path, svg([graph], { name, ...depth }))()
     if (written._tag === 'Left') throw new Error(written.left.message)

@@ -5,7 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
-import { parseJson } from '../../formats/json.ts'
+import { parseJson } from '../../formats/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions } from './row.ts'

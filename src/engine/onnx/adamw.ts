@@ -5,9 +5,7 @@
  * Loshchilov & Hutter 2019, Decoupled weight decay regularization, algorithm 2:
  * m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p(1 − lr·decay) − lr·(m / c₁) / (√(v / c₂) + ε).
  */
-import { operandsOf } from '../../dsl/composite.ts'
-import type { Tensor } from '../../dsl/graph.ts'
-import type { Variant } from '../../dsl/program.ts'
+import { operandsOf, type Tensor, type Variant } from '../../dsl/index.ts'
 
 /** What AdamW is set to. */
 export interface AdamWSettings {

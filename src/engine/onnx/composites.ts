@@ -2,9 +2,15 @@
  * Composites that the runtime computes in one operation. Where a node does not fit the operation its definition is
  * lowered.
  */
-import { elements, sizes } from '../../dsl/axis.ts'
-import { bodyOf, operandsOf } from '../../dsl/composite.ts'
-import { type Settings, type Tensor, topological } from '../../dsl/graph.ts'
+import {
+  bodyOf,
+  elements,
+  operandsOf,
+  type Settings,
+  sizes,
+  type Tensor,
+  topological,
+} from '../../dsl/index.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
 import { indices, type ValueOf } from './operators.ts'
 

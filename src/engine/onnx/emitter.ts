@@ -3,7 +3,7 @@
  * kept once, and reshapes of reshapes go back to what was there first.
  */
 import { createHash } from 'node:crypto'
-import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import type { Dtype, Tensor } from '../../dsl/index.ts'
 import { bytesOf } from '../proto/descriptor.ts'
 import {
   type AttributeValue,

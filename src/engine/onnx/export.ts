@@ -1,7 +1,6 @@
 /** A function of a program as an ONNX file of its own: standard operations only, weights inside. */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
-import { clampProgram } from '../../dsl/passes/index.ts'
-import type { Program } from '../../dsl/program.ts'
+import { clampProgram, type Program } from '../../dsl/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { encodeModel, onnxNode, onnxValue, type ValueInfoProto } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { clampProgram, optimiseProgram } from '../../dsl/passes/index.ts'
+import { clampProgram, optimiseProgram } from '../../dsl/index.ts'
 import { guarded, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'

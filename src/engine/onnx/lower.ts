@@ -2,10 +2,15 @@
  * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one {@link Plan} a
  * node.
  */
-import { sizes } from '../../dsl/axis.ts'
-import { type Dtype, type Tensor, topological } from '../../dsl/graph.ts'
-import { narrow, overVariant } from '../../dsl/passes/index.ts'
-import type { Variant } from '../../dsl/program.ts'
+import {
+  type Dtype,
+  narrow,
+  overVariant,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'

@@ -4,9 +4,18 @@
  * A row gets the node with the operands that its plan chose for it (plan.ts) and the emitter, and answers the name of the
  * value. The graph is narrow (`dsl/passes/narrow.ts`): the operands of an elementwise node together have all its axes.
  */
-import { elements, sizes } from '../../dsl/axis.ts'
-import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
-import { type BinaryFn, findAxis, type Op, type OpName, type Tensor, type UnaryFn } from '../../dsl/graph.ts'
+import {
+  type BinaryFn,
+  contractionPlan,
+  elements,
+  findAxis,
+  type Op,
+  type OperandPlan,
+  type OpName,
+  sizes,
+  type Tensor,
+  type UnaryFn,
+} from '../../dsl/index.ts'
 import { emptyData } from '../values.ts'
 import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
 

@@ -2,9 +2,7 @@
  * States of which a call replaces a small part. The few new numbers leave the graph, and the state's own array takes them
  * in; carrying the whole state out would cost more than the call.
  */
-import { elements } from '../../dsl/axis.ts'
-import { findAxis, type Tensor } from '../../dsl/graph.ts'
-import type { Variant } from '../../dsl/program.ts'
+import { elements, findAxis, type Tensor, type Variant } from '../../dsl/index.ts'
 import { stateWrites } from '../state-writes.ts'
 import type { Data } from '../values.ts'
 

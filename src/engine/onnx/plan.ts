@@ -2,8 +2,15 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import { bodyOf, operandsOf } from '../../dsl/composite.ts'
-import { findAxis, type Op, type Tensor, topological, withInputs } from '../../dsl/graph.ts'
+import {
+  bodyOf,
+  findAxis,
+  type Op,
+  operandsOf,
+  type Tensor,
+  topological,
+  withInputs,
+} from '../../dsl/index.ts'
 import { insideOf, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
 import { operators, type Tabled, type ValueOf } from './operators.ts'

@@ -4,9 +4,7 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import { sizes } from '../../dsl/axis.ts'
-import type { Dtype } from '../../dsl/graph.ts'
-import type { Program, StateSpec, Variant } from '../../dsl/program.ts'
+import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import { encodeModel } from '../proto/onnx.ts'

@@ -1,5 +1,5 @@
 /** Collects the nodes of a TensorFlow graph: unique names, each constant once, no reshape of a reshape. */
-import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import type { Dtype, Tensor } from '../../dsl/index.ts'
 import { type AttrValue, attr, type NodeDef, type TfType, tfTensor } from '../proto/tensorflow.ts'
 
 /** A tensor of the TensorFlow graph: `node`, or `node:1` for its second output. */

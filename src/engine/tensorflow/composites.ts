@@ -1,7 +1,5 @@
 /** Composites that run better than their definition; any other composite is lowered as its definition. */
-import { elements, sizes } from '../../dsl/axis.ts'
-import { operandsOf } from '../../dsl/composite.ts'
-import type { Settings, Tensor } from '../../dsl/graph.ts'
+import { elements, operandsOf, type Settings, sizes, type Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
 import { resultOf, type Work } from './value.ts'

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { clampProgram, optimiseProgram } from '../../dsl/passes/index.ts'
+import { clampProgram, optimiseProgram } from '../../dsl/index.ts'
 import { guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'

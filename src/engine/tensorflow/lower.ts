@@ -2,11 +2,17 @@
  * One variant of a function as nodes of the program's TensorFlow graph: a walk from what is wanted back to the leaves,
  * then the updates of the states, each after the reads of the value that it replaces.
  */
-import { sizes } from '../../dsl/axis.ts'
-import { bodyOf, operandsOf } from '../../dsl/composite.ts'
-import { type Op, type Tensor, topological } from '../../dsl/graph.ts'
-import { narrow, overVariant } from '../../dsl/passes/index.ts'
-import type { Variant } from '../../dsl/program.ts'
+import {
+  bodyOf,
+  narrow,
+  type Op,
+  operandsOf,
+  overVariant,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'

@@ -6,8 +6,17 @@
  *
  * Every operation named here is in TensorFlow 2.9 too.
  */
-import { sizes } from '../../dsl/axis.ts'
-import type { BinaryFn, CompareFn, Dtype, LogicFn, Op, OpName, Tensor, UnaryFn } from '../../dsl/graph.ts'
+import {
+  type BinaryFn,
+  type CompareFn,
+  type Dtype,
+  type LogicFn,
+  type Op,
+  type OpName,
+  sizes,
+  type Tensor,
+  type UnaryFn,
+} from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
 import { contract } from './product.ts'

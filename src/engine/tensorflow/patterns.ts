@@ -2,7 +2,7 @@
  * Small shapes of graph that TensorFlow has one operation for: a gradient's tail, a sum of squares. A pattern answers the
  * nodes that it is computed from instead, or undefined where the node does not fit.
  */
-import type { Tensor } from '../../dsl/graph.ts'
+import type { Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
 import { resultOf, type Work } from './value.ts'

@@ -1,7 +1,5 @@
 /** A contraction as one matrix product, batched or not, through the plan that both engines share. */
-import { sizes } from '../../dsl/axis.ts'
-import { contractionPlan, type OperandPlan } from '../../dsl/contraction.ts'
-import type { Op, Tensor } from '../../dsl/graph.ts'
+import { contractionPlan, type Op, type OperandPlan, sizes, type Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
 import { permute, place, typeOf, type Work } from './value.ts'

@@ -5,10 +5,15 @@
  */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { elements, showAxes, sizes } from '../../dsl/axis.ts'
-import type { Dtype, Tensor } from '../../dsl/graph.ts'
-import { clampProgram } from '../../dsl/passes/index.ts'
-import type { Program } from '../../dsl/program.ts'
+import {
+  clampProgram,
+  type Dtype,
+  elements,
+  type Program,
+  showAxes,
+  sizes,
+  type Tensor,
+} from '../../dsl/index.ts'
 import {
   attr,
   encodeSavedModel,

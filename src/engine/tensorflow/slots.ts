@@ -3,9 +3,7 @@
  * `next = select(equal(place, iota(slot)), value, state)`. The variable is changed where it lies; the definition would
  * copy all of it.
  */
-import { type Axis, elements, sizes } from '../../dsl/axis.ts'
-import { findAxis, type Tensor } from '../../dsl/graph.ts'
-import type { Variant } from '../../dsl/program.ts'
+import { type Axis, elements, findAxis, sizes, type Tensor, type Variant } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type StateWrite, stateWrites } from '../state-writes.ts'
 import { type Ref, tfTypeOf } from './builder.ts'

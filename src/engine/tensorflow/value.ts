@@ -1,6 +1,5 @@
 /** Tensors of the TensorFlow graph under a node's axes, and how their axes change. */
-import { type Axis, elements, sizes } from '../../dsl/axis.ts'
-import type { Dtype, Tensor } from '../../dsl/graph.ts'
+import { type Axis, type Dtype, elements, sizes, type Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, type Ref, tfTypeOf } from './builder.ts'
 

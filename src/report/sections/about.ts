@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Manifest } from '../../run/events.ts'
-import { duration, grouped, percent, short } from '../../run/format.ts'
+import type { Manifest } from '../../run/index.ts'
+import { duration, grouped, percent, short } from '../../terminal/index.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { grouped, percent } from '../../run/format.ts'
+import { grouped, percent } from '../../terminal/index.ts'
 import { familyChart } from '../charts.ts'
 import { type Html, html, htmlTable } from '../html.ts'
 import type { RunView } from '../view.ts'

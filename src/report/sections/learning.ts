@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { begunWith, grouped, rate, significant } from '../../run/format.ts'
+import { begunWith, grouped, rate, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
 import { lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'

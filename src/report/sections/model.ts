@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { Manifest } from '../../run/events.ts'
-import { grouped, short } from '../../run/format.ts'
+import type { Manifest } from '../../run/index.ts'
+import { grouped, short } from '../../terminal/index.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import { inLines, isObject, words } from './about.ts'
 

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { EventOf } from '../../run/events.ts'
-import { grouped } from '../../run/format.ts'
+import type { EventOf } from '../../run/index.ts'
+import { grouped } from '../../terminal/index.ts'
 import { type Html, html, trusted } from '../html.ts'
 import { endedRight, type RunView, type SampleView, selection } from '../view.ts'
 

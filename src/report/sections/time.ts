@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { duration, grouped, percent, significant } from '../../run/format.ts'
+import { duration, grouped, percent, significant } from '../../terminal/index.ts'
 import { legend } from '../chart.ts'
 import { stageTimes, timeChart, timeKinds } from '../charts.ts'
 import { type Html, html, htmlTable } from '../html.ts'

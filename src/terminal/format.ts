@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 
-import { grouped } from '../dsl/inspect/summary.ts'
+import { grouped } from '../dsl/index.ts'
 
-export { grouped, prefixed as short } from '../dsl/inspect/summary.ts'
+export { grouped, prefixed as short } from '../dsl/index.ts'
 
 /** Three significant digits, never in exponent form between 0.001 and 1,000,000: `0.482`, `12.3`, `1,234`. */
 export const significant = (n: number): string => {

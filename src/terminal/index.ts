@@ -1,0 +1,19 @@
+/**
+ * Words, numbers, tables and colours as a terminal shows them.
+ *
+ * @since 0.3.0
+ */
+export { begunWith, duration, grouped, percent, rate, short, significant } from './format.ts'
+export {
+  bar,
+  type Column,
+  clip,
+  fit,
+  inked,
+  type Look,
+  lookOf,
+  rowsOf,
+  type Sink,
+  textTable,
+  width,
+} from './terminal.ts'
