@@ -1,6 +1,6 @@
 /**
  * What a learning rate set ten times too low costs, and what AdaLRS wins back (arXiv:2506.13274; SAIL-VL2, eq. 1): the
- * recipe's first alignment, at a tenth of its rate throughout or with the search. Two runs see the same pictures in the same
+ * recipe's first alignment, at a tenth of its rate throughout or with the search. Two runs see the same images in the same
  * order, for as many steps, those that a trial loses among them.
  *
  *     sailwright run examples/ada-lrs.ts --out fixed --set search=off

@@ -1,11 +1,11 @@
 /**
- * The nano SAIL-VL2 on questions about pictures of one's own, from the bases that ship with the package.
+ * The nano SAIL-VL2 on questions about images of one's own, from the bases that ship with the package.
  *
- *     sailwright run examples/own-pictures.ts --set pictures=folder
+ *     sailwright run examples/own-pictures.ts --set images=folder
  *
- * The folder has pictures of any kind and size and a `metadata.jsonl` with a question a line:
+ * The folder has images of any kind and size and a `metadata.jsonl` with a question a line:
  * `{ "file_name": "shelf.png", "question": "How many books are there?", "answer": "7" }`.
- * One picture in eight is held out, with all of its questions; their answers are measured, exactly.
+ * One image in eight is held out, with all of its questions; their answers are measured, exactly.
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as d from 'sailwright/data'
@@ -20,9 +20,9 @@ const file: t.ExperimentFile = ({ quick, seed, setting }) => {
   const processor = nanoProcessor()
   const scale = setting.number('scale', quick ? 1 / 16 : 1, { from: 1e-3 })
   const [rows, tokens] = [setting.integer('rows', 16, { from: 1 }), 128]
-  // a picture that cannot be read, a question without an answer: named and left out
+  // an image that cannot be read, a question without an answer: named and left out
   const { add: onBadRow } = d.badRows((bad) => console.warn(bad.message))
-  const folder = d.imageFolder(setting.text('pictures', 'pictures'), { onBadRow })
+  const folder = d.imageFolder(setting.text('images', 'images'), { onBadRow })
   const by = (row: d.Row) => String(row.columns.file_name)
   const { train, heldOut } = d.split(folder, { heldOut: 1 / 8, by })
   const objective = t.nextToken(nanoModel, processor, { rows, tokens })
@@ -49,7 +49,7 @@ const file: t.ExperimentFile = ({ quick, seed, setting }) => {
     ),
     exactAnswers({
       generator: generator(nanoModel, processor, { rows, prompt: tokens, capacity: tokens + 32 }),
-      questions: { 'held-out pictures': d.questions(heldOut, { processor, tokens, onBadRow }) },
+      questions: { 'held-out images': d.questions(heldOut, { processor, tokens, onBadRow }) },
       samples: 256,
     }),
   )

@@ -1,5 +1,5 @@
 /**
- * The nano bases: a vision encoder that knows what each patch of a rendered picture shows, and a language model that can
+ * The nano bases: a vision encoder that knows what each patch of a rendered image shows, and a language model that can
  * answer about scenes of which it is given the patches' labels, never the pixels. They never meet here.
  *
  *     sailwright run examples/pretrain-bases.ts [--set part=vision|language]
@@ -11,7 +11,7 @@ import { nano } from 'sailwright/models'
 import { adamWith } from 'sailwright/optim'
 import {
   denseWeights,
-  labelledPictures,
+  labelledImages,
   nanoModel,
   nanoProcessor,
   patchLabels,
@@ -43,7 +43,7 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     ...{ name: 'vision-base', from: 'fresh', to: 'vision-base', schedule, optimizer },
     train: [encoder, probe],
     objective: patchLabels(model, { background: 0.2, images: 32 }),
-    source: labelledPictures({ seed: `bases/${seed}`, weights: denseWeights }),
+    source: labelledImages({ seed: `bases/${seed}`, weights: denseWeights }),
     steps: Math.ceil(6000 * scale),
     learningRate: 2e-3,
   })
@@ -67,11 +67,11 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     steps: Math.ceil(5000 * scale),
     learningRate: 1.5e-3,
   })
-  // pictures of which every label is right, and answers of which every token is
+  // images of which every label is right, and answers of which every token is
   const seen = heldOut({
     ...{ family: 'patches', stage: 'vision-base', batches: quick ? 1 : 16 },
     objective: patchLabels(model, { background: 0, images: 32 }),
-    source: labelledPictures({ seed: 'measure', weights: { text: 0, shapes: 0, bars: 0, tasks: 1 } }),
+    source: labelledImages({ seed: 'measure', weights: { text: 0, shapes: 0, bars: 0, tasks: 1 } }),
   })
   const answered = families.map((family) =>
     heldOut({

@@ -40,7 +40,7 @@ const mixture = {
 }
 
 const samples = Array.from({ length: n }, (_, i) => sampleAt(mixture, i))
-const side = (samples[0]?.picture.width ?? 112) * scale
+const side = (samples[0]?.image.width ?? 112) * scale
 const cell = { width: side + 8, height: side + 46 }
 const canvas = createCanvas(columns * cell.width, Math.ceil(n / columns) * cell.height)
 const c = canvas.getContext('2d')
@@ -49,7 +49,7 @@ c.fillRect(0, 0, canvas.width, canvas.height)
 samples.forEach((s, i) => {
   const x = (i % columns) * cell.width + 4
   const y = Math.floor(i / columns) * cell.height + 4
-  const { width, height, data } = s.picture
+  const { width, height, data } = s.image
   const tile = createCanvas(width, height)
   const pixels = tile.getContext('2d').createImageData(width, height)
   for (let p = 0; p < width * height; p++) {

@@ -3,10 +3,10 @@
  *
  *     node --import tsx scripts/dump.ts --split bases --n 20000 --out DIR [--from 0] [--seed nano]
  *         [--weights read=1,count=1,chart=1,arithmetic=1] [--levels 1,3]
- *     node --import tsx scripts/dump.ts --dense --n 20000 --out DIR       (pictures full of labels, no texts)
+ *     node --import tsx scripts/dump.ts --dense --n 20000 --out DIR       (images full of labels, no texts)
  *     node --import tsx scripts/dump.ts --texts --n 20000 --out DIR       (texts.jsonl alone)
  *
- * `pictures.u8` uint8 [n, 112, 112, 3]; `patches.u8` uint8 [n, 64] (class ids of classes.json);
+ * `images.u8` uint8 [n, 112, 112, 3]; `patches.u8` uint8 [n, 64] (class ids of classes.json);
  * `centres.u8` uint8 [n, 64] (ids of centres.json); `values.i8` int8 [n, 64] (bar values, -1 for none); `samples.jsonl`, one sample a line with its texts and the token
  * ids of both conversations; `classes.json`; `meta.json`.
  */
@@ -48,8 +48,8 @@ mkdirSync(args.out, { recursive: true })
 const open = (name: string) => openSync(join(args.out!, name), 'w')
 const started = performance.now()
 let longest = 0
-const write = (file: number, { picture, patches }: Pick<Labelled, 'picture' | 'patches'>): void => {
-  writeSync(file, picture.data)
+const write = (file: number, { image, patches }: Pick<Labelled, 'image' | 'patches'>): void => {
+  writeSync(file, image.data)
   writeSync(labels.patches, patches.classes)
   writeSync(labels.centres, patches.centres)
   writeSync(labels.values, patches.values)
@@ -57,12 +57,12 @@ const write = (file: number, { picture, patches }: Pick<Labelled, 'picture' | 'p
 const labels = args.texts
   ? { patches: -1, centres: -1, values: -1 }
   : { patches: open('patches.u8'), centres: open('centres.u8'), values: open('values.i8') }
-const pictures = args.texts ? -1 : open('pictures.u8')
+const images = args.texts ? -1 : open('images.u8')
 const rows = args.dense ? -1 : open(args.texts ? 'texts.jsonl' : 'samples.jsonl')
 for (let k = 0; k < n; k++) {
   const i = Number(args.from) + k
   if (args.dense) {
-    write(pictures, labelledAt({ seed: args.seed, weights: denseWeights }, i))
+    write(images, labelledAt({ seed: args.seed, weights: denseWeights }, i))
   } else if (args.texts) {
     const text = textAt(args.seed, i)
     const c = textConversation(`text/${args.seed}/${i}`, text)
@@ -70,7 +70,7 @@ for (let k = 0; k < n; k++) {
     writeSync(rows, `${JSON.stringify({ ...text, ids: c.ids, prompt_length: c.promptLength })}\n`)
   } else {
     const s = sampleAt(mixture, i)
-    write(pictures, s)
+    write(images, s)
     const { id, family, level, caption, question, answer, final } = s
     const spoken = conversation(s, 'caption')
     const asked = conversation(s, 'answer')
@@ -85,7 +85,7 @@ for (let k = 0; k < n; k++) {
     writeSync(rows, `${JSON.stringify({ ...row, ...tokens })}\n`)
   }
 }
-for (const file of [pictures, rows, ...Object.values(labels)]) if (file >= 0) closeSync(file)
+for (const file of [images, rows, ...Object.values(labels)]) if (file >= 0) closeSync(file)
 writeFileSync(join(args.out, 'classes.json'), JSON.stringify(patchClasses))
 writeFileSync(join(args.out, 'centres.json'), JSON.stringify(centreClasses))
 writeFileSync(join(args.out, 'meta.json'), JSON.stringify({ mixture, n, from: Number(args.from), longest }))

@@ -13,7 +13,7 @@ const slashed = (path: string): string => path.replaceAll(sep, '/')
 const floors: Readonly<Record<string, readonly string[]>> = {
   random: [],
   terminal: [],
-  dsl: ['random'],
+  dsl: ['random', 'terminal'],
   engine: ['dsl'],
   formats: [],
   models: ['dsl', 'formats'],

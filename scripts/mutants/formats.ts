@@ -81,8 +81,8 @@ export const formats = [
     'src/formats/chat-sail-vl2.ts',
     ['formats/tokenizer'],
     [
-      ['every picture has the tiles of the first', 'placeholder(tiles[i - 1]!', 'placeholder(tiles[0]!'],
-      ['a later turn takes the first turn’s pictures', 'tiles[used++]!', 'tiles[n - 1]!'],
+      ['every image has the tiles of the first', 'placeholder(tiles[i - 1]!', 'placeholder(tiles[0]!'],
+      ['a later turn takes the first turn’s images', 'tiles[used++]!', 'tiles[n - 1]!'],
       [
         'the user’s words are learnt',
         "const learn = role === 'assistant'",

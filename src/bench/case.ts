@@ -25,7 +25,7 @@ import { nextToken, orThrow, type Stage, supervised, weightKeys } from '../train
 /** A step to be measured. */
 export interface BenchCase {
   readonly model: { readonly name: string; readonly config: SailVl2Config }
-  /** Sequences a step, one picture each. */
+  /** Sequences a step, one image each. */
   readonly batch: number
   /** Tokens a sequence. */
   readonly length: number
@@ -46,7 +46,7 @@ export interface BenchCase {
   readonly threads: number
 }
 
-/** The step that the results are kept of: nano, 16 sequences of 128 tokens, a picture of 112 × 112 each, every part trained. */
+/** The step that the results are kept of: nano, 16 sequences of 128 tokens, an image of 112 × 112 each, every part trained. */
 export const nanoStep = (threads: number): BenchCase => ({
   model: { name: 'nano', config: nano },
   batch: 16,

@@ -53,7 +53,7 @@ const rowsOf = (r: BenchResult): readonly (readonly string[])[] =>
 const whatOf = (r: BenchResult): string => {
   const { case: c } = r
   const side = c.model.config.vision.imageSize
-  return `One training step of ${c.model.name}: ${grouped(r.parameters)} parameters, all trained; ${c.batch} sequences × ${c.length} tokens, one picture of ${side} × ${side} each; forward, backward, clipping, AdamW; ${c.threads} threads.`
+  return `One training step of ${c.model.name}: ${grouped(r.parameters)} parameters, all trained; ${c.batch} sequences × ${c.length} tokens, one image of ${side} × ${side} each; forward, backward, clipping, AdamW; ${c.threads} threads.`
 }
 
 const howOf = (r: BenchResult): string =>

@@ -23,7 +23,7 @@ import {
 /** What was measured of a training step. Times in seconds. */
 export interface StepMeasure {
   readonly model: string
-  /** Sequences a step, one picture each. */
+  /** Sequences a step, one image each. */
   readonly batch: number
   /** Tokens a sequence. */
   readonly length: number

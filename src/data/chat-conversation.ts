@@ -63,7 +63,7 @@ const byTemplate = (
   const { ids, learn } = templateIds(p.template!, chat, p.tokenizer.decode([p.end]))
   const [holes, images] = [ids.filter((id) => id === 'hole').length, imagesOf(chat).length]
   if (holes !== images)
-    throw new ChatError('PictureCount', `the template writes ${holes} of ${images} images`, 'change it')
+    throw new ChatError('ImageCount', `the template writes ${holes} of ${images} images`, 'change it')
   return {
     ids: ids.flatMap((id) => (id === 'hole' ? image : [id])),
     lossMask: ids.flatMap((id, i) => (id === 'hole' ? image.map(() => false) : [learn[i]!])),

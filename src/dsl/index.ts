@@ -81,8 +81,6 @@ export { type Cost, cost, type GraphCost, type IsParameter } from './inspect/cos
 export type { DiagramOptions } from './inspect/diagram.ts'
 export { mermaid } from './inspect/mermaid.ts'
 export {
-  grouped,
-  prefixed,
   type Row,
   type Summary,
   type SummaryJson,

@@ -83,7 +83,7 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
             const { id, images } = q.conversation
             yield {
               ...{ type: 'predicted', stage: stage.name, family, id, level: q.level ?? 1 },
-              picture: images[0] === undefined ? '' : await orThrow(context.savePicture(id, images[0])),
+              image: images[0] === undefined ? '' : await orThrow(context.saveImage(id, images[0])),
               ...{ question: q.question, expected: q.expected, answered, text },
               correct: answered === q.expected,
             }

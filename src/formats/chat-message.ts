@@ -9,7 +9,7 @@ import { quote } from './safetensors-error.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /**
- * One turn of a chat. Content is a text, in which `<image>` stands for a picture, or parts. A picture part is
+ * One turn of a chat. Content is a text, in which `<image>` stands for an image, or parts. An image part is
  * the same as the text `<image>` and a newline.
  *
  * @category model
@@ -27,12 +27,12 @@ export type MessagePart = { readonly type: 'text'; readonly text: string } | { r
  *
  * - `BadTemplate`: the Jinja text cannot be parsed, or it failed, or it refused the messages.
  * - `BadMessages`: the messages are not a chat that the template can write.
- * - `PictureCount`: the number of `<image>` marks and of pictures differ.
+ * - `ImageCount`: the number of `<image>` marks and of images differ.
  *
  * @category model
  */
 export class ChatError extends Error {
-  readonly tag: 'BadTemplate' | 'BadMessages' | 'PictureCount'
+  readonly tag: 'BadTemplate' | 'BadMessages' | 'ImageCount'
   constructor(tag: ChatError['tag'], what: string, todo: string, cause?: unknown) {
     super(`chat: ${what}; ${todo}`, cause === undefined ? undefined : { cause })
     this.name = 'ChatError'
@@ -42,7 +42,7 @@ export class ChatError extends Error {
 
 // --- checks -----------------------------------------------------------------------------------------------
 
-/** The mark of a picture in a text. */
+/** The mark of an image in a text. */
 export const imageMark = '<image>'
 
 const TextPart = t.type({ type: t.literal('text'), text: t.string })

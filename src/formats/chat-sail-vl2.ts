@@ -1,5 +1,5 @@
 /**
- * Chats as text by SAIL-VL2's own template, a pure function, and the places of pictures in it.
+ * Chats as text by SAIL-VL2's own template, a pure function, and the places of images in it.
  *
  * @since 0.1.0
  */
@@ -15,13 +15,13 @@ import {
   plainText,
 } from './chat-message.ts'
 
-// --- pictures ---------------------------------------------------------------------------------------------
+// --- images ---------------------------------------------------------------------------------------------
 
 const marksIn = (text: string): number => text.split(imageMark).length - 1
 
 const whole = (n: number, least: number): boolean => Number.isSafeInteger(n) && n >= least
 
-/** The tokens of one picture: `<img>`, `<IMG_CONTEXT>` once for each visual token, `</img>`. */
+/** The tokens of one image: `<img>`, `<IMG_CONTEXT>` once for each visual token, `</img>`. */
 const placeholder = (tiles: number, tokensPerTile: number): string =>
   `<img>${'<IMG_CONTEXT>'.repeat(tiles * tokensPerTile)}</img>`
 
@@ -35,7 +35,7 @@ const checkTiles = (tiles: readonly number[], tokensPerTile: number): ChatError 
   if (bad >= 0)
     return new ChatError(
       'BadMessages',
-      `picture ${bad} has ${tiles[bad]} tiles`,
+      `image ${bad} has ${tiles[bad]} tiles`,
       'give a whole number from 1 up',
     )
   const tokens = tiles.reduce((sum, n) => sum + n, 0) * tokensPerTile
@@ -43,23 +43,23 @@ const checkTiles = (tiles: readonly number[], tokensPerTile: number): ChatError 
     ? undefined
     : new ChatError(
         'BadMessages',
-        `the pictures have ${tokens} visual tokens, more than ${mostVisualTokens}`,
+        `the images have ${tokens} visual tokens, more than ${mostVisualTokens}`,
         'give fewer tiles',
       )
 }
 
-const countError = (marks: number, pictures: number): ChatError =>
+const countError = (marks: number, images: number): ChatError =>
   new ChatError(
-    'PictureCount',
-    `the number of ${imageMark} marks (${marks}) and of pictures (${pictures}) differ`,
+    'ImageCount',
+    `the number of ${imageMark} marks (${marks}) and of images (${images}) differ`,
     'give as many tile counts as there are marks',
   )
 
 /**
- * Replaces the n-th `<image>` by the placeholder of the n-th picture: `<img>`, `<IMG_CONTEXT>` for each of its
+ * Replaces the n-th `<image>` by the placeholder of the n-th image: `<img>`, `<IMG_CONTEXT>` for each of its
  * visual tokens, `</img>`. The model puts the visual tokens in the places of `<IMG_CONTEXT>`, in their order.
  *
- * @param tiles tiles of each picture, the thumbnail among them
+ * @param tiles tiles of each image, the thumbnail among them
  * @param tokensPerTile visual tokens of one tile: 256 for 448 × 448 pixels, patch 14 and a 2 × 2 pixel shuffle
  * @category rendering
  */
@@ -83,9 +83,9 @@ export const sailVl2System =
 
 /** How {@link sailVl2Prompt} writes. */
 export interface SailVl2Options {
-  /** Tiles of each picture of the chat, in order. Default none. */
+  /** Tiles of each image of the chat, in order. Default none. */
   readonly tiles?: readonly number[]
-  /** Visual tokens of one tile. Needed where there are pictures. */
+  /** Visual tokens of one tile. Needed where there are images. */
   readonly tokensPerTile?: number
   /** The system prompt of a chat that does not begin with one: {@link sailVl2System}, another, or none. */
   readonly system?: string
@@ -97,10 +97,10 @@ const roles = ['system', 'user', 'assistant']
 
 /**
  * A chat in SAIL-VL2's template, in pieces that are to be learned (the answers) and pieces that are not.
- * Neighbouring pieces differ in `learn` or in `special`: the template's own words and the pictures' placeholders are control,
+ * Neighbouring pieces differ in `learn` or in `special`: the template's own words and the images' placeholders are control,
  * what the messages say is text, so that nothing that a user writes opens a turn ({@link encodeChat}).
  *
- * ChatML without a newline after `<|im_end|>`. The pictures stand where the text has `<image>`; where it has no
+ * ChatML without a newline after `<|im_end|>`. The images stand where the text has `<image>`; where it has no
  * mark at all, each one's placeholder and a newline come before the first query. Source: ms-swift's template for
  * SAIL-VL2 (modelscope/ms-swift, `swift/template/templates/seed.py`).
  *

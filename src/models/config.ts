@@ -54,14 +54,14 @@ export const visionConfig = codec(
       ),
       undefined,
     ),
-    image_size: count('the side of a picture in pixels, 448 in AIMv2-Huge-448'),
+    image_size: count('the side of an image in pixels, 448 in AIMv2-Huge-448'),
     patch_size: count('the side of a patch in pixels, 14 in AIMv2'),
     hidden_size: count('the width of a token, 1536 in AIMv2-Huge'),
     intermediate_size: count('the width inside the feed-forward block, 4096 in AIMv2-Huge'),
     num_hidden_layers: count('the number of blocks, 24 in AIMv2-Huge'),
     num_attention_heads: count('the number of heads, 12 in AIMv2-Huge'),
     rms_norm_eps: positive('the epsilon of the norms, 1e-5 in AIMv2'),
-    num_channels: only(3, 'pictures have three colour channels'),
+    num_channels: only(3, 'images have three colour channels'),
     qkv_bias: only(false, noBias),
     use_bias: only(false, noBias),
     mlp_bias: only(false, noBias),
@@ -72,7 +72,7 @@ export const visionConfig = codec(
     if (w.image_size % w.patch_size !== 0)
       return [
         'patch_size',
-        `is ${w.patch_size}, which does not divide image_size ${w.image_size}; patches tile the picture, so change one of them`,
+        `is ${w.patch_size}, which does not divide image_size ${w.image_size}; patches tile the image, so change one of them`,
       ]
     if (w.hidden_size % w.num_attention_heads !== 0)
       return [

@@ -51,7 +51,7 @@ export const qwen3Medium: Qwen3Config = qwen3(2048, 6144, 28, 16, true)
 /** Qwen3-8B: 8,190,735,360 parameters, untied. */
 export const qwen3Large: Qwen3Config = qwen3(4096, 12288, 36, 32, false)
 
-/** The scale at which the whole recipe runs on two cores: pictures of 112 × 112, 16 visual tokens. */
+/** The scale at which the whole recipe runs on two cores: images of 112 × 112, 16 visual tokens. */
 export const nano: SailVl2Config = {
   vision: {
     imageSize: 112,

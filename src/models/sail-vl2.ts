@@ -2,7 +2,7 @@
  * SAIL-VL2 (arXiv 2509.14033 §2): SAIL-ViT, the adapter and Qwen3 joined. Visual tokens take the places of
  * `<IMG_CONTEXT>` in the text.
  *
- * Shapes: pictures `[tile, channel, height, width]`, ids `[batch, token]` → logits `[batch, token, vocab]`.
+ * Shapes: images `[tile, channel, height, width]`, ids `[batch, token]` → logits `[batch, token, vocab]`.
  *
  * @since 0.1.0
  */
@@ -59,7 +59,7 @@ export interface SailVl2Inputs extends Qwen3Context {
   /** int32 `[batch, token]`. */
   readonly ids: Tensor
   /** float32 `[tile, channel, height, width]`, normalised. */
-  readonly pictures: Tensor
+  readonly images: Tensor
   /**
    * int32 `[batch, token]`: for each position the row among the visual tokens of all tiles (`tile · visual + place`) that
    * stands there, or −1 for text.
@@ -68,8 +68,8 @@ export interface SailVl2Inputs extends Qwen3Context {
 }
 
 /** Images to visual tokens in the language model's space: `[tile, visual, embed]`. */
-export const encodeImages = (c: SailVl2Config, pictures: Tensor): Tensor =>
-  applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), pictures)
+export const encodeImages = (c: SailVl2Config, images: Tensor): Tensor =>
+  applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), images)
 
 /** Text vectors with the visual tokens in their places: `[batch, token, embed]`. */
 export const mergeImageFeatures = (
@@ -87,9 +87,9 @@ export const mergeImageFeatures = (
 
 /** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
 export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  hiddenFrom(c, encodeImages(c, x.pictures), x)
+  hiddenFrom(c, encodeImages(c, x.images), x)
 
-const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
+const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'images'>): Tensor =>
   applyTo(
     at('language_model')(qwen3Decoder(c.language, x)),
     mergeImageFeatures(c, visual, x.ids, x.visualIndex),
@@ -102,16 +102,16 @@ const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pi
  * @param visual float32 `[tile, visual, embed]`
  * @category models
  */
-export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'pictures'>): Tensor =>
+export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'images'>): Tensor =>
   applyTo(at('language_model')(qwen3Head(c.language)), hiddenFrom(c, visual, x))
 
 /**
- * The whole model: pictures and ids to logits `[batch, token, vocab]`.
+ * The whole model: images and ids to logits `[batch, token, vocab]`.
  *
  * @category models
  */
 export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  sailVl2From(c, encodeImages(c, x.pictures), x)
+  sailVl2From(c, encodeImages(c, x.images), x)
 
 /** The parts of a SAIL-VL2 by the prefix of their keys. */
 export const sailVl2Parts = {
@@ -153,7 +153,7 @@ export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
       mask: causal(token),
       ids: of('input_ids'),
       visualIndex: of('visual_index'),
-      pictures: input('pixel_values', [axis('tile', rows), channel, height, width]),
+      images: input('pixel_values', [axis('tile', rows), channel, height, width]),
     })
   },
 })

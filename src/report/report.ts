@@ -1,5 +1,5 @@
 /**
- * `report.html`: one file that opens offline, made from a run's manifest, events and pictures alone.
+ * `report.html`: one file that opens offline, made from a run's manifest, events and images alone.
  *
  * @since 0.1.0
  */
@@ -20,11 +20,11 @@ import { style } from './style.ts'
 import { selection, viewOf } from './view.ts'
 
 /**
- * The page of a run. `pictures` maps the path of a picture to a data URL; a picture that is not in it is shown as missing.
+ * The page of a run. `images` maps the path of an image to a data URL; an image that is not in it is shown as missing.
  */
 export const renderReport = async (
   run: RecordedRun,
-  pictures: ReadonlyMap<string, string>,
+  images: ReadonlyMap<string, string>,
 ): Promise<string> => {
   const view = viewOf(run.events, run.manifest.families)
   const [curves, measured, spent] = await Promise.all([learning(view), accuracy(view), time(view)])
@@ -32,7 +32,7 @@ export const renderReport = async (
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
     ['accuracy', 'Accuracy by family and stage', measured],
-    ['predictions', 'What it answers', predictions(view, pictures)],
+    ['predictions', 'What it answers', predictions(view, images)],
     ['time', 'Where the time went', spent],
     ['model', 'The model', model(run.manifest.model)],
   ]
@@ -80,7 +80,7 @@ export const writeReport = (folder: string): TE.TaskEither<FileError, string> =>
     TE.chain((run) =>
       pipe(
         TE.tryCatch(
-          async () => renderReport(run, await picturesOf(run)),
+          async () => renderReport(run, await imagesOf(run)),
           (e) =>
             fileError(
               'BadFile',
@@ -107,17 +107,17 @@ const kinds: Readonly<Record<string, string>> = {
   webp: 'image/webp',
 }
 
-const picturesOf = async (run: RecordedRun): Promise<ReadonlyMap<string, string>> => {
+const imagesOf = async (run: RecordedRun): Promise<ReadonlyMap<string, string>> => {
   const samples = selection(viewOf(run.events, run.manifest.families).samples, mostSamples)
   const found = new Map<string, string>()
-  for (const path of new Set(samples.map((s) => s.picture))) {
+  for (const path of new Set(samples.map((s) => s.image))) {
     const kind = kinds[path.slice(path.lastIndexOf('.') + 1).toLowerCase()]
     if (kind === undefined) continue
     try {
       const bytes = await readFile(within(run.folder, [path]))
       found.set(path, `data:${kind};base64,${bytes.toString('base64')}`)
     } catch {
-      // shown as missing: a report without one of its pictures is still worth reading
+      // shown as missing: a report without one of its images is still worth reading
     }
   }
   return found

@@ -25,7 +25,7 @@ export interface SampleView {
   readonly family: string
   readonly id: string
   readonly level: number
-  readonly picture: string
+  readonly image: string
   readonly question: string
   readonly expected: string
   readonly answers: readonly EventOf<'predicted'>[]
@@ -87,8 +87,8 @@ const samplesOf = (
 ): readonly SampleView[] =>
   [...groupBy(predicted, (p) => JSON.stringify([p.family, p.id])).values()]
     .map((answers) => {
-      const { family, id, level, picture, question, expected } = answers[answers.length - 1]!
-      return { family, id, level, picture, question, expected, answers }
+      const { family, id, level, image, question, expected } = answers[answers.length - 1]!
+      return { family, id, level, image, question, expected, answers }
     })
     .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
 

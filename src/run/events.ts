@@ -82,14 +82,14 @@ export const Evaluated = t.type({
   seconds: t.number,
 })
 
-/** One held-out prediction. `picture` is a PNG's path inside the run folder. */
+/** One held-out prediction. `image` is a PNG's path inside the run folder. */
 export const Predicted = t.type({
   type: t.literal('predicted'),
   stage: t.string,
   family: t.string,
   id: t.string,
   level: t.number,
-  picture: t.string,
+  image: t.string,
   question: t.string,
   expected: t.string,
   answered: t.string,
@@ -183,7 +183,7 @@ const Ran = t.type({
         bytes: t.number,
       }),
     ),
-    /** The block picture. */
+    /** The block image. */
     svg: t.string,
   }),
   /** Families in display order. */

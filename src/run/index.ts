@@ -25,6 +25,6 @@ export {
   readRun,
   recordEvents,
   within,
-  writePicture,
+  writeImage,
 } from './run-folder.ts'
 export { advance, emptyRun, type RunState, type StageState, withoutRepeats } from './run-state.ts'

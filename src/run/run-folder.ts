@@ -1,5 +1,5 @@
 /**
- * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `pictures/`, `checkpoints/`
+ * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `images/`, `checkpoints/`
  * and `report.html`; while a process writes there, `lock.json` too.
  *
  * @since 0.1.0
@@ -105,7 +105,7 @@ export const ownFileName = (text: string): string => {
   if (plain === text && text !== '' && !unusable.test(text)) return text
   // as JSON, halves of surrogate pairs differ too
   const sum = createHash('sha256').update(JSON.stringify(text)).digest('hex').slice(0, 16)
-  return `${plain || 'picture'}-${sum}`
+  return `${plain || 'image'}-${sum}`
 }
 
 /** What else may be there before the run has begun: the lock, and a file that a killed process was writing. */
@@ -345,8 +345,8 @@ export const recordEvents = (run: Pick<RunFolder, 'record'>): MonoTypeOperatorFu
     return event
   })
 
-/** A picture in memory: RGB, rows from the top, one byte a channel. */
-export interface RgbPicture {
+/** An image in memory: RGB, rows from the top, one byte a channel. */
+export interface RgbImage {
   readonly width: number
   readonly height: number
   readonly channels: 3
@@ -355,28 +355,28 @@ export interface RgbPicture {
 }
 
 /**
- * Writes a picture as `pictures/<name>.png`, the name as {@link ownFileName} makes it, and gives its path inside the run folder, with forward slashes: what
- * `Predicted.picture` wants.
+ * Writes an image as `images/<name>.png`, the name as {@link ownFileName} makes it, and gives its path inside the run folder, with forward slashes: what
+ * `Predicted.image` wants.
  *
  * @category writing
  */
-export const writePicture = (
+export const writeImage = (
   run: Pick<RunFolder, 'pathOf'>,
   name: string,
-  picture: RgbPicture,
+  image: RgbImage,
 ): TE.TaskEither<FileError, string> => {
-  const path = `pictures/${ownFileName(name)}.png`
-  const { width, height, channels, data } = picture
+  const path = `images/${ownFileName(name)}.png`
+  const { width, height, channels, data } = image
   return pipe(
     TE.tryCatch(
       () => {
         if (data.length !== width * height * channels)
           throw new RangeError(
-            `the picture is said to be ${width} × ${height} × ${channels} and has ${data.length} bytes`,
+            `the image is said to be ${width} × ${height} × ${channels} and has ${data.length} bytes`,
           )
         return sharp(data, { raw: { width, height, channels } }).png().toBuffer()
       },
-      systemError(path, 'encoding the picture'),
+      systemError(path, 'encoding the image'),
     ),
     TE.chain((png) => writeWhole(run.pathOf(path), png)),
     TE.map(() => path),

@@ -7,10 +7,10 @@
 import { createRequire } from 'node:module'
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
 import type { Random } from '../random/index.ts'
-import type { Picture } from './sample.ts'
+import type { Image } from './sample.ts'
 
-/** Width and height of a nano picture in pixels. */
-export const pictureSize = 112
+/** Width and height of a nano image in pixels. */
+export const imageSize = 112
 
 /** A font: its name in captions and scenes, and the family name under which the canvas knows it. */
 export interface Font {
@@ -58,25 +58,25 @@ const registerFonts = (): void => {
 let surface: SKRSContext2D | undefined
 const context = (): SKRSContext2D => {
   registerFonts()
-  surface ??= createCanvas(pictureSize, pictureSize).getContext('2d', { willReadFrequently: true } as never)
+  surface ??= createCanvas(imageSize, imageSize).getContext('2d', { willReadFrequently: true } as never)
   return surface
 }
 
 /** Draws on a clean white surface and reads the pixels back. The surface is reused; `paint` must not keep it. */
-export const paint = (draw: (c: SKRSContext2D) => void): Picture => {
+export const paint = (draw: (c: SKRSContext2D) => void): Image => {
   const c = context()
   c.reset()
   c.fillStyle = '#fff'
-  c.fillRect(0, 0, pictureSize, pictureSize)
+  c.fillRect(0, 0, imageSize, imageSize)
   draw(c)
-  const rgba = c.getImageData(0, 0, pictureSize, pictureSize).data
-  const data = new Uint8Array(pictureSize * pictureSize * 3)
+  const rgba = c.getImageData(0, 0, imageSize, imageSize).data
+  const data = new Uint8Array(imageSize * imageSize * 3)
   for (let i = 0, j = 0; j < data.length; i += 4) {
     data[j++] = rgba[i]!
     data[j++] = rgba[i + 1]!
     data[j++] = rgba[i + 2]!
   }
-  return { width: pictureSize, height: pictureSize, channels: 3, data }
+  return { width: imageSize, height: imageSize, channels: 3, data }
 }
 
 const measures = new Map<string, number>()
@@ -108,7 +108,7 @@ export interface Box {
   readonly height: number
 }
 
-/** One character on the picture: the box of its cell, from its baseline up to the height of a capital. */
+/** One character on the image: the box of its cell, from its baseline up to the height of a capital. */
 export interface Glyph extends Box {
   readonly character: string
 }
@@ -210,9 +210,9 @@ export const drawInks = (r: Random): Inks => {
     : { ink: light, ground: dark, inkRgb: lightRgb, groundRgb: darkRgb }
 }
 
-/** `top left`, `center`, `bottom right` …: where the middle of a box lies, by thirds of the picture. */
+/** `top left`, `center`, `bottom right` …: where the middle of a box lies, by thirds of the image. */
 export const placeOf = (box: Box): string => {
-  const third = (at: number) => (at < pictureSize / 3 ? 0 : at < (pictureSize * 2) / 3 ? 1 : 2)
+  const third = (at: number) => (at < imageSize / 3 ? 0 : at < (imageSize * 2) / 3 ? 1 : 2)
   const row = ['top', '', 'bottom'][third(box.y + box.height / 2)]!
   const column = ['left', '', 'right'][third(box.x + box.width / 2)]!
   return [row, column].filter((s) => s !== '').join(' ') || 'center'

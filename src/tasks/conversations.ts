@@ -24,13 +24,13 @@ const requestOf = (d: Described, kind: Reply): { readonly request: string; reado
     ? { request: captionRequest, answer: d.caption }
     : { request: d.question, answer: d.answer }
 
-/** A sample as a conversation with its picture. */
+/** A sample as a conversation with its image. */
 export const sampleConversation = (
   sample: Sample,
   kind: Reply,
   processor: Processor = nanoProcessor(),
 ): Conversation =>
-  conversation(processor, { id: sample.id, ...requestOf(sample, kind), images: [sample.picture] })
+  conversation(processor, { id: sample.id, ...requestOf(sample, kind), images: [sample.image] })
 
 /** A described sample as a conversation about its scene, with the tokens of an image that was not drawn. */
 export const sceneConversation = (

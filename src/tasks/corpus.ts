@@ -1,5 +1,5 @@
 /**
- * What the nano language model is pretrained with before it ever sees a picture: conversations about scenes of which only
+ * What the nano language model is pretrained with before it ever sees an image: conversations about scenes of which only
  * the labels of the patches are given, and texts without any scene: written arithmetic and exercises in recall.
  *
  * @since 0.1.0
@@ -25,7 +25,7 @@ export interface Corpus extends Captioned {
   readonly recall?: number
 }
 
-/** The i-th conversation of a corpus, without pictures: a pure function of both. No held-out content occurs in training. */
+/** The i-th conversation of a corpus, without images: a pure function of both. No held-out content occurs in training. */
 export const corpusAt = (
   { mixture, captions, texts, recall = 0 }: Corpus,
   i: number,

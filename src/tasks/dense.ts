@@ -1,12 +1,12 @@
 /**
- * Pictures only for pretraining the vision encoder: full of labelled things, so that every picture teaches dozens of
- * patches where a task's picture teaches a handful. They ask nothing and belong to no family of task.
+ * Images only for pretraining the vision encoder: full of labelled things, so that every image teaches dozens of
+ * patches where a task's image teaches a handful. They ask nothing and belong to no family of task.
  *
  * @since 0.1.0
  */
 
 import { random } from '../random/index.ts'
-import { css, drawGlyphs, drawInks, fonts, type Glyph, moved, paint, pictureSize } from './canvas.ts'
+import { css, drawGlyphs, drawInks, fonts, type Glyph, imageSize, moved, paint } from './canvas.ts'
 import {
   drawGround,
   drawShape,
@@ -19,16 +19,16 @@ import {
 import { cells, onGrid } from './families/read.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { alphabet, blankPatches, claimGlyphs, shapeColours, shapeKinds } from './patches.ts'
-import type { Family, PatchLabels, Picture } from './sample.ts'
+import type { Family, Image, PatchLabels } from './sample.ts'
 
-/** A picture with the labels of its patches. */
+/** An image with the labels of its patches. */
 export interface Labelled {
   readonly id: string
-  readonly picture: Picture
+  readonly image: Image
   readonly patches: PatchLabels
 }
 
-/** Weights: pictures full of text, pictures full of shapes, bar charts, and pictures as the tasks have them. */
+/** Weights: images full of text, images full of shapes, bar charts, and images as the tasks have them. */
 export interface DenseMixture {
   readonly seed: string | number
   readonly weights: {
@@ -56,17 +56,17 @@ const text = (seed: string, i: number): Labelled => {
     const narrow = r.chance(0.3)
     const pitch = narrow ? 14 : 21
     const from = narrow ? numerals : characters
-    const spelled = Array.from({ length: Math.floor((pictureSize - 6) / pitch) }, () => r.pick(from)).join('')
+    const spelled = Array.from({ length: Math.floor((imageSize - 6) / pitch) }, () => r.pick(from)).join('')
     const line = cells(spelled, r.pick(fonts).name, narrow ? r.real(13, 17) : r.real(15, 24), pitch)
     const x = onGrid(r, line.width, pitch / 2)
     const y = middle - line.capHeight / 2 + r.real(-1, 1)
-    if (y + line.capHeight > pictureSize - 3) break
+    if (y + line.capHeight > imageSize - 3) break
     lines.push({ glyphs: moved(line.glyphs, x, y), font: line.font, fontSize: line.fontSize })
     middle += 7 * Math.max(narrow ? 3 : 4, Math.ceil((line.capHeight + 4) / 7))
   }
-  const picture = paint((c) => {
+  const image = paint((c) => {
     c.fillStyle = css(inks.groundRgb)
-    c.fillRect(0, 0, pictureSize, pictureSize)
+    c.fillRect(0, 0, imageSize, imageSize)
     for (const line of lines) drawGlyphs(c, line.glyphs, line.font, line.fontSize, css(inks.inkRgb))
   })
   const patches = blankPatches()
@@ -74,7 +74,7 @@ const text = (seed: string, i: number): Labelled => {
     patches,
     lines.flatMap((l) => l.glyphs),
   )
-  return { id: `dense/text/${seed}/${i}`, picture, patches }
+  return { id: `dense/text/${seed}/${i}`, image, patches }
 }
 
 /** Seven to twelve shapes of any kind and colour. */
@@ -89,12 +89,12 @@ const shapes = (seed: string, i: number): Labelled => {
     return { ...place, colour, kind: r.pick(shapeKinds), rgb: toneOf(colour, r) }
   })
   const ground = drawGround(r)
-  const picture = paint((c) => {
+  const image = paint((c) => {
     c.fillStyle = css(ground)
-    c.fillRect(0, 0, pictureSize, pictureSize)
+    c.fillRect(0, 0, imageSize, imageSize)
     for (const shape of drawn) drawShape(c, shape)
   })
-  return { id: `dense/shapes/${seed}/${i}`, picture, patches: shapePatches(drawn) }
+  return { id: `dense/shapes/${seed}/${i}`, image, patches: shapePatches(drawn) }
 }
 
 const tasks = (seed: string, i: number, of: readonly Family[]): Labelled => {
@@ -107,7 +107,7 @@ const tasks = (seed: string, i: number, of: readonly Family[]): Labelled => {
   return sampleAt(mixture, i)
 }
 
-/** The i-th picture of a mixture: a pure function of the mixture and i. No held-out content occurs in any. */
+/** The i-th image of a mixture: a pure function of the mixture and i. No held-out content occurs in any. */
 export const labelledAt = (mixture: DenseMixture, i: number): Labelled => {
   const { weights } = mixture
   const seed = String(mixture.seed)

@@ -1,5 +1,5 @@
 /**
- * Rendered picture tasks of the nano scale: families with exact truth, mixtures of them by index, what the nano bases are
+ * Rendered image tasks of the nano scale: families with exact truth, mixtures of them by index, what the nano bases are
  * pretrained with, and the nano model's processor.
  *
  * @since 0.2.0
@@ -42,5 +42,5 @@ export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-
 export * from './render-pool.ts'
 export * from './sample.ts'
 export { probe, sceneToken } from './scene-token.ts'
-export { labelledPictures, rendered, scenes, texts } from './sources.ts'
+export { labelledImages, rendered, scenes, texts } from './sources.ts'
 export * from './text.ts'

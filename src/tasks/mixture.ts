@@ -108,7 +108,7 @@ export const describeSample = (family: Family, level: Level, split: Split, seed:
 /** Renders a described sample and labels its patches. */
 export const render = (described: Described): Sample => {
   const task = taskOf(described.scene)
-  return { ...described, picture: task.picture(described.scene), patches: task.patches(described.scene) }
+  return { ...described, image: task.image(described.scene), patches: task.patches(described.scene) }
 }
 
 /**
@@ -117,7 +117,7 @@ export const render = (described: Described): Sample => {
  * @example
  * const mixture: Mixture = { seed: 0, split: 'train', weights: { read: 3, count: 1 }, levels: [1, 3] }
  * const sample = sampleAt(mixture, 7)
- * sample.picture.width // 112
+ * sample.image.width // 112
  * sample.answer.endsWith(sample.final) // true
  *
  * @throws MixtureError for a bad mixture or index

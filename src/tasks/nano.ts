@@ -10,7 +10,7 @@ import { type Processor, processor, type TextTokenizer, textTokenizer } from '..
 import { tokenizer } from '../formats/index.ts'
 import { nano as nanoConfig, sailVl2Model } from '../models/index.ts'
 
-/** Tokens that every conversation about a rendered picture fits into. */
+/** Tokens that every conversation about a rendered image fits into. */
 export const maxSampleLength = 80
 
 /** Thrown where a file that ships with the package is missing. */

@@ -24,7 +24,7 @@ import { probe } from './scene-token.ts'
  * holds. Keys `probe.cover.*`, `probe.centre.*`. Both count the same patches: those that something covers, and a share of
  * the background.
  *
- * @param background share of the patches without anything that count; they are most of a picture and soon known
+ * @param background share of the patches without anything that count; they are most of an image and soon known
  * @category objectives
  */
 export const patchLabels = (
@@ -60,7 +60,7 @@ export const patchLabels = (
     },
     collate: (examples) => {
       const pixels = pixelValues(
-        examples.map(({ id, picture }) => ({ id, images: [picture] })),
+        examples.map(({ id, image }) => ({ id, images: [image] })),
         tiles,
         side,
       )

@@ -1,17 +1,17 @@
 /**
- * What each patch of a picture shows: the targets with which the nano vision encoder is pretrained, one linear head
+ * What each patch of an image shows: the targets with which the nano vision encoder is pretrained, one linear head
  * each: what covers the patch (`patchClasses`), and what has its middle in it (`centreClasses`). The rendered scene is
  * known, so every label is exact and costs nothing.
  *
  * @since 0.1.0
  */
-import { type Box, pictureSize } from './canvas.ts'
+import { type Box, imageSize } from './canvas.ts'
 import type { PatchLabels } from './sample.ts'
 
 /** Pixels a patch, along each side. */
 export const patchSize = 14
 /** Patches a row, and rows. */
-export const patchGrid = pictureSize / patchSize
+export const patchGrid = imageSize / patchSize
 /** Visual tokens a row, and rows, after the 2 × 2 pixel shuffle. */
 export const tokenGrid = patchGrid / 2
 

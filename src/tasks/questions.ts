@@ -1,5 +1,5 @@
 /**
- * Held-out questions about rendered pictures, a family at a time.
+ * Held-out questions about rendered images, a family at a time.
  *
  * @since 0.2.0
  */

@@ -7,9 +7,9 @@ import type { Conversation } from '../data/index.ts'
 import { type Captioned, conversationAt } from './conversations.ts'
 import { type DenseMixture, type Labelled, labelledAt } from './dense.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
-import type { PatchLabels, Picture, Sample } from './sample.ts'
+import type { Image, PatchLabels, Sample } from './sample.ts'
 
-/** Samples of a mixture, conversations of a mixture (nano processor), or labelled pictures. */
+/** Samples of a mixture, conversations of a mixture (nano processor), or labelled images. */
 export type RenderJob =
   | { readonly kind: 'samples'; readonly mixture: Mixture }
   | ({ readonly kind: 'conversations' } & Captioned)
@@ -36,16 +36,16 @@ export const itemAt = <J extends RenderJob>(job: J, index: number): ItemOf<J> =>
   anyItem(job, index) as ItemOf<J>
 
 interface Parts {
-  readonly picture?: Picture
-  readonly images?: readonly Picture[]
+  readonly image?: Image
+  readonly images?: readonly Image[]
   readonly patches?: PatchLabels
 }
 
 /** The buffers of items, which a worker hands over instead of copying. */
 export const transferable = (items: readonly unknown[]): ArrayBuffer[] => {
   const buffers = new Set<ArrayBuffer>()
-  for (const { picture, images = [], patches } of items as readonly Parts[]) {
-    for (const p of picture === undefined ? images : [picture]) buffers.add(p.data.buffer as ArrayBuffer)
+  for (const { image, images = [], patches } of items as readonly Parts[]) {
+    for (const p of image === undefined ? images : [image]) buffers.add(p.data.buffer as ArrayBuffer)
     if (patches !== undefined)
       for (const labels of [patches.classes, patches.centres, patches.values])
         buffers.add(labels.buffer as ArrayBuffer)

@@ -1,5 +1,5 @@
 /**
- * Rendering ahead of time in worker threads, so that the thread that trains does not wait for pictures. The items come
+ * Rendering ahead of time in worker threads, so that the thread that trains does not wait for images. The items come
  * in the order of their indices and are the same as without workers.
  *
  * @since 0.1.0

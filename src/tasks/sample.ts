@@ -1,5 +1,5 @@
 /**
- * A sample: one rendered picture with everything that is true of it.
+ * A sample: one rendered image with everything that is true of it.
  *
  * @since 0.1.0
  */
@@ -9,8 +9,8 @@ import type { ChartScene } from './families/chart.ts'
 import type { CountScene } from './families/count.ts'
 import type { ReadScene } from './families/read.ts'
 
-/** A rendered picture. */
-export type Picture = RgbImage
+/** A rendered image. */
+export type Image = RgbImage
 
 /** The families of task: reading a string, counting shapes, reading a bar chart, written arithmetic. */
 export const families = ['read', 'count', 'chart', 'arithmetic'] as const
@@ -30,10 +30,10 @@ export type Level = 1 | 2 | 3
 /** All levels, easiest first. */
 export const levels: readonly Level[] = [1, 2, 3]
 
-/** What is in a picture, as data: enough to render it again and to answer every question about it. */
+/** What is in an image, as data: enough to render it again and to answer every question about it. */
 export type Scene = ReadScene | CountScene | ChartScene | ArithmeticScene
 
-/** Labels of the picture's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
+/** Labels of the image's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
 export interface PatchLabels {
   /** What covers the patch: an id of `patchClasses`. Shape [patch]. */
   readonly classes: Uint8Array
@@ -53,7 +53,7 @@ export interface Described<S extends Scene = Scene> {
   /** The seed from which this sample alone can be made again. */
   readonly seed: string
   readonly scene: S
-  /** One short sentence that describes the whole picture. */
+  /** One short sentence that describes the whole image. */
   readonly caption: string
   readonly question: string
   /** The whole text that the model is to write; for arithmetic the written steps, ending in the result. */
@@ -62,9 +62,9 @@ export interface Described<S extends Scene = Scene> {
   readonly final: string
 }
 
-/** A sample with its picture and the labels of the picture's patches. */
+/** A sample with its image and the labels of the image's patches. */
 export interface Sample<S extends Scene = Scene> extends Described<S> {
-  readonly picture: Picture
+  readonly image: Image
   readonly patches: PatchLabels
 }
 

@@ -32,7 +32,7 @@ const sceneRows = (scenes: readonly PatchLabels[], tiles: number, visual: number
 }
 
 /**
- * Next-token loss of the language model on conversations whose pictures were never drawn: in place of the encoder and the
+ * Next-token loss of the language model on conversations whose images were never drawn: in place of the encoder and the
  * adapter, each visual token is the sum of four rows of a table, one for what has its middle in each of the token's
  * patches (`centreClasses`). The table, key `probe.scene.weight`, is thrown away; what stays is a language model that can
  * use visual tokens, to which an adapter only has to translate.

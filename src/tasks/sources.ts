@@ -11,7 +11,7 @@ import { renderAhead } from './render-pool.ts'
 import { textAt } from './text.ts'
 
 /**
- * Rendered pictures with their captions or answers, drawn ahead of time in a thread of their own.
+ * Rendered images with their captions or answers, drawn ahead of time in a thread of their own.
  *
  * @category sources
  */
@@ -21,14 +21,12 @@ export const rendered = (captioned: Captioned): Source<Conversation> =>
   )
 
 /**
- * Pictures full of labelled things, for the vision encoder's own pretraining.
+ * Images full of labelled things, for the vision encoder's own pretraining.
  *
  * @category sources
  */
-export const labelledPictures = (mixture: DenseMixture): Source<Labelled> =>
-  indexed({ kind: 'labelledPictures', mixture }, (from) =>
-    renderAhead({ kind: 'labelled', mixture }, { from }),
-  )
+export const labelledImages = (mixture: DenseMixture): Source<Labelled> =>
+  indexed({ kind: 'labelledImages', mixture }, (from) => renderAhead({ kind: 'labelled', mixture }, { from }))
 
 /**
  * Conversations about scenes that are not drawn, only labelled, and texts without a scene (written arithmetic, exercises in
@@ -42,7 +40,7 @@ export const scenes = (corpus: Corpus): Source<SceneConversation> =>
   })
 
 /**
- * Written arithmetic, without pictures.
+ * Written arithmetic, without images.
  *
  * @category sources
  */

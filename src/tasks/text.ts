@@ -1,5 +1,5 @@
 /**
- * Text without pictures: written arithmetic, as the arithmetic family answers it, and values to be looked up by name, as
+ * Text without images: written arithmetic, as the arithmetic family answers it, and values to be looked up by name, as
  * the chart family does.
  *
  * @since 0.1.0

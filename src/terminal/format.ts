@@ -4,9 +4,21 @@
  * @since 0.1.0
  */
 
-import { grouped } from '../dsl/index.ts'
+/** 12,345,678. */
+export const grouped = (n: number): string => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',')
 
-export { grouped, prefixed as short } from '../dsl/index.ts'
+/** Three significant digits with a decimal prefix: `1.72 G`. */
+export const short = (n: number): string => {
+  const units = ['', 'k', 'M', 'G', 'T', 'P', 'E']
+  let x = n
+  let unit = 0
+  while (x >= 999.5 && unit < units.length - 1) {
+    x /= 1000
+    unit++
+  }
+  const digits = unit === 0 && Number.isInteger(x) ? String(x) : x.toPrecision(3)
+  return units[unit] === '' ? digits : `${digits} ${units[unit]}`
+}
 
 /** Three significant digits, never in exponent form between 0.001 and 1,000,000: `0.482`, `12.3`, `1,234`. */
 export const significant = (n: number): string => {

@@ -31,7 +31,7 @@ export const defaultCheckpointEvery = 200
 export interface RunContext {
   readonly engine: Engine
   /** Keeps an image for the report and gives its path inside the run folder. */
-  readonly savePicture: (name: string, image: RgbImage) => TaskEither<Error, string>
+  readonly saveImage: (name: string, image: RgbImage) => TaskEither<Error, string>
   /** A path inside the run folder. */
   readonly pathOf: (...parts: readonly string[]) => string
   /** Events of an earlier, interrupted start of the same run; empty for a new one. */

@@ -48,13 +48,13 @@ const row = (
 ) => [...b[name].subarray(n * b.tokens, (n + 1) * b.tokens)]
 
 test('normalise: planes, scaled to 1, with ImageNet’s mean and deviation', () => {
-  const picture: RgbImage = {
+  const image: RgbImage = {
     width: 2,
     height: 1,
     channels: 3,
     data: new Uint8Array([255, 0, 51, 0, 255, 102]),
   }
-  const out = imagenetNormalise(picture)
+  const out = imagenetNormalise(image)
   const expected = [1, 0, 0, 1, 0.2, 0.4].map((v, i) => {
     const ch = Math.floor(i / 2)
     return (v - imagenetMean[ch]!) / imagenetStd[ch]!
@@ -102,7 +102,7 @@ test('collate: rows, padding, positions, labels and visual places', () => {
   assert.ok(row(b, 'labels', 4).every((l) => l === noLoss))
   samples.forEach((s, tile) => {
     const pixels = b.pixel_values.subarray(tile * 3 * 112 * 112, (tile + 1) * 3 * 112 * 112)
-    assert.equal(pixels, imagenetNormalise(s.picture))
+    assert.equal(pixels, imagenetNormalise(s.image))
   })
   assert.ok(b.pixel_values.subarray(3 * 3 * 112 * 112).every((v) => v === 0))
   assert.is(
@@ -111,7 +111,7 @@ test('collate: rows, padding, positions, labels and visual places', () => {
   )
 })
 
-test('collate: any mix of rows keeps each row’s tokens and gives each picture its own 16 places', () => {
+test('collate: any mix of rows keeps each row’s tokens and gives each image its own 16 places', () => {
   const pool = Array.from({ length: 6 }, (_, i) => conversationAt({ mixture, captions: 0.5 }, i))
   const plain = textConversation('plain', { prompt: '12+34', answer: '12+34: 2+4=6, 1+3=4, so 46' })
   fc.assert(
@@ -255,11 +255,11 @@ test('a processor that cannot be, or that does not fit a model, is refused befor
   )
 })
 
-test('dense pictures: full of labels, a function of the index', () => {
+test('dense images: full of labels, a function of the index', () => {
   const m = { seed: 'dense', weights: denseWeights }
   const all = Array.from({ length: 60 }, (_, i) => labelledAt(m, i))
   const again = labelledAt(m, 17)
-  assert.equal(again.picture.data, all[17]!.picture.data)
+  assert.equal(again.image.data, all[17]!.image.data)
   assert.equal(again.patches, all[17]!.patches)
   const text = all.filter((l) => l.id.startsWith('dense/text'))
   assert.ok(text.length > 15)

@@ -125,7 +125,7 @@ rows('a reading that ends early closes its file', async () => {
 })
 
 rows('an image folder: file_name is the image, other columns stay; a row without it is bad', async () => {
-  const own = join(folder, 'pictures')
+  const own = join(folder, 'images')
   mkdirSync(own)
   const lines = [{ file_name: 'a.png', question: 'what' }, { question: 'which' }, { file_name: 'sub/b.png' }]
   writeFileSync(join(own, 'metadata.jsonl'), lines.map((l) => JSON.stringify(l)).join('\n'))

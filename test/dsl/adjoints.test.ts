@@ -411,9 +411,9 @@ agrees(
   ({ leaf }) => {
     const [channel, height, width] = [axis('channel', 2), axis('height', 4), axis('width', 4)]
     const [patch, out] = [axis('patch', 4), axis('folded', 16)]
-    const pictures = leaf([Batch, channel, height, width])
+    const images = leaf([Batch, channel, height, width])
     const patches = patchify({ channel, height, width, patchSize: 2, patch, embed: Embed }).apply(
-      pictures as never,
+      images as never,
       'p',
     )
     const placed = learnedPositions(patch, Embed).apply(patches as never, 'q')

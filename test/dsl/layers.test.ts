@@ -200,7 +200,7 @@ test('swiGlu: down(silu(gate x) · up x), and mlp: fc2(gelu(fc1 x))', () => {
   )
 })
 
-// --- pictures ---------------------------------------------------------------------------------------------------
+// --- images ---------------------------------------------------------------------------------------------------
 
 test('patchify is a convolution whose stride is its kernel, patches row-major', () => {
   fc.assert(
@@ -210,7 +210,7 @@ test('patchify is a convolution whose stride is its kernel, patches row-major', 
       const [height, width] = [axis('height', h), axis('width', w)]
       const [patch, embed] = [axis('patch', across * down), axis('embed', e)]
       const x = input('x', [channel, height, width])
-      const picture = numbers(3 * h * w, s, 'picture')
+      const image = numbers(3 * h * w, s, 'image')
       const y = patchify({ channel, height, width, patchSize: side, patch, embed }).apply(x)
       const { weight, bias } = weights(s, y)
       const expected = range(down).flatMap((row) =>
@@ -221,13 +221,13 @@ test('patchify is a convolution whose stride is its kernel, patches row-major', 
               for (const dy of range(side))
                 for (const dx of range(side))
                   sum +=
-                    picture[(c * h + row * side + dy) * w + column * side + dx]! *
+                    image[(c * h + row * side + dy) * w + column * side + dx]! *
                     weight![((o * 3 + c) * side + dy) * side + dx]!
             return sum
           }),
         ),
       )
-      near(value(y, s, { x: picture }), expected)
+      near(value(y, s, { x: image }), expected)
     }),
     runs,
   )

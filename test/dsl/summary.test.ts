@@ -12,14 +12,7 @@ import { blocks } from '../../src/dsl/inspect/blocks.ts'
 import { cost, flopsOf } from '../../src/dsl/inspect/cost.ts'
 import { countOf, diagram, type Item, titleOf } from '../../src/dsl/inspect/diagram.ts'
 import { mermaid } from '../../src/dsl/inspect/mermaid.ts'
-import {
-  grouped,
-  prefixed,
-  type Row,
-  showSummary,
-  summary,
-  summaryJson,
-} from '../../src/dsl/inspect/summary.ts'
+import { type Row, showSummary, summary, summaryJson } from '../../src/dsl/inspect/summary.ts'
 import { svg } from '../../src/dsl/inspect/svg.ts'
 import { type Laid, layOut } from '../../src/dsl/inspect/svg-layout.ts'
 import { andThen, applyTo, at, join, layer, named, repeat, residual, tied } from '../../src/dsl/layer.ts'
@@ -35,6 +28,7 @@ import { reshape, transpose } from '../../src/dsl/shape.ts'
 import { presets } from '../../src/models/presets.ts'
 import { qwen3 } from '../../src/models/qwen3.ts'
 import { sailVit } from '../../src/models/sail-vit.ts'
+import { grouped, short } from '../../src/terminal/format.ts'
 
 const [Batch, Token, Embed, Hidden] = [
   axis('batch', 2),
@@ -301,13 +295,13 @@ test('published parameter counts', () => {
   assert.is(language('qwen3-0.6b'), 596_049_920)
   const huge = presets['aimv2-huge']!
   if (huge.kind !== 'vision') throw new Error('aimv2-huge')
-  const pictures = input('pictures', [
+  const images = input('images', [
     axis('tile', 1),
     axis('channel', 3),
     axis('height', 448),
     axis('width', 448),
   ])
-  const s = summary([applyTo(sailVit(huge.config), pictures)])
+  const s = summary([applyTo(sailVit(huge.config), images)])
   assert.is(s.totals.parameters, 682_031_616)
   assert.is(rowOf(s.rows, 'vision_model.trunk.blocks.0…23').times, 24)
 })
@@ -345,7 +339,7 @@ test('the table and the JSON say the same', () => {
 
 test('numbers for people', () => {
   assert.equal([0, 999, 1000, 1234567].map(grouped), ['0', '999', '1,000', '1,234,567'])
-  assert.equal([0, 7, 999, 1000, 999_500, 1_720_574_976].map(prefixed), [
+  assert.equal([0, 7, 999, 1000, 999_500, 1_720_574_976].map(short), [
     '0',
     '7',
     '999',
@@ -437,19 +431,19 @@ test('layout: boxes lie inside their box and do not overlap', () => {
 })
 
 test('SVG: well formed, self-contained, with every title', () => {
-  const picture = svg([model()], { name: 'a "small" <model> & more' })
+  const image = svg([model()], { name: 'a "small" <model> & more' })
   const open: string[] = []
-  for (const [, close, name, rest] of picture.matchAll(/<(\/?)([a-z]+)((?:[^>"]|"[^"]*")*)>/g)) {
+  for (const [, close, name, rest] of image.matchAll(/<(\/?)([a-z]+)((?:[^>"]|"[^"]*")*)>/g)) {
     if (close === '/') assert.is(open.pop(), name)
     else if (!rest!.endsWith('/')) open.push(name!)
   }
   assert.equal(open, [])
-  assert.match(picture, 'a &quot;small&quot; &lt;model&gt; &amp; more')
-  assert.match(picture, 'blocks.0…2 ×3')
-  assert.is(picture.replace('http://www.w3.org/2000/svg', '').includes('http'), false)
-  assert.not.match(picture, 'NaN')
-  assert.not.match(picture, 'undefined')
-  assert.match(picture, 'prefers-color-scheme:dark')
+  assert.match(image, 'a &quot;small&quot; &lt;model&gt; &amp; more')
+  assert.match(image, 'blocks.0…2 ×3')
+  assert.is(image.replace('http://www.w3.org/2000/svg', '').includes('http'), false)
+  assert.not.match(image, 'NaN')
+  assert.not.match(image, 'undefined')
+  assert.match(image, 'prefers-color-scheme:dark')
 })
 
 test.run()

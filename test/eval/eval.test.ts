@@ -334,8 +334,8 @@ answers('counts what is right, by family, and shows the first of each', async ()
   for (const [n, p] of predicted.entries()) {
     const sample = sampleOf(p.family as Family, n % 3)
     assert.equal(
-      [p.id, p.level, p.question, p.expected, p.picture, p.stage],
-      [sample.id, sample.level, sample.question, sample.final, `pictures/${sample.id}.png`, 'sft'],
+      [p.id, p.level, p.question, p.expected, p.image, p.stage],
+      [sample.id, sample.level, sample.question, sample.final, `images/${sample.id}.png`, 'sft'],
     )
     assert.is(p.text, n % 3 === 1 ? 'no' : sample.answer)
     assert.is(p.answered, finalOf(sample.family, p.text))

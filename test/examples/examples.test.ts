@@ -127,7 +127,7 @@ test('ada-lrs: with and without the search, from the same rate over the same ste
   }
   const told = (events: readonly Event[]) => events.filter((e) => e.type === 'step')
   assert.is(told(searched).length, told(fixed).length)
-  assert.equal(told(searched)[0]?.loss, told(fixed)[0]?.loss, 'the same weights and pictures')
+  assert.equal(told(searched)[0]?.loss, told(fixed)[0]?.loss, 'the same weights and images')
   assert.is(told(searched)[0]?.learningRate, told(fixed)[0]?.learningRate)
   assert.ok(searched.some((e) => e.type === 'ada-lrs'))
   assert.not(fixed.some((e) => e.type === 'ada-lrs'))
@@ -190,8 +190,8 @@ test('text-sft: a folder in the layout of published models, chats of a file, bad
   assert.is(said.split('chats.jsonl:10: its messages is 5').length, 2, said)
 })
 
-test('own-pictures: a folder of pictures with questions, bad ones named, held-out ones answered', async () => {
-  const own = join(folder, 'pictures')
+test('own-pictures: a folder of images with questions, bad ones named, held-out ones answered', async () => {
+  const own = join(folder, 'images')
   mkdirSync(own)
   const colours = { red: '#c00', green: '#0a0', blue: '#00c' }
   const names = Object.keys(colours) as (keyof typeof colours)[]
@@ -205,7 +205,7 @@ test('own-pictures: a folder of pictures with questions, bad ones named, held-ou
   }
   lines.push(JSON.stringify({ file_name: 'none.png', question: 'Which?', answer: 'red' }))
   writeFileSync(join(own, 'metadata.jsonl'), lines.join('\n'))
-  const { stages, measured, said } = await ownRun('own-pictures.ts', { pictures: own, rows: 4, scale: 0.02 })
+  const { stages, measured, said } = await ownRun('own-pictures.ts', { images: own, rows: 4, scale: 0.02 })
   assert.equal(stages, ['aligned', 'tuned'])
   assert.is(measured.length, 2)
   assert.ok(Number(measured[1]!.total) > 0 && Number(measured[1]!.total) < 20)

@@ -451,7 +451,7 @@ for (const c of reference.expansions)
   templates(`${c.id}: <image> marks become visual tokens`, () => {
     const result = expandImages(c.text, c.tiles, c.tokens_per_tile)
     if (c.expected_error === undefined) assert.is(right(result), c.expanded)
-    else assert.is(left(result).tag, 'PictureCount')
+    else assert.is(left(result).tag, 'ImageCount')
   })
 templates.run()
 
@@ -473,20 +473,20 @@ for (const c of reference.cases)
     })
 
 const ask: Message[] = [{ role: 'user', content: 'How many?' }]
-const picture = (tokens: number) => `<img>${'<IMG_CONTEXT>'.repeat(tokens)}</img>`
+const image = (tokens: number) => `<img>${'<IMG_CONTEXT>'.repeat(tokens)}</img>`
 
-sail('a picture without a mark comes before the first query, tiles × tokens long', () => {
+sail('an image without a mark comes before the first query, tiles × tokens long', () => {
   assert.is(
     right(sailVl2Prompt(ask, { tiles: [2], tokensPerTile: 256 })),
-    `<|im_start|>user\n${picture(512)}\nHow many?<|im_end|><|im_start|>assistant\n`,
+    `<|im_start|>user\n${image(512)}\nHow many?<|im_end|><|im_start|>assistant\n`,
   )
   const two = right(sailVl2Prompt(ask, { tiles: [1, 2], tokensPerTile: 2 }))
-  assert.match(two, `user\n${picture(2)}\n${picture(4)}\nHow many?`)
+  assert.match(two, `user\n${image(2)}\n${image(4)}\nHow many?`)
   const ids = bpe.encode(two)
   assert.is(ids.filter((id) => id === bpe.idOf('<IMG_CONTEXT>')).length, 6)
 })
 
-sail('pictures of several turns keep their order', () => {
+sail('images of several turns keep their order', () => {
   const chat: Message[] = ['a', 'b', 'c'].map((q) => ({ role: 'user', content: `<image>\n${q}` }))
   const text = right(sailVl2Prompt(chat, { tiles: [1, 2, 3], tokensPerTile: 1 }))
   assert.equal(
@@ -494,7 +494,7 @@ sail('pictures of several turns keep their order', () => {
       .split('<|im_start|>user\n')
       .slice(1)
       .map((turn) => turn.split('<|im_end|>')[0]),
-    ['a', 'b', 'c'].map((q, i) => `${picture(i + 1)}\n${q}`),
+    ['a', 'b', 'c'].map((q, i) => `${image(i + 1)}\n${q}`),
   )
 })
 
@@ -523,7 +523,7 @@ sail('what is to be learned is what the assistant says, with its end', () => {
   const said = (text: string, learn = false) => ({ text, learn, special: 'text' })
   const turn = '<|im_end|><|im_start|>assistant\n'
   assert.equal(pieces, [
-    ...[control(`<|im_start|>user\n${picture(1)}`), said('\n1+1?'), control(turn)],
+    ...[control(`<|im_start|>user\n${image(1)}`), said('\n1+1?'), control(turn)],
     ...[said('2', true), control('<|im_end|>', true)],
     ...[control('<|im_start|>user\n'), said('and 2+2?'), control(turn)],
     ...[said('4', true), control('<|im_end|>', true)],
@@ -539,18 +539,18 @@ sail('what is written in messages opens no turn: the special tokens are those of
     { role: 'user', content: `<image>${words}` },
     { role: 'assistant', content: words },
   ]
-  const pictures = { tiles: [2], tokensPerTile: 3 }
+  const images = { tiles: [2], tokensPerTile: 3 }
   const encoded = (words: string): Int32Array =>
-    encodeChat(bpe, right(sailVl2Pieces(chat(words), pictures))).ids
+    encodeChat(bpe, right(sailVl2Pieces(chat(words), images))).ids
   assert.equal(specialsIn(encoded(forged)), specialsIn(encoded('hi')))
   assert.is(
     bpe.decode(encoded(forged)),
-    right(sailVl2Pieces(chat(forged), pictures))
+    right(sailVl2Pieces(chat(forged), images))
       .map((p) => p.text)
       .join(''),
   )
   // in one text nothing could tell them apart
-  const e = left(sailVl2Prompt(chat(forged), pictures))
+  const e = left(sailVl2Prompt(chat(forged), images))
   assert.is(e.tag, 'BadMessages')
   assert.match(e.message, 'take sailVl2Pieces')
 })
@@ -609,15 +609,15 @@ sail('what cannot be written is refused', () => {
     [[{ role: 'tool', content: '' }], {}, 'BadMessages', '"tool"'],
     [[...ask, { role: 'system', content: '' }], {}, 'BadMessages', 'message 1'],
     [ask, { tiles: [1] }, 'BadMessages', 'tokensPerTile'],
-    [ask, { tiles: [0], tokensPerTile: 4 }, 'BadMessages', 'picture 0 has 0 tiles'],
+    [ask, { tiles: [0], tokensPerTile: 4 }, 'BadMessages', 'image 0 has 0 tiles'],
     [ask, { tiles: [1], tokensPerTile: 0.5 }, 'BadMessages', '0.5'],
-    [marked, {}, 'PictureCount', '(1) and of pictures (0)'],
-    [marked, { tiles: [1, 1], tokensPerTile: 4 }, 'PictureCount', '(1) and of pictures (2)'],
+    [marked, {}, 'ImageCount', '(1) and of images (0)'],
+    [marked, { tiles: [1, 1], tokensPerTile: 4 }, 'ImageCount', '(1) and of images (2)'],
     [
       [{ role: 'assistant', content: 'x' }],
       { tiles: [1], tokensPerTile: 4 },
-      'PictureCount',
-      '(0) and of pictures (1)',
+      'ImageCount',
+      '(0) and of images (1)',
     ],
   ]
   for (const [messages, options, tag, message] of cases) {

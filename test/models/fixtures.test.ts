@@ -56,20 +56,20 @@ const parametersOfPreset = (preset: Preset): number => {
   const [batch, token] = [axis('batch', 1), axis('token', 2)]
   const ids = input('ids', [batch, token], 'int32')
   const context = { token, positions: ids, mask: causal(token) }
-  const picture = (c: SailVitConfig) => {
+  const image = (c: SailVitConfig) => {
     const { channel, height, width } = vitAxes(c)
-    return input('pictures', [axis('tile', 1), channel, height, width])
+    return input('images', [axis('tile', 1), channel, height, width])
   }
   const root =
     preset.kind === 'vision'
-      ? sailVit(preset.config).apply(picture(preset.config))
+      ? sailVit(preset.config).apply(image(preset.config))
       : preset.kind === 'language'
         ? qwen3(preset.config, context).apply(ids)
         : sailVl2(preset.config, {
             ...context,
             ids,
             visualIndex: ids,
-            pictures: picture(preset.config.vision),
+            images: image(preset.config.vision),
           })
   return countParameters(parametersOf(root))
 }

@@ -71,7 +71,7 @@ const whole = (length: number): Tensor => {
     mask: causal(token),
     ids: of('input_ids'),
     visualIndex: of('visual_index'),
-    pictures: input('pixel_values', [axis('tile', sizes.rows), channel, height, width]),
+    images: input('pixel_values', [axis('tile', sizes.rows), channel, height, width]),
   })
 }
 
@@ -80,7 +80,7 @@ const each = decode(sailVl2Model('small', model), sizes)
 const weights = statesOf(first, each)
 const answer = sizes.capacity - sizes.prompt
 
-/** Rows of ids with their picture's places, padded on the right. */
+/** Rows of ids with their image's places, padded on the right. */
 const padded = (
   rows: readonly (readonly number[])[],
   length: number,
@@ -112,7 +112,7 @@ const prompt = fc
   )
 
 test('prefill and decode give the logits of the whole sequence, for prompts of unequal length', () => {
-  const pictures = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), {
+  const images = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), {
     minLength: sizes.rows * 3 * 64,
     maxLength: sizes.rows * 3 * 64,
   })
@@ -122,7 +122,7 @@ test('prefill and decode give the logits of the whole sequence, for prompts of u
   })
   const prompts = fc.array(prompt, { minLength: sizes.rows, maxLength: sizes.rows })
   fc.assert(
-    fc.property(prompts, pictures, answers, (ps, pixel_values, continuation) => {
+    fc.property(prompts, images, answers, (ps, pixel_values, continuation) => {
       const ids = ps.map(({ text, before }) => [
         ...text.slice(0, before),
         ...Array.from({ length: visual }, () => 0),

@@ -206,7 +206,7 @@ const overlaps = (labels: readonly Pick<Label, 'x' | 'width' | 'row'>[]): number
     labels.slice(i + 1).filter((b) => a.row === b.row && Math.abs(a.x - b.x) < (a.width + b.width) / 2),
   ).length
 
-/** Stretches of these lengths, in a picture of `width` pixels. */
+/** Stretches of these lengths, in an image of `width` pixels. */
 const stretches = (named: readonly (readonly [name: string, length: number])[], width: number) => {
   const all = named.reduce((a, [, length]) => a + length, 0)
   let to = 0
@@ -273,8 +273,8 @@ test('in the chart of all stages no name is drawn over another', async () => {
     [500, 1, 1, 1, 1],
     [1, 1, 1, 1, 1],
   ]) {
-    const picture = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families))
-    for (const part of picture.text.split('at-narrow')) {
+    const image = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families))
+    for (const part of image.text.split('at-narrow')) {
       const labels = [
         ...part.matchAll(
           /<text text-anchor="middle" transform="translate\(([-\d.]+),([-\d.]+)\)"[^>]*>([^<]*)/g,
@@ -353,7 +353,7 @@ test('the times of a stage add up to its end', () => {
   }
 })
 
-test('the written report stands alone, with its pictures inside', async () => {
+test('the written report stands alone, with its images inside', async () => {
   const folder = join(root, 'whole')
   await writeSyntheticRun(folder)
   const path = await writeReport(folder)()
@@ -390,7 +390,7 @@ test('what a run says cannot become part of the page', async () => {
         text: `${evil}!`,
         expected: evil,
         family: evil,
-        picture: evil,
+        image: evil,
       }
     return 'stage' in e ? { ...e, stage: e.stage + evil } : e
   })
@@ -450,17 +450,17 @@ test('losses that are no numbers are counted, not drawn', async () => {
   assert.not.match(page.replace(/<script>[\s\S]*/, ''), /d="[^"]*NaN/)
 })
 
-test('a picture outside the run folder is not read', async () => {
+test('an image outside the run folder is not read', async () => {
   const folder = join(root, 'outside')
   const secret = brief(1).map(
-    (e): RunEvent => (e.type === 'predicted' ? { ...e, picture: '../whole/pictures/read-0.png' } : e),
+    (e): RunEvent => (e.type === 'predicted' ? { ...e, image: '../whole/images/read-0.png' } : e),
   )
   await writeSyntheticRun(folder, secret)
-  assert.ok(existsSync(join(root, 'whole', 'pictures', 'read-0.png')))
+  assert.ok(existsSync(join(root, 'whole', 'images', 'read-0.png')))
   await writeReport(folder)()
   const page = readFileSync(join(folder, 'report.html'), 'utf8')
   assert.not.match(page, 'data:image/png')
-  assert.match(page, 'picture missing')
+  assert.match(page, 'image missing')
 })
 
 test('a folder that is no run fails and says so', async () => {

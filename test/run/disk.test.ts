@@ -56,7 +56,7 @@ test('a checkpoint that finds no room is an error that says so; the one before i
   assert.equal(readdirSync(at).sort(), ['training.before.safetensors', 'training.safetensors'])
 })
 
-test('a manifest, a report or a picture that finds no room is an error that says so, and leaves nothing', () => {
+test('a manifest, a report or an image that finds no room is an error that says so, and leaves nothing', () => {
   const at = join(root, 'whole')
   mkdirSync(at)
   const [message, tag] = told(

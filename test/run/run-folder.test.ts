@@ -37,7 +37,7 @@ import {
   type RunFolder,
   readRun,
   recordEvents,
-  writePicture,
+  writeImage,
 } from '../../src/run/run-folder.ts'
 import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
 
@@ -372,24 +372,24 @@ test('a process that is killed while it records leaves whole events and at most 
     assert.ok(e.type === 'run-failed' && e.message === `${i} ${'x'.repeat(20000)}`, `event ${i}`)
 })
 
-test('pictures are PNG files inside the folder, pixel for pixel', async () => {
+test('images are PNG files inside the folder, pixel for pixel', async () => {
   const run = await opened()
   const data = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) % 256)
-  const path = right(await writePicture(run, 'count 2/7', { width: 5, height: 3, channels: 3, data })())
-  assert.match(path, /^pictures\/count-2-7-[0-9a-f]{16}\.png$/)
+  const path = right(await writeImage(run, 'count 2/7', { width: 5, height: 3, channels: 3, data })())
+  assert.match(path, /^images\/count-2-7-[0-9a-f]{16}\.png$/)
   assert.is(
-    right(await writePicture(run, 'count-2', { width: 5, height: 3, channels: 3, data })()),
-    'pictures/count-2.png',
+    right(await writeImage(run, 'count-2', { width: 5, height: 3, channels: 3, data })()),
+    'images/count-2.png',
   )
   const back = await sharp(join(run.folder, path)).raw().toBuffer({ resolveWithObject: true })
   assert.is(back.info.channels, 3)
   assert.equal(new Uint8Array(back.data), data)
-  const wrong = await writePicture(run, 'short', { width: 5, height: 4, channels: 3, data })()
+  const wrong = await writeImage(run, 'short', { width: 5, height: 4, channels: 3, data })()
   assert.match(left(wrong).message, '5 × 4 × 3 and has 45 bytes')
-  assert.not.ok(existsSync(run.pathOf('pictures', 'short.png')))
+  assert.not.ok(existsSync(run.pathOf('images', 'short.png')))
 })
 
-test('another name is another picture file, also where a system knows no capitals, and a name always the same', () => {
+test('another name is another image file, also where a system knows no capitals, and a name always the same', () => {
   const text = fc.oneof(
     fc.constantFrom(
       '猫',

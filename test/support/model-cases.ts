@@ -127,8 +127,8 @@ const vit = (): ModelCase =>
     const config: SailVitConfig = configOf(visionConfig, c)
     const { channel, height, width, patch, vision } = vitAxes(config)
     const tile = axis('tile', c.shape('pixel_values')[0]!)
-    const pictures = input('pixel_values', [tile, channel, height, width])
-    const output = sailVit(config).apply(pictures, '')
+    const images = input('pixel_values', [tile, channel, height, width])
+    const output = sailVit(config).apply(images, '')
     const loss = mean(mul(output, input('loss_weights', [tile, patch, vision])), 'tile', 'patch', 'vision')
     return {
       embedded: outputAt([output], 'vision_model.preprocessor', 'preprocessor'),
@@ -215,7 +215,7 @@ const joined = (): ModelCase =>
       const logits = sailVl2(config, {
         ...x,
         visualIndex: input('visual_index', x.ids.axes, 'int32'),
-        pictures: input('pixel_values', [axis('tile', tiles), channel, height, width]),
+        images: input('pixel_values', [axis('tile', tiles), channel, height, width]),
       })
       if (tiles * visualTokens(config) !== [...visualIndexOf(c).data].filter((i) => i >= 0).length)
         throw new Error('the context tokens are not as many as the visual tokens')
@@ -313,7 +313,7 @@ export const cachedCase = (): CachedCase => {
       Array.from({ length: sizes.prompt }, (_, i) => values[i] ?? fill),
     )
   const one = (value: number): TensorValue => tensorValue('int32', [1], [value])
-  const [tiles, ...picture] = c.shape('pixel_values')
+  const [tiles, ...image] = c.shape('pixel_values')
   const pixels = c.floats('pixel_values')
   const context = ids.slice(0, prompt).map((id) => id === c.config.img_context_token_id)
   const logitsAt = (t: number): Float32Array => {
@@ -340,7 +340,7 @@ export const cachedCase = (): CachedCase => {
           ),
           pixel_values: tensorValue(
             'float32',
-            [1, ...picture],
+            [1, ...image],
             pixels.slice(pixels.length - pixels.length / tiles!),
           ),
           last: one(prompt - 1),

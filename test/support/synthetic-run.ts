@@ -5,7 +5,7 @@ import { createCanvas } from '@napi-rs/canvas'
 import * as E from 'fp-ts/lib/Either.js'
 import { random } from '../../src/random/index.ts'
 import { type Manifest, manifestFormat, type RunEvent } from '../../src/run/events.ts'
-import { openRun, type RunFolder, writePicture } from '../../src/run/run-folder.ts'
+import { openRun, type RunFolder, writeImage } from '../../src/run/run-folder.ts'
 
 const families = ['read', 'count', 'chart', 'arithmetic'] as const
 const stages = [
@@ -116,7 +116,7 @@ export const syntheticManifest = (): Manifest => ({
 })
 
 const answers: Readonly<Record<string, readonly [question: string, expected: string, wrong: string]>> = {
-  read: ['What does the picture say?', 'K7QX', 'K7OX'],
+  read: ['What does the image say?', 'K7QX', 'K7OX'],
   count: ['How many red circles are there?', '5', '4'],
   chart: ['Which bar is the largest?', 'delta', 'beta'],
   arithmetic: ['What is the result?', '81', '71'],
@@ -183,7 +183,7 @@ export const syntheticEvents = (
           family,
           id: `${family}-${k}`,
           level: 1 + (k % 3),
-          picture: `pictures/${family}-${k}.png`,
+          image: `images/${family}-${k}.png`,
           question,
           expected,
           answered: right ? expected : wrong,
@@ -215,7 +215,7 @@ export const syntheticEvents = (
   return events
 }
 
-/** Writes the invented run as a folder, its pictures marked TEST, and closes it. */
+/** Writes the invented run as a folder, its images marked TEST, and closes it. */
 export const writeSyntheticRun = async (
   folder: string,
   events: readonly RunEvent[] = syntheticEvents(),
@@ -223,9 +223,9 @@ export const writeSyntheticRun = async (
   const opened = await openRun(folder, syntheticManifest())()
   if (E.isLeft(opened)) throw new Error(opened.left.message)
   const run = opened.right
-  const pictures = new Map(events.flatMap((e) => (e.type === 'predicted' ? [[e.id, e.family] as const] : [])))
-  for (const [k, [id, family]] of [...pictures].entries()) {
-    const written = await writePicture(run, id, drawn(k, `TEST ${family}`))()
+  const images = new Map(events.flatMap((e) => (e.type === 'predicted' ? [[e.id, e.family] as const] : [])))
+  for (const [k, [id, family]] of [...images].entries()) {
+    const written = await writeImage(run, id, drawn(k, `TEST ${family}`))()
     if (E.isLeft(written)) throw new Error(written.left.message)
   }
   for (const e of events) {

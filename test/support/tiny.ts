@@ -1,6 +1,6 @@
 /**
  * A vision-language model of a few thousand weights and examples for it: what tests of training and measuring run on.
- * Pictures are 16 × 16 pixels in 8 × 8 patches, so that they take the 16 visual tokens of the nano chat layout.
+ * Images are 16 × 16 pixels in 8 × 8 patches, so that they take the 16 visual tokens of the nano chat layout.
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Conversation } from '../../src/data/conversation.ts'
@@ -45,7 +45,7 @@ export const tiny: SailVl2Config = {
   },
 }
 
-/** The same for the rendered families' pictures, 112 × 112. */
+/** The same for the rendered families' images, 112 × 112. */
 export const tinyRendered: SailVl2Config = {
   ...tiny,
   vision: { ...tiny.vision, imageSize: 112, patchSize: 14 },
@@ -140,10 +140,10 @@ export const tinyStage = <const From extends string = 'fresh', const To extends 
 /** The program of a stage, and nothing that an evaluation calls. */
 export const programOf = (stage: Stage): Program => stage.program({}).program
 
-/** What an experiment runs in: paths are under `folder`, pictures are not kept. */
+/** What an experiment runs in: paths are under `folder`, images are not kept. */
 export const contextIn = (folder: string, engine: Engine, earlier: readonly RunEvent[] = []): RunContext => ({
   engine,
-  savePicture: (name) => TE.right(`pictures/${name}.png`),
+  saveImage: (name) => TE.right(`images/${name}.png`),
   pathOf: (...parts) => [folder, ...parts].join('/'),
   earlier,
 })

@@ -163,7 +163,7 @@ test('recall: pure in (seed, i), the same names and values in another order, non
   }
 })
 
-test('corpus: the conversations of the same samples, with labels in place of the picture', () => {
+test('corpus: the conversations of the same samples, with labels in place of the image', () => {
   const mixture = { seed: 'corpus', split: 'bases', weights: even, levels: [1, 3] } as const
   const corpus = { mixture, captions: 0.4, texts: 0.25 }
   let [texts, captions, recalls] = [0, 0, 0]

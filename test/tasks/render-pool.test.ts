@@ -30,7 +30,7 @@ test('render pool: the same items in the same order as without workers', async (
   })
 })
 
-test('render pool: samples and labelled pictures too', async () => {
+test('render pool: samples and labelled images too', async () => {
   const samples = { kind: 'samples', mixture } as const
   assert.equal(
     await take(samples, 4, { chunk: 2 }),

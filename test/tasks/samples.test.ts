@@ -18,8 +18,8 @@ import {
   type Described,
   type Family,
   families,
+  type Image,
   type Level,
-  type Picture,
   type Scene,
   type Split,
 } from '../../src/tasks/sample.ts'
@@ -32,7 +32,7 @@ const mixture = (split: Split, more: Partial<Mixture> = {}): Mixture => ({
   levels: [1, 3],
   ...more,
 })
-const pixels = (p: Picture): string => createHash('sha1').update(p.data).digest('hex')
+const pixels = (p: Image): string => createHash('sha1').update(p.data).digest('hex')
 const scenes = <S extends Scene>(family: Family, n: number, level?: Level): readonly Described<S>[] =>
   Array.from({ length: n }, (_, i) =>
     describeSample(family, level ?? (((i % 3) + 1) as Level), 'train', `truth/${i}`),
@@ -43,20 +43,20 @@ test('samples: the i-th depends on nothing but the mixture and i', () => {
   const forward = Array.from({ length: 40 }, (_, i) => sampleAt(m, i))
   for (let i = 39; i >= 0; i--) {
     const again = sampleAt(m, i)
-    assert.is(pixels(again.picture), pixels(forward[i]!.picture), `picture ${again.id}`)
-    assert.equal({ ...again, picture: 0 }, { ...forward[i]!, picture: 0 })
+    assert.is(pixels(again.image), pixels(forward[i]!.image), `image ${again.id}`)
+    assert.equal({ ...again, image: 0 }, { ...forward[i]!, image: 0 })
   }
   assert.equal(describeAt(m, 3), { ...describeAt(mixture('train'), 3) })
   assert.not.equal(describeAt(m, 3).scene, describeAt(mixture('train', { seed: 'other' }), 3).scene)
 })
 
-test('samples: a scene alone gives the picture again, whatever was drawn before', () => {
+test('samples: a scene alone gives the image again, whatever was drawn before', () => {
   for (const family of families) {
     const [a, b, c] = scenes(family, 3, 3)
-    const first = render(a!).picture
+    const first = render(a!).image
     render(b!)
     render(c!)
-    assert.is(pixels(render(structuredClone(a!)).picture), pixels(first), family)
+    assert.is(pixels(render(structuredClone(a!)).image), pixels(first), family)
   }
 })
 
@@ -83,7 +83,7 @@ test('mixture: what cannot be drawn from is refused with a message', () => {
   refused(mixture('train'), -1, /whole number/)
 })
 
-test('held-out: no content and no picture of it occurs in bases or training', () => {
+test('held-out: no content and no image of it occurs in bases or training', () => {
   const n = 3000
   const contents = (split: Split) =>
     new Set(Array.from({ length: n }, (_, i) => contentKey(describeAt(mixture(split), i).scene)))
@@ -95,12 +95,12 @@ test('held-out: no content and no picture of it occurs in bases or training', ()
   }
   assert.ok([...held].every((key) => partitionOf(key) === 'heldout'))
   assert.ok(held.size > n / 4, `only ${held.size} different held-out contents`)
-  const pictures = (split: Split, m: number) =>
-    Array.from({ length: m }, (_, i) => pixels(sampleAt(mixture(split), i).picture))
-  const heldPictures = new Set(pictures('heldout', 300))
-  assert.is(heldPictures.size, 300)
+  const images = (split: Split, m: number) =>
+    Array.from({ length: m }, (_, i) => pixels(sampleAt(mixture(split), i).image))
+  const heldImages = new Set(images('heldout', 300))
+  assert.is(heldImages.size, 300)
   for (const split of ['bases', 'train'] as const)
-    for (const picture of pictures(split, 300)) assert.not(heldPictures.has(picture))
+    for (const image of images(split, 300)) assert.not(heldImages.has(image))
 })
 
 test('held-out: about one content in sixteen, and what the language model is pretrained with has none of them', () => {

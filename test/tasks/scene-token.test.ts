@@ -103,7 +103,7 @@ for (const engine of engines)
     await orThrow(session.close())
   })
 
-test('a scene that is not drawn is no picture for the objective that needs one', () => {
+test('a scene that is not drawn is no image for the objective that needs one', () => {
   const c = Array.from({ length: 9 }, (_, i) => corpusAt(corpus, i)).find((one) => one.scene !== undefined)!
   assert.throws(
     () => nextToken(tinyRenderedModel, tinyRenderedProcessor, sizes).collate([c]),

@@ -22,19 +22,19 @@ const scenes = <S extends Scene>(family: Family, n: number, level?: Level): read
     describeSample(family, level ?? (((i % 3) + 1) as Level), 'train', `truth/${i}`),
   ) as unknown as readonly Described<S>[]
 
-/** Whether a character, which stands in the middle of its cell, lies wholly in the picture. */
-const inPicture = ({ font, fontSize }: Pick<ReadScene, 'font' | 'fontSize'>, g: Glyph): boolean => {
+/** Whether a character, which stands in the middle of its cell, lies wholly in the image. */
+const inImage = ({ font, fontSize }: Pick<ReadScene, 'font' | 'fontSize'>, g: Glyph): boolean => {
   const inset = (g.width - advanceOf(font, g.character) * fontSize) / 2
   return g.x + inset >= 0 && g.x + g.width - inset <= 112 && g.y >= 0 && g.y + g.height <= 112
 }
 
-test('read: level n has n + 1 characters inside the picture, in all five fonts and at readable sizes', () => {
+test('read: level n has n + 1 characters inside the image, in all five fonts and at readable sizes', () => {
   const all = scenes<ReadScene>('read', 300)
   for (const d of all) {
     assert.is(d.final.length, d.level + 1)
     assert.is(d.scene.glyphs.map((g) => g.character).join(''), d.answer)
     for (const g of d.scene.glyphs) {
-      assert.ok(inPicture(d.scene, g), d.id)
+      assert.ok(inImage(d.scene, g), d.id)
       assert.ok(g.height >= 14, `${d.id}: ${g.height} pixels high`)
       assert.ok(Math.abs(g.height - capHeightOf(d.scene.font) * d.scene.fontSize) < 1e-9)
     }
@@ -45,7 +45,7 @@ test('read: level n has n + 1 characters inside the picture, in all five fonts a
 
 test('read: the ink lies in the glyphs’ boxes, and there is ink in each', () => {
   for (const d of scenes<ReadScene>('read', 40)) {
-    const { data } = render(d).picture
+    const { data } = render(d).image
     const [gr, gg, gb] = d.scene.inks.groundRgb
     const inked = (x: number, y: number) => {
       const at = (y * 112 + x) * 3
@@ -102,7 +102,7 @@ test('count: answer and caption agree with the scene, and the shapes do not touc
 
 test('count: the pixels at a shape’s middle have its colour', () => {
   for (const d of scenes<CountScene>('count', 40)) {
-    const { data } = render(d).picture
+    const { data } = render(d).image
     for (const s of d.scene.shapes) {
       const at = (Math.floor(s.y + 1) * 112 + Math.floor(s.x)) * 3
       assert.equal([...data.subarray(at, at + 3)], [...s.rgb], d.id)
@@ -130,7 +130,7 @@ test('chart: answers agree with the bars; the largest is alone', () => {
 test('chart: the rendered bars have the heights and colours of their values, in every style and order', () => {
   let looked = 0
   for (const d of scenes<ChartScene>('chart', 90)) {
-    const { data } = render(d).picture
+    const { data } = render(d).image
     const { style, bars } = d.scene
     layout(style, bars).forEach(({ bar }, n) => {
       const { rgb, value } = bars[n]!
@@ -171,7 +171,7 @@ test('arithmetic: the written steps are right, step by step, for every expressio
       }
 })
 
-test('arithmetic: the picture shows the expression, and level 1 never carries', () => {
+test('arithmetic: the image shows the expression, and level 1 never carries', () => {
   for (const d of scenes<ArithmeticScene>('arithmetic', 300)) {
     const { a, b, sign, layout: set, glyphs } = d.scene
     const shown = glyphs.map((g) => g.character).join('')
@@ -179,7 +179,7 @@ test('arithmetic: the picture shows the expression, and level 1 never carries', 
     assert.is(d.answer, steps(a, sign, b).text)
     assert.ok(a >= 10 && a <= 99 && b >= 10 && b <= 99 && (sign === '+' || a >= b))
     if (d.level === 1) assert.ok(sign === '+' && (a % 10) + (b % 10) < 10 && a + b < 100)
-    for (const g of glyphs) assert.ok(inPicture(d.scene, g), d.id)
+    for (const g of glyphs) assert.ok(inImage(d.scene, g), d.id)
   }
 })
 

@@ -194,11 +194,11 @@ endings('an error of the source goes through', async () => {
     {},
     () => stepAnswer(1),
     (i) => {
-      if (i === 6) throw new Error('picture 6 is broken')
+      if (i === 6) throw new Error('image 6 is broken')
       return tinyConversation(i)
     },
   )
-  assert.is(message, 'picture 6 is broken')
+  assert.is(message, 'image 6 is broken')
 })
 
 endings('breaking off the iteration closes the source, before the first step too', async () => {
@@ -337,7 +337,7 @@ for (const engine of engines) {
   })
 
   trained(
-    `${engine.name}: four samples are learnt by heart, and only the picture tells them apart`,
+    `${engine.name}: four samples are learnt by heart, and only the image tells them apart`,
     async () => {
       // prompts of one length; the colours are all different
       const four = [...Array(60).keys()].filter((i) => i % 3 === 0).map((i) => tinyConversation(i))
@@ -350,7 +350,7 @@ for (const engine of engines) {
       )
       const [first, last] = [seen[0]!.loss, seen.at(-1)!.loss]
       assert.ok(first > 5, `the loss begins near ln 475: ${first}`)
-      // blind to the picture it could not fall below ln 4 on the first of an answer's three tokens: 0.46 in the mean
+      // blind to the image it could not fall below ln 4 on the first of an answer's three tokens: 0.46 in the mean
       assert.ok(last < 0.02, `the loss ends at ${last}`)
     },
   )

@@ -32,7 +32,7 @@ export const benchCommand: Command = {
     ['sailwright bench --no-pytorch --rounds 3', 'a shorter look at the engines'],
   ],
   notes: [
-    'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one picture each. Exit code 1 where what was measured does not compute the same.',
+    'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one image each. Exit code 1 where what was measured does not compute the same.',
   ],
   run: (args, io) =>
     pipe(

@@ -32,7 +32,7 @@ export const doctorCommand: Command = {
   },
   examples: [['sailwright doctor', 'looks and measures each engine for five seconds']],
   notes: [
-    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, a picture each) and products of square matrices. It is remembered: where both engines load, a run takes the faster one. Exit code 1 where no engine loads.',
+    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, an image each) and products of square matrices. It is remembered: where both engines load, a run takes the faster one. Exit code 1 where no engine loads.',
   ],
   run: (args, io) =>
     pipe(
@@ -159,7 +159,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     lines.push(
       '',
       head(
-        `Speed: training steps of ${step.model}, ${step.batch} sequences of ${step.length} tokens with a picture each`,
+        `Speed: training steps of ${step.model}, ${step.batch} sequences of ${step.length} tokens with an image each`,
       ),
       ...table.split('\n').map((l) => `  ${l}`),
     )

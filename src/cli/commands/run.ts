@@ -173,7 +173,7 @@ const carriedOut = (
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { advance, emptyRun, recordEvents, showProgress, withoutRepeats, writePicture } = await import(
+      const { advance, emptyRun, recordEvents, showProgress, withoutRepeats, writeImage } = await import(
         '../../run/index.ts'
       )
       const look = lookOf(io.stderr, io.env)
@@ -200,9 +200,9 @@ const carriedOut = (
       const stream = defer(() =>
         experiment.run({
           engine: picked.engine,
-          savePicture: (name, picture) =>
+          saveImage: (name, image) =>
             pipe(
-              writePicture(run, name, picture),
+              writeImage(run, name, image),
               TE.mapLeft((e) => new Error(e.message)),
             ),
           pathOf: run.pathOf,

@@ -1,4 +1,4 @@
-/** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; its picture. */
+/** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; its image. */
 import { resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -35,21 +35,21 @@ export const summaryCommand: Command = {
       integerFrom: 0,
       otherwise: '4, and all with --json',
     },
-    batch: { value: 'n', help: 'rows, and pictures', integerFrom: 1, otherwise: '1' },
+    batch: { value: 'n', help: 'rows, and images', integerFrom: 1, otherwise: '1' },
     tokens: {
       value: 'n',
       help: 'tokens a row, visual ones included',
       integerFrom: 1,
-      otherwise: '64 and the visual tokens of one picture',
+      otherwise: '64 and the visual tokens of one image',
     },
     json: { help: 'prints one JSON object: parameters, flops, bytes, and a row a block' },
     mermaid: { help: 'prints a Mermaid flowchart instead' },
-    svg: { value: 'file', help: 'writes the picture as SVG, too' },
+    svg: { value: 'file', help: 'writes the image as SVG, too' },
   },
   oneOf: ['json', 'mermaid'],
   examples: [
     ['sailwright summary sail-vl2-2b --depth 2', 'the model in a few lines'],
-    ['sailwright summary nano --svg nano.svg', 'its picture'],
+    ['sailwright summary nano --svg nano.svg', 'its image'],
     ['sailwright summary examples/recipe.ts --json', "an experiment's model, for scripts"],
   ],
   notes: [

@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
+
+import { grouped } from '../../terminal/index.ts'
 import { type Axis, showAxes } from '../axis.ts'
 import { type Tensor, topological } from '../graph.ts'
 import { type Block, blocks, type Folded, folded } from './blocks.ts'
 import type { GraphCost, IsParameter } from './cost.ts'
-import { grouped, ownName } from './summary.ts'
+import { ownName } from './summary.ts'
 
 /** What to draw. */
 export interface DiagramOptions {

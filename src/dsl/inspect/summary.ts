@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { grouped, short } from '../../terminal/index.ts'
 import { type Axis, showAxes } from '../axis.ts'
 import type { Dtype, Tensor } from '../graph.ts'
 import { blocks, type Folded, folded } from './blocks.ts'
@@ -118,22 +119,6 @@ export const summaryJson = (s: Summary): SummaryJson => ({
   })),
 })
 
-/** 12,345,678. */
-export const grouped = (n: number): string => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',')
-
-/** Three significant digits with a decimal prefix: `1.72 G`. */
-export const prefixed = (n: number): string => {
-  const units = ['', 'k', 'M', 'G', 'T', 'P', 'E']
-  let x = n
-  let unit = 0
-  while (x >= 999.5 && unit < units.length - 1) {
-    x /= 1000
-    unit++
-  }
-  const digits = unit === 0 && Number.isInteger(x) ? String(x) : x.toPrecision(3)
-  return units[unit] === '' ? digits : `${digits} ${units[unit]}`
-}
-
 /** The row's path below that of the row around it. */
 export const ownName = (path: string, around: string): string =>
   around !== '' && path.startsWith(`${around}.`) ? path.slice(around.length + 1) : path === around ? '' : path
@@ -155,8 +140,8 @@ export const showSummary = (s: Summary): string => {
       r.depth === 0 ? '' : r.layer,
       r.dtype === undefined ? '' : showAxes(r.axes),
       r.parameters === 0 ? '' : grouped(r.parameters),
-      prefixed(r.flops),
-      `${prefixed(r.activationBytes)}B`.replace(/(\d)B$/, '$1 B'),
+      short(r.flops),
+      `${short(r.activationBytes)}B`.replace(/(\d)B$/, '$1 B'),
     ]
   })
   const widths = head.map((h, i) => Math.max(h.length, ...lines.map((l) => l[i]!.length)))

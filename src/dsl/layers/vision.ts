@@ -1,4 +1,4 @@
-/** Pictures to tokens and back to fewer tokens. */
+/** Images to tokens and back to fewer tokens. */
 import { type Axis, axis } from '../axis.ts'
 import { contractOf } from '../contract.ts'
 import { add } from '../elementwise.ts'
@@ -12,7 +12,7 @@ import { siteOf } from '../site.ts'
 
 /** The axes of {@link patchify}. */
 export interface PatchifyAxes<P extends string, E extends string> {
-  /** Colour channels; the pictures' axes are `[…, channel, height, width]`. */
+  /** Colour channels; the images' axes are `[…, channel, height, width]`. */
   readonly channel: Axis<'channel'>
   readonly height: Axis<'height'>
   readonly width: Axis<'width'>
@@ -29,7 +29,7 @@ export interface PatchifyAxes<P extends string, E extends string> {
  * The patch convolution (kernel = stride = patch): `[channel, height, width]` → `[patch, embed]`, patches row-major.
  * Parameters as a checkpoint's Conv2d: `weight` [embed, channel, side, side], `bias` [embed].
  *
- * @throws GraphError `BadShape` where the patches do not tile the picture
+ * @throws GraphError `BadShape` where the patches do not tile the image
  * @category layers
  */
 export const patchify = <P extends string, E extends string>(
@@ -54,9 +54,9 @@ export const patchify = <P extends string, E extends string>(
     site,
     'patchify',
     [c.channel, c.height, c.width],
-    (pictures, path) => {
-      const lead = pictures.axes.slice(0, -3)
-      const cut = reshaped(pictures, [...lead, c.channel, row, y, column, x], site)
+    (images, path) => {
+      const lead = images.axes.slice(0, -3)
+      const cut = reshaped(images, [...lead, c.channel, row, y, column, x], site)
       const weight = parameter(
         join(path, 'weight'),
         [c.embed, c.channel, y, x],

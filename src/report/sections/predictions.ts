@@ -1,5 +1,5 @@
 /**
- * Held-out samples with their pictures, and what was answered.
+ * Held-out samples with their images, and what was answered.
  *
  * @since 0.1.0
  */
@@ -11,8 +11,8 @@ import { endedRight, type RunView, type SampleView, selection } from '../view.ts
 /** At most this many samples are shown; more would make the page heavy. */
 export const mostSamples = 240
 
-/** Cards, and a filter that shows itself where scripts run. `pictures` maps a picture's path to its data URL. */
-export const predictions = (view: RunView, pictures: ReadonlyMap<string, string>): Html => {
+/** Cards, and a filter that shows itself where scripts run. `images` maps an image's path to its data URL. */
+export const predictions = (view: RunView, images: ReadonlyMap<string, string>): Html => {
   if (view.samples.length === 0) return html`<p>No prediction was recorded.</p>`
   const shown = selection(view.samples, mostSamples)
   const levels = [...new Set(shown.map((s) => s.level))].sort((a, b) => a - b)
@@ -25,7 +25,7 @@ ${choice('outcome', 'in the end', ['right', 'wrong'])}
 ${levels.length > 1 && choice('level', 'level', levels.map(String))}
 <output aria-live="polite"></output>
 </form>
-<div class="grid">${shown.map((s) => card(s, pictures.get(s.picture)))}</div>`
+<div class="grid">${shown.map((s) => card(s, images.get(s.image)))}</div>`
 }
 
 const choice = (name: string, label: string, values: readonly string[]): Html =>
@@ -37,14 +37,14 @@ const mark = (correct: boolean): Html =>
 const shownAnswer = (a: EventOf<'predicted'>): Html =>
   a.answered === '' ? html`<i>no answer</i>` : html`<code>${a.answered}</code>`
 
-const card = (s: SampleView, picture: string | undefined): Html => {
+const card = (s: SampleView, image: string | undefined): Html => {
   const last = s.answers[s.answers.length - 1]!
   const wrote = last.text.trim() !== '' && last.text.trim() !== last.answered.trim()
   return html`<article class="card" data-family="${s.family}" data-outcome="${endedRight(s) ? 'right' : 'wrong'}" data-level="${s.level}">
 ${
-  picture === undefined
-    ? html`<div class="missing">picture missing</div>`
-    : html`<img src="${trusted(picture)}" alt="held-out picture of the family ${s.family}, level ${s.level}; the right answer is ${s.expected}" loading="lazy">`
+  image === undefined
+    ? html`<div class="missing">image missing</div>`
+    : html`<img src="${trusted(image)}" alt="held-out image of the family ${s.family}, level ${s.level}; the right answer is ${s.expected}" loading="lazy">`
 }
 <div><h3>${s.question}</h3><div class="tags">${s.family}, level ${s.level}</div></div>
 <dl><dt>expected</dt><dd><code>${s.expected}</code></dd><dt>answered</dt><dd>${shownAnswer(last)} ${mark(last.correct)}</dd></dl>

@@ -1,5 +1,5 @@
 /**
- * Written arithmetic: a sum or difference of two-digit numbers stands in the picture; the answer copies it, works out
+ * Written arithmetic: a sum or difference of two-digit numbers stands in the image; the answer copies it, works out
  * units and tens one after the other, and ends in the result.
  *
  * @since 0.1.0
@@ -13,9 +13,9 @@ import {
   fonts,
   type Glyph,
   type Inks,
+  imageSize,
   moved,
   paint,
-  pictureSize,
 } from '../canvas.ts'
 import { blankPatches, claimGlyphs } from '../patches.ts'
 import type { TaskFamily } from './family.ts'
@@ -111,10 +111,10 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
     }
   },
   key: (s) => (s.sign === '+' ? `${Math.min(s.a, s.b)}+${Math.max(s.a, s.b)}` : `${s.a}-${s.b}`),
-  picture: (s) =>
+  image: (s) =>
     paint((c) => {
       c.fillStyle = css(s.inks.groundRgb)
-      c.fillRect(0, 0, pictureSize, pictureSize)
+      c.fillRect(0, 0, imageSize, imageSize)
       drawGlyphs(c, s.glyphs, s.font, s.fontSize, css(s.inks.inkRgb))
     }),
   patches: (s) => {

@@ -9,7 +9,7 @@
 import type { SKRSContext2D } from '@napi-rs/canvas'
 import * as vega from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
-import { css, near, paint, pictureSize, type Rgb } from '../canvas.ts'
+import { css, imageSize, near, paint, type Rgb } from '../canvas.ts'
 import { barLetters, blankPatches, type Claim, centreClass, claim, patchAt } from '../patches.ts'
 import type { TaskFamily } from './family.ts'
 
@@ -54,7 +54,7 @@ const outside = 0.2
 
 const frameOf = (style: ChartStyle) => {
   const pad = style.upright ? frames.upright : frames.lying
-  return { pad, width: pictureSize - pad.left - pad.right, height: pictureSize - pad.top - pad.bottom }
+  return { pad, width: imageSize - pad.left - pad.right, height: imageSize - pad.top - pad.bottom }
 }
 
 const specOf = (style: ChartStyle): TopLevelSpec => {
@@ -139,7 +139,7 @@ const viewOf = (style: ChartStyle): vega.View => {
   return view
 }
 
-/** The rectangles of bars and of their letters on the picture, in pixels, by the arithmetic of a band scale. */
+/** The rectangles of bars and of their letters on the image, in pixels, by the arithmetic of a band scale. */
 export const layout = (style: ChartStyle, bars: readonly Bar[]) => {
   const { pad, width, height } = frameOf(style)
   const step = (style.upright ? width : height) / (bars.length - between + 2 * outside)
@@ -232,10 +232,10 @@ export const chart: TaskFamily<ChartScene> = {
     return { family: 'chart', bars, style, ground, asked, wording: r.int(0, 1) }
   },
   key: (s) => barsKey(s.bars),
-  picture: (s) =>
+  image: (s) =>
     paint((c) => {
       c.fillStyle = css(s.ground)
-      c.fillRect(0, 0, pictureSize, pictureSize)
+      c.fillRect(0, 0, imageSize, imageSize)
       const view = viewOf(s.style)
       view
         .data(
@@ -246,7 +246,7 @@ export const chart: TaskFamily<ChartScene> = {
       const { pad } = frameOf(s.style)
       c.save()
       new CanvasRenderer(view.loader())
-        .initialize(null, pictureSize, pictureSize, [pad.left, pad.top], 1, { externalContext: c })
+        .initialize(null, imageSize, imageSize, [pad.left, pad.top], 1, { externalContext: c })
         .render((view.scenegraph() as unknown as { readonly root: unknown }).root)
       c.restore()
     }),

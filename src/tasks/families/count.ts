@@ -6,7 +6,7 @@
  */
 import type { SKRSContext2D } from '@napi-rs/canvas'
 import type { Random } from '../../random/index.ts'
-import { css, darkColours, lightColours, near, paint, pictureSize, type Rgb } from '../canvas.ts'
+import { css, darkColours, imageSize, lightColours, near, paint, type Rgb } from '../canvas.ts'
 import {
   blankPatches,
   centreClass,
@@ -66,8 +66,8 @@ export const placeShapes = (
       for (let tries = 0; tries < 60; tries++) {
         const size = tries < 40 ? wanted : smallestShape
         const half = size / 2 + 2
-        const x = r.real(half, pictureSize - half)
-        const y = r.real(half, pictureSize - half)
+        const x = r.real(half, imageSize - half)
+        const y = r.real(half, imageSize - half)
         const free = placed.every(
           (p) => Math.max(Math.abs(p.x - x), Math.abs(p.y - y)) >= (p.size + size) / 2 + gap,
         )
@@ -96,7 +96,7 @@ export const drawShape = (c: SKRSContext2D, { kind, rgb, x, y, size }: Shape): v
   c.fill()
 }
 
-/** The labels of a picture of shapes. */
+/** The labels of an image of shapes. */
 export const shapePatches = (shapes: readonly Shape[]): PatchLabels => {
   const out = blankPatches()
   const claims = shapes.map(({ colour, kind, x, y, size }) => ({
@@ -178,10 +178,10 @@ export const count: TaskFamily<CountScene> = {
     const kinds = tally(s.shapes).map((t) => `${t.n}${t.colour}${t.kind}`)
     return `${kinds.join()}@${[...fields].sort((a, b) => a - b).join()}`
   },
-  picture: (s) =>
+  image: (s) =>
     paint((c) => {
       c.fillStyle = css(s.ground)
-      c.fillRect(0, 0, pictureSize, pictureSize)
+      c.fillRect(0, 0, imageSize, imageSize)
       for (const shape of s.shapes) drawShape(c, shape)
     }),
   patches: (s) => shapePatches(s.shapes),

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Random } from '../../random/index.ts'
-import type { Family, Level, PatchLabels, Picture, Scene } from '../sample.ts'
+import type { Family, Image, Level, PatchLabels, Scene } from '../sample.ts'
 
 /** A question about a scene, the text to answer with, and the part of it that is scored. */
 export interface Question {
@@ -21,7 +21,7 @@ export interface TaskFamily<S extends Scene> {
   /** What the scene is about, whatever it looks like: held-out and training samples never share a key. */
   readonly key: (scene: S) => string
   /** Renders the scene. */
-  readonly picture: (scene: S) => Picture
+  readonly image: (scene: S) => Image
   /** What each patch of the rendered scene shows. */
   readonly patches: (scene: S) => PatchLabels
   readonly caption: (scene: S) => string

@@ -1,5 +1,5 @@
 /**
- * Reading: a string of two to four characters in one of five fonts, anywhere in the picture, with capitals of
+ * Reading: a string of two to four characters in one of five fonts, anywhere in the image, with capitals of
  * 14 to 24 pixels, in any of the colours, on any of the grounds.
  *
  * @since 0.1.0
@@ -13,9 +13,9 @@ import {
   fonts,
   type Glyph,
   type Inks,
+  imageSize,
   moved,
   paint,
-  pictureSize,
   placeOf,
   setLine,
 } from '../canvas.ts'
@@ -43,10 +43,10 @@ const grid = 7
 /** How far a line may be off the grid, either way. */
 const jitter = 1
 
-/** A start from which a thing of `size` ends in the picture and has its middle at 3.5 + 7k, up to the jitter. */
+/** A start from which a thing of `size` ends in the image and has its middle at 3.5 + 7k, up to the jitter. */
 export const onGrid = (r: Random, size: number, firstMiddle: number): number => {
   const phase = (((grid / 2 - firstMiddle) % grid) + grid) % grid
-  const last = Math.floor((pictureSize - margin - size - phase) / grid)
+  const last = Math.floor((imageSize - margin - size - phase) / grid)
   const first = Math.ceil((margin - phase) / grid)
   return phase + grid * r.int(Math.min(first, last), last) + r.real(-jitter, jitter)
 }
@@ -69,7 +69,7 @@ export const cells = (
 }
 
 /**
- * Puts a line somewhere in the picture. The middles of its characters lie on a grid of half a patch, up to a pixel: at
+ * Puts a line somewhere in the image. The middles of its characters lie on a grid of half a patch, up to a pixel: at
  * this scale an encoder with patches of 14 pixels would otherwise have to learn each character at 196 offsets.
  */
 export const placeLine = (
@@ -110,10 +110,10 @@ export const read: TaskFamily<ReadScene> = {
     return { family: 'read', text, ...line, inks: drawInks(r), wording: r.int(0, wordings.length - 1) }
   },
   key: (s) => s.text,
-  picture: (s) =>
+  image: (s) =>
     paint((c) => {
       c.fillStyle = css(s.inks.groundRgb)
-      c.fillRect(0, 0, pictureSize, pictureSize)
+      c.fillRect(0, 0, imageSize, imageSize)
       drawGlyphs(c, s.glyphs, s.font, s.fontSize, css(s.inks.inkRgb))
     }),
   patches: (s) => {
