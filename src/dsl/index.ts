@@ -138,7 +138,7 @@ export {
   pixelShuffle,
 } from './layers/vision.ts'
 export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
-export { crossEntropy, Ignored, type MaskedLoss } from './loss.ts'
+export { crossEntropy, Ignored, type MaskedLoss, negativeLogLikelihood } from './loss.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
 export {

@@ -10,6 +10,16 @@ import { type Site, siteOf } from './site.ts'
 /** The label that no loss is taken of (Hugging Face's and PyTorch's `ignore_index`). */
 export const Ignored = -100
 
+const checkedDtypes = (what: string, logits: Tensor, labels: Tensor, site: Site): void => {
+  if (logits.dtype !== 'float32' || labels.dtype !== 'int32')
+    throw new GraphError(
+      'BadDtype',
+      `${what}: logits are float32 and labels int32, not ${logits.dtype} and ${labels.dtype}`,
+      site,
+      [...logits.axes, ...labels.axes],
+    )
+}
+
 /** −ln softmax(logits)[target] along an axis, for each position; targets lie in range. */
 const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site): Tensor => {
   const a = axisOf('crossEntropy', logits, axis, site)
@@ -24,6 +34,21 @@ const crossEntropyAt = (logits: Tensor, target: Tensor, axis: string, site: Site
     site,
   )
   return composite('crossEntropy', { axis }, body, [logits, transposed(target, body.names, site)], site)
+}
+
+/**
+ * The negative logarithm of each target's probability, in nats: −ln softmax(logits)[target].
+ *
+ * @param logits float32 `[…, axis]`
+ * @param targets int32 `[…]`, in range; what is not is refused as the indices of `gather` are
+ * @returns float32 `[…]`
+ * @throws GraphError `UnknownAxis`, `BadDtype`
+ * @category losses
+ */
+export const negativeLogLikelihood = (logits: Tensor, targets: Tensor, axis: string): Tensor => {
+  const site = siteOf(negativeLogLikelihood)
+  checkedDtypes('negativeLogLikelihood', logits, targets, site)
+  return crossEntropyAt(logits, targets, axis, site)
 }
 
 /** A mean with what it was taken over. */
@@ -46,13 +71,7 @@ export interface MaskedLoss {
  */
 export const crossEntropy = (logits: Tensor, labels: Tensor, axis: string): MaskedLoss => {
   const site = siteOf(crossEntropy)
-  if (logits.dtype !== 'float32' || labels.dtype !== 'int32')
-    throw new GraphError(
-      'BadDtype',
-      `crossEntropy: logits are float32 and labels int32, not ${logits.dtype} and ${labels.dtype}`,
-      site,
-      [...logits.axes, ...labels.axes],
-    )
+  checkedDtypes('crossEntropy', logits, labels, site)
   const counted = unaryOf('not', compareOf('equal', labels, Ignored, site), site)
   const each = crossEntropyAt(logits, selectOf(counted, labels, 0, site), axis, site)
   const count = reduceOf('sum', castTo(counted, 'float32', site), labels.names, site)

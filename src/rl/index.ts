@@ -3,8 +3,12 @@
  *
  * @since 0.3.0
  */
+export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export type { Completion, StopReason } from './completion.ts'
 export type { Group, RatedGroup, ScoredGroup } from './group.ts'
+export * from './losses/index.ts'
+export { counts } from './overlong.ts'
 export type { Policy, Request, Sampling } from './policy.ts'
 export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
+export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
 export type { Columns, Task } from './task.ts'

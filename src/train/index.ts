@@ -35,6 +35,7 @@ export {
   jsonSetting,
   kindOf,
   numberSetting,
+  onlySettings,
   RecipeError,
   textSetting,
   valueSetting,

@@ -37,6 +37,11 @@ export interface Fraction {
 export interface LossTerms extends Fraction {
   /** Losses that are added to the mean as they are, already scaled: the balance of experts. */
   readonly auxiliary?: Readonly<Record<string, Scalar>>
+  /**
+   * What every update measures and gives with its loss, such as clip fractions; a loss that names none pays for none. Sums
+   * and weights add up over micro-batches.
+   */
+  readonly stepMetrics?: Readonly<Record<string, Fraction>>
   /** What is measured beside the loss, built only where somebody evaluates: a training step pays for none. */
   readonly metrics?: () => Readonly<Record<string, Fraction>>
 }

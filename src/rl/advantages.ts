@@ -1,0 +1,45 @@
+/**
+ * Advantages: what a completion is worth against the others of its group.
+ *
+ * @since 0.3.0
+ */
+
+/** How rewards of a group become advantages. */
+export interface AdvantageSettings {
+  /**
+   * `std`: (reward − mean) / (standard deviation + epsilon), as GRPO and DAPO have it; `none`: reward − mean, as Dr. GRPO
+   * has it, which favours neither easy nor hard tasks. Default `std`.
+   */
+  readonly scale?: 'std' | 'none'
+  /** Keeps the division finite: 1e-4 as in TRL (the default), 1e-6 as in verl. */
+  readonly epsilon?: number
+}
+
+/** Rewards that differ by less than this, relative to the largest or to 1, are equal: rounding is no reason to learn. */
+const rounding = 1e-9
+
+/** Whether some rewards differ by more than rounding; one alone does not. */
+export const haveSpread = (rewards: readonly number[]): boolean => {
+  const [low, high] = [Math.min(...rewards), Math.max(...rewards)]
+  return high - low > rounding * Math.max(1, Math.abs(low), Math.abs(high))
+}
+
+/**
+ * The advantages of a group. The standard deviation is that of a sample (divided by n − 1). Where all rewards are equal, or
+ * there is one alone, each advantage is exactly 0. What has no reward has no advantage, and the others are compared without
+ * it.
+ *
+ * @param rewards undefined where a verifier failed or abstained. Shape [completion]
+ * @returns shape [completion]
+ */
+export const advantages = (
+  rewards: readonly (number | undefined)[],
+  { scale = 'std', epsilon = 1e-4 }: AdvantageSettings = {},
+): readonly (number | undefined)[] => {
+  const known = rewards.filter((r) => r !== undefined)
+  if (!haveSpread(known)) return rewards.map((r) => (r === undefined ? undefined : 0))
+  const mean = known.reduce((a, b) => a + b, 0) / known.length
+  const variance = known.reduce((a, r) => a + (r - mean) ** 2, 0) / (known.length - 1)
+  const divisor = scale === 'none' ? 1 : Math.sqrt(variance) + epsilon
+  return rewards.map((r) => (r === undefined ? undefined : (r - mean) / divisor))
+}
