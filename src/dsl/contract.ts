@@ -1,6 +1,7 @@
 /** The one general product of tensors: Σ over axes by name. */
 import { type Axis, type Names, showAxes } from './axis.ts'
-import { GraphError, namedOnce, sizeMismatch } from './error.ts'
+import { namedOnce, sizeMismatch } from './axis-error.ts'
+import { GraphError } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import type { Contracted } from './names.ts'
 import { axisOf } from './shape.ts'

@@ -1,6 +1,7 @@
 /** Elementwise operations. Operands meet by axis name: an axis that one of them lacks is broadcast. */
 import type { Axis, Names } from './axis.ts'
-import { GraphError, sizeMismatch } from './error.ts'
+import { sizeMismatch } from './axis-error.ts'
+import { GraphError } from './error.ts'
 import {
   type BinaryFn,
   type CompareFn,

@@ -1,5 +1,4 @@
 /** What can go wrong while a graph is built. One tagged union; every message says what, where, and what to do. */
-import { type Axis, showAxes } from './axis.ts'
 import type { Site } from './site.ts'
 
 /** The tags of {@link GraphError}. */
@@ -13,63 +12,24 @@ export type GraphErrorTag =
   | 'KeyConflict'
   | 'NotDifferentiable'
 
+/** An axis as an error knows it. */
+interface NamedSize {
+  readonly name: string
+  readonly size: number
+}
+
 /** An error of the language: thrown while a graph is built, and never later. */
 export class GraphError extends Error {
   readonly tag: GraphErrorTag
   /** `file:line:column` in the user's own code. */
   readonly where: string
   /** The axes that the message speaks of. */
-  readonly axes: readonly Axis[]
-  constructor(tag: GraphErrorTag, message: string, site: Site, axes: readonly Axis[] = []) {
+  readonly axes: readonly NamedSize[]
+  constructor(tag: GraphErrorTag, message: string, site: Site, axes: readonly NamedSize[] = []) {
     super(site.line === '' ? message : `${message}\n  at ${site.line}`)
     this.name = 'GraphError'
     this.tag = tag
     this.where = site.line
     this.axes = axes
   }
-}
-
-/** Two axes of one name must have one size. */
-export const sizeMismatch = (what: string, a: Axis, b: Axis, site: Site): GraphError =>
-  new GraphError(
-    'SizeMismatch',
-    `${what}: axis '${a.name}' has size ${a.size} on one side and ${b.size} on the other; give both the same Axis value, or rename one of them`,
-    site,
-    [a, b],
-  )
-
-/** An axis was named that the tensor does not have. */
-export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError =>
-  new GraphError('UnknownAxis', `${what}: there is no axis '${name}' in ${showAxes(have)}`, site, have)
-
-/**
- * Checks that no two axes of a tensor have one name.
- *
- * @throws GraphError `DuplicateAxis`
- */
-export const distinct = (what: string, axes: readonly Axis[], site: Site): void => {
-  const twice = axes.find((a, i) => axes.findIndex((b) => b.name === a.name) !== i)
-  if (twice !== undefined)
-    throw new GraphError(
-      'DuplicateAxis',
-      `${what}: axis '${twice.name}' occurs twice in ${showAxes(axes)}; rename one of them with as(axis, 'other name')`,
-      site,
-      axes,
-    )
-}
-
-/**
- * Checks that no axis is named twice to be taken away once.
- *
- * @throws GraphError `BadArgument`
- */
-export const namedOnce = (
-  what: string,
-  names: readonly string[],
-  site: Site,
-  axes: readonly Axis[],
-): void => {
-  const twice = names.find((n, i) => names.indexOf(n) !== i)
-  if (twice !== undefined)
-    throw new GraphError('BadArgument', `${what}: axis '${twice}' is named twice; name it once`, site, axes)
 }

@@ -1,6 +1,7 @@
 /** Rows by index, and their adjoint. */
 import type { Axis, Names } from './axis.ts'
-import { distinct, GraphError, sizeMismatch } from './error.ts'
+import { distinct, sizeMismatch } from './axis-error.ts'
+import { GraphError } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import { type Site, siteOf } from './site.ts'
 

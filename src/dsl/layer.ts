@@ -7,8 +7,9 @@
  * @since 0.1.0
  */
 import { type Axis, type Names, showAxes } from './axis.ts'
+import { sizeMismatch } from './axis-error.ts'
 import { binaryOf } from './elementwise.ts'
-import { GraphError, sizeMismatch } from './error.ts'
+import { GraphError } from './error.ts'
 import { marking, type Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
 import { application, sharing, working } from './owner.ts'

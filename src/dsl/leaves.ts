@@ -1,6 +1,7 @@
 /** Where a graph begins: inputs, state, literals. */
 import { type Axis, elements } from './axis.ts'
-import { distinct, GraphError } from './error.ts'
+import { distinct } from './axis-error.ts'
+import { GraphError } from './error.ts'
 import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
 import type { Init } from './init.ts'
 import { declare } from './owner.ts'

@@ -1,7 +1,8 @@
 /** Reductions and softmax, over axes by name. */
 import { elements, type Names } from './axis.ts'
+import { namedOnce } from './axis-error.ts'
 import { binaryOf, compareOf, selectOf, unaryOf } from './elementwise.ts'
-import { GraphError, namedOnce } from './error.ts'
+import { GraphError } from './error.ts'
 import { node, type Tensor } from './graph.ts'
 import type { Without } from './names.ts'
 import { axisOf, sliceOf, transposed } from './shape.ts'

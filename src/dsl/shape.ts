@@ -1,6 +1,7 @@
 /** Changing the axes of a tensor without changing its elements, and taking or joining parts. */
 import { type Axis, as, elements, type Names, showAxes } from './axis.ts'
-import { distinct, GraphError, sizeMismatch, unknownAxis } from './error.ts'
+import { distinct, sizeMismatch, unknownAxis } from './axis-error.ts'
+import { GraphError } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
 import type { Renamed, Replaced } from './names.ts'

@@ -145,7 +145,7 @@ export type RunEvent = t.TypeOf<typeof RunEvent>
 export type EventOf<K extends RunEvent['type']> = Extract<RunEvent, { readonly type: K }>
 
 /** The number of the form of {@link Manifest}; it grows with every change after which older ones cannot be read. */
-export const manifestFormat = 2
+export const manifestFormat = 3
 
 const Ran = t.type({
   format: t.literal(manifestFormat),

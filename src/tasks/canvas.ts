@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module'
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
 import type { Random } from '../random/index.ts'
-import type { Image } from './sample.ts'
+import type { Image } from './drawn.ts'
 
 /** Width and height of a nano image in pixels. */
 export const imageSize = 112

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { type Box, imageSize } from './canvas.ts'
-import type { PatchLabels } from './sample.ts'
+import type { PatchLabels } from './drawn.ts'
 
 /** Pixels a patch, along each side. */
 export const patchSize = 14

@@ -3,14 +3,14 @@
  *
  * @since 0.1.0
  */
-import type { RgbImage } from '../data/index.ts'
+
+import type { Image, Level, PatchLabels } from './drawn.ts'
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'
 import type { CountScene } from './families/count.ts'
 import type { ReadScene } from './families/read.ts'
 
-/** A rendered image. */
-export type Image = RgbImage
+export { type Image, type Level, levels, type PatchLabels } from './drawn.ts'
 
 /** The families of task: reading a string, counting shapes, reading a bar chart, written arithmetic. */
 export const families = ['read', 'count', 'chart', 'arithmetic'] as const
@@ -25,23 +25,8 @@ export const splits = ['bases', 'train', 'heldout'] as const
 /** One of {@link splits}. */
 export type Split = (typeof splits)[number]
 
-/** How hard a sample is; 3 is the full range of its family. */
-export type Level = 1 | 2 | 3
-/** All levels, easiest first. */
-export const levels: readonly Level[] = [1, 2, 3]
-
 /** What is in an image, as data: enough to render it again and to answer every question about it. */
 export type Scene = ReadScene | CountScene | ChartScene | ArithmeticScene
-
-/** Labels of the image's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
-export interface PatchLabels {
-  /** What covers the patch: an id of `patchClasses`. Shape [patch]. */
-  readonly classes: Uint8Array
-  /** Which thing has its middle in the patch (a bar: its end): an id of `centreClasses`. Shape [patch]. */
-  readonly centres: Uint8Array
-  /** The value, 0 to 20, of the bar that the patch belongs to, or -1 where there is none. Shape [patch]. */
-  readonly values: Int8Array
-}
 
 /** A sample before it is rendered: what it shows, what is asked about it, what is to be answered. */
 export interface Described<S extends Scene = Scene> {

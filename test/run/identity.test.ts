@@ -164,7 +164,7 @@ test('another graph of a stage is told of, where both starts tell of graphs', ()
 test('a run of another form is told by its number, whatever is in it', async () => {
   for (const [text, form] of [
     ['{"sailwright":"0.0.9","name":"old"}', 1],
-    ['{"format":3,"sailwright":"9.0.0"}', 3],
+    ['{"format":9,"sailwright":"9.0.0"}', 9],
   ] as const) {
     const folder = join(root, `run-${++count}`)
     mkdirSync(folder)
@@ -175,7 +175,7 @@ test('a run of another form is told by its number, whatever is in it', async () 
           ? (opened as E.Left<{ message: string }>).left.message
           : '',
         new RegExp(
-          `written in form ${form}, by Sailwright .*, and this version reads form 2; use the version that wrote it`,
+          `written in form ${form}, by Sailwright .*, and this version reads form 3; use the version that wrote it`,
         ),
       )
     assert.is(readFileSync(join(folder, 'manifest.json'), 'utf8'), text)

@@ -2,8 +2,6 @@
 import { binaryOf } from '../elementwise.ts'
 import { rewrite, type Tensor } from '../graph.ts'
 import { indexUses, takesTarget } from '../index-uses.ts'
-import type { Program, Variant } from '../program.ts'
-import { lazily } from './optimise.ts'
 
 /**
  * Clamps every index that the graph computes from more than inputs and literals, and that may leave its range, to the
@@ -30,28 +28,3 @@ export const clampIndices = (roots: readonly Tensor[]): readonly Tensor[] => {
     return { ...t, inputs }
   })
 }
-
-const clampVariant = (v: Variant): Variant => {
-  const names = Object.keys(v.outputs)
-  const keys = [...v.next.keys()]
-  const before = [...names.map((n) => v.outputs[n]!), ...v.next.values()]
-  const roots = clampIndices(before)
-  if (roots === before) return v
-  return {
-    ...v,
-    outputs: Object.fromEntries(names.map((n, i) => [n, roots[i]!])),
-    next: new Map(keys.map((k, i) => [k, roots[names.length + i]!])),
-  }
-}
-
-/**
- * {@link clampIndices} for each variant of each function, when it is first read.
- *
- * @category passes
- */
-export const clampProgram = (p: Program): Program => ({
-  ...p,
-  functions: new Map(
-    [...p.functions].map(([name, variants]) => [name, variants.map((v) => lazily(v, () => clampVariant(v)))]),
-  ),
-})

@@ -7,6 +7,7 @@
 import type { SKRSContext2D } from '@napi-rs/canvas'
 import type { Random } from '../../random/index.ts'
 import { css, darkColours, imageSize, lightColours, near, paint, type Rgb } from '../canvas.ts'
+import type { PatchLabels } from '../drawn.ts'
 import {
   blankPatches,
   centreClass,
@@ -18,7 +19,6 @@ import {
   tokenAt,
   tokenGrid,
 } from '../patches.ts'
-import type { PatchLabels } from '../sample.ts'
 import type { TaskFamily } from './family.ts'
 
 /** One of the three kinds. */

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Random } from '../../random/index.ts'
-import type { Family, Image, Level, PatchLabels, Scene } from '../sample.ts'
+import type { Image, Level, PatchLabels } from '../drawn.ts'
 
 /** A question about a scene, the text to answer with, and the part of it that is scored. */
 export interface Question {
@@ -14,8 +14,8 @@ export interface Question {
 }
 
 /** One family of tasks over scenes of type `S`. */
-export interface TaskFamily<S extends Scene> {
-  readonly family: Family
+export interface TaskFamily<S> {
+  readonly family: string
   /** Draws a scene, its question included. */
   readonly draw: (r: Random, level: Level) => S
   /** What the scene is about, whatever it looks like: held-out and training samples never share a key. */
