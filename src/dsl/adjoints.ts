@@ -26,9 +26,10 @@
 import type { Names } from './axis.ts'
 import { composite } from './composite.ts'
 import { contractOf } from './contract.ts'
-import { binaryOf, castTo, compareOf, logicOf, selectOf, unaryOf } from './elementwise.ts'
+import { castTo } from './elementwise.ts'
 import { type BinaryFn, findAxis, node, type Op, type OpName, type Tensor, type UnaryFn } from './graph.ts'
 import { gatherOf, scatterAddOf } from './indexing.ts'
+import { notation } from './notation.ts'
 import { reduceOf } from './reduce.ts'
 import { broadcasted, reshaped, transposed } from './shape.ts'
 import type { Site } from './site.ts'
@@ -47,76 +48,57 @@ const unbroadcast = (g: Tensor, to: Tensor, site: Site): Tensor => {
   return transposed(reduceOf('sum', g, extra, site), to.names, site)
 }
 
-type UnaryRow = (x: Tensor, y: Tensor, g: Tensor, s: Site) => Tensor
+/** The notation of one row, all of whose nodes have the site of `y`. */
+type Notation = ReturnType<typeof notation>
 
-const m = (a: Tensor | number, b: Tensor | number, s: Site): Tensor => binaryOf('mul', a, b, s)
+/** dx of y = f(x). */
+type UnaryRow = (n: Notation, x: Tensor, y: Tensor, g: Tensor) => Tensor
 
 const unaryRows: Readonly<Record<UnaryFn, UnaryRow | undefined>> = {
-  neg: (_x, _y, g, s) => unaryOf('neg', g, s),
-  exp: (_x, y, g, s) => m(g, y, s),
-  log: (x, _y, g, s) => binaryOf('div', g, x, s),
-  sqrt: (_x, y, g, s) => binaryOf('div', m(g, 0.5, s), y, s),
-  rsqrt: (_x, y, g, s) => m(m(g, -0.5, s), m(y, m(y, y, s), s), s),
-  tanh: (_x, y, g, s) => m(g, binaryOf('sub', 1, m(y, y, s), s), s),
-  erf: (x, _y, g, s) =>
-    m(g, m(unaryOf('exp', unaryOf('neg', m(x, x, s), s), s), 2 / Math.sqrt(Math.PI), s), s),
-  sigmoid: (_x, y, g, s) => m(g, m(y, binaryOf('sub', 1, y, s), s), s),
-  sin: (x, _y, g, s) => m(g, unaryOf('cos', x, s), s),
-  cos: (x, _y, g, s) => unaryOf('neg', m(g, unaryOf('sin', x, s), s), s),
-  abs: (x, _y, g, s) =>
-    selectOf(
-      compareOf('less', x, 0, s),
-      unaryOf('neg', g, s),
-      selectOf(compareOf('less', 0, x, s), g, 0, s),
-      s,
-    ),
+  neg: ({ neg }, _x, _y, g) => neg(g),
+  exp: ({ mul }, _x, y, g) => mul(g, y),
+  log: ({ div }, x, _y, g) => div(g, x),
+  sqrt: ({ mul, div }, _x, y, g) => div(mul(g, 0.5), y),
+  rsqrt: ({ mul }, _x, y, g) => mul(mul(g, -0.5), mul(y, mul(y, y))),
+  tanh: ({ mul, sub }, _x, y, g) => mul(g, sub(1, mul(y, y))),
+  erf: ({ exp, mul, neg }, x, _y, g) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))),
+  sigmoid: ({ mul, sub }, _x, y, g) => mul(g, mul(y, sub(1, y))),
+  sin: ({ cos, mul }, x, _y, g) => mul(g, cos(x)),
+  cos: ({ mul, neg, sin }, x, _y, g) => neg(mul(g, sin(x))),
+  abs: ({ less, neg, where }, x, _y, g) => where(less(x, 0), neg(g), where(less(0, x), g, 0)),
   floor: undefined,
   not: undefined,
 }
 
-type BinaryRow = (
-  a: Tensor,
-  b: Tensor,
-  y: Tensor,
-  g: Tensor,
-  s: Site,
-) => readonly [() => Tensor, () => Tensor]
-
-/** What flows to `x` where the larger, or the smaller, of it and `other` was taken. */
-const toOne = (chosen: Tensor, x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
-  selectOf(compareOf('equal', x, other, s), m(g, 0.5, s), selectOf(chosen, g, 0, s), s)
-const toLarger = (x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
-  toOne(compareOf('less', other, x, s), x, other, g, s)
-const toSmaller = (x: Tensor, other: Tensor, g: Tensor, s: Site): Tensor =>
-  toOne(compareOf('less', x, other, s), x, other, g, s)
+/** da and db of y = f(a, b). */
+type BinaryRow = (n: Notation, a: Tensor, b: Tensor, y: Tensor, g: Tensor) => readonly (() => Tensor)[]
 
 const binaryRows: Readonly<Record<BinaryFn, BinaryRow>> = {
-  add: (_a, _b, _y, g) => [() => g, () => g],
-  sub: (_a, _b, _y, g, s) => [() => g, () => unaryOf('neg', g, s)],
-  mul: (a, b, _y, g, s) => [() => m(g, b, s), () => m(g, a, s)],
-  div: (_a, b, y, g, s) => [
-    () => binaryOf('div', g, b, s),
-    () => unaryOf('neg', binaryOf('div', m(g, y, s), b, s), s),
+  add: (_n, _a, _b, _y, g) => [() => g, () => g],
+  sub: ({ neg }, _a, _b, _y, g) => [() => g, () => neg(g)],
+  mul: ({ mul }, a, b, _y, g) => [() => mul(g, b), () => mul(g, a)],
+  div: ({ div, mul, neg }, _a, b, y, g) => [() => div(g, b), () => neg(div(mul(g, y), b))],
+  max: ({ equal, less, mul, where }, a, b, _y, g) => [
+    () => where(equal(a, b), mul(g, 0.5), where(less(b, a), g, 0)),
+    () => where(equal(b, a), mul(g, 0.5), where(less(a, b), g, 0)),
   ],
-  max: (a, b, _y, g, s) => [() => toLarger(a, b, g, s), () => toLarger(b, a, g, s)],
-  min: (a, b, _y, g, s) => [() => toSmaller(a, b, g, s), () => toSmaller(b, a, g, s)],
-  pow: (a, b, y, g, s) => [
-    () => {
-      // where the exponent is 0 it is the factor b that is 0, whatever the power
-      const less1 = binaryOf('sub', selectOf(compareOf('equal', b, 0, s), 1, b, s), 1, s)
-      return m(g, m(b, binaryOf('pow', a, less1, s), s), s)
-    },
-    () => {
-      const flat = logicOf('and', compareOf('equal', a, 0, s), compareOf('lessEqual', 0, b, s), s)
-      return m(g, m(y, unaryOf('log', selectOf(flat, 1, a, s), s), s), s)
-    },
+  min: ({ equal, less, mul, where }, a, b, _y, g) => [
+    () => where(equal(a, b), mul(g, 0.5), where(less(a, b), g, 0)),
+    () => where(equal(b, a), mul(g, 0.5), where(less(b, a), g, 0)),
+  ],
+  pow: ({ and, equal, lessEqual, log, mul, pow, sub, where }, a, b, y, g) => [
+    // where the exponent is 0 it is the factor b that is 0, whatever the power
+    () => mul(g, mul(b, pow(a, sub(where(equal(b, 0), 1, b), 1)))),
+    () => mul(g, mul(y, log(where(and(equal(a, 0), lessEqual(0, b)), 1, a)))),
   ],
 }
 
 /** da of contract(a, b): the product of the result's gradient with b over b's own axes, in a's order. */
 const contractAdjoint = (g: Tensor, a: Tensor, b: Tensor, site: Site): Tensor => {
   const own = b.axes.filter((x) => findAxis(g, x.name) && !findAxis(a, x.name)).map((x) => x.name)
-  return own.length > 0 ? contractOf(g, b, own, site, a.names) : transposed(m(g, b, site), a.names, site)
+  return own.length > 0
+    ? contractOf(g, b, own, site, a.names)
+    : transposed(notation(site).mul(g, b), a.names, site)
 }
 
 const over = (t: Tensor, name: string): Names => [findAxis(t, name)!.name]
@@ -134,20 +116,17 @@ export const adjoints: { readonly [K in OpName]: Row<K> } = {
 
   unary: (y, g, { fn }, s) => {
     const row = unaryRows[fn]
-    return [row && (() => row(x0(y), y, g, s))]
+    return [row && (() => row(notation(s), x0(y), y, g))]
   },
   binary: (y, g, { fn }, s) => {
     const [a, b] = [x0(y), x1(y)]
-    const [da, db] = binaryRows[fn](a, b, y, g, s)
-    return [() => unbroadcast(da(), a, s), () => unbroadcast(db(), b, s)]
+    const [da, db] = binaryRows[fn](notation(s), a, b, y, g)
+    return [() => unbroadcast(da!(), a, s), () => unbroadcast(db!(), b, s)]
   },
   select: (y, g, _op, s) => {
     const [c, a, b] = y.inputs as readonly [Tensor, Tensor, Tensor]
-    return [
-      undefined,
-      () => unbroadcast(selectOf(c, g, 0, s), a, s),
-      () => unbroadcast(selectOf(c, 0, g, s), b, s),
-    ]
+    const { where } = notation(s)
+    return [undefined, () => unbroadcast(where(c, g, 0), a, s), () => unbroadcast(where(c, 0, g), b, s)]
   },
   cast: (y, g, _op, s) => [
     x0(y).dtype === 'float32' && y.dtype === 'float32' ? () => castTo(g, 'float32', s) : undefined,
@@ -156,24 +135,24 @@ export const adjoints: { readonly [K in OpName]: Row<K> } = {
   reduce: (y, g, { fn }, s) => {
     const x = x0(y)
     if (fn === 'sum') return [() => broadcasted(g, x.axes, s)]
+    const { div, equal, float, mul, sum } = notation(s)
     return [
       () => {
-        const largest = castTo(compareOf('equal', x, y, s), 'float32', s)
-        const ties = reduceOf('sum', largest, reducedAway(x, y), s)
-        return transposed(m(largest, binaryOf('div', g, ties, s), s), x.names, s)
+        const largest = float(equal(x, y))
+        const ties = sum(largest, reducedAway(x, y))
+        return transposed(mul(largest, div(g, ties)), x.names, s)
       },
     ]
   },
   softmax: (y, g, op, s) => {
-    const weighted = m(g, y, s)
-    return [() => binaryOf('sub', weighted, m(y, reduceOf('sum', weighted, over(y, op.over), s), s), s)]
+    const { mul, sub, sum } = notation(s)
+    const weighted = mul(g, y)
+    return [() => sub(weighted, mul(y, sum(weighted, over(y, op.over))))]
   },
-  logSoftmax: (y, g, op, s) => [
-    () => {
-      const p = unaryOf('exp', y, s)
-      return binaryOf('sub', g, m(p, reduceOf('sum', g, over(y, op.over), s), s), s)
-    },
-  ],
+  logSoftmax: (y, g, op, s) => {
+    const { exp, mul, sub, sum } = notation(s)
+    return [() => sub(g, mul(exp(y), sum(g, over(y, op.over))))]
+  },
 
   contract: (y, g, _op, s) => [
     () => contractAdjoint(g, x0(y), x1(y), s),
@@ -209,7 +188,7 @@ export const adjoints: { readonly [K in OpName]: Row<K> } = {
     const [, logits, target] = y.inputs as readonly [Tensor, Tensor, Tensor]
     return [
       undefined,
-      () => m(crossEntropyGradient(logits, target, String(op.settings.axis), s), g, s),
+      () => notation(s).mul(crossEntropyGradient(logits, target, String(op.settings.axis), s), g),
       undefined,
     ]
   },
@@ -221,9 +200,10 @@ const reducedAway = (x: Tensor, y: Tensor): Names =>
 
 /** softmax(logits) − one-hot(target), as a composite. */
 const crossEntropyGradient = (logits: Tensor, target: Tensor, axis: string, s: Site): Tensor => {
+  const { equal, float, sub } = notation(s)
   const a = findAxis(logits, axis)!
   const p = node({ op: 'softmax', over: axis }, [logits], logits.axes, 'float32', s)
   const places = node({ op: 'iota' }, [], [a], 'int32', s)
-  const hit = castTo(transposed(compareOf('equal', target, places, s), logits.names, s), 'float32', s)
-  return composite('crossEntropyGradient', { axis }, binaryOf('sub', p, hit, s), [logits, target], s)
+  const hit = float(transposed(equal(target, places), logits.names, s))
+  return composite('crossEntropyGradient', { axis }, sub(p, hit), [logits, target], s)
 }
