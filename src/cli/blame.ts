@@ -5,8 +5,8 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { didYouMean } from '../terminal/index.ts'
 import { messageOf } from './command.ts'
-import { didYouMean } from './nearest.ts'
 import { packageFile } from './package-root.ts'
 
 /** The files that a user's file imports by path, itself first, each once. */

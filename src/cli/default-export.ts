@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
+
+import { didYouMean } from '../terminal/index.ts'
 import type { Experiment } from '../train/index.ts'
-import { didYouMean } from './nearest.ts'
 
 /** Whether a value is an experiment, as far as its shape says. */
 export const isExperiment = (value: unknown): value is Experiment =>

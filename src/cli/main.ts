@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { inked, lookOf } from '../terminal/index.ts'
+import { didYouMean, inked, lookOf } from '../terminal/index.ts'
 import { type Command, exitCodeOf, type Io, messageOf } from './command.ts'
 import { benchCommand } from './commands/bench.ts'
 import { doctorCommand } from './commands/doctor.ts'
@@ -13,7 +13,6 @@ import { reportCommand } from './commands/report.ts'
 import { runCommand } from './commands/run.ts'
 import { summaryCommand } from './commands/summary.ts'
 import { commandHelp, overview } from './help.ts'
-import { didYouMean } from './nearest.ts'
 import { parse } from './parse.ts'
 import { version } from './version.ts'
 

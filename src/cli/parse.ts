@@ -5,8 +5,8 @@
  */
 import { parseArgs } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
+import { didYouMean } from '../terminal/index.ts'
 import { type Args, type CliError, type Command, type Flag, usage } from './command.ts'
-import { didYouMean } from './nearest.ts'
 
 const shown = (flags: Readonly<Record<string, Flag>>): string =>
   [...Object.keys(flags), 'help'].map((f) => `--${f}`).join(', ')

@@ -2,7 +2,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { InstallErrorTag, InstallEvent } from '../../engine/index.ts'
-import { inked, lookOf } from '../../terminal/index.ts'
+import { didYouMean, inked, lookOf } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -14,7 +14,6 @@ import {
   usage,
 } from '../command.ts'
 import { follow } from '../follow.ts'
-import { didYouMean } from '../nearest.ts'
 
 /** `sailwright engine install tensorflow`. */
 export const engineInstallCommand: Command = {

@@ -4,6 +4,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
 import type { Model } from '../../models/index.ts'
+import { didYouMean } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -15,7 +16,6 @@ import {
   usage,
 } from '../command.ts'
 import { loadExperiment, looksLikeFile } from '../load-file.ts'
-import { didYouMean } from '../nearest.ts'
 
 /** `sailwright summary <model>`. */
 export const summaryCommand: Command = {

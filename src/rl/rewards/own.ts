@@ -1,0 +1,73 @@
+/**
+ * A reward from a function of the user's.
+ *
+ * @since 0.3.0
+ */
+import { numberSetting, textSetting } from '../../train/index.ts'
+import type { Judged, Judgement, Reward } from '../reward.ts'
+import type { Columns } from '../task.ts'
+import { asJudgement, failed, inWords } from './judgement.ts'
+
+/** What a user's function may give: a number, or a judgement with its evidence. */
+export type Verdict = number | Judgement
+
+/** Settings of {@link reward}. */
+export interface OwnRewardOptions {
+  /** What else determines it, as plain JSON data, for the run's identity. */
+  readonly config?: unknown
+  /** Milliseconds after which an answer that was promised is `Failed`; default 60,000. */
+  readonly timeoutMs?: number
+}
+
+const late = (ms: number): Promise<never> & { readonly stop: () => void } => {
+  let stop = (): void => {}
+  const never = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new Error(`it gave no answer in ${ms} ms`)), ms)
+    stop = () => clearTimeout(timer)
+  })
+  return Object.assign(never, { stop: () => stop() })
+}
+
+/**
+ * A reward from a function. The columns that it reads are in its type: where tasks lack one, the program does not compile.
+ * What it throws, a number that is not finite, a value of another type and a promise that is not kept in time are `Failed`.
+ * It runs in the thread that trains, where a loop without end cannot be stopped: text that may be hostile is for
+ * {@link verified}.
+ *
+ * @example
+ * const short = reward('short', ({ completion }) => (completion.ids.length <= 32 ? 1 : 0))
+ * const named = reward<{ readonly city: string }>('named', ({ task, completion }) =>
+ *   completion.text.includes(task.columns.city) ? 1 : 0)
+ * short.name // 'short'
+ * named.name // 'named'
+ *
+ * @throws RecipeError where the name is empty or the time is none
+ * @category rewards
+ */
+export const reward = <C extends Columns = Columns>(
+  name: string,
+  judge: (judged: Judged<C>) => Verdict | Promise<Verdict>,
+  options: OwnRewardOptions = {},
+): Reward<C> => {
+  textSetting('reward', 'name', name)
+  const timeoutMs = numberSetting(name, 'timeoutMs', options.timeoutMs ?? 60_000, true)
+  return {
+    name,
+    config: { kind: 'own', name, timeoutMs, ...(options.config === undefined ? {} : { of: options.config }) },
+    score: (judged) => async () => {
+      const began = performance.now()
+      try {
+        const given: unknown = judge(judged)
+        if (!(given instanceof Promise)) return asJudgement(given, performance.now() - began)
+        const limit = late(timeoutMs)
+        try {
+          return asJudgement(await Promise.race([given, limit]), performance.now() - began)
+        } finally {
+          limit.stop()
+        }
+      } catch (thrown) {
+        return failed(inWords(thrown), performance.now() - began)
+      }
+    },
+  }
+}

@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  abstained,
+  type Group,
+  type Judgement,
+  reward,
+  type Scored,
+  scored,
+  scoreGroup,
+  weighted,
+} from '../../../src/rl/index.ts'
+import { always, completionOf, judge, judgedOf } from '../../support/judged.ts'
+
+const test = suite("rl: a user's own reward")
+
+const named = reward<{ readonly city: string }>('named', ({ task, completion }) =>
+  completion.text.includes(task.columns.city) ? 1 : 0,
+)
+
+test('a number is a value, a judgement stays, a promise is awaited', async () => {
+  assert.equal(await judge(named, 'it is Rome', { city: 'Rome' }), scored(1))
+  assert.equal(await judge(named, 'it is Paris', { city: 'Rome' }), scored(0))
+  const kept = scored(0.5, { seen: 'half' })
+  assert.equal(
+    await judge(
+      reward('kept', () => kept),
+      '',
+      {},
+    ),
+    kept,
+  )
+  assert.equal(
+    await judge(
+      reward('later', async () => 0.25),
+      '',
+      {},
+    ),
+    scored(0.25),
+  )
+  assert.equal(
+    await judge(
+      reward('silent', () => abstained('not mine')),
+      '',
+      {},
+    ),
+    abstained('not mine'),
+  )
+})
+
+test('what it throws, NaN and other types are failures that say what happened', async () => {
+  const wrong: readonly (readonly [RegExp, () => unknown])[] = [
+    [
+      /no such city/,
+      () => {
+        throw new Error('no such city')
+      },
+    ],
+    [
+      /plain text/,
+      () => {
+        throw 'plain text'
+      },
+    ],
+    [
+      /undefined/,
+      () => {
+        throw undefined
+      },
+    ],
+    [
+      /cannot be shown/,
+      () => {
+        throw {
+          toString: () => {
+            throw new Error()
+          },
+        }
+      },
+    ],
+    [
+      /no such city/,
+      async () => {
+        throw new Error('no such city')
+      },
+    ],
+    [/its value is NaN/, () => Number.NaN],
+    [/its value is Infinity/, () => scored(Number.POSITIVE_INFINITY)],
+    [/its value is NaN/, async () => Number.NaN],
+    [/undefined.*neither a number nor a judgement/, () => undefined],
+    [/string 1/, () => '1'],
+    [/boolean true/, () => true],
+    [/a list/, () => [1]],
+    [/a record/, () => ({ value: 1 })],
+    [/a record/, () => ({ _tag: 'Scored', value: '1', evidence: {} })],
+  ]
+  for (const [why, judgeIt] of wrong) {
+    const j: Judgement = await judge(reward('own', judgeIt as () => number), '', {})
+    assert.is(j._tag, 'Failed', String(judgeIt))
+    if (j._tag !== 'Failed') return
+    assert.match(j.why, why)
+    assert.ok(j.elapsedMs >= 0 && j.elapsedMs < 10_000)
+  }
+})
+
+test('a promise that is not kept is a failure', async () => {
+  const never = reward('never', () => new Promise<number>(() => {}), { timeoutMs: 20 })
+  const j = await judge(never, '', {})
+  assert.is(j._tag, 'Failed')
+  if (j._tag !== 'Failed') return
+  assert.match(j.why, /no answer in 20 ms/)
+  assert.ok(j.elapsedMs >= 15)
+})
+
+test('its configuration is its name and what it says of itself', () => {
+  assert.equal(reward('short', () => 1, { config: { least: 3 } }).config, {
+    ...{ kind: 'own', name: 'short', timeoutMs: 60_000, of: { least: 3 } },
+  })
+  assert.throws(() => reward('', () => 1), /name/)
+})
+
+const group = <C extends Readonly<Record<string, unknown>>>(columns: C, ...texts: string[]): Group<C> => ({
+  task: judgedOf('', columns).task,
+  completions: texts.map((text, sample) => completionOf(text, { sample })),
+})
+
+test('a group is judged in the order of its completions', async () => {
+  const cities = group({ city: 'Rome', river: 'Tiber' }, 'Rome', 'Paris', 'in Rome')
+  const { judgements, task } = await scoreGroup(named, cities)()
+  assert.equal(
+    judgements.map((j) => (j as Scored).value),
+    [1, 0, 1],
+  )
+  assert.is(task.columns.river, 'Tiber')
+})
+
+test('columns that are missing or of another type do not compile', () => {
+  const [cities, rivers, numbers] = [group({ city: 'Rome' }), group({ river: 'Tiber' }), group({ city: 3 })]
+  const both = weighted({ named, steady: always(scored(1)) }, { named: 1, steady: 1 })
+  const made = [
+    scoreGroup(named, cities),
+    scoreGroup(both, cities),
+    scoreGroup(always(scored(1)), rivers),
+    // @ts-expect-error the tasks have no city
+    scoreGroup(named, rivers),
+    // @ts-expect-error the tasks have no city
+    scoreGroup(both, rivers),
+    // @ts-expect-error a city is text
+    scoreGroup(named, numbers),
+    // @ts-expect-error a reward reads its own columns alone
+    reward<{ readonly city: string }>('typo', ({ task }) => task.columns.citty.length),
+  ]
+  assert.is(made.length, 7)
+})
+
+/** What a user writes who has tasks with a river and a city that is a number. */
+const wrong = `import { type Group, reward, scoreGroup } from 'sailwright/rl'
+const named = reward<{ readonly city: string }>('named', ({ task }) => task.columns.city.length)
+declare const rivers: Group<{ readonly river: string }>
+declare const numbers: Group<{ readonly city: number }>
+scoreGroup(named, rivers)
+scoreGroup(named, numbers)
+`
+
+test('the message says which column is missing, in a sentence', async () => {
+  const root = fileURLToPath(new URL('../../../', import.meta.url))
+  const folder = mkdtempSync(join(tmpdir(), 'sailwright-columns-'))
+  try {
+    writeFileSync(join(folder, 'wrong.ts'), wrong)
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    const compilerOptions = {
+      paths: { 'sailwright/*': [join(root, 'src', '*', 'index.ts')] },
+      typeRoots: [join(root, 'node_modules', '@types')],
+    }
+    const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['wrong.ts'] }
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+    const tsc = join(root, 'node_modules', '.bin', 'tsc')
+    const { stdout } = await promisify(execFile)(tsc, ['-p', folder, '--pretty', 'false'], {
+      cwd: folder,
+    }).catch((e: { readonly stdout: string }) => e)
+    const messages = stdout.split(/\n(?=\S)/).filter((m) => m.trim() !== '')
+    assert.is(messages.length, 2, stdout)
+    assert.match(messages[0]!, /^wrong\.ts\(5,/)
+    assert.match(messages[0]!, 'the reward reads a column that these tasks do not have')
+    assert.match(messages[0]!, 'MissingColumn<"city">')
+    assert.match(messages[1]!, /^wrong\.ts\(6,/)
+    assert.match(messages[1]!, 'the reward reads a column as another type than these tasks have it')
+    assert.match(messages[1]!, 'OtherColumn<"city">')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test.run()
