@@ -122,7 +122,10 @@ test('no module imports itself by way of others, not even for a type', () => {
     before = left.size
     for (const file of left) if (!to.get(file)!.some((t) => left.has(t))) left.delete(file)
   }
-  assert.equal([...left].filter((file) => files.some((f) => left.has(f) && to.get(f)!.includes(file))), [])
+  assert.equal(
+    [...left].filter((file) => files.some((f) => left.has(f) && to.get(f)!.includes(file))),
+    [],
+  )
 })
 
 test('dsl, models and optim touch no file but where they say so, no clock and no chance', () => {
