@@ -5,10 +5,18 @@
  */
 export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export type { Completion, StopReason } from './completion.ts'
+export {
+  type Experience,
+  type ExperiencePack,
+  type ExperienceSizes,
+  type PlacedExperience,
+  packExperiences,
+} from './experience.ts'
 export type { Group, RatedGroup, ScoredGroup } from './group.ts'
 export * from './losses/index.ts'
 export { counts } from './overlong.ts'
 export type { Policy, Request, Sampling } from './policy.ts'
+export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'
 export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'

@@ -18,7 +18,15 @@ export {
   type Updated,
   update,
 } from './learner.ts'
-export { ints, type NextTokenSizes, nextToken, pixelInput, textGraph, textInputs } from './next-token.ts'
+export {
+  floats,
+  ints,
+  type NextTokenSizes,
+  nextToken,
+  pixelInput,
+  textGraph,
+  textInputs,
+} from './next-token.ts'
 export {
   crossEntropyTerms,
   type Fraction,

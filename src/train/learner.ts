@@ -81,18 +81,30 @@ export interface LearnerProgram {
   readonly trained: readonly string[]
 }
 
+const metricPrefix = 'metric.'
+
 /** The loss, rewritten. @throws RecipeError where a transform does not fit it */
 const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
   (spec.transforms ?? []).reduce((terms: LossTerms, { apply }, i) => {
     const auxiliary = Object.entries(terms.auxiliary ?? {})
-    const roots = [terms.sum, terms.weight, ...auxiliary.map(([, t]) => t)]
+    const measured = Object.entries(terms.stepMetrics ?? {})
+    const fractions = measured.flatMap(([, m]) => [m.sum, m.weight])
+    const roots = [terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions]
     try {
       const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
+      const after = others.slice(auxiliary.length)
       return {
         ...{ sum: sum!, weight: weight! },
         ...(auxiliary.length === 0
           ? {}
           : { auxiliary: Object.fromEntries(auxiliary.map(([name], k) => [name, others[k]!])) }),
+        ...(measured.length === 0
+          ? {}
+          : {
+              stepMetrics: Object.fromEntries(
+                measured.map(([name], k) => [name, { sum: after[2 * k]!, weight: after[2 * k + 1]! }]),
+              ),
+            }),
       }
     } catch (e) {
       throw new RecipeError(`stage '${spec.name}'`, `transforms[${i}]`, (e as Error).message, e)
@@ -111,6 +123,15 @@ const chosenOf = (spec: LearnerSpec, terms: LossTerms): ReadonlyMap<string, Tens
     `it is ${spec.train.map((k) => k.name).join(', ') || 'nothing'}, and the loss depends on no such parameter; the model's parts are ${parts.join(', ')}`,
   )
 }
+
+/** What an update measures beside its loss, as outputs: sums and weights, which add up over micro-batches. */
+const metricOutputs = (terms: LossTerms): Readonly<Record<string, Scalar>> =>
+  Object.fromEntries(
+    Object.entries(terms.stepMetrics ?? {}).flatMap(([name, { sum, weight }]) => [
+      [`${metricPrefix}${name}.sum`, sum],
+      [`${metricPrefix}${name}.weight`, weight],
+    ]),
+  )
 
 const byKey = (chosen: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Map<string, Tensor> =>
   new Map([...chosen.keys()].map((key, i) => [key, gradients[i]!]))
@@ -186,7 +207,7 @@ const stepOf = (spec: LearnerSpec): FunctionSpec =>
       spec.maxGradientNorm,
     )
     const next = movedBy(spec, chosen, gradients)
-    return { outputs: { loss, weight: terms.weight, gradientNorm: norm }, next }
+    return { outputs: { loss, weight: terms.weight, gradientNorm: norm, ...metricOutputs(terms) }, next }
   })
 
 const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
@@ -203,7 +224,7 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
     addUp(accumulatedSum, sum)
     addUp(accumulatedWeight, terms.weight)
     for (const [key, g] of byKey(chosen, gradient(sum, [...chosen.values()]))) addUp(gradientKey(key), g)
-    return { outputs: { weight: terms.weight }, next }
+    return { outputs: { weight: terms.weight, ...metricOutputs(terms) }, next }
   })
 
 const applyOf = (spec: LearnerSpec): FunctionSpec =>
@@ -275,9 +296,25 @@ export interface Updated {
   readonly weight: number
   /** Before clipping. */
   readonly gradientNorm: number
+  /** The loss's `stepMetrics` over all micro-batches of the update; NaN where nothing was counted. Empty where it has none. */
+  readonly metrics: Readonly<Record<string, number>>
 }
 
 const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Number.NaN)
+
+/** The metrics of an update, of what its calls gave. */
+const metricsIn = (
+  given: readonly Readonly<Record<string, TensorValue>>[],
+): Readonly<Record<string, number>> => {
+  const names = Object.keys(given[0] ?? {}).flatMap((key) =>
+    key.startsWith(metricPrefix) && key.endsWith('.sum')
+      ? [key.slice(metricPrefix.length, -'.sum'.length)]
+      : [],
+  )
+  const added = (name: string, side: string): number =>
+    given.reduce((n, out) => n + numberOf(out[`${metricPrefix}${name}.${side}`]), 0)
+  return Object.fromEntries(names.map((name) => [name, added(name, 'sum') / added(name, 'weight')]))
+}
 
 /**
  * One update: of a single micro-batch in one call, else gradients added up and applied once.
@@ -295,7 +332,8 @@ export const update = async (
     throw new RangeError(
       `an update of ${batches.length} micro-batches needs a learner that accumulates; give the stage accumulate above 1`,
     )
-  for (const b of fused ? [] : batches) await orThrow(session.call('accumulate', b.inputs))
+  const given: Readonly<Record<string, TensorValue>>[] = []
+  for (const b of fused ? [] : batches) given.push(await orThrow(session.call('accumulate', b.inputs)))
   const out = await orThrow(
     fused ? session.call('step', { ...batches[0]!.inputs, ...rate }) : session.call('apply', rate),
   )
@@ -303,6 +341,7 @@ export const update = async (
     loss: numberOf(out.loss),
     weight: numberOf(out.weight),
     gradientNorm: numberOf(out.gradientNorm),
+    metrics: metricsIn(fused ? [out] : given),
   }
 }
 

@@ -1,0 +1,178 @@
+/**
+ * The objective of reinforcement learning over any causal language model, with images or without: a policy loss on what was
+ * drawn, each token given the prompt and all drawn before it.
+ *
+ * @since 0.3.0
+ */
+import { fitting, type Processor } from '../data/index.ts'
+import {
+  axis,
+  div,
+  type FunctionSpec,
+  fixed,
+  input,
+  logSoftmax,
+  mul,
+  neg,
+  negativeLogLikelihood,
+  softmax,
+  stopGradient,
+  sum,
+  type Tensor,
+} from '../dsl/index.ts'
+import type { Session } from '../engine/index.ts'
+import type { CausalLm } from '../models/index.ts'
+import {
+  kindOf,
+  numberSetting,
+  type Objective,
+  onlySettings,
+  orThrow,
+  RecipeError,
+  valueSetting,
+  wholeSetting,
+} from '../train/index.ts'
+import { type Experience, type ExperienceSizes, packExperiences } from './experience.ts'
+import {
+  drawnLogits,
+  type ExtraLogProbs,
+  inputOf,
+  learningInputs,
+  readingInputs,
+} from './experience-batch.ts'
+import { tokenMean } from './losses/mean.ts'
+import type { PolicyLoss } from './losses/policy-loss.ts'
+
+/** Settings of {@link policyGradient}. */
+export interface PolicyGradientSettings extends Omit<ExperienceSizes, 'images' | 'completions'> {
+  readonly loss: PolicyLoss
+  /** The temperature at which the tokens were drawn; default 1. */
+  readonly temperature?: number
+  /** Different images of all rows together; default: one a row where the processor lays out images, else 0. */
+  readonly images?: number
+  /** Completions of all rows together; default: one a row. */
+  readonly completions?: number
+}
+
+/** An objective of experiences, and the log-probabilities of what was drawn. */
+export interface PolicyGradient extends Objective<Experience> {
+  readonly loss: PolicyLoss
+  readonly temperature: number
+  readonly sizes: ExperienceSizes
+  /** What {@link PolicyGradient.logProbs} calls: `logProbs`. */
+  readonly functions: Readonly<Record<string, FunctionSpec>>
+  /**
+   * The log-probability of each drawn token under the weights of a session as they are now, at the temperature.
+   *
+   * Throws what the engine says.
+   *
+   * @returns for each experience one number a token, in their order
+   * @throws CollateError where one does not fit
+   */
+  readonly logProbs: (
+    session: Session,
+    experiences: readonly Experience[],
+  ) => Promise<readonly (readonly number[])[]>
+}
+
+/** Entropy of each distribution, in nats: `[…, vocab]` → `[…]`. No gradient flows. */
+const entropyOf = (logits: Tensor): Tensor => {
+  const z = stopGradient(logits)
+  return neg(sum(mul(softmax(z, 'vocab'), logSoftmax(z, 'vocab')), 'vocab'))
+}
+
+/**
+ * A policy loss as an objective. What it measures with each update is what the loss measures, and `entropy`, the mean
+ * entropy of the distributions that tokens were drawn from, in nats, under the policy that learns.
+ *
+ * Experiences are packed: several share a row and do not see one another, and the completions of one task share its image, so
+ * that it is encoded once.
+ *
+ * @throws ProcessorError where the processor does not make what the model reads
+ * @throws RecipeError where a setting is out of its range
+ * @category objectives
+ */
+export const policyGradient = (
+  model: CausalLm,
+  processor: Processor,
+  settings: PolicyGradientSettings,
+): PolicyGradient => {
+  const where = 'policyGradient'
+  fitting(processor, model)
+  if (typeof settings !== 'object' || settings === null)
+    throw new RecipeError(where, 'settings', `it is ${kindOf(settings)}; give { rows, tokens, answer, loss }`)
+  const names = ['rows', 'tokens', 'images', 'completions', 'answer', 'loss', 'temperature'] as const
+  onlySettings(where, settings, names)
+  const { loss } = settings
+  valueSetting(where, 'loss', loss, ['terms'], 'a policy loss, such as dapo()')
+  const temperature = numberSetting(where, 'temperature', settings.temperature ?? 1, true)
+  const rows = wholeSetting(where, 'rows', settings.rows, 1)
+  const sizes: ExperienceSizes = {
+    rows,
+    tokens: wholeSetting(where, 'tokens', settings.tokens, 2),
+    images: wholeSetting(where, 'images', settings.images ?? (processor.image === undefined ? 0 : rows), 0),
+    completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
+    answer: wholeSetting(where, 'answer', settings.answer, 1),
+  }
+  if (sizes.answer >= sizes.tokens)
+    throw new RecipeError(
+      where,
+      'answer',
+      `it is ${sizes.answer}, and a row of ${sizes.tokens} tokens holds the prompt as well; raise tokens`,
+    )
+  const extra: readonly ExtraLogProbs[] = [
+    ...(loss.reads?.sampling === true ? (['samplingLogProbs'] as const) : []),
+    ...(loss.reads?.reference === true ? (['referenceLogProbs'] as const) : []),
+  ]
+  const drawn = [axis('batch', sizes.completions), axis('token', sizes.answer)]
+  const at = (): { readonly logits: Tensor; readonly logProbs: Tensor } => {
+    const { logits: raw, targets } = drawnLogits(model, sizes)
+    const logits = temperature === 1 ? raw : div(raw, temperature)
+    return { logits, logProbs: neg(negativeLogLikelihood(logits, targets, 'vocab')) }
+  }
+  return {
+    name: where,
+    config: {
+      kind: where,
+      ...{ model: model.config, processor: processor.config, loss: loss.config, temperature, ...sizes },
+    },
+    unit: 'advantage per token',
+    model,
+    batch: sizes.completions,
+    buckets: [{ ...sizes }],
+    ...{ loss, temperature, sizes },
+    terms: () => {
+      const { logits, logProbs } = at()
+      const mask = input('mask', drawn)
+      const terms = loss.terms({
+        logProbs,
+        oldLogProbs: input('old_log_probs', drawn),
+        advantages: input('advantages', [drawn[0]!]),
+        mask,
+        ...Object.fromEntries(extra.map((key) => [key, input(inputOf[key], drawn)])),
+      })
+      return {
+        ...terms,
+        stepMetrics: { ...terms.stepMetrics, entropy: tokenMean(entropyOf(logits), mask) },
+      }
+    },
+    collate: (experiences) =>
+      packExperiences(experiences, sizes).map((pack) => ({
+        sizes: { ...sizes },
+        inputs: { ...readingInputs(pack, sizes, processor), ...learningInputs(pack, sizes, extra) },
+        weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
+      })),
+    functions: { logProbs: fixed(() => ({ outputs: { logProbs: at().logProbs } })) },
+    logProbs: async (session, experiences) => {
+      const found = new Map<Experience, readonly number[]>()
+      for (const pack of packExperiences(experiences, sizes)) {
+        const out = await orThrow(session.call('logProbs', readingInputs(pack, sizes, processor)))
+        pack.placed.forEach(({ experience: e }, i) => {
+          const from = i * sizes.answer
+          found.set(e, Array.from(out.logProbs!.data.slice(from, from + e.ids.length)))
+        })
+      }
+      return experiences.map((e) => found.get(e)!)
+    },
+  }
+}

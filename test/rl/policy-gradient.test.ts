@@ -1,0 +1,222 @@
+/** The objective of reinforcement: packed completions are the completions one by one, with images, on every engine. */
+import * as fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { adamWith } from '../../src/optim/index.ts'
+import {
+  dapo,
+  type Experience,
+  type ExperienceSizes,
+  gspo,
+  type PolicyGradientSettings,
+  type PolicyLoss,
+  packExperiences,
+  policyGradient,
+} from '../../src/rl/index.ts'
+import { learnerProgram, orThrow, update } from '../../src/train/index.ts'
+import { presentEngines } from '../support/engines.ts'
+import { maxRelativeError } from '../support/fixtures.ts'
+import { tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
+
+const engines = await presentEngines()
+
+/** Conversations of tasks, each with images of its own. */
+const tasks = [0, 1, 2].map((i) => tinyConversation(i))
+
+/** Five completions of three tasks: two tasks with an image, the third without. */
+const experiences: readonly Experience[] = [0, 0, 1, 1, 2].map((task, i) => {
+  const { ids, promptLength, images } = tasks[task]!
+  const length = 1 + ((i * 3) % 5)
+  const isText = task === 2
+  const prompt = ids.slice(0, promptLength).filter((id) => !isText || id !== tinyProcessor.image?.placeholder)
+  return {
+    id: `e${i}`,
+    promptIds: prompt,
+    images: isText ? [] : images,
+    ids: Array.from({ length }, (_, t) => 5 + ((i * 7 + t * 3) % 40)),
+    oldLogProbs: Array.from({ length }, (_, t) => -3 - ((2 * i + t) % 5)),
+    advantage: [1.5, -0.5, 0.7, -0.7, 1][i]!,
+  }
+})
+
+const objectiveOf = (loss: PolicyLoss, some: Partial<PolicyGradientSettings> = {}) =>
+  policyGradient(tinyModel, tinyProcessor, { rows: 1, tokens: 36, answer: 6, loss, ...some })
+
+const learnt = Object.values(tinyModel.parts)
+
+/** One update's loss, weight, gradient norm and metrics, and the log-probabilities before it. */
+const updated = async (
+  engine: (typeof engines)[number],
+  objective: ReturnType<typeof objectiveOf>,
+  accumulate = 2,
+) => {
+  const { program } = learnerProgram({
+    ...{ name: 'rl', objective, train: learnt, optimizer: adamWith({ epsilon: 1e-3 }), accumulate },
+    ...{ maxGradientNorm: 1, functions: objective.functions },
+  })
+  const session = await orThrow(engine.load(program, { seed: 3 }))
+  try {
+    const logProbs = await objective.logProbs(session, experiences)
+    const batches = objective.collate(experiences)
+    const first = await update(session, batches, 1e-2)
+    const after = await objective.logProbs(session, experiences)
+    return { ...first, logProbs, after, batches: batches.length }
+  } finally {
+    await orThrow(session.close())
+  }
+}
+
+const test = suite(`policy gradient on ${engines.map((e) => e.name).join(' and ')}`)
+
+const closeTo = (got: number, want: number, what: string): void =>
+  assert.ok(Math.abs(got - want) <= 2e-5 * (1 + Math.abs(want)), `${what}: ${got} for ${want}`)
+
+for (const engine of engines)
+  for (const loss of engine === engines[0] ? [dapo(), gspo({ low: 0.2, high: 0.28 })] : [dapo()])
+    test(`${loss.name} on ${engine.name}: completions that share rows and images give what one a micro-batch gives`, async () => {
+      const alone = await updated(engine, objectiveOf(loss, { images: 1 }))
+      const together = await updated(
+        engine,
+        objectiveOf(loss, { rows: 2, tokens: 96, images: 2, completions: 6 }),
+      )
+      assert.is(alone.batches, 5)
+      assert.is(together.batches, 1)
+      for (const key of ['loss', 'weight', 'gradientNorm'] as const) closeTo(together[key], alone[key], key)
+      assert.equal(Object.keys(together.metrics).sort(), ['clipHigh', 'clipLow', 'entropy', 'kl'])
+      for (const [name, value] of Object.entries(alone.metrics)) closeTo(together.metrics[name]!, value, name)
+      for (const key of ['logProbs', 'after'] as const) {
+        assert.equal(
+          together[key].map((l) => l.length),
+          experiences.map((e) => e.ids.length),
+        )
+        assert.ok(maxRelativeError(together[key].flat(), alone[key].flat()) < 1e-4)
+      }
+      assert.ok(maxRelativeError(alone.after.flat(), alone.logProbs.flat()) > 1e-4, 'nothing was learnt')
+    })
+
+for (const engine of engines)
+  test(`an update of one call gives what accumulating gives, metrics too, on ${engine.name}`, async () => {
+    const objective = objectiveOf(dapo(), { rows: 2, tokens: 96, images: 2, completions: 6 })
+    const [one, two] = [await updated(engine, objective, 1), await updated(engine, objective, 2)]
+    for (const key of ['loss', 'weight', 'gradientNorm'] as const) closeTo(one[key], two[key], key)
+    for (const [name, value] of Object.entries(two.metrics)) closeTo(one.metrics[name]!, value, name)
+  })
+
+test('the loss and the metrics are those of its formula on the log-probabilities that the session gives', async () => {
+  const got = await updated(engines[0]!, objectiveOf(dapo(), { images: 1 }))
+  let [sum, kl, high, low, weight] = [0, 0, 0, 0, 0]
+  experiences.forEach((e, i) => {
+    e.ids.forEach((_, t) => {
+      const log = got.logProbs[i]![t]! - e.oldLogProbs[t]!
+      const r = Math.exp(log)
+      sum -= Math.min(r * e.advantage, Math.min(Math.max(r, 0.8), 1.28) * e.advantage)
+      kl += r - 1 - log
+      high += Number(e.advantage > 0 && r > 1.28)
+      low += Number(e.advantage < 0 && r < 0.8)
+      weight++
+    })
+  })
+  closeTo(got.loss, sum / weight, 'loss')
+  assert.is(got.weight, weight)
+  closeTo(got.metrics.kl!, kl / weight, 'kl')
+  closeTo(got.metrics.clipHigh!, high / weight, 'clipHigh')
+  closeTo(got.metrics.clipLow!, low / weight, 'clipLow')
+  assert.ok(high > 0 && low > 0, 'nothing was clipped: the case shows less than it should')
+  assert.ok(got.metrics.entropy! > 0 && got.metrics.entropy! <= Math.log(tinyModel.vocabSize) + 1e-6)
+})
+
+test('log-probabilities and entropy are taken at the temperature', async () => {
+  const [cold, one, hot] = [0.5, 1, 1000].map((temperature) =>
+    objectiveOf(dapo(), { images: 1, temperature }),
+  ) as [ReturnType<typeof objectiveOf>, ReturnType<typeof objectiveOf>, ReturnType<typeof objectiveOf>]
+  const [a, b, c] = [
+    await updated(engines[0]!, cold),
+    await updated(engines[0]!, one),
+    await updated(engines[0]!, hot),
+  ]
+  assert.ok(a.metrics.entropy! < b.metrics.entropy! && b.metrics.entropy! < c.metrics.entropy!)
+  // where all logits are equal, each token is as likely
+  for (const p of c.logProbs.flat()) closeTo(p, -Math.log(tinyModel.vocabSize), 'log-probability')
+  assert.ok(maxRelativeError(a.logProbs.flat(), b.logProbs.flat()) > 1e-3)
+})
+
+test('an image that the completions of a task share is one image of the batch', () => {
+  const sizes = { rows: 1, tokens: 200, images: 2, completions: 9, answer: 6 }
+  const packs = packExperiences(experiences, sizes)
+  assert.is(packs.length, 1)
+  assert.is(packs[0]!.images.length, 2)
+})
+
+test('packs hold every experience once, within their sizes, and are the same each time', () => {
+  const sizes: ExperienceSizes = { rows: 2, tokens: 20, images: 3, completions: 4, answer: 10 }
+  const images = tinyConversation(0).images
+  const pool = Array.from({ length: 5 }, () => ({ ...images[0]! }))
+  const one = fc.record({
+    prompt: fc.integer({ min: 1, max: 10 }),
+    answer: fc.integer({ min: 1, max: 10 }),
+    images: fc.subarray(pool, { maxLength: 3 }),
+  })
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 30 }), (all) => {
+      const given = all.map((e, i) => ({
+        ...{ id: `${i}`, promptIds: Array<number>(e.prompt).fill(1), ids: Array<number>(e.answer).fill(2) },
+        images: e.images,
+      }))
+      const packs = packExperiences(given, sizes)
+      const placed = packs.flatMap((p) => p.placed)
+      assert.equal(
+        placed.map((p) => Number(p.experience.id)).sort((a, b) => a - b),
+        [...given.keys()],
+      )
+      for (const pack of packs) {
+        assert.ok(pack.placed.length <= sizes.completions && pack.images.length <= sizes.images)
+        for (const row of [0, 1]) {
+          let end = 0
+          for (const p of pack.placed.filter((x) => x.row === row)) {
+            assert.is(p.start, end)
+            end += p.experience.promptIds.length + p.experience.ids.length
+          }
+          assert.ok(end <= sizes.tokens)
+        }
+        for (const p of pack.placed) for (const i of p.experience.images) assert.ok(pack.images.includes(i))
+      }
+      assert.equal(packExperiences(given, sizes), packs)
+    }),
+  )
+})
+
+test('what does not fit is refused by name, with what to do', () => {
+  const objective = objectiveOf(dapo(), { images: 1 })
+  const with_ = (some: Partial<Experience>) => () => objective.collate([{ ...experiences[0]!, ...some }])
+  const long = Array<number>(7).fill(3)
+  assert.throws(
+    with_({ ids: long, oldLogProbs: long }),
+    /completion e0 has an answer of 7 tokens and the batch takes 6/,
+  )
+  assert.throws(
+    with_({ promptIds: Array<number>(40).fill(3) }),
+    /has 4\d tokens, prompt and answer, and a row holds 36/,
+  )
+  assert.throws(with_({ ids: [] }), /0 of an answer/)
+  assert.throws(with_({ images: [] }), /completion e0 has 0 images but 16 image tokens/)
+  assert.throws(with_({ oldLogProbs: [] }), /completion e0: oldLogProbs\[0\] is undefined/)
+  assert.throws(with_({ oldLogProbs: [Number.NaN] }), /oldLogProbs\[0\] is NaN/)
+  assert.throws(with_({ ids: [1e6] }), /the id 1000000 at place/)
+  const two = [tinyConversation(3).images[0]!, tinyConversation(4).images[0]!]
+  assert.throws(with_({ images: two }), /2 images and the batch holds 1/)
+  assert.throws(
+    () => objectiveOf(dapo(), { answer: 36 }),
+    /policyGradient, answer: it is 36, and a row of 36 tokens/,
+  )
+  assert.throws(() => objectiveOf(dapo(), { temperature: 0 }), /temperature: it is 0/)
+  assert.throws(
+    () => objectiveOf({} as never),
+    /policyGradient, loss: it is a record without terms; give a policy loss/,
+  )
+  assert.throws(
+    () => objectiveOf(dapo({ truncate: 2 }), { images: 1 }).collate(experiences),
+    /completion e\d: samplingLogProbs\[0\] is undefined/,
+  )
+})
+
+test.run()
