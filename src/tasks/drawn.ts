@@ -8,10 +8,13 @@ import type { RgbImage } from '../data/index.ts'
 /** A rendered image. */
 export type Image = RgbImage
 
-/** How hard a sample is; 3 is the full range of its family. */
-export type Level = 1 | 2 | 3
+/**
+ * How hard a sample is; 3 is the full range of its family as the recipe's first half learns it. 4 is beyond it: longer
+ * strings, more shapes, more bars, three numbers; reinforcement learns there.
+ */
+export type Level = 1 | 2 | 3 | 4
 /** All levels, easiest first. */
-export const levels: readonly Level[] = [1, 2, 3]
+export const levels: readonly Level[] = [1, 2, 3, 4]
 
 /** Labels of the image's 14 × 14 patches, row by row, 8 × 8 of them at the nano scale. */
 export interface PatchLabels {

@@ -72,7 +72,7 @@ const checked = (mixture: Mixture, i: number): void => {
     throw new MixtureError(`at least one family needs a weight above 0 (families: ${families.join(', ')})`)
   const [low, high] = mixture.levels
   if (!levels.includes(low) || !levels.includes(high) || low > high)
-    throw new MixtureError(`levels must be a pair [lowest, highest] out of 1, 2 and 3, not [${low}, ${high}]`)
+    throw new MixtureError(`levels must be a pair [lowest, highest] out of 1 to 4, not [${low}, ${high}]`)
 }
 
 /**

@@ -41,6 +41,8 @@ export interface Described<S extends Scene = Scene> {
   /** One short sentence that describes the whole image. */
   readonly caption: string
   readonly question: string
+  /** What is written on the way to the answer: empty where there is nothing to work out. */
+  readonly steps: string
   /** The whole text that the model is to write; for arithmetic the written steps, ending in the result. */
   readonly answer: string
   /** The exact answer that is scored. */

@@ -1,6 +1,6 @@
 /**
- * Written arithmetic: a sum or difference of two-digit numbers stands in the image; the answer copies it, works out
- * units and tens one after the other, and ends in the result.
+ * Written arithmetic: a sum or difference of two-digit numbers (three of them in a column at level 4) stands in the image;
+ * the answer copies it, works out units and tens one after the other, and ends in the result.
  *
  * @since 0.1.0
  */
@@ -27,6 +27,8 @@ export interface ArithmeticScene {
   readonly a: number
   readonly b: number
   readonly sign: '+' | '-'
+  /** What is added to the result, or taken from it, at level 4. */
+  readonly third?: { readonly sign: '+' | '-'; readonly c: number }
   readonly layout: 'equals' | 'bare' | 'column'
   readonly font: string
   readonly fontSize: number
@@ -38,32 +40,54 @@ export interface ArithmeticScene {
 
 const wordings = ['What is the result?', 'Work it out.', 'Compute step by step.'] as const
 
+/** Units and tens of one sum or difference: `7+8=15, 4+3+1=8`, `12-8=4, 5-1-3=1`. */
+const digits = (a: number, sign: '+' | '-', b: number): string => {
+  const [ta, ua, tb, ub] = [Math.floor(a / 10), a % 10, Math.floor(b / 10), b % 10]
+  if (sign === '+') {
+    const units = ua + ub
+    const tens = ta + tb + (units > 9 ? 1 : 0)
+    return `${ua}+${ub}=${units}, ${ta}+${tb}${units > 9 ? '+1' : ''}=${tens}`
+  }
+  const borrow = ua < ub
+  const units = ua + (borrow ? 10 : 0) - ub
+  const tens = ta - (borrow ? 1 : 0) - tb
+  return `${borrow ? '1' : ''}${ua}-${ub}=${units}, ${ta}${borrow ? '-1' : ''}-${tb}=${tens}`
+}
+
+const resultOf = (a: number, sign: '+' | '-', b: number): number => (sign === '+' ? a + b : a - b)
+
 /**
- * The written steps of an expression: `47+38: 7+8=15, 4+3+1=8, so 85`, with the carried 1 where there is one, and
- * `52-38: 12-8=4, 5-1-3=1, so 14`, with the borrowed 1 where there is one.
+ * The written steps of an expression: `47+38: 7+8=15, 4+3+1=8, so 85`, with the carried 1 where there is one,
+ * `52-38: 12-8=4, 5-1-3=1, so 14`, with the borrowed 1 where there is one, and with a third number
+ * `47+38-23: 7+8=15, 4+3+1=8, 85-23: 5-3=2, 8-2=6, so 62`.
  */
 export const steps = (
   a: number,
   sign: '+' | '-',
   b: number,
-): { readonly text: string; readonly result: number } => {
-  const [ta, ua, tb, ub] = [Math.floor(a / 10), a % 10, Math.floor(b / 10), b % 10]
-  if (sign === '+') {
-    const units = ua + ub
-    const tens = ta + tb + (units > 9 ? 1 : 0)
-    const result = a + b
-    const text = `${a}+${b}: ${ua}+${ub}=${units}, ${ta}+${tb}${units > 9 ? '+1' : ''}=${tens}, so ${result}`
-    return { text, result }
-  }
-  const borrow = ua < ub
-  const units = ua + (borrow ? 10 : 0) - ub
-  const tens = ta - (borrow ? 1 : 0) - tb
-  const result = a - b
-  const first = `${borrow ? '1' : ''}${ua}-${ub}=${units}`
-  return { text: `${a}-${b}: ${first}, ${ta}${borrow ? '-1' : ''}-${tb}=${tens}, so ${result}`, result }
+  third?: ArithmeticScene['third'],
+): { readonly steps: string; readonly text: string; readonly result: number } => {
+  const first = resultOf(a, sign, b)
+  const more = third === undefined ? '' : `${third.sign}${third.c}`
+  const result = third === undefined ? first : resultOf(first, third.sign, third.c)
+  const then = third === undefined ? '' : `, ${first}${more}: ${digits(first, third.sign, third.c)}`
+  const steps = `${a}${sign}${b}${more}: ${digits(a, sign, b)}${then}`
+  return { steps, text: `${steps}, so ${result}`, result }
 }
 
-const operands = (r: Random, level: number): Pick<ArithmeticScene, 'a' | 'b' | 'sign'> => {
+/** Three numbers whose results stay between 0 and 99. */
+const three = (r: Random): Pick<ArithmeticScene, 'a' | 'b' | 'sign' | 'third'> => {
+  for (;;) {
+    const [a, b, c] = [r.int(10, 99), r.int(10, 99), r.int(10, 99)]
+    const [sign, next] = [r.pick(['+', '-'] as const), r.pick(['+', '-'] as const)]
+    const first = resultOf(a, sign, b)
+    const last = resultOf(first, next, c)
+    if ([first, last].every((n) => n >= 10 && n <= 99)) return { a, b, sign, third: { sign: next, c } }
+  }
+}
+
+const operands = (r: Random, level: number): Pick<ArithmeticScene, 'a' | 'b' | 'sign' | 'third'> => {
+  if (level === 4) return three(r)
   if (level === 1) {
     // no carry: each pair of digits adds up to 9 at most
     const ua = r.int(0, 9)
@@ -76,41 +100,52 @@ const operands = (r: Random, level: number): Pick<ArithmeticScene, 'a' | 'b' | '
   return { a: Math.max(x, y), b: Math.min(x, y), sign: '-' }
 }
 
-const set = (r: Random, layout: ArithmeticScene['layout'], a: number, sign: string, b: number) => {
+const set = (
+  r: Random,
+  layout: ArithmeticScene['layout'],
+  { a, sign, b, third }: Pick<ArithmeticScene, 'a' | 'b' | 'sign' | 'third'>,
+) => {
   if (layout === 'equals') return placeLine(r, `${a}${sign}${b}=`, r.real(13, 17), 14)
   if (layout === 'bare') return placeLine(r, `${a}${sign}${b}`, r.real(15, 22), 21)
   const font = r.pick(fonts).name
   const capHeight = r.real(16, 23)
-  const above = cells(String(a), font, capHeight, 21)
-  const below = cells(`${sign}${b}`, font, capHeight, 21)
+  const lines = [String(a), `${sign}${b}`, ...(third === undefined ? [] : [`${third.sign}${third.c}`])].map(
+    (line) => cells(line, font, capHeight, 21),
+  )
   const apart = 28
-  const x = onGrid(r, below.width, 21 / 2)
-  const y = onGrid(r, apart + capHeight, capHeight / 2)
-  const glyphs = [
-    ...moved(above.glyphs, x + below.width - above.width, y),
-    ...moved(below.glyphs, x, y + apart),
-  ]
-  return { font, fontSize: below.fontSize, capHeight, glyphs }
+  const { width, fontSize } = lines[1]!
+  const x = onGrid(r, width, 21 / 2)
+  const y = onGrid(r, apart * (lines.length - 1) + capHeight, capHeight / 2)
+  const glyphs = lines.flatMap((line, n) => moved(line.glyphs, x + width - line.width, y + n * apart))
+  return { font, fontSize, capHeight, glyphs }
 }
+
+const written = ({ third }: ArithmeticScene): string => (third === undefined ? '' : `${third.sign}${third.c}`)
 
 /** The arithmetic family. The content key is the expression; a sum and the same sum turned round share theirs. */
 export const arithmetic: TaskFamily<ArithmeticScene> = {
   family: 'arithmetic',
   draw: (r, level) => {
-    const { a, b, sign } = operands(r, level)
-    const layout = r.pick(
-      level === 1 ? (['equals', 'bare'] as const) : (['equals', 'bare', 'column'] as const),
-    )
-    const line = set(r, layout, a, sign, b)
+    const numbers = operands(r, level)
+    const layouts =
+      level === 1
+        ? (['equals', 'bare'] as const)
+        : level === 4
+          ? (['column'] as const)
+          : (['equals', 'bare', 'column'] as const)
+    const layout = r.pick<ArithmeticScene['layout']>(layouts)
+    const line = set(r, layout, numbers)
     return {
       family: 'arithmetic',
-      ...{ a, b, sign, layout },
+      ...numbers,
+      layout,
       ...line,
       inks: drawInks(r),
       wording: r.int(0, wordings.length - 1),
     }
   },
-  key: (s) => (s.sign === '+' ? `${Math.min(s.a, s.b)}+${Math.max(s.a, s.b)}` : `${s.a}-${s.b}`),
+  key: (s) =>
+    `${s.sign === '+' ? `${Math.min(s.a, s.b)}+${Math.max(s.a, s.b)}` : `${s.a}-${s.b}`}${written(s)}`,
   image: (s) =>
     paint((c) => {
       c.fillStyle = css(s.inks.groundRgb)
@@ -122,9 +157,9 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
     claimGlyphs(out, s.glyphs)
     return out
   },
-  caption: (s) => `${s.sign === '+' ? 'sum' : 'difference'} ${s.a}${s.sign}${s.b}, ${looks(s)}`,
+  caption: (s) => `${s.sign === '+' ? 'sum' : 'difference'} ${s.a}${s.sign}${s.b}${written(s)}, ${looks(s)}`,
   ask: (s) => {
-    const { text, result } = steps(s.a, s.sign, s.b)
-    return { question: wordings[s.wording]!, answer: text, final: String(result) }
+    const { steps: way, text, result } = steps(s.a, s.sign, s.b, s.third)
+    return { question: wordings[s.wording]!, steps: way, answer: text, final: String(result) }
   },
 }

@@ -1,5 +1,5 @@
 /**
- * Bar charts through Vega-Lite: three to five bars named by capitals, values 0 to 20, an axis; upright or lying, with
+ * Bar charts through Vega-Lite: three to five bars (six or seven at level 4, without written values) named by capitals, values 0 to 20, an axis; upright or lying, with
  * and without grid lines and written values, light and dark. The question asks for a bar's value or the largest bar.
  *
  * Each style is compiled once; a chart then only swaps its data.
@@ -199,7 +199,7 @@ export const barsKey = (bars: readonly Pick<Bar, 'letter' | 'value'>[]): string 
 export const chart: TaskFamily<ChartScene> = {
   family: 'chart',
   draw: (r, level) => {
-    const n = level === 1 ? 3 : r.int(3, level === 2 ? 4 : 5)
+    const n = level === 1 ? 3 : level === 4 ? r.int(6, 7) : r.int(3, level === 2 ? 4 : 5)
     const letters = r.shuffle([...barLetters]).slice(0, n)
     let values: number[]
     do values = letters.map(() => r.int(0, chartMax))
@@ -207,7 +207,7 @@ export const chart: TaskFamily<ChartScene> = {
     const style = {
       upright: r.chance(0.6),
       grid: r.chance(0.5),
-      written: r.chance([1, 0.5, 0.25][level - 1]!),
+      written: r.chance([1, 0.5, 0.25, 0][level - 1]!),
       dark: r.chance(0.25),
     }
     const one = r.pick(tones)
@@ -285,12 +285,14 @@ export const chart: TaskFamily<ChartScene> = {
     if (s.asked === null)
       return {
         question: largestWordings[s.wording]!,
+        steps: `${readings(s)}, ${largest.letter}=${largest.value}`,
         answer: `${readings(s)}, ${largest.letter}=${largest.value}, so ${largest.letter}`,
         final: largest.letter,
       }
     const value = String(s.bars.find((b) => b.letter === s.asked)!.value)
     return {
       question: `${valueWordings[s.wording]!} ${s.asked}?`,
+      steps: `${readings(s)}, ${s.asked}=${value}`,
       answer: `${readings(s)}, ${s.asked}=${value}, so ${value}`,
       final: value,
     }

@@ -1,5 +1,5 @@
 /**
- * Counting: up to nine circles, squares and triangles in three colours, of which a question asks for one kind, one
+ * Counting: up to nine (twelve at level 4) circles, squares and triangles in three colours, of which a question asks for one kind, one
  * colour, or both; the others are distractors.
  *
  * @since 0.1.0
@@ -50,6 +50,8 @@ const tones: Readonly<Record<ShapeColour, Rgb>> = {
   blue: [45, 85, 225],
 }
 const most = [3, 6, 9] as const
+/** Shapes at level 4, of which at most nine are asked for: the steps of an answer are digits. */
+const crowd = [9, 12] as const
 /** Pixels of ground between the squares around two shapes. */
 const gap = 2
 /** Side of the smallest shape, in pixels. */
@@ -152,7 +154,7 @@ const tally = (shapes: readonly Shape[]) =>
 export const count: TaskFamily<CountScene> = {
   family: 'count',
   draw: (r, level) => {
-    const limit = most[level - 1]!
+    const limit = most[Math.min(level, 3) - 1]!
     const kind = r.pick(shapeKinds)
     const colour = r.pick(shapeColours)
     const asked = r.pick([
@@ -161,13 +163,13 @@ export const count: TaskFamily<CountScene> = {
       { kind: null, colour },
     ])
     const wanted = r.int(0, limit)
-    const total = r.int(Math.max(wanted, 1), limit)
+    const total = level === 4 ? r.int(crowd[0], crowd[1]) : r.int(Math.max(wanted, 1), limit)
     const yes = combinations.filter((c) => matches(asked, c))
     const no = combinations.filter((c) => !matches(asked, c))
     const looks = r.shuffle(Array.from({ length: total }, (_, n) => r.pick(n < wanted ? yes : no)))
     const places = placeShapes(
       r,
-      looks.map(() => r.int(smallestShape, total > 6 ? 19 : 22)),
+      looks.map(() => r.int(smallestShape, total > 9 ? 16 : total > 6 ? 19 : 22)),
     )
     const ground = drawGround(r)
     const shapes = looks.map((l, n) => ({ ...l, rgb: toneOf(l.colour, r), ...places[n]! }))
@@ -197,10 +199,7 @@ export const count: TaskFamily<CountScene> = {
       colour === null
         ? `How many ${kind}s are in view?`
         : `How many ${colour} ${kind === null ? 'shapes' : `${kind}s`} are there?`
-    return {
-      question,
-      answer: `${countedSoFar(s).join('')}, so ${n}`,
-      final: n,
-    }
+    const steps = countedSoFar(s).join('')
+    return { question, steps, answer: `${steps}, so ${n}`, final: n }
   },
 }

@@ -9,6 +9,9 @@ import type { Image, Level, PatchLabels } from '../drawn.ts'
 /** A question about a scene, the text to answer with, and the part of it that is scored. */
 export interface Question {
   readonly question: string
+  /** What is written on the way to the answer: empty where there is nothing to work out. */
+  readonly steps: string
+  /** The whole text of an answer: the steps, and the result after them. */
   readonly answer: string
   readonly final: string
 }

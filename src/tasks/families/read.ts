@@ -1,6 +1,6 @@
 /**
- * Reading: a string of two to four characters in one of five fonts, anywhere in the image, with capitals of
- * 14 to 24 pixels, in any of the colours, on any of the grounds.
+ * Reading: a string of two to four characters (five to seven at level 4) in one of five fonts, anywhere in the image, with
+ * capitals of 13 to 24 pixels, in any of the colours, on any of the grounds.
  *
  * @since 0.1.0
  */
@@ -105,8 +105,9 @@ export const looks = (scene: Pick<ReadScene, 'capHeight' | 'inks' | 'glyphs'>): 
 export const read: TaskFamily<ReadScene> = {
   family: 'read',
   draw: (r, level) => {
-    const text = Array.from({ length: level + 1 }, () => r.pick([...alphabet])).join('')
-    const line = placeLine(r, text, r.real(15, 24), 21)
+    const long = level === 4
+    const text = Array.from({ length: long ? r.int(5, 7) : level + 1 }, () => r.pick([...alphabet])).join('')
+    const line = long ? placeLine(r, text, r.real(13, 17), 14) : placeLine(r, text, r.real(15, 24), 21)
     return { family: 'read', text, ...line, inks: drawInks(r), wording: r.int(0, wordings.length - 1) }
   },
   key: (s) => s.text,
@@ -122,5 +123,5 @@ export const read: TaskFamily<ReadScene> = {
     return out
   },
   caption: (s) => `text ${s.text}, ${looks(s)}`,
-  ask: (s) => ({ question: wordings[s.wording]!, answer: s.text, final: s.text }),
+  ask: (s) => ({ question: wordings[s.wording]!, steps: '', answer: s.text, final: s.text }),
 }
