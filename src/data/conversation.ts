@@ -23,6 +23,8 @@ export interface Conversation {
 export interface Exchange {
   readonly id: string
   readonly request: string
+  /** What the assistant thinks before it answers, between the processor's two tokens for it; it is learnt as the answer is. */
+  readonly thought?: string
   readonly answer: string
   readonly images?: readonly RgbImage[]
 }
@@ -66,18 +68,34 @@ export const conversation = (p: Processor, e: Exchange): Conversation => {
     if (typeof e[key] !== 'string')
       throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)
   const images = e.images ?? []
-  return conversationOf(p, e.id, promptIds(p, e.request, images.length), e.answer, images)
+  return conversationOf(p, e.id, promptIds(p, e.request, images.length), e, images)
 }
 
-/** A conversation from a prompt's ids and the answer's text. */
+/** What the assistant writes, as ids. @throws ProcessorError `OtherModel` where there is a thought and no tokens for it */
+const writtenIds = (p: Processor, { thought, answer }: Pick<Exchange, 'thought' | 'answer'>): number[] => {
+  const text = p.tokenizer.encodeText
+  if (thought === undefined) return [...text(answer), p.end]
+  if (p.thought === undefined)
+    throw new ProcessorError(
+      'OtherModel',
+      'the conversation has a thought, and the processor has no tokens for it; give it thought: {}',
+    )
+  return [p.thought.open, ...text(thought), p.thought.close, ...text(answer), p.end]
+}
+
+/**
+ * A conversation from a prompt's ids and what the assistant writes.
+ *
+ * @throws ProcessorError `OtherModel` where there is a thought and the processor has no tokens for it
+ */
 export const conversationOf = (
   p: Processor,
   id: string,
   prompt: readonly number[],
-  answer: string,
+  written: Pick<Exchange, 'thought' | 'answer'>,
   images: readonly RgbImage[] = [],
 ): Conversation => {
-  const learnt = [...p.tokenizer.encodeText(answer), p.end]
+  const learnt = writtenIds(p, written)
   return {
     id,
     ids: [...prompt, ...learnt],

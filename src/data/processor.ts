@@ -31,6 +31,14 @@ export interface ImageOptions {
   readonly close?: string
 }
 
+/** The tokens around what is thought before an answer, by name. */
+export interface ThoughtTokens {
+  /** Default `<think>`. */
+  readonly open?: string
+  /** Default `</think>`. */
+  readonly close?: string
+}
+
 /** Images as ids. */
 export interface ImageIds {
   readonly size: number
@@ -84,6 +92,8 @@ export interface Processor {
   readonly pad: number
   /** Undefined where the model reads text alone. */
   readonly image?: ImageIds
+  /** Undefined where the model does not think before it answers. */
+  readonly thought?: { readonly open: number; readonly close: number }
   /** Lays out chats in place of the processor; images keep its own tokens. */
   readonly template?: ChatTemplate
 }
@@ -114,6 +124,7 @@ export const processor = (
   options: {
     readonly chat?: ChatTokens
     readonly image?: ImageOptions
+    readonly thought?: ThoughtTokens
     readonly template?: ChatTemplate | undefined
   } = {},
 ): Processor => {
@@ -131,7 +142,8 @@ export const processor = (
       `processor, ${what}: the tokenizer has no token '${token}'; name the one that it uses instead`,
     )
   }
-  const { image, template } = options
+  const { image, template, thought } = options
+  const { open: think = '<think>', close: thoughtEnd = '</think>' } = thought ?? {}
   const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>' } = image ?? {}
   return {
     config: {
@@ -140,6 +152,7 @@ export const processor = (
       ...(image === undefined
         ? {}
         : { image: { size: image.size, tokens: image.tokens, placeholder, open, close } }),
+      ...(thought === undefined ? {} : { thought: { open: think, close: thoughtEnd } }),
       ...(template === undefined
         ? {}
         : { template: { jinja: template.jinja, variables: template.variables } }),
@@ -159,6 +172,9 @@ export const processor = (
             close: id('image.close', close),
           },
         }),
+    ...(thought === undefined
+      ? {}
+      : { thought: { open: id('thought.open', think), close: id('thought.close', thoughtEnd) } }),
     ...(template === undefined ? {} : { template }),
   }
 }

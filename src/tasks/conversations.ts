@@ -3,15 +3,29 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, conversation, conversationOf, type Processor, promptIds } from '../data/index.ts'
+import {
+  type Conversation,
+  conversation,
+  conversationOf,
+  type Exchange,
+  type Processor,
+  promptIds,
+} from '../data/index.ts'
 import { random } from '../random/index.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
 import type { Described, PatchLabels, Sample } from './sample.ts'
-import { captionRequest, type TextExample } from './text.ts'
+import { captionRequest, type TextExample, thoughtRequest } from './text.ts'
 
-/** What a conversation about a sample is to be: its description (`caption`), or the answer to its question. */
-export type Reply = 'caption' | 'answer'
+/**
+ * What a conversation about a sample is to be:
+ *
+ * - `caption`: the image's description.
+ * - `answer`: the steps in plain sight and the result after them, `7+8=15, 4+3+1=8, so 85`.
+ * - `thought`: the steps as a thought, the result in a box (SAIL-VL2's LongCoT format): `<think>…</think>\\boxed{85}`.
+ * - `direct`: the result alone.
+ */
+export type Reply = 'caption' | 'answer' | 'thought' | 'direct'
 
 /** A conversation about a scene that is not drawn: the labels of its patches stand for the image. */
 export interface SceneConversation extends Conversation {
@@ -19,10 +33,23 @@ export interface SceneConversation extends Conversation {
   readonly scene?: PatchLabels
 }
 
-const requestOf = (d: Described, kind: Reply): { readonly request: string; readonly answer: string } =>
-  kind === 'caption'
-    ? { request: captionRequest, answer: d.caption }
-    : { request: d.question, answer: d.answer }
+/** The request for a reply of some kind about a sample. */
+export const requestOf = (d: Described, kind: Reply): string =>
+  kind === 'caption' ? captionRequest : kind === 'thought' ? `${d.question}\n${thoughtRequest}` : d.question
+
+const exchangeOf = (d: Described, kind: Reply): Pick<Exchange, 'request' | 'thought' | 'answer'> => {
+  const request = requestOf(d, kind)
+  switch (kind) {
+    case 'caption':
+      return { request, answer: d.caption }
+    case 'answer':
+      return { request, answer: d.answer }
+    case 'direct':
+      return { request, answer: d.final }
+    case 'thought':
+      return { request, thought: d.steps, answer: `\\boxed{${d.final}}` }
+  }
+}
 
 /** A sample as a conversation with its image. */
 export const sampleConversation = (
@@ -30,7 +57,7 @@ export const sampleConversation = (
   kind: Reply,
   processor: Processor = nanoProcessor(),
 ): Conversation =>
-  conversation(processor, { id: sample.id, ...requestOf(sample, kind), images: [sample.image] })
+  conversation(processor, { id: sample.id, ...exchangeOf(sample, kind), images: [sample.image] })
 
 /** A described sample as a conversation about its scene, with the tokens of an image that was not drawn. */
 export const sceneConversation = (
@@ -39,27 +66,42 @@ export const sceneConversation = (
   kind: Reply,
   processor: Processor = nanoProcessor(),
 ): SceneConversation => {
-  const { request, answer } = requestOf(described, kind)
-  return { ...conversationOf(processor, described.id, promptIds(processor, request, 1), answer), scene }
+  const { request, ...written } = exchangeOf(described, kind)
+  return { ...conversationOf(processor, described.id, promptIds(processor, request, 1), written), scene }
 }
 
-/** A mixture whose samples are partly to be described and otherwise to be answered. */
+/** A mixture, and what its conversations are to be; the rest of them are answers. Shares are 0 to 1, at most 1 together. */
 export interface Captioned {
   readonly mixture: Mixture
-  /** Share of samples that are to be described, 0 to 1. */
+  /** Share that is to be described. */
   readonly captions: number
+  /** Share that is to be thought about; default none. */
+  readonly thoughts?: number
+  /** Share that is to be answered by the result alone; default none. */
+  readonly direct?: number
 }
 
-/** What the i-th conversation of a seed is, where a share of them are captions. */
-export const replyAt = (seed: string | number, captions: number, i: number): Reply =>
-  random(seed, 'reply', i).next() < captions ? 'caption' : 'answer'
+/** What the i-th conversation of a seed is to be. */
+export const replyAt = (
+  seed: string | number,
+  { captions, thoughts = 0, direct = 0 }: Omit<Captioned, 'mixture'>,
+  i: number,
+): Reply => {
+  const point = random(seed, 'reply', i).next()
+  if (point < captions) return 'caption'
+  if (point < captions + thoughts) return 'thought'
+  return point < captions + thoughts + direct ? 'direct' : 'answer'
+}
 
 /** The i-th conversation of a mixture: a pure function of both. */
 export const conversationAt = (
-  { mixture, captions }: Captioned,
+  captioned: Captioned,
   i: number,
   processor: Processor = nanoProcessor(),
-): Conversation => sampleConversation(sampleAt(mixture, i), replyAt(mixture.seed, captions, i), processor)
+): Conversation => {
+  const { mixture } = captioned
+  return sampleConversation(sampleAt(mixture, i), replyAt(mixture.seed, captioned, i), processor)
+}
 
 /** A text example as a conversation without an image. */
 export const textConversation = (

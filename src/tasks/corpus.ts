@@ -37,5 +37,5 @@ export const corpusAt = (
   if (point < texts + recall) return textConversation(`recall/${seed}/${i}`, recallAt(seed, i), processor)
   const described = describeAt(mixture, i)
   const scene = taskOf(described.scene).patches(described.scene)
-  return sceneConversation(described, scene, replyAt(seed, captions, i), processor)
+  return sceneConversation(described, scene, replyAt(seed, { captions }, i), processor)
 }

@@ -37,6 +37,7 @@ export {
   shapeKinds,
   tokenGrid,
 } from './patches.ts'
+export { type Problem, type ProblemColumns, problemAt, problems } from './problems.ts'
 export { type HeldOutOptions, heldOutQuestions } from './questions.ts'
 export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-job.ts'
 export * from './render-pool.ts'

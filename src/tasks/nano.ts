@@ -10,8 +10,10 @@ import { type Processor, processor, type TextTokenizer, textTokenizer } from '..
 import { tokenizer } from '../formats/index.ts'
 import { nano as nanoConfig, sailVl2Model } from '../models/index.ts'
 
-/** Tokens that every conversation about a rendered image fits into. */
+/** Tokens that every conversation about a rendered image of levels 1 to 3 fits into, without a thought. */
 export const maxSampleLength = 80
+/** Tokens that every conversation about a rendered image fits into, at any level, with its thought. */
+export const maxThoughtLength = 100
 
 /** Thrown where a file that ships with the package is missing. */
 export class AssetError extends Error {
@@ -50,6 +52,6 @@ let layout: Processor | undefined
 
 /** The processor of the nano model: its tokenizer, and SAIL-VL2's chat layout without a system prompt. */
 export const nanoProcessor = (): Processor => {
-  layout ??= processor(nanoTokenizer(), { image: nanoModel.image })
+  layout ??= processor(nanoTokenizer(), { image: nanoModel.image, thought: {} })
   return layout
 }

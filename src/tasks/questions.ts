@@ -5,7 +5,7 @@
  */
 
 import { indexed, type Question, type Source } from '../data/index.ts'
-import { sampleConversation } from './conversations.ts'
+import { type Reply, sampleConversation } from './conversations.ts'
 import { sampleAt } from './mixture.ts'
 import { type Family, families, finalOf, type Level } from './sample.ts'
 
@@ -14,10 +14,15 @@ export interface HeldOutOptions {
   readonly seed: string | number
   /** The lowest and the highest level; default the hardest alone. */
   readonly levels?: readonly [Level, Level]
+  /** How they are to be answered; default by the steps in plain sight. */
+  readonly reply?: Exclude<Reply, 'caption'>
 }
 
 /** The held-out questions of one family: the same ones each time. */
-const ofFamily = (family: Family, { seed, levels = [3, 3] }: HeldOutOptions): Source<Question> => {
+const ofFamily = (
+  family: Family,
+  { seed, levels = [3, 3], reply = 'answer' }: HeldOutOptions,
+): Source<Question> => {
   const mixture = { seed, split: 'heldout', weights: { [family]: 1 }, levels } as const
   const rendered = new Map<number, Question>()
   const at = (i: number): Question => {
@@ -25,7 +30,7 @@ const ofFamily = (family: Family, { seed, levels = [3, 3] }: HeldOutOptions): So
     if (there !== undefined) return there
     const sample = sampleAt(mixture, i)
     const made: Question = {
-      conversation: sampleConversation(sample, 'answer'),
+      conversation: sampleConversation(sample, reply),
       question: sample.question,
       expected: sample.final,
       answerOf: (text) => finalOf(family, text),
@@ -34,7 +39,7 @@ const ofFamily = (family: Family, { seed, levels = [3, 3] }: HeldOutOptions): So
     rendered.set(i, made)
     return made
   }
-  return indexed({ kind: 'heldOutQuestions', family, seed, levels: [...levels] }, function* (index) {
+  return indexed({ kind: 'heldOutQuestions', family, seed, levels: [...levels], reply }, function* (index) {
     for (let i = index; ; i++) yield at(i)
   })
 }

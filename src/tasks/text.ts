@@ -20,6 +20,9 @@ export interface TextExample {
 /** The request for a caption. */
 export const captionRequest = 'Describe the picture.'
 
+/** Stands after a question that is to be thought about: SAIL-VL2's request in five words that the nano tokenizer knows. */
+export const thoughtRequest = 'think step and answer boxed'
+
 const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' | '-' } => {
   for (;;) {
     const [x, y] = [r.int(10, 99), r.int(10, 99)]

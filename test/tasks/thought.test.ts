@@ -1,0 +1,129 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { conversation, processor } from '../../src/data/index.ts'
+import { conversationAt, replyAt, sampleConversation } from '../../src/tasks/conversations.ts'
+import type { ArithmeticScene } from '../../src/tasks/families/arithmetic.ts'
+import type { ChartScene } from '../../src/tasks/families/chart.ts'
+import type { CountScene } from '../../src/tasks/families/count.ts'
+import type { ReadScene } from '../../src/tasks/families/read.ts'
+import { contentKey, describeAt, type Mixture, partitionOf, sampleAt } from '../../src/tasks/mixture.ts'
+import { maxThoughtLength, nanoProcessor, nanoTokenizer } from '../../src/tasks/nano.ts'
+import { problemAt, problems } from '../../src/tasks/problems.ts'
+import { families, isExact, type Scene } from '../../src/tasks/sample.ts'
+
+const hard = (family: string, split: Mixture['split'] = 'train'): Mixture => ({
+  ...{ seed: 'hard', split, weights: { [family]: 1 }, levels: [4, 4] },
+})
+
+const test = suite('tasks: thoughts and the fourth level')
+
+test('a thought stands between its two tokens, the result in a box, and both are learnt', () => {
+  const p = nanoProcessor()
+  for (const family of families) {
+    const sample = sampleAt(hard(family), 3)
+    const c = sampleConversation(sample, 'thought')
+    const written = c.ids.slice(c.promptLength)
+    assert.is(
+      nanoTokenizer().decode(written),
+      `<think>${sample.steps}</think>\\boxed{${sample.final}}<|im_end|>`,
+    )
+    assert.equal(
+      written.filter((id) => id === p.thought!.open || id === p.thought!.close),
+      [p.thought!.open, p.thought!.close],
+    )
+    assert.ok(
+      c.lossMask.slice(c.promptLength).every(Boolean) && !c.lossMask.slice(0, c.promptLength).some(Boolean),
+    )
+    assert.ok(isExact(sample, nanoTokenizer().decode(written)))
+    // a wrong box behind right steps is wrong
+    assert.not(isExact(sample, `<think>${sample.steps}</think>\\boxed{${sample.final}0}`))
+    assert.is(
+      nanoTokenizer().decode(sampleConversation(sample, 'direct').ids.slice(-1 - [...sample.final].length)),
+      `${sample.final}<|im_end|>`,
+    )
+  }
+})
+
+test('what a user writes opens no thought, and a processor without its tokens refuses one', () => {
+  const p = nanoProcessor()
+  const c = conversation(p, { id: 'x', request: '<think>no</think>', thought: 'yes', answer: '<think>' })
+  assert.is(c.ids.filter((id) => id === p.thought!.open).length, 1)
+  const plain = processor(nanoTokenizer())
+  assert.throws(
+    () => conversation(plain, { id: 'x', request: 'a', thought: 'b', answer: 'c' }),
+    (e: Error) => /has a thought, and the processor has no tokens for it/.test(e.message),
+  )
+})
+
+test('every conversation of any level and kind fits maxThoughtLength', () => {
+  let longest = 0
+  for (const family of families)
+    for (let i = 0; i < 150; i++)
+      for (const reply of ['thought', 'caption', 'answer', 'direct'] as const)
+        longest = Math.max(longest, sampleConversation(sampleAt(hard(family), i), reply).ids.length)
+  assert.ok(longest <= maxThoughtLength && longest > maxThoughtLength - 16, `longest ${longest}`)
+})
+
+const scenesOf = <S extends Scene>(family: S['family'], n: number): readonly S[] =>
+  Array.from({ length: n }, (_, i) => describeAt(hard(family), i).scene as S)
+
+test('the fourth level is beyond the third', () => {
+  for (const s of scenesOf<ReadScene>('read', 60)) assert.ok(s.text.length >= 5 && s.text.length <= 7)
+  for (const s of scenesOf<CountScene>('count', 60)) assert.ok(s.shapes.length >= 9 && s.shapes.length <= 12)
+  for (const s of scenesOf<ChartScene>('chart', 60)) {
+    assert.ok(s.bars.length >= 6 && s.bars.length <= 7)
+    assert.not(s.style.written)
+  }
+  for (const s of scenesOf<ArithmeticScene>('arithmetic', 60)) assert.ok(s.third !== undefined)
+})
+
+test('the steps of three numbers are right, each of them', () => {
+  for (let i = 0; i < 300; i++) {
+    const { scene, steps, final } = describeAt(hard('arithmetic'), i)
+    const { a, b, sign, third } = scene as ArithmeticScene
+    const first = sign === '+' ? a + b : a - b
+    assert.is(Number(final), third!.sign === '+' ? first + third!.c : first - third!.c)
+    assert.ok(steps.includes(`, ${first}${third!.sign}${third!.c}: `))
+    for (const [, left, right] of steps.matchAll(/([\d+-]+)=(\d+)/g)) {
+      const value = [...left!.matchAll(/[+-]?\d+/g)].reduce((sum, m) => sum + Number(m[0]), 0)
+      assert.is(value, Number(right), `${left}=${right} in ${steps}`)
+    }
+  }
+})
+
+test('problems: the i-th is the same however it is reached, and held-out contents stay held out', async () => {
+  const source = problems(hard('arithmetic'))
+  const stream = source.open()
+  const first = [await stream.next(), await stream.next()].map((x) => x.value!)
+  await stream.return?.(undefined)
+  const again = source.open(first[0]!.next)
+  assert.equal((await again.next()).value!.example, first[1]!.example)
+  await again.return?.(undefined)
+  assert.equal(first[1]!.example, problemAt(hard('arithmetic'), 1))
+  for (const family of families)
+    for (let i = 0; i < 40; i++) {
+      assert.is(partitionOf(contentKey(problemAt(hard(family), i).columns.scene)), 'training')
+      assert.is(partitionOf(contentKey(problemAt(hard(family, 'heldout'), i).columns.scene)), 'heldout')
+    }
+})
+
+test('replies: shares are kept, and without thoughts a mixture stays what it was', () => {
+  const n = 4000
+  const of = (shares: Parameters<typeof replyAt>[1]) =>
+    Array.from({ length: n }, (_, i) => replyAt('r', shares, i))
+  const all = of({ captions: 0.2, thoughts: 0.3, direct: 0.4 })
+  for (const [kind, share] of [
+    ['caption', 0.2],
+    ['thought', 0.3],
+    ['direct', 0.4],
+    ['answer', 0.1],
+  ] as const)
+    assert.ok(Math.abs(all.filter((k) => k === kind).length / n - share) < 0.03, kind)
+  const captions = of({ captions: 0.2 })
+  assert.ok(captions.every((k, i) => (k === 'caption') === (all[i] === 'caption')))
+  const mixture = { seed: 1, split: 'train', weights: { chart: 1 }, levels: [4, 4] } as const
+  const c = conversationAt({ mixture, captions: 0, thoughts: 1 }, 0)
+  assert.ok(c.ids.includes(nanoProcessor().thought!.open))
+})
+
+test.run()
