@@ -39,7 +39,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   ],
   report: ['terminal', 'run', 'train'],
   bench: ['terminal', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run', 'train', 'tasks'],
-  cli: ['terminal', 'dsl', 'engine', 'models', 'run', 'train', 'report', 'bench'],
+  cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'report', 'bench'],
 }
 
 /** Imports that go up, and why. */

@@ -110,6 +110,8 @@ export interface LoadedFile {
   /** Absolute. */
   readonly path: string
   readonly experiment: Experiment
+  /** What `--set` said of it. */
+  readonly settings: Readonly<Record<string, string>>
 }
 
 /** Settings that nothing asked for, and what the file does ask for. */
@@ -164,7 +166,7 @@ export const loadExperiment = (
           if (!isExperiment(made)) return TE.left(failed(notExperiment(word, module, made)))
           return unread.length > 0
             ? TE.left(usage(unreadMessage(word, unread, asked, typeof module.default === 'function')))
-            : TE.right({ path, experiment: made })
+            : TE.right({ path, experiment: made, settings: options.settings })
         }),
       ),
     ),

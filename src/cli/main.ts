@@ -9,6 +9,7 @@ import { type Command, exitCodeOf, type Io, messageOf } from './command.ts'
 import { benchCommand } from './commands/bench.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { engineInstallCommand } from './commands/engine-install.ts'
+import { exportCommand } from './commands/export.ts'
 import { reportCommand } from './commands/report.ts'
 import { runCommand } from './commands/run.ts'
 import { summaryCommand } from './commands/summary.ts'
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   doctorCommand,
   engineInstallCommand,
   reportCommand,
+  exportCommand,
   benchCommand,
 ]
 

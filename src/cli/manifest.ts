@@ -33,6 +33,8 @@ export interface Started {
   readonly at: Date
   /** `--quick`. */
   readonly quick: boolean
+  /** `--set`. */
+  readonly settings: Readonly<Record<string, string>>
 }
 
 /** Levels of the model's blocks that the report lists and draws. */
@@ -101,5 +103,6 @@ export const manifestOf = (s: Started): Manifest => {
     },
     families: [...experiment.families],
     quick: s.quick,
+    settings: s.settings,
   }
 }

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Tokenizer } from '../formats/index.ts'
+import type { Tokenizer, TokenizerFiles } from '../formats/index.ts'
 
 /** A tokenizer as the data floor uses it. */
 export interface TextTokenizer {
@@ -17,6 +17,8 @@ export interface TextTokenizer {
   readonly idOf: (token: string) => number | undefined
   /** Rows that an embedding table must have at least. */
   readonly size: number
+  /** The content of its files, where it has any: what an export writes beside a model's weights. */
+  readonly files?: TokenizerFiles
 }
 
 /** Any tokenizer as the data floor uses it. */
@@ -26,4 +28,5 @@ export const textTokenizer = (t: Tokenizer): TextTokenizer => ({
   decode: t.decode,
   idOf: t.idOf,
   size: t.vocabSize,
+  files: t.files,
 })

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 export { type EngineError, type EngineErrorTag, engineError, refused } from './error.ts'
-export { exportOnnx, onnxEngine } from './onnx/index.ts'
+export { exportOnnx, onnxEngine, type WriteOnnxOptions, writeOnnx } from './onnx/index.ts'
 export { loadOnnxRuntime } from './onnx/runtime.ts'
 export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
 // what the folders above use of it
@@ -23,7 +23,9 @@ export {
   type InstallEvent,
   installTensorflow,
   loadTensorflow,
+  type StateData,
   tensorflowEngine,
+  writeSavedModel,
 } from './tensorflow/index.ts'
 export { engineUsed } from './used.ts'
 export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'

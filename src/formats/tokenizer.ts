@@ -53,6 +53,15 @@ export interface Tokenizer {
   readonly pad: number | undefined
   /** The chat template that came with the files, as Jinja text. */
   readonly chatTemplate: string | undefined
+  /** The content of the files that it was made from, to be written beside a model's weights. */
+  readonly files: TokenizerFiles
+}
+
+/** The content of a tokenizer's files by name: parsed JSON, the template as text. */
+export interface TokenizerFiles {
+  readonly 'tokenizer.json': unknown
+  readonly 'tokenizer_config.json'?: unknown
+  readonly 'chat_template.jinja'?: string
 }
 
 /** A piece of a text, and how special tokens in it are read; by default as the options of the call say. */
@@ -251,6 +260,11 @@ export const tokenizer = (
     bos: named(config.right.bos_token),
     pad: named(config.right.pad_token),
     chatTemplate: chatTemplate ?? defaultTemplate(config.right.chat_template),
+    files: {
+      'tokenizer.json': tokenizerJson,
+      'tokenizer_config.json': tokenizerConfig,
+      ...(chatTemplate === undefined ? {} : { 'chat_template.jinja': chatTemplate }),
+    },
   })
 }
 

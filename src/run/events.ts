@@ -192,6 +192,8 @@ const Ran = t.type({
 const Short = t.partial({
   /** Whether it is a short pass (`--quick`), too short to learn. */
   quick: t.boolean,
+  /** What `--set` said, by key: with the file, the seed and `quick` it gives the experiment again. */
+  settings: t.record(t.string, t.string),
 })
 /** `manifest.json`: what ran. */
 export const Manifest = t.intersection([Ran, Short])

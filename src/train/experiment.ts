@@ -11,6 +11,7 @@ import type { Engine } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
 import type { RunEvent } from '../run/index.ts'
 import type { SettingReader } from './settings.ts'
+import type { Stage } from './stage.ts'
 
 /** What the command line says to an experiment. */
 export interface ExperimentOptions {
@@ -52,6 +53,8 @@ export interface Experiment {
   readonly recipe: unknown
   /** The program of each stage by name, built when asked for. */
   readonly programs?: () => ReadonlyMap<string, Program>
+  /** Its stages in order, where it is a recipe's: what an export and a fork go by. */
+  readonly stages?: readonly Stage[]
   /** Runs when subscribed to; unsubscribing stops after the step in progress. */
   readonly run: (context: RunContext) => Observable<RunEvent>
 }

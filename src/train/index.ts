@@ -7,6 +7,17 @@ import './unrun.ts'
 
 export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
+export { type ExportGraphOptions, exportOnnxModel, exportSavedModel } from './export-graphs.ts'
+export { exportHuggingFace, type WrittenFolder } from './export-hugging-face.ts'
+export {
+  type DescribedFunction,
+  describeProgram,
+  type ExportedModel,
+  type ExportedText,
+  exportedText,
+  forwardName,
+  forwardProgram,
+} from './exported-model.ts'
 // what the folders above use of it
 export {
   type LearnerProgram,

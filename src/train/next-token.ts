@@ -96,6 +96,7 @@ export const nextToken = (
     config: { kind: 'nextToken', model: model.config, processor: processor.config, ...all },
     unit: 'nats per token',
     model,
+    processor,
     batch: rows,
     buckets: [all],
     terms: () => {

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 
+import type { Processor } from '../data/index.ts'
 import {
   add,
   argmax,
@@ -65,6 +66,8 @@ export interface Objective<in E> {
   readonly model: Model
   /** Parameters that it has beside the model's own and that begin fresh in its stage, such as a probe. */
   readonly own?: Keys
+  /** What lays out its examples as tokens: its tokenizer goes with the weights. */
+  readonly processor?: Processor
   /** Examples of one micro-batch. */
   readonly batch: number
   /** The sizes that it is compiled for. */

@@ -77,6 +77,7 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
     config: { kind: 'packedNextToken', model: model.config, processor: processor.config, ...all },
     unit: 'nats per token',
     model,
+    processor,
     batch: 1,
     buckets: [all],
     terms: () => {

@@ -454,6 +454,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     model: r.model,
     families: evaluation.families,
     recipe: config,
+    stages: r.stages,
     programs: () => new Map(r.stages.map((s) => [s.name, programOf(s, unmeasured).program])),
     run: (context) =>
       defer(() =>

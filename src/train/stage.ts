@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { defer, type Observable } from 'rxjs'
+import type { Processor } from '../data/index.ts'
 import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
@@ -73,6 +74,8 @@ export interface Stage<From extends string = string, To extends string = string>
   /** Everything that determines it, as plain JSON data: it belongs to the run's identity. */
   readonly config: unknown
   readonly model: Model
+  /** What lays out its examples as tokens, where it reads any: its tokenizer is exported beside the weights. */
+  readonly processor?: Processor
   readonly steps: number
   /** Parameters that it has beside the model's own and that may begin fresh. */
   readonly own?: Keys

@@ -262,6 +262,7 @@ export const supervised = <const From extends string, const To extends string, E
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
     ...(own.length === 0 ? {} : { own: anyOf(own) }),
+    ...(objective.processor === undefined ? {} : { processor: objective.processor }),
     ...endingOf(transforms, ema !== undefined),
     program: (functions) =>
       learnerProgram({

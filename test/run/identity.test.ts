@@ -264,6 +264,7 @@ test('what an experiment says of itself must be plain data', async () => {
       version: '0',
       words: [],
       quick: false,
+      settings: {},
       at: new Date(0),
     })
   const loop: { self?: unknown; readonly other: object } = { other: {} }

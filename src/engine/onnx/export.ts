@@ -1,8 +1,17 @@
-/** A function of a program as an ONNX file of its own: standard operations only, weights inside. */
+/** A function of a program as an ONNX file of its own: standard operations only, weights inside or in a file beside it. */
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import { clampProgram, type Program } from '../../dsl/index.ts'
 import { type EngineError, engineError } from '../error.ts'
-import { encodeModel, onnxNode, onnxValue, type ValueInfoProto } from '../proto/onnx.ts'
+import {
+  encodeModel,
+  type ModelProto,
+  onnxNode,
+  onnxValue,
+  type TensorProto,
+  type ValueInfoProto,
+} from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
 import { checkStates, functionOf } from '../values.ts'
 import { onnxTypeOf } from './emitter.ts'
@@ -24,6 +33,103 @@ export const exportOnnx = (
   bucket: number,
   state: ReadonlyMap<string, TensorValue>,
 ): Either<EngineError, Uint8Array> => {
+  const made = exported(program, name, bucket, state, {})
+  if (made._tag === 'Left') return made
+  try {
+    return right(encodeModel(made.right))
+  } catch (e) {
+    return left(engineError('Refused', `function '${name}' does not fit into one ONNX file: ${String(e)}`, e))
+  }
+}
+
+/** How {@link writeOnnx} writes. */
+export interface WriteOnnxOptions {
+  /** What an input or an output is, by its name; the file keeps it. */
+  readonly docs?: Readonly<Record<string, string>>
+  /** Bytes of weights from which on they lie in a file of their own; default 1.5e9. One file cannot hold 2 GB. */
+  readonly inside?: number
+}
+
+/**
+ * Writes what {@link exportOnnx} gives as a file. Where the weights are many, they lie beside it in `<file>.data`, which
+ * runtimes find by its name. The file with the graph appears last, by rename.
+ *
+ * @returns the paths that were written, or what {@link exportOnnx} refuses; `Failed` with what the file system says
+ */
+export const writeOnnx =
+  (
+    path: string,
+    program: Program,
+    name: string,
+    bucket: number,
+    state: ReadonlyMap<string, TensorValue>,
+    { docs = {}, inside = 1.5e9 }: WriteOnnxOptions = {},
+  ) =>
+  async (): Promise<Either<EngineError, readonly string[]>> => {
+    const made = exported(program, name, bucket, state, docs)
+    if (made._tag === 'Left') return made
+    try {
+      await mkdir(dirname(path), { recursive: true })
+      const weights = made.right.graph.initializer ?? []
+      const bytes = weights.reduce((n, w) => n + (w.rawData?.length ?? 0), 0)
+      const beside = bytes >= inside ? `${path}.data` : undefined
+      const model = beside === undefined ? made.right : await withDataAt(beside, made.right)
+      await replaced(path, [encodeModel(model)])
+      return right(beside === undefined ? [path] : [path, beside])
+    } catch (e) {
+      return left(engineError('Failed', `${path}: it cannot be written (${(e as Error).message})`, e))
+    }
+  }
+
+/** Constants of fewer bytes stay in the graph, where optimisers see them. */
+const smallBytes = 1024
+/** Where a weight may begin in a file beside: pages can be mapped into memory. */
+const page = 4096
+
+/** The model with its large weights written to a file beside it. */
+const withDataAt = async (path: string, model: ModelProto): Promise<ModelProto> => {
+  const pieces: Uint8Array[] = []
+  let offset = 0
+  const initializer = (model.graph.initializer ?? []).map((w): TensorProto => {
+    const { rawData, ...head } = w
+    if (rawData === undefined || rawData.length < smallBytes) return w
+    const place = { location: basename(path), offset: String(offset), length: String(rawData.length) }
+    const padding = (page - (rawData.length % page)) % page
+    pieces.push(rawData, new Uint8Array(padding))
+    offset += rawData.length + padding
+    const externalData = Object.entries(place).map(([key, value]) => ({ key, value }))
+    return { ...head, dataLocation: 1, externalData }
+  })
+  await replaced(path, pieces)
+  return { ...model, graph: { ...model.graph, initializer } }
+}
+
+/** Writes pieces as a file that appears by rename. */
+const replaced = async (path: string, pieces: readonly Uint8Array[]): Promise<void> => {
+  const temporary = join(dirname(path), `${basename(path)}.${process.pid}.tmp`)
+  try {
+    const file = await open(temporary, 'w')
+    try {
+      for (const piece of pieces) await file.writeFile(piece)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (e) {
+    await rm(temporary, { force: true })
+    throw e
+  }
+}
+
+/** One compiled size of a function as an ONNX model. */
+const exported = (
+  program: Program,
+  name: string,
+  bucket: number,
+  state: ReadonlyMap<string, TensorValue>,
+  docs: Readonly<Record<string, string>>,
+): Either<EngineError, ModelProto> => {
   const found = functionOf(clampProgram(program), name)
   if (found._tag === 'Left') return found
   const variant = found.right[bucket]
@@ -63,9 +169,8 @@ export const exportOnnx = (
   }
   for (const [n, s] of lowered.outputs) give(n, s)
   for (const [key, s] of lowered.next) give(`next.${key}`, s)
-  try {
-    return right(encodeModel({ ...lowered.model, graph: { ...graph, node, initializer, output } }))
-  } catch (e) {
-    return left(engineError('Refused', `function '${name}' does not fit into one ONNX file: ${String(e)}`, e))
-  }
+  const told = (values: readonly ValueInfoProto[]): ValueInfoProto[] =>
+    values.map((v) => (docs[v.name] === undefined ? v : { ...v, docString: docs[v.name]! }))
+  const input = told(graph.input)
+  return right({ ...lowered.model, graph: { ...graph, node, initializer, input, output: told(output) } })
 }

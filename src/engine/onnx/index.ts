@@ -14,7 +14,7 @@ import type { Engine } from '../session.ts'
 import { loadOnnxRuntime } from './runtime.ts'
 import { type NativeOptions, onnxBackend, type Runtime } from './session.ts'
 
-export { exportOnnx } from './export.ts'
+export { exportOnnx, type WriteOnnxOptions, writeOnnx } from './export.ts'
 
 const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }> = pipe(
   TE.fromIO(loadOnnxRuntime),

@@ -152,8 +152,9 @@ export const savedModel = (
 export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Array>
 
 /**
- * Writes a program as a SavedModel folder that any TensorFlow loads: a signature a variant (`step.0`), and the states'
- * values as constants that the folder's own initialiser assigns.
+ * Writes a program as a SavedModel folder that any TensorFlow loads: a signature a variant (`step.0`), one that gives the
+ * states by key (`read`), one that takes them (`write`), and the states' values as constants that the folder's own
+ * initialiser assigns.
  *
  * @param values the states' values; a state without one must be assigned by whoever loads the folder
  * @throws RangeError where a value is not of its state's dtype and size, and where graph and values are over protobuf's 2 GB
@@ -181,6 +182,11 @@ export const writeSavedModel = async (program: Program, values: StateData, folde
     variants.forEach((v, i) => {
       signatures[`${name}.${i}`] = variantSignature(v)
     })
+  signatures.read = signature([], lowered.reads)
+  signatures.write = signature(
+    [...lowered.writes].map(([key, w]) => [key, w.value]),
+    [...lowered.writes].map(([key, w]) => [key, w.done]),
+  )
   await mkdir(folder, { recursive: true })
   const file = join(folder, 'saved_model.pb')
   await writeFile(`${file}.tmp`, encodeSavedModel(savedModel([...g.nodes()], withInit(init, signatures))))

@@ -1,0 +1,214 @@
+/** `sailwright export`: a trained model in a form that others read. */
+import { cp, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { WrittenFolder } from '../../train/index.ts'
+import {
+  type Args,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+  shownPath,
+  usage,
+} from '../command.ts'
+import { type Found, found } from '../exported.ts'
+
+const forms = ['hf', 'onnx', 'savedmodel', 'adapter'] as const
+type Form = (typeof forms)[number]
+
+/** `sailwright export <run> --hf | --onnx | --savedmodel | --adapter`. */
+export const exportCommand: Command = {
+  name: 'export',
+  summary: 'Writes a trained model for others: Hugging Face, ONNX, TensorFlow, PEFT.',
+  positionals: [
+    {
+      name: 'run',
+      help: "a run's folder (its last stage), a checkpoint in it (runs/x/checkpoints/sft), or a model in Hugging Face's layout",
+      required: true,
+    },
+  ],
+  flags: {
+    hf: {
+      help: "a folder in Hugging Face's layout: configuration, weights, tokenizer, chat template; adapters are merged",
+    },
+    onnx: { help: 'model.onnx, which any ONNX runtime runs' },
+    savedmodel: { help: 'a TensorFlow SavedModel, in which the stage can be trained on' },
+    adapter: { help: "a stage's LoRA adapter in PEFT's layout, over the weights that the stage began with" },
+    out: { value: 'folder', help: 'where to; it must not be there yet', otherwise: '<run>-<form>' },
+    stage: { value: 'name', help: 'the stage whose weights are taken', otherwise: 'the last one' },
+    ema: { help: "the moving averages of the weights, where the stage's settings say ema" },
+    batch: {
+      value: 'n',
+      help: 'rows, and images, of --onnx and of the forward signature',
+      integerFrom: 1,
+      otherwise: '1',
+    },
+    tokens: {
+      value: 'n',
+      help: 'tokens a row, visual ones included; shorter texts are padded on the right',
+      integerFrom: 1,
+      otherwise: '64 and the visual tokens of one image',
+    },
+    file: {
+      value: 'file.ts',
+      help: "the run's experiment file, where it has moved",
+      otherwise: 'the one that the run names, from this folder',
+    },
+    'allow-changed-code': { help: 'exports although the file makes another graph than the run trained' },
+    json: { help: 'prints one JSON object: folder, files, weights that were left out' },
+  },
+  oneOf: [...forms],
+  examples: [
+    [
+      'sailwright export runs/sft-20260102-030405 --hf --out my-model',
+      'for transformers, and for pretrained()',
+    ],
+    ['sailwright export runs/sft-20260102-030405 --onnx --tokens 256', 'for onnxruntime'],
+    ['sailwright export Qwen3-0.6B --onnx', 'a published model'],
+  ],
+  notes: [
+    'Of a run the model is what its experiment file makes: the file is asked again, with the settings, the seed and --quick of the run, and must make the graph that was trained. A graph has fixed sizes: --batch and --tokens say which. The README.md beside a graph says what goes in and comes out.',
+  ],
+  run: (args, io) =>
+    pipe(
+      TE.fromEither(formOf(args)),
+      TE.bindTo('form'),
+      TE.bind('what', () => found(requestOf(args, io))),
+      TE.bind('out', ({ form, what }) => freeFolder(args, io, what, form)),
+      TE.chain(({ form, what, out }) =>
+        pipe(
+          placedWhole(out, (folder) => written(args, form, what, folder)),
+          TE.map((done) => said(args, io, what, out, done)),
+        ),
+      ),
+    ),
+}
+
+const formOf = (args: Args): E.Either<CliError, Form> => {
+  const form = forms.find(args.on)
+  if (form === undefined) return E.left(usage(`say in which form: ${forms.map((f) => `--${f}`).join(', ')}.`))
+  const sized = ['batch', 'tokens'].find(args.on)
+  if (sized !== undefined && (form === 'hf' || form === 'adapter'))
+    return E.left(usage(`--${sized} is a size of a graph, and --${form} writes none; leave it out.`))
+  if (form === 'adapter' && args.on('ema'))
+    return E.left(
+      usage('--ema takes averages of whole weights, and --adapter writes none; take one of them.'),
+    )
+  return E.right(form)
+}
+
+const requestOf = (args: Args, io: Io) => {
+  const [stage, file] = [args.text('stage'), args.text('file')]
+  return {
+    word: args.positionals[0]!,
+    cwd: io.cwd,
+    ...(stage === undefined ? {} : { stage }),
+    ...(file === undefined ? {} : { file }),
+    averages: args.on('ema'),
+    allowChangedCode: args.on('allow-changed-code'),
+  }
+}
+
+/** The folder to be written, which holds nothing yet. */
+const freeFolder = (args: Args, io: Io, what: Found, form: Form): TE.TaskEither<CliError, string> => {
+  const out = resolve(io.cwd, args.text('out') ?? `${what.beside}-${form}`)
+  return pipe(
+    TE.tryCatch(
+      () => readdir(out).catch((e: NodeJS.ErrnoException) => (e.code === 'ENOENT' ? [] : Promise.reject(e))),
+      (e) => usage(`${shownPath(io.cwd, out)} is no folder that can be written (${messageOf(e)}).`),
+    ),
+    TE.filterOrElse(
+      (entries) => entries.length === 0,
+      () => usage(`${shownPath(io.cwd, out)} is there already; choose another folder with --out.`),
+    ),
+    TE.map(() => out),
+  )
+}
+
+/** Writes into a folder beside, which gets its name when it is whole. */
+const placedWhole = <A>(
+  out: string,
+  write: (folder: string) => TE.TaskEither<CliError, A>,
+): TE.TaskEither<CliError, A> => {
+  const temporary = `${out}.${process.pid}.tmp`
+  const step = (act: () => Promise<unknown>): TE.TaskEither<CliError, unknown> =>
+    TE.tryCatch(act, (e) => failed(messageOf(e)))
+  return pipe(
+    step(() => mkdir(temporary, { recursive: true })),
+    TE.chain(() => write(temporary)),
+    TE.chainFirst(() =>
+      step(async () => {
+        await mkdir(dirname(out), { recursive: true })
+        // an empty folder of that name makes room
+        await rmdir(out).catch(() => undefined)
+        await rename(temporary, out)
+      }),
+    ),
+    TE.orElse((e) =>
+      pipe(
+        step(() => rm(temporary, { recursive: true, force: true })),
+        TE.chain(() => TE.left(e)),
+      ),
+    ),
+  )
+}
+
+const written = (
+  args: Args,
+  form: Form,
+  { exported, stage, folder: from }: Found,
+  folder: string,
+): TE.TaskEither<CliError, WrittenFolder> =>
+  pipe(
+    TE.tryCatch(
+      () => import('../../train/index.ts'),
+      (e) => e as Error,
+    ),
+    TE.chain(({ exportHuggingFace, exportOnnxModel, exportSavedModel }) => {
+      const [batch, tokens] = [args.integer('batch'), args.integer('tokens')]
+      const sizes = {
+        ...(batch === undefined ? {} : { batch }),
+        ...(tokens === undefined ? {} : { tokens }),
+      }
+      switch (form) {
+        case 'hf':
+          return exportHuggingFace(folder, exported)
+        case 'onnx':
+          return exportOnnxModel(folder, exported, sizes)
+        case 'savedmodel':
+          return exportSavedModel(folder, exported, stage, sizes)
+        case 'adapter':
+          return adapterOf(from, folder)
+      }
+    }),
+    TE.mapLeft((e) => failed(e.message)),
+  )
+
+/** The adapter that a stage left. */
+const adapterOf = (from: string, folder: string): TE.TaskEither<Error, WrittenFolder> =>
+  TE.tryCatch(async () => {
+    const { adapterFolder } = await import('../../train/index.ts')
+    const files = await readdir(join(from, adapterFolder)).catch(() => [])
+    if (files.length === 0)
+      throw new Error('there is no adapter: a stage leaves one where its transforms have withLora(…)')
+    await cp(join(from, adapterFolder), folder, { recursive: true })
+    return { files, unused: [] }
+  }, E.toError)
+
+const said = (args: Args, io: Io, what: Found, out: string, { files, unused }: WrittenFolder): void => {
+  const folder = shownPath(io.cwd, out)
+  if (unused.length > 0)
+    io.stderr.write(
+      `left out, because the model has no place for it: ${unused.slice(0, 3).join(', ')}${unused.length > 3 ? ` and ${unused.length - 3} more` : ''}\n`,
+    )
+  if (args.on('json')) printJson(io, { folder, files, unused })
+  else {
+    io.stderr.write(`${what.what}: ${[...files].sort().join(', ')}\n`)
+    io.stdout.write(`${folder}\n`)
+  }
+}

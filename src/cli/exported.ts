@@ -1,0 +1,218 @@
+/**
+ * What `sailwright export` is asked to export: found by a word that names a run, a checkpoint in it, or a model's folder.
+ *
+ * @since 0.3.0
+ */
+import { existsSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { fingerprint } from '../dsl/index.ts'
+import type { ExportedModel, Stage } from '../train/index.ts'
+import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { type LoadedFile, loadExperiment } from './load-file.ts'
+import { didYouMean } from './nearest.ts'
+
+/** What the command line says of it. */
+export interface ExportRequest {
+  readonly word: string
+  readonly cwd: string
+  /** `--stage`. */
+  readonly stage?: string
+  /** `--file`: the experiment's file, where it is not where the run found it. */
+  readonly file?: string
+  /** `--ema`. */
+  readonly averages: boolean
+  /** `--allow-changed-code`. */
+  readonly allowChangedCode: boolean
+}
+
+/** What is exported. */
+export interface Found {
+  readonly exported: ExportedModel
+  /** How the weights are called in messages: `stage sft of runs/x`. */
+  readonly what: string
+  /** The folder that the weights are in. */
+  readonly folder: string
+  /** Where an export goes, but for its kind: `runs/x-sft`. */
+  readonly beside: string
+  /** The stage that ended with the weights, where they are of a run. */
+  readonly stage?: Stage
+}
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+
+/** A failure of what was asked for, in words. */
+const orFailed = <A>(task: TE.TaskEither<Error, A>): TE.TaskEither<CliError, A> =>
+  TE.mapLeft((e: Error) => failed(e.message))(task)
+
+const attempt = <A>(make: () => Promise<E.Either<CliError, A>>): TE.TaskEither<CliError, A> =>
+  pipe(
+    TE.tryCatch(make, (e) => failed(messageOf(e))),
+    TE.chainEitherK((made) => made),
+  )
+
+/** Finds what a word names. Fails with `Usage` where there is no such thing, and says what there is. */
+export const found = (r: ExportRequest): TE.TaskEither<CliError, Found> => {
+  const path = resolve(r.cwd, r.word)
+  if (!existsSync(path)) return TE.left(usage(`there is no folder ${r.word}.`))
+  if (!statSync(path).isDirectory())
+    return TE.left(usage(`${r.word} is a file; name a run's folder, a checkpoint's, or a model's.`))
+  if (isFile(join(path, 'manifest.json'))) return ofRun(r, path, r.stage)
+  const run = dirname(dirname(path))
+  if (basename(dirname(path)) === 'checkpoints' && isFile(join(run, 'manifest.json')))
+    return r.stage !== undefined && r.stage !== basename(path)
+      ? TE.left(usage(`${r.word} is the checkpoint of stage ${basename(path)}, and --stage says ${r.stage}.`))
+      : ofRun(r, run, basename(path))
+  if (isFile(join(path, 'config.json'))) return ofFolder(r, path)
+  return TE.left(
+    usage(
+      `${r.word} is no run (it has no manifest.json), no checkpoint of one (runs/x/checkpoints/<stage>), and no model in Hugging Face's layout (it has no config.json).`,
+    ),
+  )
+}
+
+/** A published model, or one that was exported before. */
+const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found> => {
+  const odd = r.averages ? 'ema' : r.stage !== undefined ? 'stage' : r.file !== undefined ? 'file' : undefined
+  if (odd !== undefined)
+    return TE.left(usage(`--${odd} is about a run, and ${r.word} is a model's folder; leave it out.`))
+  return attempt(async () => {
+    const { pretrained } = await import('../models/index.ts')
+    const opened = await pretrained(path)()
+    if (E.isLeft(opened)) return E.left(failed(opened.left.message))
+    const { model, source: weights, tokenizer: t } = opened.right
+    const text =
+      t === undefined
+        ? {}
+        : {
+            text: {
+              files: t.files,
+              ...(t.eos === undefined ? {} : { end: t.eos }),
+              ...(t.pad === undefined ? {} : { pad: t.pad }),
+            },
+          }
+    const exported = { model, weights, ...text }
+    return E.right({ exported, what: shownPath(r.cwd, path), folder: path, beside: path })
+  })
+}
+
+/** The weights after a stage of a run. */
+const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
+  attempt(async () => {
+    const { readRun } = await import('../run/index.ts')
+    const { advance, emptyRun, withoutRepeats } = await import('../run/index.ts')
+    const read = await readRun(path)()
+    if (E.isLeft(read)) return E.left(failed(read.left.message))
+    const { manifest, events } = read.right
+    const shown = shownPath(r.cwd, path)
+    const state = withoutRepeats(events).reduce(advance, emptyRun)
+    const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
+    const there =
+      ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
+    if (named !== undefined && !ended.includes(named))
+      return E.left(
+        usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
+      )
+    if (named === undefined && state.finished === undefined)
+      return E.left(
+        usage(
+          `the run in ${shown} is not finished: ${there}. Finish it (${manifest.command} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
+        ),
+      )
+    const stage = named ?? ended.at(-1)
+    if (stage === undefined) return E.left(usage(`${shown} has no weights: ${there}.`))
+    const { averagesFile, weightsFile } = await import('../train/index.ts')
+    const { checkpointFolder } = await import('../train/index.ts')
+    const folder = join(path, checkpointFolder(stage))
+    const file = join(folder, r.averages ? averagesFile : weightsFile)
+    if (!isFile(file))
+      return E.left(
+        usage(
+          r.averages
+            ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
+            : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
+        ),
+      )
+    const experimentFile = r.file ?? manifest.file
+    if (!existsSync(resolve(r.cwd, experimentFile)))
+      return E.left(
+        usage(
+          `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
+        ),
+      )
+    return pipe(
+      loadExperiment(experimentFile, r.cwd, {
+        quick: manifest.quick ?? false,
+        seed: manifest.seed,
+        settings: manifest.settings ?? {},
+      }),
+      TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
+      TE.bindTo('stage'),
+      TE.bind('weights', () =>
+        pipe(
+          TE.tryCatch(() => import('../formats/index.ts'), E.toError),
+          TE.chainW(({ openCheckpoint }) => openCheckpoint(file)),
+          orFailed,
+        ),
+      ),
+      TE.bind('text', ({ stage: { processor } }) =>
+        TE.tryCatch(
+          async () => {
+            const { exportedText } = await import('../train/index.ts')
+            return processor === undefined ? undefined : exportedText(processor)
+          },
+          (e) => failed(messageOf(e)),
+        ),
+      ),
+      TE.map(
+        ({ stage: ofStage, weights, text }): Found => ({
+          exported: { model: ofStage.model, weights, ...(text === undefined ? {} : { text }) },
+          what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
+          folder,
+          beside: named === undefined ? path : `${path}-${stage}`,
+          stage: ofStage,
+        }),
+      ),
+    )()
+  })
+
+/** The stage by name, as the experiment makes it now. Fails where it would compute something else than the run did. */
+const stageOf = (
+  { experiment, path }: LoadedFile,
+  name: string,
+  program: string | undefined,
+  r: ExportRequest,
+): E.Either<CliError, Stage> => {
+  const shown = shownPath(r.cwd, path)
+  if (experiment.stages === undefined)
+    return E.left(
+      failed(
+        `${shown} gives an experiment that names no stages, so that there is no model to export; make it with experiment(…), or give it stages.`,
+      ),
+    )
+  const stage = experiment.stages.find((s) => s.name === name)
+  if (stage === undefined)
+    return E.left(
+      failed(
+        `${shown} has no stage '${name}' any more; it has ${experiment.stages.map((s) => s.name).join(', ')}. Put it back as it was when the run began.`,
+      ),
+    )
+  if (program === undefined || r.allowChangedCode) return E.right(stage)
+  return pipe(
+    E.tryCatch(
+      () => fingerprint(stage.program({}).program),
+      (e) => failed(messageOf(e)),
+    ),
+    E.chain((now) =>
+      now === program
+        ? E.right(stage)
+        : E.left(
+            failed(
+              `${shown} now makes another graph of stage ${name} than the one that the run trained; put it back as it was, or export all the same with --allow-changed-code.`,
+            ),
+          ),
+    ),
+  )
+}
