@@ -101,8 +101,7 @@ const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found
 /** The weights after a stage of a run. */
 const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
   attempt(async () => {
-    const { readRun } = await import('../run/index.ts')
-    const { advance, emptyRun, withoutRepeats } = await import('../run/index.ts')
+    const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
     const read = await readRun(path)()
     if (E.isLeft(read)) return E.left(failed(read.left.message))
     const { manifest, events } = read.right
@@ -123,8 +122,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
       )
     const stage = named ?? ended.at(-1)
     if (stage === undefined) return E.left(usage(`${shown} has no weights: ${there}.`))
-    const { averagesFile, weightsFile } = await import('../train/index.ts')
-    const { checkpointFolder } = await import('../train/index.ts')
+    const { averagesFile, checkpointFolder, weightsFile } = await import('../train/index.ts')
     const folder = join(path, checkpointFolder(stage))
     const file = join(folder, r.averages ? averagesFile : weightsFile)
     if (!isFile(file))

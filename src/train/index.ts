@@ -74,8 +74,16 @@ export {
 export { defaultSchedule, type OwnSchedule } from './stage-schedule.ts'
 export { type SupervisedSettings, supervised } from './supervised.ts'
 export { orThrow } from './task.ts'
-export { type AddedParameters, type GraphTransform, type WithLoraSettings, withLora } from './transform.ts'
 export {
+  type AddedParameters,
+  adapterFolder,
+  type GraphTransform,
+  type WithLoraSettings,
+  withLora,
+} from './transform.ts'
+export {
+  averagesFile,
+  checkpointFolder,
   loadWeights,
   type Placement,
   placeWeights,
@@ -85,4 +93,5 @@ export {
   type Weights,
   WeightsError,
   weightKeys,
+  weightsFile,
 } from './weights.ts'
