@@ -9,10 +9,10 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint } from '../dsl/index.ts'
+import { didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
 import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { type LoadedFile, loadExperiment } from './load-file.ts'
-import { didYouMean } from './nearest.ts'
 
 /** What the command line says of it. */
 export interface ExportRequest {
