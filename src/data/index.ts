@@ -11,6 +11,15 @@ export * from './collate.ts'
 export * from './collate-packed.ts'
 export * from './conversation.ts'
 export * from './conversations.ts'
+export {
+  boxed,
+  type LengthBalance,
+  lengthBalanced,
+  notRedundant,
+  overlap,
+  unique,
+} from './curation/chains.ts'
+export { type Curated, countsOf, curate, type Dropped, type Filter } from './curation/curated.ts'
 export * from './image.ts'
 export * from './pack.ts'
 export * from './packing-plan.ts'
