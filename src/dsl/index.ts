@@ -121,6 +121,7 @@ export {
   attend,
   causal,
   Key,
+  type KeysAndValues,
   type KeyValues,
   notPadding,
   sameSegment,

@@ -1,6 +1,25 @@
 /**
- * Generation: tokens drawn from a session, a batch of prompts at a time.
+ * Generation: tokens drawn from a session, any number of prompts through the rows of one cache.
  *
  * @since 0.3.0
  */
+export {
+  type Answer,
+  type AnswersOptions,
+  type Asked,
+  type Decoding,
+  type DecodingOptions,
+  type DecodingSizes,
+  decoding,
+} from './decoding.ts'
 export { type Generator, generator } from './generator.ts'
+export {
+  type Drawn,
+  draw,
+  LogitsError,
+  probabilities,
+  type Sampling,
+  type Settled,
+  settled,
+} from './sampling.ts'
+export { type Uniforms, uniforms } from './uniforms.ts'

@@ -1,9 +1,9 @@
 /**
- * Generation as graph: a prompt fills the key-value cache, then each call adds one token. The cache is state of the
- * session; the host chooses the tokens.
+ * Generation as graph: prompts fill rows of the key-value cache, then each call adds one token a row. The cache is state
+ * of the session.
  *
- * Prompts are padded on the right. A row's slot in the cache is the token's position, so the next token overwrites what
- * padding left there, and nothing beyond a row's own position is ever attended to.
+ * Prompts are padded on the right. A token's slot in its row of the cache is its position, so the next token overwrites
+ * what padding left there, and nothing beyond a row's own position is ever attended to.
  *
  * @since 0.1.0
  */
@@ -11,13 +11,18 @@ import {
   type Axis,
   axis,
   causal,
+  concat,
+  constant,
   equal,
   GraphError,
+  gather,
+  greaterEqual,
   input,
   iota,
   Key,
   type KeyValues,
-  lessEqual,
+  less,
+  maximum,
   pad,
   type Results,
   reshape,
@@ -27,22 +32,30 @@ import {
   state,
   sum,
   type Tensor,
+  transpose,
   zeros,
 } from '../dsl/index.ts'
 import type { CausalLm, ImageInputs } from './model.ts'
 
-/** Sizes of a generation: rows at once, prompt length, images, and the cache's capacity for prompt and answer together. */
+/** Sizes of a generation. */
 export interface GenerationSizes {
+  /** Rows of the cache: answers that are written at once. */
   readonly rows: number
+  /** Tokens of the longest prompt, those of images included. */
   readonly prompt: number
+  /** Tokens of prompt and answer together. */
   readonly capacity: number
-  /** Images of all rows together; 0 for text alone. Default: one a row where the model reads images, else 0. */
+  /** Prompts that one call reads; default `rows`. */
+  readonly prompts?: number
+  /** Images of those prompts together; 0 for text alone. Default: one a prompt where the model reads images, else 0. */
   readonly images?: number
+  /** Tells its cache from another of the same program; default none. */
+  readonly name?: string
 }
 
 /** The images of a generation, where its sizes do not say. */
 export const imagesOf = (model: CausalLm, s: GenerationSizes): number =>
-  s.images ?? (model.image === undefined ? 0 : s.rows)
+  s.images ?? (model.image === undefined ? 0 : (s.prompts ?? s.rows))
 
 /** Whether a state belongs to the cache and not to the model. */
 export const isCacheKey = (key: string): boolean => key.startsWith('cache.')
@@ -54,6 +67,7 @@ const checkedSizes = (model: CausalLm, s: GenerationSizes, site: Site): void => 
     ['rows', s.rows, 1],
     ['prompt', s.prompt, 1],
     ['capacity', s.capacity, 1],
+    ['prompts', s.prompts ?? s.rows, 1],
     ['images', images, 0],
   ] as const)
     if (!Number.isSafeInteger(n) || n < least)
@@ -66,12 +80,26 @@ const checkedSizes = (model: CausalLm, s: GenerationSizes, site: Site): void => 
     throw wrong(`images is ${images}, and model '${model.name}' reads text alone; give 0`)
 }
 
-const cacheOf = (path: string, side: 'key' | 'value', like: Tensor, slots: Axis): Tensor =>
-  state(
-    `cache.${path}.${side}`,
-    like.axes.map((a) => (a.name === Key ? slots : a)),
-    zeros,
-  )
+/** A layer's new keys or values as the cache keeps them: `[batch, …, key, headDim]`, so that each head's lie together. */
+const stored = (t: Tensor): Tensor => {
+  const [last] = t.axes.slice(-1)
+  const others = t.names.filter((n) => n !== Key && n !== last!.name)
+  return transpose(t, [...others, Key, last!.name])
+}
+
+/** One side of one layer's cache, for new elements of these axes: in place of their first axis `rows`, of `key` `slots`. */
+const cacheOf = (
+  { name }: GenerationSizes,
+  path: string,
+  side: 'key' | 'value',
+  like: Tensor,
+  rows: Axis,
+  slots: Axis,
+): { readonly key: string; readonly whole: Tensor } => {
+  const key = ['cache', ...(name === undefined ? [] : [name]), path, side].join('.')
+  const axes = like.axes.map((a, i) => (i === 0 ? rows : a.name === Key ? slots : a))
+  return { key, whole: state(key, axes, zeros) }
+}
 
 /** The residual stream at one position of each row: `[batch, token, embed]` at `place` `[batch]` → `[batch, embed]`. */
 const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
@@ -92,10 +120,11 @@ export const imageInputs = (model: CausalLm, images: number, batch: Axis, token:
 }
 
 /**
- * Reads prompts and fills the cache.
+ * Reads prompts and puts their keys and values into rows of the cache; the other rows stay as they are.
  *
- * Inputs: `input_ids`, `position_ids` int32 `[batch, token]`, `last` int32 `[batch]` (the place of the prompt's last token),
- * and with images those of {@link imageInputs}. Output: `logits` `[batch, vocab]` of the next token.
+ * Inputs: `input_ids`, `position_ids` int32 `[batch, token]`, `last` int32 `[batch]` (the place of a prompt's last token),
+ * `source` int32 `[row]` (for each row of the cache the prompt that it takes, −1 for none), and with images those of
+ * {@link imageInputs}. Output: `logits` `[batch, vocab]` of the next token.
  *
  * @throws GraphError where a size is no whole number, the capacity is less than the prompt, or there are images for a model
  *   that reads text alone
@@ -103,20 +132,24 @@ export const imageInputs = (model: CausalLm, images: number, batch: Axis, token:
  */
 export const prefill = (model: CausalLm, s: GenerationSizes): Results => {
   checkedSizes(model, s, siteOf(prefill))
-  const batch = axis('batch', s.rows)
+  const batch = axis('batch', s.prompts ?? s.rows)
+  const row = axis('row', s.rows)
   const token = axis('token', s.prompt)
   const slots = axis(Key, s.capacity)
   const ids = input('input_ids', [batch, token], 'int32')
   const positions = input('position_ids', [batch, token], 'int32')
   const images = imagesOf(model, s)
   const last = input('last', [batch], 'int32')
+  const source = input('source', [row], 'int32')
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
     for (const [side, t] of [['key', keys] as const, ['value', values] as const]) {
-      const whole = cacheOf(path, side, t, slots)
-      next.set((whole.op as { key: string }).key, pad(t, Key, 0, s.capacity - s.prompt))
+      const own = stored(t)
+      const { key, whole } = cacheOf(s, path, side, own, row, slots)
+      const taken = gather(pad(own, Key, 0, s.capacity - s.prompt), maximum(source, 0))
+      next.set(key, select(greaterEqual(source, 0), taken, whole))
     }
-    return [keys, values]
+    return [[keys, values]]
   }
   const embedded = model.embed(ids, images === 0 ? undefined : imageInputs(model, images, batch, token))
   const hidden = model.decode(embedded, { token, positions, mask: causal(token), cache })
@@ -126,8 +159,8 @@ export const prefill = (model: CausalLm, s: GenerationSizes): Results => {
 /**
  * Adds one token a row.
  *
- * Inputs: `input_ids` and `position` int32 `[batch]` (the token and its place). Output: `logits` `[batch, vocab]` of the
- * next.
+ * Inputs: `input_ids` and `position` int32 `[batch]` (the token and its place; a place that the cache does not have is
+ * not kept). Output: `logits` `[batch, vocab]` of the next.
  *
  * @throws GraphError as {@link prefill}
  * @category generation
@@ -136,30 +169,33 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
   checkedSizes(model, s, siteOf(decode))
   const batch = axis('batch', s.rows)
   const token = axis('token', 1)
-  const capacity = axis(Key, s.capacity)
+  const slots = axis(Key, s.capacity)
   const ids = input('input_ids', [batch], 'int32')
   const position = input('position', [batch], 'int32')
-  const slots = iota(capacity)
-  const here = equal(position, slots)
+  const places = iota(slots)
   const next = new Map<string, Tensor>()
-  const written = (path: string, side: 'key' | 'value', t: Tensor): Tensor => {
-    const old = cacheOf(path, side, t, capacity)
-    const one = reshape(
-      t,
-      t.axes.filter((a) => a.name !== Key),
-    )
-    const full = select(here, one, old)
-    next.set((old.op as { key: string }).key, full)
-    return full
+  const cache: KeyValues = (path, keys, values) => {
+    const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
+      const own = stored(t)
+      const { key, whole } = cacheOf(s, path, side, own, batch, slots)
+      const one = reshape(
+        own,
+        own.axes.filter((a) => a.name !== Key),
+      )
+      next.set(key, select(equal(position, places), one, whole))
+      return { own, whole }
+    })
+    const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
+    return [
+      [k.own, v.own],
+      [k.whole, v.whole],
+    ]
   }
-  const cache: KeyValues = (path, keys, values) => [
-    written(path, 'key', keys),
-    written(path, 'value', values),
-  ]
+  const itself: Tensor = constant(new Uint8Array(s.rows).fill(1), [batch, axis(Key, 1)])
   const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
     token,
     positions: reshape(position, [batch, token]),
-    mask: lessEqual(slots, position),
+    mask: concat([itself, less(places, position)], Key),
     cache,
   })
   return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }

@@ -3,6 +3,8 @@
  *
  * @since 0.3.0
  */
+
+export type { Sampling } from '../generation/index.ts'
 export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export type { Completion, StopReason } from './completion.ts'
 export {
@@ -15,9 +17,11 @@ export {
 export type { Group, RatedGroup, ScoredGroup } from './group.ts'
 export * from './losses/index.ts'
 export { counts } from './overlong.ts'
-export type { Policy, Request, Sampling } from './policy.ts'
+export type { Policy, Request } from './policy.ts'
+export { PolicyError, type PolicyErrorTag } from './policy-error.ts'
 export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'
 export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
+export { policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
 export type { Columns, Task } from './task.ts'

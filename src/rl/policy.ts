@@ -5,23 +5,8 @@
  */
 import type { Observable } from 'rxjs'
 import type { Conversation } from '../data/index.ts'
+import type { Sampling } from '../generation/index.ts'
 import type { Completion } from './completion.ts'
-
-/** How tokens are drawn. */
-export interface Sampling {
-  /** Most tokens of an answer, the one that ends it included. */
-  readonly maxNewTokens: number
-  /** 0: the likeliest token, always. Default 1. */
-  readonly temperature?: number
-  /** Only the `topK` likeliest tokens; default: all. */
-  readonly topK?: number
-  /** Only the likeliest tokens that together have this probability; default 1. */
-  readonly topP?: number
-  /** Only tokens at least this many times as likely as the likeliest; default 0. */
-  readonly minP?: number
-  /** Above 1, what prompt or answer already has becomes less likely; default 1. */
-  readonly repetitionPenalty?: number
-}
 
 /** One answer that is asked for. */
 export interface Request {

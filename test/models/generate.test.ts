@@ -146,6 +146,7 @@ test('prefill and decode give the logits of the whole sequence, for prompts of u
             visual_index: padded(places, sizes.prompt, () => -1),
             pixel_values,
             last: ids.map((r) => r.length - 1),
+            source: ids.map((_, row) => row),
           },
           states,
         ),

@@ -344,6 +344,7 @@ export const cachedCase = (): CachedCase => {
             pixels.slice(pixels.length - pixels.length / tiles!),
           ),
           last: one(prompt - 1),
+          source: one(0),
         },
         logits: logitsAt(prompt - 1),
       },

@@ -8,7 +8,7 @@ import { findAxis, type Tensor } from '../graph.ts'
 import { applyTo, at, builtIn, type Layer } from '../layer.ts'
 import { iota } from '../leaves.ts'
 import { reduceOf, softmaxOf } from '../reduce.ts'
-import { axisOf, renamed, reshaped, slice, transposed } from '../shape.ts'
+import { axisOf, concat, renamed, reshaped, slice, transposed } from '../shape.ts'
 import { type Site, siteOf } from '../site.ts'
 import { linear } from './linear.ts'
 import { rmsNorm } from './norm.ts'
@@ -54,6 +54,36 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
   return composite('attention', { scale }, transposed(body, q.names, site), [q, k, v, mask], site)
 }
 
+/**
+ * {@link attend} over keys and values that lie in several stretches, without joining them: what a large cache holds and
+ * what is new need not become one tensor. Every token attends to one key at least.
+ *
+ * @param stretches in the order in which the mask counts their keys
+ * @param mask bool, true where a token may attend: any of `[…, token, key]`, `key` of all stretches together
+ * @returns the axes of q
+ */
+const attendStretches = (
+  q: Tensor,
+  stretches: readonly KeysAndValues[],
+  headDim: string,
+  mask: Tensor | undefined,
+  site: Site,
+): Tensor => {
+  const scaled = binaryOf('mul', q, 1 / Math.sqrt(axisOf('attend', q, headDim, site).size), site)
+  const scores = stretches.map(([k]) => contractOf(scaled, k, [headDim], site))
+  const all = concat(scores, Key)
+  const allowed = mask === undefined ? all : selectOf(mask, all, Number.NEGATIVE_INFINITY, site)
+  const weights = softmaxOf('softmax', allowed, Key, site)
+  let start = 0
+  const mixed = stretches.map(([k, v]) => {
+    const { size } = axisOf('attend', k, Key, site)
+    const own = slice(weights, Key, start, size)
+    start += size
+    return contractOf(own, v, [Key], site, q.names)
+  })
+  return mixed.reduce((a, b) => binaryOf('add', a, b, site))
+}
+
 /** Whether there is a key that a token may attend to. */
 const anyOf = (mask: Tensor, site: Site): Tensor =>
   findAxis(mask, Key) === undefined
@@ -83,15 +113,15 @@ export interface AttentionAxes<T extends string, E extends string> {
   readonly cache?: KeyValues
 }
 
+/** Keys and values of the same tokens: `key`, `head` and `headDim` among their axes. */
+export type KeysAndValues = readonly [keys: Tensor, values: Tensor]
+
 /**
  * A key-value cache as attention sees it: given a layer's new keys and values (`[…, key, head, headDim]`), those to attend
- * to. The mask's `key` axis is that of the answer.
+ * to, in one stretch or several. The mask's `key` axis is that of all stretches together; where there are several, each
+ * token attends to one key at least.
  */
-export type KeyValues = (
-  path: string,
-  keys: Tensor,
-  values: Tensor,
-) => readonly [keys: Tensor, values: Tensor]
+export type KeyValues = (path: string, keys: Tensor, values: Tensor) => readonly KeysAndValues[]
 
 /**
  * Self-attention without biases. Parameters `q_proj`, `k_proj`, `v_proj` (or the fused map), the output map, and
@@ -135,8 +165,12 @@ export const selfAttention = <T extends string, E extends string>(
       const rotated = (t: Tensor): Tensor => (c.rotary === undefined ? t : rotate(t, c.rotary, Dim.name))
       const toKey = (t: Tensor): Tensor => renamed(t, { [c.token.name]: Key }, site)
       const own = [toKey(rotated(norm(cut(k, [Head]), 'k_norm', path))), toKey(cut(v, [Head]))] as const
-      const [keys, values] = c.cache === undefined ? own : c.cache(path, ...own)
-      const out = attend(rotated(norm(cut(q, queryHeads), 'q_norm', path)), keys, values, Dim.name, c.mask)
+      const stretches = c.cache === undefined ? [own] : c.cache(path, ...own)
+      const query_ = rotated(norm(cut(q, queryHeads), 'q_norm', path))
+      const out =
+        stretches.length > 1
+          ? attendStretches(query_, stretches, Dim.name, c.mask, site)
+          : attend(query_, ...stretches[0]!, Dim.name, c.mask)
       return applyTo(
         at(c.output ?? 'o_proj')(linear(query, c.embed, { bias: false })),
         reshaped(out, [...lead, c.token, query], site),

@@ -1,0 +1,303 @@
+/**
+ * Answers to any number of prompts through the rows of one cache: a row whose answer has ended takes the next prompt
+ * while the others go on.
+ *
+ * @since 0.3.0
+ */
+import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
+import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
+import type { Session, TensorValue } from '../engine/index.ts'
+import { type CausalLm, decode, type GenerationSizes, imagesOf, prefill } from '../models/index.ts'
+import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
+import { draw, type Settled } from './sampling.ts'
+import type { Uniforms } from './uniforms.ts'
+
+/** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
+export type DecodingSizes = Pick<GenerationSizes, 'rows' | 'prompt' | 'capacity' | 'images'>
+
+/** What a decoding may be told. */
+export interface DecodingOptions {
+  /** Stands before the names of its functions and in the keys of its cache, where a program has more than one; default none. */
+  readonly name?: string
+}
+
+/** What one run of answers may be told. */
+export interface AnswersOptions<V> {
+  readonly sampling: Settled
+  /** Asked when a prompt is read; its answer carries it. */
+  readonly version?: () => V
+  /** Asked before each call: whether to end without more answers. */
+  readonly stopped?: () => boolean
+}
+
+/** One answer that is asked for. */
+export interface Asked {
+  /** Of which the first `promptLength` tokens and the images are read. */
+  readonly prompt: Conversation
+  /** What its tokens are drawn by. */
+  readonly uniforms: Uniforms
+}
+
+/** An answer that has ended. */
+export interface Answer<V = undefined> {
+  /** Its place among those that were asked for. */
+  readonly index: number
+  /** The tokens that were drawn, with the one that ended it. */
+  readonly ids: readonly number[]
+  /** Natural logarithm of each token's probability. */
+  readonly logProbs: readonly number[]
+  /** Whether a token ended it; else it may not be longer. */
+  readonly ended: boolean
+  /** What `version` gave when its prompt was read. */
+  readonly version: V
+}
+
+/** What answers need of a program, and how they are made with a session of it. */
+export interface Decoding {
+  /** Everything that determines it, as plain JSON data. */
+  readonly config: unknown
+  readonly processor: Processor
+  readonly sizes: Required<DecodingSizes>
+  /** To be put into a program, with their cache as its state. */
+  readonly functions: Readonly<Record<string, FunctionSpec>>
+  /**
+   * Sees that prompts fit, without running anything.
+   *
+   * @throws CollateError where one does not, naming it
+   */
+  readonly check: (prompts: readonly Conversation[]) => void
+  /**
+   * Answers in the order in which they end. Ending the iteration ends the work after the call in progress. A second run
+   * over the same session begins when the first has ended, because they share the cache.
+   *
+   * @throws CollateError where a prompt does not fit; what the session's calls fail with; LogitsError
+   */
+  readonly answers: <V = undefined>(
+    session: Session,
+    asked: readonly Asked[],
+    options: AnswersOptions<V>,
+  ) => AsyncGenerator<Answer<V>>
+}
+
+/** A row of the cache at work. */
+interface Row<V> {
+  readonly index: number
+  readonly version: V
+  readonly ids: number[]
+  readonly logProbs: number[]
+  readonly seen: Set<number> | undefined
+  /** Most tokens of its answer. */
+  readonly most: number
+  readonly promptLength: number
+}
+
+/** The prompt alone. */
+const promptOf = (c: Conversation): Conversation => ({
+  ...c,
+  ids: c.ids.slice(0, c.promptLength),
+  lossMask: c.lossMask.slice(0, c.promptLength),
+})
+
+/** Sizes of the calls that read prompts, smallest first: a quarter of the rows and all of them, with images and without. */
+const reads = (
+  s: Required<DecodingSizes>,
+): readonly { readonly prompts: number; readonly images: number }[] => {
+  const quarter = Math.ceil(s.rows / 4)
+  const few = { prompts: quarter, images: Math.ceil((s.images * quarter) / s.rows) }
+  const all = { prompts: s.rows, images: s.images }
+  return [few, all]
+    .flatMap((r) => (r.images === 0 ? [r] : [{ ...r, images: 0 }, r]))
+    .filter((r, i, rs) => rs.findIndex((x) => x.prompts === r.prompts && x.images === r.images) === i)
+}
+
+const rowOf = (logits: TensorValue, r: number): Float32Array => {
+  const vocab = logits.shape[1]!
+  return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
+}
+
+/** The end of the last run of answers over each session, by the name of its cache. */
+const turns = new WeakMap<Session, Map<string, Promise<void>>>()
+
+/** Waits until those before have ended, and answers what tells the next one that this one has. */
+const takeTurn = async (session: Session, name: string): Promise<() => void> => {
+  const byName = turns.get(session) ?? new Map<string, Promise<void>>()
+  turns.set(session, byName)
+  const before = byName.get(name)
+  let end = (): void => undefined
+  const own = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  byName.set(name, own)
+  await before
+  return end
+}
+
+/**
+ * Decoding with a model.
+ *
+ * @throws ProcessorError where the processor does not make what the model reads; RecipeError where there are no sizes
+ * @category generation
+ */
+export const decoding = (
+  model: CausalLm,
+  processor: Processor,
+  given: DecodingSizes,
+  { name = '' }: DecodingOptions = {},
+): Decoding => {
+  fitting(processor, model)
+  if (typeof given !== 'object' || given === null)
+    throw new RecipeError('decoding', 'sizes', `it is ${kindOf(given)}; give { rows, prompt, capacity }`)
+  const sizes: Required<DecodingSizes> = {
+    ...{ rows: given.rows, prompt: given.prompt, capacity: given.capacity },
+    images: imagesOf(model, given),
+  }
+  const { rows, prompt: tokens, capacity } = sizes
+  const shapes = reads(sizes)
+  const called = (f: string): string => (name === '' ? f : `${name}.${f}`)
+  const graph: GenerationSizes = { ...sizes, ...(name === '' ? {} : { name }) }
+
+  const textOf = (prompts: readonly Conversation[], count: number) =>
+    collateText(prompts, { rows: count, tokens }, processor)
+  const imagesIn = (prompts: readonly Conversation[]): number =>
+    prompts.reduce((n, p) => n + p.images.length, 0)
+
+  /** The first prompts that one call can read, at most so many, and the size of the call. */
+  const group = (waiting: readonly Conversation[], most: number) => {
+    let count = Math.min(most, waiting.length)
+    for (;;) {
+      const taken = waiting.slice(0, count)
+      const images = imagesIn(taken)
+      const shape = shapes.find((s) => s.prompts >= count && s.images >= images)
+      // a prompt with more images than any call takes goes on, to be refused by name
+      if (shape !== undefined || count === 1) return { taken, shape: shape ?? shapes.at(-1)! }
+      count--
+    }
+  }
+
+  /** Reads prompts into rows, and answers the logits of each one's next token. */
+  const read = async (
+    session: Session,
+    prompts: readonly Conversation[],
+    into: readonly number[],
+    shape: { readonly prompts: number; readonly images: number },
+  ): Promise<TensorValue> => {
+    const { prompts: count, images } = shape
+    const text = textOf(prompts, count)
+    const seen = collateImages(prompts, { rows: count, tokens, images }, processor)
+    const source = new Int32Array(rows).fill(-1)
+    into.forEach((row, i) => {
+      source[row] = i
+    })
+    const last = Int32Array.from({ length: count }, (_, i) => Math.max(0, (prompts[i]?.ids.length ?? 1) - 1))
+    const out = await orThrow(
+      session.call(called('prefill'), {
+        input_ids: ints(text.input_ids, count, tokens),
+        position_ids: ints(text.position_ids, count, tokens),
+        last: ints(last, count),
+        source: ints(source, rows),
+        ...(images === 0
+          ? {}
+          : {
+              visual_index: ints(seen.visual_index, count, tokens),
+              pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+            }),
+      }),
+    )
+    return out.logits!
+  }
+
+  async function* answers<V>(
+    session: Session,
+    asked: readonly Asked[],
+    options: AnswersOptions<V>,
+  ): AsyncGenerator<Answer<V>> {
+    const end = await takeTurn(session, name)
+    try {
+      yield* inTurn(session, asked, options)
+    } finally {
+      end()
+    }
+  }
+
+  async function* inTurn<V>(
+    session: Session,
+    asked: readonly Asked[],
+    { sampling, version, stopped = () => false }: AnswersOptions<V>,
+  ): AsyncGenerator<Answer<V>> {
+    const ends = new Set([processor.end, ...sampling.stopIds])
+    const prompts = asked.map((a) => promptOf(a.prompt))
+    const working: (Row<V> | undefined)[] = Array.from({ length: rows }, () => undefined)
+    let waiting = 0
+
+    /** Adds the token that these logits give to a row's answer; answers it where it has ended. */
+    const grow = (at: number, logits: ArrayLike<number>): Answer<V> | undefined => {
+      const row = working[at]!
+      const { id, logProb } = draw(logits, sampling, asked[row.index]!.uniforms(row.ids.length), row.seen)
+      row.ids.push(id)
+      row.logProbs.push(logProb)
+      row.seen?.add(id)
+      const ended = ends.has(id)
+      if (!ended && row.ids.length < row.most) return undefined
+      working[at] = undefined
+      const { index, ids, logProbs } = row
+      return { index, ids, logProbs, ended, version: row.version }
+    }
+
+    for (;;) {
+      const free = working.flatMap((row, at) => (row === undefined ? [at] : []))
+      const left = prompts.length - waiting
+      if ((left === 0 && free.length === rows) || stopped()) return
+      // few free rows wait until a call that reads prompts is filled by them
+      if (left > 0 && free.length >= Math.min(left, shapes[0]!.prompts)) {
+        const { taken, shape } = group(prompts.slice(waiting, waiting + free.length), free.length)
+        const now = version?.() as V
+        const logits = await read(session, taken, free.slice(0, taken.length), shape)
+        for (const [i, p] of taken.entries()) {
+          const index = waiting++
+          const most = Math.min(sampling.maxNewTokens, capacity - p.ids.length)
+          const seen = sampling.repetitionPenalty === 1 ? undefined : new Set(p.ids)
+          working[free[i]!] = {
+            ...{ index, version: now, ids: [], logProbs: [], seen, most, promptLength: p.ids.length },
+          }
+          if (most <= 0) {
+            working[free[i]!] = undefined
+            yield { index, ids: [], logProbs: [], ended: false, version: now }
+            continue
+          }
+          const done = grow(free[i]!, rowOf(logits, i))
+          if (done !== undefined) yield done
+        }
+        continue
+      }
+      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
+      const places = Int32Array.from(working, (row) =>
+        row === undefined ? 0 : row.promptLength + row.ids.length - 1,
+      )
+      const out = await orThrow(
+        session.call(called('decode'), { input_ids: ints(ids, rows), position: ints(places, rows) }),
+      )
+      for (const [at, row] of working.entries()) {
+        if (row === undefined) continue
+        const done = grow(at, rowOf(out.logits!, at))
+        if (done !== undefined) yield done
+      }
+    }
+  }
+
+  return {
+    config: { model: model.config, processor: processor.config, sizes },
+    processor,
+    sizes,
+    functions: {
+      [called('prefill')]: buckets(shapes, (shape) => prefill(model, { ...graph, ...shape })),
+      [called('decode')]: fixed(() => decode(model, graph)),
+    },
+    check: (prompts) => {
+      for (const p of prompts.map(promptOf)) {
+        textOf([p], 1)
+        collateImages([p], { rows: 1, tokens, images: sizes.images }, processor)
+      }
+    },
+    answers,
+  }
+}

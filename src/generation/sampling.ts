@@ -1,0 +1,185 @@
+/**
+ * How a token is drawn from logits: the settings, the probabilities that they leave, and one draw.
+ *
+ * Order and meaning of the filters are those of transformers' logits processors: repetition penalty, temperature, top-k,
+ * top-p, min-p, each over what the ones before it left.
+ *
+ * @since 0.3.0
+ */
+import { kindOf, numberSetting, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'
+
+/** How tokens are drawn. */
+export interface Sampling {
+  /** Most tokens of an answer, the one that ends it included. */
+  readonly maxNewTokens: number
+  /** 0: the likeliest token, always. Default 1. */
+  readonly temperature?: number
+  /** Only the `topK` likeliest tokens; default: all. */
+  readonly topK?: number
+  /** Only the likeliest tokens that together have this probability; default 1. */
+  readonly topP?: number
+  /** Only tokens at least this many times as likely as the likeliest; default 0. */
+  readonly minP?: number
+  /** Above 1, what prompt or answer already has becomes less likely; default 1. */
+  readonly repetitionPenalty?: number
+  /** Tokens that end an answer beside the one that ends a turn; default none. */
+  readonly stopIds?: readonly number[]
+}
+
+/** {@link Sampling} with every setting. */
+export type Settled = Required<Sampling>
+
+/**
+ * Checks how tokens are to be drawn, and fills in what is not said.
+ *
+ * @throws RecipeError, which names the setting
+ */
+export const settled = (s: Sampling): Settled => {
+  const where = 'sampling'
+  const known = ['maxNewTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'stopIds']
+  if (typeof s !== 'object' || s === null)
+    throw new RecipeError('policy', where, `it is ${kindOf(s)}; give { maxNewTokens, … }`)
+  onlySettings(where, s, known)
+  const share = (setting: 'topP' | 'minP', otherwise: number): number => {
+    const x = numberSetting(where, setting, s[setting] ?? otherwise)
+    if (x > 1) throw new RecipeError(where, setting, `it is ${x}; give a probability, at most 1`)
+    return x
+  }
+  const topP = share('topP', 1)
+  if (topP === 0) throw new RecipeError(where, 'topP', 'it is 0, which leaves no token; give more')
+  return {
+    maxNewTokens: wholeSetting(where, 'maxNewTokens', s.maxNewTokens, 1),
+    temperature: numberSetting(where, 'temperature', s.temperature ?? 1),
+    topK: s.topK === undefined ? Number.MAX_SAFE_INTEGER : wholeSetting(where, 'topK', s.topK, 1),
+    topP,
+    minP: share('minP', 0),
+    repetitionPenalty: numberSetting(where, 'repetitionPenalty', s.repetitionPenalty ?? 1, true),
+    stopIds: (s.stopIds ?? []).map((id, i) => wholeSetting(where, `stopIds[${i}]`, id, 0)),
+  }
+}
+
+/** The place of the largest, the first of them. */
+const largest = (xs: ArrayLike<number>): number => {
+  let best = 0
+  for (let i = 1; i < xs.length; i++) if (xs[i]! > xs[best]!) best = i
+  return best
+}
+
+/** Softmax in float64, of logits divided by a temperature; and the logarithm of the sum under it. */
+const softmax = (
+  logits: ArrayLike<number>,
+  temperature: number,
+): { readonly p: Float64Array; readonly logTotal: number } => {
+  const top = logits[largest(logits)]!
+  const p = new Float64Array(logits.length)
+  let total = 0
+  for (let i = 0; i < p.length; i++) total += p[i] = Math.exp((logits[i]! - top) / temperature)
+  for (let i = 0; i < p.length; i++) p[i]! /= total
+  return { p, logTotal: top / temperature + Math.log(total) }
+}
+
+/** Logits of which those of the tokens in `seen` are made smaller: divided by the penalty, or multiplied where negative. */
+const penalised = (
+  logits: ArrayLike<number>,
+  penalty: number,
+  seen: ReadonlySet<number>,
+): ArrayLike<number> => {
+  if (penalty === 1) return logits
+  const out = Float64Array.from(logits)
+  for (const id of seen) out[id] = out[id]! > 0 ? out[id]! / penalty : out[id]! * penalty
+  return out
+}
+
+/** Sets what is unlikely to 0: all but the `topK` likeliest (ties with the last of them stay), then by `topP` and `minP`. */
+const filtered = (p: Float64Array, { topK, topP, minP }: Settled): Float64Array => {
+  const all = topK >= p.length && topP === 1
+  if (all && minP === 0) return p
+  const order = all ? undefined : Array.from(p.keys()).sort((a, b) => p[b]! - p[a]! || a - b)
+  if (order !== undefined) {
+    const least = topK < p.length ? p[order[topK - 1]!]! : 0
+    let kept = 0
+    for (const i of order) {
+      if (p[i]! < least) p[i] = 0
+      kept += p[i]!
+    }
+    let before = 0
+    for (const i of order) {
+      const share = p[i]! / kept
+      // the likeliest stays, whatever topP is
+      if (before >= topP) p[i] = 0
+      before += share
+    }
+  }
+  const least = minP * p[order?.[0] ?? largest(p)]!
+  for (let i = 0; i < p.length; i++) if (p[i]! < least) p[i] = 0
+  return p
+}
+
+/**
+ * The probabilities from which a token is drawn: of one row of logits, after everything that the settings ask for. At
+ * temperature 0 the likeliest token has them all.
+ *
+ * @param seen the tokens that prompt and answer have, for the repetition penalty
+ * @returns shape [vocab]
+ */
+export const probabilities = (
+  logits: ArrayLike<number>,
+  s: Settled,
+  seen: ReadonlySet<number> = new Set(),
+): Float64Array => {
+  const fair = penalised(logits, s.repetitionPenalty, seen)
+  if (s.temperature === 0) {
+    const out = new Float64Array(logits.length)
+    out[largest(fair)] = 1
+    return out
+  }
+  const left = filtered(softmax(fair, s.temperature).p, s)
+  const total = left.reduce((a, b) => a + b, 0)
+  return left.map((x) => x / total)
+}
+
+/** Logits that are no numbers: the model that gave them has diverged. */
+export class LogitsError extends Error {
+  readonly tag = 'BadLogits'
+  constructor(at: number, found: unknown) {
+    super(`the model's logit of token ${at} is ${found}: its weights have diverged`)
+    this.name = 'LogitsError'
+  }
+}
+
+/** A token, and the natural logarithm of its probability. */
+export interface Drawn {
+  readonly id: number
+  readonly logProb: number
+}
+
+/**
+ * Draws a token by one number: the first token, in the order of ids, at which the probabilities added up exceed `uniform`.
+ *
+ * Its log-probability is under softmax(logits / temperature), before repetition penalty and filters; at temperature 0
+ * under softmax(logits). That is what a trained policy is compared with.
+ *
+ * @param uniform from 0, below 1
+ * @throws LogitsError where a logit is NaN or +∞
+ */
+export const draw = (
+  logits: ArrayLike<number>,
+  s: Settled,
+  uniform: number,
+  seen: ReadonlySet<number> = new Set(),
+): Drawn => {
+  for (let i = 0; i < logits.length; i++)
+    if (!(logits[i]! < Number.POSITIVE_INFINITY)) throw new LogitsError(i, logits[i])
+  const p = probabilities(logits, s, seen)
+  let id = -1
+  let reached = 0
+  for (let i = 0; i < p.length; i++) {
+    if (p[i] === 0) continue
+    reached += p[i]!
+    // rounding of the sum may end below the number: then it is the last token that can be drawn
+    id = i
+    if (reached > uniform) break
+  }
+  const temperature = s.temperature === 0 ? 1 : s.temperature
+  return { id, logProb: logits[id]! / temperature - softmax(logits, temperature).logTotal }
+}
