@@ -26,6 +26,8 @@ export interface AnswersOptions<V> {
   readonly sampling: Settled
   /** Asked when a prompt is read; its answer carries it. */
   readonly version?: () => V
+  /** Tokens that are never drawn; default none. */
+  readonly never?: readonly number[]
   /** Asked before each call: whether to end without more answers. */
   readonly stopped?: () => boolean
 }
@@ -222,7 +224,7 @@ export const decoding = (
   async function* inTurn<V>(
     session: Session,
     asked: readonly Asked[],
-    { sampling, version, stopped = () => false }: AnswersOptions<V>,
+    { sampling, version, never, stopped = () => false }: AnswersOptions<V>,
   ): AsyncGenerator<Answer<V>> {
     const ends = new Set([processor.end, ...sampling.stopIds])
     const prompts = asked.map((a) => promptOf(a.prompt))
@@ -232,7 +234,8 @@ export const decoding = (
     /** Adds the token that these logits give to a row's answer; answers it where it has ended. */
     const grow = (at: number, logits: ArrayLike<number>): Answer<V> | undefined => {
       const row = working[at]!
-      const { id, logProb } = draw(logits, sampling, asked[row.index]!.uniforms(row.ids.length), row.seen)
+      const uniform = asked[row.index]!.uniforms(row.ids.length)
+      const { id, logProb } = draw(logits, sampling, uniform, { seen: row.seen, never })
       row.ids.push(id)
       row.logProbs.push(logProb)
       row.seen?.add(id)

@@ -14,6 +14,7 @@ export {
 } from './decoding.ts'
 export { type Generator, generator } from './generator.ts'
 export {
+  type Beside,
   type Drawn,
   draw,
   LogitsError,

@@ -78,15 +78,28 @@ const softmax = (
   return { p, logTotal: top / temperature + Math.log(total) }
 }
 
-/** Logits of which those of the tokens in `seen` are made smaller: divided by the penalty, or multiplied where negative. */
-const penalised = (
+/** What a draw depends on beside logits and settings. */
+export interface Beside {
+  /** Tokens that prompt and answer have, for the repetition penalty. */
+  readonly seen?: ReadonlySet<number> | undefined
+  /** Tokens that are never drawn. */
+  readonly never?: readonly number[] | undefined
+}
+
+/**
+ * Logits of which those of seen tokens are made smaller (divided by the penalty, or multiplied where negative) and those
+ * of tokens that are never drawn are −∞.
+ */
+const adjusted = (
   logits: ArrayLike<number>,
   penalty: number,
-  seen: ReadonlySet<number>,
+  { seen, never = [] }: Beside,
 ): ArrayLike<number> => {
-  if (penalty === 1) return logits
+  const again = penalty === 1 ? undefined : seen
+  if (again === undefined && never.length === 0) return logits
   const out = Float64Array.from(logits)
-  for (const id of seen) out[id] = out[id]! > 0 ? out[id]! / penalty : out[id]! * penalty
+  for (const id of again ?? []) out[id] = out[id]! > 0 ? out[id]! / penalty : out[id]! * penalty
+  for (const id of never) out[id] = Number.NEGATIVE_INFINITY
   return out
 }
 
@@ -119,15 +132,10 @@ const filtered = (p: Float64Array, { topK, topP, minP }: Settled): Float64Array 
  * The probabilities from which a token is drawn: of one row of logits, after everything that the settings ask for. At
  * temperature 0 the likeliest token has them all.
  *
- * @param seen the tokens that prompt and answer have, for the repetition penalty
  * @returns shape [vocab]
  */
-export const probabilities = (
-  logits: ArrayLike<number>,
-  s: Settled,
-  seen: ReadonlySet<number> = new Set(),
-): Float64Array => {
-  const fair = penalised(logits, s.repetitionPenalty, seen)
+export const probabilities = (logits: ArrayLike<number>, s: Settled, beside: Beside = {}): Float64Array => {
+  const fair = adjusted(logits, s.repetitionPenalty, beside)
   if (s.temperature === 0) {
     const out = new Float64Array(logits.length)
     out[largest(fair)] = 1
@@ -162,15 +170,10 @@ export interface Drawn {
  * @param uniform from 0, below 1
  * @throws LogitsError where a logit is NaN or +∞
  */
-export const draw = (
-  logits: ArrayLike<number>,
-  s: Settled,
-  uniform: number,
-  seen: ReadonlySet<number> = new Set(),
-): Drawn => {
+export const draw = (logits: ArrayLike<number>, s: Settled, uniform: number, beside: Beside = {}): Drawn => {
   for (let i = 0; i < logits.length; i++)
     if (!(logits[i]! < Number.POSITIVE_INFINITY)) throw new LogitsError(i, logits[i])
-  const p = probabilities(logits, s, seen)
+  const p = probabilities(logits, s, beside)
   let id = -1
   let reached = 0
   for (let i = 0; i < p.length; i++) {

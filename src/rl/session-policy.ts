@@ -45,11 +45,20 @@ const decodingOf = (o: Parts): Decoding => decoding(o.model, o.processor, o.size
  */
 export const policyFunctions = (o: Parts): Readonly<Record<string, FunctionSpec>> => decodingOf(o).functions
 
+/** Tokens that no answer may have, or it could not be trained on: those that stand for an image, those that are no text. */
+const neverOf = ({ model, processor }: Parts): readonly number[] => [
+  ...(processor.image === undefined ? [] : [processor.image.placeholder]),
+  ...Array.from(
+    { length: model.vocabSize - processor.tokenizer.size },
+    (_, i) => processor.tokenizer.size + i,
+  ),
+]
+
 const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
 
 /**
  * A session as a policy. All requests are looked at before the first call; prompts are read in their order, and completions
- * come in the order in which they end.
+ * come in the order in which they end. A token that stands for an image is never drawn, nor one that the tokenizer lacks.
  *
  * The stream's error is a {@link PolicyError}: `BadRequest` where a prompt does not fit the sizes, or leaves no room for
  * `maxNewTokens`, naming its task; `Failed` where the session fails or the model's logits are no numbers. Bad settings of
@@ -60,6 +69,7 @@ const messageOf = (e: unknown): string => (e instanceof Error ? e.message : Stri
  */
 export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
   const d = decodingOf(o)
+  const never = neverOf(o)
   const checked = ({ task, prompt }: Request, most: number): void => {
     try {
       d.check([prompt])
@@ -101,7 +111,7 @@ export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
               uniforms: uniforms(o.seed, r.task, r.sample),
             }))
             const stopped = (): boolean => subscriber.closed
-            const all = d.answers(o.session, asked, { sampling, version: o.version, stopped })
+            const all = d.answers(o.session, asked, { sampling, version: o.version, never, stopped })
             for await (const a of all) subscriber.next(completion(requests[a.index]!, a))
             subscriber.complete()
           } catch (e) {

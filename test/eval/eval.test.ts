@@ -27,7 +27,6 @@ import {
   contextIn,
   drained,
   scripted,
-  thrown,
   tiny,
   tinyConversation,
   tinyModel,
@@ -46,8 +45,6 @@ const ints = (shape: readonly number[], data: ArrayLike<number>): TensorValue =>
 
 // --- generation, scripted ---------------------------------------------------------------------------------
 
-const hosted = suite('eval: generation on the host')
-
 /** Answers every prefill and decode with these tokens, a list a row; after its end a row repeats its last one. */
 const saying = (rows: readonly (readonly number[])[], seen: Record<string, number[]>[] = []): Session => {
   const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
@@ -63,10 +60,6 @@ const saying = (rows: readonly (readonly number[])[], seen: Record<string, numbe
   })
 }
 
-const end = 9
-const three = [0, 1, 2].map((i) => tinyConversation(i))
-const lengths = three.map((c) => c.promptLength)
-const roomy: GenerationSizes = { rows: 3, prompt: 32, capacity: 40 }
 /** The tiny model's processor with another token that ends a turn. */
 const ending = (id: number): Processor => ({ ...tinyProcessor, end: id })
 const generate = (
@@ -74,100 +67,6 @@ const generate = (
   prompts: readonly Conversation[],
   o: { readonly sizes: GenerationSizes; readonly end: number },
 ) => generator(tinyModel, ending(o.end), o.sizes).generate(session, prompts)
-
-hosted('each row to its end token, which is not part of the answer', async () => {
-  const seen: Record<string, number[]>[] = []
-  const session = saying([[5, 6, end, 7], [end], [1, 2, 3, 4, end]], seen)
-  const got = await generate(session, three, { sizes: roomy, end })
-  assert.equal(got, [[5, 6], [], [1, 2, 3, 4]])
-  assert.is(seen.length, 5, 'nothing is computed after the last row has ended')
-  assert.equal(
-    seen[0]!.last,
-    lengths.map((n) => n - 1),
-  )
-  // each call gives the tokens that were chosen and their places
-  assert.equal(
-    seen.slice(1).map((s) => [s.input_ids![0], s.position![0], s.input_ids![2], s.position![2]]),
-    [
-      [5, lengths[0], 1, lengths[2]],
-      [6, lengths[0]! + 1, 2, lengths[2]! + 1],
-      [end, lengths[0]! + 2, 3, lengths[2]! + 2],
-      [7, lengths[0]! + 3, 4, lengths[2]! + 3],
-    ],
-  )
-})
-
-hosted('a prompt is what comes before the answer: the answer’s own tokens are not read', async () => {
-  const seen: Record<string, number[]>[] = []
-  await generate(saying([[end]], seen), [three[0]!], { sizes: { ...roomy, rows: 1 }, end })
-  const padding = tokenizer.idOf('<|endoftext|>')!
-  const prompt = three[0]!.ids.slice(0, lengths[0])
-  assert.equal(seen[0]!.input_ids, [...prompt, ...Array(32 - prompt.length).fill(padding)])
-})
-
-hosted('prompt and answer together never exceed the cache', async () => {
-  const capacity = lengths[1]! + 1
-  const sizes = { rows: 3, prompt: capacity, capacity }
-  const seen: Record<string, number[]>[] = []
-  const got = await generate(
-    saying(
-      [
-        [1, 2, 3, 4],
-        [5, 6],
-        [7, 8],
-      ],
-      seen,
-    ),
-    three,
-    { sizes, end },
-  )
-  assert.equal(lengths, [capacity - 2, capacity - 1, capacity])
-  assert.equal(got, [[1, 2], [5], []])
-  assert.is(seen.length, 2)
-  assert.ok(seen.slice(1).every((s) => s.position!.every((p) => p < capacity)))
-})
-
-hosted('fewer prompts than rows, and none', async () => {
-  const session = saying([[4, end], [5], [6]])
-  assert.equal(await generate(session, [three[0]!], { sizes: roomy, end }), [[4]])
-  assert.equal(await generate(session, [], { sizes: roomy, end }), [])
-})
-
-hosted('more prompts than rows are continued one batch after the other', async () => {
-  const session = saying([
-    [4, end],
-    [5, 6, end],
-  ])
-  const got = await generate(session, three, { sizes: { ...roomy, rows: 2 }, end })
-  assert.equal(got, [[4], [5, 6], [4]])
-})
-
-hosted('a cache below the prompt, and sizes that are none, are refused', async () => {
-  for (const [sizes, says] of [
-    [{ ...roomy, capacity: 30 }, /capacity 30 is less than prompt 32/],
-    [{ ...roomy, rows: 0 }, /rows is 0; give a whole number from 1/],
-    [{ ...roomy, prompt: 1.5 }, /prompt is 1.5/],
-  ] as const)
-    assert.match((await thrown(() => prefill(tinyModel, sizes))).message, says)
-})
-
-hosted('a prompt that is too long is an error that names the sample', async () => {
-  const short = { sizes: { ...roomy, prompt: 28 }, end }
-  assert.match(
-    (await thrown(() => generate(saying([[1], [2], [3]]), three, short))).message,
-    /sample tiny\/2 has 29 tokens and a row holds 28/,
-  )
-})
-
-hosted('an error of the engine goes through', async () => {
-  const session = scripted({ name: '', states: new Map(), functions: new Map() }, () => ({
-    _tag: 'Failed',
-    message: 'no memory',
-  }))
-  assert.is((await thrown(() => generate(session, three, { sizes: roomy, end }))).message, 'no memory')
-})
-
-hosted.run()
 
 // --- generation on an engine ------------------------------------------------------------------------------
 
