@@ -4,6 +4,8 @@
  * @since 0.3.0
  */
 import { CollateError, type RgbImage } from '../data/index.ts'
+import type { RatedGroup } from './group.ts'
+import { counts } from './overlong.ts'
 
 /** A completion as a loss reads it. */
 export interface Experience {
@@ -23,6 +25,25 @@ export interface Experience {
   readonly referenceLogProbs?: readonly number[]
   readonly advantage: number
 }
+
+/** A group's completion as a loss reads it; without an advantage it has 0. */
+export const experienceOf = (group: RatedGroup, sample: number): Experience => {
+  const { task, completions, oldLogProbs } = group
+  const { promptIds, ids, logProbs } = completions[sample]!
+  return {
+    ...{ id: `${task.id}, sample ${sample}`, promptIds, images: task.prompt.images, ids },
+    ...{ oldLogProbs: oldLogProbs?.[sample] ?? logProbs, samplingLogProbs: logProbs },
+    advantage: group.advantages[sample] ?? 0,
+  }
+}
+
+/**
+ * What is learnt from a group: its completions with an advantage, but where `filterOverlong` says so those that were cut off.
+ */
+export const experiencesOf = (group: RatedGroup, filterOverlong: boolean): readonly Experience[] =>
+  group.completions.flatMap((c, i) =>
+    group.advantages[i] === undefined || !counts(c, filterOverlong) ? [] : [experienceOf(group, i)],
+  )
 
 /** Sizes of a micro-batch of experiences. */
 export interface ExperienceSizes {

@@ -5,11 +5,15 @@
  */
 import type { Completion } from './completion.ts'
 import type { Judgement } from './reward.ts'
+import type { Selection } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 
 /** The completions of one task. */
 export interface Group<out C extends Columns = Columns> {
+  /** The task's place among those that were asked, from 0: groups are complete in another order. */
+  readonly index: number
   readonly task: Task<C>
+  /** In the order of their samples. */
   readonly completions: readonly Completion[]
 }
 
@@ -19,8 +23,15 @@ export interface ScoredGroup<out C extends Columns = Columns> extends Group<C> {
   readonly judgements: readonly Judgement[]
 }
 
+/** A group of which it is decided whether it takes part in updates. */
+export interface SelectedGroup<out C extends Columns = Columns> extends ScoredGroup<C> {
+  readonly selection: Selection
+}
+
 /** A group with the advantage of each completion; undefined where it has none, because its verifier failed or abstained. */
-export interface RatedGroup<out C extends Columns = Columns> extends ScoredGroup<C> {
+export interface RatedGroup<out C extends Columns = Columns> extends SelectedGroup<C> {
   /** Shape [completion]. */
   readonly advantages: readonly (number | undefined)[]
+  /** Log-probabilities of the drawn tokens under the policy as it is before its updates, where they were taken anew. Shape [completion, token]. */
+  readonly oldLogProbs?: readonly (readonly number[])[]
 }

@@ -11,11 +11,14 @@ export {
   type Experience,
   type ExperiencePack,
   type ExperienceSizes,
+  experienceOf,
+  experiencesOf,
   type PlacedExperience,
   packExperiences,
 } from './experience.ts'
-export type { Group, RatedGroup, ScoredGroup } from './group.ts'
+export type { Group, RatedGroup, ScoredGroup, SelectedGroup } from './group.ts'
 export * from './losses/index.ts'
+export * from './operators/index.ts'
 export { counts } from './overlong.ts'
 export type { Policy, Request } from './policy.ts'
 export { PolicyError, type PolicyErrorTag } from './policy-error.ts'

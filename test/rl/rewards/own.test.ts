@@ -126,6 +126,7 @@ test('its configuration is its name and what it says of itself', () => {
 })
 
 const group = <C extends Readonly<Record<string, unknown>>>(columns: C, ...texts: string[]): Group<C> => ({
+  index: 0,
   task: judgedOf('', columns).task,
   completions: texts.map((text, sample) => completionOf(text, { sample })),
 })

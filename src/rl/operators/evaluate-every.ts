@@ -1,0 +1,44 @@
+/**
+ * Measurements between steps.
+ *
+ * @since 0.3.0
+ */
+import { concat, concatMap, defer, type Observable, type OperatorFunction, of } from 'rxjs'
+
+/** Settings of {@link evaluateEvery}. */
+export interface EvaluateEveryOptions<S, E> {
+  /** Steps between measurements. */
+  readonly every: number
+  /** Measures after a step; what it emits comes behind the step. */
+  readonly evaluate: (step: S) => Observable<E>
+}
+
+/**
+ * Passes steps on and measures after each `every`-th one. The next step waits until the measurement is over, so that it
+ * measures the weights of its step.
+ *
+ * It holds back what is emitted, and not the work behind it: put it where steps are pulled, or where the source waits for what it
+ * emitted to be taken.
+ *
+ * ```text
+ * steps    -1--2--3--4-|
+ *          evaluateEvery({ every: 2, evaluate })      evaluate: ee|
+ * result   -1--2ee3--4ee-|
+ * ```
+ *
+ * @category operators
+ */
+export const evaluateEvery =
+  <S, E>({ every, evaluate }: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> =>
+  (steps$) =>
+    steps$.pipe(
+      concatMap(
+        (step, i): Observable<S | E> =>
+          (i + 1) % every === 0
+            ? concat(
+                of(step),
+                defer(() => evaluate(step)),
+              )
+            : of(step),
+      ),
+    )

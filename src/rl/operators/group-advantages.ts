@@ -1,0 +1,27 @@
+/**
+ * Rewards become advantages, a group at a time.
+ *
+ * @since 0.3.0
+ */
+import { map, type OperatorFunction } from 'rxjs'
+import { type AdvantageSettings, advantages } from '../advantages.ts'
+import type { RatedGroup, SelectedGroup } from '../group.ts'
+import { rewardsOf } from '../selection.ts'
+import type { Columns } from '../task.ts'
+
+/**
+ * Adds the advantage of each completion against the others of its group ({@link advantages}). It emits when the source
+ * emits, and completes and fails with it.
+ *
+ * ```text
+ * groups   -A---B---|
+ *          groupAdvantages({ scale: 'std' })
+ * result   -A---B---|
+ * ```
+ *
+ * @category operators
+ */
+export const groupAdvantages = <C extends Columns>(
+  settings: AdvantageSettings = {},
+): OperatorFunction<SelectedGroup<C>, RatedGroup<C>> =>
+  map((group) => ({ ...group, advantages: advantages(rewardsOf(group.judgements), settings) }))

@@ -1,0 +1,46 @@
+/**
+ * Log-probabilities of what was drawn, taken anew.
+ *
+ * @since 0.3.0
+ */
+import { concatMap, defer, type MonoTypeOperatorFunction } from 'rxjs'
+import type { Session } from '../../engine/index.ts'
+import { experienceOf } from '../experience.ts'
+import type { RatedGroup } from '../group.ts'
+import type { PolicyGradient } from '../policy-gradient.ts'
+import type { Columns } from '../task.ts'
+
+/** Settings of {@link recomputed}. */
+export interface RecomputedOptions {
+  /** Of a program with the objective's functions. */
+  readonly session: Session
+  readonly objective: Pick<PolicyGradient, 'logProbs'>
+}
+
+/**
+ * Adds to each kept group the log-probabilities of its tokens under the session's weights as they are when it comes: the old
+ * policy of a loss whose tokens another policy drew. Before {@link minibatches}, which holds all groups of an episode back,
+ * these are the weights before the episode's first update.
+ *
+ * One group at a time; those that come meanwhile wait. The stream fails with the source and with the engine.
+ *
+ * ```text
+ * groups   -A-b-C-----|          b was left out
+ * session    --  --
+ * result   ---A-b-C---|
+ * ```
+ *
+ * @category operators
+ */
+export const recomputed =
+  <C extends Columns>({ session, objective }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
+  (groups$) =>
+    groups$.pipe(
+      concatMap((group) =>
+        defer(async (): Promise<RatedGroup<C>> => {
+          if (!group.selection.kept) return group
+          const experiences = group.completions.map((_, i) => experienceOf(group, i))
+          return { ...group, oldLogProbs: await objective.logProbs(session, experiences) }
+        }),
+      ),
+    )

@@ -1,0 +1,103 @@
+/**
+ * Groups are judged.
+ *
+ * @since 0.3.0
+ */
+import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
+import type { Group, ScoredGroup } from '../group.ts'
+import type { Judged, Judgement, Reward } from '../reward.ts'
+import type { Columns } from '../task.ts'
+
+/** Settings of {@link score}. */
+export interface ScoreOptions<in C extends Columns> {
+  readonly reward: Reward<C>
+  /** Completions that are judged at once; default 64. */
+  readonly concurrency?: number
+}
+
+const isJudgement = (x: Judgement): boolean =>
+  x?._tag === 'Scored' ? typeof x.value === 'number' : x?._tag === 'Abstained' || x?._tag === 'Failed'
+
+/** What a reward says; where it throws, rejects, or gives something else, it has failed. */
+const judged = async <C extends Columns>(reward: Reward<C>, about: Judged<C>): Promise<Judgement> => {
+  const began = performance.now()
+  const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
+  try {
+    const said = await reward.score(about)()
+    return isJudgement(said)
+      ? said
+      : failed(`reward '${reward.name}' gave ${JSON.stringify(said)}, which is no judgement`)
+  } catch (e) {
+    return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
+  }
+}
+
+/** One judgement, and where it belongs. */
+interface Placed<C extends Columns> {
+  readonly group: Group<C>
+  /** The group's number in the stream. */
+  readonly number: number
+  readonly sample: number
+  readonly judgement: Judgement
+}
+
+/** Judgements that wait, the number of the group that is emitted next, and those that may be emitted now. */
+interface Waiting<C extends Columns> {
+  readonly parts: ReadonlyMap<number, readonly Placed<C>[]>
+  readonly next: number
+  readonly ready: readonly ScoredGroup<C>[]
+}
+
+const collected = <C extends Columns>({ parts, next }: Waiting<C>, one: Placed<C>): Waiting<C> => {
+  const left = new Map([...parts, [one.number, [...(parts.get(one.number) ?? []), one]]])
+  const ready: ScoredGroup<C>[] = []
+  let at = next
+  for (
+    let whole = left.get(at);
+    whole?.length === whole?.[0]?.group.completions.length;
+    whole = left.get(at)
+  ) {
+    if (whole === undefined) break
+    const judgements = [...whole].sort((a, b) => a.sample - b.sample).map((p) => p.judgement)
+    ready.push({ ...whole[0]!.group, judgements })
+    left.delete(at++)
+  }
+  return { parts: left, next: at, ready }
+}
+
+/**
+ * Judges each completion of each group, `concurrency` of them at once while further groups are drawn, and emits groups in
+ * the order in which they came. A reward that throws has failed: the completion has no reward, and the stream goes on.
+ *
+ * Unsubscribing starts no further judgement. The stream fails with the source.
+ *
+ * ```text
+ * groups   -A--B--------|
+ * reward    --a            A takes 2, B takes 1
+ *              -b
+ * scored   ---A-B-------|
+ * ```
+ *
+ * @category operators
+ */
+export const score =
+  <C extends Columns>({
+    reward,
+    concurrency = 64,
+  }: ScoreOptions<C>): OperatorFunction<Group<C>, ScoredGroup<C>> =>
+  (groups$) =>
+    groups$.pipe(
+      map((group, number) => ({ group, number })),
+      concatMap(({ group, number }) =>
+        group.completions.map((completion, sample) => ({ group, number, sample, completion })),
+      ),
+      mergeMap(
+        ({ group, number, sample, completion }) =>
+          defer(() => judged(reward, { task: group.task, completion })).pipe(
+            map((judgement): Placed<C> => ({ group, number, sample, judgement })),
+          ),
+        concurrency,
+      ),
+      scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
+      concatMap(({ ready }) => ready),
+    )

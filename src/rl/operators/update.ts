@@ -1,0 +1,72 @@
+/**
+ * Minibatches become updates of the policy.
+ *
+ * @since 0.3.0
+ */
+import { concatMap, defer, type OperatorFunction } from 'rxjs'
+import type { Session } from '../../engine/index.ts'
+import { type Updated, update as updateOnce } from '../../train/index.ts'
+import { experiencesOf } from '../experience.ts'
+import type { PolicyGradient } from '../policy-gradient.ts'
+import type { Columns } from '../task.ts'
+import type { Minibatch } from './minibatches.ts'
+
+/** Settings of {@link update}. */
+export interface UpdateOptions {
+  /** Of a learner's program that accumulates. */
+  readonly session: Session
+  readonly objective: Pick<PolicyGradient, 'collate'>
+  /** The learning rate of a minibatch. */
+  readonly rate: (minibatch: Minibatch) => number
+  /** Leaves out completions that were cut off; default false. */
+  readonly filterOverlong?: boolean
+}
+
+/** An update, and what it learnt from. */
+export interface UpdatedMinibatch<out C extends Columns = Columns> {
+  readonly minibatch: Minibatch<C>
+  readonly learningRate: number
+  /** Completions that it learnt from. */
+  readonly completions: number
+  /** Undefined where no completion counts: the weights stay as they are. */
+  readonly updated?: Updated
+  readonly seconds: number
+}
+
+/**
+ * Learns from each minibatch, one after the other: it alone changes weights. Those that come meanwhile wait. Unsubscribing
+ * lets the call in progress end and starts no other minibatch. The stream fails with the source and with the engine.
+ *
+ * ```text
+ * minibatches  -xy------|
+ * session        ---
+ *                   ---
+ * result       ----x--y-|
+ * ```
+ *
+ * @category operators
+ */
+export const update =
+  <C extends Columns>({
+    session,
+    objective,
+    rate,
+    filterOverlong = false,
+  }: UpdateOptions): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> =>
+  (minibatches$) =>
+    minibatches$.pipe(
+      concatMap((minibatch) =>
+        defer(async (): Promise<UpdatedMinibatch<C>> => {
+          const began = performance.now()
+          const learningRate = rate(minibatch)
+          const experiences = minibatch.groups.flatMap((g) => experiencesOf(g, filterOverlong))
+          const batches = objective.collate(experiences)
+          const updated = batches.length === 0 ? undefined : await updateOnce(session, batches, learningRate)
+          return {
+            ...{ minibatch, learningRate, completions: experiences.length },
+            ...(updated === undefined ? {} : { updated }),
+            seconds: (performance.now() - began) / 1000,
+          }
+        }),
+      ),
+    )

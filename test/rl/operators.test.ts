@@ -1,0 +1,532 @@
+/** The operators of reinforcement as marbles: completion, errors, unsubscription in flight, back-pressure, order. */
+import * as E from 'fp-ts/lib/Either.js'
+import { concatMap, delay, from, map, type Observable, of } from 'rxjs'
+import { type RunHelpers, TestScheduler } from 'rxjs/testing'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Conversation } from '../../src/data/index.ts'
+import { program } from '../../src/dsl/index.ts'
+import {
+  type Completion,
+  dynamicSampling,
+  type Experience,
+  evaluateEvery,
+  type Group,
+  groupAdvantages,
+  inTaskOrder,
+  type Judgement,
+  type Minibatch,
+  minibatches,
+  type Policy,
+  type RatedGroup,
+  type Reward,
+  recomputed,
+  rollout,
+  type ScoredGroup,
+  score,
+  type Task,
+  update,
+} from '../../src/rl/index.ts'
+import { scripted } from '../support/tiny.ts'
+
+const prompt: Conversation = { id: 'p', ids: [1], lossMask: [false], promptLength: 1, images: [] }
+const taskOf = (id: string): Task => ({ id, family: 'f', prompt, question: id, columns: {} })
+const completionOf = (task: string, sample: number): Completion => ({
+  ...{ task, sample, promptIds: [1], ids: [2], logProbs: [-1], text: `${task}${sample}` },
+  ...{ stop: 'end', version: 0 },
+})
+const groupOf = (id: string, size = 2, index = 0): Group => ({
+  index,
+  task: taskOf(id),
+  completions: Array.from({ length: size }, (_, i) => completionOf(id, i)),
+})
+const scored = (value: number): Judgement => ({ _tag: 'Scored', value, evidence: {} })
+
+/** Runs marbles; a frame is a millisecond of virtual time. */
+const marbles = (check: (h: RunHelpers) => void): void =>
+  new TestScheduler((got, want) => assert.equal(got, want)).run(check)
+
+/** Ids and samples of groups, such as `a01`. */
+const shown = map((g: Group) => `${g.task.id}${g.completions.map((c) => c.sample).join('')}`)
+
+/** A policy that answers from marbles: `a` is task a's next completion. Requests are kept. */
+const policyOf = (answers: (requests: readonly string[]) => Observable<string>) => {
+  const asked: string[][] = []
+  const policy: Policy = {
+    config: 'fake',
+    version: () => 0,
+    sample: (requests) => {
+      const all = requests.map((r) => `${r.task}${r.sample}`)
+      asked.push(all)
+      return answers(all).pipe(map((a) => completionOf(a.slice(0, -1), Number(a.slice(-1)))))
+    },
+  }
+  return { policy, asked }
+}
+
+const sampling = { maxNewTokens: 4 }
+
+// --- rollout ------------------------------------------------------------------------------------------------
+
+const rollouts = suite('rollout')
+
+rollouts(
+  'emits a group when its last completion is there, in the order of samples; then the next batch',
+  () => {
+    let requests: string[][] = []
+    marbles(({ cold, expectObservable }) => {
+      const values = { p: 'a1', q: 'b0', r: 'b1', s: 'a0', t: 'c1', u: 'c0' }
+      const answers = [cold('  -p-q-r-s|', values), cold('-t-u|', values)]
+      const { policy, asked } = policyOf(() => answers[asked.length - 1]!)
+      const tasks = cold('ab---c|').pipe(map(taskOf))
+      const out = tasks.pipe(rollout({ policy, group: 2, sampling, batch: 2 }), shown)
+      // a and b are there at 1 and answered from then on; c's turn comes when they are
+      expectObservable(out).toBe('------x-y---z|', { x: 'b01', y: 'a01', z: 'c01' })
+      requests = asked
+    })
+    assert.equal(requests, [
+      ['a0', 'a1', 'b0', 'b1'],
+      ['c0', 'c1'],
+    ])
+  },
+)
+
+rollouts('the index of a group is its task’s place', () => {
+  const { policy } = policyOf((all) => from([...all].reverse()))
+  const got: (readonly [string, number])[] = []
+  of('a', 'b', 'c')
+    .pipe(map(taskOf), rollout({ policy, group: 1, sampling, batch: 2 }))
+    .subscribe((g) => got.push([g.task.id, g.index]))
+  assert.equal(got, [
+    ['b', 1],
+    ['a', 0],
+    ['c', 2],
+  ])
+})
+
+rollouts('fails with its source and with its policy', () => {
+  marbles(({ cold, expectObservable }) => {
+    const { policy } = policyOf(() => cold('-#'))
+    expectObservable(cold('a#').pipe(map(taskOf), rollout({ policy, group: 1, sampling }))).toBe('-#')
+    expectObservable(cold('a---|').pipe(map(taskOf), rollout({ policy, group: 1, sampling, batch: 1 }))).toBe(
+      '-#',
+    )
+  })
+})
+
+rollouts('unsubscribing stops the policy', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const answers = cold('-p-q-|', { p: 'a0', q: 'a1' })
+    const { policy } = policyOf(() => answers)
+    expectObservable(
+      cold('a-|').pipe(map(taskOf), rollout({ policy, group: 2, sampling, batch: 1 })),
+      '--!',
+    ).toBe('--')
+    expectSubscriptions(answers.subscriptions).toBe('^-!')
+  })
+})
+
+rollouts('back-pressure: a batch is asked for when the one before it is drawn', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const one = ['a', 'b'].map((id) => cold('---x|', { x: `${id}0` }))
+    const { policy } = policyOf((all) => one[all[0] === 'a0' ? 0 : 1]!)
+    const out = cold('(ab|)').pipe(map(taskOf), rollout({ policy, group: 1, sampling, batch: 1 }), shown)
+    expectObservable(out).toBe('---x---y|', { x: 'a0', y: 'b0' })
+    expectSubscriptions(one[0]!.subscriptions).toBe('^---!')
+    expectSubscriptions(one[1]!.subscriptions).toBe('----^---!')
+  })
+})
+
+rollouts(
+  'a policy that leaves a request out, or answers what was not asked, is an error that names the task',
+  () => {
+    const errorOf = (answers: readonly string[], ids = ['a']): string => {
+      let said = ''
+      const { policy } = policyOf(() => from(answers))
+      from(ids)
+        .pipe(map(taskOf), rollout({ policy, group: 2, sampling }))
+        .subscribe({ error: (e: Error) => (said = e.message) })
+      return said
+    }
+    assert.match(errorOf(['a0']), /the policy ended with 1 of 2 completions of task a/)
+    assert.match(errorOf(['a0', 'z0']), /the policy answered task z/)
+    assert.match(
+      errorOf(['a0', 'a1', 'a1']),
+      /the policy answered task a, of which all completions are there/,
+    )
+    assert.match(errorOf([], ['a', 'a']), /two tasks of a batch are called a/)
+  },
+)
+
+rollouts.run()
+
+// --- score --------------------------------------------------------------------------------------------------
+
+const scores = suite('score')
+
+/** Rewards whose results come after so many turns, by a completion's text; `started` and the most at once are kept. */
+const rewardOf = (
+  of: (text: string) => number | Error | Judgement,
+  turns: (text: string) => number = () => 1,
+) => {
+  const started: string[] = []
+  let [now, most] = [0, 0]
+  const reward: Reward = {
+    name: 'fake',
+    config: 'fake',
+    score:
+      ({ completion: { text } }) =>
+      async () => {
+        started.push(text)
+        most = Math.max(most, ++now)
+        for (let i = 0; i < turns(text); i++) await new Promise((r) => setImmediate(r))
+        now--
+        const value = of(text)
+        if (value instanceof Error) throw value
+        return typeof value === 'number' ? scored(value) : value
+      },
+  }
+  return { reward, started, most: () => most }
+}
+
+const gathered = <A>(source: Observable<A>): Promise<A[]> =>
+  new Promise((resolve, reject) => {
+    const all: A[] = []
+    source.subscribe({ next: (a) => all.push(a), error: reject, complete: () => resolve(all) })
+  })
+
+scores('judges so many at once and no more, and keeps the order of groups and completions', async () => {
+  const { reward, most } = rewardOf(
+    (t) => t.charCodeAt(0) + Number(t[1]),
+    (t) => (t === 'a0' ? 20 : 1),
+  )
+  const out = await gathered(
+    of('a', 'b', 'c').pipe(
+      map((id) => groupOf(id)),
+      score({ reward, concurrency: 3 }),
+    ),
+  )
+  assert.equal(
+    out.map((g) => g.task.id),
+    ['a', 'b', 'c'],
+  )
+  assert.equal(
+    out.map((g) => g.judgements.map((j) => (j._tag === 'Scored' ? j.value : Number.NaN))),
+    [97, 98, 99].map((n) => [n, n + 1]),
+  )
+  assert.is(most(), 3)
+})
+
+scores('begins while groups are still drawn', async () => {
+  const { reward, started } = rewardOf(() => 1)
+  const late = new Promise<string[]>((resolve) => setTimeout(() => resolve([...started]), 20))
+  const groups = from(['a', 'b']).pipe(concatMap((id, i) => of(groupOf(id)).pipe(delay(i * 60))))
+  const out = await gathered(groups.pipe(score({ reward })))
+  assert.equal(await late, ['a0', 'a1'])
+  assert.is(out.length, 2)
+})
+
+scores('what throws or gives no judgement has failed, with why, and the stream goes on', async () => {
+  const said = new Map<string, unknown>([
+    ['a0', new Error('no such column')],
+    ['a1', { value: 1 }],
+    ['b0', { _tag: 'Scored', value: '1', evidence: {} }],
+    ['b1', { _tag: 'Abstained', why: 'nothing to say' }],
+  ])
+  const { reward } = rewardOf((t) => said.get(t) as Judgement)
+  const out = await gathered(
+    of('a', 'b').pipe(
+      map((id) => groupOf(id)),
+      score({ reward }),
+    ),
+  )
+  const words = out.flatMap((g) =>
+    g.judgements.map((j) => (j._tag === 'Scored' ? 'scored' : `${j._tag}: ${j.why}`)),
+  )
+  assert.equal(words, [
+    "Failed: reward 'fake' threw: no such column",
+    'Failed: reward \'fake\' gave {"value":1}, which is no judgement',
+    'Failed: reward \'fake\' gave {"_tag":"Scored","value":"1","evidence":{}}, which is no judgement',
+    'Abstained: nothing to say',
+  ])
+})
+
+scores('unsubscribing starts no further judgement', async () => {
+  const { reward, started } = rewardOf(
+    () => 1,
+    () => 3,
+  )
+  const subscription = of('a', 'b', 'c')
+    .pipe(
+      map((id) => groupOf(id)),
+      score({ reward, concurrency: 1 }),
+    )
+    .subscribe()
+  await new Promise((r) => setImmediate(r))
+  subscription.unsubscribe()
+  await new Promise((r) => setTimeout(r, 20))
+  assert.equal(started, ['a0'])
+})
+
+scores('fails with its source, and completes with it', () => {
+  marbles(({ cold, expectObservable }) => {
+    const { reward } = rewardOf(() => 1)
+    expectObservable(cold<Group>('--#').pipe(score({ reward }))).toBe('--#')
+    expectObservable(cold<Group>('--|').pipe(score({ reward }))).toBe('--|')
+  })
+})
+
+scores.run()
+
+// --- in task order, dynamic sampling, advantages -----------------------------------------------------------
+
+const groups = suite('groups')
+
+groups('in the order of tasks, each held back until those before it are there', () => {
+  marbles(({ cold, expectObservable }) => {
+    const of_ = (index: number) => ({ index })
+    const values = { a: of_(0), b: of_(1), c: of_(2), d: of_(3) }
+    expectObservable(cold('-b-a---d-c----|', values).pipe(inTaskOrder())).toBe('---(ab)--(cd)-|', values)
+    expectObservable(cold('-b-#', values).pipe(inTaskOrder())).toBe('---#')
+    const source = cold('-a-b', values)
+    expectObservable(source.pipe(inTaskOrder()), '--!').toBe('-a', values)
+  })
+})
+
+const kept: ScoredGroup = { ...groupOf('k'), judgements: [scored(0), scored(1)] }
+const flat: ScoredGroup = { ...groupOf('f'), judgements: [scored(1), scored(1)] }
+
+groups('dynamic sampling marks what teaches nothing, and shows it', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const values = { k: kept, f: flat }
+    const marked = {
+      k: { ...kept, selection: { kept: true } },
+      f: { ...flat, selection: { kept: false, why: 'all 2 completions have the reward 1' } },
+    }
+    expectObservable(cold('-k-f-|', values).pipe(dynamicSampling())).toBe('-k-f-|', marked)
+    expectObservable(cold('-k-#', values).pipe(dynamicSampling())).toBe('-k-#', marked)
+    // so many are wanted: it is full with the second that is kept, and no more is drawn
+    const source = cold('-k-f-k-k-|', values)
+    expectObservable(source.pipe(dynamicSampling({ wanted: 2 }))).toBe('-k-f-(k|)', marked)
+    expectSubscriptions(source.subscriptions).toBe('^----!')
+  })
+})
+
+groups('advantages are those of the group', () => {
+  marbles(({ cold, expectObservable }) => {
+    const selected = { ...kept, selection: { kept: true } as const }
+    const failed: Judgement = { _tag: 'Failed', why: 'x', elapsedMs: 0 }
+    const partly = { ...selected, judgements: [failed, scored(1)] }
+    const values = { k: selected, p: partly }
+    expectObservable(cold('-k-p|', values).pipe(groupAdvantages({ scale: 'none' }))).toBe('-k-p|', {
+      k: { ...selected, advantages: [-0.5, 0.5] },
+      p: { ...partly, advantages: [undefined, 0] },
+    })
+    expectObservable(cold<typeof selected>('-#').pipe(groupAdvantages())).toBe('-#')
+  })
+})
+
+groups.run()
+
+// --- minibatches --------------------------------------------------------------------------------------------
+
+const batches = suite('minibatches')
+
+const rated = (id: string, isKept = true): RatedGroup => ({
+  ...kept,
+  task: taskOf(id),
+  selection: isKept ? { kept: true } : { kept: false, why: 'no' },
+  advantages: [-1, 1],
+})
+const values = Object.fromEntries([...'ABCDEFGH'].map((id) => [id, rated(id)]))
+const idsOf = (m: { readonly groups: readonly RatedGroup[] }): string =>
+  m.groups
+    .map((g) => g.task.id)
+    .sort()
+    .join('')
+
+batches('an episode is dealt into equal parts in each pass; what was left out is in none', () => {
+  marbles(({ cold, expectObservable }) => {
+    const out = cold('A-B-x-C-D-----|', { ...values, x: rated('x', false) }).pipe(
+      minibatches({ groups: 4, updates: 4, passes: 2, seed: 1 }),
+      map((m) => `${m.episode} ${m.index}/${m.of} ${m.groups.length}`),
+    )
+    const four = { p: '0 0/4 2', q: '0 1/4 2', r: '0 2/4 2', s: '0 3/4 2' }
+    expectObservable(out).toBe('--------(pqrs)|', four)
+  })
+})
+
+batches('each pass has every group once, in an order that seed, episode and pass determine', async () => {
+  const of_ = (seed: number, episode: number) =>
+    gathered(
+      from([...'ABCDEFGH'].map((id) => values[id]!)).pipe(
+        minibatches({ groups: 8, updates: 8, passes: 2, seed, episode }),
+        map((m) => m.groups.map((g) => g.task.id).join('')),
+      ),
+    )
+  const first = await of_(1, 0)
+  const passes = [first.slice(0, 4).join(''), first.slice(4).join('')]
+  for (const pass of passes) assert.is([...pass].sort().join(''), 'ABCDEFGH')
+  assert.is.not(passes[0], passes[1])
+  assert.equal(await of_(1, 0), first)
+  assert.is.not((await of_(2, 0)).join(), first.join())
+  assert.is.not((await of_(1, 1)).join(), first.join())
+})
+
+batches(
+  'episode after episode; what is left over at the end is a smaller one, in fewer parts where it is too small',
+  async () => {
+    const out = await gathered(
+      from([...'ABCDE'].map((id) => values[id]!)).pipe(
+        minibatches({ groups: 4, updates: 2, seed: 1, episode: 5 }),
+      ),
+    )
+    assert.equal(
+      out.map((m) => [m.episode, m.index, m.of, m.groups.length]),
+      [
+        [5, 0, 2, 2],
+        [5, 1, 2, 2],
+        [6, 0, 1, 1],
+      ],
+    )
+    assert.is(idsOf(out[2]!), 'E')
+  },
+)
+
+batches('fails with its source, and refuses updates that are no multiple of the passes', () => {
+  marbles(({ cold, expectObservable }) => {
+    expectObservable(cold('A-#', values).pipe(minibatches({ groups: 4, updates: 1, seed: 1 }))).toBe('--#')
+  })
+  assert.throws(() => minibatches({ groups: 4, updates: 3, passes: 2, seed: 1 }), /3 updates in 2 passes/)
+})
+
+batches.run()
+
+// --- update and measurements --------------------------------------------------------------------------------
+
+const updates = suite('update')
+
+/** A session that counts what runs at once; each call takes a turn of the event loop. */
+const sessionOf = (fails = false) => {
+  const calls: string[] = []
+  let [now, most] = [0, 0]
+  const session = {
+    ...scripted(program({ name: 'none', functions: {} }), () => ({})),
+    call: (name: string) => async () => {
+      calls.push(name)
+      most = Math.max(most, ++now)
+      await new Promise((r) => setImmediate(r))
+      now--
+      return fails ? E.left({ _tag: 'Failed' as const, message: 'no memory' }) : E.right({})
+    },
+  }
+  return { session, calls, most: () => most }
+}
+const objective = {
+  collate: (all: readonly Experience[]) => all.map(() => ({ sizes: {}, inputs: {}, weight: 1 })),
+}
+const minibatchOf = (index: number, ...ids: string[]): Minibatch => ({
+  ...{ episode: 0, index, of: 9 },
+  groups: ids.map((id) => values[id]!),
+})
+
+updates('one minibatch after the other, in order, each with its rate', async () => {
+  const { session, calls, most } = sessionOf()
+  const out = await gathered(
+    of(minibatchOf(0, 'A'), minibatchOf(1, 'B', 'C')).pipe(
+      update({ session, objective, rate: (m) => m.index + 1 }),
+    ),
+  )
+  assert.equal(
+    out.map((u) => [u.minibatch.index, u.learningRate, u.completions]),
+    [
+      [0, 1, 2],
+      [1, 2, 4],
+    ],
+  )
+  const first = ['accumulate', 'accumulate', 'apply']
+  assert.equal(calls, [...first, 'accumulate', 'accumulate', ...first])
+  assert.is(most(), 1)
+})
+
+updates('unsubscribing lets the update in progress end and starts no other', async () => {
+  const { session, calls } = sessionOf()
+  const out: number[] = []
+  const subscription = of(minibatchOf(0, 'A'), minibatchOf(1, 'B'))
+    .pipe(update({ session, objective, rate: () => 1 }))
+    .subscribe((u) => out.push(u.minibatch.index))
+  await new Promise((r) => setImmediate(r))
+  subscription.unsubscribe()
+  await new Promise((r) => setTimeout(r, 30))
+  assert.equal(calls, ['accumulate', 'accumulate', 'apply'])
+  assert.equal(out, [])
+})
+
+updates('where no completion counts, the weights stay as they are', async () => {
+  const { session, calls } = sessionOf()
+  const none: RatedGroup = { ...values.A!, advantages: [undefined, undefined] }
+  const [out] = await gathered(
+    of({ ...minibatchOf(0), groups: [none] }).pipe(update({ session, objective, rate: () => 1 })),
+  )
+  assert.is(out?.updated, undefined)
+  assert.equal(calls, [])
+})
+
+updates('fails with the engine and with its source', async () => {
+  const { session } = sessionOf(true)
+  const failed = await gathered(
+    of(minibatchOf(0, 'A')).pipe(update({ session, objective, rate: () => 1 })),
+  ).catch((e: Error) => e.message)
+  assert.is(failed, 'no memory')
+  marbles(({ cold, expectObservable }) => {
+    expectObservable(cold<Minibatch>('-#').pipe(update({ session, objective, rate: () => 1 }))).toBe('-#')
+  })
+})
+
+updates.run()
+
+const anew = suite('log-probabilities anew')
+
+anew('of kept groups alone, all their completions, one group at a time', async () => {
+  let [now, most] = [0, 0]
+  const logProbs = async (_: unknown, all: readonly Experience[]) => {
+    most = Math.max(most, ++now)
+    await new Promise((r) => setImmediate(r))
+    now--
+    return all.map((_e, i) => [-i])
+  }
+  const { session } = sessionOf()
+  const given = [rated('A'), rated('B', false), { ...rated('C'), advantages: [undefined, 1] }]
+  const out = await gathered(from(given).pipe(recomputed({ session, objective: { logProbs } })))
+  assert.equal(
+    out.map((g) => g.oldLogProbs),
+    [[[-0], [-1]], undefined, [[-0], [-1]]],
+  )
+  assert.is(most, 1)
+})
+
+anew.run()
+
+const measurements = suite('evaluateEvery')
+
+measurements('measures behind every n-th step, and the next step waits for it', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const evaluation = cold('--e--(f|)')
+    const out = cold('1-2-3-------4---------|').pipe(evaluateEvery({ every: 2, evaluate: () => evaluation }))
+    expectObservable(out).toBe('1-2-e--(f3)-4-e--f----|')
+    expectSubscriptions(evaluation.subscriptions).toBe(['--^----!', '------------^----!'])
+  })
+})
+
+measurements('fails with its source and with a measurement; unsubscribing stops the measurement', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const broken = { every: 1, evaluate: () => cold('-#') }
+    expectObservable(cold('1-').pipe(evaluateEvery(broken))).toBe('1#')
+    expectObservable(cold('1--#').pipe(evaluateEvery({ every: 2, evaluate: () => cold('e|') }))).toBe('1--#')
+    const long = cold('-----e|')
+    expectObservable(cold('1-').pipe(evaluateEvery({ every: 1, evaluate: () => long })), '---!').toBe('1')
+    expectSubscriptions(long.subscriptions).toBe('^--!')
+  })
+})
+
+measurements.run()
