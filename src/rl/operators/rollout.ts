@@ -4,9 +4,10 @@
  * @since 0.3.0
  */
 import { bufferCount, concat, concatMap, map, type OperatorFunction, of, scan } from 'rxjs'
+import type { Sampling } from '../../generation/index.ts'
 import type { Completion } from '../completion.ts'
 import type { Group } from '../group.ts'
-import type { Policy, Sampling } from '../policy.ts'
+import type { Policy } from '../policy.ts'
 import type { Columns, Task } from '../task.ts'
 
 /** Settings of {@link rollout}. */
