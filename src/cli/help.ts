@@ -69,6 +69,7 @@ export const overview = (commands: readonly Command[], look: Look): string =>
       [
         ['sailwright doctor', 'what this machine has, and how fast it is'],
         ['sailwright summary nano', 'the smallest model, layer by layer'],
+        ['sailwright new sft', 'writes an experiment into this folder'],
         ['sailwright run <file.ts>', 'runs an experiment and writes its report'],
       ],
       look,

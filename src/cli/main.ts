@@ -10,6 +10,7 @@ import { benchCommand } from './commands/bench.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { engineInstallCommand } from './commands/engine-install.ts'
 import { exportCommand } from './commands/export.ts'
+import { newCommand } from './commands/new.ts'
 import { reportCommand } from './commands/report.ts'
 import { runCommand } from './commands/run.ts'
 import { summaryCommand } from './commands/summary.ts'
@@ -19,6 +20,7 @@ import { version } from './version.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
+  newCommand,
   runCommand,
   summaryCommand,
   doctorCommand,

@@ -1,0 +1,156 @@
+/** `sailwright new`: a commented experiment in the user's own folder. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { didYouMean } from '../../terminal/index.ts'
+import {
+  type Args,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+  shownPath,
+  usage,
+} from '../command.ts'
+import { packageFile } from '../package-root.ts'
+import { writeChats, writeImageQuestions, writeLabelledImages } from '../sample-data.ts'
+import { shellWord } from '../shell-word.ts'
+
+/** One kind of experiment: its file is `examples/new/<kind>.ts`. */
+interface Starter {
+  readonly about: string
+  /** The data that the file reads where nothing else is said. */
+  readonly sample: string
+  readonly writeSample: (path: string) => Promise<void>
+}
+
+/** Every kind by its name. */
+export const starters: Readonly<Record<string, Starter>> = {
+  sft: {
+    about: 'a language model learns from chats',
+    sample: 'sample-chats.jsonl',
+    writeSample: writeChats,
+  },
+  classify: {
+    about: 'a vision transformer learns what images show',
+    sample: 'sample-images',
+    writeSample: writeLabelledImages,
+  },
+  vqa: {
+    about: 'a vision-language model learns to answer questions about images',
+    sample: 'sample-questions',
+    writeSample: writeImageQuestions,
+  },
+}
+
+const kinds = Object.keys(starters)
+
+/** `sailwright new <kind> [folder]`. */
+export const newCommand: Command = {
+  name: 'new',
+  summary: 'Writes a commented experiment into your folder, ready to run.',
+  positionals: [
+    {
+      name: 'kind',
+      help: Object.entries(starters)
+        .map(([kind, { about }]) => `${kind} (${about})`)
+        .join(', '),
+      required: true,
+    },
+    { name: 'folder', help: 'where to; default: this one', required: false },
+  ],
+  flags: {
+    data: {
+      value: 'path',
+      help: 'the data that the experiment reads: a file of chats, a folder of images',
+      otherwise: 'a small sample, which is written beside it',
+    },
+    json: { help: 'prints one JSON object: file, data, whether a sample was written' },
+  },
+  examples: [
+    ['sailwright new sft', 'sft.ts and sample-chats.jsonl, here'],
+    ['sailwright new vqa shelves --data photos', "an experiment on your own pictures' questions"],
+  ],
+  notes: ['What is there already is never overwritten.'],
+  run: (args, io) =>
+    pipe(
+      TE.fromIOEither(() => planned(args, io)),
+      TE.chain((plan) =>
+        pipe(
+          TE.tryCatch(
+            () => written(plan),
+            (e): CliError => failed(messageOf(e)),
+          ),
+          TE.map((sampled) => said(args, io, plan, sampled)),
+        ),
+      ),
+    ),
+}
+
+/** What is to be written. */
+interface Plan {
+  readonly kind: string
+  readonly folder: string
+  readonly file: string
+  readonly code: string
+  /** From the folder. */
+  readonly data: string
+  readonly starter: Starter
+  /** Whether the data is the user's own. */
+  readonly own: boolean
+}
+
+const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag: 'Right'; right: Plan } => {
+  const refuse = (message: string) => ({ _tag: 'Left' as const, left: usage(message) })
+  const [kind, where = '.'] = args.positionals as readonly [string, string?]
+  const starter = Object.hasOwn(starters, kind) ? starters[kind]! : undefined
+  if (starter === undefined)
+    return refuse(
+      `there is no experiment of kind '${kind}'.${didYouMean(kind, kinds)} The kinds are ${kinds.join(', ')}.`,
+    )
+  const folder = resolve(io.cwd, where)
+  if (existsSync(folder) && !statSync(folder).isDirectory())
+    return refuse(`${where} is a file; name a folder.`)
+  const file = join(folder, `${kind}.ts`)
+  if (existsSync(file))
+    return refuse(
+      `${shownPath(io.cwd, file)} is there already, and nothing is overwritten; name another folder, or take it away.`,
+    )
+  const given = args.text('data')
+  if (given !== undefined && !existsSync(resolve(io.cwd, given)))
+    return refuse(`there is no data at ${given}.`)
+  const data =
+    given === undefined ? starter.sample : relative(folder, resolve(io.cwd, given)).replaceAll(sep, '/')
+  const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8')
+  const code = template.replace(`'data', '${starter.sample}'`, () => `'data', ${JSON.stringify(data)}`)
+  const own = given !== undefined || existsSync(join(folder, starter.sample))
+  return {
+    _tag: 'Right',
+    right: { kind, folder, file, code: given === undefined ? template : code, data, starter, own },
+  }
+}
+
+/** Writes the file last: what it reads is there before it. Gives whether a sample was written. */
+const written = async ({ folder, file, code, data, starter, own }: Plan): Promise<boolean> => {
+  await mkdir(folder, { recursive: true })
+  if (!own) await starter.writeSample(join(folder, data))
+  await writeFile(file, code, { flag: 'wx' })
+  return !own
+}
+
+const said = (args: Args, io: Io, { folder, file, data, kind }: Plan, sampled: boolean): void => {
+  const at = (path: string): string => shownPath(io.cwd, path)
+  if (args.on('json')) {
+    printJson(io, { file: at(file), data: at(join(folder, data)), sample: sampled })
+    return
+  }
+  if (sampled)
+    io.stderr.write(`${at(join(folder, data))} is sample data, made up; put your own in its place.\n`)
+  const cd = at(folder) === '.' ? '' : `cd ${shellWord(at(folder))} && `
+  io.stderr.write(`To begin: ${cd}sailwright run ${kind}.ts --quick\n`)
+  io.stdout.write(`${at(file)}\n`)
+}

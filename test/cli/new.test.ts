@@ -1,0 +1,140 @@
+/** `sailwright new`: each kind of experiment, written into an empty folder and run to its end. */
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { starters } from '../../src/cli/commands/new.ts'
+import { main } from '../../src/cli/main.ts'
+
+const test = suite('new')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-new-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const cli = async (words: readonly string[], cwd: string) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const code = await main(words, {
+    stdout: { write: (t) => out.push(t) },
+    stderr: { write: (t) => err.push(t) },
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
+    cwd,
+    onInterrupt: () => () => undefined,
+  })
+  return { code, out: out.join(''), err: err.join('') }
+}
+const emptyFolder = (name: string): string => {
+  mkdirSync(join(root, name))
+  return join(root, name)
+}
+/** The built command, in a process of its own, as a user starts it. */
+const spawned = (words: readonly string[], cwd: string) =>
+  new Promise<{ code: number; out: string; err: string }>((done) => {
+    execFile(process.execPath, [resolve('bin/sailwright.js'), ...words], { cwd }, (e, out, err) =>
+      done({ code: e === null ? 0 : Number(e.code ?? -1), out, err }),
+    )
+  })
+
+/** What each kind measures after its last stage. */
+const measured: Readonly<Record<string, readonly [stages: readonly string[], family: string]>> = {
+  sft: [['sft'], 'tokens'],
+  classify: [['classify'], 'held-out images'],
+  vqa: [['aligned', 'tuned'], 'held-out images'],
+}
+
+test('every kind has a file that is tested here', () => {
+  const files = readdirSync('examples/new').map((f) => f.replace(/\.ts$/, ''))
+  assert.equal(files.sort(), Object.keys(starters).sort())
+  assert.equal(Object.keys(measured).sort(), Object.keys(starters).sort())
+})
+
+for (const [kind, { sample }] of Object.entries(starters))
+  test(`${kind}: from an empty folder to a report`, async () => {
+    const folder = emptyFolder(kind)
+    const made = await cli(['new', kind], folder)
+    assert.is(made.code, 0, made.err)
+    assert.is(made.out, `${kind}.ts\n`)
+    assert.match(made.err, `${sample} is sample data, made up; put your own in its place.`)
+    assert.match(made.err, `To begin: sailwright run ${kind}.ts --quick`)
+    assert.equal(readdirSync(folder).sort(), [`${kind}.ts`, sample].sort())
+    const code = readFileSync(join(folder, `${kind}.ts`), 'utf8')
+    assert.ok(code.split('\n').filter((l) => /^\s*(\/\/|\/?\*)|\/\/ /.test(l)).length > 10, 'it is commented')
+    const words = ['run', `${kind}.ts`, '--quick', '--engine', 'onnx', '--out', 'out', '--json']
+    const ran = await spawned(words, folder)
+    assert.is(ran.code, 0, ran.err)
+    const { stages } = JSON.parse(ran.out) as {
+      stages: { stage: string; families: { family: string; total: number }[] }[]
+    }
+    const [names, family] = measured[kind]!
+    assert.equal(
+      stages.map((s) => s.stage),
+      names,
+    )
+    const last = stages.at(-1)!.families
+    assert.equal(
+      last.map((f) => f.family),
+      [family],
+    )
+    assert.ok(last[0]!.total > 0)
+    assert.match(readFileSync(join(folder, 'out/report.html'), 'utf8'), family)
+    // a second time nothing is overwritten
+    const again = await cli(['new', kind], folder)
+    assert.is(again.code, 2)
+    assert.match(again.err, `${kind}.ts is there already, and nothing is overwritten`)
+    assert.is(readFileSync(join(folder, `${kind}.ts`), 'utf8'), code)
+  })
+
+test('sft learns its sample', async () => {
+  const folder = join(root, 'sft')
+  const words = ['run', 'sft.ts', '--engine', 'onnx', '--set', 'steps=60', '--out', 'longer']
+  const { code, err } = await spawned(words, folder)
+  assert.is(code, 0, err)
+  const losses = readFileSync(join(folder, 'longer/events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l))
+    .filter((e) => e.type === 'step')
+    .map((e) => e.loss as number)
+  assert.is(losses.length, 60)
+  assert.ok(losses.at(-1)! < losses[0]! / 3, String(losses))
+})
+
+test('data of the user’s own is named in the file, and no sample is written', async () => {
+  const folder = emptyFolder('mine')
+  writeFileSync(join(folder, "my 'chats'.jsonl"), '{}\n')
+  const { code, out, err } = await cli(
+    ['new', 'sft', 'deep/er', '--data', "my 'chats'.jsonl", '--json'],
+    folder,
+  )
+  assert.is(code, 0, err)
+  assert.equal(JSON.parse(out), { file: 'deep/er/sft.ts', data: "my 'chats'.jsonl", sample: false })
+  assert.equal(readdirSync(join(folder, 'deep/er')), ['sft.ts'])
+  const text = readFileSync(join(folder, 'deep/er/sft.ts'), 'utf8')
+  assert.match(text, `setting.text('data', "../../my 'chats'.jsonl")`)
+  // a sample that is there is left as it is
+  writeFileSync(join(folder, 'sample-chats.jsonl'), 'mine')
+  const beside = await cli(['new', 'sft'], folder)
+  assert.is(beside.code, 0, beside.err)
+  assert.not.match(beside.err, 'made up')
+  assert.is(readFileSync(join(folder, 'sample-chats.jsonl'), 'utf8'), 'mine')
+})
+
+test('what cannot be written is refused with what to do', async () => {
+  const folder = emptyFolder('wrong')
+  writeFileSync(join(folder, 'plain'), '')
+  for (const [words, said] of [
+    [[], /<kind> is missing: sft \(a language model learns from chats\), classify/],
+    [['sfr'], /no experiment of kind 'sfr'\. Did you mean 'sft'\? The kinds are sft, classify, vqa/],
+    [['toString'], /no experiment of kind 'toString'/],
+    [['sft', 'plain'], /plain is a file; name a folder/],
+    [['sft', '--data', 'nowhere.jsonl'], /there is no data at nowhere\.jsonl/],
+    [['sft', '.', 'more'], /'more' is one argument too many/],
+  ] as const) {
+    const { code, err } = await cli(['new', ...words], folder)
+    assert.is(code, 2, err)
+    assert.match(err, said)
+  }
+  assert.equal(readdirSync(folder), ['plain'])
+})
+
+test.run()
