@@ -27,4 +27,6 @@ export interface Completion {
   readonly stop: StopReason
   /** Updates that the policy had seen when it drew the first token. */
   readonly version: number
+  /** The policy gave a text without ids, and `ids` were encoded from it: to be judged and measured, and not learnt from. */
+  readonly reencoded?: true
 }

@@ -26,5 +26,6 @@ export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from
 export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
+export { type ServerPolicyOptions, serverPolicy } from './server-policy.ts'
 export { policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
 export type { Columns, Task } from './task.ts'

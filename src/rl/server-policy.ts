@@ -1,0 +1,247 @@
+/**
+ * A server as a policy: vLLM, SGLang, llama.cpp, or whatever else speaks OpenAI's protocol.
+ *
+ * @since 0.3.0
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import * as t from 'io-ts'
+import { PathReporter } from 'io-ts/lib/PathReporter.js'
+import { from, mergeMap, Observable } from 'rxjs'
+import sharp from 'sharp'
+import type { Processor, RgbImage } from '../data/index.ts'
+import type { Sampling } from '../generation/index.ts'
+import { RecipeError } from '../train/index.ts'
+import type { Completion } from './completion.ts'
+import type { Policy, Request } from './policy.ts'
+import { PolicyError } from './policy-error.ts'
+
+/** What a server's policy is made of. */
+export interface ServerPolicyOptions {
+  /** Such as `http://localhost:8000/v1`. */
+  readonly baseURL: string
+  /** The model's name there. */
+  readonly model: string
+  /** Default: the environment's `OPENAI_API_KEY`, or none. */
+  readonly apiKey?: string
+  /** Of the model that the server runs: ids are its tokenizer's. */
+  readonly processor: Processor
+  /**
+   * How prompts and answers travel:
+   *
+   * - `tokens`: ids there and back (vLLM's `/completions` with `return_token_ids`). Text alone. Answers can be learnt from.
+   * - `chat`: messages with images as data URLs. Where the server gives no ids back, the answer's text is encoded and the
+   *   completion is `reencoded`: fit for judging and measuring, and refused by an update.
+   */
+  readonly transport: 'tokens' | 'chat'
+  /** Updates that the server's weights have seen; default 0. */
+  readonly version?: () => number
+  /** The run's: each request gets its own from it. Default 0. */
+  readonly seed?: number
+  /** Requests at once; default 16. */
+  readonly concurrency?: number
+  /** Milliseconds of one attempt; default 120,000. */
+  readonly timeoutMs?: number
+  /** Further attempts after one that timed out, was cut, or got 408, 409, 429 or 500 and above; default 3. */
+  readonly retries?: number
+}
+
+const Logged = t.array(t.type({ logprob: t.number }))
+const Choice = t.intersection([
+  t.type({ finish_reason: t.union([t.literal('stop'), t.literal('length'), t.string]) }),
+  t.partial({
+    text: t.string,
+    message: t.type({ content: t.union([t.string, t.null]) }),
+    token_ids: t.union([t.array(t.number), t.null]),
+    prompt_token_ids: t.union([t.array(t.number), t.null]),
+    logprobs: t.union([
+      t.null,
+      t.partial({ token_logprobs: t.union([t.array(t.number), t.null]), content: t.union([Logged, t.null]) }),
+    ]),
+  }),
+])
+const Reply = t.intersection([
+  t.type({ choices: t.array(Choice) }),
+  t.partial({ prompt_token_ids: t.union([t.array(t.number), t.null]) }),
+])
+
+/** 31 bits of a request's own, since servers take one seed a request. */
+const seedOf = (seed: number, { task, sample }: Request): number => {
+  let h = (seed ^ sample ^ 0x811c9dc5) >>> 0
+  for (const c of `${seed}/${sample}/${task}`) h = Math.imul(h ^ c.codePointAt(0)!, 0x01000193) >>> 0
+  return h >>> 1
+}
+
+const dataUrl = async ({ width, height, channels, data }: RgbImage): Promise<string> => {
+  const png = await sharp(data, { raw: { width, height, channels } }).png().toBuffer()
+  return `data:image/png;base64,${png.toString('base64')}`
+}
+
+/** The options of sampling as vLLM, SGLang and llama.cpp name them; what is not said is left to the server's neutral value. */
+const samplingOf = (s: Sampling): Record<string, number> => ({
+  max_tokens: s.maxNewTokens,
+  temperature: s.temperature ?? 1,
+  top_p: s.topP ?? 1,
+  ...(s.topK === undefined ? {} : { top_k: s.topK }),
+  ...(s.minP === undefined ? {} : { min_p: s.minP }),
+  ...(s.repetitionPenalty === undefined ? {} : { repetition_penalty: s.repetitionPenalty }),
+})
+
+/**
+ * A server as a policy. Log-probabilities are the server's word: vLLM gives those at the temperature where it was started with
+ * `--logprobs-mode processed_logprobs`, and those at temperature 1 otherwise.
+ *
+ * Completions come in the order in which they end. Attempts that fail for a while are made again, with
+ * growing pauses and as late as a `Retry-After` asks; unsubscribing cuts every request that is under way.
+ *
+ * The stream's error is a {@link PolicyError} that names its task: `BadRequest` where the server refuses a request, or the
+ * transport cannot carry it; `Failed` where no attempt was answered, or an answer is not what was asked for (no JSON, no
+ * token ids, more tokens than `maxNewTokens`, no log-probabilities).
+ *
+ * @throws RecipeError where a setting is none
+ * @category policies
+ */
+export const serverPolicy = (o: ServerPolicyOptions): Policy => {
+  const { concurrency = 16, timeoutMs = 120_000, retries = 3, seed = 0, processor } = o
+  const where = 'serverPolicy'
+  if (!/^https?:\/\//.test(o.baseURL))
+    throw new RecipeError(
+      where,
+      'baseURL',
+      `it is '${o.baseURL}'; give an address such as http://localhost:8000/v1`,
+    )
+  if (typeof o.model !== 'string' || o.model === '')
+    throw new RecipeError(where, 'model', "it is empty; give the model's name on the server")
+  if (o.transport !== 'tokens' && o.transport !== 'chat')
+    throw new RecipeError(where, 'transport', `it is '${String(o.transport)}'; give 'tokens' or 'chat'`)
+  for (const [name, n, least] of [
+    ['concurrency', concurrency, 1],
+    ['timeoutMs', timeoutMs, 1],
+    ['retries', retries, 0],
+  ] as const)
+    if (!Number.isSafeInteger(n) || n < least)
+      throw new RecipeError(where, name, `it is ${n}; give a whole number from ${least}`)
+
+  const clientOf = async () => {
+    const { OpenAI } = await import('openai')
+    const apiKey = o.apiKey ?? process.env.OPENAI_API_KEY ?? 'none'
+    return new OpenAI({ baseURL: o.baseURL, apiKey, timeout: timeoutMs, maxRetries: retries })
+  }
+
+  const bodyOf = async (r: Request, sampling: Sampling): Promise<Record<string, unknown>> => {
+    const common = { model: o.model, seed: seedOf(seed, r), return_token_ids: true, ...samplingOf(sampling) }
+    if (o.transport === 'tokens') {
+      if (r.prompt.images.length > 0)
+        throw new PolicyError(
+          'BadRequest',
+          `task ${r.task}: its prompt has images, and token ids carry none; use the transport 'chat'`,
+          { task: r.task },
+        )
+      return { ...common, prompt: r.prompt.ids.slice(0, r.prompt.promptLength), logprobs: 0 }
+    }
+    if (r.question === undefined)
+      throw new PolicyError(
+        'BadRequest',
+        `task ${r.task}: the transport 'chat' sends a question as text, and there is none`,
+        {
+          task: r.task,
+        },
+      )
+    const images = await Promise.all(r.prompt.images.map(dataUrl))
+    return {
+      ...common,
+      logprobs: true,
+      messages: [
+        {
+          role: 'user',
+          content: [
+            ...images.map((url) => ({ type: 'image_url', image_url: { url } })),
+            { type: 'text', text: r.question },
+          ],
+        },
+      ],
+    }
+  }
+
+  const completionOf = (r: Request, sampling: Sampling, answer: unknown): Completion => {
+    const failed = (what: string): PolicyError =>
+      new PolicyError('Failed', `task ${r.task}, sample ${r.sample}: ${what}`, { task: r.task })
+    const reply = Reply.decode(answer)
+    if (E.isLeft(reply))
+      throw failed(
+        `the server's answer is none that the protocol has: ${PathReporter.report(reply).slice(0, 2).join('; ')}`,
+      )
+    const [choice] = reply.right.choices
+    if (choice === undefined) throw failed('the server gave no choice')
+    const text = choice.text ?? choice.message?.content ?? ''
+    const given = choice.token_ids ?? undefined
+    if (given === undefined && o.transport === 'tokens')
+      throw failed(
+        'the server gave no token ids back; it must know return_token_ids (vLLM 0.10 does), or use the transport chat to measure only',
+      )
+    // a text lacks the token that ends a turn
+    const stopped = choice.finish_reason !== 'length'
+    const ids = given ?? [...processor.tokenizer.encode(text), ...(stopped ? [processor.end] : [])]
+    const logged =
+      choice.logprobs?.token_logprobs ?? choice.logprobs?.content?.map((c) => c.logprob) ?? undefined
+    if (ids.length > sampling.maxNewTokens)
+      throw failed(
+        `the server gave ${ids.length} tokens, and ${sampling.maxNewTokens} were asked for at most`,
+      )
+    if (given !== undefined && logged?.length !== ids.length)
+      throw failed(`the server gave ${logged?.length ?? 'no'} log-probabilities for ${ids.length} tokens`)
+    const ended = ids.at(-1) === processor.end
+    return {
+      ...{ task: r.task, sample: r.sample, ids, version: (o.version ?? (() => 0))() },
+      promptIds:
+        choice.prompt_token_ids ??
+        reply.right.prompt_token_ids ??
+        r.prompt.ids.slice(0, r.prompt.promptLength),
+      logProbs: logged?.length === ids.length ? logged : ids.map(() => Number.NaN),
+      text: processor.tokenizer.decode(ended ? ids.slice(0, -1) : ids),
+      stop: stopped ? 'end' : 'length',
+      ...(given === undefined ? { reencoded: true as const } : {}),
+    }
+  }
+
+  return {
+    config: { kind: 'server', model: o.model, transport: o.transport, seed },
+    version: o.version ?? (() => 0),
+    sample: (requests, sampling) =>
+      new Observable<Completion>((to) => {
+        const cut = new AbortController()
+        const version = (o.version ?? (() => 0))()
+        const asked = async (r: Request): Promise<Completion> => {
+          const body = await bodyOf(r, sampling)
+          const client = await clientOf()
+          const path = o.transport === 'tokens' ? '/completions' : '/chat/completions'
+          const answer = await client
+            .post<unknown>(path, { body, signal: cut.signal })
+            .catch((e: unknown) => {
+              const { status, message } = e as { readonly status?: number; readonly message?: string }
+              if (e instanceof SyntaxError)
+                throw new PolicyError(
+                  'Failed',
+                  `task ${r.task}, sample ${r.sample}: the server's answer is no JSON: ${message}`,
+                  {
+                    task: r.task,
+                    cause: e,
+                  },
+                )
+              const refused =
+                status !== undefined && status >= 400 && status < 500 && ![408, 409, 429].includes(status)
+              throw new PolicyError(
+                refused ? 'BadRequest' : 'Failed',
+                `task ${r.task}, sample ${r.sample}: ${refused ? 'the server refuses it' : `no answer after ${retries + 1} attempts`}: ${message ?? String(e)}`,
+                { task: r.task, cause: e },
+              )
+            })
+          return { ...completionOf(r, sampling, answer), version }
+        }
+        const under = from(requests).pipe(mergeMap(asked, concurrency)).subscribe(to)
+        return () => {
+          cut.abort()
+          under.unsubscribe()
+        }
+      }),
+  }
+}

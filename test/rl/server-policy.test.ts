@@ -1,0 +1,254 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { firstValueFrom, lastValueFrom, toArray } from 'rxjs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { conversation } from '../../src/data/index.ts'
+import { type Completion, PolicyError, type Request, serverPolicy } from '../../src/rl/index.ts'
+import { nanoProcessor } from '../../src/tasks/index.ts'
+
+type Handler = (body: Record<string, unknown>, res: ServerResponse, req: IncomingMessage) => void
+
+const servers: Server[] = []
+/** A server that speaks OpenAI's protocol as far as a handler does; what it was asked is kept. */
+const serving = async (handler: Handler) => {
+  const asked: { readonly url: string; readonly body: Record<string, unknown> }[] = []
+  const server = createServer((req, res) => {
+    const parts: Buffer[] = []
+    req.on('data', (part: Buffer) => parts.push(part))
+    req.on('end', () => {
+      const body = JSON.parse(Buffer.concat(parts).toString()) as Record<string, unknown>
+      asked.push({ url: req.url!, body })
+      handler(body, res, req)
+    })
+  })
+  servers.push(server)
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  return { baseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, asked }
+}
+const json = (
+  res: ServerResponse,
+  value: unknown,
+  status = 200,
+  headers: Record<string, string> = {},
+): void => {
+  res.writeHead(status, { 'content-type': 'application/json', ...headers })
+  res.end(JSON.stringify(value))
+}
+
+const p = nanoProcessor()
+const request = (task: string, sample = 0, images = 0): Request => ({
+  ...{ task, sample, question: `question ${task}` },
+  prompt: conversation(p, {
+    ...{ id: task, request: `question ${task}`, answer: '' },
+    images: Array.from({ length: images }, () => ({
+      ...{ width: 112, height: 112, channels: 3 as const },
+      data: new Uint8Array(112 * 112 * 3).fill(200),
+    })),
+  }),
+})
+const tokens = (ids: readonly number[], more: object = {}) => ({
+  choices: [
+    {
+      ...{ finish_reason: 'stop', text: '', token_ids: ids },
+      logprobs: { token_logprobs: ids.map(() => -0.5) },
+      ...more,
+    },
+  ],
+})
+const yes = [...p.tokenizer.encodeText('yes'), p.end]
+const sampling = { maxNewTokens: 8, temperature: 0.7, topK: 5, topP: 0.9, minP: 0.1, repetitionPenalty: 1.1 }
+const options = { model: 'm', processor: p, transport: 'tokens' as const, retries: 2, timeoutMs: 5000 }
+const all = (
+  o: Parameters<typeof serverPolicy>[0],
+  requests: readonly Request[],
+): Promise<readonly Completion[]> => lastValueFrom(serverPolicy(o).sample(requests, sampling).pipe(toArray()))
+const errorOf = async (o: Parameters<typeof serverPolicy>[0], r: Request): Promise<PolicyError> => {
+  try {
+    await all(o, [r])
+  } catch (e) {
+    assert.instance(e, PolicyError)
+    assert.is((e as PolicyError).task, r.task)
+    return e as PolicyError
+  }
+  return assert.unreachable('it answered') as never
+}
+
+const test = suite('rl: a server as a policy')
+test.after(() => {
+  for (const s of servers) {
+    s.closeAllConnections()
+    s.close()
+  }
+})
+
+test('token ids go there and come back, with the settings of sampling and a seed of each request', async () => {
+  const { baseURL, asked } = await serving((_, res) => json(res, tokens(yes)))
+  const requests = [request('a'), request('a', 1), request('b')]
+  const made = await all({ ...options, baseURL, version: () => 7 }, requests)
+  for (const [i, c] of made.entries()) {
+    const r = requests.find((x) => x.task === c.task && x.sample === c.sample)!
+    assert.equal(c, {
+      ...{ task: r.task, sample: r.sample, ids: yes, logProbs: yes.map(() => -0.5), text: 'yes' },
+      ...{ stop: 'end', version: 7, promptIds: r.prompt.ids.slice(0, r.prompt.promptLength) },
+    })
+    const { url, body } = asked[i]!
+    assert.is(url, '/v1/completions')
+    assert.ok(Array.isArray(body.prompt) && body.return_token_ids === true)
+    assert.equal(
+      [body.max_tokens, body.temperature, body.top_k, body.top_p, body.min_p, body.repetition_penalty],
+      [8, 0.7, 5, 0.9, 0.1, 1.1],
+    )
+  }
+  assert.is(new Set(asked.map((a) => a.body.seed)).size, 3)
+  const again = await serving((_, res) => json(res, tokens(yes)))
+  await all({ ...options, baseURL: again.baseURL }, requests)
+  assert.equal(new Set(again.asked.map((a) => a.body.seed)), new Set(asked.map((a) => a.body.seed)))
+})
+
+test('a chat carries images as data URLs; a text without ids is encoded and marked', async () => {
+  const { baseURL, asked } = await serving((_, res) =>
+    json(res, { choices: [{ finish_reason: 'stop', message: { content: 'yes' } }] }),
+  )
+  const [c] = await all({ ...options, baseURL, transport: 'chat' }, [request('a', 0, 1)])
+  const [message] = asked[0]!.body.messages as {
+    content: { type: string; text?: string; image_url?: { url: string } }[]
+  }[]
+  assert.equal(
+    message!.content.map((part) => part.type),
+    ['image_url', 'text'],
+  )
+  assert.match(message!.content[0]!.image_url!.url, /^data:image\/png;base64,iVBOR/)
+  assert.is(message!.content[1]!.text, 'question a')
+  assert.is(c!.reencoded, true)
+  assert.equal([c!.ids, c!.text, c!.stop], [yes, 'yes', 'end'])
+  // ids that the server gives are taken as they are, even where the text would be encoded otherwise
+  const exact = await serving((_, res) => {
+    const ids = [...p.tokenizer.encodeText('ye'), ...p.tokenizer.encodeText('s'), p.end]
+    json(res, {
+      choices: [
+        {
+          ...{ finish_reason: 'stop', message: { content: 'yes' }, token_ids: ids },
+          logprobs: { content: ids.map(() => ({ logprob: -1 })) },
+        },
+      ],
+    })
+  })
+  const [d] = await all({ ...options, baseURL: exact.baseURL, transport: 'chat' }, [request('a')])
+  assert.not(d!.reencoded)
+  assert.is.not(d!.ids.length, yes.length)
+})
+
+test('what passes is tried again: 429 as late as it asks, 500, a cut connection, a time-out', async () => {
+  const waits: number[] = []
+  let last = 0
+  const faults: Handler[] = [
+    (_, res) => json(res, { error: { message: 'slow down' } }, 429, { 'retry-after': '1' }),
+    (_, res) => json(res, { error: { message: 'oops' } }, 500),
+    (_, res) => json(res, tokens(yes)),
+  ]
+  let n = 0
+  const { baseURL } = await serving((body, res, req) => {
+    const now = performance.now()
+    if (n > 0) waits.push(now - last)
+    last = now
+    faults[n++]!(body, res, req)
+  })
+  assert.equal((await all({ ...options, baseURL }, [request('a')]))[0]!.ids, yes)
+  assert.ok(waits[0]! > 900, `waited ${waits[0]} ms for a Retry-After of a second`)
+
+  let m = 0
+  const cut = await serving((_, res) => (m++ === 0 ? res.destroy() : json(res, tokens(yes))))
+  assert.equal((await all({ ...options, baseURL: cut.baseURL }, [request('a')]))[0]!.ids, yes)
+
+  let k = 0
+  const late = await serving((_, res) => {
+    if (k++ === 0) setTimeout(() => json(res, tokens([1, 2, 3])), 600)
+    else json(res, tokens(yes))
+  })
+  // the answer that comes after its deadline is nobody's
+  const made = await all({ ...options, baseURL: late.baseURL, timeoutMs: 250 }, [request('a')])
+  assert.equal(
+    made.map((c) => c.ids),
+    [yes],
+  )
+})
+
+test('what stays is an error that names the task: silence, refusal, no JSON, no protocol, too long, no ids', async () => {
+  const dead = await serving((_, res) =>
+    json(res, { error: { message: 'down' } }, 503, { 'retry-after-ms': '1' }),
+  )
+  assert.match(
+    (await errorOf({ ...options, baseURL: dead.baseURL, retries: 1 }, request('a'))).message,
+    /task a, sample 0: no answer after 2 attempts: .*down/,
+  )
+  assert.is(dead.asked.length, 2)
+
+  const refuses = await serving((_, res) => json(res, { error: { message: 'no such model m' } }, 404))
+  const refused = await errorOf({ ...options, baseURL: refuses.baseURL }, request('a'))
+  assert.is(refused.tag, 'BadRequest')
+  assert.match(refused.message, /the server refuses it: .*no such model m/)
+  assert.is(refuses.asked.length, 1)
+
+  for (const [handler, message] of [
+    [
+      (_, res) => res.writeHead(200, { 'content-type': 'application/json' }).end('{"choices": ['),
+      /is no JSON/,
+    ],
+    [(_, res) => json(res, { answers: [] }), /none that the protocol has: .*choices/],
+    [(_, res) => json(res, { choices: [] }), /gave no choice/],
+    [(_, res) => json(res, tokens(Array(9).fill(1))), /gave 9 tokens, and 8 were asked for at most/],
+    [(_, res) => json(res, tokens(yes, { token_ids: null })), /gave no token ids back/],
+    [(_, res) => json(res, tokens(yes, { logprobs: null })), /gave no log-probabilities/],
+    [
+      (_, res) => json(res, tokens(yes, { logprobs: { token_logprobs: [-1] } })),
+      /gave 1 log-probabilities for/,
+    ],
+  ] as readonly (readonly [Handler, RegExp])[]) {
+    const { baseURL } = await serving(handler)
+    assert.match((await errorOf({ ...options, baseURL, retries: 0 }, request('a'))).message, message)
+  }
+  assert.match(
+    (await errorOf({ ...options, baseURL: dead.baseURL }, request('a', 0, 1))).message,
+    /token ids carry none/,
+  )
+})
+
+test('so many at once and no more; unsubscribing cuts what is under way', async () => {
+  let [now, most, cut] = [0, 0, 0]
+  const { baseURL } = await serving((_, res) => {
+    most = Math.max(most, ++now)
+    setTimeout(() => {
+      now--
+      json(res, tokens(yes))
+    }, 60)
+  })
+  const requests = Array.from({ length: 9 }, (_, i) => request(`t${i}`))
+  assert.is((await all({ ...options, baseURL, concurrency: 3 }, requests)).length, 9)
+  assert.is(most, 3)
+  // the first is answered at once, the others never
+  const hanging = await serving((_, res) => {
+    if (hanging.asked.length === 3) json(res, tokens(yes))
+    res.on('close', () => {
+      if (!res.writableEnded) cut++
+    })
+  })
+  const some = serverPolicy({ ...options, baseURL: hanging.baseURL, concurrency: 3 })
+  await firstValueFrom(some.sample(requests, sampling))
+  for (let i = 0; i < 100 && cut < 2; i++) await new Promise((done) => setTimeout(done, 20))
+  assert.is(cut, 2)
+  assert.is(hanging.asked.length, 3)
+})
+
+test('settings are refused where they are given', () => {
+  for (const [more, message] of [
+    [{ baseURL: 'localhost' }, /baseURL: it is 'localhost'/],
+    [{ model: '' }, /model: it is empty/],
+    [{ transport: 'grpc' }, /transport: it is 'grpc'/],
+    [{ concurrency: 0 }, /concurrency: it is 0/],
+    [{ timeoutMs: Number.NaN }, /timeoutMs: it is NaN/],
+  ] as const)
+    assert.throws(() => serverPolicy({ ...options, baseURL: 'http://x', ...more } as never), message)
+})
+
+test.run()
