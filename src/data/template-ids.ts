@@ -11,6 +11,7 @@ import {
   type Message,
   type RenderedChat,
   renderChat,
+  specialIn,
 } from '../formats/index.ts'
 import type { Chat } from './chat.ts'
 import type { ChatTemplate } from './processor.ts'
@@ -35,33 +36,74 @@ const messagesOf = (chat: Chat, behind: string, trimmed: boolean): readonly Mess
     return { role, content: role === 'assistant' ? `${trimmed ? text.trim() : text}${behind}` : text }
   })
 
+/** A text in pieces, each a special token or what stands between two. */
+const bySpecial = (text: string, special: readonly string[]): readonly string[] => {
+  const sought = specialIn(special, '')
+  if (sought === undefined) return [text]
+  const out: string[] = []
+  let at = 0
+  for (const { 0: word, index } of text.matchAll(sought)) {
+    out.push(text.slice(at, index), word)
+    at = index + word.length
+  }
+  return [...out, text.slice(at)].filter((piece) => piece !== '')
+}
+
+/**
+ * What opens the turn that the assistant is to write, and, shorter and shorter, what of it ends in a special token: some
+ * templates open a turn that is to be written with more words than one that was written (DeepSeek's `<think>`).
+ *
+ * @param without the chat up to the question
+ * @param opened the same with the opening; where the chat has an end mark of its own it stands in place of that
+ */
+const opensOf = (without: string, opened: string, special: readonly string[]): readonly string[] => {
+  const [before, behind] = [bySpecial(without, special), bySpecial(opened, special)]
+  const same = behind.findIndex((piece, i) => piece !== before[i])
+  const open = opened.startsWith(without)
+    ? opened.slice(without.length)
+    : same <= 0
+      ? ''
+      : behind.slice(same).join('')
+  const pieces = bySpecial(open, special)
+  const shorter = pieces.flatMap((piece, i) =>
+    i < pieces.length - 1 && special.includes(piece) ? [pieces.slice(0, i + 1).join('')] : [],
+  )
+  return open === '' ? [] : [open, ...shorter.reverse()]
+}
+
 /**
  * Where the assistant speaks in a rendered text: from behind what opens its turn to behind the token that closes it. Only
- * the template's own words open and close, never what somebody wrote.
+ * the template's own words open and close, never what somebody wrote. The last turn is closed by `close`, which ends a
+ * generation; an earlier one perhaps by another special token.
  */
 const spansOf = (
   pieces: readonly ChatPiece[],
-  open: string,
-  close: string,
-  answers: number,
+  opens: readonly string[],
+  { close, special, answers }: { close: string; special: readonly string[]; answers: number },
 ): readonly Span[] => {
   const text = pieces.map((p) => p.text).join('')
   const own = pieces.map((p) => (p.special === 'text' ? '\0'.repeat(p.text.length) : p.text)).join('')
   const spans: Span[] = []
   let from = 0
   for (let end = text.indexOf(ending); end >= 0; end = text.indexOf(ending, from)) {
-    const begin = own.indexOf(open, from) + open.length
-    if (begin < open.length || begin > end || own.slice(begin, end).includes(open))
+    const open = opens.find((o) => {
+      const at = own.indexOf(o, from)
+      return at >= 0 && at + o.length <= end
+    })
+    const begin = open === undefined ? -1 : own.indexOf(open, from) + open.length
+    if (open === undefined || own.slice(begin, end).includes(open))
       throw bad(
-        `it does not open each answer with ${JSON.stringify(open)}, as it opens the one that is to be generated`,
+        `it does not open each answer with ${JSON.stringify(opens[0])}, as it opens the one that is to be generated`,
         "mark what is learnt by 'generation' tags in the template",
       )
-    if (!own.startsWith(close, end + 1))
+    const isLast = text.indexOf(ending, end + 1) < 0
+    const closed = [close, ...(isLast ? [] : special)].find((word) => own.startsWith(word, end + 1))
+    if (closed === undefined)
       throw bad(
         `it does not close an answer with ${close}`,
-        'name the token that closes a turn with chat.end',
+        "name the token that closes a turn with chat.end, or mark what is learnt by 'generation' tags in the template",
       )
-    from = end + 1 + close.length
+    from = end + 1 + closed.length
     spans.push([begin, from])
   }
   if (spans.length !== answers)
@@ -106,15 +148,14 @@ const piecesOf = (template: ChatTemplate, chat: Chat, close: string): readonly C
     return plain.pieces
   }
   const asked = messagesOf(chat, '', false).slice(0, -1)
-  const [without, opened] = [render(asked).text, render(asked, true).text]
-  const open = opened.startsWith(without) ? opened.slice(without.length) : ''
-  if (open === '')
+  const opens = opensOf(render(asked).text, render(asked, true).text, special)
+  if (opens.length === 0)
     throw bad('it has no opening of the assistant’s turn', "mark what is learnt by 'generation' tags in it")
   for (const trimmed of [false, true]) {
     const marked = render(messagesOf(chat, ending, trimmed))
     // a template that trims answers does not trim before a mark
     if (marked.text.replaceAll(ending, '') === plain.text)
-      return cut(marked.pieces, spansOf(marked.pieces, open, close, answers))
+      return cut(marked.pieces, spansOf(marked.pieces, opens, { close, special, answers }))
   }
   throw bad('it changes what the assistant says', "mark what is learnt by 'generation' tags in it")
 }

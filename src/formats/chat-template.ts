@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Template } from '@huggingface/jinja'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { ChatError, type ChatPiece, joinPieces, type Message, specialIn } from './chat-message.ts'
+import { jinja } from './jinja.ts'
 
 /** How {@link renderChat} renders. Further variables of the template go into `variables`. */
 export interface RenderOptions {
@@ -155,7 +155,7 @@ export const renderChat = (
             'take it out',
           )
         const broke = breakSpecial(messages, words)
-        return new Template(markSpans(template)).render({
+        return jinja(markSpans(template))({
           ...options.variables,
           messages: continueFinalMessage ? markEnd(broke) : broke,
           tools: options.tools ?? null,

@@ -10,6 +10,7 @@ export {
   imageMark,
   type Message,
   type MessagePart,
+  specialIn,
 } from './chat-message.ts'
 export * from './chat-sail-vl2.ts'
 export * from './chat-template.ts'
