@@ -5,7 +5,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { ChatTurn } from '../../src/data/chat.ts'
+import type { ChatTurn } from '../../src/data/index.ts'
 import { chatIds, processor, textTokenizer } from '../../src/data/index.ts'
 import { type Message, renderChat, tokenizer } from '../../src/formats/index.ts'
 import { fixtureJson } from '../support/fixtures.ts'
