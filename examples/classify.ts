@@ -1,11 +1,10 @@
 /**
  * What does an image show? A small ViT, a linear head and an objective of one's own, on a folder of images with
- * `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`: `--set data=<folder>`.
+ * `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`:
+ * `sailwright run examples/classify.ts --data <folder>`.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
-import * as data from 'sailwright/data'
+import * as rows from 'sailwright/data'
 import * as d from 'sailwright/dsl'
 import { tensorValue } from 'sailwright/engine'
 import { heldOut } from 'sailwright/eval'
@@ -15,8 +14,13 @@ import * as t from 'sailwright/train'
 const [batch, vit] = [16, { ...nano.vision, imageSize: 32, patchSize: 8, layers: 2 }]
 const model = sailVitModel('classifier', vit)
 
+const labelledImage = async (row: rows.Row, label: number) => ({
+  image: await rows.readRowImage(row, vit.imageSize),
+  label,
+})
+
 /** Cross-entropy of a linear map of the patches' mean. */
-const classify = (classes: number): t.Objective<{ image: data.RgbImage; label: number }> => ({
+const classify = (classes: number): t.Objective<{ image: rows.RgbImage; label: number }> => ({
   ...{ name: 'classify', config: { kind: 'classify', vit, classes, batch }, unit: 'nats per image' },
   ...{ model, batch, buckets: [{}] },
   terms: () => {
@@ -30,27 +34,26 @@ const classify = (classes: number): t.Objective<{ image: data.RgbImage; label: n
     const shape = [batch, 3, vit.imageSize, vit.imageSize]
     const pixels = new Float32Array(batch * 3 * vit.imageSize ** 2)
     for (const [i, { image }] of examples.entries())
-      data.imagenetNormalise(image, pixels, (i * pixels.length) / batch)
+      rows.imagenetNormalise(image, pixels, (i * pixels.length) / batch)
     const labels = Array.from({ length: batch }, (_, i) => examples[i]?.label ?? d.Ignored)
     const values = [tensorValue('float32', shape, pixels), tensorValue('int32', [batch], labels)] as const
     return [{ sizes: {}, inputs: { pixels: values[0], labels: values[1] }, weight: examples.length }]
   },
 })
 
-const file: t.ExperimentFile = ({ seed, setting }) => {
-  const [folder, steps] = [setting.text('data', 'images'), setting.integer('steps', 300)]
-  const table = readFileSync(join(folder, 'metadata.jsonl'), 'utf8').trim().split('\n')
-  const classes = [...new Set(table.map((line) => String(JSON.parse(line).label)))].sort()
-  const labelled = (rows: data.Source<data.Row>) =>
-    data.mapped({ rows: rows.config, classes }, rows, async ({ columns: { image, label } }) => ({
-      image: await data.readImage({ path: join(folder, String(image)) }, vit.imageSize),
-      label: classes.indexOf(String(label)),
-    }))
-  const sides = data.split(data.imageFolder(folder), { heldOut: 0.2, by: (r) => String(r.columns.image) })
-  const source = labelled(data.shuffled(data.repeated(sides.train), { seed, buffer: 1000 }))
+const file: t.ExperimentFile = async ({ seed, setting, data }) => {
+  const [images, seen] = [data.rows(), new Set<string>()]
+  for await (const { example } of images.open()) seen.add(String(example.columns.label))
+  const classes = [...seen].sort()
+  const labelOf = ({ columns }: rows.Row) => classes.indexOf(String(columns.label))
+  // an image that cannot be read is set aside: `data` has onBadRow
+  const labelled = (from: rows.Source<rows.Row>) =>
+    rows.mapped({ rows: from.config, classes }, from, (r) => labelledImage(r, labelOf(r)), data)
+  const sides = rows.split(images, { heldOut: 0.2, by: (r) => String(r.columns.image) })
+  const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
   const [objective, name] = [classify(classes.length), 'classify']
   const about = { name, from: 'fresh', to: 'classifier', train: [d.everyKey], learningRate: 1e-3 } as const
-  const stage = t.supervised({ ...about, objective, source, steps })
+  const stage = t.supervised({ ...about, objective, source, steps: setting.integer('steps', 300) })
   const held = { family: 'images', stage: name, objective, source: labelled(sides.heldOut), batches: 99 }
   const start = t.begin({ name, seed, model, start: t.fromScratch, now: 'fresh' })
   return t.experiment(pipe(start, t.next(stage)), heldOut(held))

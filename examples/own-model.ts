@@ -2,12 +2,12 @@
  * A model of one's own: Llama in transformers' key names, tuned on one's own conversations. The folder has `config.json`,
  * safetensors and a tokenizer with ChatML's tokens.
  *
- *     sailwright run examples/own-model.ts --set model=<folder> --set data=<chats.jsonl>
+ *     sailwright run examples/own-model.ts --set model=<folder> --data <chats.jsonl>
  */
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
-import { conversations, jsonl, processor, repeated, textTokenizer } from 'sailwright/data'
+import { conversations, processor, repeated, textTokenizer } from 'sailwright/data'
 import * as d from 'sailwright/dsl'
 import { loadTokenizer, openCheckpoint } from 'sailwright/formats'
 import { type CausalLm, causalLm } from 'sailwright/models'
@@ -42,11 +42,11 @@ export const llama = (name: string, c: Numbers & { readonly rope_parameters: Rop
   })
 }
 
-const file: t.ExperimentFile = async ({ seed, setting }) => {
+const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   const [folder, tokens] = [setting.text('model', 'llama'), setting.integer('tokens', 256)]
   const model = llama(basename(folder), JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')))
   const reads = processor(textTokenizer(await t.orThrow(loadTokenizer(folder))))
-  const chats = conversations(jsonl(setting.text('data', 'chats.jsonl')), { processor: reads, tokens })
+  const chats = conversations(data.rows(), { processor: reads, tokens, onBadRow: data.onBadRow })
   const [objective, steps] = [t.nextToken(model, reads, { rows: 4, tokens }), setting.integer('steps', 200)]
   const about = { name: 'sft', from: 'published', to: 'tuned', train: [d.everyKey] } as const
   const sft = t.supervised({ ...about, objective, source: repeated(chats), steps, learningRate: 2e-5 })

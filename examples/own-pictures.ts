@@ -1,9 +1,9 @@
 /**
  * The nano SAIL-VL2 on questions about images of one's own, from the bases that ship with the package.
  *
- *     sailwright run examples/own-pictures.ts --set images=folder
+ *     sailwright run examples/own-pictures.ts --data images
  *
- * The folder has images of any kind and size and a `metadata.jsonl` with a question a line:
+ * The folder `images` has images of any kind and size and a `metadata.jsonl` with a question a line:
  * `{ "file_name": "shelf.png", "question": "How many books are there?", "answer": "7" }`.
  * One image in eight is held out, with all of its questions; their answers are measured, exactly.
  */
@@ -16,15 +16,14 @@ import * as t from 'sailwright/train'
 
 const { vision, adapter, language } = nanoModel.parts
 
-const file: t.ExperimentFile = ({ quick, seed, setting }) => {
+const file: t.ExperimentFile = ({ quick, seed, setting, data }) => {
   const processor = nanoProcessor()
   const scale = setting.number('scale', quick ? 1 / 16 : 1, { from: 1e-3 })
   const [rows, tokens] = [setting.integer('rows', 16, { from: 1 }), 128]
-  // an image that cannot be read, a question without an answer: named and left out
-  const { add: onBadRow } = d.badRows((bad) => console.warn(bad.message))
-  const folder = d.imageFolder(setting.text('images', 'images'), { onBadRow })
+  // an image that cannot be read, a question without an answer: set aside, and listed when the run ends
+  const { onBadRow } = data
   const by = (row: d.Row) => String(row.columns.file_name)
-  const { train, heldOut } = d.split(folder, { heldOut: 1 / 8, by })
+  const { train, heldOut } = d.split(data.rows(), { heldOut: 1 / 8, by })
   const objective = t.nextToken(nanoModel, processor, { rows, tokens })
   const shuffled = d.shuffled(d.repeated(train), { seed, buffer: 1000 })
   const source = d.conversations(shuffled, { processor, tokens, onBadRow })

@@ -1,9 +1,9 @@
 /**
  * Supervised fine-tuning of a published Qwen3 on chats of one's own.
  *
- *     sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --set data=chats.jsonl
+ *     sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --data chats.jsonl
  *
- * `model` is a folder in Hugging Face's layout. `data` has a chat a line:
+ * `model` is a folder in Hugging Face's layout. The data has a chat a row (a line of JSONL, or Parquet, or a folder of those):
  * `{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }`.
  * What the assistant says is learnt, in every turn, laid out by the model's own chat template.
  */
@@ -14,7 +14,7 @@ import { pretrained } from 'sailwright/models'
 import { adamWith } from 'sailwright/optim'
 import * as t from 'sailwright/train'
 
-const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
+const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const folder = setting.text('model', 'model')
   const { kind, model, source, tokenizer } = await t.orThrow(pretrained(folder))
   if (kind !== 'language' || tokenizer === undefined)
@@ -27,12 +27,9 @@ const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
   ]
   const objective = t.nextToken(model, processor, { rows, tokens })
 
-  // a row that is no chat, or too long, is named and left out
-  const { add: onBadRow } = d.badRows((bad) => console.warn(bad.message))
-  const sides = d.split(d.jsonl(setting.text('data', 'data.jsonl'), { onBadRow }), {
-    heldOut: 1 / 16,
-    by: (row) => JSON.stringify(row.columns),
-  })
+  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: (row) => JSON.stringify(row.columns) })
+  // a row that is no chat, or too long, is set aside: the run ends with a list of those
+  const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
 
   const stage = t.supervised({

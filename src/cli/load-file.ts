@@ -10,7 +10,13 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { didYouMean, nearest } from '../terminal/index.ts'
-import type { Experiment, ExperimentFile, ExperimentOptions } from '../train/index.ts'
+import type {
+  DataOptions,
+  Experiment,
+  ExperimentFile,
+  ExperimentOptions,
+  WatchedData,
+} from '../train/index.ts'
 import { blamed } from './blame.ts'
 import { type CliError, failed, shownPath, usage } from './command.ts'
 import { isExperiment, notExperiment } from './default-export.ts'
@@ -112,6 +118,8 @@ export interface LoadedFile {
   readonly experiment: Experiment
   /** What `--set` said of it. */
   readonly settings: Readonly<Record<string, string>>
+  /** What it was given of the user's data. */
+  readonly data: WatchedData
 }
 
 /** Settings that nothing asked for, and what the file does ask for. */
@@ -129,7 +137,7 @@ const unreadMessage = (
 }
 
 /** What the command line says to an experiment. */
-export type FileOptions = Omit<ExperimentOptions, 'setting'>
+export type FileOptions = Omit<ExperimentOptions, 'setting' | 'data'> & { readonly data?: DataOptions }
 
 /**
  * Loads an experiment file and asks it for its experiment.
@@ -162,11 +170,18 @@ export const loadExperiment = (
                 `${word} never ends loading: it awaits something that nothing settles any more (at its top level, or in the function that it exports).`,
               ),
             )
-          const { module, made, asked, unread } = found
+          const { module, made, asked, unread, data } = found
           if (!isExperiment(made)) return TE.left(failed(notExperiment(word, module, made)))
+          const isFunction = typeof module.default === 'function'
+          if (options.data?.path !== undefined && !data.asked())
+            return TE.left(
+              usage(
+                `${word} asks for no data, and --data gives it some: take it with ({ data }) => … data.rows().`,
+              ),
+            )
           return unread.length > 0
-            ? TE.left(usage(unreadMessage(word, unread, asked, typeof module.default === 'function')))
-            : TE.right({ path, experiment: made, settings: options.settings })
+            ? TE.left(usage(unreadMessage(word, unread, asked, isFunction)))
+            : TE.right({ path, experiment: made, settings: options.settings, data })
         }),
       ),
     ),
@@ -184,9 +199,10 @@ const attempted =
 const made = async (path: string, options: FileOptions) => {
   const module = await load(path)
   const file = module.default as ExperimentFile | undefined
-  const { settingReader } = await import('../train/index.ts')
+  const { ownData, settingReader } = await import('../train/index.ts')
+  const data = ownData(options.data)
   const { settings, asked, unread } = watched(options.settings)
-  const given = { ...options, settings, setting: settingReader(settings) }
+  const given: ExperimentOptions = { ...options, settings, setting: settingReader(settings), data }
   const made: unknown = await (typeof file === 'function' ? file(given) : file)
-  return { module, made, asked, unread: unread() }
+  return { module, made, asked, unread: unread(), data }
 }

@@ -7,7 +7,8 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
-import type { ImageInput } from './read-image.ts'
+import type { RgbImage } from './image.ts'
+import { ImageError, type ImageInput, readImage } from './read-image.ts'
 import { placeOf, type Row, RowError } from './rows/row.ts'
 
 /** A piece of a turn: a text as it was written, or an image. */
@@ -212,7 +213,31 @@ const reader = (row: Row) => {
       true,
     )
 
-  return { fail, fromMessages, fromShareGpt, fromPair }
+  return { fail, fromMessages, fromShareGpt, fromPair, ownImages }
+}
+
+/**
+ * The images of a row's `image` or `images`, in the forms in which {@link chatOf} takes them.
+ *
+ * @throws RowError where one is none of those
+ * @category reading
+ */
+export const imagesOfRow = (row: Row): readonly ImageInput[] => reader(row).ownImages()
+
+/**
+ * The one image of a row as {@link readImage} reads it.
+ *
+ * @throws RowError where it has no image or several, or one that cannot be read
+ * @category reading
+ */
+export const readRowImage = async (row: Row, size: number): Promise<RgbImage> => {
+  const images = imagesOfRow(row)
+  if (images.length !== 1) throw new RowError(row, `it has ${images.length} images; give one, as image`)
+  try {
+    return await readImage(images[0]!, size)
+  } catch (e) {
+    throw e instanceof ImageError ? new RowError(row, e.message, e) : e
+  }
 }
 
 const pairs = ['question', 'prompt'] as const

@@ -12,6 +12,7 @@ import { type Html, html, trusted } from './html.ts'
 import { script } from './script.ts'
 import { heading, whatRan } from './sections/about.ts'
 import { accuracy } from './sections/accuracy.ts'
+import { badRows } from './sections/bad-rows.ts'
 import { learning } from './sections/learning.ts'
 import { model } from './sections/model.ts'
 import { mostSamples, predictions } from './sections/predictions.ts'
@@ -33,6 +34,9 @@ export const renderReport = async (
     ['learning', 'How it learned', curves],
     ['accuracy', 'Accuracy by family and stage', measured],
     ['predictions', 'What it answers', predictions(view, images)],
+    ...(view.state.badRows.count > 0
+      ? [['bad-rows', 'Rows that were set aside', badRows(view)] as const]
+      : []),
     ['time', 'Where the time went', spent],
     ['model', 'The model', model(run.manifest.model)],
   ]

@@ -125,6 +125,17 @@ export const RunFailed = t.type({ type: t.literal('run-failed'), message: t.stri
 /** Something that the reader of the run should know and that does not stop it. */
 export const Warned = t.type({ type: t.literal('warned'), message: t.string })
 
+/** A row of the user's data was set aside: of the first thousand each is told once. `line` from 1. */
+export const BadRowMet = t.type({
+  type: t.literal('bad-row'),
+  file: t.string,
+  line: t.number,
+  reason: t.string,
+})
+
+/** How many rows were set aside in all, when the run ended. */
+export const BadRowsCounted = t.type({ type: t.literal('bad-rows'), count: t.number })
+
 /** Codec of every event. */
 export const RunEvent = t.union([
   StageStarted,
@@ -138,6 +149,8 @@ export const RunEvent = t.union([
   RunFinished,
   RunFailed,
   Warned,
+  BadRowMet,
+  BadRowsCounted,
 ])
 /** Any event of a run. */
 export type RunEvent = t.TypeOf<typeof RunEvent>

@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 // what the folders above use of it
+export { badRowsBlock } from './bad-rows.ts'
 export {
   atBeginning,
   hasProgress,

@@ -261,6 +261,14 @@ export const showProgress = (
           } else if (event.type === 'ada-lrs') {
             if (event.decision !== 'Watched') say(`  ${clip(decisionLine(event), lookNow().columns - 3)}`)
           } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
+          else if (event.type === 'bad-row' && state.badRows.rows.length === 1)
+            say(
+              inked(
+                look,
+                'yellow',
+                `bad row, set aside: ${named(`${event.file}:${event.line}: ${event.reason}`)}`,
+              ),
+            )
           else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)
         }),

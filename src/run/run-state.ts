@@ -47,12 +47,14 @@ export interface RunState {
   readonly failed?: EventOf<'run-failed'>
   /** What the reader should know, in order. */
   readonly warnings: readonly string[]
+  /** Rows of the user's data that were set aside: of how many it was told, and how many there are. */
+  readonly badRows: { readonly rows: readonly EventOf<'bad-row'>[]; readonly count: number }
   /** The weights that the stage which begins next finds. */
   readonly found?: EventOf<'weights'>
 }
 
 /** Before the first event. */
-export const emptyRun: RunState = { stages: [], current: -1, warnings: [] }
+export const emptyRun: RunState = { stages: [], current: -1, warnings: [], badRows: { rows: [], count: 0 } }
 
 const keep = 0.9
 
@@ -118,6 +120,12 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, failed: event }
     case 'warned':
       return { ...state, warnings: [...state.warnings, event.message] }
+    case 'bad-row': {
+      const rows = [...state.badRows.rows, event]
+      return { ...state, badRows: { rows, count: Math.max(state.badRows.count, rows.length) } }
+    }
+    case 'bad-rows':
+      return { ...state, badRows: { ...state.badRows, count: event.count } }
     case 'weights':
       return { ...state, found: event }
     case 'ada-lrs':
@@ -153,7 +161,11 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
         const own = kept.filter((e) => ofSteps(e, event.stage))
         const found = kept.findLast((e) => e.type === 'weights' && e.stage === event.stage)
         const before = kept.filter(
-          (e) => e.type === 'warned' || e === found || ('stage' in e && index.get(e.stage)! < event.index),
+          (e) =>
+            e.type === 'warned' ||
+            e.type === 'bad-row' ||
+            e === found ||
+            ('stage' in e && index.get(e.stage)! < event.index),
         )
         kept = [...before, event, ...own]
         continue

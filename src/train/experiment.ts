@@ -10,6 +10,7 @@ import type { Program } from '../dsl/index.ts'
 import type { Engine } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
 import type { RunEvent } from '../run/index.ts'
+import type { OwnData } from './own-data.ts'
 import type { SettingReader } from './settings.ts'
 import type { Stage } from './stage.ts'
 
@@ -23,6 +24,8 @@ export interface ExperimentOptions {
   readonly settings: Readonly<Record<string, string>>
   /** Reads the settings as numbers, whole numbers, words: a value of another kind is an error of the command line. */
   readonly setting: SettingReader
+  /** `--data`: rows of the user's own, as a source. */
+  readonly data: OwnData
 }
 
 /** Steps between checkpoints inside a stage, where neither the command line nor the experiment says otherwise. */

@@ -48,6 +48,7 @@ export {
   ratioOf,
   type Sizes,
 } from './objective.ts'
+export { type DataOptions, type OwnData, ownData, type WatchedData, withBadRows } from './own-data.ts'
 export { packedNextToken } from './packed-next-token.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export {

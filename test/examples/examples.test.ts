@@ -134,13 +134,27 @@ test('ada-lrs: with and without the search, from the same rate over the same ste
 })
 
 /** Runs an example on data of a user's own: its stages, what was measured, what it said of bad rows. */
-const ownRun = async (name: string, settings: Readonly<Record<string, string | number>>) => {
+const ownRun = async (name: string, data: string, settings: Readonly<Record<string, string | number>>) => {
   const out = join(folder, `run-${name}`)
   const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
-  const words = ['run', `examples/${name}`, '--engine', 'onnx', ...set, '--out', out, '--json']
+  const words = [
+    'run',
+    `examples/${name}`,
+    '--engine',
+    'onnx',
+    '--data',
+    data,
+    ...set,
+    '--out',
+    out,
+    '--json',
+  ]
   const { code, out: said, err } = await node('bin/sailwright.js', ...words)
   assert.is(code, 0, err)
-  const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
+  const { stages, badRows } = JSON.parse(said) as {
+    readonly stages: readonly { readonly stage: string }[]
+    readonly badRows: number
+  }
   const events = readFileSync(join(out, 'events.jsonl'), 'utf8')
     .trim()
     .split('\n')
@@ -149,6 +163,9 @@ const ownRun = async (name: string, settings: Readonly<Record<string, string | n
     stages: stages.map((s) => s.stage),
     measured: events.filter((e) => e.type === 'evaluated'),
     losses: events.filter((e) => e.type === 'step').map((e) => Number(e.loss)),
+    badRows,
+    bad: events.filter((e) => e.type === 'bad-row' || e.type === 'bad-rows'),
+    report: readFileSync(join(out, 'report.html'), 'utf8'),
     said: `${said}${err}`,
   }
 }
@@ -180,14 +197,18 @@ test('text-sft: a folder in the layout of published models, chats of a file, bad
   const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify(i === 9 ? { messages: 5 } : chat(i)))
   const data = join(folder, 'chats.jsonl')
   writeFileSync(data, lines.join('\n'))
-  const settings = { model: own, data, rows: 8, tokens: 64, steps: 30, rate: 0.02 }
-  const { stages, measured, losses, said } = await ownRun('text-sft.ts', settings)
+  const settings = { model: own, rows: 8, tokens: 64, steps: 30, rate: 0.02 }
+  const { stages, measured, losses, said, bad, badRows, report } = await ownRun('text-sft.ts', data, settings)
   assert.equal(stages, ['sft'])
   assert.is(losses.length, 30)
   assert.ok(losses.at(-1)! < losses[0]! - 0.4, String(losses))
   assert.is(measured.length, 1)
   assert.ok(Number(measured[0]!.total) > 0)
-  assert.is(said.split('chats.jsonl:10: its messages is 5').length, 2, said)
+  const [row, number] = bad
+  assert.equal([bad.length, row!.file, row!.line, number!.count], [2, data, 10, 1])
+  assert.match(said, /1 bad row was set aside:\n {2}\S*chats\.jsonl:10: its messages is 5/)
+  assert.is(badRows, 1)
+  assert.match(report, /Rows that were set aside[\s\S]*chats\.jsonl[\s\S]*its messages is 5/)
 })
 
 test('own-pictures: a folder of images with questions, bad ones named, held-out ones answered', async () => {
@@ -205,7 +226,7 @@ test('own-pictures: a folder of images with questions, bad ones named, held-out 
   }
   lines.push(JSON.stringify({ file_name: 'none.png', question: 'Which?', answer: 'red' }))
   writeFileSync(join(own, 'metadata.jsonl'), lines.join('\n'))
-  const { stages, measured, said } = await ownRun('own-pictures.ts', { images: own, rows: 4, scale: 0.02 })
+  const { stages, measured, said } = await ownRun('own-pictures.ts', own, { rows: 4, scale: 0.02 })
   assert.equal(stages, ['aligned', 'tuned'])
   assert.is(measured.length, 2)
   assert.ok(Number(measured[1]!.total) > 0 && Number(measured[1]!.total) < 20)
@@ -228,8 +249,19 @@ test('own-model: a Llama as transformers saved it, tuned on a few conversations'
     ],
   })
   writeFileSync(data, Array.from({ length: 6 }, (_, i) => `${JSON.stringify(chat(i))}\n`).join(''))
-  const sets = [`model=${model}`, `data=${data}`, 'tokens=64', 'steps=3'].flatMap((s) => ['--set', s])
-  const words = ['run', 'examples/own-model.ts', '--engine', 'onnx', ...sets, '--out', out, '--json']
+  const sets = [`model=${model}`, 'tokens=64', 'steps=3'].flatMap((s) => ['--set', s])
+  const words = [
+    'run',
+    'examples/own-model.ts',
+    '--engine',
+    'onnx',
+    '--data',
+    data,
+    ...sets,
+    '--out',
+    out,
+    '--json',
+  ]
   const { code, err } = await node('bin/sailwright.js', ...words)
   assert.is(code, 0, err)
   const events = readFileSync(join(out, 'events.jsonl'), 'utf8')
@@ -243,7 +275,7 @@ test('own-model: a Llama as transformers saved it, tuned on a few conversations'
 })
 
 test('classify: a folder of images of two colours, told apart on those that were held out', async () => {
-  const [images, out] = [join(folder, 'images'), join(folder, 'classify')]
+  const [images, out] = [join(folder, 'coloured'), join(folder, 'classify')]
   mkdirSync(images)
   const rows = await Promise.all(
     Array.from({ length: 60 }, async (_, i) => {
@@ -257,16 +289,7 @@ test('classify: a folder of images of two colours, told apart on those that were
     }),
   )
   writeFileSync(join(images, 'metadata.jsonl'), rows.map((r) => `${JSON.stringify(r)}\n`).join(''))
-  const words = [
-    'run',
-    'examples/classify.ts',
-    '--engine',
-    'onnx',
-    '--set',
-    `data=${images}`,
-    '--set',
-    'steps=20',
-  ]
+  const words = ['run', 'examples/classify.ts', '--engine', 'onnx', '--data', images, '--set', 'steps=20']
   const { code, out: said, err } = await node('bin/sailwright.js', ...words, '--out', out, '--json')
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said)

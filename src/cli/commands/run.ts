@@ -52,12 +52,21 @@ export const runCommand: Command = {
     'allow-changed-code': {
       help: 'goes on with a run although code, versions or the number of cores have changed since it began; the run tells of it',
     },
+    data: {
+      value: 'path',
+      help: 'your own rows: JSONL, Parquet, WebDataset shards (.tar, .tar.gz), a folder of those or of images with metadata.jsonl',
+      otherwise: 'what the experiment says',
+    },
+    strict: {
+      help: 'the first bad row of the data stops the run; else bad rows are set aside, counted and listed',
+    },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
     json: { help: 'prints one JSON object at the end: folder, report, stages with their accuracies' },
   },
   examples: [
     ['sailwright run examples/recipe.ts', 'the recipe at the scale nano'],
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
+    ['sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --data chats.jsonl', 'your own data'],
   ],
   notes: [
     'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out. It goes on only where settings, code, versions and cores are those that it began with; what differs is named.',
@@ -72,6 +81,7 @@ export const runCommand: Command = {
           quick: args.on('quick'),
           seed: args.integer('seed') ?? 0,
           settings,
+          data: { path: args.text('data'), strict: args.on('strict') },
         }),
       ),
       TE.bindTo('loaded'),
@@ -167,15 +177,15 @@ const openFolder = (
 const carriedOut = (
   args: Args,
   io: Io,
-  { experiment, path }: LoadedFile,
+  { experiment, path, data }: LoadedFile,
   picked: Picked,
   run: RunFolder,
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { advance, emptyRun, recordEvents, showProgress, withoutRepeats, writeImage } = await import(
-        '../../run/index.ts'
-      )
+      const { withBadRows } = await import('../../train/index.ts')
+      const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats, writeImage } =
+        await import('../../run/index.ts')
       const look = lookOf(io.stderr, io.env)
       const every = args.integer('checkpoint-every')
       const folder = shownPath(io.cwd, run.folder)
@@ -209,7 +219,11 @@ const carriedOut = (
           earlier: before.events,
           ...(every === undefined ? {} : { checkpointEvery: every }),
         }),
-      ).pipe(recordEvents(run), showProgress(io.stderr, { look, from: before.state }))
+      ).pipe(
+        withBadRows(data, before.events),
+        recordEvents(run),
+        showProgress(io.stderr, { look, from: before.state }),
+      )
       if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
       const ended: Ended =
         before.state.finished !== undefined ? { how: 'finished' } : await followed(stream, io)
@@ -218,6 +232,8 @@ const carriedOut = (
       const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
       if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
       const { state } = await stateNow()
+      const bad = badRowsBlock(state, look)
+      if (bad !== undefined) say(`\n${bad}`)
 
       const { writeReport } = await import('../../report/index.ts')
       const written = await writeReport(run.folder)()
@@ -271,6 +287,7 @@ const goOn = (args: Args, folder: string): string => {
 const resultOf = (folder: string, report: string | undefined, state: RunState): unknown => ({
   folder,
   report: report ?? null,
+  badRows: state.badRows.count,
   stages: state.stages.map((s) => ({
     stage: s.stage,
     steps: s.step,

@@ -3,12 +3,12 @@
  *
  * @since 0.3.0
  */
-import { createReadStream } from 'node:fs'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
+import { blocksOf, isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 
@@ -29,31 +29,25 @@ async function* linesOf(file: string, byte: number, line: number): AsyncGenerato
   let parts: Buffer[] = []
   let length = 0
   let end = byte
-  const stream = createReadStream(file, { start: byte, highWaterMark: 2 ** 18 })
-  try {
-    for await (const block of stream as AsyncIterable<Buffer>) {
-      let from = 0
-      for (let at = block.indexOf(10); at >= 0; at = block.indexOf(10, from)) {
-        const bytes = Buffer.concat([...parts, block.subarray(from, at)])
-        parts = []
-        length = 0
-        from = at + 1
-        end += bytes.length + 1
-        yield { bytes, line: ++line, end }
-      }
-      if (from === block.length) continue
-      parts.push(block.subarray(from))
-      length += block.length - from
-      if (length > longestLine)
-        throw new RowsError(
-          'BadFile',
-          file,
-          `line ${line + 1} is longer than ${longestLine} bytes; write one row a line`,
-        )
+  for await (const block of blocksOf(file, byte)) {
+    let from = 0
+    for (let at = block.indexOf(10); at >= 0; at = block.indexOf(10, from)) {
+      const bytes = Buffer.concat([...parts, block.subarray(from, at)])
+      parts = []
+      length = 0
+      from = at + 1
+      end += bytes.length + 1
+      yield { bytes, line: ++line, end }
     }
-  } catch (e) {
-    if (e instanceof RowsError || (e as NodeJS.ErrnoException).syscall === undefined) throw e
-    throw new RowsError('Io', file, `it cannot be read (${(e as Error).message})`, e)
+    if (from === block.length) continue
+    parts.push(block.subarray(from))
+    length += block.length - from
+    if (length > longestLine)
+      throw new RowsError(
+        'BadFile',
+        file,
+        `line ${line + 1} is longer than ${longestLine} bytes; write one row a line`,
+      )
   }
   if (length > 0) yield { bytes: Buffer.concat(parts), line: line + 1, end: end + length }
 }
@@ -94,7 +88,7 @@ const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ byte: Whole, line: Whole })
 
 /**
- * The rows of a JSONL file, once. Blank lines are passed over; a line that is no JSON object is a bad row. A place is the
+ * The rows of a JSONL file, perhaps compressed by gzip, once. Blank lines are passed over; a line that is no JSON object is a bad row. A place is the
  * byte and the lines before it. The run's identity has the file's path and size.
  *
  * @throws RowsError where there is no such file
@@ -106,7 +100,7 @@ export const jsonl = (file: string, { onBadRow }: RowOptions = {}): Source<Row> 
   return {
     config: { kind: 'jsonl', file, bytes: size },
     async *open(place = { byte: 0, line: 0 }): AsyncGenerator<Placed<Row>> {
-      if (!Place.is(place) || place.byte > fileSize(file))
+      if (!Place.is(place) || (place.byte > fileSize(file) && !isGzip(file)))
         throw new SourceError(
           `${file} opens at { byte, line } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )

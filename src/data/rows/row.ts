@@ -56,12 +56,12 @@ export interface BadRows {
   readonly add: (bad: RowError) => void
   /** The first thousand, in the order in which they were met. */
   readonly list: readonly RowError[]
-  /** All of them; where there are more than thousand, those behind count once a pass. */
+  /** All of them; of more than a million those behind count once a pass. */
   readonly count: number
 }
 
-/** Bad rows that are kept; the others are only counted. */
-const kept = 1000
+/** Bad rows that are kept, and those of which it is known that they were met; the others are only counted. */
+const [kept, known] = [1000, 1_000_000]
 
 /**
  * Keeps account of bad rows.
@@ -74,24 +74,24 @@ const kept = 1000
  * @category constructors
  */
 export const badRows = (tell: (bad: RowError) => void = () => {}): BadRows => {
-  const list = new Map<string, RowError>()
-  let more = 0
+  const list: RowError[] = []
+  const met = new Map<string, Set<number>>()
+  let count = 0
   return {
     add: (bad) => {
-      const place = placeOf(bad)
-      if (list.has(place)) return
-      if (list.size >= kept) {
-        more++
-        return
-      }
-      list.set(place, bad)
+      const lines = met.get(bad.file) ?? new Set()
+      met.set(bad.file, lines)
+      if (lines.has(bad.line)) return
+      if (count++ < known) lines.add(bad.line)
+      if (list.length >= kept) return
+      list.push(bad)
       tell(bad)
     },
     get list() {
-      return [...list.values()]
+      return [...list]
     },
     get count() {
-      return list.size + more
+      return count
     },
   }
 }

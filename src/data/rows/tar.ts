@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { createReadStream } from 'node:fs'
+import { blocksOf } from './blocks.ts'
 import { RowsError } from './row.ts'
 
 /** A file of an archive. */
@@ -57,7 +57,7 @@ const nameOf = (h: Buffer): string => {
 }
 
 /**
- * The files of an archive (ustar, with POSIX's and GNU's long names) from a byte on; folders and links are passed over.
+ * The files of an archive, perhaps compressed by gzip (ustar, with POSIX's and GNU's long names) from a byte on; folders and links are passed over.
  *
  * @throws RowsError where it is no archive, or ends in the middle
  */
@@ -65,8 +65,7 @@ export async function* tarFiles(file: string, from = 0): AsyncGenerator<TarFile>
   const broken = (what: string): RowsError => new RowsError('BadFile', file, what)
   let have: Buffer = Buffer.alloc(0)
   let at = from
-  const stream = createReadStream(file, { start: from, highWaterMark: 2 ** 18 })
-  const blocks = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
+  const blocks = blocksOf(file, from)
   /** The next bytes; fewer at the archive's end. */
   const take = async (n: number): Promise<Buffer> => {
     const parts = [have]
@@ -91,8 +90,6 @@ export async function* tarFiles(file: string, from = 0): AsyncGenerator<TarFile>
       const header = await take(block)
       if (header.length === 0 && empty > 0) return
       if (header.length === 0) throw broken('it ends without an end mark; is it whole?')
-      if (header[0] === 0x1f && header[1] === 0x8b)
-        throw broken('it is compressed; decompress it first (gunzip)')
       if (header.length < block) throw broken(`it ends in the middle of a header, at byte ${at}`)
       if (header.every((b) => b === 0)) {
         empty++
@@ -117,6 +114,6 @@ export async function* tarFiles(file: string, from = 0): AsyncGenerator<TarFile>
       }
     }
   } finally {
-    stream.destroy()
+    await blocks.return(undefined)
   }
 }

@@ -7,6 +7,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
+import { isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions } from './row.ts'
 import { type TarFile, tarFiles } from './tar.ts'
@@ -43,9 +44,10 @@ const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ byte: Whole, sample: Whole })
 
 /**
- * The samples of a shard as rows, once. A row's columns are those of the sample's `.json`; its image is `image`, several
+ * The samples of a shard (`.tar`, or compressed as `.tar.gz`) as rows, once. A row's columns are those of the sample's `.json`; its image is `image`, several
  * are `images`; `.txt`, `.cls` and `.id` are texts; further files are bytes under their extension; `__key__` is its name. A
- * row's line is the sample's number. A place is the byte and the samples before it. One sample is in memory at a time.
+ * row's line is the sample's number.  A place is the byte (of
+ * what is compressed, decompressed) and the samples before it. One sample is in memory at a time.
  *
  * @throws RowsError where there is no such file, or it is no archive
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
@@ -56,7 +58,7 @@ export const webDataset = (file: string, { onBadRow }: RowOptions = {}): Source<
   return {
     config: { kind: 'webDataset', file, bytes: size },
     async *open(place = { byte: 0, sample: 0 }): AsyncGenerator<Placed<Row>> {
-      if (!Place.is(place) || place.byte > fileSize(file))
+      if (!Place.is(place) || (place.byte > fileSize(file) && !isGzip(file)))
         throw new SourceError(
           `${file} opens at { byte, sample } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )

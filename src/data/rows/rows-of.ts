@@ -1,0 +1,82 @@
+/**
+ * Rows of whatever a user has: a file or a folder of a kind that is seen from its name.
+ *
+ * @since 0.3.0
+ */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { chained } from '../chained.ts'
+import type { Source } from '../source.ts'
+import { imageFolder } from './image-folder.ts'
+import { jsonl } from './jsonl.ts'
+import { parquet } from './parquet.ts'
+import { type Row, type RowOptions, RowsError } from './row.ts'
+import { webDataset } from './web-dataset.ts'
+
+const kinds: readonly (readonly [
+  kind: string,
+  name: RegExp,
+  read: (file: string, options: RowOptions) => Source<Row>,
+])[] = [
+  ['JSONL', /\.(jsonl|ndjson)(\.gz)?$/i, jsonl],
+  ['Parquet', /\.(parquet|pq)$/i, parquet],
+  ['WebDataset', /\.(tar|tar\.gz|tgz)$/i, webDataset],
+]
+
+const what =
+  'give JSONL (.jsonl), Parquet (.parquet), WebDataset shards (.tar, .tar.gz), or a folder of such files or of images with metadata.jsonl'
+
+/** The split that a file's name begins with, as published data sets have it: `train-00000-of-00004.parquet`. */
+const splitOf = (name: string): string =>
+  /^(train|test|validation|valid|val|dev|eval)(?![a-z])/i.exec(name)?.[1]?.toLowerCase() ?? ''
+
+const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
+  const bad = (why: string): RowsError => new RowsError('BadFile', folder, why)
+  if (existsSync(join(folder, 'metadata.jsonl'))) return imageFolder(folder, options)
+  const names = readdirSync(folder)
+    .filter((name) => !name.startsWith('.'))
+    .sort()
+  const files = names.flatMap((name) => {
+    const kind = kinds.find(([, pattern]) => pattern.test(name))
+    return kind === undefined ? [] : [{ name, kind }]
+  })
+  const first = files[0]
+  if (first === undefined)
+    throw bad(
+      `it has no rows${names.length === 0 ? '' : `, only ${names.slice(0, 4).join(', ')}${names.length > 4 ? ' …' : ''}`}; ${what}`,
+    )
+  const other = files.find(({ kind }) => kind !== first.kind)
+  if (other !== undefined)
+    throw bad(`it has ${first.name} and ${other.name}; give a folder with files of one kind`)
+  const splits = [...new Set(files.map(({ name }) => splitOf(name)))]
+  if (splits.length > 1)
+    throw bad(
+      `it has files of several splits (${splits.map((s) => s || 'none').join(', ')}); give one file, or a folder for each split`,
+    )
+  return files.length === 1
+    ? first.kind[2](join(folder, first.name), options)
+    : chained(files.map(({ name, kind: [, , read] }) => read(join(folder, name), options)))
+}
+
+/**
+ * The rows of a file or a folder, by what its name says that it is: `.jsonl`, `.ndjson` ({@link jsonl}, `.gz` too),
+ * `.parquet` ({@link parquet}), `.tar`, `.tar.gz`, `.tgz` ({@link webDataset}); a folder with a `metadata.jsonl`
+ * ({@link imageFolder}), or with files of one of those kinds, one after the other by name.
+ *
+ * @throws RowsError where there is nothing, where it is of another kind, where a folder's files are of several kinds or
+ *   splits (`train-…`, `test-…`)
+ * @category sources
+ */
+export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
+  const seen = statSync(path, { throwIfNoEntry: false })
+  if (seen === undefined)
+    throw new RowsError('NotFound', path, 'there is no such file or folder; check the path')
+  if (seen.isDirectory()) return ofFolder(path, options)
+  const kind = kinds.find(([, pattern]) => pattern.test(path))
+  if (kind !== undefined) return kind[2](path, options)
+  throw new RowsError(
+    'Unsupported',
+    path,
+    /\.json$/i.test(path) ? 'a .json file is one value; write one row a line, as .jsonl' : what,
+  )
+}
