@@ -1,7 +1,6 @@
 /**
  * What does an image show? A small ViT, a linear head and an objective of one's own, on a folder of images with
- * `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`:
- * `sailwright run examples/classify.ts --data <folder>`.
+ * `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`: `--data <folder>`.
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as rows from 'sailwright/data'
@@ -13,11 +12,6 @@ import * as t from 'sailwright/train'
 
 const [batch, vit] = [16, { ...nano.vision, imageSize: 32, patchSize: 8, layers: 2 }]
 const model = sailVitModel('classifier', vit)
-
-const labelledImage = async (row: rows.Row, label: number) => ({
-  image: await rows.readRowImage(row, vit.imageSize),
-  label,
-})
 
 /** Cross-entropy of a linear map of the patches' mean. */
 const classify = (classes: number): t.Objective<{ image: rows.RgbImage; label: number }> => ({
@@ -46,9 +40,13 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   for await (const { example } of images.open()) seen.add(String(example.columns.label))
   const classes = [...seen].sort()
   const labelOf = ({ columns }: rows.Row) => classes.indexOf(String(columns.label))
-  // an image that cannot be read is set aside: `data` has onBadRow
   const labelled = (from: rows.Source<rows.Row>) =>
-    rows.mapped({ rows: from.config, classes }, from, (r) => labelledImage(r, labelOf(r)), data)
+    rows.mapped(
+      { rows: from.config, classes },
+      from,
+      async (r) => ({ image: await rows.readRowImage(r, vit.imageSize), label: labelOf(r) }),
+      data, // has onBadRow: an image that cannot be read is set aside
+    )
   const sides = rows.split(images, { heldOut: 0.2, by: (r) => String(r.columns.image) })
   const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
   const [objective, name] = [classify(classes.length), 'classify']
