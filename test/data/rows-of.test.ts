@@ -1,0 +1,105 @@
+/** Rows of a path by what its name says that it is, compressed or not; folders; what cannot be told. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { badRows, type Row, RowsError, rowsOf, type Source } from '../../src/data/index.ts'
+import { fixturePath } from '../support/fixtures.ts'
+import { thrown } from '../support/tiny.ts'
+
+const kinds = suite('data: rows of a path')
+const folder = mkdtempSync(join(tmpdir(), 'sailwright-rows-of-'))
+kinds.after(() => rmSync(folder, { recursive: true, force: true }))
+
+const all = async (source: Source<Row>, place?: unknown): Promise<[Row['columns'], unknown][]> => {
+  const got: [Row['columns'], unknown][] = []
+  for await (const { example, next } of source.open(place)) got.push([example.columns, next])
+  return got
+}
+const put = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+const lines = (from: number, to: number): string =>
+  Array.from({ length: to - from }, (_, i) => `{"n": ${from + i}}\n`).join('')
+
+kinds('JSONL, compressed or not: the same rows, and places that go on', async () => {
+  const text = lines(0, 50_000)
+  const wanted = await all(rowsOf(put('a.jsonl', text)))
+  assert.is(wanted.length, 50_000)
+  for (const name of ['b.jsonl.gz', 'c.ndjson.gz']) {
+    const source = rowsOf(put(name, gzipSync(text)))
+    assert.equal(await all(source), wanted)
+    for (const i of [0, 17, 49_998, 49_999])
+      assert.equal(await all(source, wanted[i]![1]), wanted.slice(i + 1), `from ${i}`)
+    // behind the compressed file's size and inside its content
+    assert.ok((wanted[49_000]![1] as { byte: number }).byte > 2 * readFileSync(join(folder, name)).length)
+    assert.match(
+      (await thrown(() => all(source, { byte: 1e9, line: 9 }))).message,
+      /ends before byte 1000000000/,
+    )
+  }
+})
+
+kinds('a compressed file that is cut off or damaged is refused, not read as a shorter one', async () => {
+  const whole = gzipSync(lines(0, 5000))
+  const e = await thrown(() => all(rowsOf(put('half.jsonl.gz', whole.subarray(0, whole.length >> 1)))))
+  assert.ok(e instanceof RowsError)
+  assert.match(e.message, /half\.jsonl\.gz: what is compressed is damaged or cut off/)
+  whole.fill(7, whole.length >> 1, (whole.length >> 1) + 99)
+  assert.match(
+    (await thrown(() => all(rowsOf(put('bad.jsonl.gz', whole), { onBadRow: () => {} })))).message,
+    /damaged or cut off/,
+  )
+})
+
+kinds('folders: images with metadata, or files of one kind by name', async () => {
+  const own = (name: string): string => {
+    mkdirSync(join(folder, name))
+    return join(folder, name)
+  }
+  const images = own('images')
+  writeFileSync(join(images, 'metadata.jsonl'), '{"file_name": "a.png"}\n{}\n')
+  const bad = badRows()
+  assert.equal(
+    (await all(rowsOf(images, { onBadRow: bad.add }))).map(([c]) => c.image),
+    ['a.png'],
+  )
+  assert.is(bad.count, 1)
+
+  const shards = own('shards')
+  for (const i of [2, 0, 1]) writeFileSync(join(shards, `train-0000${i}.jsonl`), lines(3 * i, 3 * i + 3))
+  writeFileSync(join(shards, 'README.md'), 'words')
+  const whole = await all(rowsOf(shards))
+  assert.equal(
+    whole.map(([c]) => c.n),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8],
+  )
+  for (const [i, [, next]] of whole.entries())
+    assert.equal(await all(rowsOf(shards), next), whole.slice(i + 1))
+
+  const one = own('one')
+  cpSync(fixturePath('rows/pandas.parquet'), join(one, 'data.parquet'))
+  assert.is((await all(rowsOf(one))).length, 3)
+
+  const refused = async (path: string, why: RegExp): Promise<void> => {
+    const e = await thrown(() => rowsOf(path))
+    assert.ok(e instanceof RowsError, e.message)
+    assert.match(e.message, why)
+  }
+  writeFileSync(join(shards, 'test-00000.jsonl'), '{}')
+  await refused(shards, /several splits \(test, train\); give one file/)
+  writeFileSync(join(one, 'more.tar'), '')
+  await refused(one, /has data\.parquet and more\.tar; give a folder with files of one kind/)
+  await refused(own('empty'), /empty: it has no rows; give JSONL/)
+  const words = own('words')
+  writeFileSync(join(words, 'a.csv'), '')
+  await refused(words, /it has no rows, only a\.csv; give JSONL/)
+  await refused(join(folder, 'none'), /there is no such file or folder/)
+  await refused(put('a.json', '[]'), /a \.json file is one value; write one row a line, as \.jsonl/)
+  await refused(put('a.csv', ''), /a\.csv: give JSONL/)
+})
+
+kinds.run()
