@@ -15,6 +15,7 @@ export const colour = {
   second: 'var(--second)',
   third: 'var(--third)',
   fourth: 'var(--fourth)',
+  wrong: 'var(--wrong)',
   text: 'var(--text)',
   muted: 'var(--muted)',
   line: 'var(--line)',
@@ -63,13 +64,21 @@ export const atWidths = (wide: Html, narrow: Html): Html =>
 
 /** What each colour stands for. `shape` is that of the marks. */
 export const legend = (
-  shape: 'line' | 'box',
-  keys: readonly { readonly name: string; readonly colour: string }[],
+  shape: 'line' | 'box' | 'mark',
+  keys: readonly { readonly name: string; readonly colour: string; readonly shape?: string }[],
 ): Html =>
   html`<p class="note">${keys.map(
     (k) =>
-      html`<span class="legend"><span class="key ${shape}" style="color:${k.colour}"></span>${k.name}</span>`,
+      html`<span class="legend"><span class="key ${shape}" style="color:${k.colour}">${shape === 'mark' && (glyphs[k.shape ?? ''] ?? '●')}</span>${k.name}</span>`,
   )}</p>`
+
+/** The charts' marks as letters. */
+const glyphs: Readonly<Record<string, string>> = {
+  'triangle-up': '▲',
+  circle: '●',
+  diamond: '◆',
+  cross: '✚',
+}
 
 const opening = (box: string, alt: string): string => {
   const [, , w, h] = box.split(' ')

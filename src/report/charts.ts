@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Measurement } from '../run/index.ts'
 import { duration, percent, rate, significant } from '../terminal/index.ts'
 import { atWidths, colour, draw } from './chart.ts'
 import { finite, logTicks, type Point, smooth, spanOf, thin, wantsLog } from './curve.ts'
@@ -123,15 +124,48 @@ const overview = (view: RunView, width: number, height: number, most: number): P
   )
 }
 
-/** Loss (raw and smoothed) and, below it, the learning rate of one stage. */
+/** How a decision of a search for the learning rate is marked in the charts. */
+export const decisionMarks = [
+  { decision: 'Tried', name: 'higher rate tried', colour: colour.second, shape: 'triangle-up' },
+  { decision: 'Kept', name: 'kept', colour: colour.fourth, shape: 'circle' },
+  { decision: 'Left', name: 'left: neither faster nor slower', colour: colour.third, shape: 'diamond' },
+  { decision: 'RolledBack', name: 'rolled back', colour: colour.wrong, shape: 'cross' },
+] as const
+
+/** A stage's decisions but the windows from which nothing followed, each at the rate that came of it. */
+const decided = (s: Pick<StageView, 'taken' | 'decisions'>) => {
+  const rates = new Map(s.taken.map((e) => [e.step, e.learningRate]))
+  return s.decisions.flatMap((d) => {
+    const mark = decisionMarks.find((m) => m.decision === d.decision)
+    const y = rates.get(d.step + 1) ?? rates.get(d.step)
+    return mark === undefined || y === undefined ? [] : [{ x: d.step, y, mark }]
+  })
+}
+
+/** The rate's axis: nought and the highest. */
+const rateScale = (peak: number) => ({
+  field: 'y',
+  type: 'quantitative' as const,
+  title: 'learning rate',
+  axis: {
+    values: peak > 0 ? [0, peak] : [0],
+    labelExpr: 'datum.value === 0 ? "0" : format(datum.value, ".2~e")',
+  },
+  scale: { nice: false, domain: [0, peak > 0 ? peak : 1] },
+})
+
+/** Loss (raw and smoothed) and, below it, the learning rate of one stage, with what a search for it decided. */
 export const stageCurves = (s: StageView): Promise<Html> => {
   const raw = finite(losses(s))
   const rates = finite(s.taken.map((e) => ({ x: e.step, y: e.learningRate })))
+  const marks = decided(s)
+  const marked = decisionMarks.filter((m) => marks.some((d) => d.mark === m))
   const x = {
     field: 'x',
     type: 'quantitative' as const,
     scale: { nice: false, domain: [0, Math.max(1, s.taken.at(-1)?.step ?? 1)] },
   }
+  const above = { ...x, axis: { ...stepAxis, title: null, labels: false } }
   const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw, [s.unit]) }
   const peak = rates.reduce((a, p) => Math.max(a, p.y), 0)
   return draw(
@@ -143,85 +177,154 @@ export const stageCurves = (s: StageView): Promise<Html> => {
           width: 260,
           height: 140,
           layer: [
+            ...marked.map((m) => ({
+              data: { values: marks.filter((d) => d.mark === m).map((d) => ({ x: d.x })) },
+              mark: { type: 'rule' as const, color: m.colour, opacity: 0.45 },
+              encoding: { x: above },
+            })),
             {
               data: { values: [...thin(raw, 300)] },
               mark: curve(raw, colour.faint, 1),
-              encoding: { x: { ...x, axis: { ...stepAxis, title: null, labels: false } }, y },
+              encoding: { x: above, y },
             },
             {
               data: { values: [...thin(smooth(raw, spanOf(raw)), 300)] },
               mark: curve(raw, colour.strong, 2),
-              encoding: { x: { ...x, axis: { ...stepAxis, title: null, labels: false } }, y },
+              encoding: { x: above, y },
             },
           ],
         },
         {
           width: 260,
-          height: 50,
-          data: { values: [...thin(rates, 300)] },
-          mark: curve(rates, colour.second, 1.5),
-          encoding: {
-            x: { ...x, axis: stepAxis },
-            y: {
-              field: 'y',
-              type: 'quantitative',
-              title: 'learning rate',
-              axis: {
-                values: peak > 0 ? [0, peak] : [0],
-                labelExpr: 'datum.value === 0 ? "0" : format(datum.value, ".2~e")',
-              },
-              scale: { nice: false, domain: [0, peak > 0 ? peak : 1] },
+          height: marks.length === 0 ? 50 : 90,
+          layer: [
+            {
+              data: { values: [...thin(rates, 300)] },
+              mark: curve(rates, colour.second, 1.5),
+              encoding: { x: { ...x, axis: stepAxis }, y: rateScale(peak) },
             },
-          },
+            ...marked.map((m) => ({
+              data: { values: marks.filter((d) => d.mark === m).map((d) => ({ x: d.x, y: d.y })) },
+              mark: {
+                type: 'point' as const,
+                ...{ filled: true, opacity: 1, size: 55, shape: m.shape, color: m.colour },
+              },
+              encoding: { x: { ...x, axis: stepAxis }, y: rateScale(peak) },
+            })),
+          ],
         },
       ],
     },
-    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit} in ${s.step} steps; the learning rate peaks at ${rate(peak)}.`,
+    `Loss and learning rate of stage ${s.stage}: the loss goes from ${significant(raw[0]?.y ?? Number.NaN)} to ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit} in ${s.step} steps; the learning rate peaks at ${rate(peak)}${
+      marks.length === 0
+        ? ''
+        : `; its search decided ${marked
+            .map((m) => `${marks.filter((d) => d.mark === m).length} × ${m.name}`)
+            .join(', ')}`
+    }.`,
   )
 }
 
-/** One family's accuracy after each stage, with the interval in which it lies. */
-export const familyChart = (view: RunView, family: string): Promise<Html> => {
-  const values = view.stages.flatMap((s) => {
-    const e = s.evaluations.find((x) => x.family === family)
-    if (e === undefined) return []
-    const [low, high] = wilson(e.correct, e.total)
-    return [{ stage: s.stage, share: e.correct / e.total, low, high }]
+/** The axis of stages, of what is measured after each. */
+const stageAxis = {
+  field: 'stage',
+  type: 'ordinal' as const,
+  sort: null,
+  title: null,
+  scale: { padding: 0.4 },
+  axis: { labelAngle: -35, labelLimit: 120, grid: false },
+}
+
+/** What was measured of a family after each stage, of the weights or of their moving averages. */
+const measurementsOf = (view: RunView, family: string, of: (s: StageView) => readonly Measurement[]) =>
+  view.stages.flatMap((s) => {
+    const m = of(s).find((x) => x.family === family)
+    return m === undefined ? [] : [{ stage: s.stage, m }]
   })
-  const x = {
-    field: 'stage',
-    type: 'ordinal' as const,
-    sort: null,
-    title: null,
-    scale: { padding: 0.4 },
-    axis: { labelAngle: -35, labelLimit: 120, grid: false },
-  }
+
+/** Averaged weights' marks stand right of the weights' own. */
+const beside = (of: 'own' | 'averaged') =>
+  of === 'own' ? { color: colour.strong } : { color: colour.second, xOffset: 9 }
+
+/** One family's share after each stage, with the interval in which it lies. */
+export const familyChart = (view: RunView, family: string): Promise<Html> => {
+  const shares = (of: (s: StageView) => readonly Measurement[]) =>
+    measurementsOf(view, family, of).flatMap(({ stage, m }) => {
+      if (m.type !== 'evaluated') return []
+      const [low, high] = wilson(m.correct, m.total)
+      return [{ stage, share: m.correct / m.total, low, high }]
+    })
+  const [own, averaged] = [shares((s) => s.evaluations), shares((s) => s.averaged)]
+  const x = stageAxis
   const y = {
     type: 'quantitative' as const,
     scale: { domain: [0, 1] },
     axis: { labelExpr: 'format(100 * datum.value, "d") + " %"', tickCount: 5, title: null },
   }
+  const marks = (values: typeof own, of: 'own' | 'averaged') => [
+    {
+      data: { values },
+      mark: { type: 'rule' as const, strokeWidth: 2, ...beside(of) },
+      encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' } },
+    },
+    {
+      data: { values },
+      mark: { type: 'point' as const, filled: true, size: 60, opacity: 1, ...beside(of) },
+      encoding: { x, y: { ...y, field: 'share' } },
+    },
+  ]
   return draw(
     {
       width: 200,
       height: 130,
-      data: { values },
       layer: [
         {
+          data: { values: own },
           mark: { type: 'line', color: colour.strong, strokeWidth: 1.5, opacity: 0.5 },
           encoding: { x, y: { ...y, field: 'share' } },
         },
-        {
-          mark: { type: 'rule', color: colour.strong, strokeWidth: 2 },
-          encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' } },
-        },
-        {
-          mark: { type: 'point', filled: true, size: 60, color: colour.strong, opacity: 1 },
-          encoding: { x, y: { ...y, field: 'share' } },
-        },
+        ...marks(own, 'own'),
+        ...(averaged.length === 0 ? [] : marks(averaged, 'averaged')),
       ],
     },
-    `Accuracy on ${family}: ${values.map((v) => `${percent(v.share)} after ${v.stage}`).join(', ')}.`,
+    `Accuracy on ${family}: ${own.map((v) => `${percent(v.share)} after ${v.stage}`).join(', ')}${averaged.map((v) => `; averaged weights ${percent(v.share)} after ${v.stage}`).join('')}.`,
+  )
+}
+
+/** One family's mean after each stage, such as a held-out loss, in its unit. */
+export const measureChart = (view: RunView, family: string): Promise<Html> => {
+  const means = (of: (s: StageView) => readonly Measurement[]) =>
+    measurementsOf(view, family, of).flatMap(({ stage, m }) =>
+      m.type === 'measured' ? [{ stage, x: 0, y: m.value, unit: m.unit }] : [],
+    )
+  const [own, averaged] = [means((s) => s.measures), means((s) => s.averaged)]
+  const all = [...own, ...averaged].filter((p) => Number.isFinite(p.y))
+  const y = {
+    field: 'y',
+    type: 'quantitative' as const,
+    ...lossScale(all, [...new Set(all.map((p) => p.unit))]),
+  }
+  const named = { ...y, title: y.title.replace(/^loss(, )?/, '') || null }
+  const points = (values: typeof own, of: 'own' | 'averaged') => ({
+    data: { values: values.filter((p) => Number.isFinite(p.y)) },
+    mark: { type: 'point' as const, filled: true, size: 60, opacity: 1, ...beside(of) },
+    encoding: { x: stageAxis, y: named },
+  })
+  return draw(
+    {
+      width: 200,
+      height: 130,
+      layer: [
+        {
+          data: { values: all.filter((p) => own.includes(p)) },
+          mark: { type: 'line', color: colour.strong, strokeWidth: 1.5, opacity: 0.5 },
+          encoding: { x: stageAxis, y: named },
+        },
+        points(own, 'own'),
+        ...(averaged.length === 0 ? [] : [points(averaged, 'averaged')]),
+      ],
+    },
+    `${family}: ${own.map((v) => `${significant(v.y)} ${v.unit} after ${v.stage}`).join(', ')}${averaged.map((v) => `; averaged weights ${significant(v.y)} after ${v.stage}`).join('')}.`,
   )
 }
 

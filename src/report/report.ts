@@ -32,7 +32,7 @@ export const renderReport = async (
   const sections: readonly (readonly [id: string, title: string, body: Html])[] = [
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
-    ['accuracy', 'Accuracy by family and stage', measured],
+    ['accuracy', 'What was measured, by family and stage', measured],
     ['predictions', 'What it answers', predictions(view, images)],
     ...(view.state.badRows.count > 0
       ? [['bad-rows', 'Rows that were set aside', badRows(view)] as const]

@@ -79,6 +79,7 @@ figure.chart svg { display: block; width: 100%; height: auto; }
 .grid figure { margin: 0; }
 .legend { white-space: nowrap; margin-right: 1rem; display: inline-block; }
 .key { display: inline-block; width: 1.4rem; border-top: 3px solid; vertical-align: middle; margin-right: .35rem; }
+.key.mark { width: auto; border: 0; vertical-align: baseline; }
 .key.box { width: .75rem; border-top-width: .75rem; vertical-align: baseline; }
 form.filter { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; margin: .6rem 0 1rem; font-size: .92rem; }
 form.filter[hidden] { display: none; }

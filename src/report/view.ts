@@ -54,7 +54,7 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
   )
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
-    ...state.stages.flatMap((s) => s.evaluations.map((e) => e.family)),
+    ...state.stages.flatMap((s) => [...s.evaluations, ...s.measures].map((e) => e.family)),
     ...predicted.map((p) => p.family),
   ])
   const order = [...families.filter((f) => seen.has(f)), ...[...seen].filter((f) => !families.includes(f))]

@@ -72,15 +72,38 @@ export const RateDecided = t.intersection([
   t.partial({ from: t.number, against: t.number, error: t.number, why: t.string }),
 ])
 
-/** Exact-answer accuracy of one family (and level) on held-out samples after a stage. */
-export const Evaluated = t.type({
-  type: t.literal('evaluated'),
-  stage: t.string,
-  family: t.string,
-  correct: t.number,
-  total: t.number,
-  seconds: t.number,
-})
+/** Which weights were measured: the stage's own where nothing is said, or their moving averages. */
+const Weights = t.partial({ weights: t.literal('averaged') })
+
+/** A share of one family on held-out samples after a stage: how many of `total` were `correct`. */
+export const Evaluated = t.intersection([
+  t.type({
+    type: t.literal('evaluated'),
+    stage: t.string,
+    family: t.string,
+    correct: t.number,
+    total: t.number,
+    seconds: t.number,
+  }),
+  Weights,
+])
+
+/**
+ * What is no share, such as a loss, of one family on held-out samples after a stage: a mean in its `unit`, over what
+ * `weight` counts (tokens, images).
+ */
+export const Measured = t.intersection([
+  t.type({
+    type: t.literal('measured'),
+    stage: t.string,
+    family: t.string,
+    value: t.number,
+    unit: t.string,
+    weight: t.number,
+    seconds: t.number,
+  }),
+  Weights,
+])
 
 /** One held-out prediction. `image` is a PNG's path inside the run folder. */
 export const Predicted = t.type({
@@ -143,6 +166,7 @@ export const RunEvent = t.union([
   Stepped,
   RateDecided,
   Evaluated,
+  Measured,
   Predicted,
   Checkpointed,
   StageFinished,

@@ -28,4 +28,11 @@ export {
   within,
   writeImage,
 } from './run-folder.ts'
-export { advance, emptyRun, type RunState, type StageState, withoutRepeats } from './run-state.ts'
+export {
+  advance,
+  emptyRun,
+  type Measurement,
+  type RunState,
+  type StageState,
+  withoutRepeats,
+} from './run-state.ts'

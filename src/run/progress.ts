@@ -26,7 +26,7 @@ import {
   width,
 } from '../terminal/index.ts'
 import type { EventOf, RunEvent } from './events.ts'
-import { advance, emptyRun, type RunState, type StageState } from './run-state.ts'
+import { advance, emptyRun, type Measurement, type RunState, type StageState } from './run-state.ts'
 
 /** A name as it stands on a line: nothing in it moves the cursor. */
 const named = (name: string): string => name.replace(/\p{Cc}+/gu, ' ')
@@ -53,7 +53,7 @@ export const stageHeading = (s: StageState, look: Look): string =>
 const figures = (s: StageState): readonly string[] => [
   `${fit(String(s.step), String(s.steps).length, 'right')}/${s.steps}`,
   `${significant(perSecond(s))} samples/s`,
-  `loss ${significant(s.smoothLoss)}`,
+  `loss ${significant(s.smoothLoss)} ${named(s.unit)}`,
   `learning rate ${rate(s.learningRate)}`,
   ...(s.step >= s.steps
     ? [`took ${duration(s.seconds)}`]
@@ -73,8 +73,8 @@ export const liveLine = (state: RunState, look: Look): string => {
   if (s === undefined || s.finished !== undefined) return ''
   const name = inked(look, 'bold', `${position(s)} ${named(s.stage)}`)
   if (s.step >= s.steps) {
-    const last = s.evaluations.at(-1)
-    const so = last === undefined ? '' : `  ${named(last.family)} ${percent(last.correct / last.total)}`
+    const last = s.averaged.at(-1) ?? s.measures.at(-1) ?? s.evaluations.at(-1)
+    const so = last === undefined ? '' : `  ${named(last.family)} ${inFigures(last)}`
     return clip(`${name}  ${meter(s, 12, look)}  evaluating${so}`, look.columns - 1)
   }
   return clip(
@@ -108,7 +108,17 @@ export const decisionLine = (e: EventOf<'ada-lrs'>): string => {
   }${why.length === 0 ? '' : ` (${why.join('; ')})`}`
 }
 
-/** What a finished stage came to, with a bar for each family. */
+/** `92.5 %` of a share, else a mean in its unit. */
+const inFigures = (m: Measurement): string =>
+  m.type === 'evaluated' ? percent(m.correct / m.total) : `${significant(m.value)} ${named(m.unit)}`
+
+/** What the averaged weights of a stage came to in the same, after what its own did. */
+const besideAverages = (s: StageState, family: string): string => {
+  const averaged = s.averaged.find((m) => m.family === family)
+  return averaged === undefined ? '' : `  averaged weights ${inFigures(averaged)}`
+}
+
+/** What a finished stage came to, with a bar for each family that is a share. */
 export const evaluationBlock = (s: StageState, look: Look): string => {
   const end = s.finished
   const evaluated = end === undefined ? 0 : end.evaluateSeconds
@@ -121,24 +131,30 @@ export const evaluationBlock = (s: StageState, look: Look): string => {
           `loss ${significant(end.loss)} ${s.unit}`,
           `${duration(end.trainSeconds)}${evaluated > 0 ? ` and ${duration(evaluated)} of evaluation` : ''}`,
         ].join('  ')
-  const room = Math.max(0, ...s.evaluations.map((e) => width(e.family)))
+  const room = Math.max(0, ...[...s.evaluations, ...s.measures].map((e) => width(named(e.family))))
   const columns = Math.max(10, Math.min(40, look.columns - room - 30))
   const rows = s.evaluations.map((e) => {
     const share = e.correct / e.total
     const cells = inked(look, share >= 0.5 ? 'green' : 'yellow', bar(share, columns))
-    return `  ${fit(e.family, room)}  ${fit(percent(share), 7, 'right')}  ${fit(cells, columns)}  ${grouped(e.correct)} of ${grouped(e.total)}`
+    return `  ${fit(named(e.family), room)}  ${fit(percent(share), 7, 'right')}  ${fit(cells, columns)}  ${grouped(e.correct)} of ${grouped(e.total)}${besideAverages(s, e.family)}`
   })
-  return [`${inked(look, 'green', '✓')} ${head}`, ...rows].join('\n')
+  const means = s.measures.map(
+    (m) => `  ${fit(named(m.family), room)}  ${fit(inFigures(m), 7)}${besideAverages(s, m.family)}`,
+  )
+  return [`${inked(look, 'green', '✓')} ${head}`, ...rows, ...means].join('\n')
 }
 
-/** The families that were measured, in the order in which they first came. */
+/** The families that were measured, shares first, in the order in which they first came. */
 export const familiesOf = (state: RunState): readonly string[] => [
-  ...new Set(state.stages.flatMap((s) => s.evaluations.map((e) => e.family))),
+  ...new Set([
+    ...state.stages.flatMap((s) => s.evaluations.map((e) => e.family)),
+    ...state.stages.flatMap((s) => s.measures.map((e) => e.family)),
+  ]),
 ]
 
 /**
- * The table of the stages: what each trained, how much it saw, how fast, its last loss, the accuracy of
- * each family on held-out samples, its time. Two tables where one would not fit the terminal.
+ * The table of the stages: what each trained, how much it saw, how fast, its last loss, what each
+ * family came to on held-out samples, its time. Two tables where one would not fit the terminal.
  */
 export const stagesTable = (state: RunState, look: Look): string => {
   const families = familiesOf(state)
@@ -155,7 +171,8 @@ export const stagesTable = (state: RunState, look: Look): string => {
   const measured = (s: StageState): string[] =>
     families.map((f) => {
       const e = s.evaluations.find((x) => x.family === f)
-      return e === undefined ? '–' : percent(e.correct / e.total)
+      const m = s.measures.find((x) => x.family === f)
+      return e !== undefined ? percent(e.correct / e.total) : m !== undefined ? significant(m.value) : '–'
     })
   const time = (s: StageState): string =>
     duration(s.finished === undefined ? s.seconds : s.finished.trainSeconds + s.finished.evaluateSeconds)
@@ -205,6 +222,8 @@ export const showProgress = (
   return (source) =>
     defer(() => {
       let state = options.from ?? emptyRun
+      /** The stage whose weights were told of in this start. */
+      let found: string | undefined
       /** The live line as it stands on the terminal. */
       let shown = ''
       let last = Number.NEGATIVE_INFINITY
@@ -246,9 +265,11 @@ export const showProgress = (
         tap((event) => {
           state = advance(state, event)
           const stage = state.stages[state.current]
+          if (event.type === 'weights') found = event.stage
           if (event.type === 'stage-started' && stage !== undefined) {
             say(stageHeading(stage, look))
-            if (stage.weights !== undefined)
+            // a stage that goes on was told of when it began
+            if (stage.weights !== undefined && found === stage.stage)
               say(clip(named(`  begins with ${begunWith(stage.weights)}`), lookNow().columns))
             last = now()
           } else if (event.type === 'stage-finished') {

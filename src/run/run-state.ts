@@ -5,6 +5,9 @@
  */
 import type { EventOf, RunEvent } from './events.ts'
 
+/** What an evaluation came to: a share, or a mean in a unit. */
+export type Measurement = EventOf<'evaluated'> | EventOf<'measured'>
+
 /** One stage so far. Times in seconds, the loss in its `unit`. */
 export interface StageState {
   readonly stage: string
@@ -29,8 +32,12 @@ export interface StageState {
   readonly computeSeconds: number
   /** Seconds a step, an exponentially weighted mean like the loss. */
   readonly stepSeconds: number
-  /** One a family, in the order in which they came; a family measured again replaces its older row. */
+  /** Shares, one a family, in the order in which they came; a family measured again replaces its older row. */
   readonly evaluations: readonly EventOf<'evaluated'>[]
+  /** What was measured and is no share, likewise. */
+  readonly measures: readonly EventOf<'measured'>[]
+  /** Both of the moving averages of its weights, likewise. */
+  readonly averaged: readonly Measurement[]
   readonly finished?: EventOf<'stage-finished'>
   /** What it began with. */
   readonly weights?: EventOf<'weights'>
@@ -82,6 +89,8 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         computeSeconds: 0,
         stepSeconds: 0,
         evaluations: [],
+        measures: [],
+        averaged: [],
         ...(state.found?.stage === event.stage ? { weights: state.found } : {}),
       }
       const stages = [...state.stages.filter((s) => s.index < event.index), begun]
@@ -107,9 +116,17 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         ),
       }))
     case 'evaluated':
-      return change(state, event.stage, (s) => ({
-        evaluations: [...s.evaluations.filter((e) => e.family !== event.family), event],
-      }))
+      return change(state, event.stage, (s) =>
+        event.weights === 'averaged'
+          ? { averaged: withLatest(s.averaged, event) }
+          : { evaluations: withLatest(s.evaluations, event) },
+      )
+    case 'measured':
+      return change(state, event.stage, (s) =>
+        event.weights === 'averaged'
+          ? { averaged: withLatest(s.averaged, event) }
+          : { measures: withLatest(s.measures, event) },
+      )
     case 'checkpointed':
       return { ...state, checkpoint: event }
     case 'stage-finished':
@@ -133,6 +150,11 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return state
   }
 }
+
+const withLatest = <M extends Measurement>(before: readonly M[], latest: M): readonly M[] => [
+  ...before.filter((m) => m.family !== latest.family),
+  latest,
+]
 
 const change = (state: RunState, stage: string, to: (s: StageState) => Partial<StageState>): RunState => ({
   ...state,

@@ -15,6 +15,8 @@ export interface MeasuredStage {
   readonly last: boolean
   /** Families that an earlier start of the run has measured after this stage: they are left out. */
   readonly done: ReadonlySet<string>
+  /** What the session holds: the weights that the stage ended with, or where this is said their moving averages. */
+  readonly weights?: 'averaged'
 }
 
 /** A measurement after a stage. It may replace caches, and no weights. */
@@ -28,12 +30,12 @@ export interface Evaluation {
   readonly functions: (stage: string) => Readonly<Record<string, FunctionSpec>>
   /** What can be known to fail before the first step, such as a question that does not fit. Rejects with the error. */
   readonly preflight?: () => Promise<void>
-  /** Measures: for each family its predictions, then one `evaluated`. */
+  /** Measures: for each family its predictions, then one `evaluated` (a share) or `measured` (a mean in a unit). */
   readonly run: (
     session: Session,
     stage: MeasuredStage,
     context: RunContext,
-  ) => AsyncIterable<EventOf<'evaluated'> | EventOf<'predicted'>>
+  ) => AsyncIterable<EventOf<'evaluated'> | EventOf<'measured'> | EventOf<'predicted'>>
 }
 
 /**

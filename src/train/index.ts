@@ -43,6 +43,8 @@ export {
   type Fraction,
   type LossTerms,
   lossOf,
+  lossSum,
+  type Metric,
   type MicroBatch,
   type Objective,
   ratioOf,

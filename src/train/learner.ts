@@ -20,7 +20,6 @@ import {
   type Keys,
   less,
   matches,
-  mul,
   type Program,
   parametersOf,
   program,
@@ -43,14 +42,7 @@ import {
   type Optimizer,
   unmatchedGroups,
 } from '../optim/index.ts'
-import {
-  auxiliaryOf,
-  type LossTerms,
-  lossOf,
-  type MicroBatch,
-  type Objective,
-  type Sizes,
-} from './objective.ts'
+import { type LossTerms, lossOf, lossSum, type MicroBatch, type Objective, type Sizes } from './objective.ts'
 import { kindOf, RecipeError } from './recipe-error.ts'
 import { orThrow } from './task.ts'
 import type { GraphTransform } from './transform.ts'
@@ -214,9 +206,7 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
     const terms = termsOf(spec, sizes)
     const chosen = chosenOf(spec, terms)
-    const auxiliary = auxiliaryOf(terms)
-    // an auxiliary loss counts as much as its micro-batch
-    const sum = auxiliary === undefined ? terms.sum : add(terms.sum, mul(auxiliary, terms.weight))
+    const sum = lossSum(terms)
     const next = new Map<string, Tensor>()
     const addUp = (key: string, t: Tensor): void => {
       next.set(key, add(state(key, t.axes, zeros), t))

@@ -16,6 +16,7 @@ import {
   type Keys,
   less,
   lessEqual,
+  mul,
   type Scalar,
   select,
   sum,
@@ -34,6 +35,11 @@ export interface Fraction {
   readonly weight: Scalar
 }
 
+/** What is measured beside a loss: without a unit a share, such as of right tokens; with one a mean, such as of errors in pixels. */
+export interface Metric extends Fraction {
+  readonly unit?: string
+}
+
 /** A loss before its mean is taken. */
 export interface LossTerms extends Fraction {
   /** Losses that are added to the mean as they are, already scaled: the balance of experts. */
@@ -44,7 +50,7 @@ export interface LossTerms extends Fraction {
    */
   readonly stepMetrics?: Readonly<Record<string, Fraction>>
   /** What is measured beside the loss, built only where somebody evaluates: a training step pays for none. */
-  readonly metrics?: () => Readonly<Record<string, Fraction>>
+  readonly metrics?: () => Readonly<Record<string, Metric>>
 }
 
 /** Examples as the inputs of one call. */
@@ -97,6 +103,12 @@ export const lossOf = (terms: LossTerms): Scalar => {
   const auxiliary = auxiliaryOf(terms)
   const mean = ratioOf(terms)
   return auxiliary === undefined ? mean : (add(mean, auxiliary) as Scalar)
+}
+
+/** The loss's sum with its auxiliary losses in it, each of which counts as much as its micro-batch. */
+export const lossSum = (terms: LossTerms): Scalar => {
+  const auxiliary = auxiliaryOf(terms)
+  return auxiliary === undefined ? terms.sum : (add(terms.sum, mul(auxiliary, terms.weight)) as Scalar)
 }
 
 /**

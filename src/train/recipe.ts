@@ -6,6 +6,7 @@
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import { anyOf, elements, everyKey, type Keys, type Program, sizes } from '../dsl/index.ts'
+import type { Session } from '../engine/index.ts'
 import { openCheckpoint } from '../formats/index.ts'
 import type { Model } from '../models/index.ts'
 import {
@@ -20,7 +21,7 @@ import {
   saveProgress,
   withoutRepeats,
 } from '../run/index.ts'
-import { type Evaluation, unmeasured } from './evaluation.ts'
+import { type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import {
   folderSetting,
@@ -35,6 +36,7 @@ import {
 import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {
+  averagesFile,
   checkpointFolder,
   inMemory,
   type Placement,
@@ -201,11 +203,20 @@ const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   }
 }
 
-/** The families that an earlier start measured of a stage's last weights. */
-const measuredOf = (events: readonly RunEvent[], stage: string): ReadonlySet<string> =>
+/** The families that an earlier start measured of a stage's last weights, or of their averages. */
+const measuredOf = (events: readonly RunEvent[], stage: string, weights?: 'averaged'): ReadonlySet<string> =>
   new Set(
-    withoutRepeats(events).flatMap((e) => (e.type === 'evaluated' && e.stage === stage ? [e.family] : [])),
+    withoutRepeats(events).flatMap((e) =>
+      (e.type === 'evaluated' || e.type === 'measured') && e.stage === stage && e.weights === weights
+        ? [e.family]
+        : [],
+    ),
   )
+
+/** Puts weights into a session, one after the other. */
+const putIn = async (session: Session, weights: StoredWeights, keys: readonly string[]): Promise<void> => {
+  for (const key of keys) await orThrow(session.write(new Map([[key, await orThrow(weights.read(key))]])))
+}
 
 /** A stage's program, of which the keys that it says to train are states. @throws RecipeError */
 const programOf = (stage: Stage, evaluation: Evaluation): StageProgram => {
@@ -366,16 +377,27 @@ async function* runRecipe(
         weights = await orThrow(openCheckpoint(whole))
         if (stage.ending !== undefined)
           // what is measured is what is handed on
-          for (const key of placed(r, stage, program, shapesOf(weights)).taken)
-            await orThrow(session.write(new Map([[key, await orThrow(weights.read(key))]])))
+          await putIn(session, weights, placed(r, stage, program, shapesOf(weights)).taken)
         yield checkpointed(stage.steps)
       }
       await orThrow(removeProgress(middle))
       const measured = performance.now()
       const done = isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()
       const last = index === r.stages.length - 1
-      const measurements = evaluation.run(session, { name: stage.name, last, done }, context)
-      yield* iterationSetting(`recipe '${r.name}', evaluation`, 'run', measurements)
+      const measure = (about: Pick<MeasuredStage, 'done' | 'weights'>) =>
+        iterationSetting(
+          `recipe '${r.name}', evaluation`,
+          'run',
+          evaluation.run(session, { name: stage.name, last, ...about }, context),
+        )
+      yield* measure({ done })
+      if (stage.ending?.averages === true) {
+        const averages = await orThrow(openCheckpoint(context.pathOf(path, averagesFile)))
+        await putIn(session, averages, placed(r, stage, program, shapesOf(averages)).taken)
+        const before = isTrained ? measuredOf(context.earlier, stage.name, 'averaged') : new Set<string>()
+        for await (const e of measure({ done: before, weights: 'averaged' }))
+          if (e.type !== 'predicted') yield { ...e, weights: 'averaged' }
+      }
       yield {
         ...{ type: 'stage-finished', stage: stage.name, index, loss: totals.loss, samples: totals.samples },
         ...{ trainSeconds: totals.seconds, evaluateSeconds: (performance.now() - measured) / 1000 },

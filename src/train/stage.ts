@@ -59,6 +59,8 @@ export interface StageProgram {
 export interface StageEnding {
   /** The keys that are not handed on, such as adapters'. */
   readonly without: Keys
+  /** Whether `finish` leaves the moving averages of the weights in the folder, to be measured beside them. */
+  readonly averages?: boolean
   /** Leaves files in the folder of the stage's checkpoint, and gives the weights that are handed on, which are read by key. */
   readonly finish: (session: Session, weights: StoredWeights, folder: string) => Promise<StoredWeights>
 }

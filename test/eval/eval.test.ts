@@ -169,7 +169,7 @@ cached.run()
 
 const answers = suite('eval: exact answers')
 
-type Measured = EventOf<'evaluated'> | EventOf<'predicted'>
+type Measured = EventOf<'evaluated'> | EventOf<'measured'> | EventOf<'predicted'>
 
 const measured = async (e: Evaluation, session: Session, last = false, done: readonly string[] = []) => {
   const all: Measured[] = []

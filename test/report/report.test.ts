@@ -75,14 +75,31 @@ test('what a search for the learning rate decided stands in a table under its st
     { ...decided, step: 31, decision: 'Watched' },
     { ...decided, step: 35, decision: 'Tried', from: 1, against: 0.5 },
     { ...decided, step: 39, decision: 'RolledBack', scale: 0.5, from: 3, velocity: null, why: 'exceeded' },
+    { ...decided, step: 40, decision: 'Kept', against: 0.1, error: 0.01 },
     ...plain.slice(step),
   ]
   const page = (of: readonly RunEvent[]) =>
     renderReport({ folder: '', manifest: syntheticManifest(), events: of }, new Map())
   const text = (await page(events)).replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ')
-  assert.match(text, /The search for the learning rate \(AdaLRS\): 2 decisions, 1 window watched/)
-  assert.match(text, / 35 tried 3\.00 2\.5e-1 5\.0e-1 /)
-  assert.match(text, / 39 rolled back \(exceeded\) 0\.500 – – /)
+  assert.match(text, /The search for the learning rate \(AdaLRS\): 3 decisions, 1 window watched/)
+  assert.match(text, / 35 tried 3\.00 2\.5e-1 5\.0e-1 – /)
+  assert.match(text, / 39 rolled back \(exceeded\) 0\.500 – – – /)
+  assert.match(text, / 40 kept 3\.00 2\.5e-1 1\.0e-1 1\.0e-2 /)
+  // marked in the chart of its stage, in that of no other, each in its colour and shape
+  const figures = (await page(events)).split('<figure').filter((f) => f.includes('Loss and learning rate of'))
+  const marked = figures.filter((f) => /mark-symbol/.test(f))
+  assert.equal([figures.length, marked.length], [5, 1])
+  const symbols = [
+    ...marked[0]!.matchAll(
+      /<path aria-roledescription|<path transform="translate\(([\d.]+),([\d.]+)\)"[^>]*fill="(var[^"]*)"/g,
+    ),
+  ]
+  assert.equal(
+    symbols.map((m) => m[3]),
+    ['var(--second)', 'var(--fourth)', 'var(--wrong)'],
+  )
+  assert.match(marked[0]!, 'its search decided 1 × higher rate tried, 1 × kept, 1 × rolled back')
+  assert.match(marked[0]!, '>✚</span>rolled back')
   assert.not.match(await page(plain), /AdaLRS/)
 })
 
@@ -118,6 +135,65 @@ test('what weights a stage begins with stands under its curve', async () => {
     'begins with 1,083 weights taken, 4 fresh (mlp1.0.bias, mlp1.0.weight and 2 more), 1 not read here (old.&lt;head&gt;)',
   )
   assert.not.match(await render(brief()), 'begins with')
+})
+
+test('a held-out loss and the averaged weights stand beside the accuracies', async () => {
+  const events = brief()
+  const at = events.findIndex((e) => e.type === 'stage-finished' && e.stage === 'sft')
+  const share = events.find((e): e is EventOf<'evaluated'> => e.type === 'evaluated' && e.stage === 'sft')!
+  const loss = {
+    type: 'measured',
+    family: 'held <out>',
+    unit: 'nats per token',
+    weight: 1234,
+    seconds: 1,
+  } as const
+  const first = { ...loss, stage: 'align-adapter', value: 3.21 }
+  const told: readonly RunEvent[] = [
+    { ...loss, stage: 'sft', value: 0.456 },
+    { ...loss, stage: 'sft', value: 0.432, weights: 'averaged' },
+    { ...share, correct: 199, weights: 'averaged' },
+  ]
+  const page = await render([...events.slice(0, at), ...told, ...events.slice(at), first])
+  assert.equal(unbalanced(page), [])
+  const tiles = page.slice(page.indexOf('class="tiles"'), page.indexOf('<main>')).replace(/<[^>]*>/g, ' ')
+  assert.match(
+    tiles.replace(/\s+/g, ' '),
+    /held &lt;out&gt; 0\.456 nats per token, over 1,234 averaged weights 0\.432/,
+  )
+  assert.match(tiles.replace(/\s+/g, ' '), /averaged weights 99\.5 %/)
+  const section = page.slice(page.indexOf('id="accuracy"'), page.indexOf('id="predictions"'))
+  assert.match(section, '>held &lt;out&gt;, averaged weights</th>')
+  assert.match(section, '>read, averaged weights</th>')
+  assert.match(section, /99\.5 %<br><small>199 of 200/)
+  assert.match(
+    section,
+    'aria-label="held &lt;out&gt;: 3.21 nats per token after align-adapter, 0.456 nats per token after sft; averaged weights 0.432 after sft."',
+  )
+  assert.match(section, 'their moving averages')
+  const plain = await render(events)
+  assert.not.match(plain, /averaged weights|moving averages|Means on held-out/)
+})
+
+test('what lies deep in a setting is folded away under its line', async () => {
+  const evaluation = {
+    kind: 'exactAnswers',
+    samples: 64,
+    questions: { read: { kind: 'rendered', mixture: { seed: 'a', levels: [1, 3] } } },
+  }
+  const page = await render(brief(), { ...manifest, recipe: { evaluation, stages: [{ name: 'one' }] } })
+  const ran = page.slice(page.indexOf('id="ran"'), page.indexOf('id="learning"'))
+  assert.match(
+    ran,
+    '<dt>evaluation</dt><dd><details><summary>exactAnswers, samples 64</summary><dl class="facts"><dt>questions</dt>',
+  )
+  assert.match(ran, 'seed a, levels [1, 3]')
+  const several = await render(brief(), {
+    ...manifest,
+    recipe: { evaluation: [evaluation, evaluation], stages: [{ name: 'one' }] },
+  })
+  assert.is(several.split('<summary>exactAnswers, samples 64</summary>').length, 3)
+  assert.equal(unbalanced(page), [])
 })
 
 test('what a reader should know stands at the top, and code and cores are told', async () => {

@@ -175,7 +175,7 @@ test('the live line says stage, step, speed, loss, learning rate, time left, and
   const state = [started('sft', 4, 5), ...[1, 2, 3, 4].map((n) => step('sft', n))].reduce(advance, emptyRun)
   assert.is(
     liveLine(state, plain),
-    '5/5 sft  ━━━━━━━━────────────   4/10  2.00 samples/s  loss 1.00  learning rate 1.0e-3  12 s left',
+    '5/5 sft  ━━━━━━━━────────────   4/10  2.00 samples/s  loss 1.00 nats  learning rate 1.0e-3  12 s left',
   )
   for (let columns = 10; columns < 140; columns += 7)
     for (const colour of [true, false])
@@ -189,6 +189,61 @@ test('a finished stage shows every family with its count', () => {
   assert.is(block.length, 5)
   assert.match(block[0]!, /^✓ 5\/5 sft {2}4,800 samples at .*\/s {2}loss 0\.1/)
   assert.match(block[1]!, /^ {2}read +95\.0 % {2}█+.? +190 of 200$/)
+})
+
+test('a loss has its unit on the live line', () => {
+  const own = { ...started('sft', 4, 5), unit: 'nats per \x1bpatch' } as RunEvent
+  const state = [own, ...[1, 2, 3, 4].map((n) => step('sft', n))].reduce(advance, emptyRun)
+  assert.match(liveLine(state, plain), / loss 1\.00 nats per {2}?patch {2}learning rate/)
+})
+
+test('a mean stands in its unit, and averaged weights beside the others', () => {
+  const share = { type: 'evaluated', stage: 'a', family: 'read', correct: 3, total: 4, seconds: 1 } as const
+  const mean = {
+    type: 'measured',
+    stage: 'a',
+    family: 'held out',
+    value: 0.5,
+    unit: 'nats per token',
+  } as const
+  const loss = { ...mean, weight: 99, seconds: 1 }
+  const told: readonly RunEvent[] = [
+    ...[share, loss],
+    { ...share, correct: 4, weights: 'averaged' },
+    { ...loss, value: 0.25, weights: 'averaged' },
+  ]
+  const state = [started('a'), step('a', 10), ...told].reduce(advance, emptyRun)
+  const [, read, held, ...more] = evaluationBlock(state.stages[0]!, plain).split('\n')
+  assert.match(read!, /^ {2}read {7}75\.0 % .* 3 of 4 {2}averaged weights 100\.0 %$/)
+  assert.is(held, '  held out  0.500 nats per token  averaged weights 0.250 nats per token')
+  assert.is(more.length, 0)
+  assert.match(liveLine(state, plain), /evaluating {2}held out 0\.250 nats per token$/)
+  const table = stagesTable(state, plain).split('\n')
+  assert.match(table[0]!, / read +held out +time/)
+  assert.match(table[2]!, / 75\.0 % +0\.500 /)
+  // measured again, the later figure counts
+  const again = [...told, { ...loss, value: 2 }].reduce(advance, state)
+  assert.match(evaluationBlock(again.stages[0]!, plain), /held out {2}2\.00 nats per token {2}averaged/)
+})
+
+test('a stage that is gone on with is not said to begin with weights again', async () => {
+  const found: RunEvent = { type: 'weights', stage: 'a', taken: 2, fresh: [], unused: [] }
+  const { text, sink } = collector(false)
+  const before = [found, started('a', 0, 2), step('a', 1)].reduce(advance, emptyRun)
+  const next: RunEvent = { ...found, stage: 'b', taken: 5 }
+  await lastValueFrom(
+    from([started('a', 0, 2), step('a', 2), next, started('b', 1, 2)]).pipe(
+      showProgress(sink, { look: plain, from: before }),
+      toArray(),
+    ),
+  )
+  assert.equal(
+    text
+      .join('')
+      .split('\n')
+      .filter((l) => l.includes('begins with')),
+    ['  begins with 5 weights taken'],
+  )
 })
 
 test('the table of the stages has all columns on one line each, and two tables where it is too wide', () => {

@@ -7,7 +7,7 @@ import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, type Observable } from 'rxjs'
 import type { EngineError, EngineName, Picked } from '../../engine/index.ts'
-import type { RunEvent, RunFolder, RunState } from '../../run/index.ts'
+import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { inked, lookOf } from '../../terminal/index.ts'
 import { blamed } from '../blame.ts'
 import {
@@ -61,7 +61,7 @@ export const runCommand: Command = {
       help: 'the first bad row of the data stops the run; else bad rows are set aside, counted and listed',
     },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
-    json: { help: 'prints one JSON object at the end: folder, report, stages with their accuracies' },
+    json: { help: 'prints one JSON object at the end: folder, report, stages with what was measured' },
   },
   examples: [
     ['sailwright run examples/recipe.ts', 'the recipe at the scale nano'],
@@ -284,6 +284,12 @@ const goOn = (args: Args, folder: string): string => {
   return `To go on: sailwright run ${words.map(shellWord).join(' ')}`
 }
 
+const shareOf = ({ family, correct, total }: EventOf<'evaluated'>) => ({
+  ...{ family, correct, total },
+  accuracy: correct / total,
+})
+const meanOf = ({ family, value, unit, weight }: EventOf<'measured'>) => ({ family, value, unit, weight })
+
 const resultOf = (folder: string, report: string | undefined, state: RunState): unknown => ({
   folder,
   report: report ?? null,
@@ -295,11 +301,15 @@ const resultOf = (folder: string, report: string | undefined, state: RunState): 
     loss: s.finished?.loss ?? null,
     trainSeconds: s.finished?.trainSeconds ?? s.seconds,
     evaluateSeconds: s.finished?.evaluateSeconds ?? null,
-    families: s.evaluations.map(({ family, correct, total }) => ({
-      family,
-      correct,
-      total,
-      accuracy: correct / total,
-    })),
+    families: s.evaluations.map(shareOf),
+    measures: s.measures.map(meanOf),
+    ...(s.averaged.length === 0
+      ? {}
+      : {
+          averaged: {
+            families: s.averaged.flatMap((m) => (m.type === 'evaluated' ? [shareOf(m)] : [])),
+            measures: s.averaged.flatMap((m) => (m.type === 'measured' ? [meanOf(m)] : [])),
+          },
+        }),
   })),
 })

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Manifest } from '../../run/index.ts'
-import { duration, grouped, percent, short } from '../../terminal/index.ts'
+import type { Manifest, Measurement } from '../../run/index.ts'
+import { duration, grouped, percent, short, significant } from '../../terminal/index.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'
@@ -40,20 +40,40 @@ ${headlines(view)}`
 
 const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')
 
+/** What the last stage that was measured came to: a tile a family. */
 const headlines = (view: RunView): Part => {
-  const last = view.stages.findLast((s) => s.evaluations.length > 0)
+  const last = view.stages.findLast((s) => s.evaluations.length + s.measures.length > 0)
   if (last === undefined) return html`<p>Nothing was evaluated yet.</p>`
-  return html`<ul class="tiles" aria-label="Accuracy on held-out samples after stage ${last.stage}">
-${view.families.map((family) => {
-  const e = last.evaluations.find((x) => x.family === family)
-  if (e === undefined) return false
-  const [low, high] = wilson(e.correct, e.total)
-  return html`<li class="tile"><span class="name">${family}</span>
-<div class="value">${percent(e.correct / e.total).replace(' %', '')}<small> %</small></div>
-<span class="note">${grouped(e.correct)} of ${grouped(e.total)} right<br>${percent(low).replace(' %', '')} to ${percent(high)}</span></li>
+  const tile = (family: string): Part => {
+    const m = [...last.evaluations, ...last.measures].find((x) => x.family === family)
+    const averaged = last.averaged.find((x) => x.family === family)
+    return (
+      m !== undefined &&
+      html`<li class="tile"><span class="name">${family}</span>
+<div class="value">${figure(m)}</div>
+<span class="note">${aside(m)}${averaged !== undefined && html`<br>averaged weights ${figure(averaged)}`}</span></li>
 `
-})}</ul>
-<p class="note">Exact answers on held-out samples after stage ${last.stage}, with the 95 % interval (Wilson).</p>`
+    )
+  }
+  return html`<ul class="tiles" aria-label="Held-out samples after stage ${last.stage}">
+${view.families.map(tile)}</ul>
+<p class="note">${[
+    last.evaluations.length > 0 && 'Shares of right answers, with the 95 % interval (Wilson)',
+    last.measures.length > 0 && 'means in their unit',
+  ]
+    .filter((t) => t !== false)
+    .join(', and ')}, on held-out samples after stage ${last.stage}.</p>`
+}
+
+const figure = (m: Measurement): Html =>
+  m.type === 'measured'
+    ? html`${significant(m.value)}`
+    : html`${percent(m.correct / m.total).replace(' %', '')}<small> %</small>`
+
+const aside = (m: Measurement): Html => {
+  if (m.type === 'measured') return html`${m.unit}, over ${grouped(m.weight)}`
+  const [low, high] = wilson(m.correct, m.total)
+  return html`${grouped(m.correct)} of ${grouped(m.total)} right<br>${percent(low).replace(' %', '')} to ${percent(high)}`
 }
 
 /** Versions, engine, seed, command and the recipe. */
@@ -83,7 +103,7 @@ const recipe = (value: unknown): Html => {
   const rest = isObject(value) ? Object.entries(value).filter(([, v]) => v !== stages?.list) : []
   return html`${
     rest.length > 0 &&
-    html`<dl class="facts">${rest.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${inWords(v)}</dd>`)}</dl>`
+    html`<dl class="facts">${rest.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${folded(v)}</dd>`)}</dl>`
   }${stages !== undefined && recipeTable(stages.list)}${
     !isObject(value) &&
     stages === undefined &&
@@ -93,9 +113,13 @@ const recipe = (value: unknown): Html => {
   }`
 }
 
-/** The recipe's stages: the value itself or its first member that is a list of objects. */
+/** The recipe's stages: the value itself, its member `stages`, or its first member that is a list of objects. */
 const stageList = (value: unknown): { readonly list: readonly Record<string, unknown>[] } | undefined => {
-  const lists = Array.isArray(value) ? [value] : isObject(value) ? Object.values(value) : []
+  const lists = Array.isArray(value)
+    ? [value]
+    : isObject(value)
+      ? [value.stages, ...Object.values(value)]
+      : []
   const list = lists.find((v) => Array.isArray(v) && v.length > 0 && v.every(isObject))
   return list === undefined ? undefined : { list: list as readonly Record<string, unknown>[] }
 }
@@ -138,6 +162,18 @@ export const inLines = (value: unknown): Part => {
     return value.map((v, i) => html`${i > 0 && html`<br>`}${inLines(v)}`)
   if (!isObject(value)) return inWords(value)
   return settings(value).map((s, i) => html`${i > 0 && html`<br>`}${s}`)
+}
+
+/** Plain data in a line, with what lies deeper folded away under it. */
+const folded = (value: unknown): Part => {
+  if (Array.isArray(value) && value.some(isObject)) return value.map((v) => html`<div>${folded(v)}</div>`)
+  if (!isObject(value)) return inWords(value)
+  const isDeep = (v: unknown): boolean => isObject(v) || (Array.isArray(v) && v.some(isObject))
+  const entries = Object.entries(value)
+  const deep = entries.filter(([, v]) => isDeep(v))
+  const line = inWords(Object.fromEntries(entries.filter(([, v]) => !isDeep(v))))
+  if (deep.length === 0) return line
+  return html`<details><summary>${line === '' ? deep.map(([k]) => words(k)).join(', ') : line}</summary><dl class="facts">${deep.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${folded(v)}</dd>`)}</dl></details>`
 }
 
 /** Plain data in running text: lists and settings with commas. */

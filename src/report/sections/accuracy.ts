@@ -1,35 +1,82 @@
 /**
- * Accuracy by family and stage, with counts and intervals.
+ * What was measured on held-out samples, by family and stage: shares with counts and intervals, and means in a unit, such
+ * as losses. Where a stage keeps moving averages of its weights, theirs stand beside its own.
  *
  * @since 0.1.0
  */
-import { grouped, percent } from '../../terminal/index.ts'
-import { familyChart } from '../charts.ts'
-import { type Html, html, htmlTable } from '../html.ts'
-import type { RunView } from '../view.ts'
+import type { Measurement } from '../../run/index.ts'
+import { grouped, percent, significant } from '../../terminal/index.ts'
+import { colour, legend } from '../chart.ts'
+import { familyChart, measureChart } from '../charts.ts'
+import { type Html, html, htmlTable, type Part } from '../html.ts'
+import type { RunView, StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 
-/** A chart a family and the whole table. */
-export const accuracy = async (view: RunView): Promise<Html> => {
-  const measured = view.stages.filter((s) => s.evaluations.length > 0)
-  const families = view.families.filter((f) =>
-    measured.some((s) => s.evaluations.some((e) => e.family === f)),
+/** A share with its counts and its interval, or a mean with its unit, in a cell. */
+export const measurementCell = (m: Measurement): Html => {
+  if (m.type === 'measured')
+    return html`${significant(m.value)}<br><small>${m.unit}</small><br><small>over ${grouped(m.weight)}</small>`
+  const [low, high] = wilson(m.correct, m.total)
+  return html`${percent(m.correct / m.total)}<br><small>${grouped(m.correct)} of ${grouped(m.total)}</small><br><small>${percent(low).replace(' %', '')} to ${percent(high)}</small>`
+}
+
+/** A column for each family and, where some stage has them, one more for the averaged weights. */
+const table = (
+  caption: string,
+  stages: readonly StageView[],
+  families: readonly string[],
+  of: (s: StageView) => readonly Measurement[],
+): Html => {
+  const columns = families.flatMap((family) => [
+    { family, head: family, of },
+    ...(stages.some((s) => s.averaged.some((m) => m.family === family))
+      ? [{ family, head: `${family}, averaged weights`, of: (s: StageView) => s.averaged }]
+      : []),
+  ])
+  return htmlTable(
+    caption,
+    [{ head: 'stage' }, ...columns.map(({ head }) => ({ head, number: true }))],
+    stages.map((s): readonly Part[] => [
+      s.stage,
+      ...columns.map((c) => {
+        const m = c.of(s).find((x) => x.family === c.family)
+        return m === undefined ? '–' : measurementCell(m)
+      }),
+    ]),
   )
-  if (families.length === 0) return html`<p>Nothing was evaluated yet.</p>`
-  const charts = await Promise.all(families.map((f) => familyChart(view, f)))
-  return html`<p class="note">The share of exactly right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).</p>
-<div class="grid small">${families.map((f, i) => html`<figure class="chart"><h3>${f}</h3>${charts[i]}</figure>`)}</div>
-${htmlTable(
-  'Right answers of samples asked, and the 95 % interval',
-  [{ head: 'stage' }, ...families.map((head) => ({ head, number: true }))],
-  measured.map((s) => [
-    s.stage,
-    ...families.map((f) => {
-      const e = s.evaluations.find((x) => x.family === f)
-      if (e === undefined) return '–'
-      const [low, high] = wilson(e.correct, e.total)
-      return html`${percent(e.correct / e.total)}<br><small>${grouped(e.correct)} of ${grouped(e.total)}</small><br><small>${percent(low).replace(' %', '')} to ${percent(high)}</small>`
-    }),
-  ]),
-)}`
+}
+
+const figures = async (
+  families: readonly string[],
+  chart: (family: string) => Promise<Html>,
+): Promise<Html> => {
+  const charts = await Promise.all(families.map(chart))
+  return html`<div class="grid small">${families.map((f, i) => html`<figure class="chart"><h3>${f}</h3>${charts[i]}</figure>`)}</div>`
+}
+
+/** A chart a family, and tables. */
+export const accuracy = async (view: RunView): Promise<Html> => {
+  const shared = view.stages.filter((s) => s.evaluations.length > 0)
+  const meant = view.stages.filter((s) => s.measures.length > 0)
+  const shares = view.families.filter((f) => shared.some((s) => s.evaluations.some((e) => e.family === f)))
+  const means = view.families.filter((f) => meant.some((s) => s.measures.some((m) => m.family === f)))
+  if (shares.length + means.length === 0) return html`<p>Nothing was evaluated yet.</p>`
+  const hasAverages = view.stages.some((s) => s.averaged.length > 0)
+  return html`${
+    hasAverages &&
+    legend('box', [
+      { name: 'the weights of the stage', colour: colour.strong },
+      { name: 'their moving averages', colour: colour.second },
+    ])
+  }${
+    shares.length > 0 &&
+    html`<p class="note">The share of right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).</p>
+${await figures(shares, (f) => familyChart(view, f))}
+${table('Right answers of samples asked, and the 95 % interval', shared, shares, (s) => s.evaluations)}`
+  }${
+    means.length > 0 &&
+    html`<p class="note">Means on held-out samples after each stage.</p>
+${await figures(means, (f) => measureChart(view, f))}
+${table('Means on held-out samples, and what they are over', meant, means, (s) => s.measures)}`
+  }`
 }

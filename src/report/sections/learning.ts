@@ -5,7 +5,7 @@
  */
 import { begunWith, grouped, rate, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
-import { lossOverview, stageCurves } from '../charts.ts'
+import { decisionMarks, lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView, StageView } from '../view.ts'
 
@@ -33,16 +33,18 @@ const search = (s: StageView): Part => {
   const told = s.decisions.filter((d) => d.decision !== 'Watched')
   if (s.decisions.length === 0) return false
   const watched = s.decisions.length - told.length
+  const marks = decisionMarks.filter((m) => told.some((d) => d.decision === m.decision))
   const velocity = (v: number | null | undefined): string => (v === null || v === undefined ? '–' : rate(v))
-  return html`<details><summary>The search for the learning rate (AdaLRS): ${grouped(told.length)} ${told.length === 1 ? 'decision' : 'decisions'}, ${grouped(watched)} ${watched === 1 ? 'window' : 'windows'} watched</summary>
+  return html`${legend('mark', marks)}<details><summary>The search for the learning rate (AdaLRS): ${grouped(told.length)} ${told.length === 1 ? 'decision' : 'decisions'}, ${grouped(watched)} ${watched === 1 ? 'window' : 'windows'} watched</summary>
 ${htmlTable(
-  `Decisions in ${s.stage}; velocity: by how much the loss falls, a step`,
+  `Decisions in ${s.stage}; velocity: by how much the loss falls, a step; a trial is faster or slower beyond twice the error`,
   [
     { head: 'step', number: true },
     { head: 'decision' },
     { head: 'factor', number: true },
     { head: 'velocity', number: true },
     { head: 'compared with', number: true },
+    { head: 'error', number: true },
   ],
   told.map((d) => [
     grouped(d.step),
@@ -50,6 +52,7 @@ ${htmlTable(
     significant(d.scale),
     velocity(d.velocity),
     velocity(d.against),
+    velocity(d.error),
   ]),
 )}</details>`
 }
