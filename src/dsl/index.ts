@@ -53,6 +53,7 @@ export {
   findAxis,
   type LogicFn,
   type Mark,
+  node,
   type Op,
   type OpName,
   rewrite,
@@ -172,4 +173,4 @@ export {
   total,
 } from './reduce.ts'
 export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
-export { inside, type Site, siteOf } from './site.ts'
+export { inside, type Site, settledSite, siteOf } from './site.ts'

@@ -118,7 +118,13 @@ class Inside implements Site {
   get line(): string {
     return (nearest(this.#below, anywhere) ?? this.#site).line
   }
+  get outer(): Site {
+    return this.#site
+  }
 }
+
+/** The site as it reads once its builder has returned, found without a look at the stack. */
+export const settledSite = (site: Site): Site => (site instanceof Inside ? settledSite(site.outer) : site)
 
 /** A site that the stack did not tell. */
 export const nowhere: Site = { line: '' }

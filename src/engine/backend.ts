@@ -42,6 +42,14 @@ export interface Backend {
   readonly close: () => Promise<void>
 }
 
+/** What making a backend is told, wherever it is made. */
+export interface BackendOptions {
+  /** Threads of the native library. */
+  readonly threads?: number
+  /** A folder for temporary files, which whoever gives it takes away. */
+  readonly scratch?: string
+}
+
 const checks = new WeakMap<Variant, IndexCheck>()
 
 /** The check of a variant's indices, made once. */

@@ -29,3 +29,4 @@ export {
 } from './tensorflow/index.ts'
 export { engineUsed } from './used.ts'
 export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'
+export { inWorker, threadsAtRest } from './worker/index.ts'

@@ -6,8 +6,8 @@
 import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { clampProgram, optimiseProgram } from '../../dsl/index.ts'
-import { guarded, openSession } from '../backend.ts'
+import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
+import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
@@ -43,6 +43,19 @@ export const nativeOptions = (threads: number): NativeOptions => ({
   logSeverityLevel: 4,
 })
 
+const backendIn = (runtime: Runtime, program: Program, { threads }: BackendOptions): Backend =>
+  onnxBackend(runtime, program, nativeOptions(threads ?? availableParallelism()))
+
+/** The backend of a program that the passes went over. Fails with `NotInstalled`. */
+export const openOnnx = (
+  program: Program,
+  options: BackendOptions = {},
+): TE.TaskEither<EngineError, Backend> =>
+  pipe(
+    runtime,
+    TE.map((ort) => backendIn(ort, program, options)),
+  )
+
 /** How programs are loaded into a runtime. */
 export const loadOnnx =
   (runtime: Runtime): Engine['load'] =>
@@ -50,10 +63,9 @@ export const loadOnnx =
   async () => {
     const checked = checkOptions(options)
     if (checked._tag === 'Left') return checked
-    return guarded(`loading program '${program.name}'`, () => {
-      const native = nativeOptions(options.threads ?? availableParallelism())
-      return openSession(onnxBackend(runtime, clampProgram(optimiseProgram(program)), native), options)()
-    })
+    return guarded(`loading program '${program.name}'`, () =>
+      openSession(backendIn(runtime, clampProgram(optimiseProgram(program)), options), options)(),
+    )
   }
 
 /** Loads the runtime. Fails with `NotInstalled`. */

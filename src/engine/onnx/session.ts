@@ -37,6 +37,10 @@ interface Compiled {
 
 type Results = InferenceSession.OnnxValueMapType
 
+/** The runtime takes no array over shared memory: those are copied. */
+const unshared = (data: Data): Data =>
+  data.buffer instanceof SharedArrayBuffer ? (data.slice() as Data) : data
+
 /** The graph node that the runtime's message names, if it names one. */
 const blamed = (lowered: Lowered, message: string) => {
   for (const word of message.match(/[\w.]+/g) ?? []) {
@@ -100,7 +104,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     Object.fromEntries([
       ...[...lowered.inputs].map(([onnxName, input]) => {
         const v = inputs.get(input)!
-        return [onnxName, new runtime.Tensor(v.dtype, v.data, v.shape)] as const
+        return [onnxName, new runtime.Tensor(v.dtype, unshared(v.data), v.shape)] as const
       }),
       ...[...lowered.states].map(([onnxName, key]) => [onnxName, states.get(key)!.tensor] as const),
     ])
@@ -184,7 +188,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     write: async (values, given) => {
       for (const [key, v] of values) {
         const had = states.get(key)
-        if (given || had === undefined) put(key, given ? v.data : v.data.slice())
+        if (given || had === undefined) put(key, given ? unshared(v.data) : v.data.slice())
         else had.data.set(v.data)
       }
     },

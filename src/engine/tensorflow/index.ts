@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { clampProgram, optimiseProgram } from '../../dsl/index.ts'
-import { guarded } from '../backend.ts'
+import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
+import { type Backend, type BackendOptions, guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'
 import { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
-import { loadSession } from './session.ts'
+import { loadSession, openGraph } from './session.ts'
 
 export { type EngineHome, engineHome, tfjsVersion } from './home.ts'
 export {
@@ -23,6 +23,15 @@ export {
 export { InstallError, type InstallErrorTag } from './install-error.ts'
 export { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 export { type StateData, writeSavedModel } from './saved-model.ts'
+
+/** The backend of a program that the passes went over. Fails with `NotInstalled`, `Refused`. */
+export const openTensorflow = (
+  program: Program,
+  options: BackendOptions = {},
+): TE.TaskEither<EngineError, Backend> =>
+  TE.chain((tensorflow: Tensorflow) => openGraph(tensorflow, program, options))(
+    TE.fromIOEither(() => loadTensorflow()),
+  )
 
 /** The engine over a TensorFlow that was loaded. */
 export const engineOf = (tensorflow: Tensorflow): Engine => ({

@@ -4,14 +4,12 @@
  * The folder that TensorFlow loads is a temporary one. Once the graph is in, its file shrinks to the one signature that
  * is opened next, because tfjs-node parses the whole file again for every signature.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, type Program, sizes } from '../../dsl/index.ts'
-import { type Backend, guarded, openSession } from '../backend.ts'
+import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import { encodeSavedModel, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
@@ -27,6 +25,7 @@ import {
   tag,
   withInit,
 } from './saved-model.ts'
+import { removeFolder, temporaryFolder } from './temporary-folder.ts'
 import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
 
 /** What a session is told beside what every engine is told. */
@@ -36,21 +35,6 @@ export interface SessionOptions extends LoadOptions {
    * default 2²⁸.
    */
   readonly groupBytes?: number
-}
-
-const folders = new Set<string>()
-let cleaning = false
-/** A temporary folder that is gone with the process, however that ends. */
-const temporaryFolder = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), `sailwright-tf-${process.pid}-`))
-  folders.add(folder)
-  if (!cleaning) {
-    cleaning = true
-    process.once('exit', () => {
-      for (const f of folders) rmSync(f, { recursive: true, force: true })
-    })
-  }
-  return folder
 }
 
 /** TensorFlow's words about a node, `{{node step.0/MatMul_3}}` or `Node 'step.0/MatMul_3'`. */
@@ -140,8 +124,7 @@ class Native {
     try {
       for (const { model } of open) model.dispose()
     } finally {
-      folders.delete(this.#folder)
-      await rm(this.#folder, { recursive: true, force: true })
+      await removeFolder(this.#folder)
     }
   }
 }
@@ -232,6 +215,31 @@ const backendOf = (
 }
 
 /**
+ * The backend of a program that the passes went over: its graph is in TensorFlow.
+ *
+ * Fails with `BadOption`, and with `Refused` where TensorFlow does not take the graph.
+ */
+export const openGraph =
+  (
+    tensorflow: Tensorflow,
+    program: Program,
+    { scratch, groupBytes = 2 ** 28, ...options }: BackendOptions & Pick<SessionOptions, 'groupBytes'> = {},
+  ): TaskEither<EngineError, Backend> =>
+  async () => {
+    const checked = checkThreads(tensorflow, options)
+    if (E.isLeft(checked)) return checked
+    const lowered = lowerProgram(program)
+    const native = new Native(tensorflow, scratch ?? temporaryFolder())
+    try {
+      await native.load(lowered.builder.nodes(), lowered.init)
+    } catch (e) {
+      await native.close().catch(() => undefined)
+      return E.left(failure('Refused', lowered, e))
+    }
+    return E.right(backendOf(program, lowered, native, groupBytes))
+  }
+
+/**
  * Loads a program into TensorFlow.
  *
  * Fails with `BadOption`, and with `Refused` where TensorFlow does not take the graph.
@@ -243,24 +251,19 @@ export const loadSession =
     options: SessionOptions = {},
   ): TaskEither<EngineError, Session> =>
   async () => {
-    const checked = E.chain((o: LoadOptions) => checkThreads(tensorflow, o))(checkOptions(options))
+    const checked = checkOptions(options)
     if (E.isLeft(checked)) return checked
     return guarded(`loading program '${program.name}'`, async () => {
-      const { groupBytes = 2 ** 28 } = options
-      const lowered = lowerProgram(program)
-      const native = new Native(tensorflow, temporaryFolder())
-      try {
-        await native.load(lowered.builder.nodes(), lowered.init)
-      } catch (e) {
-        await native.close().catch(() => undefined)
-        return E.left(failure('Refused', lowered, e))
-      }
-      return openSession(backendOf(program, lowered, native, groupBytes), options)()
+      const backend = await openGraph(tensorflow, program, options)()
+      return E.isLeft(backend) ? backend : openSession(backend.right, options)()
     })
   }
 
 /** TensorFlow has one number of threads a process, fixed when it is loaded. */
-const checkThreads = ({ threads }: Tensorflow, options: LoadOptions): E.Either<EngineError, void> =>
+const checkThreads = (
+  { threads }: Tensorflow,
+  options: Pick<LoadOptions, 'threads'>,
+): E.Either<EngineError, void> =>
   options.threads === undefined || options.threads === threads
     ? E.right(undefined)
     : E.left(

@@ -1,0 +1,152 @@
+/**
+ * An engine behind a thread: while it computes, the main thread's timers, signals and streams go on.
+ *
+ * @since 0.2.0
+ */
+import { isLeft, right } from 'fp-ts/lib/Either.js'
+import type * as TE from 'fp-ts/lib/TaskEither.js'
+import { clampProgram, elements, optimiseProgram, type Program, type Variant } from '../../dsl/index.ts'
+import { type Backend, guarded, openSession, type Values } from '../backend.ts'
+import type { EngineError } from '../error.ts'
+import { checkOptions } from '../options.ts'
+import type { Engine, EngineName, TensorValue } from '../session.ts'
+import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
+import { flatten } from './flat-graph.ts'
+import { startThread, type Thread } from './thread.ts'
+import { packed, parcel } from './transfer.ts'
+
+export { threadsAtRest } from './thread.ts'
+
+/** States that their owner keeps are copied and sent in groups of about this many bytes. */
+const copiedBytes = 2 ** 26
+
+const groupsOf = function* (program: Program, values: Values): Generator<Values> {
+  let group = new Map<string, TensorValue>()
+  let bytes = 0
+  for (const [key, value] of values) {
+    const size = elements(program.states.get(key)!.axes) * 4
+    if (group.size > 0 && bytes + size > copiedBytes) {
+      yield group
+      group = new Map()
+      bytes = 0
+    }
+    group.set(key, value)
+    bytes += size
+  }
+  yield group
+}
+
+/** A backend that lives in a thread. Its graphs are lowered and compiled there as well. */
+const backendIn =
+  (
+    thread: Thread,
+    engine: EngineName,
+    program: Program,
+    threads: number | undefined,
+    scratch: string | undefined,
+  ): TE.TaskEither<EngineError, Backend> =>
+  async () => {
+    const sent = new Set<Variant>()
+    const functions = [...program.functions]
+    const opening = parcel()
+    // tensorflow takes a whole program at once; onnx compiles what is called
+    const all = engine === 'tensorflow' ? functions.flatMap(([, variants]) => variants) : []
+    for (const v of all) sent.add(v)
+    const opened = await thread.ask(
+      'open',
+      {
+        engine,
+        name: program.name,
+        states: [...program.states.values()],
+        functions: functions.map(([name, variants]) => [name, all.length === 0 ? 0 : variants.length]),
+        graph: all.length === 0 ? undefined : flatten(all, opening.lend),
+        options: {
+          ...(threads === undefined ? {} : { threads }),
+          ...(scratch === undefined ? {} : { scratch }),
+        },
+      },
+      opening.moved,
+    )
+    if (isLeft(opened)) return opened
+    return right({
+      name: engine,
+      program,
+      ...opened.right,
+      call: async (name, { variant, index, inputs }) => {
+        const { lend, moved } = parcel()
+        const graph = sent.has(variant) ? undefined : flatten([variant], lend)
+        const question = { name, index, graph, inputs: packed(inputs, lend) }
+        const answer = await thread.ask('call', question, moved)
+        sent.add(variant)
+        return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
+      },
+      read: async (specs) => new Map(await thread.ask('read', { keys: specs.map((s) => s.key) })),
+      write: async (values, given) => {
+        for (const group of given ? [values] : groupsOf(program, values)) {
+          const { lend, give, moved } = parcel()
+          await thread.ask('write', { values: packed(group, given ? give : lend) }, moved)
+        }
+      },
+      close: async () => {
+        try {
+          await thread.ask('close', {})
+        } catch (e) {
+          // one that has ended holds nothing any more
+          if (!thread.ended()) throw e
+        }
+      },
+    })
+  }
+
+/**
+ * The engine in a thread of its own for each session. A session does the same and gives the same bits; what it is asked
+ * goes to the thread as messages.
+ *
+ * - Inputs and written states stay the caller's: they are copied once, when they are sent, and the copy is moved. What
+ *   lies in a `SharedArrayBuffer` is not copied, and has to stay as it is until the call has ended; onnxruntime-node takes
+ *   no such memory, and there the thread copies it.
+ * - The arrays that a `WeightSource` gives are moved, and empty afterwards: they are the session's.
+ * - Results are moved out of the thread.
+ * - Closing ends the thread. One that ends by itself is a `Failed` of every call that waits and every later one.
+ * - A thread keeps the process alive only while it owes an answer.
+ *
+ * @category engines
+ */
+export const inWorker = (engine: Engine): Engine => ({
+  name: engine.name,
+  version: engine.version,
+  load:
+    (program, options = {}) =>
+    async () => {
+      const checked = checkOptions(options)
+      if (isLeft(checked)) return checked
+      return guarded(`loading program '${program.name}'`, async () => {
+        // a thread that is stopped takes no folder away
+        const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
+        const thread = startThread()
+        const end = async (): Promise<void> => {
+          await thread.end()
+          if (scratch !== undefined) await removeFolder(scratch)
+        }
+        try {
+          const run = clampProgram(optimiseProgram(program))
+          const made = await backendIn(thread, engine.name, run, options.threads, scratch)()
+          if (isLeft(made)) {
+            await end()
+            return made
+          }
+          const close = async (): Promise<void> => {
+            try {
+              await made.right.close()
+            } finally {
+              await end()
+            }
+          }
+          return await openSession({ ...made.right, close }, options)()
+        } catch (e) {
+          await end()
+          throw e
+        }
+      })
+    },
+})
