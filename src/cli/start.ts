@@ -13,6 +13,15 @@ const signals = Object.keys(interrupts) as readonly Interrupt[]
 /** The signal that a command was told of and is ending for. */
 let interruptedBy: Interrupt | undefined
 
+/** Ends the process by a signal: exiting would wait for threads that compute. */
+const endOf = (signal: Interrupt): void => {
+  process.once('exit', () => {
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  })
+  process.exit(interrupts[signal])
+}
+
 const stdout = outlet(process.stdout)
 const stderr = outlet(process.stderr)
 
@@ -24,7 +33,7 @@ const io: Io = {
   onInterrupt: (act) => {
     const told = (signal: Interrupt): void => {
       // a second one does not wait
-      if (interruptedBy !== undefined) process.exit(interrupts[signal])
+      if (interruptedBy !== undefined) endOf(signal)
       interruptedBy = signal
       act()
     }

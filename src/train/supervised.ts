@@ -193,16 +193,25 @@ export const supervised = <const From extends string, const To extends string, E
     let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
     let due = false
     const stream = batchesOf(source, perStep, from.place)
+    const batchOf = async (step: number) => {
+      const { value: batch, done } = await stream.next()
+      if (done || batch.examples.length < perStep)
+        throw new Error(
+          `${where}: its data ended at step ${step} of ${steps}; make the stage shorter, or its source endless with repeated(…)`,
+        )
+      return { batches: collated(batch.examples), next: batch.next }
+    }
+    let coming = batchOf(from.step + 1)
     try {
       for (let step = from.step + 1; step <= steps; step++) {
         const asked = performance.now()
-        const { value: batch, done } = await stream.next()
-        if (done || batch.examples.length < perStep)
-          throw new Error(
-            `${where}: its data ended at step ${step} of ${steps}; make the stage shorter, or its source endless with repeated(…)`,
-          )
-        const batches = collated(batch.examples)
+        const { batches, next } = await coming
         const dataSeconds = since(asked)
+        // the next batch is made while this one is computed; what is wrong with it is told when its turn comes
+        if (step < steps) {
+          coming = batchOf(step + 1)
+          coming.catch(() => undefined)
+        }
         // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
         const rate = learningRate * factor(step) * (search?.state.scale ?? 1)
         const called = performance.now()
@@ -243,8 +252,8 @@ export const supervised = <const From extends string, const To extends string, E
           (search === undefined || isAtMark(search.state))
         ) {
           due = false
-          placeFits(batch.next)
-          const at: StageProgress = { step, seconds: since(started), tailLoss, place: batch.next }
+          placeFits(next)
+          const at: StageProgress = { step, seconds: since(started), tailLoss, place: next }
           yield await c.checkpoint.save({
             ...at,
             ...(tailSkipped === 0 ? {} : { tailSkipped }),

@@ -186,6 +186,7 @@ const carriedOut = (
       const { withBadRows } = await import('../../train/index.ts')
       const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats, writeImage } =
         await import('../../run/index.ts')
+      const { inWorker, threadsAtRest } = await import('../../engine/index.ts')
       const look = lookOf(io.stderr, io.env)
       const every = args.integer('checkpoint-every')
       const folder = shownPath(io.cwd, run.folder)
@@ -209,7 +210,8 @@ const carriedOut = (
       if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
       const stream = defer(() =>
         experiment.run({
-          engine: picked.engine,
+          // in a thread: while a step is computed, signals are heard and the progress goes on
+          engine: inWorker(picked.engine),
           saveImage: (name, image) =>
             pipe(
               writeImage(run, name, image),
@@ -239,6 +241,8 @@ const carriedOut = (
       const written = await writeReport(run.folder)()
       if (E.isLeft(written)) say(`the report could not be written: ${written.left.message}`)
       const report = E.isRight(written) ? shownPath(io.cwd, written.right) : undefined
+      // a step that was begun is computed to its end; here a second signal is still heard
+      await threadsAtRest()
       const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
       if (ended.how === 'failed') return E.left(failed(`${problem}\n${kept}`))
       if (ended.how === 'interrupted')

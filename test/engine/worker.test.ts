@@ -1,0 +1,394 @@
+/** An engine in a thread of its own: the same session, and a main thread that goes on. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { resolve } from 'node:path'
+import type { Worker } from 'node:worker_threads'
+import { type Either, isLeft, isRight } from 'fp-ts/lib/Either.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  add,
+  axis,
+  contract,
+  fixed,
+  gather,
+  input,
+  mul,
+  node,
+  normal,
+  type Program,
+  program,
+  state,
+  type Tensor,
+  tanh,
+  topological,
+  zeros,
+} from '../../src/dsl/index.ts'
+import {
+  type EngineError,
+  inWorker,
+  type LoadOptions,
+  type Session,
+  type TensorValue,
+  tensorValue,
+} from '../../src/engine/index.ts'
+import { flatten, unflatten } from '../../src/engine/worker/flat-graph.ts'
+import { nextToken, orThrow, update } from '../../src/train/index.ts'
+import { presentEngines } from '../support/engines.ts'
+import { programOf, tinyConversation, tinyModel, tinyProcessor, tinyStage } from '../support/tiny.ts'
+
+const engines = await presentEngines()
+
+const must = async <A>(task: TE.TaskEither<EngineError, A>): Promise<A> => {
+  const got = await task()
+  if (isLeft(got)) throw new Error(`${got.left._tag}: ${got.left.message}`)
+  return got.right
+}
+const fault = async (task: TE.TaskEither<EngineError, unknown>): Promise<EngineError> => {
+  const got: Either<EngineError, unknown> = await task()
+  if (isRight(got)) throw new Error('it did not fail')
+  return got.left
+}
+const bytes = (v: TensorValue): Buffer => Buffer.from(v.data.buffer, v.data.byteOffset, v.data.byteLength)
+const sameBits = (got: ReadonlyMap<string, TensorValue>, want: ReadonlyMap<string, TensorValue>): void => {
+  assert.equal([...got.keys()], [...want.keys()])
+  for (const [key, v] of want) {
+    assert.equal([got.get(key)!.shape, got.get(key)!.dtype], [v.shape, v.dtype], key)
+    assert.ok(bytes(got.get(key)!).equals(bytes(v)), key)
+  }
+}
+const vector = (...numbers: number[]): TensorValue => tensorValue('float32', [numbers.length], numbers)
+
+const N = axis('n', 4)
+/** Every kind of array: inputs and states of all dtypes, a literal, an index. */
+const kinds = program({
+  name: 'kinds',
+  functions: {
+    step: fixed(() => {
+      const w = state('w', [N], normal(1))
+      const count = state('count', [], zeros, 'int32')
+      const flag = state('flag', [N], zeros, 'bool')
+      const x = input('x', [N])
+      const y = add(mul(w, x), 0.5)
+      return {
+        outputs: { y, row: gather(w, input('at', [axis('m', 2)], 'int32')), flag, x },
+        next: new Map<string, Tensor>([
+          ['w', add(w, x)],
+          ['count', add(count, 1)],
+        ]),
+      }
+    }),
+  },
+})
+const at = (...indices: number[]): TensorValue => tensorValue('int32', [2], indices)
+
+/** A product that takes a while. */
+const heavy = (size: number): Program => {
+  const [A, B, C] = [axis('a', size), axis('b', size), axis('c', size)] as const
+  return program({
+    name: 'heavy',
+    functions: {
+      f: fixed(() => ({
+        outputs: { y: contract(input('x', [A, B]), state('w', [B, C], normal(1)), 'b') },
+      })),
+    },
+  })
+}
+
+for (const direct of engines) {
+  const test = suite(`${direct.name} in a thread`)
+  const threaded = inWorker(direct)
+  const using = async <A>(p: Program, body: (s: Session) => Promise<A>, o?: LoadOptions): Promise<A> => {
+    const s = await must(threaded.load(p, o))
+    try {
+      return await body(s)
+    } finally {
+      await must(s.close())
+    }
+  }
+
+  test('training gives the bits of a session in this thread: losses, gradients, weights, moments', async () => {
+    const stage = tinyStage({ train: [tinyModel.parts.adapter, tinyModel.parts.language] })
+    const { collate } = nextToken(tinyModel, tinyProcessor, { rows: 4, tokens: 32 })
+    const batches = [0, 4, 8].map((i) => collate([0, 1, 2, 3].map((k) => tinyConversation(i + k))))
+    const trained = async (s: Session) => {
+      const told = []
+      for (const b of batches) told.push(await update(s, b, 1e-2))
+      const kept = await orThrow(s.snapshot())
+      await update(s, batches[0]!, 1e-2)
+      await orThrow(s.restore(kept))
+      return { told, states: await orThrow(s.read()) }
+    }
+    const s = await must(direct.load(programOf(stage), { seed: 7 }))
+    const want = await trained(s)
+    await must(s.close())
+    await using(
+      programOf(stage),
+      async (t) => {
+        assert.equal([t.engine, threaded.version], [direct.name, direct.version])
+        const got = await trained(t)
+        assert.equal(got.told, want.told)
+        sameBits(got.states, want.states)
+      },
+      { seed: 7 },
+    )
+  })
+
+  test('what the caller goes on using stays the caller’s: inputs, written values, snapshots', () =>
+    using(kinds, async (s) => {
+      const whole = Float32Array.of(9, 1, 2, 3, 4, 9)
+      const part: TensorValue = { shape: [4], dtype: 'float32', data: whole.subarray(1, 5) }
+      const w = vector(1, 1, 2, 2)
+      const flag = tensorValue('bool', [4], [1, 0, 1, 0])
+      await must(
+        s.write(
+          new Map([
+            ['w', w],
+            ['flag', flag],
+          ]),
+        ),
+      )
+      const kept = await must(s.snapshot())
+      for (const n of [1, 2]) {
+        const called = s.call('step', { x: part, at: at(3, 0) })()
+        const out = await called
+        if (isLeft(out)) throw new Error(out.left.message)
+        assert.equal([...out.right.y!.data], [1.5, 2.5, 6.5, 8.5])
+        assert.equal([...out.right.row!.data], [2, 1])
+        assert.equal([...out.right.x!.data], [1, 2, 3, 4])
+        assert.equal([...out.right.flag!.data], [1, 0, 1, 0])
+        assert.equal([...(await must(s.read(['w']))).get('w')!.data], [2, 3, 5, 6])
+        await must(s.restore(kept))
+        assert.is(kept.states.get('w')!.data.length, 4, `restored ${n} times`)
+      }
+      assert.equal([...whole], [9, 1, 2, 3, 4, 9])
+      assert.equal([...w.data], [1, 1, 2, 2])
+      // results belong to whoever asked: the session does not see what is done to them
+      const read = await must(s.read())
+      ;(read.get('w')!.data as Float32Array).fill(7)
+      assert.equal([...(await must(s.read(['w']))).get('w')!.data], [1, 1, 2, 2])
+    }))
+
+  test('shared memory is taken as it is, and stays shared', () =>
+    using(kinds, async (s) => {
+      const shared = new Float32Array(new SharedArrayBuffer(16))
+      shared.set([1, 2, 3, 4])
+      const x: TensorValue = { shape: [4], dtype: 'float32', data: shared }
+      await must(s.write(new Map([['w', x]])))
+      const { y } = await must(s.call('step', { x, at: at(0, 1) }))
+      assert.equal([...y!.data], [1.5, 4.5, 9.5, 16.5])
+      assert.equal([...shared], [1, 2, 3, 4], 'the state is a copy')
+      shared.fill(0)
+      assert.equal([...(await must(s.read(['w']))).get('w')!.data], [2, 4, 6, 8])
+    }))
+
+  test('weights are read from a source one by one and moved; a map’s are copied', async () => {
+    const given = { w: vector(1, 2, 3, 4), flag: tensorValue('bool', [4], [0, 1, 1, 0]) }
+    const asked: string[] = []
+    const source = {
+      keys: ['other', 'w', 'flag'],
+      read: (key: string) => {
+        asked.push(key)
+        return TE.right(given[key as 'w'])
+      },
+    }
+    await using(
+      kinds,
+      async (s) => {
+        assert.equal(asked, ['w', 'flag'])
+        assert.equal([given.w.data.length, given.flag.data.length], [0, 0])
+        const states = await must(s.read())
+        assert.equal([...states.get('w')!.data], [1, 2, 3, 4])
+        assert.equal([...states.get('flag')!.data], [0, 1, 1, 0])
+      },
+      { values: source },
+    )
+    const w = vector(4, 3, 2, 1)
+    await using(
+      kinds,
+      async (s) => {
+        assert.equal([...(await must(s.read(['w']))).get('w')!.data], [4, 3, 2, 1])
+        assert.equal([...w.data], [4, 3, 2, 1])
+      },
+      { values: new Map([['w', w]]) },
+    )
+    const unread = threaded.load(kinds, {
+      values: { keys: ['w'], read: () => TE.left(new Error('the file is gone')) },
+    })
+    const e = await fault(unread)
+    assert.is(e._tag, 'BadInput')
+    assert.match(e.message, "state 'w' cannot be read: the file is gone")
+  })
+
+  test('errors cross as themselves, with the user’s line', async () => {
+    await using(kinds, async (s) => {
+      const d = await must(direct.load(kinds))
+      const calls: readonly ((of: Session) => TE.TaskEither<EngineError, unknown>)[] = [
+        (of) => of.call('strep', {}),
+        (of) => of.call('step', {}),
+        (of) => of.call('step', { x: vector(1, 2), at: at(0, 0) }),
+        (of) => of.call('step', { x: vector(1, 2, 3, 4), at: at(0, 4) }),
+        (of) => of.read(['v']),
+        (of) => of.write(new Map([['w', vector(1)]])),
+        (of) => of.restore({ states: new Map() }),
+      ]
+      for (const call of calls) assert.equal(await fault(call(s)), await fault(call(d)))
+      assert.match((await fault(calls[3]!(s))).where ?? '', /worker\.test\.ts:\d+/)
+      await must(d.close())
+    })
+    // made by hand, because the language refuses it; what the native library says of it names the node's line
+    const x = input('x', [N], 'bool')
+    const line = 'mine.ts:12:7'
+    const y = node({ op: 'compare', fn: 'less' }, [x, x], x.axes, 'bool', { line })
+    const refused = program({ name: 'refused', functions: { f: fixed(() => ({ outputs: { y } })) } })
+    const x1 = { x: tensorValue('bool', [4], [0, 0, 0, 0]) }
+    const told = async (engine: typeof direct): Promise<EngineError> => {
+      const s = await engine.load(refused)()
+      if (isLeft(s)) return s.left
+      const e = await fault(s.right.call('f', x1))
+      await must(s.right.close())
+      return e
+    }
+    const [here, there] = [await told(direct), await told(threaded)]
+    assert.is(there._tag, 'Refused')
+    assert.equal({ ...there, cause: 0 }, { ...here, cause: 0 })
+    assert.is(there.where, line)
+    assert.is((there.cause as Error).message, (here.cause as Error).message)
+    assert.is((await fault(threaded.load(kinds, { seed: 0.5 })))._tag, 'BadOption')
+  })
+
+  test('timers run while a call computes; in this thread they wait', async () => {
+    const size = 1024
+    const p = heavy(size)
+    const x = { x: { shape: [size, size], dtype: 'float32' as const, data: new Float32Array(size * size) } }
+    /** How often a timer fired during calls that take at least 300 ms together. */
+    const ticks = async (s: Session): Promise<number> => {
+      await must(s.call('f', x))
+      let fired = 0
+      let longest = 0
+      const timer = setInterval(() => fired++, 2)
+      const started = performance.now()
+      let most = 0
+      while (performance.now() - started < 300) {
+        const before = fired
+        const called = performance.now()
+        await must(s.call('f', x))
+        most = Math.max(most, fired - before)
+        longest = Math.max(longest, performance.now() - called)
+      }
+      clearInterval(timer)
+      assert.ok(longest > 10, `a call takes ${longest} ms`)
+      return most
+    }
+    const s = await must(direct.load(p))
+    assert.ok((await ticks(s)) <= 2)
+    await must(s.close())
+    assert.ok((await using(p, ticks)) > 2)
+  })
+
+  test('a thread that dies is an error of every call that waits and of every later one; closing is none', async () => {
+    let worker: Worker | undefined
+    process.once('worker', (w: Worker) => {
+      worker = w
+    })
+    const s = await must(threaded.load(heavy(1024)))
+    const x = { shape: [1024, 1024], dtype: 'float32' as const, data: new Float32Array(1024 * 1024) }
+    const calls = [1, 2, 3].map(() => s.call('f', { x })())
+    await new Promise((go) => setTimeout(go, 5))
+    await worker!.terminate()
+    for (const called of [...(await Promise.all(calls)), await s.read()()]) {
+      assert.ok(isLeft(called))
+      assert.is(called.left._tag, 'Failed')
+      assert.match(called.left.message, "the engine's thread has ended: exit code 1")
+    }
+    await must(s.close())
+    assert.is((await fault(s.read()))._tag, 'Closed')
+  })
+
+  test('closing ends the thread, after the calls that were started before it', async () => {
+    const before = readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${process.pid}-`))
+    let worker: Worker | undefined
+    process.once('worker', (w: Worker) => {
+      worker = w
+    })
+    const s = await must(threaded.load(kinds))
+    let exits = 0
+    worker!.once('exit', () => exits++)
+    const called = s.call('step', { x: vector(1, 2, 3, 4), at: at(0, 0) })()
+    await must(s.close())
+    assert.ok(isRight(await called))
+    assert.is(exits, 1)
+    await must(s.close())
+    assert.is((await fault(s.read()))._tag, 'Closed')
+    assert.equal(
+      readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${process.pid}-`)),
+      before,
+    )
+  })
+
+  test('a process with an open session ends by itself and leaves nothing behind', () => {
+    const built = resolve('dist/src/engine/index.js')
+    if (!existsSync(built)) return
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `
+        import { axis, fixed, input, mul, program } from ${JSON.stringify(resolve('dist/src/dsl/index.js'))}
+        import { inWorker, pickEngine, tensorValue } from ${JSON.stringify(built)}
+        const { engine } = (await pickEngine('${direct.name}')()).right
+        const f = fixed(() => ({ outputs: { y: mul(input('x', [axis('n', 2)]), 2) } }))
+        const session = (await inWorker(engine).load(program({ name: 'p', functions: { f } }))()).right
+        const out = await session.call('f', { x: tensorValue('float32', [2], [1, 2]) })()
+        process.stdout.write([process.pid, ...out.right.y.data].join(' '))`,
+      ],
+      { encoding: 'utf8', timeout: 60_000 },
+    )
+    assert.is(status, 0, stderr)
+    const [pid, ...y] = stdout.trim().split(' ')
+    assert.equal(y, ['2', '4'])
+    assert.equal(
+      readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${pid}-`)),
+      [],
+    )
+  })
+
+  test.run()
+}
+
+const graphs = suite('a graph in a message')
+/** A literal whose numbers lie in a larger buffer. */
+const literal = node({ op: 'constant', data: new Float32Array(100).subarray(3, 7) }, [], [N], 'float32', {
+  line: 'here:1:1',
+})
+
+graphs('is the same graph, however deep; what was shared is there once', () => {
+  let y: Tensor = add(input('x', [N]), literal)
+  for (let i = 0; i < 20_000; i++) y = i % 2 === 0 ? tanh(y) : add(y, y)
+  const p = program({
+    name: 'deep',
+    functions: { f: fixed(() => ({ outputs: { y, z: mul(y, y) }, next: new Map() })) },
+  })
+  const variant = p.functions.get('f')![0]!
+  const back = unflatten(structuredClone(flatten([variant, variant], (data) => data)))
+  const [one, other] = back as [typeof variant, typeof variant]
+  assert.is(one.outputs.y, other.outputs.y)
+  const nodes = topological(Object.values(variant.outputs))
+  const copies = topological(Object.values(one.outputs))
+  assert.is(copies.length, nodes.length)
+  const place = new Map([...nodes, ...copies].map((t, i) => [t, i % nodes.length]))
+  for (const [i, t] of nodes.entries()) {
+    const c = copies[i]!
+    assert.equal([c.op, c.axes, c.names, c.dtype], [t.op, t.axes, t.names, t.dtype])
+    assert.is(c.site.line, t.site.line)
+    assert.equal(
+      c.inputs.map((x) => place.get(x)),
+      t.inputs.map((x) => place.get(x)),
+    )
+  }
+})
+
+graphs.run()
