@@ -146,14 +146,14 @@ test('a disk that is full ends a run with its reason; with more room it goes on 
 
 test('a truncated checkpoint: the one before it is taken, which is said, and the bits are the same', async () => {
   const folder = join(root, 'truncated')
-  const target = { stage: 'plain', step: 9, later: 0 }
-  assert.is.not(await killed(folder, target), undefined)
-  const latest = join(folder, 'checkpoints/plain/training.safetensors')
-  // it may have been killed in the next stage
-  if (existsSync(latest)) {
-    writeFileSync(latest, readFileSync(latest).subarray(0, -5))
-    assert.match(await finished(folder), /goes on from step \d+, the checkpoint before its latest/)
-  } else await finished(folder)
+  // behind the third checkpoint of that stage, and before the end that takes them away
+  assert.is.not(await killed(folder, { stage: 'searched', step: 13, later: 0 }), undefined)
+  const latest = join(folder, 'checkpoints/searched/training.safetensors')
+  writeFileSync(latest, readFileSync(latest).subarray(0, -5))
+  assert.match(
+    await finished(folder),
+    /stage searched goes on from step \d+, the checkpoint before its latest/,
+  )
   for (const [file, bytes] of checkpoints(join(root, 'alone')))
     assert.ok(checkpoints(folder).get(file)!.equals(bytes), file)
 })
