@@ -145,6 +145,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
         quick: manifest.quick ?? false,
         seed: manifest.seed,
         settings: manifest.settings ?? {},
+        data: { path: manifest.data },
       }),
       TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
       TE.bindTo('stage'),

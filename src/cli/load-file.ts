@@ -118,6 +118,8 @@ export interface LoadedFile {
   readonly experiment: Experiment
   /** What `--set` said of it. */
   readonly settings: Readonly<Record<string, string>>
+  /** `--data`. */
+  readonly dataPath?: string
   /** What it was given of the user's data. */
   readonly data: WatchedData
 }
@@ -181,7 +183,10 @@ export const loadExperiment = (
             )
           return unread.length > 0
             ? TE.left(usage(unreadMessage(word, unread, asked, isFunction)))
-            : TE.right({ path, experiment: made, settings: options.settings, data })
+            : TE.right({
+                ...{ path, experiment: made, settings: options.settings, data },
+                ...(options.data?.path === undefined ? {} : { dataPath: options.data.path }),
+              })
         }),
       ),
     ),

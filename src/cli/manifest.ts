@@ -35,6 +35,10 @@ export interface Started {
   readonly quick: boolean
   /** `--set`. */
   readonly settings: Readonly<Record<string, string>>
+  /** `--data`. */
+  readonly dataPath?: string
+  /** `--fork`: the checkpoint that it begins from. */
+  readonly forked?: Manifest['forked']
 }
 
 /** Levels of the model's blocks that the report lists and draws. */
@@ -104,5 +108,7 @@ export const manifestOf = (s: Started): Manifest => {
     families: [...experiment.families],
     quick: s.quick,
     settings: s.settings,
+    ...(s.dataPath === undefined ? {} : { data: s.dataPath }),
+    ...(s.forked === undefined ? {} : { forked: s.forked }),
   }
 }

@@ -51,6 +51,9 @@ export const progressFile = 'training.safetensors'
 /** The checkpoint before the latest, which is kept in case the latest is damaged. */
 const beforeOf = (path: string): string => path.replace(/(\.safetensors)?$/, '.before$1')
 
+/** The files that may hold a stage in the middle, the latest last. */
+export const progressFiles = (path: string): readonly string[] => [beforeOf(path), path]
+
 // --- writing ------------------------------------------------------------------------------------------------
 
 /**

@@ -159,6 +159,21 @@ export const BadRowMet = t.type({
 /** How many rows were set aside in all, when the run ended. */
 export const BadRowsCounted = t.type({ type: t.literal('bad-rows'), count: t.number })
 
+/**
+ * The run began from another's checkpoint: of stage `from`, after `step` of its steps. `begins` is the index of the first
+ * stage that it trains, `path` the folder inside the run with the weights; of `everything` there are moments and the place in
+ * the data besides.
+ */
+export const ForkedFrom = t.type({
+  type: t.literal('forked'),
+  run: t.string,
+  from: t.string,
+  step: t.number,
+  taken: t.keyof({ weights: null, everything: null }),
+  begins: t.number,
+  path: t.string,
+})
+
 /** Codec of every event. */
 export const RunEvent = t.union([
   StageStarted,
@@ -175,6 +190,7 @@ export const RunEvent = t.union([
   Warned,
   BadRowMet,
   BadRowsCounted,
+  ForkedFrom,
 ])
 /** Any event of a run. */
 export type RunEvent = t.TypeOf<typeof RunEvent>
@@ -231,6 +247,15 @@ const Short = t.partial({
   quick: t.boolean,
   /** What `--set` said, by key: with the file, the seed and `quick` it gives the experiment again. */
   settings: t.record(t.string, t.string),
+  /** What `--data` said. */
+  data: t.string,
+  /** The checkpoint of another run that it began from, and what it took of it. */
+  forked: t.type({
+    run: t.string,
+    stage: t.string,
+    step: t.number,
+    taken: t.keyof({ weights: null, everything: null }),
+  }),
 })
 /** `manifest.json`: what ran. */
 export const Manifest = t.intersection([Ran, Short])

@@ -25,6 +25,7 @@ const settingsOf = (m: Manifest): readonly (readonly [name: string, value: unkno
   ['model.config', m.model.config],
   ['model.parameters', m.model.parameters],
   ['families', m.families],
+  ['forked', m.forked],
   ['', m.recipe],
 ]
 

@@ -10,12 +10,15 @@ export {
   hasProgress,
   loadProgress,
   progressFile,
+  progressFiles,
   removeProgress,
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
+export { differences } from './differences.ts'
 export { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
 export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
+export { changesBetween } from './identity.ts'
 export { showProgress } from './progress.ts'
 export {
   defaultRunFolder,

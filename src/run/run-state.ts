@@ -146,6 +146,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
     case 'weights':
       return { ...state, found: event }
     case 'ada-lrs':
+    case 'forked':
     case 'predicted':
       return state
   }
@@ -186,6 +187,7 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
           (e) =>
             e.type === 'warned' ||
             e.type === 'bad-row' ||
+            e.type === 'forked' ||
             e === found ||
             ('stage' in e && index.get(e.stage)! < event.index),
         )

@@ -19,6 +19,7 @@ export {
   forwardProgram,
 } from './exported-model.ts'
 // what the folders above use of it
+export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
 export {
   type LearnerProgram,
   type LearnerSpec,

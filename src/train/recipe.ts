@@ -23,6 +23,7 @@ import {
 } from '../run/index.ts'
 import { type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
+import { overlaid } from './fork.ts'
 import {
   folderSetting,
   iterationSetting,
@@ -174,21 +175,30 @@ export interface RunOptions {
 
 /**
  * What an earlier start of the run came to: how many stages it finished, the folder with the weights of the last of them,
- * and its last checkpoint since.
+ * and its last checkpoint since. Where another run's checkpoint stands for that folder, it is forked.
  */
 const earlierStart = (events: readonly RunEvent[]) => {
   let finished = 0
   let weights: string | undefined
   let checkpoint: EventOf<'checkpointed'> | undefined
+  let forked = false
   for (const e of events) {
+    if (e.type === 'forked') {
+      forked = true
+      finished = e.begins
+      weights = e.path
+      const path = checkpointFolder(e.from)
+      if (e.taken === 'everything') checkpoint = { type: 'checkpointed', stage: e.from, step: e.step, path }
+    }
     if (e.type === 'checkpointed') checkpoint = e
     if (e.type === 'stage-finished') {
       finished = e.index + 1
       weights = checkpoint?.path
       checkpoint = undefined
+      forked = false
     }
   }
-  return { finished, weights, checkpoint }
+  return { finished, weights, checkpoint, forked }
 }
 
 /** A stage's totals by its steps, where an earlier start took them. */
@@ -261,6 +271,12 @@ const placed = (
   return placement.right
 }
 
+/** Whether programs have a weight that is not there. */
+const lacking = (programs: readonly StageProgram[], { keys }: StoredWeights): boolean => {
+  const there = new Set(keys)
+  return programs.some(({ program }) => weightKeys(program).some((key) => !there.has(key)))
+}
+
 /** Sees that starting weights are of some use: where all keys may begin fresh, none need be missing. @throws RecipeError */
 const someFit = (r: Recipe, programs: readonly StageProgram[], { keys: there }: StoredWeights): void => {
   const wanted = programs.map((p) => weightKeys(p.program))
@@ -310,6 +326,8 @@ async function* runRecipe(
     earlier.weights === undefined
       ? await startingWeights(r)
       : await orThrow(openCheckpoint(context.pathOf(earlier.weights, weightsFile)))
+  if (earlier.forked && lacking(programs.slice(earlier.finished), weights))
+    weights = overlaid(weights, await startingWeights(r))
   await preflight(r, programs, earlier.finished, earlier.checkpoint?.stage, weights)
   if (earlier.weights === undefined) someFit(r, programs, weights)
   if (earlier.finished < r.stages.length) await evaluation.preflight?.()

@@ -69,11 +69,12 @@ export const withOthers = (s: Session, others: StoredWeights): StoredWeights => 
   }
 }
 
-/** The keys of a program's states that are the model's own: no moments, no averages, no cache, no gradients. */
-export const weightKeys = (p: Program): readonly string[] =>
-  [...p.states.keys()].filter(
-    (k) => !isOptimizerKey(k) && !isEmaKey(k) && !isCacheKey(k) && !isGradientKey(k),
-  )
+/** Whether a state is the model's own: no moment, no average, no cache, no gradient. */
+export const isWeightKey = (key: string): boolean =>
+  !isOptimizerKey(key) && !isEmaKey(key) && !isCacheKey(key) && !isGradientKey(key)
+
+/** The keys of a program's states that are the model's own. */
+export const weightKeys = (p: Program): readonly string[] => [...p.states.keys()].filter(isWeightKey)
 
 /** Reads a session's weights. */
 export const readWeights = (s: Session): TE.TaskEither<EngineError, Weights> => s.read(weightKeys(s.program))

@@ -9,6 +9,7 @@ import { defer, type Observable } from 'rxjs'
 import type { EngineError, EngineName, Picked } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { inked, lookOf } from '../../terminal/index.ts'
+import type { Fork } from '../../train/index.ts'
 import { blamed } from '../blame.ts'
 import {
   type Args,
@@ -22,6 +23,7 @@ import {
   usage,
 } from '../command.ts'
 import { type Ended, follow } from '../follow.ts'
+import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
 import { neverSettles, unlessIdle } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
@@ -60,6 +62,10 @@ export const runCommand: Command = {
     strict: {
       help: 'the first bad row of the data stops the run; else bad rows are set aside, counted and listed',
     },
+    fork: {
+      value: 'run@where',
+      help: 'begins from a checkpoint of another run: after a stage (runs/a@sft), after a number of steps (runs/a@400), or its latest (runs/a)',
+    },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
     json: { help: 'prints one JSON object at the end: folder, report, stages with what was measured' },
   },
@@ -70,6 +76,7 @@ export const runCommand: Command = {
   ],
   notes: [
     'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out. It goes on only where settings, code, versions and cores are those that it began with; what differs is named.',
+    'With --fork a recipe leaves out the stages before the checkpoint. After the end of a stage the next one begins with its weights (the last stage once more); inside a stage, the stage goes on with weights, moments and its place in the data where its settings and its graph are the same, and else begins anew with the weights. A recipe that has no stage of that name begins at its beginning with these weights. What differs from the other run is shown; a checkpoint of another model is refused.',
     'One process at a time writes a run: its lock.json in the folder keeps others out. A run that was killed leaves it behind, and the next start on the same host takes it over.',
     'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong; interrupted by Ctrl-C 130, by SIGTERM 143, by SIGHUP (the terminal was closed) 129. An interrupted run writes its report before it ends; a second signal ends it at once. A run whose output nobody reads any more goes on.',
   ],
@@ -85,10 +92,11 @@ export const runCommand: Command = {
         }),
       ),
       TE.bindTo('loaded'),
+      TE.bind('fork', ({ loaded }) => forkOf(args, io, loaded)),
       TE.bind('picked', () => pickedEngine(args, io)),
-      TE.chain(({ loaded, picked }) =>
+      TE.chain(({ loaded, picked, fork }) =>
         TE.bracket(
-          openFolder(args, io, loaded, picked),
+          openFolder(args, io, loaded, picked, fork),
           (run) => carriedOut(args, io, loaded, picked, run),
           // every event is with the system already: what closing says changes nothing
           (run) => TE.fromIO(IO.asUnit(run.close)),
@@ -150,6 +158,7 @@ const openFolder = (
   io: Io,
   loaded: LoadedFile,
   picked: Picked,
+  fork: BegunFork | Fork | undefined,
 ): TE.TaskEither<CliError, RunFolder> =>
   pipe(
     attempt(async () => {
@@ -159,7 +168,10 @@ const openFolder = (
       const at = new Date()
       const words = ['run', ...args.typed]
       const quick = args.on('quick')
-      const manifest = manifestOf({ ...loaded, picked, cwd: io.cwd, version: version(), words, at, quick })
+      const manifest = manifestOf({
+        ...{ ...loaded, picked, cwd: io.cwd, version: version(), words, at, quick },
+        ...(fork === undefined ? {} : { forked: fork.forked }),
+      })
       return openRun(
         resolve(io.cwd, args.text('out') ?? defaultRunFolder(loaded.experiment.name, at)),
         manifest,
@@ -172,6 +184,7 @@ const openFolder = (
         TE.mapLeft((e) => (e._tag === 'OtherRun' ? usage(e.message) : failed(e.message))),
       ),
     ),
+    TE.chainFirst((run) => (isPlanned(fork) ? placed(io, fork, run) : TE.right(undefined))),
   )
 
 const carriedOut = (

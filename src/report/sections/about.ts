@@ -80,6 +80,7 @@ const aside = (m: Measurement): Html => {
 export const whatRan = (manifest: Manifest): Html => html`<dl class="facts">
 <dt>command</dt><dd><code>${manifest.command}</code></dd>
 <dt>experiment</dt><dd><code>${manifest.file}</code></dd>
+${manifest.forked !== undefined && html`<dt>begun from</dt><dd>${manifest.forked.run}, step ${manifest.forked.step} of stage ${manifest.forked.stage}: ${manifest.forked.taken}</dd>`}
 <dt>seed</dt><dd>${manifest.seed}</dd>
 <dt>engine</dt><dd>${manifest.engine.name}: ${manifest.engine.version}<br><span class="note">${manifest.engine.why}</span></dd>
 <dt>versions</dt><dd>Sailwright ${manifest.sailwright}, Node ${manifest.node}, ${manifest.platform}, ${manifest.cores} ${manifest.cores === 1 ? 'core' : 'cores'}</dd>

@@ -1,0 +1,200 @@
+/** `sailwright run --fork`: a run that begins from another's checkpoint. */
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { main } from '../../src/cli/main.ts'
+import { readSafetensors } from '../../src/formats/index.ts'
+import type { RunEvent } from '../../src/run/index.ts'
+import { forkWord, loadWeights, orThrow } from '../../src/train/index.ts'
+
+const test = suite('fork')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-fork-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+const experiment = resolve('test/support/experiments/forked.ts')
+
+const run = async (out: string, ...words: readonly string[]) => {
+  let err = ''
+  const code = await main(['run', experiment, '--engine', 'onnx', '--out', out, ...words], {
+    stdout: { write: () => undefined },
+    stderr: { write: (t) => (err += t) },
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
+    cwd: root,
+    onInterrupt: () => () => undefined,
+  })
+  return { code, err }
+}
+const eventsOf = (out: string): readonly RunEvent[] =>
+  readFileSync(join(root, out, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+const stepsOf = (out: string, stage = 'tune') =>
+  eventsOf(out).flatMap((e) => (e.type === 'step' && e.stage === stage ? [e] : []))
+const manifestOf = (out: string) => JSON.parse(readFileSync(join(root, out, 'manifest.json'), 'utf8'))
+const bytesOf = (...path: readonly string[]): Buffer => readFileSync(join(root, ...path))
+const weightsOf = (out: string, stage = 'tune'): Buffer =>
+  bytesOf(out, 'checkpoints', stage, 'model.safetensors')
+
+/** `whole` ended; `broken` stopped in step 9 of its second stage, its checkpoints are of steps 8 and 4. */
+test.before(async () => {
+  const whole = await run('whole')
+  assert.is(whole.code, 0, whole.err)
+  const broken = await run('broken', '--set', 'fail=8', '--checkpoint-every', '4')
+  assert.is(broken.code, 1)
+  assert.match(broken.err, 'the data broke off')
+})
+
+test('inside a stage with the same settings everything is taken: the same bits as of a run that never stopped', async () => {
+  const { code, err } = await run('again', '--fork', 'broken@4')
+  assert.is(code, 0, err)
+  assert.match(
+    err,
+    'this run begins from broken, step 4 of stage tune: weights, moments and the place in the data; goes on with stage tune',
+  )
+  assert.match(err, 'against broken:\n  no setting differs')
+  assert.ok(weightsOf('again').equals(weightsOf('whole')))
+  assert.equal(
+    stepsOf('again').map((e) => [e.step, e.loss]),
+    stepsOf('whole')
+      .slice(4)
+      .map((e) => [e.step, e.loss]),
+  )
+  assert.equal(stepsOf('again', 'warm'), [], 'the stages before are left out')
+  const [first] = eventsOf('again')
+  assert.equal(first, {
+    ...{ type: 'forked', run: 'broken', from: 'tune', step: 4, taken: 'everything' },
+    ...{ begins: 1, path: 'fork' },
+  })
+  assert.equal(manifestOf('again').forked, { run: 'broken', stage: 'tune', step: 4, taken: 'everything' })
+  assert.match(bytesOf('again', 'report.html').toString(), 'broken, step 4 of stage tune: everything')
+  // the latest checkpoint, where nothing else is said
+  const latest = await run('latest', '--fork', 'broken')
+  assert.is(latest.code, 0, latest.err)
+  assert.is(stepsOf('latest')[0]!.step, 9)
+  assert.ok(weightsOf('latest').equals(weightsOf('whole')))
+})
+
+test('a fork that is stopped goes on by itself, also where the other run is gone', async () => {
+  cpSync(join(root, 'broken'), join(root, 'lent'), { recursive: true })
+  const words = ['--fork', 'lent@4', '--checkpoint-every', '2']
+  const stopped = await run('stopped', ...words, '--set', 'fail=7')
+  assert.is(stopped.code, 1)
+  rmSync(join(root, 'lent'), { recursive: true })
+  const { code, err } = await run('stopped', ...words)
+  assert.is(code, 0, err)
+  assert.equal(
+    stepsOf('stopped').map((e) => e.step),
+    [5, 6, 7, 7, 8, 9, 10, 11, 12],
+  )
+  assert.ok(weightsOf('stopped').equals(weightsOf('whole')))
+  const without = await run('stopped')
+  assert.is(without.code, 2)
+  assert.match(without.err, /began with other settings:\s+forked: .*lent.* then, nothing now/)
+  const elsewhere = await run('stopped', '--fork', 'whole@warm')
+  assert.is(elsewhere.code, 2)
+  assert.match(elsewhere.err, 'forked.run: "lent" then, "whole" now')
+})
+
+test('after a stage its weights are taken: the next one begins, and what differs is shown', async () => {
+  const { code, err } = await run('faster', '--fork', 'whole@warm', '--set', 'rate=2e-2')
+  assert.is(code, 0, err)
+  assert.match(err, 'begins from whole, the end of stage warm: its weights; first stage tune')
+  assert.match(err, 'against whole:\n  stages[1].learningRate: 0.005 then, 0.02 now\n')
+  assert.equal(stepsOf('faster', 'warm'), [])
+  const [mine, theirs] = [stepsOf('faster'), stepsOf('whole')]
+  assert.is(mine[0]!.loss, theirs[0]!.loss, 'the same weights and the same data')
+  assert.is.not(mine[11]!.loss, theirs[11]!.loss)
+  assert.equal(
+    eventsOf('faster').find((e) => e.type === 'weights'),
+    { type: 'weights', stage: 'tune', taken: 24, fresh: [], unused: [] },
+  )
+  // the same with the same settings ends with the same bits
+  assert.is((await run('same', '--fork', 'whole@warm')).code, 0)
+  assert.ok(weightsOf('same').equals(weightsOf('whole')))
+})
+
+test('inside a stage with other settings the weights alone are taken', async () => {
+  const { code, err } = await run('changed', '--fork', 'broken@tune', '--set', 'rate=1e-3')
+  assert.is(code, 0, err)
+  assert.match(
+    err,
+    'begins from broken, step 8 of stage tune: its weights; first stage tune (stage tune begins anew, because its settings are others (learningRate))',
+  )
+  assert.equal(
+    stepsOf('changed').map((e) => e.step),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+  )
+  const begun = await orThrow(loadWeights(join(root, 'changed/fork/model.safetensors')))
+  const there = await orThrow(readSafetensors(join(root, 'broken/checkpoints/tune/training.safetensors')))
+  assert.is(begun.size, 24)
+  for (const [key, { data }] of begun) assert.equal(data, await orThrow(there.floats(key)), key)
+  assert.is(manifestOf('changed').forked.taken, 'weights')
+})
+
+test('the last stage trains once more; another recipe begins at its beginning', async () => {
+  const more = await run('more', '--fork', 'whole')
+  assert.is(more.code, 0, more.err)
+  assert.match(more.err, 'stage tune is the last: it trains once more')
+  assert.ok(bytesOf('more/fork/model.safetensors').length > 0)
+  assert.ok(stepsOf('more')[0]!.loss < stepsOf('whole')[0]!.loss)
+  const other = await run('other', '--fork', 'whole@warm', '--set', 'second=polish')
+  assert.is(other.code, 0, other.err)
+  assert.match(other.err, 'there is no stage warm here')
+  assert.is(stepsOf('other', 'polish')[0]!.loss, stepsOf('whole')[0]!.loss)
+})
+
+test('a checkpoint of another model is refused by the first key that differs, and no folder is made', async () => {
+  for (const [set, said] of [
+    [
+      'hidden=24',
+      /another model than forked: model\.embed_tokens\.weight is \[\d+, 16\] there and \[\d+, 24\] here/,
+    ],
+    ['layers=3', /another model than forked: model\.layers\.2\.\S+ is here and not there/],
+    ['layers=1', /another model than forked: model\.layers\.1\.\S+ is there and not here/],
+    ['tied=false', /another model than forked: lm_head\.weight is here and not there/],
+  ] as const) {
+    const { code, err } = await run('refused', '--fork', 'whole@warm', '--set', set)
+    assert.is(code, 1, err)
+    assert.match(err, said)
+    assert.not(existsSync(join(root, 'refused')))
+  }
+})
+
+test('what is no run, no checkpoint or no recipe is refused, and what there is is named', async () => {
+  const before = readdirSync(root)
+  for (const [word, said] of [
+    ['nothing@warm', /--fork nothing@warm: .*nothing.*not a run folder/],
+    [
+      'whole@wram',
+      /whole has no checkpoint 'wram': there is warm \(its end, step 3\), tune \(its end, step 12\)/,
+    ],
+    [
+      'broken@7',
+      /broken has no checkpoint '7': there is warm \(its end, step 3\), 4 \(inside stage tune\), 8 \(inside stage tune\)/,
+    ],
+  ] as const) {
+    const { code, err } = await run('refused', '--fork', word)
+    assert.is(code, 2, err)
+    assert.match(err, said)
+  }
+  let err = ''
+  const byHand = resolve('test/support/experiments/tiny.ts')
+  const code = await main(['run', byHand, '--engine', 'onnx', '--fork', 'whole'], {
+    stdout: { write: () => undefined },
+    stderr: { write: (t) => (err += t) },
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
+    cwd: root,
+    onInterrupt: () => () => undefined,
+  })
+  assert.is(code, 2)
+  assert.match(err, "experiment 'tiny' names no stages")
+  assert.equal(readdirSync(root), before)
+  const isRun = (folder: string): boolean => folder === 'odd@name'
+  assert.equal(forkWord('odd@name', isRun), { run: 'odd@name' })
+  assert.equal(forkWord('odd@name@sft', isRun), { run: 'odd@name', at: 'sft' })
+  assert.equal(forkWord('runs/a', isRun), { run: 'runs/a' })
+})
+
+test.run()

@@ -1,0 +1,55 @@
+/**
+ * An experiment for tests of forks: two stages of a small Qwen3. `--set` says its learning rate, its layers, its hidden
+ * size, whether its head is tied, how its second stage is called, and the example that its data breaks off at (`fail`,
+ * which is no setting of the recipe).
+ */
+import { pipe } from 'fp-ts/lib/function.js'
+import { type Conversation, conversation, processor, type Source } from '../../../src/data/index.ts'
+import { everyKey } from '../../../src/dsl/index.ts'
+import { qwen3Model } from '../../../src/models/index.ts'
+import { nanoTokenizer } from '../../../src/tasks/index.ts'
+import * as t from '../../../src/train/index.ts'
+import { tiny } from '../tiny.ts'
+
+const texts = processor(nanoTokenizer())
+
+const chats = (fail: number): Source<Conversation> => ({
+  config: { kind: 'chats' },
+  async *open(place) {
+    for (let i = (place as number | undefined) ?? 0; ; i++) {
+      if (fail > 0 && i >= fail) throw new Error('the data broke off')
+      const example = conversation(texts, { id: `${i}`, request: `say ${i % 7}`, answer: `${(i * 3) % 7}` })
+      yield { example, next: i + 1 }
+    }
+  },
+})
+
+const file: t.ExperimentFile = ({ seed, setting }) => {
+  const config = {
+    ...tiny.language,
+    layers: setting.integer('layers', 2),
+    hiddenSize: setting.integer('hidden', 16),
+    tied: setting.flag('tied', true),
+  }
+  const model = qwen3Model('forked', config)
+  const objective = t.nextToken(model, texts, { rows: 2, tokens: 24 })
+  const about = { objective, train: [everyKey] } as const
+  const warm = t.supervised({
+    ...{ ...about, name: 'warm', from: 'fresh', to: 'warm', steps: 3, learningRate: 1e-2 },
+    source: chats(0),
+  })
+  const name = setting.text('second', 'tune')
+  const tune = t.supervised({
+    ...{ ...about, name, from: 'warm', to: 'tuned', steps: 12, learningRate: setting.number('rate', 5e-3) },
+    source: chats(2 * setting.integer('fail', 0)),
+  })
+  const begun = t.begin({ name: 'forked', seed, model, start: t.fromScratch, now: 'fresh' })
+  return t.experiment(
+    name === 'tune'
+      ? pipe(begun, t.next(warm), t.next(tune))
+      : pipe({ ...begun, now: 'warm' as const }, t.next(tune)),
+    t.unmeasured,
+  )
+}
+
+export default file
