@@ -104,7 +104,7 @@ export const compound = <R extends Rewards>(spec: {
 export const wrapped = <C extends Columns>(
   reward: Reward<C>,
   configOf: (inner: unknown) => unknown,
-  change: (judgement: Judgement) => Judgement,
+  change: (judgement: Judgement, judged: Judged) => Judgement,
 ): CompoundReward<C> => ({
   name: reward.name,
   config: configOf(reward.config),
@@ -112,7 +112,7 @@ export const wrapped = <C extends Columns>(
     const began = performance.now()
     const judgement = await judgementOf(reward, judged)
     try {
-      return asJudgement(change(judgement), performance.now() - began)
+      return asJudgement(change(judgement, judged), performance.now() - began)
     } catch (thrown) {
       return failed(inWords(thrown), performance.now() - began)
     }

@@ -1,0 +1,60 @@
+/**
+ * The option that a text chooses.
+ *
+ * @since 0.3.0
+ */
+import { bare, plainWords } from './text.ts'
+
+/** Options of a question: texts by letter. */
+export type Choices = Readonly<Record<string, string>>
+
+const wrapped = /^(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*[([{]?\s*([A-Z])\s*[)\]}]?\s*[.:]?\s*\}?[.:]?$/
+
+/** The capital letter that a short answer is, whatever stands around it: `(C)`, `C.`, `\text{(C)}`. */
+export const letterOf = (text: string): string | undefined => wrapped.exec(bare(text))?.[1]
+
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+
+/** Whether the words stand in a text as whole words. */
+const mentions = (text: string, words: string): boolean =>
+  words !== '' && new RegExp(`(?<![\\p{L}\\p{N}.])${escaped(words)}(?![\\p{L}\\p{N}]|\\.\\d)`, 'u').test(text)
+
+/**
+ * The letter that a text chooses: alone or before its option (`B`, `(B)`, `B. a bicycle`), after the last "answer is" or
+ * `答案：`, as the only letter that it names, or as the only option whose words it has. Null where it chooses none, or more.
+ * What stands before `</think>` does not count.
+ *
+ * @example
+ * choiceOf('The answer is (B).', { A: 'a car', B: 'a bicycle' }) // 'B'
+ * choiceOf('a car or a bicycle', { A: 'a car', B: 'a bicycle' }) // null
+ *
+ * @category verifiers
+ */
+export const choiceOf = (text: string, choices: Choices): string | null => {
+  const letters = Object.keys(choices)
+  const spoken = text.split('</think>').at(-1)!.trim()
+  const known = (letter: string | undefined): string | null =>
+    letter !== undefined && letters.includes(letter) ? letter : null
+  const alone = known(letterOf(spoken))
+  if (alone !== null) return alone
+  const words = plainWords(spoken)
+  const exact = letters.filter((letter) => plainWords(choices[letter]!) === words)
+  if (exact.length === 1) return exact[0]!
+  const leading = known(/^[([]?([A-Z])[)\].:,]\s/.exec(spoken)?.[1])
+  if (leading !== null) return leading
+  const said = [
+    ...spoken.matchAll(
+      /(?:answer\s*(?:is|:)?|option|choice|答案(?:是|：|:)?)\s*[:：]?\s*[*([{$]{0,4}([A-Z])(?![A-Za-z'’])/giu,
+    ),
+  ].at(-1)
+  const saidLetter = known(said?.[1])
+  if (saidLetter !== null) return saidLetter
+  const named = letters.filter((letter) =>
+    new RegExp(`(?<![A-Za-z'’])${escaped(letter)}(?![A-Za-z'’])`).test(spoken),
+  )
+  // "A" begins many a sentence, and is a letter only where nothing follows it
+  const letter = named.length === 1 && !(named[0] === 'A' && /\bA\s+[a-z]/.test(spoken)) ? named[0]! : null
+  if (letter !== null) return letter
+  const quoted = letters.filter((l) => mentions(words, plainWords(choices[l]!)))
+  return quoted.length === 1 ? quoted[0]! : null
+}

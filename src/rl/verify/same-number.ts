@@ -1,0 +1,92 @@
+/**
+ * Whether two expressions are worth the same: exactly where both are fractions, else by their values at some points.
+ *
+ * @since 0.3.0
+ */
+import * as C from './complex.ts'
+import { evaluate, exactly } from './evaluate.ts'
+import { has, type Node, symbolsOf } from './expression.ts'
+import { equal, isWhole, toNumber } from './rational.ts'
+
+/** Points at which expressions in symbols are compared. */
+const points = 8
+
+/** A number for a symbol at a point: neither round nor near another, of both signs. */
+const valueAt = (name: string, point: number): number => {
+  let hash = 2166136261
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 16777619) >>> 0
+  const fraction = ((hash % 99_991) * 0.618033988749895 + point * 0.7548776662466927) % 1
+  const size = 0.3 + 2.4 * fraction
+  return (hash + point) % 3 === 0 ? -size : size
+}
+
+/** Numbers for these symbols at a point. */
+export const pointAt = (symbols: Iterable<string>, point: number): ReadonlyMap<string, number> =>
+  new Map([...symbols].map((name) => [name, valueAt(name, point)]))
+
+const finite = (x: C.Complex): boolean => Number.isFinite(x.re) && Number.isFinite(x.im)
+
+/** How far a rounded numeral may be from what it stands for: half a step of its last digit. */
+const halfStep = (size: number, decimals: number): number => {
+  const magnitude = size > 0 ? Math.floor(Math.log10(size)) : 0
+  return 0.5 * 10 ** (-decimals + (magnitude < 0 ? magnitude + 1 : magnitude))
+}
+
+/** Whether two values are one but for rounding. */
+const near = (a: C.Complex, b: C.Complex, relative: number, absolute: number): boolean =>
+  C.size(C.plus(a, C.minus(b))) <= Math.max(relative * Math.max(C.size(a), C.size(b)), absolute)
+
+/** A decimal that may be the rounding of something else: it has a point, and is not the other side's own decimal. */
+const isRounded = (node: Node): boolean => has(node, (n) => n.t === 'number' && n.decimal)
+
+/** Infinity with its sign, undefined where the node is none. */
+const infinityOf = (node: Node): number | undefined => {
+  if (node.t === 'constant') return node.name === 'infinity' ? 1 : undefined
+  if (node.t === 'negative') {
+    const of = infinityOf(node.of)
+    return of === undefined ? undefined : -of
+  }
+  return node.t === 'sum' && node.of.length === 1 ? infinityOf(node.of[0]!) : undefined
+}
+
+const terminates = (d: bigint): boolean => {
+  let rest = d
+  for (const prime of [2n, 5n]) while (rest % prime === 0n) rest /= prime
+  return rest === 1n
+}
+
+/**
+ * Whether both are worth the same. A decimal numeral counts as equal to a number that has no end in decimals (1/3, √2)
+ * where it is that number to `decimals` digits, counted from the first behind the point, below 1 from the first that is not
+ * 0; undefined where a value cannot be had.
+ */
+export const sameNumber = (a: Node, b: Node, decimals: number): boolean | undefined => {
+  const [infinite, other] = [infinityOf(a), infinityOf(b)]
+  if (infinite !== undefined || other !== undefined) return infinite === other
+  const [x, y] = [exactly(a), exactly(b)]
+  if (x !== undefined && y !== undefined) {
+    if (equal(x, y)) return true
+    if (isWhole(x) && isWhole(y)) return false
+    const oneRounds = (isRounded(a) && !terminates(y.d)) || (isRounded(b) && !terminates(x.d))
+    const [p, q] = [toNumber(x), toNumber(y)]
+    return oneRounds && Math.abs(p - q) <= halfStep(Math.abs(q), decimals)
+  }
+  const symbols = new Set([...symbolsOf(a), ...symbolsOf(b)])
+  const rounds = isRounded(a) !== isRounded(b)
+  const relative = symbols.size === 0 ? 1e-11 : 1e-8
+  const absolute = symbols.size === 0 ? 1e-14 : 1e-9
+  let compared = 0
+  for (let point = 0; point < (symbols.size === 0 ? 1 : points); point++) {
+    const at = pointAt(symbols, point)
+    const [va, vb] = [evaluate(a, at), evaluate(b, at)]
+    if (!finite(va) && !finite(vb)) continue
+    if (
+      !finite(va) ||
+      !finite(vb) ||
+      !near(va, vb, relative, rounds ? halfStep(C.size(va), decimals) : absolute)
+    )
+      return false
+    compared++
+  }
+  return compared === 0 ? undefined : true
+}

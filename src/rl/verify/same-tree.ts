@@ -1,0 +1,176 @@
+/**
+ * Whether two trees give the same answer.
+ *
+ * @since 0.3.0
+ */
+import * as C from './complex.ts'
+import { evaluate } from './evaluate.ts'
+import { childrenOf, has, isScalar, type Node, type Relation, symbolsOf } from './expression.ts'
+import { intervalsOf, sameIntervals } from './intervals.ts'
+import { pointAt, sameNumber } from './same-number.ts'
+
+type RelationNode = Extract<Node, { t: 'relation' }>
+
+/** Entries that two unordered collections may have: they are compared pair by pair. */
+const mostEntries = 64
+
+/** `a ± b` as two answers. */
+const withSign = (node: Node, sign: '+' | '-'): Node => {
+  const at = (n: Node) => withSign(n, sign)
+  switch (node.t) {
+    case 'plusMinus': {
+      const b: Node = sign === '+' ? at(node.b) : { t: 'negative', of: at(node.b) }
+      return node.a === undefined ? b : { t: 'sum', of: [at(node.a), b] }
+    }
+    case 'sum':
+    case 'product':
+    case 'list':
+    case 'set':
+    case 'call':
+      return { ...node, of: node.of.map(at) } as Node
+    case 'tuple':
+    case 'relation':
+      return { ...node, of: node.of.map(at) }
+    case 'negative':
+    case 'percent':
+    case 'degrees':
+      return { ...node, of: at(node.of) }
+    case 'quotient':
+    case 'power':
+      return { ...node, a: at(node.a), b: at(node.b) }
+    default:
+      return node
+  }
+}
+
+const hasSigns = (node: Node): boolean => has(node, (n) => n.t === 'plusMinus')
+
+/** The answers in a tree, where it gives several: entries of a list or a set, both signs of `±`. */
+const entriesOf = (node: Node): readonly Node[] | undefined => {
+  if (node.t === 'list' || node.t === 'set')
+    return node.of.flatMap((n) => (hasSigns(n) ? (entriesOf(n) ?? [n]) : [n]))
+  if (hasSigns(node) && node.t !== 'tuple' && node.t !== 'union')
+    return [withSign(node, '+'), withSign(node, '-')]
+  return undefined
+}
+
+/** What an equation gives: its last side, or the side without symbols. */
+const answerOf = (node: Node): Node => {
+  if (node.t !== 'relation') return node.t === 'list' ? { t: 'list', of: node.of.map(answerOf) } : node
+  if (node.by.length === 1 && node.by[0] === 'in') return node.of[1]!
+  if (!node.by.every((by) => by === '=')) return node
+  const known = node.of.filter((n) => symbolsOf(n).size === 0)
+  const last = node.of.at(-1)!
+  return symbolsOf(last).size > 0 && known.length === 1 ? known[0]! : last
+}
+
+const flipped: Readonly<Record<Relation, Relation>> = {
+  ...{ '=': '=', '!=': '!=', '<': '>', '>': '<', '<=': '>=', '>=': '<=', in: 'in' },
+}
+
+/** An inequality with the smaller side first. */
+const directed = (node: RelationNode): RelationNode =>
+  node.by.every((by) => by === '>' || by === '>=')
+    ? { ...node, by: node.by.map((by) => flipped[by]).reverse(), of: [...node.of].reverse() }
+    : node
+
+/** Whether `left − right` of both equations differ by a factor alone: they say the same. */
+const sameEquation = (a: RelationNode, b: RelationNode): boolean => {
+  const symbols = new Set([...symbolsOf(a), ...symbolsOf(b)])
+  let factor: C.Complex | undefined
+  let compared = 0
+  for (let point = 0; point < 6; point++) {
+    const at = pointAt(symbols, point)
+    const of = ({ of: [left, right] }: RelationNode) =>
+      C.plus(evaluate(left!, at), C.minus(evaluate(right!, at)))
+    const [x, y] = [of(a), of(b)]
+    if (!Number.isFinite(C.size(x)) || !Number.isFinite(C.size(y))) continue
+    if (C.size(x) < 1e-9 || C.size(y) < 1e-9) {
+      if (C.size(x) > 1e-9 || C.size(y) > 1e-9) return false
+      continue
+    }
+    const ratio = C.over(x, y)
+    if (factor !== undefined && C.size(C.plus(factor, C.minus(ratio))) > 1e-7 * C.size(factor)) return false
+    factor = ratio
+    compared++
+  }
+  return compared >= 3
+}
+
+/** Whether two answers are one, in the order of entries or without it. */
+export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
+  const same = (x: Node, y: Node): boolean => sameTree(x, y, decimals)
+  const inOrder = (x: readonly Node[], y: readonly Node[]): boolean =>
+    x.length === y.length && x.every((n, i) => same(n, y[i]!))
+  const inAnyOrder = (x: readonly Node[], y: readonly Node[]): boolean => {
+    if (x.length !== y.length || x.length > mostEntries) return false
+    const left = [...y]
+    return x.every((n) => {
+      const found = left.findIndex((m) => same(n, m))
+      if (found < 0) return false
+      left.splice(found, 1)
+      return true
+    })
+  }
+  const distinct = (of: readonly Node[]): readonly Node[] =>
+    of.length > mostEntries ? of : of.filter((n, i) => !of.slice(0, i).some((m) => same(n, m)))
+
+  if (a.t === 'degrees' && b.t !== 'degrees') return same(a.of, b)
+  if (b.t === 'degrees' && a.t !== 'degrees') return same(a, b.of)
+  if (a.t === 'relation' && b.t === 'relation') {
+    const [x, y] = [directed(a), directed(b)]
+    if (x.by.length === y.by.length && x.by.every((by, i) => by === y.by[i]) && inOrder(x.of, y.of))
+      return true
+    const [p, q] = [intervalsOf(a), intervalsOf(b)]
+    if (p !== undefined && q !== undefined) return sameIntervals(p, q)
+    if (x.by.length !== 1 || y.by.length !== 1 || x.by[0] !== y.by[0]) return false
+    if (x.by[0] === '!=') return inAnyOrder(x.of, y.of)
+    if (x.by[0] !== '=' || !childrenOf(x).every(isScalar) || !childrenOf(y).every(isScalar))
+      return x.by[0] === '=' && inAnyOrder(x.of, y.of)
+    return sameEquation(x, y)
+  }
+  if (
+    a.t === 'union' ||
+    b.t === 'union' ||
+    a.t === 'relation' ||
+    b.t === 'relation' ||
+    a.t === 'intersection'
+  ) {
+    const [p, q] = [intervalsOf(a), intervalsOf(b)]
+    if (p !== undefined && q !== undefined) return sameIntervals(p, q)
+    if (a.t === 'union' && b.t === 'union') return inAnyOrder(a.of, b.of)
+  }
+  const [x, y] = [answerOf(a), answerOf(b)]
+  if (x !== a || y !== b) {
+    if (a.t === 'relation' || b.t === 'relation') return x === a && y === b ? false : same(x, y)
+  }
+  // a tuple has an order, and a list beside it too
+  if (x.t === 'tuple' || y.t === 'tuple') {
+    const entries = (n: Node): readonly Node[] | undefined =>
+      n.t === 'tuple' || n.t === 'list' ? n.of : n.t === 'matrix' && isVector(n) ? n.rows.flat() : undefined
+    const [p, q] = [entries(x), entries(y)]
+    if (x.t === 'tuple' && y.t === 'tuple' && (x.open !== y.open || x.close !== y.close)) return false
+    if (p !== undefined && q !== undefined && inOrder(p, q)) return true
+    const [i, j] = [intervalsOf(x), intervalsOf(y)]
+    return x.t !== y.t && i !== undefined && j !== undefined && sameIntervals(i, j)
+  }
+  if (x.t === 'matrix' || y.t === 'matrix')
+    return (
+      x.t === 'matrix' &&
+      y.t === 'matrix' &&
+      x.rows.length === y.rows.length &&
+      x.rows.every((row, i) => inOrder(row, y.rows[i]!))
+    )
+  const [p, q] = [entriesOf(x), entriesOf(y)]
+  if (p !== undefined || q !== undefined) {
+    const [left, right] = [p ?? [x], q ?? [y]]
+    // an answer that is said twice is one, but two answers are not one
+    const several = x.t === 'set' || y.t === 'set' || (left.length > 1 && right.length > 1)
+    return several ? inAnyOrder(distinct(left), distinct(right)) : inAnyOrder(left, right)
+  }
+  if (x.t === 'numbers' || y.t === 'numbers') return x.t === y.t
+  return isScalar(x) && isScalar(y) && sameNumber(x, y, decimals) === true
+}
+
+const isVector = ({ rows }: Extract<Node, { t: 'matrix' }>): boolean =>
+  rows.length === 1 || rows.every((row) => row.length === 1)
