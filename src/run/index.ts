@@ -16,10 +16,18 @@ export {
   saveProgress,
 } from './checkpoint.ts'
 export { differences } from './differences.ts'
-export { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
+export { type EventOf, Manifest, manifestFormat, RecordedJudgement, RunEvent } from './events.ts'
 export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
 export { changesBetween } from './identity.ts'
 export { showProgress } from './progress.ts'
+export {
+  openRollouts,
+  type Rollouts,
+  readRollouts,
+  repairRollouts,
+  rolloutsFile,
+  rolloutsFolder,
+} from './rollouts.ts'
 export {
   defaultRunFolder,
   type OpenOptions,

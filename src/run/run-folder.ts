@@ -1,5 +1,6 @@
 /**
- * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `images/`, `checkpoints/`
+ * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `rollouts/`
+ * (groups of reinforcement by stage and episode), `images/`, `checkpoints/`
  * and `report.html`; while a process writes there, `lock.json` too.
  *
  * @since 0.1.0
@@ -15,7 +16,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import sharp from 'sharp'
-import { Manifest, manifestFormat, RunEvent } from './events.ts'
+import { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
 import {
   decodeAt,
   encodeLine,
@@ -31,6 +32,7 @@ import {
   writeWhole,
 } from './files.ts'
 import { changesBetween, refusal } from './identity.ts'
+import { openRollouts, repairRollouts } from './rollouts.ts'
 import { lockFile, takeLock } from './run-lock.ts'
 import { sweepTemporaries } from './sweep.ts'
 
@@ -46,9 +48,11 @@ export interface RunFolder {
   readonly torn?: TornLine
   /**
    * Appends one event. Synchronous and in order; what marks progress (all but steps and predictions) is also flushed to
-   * the disk itself.
+   * the disk itself. Groups of rollouts go to `rollouts/`, the others to `events.jsonl`.
    */
   readonly record: (event: RunEvent) => IOEither<FileError, void>
+  /** Groups that earlier starts have recorded of an episode of a stage. */
+  readonly rollouts: (stage: string, episode: number) => TE.TaskEither<FileError, readonly EventOf<'group'>[]>
   /** All events so far. */
   readonly events: () => TE.TaskEither<FileError, readonly RunEvent[]>
   /** A path inside the folder. @throws RangeError where it would lead out of the folder */
@@ -207,6 +211,7 @@ const continueRun = (
     TE.bind('torn', () =>
       entries.includes(eventsFile) ? repairLines(join(root, eventsFile)) : TE.right(undefined),
     ),
+    TE.chainFirst(() => repairRollouts(root)),
     TE.chainIOEitherK(({ there, changes, torn }) =>
       pipe(
         opened(root, there, true, torn),
@@ -249,25 +254,30 @@ const opened = (
 ): IOEither<FileError, RunFolder> =>
   pipe(
     openLines(join(root, eventsFile)),
-    IOE.map((lines) => ({
+    IOE.bindTo('lines'),
+    IOE.let('rollouts', () => openRollouts(root)),
+    IOE.map(({ lines, rollouts }) => ({
       folder: root,
       manifest,
       continued,
       ...(torn === undefined ? {} : { torn }),
       record: (event) =>
-        event.type === 'step' || event.type === 'predicted'
-          ? lines.append(event)
-          : pipe(
-              lines.append(event),
-              IOE.chain(() => lines.flush),
-            ),
+        event.type === 'group'
+          ? rollouts.record(event)
+          : ['step', 'rl-step', 'predicted'].includes(event.type)
+            ? lines.append(event)
+            : pipe(
+                lines.append(event),
+                IOE.chain(() => lines.flush),
+              ),
+      rollouts: rollouts.of,
       events: () =>
         pipe(
           readLines(lines.path, RunEvent),
           TE.map((l) => l.rows),
         ),
       pathOf: (...parts) => within(root, parts),
-      close: lines.close,
+      close: both(rollouts.close, lines.close),
     })),
   )
 

@@ -148,6 +148,9 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
     case 'ada-lrs':
     case 'forked':
     case 'predicted':
+    case 'group':
+    case 'episode':
+    case 'rl-step':
       return state
   }
 }
@@ -171,8 +174,12 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
  */
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
-  const ofSteps = (e: RunEvent, stage: string): e is EventOf<'step'> | EventOf<'ada-lrs'> =>
-    (e.type === 'step' || e.type === 'ada-lrs') && e.stage === stage
+  const ofSteps = (
+    e: RunEvent,
+    stage: string,
+  ): e is EventOf<'step'> | EventOf<'ada-lrs'> | EventOf<'episode'> | EventOf<'rl-step'> =>
+    (e.type === 'step' || e.type === 'ada-lrs' || e.type === 'episode' || e.type === 'rl-step') &&
+    e.stage === stage
   const index = new Map<string, number>()
   const last = new Map<string, number>()
   for (const event of events) {
@@ -195,10 +202,11 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
         continue
       }
     }
-    if (event.type === 'step') {
+    // an episode comes before its first step
+    if (event.type === 'step' || event.type === 'episode') {
       if (event.step <= (last.get(event.stage) ?? 0))
         kept = kept.filter((e) => !ofSteps(e, event.stage) || e.step < event.step)
-      last.set(event.stage, event.step)
+      last.set(event.stage, event.type === 'step' ? event.step : event.step - 1)
     }
     kept.push(event)
   }

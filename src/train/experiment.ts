@@ -9,7 +9,7 @@ import type { RgbImage } from '../data/index.ts'
 import type { Program } from '../dsl/index.ts'
 import type { Engine } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
-import type { RunEvent } from '../run/index.ts'
+import type { EventOf, RunEvent } from '../run/index.ts'
 import type { OwnData } from './own-data.ts'
 import type { SettingReader } from './settings.ts'
 import type { Stage } from './stage.ts'
@@ -40,6 +40,8 @@ export interface RunContext {
   readonly pathOf: (...parts: readonly string[]) => string
   /** Events of an earlier, interrupted start of the same run; empty for a new one. */
   readonly earlier: readonly RunEvent[]
+  /** Groups of rollouts that earlier starts have recorded of an episode of a stage; default: none. */
+  readonly rollouts?: (stage: string, episode: number) => TaskEither<Error, readonly EventOf<'group'>[]>
   /** `--checkpoint-every`: steps between checkpoints inside a stage, 0 for none; goes before what the experiment says. */
   readonly checkpointEvery?: number
 }

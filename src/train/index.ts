@@ -55,6 +55,7 @@ export { type DataOptions, type OwnData, ownData, type WatchedData, withBadRows 
 export { packedNextToken } from './packed-next-token.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export {
+  folderSetting,
   jsonSetting,
   kindOf,
   numberSetting,
@@ -75,7 +76,7 @@ export {
   type StageProgram,
   type StageTotals,
 } from './stage.ts'
-export { defaultSchedule, type OwnSchedule } from './stage-schedule.ts'
+export { defaultSchedule, type OwnSchedule, stageSchedule } from './stage-schedule.ts'
 export { type SupervisedSettings, supervised } from './supervised.ts'
 export { orThrow } from './task.ts'
 export {

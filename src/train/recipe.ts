@@ -382,6 +382,11 @@ async function* runRecipe(
           session,
           position: { index, of: r.stages.length },
           trainable: numbersIn(program, trained),
+          seed: r.seed,
+          ...(context.rollouts === undefined
+            ? {}
+            : { rollouts: (episode) => orThrow(context.rollouts!(stage.name, episode)) }),
+          saveImage: (name, image) => orThrow(context.saveImage(name, image)),
           ...(from === undefined ? {} : { from }),
           ...(every === 0 ? {} : { checkpoint: { every, save } }),
         })

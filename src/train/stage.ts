@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { defer, type Observable } from 'rxjs'
-import type { Processor } from '../data/index.ts'
+import type { Processor, RgbImage } from '../data/index.ts'
 import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
@@ -17,6 +17,10 @@ export type StageEvent =
   | EventOf<'stage-started'>
   | EventOf<'step'>
   | EventOf<'ada-lrs'>
+  | EventOf<'group'>
+  | EventOf<'episode'>
+  | EventOf<'rl-step'>
+  | EventOf<'warned'>
   | EventOf<'checkpointed'>
 
 /** What a stage comes to. */
@@ -40,6 +44,12 @@ export interface StageContext {
   readonly position: Position
   /** Numbers that the stage trains. */
   readonly trainable: number
+  /** The run's seed, for what a stage draws itself; default 0. */
+  readonly seed?: number
+  /** Groups that earlier starts of the run have recorded of one of the stage's episodes; default: none. */
+  readonly rollouts?: (episode: number) => Promise<readonly EventOf<'group'>[]>
+  /** Keeps an image and gives its path inside the run folder; default: none is kept. */
+  readonly saveImage?: (name: string, image: RgbImage) => Promise<string>
   /** Where the session's state stands; default: at the beginning. */
   readonly from?: StageProgress
   /** After every so many steps, but the last, `save` keeps the session's state. */

@@ -232,6 +232,11 @@ const carriedOut = (
             ),
           pathOf: run.pathOf,
           earlier: before.events,
+          rollouts: (stage, episode) =>
+            pipe(
+              run.rollouts(stage, episode),
+              TE.mapLeft((e) => new Error(e.message)),
+            ),
           ...(every === undefined ? {} : { checkpointEvery: every }),
         }),
       ).pipe(

@@ -1,0 +1,203 @@
+/**
+ * The settings of a stage of reinforcement, checked.
+ *
+ * @since 0.3.0
+ */
+import type { Source } from '../data/index.ts'
+import type { Keys } from '../dsl/index.ts'
+import type { Sampling } from '../generation/index.ts'
+import type { Optimizer, ScheduleSpec } from '../optim/index.ts'
+import {
+  folderSetting,
+  jsonSetting,
+  kindOf,
+  numberSetting,
+  type OwnSchedule,
+  onlySettings,
+  RecipeError,
+  textSetting,
+  valueSetting,
+  wholeSetting,
+} from '../train/index.ts'
+import type { AdvantageSettings } from './advantages.ts'
+import type { PolicyGradient } from './policy-gradient.ts'
+import type { Reads } from './reads.ts'
+import type { Reward } from './reward.ts'
+import type { SelectionSettings } from './selection.ts'
+import type { Columns, Task } from './task.ts'
+import type { TrainedPolicy } from './trained-policy.ts'
+
+/** How much is drawn before it is learnt from, and how often. */
+export interface EpisodeSettings {
+  /** Completions that take part in an episode's updates: a multiple of the group. SAIL-VL2: 2048. */
+  readonly rollouts: number
+  /** Completions of one update. SAIL-VL2: 512. */
+  readonly minibatch: number
+  /** Updates of an episode; more than rollouts / minibatch learn from each completion more than once. SAIL-VL2: 8. */
+  readonly updates: number
+  /** How often further tasks are asked in place of discarded groups, the first time among it; default 10. */
+  readonly rounds?: number
+}
+
+/** Settings of {@link reinforcement}. */
+export interface ReinforcementSettings<
+  From extends string,
+  To extends string,
+  C extends Columns,
+  R extends Columns,
+> {
+  readonly name: string
+  readonly from: From
+  readonly to: To
+  /** The parameters that learn, as the model's parts or any keys. */
+  readonly train: readonly Keys[]
+  /** The loss over what was drawn, such as `policyGradient(model, processor, { loss: dapo(), … })`. */
+  readonly objective: PolicyGradient
+  /** How the session answers, such as `trainedPolicy(model, processor, sizes)`. */
+  readonly policy: TrainedPolicy
+  readonly tasks: Source<Task<C>>
+  /** It may read what the tasks carry, and nothing else. */
+  readonly reward: Reward<R> & Reads<C, R>
+  /** Completions of each task. */
+  readonly group: number
+  readonly sampling: Sampling
+  readonly episodes: number
+  readonly episode: EpisodeSettings
+  readonly learningRate: number
+  /** Its course over all updates as a factor of the peak; default: constant. */
+  readonly schedule?: ScheduleSpec | OwnSchedule
+  readonly optimizer?: Optimizer
+  /** Largest global gradient norm; default 1. */
+  readonly maxGradientNorm?: number
+  readonly advantages?: AdvantageSettings
+  readonly selection?: SelectionSettings
+  /** Leaves completions that were cut off out of the loss; default false. */
+  readonly filterOverlong?: boolean
+  /**
+   * Takes the old policy's log-probabilities anew before an episode's updates, in place of those that were drawn with;
+   * default: where the loss tells both apart.
+   */
+  readonly recompute?: boolean
+  /** Completions that are judged at once; default 64. */
+  readonly concurrency?: number
+}
+
+type Settings = ReinforcementSettings<string, string, Columns, Columns>
+
+const names: readonly (keyof Settings)[] = [
+  ...([
+    'name',
+    'from',
+    'to',
+    'train',
+    'objective',
+    'policy',
+    'tasks',
+    'reward',
+    'group',
+    'sampling',
+  ] as const),
+  ...(['episodes', 'episode', 'learningRate', 'schedule', 'optimizer', 'maxGradientNorm'] as const),
+  ...(['advantages', 'selection', 'filterOverlong', 'recompute', 'concurrency'] as const),
+]
+const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch', 'updates', 'rounds']
+
+/** What an episode comes to. @throws RecipeError where its numbers contradict one another */
+const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
+  if (typeof e !== 'object' || e === null)
+    throw new RecipeError(where, 'episode', `it is ${kindOf(e)}; give { rollouts, minibatch, updates }`)
+  onlySettings(`${where}, episode`, e, episodeNames)
+  const whole = (name: 'rollouts' | 'minibatch' | 'updates'): number =>
+    wholeSetting(where, `episode.${name}`, e[name], 1)
+  const [rollouts, minibatch, updates] = [whole('rollouts'), whole('minibatch'), whole('updates')]
+  const rounds = wholeSetting(where, 'episode.rounds', e.rounds ?? 10, 1)
+  if (rollouts % group !== 0)
+    throw new RecipeError(
+      where,
+      'episode.rollouts',
+      `it is ${rollouts}, which is no multiple of the group of ${group}; give whole groups`,
+    )
+  if ((updates * minibatch) % rollouts !== 0)
+    throw new RecipeError(
+      where,
+      'episode.updates',
+      `${updates} updates of ${minibatch} completions are ${(updates * minibatch) / rollouts} passes over ${rollouts} rollouts; give whole passes`,
+    )
+  const passes = (updates * minibatch) / rollouts
+  const groups = rollouts / group
+  if (groups < updates / passes)
+    throw new RecipeError(
+      where,
+      'episode.minibatch',
+      `it is ${minibatch}, less than the group of ${group}; an update takes whole groups`,
+    )
+  return { groups, passes, updates, minibatch, rounds }
+}
+
+/**
+ * A stage's settings, each as it should be.
+ *
+ * @throws RecipeError, which names stage, setting, value and what is allowed
+ */
+export const checkedReinforcement = (given: object) => {
+  const s = given as Settings
+  if (typeof s !== 'object' || s === null)
+    throw new RecipeError('reinforcement', 'settings', `it is ${kindOf(s)}; give a record of settings`)
+  const where = `stage '${folderSetting('stage', 'name', s.name)}'`
+  onlySettings(where, s, names)
+  textSetting(where, 'from', s.from)
+  textSetting(where, 'to', s.to)
+  if (!Array.isArray(s.train) || s.train.length === 0)
+    throw new RecipeError(
+      where,
+      'train',
+      `it is ${kindOf(s.train)}; give a list of parts, such as [language]`,
+    )
+  valueSetting(where, 'objective', s.objective, ['terms', 'collate', 'logProbs'], 'policyGradient(…)')
+  valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
+  valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')
+  valueSetting(where, 'reward', s.reward, ['score'], 'a reward')
+  const group = wholeSetting(where, 'group', s.group, 2)
+  const episodes = wholeSetting(where, 'episodes', s.episodes, 1)
+  const episode = checkedEpisode(where, s.episode, group)
+  const { objective, sampling } = s
+  const most = wholeSetting(where, 'sampling.maxNewTokens', sampling?.maxNewTokens, 1)
+  if (most > objective.sizes.answer)
+    throw new RecipeError(
+      where,
+      'sampling.maxNewTokens',
+      `it is ${most}, and the objective takes answers of ${objective.sizes.answer} tokens; raise its answer`,
+    )
+  const temperature = sampling.temperature ?? 1
+  if (temperature !== objective.temperature)
+    throw new RecipeError(
+      where,
+      'sampling.temperature',
+      `it is ${temperature}, and the objective takes log-probabilities at ${objective.temperature}; give both the same`,
+    )
+  if (objective.loss.reads?.reference === true)
+    throw new RecipeError(
+      where,
+      'objective.loss',
+      'it reads log-probabilities of a reference, which this stage does not keep; leave referenceKl out',
+    )
+  return {
+    ...{ where, group, episodes, ...episode },
+    learningRate: numberSetting(where, 'learningRate', s.learningRate),
+    maxGradientNorm: numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true),
+    concurrency: wholeSetting(where, 'concurrency', s.concurrency ?? 64, 1),
+    /** Sees that what determines the stage is plain data, and none of it missing. */
+    identified: (config: unknown): void => {
+      jsonSetting(where, 'config', config)
+      for (const of of ['objective', 'policy', 'tasks', 'reward'] as const)
+        if (s[of].config === undefined)
+          throw new RecipeError(
+            where,
+            `${of}.config`,
+            'it is undefined; say as plain JSON data what determines it',
+          )
+    },
+    /** Sees that a place is plain data. */
+    placed: (place: unknown): void => jsonSetting(where, 'tasks, next', place),
+  }
+}

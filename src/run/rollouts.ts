@@ -1,0 +1,116 @@
+/**
+ * The rollouts of a run on disk: `rollouts/<stage>/<episode>.jsonl`, a group a line, append-only, each group once.
+ *
+ * @since 0.3.0
+ */
+import { mkdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import type { IOEither } from 'fp-ts/lib/IOEither.js'
+import * as IOE from 'fp-ts/lib/IOEither.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type EventOf, GroupDrawn } from './events.ts'
+import { type FileError, type LineWriter, openLines, readLines, repairLines, systemError } from './files.ts'
+
+/** The folder of all rollouts inside a run folder. */
+export const rolloutsFolder = 'rollouts'
+
+/** The file of an episode's groups inside a run folder. */
+export const rolloutsFile = (stage: string, episode: number): string =>
+  `${rolloutsFolder}/${stage}/${String(episode).padStart(6, '0')}.jsonl`
+
+/** Rollouts that are appended to and read back. */
+export interface Rollouts {
+  /** Appends a group to its episode's file. */
+  readonly record: (group: EventOf<'group'>) => IOEither<FileError, void>
+  /** The groups of an episode in the order in which they were recorded; none where it has not begun. */
+  readonly of: (stage: string, episode: number) => TE.TaskEither<FileError, readonly EventOf<'group'>[]>
+  readonly close: IOEither<FileError, void>
+}
+
+const stagesIn = async (folder: string): Promise<readonly string[]> => {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true })
+    return entries.filter((e) => e.isDirectory()).map((e) => e.name)
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw e
+  }
+}
+
+/** Cuts off what a killed process left half written: in the last file of each stage, since episodes come one after the other. */
+export const repairRollouts = (root: string): TE.TaskEither<FileError, void> => {
+  const folder = join(root, rolloutsFolder)
+  const lastFiles = TE.tryCatch(
+    async () => {
+      const stages = await stagesIn(folder)
+      const files = await Promise.all(
+        stages.map(async (stage) => {
+          const names = (await readdir(join(folder, stage))).filter((f) => f.endsWith('.jsonl')).sort()
+          return names.slice(-1).map((f) => join(folder, stage, f))
+        }),
+      )
+      return files.flat()
+    },
+    systemError(folder, 'reading the rollouts'),
+  )
+  return pipe(
+    lastFiles,
+    TE.chain(TE.traverseSeqArray(repairLines)),
+    TE.map(() => undefined),
+  )
+}
+
+/** The groups of an episode in a run's folder. Fails with `BadLine`, which names the line. */
+export const readRollouts = (
+  root: string,
+  stage: string,
+  episode: number,
+): TE.TaskEither<FileError, readonly EventOf<'group'>[]> =>
+  pipe(
+    readLines(join(root, rolloutsFile(stage, episode)), GroupDrawn),
+    TE.map((l) => l.rows),
+    TE.orElse((e) => (e._tag === 'Missing' ? TE.right([]) : TE.left(e))),
+  )
+
+/** Rollouts of a run's folder, one file open at a time. */
+export const openRollouts = (root: string): Rollouts => {
+  // the file that was appended to last; this holder is all that changes
+  let open: { readonly file: string; readonly lines: LineWriter } | undefined
+  const close: IOEither<FileError, void> = () => {
+    const closed = open?.lines.close() ?? E.right(undefined)
+    open = undefined
+    return closed
+  }
+  const linesOf = (file: string): IOEither<FileError, LineWriter> => {
+    if (open?.file === file) return IOE.right(open.lines)
+    const path = join(root, file)
+    return pipe(
+      close,
+      IOE.chain(() =>
+        IOE.tryCatch(
+          () => {
+            mkdirSync(dirname(path), { recursive: true })
+          },
+          systemError(path, 'making its folder'),
+        ),
+      ),
+      IOE.chain(() => openLines(path)),
+      IOE.map((lines) => {
+        open = { file, lines }
+        return lines
+      }),
+    )
+  }
+  return {
+    record: (group) =>
+      pipe(
+        linesOf(rolloutsFile(group.stage, group.episode)),
+        IOE.chain((lines) => lines.append(group)),
+      ),
+    of: (stage, episode) => readRollouts(root, stage, episode),
+    close,
+  }
+}
