@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { ChatError } from '../formats/index.ts'
+import { ChatError, specialIn } from '../formats/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatIds, chatImages } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
@@ -18,6 +18,12 @@ export interface ConversationOptions extends RowOptions {
   readonly processor: Processor
   /** Tokens that a row of the batch holds; longer conversations are bad rows. Default: no limit. */
   readonly tokens?: number
+  /**
+   * What a text that spells one of the tokenizer's special tokens makes of its row: a bad row, or, with `'text'`, a row in
+   * which it stays ordinary text. It never becomes the token. An assistant may write `<think>` and `</think>`. Default
+   * `'bad'`.
+   */
+  readonly special?: 'bad' | 'text'
 }
 
 const isRows = (e: unknown): e is Error =>
@@ -33,8 +39,32 @@ const ofRow = async <A>(row: Row, make: (chat: Chat) => Promise<A>): Promise<A> 
   }
 }
 
-const made = (row: Row, { processor, tokens = Infinity }: ConversationOptions): Promise<Conversation> =>
+/** The first special token that somebody spells, and in which turn. */
+const speltIn = (
+  { template, tokenizer }: Processor,
+  chat: Chat,
+): readonly [turn: number, word: string] | undefined => {
+  for (const [i, { role, parts }] of chat.turns.entries()) {
+    const sought = specialIn(template?.special ?? tokenizer.special ?? [], role)
+    for (const part of parts) {
+      const word = part.type === 'text' && sought !== undefined ? part.text.match(sought)?.[0] : undefined
+      if (word !== undefined) return [i, word]
+    }
+  }
+  return undefined
+}
+
+const made = (
+  row: Row,
+  { processor, tokens = Infinity, special = 'bad' }: ConversationOptions,
+): Promise<Conversation> =>
   ofRow(row, async (chat) => {
+    const spelt = special === 'bad' ? speltIn(processor, chat) : undefined
+    if (spelt !== undefined)
+      throw new RowError(
+        row,
+        `its turn ${spelt[0]} spells the special token ${spelt[1]}; take it out, or keep it as text by special: 'text'`,
+      )
     const laid = chatIds(processor, chat)
     const { length } = laid.ids
     if (length > tokens)
@@ -45,14 +75,15 @@ const made = (row: Row, { processor, tokens = Infinity }: ConversationOptions): 
     return { id: chat.id, ...laid, images: await chatImages(processor, chat) }
   })
 
-const configOf = (kind: string, rows: Source<Row>, { processor, tokens }: ConversationOptions) => ({
+const configOf = (kind: string, rows: Source<Row>, { processor, tokens, special }: ConversationOptions) => ({
   ...{ kind, rows: rows.config, processor: processor.config },
   ...(tokens === undefined ? {} : { tokens }),
+  ...(special === 'text' ? { special } : {}),
 })
 
 /**
  * The conversations of rows, one a row, as `chatOf` reads them. A bad row is one that is no chat, whose image is missing or
- * damaged, or that is longer than `tokens`: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
+ * damaged, that is longer than `tokens`, or in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
  *
  * @category sources
  */

@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 
@@ -30,7 +30,7 @@ interface Inks {
   readonly data: Uint8Array
 }
 
-const inksOf = async (image: sharp.Sharp): Promise<Inks> => {
+const inksOf = async (image: Sharp): Promise<Inks> => {
   const raw = image.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth: 'uchar' })
   const { data, info } = await raw.toBuffer({ resolveWithObject: true })
   if (info.channels !== 4) throw new Error(`it came to ${info.channels} inks`)

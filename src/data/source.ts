@@ -107,33 +107,56 @@ export interface ExampleBatch<out E> {
   readonly next: unknown
 }
 
+/** An error that says first what the source is for; the user's own line stays in its stack. */
+const named = (where: string | undefined, e: unknown): unknown => {
+  if (where === undefined) return e
+  const made = new Error(`${where}, source: ${e instanceof Error ? e.message : String(e)}`, { cause: e })
+  if (e instanceof Error && e.stack !== undefined) made.stack = e.stack
+  return made
+}
+
 /**
  * Examples in batches of `size`, from a place on. What is left over at a source's end is given as a smaller batch.
  * Ending the iteration ends the source's.
  *
- * @throws SourceError `BadStream` where the source gives no iteration, or an item that is no example with its place
+ * @param where what the source is for, such as the name of a stage: its errors begin with it
+ * @throws SourceError `BadStream` where the source gives no iteration, or an item that is no example with its place; with
+ *   `where` an Error whose cause is that, or what the source threw
  */
 export async function* batchesOf<E>(
   source: Source<E>,
   size: number,
   place?: unknown,
+  where?: string,
 ): AsyncGenerator<ExampleBatch<E>> {
-  const stream = source.open(place)
-  if (typeof stream?.next !== 'function')
-    throw badStream('gives no iterator: is it async, or does it return a list?')
+  const tried = async <A>(act: () => A | Promise<A>): Promise<A> => {
+    try {
+      return await act()
+    } catch (e) {
+      throw named(where, e)
+    }
+  }
+  const { stream } = await tried(() => {
+    const stream = source.open(place)
+    if (typeof stream?.next !== 'function')
+      throw badStream('gives no iterator: is it async, or does it return a list?')
+    return { stream }
+  })
   try {
     let next = place
     for (;;) {
       const examples: E[] = []
       while (examples.length < size) {
-        const { value, done } = await stream.next()
-        if (done) {
+        const placed = await tried(async () => {
+          const { value, done } = await stream.next()
+          return done ? undefined : placedOf(value)
+        })
+        if (placed === undefined) {
           if (examples.length > 0) yield { examples, next }
           return
         }
-        const { example, next: behind } = placedOf(value)
-        examples.push(example)
-        next = behind
+        examples.push(placed.example)
+        next = placed.next
       }
       yield { examples, next }
     }

@@ -15,6 +15,8 @@ export interface TextTokenizer {
   readonly decode: (ids: ArrayLike<number>, options?: { readonly skipSpecial?: boolean }) => string
   /** The id of one token, undefined where the vocabulary does not have it. */
   readonly idOf: (token: string) => number | undefined
+  /** The special tokens' texts: a row that spells one is a bad row. Default: none is known. */
+  readonly special?: readonly string[]
   /** Rows that an embedding table must have at least. */
   readonly size: number
   /** The content of its files, where it has any: what an export writes beside a model's weights. */
@@ -27,6 +29,7 @@ export const textTokenizer = (t: Tokenizer): TextTokenizer => ({
   encodeText: (text) => [...t.encode(text, { special: 'text' })],
   decode: t.decode,
   idOf: t.idOf,
+  special: [...t.special.keys()],
   size: t.vocabSize,
   files: t.files,
 })

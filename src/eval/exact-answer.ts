@@ -51,7 +51,7 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
     functions: () => g.functions,
     preflight: async () => {
       for (const [family, source] of Object.entries(questions)) {
-        const stream = batchesOf(source, Math.min(samples, g.sizes.rows))
+        const stream = batchesOf(source, Math.min(samples, g.sizes.rows), undefined, `${where}, ${family}`)
         try {
           const { value: first, done } = await stream.next()
           if (done)
@@ -68,7 +68,12 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
         if (stage.done.has(family)) continue
         const started = performance.now()
         let [correct, total] = [0, 0]
-        for await (const { examples } of batchesOf(source, Math.min(wanted, g.sizes.rows))) {
+        for await (const { examples } of batchesOf(
+          source,
+          Math.min(wanted, g.sizes.rows),
+          undefined,
+          `${where}, ${family}`,
+        )) {
           const asked = examples.slice(0, wanted - total)
           const answers = await g.generate(
             session,

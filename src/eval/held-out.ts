@@ -80,7 +80,7 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
     ...(o.stage === undefined ? {} : { stages: [o.stage] }),
     functions: (stage) => (isAbout(stage) ? { [name]: added } : {}),
     preflight: async () => {
-      const stream = batchesOf(o.source, objective.batch)
+      const stream = batchesOf(o.source, objective.batch, undefined, where)
       try {
         const { value: first, done } = await stream.next()
         if (done) throw new RecipeError(where, 'source', 'it has no example; give at least one')
@@ -98,7 +98,7 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
       const taken = (all: MicroBatch['inputs']): MicroBatch['inputs'] =>
         Object.fromEntries(Object.entries(all).filter(([key]) => needed?.includes(key) !== false))
       let [seen, sum, weight] = [0, 0, 0]
-      for await (const { examples } of batchesOf(o.source, objective.batch)) {
+      for await (const { examples } of batchesOf(o.source, objective.batch, undefined, where)) {
         for (const { inputs } of objective.collate(examples)) {
           const out = await orThrow(session.call(name, taken(inputs)))
           sum += Number(out.sum!.data[0])

@@ -192,7 +192,7 @@ export const supervised = <const From extends string, const To extends string, E
     let { tailLoss, tailSkipped = 0 } = from
     let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
     let due = false
-    const stream = batchesOf(source, perStep, from.place)
+    const stream = batchesOf(source, perStep, from.place, where)
     const batchOf = async (step: number) => {
       const { value: batch, done } = await stream.next()
       if (done || batch.examples.length < perStep)
@@ -280,7 +280,7 @@ export const supervised = <const From extends string, const To extends string, E
         ...(ema === undefined ? {} : { ema }),
       }),
     preflight: async (program) => {
-      const stream = batchesOf(source, perStep)
+      const stream = batchesOf(source, perStep, undefined, where)
       try {
         const { value: first, done } = await stream.next()
         if (done || first.examples.length < perStep)
