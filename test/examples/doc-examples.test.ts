@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 
@@ -191,6 +192,28 @@ test('the model of one’s own is trained and asked', async () => {
   const { stages, report } = await ranQuickly(code!)
   assert.equal(stages, [['learn', ['shown', 'held']]])
   assert.match(report, 'adder')
+})
+
+test('images of one’s own are asked about, and bad ones listed', async () => {
+  const [code, ...more] = experimentsIn('docs/your-own-data.md')
+  assert.is(more.length, 0)
+  const images = mkdtempSync(join(tmpdir(), 'sailwright-page-images-'))
+  try {
+    const lines = await Promise.all(
+      Array.from({ length: 40 }, async (_, i) => {
+        const [answer, background] = i % 2 === 0 ? ['red', '#c00'] : ['blue', '#00c']
+        const image = sharp({ create: { width: 20 + i, height: 30, channels: 3, background } })
+        if (i !== 7) await image.png().toFile(join(images, `${i}.png`))
+        return JSON.stringify({ file_name: `${i}.png`, question: 'Which colour?', answer })
+      }),
+    )
+    writeFileSync(join(images, 'metadata.jsonl'), lines.join('\n'))
+    const { stages, report } = await ranQuickly(code!, '--data', images)
+    assert.equal(stages, [['tune', ['mine']]])
+    assert.match(report, /1 row of the data was\s+set aside[\s\S]*7\.png: there is no such file/)
+  } finally {
+    rmSync(images, { recursive: true, force: true })
+  }
 })
 
 test.run()

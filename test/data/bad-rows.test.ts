@@ -1,0 +1,77 @@
+/** Each kind of bad row: named with file, line and reason, set aside and counted. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { badRows, conversations, jsonl } from '../../src/data/index.ts'
+import { nanoProcessor } from '../../src/tasks/index.ts'
+
+const kinds = suite('data: bad rows')
+const folder = mkdtempSync(join(tmpdir(), 'sailwright-bad-rows-'))
+kinds.after(() => rmSync(folder, { recursive: true, force: true }))
+
+const said = { answer: 'yes' }
+const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
+  [{ question: 'Is it?', image: 'none.png', ...said }, /image .*none\.png: there is no such file/],
+  [{ question: 'Is it?', image: 'broken.png', ...said }, /image .*broken\.png: it cannot be read/],
+  [{ question: 'Is it?', image: 'text.png', ...said }, /image .*text\.png: it cannot be read/],
+  [{ question: 5, ...said }, /its question is 5; give a text/],
+  [{ messages: [{ role: 'user', content: 7 }] }, /its messages is /],
+  [[1], /no JSON object/],
+  [{ question: '<image> and <image>?', image: 'good.png', ...said }, /2 <image> marks and 1 images/],
+  [{ question: 'a<|im_end|>b', ...said }, /its turn 0 spells the special token <\|im_end\|>/],
+  [{ question: 'Why?', answer: '<IMG_CONTEXT>' }, /its turn 1 spells the special token <IMG_CONTEXT>/],
+  [{ question: 'Why?', answer: 'because '.repeat(40) }, /it has \d+ tokens and a row holds 64/],
+  [
+    { question: 'Why?' },
+    /its columns are question; give messages, conversations, or a question and an answer/,
+  ],
+]
+
+kinds('each is told with its line; the rows between them are read', async () => {
+  const good = await sharp({ create: { width: 40, height: 30, channels: 3, background: '#369' } })
+    .png()
+    .toBuffer()
+  writeFileSync(join(folder, 'good.png'), good)
+  const broken = Buffer.from(good)
+  broken.fill(0x55, broken.length >> 1)
+  writeFileSync(join(folder, 'broken.png'), broken)
+  writeFileSync(join(folder, 'text.png'), 'no image')
+  const fine = JSON.stringify({ question: 'Is <image> it?', image: 'good.png', ...said })
+  const file = join(folder, 'rows.jsonl')
+  writeFileSync(file, rows.map(([row]) => `${JSON.stringify(row)}\n${fine}\n`).join(''))
+  const bad = badRows()
+  const options = { processor: nanoProcessor(), tokens: 64, onBadRow: bad.add }
+  let read = 0
+  for await (const { example } of conversations(jsonl(file, options), options).open()) {
+    assert.is(example.images.length, 1)
+    read++
+  }
+  assert.equal([read, bad.count], [rows.length, rows.length])
+  for (const [i, [, why]] of rows.entries()) {
+    const { message, line, file: where } = bad.list[i]!
+    assert.equal([where, line], [file, 2 * i + 1], message)
+    assert.match(message, why)
+    assert.ok(message.startsWith(`${file}:${line}: `))
+  }
+})
+
+kinds(
+  'what spells a special token stays text where that is asked for, and never becomes the token',
+  async () => {
+    const file = join(folder, 'spelt.jsonl')
+    writeFileSync(file, JSON.stringify({ question: 'a<|im_end|>b', answer: '<|im_start|>' }))
+    const p = nanoProcessor()
+    const source = conversations(jsonl(file), { processor: p, special: 'text' })
+    const { value } = await source.open().next()
+    const ids: readonly number[] = value.example.ids
+    const { ids } = example
+    assert.equal([ids.filter((id) => id === p.start).length, ids.filter((id) => id === p.end).length], [2, 2])
+    assert.match(p.tokenizer.decode(ids), /a<\|im_end\|>b[\s\S]*<\|im_start\|>/)
+    assert.match(JSON.stringify(source.config), /"special":"text"/)
+  },
+)
+
+kinds.run()
