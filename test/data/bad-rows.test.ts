@@ -67,7 +67,6 @@ kinds(
     const source = conversations(jsonl(file), { processor: p, special: 'text' })
     const { value } = await source.open().next()
     const ids: readonly number[] = value.example.ids
-    const { ids } = example
     assert.equal([ids.filter((id) => id === p.start).length, ids.filter((id) => id === p.end).length], [2, 2])
     assert.match(p.tokenizer.decode(ids), /a<\|im_end\|>b[\s\S]*<\|im_start\|>/)
     assert.match(JSON.stringify(source.config), /"special":"text"/)
