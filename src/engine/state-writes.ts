@@ -1,13 +1,14 @@
 /**
  * States of which a call replaces elements and keeps the others: `next = select(where, value, state)`, as a key-value
- * cache takes in one token. Both engines write such states where they lie, each in its own way.
+ * cache takes in one token, or several such choices one around the other, as it takes in several. Both engines write such
+ * states where they lie, each in its own way.
  */
-import type { Tensor, Variant } from '../dsl/index.ts'
+import { type Axis, findAxis, type Tensor, topological, type Variant } from '../dsl/index.ts'
 
-/** One state's new elements. */
+/** New elements of one state. */
 export interface StateWrite {
   readonly key: string
-  /** The node that is the state's next value, under the state's axes. */
+  /** The node that is the state's next value once they are written, under the state's axes. */
   readonly next: Tensor
   /** bool: which elements are replaced; under some of the axes. */
   readonly where: Tensor
@@ -15,11 +16,99 @@ export interface StateWrite {
   readonly value: Tensor
 }
 
-/** The writes among the next states of a narrow variant. */
-export const stateWrites = (variant: Variant): readonly StateWrite[] =>
-  [...variant.next].flatMap(([key, next]) => {
-    if (next.op.op !== 'select') return []
-    const [where, value, old] = next.inputs as readonly [Tensor, Tensor, Tensor]
-    const isOld = old.op.op === 'state' && old.op.key === key && old.axes.length === next.axes.length
-    return isOld ? [{ key, next, where, value }] : []
+/** The choices from the innermost, whose other side is the state, to the outermost; undefined where there is another side. */
+const chain = (key: string, next: Tensor): readonly StateWrite[] | undefined => {
+  const found: StateWrite[] = []
+  for (let t = next; t.op.op !== 'state' || t.op.key !== key; ) {
+    if (t.op.op !== 'select' || t.axes.length !== next.axes.length) return undefined
+    const [where, value, old] = t.inputs as readonly [Tensor, Tensor, Tensor]
+    found.unshift({ key, next: t, where, value })
+    if (old.axes.length !== next.axes.length) return undefined
+    t = old
+  }
+  return found.length === 0 ? undefined : found
+}
+
+/**
+ * The writes of each next state of a narrow variant that consists of such; those of one state in their order. What lies
+ * between two writes of a state is used by nothing else.
+ */
+export const stateWrites = (variant: Variant): readonly (readonly StateWrite[])[] => {
+  const all = [...variant.next].flatMap(([key, next]) => {
+    const writes = chain(key, next)
+    return writes === undefined ? [] : [writes]
   })
+  if (all.every((writes) => writes.length === 1)) return all
+  const uses = new Map<Tensor, number>()
+  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+  for (const t of [...topological(roots).flatMap((t) => t.inputs), ...roots])
+    uses.set(t, (uses.get(t) ?? 0) + 1)
+  return all.filter((writes) => writes.slice(0, -1).every((w) => uses.get(w.next) === 1))
+}
+
+/** One place a row: the new elements stand under the axes but the slot's. */
+export interface SlotWrite extends StateWrite {
+  /** int32: the place along the slot axis, under (some of) the axes before it. */
+  readonly place: Tensor
+  /** Axes before the slot axis, the slot axis, axes after it. */
+  readonly before: readonly Axis[]
+  readonly slot: Axis
+  readonly after: readonly Axis[]
+}
+
+/** 0, 1, 2, …: as it was written, or folded to a constant. */
+const isIota = (t: Tensor): boolean =>
+  t.axes.length === 1 &&
+  t.dtype === 'int32' &&
+  (t.op.op === 'iota' || (t.op.op === 'constant' && t.op.data.every((x, i) => x === i)))
+
+/** The place and the slot axis of `equal(place, iota(slot))`, either way round. */
+const placeOf = (where: Tensor): { readonly place: Tensor; readonly slot: Axis } | undefined => {
+  if (where.op.op !== 'compare' || where.op.fn !== 'equal') return undefined
+  const [a, b] = where.inputs as readonly [Tensor, Tensor]
+  for (const [place, slots] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const slot = slots.axes[0]
+    if (isIota(slots) && slot !== undefined && place.dtype === 'int32' && !findAxis(place, slot.name))
+      return { place, slot }
+  }
+  return undefined
+}
+
+/** A write of `select(equal(place, iota(slot)), value, …)`; undefined where it is another. */
+export const slotWrite = (write: StateWrite): SlotWrite | undefined => {
+  const { next, where, value } = write
+  const found = placeOf(where)
+  if (found === undefined) return undefined
+  const at = next.axes.findIndex((a) => a.name === found.slot.name)
+  if (at < 0 || findAxis(value, found.slot.name)) return undefined
+  const [before, after] = [next.axes.slice(0, at), next.axes.slice(at + 1)]
+  if (!found.place.axes.every((a) => before.some((b) => b.name === a.name))) return undefined
+  return { ...write, place: found.place, before, slot: found.slot, after }
+}
+
+/** The states all of whose writes are of that kind. */
+export const slotWrites = (variant: Variant): readonly (readonly SlotWrite[])[] =>
+  stateWrites(variant).flatMap((writes) => {
+    const slots = writes.flatMap((w) => slotWrite(w) ?? [])
+    return slots.length === writes.length ? [slots] : []
+  })
+
+/** Whole rows of another tensor: `select(where, gather(table, index), state)`, under the state's first axis. */
+export interface RowWrite extends StateWrite {
+  /** int32 `[row]`. */
+  readonly index: Tensor
+  /** Its first axis is what `index` counts; the others are the state's. */
+  readonly table: Tensor
+}
+
+/** A write of whole rows; undefined where it is another. */
+export const rowWrite = (write: StateWrite): RowWrite | undefined => {
+  const { next, where, value } = write
+  if (value.op.op !== 'gather' || value.axes.length !== next.axes.length) return undefined
+  const [table, index] = value.inputs as readonly [Tensor, Tensor]
+  const isRow = (t: Tensor): boolean => t.axes.length === 1 && t.axes[0]!.name === next.axes[0]!.name
+  return isRow(where) && isRow(index) ? { ...write, index, table } : undefined
+}

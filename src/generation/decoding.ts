@@ -6,10 +6,10 @@
  */
 import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
-import type { Session, TensorValue } from '../engine/index.ts'
-import { type CausalLm, decode, type GenerationSizes, imagesOf, prefill } from '../models/index.ts'
+import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
+import { type CausalLm, decode, extend, type GenerationSizes, imagesOf, prefill } from '../models/index.ts'
 import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
-import { draw, type Settled } from './sampling.ts'
+import { type Drawn, draw, LogitsError, type Settled } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -93,6 +93,12 @@ interface Row<V> {
   readonly promptLength: number
 }
 
+/** The size of one call that reads prompts. */
+interface Reading {
+  readonly prompts: number
+  readonly images: number
+}
+
 /** The prompt alone. */
 const promptOf = (c: Conversation): Conversation => ({
   ...c,
@@ -100,17 +106,22 @@ const promptOf = (c: Conversation): Conversation => ({
   lossMask: c.lossMask.slice(0, c.promptLength),
 })
 
-/** Sizes of the calls that read prompts, smallest first: a quarter of the rows and all of them, with images and without. */
-const reads = (
-  s: Required<DecodingSizes>,
-): readonly { readonly prompts: number; readonly images: number }[] => {
-  const quarter = Math.ceil(s.rows / 4)
-  const few = { prompts: quarter, images: Math.ceil((s.images * quarter) / s.rows) }
-  const all = { prompts: s.rows, images: s.images }
-  return [few, all]
-    .flatMap((r) => (r.images === 0 ? [r] : [{ ...r, images: 0 }, r]))
-    .filter((r, i, rs) => rs.findIndex((x) => x.prompts === r.prompts && x.images === r.images) === i)
+/** Sizes of the calls that read prompts, smallest first: a quarter of the rows, and all of them. */
+const reads = ({ rows, images }: Required<DecodingSizes>): readonly Reading[] => {
+  const quarter = Math.ceil(rows / 4)
+  const all = { prompts: rows, images }
+  return quarter === rows ? [all] : [{ prompts: quarter, images: Math.ceil((images * quarter) / rows) }, all]
 }
+
+/**
+ * Tokens a row of one call that draws them itself. With eight a call cost as much a token, took twice as long to compile,
+ * and left more tokens behind an answer's end.
+ */
+const steps = 4
+
+/** Whether tokens are drawn by temperature alone, as the graph can do it. */
+const plain = (s: Settled, vocab: number): boolean =>
+  s.topK >= vocab && s.topP === 1 && s.minP === 0 && s.repetitionPenalty === 1
 
 const rowOf = (logits: TensorValue, r: number): Float32Array => {
   const vocab = logits.shape[1]!
@@ -181,7 +192,7 @@ export const decoding = (
     session: Session,
     prompts: readonly Conversation[],
     into: readonly number[],
-    shape: { readonly prompts: number; readonly images: number },
+    shape: Reading,
   ): Promise<TensorValue> => {
     const { prompts: count, images } = shape
     const text = textOf(prompts, count)
@@ -231,11 +242,9 @@ export const decoding = (
     const working: (Row<V> | undefined)[] = Array.from({ length: rows }, () => undefined)
     let waiting = 0
 
-    /** Adds the token that these logits give to a row's answer; answers it where it has ended. */
-    const grow = (at: number, logits: ArrayLike<number>): Answer<V> | undefined => {
+    /** Adds a token to a row's answer; answers it where it has ended. */
+    const grow = (at: number, { id, logProb }: Drawn): Answer<V> | undefined => {
       const row = working[at]!
-      const uniform = asked[row.index]!.uniforms(row.ids.length)
-      const { id, logProb } = draw(logits, sampling, uniform, { seen: row.seen, never })
       row.ids.push(id)
       row.logProbs.push(logProb)
       row.seen?.add(id)
@@ -244,6 +253,53 @@ export const decoding = (
       working[at] = undefined
       const { index, ids, logProbs } = row
       return { index, ids, logProbs, ended, version: row.version }
+    }
+    /** The token that these logits give a row. */
+    const chosen = (at: number, logits: ArrayLike<number>): Drawn => {
+      const row = working[at]!
+      const uniform = asked[row.index]!.uniforms(row.ids.length)
+      return draw(logits, sampling, uniform, { seen: row.seen, never })
+    }
+
+    const bias = new Float32Array(model.vocabSize)
+    for (const id of never ?? []) bias[id] = Number.NEGATIVE_INFINITY
+    const { temperature } = sampling
+    const how = {
+      scale: scalarValue(temperature === 0 ? 1 : 1 / temperature),
+      greedy: tensorValue('bool', [], [temperature === 0 ? 1 : 0]),
+      bias: tensorValue('float32', [model.vocabSize], bias),
+    }
+    const many = plain(sampling, model.vocabSize)
+
+    /** The next tokens of every row, by place: drawn in the graph where it can, else one by one here. */
+    const more = async (): Promise<readonly (readonly Drawn[])[]> => {
+      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
+      const places = Int32Array.from(working, (row) =>
+        row === undefined ? 0 : row.promptLength + row.ids.length - 1,
+      )
+      const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
+      if (!many) {
+        const { logits } = await orThrow(session.call(called('decode'), inputs))
+        return working.map((row, at) => (row === undefined ? [] : [chosen(at, rowOf(logits!, at))]))
+      }
+      const uniform = new Float32Array(steps * rows)
+      for (const [at, row] of working.entries())
+        if (row !== undefined)
+          for (let i = 0; i < steps; i++)
+            uniform[i * rows + at] = asked[row.index]!.uniforms(row.ids.length + i)
+      const drawn = await orThrow(
+        session.call(called('extend'), {
+          ...{ ...inputs, ...how },
+          uniform: { shape: [steps, rows], dtype: 'float32', data: uniform },
+        }),
+      )
+      const [tokens, logProbs] = [drawn.ids!.data, drawn.log_probs!.data]
+      return working.map((row, at) =>
+        Array.from({ length: row === undefined ? 0 : steps }, (_, i) => ({
+          id: tokens[i * rows + at]!,
+          logProb: logProbs[i * rows + at]!,
+        })),
+      )
     }
 
     for (;;) {
@@ -267,23 +323,18 @@ export const decoding = (
             yield { index, ids: [], logProbs: [], ended: false, version: now }
             continue
           }
-          const done = grow(free[i]!, rowOf(logits, i))
+          const done = grow(free[i]!, chosen(free[i]!, rowOf(logits, i)))
           if (done !== undefined) yield done
         }
         continue
       }
-      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
-      const places = Int32Array.from(working, (row) =>
-        row === undefined ? 0 : row.promptLength + row.ids.length - 1,
-      )
-      const out = await orThrow(
-        session.call(called('decode'), { input_ids: ints(ids, rows), position: ints(places, rows) }),
-      )
-      for (const [at, row] of working.entries()) {
-        if (row === undefined) continue
-        const done = grow(at, rowOf(out.logits!, at))
-        if (done !== undefined) yield done
-      }
+      for (const [at, tokens] of (await more()).entries())
+        for (const token of tokens) {
+          if (working[at] === undefined) break
+          if (Number.isNaN(token.logProb)) throw new LogitsError(token.id, token.logProb)
+          const done = grow(at, token)
+          if (done !== undefined) yield done
+        }
     }
   }
 
@@ -294,6 +345,7 @@ export const decoding = (
     functions: {
       [called('prefill')]: buckets(shapes, (shape) => prefill(model, { ...graph, ...shape })),
       [called('decode')]: fixed(() => decode(model, graph)),
+      [called('extend')]: fixed(() => extend(model, graph, steps)),
     },
     check: (prompts) => {
       for (const p of prompts.map(promptOf)) {

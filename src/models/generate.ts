@@ -9,6 +9,7 @@
  */
 import {
   type Axis,
+  add,
   axis,
   causal,
   concat,
@@ -29,12 +30,14 @@ import {
   type Site,
   select,
   siteOf,
+  slice,
   state,
   sum,
   type Tensor,
   transpose,
   zeros,
 } from '../dsl/index.ts'
+import { drawToken } from './draw-token.ts'
 import type { CausalLm, ImageInputs } from './model.ts'
 
 /** Sizes of a generation. */
@@ -199,4 +202,80 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
     cache,
   })
   return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }
+}
+
+/**
+ * Adds several tokens a row in one call: each is drawn inside the graph and read by the next.
+ *
+ * Inputs: `input_ids`, `position` int32 `[batch]` as of {@link decode}; `uniform` float32 `[step, batch]`, the numbers by
+ * which tokens are drawn; `scale` float32 and `greedy` bool, of rank 0, and `bias` float32 `[vocab]`, as {@link drawToken}
+ * takes them. Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`.
+ *
+ * @param steps tokens a row
+ * @throws GraphError as {@link prefill}, and where `steps` is no whole number
+ * @category generation
+ */
+export const extend = (model: CausalLm, s: GenerationSizes, steps: number): Results => {
+  const site = siteOf(extend)
+  checkedSizes(model, s, site)
+  if (!Number.isSafeInteger(steps) || steps < 1)
+    throw new GraphError('BadArgument', `generation: steps is ${steps}; give a whole number from 1 on`, site)
+  const [batch, token, step] = [axis('batch', s.rows), axis('token', 1), axis('step', steps)]
+  const slots = axis(Key, s.capacity)
+  const places = iota(slots)
+  const position = input('position', [batch], 'int32')
+  const uniform = input('uniform', [step, batch])
+  const how = {
+    scale: input('scale', []),
+    greedy: input('greedy', [], 'bool'),
+    bias: input('bias', [axis('vocab', model.vocabSize)]),
+  }
+  const earlier = less(places, position)
+  const next = new Map<string, Tensor>()
+  /** What this call has added to each side of each layer, `[batch, …, key, headDim]` a step. */
+  const added = new Map<string, Tensor[]>()
+  const drawn: { readonly ids: Tensor; readonly logProbs: Tensor }[] = []
+  for (let i = 0; i < steps; i++) {
+    const at: Tensor = add(position, i)
+    const cache: KeyValues = (path, keys, values) => {
+      const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
+        const own = stored(t)
+        const { key, whole } = cacheOf(s, path, side, own, batch, slots)
+        const all = added.get(key) ?? []
+        added.set(key, all)
+        all.push(own)
+        const one = reshape(
+          own,
+          own.axes.filter((a) => a.name !== Key),
+        )
+        next.set(key, select(equal(at, places), one, next.get(key) ?? whole))
+        return { all: concat(all, Key), whole }
+      })
+      const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
+      return [
+        [k.all, v.all],
+        [k.whole, v.whole],
+      ]
+    }
+    const own: Tensor = constant(new Uint8Array(s.rows * (i + 1)).fill(1), [batch, axis(Key, i + 1)])
+    const ids: Tensor = i === 0 ? input('input_ids', [batch], 'int32') : drawn[i - 1]!.ids
+    const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
+      token,
+      positions: reshape(at, [batch, token]),
+      mask: concat([own, earlier], Key),
+      cache,
+    })
+    const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
+    drawn.push(drawToken(logits, { ...how, uniform: reshape(slice(uniform, 'step', i, 1), [batch]) }))
+  }
+  const row = axis('step', 1)
+  const joined = (xs: readonly Tensor[]): Tensor =>
+    concat(
+      xs.map((x): Tensor => reshape(x, [row, batch])),
+      'step',
+    )
+  return {
+    outputs: { ids: joined(drawn.map((d) => d.ids)), log_probs: joined(drawn.map((d) => d.logProbs)) },
+    next,
+  }
 }

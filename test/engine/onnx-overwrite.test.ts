@@ -127,9 +127,9 @@ overwriteTests('a cache’s new token alone leaves the graph', () => {
   assert.is(lowered.next.size, 0)
   assert.is(lowered.states.size, 0)
   assert.equal(
-    [lowered.overwrites[0]!.where, lowered.overwrites[0]!.value].map((s) => [s.from, s.shape]),
+    lowered.overwrites[0]!.inputs.map((s) => [s.from, s.shape]),
     [
-      ['output', [3, 8]],
+      ['input', [3]],
       ['input', [3, 16]],
     ],
   )

@@ -10,7 +10,7 @@ import { tensorValue } from '../../src/engine/values.ts'
 import { exactAnswers } from '../../src/eval/exact-answer.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
 import { generator } from '../../src/generation/generator.ts'
-import { decode, type GenerationSizes, imageInputs, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { type GenerationSizes, imageInputs, isCacheKey } from '../../src/models/generate.ts'
 import { logitsOf as logitsIn } from '../../src/models/model.ts'
 import { type EventOf, RunEvent } from '../../src/run/events.ts'
 import { sampleConversation } from '../../src/tasks/conversations.ts'
@@ -24,6 +24,7 @@ import type { Objective } from '../../src/train/objective.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import {
+  type Answer,
   contextIn,
   drained,
   scripted,
@@ -45,18 +46,29 @@ const ints = (shape: readonly number[], data: ArrayLike<number>): TensorValue =>
 
 // --- generation, scripted ---------------------------------------------------------------------------------
 
-/** Answers every prefill and decode with these tokens, a list a row; after its end a row repeats its last one. */
-const saying = (rows: readonly (readonly number[])[], seen: Record<string, number[]>[] = []): Session => {
+/** Answers every prefill and extend with these tokens, a list a row; after its end a row repeats its last one. */
+const saying = (rows: readonly (readonly number[])[]): Session => {
   const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
-  let at = -1
-  return scripted(empty, (name, _, inputs) => {
-    at = name === 'prefill' ? 0 : at + 1
-    seen.push(Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, [...v.data]])))
-    const logits = new Float32Array(rows.length * vocab)
-    rows.forEach((tokens, r) => {
-      logits[r * vocab + (tokens[Math.min(at, tokens.length - 1)] ?? 0)] = 1
-    })
-    return { logits: { shape: [rows.length, vocab], dtype: 'float32', data: logits } }
+  const tokenOf = (row: readonly number[], at: number): number => row[Math.min(at, row.length - 1)] ?? 0
+  let given = 0
+  return scripted(empty, (name, _, inputs): Answer => {
+    if (name === 'prefill') {
+      given = 1
+      const logits = new Float32Array(rows.length * vocab)
+      rows.forEach((tokens, r) => {
+        logits[r * vocab + tokenOf(tokens, 0)] = 1
+      })
+      return { logits: { shape: [rows.length, vocab], dtype: 'float32', data: logits } }
+    }
+    const [steps, count] = inputs.uniform!.shape as [number, number]
+    const ids = Array.from({ length: steps }, (_, i) =>
+      Array.from({ length: count }, (_, r) => tokenOf(rows[r] ?? [], given + i)),
+    )
+    given += steps
+    return {
+      ids: ints([steps, count], ids.flat()),
+      log_probs: tensorValue('float32', [steps, count], Array(steps * count).fill(0)),
+    }
   })
 }
 
@@ -122,8 +134,7 @@ const uncached = async (session: Session, c: Conversation): Promise<readonly num
 const generating = program({
   name: 'generating',
   functions: {
-    prefill: fixed(() => prefill(tinyModel, sizes)),
-    decode: fixed(() => decode(tinyModel, sizes)),
+    ...generator(tinyModel, tinyProcessor, sizes).functions,
     whole: fixed(whole(sizes.capacity)),
   },
 })
@@ -243,7 +254,7 @@ answers('counts what is right, by family, and shows the first of each', async ()
   }
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
-  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode'])
+  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend'])
 })
 
 answers('more samples after the last stage, the first of them the same', async () => {

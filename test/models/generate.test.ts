@@ -12,7 +12,9 @@ import {
   type Tensor,
   topological,
 } from '../../src/dsl/index.ts'
-import { decode, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { draw, settled } from '../../src/generation/index.ts'
+import { drawToken } from '../../src/models/draw-token.ts'
+import { decode, extend, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
 import { vitAxes } from '../../src/models/sail-vit.ts'
 import { type SailVl2Config, sailVl2, sailVl2Model, visualTokens } from '../../src/models/sail-vl2.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
@@ -183,6 +185,124 @@ test('prefill and decode give the logits of the whole sequence, for prompts of u
       })
     }),
     { numRuns: 8 },
+  )
+})
+
+const uniform23 = fc.nat(2 ** 23 - 1).map((n) => n / 2 ** 23)
+
+test('a token drawn in the graph is the one that is drawn on the host, and never one without probability', () => {
+  const cases = fc.integer({ min: 2, max: 70 }).chain((size) =>
+    fc.record({
+      rows: fc.array(fc.array(fc.integer({ min: -40, max: 40 }), { minLength: size, maxLength: size }), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+      never: fc.subarray(
+        Array.from({ length: size - 1 }, (_, i) => i + 1),
+        { maxLength: size - 1 },
+      ),
+      temperature: fc.constantFrom(0, 0.5, 1, 3),
+      uniform: fc.oneof(uniform23, fc.constantFrom(0, 1 - 2 ** -23)),
+    }),
+  )
+  fc.assert(
+    fc.property(cases, ({ rows, never, temperature, uniform }) => {
+      const [batch, of] = [axis('batch', rows.length), axis('vocab', rows[0]!.length)]
+      const { ids, logProbs } = drawToken(input('logits', [batch, of]), {
+        scale: input('scale', []),
+        greedy: input('greedy', [], 'bool'),
+        bias: input('bias', [of]),
+        uniform: input('uniform', [batch]),
+      })
+      const [got, gotLog] = evaluate([ids, logProbs], {
+        inputs: {
+          logits: rows.flat().map((x) => x / 4),
+          scale: [temperature === 0 ? 1 : 1 / temperature],
+          greedy: [temperature === 0 ? 1 : 0],
+          bias: rows[0]!.map((_, i) => (never.includes(i) ? Number.NEGATIVE_INFINITY : 0)),
+          uniform: rows.map(() => uniform),
+        },
+        states: new Map(),
+      })
+      const s = settled({ maxNewTokens: 1, temperature })
+      rows.forEach((row, r) => {
+        const want = draw(
+          row.map((x) => x / 4),
+          s,
+          uniform,
+          { never },
+        )
+        assert.is(got![r], want.id)
+        assert.ok(Math.abs(gotLog![r]! - want.logProb) < 1e-9)
+      })
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('several tokens of one call are those of as many calls, and leave the same cache', () => {
+  const steps = 3
+  const many = extend(sailVl2Model('small', model), sizes, steps)
+  const row = fc.record({
+    id: fc.nat(vocab - 1),
+    // to the last slots and beyond
+    position: fc.integer({ min: 1, max: sizes.capacity - 1 }),
+    uniforms: fc.array(uniform23, { minLength: steps, maxLength: steps }),
+  })
+  const rows = fc.array(row, { minLength: sizes.rows, maxLength: sizes.rows })
+  fc.assert(
+    fc.property(rows, fc.constantFrom(0, 0.7), fc.nat(vocab - 1), (start, temperature, never) => {
+      const noise = new Map(
+        [...weights].map(([k, v]) =>
+          isCacheKey(k)
+            ? ([k, fill({ kind: 'uniform', limit: 1 }, v.length, 3, k)] as const)
+            : ([k, v] as const),
+        ),
+      )
+      const [states, one] = [
+        new Map<string, ArrayLike<number>>(noise),
+        new Map<string, ArrayLike<number>>(noise),
+      ]
+      const keys = [...many.next!.keys()]
+      const [ids, logProbs, ...caches] = evaluate(
+        [many.outputs.ids!, many.outputs.log_probs!, ...keys.map((k) => many.next!.get(k)!)],
+        {
+          inputs: {
+            input_ids: start.map((r) => r.id),
+            position: start.map((r) => r.position),
+            uniform: Array.from({ length: steps }, (_, i) => start.map((r) => r.uniforms[i]!)).flat(),
+            scale: [temperature === 0 ? 1 : 1 / temperature],
+            greedy: [temperature === 0 ? 1 : 0],
+            bias: Array.from({ length: vocab }, (_, i) => (i === never ? Number.NEGATIVE_INFINITY : 0)),
+          },
+          states,
+        },
+      )
+      const s = settled({ maxNewTokens: 1, temperature })
+      let now = start.map((r) => r.id)
+      const inside = start.map(() => true)
+      for (let i = 0; i < steps; i++) {
+        const position = start.map((r) => r.position + i)
+        const logits = stepBy(each, { input_ids: now, position }, one)
+        now = start.map((r, at) => {
+          const want = draw(logits.subarray(at * vocab, (at + 1) * vocab), s, r.uniforms[i]!, {
+            never: [never],
+          })
+          // what does not fit into the cache is not kept, and what comes after it nobody asked for
+          inside[at] &&= position[at]! <= sizes.capacity
+          if (inside[at]) {
+            assert.is(ids![i * sizes.rows + at], want.id)
+            assert.ok(Math.abs(logProbs![i * sizes.rows + at]! - want.logProb) < 1e-9)
+          }
+          return ids![i * sizes.rows + at]!
+        })
+      }
+      if (start.every((r) => r.position + steps <= sizes.capacity))
+        keys.forEach((k, i) => {
+          assert.ok(maxRelativeError(caches[i]!, one.get(k)!) < 1e-9, k)
+        })
+    }),
+    { numRuns: 20 },
   )
 })
 

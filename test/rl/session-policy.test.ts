@@ -111,10 +111,6 @@ const eachEngine = (name: string, body: (session: Session) => Promise<void>): vo
 test('the case has answers that end and answers that do not, of many lengths, and tokens that differ', async () => {
   const all = await sampled(sessions[0]!, requests)
   assert.is(new Set(all.map((c) => c.stop)).size, 2)
-  console.log(
-    all.map((c) => c.ids.length),
-    new Set(all.map((c) => c.ids.join())).size,
-  )
   assert.ok(new Set(all.map((c) => c.ids.length)).size > 3)
   assert.ok(new Set(all.map((c) => c.ids.join())).size > 12)
   assert.equal(new Set(requests.map((r) => r.prompt.images.length)), new Set([0, 1, 2]))

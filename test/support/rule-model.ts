@@ -5,7 +5,7 @@
 import type { Program } from '../../src/dsl/index.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import type { Session, TensorValue } from '../../src/engine/session.ts'
-import { scripted } from './tiny.ts'
+import { type Answer, scripted } from './tiny.ts'
 
 /** The next token after these. */
 export type Rule = (ids: readonly number[]) => number
@@ -33,7 +33,7 @@ export const ruled = (
     })
     return { shape: [texts.length, vocab], dtype: 'float32', data }
   }
-  return scripted(none, (name, n, inputs) => {
+  return scripted(none, (name, n, inputs): Answer => {
     const failed = fail(n)
     if (failed !== undefined) return failed
     const call = name.slice(name.lastIndexOf('.') + 1)
@@ -51,6 +51,22 @@ export const ruled = (
       return { logits: logitsOf(texts) }
     }
     const places = of('position')
+    if (call === 'extend') {
+      const [steps, count] = inputs.uniform!.shape as [number, number]
+      const drawn = new Int32Array(steps * count)
+      of('input_ids').forEach((id, row) => {
+        const text = [...(rows[row] ?? []).slice(0, places[row]), id]
+        for (let i = 0; i < steps; i++) {
+          drawn[i * count + row] = rule(text)
+          text.push(rule(text))
+        }
+        rows[row] = text
+      })
+      return {
+        ids: { shape: [steps, count], dtype: 'int32', data: drawn },
+        log_probs: { shape: [steps, count], dtype: 'float32', data: new Float32Array(steps * count) },
+      }
+    }
     of('input_ids').forEach((id, row) => {
       const text = rows[row] ?? []
       rows[row] = [...text.slice(0, places[row]), id]

@@ -142,7 +142,7 @@ export const lower = (
     ...outputs.map(([, t]) => t),
     ...next.map(([, t]) => t),
     ...updates.flatMap(ofUpdate),
-    ...parts.flatMap((o) => [o.where, o.value]),
+    ...parts.flatMap((o) => o.inputs),
   ]
   const { sourceOf, leaves } = lowerRoots(roots, e, weights)
 
@@ -183,7 +183,7 @@ export const lower = (
       correction1: at(u.correction1),
       correction2: at(u.correction2),
     })),
-    overwrites: parts.map((o) => ({ ...o, where: at(o.where), value: at(o.value) })),
+    overwrites: parts.map((o) => ({ ...o, inputs: o.inputs.map(at) })),
     ownerOf: e.ownerOf,
   }
 }

@@ -153,8 +153,8 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     const updates = [
       ...lowered.updates.map(update),
       ...lowered.overwrites.map((o) => {
-        const [where, value] = [still(o.where), still(o.value)]
-        return () => overwrite(states.get(o.state)!.data, where, value, o.layout)
+        const inputs = o.inputs.map(still)
+        return () => overwrite(states.get(o.state)!.data, inputs, o.layout)
       }),
     ]
     for (const run of updates) run()

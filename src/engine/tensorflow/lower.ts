@@ -15,11 +15,12 @@ import {
 } from '../../dsl/index.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
+import { slotWrites } from '../state-writes.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { natives } from './composites.ts'
 import { operators, type Tabled } from './operators.ts'
 import { type Match, match } from './patterns.ts'
-import { emitSlotWrite, slotWrites } from './slots.ts'
+import { emitSlotWrite } from './slots.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
 export interface LoweredVariant {
@@ -77,7 +78,8 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
   const variant = overVariant(narrow, given)
-  const slots = new Map(slotWrites(variant).map((s) => [s.next, s]))
+  const writes = slotWrites(variant)
+  const slots = new Map(writes.flat().map((s) => [s.next, s]))
   const matches = new Map<Tensor, Match | undefined>()
   const matchOf = (t: Tensor): Match | undefined => {
     if (!matches.has(t)) matches.set(t, match(t))
@@ -118,7 +120,11 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
     if (slot !== undefined) {
-      const node = emitSlotWrite({ g }, slot, handles.get(slot.key)!, operands[0]!, operands[1]!)
+      // the elements that stand there are those that the write before this one left
+      const before = written.findLast(([key]) => key === slot.key)?.[1]
+      const handle = handles.get(slot.key)!
+      const after = before === undefined ? [] : [before]
+      const node = emitSlotWrite({ g }, slot, handle, operands[0]!, operands[1]!, after)
       written.push([slot.key, node])
       const ref = read(t, slot.key)
       g.after(ref.name, node)
@@ -136,6 +142,8 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
   const assigned = [...variant.next].filter(([key, t]) => !updated.has(key) && slots.get(t)?.key !== key)
   const outputs = Object.entries(variant.outputs)
   const roots = [
+    // the writes of a state in their order, whatever reads the last one's value
+    ...writes.flat().map((w) => w.next),
     ...outputs.map(([, t]) => t),
     ...[...variant.next].flatMap(([key, t]) => (updated.has(key) ? [] : [t])),
     ...updates.flatMap(updateRoots),

@@ -1,0 +1,97 @@
+/**
+ * A token drawn inside the graph: the first whose place in the probabilities added up passes a number from outside.
+ *
+ * The sums are taken in two steps, over blocks of the vocabulary and then inside one block, so that they cost little
+ * however large it is; a token without probability is never drawn, whatever rounding does to the sums.
+ */
+import {
+  type Axis,
+  add,
+  and,
+  argmax,
+  axis,
+  constant,
+  contract,
+  equal,
+  greater,
+  iota,
+  less,
+  mul,
+  negativeLogLikelihood,
+  pad,
+  reshape,
+  type Scalar,
+  select,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+} from '../dsl/index.ts'
+
+/** What a draw reads beside the logits. */
+export interface DrawInputs {
+  /** float32: 1 / temperature. */
+  readonly scale: Scalar
+  /** bool: whether the likeliest token is taken in place of a draw. */
+  readonly greedy: Scalar
+  /** float32 `[vocab]`: 0, or −∞ for a token that is never drawn. */
+  readonly bias: Tensor
+  /** float32 `[batch]`, from 0 and below 1. */
+  readonly uniform: Tensor
+}
+
+/** The size of a block: the divisor that is nearest to the root, or the root where that one is far from it. */
+const blockSize = (n: number): number => {
+  const root = Math.sqrt(n)
+  for (let d = Math.floor(root); d > root / 4; d--) if (n % d === 0) return n / d
+  return Math.ceil(root)
+}
+
+/** Sums of an axis's elements up to each of them, under the axis `to` of the same size. */
+const upTo = (x: Tensor, along: Axis, to: Axis): Tensor => {
+  const ones = Float32Array.from({ length: along.size * to.size }, (_, i) =>
+    Math.floor(i / to.size) <= i % to.size ? 1 : 0,
+  )
+  return contract(x, constant(ones, [along, to]), along.name)
+}
+
+/** The first place along `along` whose sum passes `target` and that has something; where rounding leaves none, the largest. */
+const passing = (x: Tensor, along: Axis, target: Tensor): Tensor => {
+  const to = axis(`${along.name} to`, along.size)
+  const here = reshape(x, [...x.axes.slice(0, -1), to])
+  const hit = and(greater(upTo(x, along, to), target), greater(here, 0))
+  // probabilities added up are 1, and 2 is more
+  return argmax(select(hit, 2, here), to.name)
+}
+
+/**
+ * Draws a token a row.
+ *
+ * @param logits float32 `[batch, vocab]`
+ * @returns ids int32 `[batch]`, and the natural logarithm of each one's probability, float32 `[batch]`: under
+ *   softmax(logits · scale), whatever the bias
+ */
+export const drawToken = (
+  logits: Tensor,
+  d: DrawInputs,
+): { readonly ids: Tensor; readonly logProbs: Tensor } => {
+  const [batch, vocab] = logits.axes as readonly [Axis, Axis]
+  const scaled: Tensor = mul(logits, d.scale)
+  const open: Tensor = add(scaled, d.bias)
+  const size = blockSize(vocab.size)
+  const [block, inner] = [axis('block', Math.ceil(vocab.size / size)), axis('inner', size)]
+  const over = block.size * size - vocab.size
+  const p: Tensor = softmax(open, vocab.name)
+  const whole = over === 0 ? p : pad(p, vocab.name, 0, over)
+  const blocks: Tensor = reshape(whole, [batch, block, inner])
+  const masses: Tensor = sum(blocks, 'inner')
+  const target = mul(d.uniform, sum(masses, 'block'))
+  const at = passing(masses, block, target)
+  const places = iota(block)
+  const before = sum(select(less(places, at), masses, 0), 'block')
+  const own = sum(select(equal(at, places), blocks, 0), 'block')
+  const inside = passing(own, inner, sub(target, before))
+  const drawn = add(mul(at, size), inside)
+  const ids: Tensor = select(d.greedy, argmax(open, vocab.name), drawn)
+  return { ids, logProbs: mul(negativeLogLikelihood(scaled, ids, vocab.name), -1) }
+}
