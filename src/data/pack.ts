@@ -30,6 +30,13 @@ export interface PackSizes {
 export interface PackOptions extends PackSizes {
   /** Samples that are read ahead and among which a row chooses: more fill rows better and are further out of order. */
   readonly buffer: number
+  /**
+   * Visual packing: where several packs share a step, on devices or one after the other, each row gets as many images as
+   * the samples that wait have in as many tokens, so that no pack has many more than another. It says which share of a
+   * row's tokens, of 1, may stay empty for that, such as 0.05. Default: rows are as full as they can be, whatever their
+   * images (data packing).
+   */
+  readonly visualSlack?: number
 }
 
 /** The samples of one micro-batch: rows of segments, in their order. Rows are never empty. */
@@ -42,8 +49,8 @@ export class PackError extends Error {
   readonly tag = 'BadSetting'
   /** Which one. */
   readonly setting: keyof PackOptions
-  constructor(setting: keyof PackOptions, value: unknown, least: number) {
-    super(`packed, ${setting}: it is ${String(value)}; give a whole number from ${least}`)
+  constructor(setting: keyof PackOptions, value: unknown, wanted: string) {
+    super(`packed, ${setting}: it is ${String(value)}; give ${wanted}`)
     this.name = 'PackError'
     this.setting = setting
   }
@@ -52,57 +59,80 @@ export class PackError extends Error {
 /** The load of a conversation. */
 export const loadOf = (c: Conversation): Load => ({ tokens: c.ids.length, images: c.images.length })
 
+/** Images that are to be equal in all rows. */
+export interface EvenImages {
+  /** Images of a row, where all rows hold equally many; it need not be whole. */
+  readonly images: number
+  /** Share of the tokens that could be filled, of 1, which may stay empty for it. */
+  readonly slack: number
+}
+
 /**
- * Those that fill a room fullest, of equally full sets one with the fewest images: a knapsack, solved exactly in
- * (loads × tokens) steps.
+ * Those that fill a room fullest, of equally full sets one with the fewest images; with `even` the set whose images are
+ * nearest, of those that fill all but the slack. A knapsack, solved exactly in (loads × tokens × images) steps.
  */
-const fullest = (loads: readonly Load[], room: Load): readonly number[] => {
-  // the fewest images that make exactly so many tokens of the loads up to now
-  const images = new Float64Array(room.tokens + 1).fill(Infinity)
-  images[0] = 0
-  const taken = loads.map((load) => {
-    const here = new Uint8Array(room.tokens + 1)
-    for (let n = room.tokens; n >= load.tokens; n--) {
-      const sum = images[n - load.tokens]! + load.images
-      if (sum < images[n]!) {
-        images[n] = sum
-        here[n] = 1
+const fullest = (loads: readonly Load[], room: Load, even?: EvenImages): readonly number[] => {
+  const most = Math.min(
+    room.images,
+    loads.reduce((n, l) => n + l.images, 0),
+  )
+  const columns = most + 1
+  // the load that was the last to be added when so many tokens and images were first made; −1 where they never are
+  const last = new Int32Array((room.tokens + 1) * columns).fill(-1)
+  const none = loads.length
+  last[0] = none
+  let reached = 0
+  loads.forEach(({ tokens, images }, i) => {
+    reached = Math.min(room.tokens, reached + tokens)
+    for (let n = reached; n >= tokens; n--)
+      for (let k = most; k >= images; k--) {
+        const at = n * columns + k
+        if (last[at] === -1 && last[at - tokens * columns - images] !== -1) last[at] = i
       }
-    }
-    return here
   })
-  let at = images.findLastIndex((n) => n <= room.images)
-  const chosen: number[] = []
-  for (let i = loads.length - 1; i >= 0; i--)
-    if (taken[i]![at] === 1) {
-      chosen.unshift(i)
-      at -= loads[i]!.tokens
+  const full = Math.floor(last.findLastIndex((i) => i !== -1) / columns)
+  const least = even === undefined ? full : Math.ceil(full * (1 - even.slack))
+  let [best, nearest] = [0, Number.POSITIVE_INFINITY]
+  for (let n = full; n >= least; n--)
+    for (let k = 0; k <= most; k++) {
+      const away = even === undefined ? k : Math.abs(k - even.images)
+      if (last[n * columns + k] !== -1 && away < nearest) [best, nearest] = [n * columns + k, away]
     }
+  const chosen: number[] = []
+  for (let i = last[best]!; i !== none; i = last[best]!) {
+    chosen.unshift(i)
+    best -= loads[i]!.tokens * columns + loads[i]!.images
+  }
   return chosen
 }
 
 /**
  * Chooses what goes into one row: first the oldest that fits, so that none waits for ever, then those that together fill
- * what is left of the row fullest, and of equally full sets one with the fewest images.
+ * what is left of the row fullest, and of equally full sets one with the fewest images (data packing). With `even` the
+ * row's images come first, but for a slack (visual packing).
  *
  * @param waiting those that may be chosen, the oldest first
  * @param room tokens of the row, and images that the pack has left
  * @returns indices into `waiting`, in the order of the row; none where nothing fits
  * @category packing
  */
-export const chooseRow = (waiting: readonly Load[], room: Load): readonly number[] => {
+export const chooseRow = (waiting: readonly Load[], room: Load, even?: EvenImages): readonly number[] => {
   const first = waiting.findIndex((w) => w.tokens <= room.tokens && w.images <= room.images)
   if (first < 0) return []
-  const left = {
-    tokens: room.tokens - waiting[first]!.tokens,
-    images: room.images - waiting[first]!.images,
-  }
+  const { tokens, images } = waiting[first]!
   const others = [...waiting.keys()].filter((i) => i !== first)
   const chosen = fullest(
     others.map((i) => waiting[i]!),
-    left,
+    { tokens: room.tokens - tokens, images: room.images - images },
+    even === undefined ? undefined : { ...even, images: even.images - images },
   )
   return [first, ...chosen.map((i) => others[i]!)]
+}
+
+/** The images of a row as long as `tokens` in which images and tokens are as in all that wait. */
+const meanImages = (waiting: readonly Load[], tokens: number): number => {
+  const all = waiting.reduce((n, w) => n + w.tokens, 0)
+  return all === 0 ? 0 : (tokens * waiting.reduce((n, w) => n + w.images, 0)) / all
 }
 
 const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
@@ -130,7 +160,10 @@ const checked = (o: PackOptions): PackOptions => {
     ['buffer', 1],
   ] as const)
     if (!Number.isSafeInteger(o[setting]) || o[setting] < least)
-      throw new PackError(setting, o[setting], least)
+      throw new PackError(setting, o[setting], `a whole number from ${least}`)
+  const { visualSlack: slack } = o
+  if (slack !== undefined && !(typeof slack === 'number' && slack >= 0 && slack < 1))
+    throw new PackError('visualSlack', slack, 'a number from 0 to below 1, such as 0.05')
   return o
 }
 
@@ -160,9 +193,12 @@ const fits = (c: Conversation, { tokens, images }: Load, o: PackOptions): void =
  * @category combinators
  */
 export const packed = <C extends Conversation>(source: Source<C>, options: PackOptions): Source<Pack<C>> => {
-  const { rows, tokens, images, buffer } = checked(options)
+  const { rows, tokens, images, buffer, visualSlack: slack } = checked(options)
   return {
-    config: { kind: 'packed', rows, tokens, images, buffer, source: source.config },
+    config: {
+      ...{ kind: 'packed', rows, tokens, images, buffer, source: source.config },
+      ...(slack === undefined ? {} : { visualSlack: slack }),
+    },
     async *open(begun = { packed: [] }) {
       if (!Place.is(begun))
         throw new SourceError(`a packed source opens at { from, packed }, not at ${JSON.stringify(begun)}`)
@@ -205,7 +241,8 @@ export const packed = <C extends Conversation>(source: Source<C>, options: PackO
           let left = images
           while (pack.length < rows) {
             await refill()
-            const chosen = chooseRow(waiting, { tokens, images: left }).map((i) => waiting[i]!)
+            const even = slack === undefined ? undefined : { images: meanImages(waiting, tokens), slack }
+            const chosen = chooseRow(waiting, { tokens, images: left }, even).map((i) => waiting[i]!)
             if (chosen.length === 0) break
             pack.push(chosen.map((w) => w.sample))
             for (const w of chosen) {
