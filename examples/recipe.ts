@@ -3,11 +3,12 @@
  * stages of alignment, basic pretraining, SFT (paper §2.1, §3, §4.2). `--set scale=2` trains twice as long.
  */
 import { pipe } from 'fp-ts/lib/function.js'
+import { packed } from 'sailwright/data'
 import type { Keys } from 'sailwright/dsl'
 import { exactAnswers, generator } from 'sailwright/eval'
 import { adamWith } from 'sailwright/optim'
 import { heldOutQuestions, type Level, nanoBases, nanoModel, nanoProcessor, rendered } from 'sailwright/tasks'
-import { begin, type ExperimentFile, experiment, next, nextToken, supervised } from 'sailwright/train'
+import { begin, type ExperimentFile, experiment, next, packedNextToken, supervised } from 'sailwright/train'
 
 const { vision, adapter, language } = nanoModel.parts
 
@@ -16,7 +17,9 @@ type Settings = readonly [readonly Keys[], captions: number, lowest: Level, step
 
 const file: ExperimentFile = ({ quick, seed, setting }) => {
   const scale = setting.number('scale', quick ? 1 / 16 : 1, { from: 1e-3 })
-  const objective = nextToken(nanoModel, nanoProcessor(), { rows: 16, tokens: 80 })
+  // sixteen samples a step, two or three in a row
+  const sizes = { rows: 8, tokens: 112, images: 16 }
+  const objective = packedNextToken(nanoModel, nanoProcessor(), sizes)
   const weights = { read: 1.5, count: 2, chart: 1.7, arithmetic: 0.3 }
   // the bases know their trades and move slower than the adapter
   const groups = [{ match: 'mlp1.**' }, { match: '**', learningRateMultiplier: 0.4 }]
@@ -29,7 +32,7 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     return next(
       supervised({
         ...{ name, from, to, train, learningRate, objective, steps: Math.ceil(steps * scale) },
-        source: rendered({ mixture, captions }),
+        source: packed(rendered({ mixture, captions }), { ...sizes, buffer: 64 }),
         // questions alone come last and end in small steps
         schedule: { kind: 'cosine', warmup: 0.1, minRatio: captions === 0 ? 0.02 : 0.1 },
         optimizer: adamWith({ beta2: 0.98, weightDecay: 0.05, groups }),

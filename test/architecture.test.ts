@@ -37,7 +37,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'generation',
   ],
-  report: ['terminal', 'run', 'train'],
+  report: ['terminal', 'data', 'run', 'train'],
   bench: ['terminal', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run', 'train', 'tasks'],
   cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'report', 'bench'],
 }

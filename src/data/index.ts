@@ -22,6 +22,7 @@ export {
 export { type Curated, countsOf, curate, type Dropped, type Filter } from './curation/curated.ts'
 export * from './image.ts'
 export * from './pack.ts'
+export * from './packing-drawing.ts'
 export * from './packing-plan.ts'
 export * from './processor.ts'
 export type { Question } from './question.ts'

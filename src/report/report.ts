@@ -15,6 +15,7 @@ import { accuracy } from './sections/accuracy.ts'
 import { badRows } from './sections/bad-rows.ts'
 import { learning } from './sections/learning.ts'
 import { model } from './sections/model.ts'
+import { packing } from './sections/packing.ts'
 import { mostSamples, predictions } from './sections/predictions.ts'
 import { time } from './sections/time.ts'
 import { style } from './style.ts'
@@ -32,6 +33,7 @@ export const renderReport = async (
   const sections: readonly (readonly [id: string, title: string, body: Html])[] = [
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
+    ...packing(view),
     ['accuracy', 'What was measured, by family and stage', measured],
     ['predictions', 'What it answers', predictions(view, images)],
     ...(view.state.badRows.count > 0

@@ -26,6 +26,8 @@ export interface StageProgress {
   readonly step: number
   /** Seconds that they took. */
   readonly seconds: number
+  /** Samples seen; default: as many as the steps take where none is a pack. */
+  readonly samples?: number
   /** Sum of the losses over those of them that are among the stage's last tenth. */
   readonly tailLoss: number
   /** Those of the last tenth whose loss was not finite and is not in the sum; default 0. */
@@ -92,6 +94,7 @@ export const saveProgress = (
         step: String(at.step),
         seconds: String(at.seconds),
         tailLoss: String(at.tailLoss),
+        ...(at.samples === undefined ? {} : { samples: String(at.samples) }),
         ...(at.tailSkipped === undefined ? {} : { tailSkipped: String(at.tailSkipped) }),
         ...(at.adaLrs === undefined ? {} : { adaLrs: JSON.stringify(at.adaLrs) }),
         ...(at.place === undefined ? {} : { place: JSON.stringify(at.place) }),
@@ -234,6 +237,7 @@ const progressOf = (
   const rest = E.tryCatch(
     () => ({
       ...(metadata.place === undefined ? {} : { place: JSON.parse(metadata.place) as unknown }),
+      ...(metadata.samples === undefined ? {} : { samples: Number(metadata.samples) }),
       ...(metadata.tailSkipped === undefined ? {} : { tailSkipped: Number(metadata.tailSkipped) }),
       ...(metadata.adaLrs === undefined ? {} : { adaLrs: searchIn(metadata.adaLrs) }),
     }),

@@ -7,7 +7,7 @@
 import * as t from 'io-ts'
 
 /**
- * A stage begins. `of` stages in all; `batch` examples a step; `trainable` counts the parameters that it changes, `parts` names them; `unit` is what
+ * A stage begins. `of` stages in all; `batch` examples a step, each an `example`, which is a `sample` where nothing is said; `trainable` counts the parameters that it changes, `parts` names them; `unit` is what
  * its loss is counted in, such as `nats per token`, and `nats` where nothing is said.
  */
 export const StageStarted = t.intersection([
@@ -21,7 +21,7 @@ export const StageStarted = t.intersection([
     trainable: t.number,
     parts: t.array(t.string),
   }),
-  t.partial({ unit: t.string }),
+  t.partial({ unit: t.string, example: t.string }),
 ])
 
 /**
@@ -37,7 +37,8 @@ export const WeightsTaken = t.type({
 })
 
 /**
- * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage, `tokens`
+ * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage, those of
+ * packs one by one, `tokens`
  * what the loss counted, `seconds` since the stage began; of this step: `dataSeconds` waiting for a batch, `computeSeconds` in the engine.
  */
 export const Stepped = t.type({
@@ -71,6 +72,20 @@ export const RateDecided = t.intersection([
   }),
   t.partial({ from: t.number, against: t.number, error: t.number, why: t.string }),
 ])
+
+const Segment = t.type({ tokens: t.number, images: t.number })
+
+/**
+ * How samples share the rows of a stage's first update: for each pack the tokens and images of its rows' segments, and the
+ * `sizes` of a pack.
+ */
+export const Packed = t.type({
+  type: t.literal('packed'),
+  stage: t.string,
+  step: t.number,
+  sizes: t.type({ rows: t.number, tokens: t.number, images: t.number }),
+  packs: t.readonlyArray(t.readonlyArray(t.readonlyArray(Segment))),
+})
 
 /** What a reward said of a completion, with what it was put together from. */
 export type RecordedJudgement =
@@ -291,6 +306,7 @@ export const RunEvent = t.union([
   GroupDrawn,
   EpisodeDrawn,
   PolicyStepped,
+  Packed,
   Evaluated,
   Measured,
   Predicted,

@@ -41,6 +41,7 @@ export {
 } from './run-folder.ts'
 export {
   advance,
+  batchText,
   emptyRun,
   type Measurement,
   type RunState,

@@ -26,7 +26,14 @@ import {
   width,
 } from '../terminal/index.ts'
 import type { EventOf, RunEvent } from './events.ts'
-import { advance, emptyRun, type Measurement, type RunState, type StageState } from './run-state.ts'
+import {
+  advance,
+  batchText,
+  emptyRun,
+  type Measurement,
+  type RunState,
+  type StageState,
+} from './run-state.ts'
 
 /** A name as it stands on a line: nothing in it moves the cursor. */
 const named = (name: string): string => name.replace(/\p{Cc}+/gu, ' ')
@@ -35,7 +42,7 @@ const perSecond = (s: StageState): number =>
   s.finished !== undefined
     ? s.finished.samples / s.finished.trainSeconds
     : s.stepSeconds > 0
-      ? s.batch / s.stepSeconds
+      ? s.stepSamples / s.stepSeconds
       : Number.NaN
 
 /**
@@ -47,7 +54,7 @@ export const secondsLeft = (s: StageState): number =>
 
 /** `stage 3/5 align-all: trains vision, adapter (634 k parameters), 200 steps of 16 samples`. */
 export const stageHeading = (s: StageState, look: Look): string =>
-  `${inked(look, 'bold', `stage ${position(s)} ${named(s.stage)}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${grouped(s.batch)} samples`
+  `${inked(look, 'bold', `stage ${position(s)} ${named(s.stage)}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${batchText(s)}`
 
 /** The numbers of the running stage, without its name: what the live line and the plain lines share. */
 const figures = (s: StageState): readonly string[] => [

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { grouped } from '../terminal/index.ts'
 import type { EventOf, RunEvent } from './events.ts'
 
 /** What an evaluation came to: a share, or a mean in a unit. */
@@ -16,6 +17,8 @@ export interface StageState {
   readonly of: number
   readonly steps: number
   readonly batch: number
+  /** What a step takes as many of, in the singular: `sample`, `pack`. */
+  readonly example: string
   readonly trainable: number
   readonly parts: readonly string[]
   /** What the loss is counted in. */
@@ -26,6 +29,8 @@ export interface StageState {
   readonly smoothLoss: number
   readonly learningRate: number
   readonly samples: number
+  /** Samples a step, an exponentially weighted mean like the loss: packs hold as many as fit. */
+  readonly stepSamples: number
   readonly tokens: number
   readonly seconds: number
   readonly dataSeconds: number
@@ -39,6 +44,8 @@ export interface StageState {
   /** Both of the moving averages of its weights, likewise. */
   readonly averaged: readonly Measurement[]
   readonly finished?: EventOf<'stage-finished'>
+  /** How samples share the rows of its first step, where they do. */
+  readonly packed?: EventOf<'packed'>
   /** What it began with. */
   readonly weights?: EventOf<'weights'>
 }
@@ -78,11 +85,13 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       const { type: _, ...about } = event
       const begun: StageState = {
         unit: 'nats',
+        example: 'sample',
         ...about,
         step: 0,
         smoothLoss: Number.NaN,
         learningRate: 0,
         samples: 0,
+        stepSamples: 0,
         tokens: 0,
         seconds: 0,
         dataSeconds: 0,
@@ -104,6 +113,11 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         smoothLoss: smoothed(s.smoothLoss, s.step, event.loss),
         learningRate: event.learningRate,
         samples: event.samples,
+        stepSamples: smoothed(
+          s.stepSamples,
+          s.step,
+          (event.samples - s.samples) / Math.max(1, event.step - s.step),
+        ),
         tokens: s.tokens + event.tokens,
         seconds: event.seconds,
         dataSeconds: s.dataSeconds + event.dataSeconds,
@@ -145,6 +159,8 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, badRows: { ...state.badRows, count: event.count } }
     case 'weights':
       return { ...state, found: event }
+    case 'packed':
+      return change(state, event.stage, () => ({ packed: event }))
     case 'ada-lrs':
     case 'forked':
     case 'predicted':
@@ -160,6 +176,10 @@ const withLatest = <M extends Measurement>(before: readonly M[], latest: M): rea
   latest,
 ]
 
+/** `16 samples`, `1 pack`: what a stage's step takes. */
+export const batchText = (s: Pick<StageState, 'batch' | 'example'>): string =>
+  `${grouped(s.batch)} ${s.example}${s.batch === 1 ? '' : 's'}`
+
 const change = (state: RunState, stage: string, to: (s: StageState) => Partial<StageState>): RunState => ({
   ...state,
   stages: state.stages.map((s) => (s.stage === stage ? { ...s, ...to(s) } : s)),
@@ -174,12 +194,10 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
  */
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
-  const ofSteps = (
-    e: RunEvent,
-    stage: string,
-  ): e is EventOf<'step'> | EventOf<'ada-lrs'> | EventOf<'episode'> | EventOf<'rl-step'> =>
-    (e.type === 'step' || e.type === 'ada-lrs' || e.type === 'episode' || e.type === 'rl-step') &&
-    e.stage === stage
+  type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'episode' | 'rl-step'>
+  const kinds: readonly RunEvent['type'][] = ['step', 'ada-lrs', 'packed', 'episode', 'rl-step']
+  const ofSteps = (e: RunEvent, stage: string): e is OfSteps =>
+    kinds.includes(e.type) && (e as OfSteps).stage === stage
   const index = new Map<string, number>()
   const last = new Map<string, number>()
   for (const event of events) {

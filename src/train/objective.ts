@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-import type { Processor } from '../data/index.ts'
+import type { PackLayout, Processor } from '../data/index.ts'
 import {
   add,
   argmax,
@@ -60,6 +60,8 @@ export interface MicroBatch {
   readonly inputs: Readonly<Record<string, TensorValue>>
   /** What the loss's sum over this batch is divided by: counted tokens, images. */
   readonly weight: number
+  /** How samples share rows, where an example is a pack of them. */
+  readonly packing?: PackLayout
 }
 
 /** A loss and its inputs. `E` is what a source gives: a conversation, a labelled image. */
@@ -74,6 +76,8 @@ export interface Objective<in E> {
   readonly own?: Keys
   /** What lays out its examples as tokens: its tokenizer goes with the weights. */
   readonly processor?: Processor
+  /** What an example is, in the singular, where it is no sample: `pack`. */
+  readonly example?: string
   /** Examples of one micro-batch. */
   readonly batch: number
   /** The sizes that it is compiled for. */

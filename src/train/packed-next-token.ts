@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { collatePacked, fitting, type Pack, type PackSizes, type Processor } from '../data/index.ts'
+import { collatePacked, fitting, layoutOf, type Pack, type PackSizes, type Processor } from '../data/index.ts'
 import {
   add,
   and,
@@ -78,7 +78,7 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
     unit: 'nats per token',
     model,
     processor,
-    batch: 1,
+    ...{ example: 'pack', batch: 1 },
     buckets: [all],
     terms: () => {
       const x = textGraph(rows, tokens)
@@ -118,6 +118,7 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
                 }),
           },
           weight: b.counted,
+          packing: layoutOf(pack, all),
         }
       }),
   }

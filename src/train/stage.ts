@@ -21,6 +21,7 @@ export type StageEvent =
   | EventOf<'episode'>
   | EventOf<'rl-step'>
   | EventOf<'warned'>
+  | EventOf<'packed'>
   | EventOf<'checkpointed'>
 
 /** What a stage comes to. */

@@ -5,7 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
-import { batchesOf, type Source } from '../data/index.ts'
+import { batchesOf, packingPlan, type Source } from '../data/index.ts'
 import { anyOf, type Keys } from '../dsl/index.ts'
 import { chooseVariant, scalarValue } from '../engine/index.ts'
 import {
@@ -17,7 +17,7 @@ import {
   type Optimizer,
   type ScheduleSpec,
 } from '../optim/index.ts'
-import { atBeginning, type StageProgress } from '../run/index.ts'
+import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import { learnerProgram, update } from './learner.ts'
 import type { MicroBatch, Objective } from './objective.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'
@@ -87,6 +87,24 @@ const searchOf = (where: string, settings: Omit<AdaLrsSettings, 'steps'>, steps:
   } catch (e) {
     throw new RecipeError(where, 'adaLrs', (e as Error).message, e)
   }
+}
+
+/** Samples in micro-batches of packs; undefined where they are no packs. */
+const samplesOf = (batches: readonly MicroBatch[]): number | undefined => {
+  const layouts = batches.flatMap((b) => b.packing ?? [])
+  return layouts.length < batches.length ? undefined : packingPlan(layouts).segments
+}
+
+/** How an update's samples share rows; undefined where none does. */
+const packedEvent = (
+  stage: string,
+  step: number,
+  batches: readonly MicroBatch[],
+): EventOf<'packed'> | undefined => {
+  const layouts = batches.flatMap((b) => b.packing ?? [])
+  return layouts.length === 0
+    ? undefined
+    : { type: 'packed', stage, step, sizes: layouts[0]!.sizes, packs: layouts.map((l) => l.rows) }
 }
 
 /**
@@ -185,11 +203,13 @@ export const supervised = <const From extends string, const To extends string, E
       trainable: c.trainable,
       parts: s.train.map((k) => k.name),
       unit: objective.unit,
+      ...(objective.example === undefined ? {} : { example: objective.example }),
     }
     const started = performance.now() - from.seconds * 1000
     const since = (t: number): number => (performance.now() - t) / 1000
     const tail = Math.max(1, Math.round(steps / 10))
     let { tailLoss, tailSkipped = 0 } = from
+    let samples = from.samples ?? from.step * perStep
     let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
     let due = false
     const stream = batchesOf(source, perStep, from.place, where)
@@ -206,6 +226,7 @@ export const supervised = <const From extends string, const To extends string, E
       for (let step = from.step + 1; step <= steps; step++) {
         const asked = performance.now()
         const { batches, next } = await coming
+        samples += samplesOf(batches) ?? perStep
         const dataSeconds = since(asked)
         // the next batch is made while this one is computed; what is wrong with it is told when its turn comes
         if (step < steps) {
@@ -230,13 +251,15 @@ export const supervised = <const From extends string, const To extends string, E
         yield {
           ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
           ...{
-            samples: step * perStep,
+            samples,
             tokens: weight,
             seconds: since(started),
             dataSeconds,
             computeSeconds,
           },
         }
+        const plan = step === 1 ? packedEvent(s.name, step, batches) : undefined
+        if (plan !== undefined) yield plan
         if (adaLrs !== undefined && search !== undefined) {
           const after = await searched(c.session, adaLrs, search, finite ? loss : Number.NaN)
           search = after.search
@@ -255,7 +278,7 @@ export const supervised = <const From extends string, const To extends string, E
           placeFits(next)
           const at: StageProgress = { step, seconds: since(started), tailLoss, place: next }
           yield await c.checkpoint.save({
-            ...at,
+            ...{ ...at, samples },
             ...(tailSkipped === 0 ? {} : { tailSkipped }),
             ...(search === undefined ? {} : { adaLrs: search.state }),
           })
@@ -265,7 +288,7 @@ export const supervised = <const From extends string, const To extends string, E
     } finally {
       await stream.return(undefined)
     }
-    return { loss: tailLoss / (tail - tailSkipped), samples: steps * perStep, seconds: since(started) }
+    return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since(started) }
   }
 
   return {

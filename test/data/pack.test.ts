@@ -6,9 +6,11 @@ import { CollateError, type CollateErrorTag } from '../../src/data/collate.ts'
 import type { Conversation } from '../../src/data/conversation.ts'
 import type { RgbImage } from '../../src/data/image.ts'
 import { chooseRow, loadOf, type Pack, PackError, type PackOptions, packed } from '../../src/data/pack.ts'
-import { packingPlan, showPlan } from '../../src/data/packing-plan.ts'
+import { drawPlan } from '../../src/data/packing-drawing.ts'
+import { layoutOf, packingPlan, showPlan } from '../../src/data/packing-plan.ts'
 import { shuffled } from '../../src/data/shuffled.ts'
 import { listed, repeated, type Source, SourceError } from '../../src/data/source.ts'
+import { random } from '../../src/random/index.ts'
 import { thrown, watched } from '../support/tiny.ts'
 
 const packing = suite('data: packing')
@@ -236,6 +238,11 @@ packing('what fits no pack is refused by name, and so are options and places tha
     assert.is(e.setting, setting)
     assert.match(e.message, /^packed, \w+: it is \S+; give a whole number from \d$/)
   }
+  for (const visualSlack of [-0.1, 1, Number.NaN, '0.1']) {
+    const e = await thrown(() => packed(listed('none', []), { ...sizes, visualSlack } as never))
+    assert.ok(e instanceof PackError)
+    assert.match(e.message, /^packed, visualSlack: it is \S+; give a number from 0 to below 1/)
+  }
   for (const place of [3, null, {}, { from: 1 }, { packed: [-1] }, { packed: 'all' }, { packed: [0.5] }]) {
     const e = await thrown(() => taken(packed(listed('none', []), sizes), 1, place))
     assert.ok(e instanceof SourceError, `${JSON.stringify(place)}: ${e}`)
@@ -243,6 +250,8 @@ packing('what fits no pack is refused by name, and so are options and places tha
   }
   const { config } = packed(listed('some', []), sizes)
   assert.equal(config, { kind: 'packed', source: 'some', ...sizes })
+  const visual = packed(listed('some', []), { ...sizes, visualSlack: 0.1 })
+  assert.equal(visual.config, { kind: 'packed', source: 'some', ...sizes, visualSlack: 0.1 })
 })
 
 packing('the plan: what packs hold of what they could, drawn to scale', async () => {
@@ -262,21 +271,150 @@ packing('the plan: what packs hold of what they could, drawn to scale', async ()
     ],
     [['4']],
   ])
-  assert.equal(packingPlan(packs, sizes), {
+  const layouts = packs.map((p) => layoutOf(p, sizes))
+  assert.equal(JSON.parse(JSON.stringify(layouts)), layouts)
+  assert.equal(layouts[1], { sizes, rows: [[{ tokens: 8, images: 1 }]] })
+  assert.equal(packingPlan(layouts), {
     ...{ packs: 2, rows: 3, segments: 5, images: 3, tokens: 28, fill: 0.7, imageFill: 0.5 },
+    unpackedFill: 0.56,
   })
   assert.is(
-    showPlan(packs, sizes, 10),
+    showPlan(layouts, 10),
     [
       'pack 1: 2 of 2 rows, 4 segments, 2 of 3 images, 100 % full',
       '  1  █████▒▒▒▒▒   2 segments   1 images  10 / 10 tokens',
       '  2  ██████▒▒▒▒   2 segments   1 images  10 / 10 tokens',
-      'pack 2: 1 of 2 rows, 1 segments, 1 of 3 images, 40 % full',
+      'pack 2: 1 of 2 rows, 1 segment, 1 of 3 images, 40 % full',
       '  1  ████████··   1 segments   1 images  8 / 10 tokens',
       '2 packs: 5 segments, 3 images, 28 tokens; 70 % of the tokens and 50 % of the images are real (56 % of the tokens with one sample a row)',
     ].join('\n'),
   )
-  assert.equal(packingPlan([], sizes).fill, 1)
+  assert.equal(packingPlan([]).fill, 1)
 })
+
+packing(
+  'the plan as a picture: each segment where and as long as it is, a dot for each image, rows of padding too',
+  async () => {
+    const sizes = { rows: 2, tokens: 10, images: 3 }
+    const layout = {
+      sizes,
+      rows: [
+        [
+          { tokens: 4, images: 2 },
+          { tokens: 5, images: 0 },
+        ],
+      ],
+    }
+    const svg = drawPlan([layout, layout], 100)
+    assert.match(svg, /^<svg class="packing" xmlns="http:\/\/www.w3.org\/2000\/svg" viewBox="0 0 304 \d+"/)
+    const rects = (kind: string): readonly (readonly number[])[] =>
+      [
+        ...svg.matchAll(
+          new RegExp(`<rect class="${kind}" x="([\\d.]+)" y="([\\d.]+)" width="([\\d.]+)"`, 'g'),
+        ),
+      ].map(([, x, , width]) => [Number(x), Number(width)])
+    assert.equal(rects('even'), [
+      [34, 40],
+      [34, 40],
+    ])
+    assert.equal(rects('odd'), [
+      [74, 50],
+      [74, 50],
+    ])
+    assert.equal(rects('padding').length, 4)
+    assert.equal(
+      [...svg.matchAll(/<circle class="image" cx="([\d.]+)"/g)].map(([, x]) => Number(x)),
+      [44, 64, 44, 64],
+    )
+    assert.match(svg, 'pack 2: 1 of 2 rows, 2 segments, 2 of 3 images, 45 % full')
+    assert.match(svg, '9 / 10 tokens, 2 images')
+  },
+)
+
+packing(
+  'visual packing: packs that share a step hold equally many images where data packing’s do not',
+  async () => {
+    // long ones with many images among short ones without any
+    const mixed = watched((i) => {
+      const r = random('visual', i)
+      return r.chance(0.5) ? sample(`${i}`, r.int(6, 20), r.int(2, 8)) : sample(`${i}`, r.int(4, 40))
+    })
+    const spread = async (o: Partial<PackOptions>) => {
+      const all = packed(mixed, { rows: 1, tokens: 64, images: 40, buffer: 48, ...o })
+      const packs = (await packsOf(all, 160)).map((p) => layoutOf(p, { rows: 1, tokens: 64, images: 40 }))
+      const images = packs.map((p) => packingPlan([p]).images)
+      const steps = Array.from({ length: 20 }, (_, k) => images.slice(8 * k, 8 * k + 8))
+      const most = steps.reduce((n, s) => n + Math.max(...s), 0)
+      return { uneven: (8 * most) / images.reduce((a, b) => a + b, 0), fill: packingPlan(packs).fill }
+    }
+    const [data, visual] = [await spread({}), await spread({ visualSlack: 0.05 })]
+    assert.ok(data.uneven > 1.3, `${data.uneven}`)
+    assert.ok(visual.uneven < 1.15, `${visual.uneven}`)
+    assert.ok(visual.fill > data.fill - 0.05, `${visual.fill} and ${data.fill}`)
+  },
+)
+
+packing('visual packing chooses the row whose images are nearest, inside the slack alone', () =>
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(12), fc.nat(3)), { minLength: 1, maxLength: 9 }),
+      fc.nat(20),
+      fc.nat(8),
+      fc.record({ images: fc.double({ min: 0, max: 8, noNaN: true }), slack: fc.constantFrom(0, 0.1, 0.5) }),
+      (some, tokens, images, even) => {
+        const waiting = some.map(([t, i]) => ({ tokens: t, images: i }))
+        const chosen = chooseRow(waiting, { tokens, images }, even)
+        const first = waiting.findIndex((w) => w.tokens <= tokens && w.images <= images)
+        if (first < 0) return chosen.length === 0
+        const sum = (of: readonly number[], what: 'tokens' | 'images'): number =>
+          of.reduce((n, i) => n + waiting[i]![what], 0)
+        const sets = Array.from({ length: 2 ** waiting.length }, (_, bits) =>
+          [...waiting.keys()].filter((i) => (bits >> i) & 1),
+        ).filter((s) => s.includes(first) && sum(s, 'tokens') <= tokens && sum(s, 'images') <= images)
+        const own = waiting[first]!.tokens
+        const fullest = Math.max(...sets.map((s) => sum(s, 'tokens'))) - own
+        const full = sets.filter((s) => sum(s, 'tokens') - own >= Math.ceil(fullest * (1 - even.slack)))
+        const away = (s: readonly number[]): number => Math.abs(sum(s, 'images') - even.images)
+        return full.some((s) => s.length === chosen.length && s.every((i) => chosen.includes(i)))
+          ? Math.abs(away(chosen) - Math.min(...full.map(away))) < 1e-9
+          : false
+      },
+    ),
+    { numRuns: 150 },
+  ),
+)
+
+packing(
+  'every sample is in one pack in visual packing too, and none waits for more packs than the buffer holds',
+  () =>
+    fc.assert(
+      fc.asyncProperty(loads, options, async (all, o) => {
+        const readAt = new Map<string, number>()
+        let done = 0
+        const source: Source<Conversation> = {
+          config: 'some',
+          async *open() {
+            for (const [i, example] of samplesOf(all).entries()) {
+              readAt.set(example.id, done)
+              yield { example, next: i + 1 }
+            }
+          },
+        }
+        const out: number[] = []
+        for await (const { example } of packed(source, { ...o, visualSlack: 0.3 }).open()) {
+          for (const c of example.rows.flat()) {
+            out.push(Number(c.id))
+            assert.ok(done - readAt.get(c.id)! <= o.buffer)
+          }
+          done++
+        }
+        assert.equal(
+          out.sort((a, b) => a - b),
+          [...all.keys()],
+        )
+      }),
+      { numRuns: 40 },
+    ),
+)
 
 packing.run()

@@ -20,11 +20,13 @@ import {
 import type { Engine, Session } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { adamWith } from '../../src/optim/index.ts'
+import type { EventOf } from '../../src/run/index.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { lossOf, type MicroBatch, type Objective } from '../../src/train/objective.ts'
 import { packedNextToken } from '../../src/train/packed-next-token.ts'
 import { RecipeError } from '../../src/train/recipe-error.ts'
 import { supervised } from '../../src/train/supervised.ts'
+
 import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
@@ -249,15 +251,34 @@ for (const engine of engines)
     })
     await stage.preflight(stage.program({}).program)
     const context = { position: { index: 1, of: 1 }, trainable: 0 }
+    const held: number[] = []
+    for await (const { example } of source.open()) {
+      held.push(example.rows.flat().length)
+      if (held.length === 6) break
+    }
+    const seen = (n: number): number => held.slice(0, n).reduce((a, b) => a + b, 0)
+    assert.ok(new Set(held).size > 1, 'every pack holds as many samples')
     const run = async (halfway: boolean) => {
       const session = await orThrow(engine.load(stage.program({}).program))
       try {
         const losses: number[] = []
-        for await (const event of stage.run({ ...context, session }))
+        const plans: EventOf<'packed'>[] = []
+        for await (const event of stage.run({ ...context, session })) {
+          if (event.type === 'stage-started') assert.equal([event.batch, event.example], [1, 'pack'])
+          if (event.type === 'packed') plans.push(event)
           if (event.type === 'step') {
             losses.push(event.loss)
+            // samples, and not packs
+            assert.is(event.samples, seen(event.step))
             if (halfway && event.step === 3) break
           }
+        }
+        // the first step's, once
+        assert.equal(
+          plans.map((p) => [p.step, p.packs.length, p.packs.flat(2).length]),
+          [[1, 1, held[0]]],
+        )
+        assert.equal(plans[0]!.sizes, small)
         if (!halfway) return losses
         // from the place behind the third pack, as it would be read from a checkpoint
         let place: unknown
@@ -266,8 +287,10 @@ for (const engine of engines)
           place = JSON.parse(JSON.stringify(next))
           if (++n === 3) break
         }
-        const from = { step: 3, seconds: 0, tailLoss: 0, place }
-        const [events] = await drained(stage.run({ ...context, session, from }))
+        const from = { step: 3, samples: seen(3), seconds: 0, tailLoss: 0, place }
+        const [events, totals] = await drained(stage.run({ ...context, session, from }))
+        assert.is(totals.samples, seen(6))
+        assert.is(events.filter((e) => e.type === 'packed').length, 0)
         return [...losses, ...events.flatMap((e) => (e.type === 'step' ? [e.loss] : []))]
       } finally {
         await orThrow(session.close())
