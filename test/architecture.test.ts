@@ -38,7 +38,19 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'generation',
   ],
   report: ['terminal', 'data', 'run', 'train'],
-  bench: ['terminal', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run', 'train', 'tasks'],
+  bench: [
+    'terminal',
+    'random',
+    'dsl',
+    'engine',
+    'formats',
+    'models',
+    'optim',
+    'data',
+    'run',
+    'train',
+    'tasks',
+  ],
   cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'report', 'bench'],
 }
 

@@ -15,7 +15,9 @@ export { type Agreement, gradientTolerance, lossTolerance } from './agreement.ts
 export { type BenchCase, nanoStep } from './case.ts'
 export type { BenchResult, Block, Measured, Missing, Spread } from './result.ts'
 export { allAgree, markdownBench, remarksOf, showBench } from './show.ts'
+export { markdownVisualPacking, showVisualPacking } from './show-visual-packing.ts'
 export { type BenchEvent, type BenchOptions, measureInTurns } from './turns.ts'
+export * from './visual-packing.ts'
 
 /** What `sailwright bench` may be told. */
 export interface NanoBenchOptions {

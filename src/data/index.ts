@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-export * from './balance.ts'
 export * from './chained.ts'
 export { type Chat, type ChatPart, type ChatTurn, chatOf, imagesOfRow, readRowImage } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds } from './chat-conversation.ts'

@@ -326,7 +326,7 @@ test('what is kept is the model, its moments and the count of steps, with every 
   const [one, other] = [await orThrow(open()), await orThrow(open())]
   await drained(stage.run({ session: one, position: { index: 0, of: 1 }, trainable: 1 }))
   const at = join(await folder(), 'middle.safetensors')
-  const progress = { step: 3, seconds: 0.1 + 0.2, tailLoss: 1 / 3 }
+  const progress = { step: 3, samples: 41, seconds: 0.1 + 0.2, tailLoss: 1 / 3 }
   await orThrow(saveProgress(at, one, progress))
   assert.equal(await orThrow(loadProgress(at, other)), progress)
   const [a, b] = [(await orThrow(one.snapshot())).states, (await orThrow(other.snapshot())).states]

@@ -23,6 +23,9 @@ export const benchCommand: Command = {
     'no-pytorch': { help: 'leaves PyTorch out' },
     rounds: { value: 'n', help: 'blocks that each has', integerFrom: 1, otherwise: '9' },
     steps: { value: 'n', help: 'steps a block', integerFrom: 1, otherwise: '10' },
+    'visual-packing': {
+      help: 'measures nothing: simulates what balancing images over 8 devices saves (SAIL-VL2 §5.1)',
+    },
     json: { help: 'prints the whole measurement as one JSON object' },
     markdown: { help: 'prints it as a section of Markdown' },
   },
@@ -30,6 +33,7 @@ export const benchCommand: Command = {
   examples: [
     ['sailwright bench', 'everything that is here'],
     ['sailwright bench --no-pytorch --rounds 3', 'a shorter look at the engines'],
+    ['sailwright bench --visual-packing', 'what it costs to wait for the device with most images'],
   ],
   notes: [
     'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one image each. Exit code 1 where what was measured does not compute the same.',
@@ -37,11 +41,22 @@ export const benchCommand: Command = {
   run: (args, io) =>
     pipe(
       TE.tryCatch(
-        () => measured(args, io),
+        () => (args.on('visual-packing') ? simulated(args, io) : measured(args, io)),
         (e): CliError => failed(messageOf(e)),
       ),
       TE.chainEitherK(identity),
     ),
+}
+
+const simulated = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
+  const { markdownVisualPacking, showVisualPacking, simulateVisualPacking } = await import(
+    '../../bench/index.ts'
+  )
+  const results = await simulateVisualPacking()
+  if (args.on('json')) printJson(io, results)
+  else if (args.on('markdown')) io.stdout.write(`${markdownVisualPacking(results)}\n`)
+  else io.stdout.write(`${showVisualPacking(results, lookOf(io.stdout, io.env))}\n`)
+  return E.right(undefined)
 }
 
 const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
