@@ -170,9 +170,9 @@ const compare = async (name: string, captioned: Captioned): Promise<void> => {
   const rows = name === 'sft' ? 8 : 6
   const ways = [
     await padded('with images', seen, 16),
-    await inPacks('with images', seen, [rows, 112, 16]),
+    await inPacks('with images', seen, [rows, 116, 16]),
     await padded('as text', text, 0),
-    await inPacks('as text', text, [rows, 112, 0]),
+    await inPacks('as text', text, [rows, 116, 0]),
   ]
   for (const make of [onnxEngine, tensorflowEngine]) {
     const got = await make()()
