@@ -1,0 +1,30 @@
+/**
+ * Judges: models behind an endpoint, and rules over the scene of an image.
+ *
+ * @since 0.3.0
+ */
+export { dataMessage, judgePrompt } from './data-message.ts'
+export {
+  type Asked,
+  type JudgeCounts,
+  type JudgeModel,
+  type JudgeModelOptions,
+  judgeModel,
+  type Question as JudgeQuestion,
+} from './judge-model.ts'
+export {
+  type Agreement,
+  answerJudge,
+  audited,
+  type JudgeOptions,
+  type Reference,
+  type ThinkVerdict,
+  thinkJudge,
+} from './judges.ts'
+export {
+  type AnyScene,
+  type SaidOfScene,
+  type SceneRules,
+  type SceneVerdict,
+  sceneJudge,
+} from './scene-judge.ts'

@@ -1,0 +1,236 @@
+/**
+ * A judge: a model behind an OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, a service).
+ *
+ * @since 0.3.0
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import type { OpenAI } from 'openai'
+import sharp from 'sharp'
+import type { RgbImage } from '../../../data/index.ts'
+import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
+import { contentKey, replyCache } from './cache.ts'
+
+/** Settings of {@link judgeModel}. */
+export interface JudgeModelOptions {
+  /** Such as `http://localhost:8000/v1`. */
+  readonly baseURL: string
+  /** The model's name there. */
+  readonly model: string
+  /** Default: the environment's `OPENAI_API_KEY`, or none. */
+  readonly apiKey?: string
+  /** Milliseconds of one attempt, its answer's body included; default 60,000. */
+  readonly timeoutMs?: number
+  /** Further attempts after a time-out, a cut connection, 408, 409, 429 and 500 up; default 3. */
+  readonly retries?: number
+  /** Requests at once; default 8. */
+  readonly concurrency?: number
+  /** Tokens that a reply may have; default 1,024. */
+  readonly maxTokens?: number
+  /** Bytes that a reply may have; default 1 MiB. */
+  readonly maxBytes?: number
+  /** Default 0. */
+  readonly temperature?: number
+  /** A file that keeps replies from run to run; default: memory alone. */
+  readonly cacheFile?: string
+}
+
+/** What a judge is asked. */
+export interface Question<A> {
+  readonly system: string
+  readonly user: string
+  readonly images: readonly RgbImage[]
+  /** The reply, or in words why it is none: then it is asked for once more. */
+  readonly decode: (reply: string) => E.Either<string, A>
+}
+
+/** What came of a question. */
+export type Asked<A> =
+  | { readonly _tag: 'Replied'; readonly reply: A; readonly cached: boolean }
+  | { readonly _tag: 'Failed'; readonly why: string; readonly elapsedMs: number }
+
+/** What a judge has cost so far. */
+export interface JudgeCounts {
+  readonly asked: number
+  /** Questions whose reply was there already, or on its way. */
+  readonly cached: number
+  /** Attempts over HTTP. */
+  readonly requests: number
+  /** Attempts that were a repetition of one that failed. */
+  readonly retried: number
+  /** Replies that were not what was asked for. */
+  readonly malformed: number
+  readonly failed: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+/** A judge that can be asked. */
+export interface JudgeModel {
+  readonly config: unknown
+  /** Never rejects. */
+  readonly ask: <A>(question: Question<A>) => Promise<Asked<A>>
+  readonly counts: () => JudgeCounts
+}
+
+/** At most so many at once; the others wait in their order. */
+const gateOf = (most: number) => {
+  let running = 0
+  const waiting: (() => void)[] = []
+  return async <A>(work: () => Promise<A>): Promise<A> => {
+    if (running >= most) await new Promise<void>((go) => waiting.push(go))
+    else running++
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) running--
+      else next()
+    }
+  }
+}
+
+const dataUrl = async ({ width, height, channels, data }: RgbImage): Promise<string> => {
+  const png = await sharp(data, { raw: { width, height, channels } }).png().toBuffer()
+  return `data:image/png;base64,${png.toString('base64')}`
+}
+
+/** The whole body, read within the attempt's own time and not beyond `most` bytes. */
+const wholeBody = async (response: Response, most: number): Promise<Response> => {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  if (response.body !== null)
+    for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
+      bytes += piece.byteLength
+      if (bytes > most) throw new Error(`the reply is longer than ${most} bytes`)
+      pieces.push(piece)
+    }
+  const { status, statusText, headers } = response
+  const kept = new Headers(headers)
+  kept.delete('content-encoding')
+  kept.delete('content-length')
+  return new Response(status === 204 ? null : Buffer.concat(pieces), { status, statusText, headers: kept })
+}
+
+/** What went wrong, with its cause where the client hides it. */
+const inWords = (e: unknown): string => {
+  if (!(e instanceof Error)) return String(e)
+  const cause = e.cause instanceof Error ? e.cause.message : ''
+  return cause === '' || e.message.includes(cause) ? e.message : `${e.message} ${cause}`
+}
+
+/**
+ * A judge behind an endpoint. A question that was asked before is not asked again. Attempts that fail for a while are made
+ * again after growing pauses, or when a `Retry-After` says so (up to a minute). What cannot be answered is `Failed`, and nothing
+ * rejects. The `openai` package is loaded with the first question.
+ *
+ * @throws RecipeError where a setting is none
+ * @category judges
+ */
+export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
+  const where = 'judgeModel'
+  if (!/^https?:\/\//.test(o.baseURL))
+    throw new RecipeError(
+      where,
+      'baseURL',
+      `it is '${o.baseURL}'; give an address such as http://localhost:8000/v1`,
+    )
+  const model = textSetting(where, 'model', o.model)
+  const timeoutMs = numberSetting(where, 'timeoutMs', o.timeoutMs ?? 60_000, true)
+  const retries = wholeSetting(where, 'retries', o.retries ?? 3, 0)
+  const maxTokens = wholeSetting(where, 'maxTokens', o.maxTokens ?? 1_024, 1)
+  const maxBytes = wholeSetting(where, 'maxBytes', o.maxBytes ?? 2 ** 20, 1)
+  const temperature = numberSetting(where, 'temperature', o.temperature ?? 0)
+  const within = gateOf(wholeSetting(where, 'concurrency', o.concurrency ?? 8, 1))
+  const cache = replyCache(o.cacheFile)
+  const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
+  const tokens = { prompt: 0, completion: 0 }
+  const underWay = new Map<string, Promise<Asked<unknown>>>()
+  let client: Promise<OpenAI> | undefined
+
+  const connect = async (): Promise<OpenAI> => {
+    const { OpenAI: Client } = await import('openai')
+    return new Client({
+      ...{ baseURL: o.baseURL, apiKey: o.apiKey ?? process.env.OPENAI_API_KEY ?? 'none' },
+      ...{ timeout: timeoutMs, maxRetries: retries },
+      fetch: async (url, init) => {
+        count.requests++
+        if (new Headers(init?.headers).get('x-stainless-retry-count') !== '0') count.retried++
+        return wholeBody(await fetch(url as string, init as RequestInit), maxBytes)
+      },
+    })
+  }
+
+  const request = async (q: Question<unknown>, urls: readonly string[]): Promise<string> => {
+    client ??= connect()
+    const reply = await (await client).chat.completions.create({
+      ...{ model, temperature, max_tokens: maxTokens },
+      messages: [
+        { role: 'system', content: q.system },
+        {
+          role: 'user',
+          content: [
+            ...urls.map((url) => ({ type: 'image_url' as const, image_url: { url } })),
+            { type: 'text' as const, text: q.user },
+          ],
+        },
+      ],
+    })
+    tokens.prompt += reply?.usage?.prompt_tokens ?? 0
+    tokens.completion += reply?.usage?.completion_tokens ?? 0
+    const text = reply?.choices?.[0]?.message?.content
+    if (typeof text !== 'string') throw new Error('the answer has no message with text')
+    return text
+  }
+
+  const asked = async <A>(q: Question<A>, key: string, urls: readonly string[]): Promise<Asked<A>> => {
+    const began = performance.now()
+    const known = await cache.get(key)
+    if (known !== undefined) {
+      const decoded = q.decode(known)
+      if (E.isRight(decoded)) {
+        count.cached++
+        return { _tag: 'Replied', reply: decoded.right, cached: true }
+      }
+    }
+    let why = ''
+    try {
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const text = await within(() => request(q, urls))
+        const decoded = q.decode(text)
+        if (E.isRight(decoded)) {
+          await cache.put(key, text)
+          return { _tag: 'Replied', reply: decoded.right, cached: false }
+        }
+        count.malformed++
+        why = decoded.left
+      }
+    } catch (e) {
+      why = `the judge at ${o.baseURL} gave no answer: ${inWords(e)}`
+    }
+    count.failed++
+    return { _tag: 'Failed', why, elapsedMs: performance.now() - began }
+  }
+
+  return {
+    config: { kind: 'judgeModel', model, temperature, maxTokens },
+    ask: async <A>(q: Question<A>): Promise<Asked<A>> => {
+      count.asked++
+      try {
+        const urls = await Promise.all(q.images.map(dataUrl))
+        const key = contentKey({ model, temperature, maxTokens, system: q.system, user: q.user, urls })
+        const before = underWay.get(key)
+        if (before !== undefined) {
+          count.cached++
+          return (await before) as Asked<A>
+        }
+        const now = asked(q, key, urls).finally(() => underWay.delete(key))
+        underWay.set(key, now)
+        return await now
+      } catch (e) {
+        count.failed++
+        return { _tag: 'Failed', why: `the question could not be put: ${inWords(e)}`, elapsedMs: 0 }
+      }
+    },
+    counts: () => ({ ...count, promptTokens: tokens.prompt, completionTokens: tokens.completion }),
+  }
+}
