@@ -4,15 +4,13 @@
  *
  *     sailwright run classify.ts --quick      a short pass, to see that everything works
  *     sailwright run classify.ts              trains, measures, writes runs/…/report.html
- *     sailwright run classify.ts --set data=my-images
+ *     sailwright run classify.ts --data my-images
  *
- * `data` is a folder of images of any kind and size with a `metadata.jsonl`, whose lines are
+ * The data is a folder of images of any kind and size with a `metadata.jsonl`, whose lines are
  * `{ "file_name": "0.png", "label": "cat" }`.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
-import * as data from 'sailwright/data'
+import * as rows from 'sailwright/data'
 import * as d from 'sailwright/dsl'
 import { tensorValue } from 'sailwright/engine'
 import { heldOut } from 'sailwright/eval'
@@ -47,7 +45,7 @@ const classifier = (classes: readonly string[]): Model => ({
 const classify = (
   model: Model,
   classes: readonly string[],
-): t.Objective<{ image: data.RgbImage; label: number }> => ({
+): t.Objective<{ image: rows.RgbImage; label: number }> => ({
   ...{ name: 'classify', config: { kind: 'classify', model: model.config, batch }, unit: 'nats per image' },
   ...{ model, batch, buckets: [{}] },
   terms: () => {
@@ -57,7 +55,7 @@ const classify = (
   collate: (examples) => {
     const pixels = new Float32Array(batch * 3 * vit.imageSize ** 2)
     for (const [i, { image }] of examples.entries())
-      data.imagenetNormalise(image, pixels, (i * pixels.length) / batch)
+      rows.imagenetNormalise(image, pixels, (i * pixels.length) / batch)
     // a place without an image counts for nothing
     const labels = Array.from({ length: batch }, (_, i) => examples[i]?.label ?? d.Ignored)
     const inputs = {
@@ -68,29 +66,36 @@ const classify = (
   },
 })
 
-const file: t.ExperimentFile = ({ quick, seed, setting }) => {
+const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   // what --set can say; each has a default
-  const folder = setting.text('data', 'sample-images')
   const steps = setting.integer('steps', quick ? 10 : 200, { from: 1 })
   const rate = setting.number('rate', 1e-3, { from: 0 })
 
-  const table = readFileSync(join(folder, 'metadata.jsonl'), 'utf8').trim().split('\n')
-  const classes = [...new Set(table.map((line) => String(JSON.parse(line).label)))].sort()
+  // what --data says, else the sample; the classes are the labels that occur
+  const images = data.rows('sample-images')
+  const seen = new Set<string>()
+  for await (const { example } of images.open()) seen.add(String(example.columns.label))
+  const classes = [...seen].sort()
   const model = classifier(classes)
-  const labelled = (rows: data.Source<data.Row>) =>
-    data.mapped({ rows: rows.config, classes }, rows, async ({ columns: { image, label } }) => ({
-      image: await data.readImage({ path: join(folder, String(image)) }, vit.imageSize),
-      label: classes.indexOf(String(label)),
-    }))
+  const labelled = (from: rows.Source<rows.Row>) =>
+    rows.mapped(
+      { rows: from.config, classes },
+      from,
+      async (row) => ({
+        image: await rows.readRowImage(row, vit.imageSize),
+        label: classes.indexOf(String(row.columns.label)),
+      }),
+      data, // has onBadRow: an image that cannot be read is set aside, and the run ends with their list
+    )
   // one image in five is held out: which ones depends on their names alone
-  const by = (row: data.Row) => String(row.columns.image)
-  const sides = data.split(data.imageFolder(folder), { heldOut: 0.2, by })
+  const by = (row: rows.Row) => String(row.columns.image)
+  const sides = rows.split(images, { heldOut: 0.2, by })
 
   const objective = classify(model, classes)
   const stage = t.supervised({
     ...{ name: 'classify', from: 'fresh', to: 'classifier', objective, steps, learningRate: rate },
     train: Object.values(model.parts),
-    source: labelled(data.shuffled(data.repeated(sides.train), { seed, buffer: 1000 })),
+    source: labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 })),
   })
   return t.experiment(
     pipe(t.begin({ name: 'classify', seed, model, start: t.fromScratch, now: 'fresh' }), t.next(stage)),

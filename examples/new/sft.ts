@@ -3,9 +3,9 @@
  *
  *     sailwright run sft.ts --quick      a short pass, to see that everything works
  *     sailwright run sft.ts              trains, measures, writes runs/…/report.html
- *     sailwright run sft.ts --set model=Qwen3-0.6B --set data=chats.jsonl --set rate=2e-5
+ *     sailwright run sft.ts --set model=Qwen3-0.6B --data chats.jsonl
  *
- * `data` has a chat a line:
+ * The data has a chat a row (a line of JSONL, or Parquet, or a folder of those):
  * `{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }`.
  * `model` is a published Qwen3, a folder with config.json, safetensors and a tokenizer. Without one, a small one is trained
  * from nothing, so that the file runs as it is.
@@ -39,10 +39,9 @@ const small = () => {
   return { model, processor: d.processor(tokenizer), start: t.fromScratch }
 }
 
-const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
+const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   // what --set can say; each has a default
   const folder = setting.text('model', '')
-  const data = setting.text('data', 'sample-chats.jsonl')
   const rows = setting.integer('rows', 8, { from: 1 }) // chats a step
   const tokens = setting.integer('tokens', 96, { from: 2 }) // a longer chat is left out
   const steps = setting.integer('steps', quick ? 10 : 300, { from: 1 })
@@ -50,11 +49,12 @@ const file: t.ExperimentFile = async ({ quick, seed, setting }) => {
 
   const { model, processor, start } = folder === '' ? small() : await published(folder)
 
-  // a row that is no chat, or too long, is named and left out
-  const { add: onBadRow } = d.badRows((bad) => console.warn(bad.message))
+  // what --data says, else the sample; a row that is no chat, or too long, is set aside, and the run ends with their list
+  const all = data.rows('sample-chats.jsonl')
+  const { onBadRow } = data
   // one chat in eight is held out: which ones depends on what they say alone
   const by = (row: d.Row) => JSON.stringify(row.columns)
-  const sides = d.split(d.jsonl(data, { onBadRow }), { heldOut: 1 / 8, by })
+  const sides = d.split(all, { heldOut: 1 / 8, by })
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
 
   // the loss: each token of what the assistant says, given all before it

@@ -4,9 +4,9 @@
  *
  *     sailwright run vqa.ts --quick      a short pass, to see that everything works
  *     sailwright run vqa.ts              trains, measures, writes runs/…/report.html
- *     sailwright run vqa.ts --set data=my-images
+ *     sailwright run vqa.ts --data my-images
  *
- * `data` is a folder of images of any kind and size with a `metadata.jsonl`, a question a line:
+ * The data is a folder of images of any kind and size with a `metadata.jsonl`, a question a line:
  * `{ "file_name": "shelf.png", "question": "How many books are there?", "answer": "7" }`.
  */
 import { pipe } from 'fp-ts/lib/function.js'
@@ -19,19 +19,19 @@ import * as t from 'sailwright/train'
 /** The model's parts: the encoder of images, the adapter between, the language model. */
 const { vision, adapter, language } = nanoModel.parts
 
-const file: t.ExperimentFile = ({ quick, seed, setting }) => {
+const file: t.ExperimentFile = ({ quick, seed, setting, data }) => {
   // what --set can say; each has a default
-  const folder = setting.text('data', 'sample-questions')
   const scale = setting.number('scale', quick ? 1 / 64 : 1, { from: 1e-3 }) // of the steps below
   const rows = setting.integer('rows', quick ? 4 : 16, { from: 1 }) // questions a step
   const tokens = setting.integer('tokens', 96, { from: 32 }) // a longer question with its answer is left out
 
   const processor = nanoProcessor()
-  // an image that cannot be read, a question without an answer: named and left out
-  const { add: onBadRow } = d.badRows((bad) => console.warn(bad.message))
+  // what --data says, else the sample; an image that cannot be read is set aside, and the run ends with their list
+  const all = data.rows('sample-questions')
+  const { onBadRow } = data
   // one image in five is held out, with all of its questions
   const by = (row: d.Row) => String(row.columns.file_name)
-  const sides = d.split(d.imageFolder(folder, { onBadRow }), { heldOut: 1 / 5, by })
+  const sides = d.split(all, { heldOut: 1 / 5, by })
   const shuffled = d.shuffled(d.repeated(sides.train), { seed, buffer: 1000 })
   const source = d.conversations(shuffled, { processor, tokens, onBadRow })
   const objective = t.nextToken(nanoModel, processor, { rows, tokens })

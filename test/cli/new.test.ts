@@ -110,7 +110,7 @@ test('data of the user’s own is named in the file, and no sample is written', 
   assert.equal(JSON.parse(out), { file: 'deep/er/sft.ts', data: "my 'chats'.jsonl", sample: false })
   assert.equal(readdirSync(join(folder, 'deep/er')), ['sft.ts'])
   const text = readFileSync(join(folder, 'deep/er/sft.ts'), 'utf8')
-  assert.match(text, `setting.text('data', "../../my 'chats'.jsonl")`)
+  assert.match(text, `data.rows("../../my 'chats'.jsonl")`)
   // a sample that is there is left as it is
   writeFileSync(join(folder, 'sample-chats.jsonl'), 'mine')
   const beside = await cli(['new', 'sft'], folder)

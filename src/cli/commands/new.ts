@@ -126,7 +126,7 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
   const data =
     given === undefined ? starter.sample : relative(folder, resolve(io.cwd, given)).replaceAll(sep, '/')
   const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8')
-  const code = template.replace(`'data', '${starter.sample}'`, () => `'data', ${JSON.stringify(data)}`)
+  const code = template.replace(`data.rows('${starter.sample}')`, () => `data.rows(${JSON.stringify(data)})`)
   const own = given !== undefined || existsSync(join(folder, starter.sample))
   return {
     _tag: 'Right',
