@@ -74,7 +74,7 @@ export const engine = [
         'states.get(s.key)!.data.slice() },',
         'states.get(s.key)!.data },',
       ],
-      ['a state keeps the caller’s memory', 'given ? v.data : v.data.slice()', 'v.data'],
+      ['a state keeps the caller’s memory', 'given ? unshared(v.data) : v.data.slice()', 'v.data'],
     ],
   ),
   mutantsOf(
