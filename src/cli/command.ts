@@ -43,6 +43,8 @@ export interface Positional {
   readonly name: string
   readonly help: string
   readonly required: boolean
+  /** May be given more than once; only the last argument of a command. */
+  readonly many?: true
 }
 
 /** What stood on the command line, checked against the command's declaration. */

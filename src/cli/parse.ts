@@ -51,7 +51,8 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
   const missing = command.positionals.find((p, i) => p.required && i >= positionals.length)
   if (missing !== undefined)
     return wrong(`<${missing.name}> is missing: ${missing.help}. Usage: ${usageLine(command)}`)
-  const extra = positionals[command.positionals.length]
+  const extra =
+    command.positionals.at(-1)?.many === true ? undefined : positionals[command.positionals.length]
   if (extra !== undefined) return wrong(`'${extra}' is one argument too many. Usage: ${usageLine(command)}`)
   return E.right({
     positionals,
@@ -88,6 +89,8 @@ const checkValue = (
 export const usageLine = (command: Command): string =>
   [
     `sailwright ${command.name}`,
-    ...command.positionals.map((p) => (p.required ? `<${p.name}>` : `[${p.name}]`)),
+    ...command.positionals.map(
+      (p) => `${p.required ? `<${p.name}>` : `[${p.name}]`}${p.many === true ? ' …' : ''}`,
+    ),
     ...(Object.keys(command.flags).length > 0 ? ['[options]'] : []),
   ].join(' ')

@@ -12,18 +12,18 @@ import { placeLabels } from './labels.ts'
 import type { RunView, StageView } from './view.ts'
 import { wilson } from './wilson.ts'
 
-const losses = (s: StageView): readonly Point[] => s.taken.map((e) => ({ x: e.step, y: e.loss }))
+export const losses = (s: StageView): readonly Point[] => s.taken.map((e) => ({ x: e.step, y: e.loss }))
 const shifted = (points: readonly Point[], by: number): readonly Point[] =>
   points.map((p) => ({ x: p.x + by, y: p.y }))
-const stepAxis = { title: 'step', grid: false, format: ',d', tickMinStep: 1 } as const
+export const stepAxis = { title: 'step', grid: false, format: ',d', tickMinStep: 1 } as const
 /** A line, or points where there are too few of them for one to be seen. */
-const curve = (points: readonly Point[], color: string, strokeWidth: number) =>
+export const curve = (points: readonly Point[], color: string, strokeWidth: number) =>
   points.length < 3
     ? { type: 'line' as const, color, strokeWidth, point: { filled: true, color, size: 30 } }
     : { type: 'line' as const, color, strokeWidth }
 
 /** Of losses in one unit; of several stages whose units differ there is none to name. */
-const lossScale = (points: readonly Point[], units: readonly string[]) => {
+export const lossScale = (points: readonly Point[], units: readonly string[]) => {
   const unit = units.every((u) => u === units[0]) && units[0] !== undefined ? `, ${units[0]}` : ''
   const least = points.reduce((a, p) => Math.min(a, p.y), Number.POSITIVE_INFINITY)
   const most = points.reduce((a, p) => Math.max(a, p.y), Number.NEGATIVE_INFINITY)
@@ -133,7 +133,7 @@ export const decisionMarks = [
 ] as const
 
 /** A stage's decisions but the windows from which nothing followed, each at the rate that came of it. */
-const decided = (s: Pick<StageView, 'taken' | 'decisions'>) => {
+export const decided = (s: Pick<StageView, 'taken' | 'decisions'>) => {
   const rates = new Map(s.taken.map((e) => [e.step, e.learningRate]))
   return s.decisions.flatMap((d) => {
     const mark = decisionMarks.find((m) => m.decision === d.decision)
@@ -143,7 +143,7 @@ const decided = (s: Pick<StageView, 'taken' | 'decisions'>) => {
 }
 
 /** The rate's axis: nought and the highest. */
-const rateScale = (peak: number) => ({
+export const rateScale = (peak: number) => ({
   field: 'y',
   type: 'quantitative' as const,
   title: 'learning rate',

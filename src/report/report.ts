@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type FileError, fileError, type RecordedRun, readRun, within, writeWhole } from '../run/index.ts'
-import { type Html, html, trusted } from './html.ts'
-import { script } from './script.ts'
+import { type Html, html } from './html.ts'
+import { page } from './page.ts'
 import { heading, whatRan } from './sections/about.ts'
 import { accuracy } from './sections/accuracy.ts'
 import { badRows } from './sections/bad-rows.ts'
@@ -18,7 +18,6 @@ import { model } from './sections/model.ts'
 import { packing } from './sections/packing.ts'
 import { mostSamples, predictions } from './sections/predictions.ts'
 import { time } from './sections/time.ts'
-import { style } from './style.ts'
 import { selection, viewOf } from './view.ts'
 
 /**
@@ -42,34 +41,14 @@ export const renderReport = async (
     ['time', 'Where the time went', spent],
     ['model', 'The model', model(run.manifest.model)],
   ]
-  return html`${trusted('<!doctype html>')}
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<title>${run.manifest.name}: Sailwright run</title>
-<style>${trusted(style)}</style>
-</head>
-<body>
-<header>
-${heading(run.manifest, view)}
-</header>
-<nav aria-label="Sections"><ul>${sections.map(([id, title]) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>
-<main>
-${sections.map(
-  ([id, title, body]) => html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>
-${body}
-</section>
-`,
-)}</main>
-<footer><p>Written by Sailwright ${run.manifest.sailwright} from manifest.json and ${run.events.length} events.${
-    run.torn !== undefined && ' The last event was half written when the process stopped; it is left out.'
-  }</p></footer>
-<script>${trusted(script)}</script>
-</body>
-</html>
-`.text
+  return page({
+    title: `${run.manifest.name}: Sailwright run`,
+    header: heading(run.manifest, view),
+    sections,
+    footer: html`<p>Written by Sailwright ${run.manifest.sailwright} from manifest.json and ${run.events.length} events.${
+      run.torn !== undefined && ' The last event was half written when the process stopped; it is left out.'
+    }</p>`,
+  })
 }
 
 /**

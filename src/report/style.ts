@@ -10,6 +10,7 @@ export const style = `
   --strong: #1f5fa8; --faint: #9dbde0; --second: #c2570c; --third: #8a939b; --fourth: #3c8454;
   --right: #24703f; --wrong: #b3261e; --right-back: #e7f3ea; --wrong-back: #fbeae8;
   --shade: #0000001f;
+  --run1: #1f5fa8; --run2: #c2570c; --run3: #3c8454; --run4: #8a3ea3; --run5: #b3261e; --run6: #0f7f8a; --run7: #8a6d00; --run8: #5c666f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -17,6 +18,7 @@ export const style = `
     --strong: #6fa8e8; --faint: #41699a; --second: #f0965a; --third: #7b858d; --fourth: #6fbf8b;
     --right: #7fd39b; --wrong: #ff9c92; --right-back: #1b2f22; --wrong-back: #3a211f;
     --shade: #ffffff24;
+    --run1: #6fa8e8; --run2: #f0965a; --run3: #6fbf8b; --run4: #c791dd; --run5: #ff9c92; --run6: #5cc8d3; --run7: #d6b84a; --run8: #9aa5ae;
   }
 }
 * { box-sizing: border-box; }

@@ -178,7 +178,7 @@ const folded = (value: unknown): Part => {
 }
 
 /** Plain data in running text: lists and settings with commas. */
-const inWords = (value: unknown): string => {
+export const inWords = (value: unknown): string => {
   if (value === undefined || value === null) return '–'
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(inWords).join(', ')
