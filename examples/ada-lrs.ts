@@ -26,9 +26,8 @@ const { adapter } = nanoModel.parts
 const file: ExperimentFile = ({ quick, seed, setting }) => {
   const steps = setting.integer('steps', quick ? 32 : 800, { from: 20 })
   const search = setting.choice('search', ['on', 'off'], 'on')
-  const mixture = {
-    ...{ seed: `basic-pretraining/${seed}`, split: 'train', levels: [1, 1], weights: { chart: 1 } },
-  } as const
+  const drawn = { split: 'train', levels: [1, 1], weights: { chart: 1 } } as const
+  const mixture = { seed: `basic-pretraining/${seed}`, ...drawn }
   // trials begin where the loss no longer falls by itself from window to window, and end with the plateau; e is given,
   // because with four pictures a step the slopes' standard errors would hide what a trial changes
   const window = quick ? 3 : 40
