@@ -37,6 +37,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'generation',
   ],
+  log: ['run', 'train'],
   report: ['terminal', 'data', 'run', 'train'],
   bench: [
     'terminal',
@@ -51,7 +52,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'tasks',
   ],
-  cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'report', 'bench'],
+  cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'log', 'report', 'bench'],
 }
 
 /** Imports that go up, and why. */

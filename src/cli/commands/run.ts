@@ -5,7 +5,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { defer, type Observable } from 'rxjs'
+import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable } from 'rxjs'
 import type { EngineError, EngineName, Picked } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { inked, lookOf } from '../../terminal/index.ts'
@@ -50,6 +50,12 @@ export const runCommand: Command = {
       help: 'steps between checkpoints inside a stage, from which a run that was stopped goes on; 0: only at the end of each stage',
       integerFrom: 0,
       otherwise: 'what the experiment says, else 200',
+    },
+    log: {
+      value: 'tool',
+      help: "also writes the run's numbers for another tool, into the run folder: event files in tensorboard/, the table trackio.csv",
+      choices: ['tensorboard', 'trackio'],
+      many: true,
     },
     'allow-changed-code': {
       help: 'goes on with a run although code, versions or the number of cores have changed since it began; the run tells of it',
@@ -221,6 +227,11 @@ const carriedOut = (
       const quick = args.on('quick')
       if (quick) say(shortPass)
       if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
+      const { tensorBoard, trackio } = await import('../../log/index.ts')
+      const sinks = args.all('log').map((tool) => (tool === 'trackio' ? trackio : tensorBoard))
+      const about = { pathOf: run.pathOf, earlier: before.events }
+      const logging: MonoTypeOperatorFunction<RunEvent> = (events) =>
+        sinks.reduce((s, sink) => s.pipe(sink(about)), events)
       const stream = defer(() =>
         experiment.run({
           // in a thread: while a step is computed, signals are heard and the progress goes on
@@ -241,12 +252,16 @@ const carriedOut = (
         }),
       ).pipe(
         withBadRows(data, before.events),
+        logging,
         recordEvents(run),
         showProgress(io.stderr, { look, from: before.state }),
       )
       if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
       const ended: Ended =
-        before.state.finished !== undefined ? { how: 'finished' } : await followed(stream, io)
+        before.state.finished !== undefined
+          ? // what is asked for now and was not then is written from its events
+            await follow(logging(EMPTY), io)
+          : await followed(stream, io)
       if (quick && ended.how === 'finished') say(`\n${shortPass}`)
       // what cannot be recorded any more is in the message below all the same
       const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
