@@ -189,11 +189,11 @@ export const checkedReinforcement = (given: object) => {
     /** Sees that what determines the stage is plain data, and none of it missing. */
     identified: (config: unknown): void => {
       jsonSetting(where, 'config', config)
-      for (const of of ['objective', 'policy', 'tasks', 'reward'] as const)
-        if (s[of].config === undefined)
+      for (const part of ['objective', 'policy', 'tasks', 'reward'] as const)
+        if (s[part].config === undefined)
           throw new RecipeError(
             where,
-            `${of}.config`,
+            `${part}.config`,
             'it is undefined; say as plain JSON data what determines it',
           )
     },

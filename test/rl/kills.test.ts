@@ -1,0 +1,79 @@
+/**
+ * A run of reinforcement killed at any moment and started again: the same weights to the byte, and every rollout once.
+ * `KILLS` says how often; default 3.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const test = suite('reinforcement: processes killed')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-rl-kills-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const started = (out: string) => {
+  const words = ['run', resolve('test/support/experiments/echo.ts'), '--out', out, '--engine', 'onnx']
+  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/start.ts'), ...words], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.on('data', (d) => {
+    said += d
+  })
+  const gone = new Promise<number | null>((end) => child.once('exit', (code) => end(code)))
+  return { child, gone, said: () => said }
+}
+
+const filesIn = (out: string): readonly string[] => {
+  try {
+    return readdirSync(join(out, 'rollouts/echo'))
+      .sort()
+      .map((f) => join(out, 'rollouts/echo', f))
+  } catch {
+    return []
+  }
+}
+/** What has been written of rollouts and events. */
+const written = (out: string): number => {
+  try {
+    return [...filesIn(out), join(out, 'events.jsonl')].reduce((n, f) => n + statSync(f).size, 0)
+  } catch {
+    return 0
+  }
+}
+
+test('the same weights to the byte, and every rollout once', async () => {
+  const whole = join(root, 'whole')
+  const plain = started(whole)
+  assert.is(await plain.gone, 0, plain.said())
+  const all = written(whole)
+  const out = join(root, 'killed')
+  let kills = 0
+  for (let i = 0; i < Number(process.env.KILLS ?? 3); i++) {
+    // a start may do again what came after the last checkpoint, and then write little
+    const before = written(out)
+    const target = before + Math.random() * (all - before) * 0.6
+    const { child, gone } = started(out)
+    const watch = setInterval(() => {
+      if (written(out) > target) child.kill('SIGKILL')
+    }, 5)
+    const code = await gone
+    clearInterval(watch)
+    if (code === 0) break
+    kills++
+  }
+  assert.ok(kills > 0)
+  const last = started(out)
+  assert.is(await last.gone, 0, last.said())
+  const text = (at: string): string =>
+    filesIn(at)
+      .map((f) => readFileSync(f, 'utf8'))
+      .join('')
+  assert.ok(text(out) === text(whole), `other rollouts after ${kills} kills`)
+  const weights = (at: string): Buffer => readFileSync(join(at, 'checkpoints/echo/model.safetensors'))
+  assert.ok(weights(out).equals(weights(whole)), `other weights after ${kills} kills`)
+})
+
+test.run()
