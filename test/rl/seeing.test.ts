@@ -5,7 +5,14 @@ import { lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { listed, repeated } from '../../src/data/index.ts'
-import { gspo, policyGradient, type Reward, reinforcement, type Task, trainedPolicy } from '../../src/rl/index.ts'
+import {
+  gspo,
+  policyGradient,
+  type Reward,
+  reinforcement,
+  type Task,
+  trainedPolicy,
+} from '../../src/rl/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
