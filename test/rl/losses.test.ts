@@ -158,6 +158,30 @@ byHand('GSPO: the geometric mean of the ratios, clipped as a whole', () => {
   })
 })
 
+byHand('GSPO-token: each token with an advantage of its own pulls on itself alone', () => {
+  const s = (1.1 * 1.5 * 0.5) ** (1 / 3)
+  const own = [2, 1, -1]
+  const x = { ...tensorsOf(1, 3, {}), advantages: input('own', [axis('batch', 1), axis('token', 3)]) }
+  const fed = {
+    ...{ logProbs: Array.from(two.logProbs!).slice(0, 3), oldLogProbs: [0, 0, 0], mask: [1, 1, 1] },
+    ...{ own, advantages: [0] },
+  }
+  const at = (loss: PolicyLoss) => {
+    const [value, slope] = evaluate(
+      [lossOf(loss.terms(x)), ...gradient(lossOf(loss.terms(x)), [x.logProbs])],
+      { inputs: fed, states: {} },
+    )
+    return { value: value![0]!, gradient: [...slope!] }
+  }
+  const [token, sequence] = [gspoToken, gspo].map((loss) => at(loss({ low: 0.2, high: 0.28 })))
+  near(token!.value, (-s * 2) / 3)
+  near(sequence!.value, token!.value)
+  own.forEach((a, i) => {
+    near(token!.gradient[i]!, (-s * a) / 3, `token ${i}`)
+    near(sequence!.gradient[i]!, (-s * 2) / 9, `sequence ${i}`)
+  })
+})
+
 byHand('the dual clip bounds what a negative advantage costs', () => {
   const far: Feed = { logProbs: [Math.log(8)], oldLogProbs: [0], mask: [1], advantages: [-1] }
   near(plainly(dapo(), far, 1, 1).value, 8)
