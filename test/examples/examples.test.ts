@@ -86,6 +86,32 @@ test('hello-layer: the mistake that it speaks of is an error of the compiler tha
   assert.not.match(stdout, /right\.ts/)
 })
 
+test('custom-reward: four answers, their parts by name, and other weights from the command line', async () => {
+  assert.ok(example('custom-reward.ts').split('\n').length <= 60)
+  const worth = async (...words: readonly string[]) => {
+    const { code, out, err } = await node('--import', 'tsx', 'examples/custom-reward.ts', ...words)
+    assert.is(code, 0, err)
+    return out.trim().split('\n')
+  }
+  const lines = await worth()
+  assert.equal(
+    lines.map((line) => line.split('  <think>')[0]!.replace(/ {2}\d+$/, '')),
+    [
+      '1.00  (answer 1.00, format 1.00, brief 1.00)',
+      '0.90  (answer 1.00, format 1.00, brief 0.00)',
+      '0.10  (answer 0.00, format 0.00, brief 1.00)',
+      '0.20  (answer 0.00, format 1.00, brief 1.00)',
+    ],
+  )
+  assert.equal(
+    (await worth('brief=0.5,format=0')).map((line) => line.slice(0, 4)),
+    ['1.30', '0.80', '0.50', '0.50'],
+  )
+  const { code, err } = await node('--import', 'tsx', 'examples/custom-reward.ts', 'breif=1')
+  assert.is(code, 1)
+  assert.match(err, /Did you mean 'brief'/)
+})
+
 test('recipe: all five stages at a fiftieth of their size, a report at the end', async () => {
   const out = join(folder, 'recipe')
   const words = [

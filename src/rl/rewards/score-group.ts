@@ -25,15 +25,15 @@ type Named<C> = keyof { [K in keyof C as string extends K ? never : K]: C[K] }
 
 /** The columns that are there as another type. */
 type OtherNames<Needed, C> = {
-  [K in Named<Needed> & keyof C]: C[K] extends Needed[K] ? never : K
-}[Named<Needed> & keyof C]
+  [K in Named<Needed> & Named<C>]: C[K] extends Needed[K] ? never : K
+}[Named<Needed> & Named<C>]
 
 /** A reward where tasks with the columns `C` have all that it reads, else a sentence that says what is missing. */
 export type Fitting<R extends Reward<never>, C extends Columns> = [C] extends [ColumnsOf<R>]
   ? unknown
-  : [Exclude<Named<ColumnsOf<R>>, keyof C>] extends [never]
+  : [Exclude<Named<ColumnsOf<R>>, Named<C>>] extends [never]
     ? OtherColumn<OtherNames<ColumnsOf<R>, C>>
-    : MissingColumn<Exclude<Named<ColumnsOf<R>>, keyof C>>
+    : MissingColumn<Exclude<Named<ColumnsOf<R>>, Named<C>>>
 
 /**
  * Judges each completion of a group, all at the same time. Where the group's tasks lack a column that the reward reads, it

@@ -167,6 +167,8 @@ declare const rivers: Group<{ readonly river: string }>
 declare const numbers: Group<{ readonly city: number }>
 scoreGroup(named, rivers)
 scoreGroup(named, numbers)
+declare const open: Group<{ readonly river: string; readonly [column: string]: unknown }>
+scoreGroup(named, open)
 `
 
 test('the message says which column is missing, in a sentence', async () => {
@@ -186,13 +188,15 @@ test('the message says which column is missing, in a sentence', async () => {
       cwd: folder,
     }).catch((e: { readonly stdout: string }) => e)
     const messages = stdout.split(/\n(?=\S)/).filter((m) => m.trim() !== '')
-    assert.is(messages.length, 2, stdout)
+    assert.is(messages.length, 3, stdout)
     assert.match(messages[0]!, /^wrong\.ts\(5,/)
     assert.match(messages[0]!, 'the reward reads a column that these tasks do not have')
     assert.match(messages[0]!, 'MissingColumn<"city">')
     assert.match(messages[1]!, /^wrong\.ts\(6,/)
     assert.match(messages[1]!, 'the reward reads a column as another type than these tasks have it')
     assert.match(messages[1]!, 'OtherColumn<"city">')
+    assert.match(messages[2]!, /^wrong\.ts\(8,/)
+    assert.match(messages[2]!, 'MissingColumn<"city">')
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
