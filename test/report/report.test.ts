@@ -14,6 +14,7 @@ import { type Label, placeLabels, textWidth } from '../../src/report/labels.ts'
 import { script } from '../../src/report/script.ts'
 import { endedRight, selection, viewOf } from '../../src/report/view.ts'
 import type { EventOf, Manifest, RunEvent } from '../../src/run/events.ts'
+import { withoutRepeats } from '../../src/run/run-state.ts'
 import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('report')
@@ -63,6 +64,45 @@ test('the report shows the model that was trained: its own configuration and blo
   assert.match(section, /<dt>hidden size<\/dt><dd>77<\/dd>/)
   assert.match(section, /<dt>tied<\/dt><dd>no<\/dd>/)
   assert.equal(unbalanced(page), [])
+})
+
+test('how samples share rows is drawn for each stage that trains on packs, from its event alone', async () => {
+  const plain = brief()
+  assert.not.match(await render(plain), 'How samples share rows')
+  const at = plain.findIndex((e) => e.type === 'step' && e.stage === 'sft')
+  const packed: EventOf<'packed'> = {
+    ...{ type: 'packed', stage: 'sft', step: 1, sizes: { rows: 2, tokens: 100, images: 3 } },
+    packs: [
+      [
+        [
+          { tokens: 60, images: 1 },
+          { tokens: 35, images: 2 },
+        ],
+        [{ tokens: 50, images: 0 }],
+      ],
+    ],
+  }
+  const events = plain.toSpliced(at + 1, 0, packed)
+  const page = await render(events)
+  const section = page.slice(page.indexOf('id="packing"'), page.indexOf('id="accuracy"'))
+  assert.match(section, 'pack 1: 2 of 2 rows, 3 segments, 3 of 3 images, 73 % full')
+  assert.equal(section.match(/<rect class="(even|odd)"/g)?.length, 3)
+  assert.equal(section.match(/<circle class="image"/g)?.length, 3)
+  assert.match(section, '<h3>5. sft</h3>')
+  assert.not.match(section, 'align-adapter')
+  assert.match(section, 'First step: 1 pack: 3 segments, 3 images, 145 tokens; 73 % of the tokens')
+  assert.equal(unbalanced(page), [])
+  // a stage that goes on has drawn its packs once, and one that begins anew draws them again
+  const resumed = withoutRepeats([
+    ...events.slice(0, at + 2),
+    ...events.filter((e) => e.type === 'stage-started' && e.stage === 'sft'),
+  ])
+  assert.is(resumed.filter((e) => e.type === 'packed').length, 1)
+  const anew = withoutRepeats([
+    ...events.slice(0, at + 2),
+    ...events.slice(0, at + 2).filter((e) => 'stage' in e && e.stage === 'sft'),
+  ])
+  assert.is(anew.filter((e) => e.type === 'packed').length, 1)
 })
 
 test('what a search for the learning rate decided stands in a table under its stage', async () => {
