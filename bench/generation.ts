@@ -1,0 +1,173 @@
+/**
+ * Tokens a second of sampling at temperature 1: 64 prompts of 24 to 40 tokens × 64 new tokens, on each engine and by Hugging
+ * Face `generate` on the same architecture, each in a process of its own, in turns.
+ *
+ *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--threads N] [--only name,…]
+ */
+import { spawn } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { processor } from '../src/data/index.ts'
+import { elements, program } from '../src/dsl/index.ts'
+import { type EngineName, pickEngine } from '../src/engine/index.ts'
+import { decoding, settled, uniforms } from '../src/generation/index.ts'
+import { isCacheKey, nano, type Qwen3Config, qwen3Model } from '../src/models/index.ts'
+import { nanoTokenizer } from '../src/tasks/index.ts'
+import { orThrow } from '../src/train/index.ts'
+
+interface Case {
+  readonly name: string
+  readonly config: Qwen3Config
+  readonly lengths: readonly number[]
+  readonly tokens: number
+  readonly threads: number
+}
+
+interface Round {
+  readonly seconds: number
+  /** Processor time of all threads. */
+  readonly busySeconds: number
+  readonly tokens: number
+}
+
+const wide: Qwen3Config = {
+  ...{ vocabSize: 512, hiddenSize: 256, intermediateSize: 768, layers: 6, heads: 4, kvHeads: 2, headDim: 64 },
+  ...{ ropeTheta: 1e4, epsilon: 1e-6, tied: true },
+}
+
+const busy = (): number => {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}
+
+/** The process of one engine: a line on stdin asks for a round. */
+const serve = async (name: EngineName, c: Case): Promise<void> => {
+  const say = (reply: unknown): void => {
+    process.stdout.write(`${JSON.stringify(reply)}\n`)
+  }
+  const { engine } = await orThrow(pickEngine(name))
+  const text = processor(nanoTokenizer())
+  const prompt = Math.max(...c.lengths)
+  // no token ends an answer, so that every round has the same tokens to write
+  const d = decoding(
+    qwen3Model('bench', c.config),
+    { ...text, end: -1 },
+    { rows: c.lengths.length, prompt, capacity: prompt + c.tokens },
+  )
+  const p = program({ name: 'bench', functions: d.functions })
+  const session = await orThrow(engine.load(p, name === 'onnx' ? { threads: c.threads } : {}))
+  const weights = [...p.states.values()].filter((s) => !isCacheKey(s.key))
+  say({ version: engine.version, parameters: weights.reduce((n, s) => n + elements(s.axes), 0) })
+  const asked = c.lengths.map((length, i) => {
+    const ids = Array.from({ length }, (_, t) => (7 * i + 3 * t) % 400)
+    const lossMask = ids.map(() => false)
+    return {
+      prompt: { id: `${i}`, ids, lossMask, promptLength: length, images: [] },
+      uniforms: uniforms(0, `${i}`, 0),
+    }
+  })
+  const sampling = settled({ maxNewTokens: c.tokens })
+  for await (const _ of createInterface({ input: process.stdin })) {
+    const [at, used] = [performance.now(), busy()]
+    let tokens = 0
+    for await (const a of d.answers(session, asked, { sampling })) tokens += a.ids.length
+    say({ seconds: (performance.now() - at) / 1000, busySeconds: busy() - used, tokens })
+  }
+  await orThrow(session.close())
+}
+
+/** A process that is asked for rounds; undefined where it cannot be started. */
+const contender = async (name: string, command: readonly string[], threads: number) => {
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, OMP_NUM_THREADS: String(threads), TF_NUM_INTRAOP_THREADS: String(threads) },
+  })
+  let printed = ''
+  child.stderr.on('data', (x) => {
+    printed = `${printed}${x}`.slice(-2000)
+  })
+  child.on('error', (e) => {
+    printed = e.message
+  })
+  child.stdin.on('error', () => undefined)
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const reply = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error(printed.trim().split('\n').at(-1))
+    return JSON.parse(value)
+  }
+  try {
+    const { version, parameters } = (await reply()) as { version: string; parameters: number }
+    return {
+      ...{ name, version, parameters },
+      round: async (): Promise<Round> => {
+        child.stdin.write('go\n')
+        return reply()
+      },
+      end: () => child.kill(),
+    }
+  } catch (e) {
+    process.stderr.write(`${name} is left out: ${(e as Error).message}\n`)
+    return undefined
+  }
+}
+
+const median = (xs: readonly number[]): number => xs.toSorted((a, b) => a - b)[Math.floor(xs.length / 2)]!
+
+const measure = async (c: Case, rounds: number, only: readonly string[]): Promise<void> => {
+  const json = JSON.stringify(c)
+  const own = (e: EngineName): readonly string[] => [
+    ...[process.execPath, '--import', 'tsx', fileURLToPath(import.meta.url), '--serve', e, '--case', json],
+  ]
+  const python = process.env.SAILWRIGHT_PYTHON || 'python3'
+  const script = fileURLToPath(new URL('pytorch/generation.py', import.meta.url))
+  const commands: readonly (readonly [string, readonly string[]])[] = [
+    ['hugging face', [python, script, json]],
+    ['onnx', own('onnx')],
+    ['tensorflow', own('tensorflow')],
+  ]
+  const all = []
+  for (const [name, command] of commands)
+    if (only.includes(name)) all.push(await contender(name, command, c.threads))
+  const running = all.flatMap((x) => x ?? [])
+  const found = new Map<string, Round[]>(running.map((r) => [r.name, []]))
+  // the first round compiles and warms up
+  for (const r of running) await r.round()
+  for (let i = 0; i < rounds; i++) for (const r of running) found.get(r.name)!.push(await r.round())
+  const of = (name: string, f: (r: Round) => number): number => median(found.get(name)!.map(f))
+  const speed = (r: Round): number => r.tokens / r.seconds
+  const work = (r: Round): number => r.tokens / r.busySeconds
+  const base = found.has('hugging face') ? 'hugging face' : undefined
+  process.stdout.write(`\n${c.name}, ${c.threads} threads, ${rounds} rounds in turns\n`)
+  for (const r of running) {
+    const times = (f: (r: Round) => number): string =>
+      base === undefined ? '' : ` (${(of(r.name, f) / of(base, f)).toFixed(2)} ×)`
+    process.stdout.write(
+      `  ${r.name.padEnd(13)} ${of(r.name, speed).toFixed(0).padStart(6)} tokens/s${times(speed)}, ${of(r.name, work).toFixed(0).padStart(6)} a processor second${times(work)}; ${r.version}, ${r.parameters} parameters\n`,
+    )
+    r.end()
+  }
+}
+
+const { values } = parseArgs({
+  options: {
+    ...{ serve: { type: 'string' }, case: { type: 'string' }, rounds: { type: 'string' } },
+    ...{ tokens: { type: 'string' }, threads: { type: 'string' }, only: { type: 'string' } },
+  },
+})
+if (values.serve !== undefined) await serve(values.serve as EngineName, JSON.parse(values.case!) as Case)
+else {
+  const about = {
+    lengths: Array.from({ length: 64 }, (_, i) => 24 + ((5 * i) % 17)),
+    tokens: Number(values.tokens ?? 64),
+    threads: Number(values.threads ?? availableParallelism()),
+  }
+  const only = values.only?.split(',') ?? ['hugging face', 'onnx', 'tensorflow']
+  for (const [name, config] of [
+    ['nano, text alone', nano.language],
+    ['Qwen3 of d 256, 6 layers', wide],
+  ] as const)
+    await measure({ name, config, ...about }, Number(values.rounds ?? 5), only)
+}
