@@ -4,41 +4,65 @@ import { mutantsOf } from './mutant.ts'
 export const evaluation = [
   mutantsOf(
     'src/generation/generator.ts',
-    ['eval/greedy'],
+    ['generation/rows'],
+    [['the end token is part of the answer', 'ended ? ids.slice(0, -1) : ids', 'ids']],
+  ),
+  mutantsOf(
+    'src/generation/sampling.ts',
+    ['generation/sampling'],
     [
-      ['the last of equals', 'logits.data[i]! > logits.data[best]!', 'logits.data[i]! < logits.data[best]!'],
-      ['the cache’s last place is written twice', 'capacity - 1)', 'capacity - 3)'],
+      ['the last of equals', 'if (xs[i]! > xs[best]!) best = i', 'if (xs[i]! >= xs[best]!) best = i'],
+      [
+        'nothing is left where topP is passed at once',
+        'if (before >= topP) p[i] = 0',
+        'if (before + share > topP) p[i] = 0',
+      ],
+      [
+        'what is below zero gets likelier',
+        'out[id]! / penalty : out[id]! * penalty',
+        'out[id]! / penalty : out[id]! / penalty',
+      ],
+      ['log-probabilities without the temperature', 'logits[id]! / temperature -', 'logits[id]! -'],
+    ],
+  ),
+  mutantsOf(
+    'src/generation/decoding.ts',
+    ['generation/rows', 'rl/session-policy'],
+    [
+      ['one token too many', 'capacity - p.ids.length)', 'capacity - p.ids.length + 1)'],
       [
         'the whole conversation is the prompt',
-        'ids: p.ids.slice(0, p.promptLength)',
-        'ids: p.ids.slice(0, p.promptLength - 1)',
+        'ids: c.ids.slice(0, c.promptLength)',
+        'ids: c.ids.slice(0, c.promptLength - 1)',
       ],
       [
-        'one token too many',
-        'capacity - cut[r]!.ids.length - answers[r]!.length',
-        'capacity - cut[r]!.ids.length - answers[r]!.length - 1',
+        'the next token goes where the last one stood',
+        'row.promptLength + row.ids.length - 1',
+        'row.promptLength + row.ids.length - 2',
       ],
-      ['the end token is part of the answer', 'if (next[r] !== processor.end) a.push', 'a.push'],
-      ['all end with the first', 'done.every(Boolean)', 'done.some(Boolean)'],
-      [
-        'every group of prompts is the first',
-        'some(session, prompts.slice(at, at + rows))',
-        'some(session, prompts.slice(0, rows))',
-      ],
-      ['the next token goes where the last one stood', 'places[r]! + 1', 'places[r]!'],
+      ['tokens behind the end are part of the answer', 'if (working[at] === undefined) break', ''],
+      ['numbers of the answer’s beginning again', 'uniforms(row.ids.length + i)', 'uniforms(i)'],
     ],
   ),
   mutantsOf(
     'src/models/generate.ts',
-    ['eval/greedy', 'models/generate'],
+    ['generation/greedy', 'models/generate'],
     [
-      ['a token does not see itself', 'lessEqual(slots, position)', 'less(slots, position)'],
       [
         'the prompt’s end, not its padding, is left out',
         'rowAt(hidden, last, token)',
         'rowAt(hidden, mul(last, 0), token)',
       ],
-      ['values are cached as keys', "written(path, 'value', values)", "written(path, 'value', keys)"],
+      [
+        'values are cached as keys',
+        "['key', keys] as const, ['value', values] as const]) {",
+        "['key', keys] as const, ['value', keys] as const]) {",
+      ],
+      [
+        'a token of the cache too many is seen',
+        'const earlier = less(places, position)',
+        'const earlier = lessEqual(places, position)',
+      ],
     ],
   ),
   mutantsOf(
