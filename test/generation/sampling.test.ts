@@ -114,6 +114,10 @@ test('a token that is never drawn has no probability, and its share of the log-p
   }
 })
 
+test('of equals the first is the likeliest', () => {
+  assert.is(draw([1, 3, 3, 0], of({ temperature: 0 }), 0.9).id, 1)
+})
+
 test('the penalty divides what is above zero and multiplies what is below', () => {
   const p = probabilities([2, -2, 2], of({ repetitionPenalty: 2 }), { seen: new Set([0, 1]) })
   const total = Math.exp(1) + Math.exp(-4) + Math.exp(2)
