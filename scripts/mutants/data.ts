@@ -3,6 +3,27 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/data`. */
 export const data = [
   mutantsOf(
+    'src/data/pack.ts',
+    ['data/pack'],
+    [
+      [
+        'the images of the first sample are not counted where images are even',
+        '{ ...even, images: even.images - images }',
+        'even',
+      ],
+      [
+        'the oldest may wait for ever',
+        'const first = waiting.findIndex(',
+        'const first = waiting.findLastIndex(',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/supervised.ts',
+    ['train/packed-next-token'],
+    [['a step counts packs', 'samples += samplesOf(batches) ?? perStep', 'samples += perStep']],
+  ),
+  mutantsOf(
     'src/data/collate.ts',
     ['data/collate', 'train/other-model'],
     [
