@@ -186,6 +186,15 @@ test("the README's experiment is a file that the command runs, in thirty lines a
   assert.match(report, 'reading')
 })
 
+test('a loss, a schedule, an optimizer and metrics of one’s own: trained, measured by both weights, logged', async () => {
+  const [code, ...more] = experimentsIn('docs/your-own-loss.md')
+  assert.is(more.length, 0)
+  const { stages, report } = await ranQuickly(code!)
+  assert.equal(stages, [['fit', ['close']]])
+  assert.match(report, /averaged weights 0\.\d+/)
+  assert.match(report, 'huber a point')
+})
+
 test('the model of one’s own is trained and asked', async () => {
   const [code, ...more] = experimentsIn('docs/your-own-model.md')
   assert.is(more.length, 0)
