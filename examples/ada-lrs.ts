@@ -24,7 +24,7 @@ import {
 const { adapter } = nanoModel.parts
 
 const file: ExperimentFile = ({ quick, seed, setting }) => {
-  const steps = setting.integer('steps', quick ? 32 : 800, { from: 20 })
+  const steps = setting.integer('steps', quick ? 40 : 800, { from: 20 })
   const search = setting.choice('search', ['on', 'off'], 'on')
   const drawn = { split: 'train', levels: [1, 1], weights: { chart: 1 } } as const
   const mixture = { seed: `basic-pretraining/${seed}`, ...drawn }

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import protobuf from 'protobufjs'
 import { EMPTY, from, lastValueFrom, toArray } from 'rxjs'
 import { TestScheduler } from 'rxjs/testing'
@@ -313,6 +314,28 @@ test('one line in an experiment: it is the same run, and its numbers are written
   await lastValueFrom(own.run(context as Parameters<Experiment['run']>[0]).pipe(toArray()))
   assert.is(scalarsIn(join(at, 'run')).size > 100, true)
   assert.match(readFileSync(join(at, 'run', 'trackio.csv'), 'utf8'), /\n1,2026-01-02T03:04:05/)
+})
+
+test('--log: from the command, and afterwards of a run that is finished', () => {
+  const at = join(folder(), 'run')
+  const bin = fileURLToPath(new URL('../../bin/sailwright.js', import.meta.url))
+  const tiny = fileURLToPath(new URL('../support/experiments/tiny.ts', import.meta.url))
+  const ran = (...words: readonly string[]) =>
+    spawnSync(process.execPath, [bin, 'run', tiny, '--engine', 'onnx', '--out', at, ...words], {
+      encoding: 'utf8',
+    })
+  const first = ran('--log', 'tensorboard')
+  assert.is(first.status, 0, first.stderr)
+  const losses = [...scalarsIn(at).keys()].filter((k) => k.startsWith('train/loss@'))
+  assert.is(losses.length, 24)
+  const later = ran('--log', 'trackio', '--log', 'tensorboard')
+  assert.is(later.status, 0, later.stderr)
+  assert.match(later.stderr, 'this run is finished')
+  assert.is(readFileSync(join(at, 'trackio.csv'), 'utf8').trim().split('\n').length, 1 + 24 + 2)
+  assert.is(scalarsIn(at).get('eval/read@24'), Math.fround(4 / 5))
+  const odd = ran('--log', 'tensorbord')
+  assert.is(odd.status, 2)
+  assert.match(odd.stderr, /--log is one of tensorboard, trackio, and not 'tensorbord'/)
 })
 
 test.run()
