@@ -20,7 +20,7 @@ export const train = [
       ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
       ['the source stays open', 'await stream.return(undefined)\n    }\n    return {', '}\n    return {'],
       ['data that ends goes on with less', 'done || batch.examples.length < perStep', 'done'],
-      ['samples are micro-batches', 'samples: step * perStep,', 'samples: step * objective.batch,'],
+      ['samples are micro-batches', 'samplesOf(batches) ?? perStep', 'samplesOf(batches) ?? objective.batch'],
     ],
   ),
   mutantsOf(
@@ -162,8 +162,8 @@ export const train = [
     [
       [
         'a stage that goes on begins its data anew',
-        'batchesOf(source, perStep, from.place)',
-        'batchesOf(source, perStep)',
+        'batchesOf(source, perStep, from.place, where)',
+        'batchesOf(source, perStep, undefined, where)',
       ],
     ],
   ),
