@@ -24,6 +24,8 @@ export interface Completion {
   readonly logProbs: readonly number[]
   /** What it reads as, without the token that ends the turn. */
   readonly text: string
+  /** What each token reads as, for people who look at it; one after the other they are `text` and the token that ends the turn. Shape [token]. */
+  readonly texts?: readonly string[]
   readonly stop: StopReason
   /** Updates that the policy had seen when it drew the first token. */
   readonly version: number

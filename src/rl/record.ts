@@ -18,10 +18,11 @@ export const groupEvent = (
   ...{ type: 'group', stage, episode, index, images: [...images] },
   ...{ task: g.task.id, family: g.task.family, question: g.task.question },
   promptIds: [...(g.completions[0]?.promptIds ?? [])],
-  completions: g.completions.map(({ sample, ids, logProbs, text, stop, version }) => ({
+  completions: g.completions.map(({ sample, ids, logProbs, text, texts, stop, version }) => ({
     ...{ sample, text, stop, version },
     ids: [...ids],
     logProbs: [...logProbs],
+    ...(texts === undefined ? {} : { texts: [...texts] }),
   })),
   judgements: [...g.judgements],
   advantages: g.advantages.map((a) => a ?? null),

@@ -206,6 +206,15 @@ export const reinforcement = <
     } finally {
       await stream.return?.()
     }
+    try {
+      await c.tableRollouts?.()
+    } catch (e) {
+      // what was learnt is whole without it
+      yield {
+        type: 'warned',
+        message: `stage ${s.name}: no table of its rollouts was written: ${e instanceof Error ? e.message : e}`,
+      }
+    }
     return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since() }
   }
 

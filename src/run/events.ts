@@ -123,7 +123,7 @@ export const RecordedJudgement: t.Type<RecordedJudgement> = t.recursion('judgeme
 /**
  * A group of rollouts: the completions of one task, judged. It is kept in a file of its episode under `rollouts/`, once,
  * and not among the events. `index` is the task's place among all that the stage has asked, `task` its id; of each completion `logProbs`
- * are natural logarithms by token at the sampling temperature, `version` the updates that its policy had seen; `advantages`
+ * are natural logarithms by token at the sampling temperature, `texts` what each token reads as, `version` the updates that its policy had seen; `advantages`
  * are null where a completion could not be judged; `discarded` says why the group takes part in no update; `images` are paths
  * inside the run folder.
  */
@@ -139,14 +139,17 @@ export const GroupDrawn = t.intersection([
     images: t.array(t.string),
     promptIds: t.array(t.number),
     completions: t.array(
-      t.type({
-        sample: t.number,
-        ids: t.array(t.number),
-        logProbs: t.array(t.number),
-        text: t.string,
-        stop: t.keyof({ end: null, length: null }),
-        version: t.number,
-      }),
+      t.intersection([
+        t.type({
+          sample: t.number,
+          ids: t.array(t.number),
+          logProbs: t.array(t.number),
+          text: t.string,
+          stop: t.keyof({ end: null, length: null }),
+          version: t.number,
+        }),
+        t.partial({ texts: t.array(t.string) }),
+      ]),
     ),
     judgements: t.array(RecordedJudgement),
     advantages: t.array(t.union([t.number, t.null])),

@@ -232,6 +232,35 @@ export const foldLines = <A, S>(
   )
 
 /**
+ * As {@link foldLines}, for who wants to read what can be read: a line that does not fit is passed over and told in
+ * `damaged`.
+ *
+ * @category reading
+ */
+export const foldReadable = <A, S>(
+  path: string,
+  codec: t.Decoder<unknown, A>,
+  initial: S,
+  step: (state: S, row: A) => S,
+): TE.TaskEither<FileError, Folded<S> & { readonly damaged: readonly FileError[] }> =>
+  TE.tryCatch(
+    async () => {
+      let state = initial
+      let line = 0
+      const damaged: FileError[] = []
+      for await (const { bytes, whole } of linesOf(path)) {
+        line++
+        if (!whole) return { state, damaged, torn: { line, bytes: bytes.length } }
+        const row = decodeAt({ file: path, line }, 'BadLine', bytes.toString('utf8'), codec)
+        if (E.isLeft(row)) damaged.push(row.left)
+        else state = step(state, row.right)
+      }
+      return { state, damaged }
+    },
+    systemError(path, 'reading'),
+  )
+
+/**
  * All rows of a file of JSON lines, as {@link foldLines} reads them.
  *
  * @category reading

@@ -18,6 +18,7 @@ export {
 export { differences } from './differences.ts'
 export { type EventOf, Manifest, manifestFormat, RecordedJudgement, RunEvent } from './events.ts'
 export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
+export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
 export { changesBetween } from './identity.ts'
 export { showProgress } from './progress.ts'
 export {
@@ -28,6 +29,7 @@ export {
   rolloutsFile,
   rolloutsFolder,
 } from './rollouts.ts'
+export { rolloutsTable, writeRolloutsTable } from './rollouts-table.ts'
 export {
   defaultRunFolder,
   type OpenOptions,

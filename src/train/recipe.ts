@@ -386,6 +386,9 @@ async function* runRecipe(
           ...(context.rollouts === undefined
             ? {}
             : { rollouts: (episode) => orThrow(context.rollouts!(stage.name, episode)) }),
+          ...(context.tableRollouts === undefined
+            ? {}
+            : { tableRollouts: () => orThrow(context.tableRollouts!(stage.name)) }),
           saveImage: (name, image) => orThrow(context.saveImage(name, image)),
           ...(from === undefined ? {} : { from }),
           ...(every === 0 ? {} : { checkpoint: { every, save } }),

@@ -49,6 +49,8 @@ export interface StageContext {
   readonly seed?: number
   /** Groups that earlier starts of the run have recorded of one of the stage's episodes; default: none. */
   readonly rollouts?: (episode: number) => Promise<readonly EventOf<'group'>[]>
+  /** Makes one table of the stage's recorded groups, when it has drawn all; default: none is made. */
+  readonly tableRollouts?: () => Promise<unknown>
   /** Keeps an image and gives its path inside the run folder; default: none is kept. */
   readonly saveImage?: (name: string, image: RgbImage) => Promise<string>
   /** Where the session's state stands; default: at the beginning. */

@@ -1,10 +1,11 @@
 /** A stage of reinforcement: it learns what its reward says, records each rollout once, and goes on to the bit. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -19,7 +20,13 @@ import {
   type Task,
   trainedPolicy,
 } from '../../src/rl/index.ts'
-import { type EventOf, openRollouts, type RunEvent } from '../../src/run/index.ts'
+import {
+  type EventOf,
+  openRollouts,
+  type RunEvent,
+  rolloutsTable,
+  writeRolloutsTable,
+} from '../../src/run/index.ts'
 import {
   begin,
   experiment,
@@ -66,6 +73,8 @@ const recording = (at: string, engine: Engine, earlier: readonly RunEvent[] = []
     ...contextIn(at, engine, earlier),
     rollouts: (stage, episode) =>
       TE.mapLeft((e: { message: string }) => new Error(e.message))(rollouts.of(stage, episode)),
+    tableRollouts: (stage) =>
+      TE.mapLeft((e: { message: string }) => new Error(e.message))(writeRolloutsTable(at, stage)),
   }
   const record = tap((e: RunEvent) => {
     if (e.type === 'group') orThrowSync(rollouts.record(e)())
@@ -242,6 +251,32 @@ said('a failed verifier takes its completion out, and is counted', async () => {
   assert.is(warned.filter((w) => /because a verifier failed/.test(w)).length, 1)
 })
 
+said(
+  'what tokens read as is recorded, and at its end the stage has one table of all completions',
+  async () => {
+    const at = await folder()
+    const groups = groupsOf(await ran(echo({ episodes: 2 }), at, engines[0]!))
+    for (const c of groups.flatMap((g) => g.completions)) {
+      assert.is(c.texts!.length, c.ids.length)
+      assert.is(c.texts!.join(''), c.stop === 'end' ? '</turn>' : c.text)
+    }
+    const file = await asyncBufferFromFile(join(at, rolloutsTable('echo')))
+    const rows = await parquetReadObjects({ file })
+    assert.equal(
+      rows.map((r) => [r.episode, r.index, r.sample, r.text]),
+      groups.flatMap((g) => g.completions.map((c) => [g.episode, g.index, c.sample, c.text])),
+    )
+  },
+)
+
+said('a table that cannot be written is told, and the stage ends all the same', async () => {
+  const at = await folder()
+  await mkdir(join(at, rolloutsTable('echo')), { recursive: true })
+  const events = await ran(echo({ episodes: 1 }), at, engines[0]!)
+  assert.ok(events.some((e) => e.type === 'stage-finished'))
+  assert.ok(events.some((e) => e.type === 'warned' && /no table of its rollouts was written/.test(e.message)))
+})
+
 said.run()
 
 // --- going on -----------------------------------------------------------------------------------------------
@@ -254,7 +289,7 @@ on.after(async () => {
 const weightsIn = async (at: string) => orThrow(loadWeights(`${at}/checkpoints/echo/model.safetensors`))
 const recordedIn = async (at: string): Promise<string> => {
   const folder_ = join(at, 'rollouts/echo')
-  const names = (await readdir(folder_)).sort()
+  const names = (await readdir(folder_)).filter((n) => n.endsWith('.jsonl')).sort()
   return (await Promise.all(names.map((n) => readFile(join(folder_, n), 'utf8')))).join('')
 }
 

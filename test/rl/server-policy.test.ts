@@ -90,6 +90,7 @@ test('token ids go there and come back, with the settings of sampling and a seed
     const r = requests.find((x) => x.task === c.task && x.sample === c.sample)!
     assert.equal(c, {
       ...{ task: r.task, sample: r.sample, ids: yes, logProbs: yes.map(() => -0.5), text: 'yes' },
+      texts: yes.map((id) => p.tokenizer.decode([id])),
       ...{ stop: 'end', version: 7, promptIds: r.prompt.ids.slice(0, r.prompt.promptLength) },
     })
     const { url, body } = asked[i]!

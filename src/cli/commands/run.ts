@@ -203,8 +203,10 @@ const carriedOut = (
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
       const { withBadRows } = await import('../../train/index.ts')
-      const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats, writeImage } =
-        await import('../../run/index.ts')
+      const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats } = await import(
+        '../../run/index.ts'
+      )
+      const { writeImage, writeRolloutsTable } = await import('../../run/index.ts')
       const { inWorker, threadsAtRest } = await import('../../engine/index.ts')
       const look = lookOf(io.stderr, io.env)
       const every = args.integer('checkpoint-every')
@@ -246,6 +248,11 @@ const carriedOut = (
           rollouts: (stage, episode) =>
             pipe(
               run.rollouts(stage, episode),
+              TE.mapLeft((e) => new Error(e.message)),
+            ),
+          tableRollouts: (stage) =>
+            pipe(
+              writeRolloutsTable(run.folder, stage),
               TE.mapLeft((e) => new Error(e.message)),
             ),
           ...(every === undefined ? {} : { checkpointEvery: every }),
