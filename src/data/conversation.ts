@@ -22,6 +22,8 @@ export interface Conversation {
 /** One turn of a user and the assistant's answer. */
 export interface Exchange {
   readonly id: string
+  /** What the system's turn before the user's says; default: there is none. */
+  readonly system?: string
   readonly request: string
   /** What the assistant thinks before it answers, between the processor's two tokens for it; it is learnt as the answer is. */
   readonly thought?: string
@@ -31,13 +33,18 @@ export interface Exchange {
 
 /**
  * The ids up to where the assistant begins to write: the user's turn with so many images before the request, and the
- * beginning of the assistant's. As SAIL-VL2 lays it out, there is no newline after a turn's end.
+ * beginning of the assistant's; before both the system's turn, where there is one. As SAIL-VL2 lays it out, there is no newline
+ * after a turn's end.
  *
  * What the request spells stays text: it cannot open a turn or stand for an image.
  *
  * @throws ProcessorError `OtherModel` where there are images and the processor lays out none
  */
-export const promptIds = (p: Processor, request: string, images: number): readonly number[] => {
+export const promptIds = (
+  p: Processor,
+  { request, system }: Pick<Exchange, 'request' | 'system'>,
+  images: number,
+): readonly number[] => {
   const text = p.tokenizer.encodeText
   const { image } = p
   if (images > 0 && image === undefined)
@@ -54,7 +61,8 @@ export const promptIds = (p: Processor, request: string, images: number): readon
   ).flat()
   const asked =
     images === 0 ? text(`user\n${request}`) : [...text('user\n'), ...shown, ...text(`\n${request}`)]
-  return [p.start, ...asked, p.end, p.start, ...text('assistant\n')]
+  const before = system === undefined ? [] : [p.start, ...text(`system\n${system}`), p.end]
+  return [...before, p.start, ...asked, p.end, p.start, ...text('assistant\n')]
 }
 
 /**
@@ -68,7 +76,7 @@ export const conversation = (p: Processor, e: Exchange): Conversation => {
     if (typeof e[key] !== 'string')
       throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)
   const images = e.images ?? []
-  return conversationOf(p, e.id, promptIds(p, e.request, images.length), e, images)
+  return conversationOf(p, e.id, promptIds(p, e, images.length), e, images)
 }
 
 /** What the assistant writes, as ids. @throws ProcessorError `OtherModel` where there is a thought and no tokens for it */

@@ -33,21 +33,17 @@ export interface SceneConversation extends Conversation {
   readonly scene?: PatchLabels
 }
 
-/** The request for a reply of some kind about a sample. */
-export const requestOf = (d: Described, kind: Reply): string =>
-  kind === 'caption' ? captionRequest : kind === 'thought' ? `${d.question}\n${thoughtRequest}` : d.question
-
-const exchangeOf = (d: Described, kind: Reply): Pick<Exchange, 'request' | 'thought' | 'answer'> => {
-  const request = requestOf(d, kind)
+const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
+  const request = d.question
   switch (kind) {
     case 'caption':
-      return { request, answer: d.caption }
+      return { request: captionRequest, answer: d.caption }
     case 'answer':
       return { request, answer: d.answer }
     case 'direct':
       return { request, answer: d.final }
     case 'thought':
-      return { request, thought: d.steps, answer: `\\boxed{${d.final}}` }
+      return { system: thoughtRequest, request, thought: d.steps, answer: `\\boxed{${d.final}}` }
   }
 }
 
@@ -66,8 +62,8 @@ export const sceneConversation = (
   kind: Reply,
   processor: Processor = nanoProcessor(),
 ): SceneConversation => {
-  const { request, ...written } = exchangeOf(described, kind)
-  return { ...conversationOf(processor, described.id, promptIds(processor, request, 1), written), scene }
+  const asked = exchangeOf(described, kind)
+  return { ...conversationOf(processor, described.id, promptIds(processor, asked, 1), asked), scene }
 }
 
 /** A mixture, and what its conversations are to be; the rest of them are answers. Shares are 0 to 1, at most 1 together. */

@@ -20,7 +20,10 @@ export interface TextExample {
 /** The request for a caption. */
 export const captionRequest = 'Describe the picture.'
 
-/** Stands after a question that is to be thought about: SAIL-VL2's request in five words that the nano tokenizer knows. */
+/**
+ * Asks for a thought and a box: SAIL-VL2's request in words that the nano tokenizer knows. It is the system's turn and not the
+ * question's end, so that image, question and steps keep the distances that the nano model has learnt to copy over.
+ */
 export const thoughtRequest = 'think step and answer boxed'
 
 const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' | '-' } => {

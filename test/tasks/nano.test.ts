@@ -81,7 +81,7 @@ test('chat template: the file’s Jinja text and the processor lay out the same 
   const content = [{ type: 'image' }, { type: 'text', text: 'What does it say?' }] as const
   const chat = renderChat(config.chat_template, [{ role: 'user', content }], { addGenerationPrompt: true })
   assert.ok(E.isRight(chat))
-  const laidOut = tokenizer.decode(promptIds(nanoProcessor(), 'What does it say?', 1))
+  const laidOut = tokenizer.decode(promptIds(nanoProcessor(), { request: 'What does it say?' }, 1))
   assert.equal(expandImages(chat.right.text, [1], 16), E.right(laidOut))
   const whole = renderChat(config.chat_template, [
     { role: 'user', content: 'Q' },
@@ -136,7 +136,7 @@ test('conversations: the longest ones fit', () => {
   const caption = taskOf(allShapes).caption(allShapes)
   samples = Math.max(
     samples,
-    promptIds(nanoProcessor(), captionRequest, 1).length + tokenizer.encode(`${caption}<|im_end|>`).length,
+    promptIds(nanoProcessor(), { request: captionRequest }, 1).length + tokenizer.encode(`${caption}<|im_end|>`).length,
   )
   assert.ok(samples <= maxSampleLength && samples > maxSampleLength - 20, `longest sample ${samples}`)
 })
