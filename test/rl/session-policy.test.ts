@@ -44,7 +44,8 @@ const parts = { model: otherModel, processor: otherProcessor, sizes }
 /** A prompt with none, one or two images. */
 const promptAt = (i: number): Conversation => {
   const count = i % 3
-  const ids = promptIds(otherProcessor, ['what', 'what and what', 'then what and then'][i % 2]!, count)
+  const request = ['what', 'what and what', 'then what and then'][i % 2]!
+  const ids = promptIds(otherProcessor, { request }, count)
   return {
     ...{ id: `prompt/${i}`, ids, lossMask: ids.map(() => false), promptLength: ids.length },
     images: Array.from({ length: count }, (_, k) => grey(40 + 60 * k + i, 7 * i + k)),
