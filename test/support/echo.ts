@@ -63,7 +63,7 @@ export const echoModel = qwen3Model('echo', language)
 export type Asked = { readonly word: string }
 
 const promptOf = (id: string, word: string): Conversation => {
-  const ids = promptIds(echoProcessor, `say ${word}`, 0)
+  const ids = promptIds(echoProcessor, { request: `say ${word}` }, 0)
   return { id, ids, lossMask: ids.map(() => false), promptLength: ids.length, images: [] }
 }
 
