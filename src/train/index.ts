@@ -77,7 +77,8 @@ export {
   type StageTotals,
 } from './stage.ts'
 export { defaultSchedule, type OwnSchedule, stageSchedule } from './stage-schedule.ts'
-export { type SupervisedSettings, supervised } from './supervised.ts'
+export { supervised } from './supervised.ts'
+export type { SupervisedSettings } from './supervised-settings.ts'
 export { orThrow } from './task.ts'
 export {
   type AddedParameters,

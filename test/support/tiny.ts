@@ -18,7 +18,8 @@ import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import type { RunContext } from '../../src/train/experiment.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import type { Stage } from '../../src/train/stage.ts'
-import { type SupervisedSettings, supervised } from '../../src/train/supervised.ts'
+import { supervised } from '../../src/train/supervised.ts'
+import type { SupervisedSettings } from '../../src/train/supervised-settings.ts'
 
 /** The model. No two weight matrices of different parts have the same sizes under the same names. */
 export const tiny: SailVl2Config = {
