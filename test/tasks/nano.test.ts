@@ -136,7 +136,8 @@ test('conversations: the longest ones fit', () => {
   const caption = taskOf(allShapes).caption(allShapes)
   samples = Math.max(
     samples,
-    promptIds(nanoProcessor(), { request: captionRequest }, 1).length + tokenizer.encode(`${caption}<|im_end|>`).length,
+    promptIds(nanoProcessor(), { request: captionRequest }, 1).length +
+      tokenizer.encode(`${caption}<|im_end|>`).length,
   )
   assert.ok(samples <= maxSampleLength && samples > maxSampleLength - 20, `longest sample ${samples}`)
 })
