@@ -17,8 +17,16 @@ export type ChatTokenIds = Pick<Conversation, 'ids' | 'lossMask' | 'promptLength
 const imagesOf = (chat: Chat) =>
   chat.turns.flatMap(({ parts }) => parts.flatMap((p) => (p.type === 'image' ? [p.image] : [])))
 
+/** The tokens of one image; none where the processor lays out no images. */
+export const tokensOfImage = ({ image }: Processor): readonly number[] =>
+  image === undefined ? [] : [image.open, ...Array<number>(image.tokens).fill(image.placeholder), image.close]
+
 /** As the processor lays out a chat: no newline behind a turn's end. */
-const ownIds = (p: Processor, chat: Chat, image: readonly number[]): Omit<ChatTokenIds, 'promptLength'> => {
+export const ownIds = (
+  p: Processor,
+  chat: Chat,
+  image: readonly number[],
+): Omit<ChatTokenIds, 'promptLength'> => {
   const ids: number[] = []
   const lossMask: boolean[] = []
   const push = (some: readonly number[], learnt: boolean): void => {
@@ -85,12 +93,7 @@ export const chatIds = (p: Processor, chat: Chat): ChatTokenIds => {
       'OtherModel',
       'the chat has images, and the processor lays out none; give it image options',
     )
-  const { image } = p
-  const one =
-    image === undefined
-      ? []
-      : [image.open, ...Array<number>(image.tokens).fill(image.placeholder), image.close]
-  const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, one)
+  const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, tokensOfImage(p))
   const last = made.lossMask.lastIndexOf(true)
   return { ...made, promptLength: made.lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }
 }

@@ -6,6 +6,7 @@
 export * from './chained.ts'
 export { type Chat, type ChatPart, type ChatTurn, chatOf, imagesOfRow, readRowImage } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds } from './chat-conversation.ts'
+export { type ChatPromptOptions, chatPrompt } from './chat-prompt.ts'
 export * from './collate.ts'
 export * from './collate-packed.ts'
 export * from './conversation.ts'

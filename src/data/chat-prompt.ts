@@ -1,0 +1,131 @@
+/**
+ * What a model is given of a chat when it is to answer.
+ *
+ * @since 0.3.0
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import { ChatError, encodeChat, renderChat } from '../formats/index.ts'
+import type { ChatTurn } from './chat.ts'
+import { chatImages, ownIds, tokensOfImage } from './chat-conversation.ts'
+import type { Conversation } from './conversation.ts'
+import { type Processor, ProcessorError } from './processor.ts'
+
+/** What a prompt may be told. */
+export interface ChatPromptOptions {
+  /**
+   * Whether the assistant is to think before it answers: the template's variable `enable_thinking`; in the processor's own
+   * layout, where it is true, the assistant's turn begins with the token that opens a thought. Default: as the model does.
+   */
+  readonly think?: boolean
+  /** Further variables of the template. The processor's own layout has none. */
+  readonly variables?: Readonly<Record<string, unknown>>
+}
+
+/** Stands in a template for an image; Unicode keeps it for no character. */
+const hole = '\ufdd6'
+
+/** An earlier answer without its thought: models are trained to answer a turn without those of the turns before. */
+const withoutThought = (p: Processor, text: string): string =>
+  p.thought === undefined ? text : text.split(p.tokenizer.decode([p.thought.close])).at(-1)!
+
+const spoken = (p: Processor, turns: readonly ChatTurn[]): readonly ChatTurn[] =>
+  turns.map(({ role, parts }) => ({
+    role,
+    parts: parts.map((part) =>
+      role === 'assistant' && part.type === 'text' ? { ...part, text: withoutThought(p, part.text) } : part,
+    ),
+  }))
+
+const byTemplate = (
+  p: Processor,
+  turns: readonly ChatTurn[],
+  { think, variables }: ChatPromptOptions,
+): readonly number[] => {
+  const { template } = p
+  const messages = turns.map(({ role, parts }) => ({
+    role,
+    content: parts.map((part) => (part.type === 'image' ? hole : part.text)).join(''),
+  }))
+  const texts = turns.flatMap((t) => t.parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])))
+  if (texts.some((text) => text.includes(hole)))
+    throw new ChatError(
+      'BadMessages',
+      'a text holds the code point U+FDD6, which is no character',
+      'take it out',
+    )
+  const rendered = renderChat(template!.jinja, messages, {
+    special: template!.special,
+    variables: {
+      ...template!.variables,
+      ...variables,
+      ...(think === undefined ? {} : { enable_thinking: think }),
+    },
+    addGenerationPrompt: true,
+  })
+  if (E.isLeft(rendered)) throw rendered.left
+  const ids: number[] = []
+  let run: (typeof rendered.right.pieces)[number][] = []
+  for (const piece of rendered.right.pieces)
+    for (const [i, text] of piece.text.split(hole).entries()) {
+      if (i > 0) {
+        ids.push(...encodeChat(template!, run).ids, ...tokensOfImage(p))
+        run = []
+      }
+      // nothing is learnt of a prompt: pieces are encoded together
+      if (text !== '') run.push({ ...piece, text, learn: false })
+    }
+  return [...ids, ...encodeChat(template!, run).ids]
+}
+
+const byProcessor = (
+  p: Processor,
+  turns: readonly ChatTurn[],
+  { think, variables }: ChatPromptOptions,
+): readonly number[] => {
+  if (Object.keys(variables ?? {}).length > 0)
+    throw new ProcessorError(
+      'OtherModel',
+      `the processor lays out chats itself and has no template with the variables ${Object.keys(variables!).join(', ')}; leave them out`,
+    )
+  if (think === true && p.thought === undefined)
+    throw new ProcessorError(
+      'OtherModel',
+      'the processor has no tokens for a thought; ask without thinking, or give it thought: {}',
+    )
+  return [
+    ...ownIds(p, { id: '', turns: spoken(p, turns) }, tokensOfImage(p)).ids,
+    ...[p.start, ...p.tokenizer.encodeText('assistant\n')],
+    ...(think === true ? [p.thought!.open] : []),
+  ]
+}
+
+/**
+ * A chat up to where the assistant begins to write, by the processor's template where it has one, else in its own layout,
+ * in which earlier answers stand without their thoughts. What somebody wrote stays text.
+ *
+ * @param turns of which the last is the user's
+ * @throws ProcessorError `OtherModel` where there are images, a thought or variables and the processor lays out none;
+ *   ChatError where the template cannot write the chat; ImageError where an image cannot be read
+ * @category constructors
+ */
+export const chatPrompt = async (
+  p: Processor,
+  id: string,
+  turns: readonly ChatTurn[],
+  options: ChatPromptOptions = {},
+): Promise<Conversation> => {
+  const chat = { id, turns }
+  if (p.image === undefined && turns.some((t) => t.parts.some((part) => part.type === 'image')))
+    throw new ProcessorError(
+      'OtherModel',
+      'the chat has images, and the model reads text alone; leave them out',
+    )
+  const ids = (p.template === undefined ? byProcessor : byTemplate)(p, turns, options)
+  return {
+    id,
+    ids,
+    lossMask: ids.map(() => false),
+    promptLength: ids.length,
+    images: await chatImages(p, chat),
+  }
+}
