@@ -37,6 +37,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'generation',
   ],
+  serve: ['random', 'dsl', 'engine', 'formats', 'models', 'data', 'train', 'generation', 'rl'],
   log: ['run', 'train'],
   report: ['terminal', 'data', 'run', 'train'],
   bench: [
@@ -52,7 +53,21 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'tasks',
   ],
-  cli: ['terminal', 'dsl', 'engine', 'formats', 'models', 'run', 'train', 'log', 'report', 'bench'],
+  cli: [
+    'terminal',
+    'dsl',
+    'engine',
+    'formats',
+    'models',
+    'data',
+    'run',
+    'train',
+    'generation',
+    'serve',
+    'log',
+    'report',
+    'bench',
+  ],
 }
 
 /** Imports that go up, and why. */

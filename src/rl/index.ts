@@ -31,7 +31,7 @@ export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } f
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
 export { type ServerPolicyOptions, serverPolicy } from './server-policy.ts'
-export { policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
+export { neverDrawn, policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
 export { type EpisodeStatistics, type Spread, spreadOf, statisticsOf } from './statistics.ts'
 export type { Columns, Task } from './task.ts'
 export { type TrainedPolicy, trainedPolicy } from './trained-policy.ts'

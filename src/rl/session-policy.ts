@@ -47,7 +47,7 @@ const decodingOf = (o: Parts): Decoding => decoding(o.model, o.processor, o.size
 export const policyFunctions = (o: Parts): Readonly<Record<string, FunctionSpec>> => decodingOf(o).functions
 
 /** Tokens that no answer may have, or it could not be trained on: those that stand for an image, those that are no text. */
-const neverOf = ({ model, processor }: Parts): readonly number[] => [
+export const neverDrawn = ({ model, processor }: Pick<Parts, 'model' | 'processor'>): readonly number[] => [
   ...(processor.image === undefined ? [] : [processor.image.placeholder]),
   ...Array.from(
     { length: model.vocabSize - processor.tokenizer.size },
@@ -70,7 +70,7 @@ const messageOf = (e: unknown): string => (e instanceof Error ? e.message : Stri
  */
 export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
   const d = decodingOf(o)
-  const never = neverOf(o)
+  const never = neverDrawn(o)
   const checked = ({ task, prompt }: Request, most: number): void => {
     try {
       d.check([prompt])

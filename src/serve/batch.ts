@@ -1,0 +1,223 @@
+/**
+ * Answers to requests that come at any time, through the rows of one cache: each takes a free row, with its own way of
+ * drawing tokens, and gives it back when it has ended or nobody waits for it any more.
+ *
+ * @since 0.3.0
+ */
+import { Observable, type Subscriber } from 'rxjs'
+import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
+import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
+import type { Session, TensorValue } from '../engine/index.ts'
+import { type Drawn, draw, type Settled, type Uniforms } from '../generation/index.ts'
+import { type CausalLm, decode, prefill } from '../models/index.ts'
+import { neverDrawn } from '../rl/index.ts'
+import { ints, orThrow, pixelInput } from '../train/index.ts'
+import { likeliest } from './likeliest.ts'
+
+/** Sizes of what answers. */
+export interface BatchSizes {
+  /** Answers at once. */
+  readonly rows: number
+  /** Tokens of prompt and answer together. */
+  readonly context: number
+  /** Images of one prompt at most; 0 for a model that reads text alone. */
+  readonly images: number
+}
+
+/** One answer that is asked for. */
+export interface Job {
+  readonly prompt: Conversation
+  readonly sampling: Settled
+  readonly uniforms: Uniforms
+  /** How many of the likeliest tokens are told beside each; default none. */
+  readonly top?: number
+}
+
+/** A token of an answer. */
+export interface Token extends Drawn {
+  /** The likeliest tokens at its place, the likeliest first. */
+  readonly top: readonly Drawn[]
+  /** Why it is the last: it ends the turn, or the answer may not be longer. */
+  readonly last?: 'end' | 'length'
+}
+
+/** What answers, over a session. */
+export interface Batch {
+  /**
+   * One answer, token by token. It waits for a free row; unsubscribing frees the row before the next call. The stream's error
+   * is what the session's call failed with, or a LogitsError.
+   */
+  readonly answer: (job: Job) => Observable<Token>
+  /** Rows that are at work, and answers that wait for one. */
+  readonly busy: () => { readonly rows: number; readonly waiting: number }
+}
+
+/** What a program needs so that its session answers, and how it does. */
+export interface Batching {
+  readonly sizes: BatchSizes
+  readonly functions: Readonly<Record<string, FunctionSpec>>
+  /**
+   * Sees that a prompt can be read.
+   *
+   * @throws CollateError where it does not fit or has tokens that there are not
+   */
+  readonly check: (prompt: Conversation) => void
+  readonly open: (session: Session) => Batch
+}
+
+/** One answer on its way. */
+interface Asked {
+  readonly job: Job
+  readonly to: Subscriber<Token>
+  readonly ids: number[]
+  readonly seen: Set<number> | undefined
+  /** Most tokens. */
+  readonly most: number
+}
+
+const rowOf = (logits: TensorValue, r: number): Float32Array => {
+  const vocab = logits.shape[1]!
+  return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
+}
+
+/** Sizes of a call that reads one prompt: short or long, without, with one or with many images. */
+const readings = ({ context, images }: BatchSizes) =>
+  [...new Set([Math.ceil(context / 4), context])].flatMap((tokens) =>
+    [...new Set([0, Math.min(1, images), images])].map((count) => ({ tokens, images: count })),
+  )
+
+/**
+ * Answers of a model to requests that come at any time.
+ *
+ * @throws ProcessorError where the processor does not make what the model reads; GraphError where a size is none
+ * @category serving
+ */
+export const batching = (model: CausalLm, processor: Processor, sizes: BatchSizes): Batching => {
+  fitting(processor, model)
+  const { rows, context } = sizes
+  const shapes = readings(sizes)
+  const graph = { rows, capacity: context }
+  const never = neverDrawn({ model, processor })
+
+  const inputsOf = (prompt: Conversation, { tokens, images }: (typeof shapes)[number]) => {
+    const text = collateText([prompt], { rows: 1, tokens }, processor)
+    const seen = collateImages([prompt], { rows: 1, tokens, images }, processor)
+    return {
+      input_ids: ints(text.input_ids, 1, tokens),
+      position_ids: ints(text.position_ids, 1, tokens),
+      last: ints(Int32Array.of(prompt.ids.length - 1), 1),
+      ...(images === 0
+        ? {}
+        : {
+            visual_index: ints(seen.visual_index, 1, tokens),
+            pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+          }),
+    }
+  }
+  /** The smallest size that takes a prompt; the largest where none does, to be refused by name. */
+  const shapeOf = (p: Conversation) =>
+    shapes.find((s) => s.tokens >= p.ids.length && s.images >= p.images.length) ?? shapes.at(-1)!
+
+  const open = (session: Session): Batch => {
+    const waiting: Asked[] = []
+    const working: (Asked | undefined)[] = Array.from({ length: rows }, () => undefined)
+    let running = false
+
+    /** Draws the next token of a row from its logits, and says it. */
+    const grow = (at: number, logits: Float32Array): void => {
+      const row = working[at]!
+      const { sampling, uniforms, top = 0 } = row.job
+      try {
+        const drawn = draw(logits, sampling, uniforms(row.ids.length), { seen: row.seen, never })
+        row.ids.push(drawn.id)
+        row.seen?.add(drawn.id)
+        const ended = drawn.id === processor.end || sampling.stopIds.includes(drawn.id)
+        const last = ended ? 'end' : row.ids.length >= row.most ? 'length' : undefined
+        if (last !== undefined) working[at] = undefined
+        row.to.next({
+          ...drawn,
+          top: top === 0 ? [] : likeliest(logits, sampling.temperature, top),
+          ...(last === undefined ? {} : { last }),
+        })
+        if (last !== undefined) row.to.complete()
+      } catch (e) {
+        working[at] = undefined
+        row.to.error(e)
+      }
+    }
+
+    /** Reads a prompt into a row. */
+    const read = async (asked: Asked, at: number): Promise<void> => {
+      working[at] = asked
+      const { prompt } = asked.job
+      const source = new Int32Array(rows).fill(-1)
+      source[at] = 0
+      const inputs = { ...inputsOf(prompt, shapeOf(prompt)), source: ints(source, rows) }
+      const { logits } = await orThrow(session.call('prefill', inputs))
+      grow(at, rowOf(logits!, 0))
+    }
+
+    /** Adds a token to every row at work. */
+    const step = async (): Promise<void> => {
+      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
+      const places = Int32Array.from(working, (row) =>
+        row === undefined ? 0 : row.job.prompt.ids.length + row.ids.length - 1,
+      )
+      const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
+      const { logits } = await orThrow(session.call('decode', inputs))
+      for (const at of working.keys()) if (working[at] !== undefined) grow(at, rowOf(logits!, at))
+    }
+
+    /** Works until nobody waits for an answer. */
+    const work = async (): Promise<void> => {
+      if (running) return
+      running = true
+      try {
+        for (;;) {
+          for (const [at, row] of working.entries()) if (row?.to.closed === true) working[at] = undefined
+          const free = working.indexOf(undefined)
+          const next = free < 0 ? undefined : waiting.shift()
+          if (next !== undefined) await read(next, free)
+          else if (working.every((row) => row === undefined)) break
+          else await step()
+        }
+      } catch (e) {
+        const all = [...working.splice(0, rows, ...working.map(() => undefined)), ...waiting.splice(0)]
+        for (const asked of all) asked?.to.error(e)
+      } finally {
+        running = false
+      }
+    }
+
+    return {
+      answer: (job) =>
+        new Observable((to) => {
+          const most = Math.min(job.sampling.maxNewTokens, context - job.prompt.ids.length)
+          const seen = job.sampling.repetitionPenalty === 1 ? undefined : new Set(job.prompt.ids)
+          const asked: Asked = { job, to, ids: [], seen, most }
+          waiting.push(asked)
+          void work()
+          return () => {
+            const at = waiting.indexOf(asked)
+            if (at >= 0) waiting.splice(at, 1)
+          }
+        }),
+      busy: () => ({
+        rows: working.filter((row) => row !== undefined && !row.to.closed).length,
+        waiting: waiting.length,
+      }),
+    }
+  }
+
+  return {
+    sizes,
+    functions: {
+      prefill: buckets(shapes, ({ tokens, images }) =>
+        prefill(model, { ...graph, prompt: tokens, prompts: 1, images }),
+      ),
+      decode: fixed(() => decode(model, { ...graph, prompt: context, images: 0 })),
+    },
+    check: (prompt) => void inputsOf(prompt, shapes.at(-1)!),
+    open,
+  }
+}

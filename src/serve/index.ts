@@ -1,0 +1,9 @@
+/**
+ * Serving: a model's answers to requests that come at any time, as OpenAI's protocol has them.
+ *
+ * @since 0.3.0
+ */
+export type { Offered } from './ask.ts'
+export { type Batch, type Batching, type BatchSizes, batching, type Job, type Token } from './batch.ts'
+export { type ServeError, type ServerOptions, type Serving, serve } from './server.ts'
+export { type Piece, written } from './written.ts'
