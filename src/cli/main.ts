@@ -12,6 +12,7 @@ import { engineInstallCommand } from './commands/engine-install.ts'
 import { exportCommand } from './commands/export.ts'
 import { newCommand } from './commands/new.ts'
 import { reportCommand } from './commands/report.ts'
+import { rolloutsCommand } from './commands/rollouts.ts'
 import { runCommand } from './commands/run.ts'
 import { summaryCommand } from './commands/summary.ts'
 import { commandHelp, overview } from './help.ts'
@@ -26,6 +27,7 @@ export const commands: readonly Command[] = [
   doctorCommand,
   engineInstallCommand,
   reportCommand,
+  rolloutsCommand,
   exportCommand,
   benchCommand,
 ]

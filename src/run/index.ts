@@ -20,6 +20,7 @@ export { type EventOf, Manifest, manifestFormat, RecordedJudgement, RunEvent } f
 export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
 export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
 export { changesBetween } from './identity.ts'
+export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
 export { showProgress } from './progress.ts'
 export {
   openRollouts,

@@ -10,6 +10,7 @@ export {
   type Column,
   clip,
   fit,
+  type Ink,
   inked,
   type Look,
   lookOf,
