@@ -178,12 +178,34 @@ const experimentsIn = (file: string): readonly string[] =>
   inPages.filter((e) => e.file === file && /^export default/m.test(e.code)).map((e) => e.code)
 
 test("the README's experiment is a file that the command runs, in thirty lines at most", async () => {
-  const [code, ...more] = experimentsIn('README.md')
+  const [code, , ...more] = experimentsIn('README.md')
   assert.is(more.length, 0)
   assert.ok(code!.split('\n').length <= 30)
   const { stages, report } = await ranQuickly(code!, '--set', 'rate=1e-3')
   assert.equal(stages, [['adapt', ['read', 'count', 'chart', 'arithmetic']]])
   assert.match(report, 'reading')
+})
+
+test("the README's reinforcement is a file that the command reads, in thirty lines at most", async () => {
+  const code = experimentsIn('README.md')[1]!
+  assert.ok(code.split('\n').length <= 30)
+  const own = mkdtempSync(join(folder, 'reinforcement-'))
+  writeFileSync(join(own, 'my.ts'), code)
+  const { stdout } = await start(process.execPath, [join(root, 'bin/sailwright.js'), 'summary', 'my.ts'], {
+    cwd: own,
+  })
+  assert.match(stdout, /language_model/)
+  // its weights are looked for before anything is drawn
+  const running = start(
+    process.execPath,
+    [join(root, 'bin/sailwright.js'), 'run', 'my.ts', '--engine', 'onnx'],
+    { cwd: own },
+  )
+  const failed = await running.then(
+    () => undefined,
+    (e: { readonly stderr: string }) => e.stderr,
+  )
+  assert.match(failed ?? '', /thinker\.safetensors/)
 })
 
 test('a loss, a schedule, an optimizer and metrics of one’s own: trained, measured by both weights, logged', async () => {
