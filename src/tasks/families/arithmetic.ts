@@ -6,20 +6,9 @@
  */
 
 import type { Random } from '../../random/index.ts'
-import {
-  css,
-  drawGlyphs,
-  drawInks,
-  fonts,
-  type Glyph,
-  type Inks,
-  imageSize,
-  moved,
-  paint,
-} from '../canvas.ts'
-import { blankPatches, claimGlyphs } from '../patches.ts'
+import { drawInks, fonts, type Glyph, type Inks, moved } from '../canvas.ts'
 import type { TaskFamily } from './family.ts'
-import { cells, looks, onGrid, placeLine } from './read.ts'
+import { cells, lineImage, linePatches, looks, onGrid, placeLine } from './read.ts'
 
 /** An expression `a + b` or `a - b` and how it is set: in a line with or without `=`, or as a column. */
 export interface ArithmeticScene {
@@ -146,17 +135,8 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
   },
   key: (s) =>
     `${s.sign === '+' ? `${Math.min(s.a, s.b)}+${Math.max(s.a, s.b)}` : `${s.a}-${s.b}`}${written(s)}`,
-  image: (s) =>
-    paint((c) => {
-      c.fillStyle = css(s.inks.groundRgb)
-      c.fillRect(0, 0, imageSize, imageSize)
-      drawGlyphs(c, s.glyphs, s.font, s.fontSize, css(s.inks.inkRgb))
-    }),
-  patches: (s) => {
-    const out = blankPatches()
-    claimGlyphs(out, s.glyphs)
-    return out
-  },
+  image: lineImage,
+  patches: linePatches,
   caption: (s) => `${s.sign === '+' ? 'sum' : 'difference'} ${s.a}${s.sign}${s.b}${written(s)}, ${looks(s)}`,
   ask: (s) => {
     const { steps: way, text, result } = steps(s.a, s.sign, s.b, s.third)

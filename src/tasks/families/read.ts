@@ -19,6 +19,7 @@ import {
   placeOf,
   setLine,
 } from '../canvas.ts'
+import type { Image, PatchLabels } from '../drawn.ts'
 import { alphabet, blankPatches, claimGlyphs } from '../patches.ts'
 import type { TaskFamily } from './family.ts'
 
@@ -101,6 +102,24 @@ export const placeOfLine = (glyphs: readonly Glyph[]): string => {
 export const looks = (scene: Pick<ReadScene, 'capHeight' | 'inks' | 'glyphs'>): string =>
   `${sizeWord(scene.capHeight)} ${scene.inks.ink} on ${scene.inks.ground}, ${placeOfLine(scene.glyphs)}`
 
+/** A scene of characters alone. */
+type Line = Pick<ReadScene, 'font' | 'fontSize' | 'inks' | 'glyphs'>
+
+/** Renders characters on their ground. */
+export const lineImage = (s: Line): Image =>
+  paint((c) => {
+    c.fillStyle = css(s.inks.groundRgb)
+    c.fillRect(0, 0, imageSize, imageSize)
+    drawGlyphs(c, s.glyphs, s.font, s.fontSize, css(s.inks.inkRgb))
+  })
+
+/** The labels of an image of characters. */
+export const linePatches = ({ glyphs }: Line): PatchLabels => {
+  const out = blankPatches()
+  claimGlyphs(out, glyphs)
+  return out
+}
+
 /** The read family. The content key is the string, whatever it looks like. */
 export const read: TaskFamily<ReadScene> = {
   family: 'read',
@@ -111,17 +130,8 @@ export const read: TaskFamily<ReadScene> = {
     return { family: 'read', text, ...line, inks: drawInks(r), wording: r.int(0, wordings.length - 1) }
   },
   key: (s) => s.text,
-  image: (s) =>
-    paint((c) => {
-      c.fillStyle = css(s.inks.groundRgb)
-      c.fillRect(0, 0, imageSize, imageSize)
-      drawGlyphs(c, s.glyphs, s.font, s.fontSize, css(s.inks.inkRgb))
-    }),
-  patches: (s) => {
-    const out = blankPatches()
-    claimGlyphs(out, s.glyphs)
-    return out
-  },
+  image: lineImage,
+  patches: linePatches,
   caption: (s) => `text ${s.text}, ${looks(s)}`,
   ask: (s) => ({ question: wordings[s.wording]!, steps: '', answer: s.text, final: s.text }),
 }
