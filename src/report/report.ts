@@ -5,11 +5,21 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type FileError, fileError, type RecordedRun, readRun, within, writeWhole } from '../run/index.ts'
+import {
+  type FileError,
+  fileError,
+  foldRollouts,
+  type RecordedRun,
+  readRun,
+  within,
+  writeWhole,
+} from '../run/index.ts'
 import { type Html, html } from './html.ts'
 import { page } from './page.ts'
+import { type RolloutSample, withGroup } from './rollout-sample.ts'
 import { heading, whatRan } from './sections/about.ts'
 import { accuracy } from './sections/accuracy.ts'
 import { badRows } from './sections/bad-rows.ts'
@@ -17,8 +27,16 @@ import { learning } from './sections/learning.ts'
 import { model } from './sections/model.ts'
 import { packing } from './sections/packing.ts'
 import { mostSamples, predictions } from './sections/predictions.ts'
+import { reinforcement } from './sections/reinforcement.ts'
+import { rolloutImages, rollouts } from './sections/rollouts.ts'
 import { time } from './sections/time.ts'
 import { selection, viewOf } from './view.ts'
+
+/** What is shown of the rollouts that a run has recorded, and each line that could not be read. */
+export interface ShownRollouts {
+  readonly samples: readonly RolloutSample[]
+  readonly damaged: readonly string[]
+}
 
 /**
  * The page of a run. `images` maps the path of an image to a data URL; an image that is not in it is shown as missing.
@@ -26,13 +44,21 @@ import { selection, viewOf } from './view.ts'
 export const renderReport = async (
   run: RecordedRun,
   images: ReadonlyMap<string, string>,
+  drawn: ShownRollouts = { samples: [], damaged: [] },
 ): Promise<string> => {
   const view = viewOf(run.events, run.manifest.families)
-  const [curves, measured, spent] = await Promise.all([learning(view), accuracy(view), time(view)])
+  const [curves, measured, spent, policy] = await Promise.all([
+    learning(view),
+    accuracy(view),
+    time(view),
+    reinforcement(view, drawn.samples),
+  ])
   const sections: readonly (readonly [id: string, title: string, body: Html])[] = [
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
     ...packing(view),
+    ...policy,
+    ...rollouts(drawn.samples, drawn.damaged, images),
     ['accuracy', 'What was measured, by family and stage', measured],
     ['predictions', 'What it answers', predictions(view, images)],
     ...(view.state.badRows.count > 0
@@ -65,7 +91,10 @@ export const writeReport = (folder: string): TE.TaskEither<FileError, string> =>
     TE.chain((run) =>
       pipe(
         TE.tryCatch(
-          async () => renderReport(run, await imagesOf(run)),
+          async () => {
+            const drawn = await shownRollouts(run.folder)
+            return renderReport(run, await imagesOf(run, drawn), drawn)
+          },
           (e) =>
             fileError(
               'BadFile',
@@ -92,10 +121,18 @@ const kinds: Readonly<Record<string, string>> = {
   webp: 'image/webp',
 }
 
-const imagesOf = async (run: RecordedRun): Promise<ReadonlyMap<string, string>> => {
+const shownRollouts = async (folder: string): Promise<ShownRollouts> => {
+  const read = await foldRollouts(folder, {}, [] as readonly RolloutSample[], withGroup)()
+  // a report without its rollouts is still worth reading
+  return E.isLeft(read)
+    ? { samples: [], damaged: [read.left.message] }
+    : { samples: read.right.state, damaged: read.right.damaged.map((d) => d.message) }
+}
+
+const imagesOf = async (run: RecordedRun, drawn: ShownRollouts): Promise<ReadonlyMap<string, string>> => {
   const samples = selection(viewOf(run.events, run.manifest.families).samples, mostSamples)
   const found = new Map<string, string>()
-  for (const path of new Set(samples.map((s) => s.image))) {
+  for (const path of new Set([...samples.map((s) => s.image), ...rolloutImages(drawn.samples)])) {
     const kind = kinds[path.slice(path.lastIndexOf('.') + 1).toLowerCase()]
     if (kind === undefined) continue
     try {

@@ -103,6 +103,32 @@ select { font: inherit; padding: .2rem .4rem; color: inherit; background: var(--
 summary { cursor: pointer; color: var(--muted); }
 .model-picture { overflow-x: auto; }
 .model-picture img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+small.gain.right { color: var(--right); } small.gain.wrong { color: var(--wrong); }
+h4 { font-size: .92rem; margin: 0 0 .3rem; display: flex; justify-content: space-between; gap: .8rem; } h4 .course { font-weight: 500; color: var(--muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
+.rl + .rl { margin-top: 2.5rem; } .rl > h3 { font-size: 1.12rem; margin-top: 1rem; } .rl .note b { color: var(--text); }
+h3.question { margin: 1.9rem 0 .1rem; } .rl figcaption { margin-top: .2rem; }
+.time-bar { display: flex; height: 1.5rem; border-radius: .35rem; overflow: hidden; margin: .5rem 0; background: var(--line); }
+details.group { border: 1px solid var(--line); border-radius: .6rem; background: var(--card); margin: .5rem 0; padding: 0 .9rem; }
+details.group > summary { padding: .55rem 0; color: var(--text); overflow-wrap: anywhere; } details.group[open] > summary { border-bottom: 1px solid var(--line); }
+details.group > summary small { color: var(--muted); white-space: nowrap; }
+.badge { font-size: .78rem; border-radius: .3rem; padding: .05rem .4rem; border: 1px solid var(--line); color: var(--muted); }
+.badge.best { color: var(--right); background: var(--right-back); border-color: transparent; } .badge.worst, .badge.failed { color: var(--wrong); background: var(--wrong-back); border-color: transparent; }
+.badge.discarded, .discarded { color: var(--second); } .discarded { margin: .3rem 0; }
+.dots i, i.dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%; background: var(--r); margin-right: .18rem; } .dots { margin: 0 .4rem; white-space: nowrap; }
+.task { display: flex; flex-wrap: wrap; gap: .9rem; padding: .8rem 0 .3rem; align-items: flex-start; } .task > div { flex: 1 1 14rem; min-width: 0; overflow-wrap: anywhere; }
+.task img { width: 10rem; max-width: 100%; border-radius: .3rem; border: 1px solid var(--line); background: #fff; }
+.task .missing { flex: 0 0 10rem; height: 7rem; display: grid; place-items: center; border: 1px solid var(--line); border-radius: .3rem; color: var(--muted); font-size: .8rem; }
+.task .prompt { margin: 0; font-weight: 600; white-space: pre-wrap; } .tags { color: var(--muted); font-size: .82rem; }
+.completions { display: grid; gap: .7rem; grid-template-columns: repeat(auto-fill, minmax(min(16.5rem, 100%), 1fr)); margin: .5rem 0 1rem; }
+.completion { border: 1px solid var(--line); border-left: .28rem solid var(--r); border-radius: .4rem; padding: .5rem .65rem; min-width: 0; background: var(--page); }
+.completion .verdict { display: flex; justify-content: space-between; gap: .6rem; font-variant-numeric: tabular-nums; font-size: .88rem; color: var(--muted); } .completion .verdict b { color: var(--text); font-size: 1.05rem; }
+.completion pre { margin: .3rem 0; font-size: .82rem; max-height: 24rem; overflow-y: auto; } .completion pre i { font-style: normal; }
+.completion .cut-off { color: var(--second); font-weight: 600; } .completion .cut { color: var(--muted); font-weight: 400; }
+.completion dl { display: grid; grid-template-columns: max-content 1fr; gap: .05rem .6rem; margin: .35rem 0 0; font-size: .82rem; border-top: 1px solid var(--line); padding-top: .3rem; } .completion dd { margin: 0; min-width: 0; overflow-wrap: anywhere; } .completion small { color: var(--muted); }
+i.p1, i.p2, i.p3, i.p4 { font-style: normal; border-radius: .15rem; }
+i.p1 { background: color-mix(in srgb, var(--second) 10%, transparent); } i.p2 { background: color-mix(in srgb, var(--second) 22%, transparent); }
+i.p3 { background: color-mix(in srgb, var(--second) 38%, transparent); } i.p4 { background: color-mix(in srgb, var(--second) 58%, transparent); }
+.shades i { padding: 0 .3rem; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(--muted); font-size: .875rem; border-top: 1px solid var(--line); }
 @media (max-width: 30rem) {
   body { font-size: 15px; }

@@ -18,6 +18,9 @@ export interface StageView extends StageState {
   readonly taken: readonly EventOf<'step'>[]
   /** What a search for its learning rate decided. */
   readonly decisions: readonly EventOf<'ada-lrs'>[]
+  /** Of a stage of reinforcement: what its episodes came to, and its updates. */
+  readonly episodes: readonly EventOf<'episode'>[]
+  readonly updates: readonly EventOf<'rl-step'>[]
 }
 
 /** One held-out sample and what was answered after each stage, in the order of the stages. */
@@ -52,6 +55,14 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
     kept.filter((e) => e.type === 'ada-lrs'),
     (e) => e.stage,
   )
+  const episodes = groupBy(
+    kept.filter((e) => e.type === 'episode'),
+    (e) => e.stage,
+  )
+  const updates = groupBy(
+    kept.filter((e) => e.type === 'rl-step'),
+    (e) => e.stage,
+  )
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
     ...state.stages.flatMap((s) => [...s.evaluations, ...s.measures].map((e) => e.family)),
@@ -64,6 +75,8 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
       ...s,
       taken: steps.get(s.stage) ?? [],
       decisions: decisions.get(s.stage) ?? [],
+      episodes: episodes.get(s.stage) ?? [],
+      updates: updates.get(s.stage) ?? [],
     })),
     families: order,
     samples: samplesOf(predicted, order),

@@ -14,7 +14,7 @@ import { RecipeError } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
-import { tokenTexts } from './token-texts.ts'
+import { completionTexts } from './token-texts.ts'
 
 /** What a server's policy is made of. */
 export interface ServerPolicyOptions {
@@ -199,7 +199,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
         r.prompt.ids.slice(0, r.prompt.promptLength),
       logProbs: logged?.length === ids.length ? logged : ids.map(() => Number.NaN),
       text: processor.tokenizer.decode(ended ? ids.slice(0, -1) : ids),
-      texts: tokenTexts(processor.tokenizer, ids),
+      texts: completionTexts(processor.tokenizer, ids, ended),
       stop: stopped ? 'end' : 'length',
       ...(given === undefined ? { reencoded: true as const } : {}),
     }

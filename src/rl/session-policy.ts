@@ -20,7 +20,7 @@ import type { Seed } from '../random/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
-import { tokenTexts } from './token-texts.ts'
+import { completionTexts } from './token-texts.ts'
 
 /** What a session's policy is made of. */
 export interface SessionPolicyOptions {
@@ -94,7 +94,7 @@ export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
       ids,
       logProbs,
       text: written.length === 0 ? '' : o.processor.tokenizer.decode(written),
-      texts: tokenTexts(o.processor.tokenizer, ids),
+      texts: completionTexts(o.processor.tokenizer, ids, ended),
       stop: ended ? 'end' : 'length',
       version,
     }

@@ -11,6 +11,16 @@ interface Decodes {
 
 const halfACharacter = '\uFFFD'
 
+/** Of a completion: the token that ends the turn, where it has one, is no part of its text and stands alone. Shape [token]. */
+export const completionTexts = (
+  tokenizer: Decodes,
+  ids: readonly number[],
+  ended: boolean,
+): readonly string[] => {
+  const written = ended ? ids.slice(0, -1) : ids
+  return [...tokenTexts(tokenizer, written), ...ids.slice(written.length).map((id) => tokenizer.decode([id]))]
+}
+
 /**
  * The text of each token; one after the other they are the text of all. A character that several tokens make together is the last
  * one's, and the others read as nothing. Shape [token].

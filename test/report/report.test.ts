@@ -15,6 +15,7 @@ import { script } from '../../src/report/script.ts'
 import { endedRight, selection, viewOf } from '../../src/report/view.ts'
 import type { EventOf, Manifest, RunEvent } from '../../src/run/events.ts'
 import { withoutRepeats } from '../../src/run/run-state.ts'
+import { unbalanced } from '../support/balanced.ts'
 import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('report')
@@ -33,20 +34,6 @@ const brief = (perFamily = 0): readonly RunEvent[] =>
   syntheticEvents(perFamily).filter(
     (e) => !('stage' in e) || e.stage === 'align-adapter' || e.stage === 'sft',
   )
-
-/** Tags that open and never close, or close what is not open. */
-const unbalanced = (page: string): readonly string[] => {
-  const alone = new Set(['meta', 'img', 'br', 'input', 'link'])
-  const open: string[] = []
-  const wrong: string[] = []
-  const body = page.replace(/<(style|script)>[\s\S]*?<\/\1>/g, '').replace('<!doctype html>', '')
-  for (const [, close, name, self] of body.matchAll(/<(\/?)([a-zA-Z][\w-]*)[^>]*?(\/?)>/g)) {
-    if (alone.has(name!) || self === '/') continue
-    if (close === '') open.push(name!)
-    else if (open.pop() !== name) wrong.push(name!)
-  }
-  return [...wrong, ...open]
-}
 
 test('the report shows the model that was trained: its own configuration and blocks', async () => {
   const page = await render(brief(), {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { tokenTexts } from '../../src/rl/token-texts.ts'
+import { completionTexts, tokenTexts } from '../../src/rl/token-texts.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
 import { echoProcessor } from '../support/echo.ts'
 
@@ -40,6 +40,11 @@ test('a character of several tokens is the last one’s; bytes that are no text 
 test('blanks that a tokenizer puts between words stay', () => {
   const ids = [...echoProcessor.tokenizer.encodeText('say one')]
   assert.equal(tokenTexts(echoProcessor.tokenizer, ids), ['say', ' one'])
+})
+
+test('the token that ends a turn stands alone, also behind half a character', () => {
+  assert.equal(completionTexts(bytes, [97, 0xe2, 46], true), ['a', '\uFFFD', '.'])
+  assert.equal(completionTexts(bytes, [97, 46], false), ['a', '.'])
 })
 
 test.run()

@@ -8,6 +8,7 @@ import type { Measurement } from '../../run/index.ts'
 import { grouped, percent, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
 import { familyChart, measureChart } from '../charts.ts'
+import { gainMark, gainOf } from '../gain.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import type { RunView, StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
@@ -36,11 +37,17 @@ const table = (
   return htmlTable(
     caption,
     [{ head: 'stage' }, ...columns.map(({ head }) => ({ head, number: true }))],
-    stages.map((s): readonly Part[] => [
+    stages.map((s, i): readonly Part[] => [
       s.stage,
       ...columns.map((c) => {
-        const m = c.of(s).find((x) => x.family === c.family)
-        return m === undefined ? '–' : measurementCell(m)
+        const own = (stage: StageView) => c.of(stage).find((x) => x.family === c.family)
+        const m = own(s)
+        if (m === undefined) return '–'
+        const before = stages.slice(0, i).findLast((stage) => own(stage) !== undefined)
+        const gain = before === undefined ? undefined : gainOf(own(before), m)
+        return gain === undefined
+          ? measurementCell(m)
+          : html`${measurementCell(m)}<br>${gainMark(gain, m.type)}`
       }),
     ]),
   )
@@ -72,11 +79,11 @@ export const accuracy = async (view: RunView): Promise<Html> => {
     shares.length > 0 &&
     html`<p class="note">The share of right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).</p>
 ${await figures(shares, (f) => familyChart(view, f))}
-${table('Right answers of samples asked, and the 95 % interval', shared, shares, (s) => s.evaluations)}`
+${table('Right answers of samples asked, the 95 % interval, and ▲ the gain over the stage before, in colour where it is beyond chance', shared, shares, (s) => s.evaluations)}`
   }${
     means.length > 0 &&
     html`<p class="note">Means on held-out samples after each stage.</p>
 ${await figures(means, (f) => measureChart(view, f))}
-${table('Means on held-out samples, and what they are over', meant, means, (s) => s.measures)}`
+${table('Means on held-out samples, what they are over, and the change since the stage before', meant, means, (s) => s.measures)}`
   }`
 }

@@ -1,0 +1,295 @@
+/**
+ * A stage of reinforcement in the order in which one asks: is it alive, is it learning, is the signal real, is it stable,
+ * where does the time go.
+ *
+ * @since 0.3.0
+ */
+import type { EventOf } from '../../run/index.ts'
+import { duration, grouped, percent, significant } from '../../terminal/index.ts'
+import { colour, legend } from '../chart.ts'
+import { gainMark, gainOf } from '../gain.ts'
+import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { type Picture, picture, type Series } from '../rl-charts.ts'
+import type { RolloutSample } from '../rollout-sample.ts'
+import type { RunView, StageView } from '../view.ts'
+
+type Episode = EventOf<'episode'>
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
+
+/** Over episodes, each at the first of its updates. */
+const overEpisodes = (s: StageView, name: string, of: (e: Episode) => number): Series => ({
+  name,
+  points: s.episodes.map((e) => ({ x: e.step, y: of(e) })),
+})
+
+/** A line for each name of a record of spreads, where an episode has it. */
+const named = (s: StageView, of: (e: Episode) => Episode['families']): readonly Series[] => {
+  const names = [...new Set(s.episodes.flatMap((e) => Object.keys(of(e))))].sort()
+  return names.map((name) => overEpisodes(s, name, (e) => of(e)[name]?.mean ?? Number.NaN))
+}
+
+const overUpdates = (s: StageView, name: string, metric: string): Series => ({
+  name,
+  points: s.updates.flatMap((u) => {
+    const y = u.metrics[metric]
+    return y === undefined ? [] : [{ x: u.step, y }]
+  }),
+})
+
+/** What is known of the metrics of updates: title, what to look for. */
+const known: Readonly<Record<string, readonly [title: string, note: string]>> = {
+  entropy: [
+    'Entropy, nats',
+    'How undecided the policy is. Near 0 it draws one answer and groups have nothing to compare.',
+  ],
+  kl: [
+    'KL from the policy that drew, nats',
+    'How far updates of an episode move from its rollouts; 0 at the first of each.',
+  ],
+  mismatch: [
+    'Sampling against training',
+    'How differently the two compute the same probability; growing, it needs truncation.',
+  ],
+  referenceKl: ['KL from the reference, nats', 'How far the policy went from where it began.'],
+}
+
+const grids = async (pictures: readonly Picture[]): Promise<Html> => {
+  const all = await Promise.all(pictures.map(picture))
+  return html`<div class="grid">${all.filter((p) => p !== undefined)}</div>`
+}
+
+const question = (title: string, answer: Part, body: Part): Html =>
+  html`<h3 class="question">${title}</h3><p class="note">${answer}</p>${body}`
+
+const plural = (n: number, one: string): string => `${grouped(n)} ${one}${n === 1 ? '' : 's'}`
+
+/** Seconds by phase. Updates are what the engine took for them; all else of the stage's time is `other`. */
+const phases = (s: StageView) => {
+  const rollout = sum(s.episodes.map((e) => e.rolloutSeconds))
+  const score = sum(s.episodes.map((e) => e.scoreSeconds))
+  const update = sum(s.taken.map((e) => e.computeSeconds))
+  const trained = s.finished?.trainSeconds ?? s.seconds
+  return [
+    { name: 'drawing rollouts', seconds: rollout, colour: colour.strong },
+    { name: 'judging, behind the last rollout', seconds: score, colour: colour.second },
+    { name: 'updates', seconds: update, colour: colour.fourth },
+    { name: 'other', seconds: Math.max(0, trained - rollout - score - update), colour: colour.third },
+    { name: 'evaluation', seconds: s.finished?.evaluateSeconds ?? 0, colour: 'var(--run4)' },
+  ]
+}
+
+const heldOut = (view: RunView, s: StageView): Html => {
+  const before = view.stages.filter((x) => x.index < s.index)
+  const rows = [...s.evaluations, ...s.measures]
+  if (rows.length === 0)
+    return html`Nothing was measured on held-out tasks${s.finished === undefined && ' yet'}; a reward that grows on the tasks that it is trained on shows less than that.`
+  const cells = rows.map((m) => {
+    const own = (x: StageView) => [...x.evaluations, ...x.measures].find((e) => e.family === m.family)
+    const gain = gainOf(
+      before.map(own).findLast((e) => e !== undefined),
+      m,
+    )
+    const value = m.type === 'evaluated' ? percent(m.correct / m.total) : `${significant(m.value)} ${m.unit}`
+    return html`${m.family} <b>${value}</b>${gain !== undefined && html` ${gainMark(gain, m.type)}`}`
+  })
+  return html`Held-out tasks after the stage${before.length > 0 && ', and what it gained over the stage before'}: ${cells.map((c, i) => html`${i > 0 && '; '}${c}`)}.`
+}
+
+const reasons = (sample: RolloutSample | undefined): Part => {
+  const all = Object.entries(sample?.reasons ?? {}).sort(([, a], [, b]) => b - a)
+  if (all.length === 0) return false
+  return htmlTable(
+    'Why groups were discarded',
+    [{ head: 'why' }, { head: 'groups', number: true }],
+    [
+      ...all.slice(0, 8).map(([why, n]) => [why, grouped(n)]),
+      ...(all.length > 8
+        ? [[`${all.length - 8} other reasons`, grouped(sum(all.slice(8).map(([, n]) => n)))]]
+        : []),
+    ],
+  )
+}
+
+const timeBar = (s: StageView): Html => {
+  const all = phases(s)
+  const total = sum(all.map((p) => p.seconds))
+  const told = all.map((p) => `${p.name} ${percent(p.seconds / total)}`).join(', ')
+  return html`<div class="time-bar" role="img" aria-label="${told}">${all.map((p) => html`<span style="width:${((100 * p.seconds) / total).toFixed(2)}%;background:${p.colour}"></span>`)}</div>
+${legend(
+  'box',
+  all.map((p) => ({
+    name: `${p.name} ${duration(p.seconds)} (${percent(p.seconds / total)})`,
+    colour: p.colour,
+  })),
+)}`
+}
+
+const tile = (name: string, value: string, note: string): Html =>
+  html`<li class="tile"><span class="name">${name}</span><div class="value">${value}</div><span class="note">${note}</span></li>`
+
+const stageOf = async (view: RunView, s: StageView, sample: RolloutSample | undefined): Promise<Html> => {
+  const [first, last] = [s.episodes[0]!, s.episodes.at(-1)!]
+  const total = (of: (e: Episode) => number): number => sum(s.episodes.map(of))
+  const completions = total((e) => e.completions)
+  const groups = total((e) => e.kept + e.discarded)
+  const degenerate = total((e) => e.degenerate)
+  const failed = total((e) => e.failed)
+  const abstained = total((e) => e.abstained)
+  const per = (e: Episode): number => e.completions / e.rolloutSeconds
+  const overall = completions / total((e) => e.rolloutSeconds)
+  const advice = view.state.warnings.filter((w) => w.startsWith(`stage ${s.stage}: `))
+  const steps = s.steps
+  const at = { steps, as: 'number' as const }
+  const share = { steps, as: 'share' as const }
+  const clips = [overUpdates(s, 'low', 'clipLow'), overUpdates(s, 'high', 'clipHigh')]
+  const others = [...new Set(s.updates.flatMap((u) => Object.keys(u.metrics)))].filter(
+    (m) => m !== 'clipLow' && m !== 'clipHigh',
+  )
+  const formats = named(s, (e) => e.components).filter((c) => /(^|\.)format$/.test(c.name))
+  return html`<div class="rl"><h3>${s.index + 1}. ${s.stage}</h3>
+${
+  advice.length > 0 &&
+  html`<ul class="warnings">${advice.map((w) => html`<li>${w.slice(`stage ${s.stage}: `.length)}</li>`)}</ul>`
+}
+<ul class="tiles">
+${tile('mean reward', significant(last.rewards.mean), `in the last episode; ${significant(first.rewards.mean)} in the first`)}
+${tile('groups that teach', percent((groups - total((e) => e.discarded)) / groups), `${grouped(groups - total((e) => e.discarded))} of ${grouped(groups)}`)}
+${tile('rollouts a second', significant(overall), `${plural(completions, 'completion')} in ${plural(s.episodes.length, 'episode')}`)}
+${tile('without a reward', percent((failed + abstained) / completions), `${grouped(failed)} failed, ${grouped(abstained)} abstained`)}
+</ul>
+${question(
+  'Is it alive?',
+  html`${grouped(s.step)} of ${grouped(s.steps)} updates are done, from ${plural(s.episodes.length, 'episode')} of rollouts, ${significant(overall)} a second. ${
+    failed + abstained === 0
+      ? 'Every completion was judged.'
+      : `${plural(failed, 'completion')} could not be judged because a verifier failed, and of ${grouped(abstained)} no reward speaks.`
+  }`,
+  await grids([
+    {
+      ...{ ...at, title: 'Rollouts a second', series: [overEpisodes(s, 'rollouts a second', per)] },
+      note: 'Completions over the time until the last of an episode was drawn.',
+    },
+    ...(failed + abstained === 0
+      ? []
+      : [
+          {
+            ...{ ...share, title: 'Without a reward' },
+            series: [
+              overEpisodes(s, 'failed', (e) => e.failed / e.completions),
+              overEpisodes(s, 'abstained', (e) => e.abstained / e.completions),
+            ],
+            note: 'More than 5 % failed verifiers are a fault to look for: their evidence says why.',
+          },
+        ]),
+    {
+      ...{ ...at, title: 'Seconds an episode' },
+      series: [
+        overEpisodes(s, 'drawing', (e) => e.rolloutSeconds),
+        overEpisodes(s, 'judging after it', (e) => e.scoreSeconds),
+        overEpisodes(s, 'updates', (e) => updatesSeconds(s, e)),
+      ],
+      note: 'Judging overlaps with drawing; what is told is what comes behind it.',
+    },
+  ]),
+)}
+${question(
+  'Is it learning?',
+  heldOut(view, s),
+  await grids([
+    {
+      ...{ ...at, title: 'Reward' },
+      series: [
+        { ...overEpisodes(s, 'reward', (e) => e.rewards.mean), spread: s.episodes.map((e) => e.rewards.std) },
+      ],
+      note: 'Mean over all completions of an episode, discarded groups too; the band is one standard deviation.',
+    },
+    {
+      ...{ ...at, title: 'Reward by component', series: named(s, (e) => e.components) },
+      note: 'Each part before its weight.',
+    },
+    {
+      ...{ ...at, title: 'Reward by family', series: named(s, (e) => e.families) },
+      note: 'Families that differ much want another mixture or level.',
+    },
+  ]),
+)}
+${question(
+  'Is the signal real?',
+  html`${percent(degenerate / groups)} of ${plural(groups, 'group')} had one reward throughout and taught nothing; ${grouped(total((e) => e.kept))} took part in updates.`,
+  html`${await grids([
+    {
+      ...{ ...share, title: 'Groups without spread' },
+      series: [overEpisodes(s, 'without spread', (e) => e.degenerate / (e.kept + e.discarded))],
+      note: 'Too easy or too hard for the policy: all completions are worth the same.',
+    },
+    {
+      ...{ ...at, title: 'Groups kept and discarded' },
+      series: [overEpisodes(s, 'kept', (e) => e.kept), overEpisodes(s, 'discarded', (e) => e.discarded)],
+      note: 'Fewer kept than wanted: updates are smaller, or fewer.',
+    },
+    {
+      ...{ ...at, title: 'Format reward', series: formats },
+      note: 'At 0 from the start the policy does not know the format; at 1 it says nothing any more.',
+    },
+  ])}${reasons(sample)}`,
+)}
+${question(
+  'Is it stable?',
+  html`${percent(last.truncated)} of the last episode's completions were cut off at the longest that they may be; their mean length is ${significant(last.lengths.mean)} tokens, ${significant(first.lengths.mean)} in the first.`,
+  await grids([
+    ...others.map((m) => ({
+      ...{ ...at, title: known[m]?.[0] ?? m, series: [overUpdates(s, m, m)] },
+      note: known[m]?.[1] ?? 'As the loss measures it.',
+    })),
+    {
+      ...{ ...share, title: 'Clipped tokens', series: clips },
+      note: 'Shares whose ratio left the trust region below and above. Much of it: too many updates, or too high a rate.',
+    },
+    {
+      ...{ ...at, title: 'Gradient norm' },
+      series: [{ name: 'gradient norm', points: s.taken.map((e) => ({ x: e.step, y: e.gradientNorm })) }],
+      note: 'Before clipping.',
+    },
+    {
+      ...{ ...at, title: 'Length, tokens' },
+      series: [
+        { ...overEpisodes(s, 'mean', (e) => e.lengths.mean), spread: s.episodes.map((e) => e.lengths.std) },
+        overEpisodes(s, 'longest', (e) => e.lengths.most),
+      ],
+      note: 'Lengths that collapse or run to the limit are a way around the task.',
+    },
+    {
+      ...{ ...share, title: 'Cut off', series: [overEpisodes(s, 'cut off', (e) => e.truncated)] },
+      note: 'Completions that had to end before they did.',
+    },
+  ]),
+)}
+${question('Where does the time go?', html`${duration(sum(phases(s).map((p) => p.seconds)))} in all.`, timeBar(s))}
+</div>`
+}
+
+/** Seconds in the engine of an episode's updates. */
+const updatesSeconds = (s: StageView, e: Episode): number => {
+  const own = new Set(s.updates.filter((u) => u.episode === e.episode).map((u) => u.step))
+  return sum(s.taken.filter((t) => own.has(t.step)).map((t) => t.computeSeconds))
+}
+
+/** The section, where the run has stages of reinforcement. */
+export const reinforcement = async (
+  view: RunView,
+  samples: readonly RolloutSample[],
+): Promise<readonly (readonly [id: string, title: string, body: Html])[]> => {
+  const stages = view.stages.filter((s) => s.episodes.length > 0)
+  if (stages.length === 0) return []
+  const all = await Promise.all(
+    stages.map((s) =>
+      stageOf(
+        view,
+        s,
+        samples.find((x) => x.stage === s.stage),
+      ),
+    ),
+  )
+  return [['reinforcement', 'Reinforcement learning', html`${all}`]]
+}
