@@ -24,6 +24,7 @@ import { formats } from './mutants/formats.ts'
 import type { Mutant } from './mutants/mutant.ts'
 import { optim } from './mutants/optim.ts'
 import { random } from './mutants/random.ts'
+import { rl } from './mutants/rl.ts'
 import { train } from './mutants/train.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -36,7 +37,7 @@ if (!(limit > 0)) throw new RangeError(`--limit is ${options.limit}; give a numb
 /** Share of the bugs that the tests must notice. */
 const wanted = 0.9
 
-const all: readonly Mutant[] = [random, dsl, engine, formats, optim, data, train, evaluation].flat()
+const all: readonly Mutant[] = [random, dsl, engine, formats, optim, data, train, evaluation, rl].flat()
 const chosen = all.filter(
   (m) => words.length === 0 || words.some((w) => m.file.includes(w) || m.name.includes(w)),
 )
@@ -53,6 +54,7 @@ const fault = async (m: Mutant): Promise<string | undefined> => {
 // --- the copy -------------------------------------------------------------------------------------------------
 
 const copied = ['assets', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
+const linked = ['node_modules', 'vendor']
 const folder = await mkdtemp(join(tmpdir(), 'sailwright-mutants-'))
 let running: ChildProcess | undefined
 /** Ends the tests with all that they started. */
@@ -125,7 +127,9 @@ try {
   if (options.list) for (const m of sound) say(`${label(m)}  [${m.tests.join(', ')}]\n`)
   else if (sound.length > 0) {
     for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true })
-    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    // only read: packages, and the runtime that the package carries
+    for (const name of linked)
+      if (existsSync(join(root, name))) await symlink(join(root, name), join(folder, name))
     // what fails without a bug notices nothing
     const before = await run([...new Set(sound.flatMap((m) => m.tests))], 600)
     if (before.outcome !== 'passed') {
@@ -133,6 +137,9 @@ try {
       throw new Error(`the tests fail without a bug:\n${tail}`)
     }
     say(`${sound.length} bugs; the tests pass without them (${since(started)})\n`)
+    // a test that is skipped notices nothing
+    for (const line of new Set(before.output.split('\n').filter((l) => /tests? (?:is|are) skipped/.test(l))))
+      say(`${line}\n`)
     for (const m of sound) {
       const from = performance.now()
       const path = join(folder, m.file)

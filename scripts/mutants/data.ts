@@ -80,11 +80,7 @@ export const data = [
       ],
       ['the prompt is learnt too', '...prompt.map(() => false)', '...prompt.map(() => true)'],
       ['the prompt without its last token', 'promptLength: prompt.length', 'promptLength: prompt.length - 1'],
-      [
-        'no end after the answer',
-        '[...p.tokenizer.encodeText(answer), p.end]',
-        '[...p.tokenizer.encodeText(answer)]',
-      ],
+      ['no end after the answer', 'return [...text(answer), p.end]', 'return [...text(answer)]'],
       [
         'one image’s tokens whatever their number',
         'Array.from({ length: images }',
@@ -94,7 +90,7 @@ export const data = [
   ),
   mutantsOf(
     'src/data/processor.ts',
-    ['data/collate', 'eval/greedy'],
+    ['data/collate', 'generation/greedy'],
     [
       [
         'a vocabulary larger than the model’s goes through',
@@ -111,7 +107,7 @@ export const data = [
     [
       ['a source goes on with the example that it gave last', 'next: ++index', 'next: index++'],
       ['an opened source begins at its beginning', 'let index = place as number', 'let index = 0'],
-      ['a batch’s place is that before it', 'next = behind', ''],
+      ['a batch’s place is that before it', 'next = placed.next', ''],
       ['what is left over at the end is lost', 'if (examples.length > 0) yield { examples, next }', ''],
       ['the source is never closed', 'await stream.return?.()', ''],
       ['repeated from where it was opened', 'at = undefined', ''],

@@ -9,30 +9,26 @@ export const dsl = [
     [
       [
         'tanh′ is 1 − y',
-        "binaryOf('sub', 1, m(y, y, s), s), s),\n  erf",
-        "binaryOf('sub', 1, y, s), s),\n  erf",
+        'tanh: ({ mul, sub }, _x, y, g) => mul(g, sub(1, mul(y, y)))',
+        'tanh: ({ mul, sub }, _x, y, g) => mul(g, sub(1, y))',
       ],
-      [
-        'a divisor pulls the wrong way',
-        "() => unaryOf('neg', binaryOf('div', m(g, y, s), b, s), s)",
-        "() => binaryOf('div', m(g, y, s), b, s)",
-      ],
-      ['ties each get the whole', "binaryOf('div', g, ties, s)", 'g'],
+      ['a divisor pulls the wrong way', '() => neg(div(mul(g, y), b))', '() => div(mul(g, y), b)'],
+      ['ties each get the whole', 'mul(largest, div(g, ties))', 'mul(largest, g)'],
       ['every part of a concat gets the first slice', 'const from = start', 'const from = 0'],
       [
         'softmax: the mean not taken off',
-        "binaryOf('sub', weighted, m(y, reduceOf('sum', weighted, over(y, op.over), s), s), s)",
+        'sub(weighted, mul(y, sum(weighted, over(y, op.over))))',
         'weighted',
       ],
       [
         'the minimum’s gradient goes to the larger',
-        "toOne(compareOf('less', x, other, s)",
-        "toOne(compareOf('less', other, x, s)",
+        'where(less(a, b), g, 0)),\n    () => where(equal(b, a), mul(g, 0.5), where(less(b, a), g, 0)),',
+        'where(less(b, a), g, 0)),\n    () => where(equal(b, a), mul(g, 0.5), where(less(a, b), g, 0)),',
       ],
       [
         'a power’s gradient without its exponent',
-        "m(g, m(b, binaryOf('pow', a, less1, s), s), s)",
-        "m(g, binaryOf('pow', a, less1, s), s)",
+        'mul(g, mul(b, pow(a, sub(where(equal(b, 0), 1, b), 1))))',
+        'mul(g, pow(a, sub(where(equal(b, 0), 1, b), 1)))',
       ],
       [
         'a broadcast operand keeps one row’s gradient',
@@ -106,11 +102,7 @@ export const dsl = [
     'src/dsl/layers/attention.ts',
     ['dsl/layers'],
     [
-      [
-        'scores by d and not √d',
-        "1 / Math.sqrt(axisOf('attend', q, headDim, site).size)",
-        "1 / axisOf('attend', q, headDim, site).size",
-      ],
+      ['scores by d and not √d', 'const scale = 1 / Math.sqrt(', 'const scale = 1 / ('],
       [
         'the future is seen, the past is not',
         'lessEqual(iota(as(token, Key)), iota(token))',
@@ -119,6 +111,17 @@ export const dsl = [
       ['values rotated as keys are', 'toKey(cut(v, [Head]))', 'toKey(rotated(cut(v, [Head])))'],
       ['keys not normed', "norm(cut(k, [Head]), 'k_norm', path)", 'cut(k, [Head])'],
       ['values are the keys of a fused map', 'part(query.size + kv.size, kv)', 'part(query.size, kv)'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/attention.ts',
+    ['models/generate', 'generation/greedy'],
+    [
+      [
+        'scores over a cache by d and not √d',
+        "const scaled = binaryOf('mul', q, 1 / Math.sqrt(",
+        "const scaled = binaryOf('mul', q, 1 / (",
+      ],
     ],
   ),
   mutantsOf(

@@ -186,7 +186,7 @@ export const engine = [
         '...Object.values(fed), ...Object.values(fetched)',
         '...Object.values(fed)',
       ],
-      ['the temporary folder stays', 'await rm(this.#folder, { recursive: true, force: true })', ''],
+      ['the temporary folder stays', 'await removeFolder(this.#folder)', ''],
       ['the first variant always', '[index]!', '[0]!'],
       ['a folder stays where loading fails', 'await native.close().catch(() => undefined)', ''],
     ],

@@ -77,12 +77,12 @@ export const evaluation = [
   ),
   mutantsOf(
     'src/eval/held-out.ts',
-    ['eval/eval', 'train/other-model'],
+    ['eval/held-out', 'eval/eval', 'train/other-model'],
     [
       ['only the last batch counts', 'sum += Number(out.sum!.data[0])', 'sum = Number(out.sum!.data[0])'],
       ['one batch too many', 'if (++seen >= wanted) break', 'if (seen++ >= wanted) break'],
       ['every metric is the first', 'metrics[metric]', 'Object.values(metrics)[0]'],
-      ['measured after every stage', 'if (stage.name !== o.stage || ', 'if ('],
+      ['measured after every stage', 'if (!isAbout(stage.name) || ', 'if ('],
     ],
   ),
 ].flat()

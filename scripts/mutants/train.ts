@@ -3,7 +3,7 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/train`. */
 export const train = [
   mutantsOf(
-    'src/train/supervised.ts',
+    'src/train/supervised-settings.ts',
     ['train/arithmetic', 'train/stage'],
     [
       ['the stage’s optimizer is ignored', 's.optimizer ?? adamWith()', 'adamWith()'],
@@ -13,8 +13,14 @@ export const train = [
         'stageSchedule(where, s.schedule, steps)',
         'stageSchedule(where, undefined, steps)',
       ],
-      ['the schedule is one step late', 'learningRate * factor(step)', 'learningRate * factor(step - 1)'],
       ['accumulation is ignored', 's.accumulate ?? 1, 1)', '1, 1)'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/supervised.ts',
+    ['train/arithmetic', 'train/stage'],
+    [
+      ['the schedule is one step late', 'checked.factor(step)', 'checked.factor(step - 1)'],
       ['the stage’s loss is that of all steps', 'if (step > steps - tail) {', 'if (step > 0) {'],
       ['a loss that is no number goes on', 'Number.isFinite(loss) && ', ''],
       ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
@@ -53,7 +59,7 @@ export const train = [
         '[gradientKey(key), broadcast(scalar(0), p.axes)] as const',
         '[gradientKey(key), mul(state(gradientKey(key), p.axes, zeros), 1)] as const',
       ],
-      ['the accumulated weight is never cleared', '[weightKey, scalar(0)],', ''],
+      ['the accumulated weight is never cleared', '[accumulatedWeight, scalar(0)],', ''],
       [
         'only the first micro-batch is run',
         'of fused ? [] : batches)',

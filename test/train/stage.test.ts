@@ -189,7 +189,7 @@ endings('data that ends too early, in the middle of a batch or between two', asy
     )
 })
 
-endings('an error of the source goes through', async () => {
+endings('an error of the source goes through, with the stage that it is for', async () => {
   const message = await failing(
     {},
     () => stepAnswer(1),
@@ -198,7 +198,7 @@ endings('an error of the source goes through', async () => {
       return tinyConversation(i)
     },
   )
-  assert.is(message, 'image 6 is broken')
+  assert.is(message, "stage 'tiny', source: image 6 is broken")
 })
 
 endings('breaking off the iteration closes the source, before the first step too', async () => {

@@ -1,0 +1,278 @@
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/rl` but for its rewards and verifiers. */
+export const rl = [
+  mutantsOf(
+    'src/rl/advantages.ts',
+    ['rl/groups'],
+    [
+      ['the deviation is divided by n', '/ (known.length - 1)', '/ known.length'],
+      ['the mean counts what has no reward', '0) / known.length\n', '0) / rewards.length\n'],
+      ['scale none divides all the same', "scale === 'none' ? 1 :", "scale !== 'std' && epsilon < 0 ? 1 :"],
+      ['rounding is a reason to learn', 'high - low > rounding *', 'high - low > 0 *'],
+      [
+        'what has no reward has the advantage 0',
+        'r === undefined ? undefined : (r - mean)',
+        'r === undefined ? 0 : (r - mean)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/selection.ts',
+    ['rl/groups'],
+    [
+      [
+        'groups without spread are kept, the others not',
+        'return haveSpread(rewards)\n',
+        'return !haveSpread(rewards)\n',
+      ],
+      ['failed is counted as 0', '? j.value : undefined))', '? j.value : 0))'],
+      ['a reward that is no finite number counts', '&& Number.isFinite(j.value) ', ''],
+      ['one fewer than the least is enough', 'rewards.length < least', 'rewards.length < least - 1'],
+      [
+        'the lost are counted among those that have a reward',
+        'judgements.length - rewards.length',
+        'rewards.length',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/episode.ts',
+    ['rl/episode'],
+    [
+      ['what is recorded is judged again', 'filter((g) => !recorded.has(began + g.index)),', ''],
+      ['what is recorded is given again', 'if (recorded.has(index)) continue', ''],
+      ['a round that is recorded is drawn again', 'there.length < tasks.length ? tasks : []', 'tasks'],
+      [
+        'of a round in part the missing tasks alone are drawn',
+        '? tasks : []',
+        '? tasks.slice(there.length) : []',
+      ],
+      ['tasks of a later round have the numbers of the first', '${began + i}`', '${i}`'],
+      ['as many tasks again as the first time', 'c.next(d.groups - kept)', 'c.next(d.groups)'],
+      ['one round too many', 'round < d.rounds &&', 'round <= d.rounds &&'],
+      ['groups come as they end', 'inTaskOrder(),', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/record.ts',
+    ['rl/episode', 'rl/reinforcement'],
+    [
+      [
+        'no advantage is recorded as 0',
+        'g.advantages.map((a) => a ?? null)',
+        'g.advantages.map((a) => a ?? 0)',
+      ],
+      [
+        'why a group was left out is lost',
+        '...(g.selection.kept ? {} : { discarded: g.selection.why }),',
+        '',
+      ],
+      ['rollouts of another task are taken', 'if (e.task !== task.id)', 'if (e.index < 0)'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/reinforcement.ts',
+    ['rl/reinforcement'],
+    [
+      [
+        'a stage that goes on does its last episode again',
+        'episodes: episode + 1, asked',
+        'episodes: episode, asked',
+      ],
+      ['the place in the tasks is that before', 'behind = placed.next', ''],
+      ['the number of asked tasks begins anew', 'asked = drawn.asked', ''],
+      ['an episode of fewer updates shortens the course', 'step += missed', ''],
+      ['rollouts of an earlier start are drawn again', '(await c.rollouts?.(episode)) ?? []', '[]'],
+      [
+        'a table that cannot be written ends the stage',
+        '// what was learnt is whole without it\n',
+        'throw e\n',
+      ],
+      ['an advisory is told with every episode', 'told = [...told, kind]', ''],
+      ['every update has the version 0', 'version: () => step }', 'version: () => 0 }'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/server-policy.ts',
+    ['rl/server-policy'],
+    [
+      ['every sample of a task has one seed', '`${seed}/${sample}/${task}`', '`${seed}/${task}`'],
+      [
+        'the whole conversation is sent',
+        'prompt: r.prompt.ids.slice(0, r.prompt.promptLength),',
+        'prompt: r.prompt.ids,',
+      ],
+      [
+        'text that was encoded passes for tokens that were drawn',
+        'given === undefined ? { reencoded: true as const } : {}',
+        '{}',
+      ],
+      ['a full queue asks for more', 'mergeMap(asked, concurrency)', 'mergeMap(asked)'],
+      ['requests go on after unsubscribing', 'cut.abort()', ''],
+      ['what was cut off has ended', "stopped ? 'end' : 'length'", "'end'"],
+      ['too many tokens are taken', 'ids.length > sampling.maxNewTokens', 'ids.length < 0'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/rollout.ts',
+    ['rl/operators'],
+    [
+      [
+        'completions in the order in which they end',
+        'completions: completions.sort((a, b) => a.sample - b.sample)',
+        'completions',
+      ],
+      [
+        'a policy that ends early is not noticed',
+        'if (short === undefined) return',
+        'if (short === undefined || short !== undefined) return',
+      ],
+      ['a completion too few', 'completions.length < group', 'completions.length < group - 1'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/score.ts',
+    ['rl/operators'],
+    [
+      ['judgements in the order in which they end', '.sort((a, b) => a.sample - b.sample)', ''],
+      [
+        'a reward that throws gives 0',
+        '    return failed(`reward',
+        "    return { _tag: 'Scored', value: 0, evidence: {} }\n    failed(`reward",
+      ],
+      ['all are judged at once', '        concurrency,\n', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/minibatches.ts',
+    ['rl/operators'],
+    [
+      ['groups that were left out are learnt', 'filter((g) => g.selection.kept),', ''],
+      ['every pass has one order', 'episode, pass)', 'episode)'],
+      [
+        'the last group is lost',
+        'Math.round((k * groups.length) / parts)',
+        'Math.floor((k * (groups.length - 1)) / parts)',
+      ],
+      [
+        'updates are those of each pass',
+        'Math.min(updates / passes, groups.length)',
+        'Math.min(updates, groups.length)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/update.ts',
+    ['rl/operators'],
+    [['nothing to learn is an update', 'batches.length === 0 ? undefined : await', 'await']],
+  ),
+  mutantsOf(
+    'src/rl/operators/dynamic-sampling.ts',
+    ['rl/operators'],
+    [
+      ['discarded groups are counted as wanted', 'kept + Number(selection.kept)', 'kept + 1'],
+      ['the group that fills it is lost', 'kept < wanted, true)', 'kept < wanted)'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/in-task-order.ts',
+    ['rl/operators', 'rl/episode'],
+    [['the first is waited for twice', 'later: new Map(), next: 0', 'later: new Map(), next: 1']],
+  ),
+  mutantsOf(
+    'src/rl/operators/recomputed.ts',
+    ['rl/operators'],
+    [['groups that were left out are computed', 'if (!group.selection.kept) return group', '']],
+  ),
+  mutantsOf(
+    'src/rl/operators/evaluate-every.ts',
+    ['rl/operators'],
+    [['one step too early', '(i + 1) % every === 0', 'i % every === 0']],
+  ),
+  mutantsOf(
+    'src/rl/losses/clipped.ts',
+    ['rl/losses'],
+    [
+      ['the clip on the wrong side', 'isLow = and(losses,', 'isLow = and(gains,'],
+      [
+        'the upper bound is the lower one',
+        'and(gains, greater(ratio, 1 + high))',
+        'and(gains, greater(ratio, 1 + low))',
+      ],
+      ['gains are lost', 'loss: neg(mul(all, advantages))', 'loss: mul(all, advantages)'],
+      [
+        'the dual clip bounds gains',
+        'select(and(losses, greater(ratio, dual))',
+        'select(and(gains, greater(ratio, dual))',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/losses/mean.ts',
+    ['rl/losses'],
+    [
+      [
+        'masked tokens count',
+        'sum: total(mul(values, mask)),\n  weight: total(mask),',
+        'sum: total(values),\n  weight: total(mask),',
+      ],
+      [
+        'the mean over all positions',
+        "const counted = (mask: Tensor): Tensor => sum(mask, 'token')",
+        "const counted = (mask: Tensor): Tensor => sum(cast(greater(mask, -1), 'float32'), 'token')",
+      ],
+      ['completions without a token are counted', 'greater(counted(mask), 0)', 'greater(counted(mask), -1)'],
+      [
+        'the constant is left out',
+        'div(total(mul(values, mask)), tokens)',
+        'div(total(mul(values, mask)), 1)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/losses/ratio.ts',
+    ['rl/losses'],
+    [
+      [
+        'old over new',
+        'exp(logRatio(x.logProbs, x.oldLogProbs))',
+        'exp(logRatio(x.oldLogProbs, x.logProbs))',
+      ],
+      ['the ratio of a sequence is the sum’s', "maximum(sum(x.mask, 'token'), 1),\n  ) as", '1,\n  ) as'],
+      [
+        'a token of GSPO-token pulls on the others',
+        'add(stopGradient(meanLogRatio(x))',
+        'add(meanLogRatio(x)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/losses/corrections.ts',
+    ['rl/losses'],
+    [
+      ['importance weights are not truncated', 'minimum(exp(', 'maximum(exp('],
+      [
+        'the divergence the wrong way round',
+        "divergence(x.logProbs, given('referenceLogProbs', x.referenceLogProbs))",
+        "divergence(given('referenceLogProbs', x.referenceLogProbs), x.logProbs)",
+      ],
+      ['a penalty is a bonus', 'referenceLogProbs)), referenceKl))', 'referenceLogProbs)), -referenceKl))'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/losses/divergence.ts',
+    ['rl/losses'],
+    [['without its 1', 'sub(sub(exp(log), 1), log)', 'sub(exp(log), log)']],
+  ),
+  mutantsOf(
+    'src/rl/losses/grpo.ts',
+    ['rl/losses'],
+    [['by token and not by completion', 'import { sequenceMean }', 'import { tokenMean as sequenceMean }']],
+  ),
+  mutantsOf(
+    'src/rl/losses/measured.ts',
+    ['rl/losses'],
+    [['both sides are the lower one', 'clipHigh: tokenMean(high', 'clipHigh: tokenMean(low']],
+  ),
+].flat()
