@@ -23,9 +23,13 @@ import { evaluation } from './mutants/eval.ts'
 import { formats } from './mutants/formats.ts'
 import type { Mutant } from './mutants/mutant.ts'
 import { optim } from './mutants/optim.ts'
+import { outputs } from './mutants/outputs.ts'
 import { random } from './mutants/random.ts'
+import { rewards } from './mutants/rewards.ts'
 import { rl } from './mutants/rl.ts'
+import { tasks } from './mutants/tasks.ts'
 import { train } from './mutants/train.ts'
+import { verify } from './mutants/verify.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: options, positionals: words } = parseArgs({
@@ -37,7 +41,21 @@ if (!(limit > 0)) throw new RangeError(`--limit is ${options.limit}; give a numb
 /** Share of the bugs that the tests must notice. */
 const wanted = 0.9
 
-const all: readonly Mutant[] = [random, dsl, engine, formats, optim, data, train, evaluation, rl].flat()
+const all: readonly Mutant[] = [
+  random,
+  dsl,
+  engine,
+  formats,
+  optim,
+  data,
+  train,
+  evaluation,
+  rl,
+  rewards,
+  verify,
+  outputs,
+  tasks,
+].flat()
 const chosen = all.filter(
   (m) => words.length === 0 || words.some((w) => m.file.includes(w) || m.name.includes(w)),
 )
@@ -54,7 +72,7 @@ const fault = async (m: Mutant): Promise<string | undefined> => {
 // --- the copy -------------------------------------------------------------------------------------------------
 
 const copied = ['assets', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
-const linked = ['node_modules', 'vendor']
+const linked = ['node_modules', 'vendor', 'bin', 'dist']
 const folder = await mkdtemp(join(tmpdir(), 'sailwright-mutants-'))
 let running: ChildProcess | undefined
 /** Ends the tests with all that they started. */
@@ -127,7 +145,7 @@ try {
   if (options.list) for (const m of sound) say(`${label(m)}  [${m.tests.join(', ')}]\n`)
   else if (sound.length > 0) {
     for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true })
-    // only read: packages, and the runtime that the package carries
+    // only read: packages, the runtime that the package carries, the package as built
     for (const name of linked)
       if (existsSync(join(root, name))) await symlink(join(root, name), join(folder, name))
     // what fails without a bug notices nothing

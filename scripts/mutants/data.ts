@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
 import { mutantsOf } from './mutant.ts'
 
 /** Bugs of `src/data`. */
@@ -112,6 +113,65 @@ export const data = [
       ['the source is never closed', 'await stream.return?.()', ''],
       ['repeated from where it was opened', 'at = undefined', ''],
       ['an empty source is repeated for ever', 'if (!some) throw', 'if (!some && at !== at) throw'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/parquet.ts',
+    ['data/parquet'],
+    [
+      ['it goes on one row too early', 'next: { row },', 'next: { row: row - 1 },'],
+      ['it goes on at the beginning of a row group', 'Math.max(begin, place.row)', 'begin'],
+      [
+        'rows share the file’s bytes',
+        'if (value instanceof Uint8Array) return value.slice()',
+        'if (value instanceof Uint8Array) return value',
+      ],
+      [
+        'whole numbers lose digits',
+        'Number.isSafeInteger(Number(value)) ? Number(value) : String(value)',
+        'Number(value)',
+      ],
+      ['row groups of any size are read', 'if (bytes > largest)', 'if (bytes < 0)'],
+      ['lines count from 0', 'const row = from + k + 1', 'const row = from + k'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/curation/curated.ts',
+    ['data/curation'],
+    [
+      [
+        'the dropped are kept',
+        'kept: kept.filter((_, i) => why[i] === undefined)',
+        'kept: kept.filter((_, i) => why[i] !== undefined)',
+      ],
+      ['what an earlier filter dropped is lost', '...dropped,\n', ''],
+      ['each filter sees everything', 'const why = reasons(kept)', 'const why = reasons(examples)'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/curation/chains.ts',
+    ['data/curation'],
+    [
+      ['images are not looked at', '...images.map(imageKey)]', ']'],
+      ['a word counts every time', 'left.set(w, n - 1)', 'left.set(w, n)'],
+      ['the share of the answer', 'shared / all.length', 'shared / Math.max(1, words(answer).length)'],
+      ['two boxes are one', 'boxes.length !== 1', 'boxes.length < 1'],
+      ['those over the limit are kept, the others dropped', 'drawn.slice(limit)', 'drawn.slice(0, limit)'],
+      [
+        'of an open box its text is the content',
+        "depth === 0 ? text.slice(start, end - 1) : ''",
+        'text.slice(start, end - 1)',
+      ],
+      [
+        'the limit is that of all',
+        '(most * examples.length) / Math.max(1, bins.size)',
+        'most * examples.length',
+      ],
+      [
+        'what is drawn hangs on the order',
+        '.sort((a, b) => a.rank - b.rank || a.i - b.i)',
+        '.sort((a, b) => a.i - b.i)',
+      ],
     ],
   ),
 ].flat()

@@ -224,4 +224,74 @@ export const engine = [
       ['scatter keeps the largest', "'UnsortedSegmentSum'", "'UnsortedSegmentMax'"],
     ],
   ),
+  mutantsOf(
+    'src/engine/worker/thread.ts',
+    ['engine/worker'],
+    [
+      [
+        'the last that asked is answered first',
+        'const first = waiting.shift()',
+        'const first = waiting.pop()',
+      ],
+      [
+        'who waits for a thread that died waits for ever',
+        'for (const { reject } of waiting.splice(0)) reject(ended)',
+        '',
+      ],
+      ['a dead thread is asked', 'if (ended !== undefined) throw ended', ''],
+      [
+        'an error is an answer',
+        "if ('thrown' in replied) first?.reject(replied.thrown)\n    else first?.resolve(replied.answer)",
+        'first?.resolve((replied as { answer: unknown }).answer)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/worker/index.ts',
+    ['engine/worker'],
+    [
+      [
+        'closing leaves the thread',
+        'try {\n              await made.right.close()\n            } finally {\n              await end()\n            }',
+        'await made.right.close()',
+      ],
+      ['what is written is taken from the caller', 'given ? give : lend', 'give'],
+      ['the folder of a thread stays', 'if (scratch !== undefined) await removeFolder(scratch)', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/worker/transfer.ts',
+    ['engine/worker'],
+    [
+      ['inputs are taken from the caller', 'move(data.slice() as Data)', 'move(data)'],
+      ['shared memory is moved', 'data.buffer instanceof SharedArrayBuffer ? data : move', 'move'],
+      ['a part takes its whole buffer along', ' || data.byteLength !== data.buffer.byteLength', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/worker/flat-graph.ts',
+    ['engine/worker'],
+    [
+      ['a user’s line is lost', 'site: lineOf(t) }', 'site: 0 }'],
+      ['what was shared is there twice', 'const flat = literals.get(op) ?? {', 'const flat = {'],
+      ['inputs in reverse', 'n.inputs.map((i) => made[i]!)', '[...n.inputs].reverse().map((i) => made[i]!)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/worker/entry.ts',
+    ['engine/worker'],
+    [
+      [
+        'every variant is the first',
+        'known[index] = unflatten(graph)[0]!',
+        'known[0] = unflatten(graph)[0]!',
+      ],
+      [
+        'an error leaves no answer',
+        'return [{ thrown: plainError(e) }, parcel()]',
+        'return [{ answer: undefined as never }, parcel(), plainError(e)] as never',
+      ],
+      ['closing leaves the backend open', 'await backend().close()\n', ''],
+    ],
+  ),
 ].flat()

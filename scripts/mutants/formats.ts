@@ -91,4 +91,32 @@ export const formats = [
       ['a turn’s end is never learnt', "control('<|im_end|>', learn)", "control('<|im_end|>')"],
     ],
   ),
+  mutantsOf(
+    'src/formats/jinja.ts',
+    ['formats/jinja', 'data/published-templates'],
+    [
+      [
+        'strip takes away one end',
+        "strip: method('strip', true, true)",
+        "strip: method('strip', true, false)",
+      ],
+      [
+        'lstrip and rstrip changed places',
+        "lstrip: method('lstrip', true, false)",
+        "lstrip: method('lstrip', false, true)",
+      ],
+      [
+        'the characters to strip are not looked at',
+        'chars == null ? blanks : new Set(String(chars))',
+        'blanks',
+      ],
+      ['the library’s strip stays', '  rewrite(template.parsed)\n', ''],
+      [
+        'a strip inside a strip is the library’s',
+        'for (const key of Object.keys(x)) rewrite(x[key])',
+        "for (const key of Object.keys(x)) if (key !== 'args') rewrite(x[key])",
+      ],
+      ['trim of nothing is an error', "(text ?? '', chars)", '(text, chars)'],
+    ],
+  ),
 ].flat()

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
 import { mutantsOf } from './mutant.ts'
 
 /** Bugs of `src/rl` but for its rewards and verifiers. */
@@ -97,7 +98,7 @@ export const rl = [
     'src/rl/server-policy.ts',
     ['rl/server-policy'],
     [
-      ['every sample of a task has one seed', '`${seed}/${sample}/${task}`', '`${seed}/${task}`'],
+      ['every request has one seed', 'seed: seedOf(seed, r),', 'seed,'],
       [
         'the whole conversation is sent',
         'prompt: r.prompt.ids.slice(0, r.prompt.promptLength),',

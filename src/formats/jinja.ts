@@ -32,8 +32,8 @@ const functions: Readonly<Record<string, (text: unknown, chars?: unknown) => str
   strip: method('strip', true, true),
   lstrip: method('lstrip', true, false),
   rstrip: method('rstrip', false, true),
-  trim: (text, chars) =>
-    method('trim', true, true)(text === undefined ? '' : text === null ? 'None' : text, chars),
+  // the library hands over nothing for none too, which it prints as nothing
+  trim: (text, chars) => method('trim', true, true)(text ?? '', chars),
 }
 
 /** No template can write a name with this character, so that it cannot take ours. */

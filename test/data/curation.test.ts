@@ -63,7 +63,7 @@ test('unique: the image belongs to the question', () => {
 test('boxed: one box, with nested braces, after a thought without one', () => {
   const kept = (more: Partial<Exchange>): boolean => curate(boxed)([chain('x', more)]).kept.length === 1
   assert.ok(kept({ answer: 'so \\boxed{\\frac{1}{2}}.' }))
-  for (const answer of ['4', '\\boxed{}', '\\boxed{ }', '\\boxed{4', '\\boxed{4} \\boxed{4}'])
+  for (const answer of ['4', '\\boxed{}', '\\boxed{ }', '\\boxed{4', '\\boxed{42', '\\boxed{4} \\boxed{4}'])
     assert.not(kept({ answer }), answer)
   assert.not(kept({ thought: 'it is \\boxed{4}' }))
   assert.not(kept({ thought: '  ' }))

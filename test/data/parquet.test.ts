@@ -2,6 +2,7 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parquetMetadata } from 'hyparquet'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -91,33 +92,57 @@ files('pandas: texts, and nothing where there is none', async () => {
   assert.match((await thrown(() => chatOf(rows[2]![0]))).message, /pandas\.parquet:3: its question is null/)
 })
 
+/** A number as the footer has it: its sign in the last bit, seven bits a byte. */
+const varint = (n: bigint): number[] => {
+  const bytes: number[] = []
+  for (let left = 2n * n; ; left >>= 7n) {
+    if (left < 128n) return [...bytes, Number(left)]
+    bytes.push(Number(left & 127n) | 128)
+  }
+}
+
+files('a row group too large for one reading is refused, with how to write smaller ones', async () => {
+  const whole = readFileSync(made('pandas'))
+  const { row_groups: groups } = parquetMetadata(new Uint8Array(whole).buffer)
+  // field 2 of a row group and field 3: its bytes and its rows
+  const about = (bytes: bigint) => Buffer.from([0x16, ...varint(bytes), 0x16, ...varint(groups[0]!.num_rows)])
+  const told = about(groups[0]!.total_byte_size)
+  const at = whole.lastIndexOf(told)
+  assert.ok(at > 0 && groups.length === 1)
+  const larger = about(2n ** 30n + 1n)
+  const file = Buffer.concat([whole.subarray(0, at), larger, whole.subarray(at + told.length)])
+  file.writeUInt32LE(whole.readUInt32LE(whole.length - 8) + larger.length - told.length, file.length - 8)
+  const own = join(folder, 'large.parquet')
+  writeFileSync(own, file)
+  const e = await thrown(() => all(parquet(own)))
+  assert.ok(e instanceof RowsError)
+  assert.match(e.message, /row group 0 has 1073741825 bytes, and at most 1073741824 are read at once/)
+})
+
 files('rows keep their own bytes', async () => {
   const rows = await all(parquet(made('chats-snappy')))
   const bytes = (row: Row) => (row.columns.image as { bytes: Uint8Array }).bytes
   assert.is(bytes(rows[0]![0]).buffer.byteLength, bytes(rows[0]![0]).length)
 })
 
-files(
-  'what is no Parquet, half of one, or cannot be read at once is refused; so are other places',
-  async () => {
-    const own = join(folder, 'own.parquet')
-    const refused = async (content: Uint8Array, why: RegExp): Promise<void> => {
-      writeFileSync(own, content)
-      const e = await thrown(() => all(parquet(own)))
-      assert.ok(e instanceof RowsError, e.message)
-      assert.match(e.message, why)
-    }
-    const whole = readFileSync(made('chats-snappy'))
-    await refused(Buffer.from('no parquet'.repeat(20)), /own\.parquet: it is no Parquet file/)
-    await refused(whole.subarray(0, 3000), /no Parquet file .* is it whole/)
-    await refused(new Uint8Array(), /no Parquet file/)
-    const spoilt = Buffer.from(whole)
-    spoilt.fill(0xff, 4, 400)
-    await refused(spoilt, /rows 1 to 3 cannot be read/)
-    for (const place of [1, null, { row: -1 }, { row: 8 }, { byte: 0, line: 0 }])
-      assert.match((await thrown(() => all(parquet(made('pandas')), place))).message, /opens at \{ row \}/)
-    assert.match((await thrown(() => parquet(join(folder, 'none.parquet')))).message, /there is no such file/)
-  },
-)
+files('what is no Parquet, half of one, or cannot be read is refused; so are other places', async () => {
+  const own = join(folder, 'own.parquet')
+  const refused = async (content: Uint8Array, why: RegExp): Promise<void> => {
+    writeFileSync(own, content)
+    const e = await thrown(() => all(parquet(own)))
+    assert.ok(e instanceof RowsError, e.message)
+    assert.match(e.message, why)
+  }
+  const whole = readFileSync(made('chats-snappy'))
+  await refused(Buffer.from('no parquet'.repeat(20)), /own\.parquet: it is no Parquet file/)
+  await refused(whole.subarray(0, 3000), /no Parquet file .* is it whole/)
+  await refused(new Uint8Array(), /no Parquet file/)
+  const spoilt = Buffer.from(whole)
+  spoilt.fill(0xff, 4, 400)
+  await refused(spoilt, /rows 1 to 3 cannot be read/)
+  for (const place of [1, null, { row: -1 }, { row: 8 }, { byte: 0, line: 0 }])
+    assert.match((await thrown(() => all(parquet(made('pandas')), place))).message, /opens at \{ row \}/)
+  assert.match((await thrown(() => parquet(join(folder, 'none.parquet')))).message, /there is no such file/)
+})
 
 files.run()

@@ -102,9 +102,25 @@ test('token ids go there and come back, with the settings of sampling and a seed
     )
   }
   assert.is(new Set(asked.map((a) => a.body.seed)).size, 3)
+  // an answer that the conversation has is not asked for
+  assert.equal(
+    asked.map((a) => String(a.body.prompt)).sort(),
+    requests.map(({ prompt }) => String(prompt.ids.slice(0, prompt.promptLength))).sort(),
+  )
   const again = await serving((_, res) => json(res, tokens(yes)))
   await all({ ...options, baseURL: again.baseURL }, requests)
   assert.equal(new Set(again.asked.map((a) => a.body.seed)), new Set(asked.map((a) => a.body.seed)))
+})
+
+test('an answer that was cut off has not ended, and gets no token that ends it', async () => {
+  const ids = p.tokenizer.encodeText('yes')
+  const byToken = await serving((_, res) => json(res, tokens(ids, { finish_reason: 'length' })))
+  const [cut] = await all({ ...options, baseURL: byToken.baseURL }, [request('a')])
+  assert.equal([cut!.stop, cut!.ids, cut!.text], ['length', ids, 'yes'])
+  const message = { content: 'yes' }
+  const byText = await serving((_, res) => json(res, { choices: [{ finish_reason: 'length', message }] }))
+  const [said] = await all({ ...options, transport: 'chat', baseURL: byText.baseURL }, [request('a')])
+  assert.equal([said!.stop, said!.ids, said!.reencoded], ['length', ids, true])
 })
 
 test('a chat carries images as data URLs; a text without ids is encoded and marked', async () => {

@@ -1,0 +1,239 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of what leaves a run and of what comes into it: exports, forks, logs, reports, the user's data. */
+export const outputs = [
+  mutantsOf(
+    'src/train/export-hugging-face.ts',
+    ['cli/export'],
+    [
+      [
+        'an encoder keeps its prefix',
+        'taken.every((key) => key.startsWith(encoderPrefix))',
+        'taken.length < 0',
+      ],
+      [
+        'a joined model loses its prefix',
+        'taken.every((key) => key.startsWith(encoderPrefix))',
+        'taken.some((key) => key.startsWith(encoderPrefix))',
+      ],
+      ['the end of a turn is the padding', 'eos_token_id: text?.end,', 'eos_token_id: text?.pad,'],
+      [
+        'the chat template is left out',
+        "if (text.template !== undefined) files.set('chat_template.jinja', text.template)",
+        '',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/export-graphs.ts',
+    ['cli/export'],
+    [
+      [
+        'trained weights begin fresh',
+        'values.get(spec.key)?.data ?? freshState(spec, seed)',
+        'freshState(spec, seed)',
+      ],
+      ['the limit of one file is not handed on', '...(inside === undefined ? {} : { inside }),', ''],
+      [
+        'what the stage adds is called unused',
+        'unused.filter((key) => !program.states.has(key))',
+        'unused.filter((key) => program.states.has(key))',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/exported-model.ts',
+    ['cli/export'],
+    [
+      [
+        'missing weights go through',
+        "if (placement._tag === 'Left') throw placement.left\n  return placement.right",
+        'return (placement as { readonly right: Placement }).right',
+      ],
+      [
+        'a function that trains changes nothing',
+        'changes: variant.next.size > 0',
+        'changes: variant.next.size < 0',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/fork.ts',
+    ['cli/fork'],
+    [
+      ['everything is taken under other settings', 'return why === undefined\n', "return why !== ''\n"],
+      [
+        'after a stage the same stage again',
+        '{ begins: index + 1, everything: false }',
+        '{ begins: index, everything: false }',
+      ],
+      ['the first checkpoint in place of the last', 'return points.at(-1) ??', 'return points.at(0) ??'],
+      [
+        'another model goes through',
+        'if (is !== undefined && is.join() !== here.join())',
+        'if (is !== undefined && is.length < 0)',
+      ],
+      ['moments are weights', '{ ...all, keys: all.keys.filter(isWeightKey) }', 'all'],
+      ['a folder with an @ is cut', 'cut < 1 || isRun(word)', 'cut < 1'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/own-data.ts',
+    ['train/own-data'],
+    [
+      ['strict goes on', 'if (strict) throw row', ''],
+      ['the file’s own path goes before --data', 'path ?? otherwise', 'otherwise ?? path'],
+      ['rows are told twice', 'waiting = []\n      return told', 'return told'],
+      ['a run that goes on tells them again', 'if (!known.has(place(row)))', 'if (known.size >= 0)'],
+      ['rows met again are counted again', 'before + data.bad.count - again', 'before + data.bad.count'],
+      ['a run that fails tells of none', 'defer(() => from([...told(), ...number()])),', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/cli/exported.ts',
+    ['cli/export'],
+    [
+      [
+        'the first stage in place of the last',
+        'const stage = named ?? ended.at(-1)',
+        'const stage = named ?? ended.at(0)',
+      ],
+      ['the averages are the weights', 'r.averages ? averagesFile : weightsFile', 'weightsFile'],
+      [
+        'a stage that has not ended goes through',
+        'if (named !== undefined && !ended.includes(named))',
+        'if (named !== undefined && named === String())',
+      ],
+      ['the run’s settings are forgotten', 'settings: manifest.settings ?? {},', 'settings: {},'],
+      ['a changed graph goes through', 'now === program\n', 'now !== undefined\n'],
+    ],
+  ),
+  mutantsOf(
+    'src/cli/fork.ts',
+    ['cli/fork'],
+    [
+      ['a fork that goes on is placed again', "events.some((e) => e.type === 'forked')", 'events.length < 0'],
+      ['a fork that goes on needs the other run', 'begun?.run === shown &&', 'begun?.run === `${shown}#` &&'],
+    ],
+  ),
+  mutantsOf(
+    'src/log/scalars.ts',
+    ['log/log'],
+    [
+      ['each stage counts from its beginning', 'told: { step: stage.steps + step,', 'told: { step,'],
+      ['a stage before takes no time', 'last.seconds + last.spent]', 'last.seconds]'],
+      [
+        'a stage that goes on begins after itself',
+        'if (there !== undefined) return { stages: c.stages.filter((s) => s.index <= there.index) }',
+        '',
+      ],
+      ['the share of wrong answers', 'e.correct / e.total', '(e.total - e.correct) / e.total'],
+    ],
+  ),
+  mutantsOf(
+    'src/log/sink.ts',
+    ['log/log'],
+    [
+      [
+        'steps that are done again come twice',
+        "const isAgain = e.type === 'step' && told.step <= last",
+        'const isAgain = told.step < 0',
+      ],
+      ['of a step that is done again the first is kept', 's.step < told.step)', 's.step <= told.step)'],
+      ['what an earlier start wrote is lost', 'scalarsOf(run.earlier)', 'scalarsOf([])'],
+      ['a file that breaks stops the run', 'return of<RunEvent[]>(', 'throw new Error(why), of<RunEvent[]>('],
+      [
+        'the event is lost where the file breaks',
+        'no longer written: ${why}` }, e)',
+        'no longer written: ${why}` })',
+      ],
+      ['the file is never closed', 'finalize(() => {\n          file?.close()', 'finalize(() => {'],
+    ],
+  ),
+  mutantsOf(
+    'src/log/tensorboard.ts',
+    ['log/log'],
+    [
+      ['a checksum that is not masked', '+ 0xa282ead8) >>> 0', ') >>> 0'],
+      ['the length without its checksum', 'masked(out.subarray(0, 8)), 8)', 'masked(bytes), 8)'],
+      ['times begin at 0', 'event(startedAt + s.seconds, s.step', 'event(s.seconds, s.step'],
+      ['the file before stays', 'for (const f of before) rmSync(join(folder, f), { force: true })', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/log/trackio.ts',
+    ['log/log'],
+    [
+      ['NaN is a word', 'x === undefined || !Number.isFinite(x)', 'x === undefined'],
+      [
+        'a new metric has no column',
+        'Object.keys(s.values).every((tag) => columns.includes(tag))',
+        'columns.length > 0',
+      ],
+      ['a comma in a name makes a column', '/[",\\r\\n]/.test(text)', "text === '#'"],
+    ],
+  ),
+  mutantsOf(
+    'src/report/compare/comparison.ts',
+    ['report/compare'],
+    [
+      [
+        'settings that one run lacks are left out',
+        'new Set(named.flatMap((v) => Object.keys(v)))',
+        'new Set(Object.keys(named[0] ?? {}))',
+      ],
+      [
+        'stages are met by their places',
+        'areNames ? Object.fromEntries',
+        'areNames && value.length < 0 ? Object.fromEntries',
+      ],
+      [
+        'settings that are the same are shown',
+        'if (values.every((v) => isDeepStrictEqual(v, values[0]))) return []',
+        'if (values.length === 0) return []',
+      ],
+      [
+        'stages of the first run alone',
+        'new Set(runs.flatMap((r) => r.view.stages.map((s) => s.stage)))',
+        'new Set(runs.slice(0, 1).flatMap((r) => r.view.stages.map((s) => s.stage)))',
+      ],
+      [
+        'labels are the last folder alone',
+        'while (new Set(labels).size < labels.length &&',
+        'while (new Set(labels).size < 0 &&',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/report/compare/charts.ts',
+    ['report/compare'],
+    [
+      [
+        'units share an axis',
+        'groups.set(s.unit, [...(groups.get(s.unit) ?? []),',
+        "groups.set('', [...(groups.get('') ?? []),",
+      ],
+      ['the wrong run’s colour', 'drawn[i]!.run, 2)', 'drawn[0]!.run, 2)'],
+    ],
+  ),
+  mutantsOf(
+    'src/report/compare/page.ts',
+    ['report/compare'],
+    [
+      [
+        'a difference of three runs',
+        'const twoOf = c.runs.length === 2 && shares.length > 0',
+        'const twoOf = shares.length > 0',
+      ],
+      ['the difference the wrong way round', 'wilsonDifference(a, b)', 'wilsonDifference(b, a)'],
+      ['a run is compared with itself', 'if (twice >= 0)', 'if (twice > folders.length)'],
+      ['losses in other units are compared', 's.unit === first.unit', 's.unit !== undefined'],
+      [
+        'a difference to the wrong side',
+        'signed(loss - before, significant)',
+        'signed(before - loss, significant)',
+      ],
+    ],
+  ),
+].flat()

@@ -1,0 +1,38 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in quotes is source
+import { mutantsOf } from './mutant.ts'
+
+/** Bugs of `src/tasks`. */
+export const tasks = [
+  mutantsOf(
+    'src/tasks/problems.ts',
+    ['tasks/thought'],
+    [
+      ['a source that goes on begins anew', 'for (let i = index; ; i++)', 'for (let i = 0; ; i++)'],
+      ['the whole answer is what rewards read', 'answer: final, steps,', 'answer: sample.answer, steps,'],
+      [
+        'another reply than was asked for',
+        'sampleConversation(sample, reply)',
+        "sampleConversation(sample, 'direct')",
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/tasks/conversations.ts',
+    ['tasks/thought', 'tasks/nano'],
+    [
+      [
+        'thoughts begin where captions do',
+        'if (point < captions + thoughts) return',
+        'if (point < thoughts) return',
+      ],
+      ['every conversation has one lot', "random(seed, 'reply', i)", "random(seed, 'reply')"],
+      ['the thought stands in plain sight', 'thought: d.steps, answer: `', 'answer: `'],
+      ['the result without its box', 'answer: `\\\\boxed{${d.final}}`', 'answer: d.final'],
+      [
+        'a caption is asked as a question',
+        'return { request: captionRequest, answer: d.caption }',
+        'return { request, answer: d.caption }',
+      ],
+    ],
+  ),
+].flat()
