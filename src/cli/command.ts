@@ -6,6 +6,7 @@
 import { isAbsolute, relative } from 'node:path'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import type { Sink } from '../terminal/index.ts'
+import type { Lines } from './lines.ts'
 
 /** Why a command did not do what was asked. */
 export type CliError =
@@ -68,6 +69,8 @@ export interface Io {
   readonly cwd: string
   /** Calls back once on the first interrupt (Ctrl-C, SIGTERM, SIGHUP); gives a function that stops listening. */
   readonly onInterrupt: (act: () => void) => () => void
+  /** Begins to read what is typed; undefined where there is nobody to read from. */
+  readonly lines?: () => Lines
 }
 
 /** One command. */

@@ -1,5 +1,5 @@
 /**
- * What `sailwright export` is asked to export: found by a word that names a run, a checkpoint in it, or a model's folder.
+ * A trained model that a command is asked to use: found by a word that names a run, a checkpoint in it, or a model's folder.
  *
  * @since 0.3.0
  */
@@ -9,6 +9,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint } from '../dsl/index.ts'
+import type { Tokenizer } from '../formats/index.ts'
 import { didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
 import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
@@ -39,6 +40,8 @@ export interface Found {
   readonly beside: string
   /** The stage that ended with the weights, where they are of a run. */
   readonly stage?: Stage
+  /** Of a model's folder, where it has one. */
+  readonly tokenizer?: Tokenizer
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
@@ -94,7 +97,10 @@ const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found
             },
           }
     const exported = { model, weights, ...text }
-    return E.right({ exported, what: shownPath(r.cwd, path), folder: path, beside: path })
+    return E.right({
+      ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path },
+      ...(t === undefined ? {} : { tokenizer: t }),
+    })
   })
 }
 

@@ -7,6 +7,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { didYouMean, inked, lookOf } from '../terminal/index.ts'
 import { type Command, exitCodeOf, type Io, messageOf } from './command.ts'
 import { benchCommand } from './commands/bench.ts'
+import { chatCommand } from './commands/chat.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { engineInstallCommand } from './commands/engine-install.ts'
 import { exportCommand } from './commands/export.ts'
@@ -14,6 +15,7 @@ import { newCommand } from './commands/new.ts'
 import { reportCommand } from './commands/report.ts'
 import { rolloutsCommand } from './commands/rollouts.ts'
 import { runCommand } from './commands/run.ts'
+import { serveCommand } from './commands/serve.ts'
 import { summaryCommand } from './commands/summary.ts'
 import { commandHelp, overview } from './help.ts'
 import { parse } from './parse.ts'
@@ -29,6 +31,8 @@ export const commands: readonly Command[] = [
   reportCommand,
   rolloutsCommand,
   exportCommand,
+  chatCommand,
+  serveCommand,
   benchCommand,
 ]
 

@@ -2,6 +2,7 @@
  * The process: its words, streams and signals handed to {@link main}, whose answer becomes the exit code.
  */
 import type { Io } from './command.ts'
+import { linesOf } from './lines.ts'
 import { main } from './main.ts'
 import { outlet } from './outlet.ts'
 
@@ -30,6 +31,7 @@ const io: Io = {
   stderr: stderr.sink,
   env: process.env,
   cwd: process.cwd(),
+  lines: () => linesOf(process.stdin, process.stdout),
   onInterrupt: (act) => {
     const told = (signal: Interrupt): void => {
       // a second one does not wait

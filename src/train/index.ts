@@ -96,6 +96,7 @@ export {
   readWeights,
   type StoredWeights,
   saveWeights,
+  shapesOf,
   type Weights,
   WeightsError,
   weightKeys,

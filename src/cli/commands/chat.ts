@@ -1,0 +1,102 @@
+/** `sailwright chat`: talks to a trained model in the terminal. */
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import { type Args, type CliError, type Command, failed, type Io, messageOf, usage } from '../command.ts'
+import { follow } from '../follow.ts'
+import { type Answering, modelArgument, modelFlags, numberOf, withAnswering } from '../served.ts'
+import { answerTo, type TalkOptions, talk, userTurn } from '../talk.ts'
+
+/** `sailwright chat <run|checkpoint|folder>`. */
+export const chatCommand: Command = {
+  name: 'chat',
+  summary: 'Talks to a trained model in the terminal.',
+  positionals: [modelArgument],
+  flags: {
+    message: { value: 'text', help: 'says this, prints the answer, and ends' },
+    picture: { value: 'file', help: 'an image that is shown with the first words', many: true },
+    think: { help: 'the model is to think before it answers' },
+    system: { value: 'text', help: "the system's turn, before all others" },
+    temperature: { value: 't', help: 'of drawing tokens', otherwise: '0: the likeliest token, always' },
+    'top-p': { value: 'p', help: 'only the likeliest tokens that have this probability together' },
+    'top-k': { value: 'n', help: 'only the n likeliest tokens', integerFrom: 1 },
+    'min-p': { value: 'p', help: 'only tokens at least this many times as likely as the likeliest' },
+    'max-tokens': { value: 'n', help: 'of an answer', integerFrom: 1, otherwise: 'as many as fit' },
+    seed: { value: 'n', help: 'of what is drawn', integerFrom: 0, otherwise: '0' },
+    ...modelFlags,
+  },
+  examples: [
+    ['sailwright chat runs/recipe-20260102-030405', 'lines are said, answers stream; /exit ends'],
+    ['sailwright chat runs/recipe/checkpoints/sft --picture chart.png --message Highest?', 'one answer'],
+    ['sailwright chat Qwen3-0.6B --think --temperature 0.6', 'a published model'],
+  ],
+  notes: [
+    'Lines: /picture <file> shows a picture with what is said next, /new forgets what was said, /exit ends. Ctrl-C stops an answer, and what was said of it stays; with --message it ends the program.',
+    "Where the model has a chat template, --think sets its enable_thinking; else it opens the answer with the token that begins a thought. A model that was trained to think after some system's turn wants that one with --system, too.",
+  ],
+  run: (args, io) =>
+    pipe(
+      TE.fromEither(optionsOf(args)),
+      TE.chain((options) =>
+        args.text('message') === undefined && io.lines === undefined
+          ? TE.left(usage('there are no lines to read here; give --message.'))
+          : withAnswering(args, io, 1, (a) =>
+              (args.text('message') === undefined ? talked : said)(a, args, io, options),
+            ),
+      ),
+    ),
+}
+
+const optionsOf = (args: Args): E.Either<CliError, TalkOptions> =>
+  pipe(
+    E.Do,
+    E.bind('temperature', () => numberOf(args, 'temperature', 0, 100)),
+    E.bind('topP', () => numberOf(args, 'top-p', 1e-9, 1)),
+    E.bind('minP', () => numberOf(args, 'min-p', 0, 1)),
+    E.map(({ temperature, topP, minP }) => {
+      const [topK, most, system] = [args.integer('top-k'), args.integer('max-tokens'), args.text('system')]
+      return {
+        sampling: {
+          temperature: temperature ?? 0,
+          ...(topP === undefined ? {} : { topP }),
+          ...(minP === undefined ? {} : { minP }),
+          ...(topK === undefined ? {} : { topK }),
+        },
+        ...{ seed: args.integer('seed') ?? 0, think: args.on('think') },
+        ...(most === undefined ? {} : { maxNewTokens: most }),
+        ...(system === undefined ? {} : { system }),
+      }
+    }),
+  )
+
+type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEither<CliError, void>
+
+/** One answer, on stdout. */
+const said: Use = (a, args, io, options) => async () => {
+  const turn = userTurn(args.text('message')!, args.all('picture'), io.cwd)
+  const batch = a.batching.open(a.session)
+  const ended = await follow(answerTo(a, batch, [turn], options), io, (text) => io.stdout.write(text))
+  if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
+  io.stdout.write('\n')
+  if (ended.how === 'interrupted') return E.left({ _tag: 'Interrupted', message: 'stopped.' } as const)
+  return E.right(undefined)
+}
+
+/** Answers to lines, until there are no more. */
+const talked: Use = (a, args, io, options) => {
+  const lines = io.lines!()
+  io.stderr.write(`${a.what}, on ${a.engine}. /exit ends.\n`)
+  return pipe(
+    TE.tryCatch(
+      () => talk(a, lines, io, options, args.all('picture')),
+      (e) => failed(messageOf(e)),
+    ),
+    (task) => async () => {
+      try {
+        return await task()
+      } finally {
+        lines.close()
+      }
+    },
+  )
+}

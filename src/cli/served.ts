@@ -1,0 +1,200 @@
+/**
+ * A trained model that answers: found as for an export, loaded into a session, with what lays out its chats.
+ *
+ * @since 0.3.0
+ */
+import { basename } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Processor } from '../data/index.ts'
+import type { EngineName, Session } from '../engine/index.ts'
+import type { Tokenizer } from '../formats/index.ts'
+import type { CausalLm, Model } from '../models/index.ts'
+import type { Batching, BatchSizes } from '../serve/index.ts'
+import { type Args, type CliError, type Flag, failed, type Io, messageOf, usage } from './command.ts'
+import { type Found, found } from './exported.ts'
+
+/** The argument and the options by which a command names a model that answers. */
+export const modelArgument = {
+  name: 'model',
+  help: "a run's folder (its last stage), a checkpoint in it (runs/x/checkpoints/sft), or a model in Hugging Face's layout",
+  required: true,
+} as const
+export const modelFlags: Readonly<Record<string, Flag>> = {
+  stage: { value: 'name', help: 'the stage whose weights are taken', otherwise: 'the last one' },
+  ema: { help: "the moving averages of the weights, where the stage's settings say ema" },
+  file: {
+    value: 'file.ts',
+    help: "the run's experiment file, where it has moved",
+    otherwise: 'the one that the run names, from this folder',
+  },
+  'allow-changed-code': { help: 'goes on although the file makes another graph than the run trained' },
+  engine: {
+    value: 'name',
+    help: 'what computes',
+    choices: ['auto', 'tensorflow', 'onnx'],
+    otherwise: 'auto',
+  },
+  context: {
+    value: 'tokens',
+    help: 'of prompt and answer together, visual ones included',
+    integerFrom: 2,
+    otherwise: '512',
+  },
+  images: {
+    value: 'n',
+    help: 'images of one prompt at most',
+    integerFrom: 0,
+    otherwise: '4, and 0 where the model reads text alone',
+  },
+}
+
+/** A model that answers. */
+export interface Answering {
+  /** Its name for others. */
+  readonly name: string
+  /** How its weights are called in messages. */
+  readonly what: string
+  readonly engine: EngineName
+  readonly processor: Processor
+  readonly batching: Batching
+  readonly session: Session
+}
+
+const isCausalLm = (model: Model): model is CausalLm =>
+  typeof (model as Partial<CausalLm>).head === 'function'
+
+const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  TE.tryCatch(make, (e) => failed(messageOf(e)))
+
+/** What lays out the chats of a published model: its own template, and the tokens that its vocabulary has. */
+const publishedProcessor = async (tokenizer: Tokenizer, model: CausalLm): Promise<Processor> => {
+  const { chatTemplate, processor, textTokenizer } = await import('../data/index.ts')
+  const has = (token: string): boolean => tokenizer.idOf(token) !== undefined
+  const end = tokenizer.eos === undefined ? undefined : tokenizer.tokenOf(tokenizer.eos)
+  return processor(textTokenizer(tokenizer), {
+    template: chatTemplate(tokenizer),
+    // a base model's configuration ends a text, and not a turn
+    chat: has('<|im_end|>') || end === undefined ? {} : { end },
+    ...(model.image === undefined ? {} : { image: model.image }),
+    ...(has('<think>') && has('</think>') ? { thought: {} } : {}),
+  })
+}
+
+/** What lays out the model's chats. */
+const processorOf = (
+  { what, stage, tokenizer }: Found,
+  model: CausalLm,
+): TE.TaskEither<CliError, Processor> => {
+  if (stage?.processor !== undefined) return TE.right(stage.processor)
+  if (tokenizer !== undefined) return attempt(() => publishedProcessor(tokenizer, model))
+  return TE.left(
+    failed(
+      stage === undefined
+        ? `${what} has no tokenizer.json, without which nothing can be said to it.`
+        : `${what}: the stage names no processor, so that nothing can be said to the model.`,
+    ),
+  )
+}
+
+/** What the command line names, not yet loaded. */
+const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
+  const [stage, file] = [args.text('stage'), args.text('file')]
+  return found({
+    ...{ word: args.positionals[0]!, cwd: io.cwd },
+    ...(stage === undefined ? {} : { stage }),
+    ...(file === undefined ? {} : { file }),
+    averages: args.on('ema'),
+    allowChangedCode: args.on('allow-changed-code'),
+  })
+}
+
+const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<CliError, Answering> =>
+  pipe(
+    TE.fromEither(
+      isCausalLm(from.exported.model)
+        ? E.right(from.exported.model)
+        : E.left(failed(`${from.what}: the model (${from.exported.model.name}) writes no text.`)),
+    ),
+    TE.bindTo('model'),
+    TE.bind('processor', ({ model }) => processorOf(from, model)),
+    TE.bind('picked', () =>
+      pipe(
+        attempt(() => import('../engine/index.ts')),
+        TE.chain(({ pickEngine }) =>
+          pipe(
+            pickEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName, io.env),
+            TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`)),
+          ),
+        ),
+      ),
+    ),
+    TE.bind('batching', ({ model, processor }) =>
+      attempt(async () => {
+        const { batching } = await import('../serve/index.ts')
+        const sizes: BatchSizes = {
+          rows,
+          context: args.integer('context') ?? 512,
+          images: processor.image === undefined ? 0 : (args.integer('images') ?? 4),
+        }
+        return batching(model, processor, sizes)
+      }),
+    ),
+    TE.bind('session', ({ model, picked, batching }) =>
+      pipe(
+        attempt(async () => {
+          const { program } = await import('../dsl/index.ts')
+          const { inWorker } = await import('../engine/index.ts')
+          const { placeWeights, shapesOf } = await import('../train/index.ts')
+          const made = program({ name: model.name, functions: batching.functions })
+          const { weights } = from.exported
+          const placed = placeWeights(made, shapesOf(weights), { name: 'nothing', has: () => false })
+          if (E.isLeft(placed)) throw placed.left
+          return inWorker(picked.engine).load(made, { values: weights })
+        }),
+        TE.chain(TE.mapLeft((e) => failed(e.message))),
+      ),
+    ),
+    TE.map(({ processor, picked, batching, session }) => ({
+      ...{ name: basename(from.beside), what: from.what, engine: picked.engine.name },
+      ...{ processor, batching, session },
+    })),
+  )
+
+/** Loads the model that the command line names, uses it, and closes it. */
+export const withAnswering = <A>(
+  args: Args,
+  io: Io,
+  rows: number,
+  use: (a: Answering) => TE.TaskEither<CliError, A>,
+): TE.TaskEither<CliError, A> =>
+  pipe(
+    named(args, io),
+    TE.chain((from) =>
+      TE.bracket(loaded(args, io, from, rows), use, ({ session }) =>
+        pipe(
+          session.close(),
+          TE.bimap(
+            (e) => failed(e.message),
+            () => undefined,
+          ),
+        ),
+      ),
+    ),
+  )
+
+/** An option that is a number. Fails with `Usage` where it is none from `least` to `most`. */
+export const numberOf = (
+  args: Args,
+  flag: string,
+  least: number,
+  most: number,
+): E.Either<CliError, number | undefined> => {
+  const given = args.text(flag)
+  if (given === undefined) return E.right(undefined)
+  const n = Number(given)
+  return given.trim() !== '' && n >= least && n <= most
+    ? E.right(n)
+    : E.left(usage(`--${flag} is a number from ${least} to ${most}, and not '${given}'.`))
+}

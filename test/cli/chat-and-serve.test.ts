@@ -1,0 +1,232 @@
+/** `sailwright chat` and `sailwright serve`: what a run trained, asked in the terminal and over HTTP. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { OpenAI } from 'openai'
+import { lastValueFrom, toArray } from 'rxjs'
+import sharp from 'sharp'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Io } from '../../src/cli/command.ts'
+import { main } from '../../src/cli/main.ts'
+import { conversation, processor } from '../../src/data/index.ts'
+import { serverPolicy } from '../../src/rl/index.ts'
+import { nanoTokenizer } from '../../src/tasks/index.ts'
+import { until } from '../support/tiny.ts'
+
+const test = suite('chat and serve')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-chat-'))
+const experiment = resolve('test/support/experiments/exported.ts')
+const children: ChildProcess[] = []
+test.after(() => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(root, { recursive: true, force: true })
+})
+
+/** The command in this process; `typed` are the lines that a person types, each when it is asked for. */
+const cli = async (words: readonly string[], typed?: readonly (string | (() => void))[]) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const left = [...(typed ?? [])]
+  const acts = new Set<() => void>()
+  let onOut = (): void => undefined
+  const io: Io = {
+    stdout: {
+      write: (t) => {
+        out.push(t)
+        onOut()
+      },
+    },
+    stderr: { write: (t) => err.push(t) },
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
+    cwd: root,
+    onInterrupt: () => () => undefined,
+    ...(typed === undefined
+      ? {}
+      : {
+          lines: () => ({
+            next: async () => {
+              const line = left.shift()
+              if (typeof line !== 'string') {
+                // the next answer is interrupted at its first words
+                onOut = () => {
+                  onOut = () => undefined
+                  for (const act of [...acts]) act()
+                }
+                return left.shift() as string | undefined
+              }
+              return line
+            },
+            onInterrupt: (act) => {
+              acts.add(act)
+              return () => acts.delete(act)
+            },
+            close: () => undefined,
+          }),
+        }),
+  }
+  const code = await main(words, io)
+  return { code, out: out.join(''), err: err.join('') }
+}
+const onnx = ['--engine', 'onnx']
+
+test.before(async () => {
+  for (const [kind, steps] of [
+    ['text', 200],
+    ['joined', 3],
+    ['own', 1],
+  ] as const) {
+    const words = [
+      'run',
+      experiment,
+      ...onnx,
+      '--set',
+      `kind=${kind}`,
+      '--set',
+      `steps=${steps}`,
+      '--out',
+      kind,
+    ]
+    const { code, err } = await cli(words)
+    assert.is(code, 0, err)
+  }
+  const image = sharp({ create: { width: 20, height: 30, channels: 3, background: 'red' } })
+  writeFileSync(join(root, 'red.png'), await image.png().toBuffer())
+})
+
+/** The command in a process of its own. */
+const started = (...words: readonly string[]) => {
+  const child = spawn(process.execPath, [resolve('bin/sailwright.js'), ...words], { cwd: root })
+  children.push(child)
+  const said = { out: '', err: '' }
+  child.stdout.on('data', (d) => {
+    said.out += d
+  })
+  child.stderr.on('data', (d) => {
+    said.err += d
+  })
+  const ended = new Promise<number | null>((done) => child.on('close', (code) => done(code)))
+  return { child, said, ended }
+}
+
+test('one message gets one answer: of a run, a checkpoint, its averages, and what was exported of it', async () => {
+  for (const model of ['text', 'text/checkpoints/tune']) {
+    const { code, out, err } = await cli(['chat', model, ...onnx, '--message', 'say 3'])
+    assert.equal([code, out], [0, '3\n'], err)
+  }
+  assert.is((await cli(['chat', 'text', ...onnx, '--ema', '--message', 'say 2'])).out, '2\n')
+  assert.is((await cli(['export', 'text', '--hf', '--out', 'folder'])).code, 0)
+  const { code, out, err } = await cli(['chat', 'folder', ...onnx, '--message', 'say 3'])
+  assert.equal([code, out], [0, '3\n'], err)
+})
+
+test('several turns, each with those before; what cannot be answered was not said', async () => {
+  const lines = [
+    'say 3',
+    '',
+    'say 1',
+    '/what',
+    '/picture red.png',
+    'say 2',
+    '/new',
+    'say 4',
+    '/exit',
+    'say 0',
+  ]
+  const { code, out, err } = await cli(['chat', 'text', ...onnx, '--max-tokens', '4'], lines)
+  assert.is(code, 0, err)
+  const answers = out.trim().split('\n')
+  assert.is(answers.length, 3)
+  assert.equal([answers[0], answers[2]], ['3', '4'])
+  assert.match(err, 'the weights after stage tune of text, on onnx')
+  assert.match(err, '/picture <file>')
+  assert.match(err, 'reads text alone')
+})
+
+test('an answer that is stopped ends, and the talk goes on', async () => {
+  const stop = (): void => undefined
+  const words = ['chat', 'joined', ...onnx, '--temperature', '1', '--picture', 'red.png']
+  const { code, out, err } = await cli(words, [stop, 'what', 'what', '/exit'])
+  assert.is(code, 0, err)
+  assert.is(err.split('(stopped)').length, 2)
+  assert.ok(out.length > 0)
+})
+
+test('a picture is seen: its tokens are in the prompt, and too many or too long are refused', async () => {
+  const asked = ['chat', 'joined', ...onnx, '--message', 'what', '--max-tokens', '3']
+  const { code, err } = await cli([...asked, '--picture', 'red.png'])
+  assert.is(code, 0, err)
+  const none = await cli([...asked, '--picture', 'no.png'])
+  assert.equal([none.code, none.out], [1, ''])
+  assert.match(none.err, 'there is no such file')
+  const many = await cli([...asked, '--images', '1', '--picture', 'red.png', '--picture', 'red.png'])
+  assert.match(many.err, 'there are 2 pictures, and room for 1; raise --images')
+  const long = await cli([...asked, '--context', '24', '--picture', 'red.png'])
+  assert.match(long.err, /what was said has \d+ tokens, and with the answer it may have 24/)
+})
+
+test('what cannot work is said before anything is loaded', async () => {
+  const said = async (code: number, ...words: readonly string[]) => {
+    const got = await cli(words)
+    assert.is(got.code, code, got.err)
+    return got.err
+  }
+  assert.match(await said(1, 'chat', 'own', '--message', 'a'), 'writes no text')
+  assert.match(await said(1, 'serve', 'own'), 'writes no text')
+  assert.match(await said(2, 'chat', 'nothing', '--message', 'a'), 'there is no folder nothing')
+  assert.match(await said(2, 'chat', 'text'), 'give --message')
+  assert.match(
+    await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),
+    'a number from 0 to 100',
+  )
+  assert.match(await said(1, 'chat', 'text', ...onnx, '--message', 'a', '--think'), 'no tokens for a thought')
+})
+
+test('in a process: lines from a pipe, Ctrl-C while nothing is answered, and one for a message', async () => {
+  const talk = started('chat', 'text', ...onnx)
+  await until(() => talk.said.err.includes('/exit ends.'))
+  talk.child.kill('SIGINT')
+  await until(() => talk.said.err.includes('/exit ends the chat.'))
+  talk.child.stdin.write('say 3\n')
+  await until(() => talk.said.out.includes('\n'))
+  talk.child.stdin.end('/exit\n')
+  assert.is(await talk.ended, 0)
+  assert.is(talk.said.out, '3\n')
+})
+
+test('served: the openai client and a policy ask it; Ctrl-C ends it', async () => {
+  const server = started('serve', 'text', ...onnx, '--port', '0', '--json', '--name', 'judge')
+  await until(() => server.said.out.includes('}'))
+  const { baseURL, model, engine } = JSON.parse(server.said.out)
+  assert.equal([model, engine], ['judge', 'onnx'])
+  const client = new OpenAI({ baseURL, apiKey: 'none' })
+  const messages = [{ role: 'user' as const, content: 'say 3' }]
+  const { choices } = await client.chat.completions.create({ model, messages, temperature: 0 })
+  assert.is(choices[0]!.message.content, '3')
+  const p = processor(nanoTokenizer())
+  const policy = serverPolicy({ baseURL, model, processor: p, transport: 'tokens' })
+  const requests = Array.from({ length: 20 }, (_, i) => ({
+    ...{ task: `${i}`, sample: 0 },
+    prompt: conversation(p, { id: `${i}`, request: `say ${i % 5}`, answer: '' }),
+  }))
+  const drawn = await lastValueFrom(
+    policy.sample(requests, { maxNewTokens: 8, temperature: 0 }).pipe(toArray()),
+  )
+  assert.is(drawn.length, 20)
+  for (const c of drawn) assert.is(c.text, `${Number(c.task) % 5}`)
+  server.child.kill('SIGINT')
+  assert.is(await server.ended, 130)
+})
+
+test('served: a port that is in use', async () => {
+  const other = createServer()
+  await new Promise<void>((done) => other.listen(0, '127.0.0.1', done))
+  const { port } = other.address() as { port: number }
+  const { code, err } = await cli(['serve', 'text', ...onnx, '--port', `${port}`])
+  other.close()
+  assert.is(code, 1)
+  assert.match(err, `port ${port} of 127.0.0.1 is in use by another program; choose another port`)
+})
+
+test.run()
