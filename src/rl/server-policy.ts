@@ -3,6 +3,7 @@
  *
  * @since 0.3.0
  */
+import { setMaxListeners } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { PathReporter } from 'io-ts/lib/PathReporter.js'
@@ -211,6 +212,8 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
     sample: (requests, sampling) =>
       new Observable<Completion>((to) => {
         const cut = new AbortController()
+        // each request listens to it
+        setMaxListeners(0, cut.signal)
         const version = (o.version ?? (() => 0))()
         const asked = async (r: Request): Promise<Completion> => {
           const body = await bodyOf(r, sampling)

@@ -1,6 +1,6 @@
 /** The commands of pages of docs, run in their order as a reader runs them, and the Python that reads what they write. */
-import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
@@ -16,26 +16,55 @@ const blocks = (page: string, language: string): readonly string[] =>
 const ran = (words: readonly string[], cwd: string) =>
   new Promise<{ code: number; said: string }>((done) => {
     // which engine is faster here is not measured for a page
-    const engine = words[0] === 'run' ? ['--engine', 'onnx'] : []
+    const engine = words[0] === 'run' || words[0] === 'chat' ? ['--engine', 'onnx'] : []
     const all = [resolve('bin/sailwright.js'), ...words, ...engine]
     execFile(process.execPath, all, { cwd }, (e, out, err) =>
       done({ code: e === null ? 0 : Number(e.code ?? -1), said: out + err }),
     )
   })
 
+/** A command that goes on beside what follows it, from the first line that it prints. */
+const begun = (words: readonly string[], cwd: string) =>
+  new Promise<ChildProcess>((done, fail) => {
+    const child = spawn(process.execPath, [resolve('bin/sailwright.js'), ...words, '--engine', 'onnx'], {
+      cwd,
+    })
+    let said = ''
+    child.stderr.on('data', (d) => {
+      said += d
+    })
+    child.stdout.once('data', () => done(child))
+    child.once('close', () => fail(new Error(said)))
+  })
+
 /** Those that are whole: each command finds what it needs in what the ones before it left. */
-const pages = ['resuming-forking-exporting.md']
+const pages = ['resuming-forking-exporting.md', 'chat-and-serve.md']
 
 for (const file of pages)
   test(`docs/${file}`, async () => {
     const page = readFileSync(join('docs', file), 'utf8')
     const folder = mkdtempSync(join(tmpdir(), 'sailwright-page-'))
+    const beside: ChildProcess[] = []
     try {
       for (const line of blocks(page, 'sh').join('').trim().split('\n')) {
         const [program, ...words] = line.split(' ')
         assert.is(program, 'sailwright', line)
+        if (words.at(-1) === '&') {
+          beside.push(await begun(words.slice(0, -1), folder))
+          continue
+        }
         const { code, said } = await ran(words, folder)
         assert.is(code, 0, `${line}\n${said}`)
+      }
+      for (const [i, code] of blocks(page, 'js').entries()) {
+        if (i === 0) symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+        writeFileSync(join(folder, `${i}.mjs`), code)
+        const error = await new Promise((done) => {
+          execFile(process.execPath, [`${i}.mjs`], { cwd: folder }, (e, _, err) =>
+            done(e === null ? '' : err),
+          )
+        })
+        assert.is(error, '')
       }
       for (const code of blocks(page, 'python')) {
         const named = [...code.matchAll(/^(?:from (\w+) import|import ([\w, ]+)$)/gm)]
@@ -46,6 +75,7 @@ for (const file of pages)
         assert.ok(got === undefined || got === 'done')
       }
     } finally {
+      for (const child of beside) child.kill('SIGINT')
       rmSync(folder, { recursive: true, force: true })
     }
   })

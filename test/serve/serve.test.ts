@@ -8,7 +8,16 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type RgbImage, readImage } from '../../src/data/index.ts'
 import { program } from '../../src/dsl/index.ts'
-import { policyFunctions, type Request, serverPolicy, sessionPolicy } from '../../src/rl/index.ts'
+import {
+  answerJudge,
+  type Completion,
+  judgeModel,
+  policyFunctions,
+  type Request,
+  serverPolicy,
+  sessionPolicy,
+  type Task,
+} from '../../src/rl/index.ts'
 import { batching, serve } from '../../src/serve/index.ts'
 import { orThrow } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
@@ -520,6 +529,20 @@ test('an image of any size is read as the model reads it, and stands where it wa
     ...[p.start, ...encodeText('assistant\n')],
   ])
   assert.is((await readImage({ bytes: Buffer.from(url.split(',')[1]!, 'base64'), name: 'x' }, 16)).width, 16)
+})
+
+test('what is served judges another run: its verdict becomes a reward', async () => {
+  const { serving } = await servedRule(saying('{"correct": 1}'), { context: 2048 })
+  const model = judgeModel({ baseURL: serving.baseURL, model: 'tiny', maxTokens: 64, retries: 0 })
+  const c = tinyConversation(1)
+  const task: Task = { id: 'a', family: 'f', prompt: c, question: 'which colour', columns: {} }
+  const completion: Completion = {
+    ...{ task: 'a', sample: 0, promptIds: [], ids: [1], logProbs: [0], text: 'red' },
+    ...{ stop: 'end', version: 0 },
+  }
+  const got = await answerJudge({ model }).score({ task, completion })()
+  assert.is(got._tag, 'Scored', JSON.stringify(got))
+  assert.is(got._tag === 'Scored' && got.value, 1)
 })
 
 test('the rule of these tests sees the answer alone', () => {
