@@ -6,7 +6,7 @@
 import type { Measurement } from '../run/index.ts'
 import { significant } from '../terminal/index.ts'
 import { type Html, html } from './html.ts'
-import { wilson } from './wilson.ts'
+import { wilsonDifference } from './wilson.ts'
 
 /** A difference: of shares in points of a hundred, of means in their unit. */
 export interface Gain {
@@ -15,17 +15,13 @@ export interface Gain {
   readonly sure: boolean
 }
 
-/** What came after over what was before; undefined where they are not of one kind. The interval is Newcombe's, of two Wilson intervals. */
+/** What came after over what was before; undefined where they are not of one kind. */
 export const gainOf = (before: Measurement | undefined, after: Measurement): Gain | undefined => {
   if (before?.type === 'measured' && after.type === 'measured')
     return before.unit === after.unit ? { by: after.value - before.value, sure: false } : undefined
   if (before?.type !== 'evaluated' || after.type !== 'evaluated') return undefined
-  const [p, q] = [after.correct / after.total, before.correct / before.total]
-  const [pLow, pHigh] = wilson(after.correct, after.total)
-  const [qLow, qHigh] = wilson(before.correct, before.total)
-  const low = p - q - Math.hypot(p - pLow, qHigh - q)
-  const high = p - q + Math.hypot(pHigh - p, q - qLow)
-  return { by: 100 * (p - q), sure: low > 0 || high < 0 }
+  const { difference, low, high } = wilsonDifference(before, after)
+  return { by: 100 * difference, sure: low > 0 || high < 0 }
 }
 
 /** `▲ 12.5 points`, in colour where it is beyond chance. */

@@ -1,6 +1,6 @@
 /**
  * A run is a folder: `manifest.json` (what ran), `events.jsonl` (every event, append-only), `rollouts/`
- * (groups of reinforcement by stage and episode), `images/`, `checkpoints/`
+ * (groups of reinforcement by stage and episode, and a table of each stage that has ended), `images/`, `checkpoints/`
  * and `report.html`; while a process writes there, `lock.json` too.
  *
  * @since 0.1.0

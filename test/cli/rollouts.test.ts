@@ -1,11 +1,14 @@
 /** `sailwright rollouts`: what it lists, how it sorts, what it says where there is nothing to read. */
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { main } from '../../src/cli/main.ts'
-import { rolloutsFile } from '../../src/run/index.ts'
+import { rolloutsFile, rolloutsTable, writeRolloutsTable } from '../../src/run/index.ts'
+import { orThrow } from '../../src/train/index.ts'
+import { fromPython } from '../support/python.ts'
 import { syntheticGroup, syntheticGroups, syntheticReinforcement } from '../support/synthetic-rollouts.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
 
@@ -20,14 +23,22 @@ test.before(async () => {
 })
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const cli = async (words: readonly string[], columns = 120, env: Record<string, string> = {}) => {
+const cli = async (
+  words: readonly string[],
+  columns = 120,
+  env: Record<string, string> = {},
+  command = 'rollouts',
+) => {
   const out: string[] = []
   const err: string[] = []
-  const code = await main(['rollouts', ...words], {
-    stdout: { write: (t) => out.push(t), columns },
-    stderr: { write: (t) => err.push(t) },
-    ...{ env, cwd: root, onInterrupt: () => () => undefined },
-  })
+  const code = await main(
+    [command, ...words].filter((w) => w !== ''),
+    {
+      stdout: { write: (t) => out.push(t), columns },
+      stderr: { write: (t) => err.push(t) },
+      ...{ env, cwd: root, onInterrupt: () => () => undefined },
+    },
+  )
   return { code, out: out.join(''), err: err.join('') }
 }
 /** The rows of a JSON list as group and sample. */
@@ -163,6 +174,34 @@ test('what is asked for and is not there is said, with what there is', async () 
   const none = await cli(['run', '--search', 'zebra'])
   assert.equal([none.code, none.out], [0, ''])
   assert.match(none.err, 'none fits of 24 completions in 6 groups')
+})
+
+test('docs/reading-rollouts.md: its commands and its Python do what they say', async () => {
+  const page = readFileSync('docs/reading-rollouts.md', 'utf8')
+  const blocks = (language: string): readonly string[] =>
+    [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map((m) => m[1]!)
+  const folder = join(root, 'runs/rl')
+  await writeSyntheticRun(folder, [...syntheticReinforcement(), ...syntheticGroups])
+  await orThrow(writeRolloutsTable(folder, 'rl'))
+  const lines = blocks('sh').join('').trim().split('\n')
+  assert.is(lines.length, 7)
+  for (const line of lines) {
+    const [program, ...words] = line.split(' ')
+    assert.is(program, 'sailwright')
+    const { code, out, err } = await cli(words, 120, {}, '')
+    assert.is(code, 0, `${line}\n${err}`)
+    // none of them finds nothing
+    assert.ok(out.trim().split('\n').length >= (words[0] === 'report' ? 1 : 3), line)
+  }
+  const [code] = blocks('python')
+  const script = `import json, os\nos.chdir(${JSON.stringify(root)})\n${code}\nprint(json.dumps([row['reward'] for row in worst]))`
+  const rewards = await fromPython(['pyarrow.parquet'], script)
+  if (rewards !== undefined) assert.equal(rewards, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+  // the columns are those that the page names
+  const file = await asyncBufferFromFile(join(folder, rolloutsTable('rl')))
+  const [, named] = page.match(/a row a completion: (`episode`.*?)\. `reward`/)!
+  const columns = [...named!.matchAll(/`(\w+)`/g)].map((m) => m[1])
+  assert.equal(columns, Object.keys((await parquetReadObjects({ file }))[0]!))
 })
 
 test.run()
