@@ -3,7 +3,6 @@
  *
  * @since 0.3.0
  */
-import { significant } from '../terminal/index.ts'
 import type { RecordedJudgement } from './events.ts'
 
 /** A line of a judgement: `name` with the names around it, `said` the reward or what became of it, `why` what it rests on. */
@@ -15,8 +14,7 @@ export interface JudgementLine {
 }
 
 /** `0.9`, `−1`: a reward as short as it is. */
-export const rewardText = (reward: number): string =>
-  Number.isInteger(reward) ? String(reward) : significant(reward)
+export const rewardText = (reward: number): string => String(Number(reward.toPrecision(3)))
 
 const said = (value: unknown): string => (typeof value === 'string' ? `“${value}”` : JSON.stringify(value))
 

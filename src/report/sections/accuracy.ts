@@ -77,13 +77,13 @@ export const accuracy = async (view: RunView): Promise<Html> => {
     ])
   }${
     shares.length > 0 &&
-    html`<p class="note">The share of right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).</p>
+    html`<p class="note">The share of right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).${shared.length > 1 && ' ▲ and ▼ in the table: over the stage before that measured the same, in colour where the 95 % interval of the difference is without 0.'}</p>
 ${await figures(shares, (f) => familyChart(view, f))}
-${table('Right answers of samples asked, the 95 % interval, and ▲ the gain over the stage before, in colour where it is beyond chance', shared, shares, (s) => s.evaluations)}`
+${table('Right answers of samples asked, the 95 % interval, the gain', shared, shares, (s) => s.evaluations)}`
   }${
     means.length > 0 &&
-    html`<p class="note">Means on held-out samples after each stage.</p>
+    html`<p class="note">Means on held-out samples after each stage${meant.length > 1 && ', and ▲ or ▼ since the stage before'}.</p>
 ${await figures(means, (f) => measureChart(view, f))}
-${table('Means on held-out samples, what they are over, and the change since the stage before', meant, means, (s) => s.measures)}`
+${table('Means on held-out samples, what they are over, the change', meant, means, (s) => s.measures)}`
   }`
 }
