@@ -155,9 +155,12 @@ export const encodeLine = (value: unknown, indent?: number): string =>
 
 /** The inverse of {@link encodeLine}. @throws SyntaxError where the text is not JSON */
 export const decodeLine = (line: string): unknown =>
-  JSON.parse(line, (_, v) =>
-    v !== null && typeof v === 'object' && typeof v[nonFinite] === 'string' ? Number(v[nonFinite]) : v,
-  )
+  // a reviver looks at every number of a line: most lines have none to revive
+  line.includes(nonFinite)
+    ? JSON.parse(line, (_, v) =>
+        v !== null && typeof v === 'object' && typeof v[nonFinite] === 'string' ? Number(v[nonFinite]) : v,
+      )
+    : JSON.parse(line)
 
 /** A last line without its line end: the process was stopped while writing it. */
 export interface TornLine {
