@@ -118,6 +118,22 @@ test('a promise that is not kept is a failure', async () => {
   assert.ok(j.elapsedMs >= 15)
 })
 
+test('nothing waits for an answer that is there or that failed', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((r) => r === 'Timeout').length
+  const before = timers()
+  await judge(
+    reward('later', async () => 1),
+    '',
+    {},
+  )
+  await judge(
+    reward('fails', () => Promise.reject(new Error('no'))),
+    '',
+    {},
+  )
+  assert.is(timers(), before)
+})
+
 test('its configuration is its name and what it says of itself', () => {
   assert.equal(reward('short', () => 1, { config: { least: 3 } }).config, {
     ...{ kind: 'own', name: 'short', timeoutMs: 60_000, of: { least: 3 } },
