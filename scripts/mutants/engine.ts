@@ -229,11 +229,6 @@ export const engine = [
     ['engine/worker'],
     [
       [
-        'the last that asked is answered first',
-        'const first = waiting.shift()',
-        'const first = waiting.pop()',
-      ],
-      [
         'who waits for a thread that died waits for ever',
         'for (const { reject } of waiting.splice(0)) reject(ended)',
         '',

@@ -132,6 +132,13 @@ test('answer: the column, several truths, numbers, none', async () => {
   assert.equal(missing, scored(0, { extracted: null, why: 'no answer in box', expected: '\\frac12' }))
 })
 
+test('repetition: words are the same in capitals, tokens are as they are', async () => {
+  const text = 'Go on go ON'
+  assert.is(scoreOf(await judge(repetition({ size: 2, unit: 'word' }), text, {})), 2 / 3 - 1)
+  const ids = [1, 2, 1, 3]
+  assert.is(scoreOf(await judge(repetition({ size: 2 }), text, {}, { ids })), 0)
+})
+
 test('options, likeness, charts and rectangles', async () => {
   const columns = { choices: { A: 'a car', B: 'a bicycle' }, answer: 'B' }
   assert.is(scoreOf(await judge(choice({ pool }), '<think>A?</think>\\boxed{B}', columns)), 1)
@@ -140,6 +147,7 @@ test('options, likeness, charts and rectangles', async () => {
   assert.is((await judge(choice({ pool }), 'B', { ...columns, answer: 'Z' }))._tag, 'Abstained')
   assert.is(scoreOf(await judge(textSimilarity({ pool }), 'abcdefghij', { answer: 'abcdefghix' })), 0.9)
   assert.is(scoreOf(await judge(chartNumber({ pool }), '\\boxed{104}', { answer: 100 })), 1)
+  assert.is(scoreOf(await judge(chartNumber({ pool }), '106', { answer: 100 })), 0)
   assert.is(scoreOf(await judge(chartNumber({ pool, tolerance: 0.01 }), '104', { answer: 100 })), 0)
   const region = [0, 0, 1000, 500] as const
   assert.is(scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 500, 500]', { region })), 0.5)
