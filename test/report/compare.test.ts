@@ -144,6 +144,16 @@ test('differences first, then a chart of each stage with a line a run, then shar
   assert.match(three, 'var(--run3)')
 })
 
+test('a loss is told against the first run’s, with its sign, and each line has its run’s colour', async () => {
+  const worse = other.events.map((e) => (e.type === 'stage-finished' ? { ...e, loss: e.loss + 0.5 } : e))
+  const page = await renderComparison([one, { ...other, events: worse }])
+  assert.match(cells(page), /\+0\.50* to one/)
+  const sft = page.split('<figure').find((f) => f.includes('<h3>sft</h3>'))!
+  const lines = (run: number): number => sft.split(`stroke="var(--run${run})"`).length - 1
+  assert.ok(lines(1) > 0)
+  assert.is(lines(1), lines(2))
+})
+
 test('losses in two units share no axis', async () => {
   const inUnit = (r: RecordedRun, unit: string): RecordedRun => ({
     ...r,
@@ -153,6 +163,7 @@ test('losses in two units share no axis', async () => {
   const sft = page.split('<figure').filter((f) => f.includes('<h3>sft</h3>'))
   assert.is(sft.length, 2)
   for (const f of sft) assert.match(f, 'the runs count it in several units')
+  assert.not.match(cells(page), / to one\b/)
 })
 
 test('what a run says cannot become part of the page', async () => {

@@ -100,6 +100,12 @@ test('problems: the i-th is the same however it is reached, and held-out content
   assert.equal((await again.next()).value!.example, first[1]!.example)
   await again.return?.(undefined)
   assert.equal(first[1]!.example, problemAt(hard('arithmetic'), 1))
+  const sample = sampleAt(hard('arithmetic'), 1)
+  for (const reply of ['thought', 'direct'] as const) {
+    const { columns, prompt } = problemAt(hard('arithmetic'), 1, reply)
+    assert.equal([columns.answer, columns.steps], [sample.final, sample.steps])
+    assert.equal(prompt, sampleConversation(sample, reply))
+  }
   for (const family of families)
     for (let i = 0; i < 40; i++) {
       assert.is(partitionOf(contentKey(problemAt(hard(family), i).columns.scene)), 'training')

@@ -81,6 +81,11 @@ test('questions at the same time are one where they are the same, and not more t
       assert.ok(all.every((j) => j._tag === 'Scored'))
       assert.is(server.seen.length, 12)
       assert.ok(server.most() <= 3, `${server.most()} at once`)
+      // whoever has an answer makes room
+      const late = new Promise<never>((_, no) => {
+        setTimeout(() => no(new Error('no room is left')), 5000).unref()
+      })
+      assert.is((await Promise.race([ask('\\boxed{99}'), late]))._tag, 'Scored')
     },
     { concurrency: 3 },
   ))
@@ -286,6 +291,23 @@ test('thinking is judged in three parts, with the images; without thinking it is
     assert.equal([...(await sharp(png).raw().toBuffer())], [...image.data])
     assert.is(scoreOf(await judge(asked, '\\boxed{4}', {})), 0)
     assert.is(server.seen.length, 1)
+    // the same words about another image are another question
+    const other = {
+      ...task,
+      prompt: { ...task.prompt, images: [{ ...image, data: image.data.map((x) => 255 - x) }] },
+    }
+    assert.equal(scoreOf(await asked.score({ ...judged, task: other })()), scoreOf(j))
+    assert.is(server.seen.length, 2)
+  } finally {
+    await server.close()
+  }
+})
+
+test('a judge of thinking that gives no answer is Failed, and no 0', async () => {
+  const server = await judgeServer(failing(400))
+  try {
+    const asked = thinkJudge({ model: judgeModel({ baseURL: server.baseURL, model: 'judge', retries: 0 }) })
+    assert.is((await judge(asked, thought, {}))._tag, 'Failed')
   } finally {
     await server.close()
   }
@@ -342,6 +364,13 @@ test('how often a judge agrees with a rule is counted, and changes nothing', () 
       const values = await Promise.all([1, 2, 3, 4].map((n) => judge(both, `\\boxed{${n}}`, {})))
       assert.equal(values.map(scoreOf), [0, 0, 1, 1])
       assert.equal(both.agreement(), { compared: 4, agreed: 2 })
+      // where the rule says nothing there is nothing to compare
+      const silent = audited(
+        answerJudge({ model }),
+        reward('silent', () => ({ _tag: 'Abstained', why: 'no rule' })),
+      )
+      assert.is(scoreOf(await judge(silent, '\\boxed{4}', {})), 1)
+      assert.equal(silent.agreement(), { compared: 0, agreed: 0 })
     },
   ))
 

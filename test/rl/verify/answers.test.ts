@@ -181,6 +181,10 @@ const different: readonly (readonly [string, string])[] = [
     ['x^2', 'x'],
     ['\\sqrt{x^2}', 'x'],
     ['12 cm', '12 m'],
+    ['5 m', '5 g'],
+    ['5 cm', '5 cm^2'],
+    ['2^{-3}', '8'],
+    ['x \\ne x', 'x \\ne y'],
     ['(1,2)', '(2,1)'],
   ] as const),
   ...([
@@ -252,6 +256,8 @@ test('where an answer stood is said', () => {
   assert.equal(extract('The answer is $4$. Really.', 'anywhere'), { answer: '4', from: 'sentence' })
   assert.equal(extract('x+1', 'anywhere'), { answer: 'x+1', from: 'whole' })
   assert.equal(extract('we see that $x+1$ holds', 'anywhere'), { answer: 'x+1', from: 'formula' })
+  // a sign too many: what stands before it is no formula
+  assert.equal(extract('we see that $x+1$ and pay in $ only', 'anywhere'), { answer: 'x+1', from: 'formula' })
   assert.equal(extract('there were 3 and later 1,204 of them', 'anywhere'), {
     answer: '1,204',
     from: 'number',
