@@ -80,7 +80,7 @@ export const overview = (commands: readonly Command[], look: Look): string =>
 /** The help of one command. */
 export const commandHelp = (c: Command, look: Look): string =>
   [
-    c.summary,
+    ...wrap(c.summary, Math.min(look.columns, 100)),
     '',
     head('Usage', look),
     `  ${usageLine(c)}`,

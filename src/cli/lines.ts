@@ -36,7 +36,13 @@ export const linesOf = (input: NodeJS.ReadStream, output: NodeJS.WriteStream): L
     waiting?.(undefined)
   })
   // a terminal that is read key by key gives Ctrl-C as a key, any other as a signal
-  reader.on('SIGINT', interrupted)
+  reader.on('SIGINT', () => {
+    interrupted()
+    if (waiting === undefined) return
+    // what was typed so far is dropped, as shells do
+    reader.write(null, { ctrl: true, name: 'u' })
+    reader.prompt()
+  })
   process.on('SIGINT', interrupted)
   return {
     next: (prompt) => {

@@ -86,6 +86,12 @@ const help = `/picture <file>  shows a picture with what you say next
 /new             forgets what was said
 /exit            ends (so does Ctrl-D); Ctrl-C stops an answer`
 
+/** Writes a piece of an answer; what would steer a terminal is shown as a mark there, and written as it is elsewhere. */
+export const write = ({ stdout }: Io, piece: string): void => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+  stdout.write(stdout.isTTY === true ? piece.replaceAll(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '\u00b7') : piece)
+}
+
 /** Talks until there are no more lines, or `/exit`. */
 export const talk = async (
   a: Answering,
@@ -117,7 +123,7 @@ export const talk = async (
       const coming = answerTo(a, batch, asked, o).subscribe({
         next: (piece) => {
           text += piece
-          io.stdout.write(piece)
+          write(io, piece)
         },
         error: (e) => ended(messageOf(e)),
         complete: () => ended(text === '' ? '(it said nothing)' : undefined),

@@ -11,6 +11,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Io } from '../../src/cli/command.ts'
 import { main } from '../../src/cli/main.ts'
+import { write } from '../../src/cli/talk.ts'
 import { conversation, processor } from '../../src/data/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
@@ -151,6 +152,17 @@ test('an answer that is stopped ends, and the talk goes on', async () => {
   assert.is(code, 0, err)
   assert.is(err.split('(stopped)').length, 2)
   assert.ok(out.length > 0)
+})
+
+test('what would steer a terminal is shown as a mark there', () => {
+  const said = (isTTY: boolean): string => {
+    let out = ''
+    const sink = { isTTY, write: (t: string) => (out += t) }
+    write({ stdout: sink } as unknown as Io, 'a\u001b[2J\tb\n\u0007\u009b')
+    return out
+  }
+  assert.is(said(true), 'a\u00b7[2J\tb\n\u00b7\u00b7')
+  assert.is(said(false), 'a\u001b[2J\tb\n\u0007\u009b')
 })
 
 test('a picture is seen: its tokens are in the prompt, and too many or too long are refused', async () => {

@@ -5,7 +5,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type Args, type CliError, type Command, failed, type Io, messageOf, usage } from '../command.ts'
 import { follow } from '../follow.ts'
 import { type Answering, modelArgument, modelFlags, numberOf, withAnswering } from '../served.ts'
-import { answerTo, type TalkOptions, talk, userTurn } from '../talk.ts'
+import { answerTo, type TalkOptions, talk, userTurn, write } from '../talk.ts'
 
 /** `sailwright chat <run|checkpoint|folder>`. */
 export const chatCommand: Command = {
@@ -75,7 +75,7 @@ type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEi
 const said: Use = (a, args, io, options) => async () => {
   const turn = userTurn(args.text('message')!, args.all('picture'), io.cwd)
   const batch = a.batching.open(a.session)
-  const ended = await follow(answerTo(a, batch, [turn], options), io, (text) => io.stdout.write(text))
+  const ended = await follow(answerTo(a, batch, [turn], options), io, (text) => write(io, text))
   if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
   io.stdout.write('\n')
   if (ended.how === 'interrupted') return E.left({ _tag: 'Interrupted', message: 'stopped.' } as const)
