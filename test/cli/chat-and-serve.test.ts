@@ -15,7 +15,6 @@ import { write } from '../../src/cli/talk.ts'
 import { conversation, processor } from '../../src/data/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
-import { until } from '../support/tiny.ts'
 
 const test = suite('chat and serve')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-chat-'))
@@ -95,6 +94,15 @@ test.before(async () => {
   const image = sharp({ create: { width: 20, height: 30, channels: 3, background: 'red' } })
   writeFileSync(join(root, 'red.png'), await image.png().toBuffer())
 })
+
+/** Waits for what a process does, which begins late on a machine with much to do; an error after two minutes without it. */
+const until = async (done: () => boolean): Promise<void> => {
+  const began = performance.now()
+  while (!done()) {
+    if (performance.now() - began > 120_000) throw new Error('it did not happen within two minutes')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
 
 /** The command in a process of its own. */
 const started = (...words: readonly string[]) => {
