@@ -54,8 +54,8 @@ const find = (
 export const main = async (words: readonly string[], io: Io): Promise<number> => {
   const out = lookOf(io.stdout, io.env)
   const err = lookOf(io.stderr, io.env)
-  const complain = (message: string): void => {
-    io.stderr.write(`${inked(err, 'red', 'sailwright')} ${message}\n`)
+  const complain = (message: string, mark = ''): void => {
+    io.stderr.write(`${inked(err, 'red', `sailwright${mark}`)} ${message}\n`)
   }
   const own = words.slice(0, words.includes('--') ? words.indexOf('--') : words.length)
   const wantsHelp = own.includes('--help') || own.includes('-h') || own[0] === 'help'
@@ -85,6 +85,7 @@ export const main = async (words: readonly string[], io: Io): Promise<number> =>
         : word.startsWith('-')
           ? `there is no option ${word} before a command; there are --help and --version. The commands are ${possible.join(', ')}.`
           : `there is no command '${word}'.${didYouMean(word, possible)} The commands are ${possible.join(', ')}; 'sailwright --help' says what they do.`,
+      begun.length > 0 ? '' : ':',
     )
     return 2
   }

@@ -26,22 +26,25 @@ export interface WrittenFolder {
   readonly unused: readonly string[]
 }
 
+const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> =>
+  typeof x === 'object' && x !== null && !Array.isArray(x)
+
 /**
  * A model's `config.json`: in published words where it is a Qwen3, a SAIL-VL2 or a SAIL-ViT, else what the model says of
  * itself, which for a model of the user's own is the configuration that it was built from.
  */
 const configOf = (model: Model): Readonly<Record<string, unknown>> => {
   const said = model.config
-  if (typeof said !== 'object' || said === null || Array.isArray(said))
+  if (!isRecord(said))
     throw new TypeError(
       `model '${model.name}': its config is no record, so that there is no config.json to write; give the model its configuration`,
     )
-  const { kind, ...config } = said as Readonly<Record<string, unknown>>
+  const { kind, ...config } = said
   if (kind === 'qwen3' && languageConfig.is(config)) return toPublished({ kind: 'language', config })
   if (kind === 'sail-vit' && visionConfig.is(config)) return toPublished({ kind: 'vision', config })
   if (kind === 'sail-vl2' && visionLanguageConfig.is(config))
     return toPublished({ kind: 'vision-language', config })
-  return said as Readonly<Record<string, unknown>>
+  return said
 }
 
 const present = (ids: Readonly<Record<string, number | undefined>>): Readonly<Record<string, number>> =>
@@ -74,7 +77,7 @@ const publishedWeights = (weights: StoredWeights, taken: readonly string[]): Sto
   }
 }
 
-/** The files beside the weights, by name. */
+/** What {@link exportHuggingFace} writes beside the weights, by name. @throws TypeError where the model's config is no record */
 const textFiles = (model: Model, text: ExportedText | undefined): ReadonlyMap<string, unknown> => {
   const files = new Map<string, unknown>([['config.json', withTokens(model, text)]])
   if (text === undefined) return files
@@ -86,6 +89,31 @@ const textFiles = (model: Model, text: ExportedText | undefined): ReadonlyMap<st
     files.set('generation_config.json', { ...ids, do_sample: false })
   return files
 }
+
+const writeFiles = (folder: string, files: ReadonlyMap<string, unknown>): TE.TaskEither<Error, unknown> =>
+  pipe(
+    [...files],
+    TE.traverseSeqArray(([name, content]) =>
+      pipe(
+        writeWhole(
+          join(folder, name),
+          typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`,
+        ),
+        TE.mapLeft((e) => new Error(e.message, { cause: e })),
+      ),
+    ),
+  )
+
+/**
+ * Writes what belongs beside a checkpoint's weights, as {@link exportHuggingFace} does: `config.json`, and of a model that
+ * reads text its tokenizer. Of a model whose configuration is no record there is no `config.json`.
+ */
+export const describeCheckpoint = (
+  folder: string,
+  model: Model,
+  text: ExportedText | undefined,
+): TE.TaskEither<Error, unknown> =>
+  isRecord(model.config) ? writeFiles(folder, textFiles(model, text)) : TE.right(undefined)
 
 /**
  * Writes a model as a folder in Hugging Face's layout: `config.json`, `model.safetensors` in published keys as float32, and
@@ -110,19 +138,6 @@ export const exportHuggingFace = (
     TE.chainFirst(({ taken }) =>
       saveWeights(join(folder, weightsFile), publishedWeights(weights, taken), { format: 'pt' }),
     ),
-    TE.chainFirst(({ files }) =>
-      pipe(
-        [...files],
-        TE.traverseSeqArray(([name, content]) =>
-          pipe(
-            writeWhole(
-              join(folder, name),
-              typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`,
-            ),
-            TE.mapLeft((e) => new Error(e.message, { cause: e })),
-          ),
-        ),
-      ),
-    ),
+    TE.chainFirst(({ files }) => writeFiles(folder, files)),
     TE.map(({ files, unused }) => ({ files: [weightsFile, ...files.keys()], unused })),
   )

@@ -23,6 +23,8 @@ import {
 } from '../run/index.ts'
 import { type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
+import { describeCheckpoint } from './export-hugging-face.ts'
+import { exportedText } from './exported-model.ts'
 import { overlaid } from './fork.ts'
 import {
   folderSetting,
@@ -399,6 +401,9 @@ async function* runRecipe(
         const about = { format: 'pt', stage: stage.name }
         const ended = withOthers(session, weights)
         const handedOn = await stage.ending?.finish(session, ended, context.pathOf(path))
+        // before the weights, whose file says that the stage has ended
+        const text = stage.processor === undefined ? undefined : exportedText(stage.processor)
+        await orThrow(describeCheckpoint(context.pathOf(path), stage.model, text))
         await orThrow(saveWeights(whole, handedOn ?? ended, about))
         weights = await orThrow(openCheckpoint(whole))
         if (stage.ending !== undefined)

@@ -229,7 +229,7 @@ test('the version', async () => {
 test('unknown commands', async () => {
   const near = await cli(['sumary'])
   assert.is(near.code, 2)
-  assert.match(near.err, "there is no command 'sumary'. Did you mean 'summary'?")
+  assert.match(near.err, "sailwright: there is no command 'sumary'. Did you mean 'summary'?")
   assert.match((await cli(['engine'])).err, "There is 'sailwright engine install'")
   assert.match((await cli(['--verbose', 'run'])).err, 'there is no option --verbose before a command')
 })

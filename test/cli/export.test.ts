@@ -146,6 +146,16 @@ test('a Qwen3 in Hugging Face’s layout: whole, and read back by pretrained() b
   assert.is(config.pad_token_id, t.idOf('<|endoftext|>'))
 })
 
+test('a checkpoint has beside its weights what an export of it has', async () => {
+  const [folder, checkpoint] = [join(root, 'text-hf'), join(root, 'text/checkpoints/tune')]
+  for (const file of readdirSync(folder).filter((f) => f.endsWith('.json')))
+    assert.is(readFileSync(join(checkpoint, file), 'utf8'), readFileSync(join(folder, file), 'utf8'), file)
+  const { model, source, tokenizer } = await orThrow(pretrained(checkpoint))
+  assert.equal(model.config, textModel.config)
+  assert.equal([...source.keys].sort(), [...(await weightsOf('text')).keys()].sort())
+  assert.equal([...tokenizer!.encode('say 3')], nanoTokenizer().encode('say 3'))
+})
+
 test('transformers loads it: equal logits, equal ids of a chat, and it writes', async () => {
   const folder = join(root, 'text-hf')
   const messages = [

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { badRows, conversations, jsonl } from '../../src/data/index.ts'
+import { badRows, conversations, jsonl, repeated, shuffled } from '../../src/data/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 
 const kinds = suite('data: bad rows')
@@ -70,6 +70,32 @@ kinds(
     assert.equal([ids.filter((id) => id === p.start).length, ids.filter((id) => id === p.end).length], [2, 2])
     assert.match(p.tokenizer.decode(ids), /a<\|im_end\|>b[\s\S]*<\|im_start\|>/)
     assert.match(JSON.stringify(source.config), /"special":"text"/)
+  },
+)
+
+kinds(
+  'a file without a good row, read again and again, ends with its first bad one; one good row is enough',
+  async () => {
+    const file = join(folder, 'barren.jsonl')
+    const bad = Array.from({ length: 40 }, (_, i) => JSON.stringify({ input: `${i}`, output: 'yes' }))
+    const first = async (lines: readonly string[]) => {
+      writeFileSync(file, lines.join('\n'))
+      const set = badRows()
+      const options = { processor: nanoProcessor(), onBadRow: set.add }
+      const rows = shuffled(repeated(jsonl(file, options)), { seed: 1, buffer: 1000 })
+      for await (const { example } of conversations(rows, options).open()) return [example.id, set.count]
+      return undefined
+    }
+    await first(bad).then(
+      () => assert.unreachable('it ended'),
+      (e: Error) =>
+        assert.match(
+          e.message,
+          /barren\.jsonl: no row can be used; the first bad one is line \d+: its columns are input/,
+        ),
+    )
+    const [id] = (await first([...bad, JSON.stringify({ question: 'Is it?', ...said })])) ?? []
+    assert.match(`${id}`, /41/)
   },
 )
 

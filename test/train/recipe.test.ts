@@ -519,7 +519,10 @@ runs('what is wrong with a later stage is said before the first one trains', asy
     return error.message
   }
   const about = { name: 'second', from: 'warm', to: 'tuned' } as const
-  assert.is(await trying(tinyStage({ ...about, source: broken(2) })), 'image 2 cannot be read')
+  assert.is(
+    await trying(tinyStage({ ...about, source: broken(2) })),
+    "stage 'second', source: image 2 cannot be read",
+  )
   assert.match(
     await trying(tinyStage({ ...about, tokens: 20 })),
     /sample tiny\/0 has \d+ tokens and a row holds 20/,

@@ -96,9 +96,31 @@ export const badRows = (tell: (bad: RowError) => void = () => {}): BadRows => {
   }
 }
 
+/** How often the first bad row comes again, and how many rows are read, before a source without a good row is given up. */
+const [manyPasses, somePasses, manyRows] = [32, 3, 100_000]
+
+/** Gives a source up that is repeated without end and has no good row: nobody would ever be given one. */
+const barren = (): ((bad: RowError) => void) => {
+  let [read, passes] = [0, 0]
+  let first: RowError | undefined
+  return (bad) => {
+    first ??= bad
+    read++
+    if (bad.file === first.file && bad.line === first.line) passes++
+    if (passes > manyPasses || (passes > somePasses && read >= manyRows))
+      throw new RowsError(
+        'BadFile',
+        first.file,
+        `no row can be used; the first bad one is line ${first.line}: ${first.reason}`,
+        first,
+      )
+  }
+}
+
 /**
  * What a function makes of each example. Where it throws a {@link RowError} the example is bad and left out; every other
- * error ends the reading. Places are those of the source.
+ * error ends the reading. Places are those of the source. Of a source that is repeated and gives bad rows alone, a
+ * {@link RowsError} ends the reading.
  *
  * @param config what the function is, as plain JSON data: it belongs to the run's identity
  * @category combinators
@@ -111,6 +133,7 @@ export const mapped = <A, B>(
 ): Source<B> => ({
   config,
   async *open(place): AsyncGenerator<Placed<B>> {
+    let fruitless: ((bad: RowError) => void) | undefined = barren()
     for await (const { example, next } of source.open(place)) {
       let made: B
       try {
@@ -118,8 +141,10 @@ export const mapped = <A, B>(
       } catch (e) {
         if (!(e instanceof RowError) || onBadRow === undefined) throw e
         onBadRow(e)
+        fruitless?.(e)
         continue
       }
+      fruitless = undefined
       yield { example: made, next }
     }
   },
