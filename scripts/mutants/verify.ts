@@ -189,7 +189,7 @@ export const verify = [
   ),
   mutantsOf(
     'src/rl/verify/region.ts',
-    ['rl/verify/metrics'],
+    ['rl/verify/metrics', 'rl/rewards/shape'],
     [
       ['the shared part counts twice', 'area(a) + area(b) - shared', 'area(a) + area(b)'],
       ['rectangles apart overlap', 'Math.max(0, x2 - x1) * Math.max(0, y2 - y1)', '(x2 - x1) * (y2 - y1)'],

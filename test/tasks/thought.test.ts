@@ -97,7 +97,9 @@ test('problems: the i-th is the same however it is reached, and held-out content
   const first = [await stream.next(), await stream.next()].map((x) => x.value!)
   await stream.return?.(undefined)
   const again = source.open(first[0]!.next)
-  assert.equal((await again.next()).value!.example, first[1]!.example)
+  const second = (await again.next()).value!.example
+  assert.is(second.id, first[1]!.example.id)
+  assert.equal(second, first[1]!.example)
   await again.return?.(undefined)
   assert.equal(first[1]!.example, problemAt(hard('arithmetic'), 1))
   const sample = sampleAt(hard('arithmetic'), 1)

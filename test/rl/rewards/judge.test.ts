@@ -193,6 +193,8 @@ test('replies are found among sentences, fences and thoughts', () => {
   ])
     assert.equal(decodeReply(AnswerReply, text)._tag, 'Right', text)
   assert.equal(decodeReply(AnswerReply, `{"correct": 0, "why": "\\"}{\\""}`)._tag, 'Right')
+  // what was only thought is no verdict
+  assert.is(decodeReply(AnswerReply, '<think>{"correct": 1}</think>yes')._tag, 'Left')
   const began = performance.now()
   for (const text of [
     '{'.repeat(99_000),

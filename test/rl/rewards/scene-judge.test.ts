@@ -68,6 +68,11 @@ test('a wrong step is not sound, and is named', async () => {
 
 test('without thinking it is 0; of a family without a rule it abstains; a scene that is none fails', async () => {
   assert.is(scoreOf(await judge(reward, '\\boxed{85}', { scene: arithmetic })), 0)
+  const generous = sceneJudge<Scene>({
+    arithmetic: () => ({ ...{ soundness: 1, grounding: 1, consistency: 1 }, wrong: [] }),
+  })
+  assert.is(scoreOf(await judge(generous, '<think>x</think>\\boxed{85}', { scene: arithmetic })), 1)
+  assert.is(scoreOf(await judge(generous, '\\boxed{85}', { scene: arithmetic })), 0)
   const read = described('read', 1, 0)
   assert.is((await of(read.scene, 'x', read.final))._tag, 'Abstained')
   const none = await judge(sceneJudge<Scene>(sceneRules), '<think>x</think>1', { scene: undefined as never })

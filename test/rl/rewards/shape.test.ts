@@ -151,6 +151,10 @@ test('options, likeness, charts and rectangles', async () => {
   assert.is(scoreOf(await judge(chartNumber({ pool, tolerance: 0.01 }), '104', { answer: 100 })), 0)
   const region = [0, 0, 1000, 500] as const
   assert.is(scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 500, 500]', { region })), 0.5)
+  assert.is(
+    scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 1, 1], no: [0, 0, 500, 500]', { region })),
+    0.5,
+  )
   assert.is(scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 0.5, 0.5]', { region })), 0.5)
   assert.is(scoreOf(await judge(regionOverlap({ pool, threshold: 0.5 }), '(0,0),(500,500)', { region })), 1)
   assert.is(scoreOf(await judge(regionOverlap({ pool }), 'no box', { region })), 0)

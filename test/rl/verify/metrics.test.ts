@@ -105,6 +105,12 @@ test('overlap is from 0 to 1, symmetric, and 1 with itself', () => {
   )
 })
 
+test('the tolerance is a share of the true number', () => {
+  assert.is(relaxedMatch('105', '100'), true)
+  assert.is(relaxedMatch('105.2', '100'), false)
+  assert.is(relaxedMatch('95', '100'), true)
+})
+
 test('a thousand with its comma is a number unless that is turned off', () => {
   assert.is(relaxedMatch('1,000', '1010'), true)
   assert.is(relaxedMatch('1,000', '1010', { groups: false }), false)
