@@ -27,6 +27,7 @@ import { outputs } from './mutants/outputs.ts'
 import { random } from './mutants/random.ts'
 import { rewards } from './mutants/rewards.ts'
 import { rl } from './mutants/rl.ts'
+import { ofRollouts } from './mutants/rollouts.ts'
 import { tasks } from './mutants/tasks.ts'
 import { train } from './mutants/train.ts'
 import { verify } from './mutants/verify.ts'
@@ -54,6 +55,7 @@ const all: readonly Mutant[] = [
   rewards,
   verify,
   outputs,
+  ofRollouts,
   tasks,
 ].flat()
 const chosen = all.filter(
@@ -71,7 +73,7 @@ const fault = async (m: Mutant): Promise<string | undefined> => {
 
 // --- the copy -------------------------------------------------------------------------------------------------
 
-const copied = ['assets', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
+const copied = ['assets', 'docs', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
 const linked = ['node_modules', 'vendor', 'bin', 'dist']
 const folder = await mkdtemp(join(tmpdir(), 'sailwright-mutants-'))
 let running: ChildProcess | undefined
