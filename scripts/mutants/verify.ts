@@ -245,7 +245,6 @@ export const verify = [
         "for (const job of waiting) job.done({ _tag: 'Failed', why: 'the pool was closed', elapsedMs: 0 })",
         '',
       ],
-      ['threads keep the process alive', 'thread.worker.unref()', ''],
       ['the clock runs while it waits', 'if (elapsedMs < limit) {', 'if (elapsedMs < 0) {'],
     ],
   ),

@@ -152,7 +152,7 @@ test('options, likeness, charts and rectangles', async () => {
   const region = [0, 0, 1000, 500] as const
   assert.is(scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 500, 500]', { region })), 0.5)
   assert.is(
-    scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 1, 1], no: [0, 0, 500, 500]', { region })),
+    scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 2, 2], no: [0, 0, 500, 500]', { region })),
     0.5,
   )
   assert.is(scoreOf(await judge(regionOverlap({ pool }), '[0, 0, 0.5, 0.5]', { region })), 0.5)
