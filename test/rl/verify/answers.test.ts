@@ -27,6 +27,16 @@ test('the last box: all cases of boxed.json, each in well under a second', () =>
   }
 })
 
+test('logarithms: to base ten where none is named, natural by name', () => {
+  for (const [a, b, same] of [
+    ['\\log 100', '2', true],
+    ['\\log 100', '\\ln 100', false],
+    ['\\log_2 8', '3', true],
+    ['\\ln 1', '0', true],
+  ] as const)
+    assert.is(sameAnswer(a, b).same, same, `${a} and ${b}`)
+})
+
 test('boxes: not closed, empty, side by side, in one another', () => {
   assert.is(lastBoxed('\\boxed{5} and \\boxed{7'), '5')
   assert.is(lastBoxed('\\boxed{}'), '')

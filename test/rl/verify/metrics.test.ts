@@ -20,6 +20,23 @@ import { fixtureJson } from '../../support/fixtures.ts'
 
 const test = suite('rl: metrics')
 
+test('a choice that is said twice is the last', () => {
+  const choices = { A: 'a car', B: 'a bicycle', C: 'a tram' }
+  assert.is(
+    choiceOf(
+      'First I thought the answer is A, but looking again the answer is C because of its rails',
+      choices,
+    ),
+    'C',
+  )
+})
+
+test('ANLS: below the threshold nothing is left', () => {
+  assert.is(anls('abcd', ['abxy'], 0.5), 0.5)
+  assert.is(anls('abcd', ['axyz'], 0.5), 0)
+  assert.is(anls('abcd', ['axyz'], 0.25), 0.25)
+})
+
 /** Cases marked debatable in which this package takes what a reader takes, and why. */
 const otherwise: ReadonlyMap<string, readonly [expected: unknown, why: string]> = new Map([
   ['me-56', ['C', '答案：C names an option']],
