@@ -49,13 +49,11 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     stage('sft', ['grounded', 'tuned'], [[vision, adapter, language], 0, 3, 1500, 2e-3]),
   )
   const samples = Math.ceil(64 * Math.min(1, 8 * scale))
+  const answers = generator(nanoModel, nanoProcessor(), { rows: 64, prompt: 48, capacity: 80 })
+  const questions = heldOutQuestions({ seed: 'held-out' })
   return experiment(
     recipe,
-    exactAnswers({
-      generator: generator(nanoModel, nanoProcessor(), { rows: 64, prompt: 48, capacity: 80 }),
-      questions: heldOutQuestions({ seed: 'held-out' }),
-      ...{ samples, lastSamples: 4 * samples },
-    }),
+    exactAnswers({ generator: answers, questions, samples, lastSamples: 4 * samples }),
   )
 }
 
