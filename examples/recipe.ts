@@ -17,8 +17,7 @@ type Settings = readonly [readonly Keys[], captions: number, lowest: Level, step
 
 const file: ExperimentFile = ({ quick, seed, setting }) => {
   const scale = setting.number('scale', quick ? 1 / 16 : 1, { from: 1e-3 })
-  // sixteen samples a step, two or three in a row
-  const sizes = { rows: 8, tokens: 116, images: 16 }
+  const sizes = { rows: 8, tokens: 116, images: 16 } // sixteen samples a step, two or three in a row
   const objective = packedNextToken(nanoModel, nanoProcessor(), sizes)
   const weights = { read: 1.5, count: 2, chart: 1.7, arithmetic: 0.3 }
   // the bases know their trades and move slower than the adapter
