@@ -83,7 +83,8 @@ pieces('no file stays open', async ({ folder }) => {
     await right(file.floats('floats'))
     assert.ok(isLeft(await file.ints('none')()))
   }
-  assert.is(open(), before)
+  // what else was open may have been closed meanwhile
+  assert.ok(open() <= before)
 })
 
 pieces.run()
