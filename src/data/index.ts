@@ -21,6 +21,7 @@ export {
 } from './curation/chains.ts'
 export { type Curated, countsOf, curate, type Dropped, type Filter } from './curation/curated.ts'
 export * from './image.ts'
+export { pngDataUrl } from './image-url.ts'
 export * from './pack.ts'
 export * from './packing-drawing.ts'
 export * from './packing-plan.ts'

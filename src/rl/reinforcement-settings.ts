@@ -16,6 +16,7 @@ import {
   onlySettings,
   RecipeError,
   textSetting,
+  trainSetting,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
@@ -147,12 +148,7 @@ export const checkedReinforcement = (given: object) => {
   onlySettings(where, s, names)
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)
-  if (!Array.isArray(s.train) || s.train.length === 0)
-    throw new RecipeError(
-      where,
-      'train',
-      `it is ${kindOf(s.train)}; give a list of parts, such as [language]`,
-    )
+  trainSetting(where, s.train, '[language]')
   valueSetting(where, 'objective', s.objective, ['terms', 'collate', 'logProbs'], 'policyGradient(…)')
   valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
   valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')

@@ -7,10 +7,11 @@ import { setMaxListeners } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { PathReporter } from 'io-ts/lib/PathReporter.js'
+import type { OpenAI } from 'openai'
 import { from, mergeMap, Observable } from 'rxjs'
-import sharp from 'sharp'
-import type { Processor, RgbImage } from '../data/index.ts'
+import { type Processor, pngDataUrl } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
+import { hash32 } from '../random/index.ts'
 import { RecipeError } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
@@ -67,16 +68,7 @@ const Reply = t.intersection([
 ])
 
 /** 31 bits of a request's own, since servers take one seed a request. */
-const seedOf = (seed: number, { task, sample }: Request): number => {
-  let h = (seed ^ sample ^ 0x811c9dc5) >>> 0
-  for (const c of `${seed}/${sample}/${task}`) h = Math.imul(h ^ c.codePointAt(0)!, 0x01000193) >>> 0
-  return h >>> 1
-}
-
-const dataUrl = async ({ width, height, channels, data }: RgbImage): Promise<string> => {
-  const png = await sharp(data, { raw: { width, height, channels } }).png().toBuffer()
-  return `data:image/png;base64,${png.toString('base64')}`
-}
+const seedOf = (seed: number, { task, sample }: Request): number => hash32(`${seed}/${sample}/${task}`) >>> 1
 
 /** The options of sampling as vLLM, SGLang and llama.cpp name them; what is not said is left to the server's neutral value. */
 const samplingOf = (s: Sampling): Record<string, number> => ({
@@ -123,11 +115,13 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
     if (!Number.isSafeInteger(n) || n < least)
       throw new RecipeError(where, name, `it is ${n}; give a whole number from ${least}`)
 
-  const clientOf = async () => {
-    const { OpenAI } = await import('openai')
+  const version = o.version ?? (() => 0)
+  const connect = async (): Promise<OpenAI> => {
+    const { OpenAI: Client } = await import('openai')
     const apiKey = o.apiKey ?? process.env.OPENAI_API_KEY ?? 'none'
-    return new OpenAI({ baseURL: o.baseURL, apiKey, timeout: timeoutMs, maxRetries: retries })
+    return new Client({ baseURL: o.baseURL, apiKey, timeout: timeoutMs, maxRetries: retries })
   }
+  let connected: Promise<OpenAI> | undefined
 
   const bodyOf = async (r: Request, sampling: Sampling): Promise<Record<string, unknown>> => {
     const common = { model: o.model, seed: seedOf(seed, r), return_token_ids: true, ...samplingOf(sampling) }
@@ -148,7 +142,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
           task: r.task,
         },
       )
-    const images = await Promise.all(r.prompt.images.map(dataUrl))
+    const images = await Promise.all(r.prompt.images.map(pngDataUrl))
     return {
       ...common,
       logprobs: true,
@@ -164,7 +158,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
     }
   }
 
-  const completionOf = (r: Request, sampling: Sampling, answer: unknown): Completion => {
+  const completionOf = (r: Request, sampling: Sampling, answer: unknown): Omit<Completion, 'version'> => {
     const failed = (what: string): PolicyError =>
       new PolicyError('Failed', `task ${r.task}, sample ${r.sample}: ${what}`, { task: r.task })
     const reply = Reply.decode(answer)
@@ -193,7 +187,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
       throw failed(`the server gave ${logged?.length ?? 'no'} log-probabilities for ${ids.length} tokens`)
     const ended = ids.at(-1) === processor.end
     return {
-      ...{ task: r.task, sample: r.sample, ids, version: (o.version ?? (() => 0))() },
+      ...{ task: r.task, sample: r.sample, ids },
       promptIds:
         choice.prompt_token_ids ??
         reply.right.prompt_token_ids ??
@@ -208,16 +202,17 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
 
   return {
     config: { kind: 'server', model: o.model, transport: o.transport, seed },
-    version: o.version ?? (() => 0),
+    version,
     sample: (requests, sampling) =>
       new Observable<Completion>((to) => {
         const cut = new AbortController()
         // each request listens to it
         setMaxListeners(0, cut.signal)
-        const version = (o.version ?? (() => 0))()
+        const begunAt = version()
         const asked = async (r: Request): Promise<Completion> => {
           const body = await bodyOf(r, sampling)
-          const client = await clientOf()
+          connected ??= connect()
+          const client = await connected
           const path = o.transport === 'tokens' ? '/completions' : '/chat/completions'
           const answer = await client
             .post<unknown>(path, { body, signal: cut.signal })
@@ -240,7 +235,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
                 { task: r.task, cause: e },
               )
             })
-          return { ...completionOf(r, sampling, answer), version }
+          return { ...completionOf(r, sampling, answer), version: begunAt }
         }
         const under = from(requests).pipe(mergeMap(asked, concurrency)).subscribe(to)
         return () => {

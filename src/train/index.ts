@@ -62,6 +62,7 @@ export {
   onlySettings,
   RecipeError,
   textSetting,
+  trainSetting,
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'

@@ -156,3 +156,17 @@ export const jsonSetting = (where: string, setting: string, x: unknown): void =>
   }
   walk(setting, x)
 }
+
+/**
+ * What a stage trains: parts of a model, at least one.
+ *
+ * @param example how such a list may look
+ * @throws RecipeError
+ */
+export const trainSetting = (where: string, train: unknown, example: string): void => {
+  if (!Array.isArray(train) || train.length === 0)
+    throw new RecipeError(where, 'train', `it is ${kindOf(train)}; give a list of parts, such as ${example}`)
+  train.forEach((k, i) => {
+    valueSetting(where, `train[${i}]`, k, ['has'], "a part of the model, or keys('head', 'head.**')")
+  })
+}

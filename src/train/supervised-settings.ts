@@ -22,6 +22,7 @@ import {
   onlySettings,
   RecipeError,
   textSetting,
+  trainSetting,
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'
@@ -100,15 +101,7 @@ export const checkedSupervised = <From extends string, To extends string, E>(
   const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)
   const learningRate = numberSetting(where, 'learningRate', s.learningRate)
   const maxGradientNorm = numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true)
-  if (!Array.isArray(s.train) || s.train.length === 0)
-    throw new RecipeError(
-      where,
-      'train',
-      `it is ${kindOf(s.train)}; give a list of parts, such as [vision, adapter]`,
-    )
-  s.train.forEach((k, i) => {
-    valueSetting(where, `train[${i}]`, k, ['has'], "a part of the model, or keys('head', 'head.**')")
-  })
+  trainSetting(where, s.train, '[vision, adapter]')
   const { objective, source } = s
   const optimizer = s.optimizer ?? adamWith()
   valueSetting(

@@ -5,8 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { OpenAI } from 'openai'
-import sharp from 'sharp'
-import type { RgbImage } from '../../../data/index.ts'
+import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
 import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
 import { contentKey, replyCache } from './cache.ts'
 
@@ -87,11 +86,6 @@ const gateOf = (most: number) => {
       else next()
     }
   }
-}
-
-const dataUrl = async ({ width, height, channels, data }: RgbImage): Promise<string> => {
-  const png = await sharp(data, { raw: { width, height, channels } }).png().toBuffer()
-  return `data:image/png;base64,${png.toString('base64')}`
 }
 
 /** The whole body, read within the attempt's own time and not beyond `most` bytes. */
@@ -216,7 +210,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
     ask: async <A>(q: Question<A>): Promise<Asked<A>> => {
       count.asked++
       try {
-        const urls = await Promise.all(q.images.map(dataUrl))
+        const urls = await Promise.all(q.images.map(pngDataUrl))
         const key = contentKey({ model, temperature, maxTokens, system: q.system, user: q.user, urls })
         const before = underWay.get(key)
         if (before !== undefined) {
