@@ -55,7 +55,6 @@ export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
   })
 }
 
-// what the folders above use of it
 export { benchBatches, benchProgram } from './case.ts'
 export { type Machine, thisMachine } from './machine.ts'
 export { spread } from './result.ts'

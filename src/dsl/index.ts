@@ -6,7 +6,6 @@
 export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
-// what the folders above use of it
 export { contractionPlan, type OperandPlan } from './contraction.ts'
 export {
   abs,

@@ -7,7 +7,6 @@ export { type EngineError, type EngineErrorTag, engineError, refused } from './e
 export { exportOnnx, onnxEngine, type WriteOnnxOptions, writeOnnx } from './onnx/index.ts'
 export { loadOnnxRuntime } from './onnx/runtime.ts'
 export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
-// what the folders above use of it
 export type {
   Engine,
   EngineName,

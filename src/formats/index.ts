@@ -15,7 +15,6 @@ export {
 export * from './chat-sail-vl2.ts'
 export * from './chat-template.ts'
 export type { FloatDtype, StorageDtype } from './dtype.ts'
-// what the folders above use of it
 export { isFloatDtype } from './dtype.ts'
 export { parseJson } from './json.ts'
 export {

@@ -3,7 +3,6 @@
  *
  * @since 0.3.0
  */
-// what the folders above use of it
 export { badRowsBlock } from './bad-rows.ts'
 export {
   atBeginning,

@@ -18,7 +18,6 @@ export {
   forwardName,
   forwardProgram,
 } from './exported-model.ts'
-// what the folders above use of it
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
 export {
   type LearnerProgram,

@@ -401,6 +401,8 @@ refused('settings that contradict one another are named before any work', () => 
   const of_ = (some: EchoSettings) => message(() => echoStage(some))
   const sizes = { rollouts: 128, minibatch: 64, updates: 4 }
   assert.match(of_({ group: 1 }), /stage 'echo', group: it is 1; give a whole number from 2/)
+  assert.match(of_({ train: [] }), /train: it is .*; give a list of parts, such as \[language\]/)
+  assert.match(of_({ train: ['language'] as never }), /train\[0\]: it is .*; give a part of the model/)
   assert.match(of_({ group: 6 }), /episode.rollouts: it is 128, which is no multiple of the group of 6/)
   assert.match(
     of_({ episode: { ...sizes, updates: 3 } }),
