@@ -24,6 +24,7 @@
  * the argument and not the result: `log(select(x > 0, x, 1))`.
  */
 import type { Names } from './axis.ts'
+import { contractChosenOf, outerChosenOf } from './chosen.ts'
 import { composite } from './composite.ts'
 import { contractOf } from './contract.ts'
 import { castTo } from './elementwise.ts'
@@ -181,6 +182,24 @@ export const adjoints: { readonly [K in OpName]: Row<K> } = {
 
   gather: (y, g, _op, s) => [() => scatterAddOf(x1(y), g, x0(y).axes[0]!, s), undefined],
   scatterAdd: (y, g, _op, s) => [undefined, () => gatherOf(g, x0(y), s)],
+
+  contractChosen: (y, g, _op, s) => {
+    const [x, index, ...matrices] = y.inputs as readonly [Tensor, Tensor, ...Tensor[]]
+    const out = y.names.at(-1)!
+    return [
+      () => contractChosenOf(g, index, matrices, out, s),
+      undefined,
+      ...matrices.map((m, i) => () => outerChosenOf(g, x, index, i, matrices.length, m.names, s)),
+    ]
+  },
+  // g is a matrix: a row of a takes the product of g with its row of b where it was chosen, else 0
+  outerChosen: (y, g, { choice }, s) => {
+    const [a, b, index] = y.inputs as readonly [Tensor, Tensor, Tensor]
+    const { equal, where } = notation(s)
+    const flow = (other: Tensor) => () =>
+      where(equal(index, choice), contractOf(other, g, [other.names.at(-1)!], s), 0)
+    return [flow(b), flow(a), undefined]
+  },
 
   composite: (y, g, op, s) => {
     if (op.kind !== 'crossEntropy') return [() => g, ...y.inputs.slice(1).map(() => undefined)]

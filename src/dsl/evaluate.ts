@@ -357,6 +357,32 @@ const rows: { readonly [K in Op['op']]: Row<K> } = {
     })
     return out
   },
+  contractChosen: (t, xs, { over }) => {
+    const [rows, index, ...matrices] = xs as readonly [Float64Array, Float64Array, ...Float64Array[]]
+    const [, , m] = t.inputs as readonly [Tensor, Tensor, Tensor]
+    const [summed, out] = [m.axes.find((a) => a.name === over)!, t.axes.at(-1)!]
+    const [k, n] = [summed.size, out.size]
+    const [along, across] = [offsets([summed], m.axes), offsets([out], m.axes)]
+    const y = new Float64Array(elements(t.axes))
+    index.forEach((choice, r) => {
+      const w = matrices[inRange(t, choice, matrices.length)]!
+      for (let j = 0; j < n; j++)
+        for (let i = 0; i < k; i++) y[r * n + j]! += rows[r * k + i]! * w[across[j]! + along[i]!]!
+    })
+    return y
+  },
+  outerChosen: (t, xs, { choice }) => {
+    const [a, b, index] = xs as readonly [Float64Array, Float64Array, Float64Array]
+    const [x, y] = [t.inputs[0]!.axes.at(-1)!, t.inputs[1]!.axes.at(-1)!]
+    const [down, right] = [offsets([x], t.axes), offsets([y], t.axes)]
+    const out = new Float64Array(elements(t.axes))
+    index.forEach((c, r) => {
+      if (c !== choice) return
+      for (let i = 0; i < x.size; i++)
+        for (let j = 0; j < y.size; j++) out[down[i]! + right[j]!]! += a[r * x.size + i]! * b[r * y.size + j]!
+    })
+    return out
+  },
   composite: (t, [body, , target], { settings }) => {
     if (takesTarget(t) && target !== undefined) {
       const classes = t.inputs[1]!.axes.find((a) => a.name === settings.axis)!.size

@@ -70,6 +70,8 @@ export type LogicFn = 'and' | 'or'
  * | `concat` | 1… | joined along `along`; the other axes equal, in one order |
  * | `gather` | table, index (int32) | rows of the table's *first* axis: axes = index's axes, then the table's others. Indices lie in range: `gather` says how that is seen to |
  * | `scatterAdd` | index (int32), rows | the adjoint of `gather`: axes = first axis `into`, then the rows' axes after the index's; equal indices add up |
+ * | `contractChosen` | rows, index (int32), matrices… | rows begin with the index's axes, then one axis `over`: Σ over it of each row and the matrix that its index names. Indices lie in range as `gather`'s |
+ * | `outerChosen` | a, b, index (int32) | its adjoint: Σ over the rows whose index is `choice` (of `of`) of a ⊗ b, whose own axes, one each, are the node's in any order |
  * | `composite` | body, operands… | equal to its body; an engine that knows `kind` may compute it from the operands instead |
  */
 export type Op =
@@ -97,6 +99,8 @@ export type Op =
   | { readonly op: 'concat'; readonly along: string }
   | { readonly op: 'gather' }
   | { readonly op: 'scatterAdd' }
+  | { readonly op: 'contractChosen'; readonly over: string }
+  | { readonly op: 'outerChosen'; readonly choice: number; readonly of: number }
   | { readonly op: 'composite'; readonly kind: CompositeKind; readonly settings: Settings }
 
 /** The name of a primitive. */

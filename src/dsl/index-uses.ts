@@ -9,7 +9,7 @@ import { findAxis, type OpName, type Tensor, topological } from './graph.ts'
 
 /** One use of an index. */
 export interface IndexUse {
-  /** The `gather`, `scatterAdd` or cross-entropy. */
+  /** The `gather`, `scatterAdd`, `contractChosen` or cross-entropy. */
   readonly by: Tensor
   /** What it is called in messages. */
   readonly name: string
@@ -29,6 +29,8 @@ const useOf = (t: Tensor): Omit<IndexUse, 'known'> | undefined => {
     return { by: t, name: 'gather', index: t.inputs[1]!, size: t.inputs[0]!.axes[0]!.size }
   if (t.op.op === 'scatterAdd')
     return { by: t, name: 'scatterAdd', index: t.inputs[0]!, size: t.axes[0]!.size }
+  if (t.op.op === 'contractChosen')
+    return { by: t, name: 'contractChosen', index: t.inputs[1]!, size: t.inputs.length - 2 }
   if (t.op.op !== 'composite' || !takesTarget(t)) return undefined
   const classes = findAxis(t.inputs[1]!, String(t.op.settings.axis))
   return classes === undefined

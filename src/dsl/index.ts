@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
+export { contractChosen } from './chosen.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
 export { contractionPlan, type OperandPlan } from './contraction.ts'

@@ -1,9 +1,9 @@
 /**
- * Configurations in the words of a published `config.json`: AIMv2's for the vision encoder, transformers' Qwen3 for the
- * language model, and InternVL's `vision_config` and `llm_config` for the two joined, as SAIL-VL2's are.
+ * Configurations in the words of a published `config.json`: AIMv2's for the vision encoder, transformers' Qwen3 and
+ * Qwen3-MoE for the language model, and InternVL's `vision_config` and `llm_config` for the two joined, as SAIL-VL2's are.
  *
  * Keys that change nothing here (dropout, cache, dtype, token ids, …) are passed over. Keys that would change the model's
- * numbers in a way that it is not built for (biases, sliding windows, scaled rotary positions, experts, an earlier layer of
+ * numbers in a way that it is not built for (biases, sliding windows, scaled rotary positions, an earlier layer of
  * the encoder) are refused. How fresh weights are filled is no published word, and is left out.
  *
  * @since 0.1.0
@@ -26,6 +26,7 @@ import {
   positive,
   Word,
 } from './config-words.ts'
+import { moeOf, moePublished, moeWords } from './moe-published.ts'
 import type { Preset } from './presets.ts'
 import type { Qwen3Config } from './qwen3.ts'
 import type { SailVitConfig } from './sail-vit.ts'
@@ -144,7 +145,7 @@ const Rope = t.type({
 })
 
 /**
- * A language model: Qwen3's `config.json`, or `llm_config` of a joined model. The base of the rotary frequencies may stand
+ * A language model: Qwen3's or Qwen3-MoE's `config.json`, or `llm_config` of a joined model. The base of the rotary frequencies may stand
  * at `rope_theta` or at `rope_parameters.rope_theta`; without `tie_word_embeddings` the head is untied, as in transformers.
  *
  * @category codecs
@@ -152,7 +153,16 @@ const Rope = t.type({
 export const languageConfig = codec(
   'language model',
   {
-    model_type: only('qwen3', 'only dense Qwen3 models are built'),
+    model_type: optional(
+      new Word(
+        '"qwen3" or "qwen3_moe"',
+        (u): u is 'qwen3' | 'qwen3_moe' => u === 'qwen3' || u === 'qwen3_moe',
+        'only Qwen3 models are built',
+        'Unsupported',
+      ),
+      'qwen3' as const,
+    ),
+    ...moeWords,
     vocab_size: count('the rows of the embedding, 151936 in Qwen3'),
     hidden_size: count('the width of a token, 2048 in Qwen3-1.7B'),
     intermediate_size: count('the width inside the feed-forward block, 6144 in Qwen3-1.7B'),
@@ -185,6 +195,10 @@ export const languageConfig = codec(
       ]
     if (w.head_dim % 2 !== 0)
       return ['head_dim', `is ${w.head_dim}; rotary positions turn pairs, so make it even`]
+    if (w.model_type === 'qwen3' && (w.num_experts ?? w.num_local_experts) !== undefined)
+      return ['model_type', 'is "qwen3", and the file has experts; write "qwen3_moe"']
+    const moe = w.model_type === 'qwen3_moe' ? moeOf(w, w.num_hidden_layers) : undefined
+    if (moe !== undefined && !('experts' in moe)) return moe
     return {
       vocabSize: w.vocab_size,
       hiddenSize: w.hidden_size,
@@ -196,11 +210,13 @@ export const languageConfig = codec(
       ropeTheta: theta,
       epsilon: w.rms_norm_eps,
       tied: w.tie_word_embeddings,
+      ...(moe === undefined ? {} : { moe }),
     }
   },
   (c) => ({
-    architectures: ['Qwen3ForCausalLM'],
-    model_type: 'qwen3',
+    architectures: [c.moe === undefined ? 'Qwen3ForCausalLM' : 'Qwen3MoeForCausalLM'],
+    model_type: c.moe === undefined ? 'qwen3' : 'qwen3_moe',
+    ...(c.moe === undefined ? {} : moePublished(c.moe)),
     vocab_size: c.vocabSize,
     hidden_size: c.hiddenSize,
     intermediate_size: c.intermediateSize,

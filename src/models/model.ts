@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import { type Axis, axis, causal, input, type Keys, type KeyValues, type Tensor } from '../dsl/index.ts'
+import type { MoeConfig } from './moe-config.ts'
 
 /** A model's name, configuration, parts and graph. */
 export interface Model {
@@ -18,6 +19,8 @@ export interface Model {
    * @throws GraphError where the configuration contradicts itself
    */
   readonly graph: (sizes?: GraphSizes) => Tensor
+  /** The share of tokens that a parameter works for; default: 1, as where there are no experts. */
+  readonly activeShare?: (key: string) => number
 }
 
 /** The sizes that a forward graph is built at. */
@@ -56,6 +59,8 @@ export interface CausalLm extends Model {
   readonly vocabSize: number
   /** What it reads of images: pixels along each side, and tokens of one image. Undefined where it reads text alone. */
   readonly image?: { readonly size: number; readonly tokens: number }
+  /** Its experts, where it has some: training balances them, and its graph has routers. */
+  readonly experts?: MoeConfig
   /** ids int32 `[batch, token]` → `[batch, token, embed]`. */
   readonly embed: (ids: Tensor, images?: ImageInputs) => Tensor
   /** `[batch, token, embed]` → `[batch, token, embed]`, after the last norm. */

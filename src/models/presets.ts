@@ -51,6 +51,13 @@ export const qwen3Medium: Qwen3Config = qwen3(2048, 6144, 28, 16, true)
 /** Qwen3-8B: 8,190,735,360 parameters, untied. */
 export const qwen3Large: Qwen3Config = qwen3(4096, 12288, 36, 32, false)
 
+/** Qwen3-30B-A3B: 30,532,122,624 parameters, of which 3,353,032,704 work for a token; untied. */
+export const qwen3Experts: Qwen3Config = {
+  ...qwen3(2048, 6144, 48, 32, false),
+  kvHeads: 4,
+  moe: { experts: 128, perToken: 8, intermediateSize: 768, normalise: true, balance: 0.001 },
+}
+
 /** The scale at which the whole recipe runs on two cores: images of 112 × 112, 16 visual tokens. */
 export const nano: SailVl2Config = {
   vision: {
@@ -77,6 +84,15 @@ export const nano: SailVl2Config = {
   },
 }
 
+/** {@link nano} with experts: 8 in each layer, 2 for a token, which together are as wide as nano's feed-forward block. */
+export const moeNano: SailVl2Config = {
+  ...nano,
+  language: {
+    ...nano.language,
+    moe: { experts: 8, perToken: 2, intermediateSize: 224, normalise: true, balance: 0.01 },
+  },
+}
+
 /** A model of one of three kinds. */
 export type Preset =
   | { readonly kind: 'vision'; readonly config: SailVitConfig }
@@ -86,16 +102,19 @@ export type Preset =
 /** Every preset by its name on the command line. */
 export const presets: Readonly<Record<string, Preset>> = {
   nano: { kind: 'vision-language', config: nano },
+  'moe-nano': { kind: 'vision-language', config: moeNano },
   'aimv2-large': { kind: 'vision', config: aimv2Large },
   'aimv2-huge': { kind: 'vision', config: aimv2Huge },
   'qwen3-0.6b': { kind: 'language', config: qwen3Small },
   'qwen3-1.7b': { kind: 'language', config: qwen3Medium },
   'qwen3-8b': { kind: 'language', config: qwen3Large },
+  'qwen3-30b-a3b': { kind: 'language', config: qwen3Experts },
   'sail-vl2-2b': {
     kind: 'vision-language',
     config: { vision: aimv2Huge, language: { ...qwen3Medium, tied: false } },
   },
   'sail-vl2-8b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Large } },
+  'sail-vl2-30b-a3b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Experts } },
 }
 
 /** A preset as a model under its name. */

@@ -1,5 +1,5 @@
 /**
- * Qwen3, dense: a pre-norm decoder with grouped-query attention, RMSNorm on queries and keys, rotary positions and SwiGLU
+ * Qwen3, dense or with experts: a pre-norm decoder with grouped-query attention, RMSNorm on queries and keys, rotary positions and SwiGLU
  * (Yang et al. 2025).
  *
  * Shapes: ids `[batch, token]` → hidden `[batch, token, embed]` → logits `[batch, token, vocab]`.
@@ -28,6 +28,8 @@ import {
   tied,
 } from '../dsl/index.ts'
 import { type CausalLm, causalLm, type TokenContext } from './model.ts'
+import { mixtureOfExperts } from './moe.ts'
+import { activeShare, isSparse, type MoeConfig } from './moe-config.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
 export interface Qwen3Config {
@@ -44,6 +46,8 @@ export interface Qwen3Config {
   readonly epsilon: number
   /** Whether the head shares the embedding's weight. */
   readonly tied: boolean
+  /** The experts of Qwen3-MoE, in place of feed-forward blocks; default: it is dense. */
+  readonly moe?: MoeConfig
 }
 
 /** Where the tokens are and what each may see. */
@@ -56,18 +60,22 @@ export const embedAxis = (c: Qwen3Config): Axis<'embed'> => axis('embed', c.hidd
 /** The vocabulary. */
 export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', c.vocabSize)
 
-/** One decoder layer. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. */
-export const qwen3Layer = (c: Qwen3Config, context: Qwen3Context, rotary: Rotations): Hidden => {
+/** Decoder layer `index`, from 0. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. */
+export const qwen3Layer = (
+  c: Qwen3Config,
+  context: Qwen3Context,
+  rotary: Rotations,
+  index: number,
+): Hidden => {
   const [embed, hidden] = [embedAxis(c), axis('hidden', c.intermediateSize)]
   const { heads, kvHeads, headDim, epsilon } = c
   const { token, mask, cache } = context
   const sizes = { token, embed, heads, kvHeads, headDim, qkNorm: epsilon }
   const attention = selfAttention({ ...sizes, rotary, mask, ...(cache === undefined ? {} : { cache }) })
+  const feedForward = isSparse(c.moe, index) ? mixtureOfExperts(c.moe, embed) : swiGlu(embed, hidden)
   return pipe(
     preNorm(at('input_layernorm')(rmsNorm(embed, epsilon)), at('self_attn')(attention)),
-    andThen(
-      preNorm(at('post_attention_layernorm')(rmsNorm(embed, epsilon)), at('mlp')(swiGlu(embed, hidden))),
-    ),
+    andThen(preNorm(at('post_attention_layernorm')(rmsNorm(embed, epsilon)), at('mlp')(feedForward))),
     named('decoderLayer'),
   )
 }
@@ -80,7 +88,7 @@ export const qwen3Embedding = (c: Qwen3Config): Layer<readonly [], readonly ['em
 export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
   const rotary = rotations(context.positions, axis('headDim', c.headDim), c.ropeTheta)
   return pipe(
-    at('layers')(repeat(c.layers, qwen3Layer(c, context, rotary))),
+    at('layers')(repeat(c.layers, (i) => qwen3Layer(c, context, rotary, i))),
     andThen(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
     named('decoder'),
     at('model'),
@@ -115,6 +123,7 @@ export const qwen3Model = (name: string, c: Qwen3Config): CausalLm =>
     config: { kind: 'qwen3', ...c },
     parts: { language: { ...everyKey, name: 'language' } },
     vocabSize: c.vocabSize,
+    ...(c.moe === undefined ? {} : { experts: c.moe, activeShare: activeShare(c.moe) }),
     embed: (ids) => applyTo(qwen3Embedding(c), ids),
     decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
     head: (hidden) => applyTo(qwen3Head(c), hidden),

@@ -32,6 +32,7 @@ import {
 } from '../dsl/index.ts'
 import { type AdapterConfig, adapter, visualAxis } from './adapter.ts'
 import type { CausalLm } from './model.ts'
+import { activeShare } from './moe-config.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
 import { type SailVitConfig, sailVit, vitAxes } from './sail-vit.ts'
 
@@ -137,6 +138,9 @@ export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
   parts: sailVl2Parts,
   vocabSize: c.language.vocabSize,
   image: { size: c.vision.imageSize, tokens: visualTokens(c) },
+  ...(c.language.moe === undefined
+    ? {}
+    : { experts: c.language.moe, activeShare: activeShare(c.language.moe) }),
   embed: (ids, images) =>
     images === undefined
       ? applyTo(qwen3Embedding(c.language), ids, 'language_model')

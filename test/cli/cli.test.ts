@@ -253,6 +253,17 @@ test('summary: exact counts as JSON, and nothing else on stdout', async () => {
   }
 })
 
+test('summary: of a model with experts also how many parameters work for a token', async () => {
+  const { out, err } = await cli(['summary', 'qwen3-30b-a3b', '--json', '--depth', '0'])
+  const printed = JSON.parse(out) as { parameters: number; activeParameters: number }
+  assert.is(printed.parameters, 30_532_122_624, err)
+  // of 128 experts 8, each three maps of 2,048 by 768, in 48 layers
+  assert.is(printed.activeParameters, 30_532_122_624 - 48 * 120 * 3 * 2048 * 768)
+  const text = await cli(['summary', 'moe-nano', '--depth', '0'])
+  assert.match(text.out, /\n2,556,000 of 5,136,480 parameters work for a token\n/)
+  assert.not.match((await cli(['summary', 'nano'])).out, 'work for a token')
+})
+
 test('summary: text, Mermaid, SVG, sizes', async () => {
   const text = await cli(['summary', 'nano', '--depth', '1'])
   assert.match(text.out, 'vision_model')

@@ -2,6 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Axis, axis, elements } from '../../src/dsl/axis.ts'
+import { contractChosenOf, outerChosenOf } from '../../src/dsl/chosen.ts'
 import { contractOf } from '../../src/dsl/contract.ts'
 import {
   binaryOf,
@@ -332,6 +333,20 @@ agrees('scatterAdd', ({ leaf, whole, next }) => {
   const [a, b] = abc(next)
   const axes = [axis('i', 3), axis('j', 2)].slice(Math.floor(next() * 2))
   return scatterAddOf(whole(axes, 4), leaf([...axes, a, b]), axis('into', 4), site)
+})
+
+agrees('contractChosen: matrices that many choose, and none', ({ leaf, whole, next }) => {
+  const index = whole([axis('i', 3), axis('j', 2)].slice(Math.floor(next() * 3)), 3)
+  const shape = shuffled([axis('in', 3), axis('out', 2)], next)
+  const matrices = [0, 1, 2].map(() => leaf(shape))
+  return contractChosenOf(leaf([...index.axes, axis('in', 3)]), index, matrices, 'in', site)
+})
+
+agrees('outerChosen', ({ leaf, whole, next }) => {
+  const index = whole([axis('i', 3), axis('j', 2)].slice(Math.floor(next() * 3)), 2)
+  const [a, b] = [axis('a', 3), axis('b', 2)]
+  const to = shuffled(['a', 'b'], next)
+  return outerChosenOf(leaf([...index.axes, a]), leaf([...index.axes, b]), index, 1, 2, to, site)
 })
 
 const [Token, Embed, Hidden] = [axis('token', 3), axis('embed', 4), axis('hidden', 5)]

@@ -200,6 +200,12 @@ lowering('an index out of range fails, on either side', async () => {
       gather: () => d.gather(d.input('t', [R, C]), i),
       scatterAdd: () => scatterAddOf(i, d.input('u', [K, C]), R, site),
       crossEntropy: () => d.crossEntropy(d.input('l', [K, R]), i, 'row').mean,
+      contractChosen: () => {
+        const matrices = Array.from({ length: size }, (_, n) =>
+          d.constant(Float32Array.of(n), [d.axis('out', 1), d.axis('c', 1)]),
+        )
+        return d.contractChosen(d.slice(d.input('u', [K, C]), 'c', 0, 1), i, matrices, 'c')
+      },
     }
     const inputs = {
       t: tensorValue(

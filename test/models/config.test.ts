@@ -16,6 +16,7 @@ import {
   visionLanguageConfig,
 } from '../../src/models/config.ts'
 import { nano, type Preset, presets } from '../../src/models/presets.ts'
+import type { Qwen3Config } from '../../src/models/qwen3.ts'
 import type { SailVitConfig } from '../../src/models/sail-vit.ts'
 import { fixtureJson, fixturePath } from '../support/fixtures.ts'
 
@@ -64,6 +65,25 @@ test('the reference models', () => {
     kind: 'language',
     config: { ...language, kvHeads: 4, tied: false },
   })
+  // with the published word for the number of experts as with the newer one
+  const { num_local_experts, ...published } = json('qwen3-moe')
+  for (const file of [json('qwen3-moe'), { ...published, num_experts: num_local_experts }])
+    assert.equal(read(file), {
+      kind: 'language',
+      config: {
+        ...language,
+        tied: false,
+        moe: { experts: 8, perToken: 2, intermediateSize: 16, normalise: true, balance: 0.01 },
+      },
+    })
+  // what the class of transformers means where a file says nothing
+  const { norm_topk_prob: _n, router_aux_loss_coef: _r, ...short } = published
+  const bare = read({ ...short, num_experts: 8, decoder_sparse_step: 2, mlp_only_layers: [1] })
+  assert.equal((bare.config as Qwen3Config).moe, {
+    ...{ experts: 8, perToken: 2, intermediateSize: 16, normalise: false, balance: 0.001 },
+    ...{ sparseStep: 2, denseLayers: [1] },
+  })
+  assert.equal(read(JSON.parse(JSON.stringify(toPublished(bare)))), bare)
   assert.equal(read(json('sail-vl2')), {
     kind: 'vision-language',
     config: {
@@ -172,6 +192,7 @@ test('a scaling that scales nothing is none; the base that stands nearest to the
 test('errors name the key, what it is and what to do', () => {
   const vision = json('sail-vit')
   const language = json('qwen3-tied')
+  const experts = json('qwen3-moe')
   const joined = json('sail-vl2')
   const inside = (part: 'vision_config' | 'llm_config', change: Record<string, unknown>): unknown => ({
     ...joined,
@@ -239,7 +260,21 @@ test('errors name the key, what it is and what to do', () => {
         [inside('vision_config', { model_type }), 'Unsupported', 'vision_config.model_type', /only SAIL-ViT/],
       ],
     ),
-    [{ ...language, model_type: 'qwen3_moe' }, 'Unsupported', 'model_type', /"qwen3_moe".*only dense/],
+    [{ ...language, model_type: 'qwen2_moe' }, 'Unsupported', 'model_type', /"qwen2_moe".*only Qwen3/],
+    [{ ...language, model_type: 'qwen3_moe' }, 'Missing', 'num_experts', /is missing; add it/],
+    [{ ...language, num_experts: 8 }, 'BadValue', 'model_type', /has experts; write "qwen3_moe"/],
+    [{ ...experts, num_experts: 4 }, 'BadValue', 'num_local_experts', /is 8 and num_experts is 4/],
+    [{ ...experts, num_experts_per_tok: undefined }, 'Missing', 'num_experts_per_tok', /is missing/],
+    [{ ...experts, num_experts_per_tok: 9 }, 'BadValue', 'num_experts_per_tok', /more than the 8 experts/],
+    [
+      { ...experts, moe_intermediate_size: 0 },
+      'BadValue',
+      'moe_intermediate_size',
+      /is 0, not a whole number/,
+    ],
+    [{ ...experts, mlp_only_layers: [0, 2] }, 'BadValue', 'mlp_only_layers', /names layer 2/],
+    [{ ...experts, mlp_only_layers: 1 }, 'BadValue', 'mlp_only_layers', /not a list of layers/],
+    [{ ...experts, router_aux_loss_coef: -1 }, 'BadValue', 'router_aux_loss_coef', /from 0 on/],
     [{ ...language, use_sliding_window: true }, 'Unsupported', 'use_sliding_window', /all earlier tokens/],
     [{ ...language, tie_word_embeddings: 1 }, 'BadValue', 'tie_word_embeddings', /not true or false/],
     [inside('llm_config', { hidden_size: null }), 'BadValue', 'llm_config.hidden_size', /is null/],

@@ -83,8 +83,12 @@ const counted = (p: Preset): number => {
   }
   const language = (c: Qwen3Config): number => {
     const [d, q, kv] = [c.hiddenSize, c.heads * c.headDim, c.kvHeads * c.headDim]
-    const layer = 2 * d + d * (q + 2 * kv) + q * d + 2 * c.headDim + 3 * d * c.intermediateSize
-    return c.vocabSize * d * (c.tied ? 1 : 2) + c.layers * layer + d
+    const layer = 2 * d + d * (q + 2 * kv) + q * d + 2 * c.headDim
+    const feedForward =
+      c.moe === undefined
+        ? 3 * d * c.intermediateSize
+        : d * c.moe.experts + c.moe.experts * 3 * d * c.moe.intermediateSize
+    return c.vocabSize * d * (c.tied ? 1 : 2) + c.layers * (layer + feedForward) + d
   }
   if (p.kind === 'vision') return vit(p.config)
   if (p.kind === 'language') return language(p.config)
@@ -99,6 +103,8 @@ test('presets have the published number of parameters, and building one allocate
     'qwen3-0.6b': 596_049_920,
     'qwen3-1.7b': 1_720_574_976,
     'qwen3-8b': 8_190_735_360,
+    'qwen3-30b-a3b': 30_532_122_624,
+    'sail-vl2-30b-a3b': huge + 16_793_600 + 30_532_122_624,
     'sail-vl2-2b': huge + 16_793_600 + 2_031_739_904,
     'sail-vl2-8b': huge + 41_963_520 + 8_190_735_360,
   }

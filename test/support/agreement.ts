@@ -26,7 +26,7 @@ const rounds = (t: Tensor): boolean =>
   ((t.op.op === 'binary' && t.op.fn !== 'max' && t.op.fn !== 'min') ||
     (t.op.op === 'unary' && !['neg', 'abs', 'floor'].includes(t.op.fn)) ||
     (t.op.op === 'reduce' && t.op.fn === 'sum') ||
-    ['softmax', 'logSoftmax', 'contract', 'scatterAdd'].includes(t.op.op))
+    ['softmax', 'logSoftmax', 'contract', 'scatterAdd', 'contractChosen', 'outerChosen'].includes(t.op.op))
 
 /** A relative error per operation, some times what float32 makes. */
 const noise = 1e-6

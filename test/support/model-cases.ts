@@ -4,11 +4,13 @@
  */
 import {
   type Axis,
+  add,
   and,
   attend,
   axis,
   cast,
   causal,
+  equal,
   gradient,
   input,
   mean,
@@ -28,6 +30,8 @@ import { tensorValue } from '../../src/engine/values.ts'
 import { adapter } from '../../src/models/adapter.ts'
 import { decodeConfig, languageConfig, visionConfig, visionLanguageConfig } from '../../src/models/config.ts'
 import { decode, prefill } from '../../src/models/generate.ts'
+import { mixtureOfExperts, routersOf, routing } from '../../src/models/moe.ts'
+import { balanceLoss, routerSums } from '../../src/models/moe-balance.ts'
 import { type Qwen3Config, qwen3 } from '../../src/models/qwen3.ts'
 import { type SailVitConfig, sailVit, vitAxes } from '../../src/models/sail-vit.ts'
 import {
@@ -79,7 +83,12 @@ const given = (c: ReferenceCase, names: readonly string[]): Readonly<Record<stri
   )
 
 const wanted = (c: ReferenceCase, names: Iterable<string>): Readonly<Record<string, Float32Array>> =>
-  Object.fromEntries([...names].map((n) => [n, c.floats(n)]))
+  Object.fromEntries(
+    [...names].map((n) => [
+      n,
+      c.io.get(n)!.data instanceof Float32Array ? c.floats(n) : Float32Array.from(c.ints(n)),
+    ]),
+  )
 
 /** The output of the layer `kind` at `path`: what a summary calls a row is also what a fixture compares. */
 export const outputAt = (roots: readonly Tensor[], path: string, kind: string): Tensor => {
@@ -192,6 +201,45 @@ const language = (name: 'qwen3-tied' | 'qwen3-untied'): ModelCase =>
     }
   })
 
+/** One block of experts on its own, under the keys of the first layer. */
+const expertBlock = (c: ReferenceCase, config: Qwen3Config): Readonly<Record<string, Tensor>> => {
+  const [tokens, size] = c.shape('block_in')
+  const embed = axis('embed', size!)
+  const x = input('block_in', [axis('token', tokens!), embed])
+  const y = mixtureOfExperts(config.moe!, embed).apply(x, 'model.layers.0.mlp')
+  const r = routing(config.moe!, routersOf(y)[0]!.logits)
+  return { block_out: y, block_topk: cast(r.index, 'float32'), block_weights: r.weights }
+}
+
+/** Experts, by either computation. */
+const experts = (computation: 'all' | 'chosen'): ModelCase => ({
+  ...modelCase('qwen3-moe', [...tokenFeeds, 'block_in'], (c) => {
+    const read: Qwen3Config = configOf(languageConfig, c)
+    const moe = { ...read.moe!, computation }
+    const config = { ...read, moe }
+    const x = paddedBatch(c)
+    const logits = qwen3(config, x).apply(x.ids)
+    const routers = routersOf(logits)
+    const masked = balanceLoss(
+      moe,
+      routerSums(moe, routers, equal(input('attention_mask', x.ids.axes, 'int32'), 1)),
+    )
+    const ce = nextTokenLoss(logits, x.labels).mean
+    const loss = add(ce, mul(masked, moe.balance!))
+    return {
+      logits: x.real(logits),
+      ...Object.fromEntries(routers.map((r, i) => [`router_logits.${i}`, r.logits])),
+      aux_masked: masked,
+      aux_unmasked: balanceLoss(moe, routerSums(moe, routers)),
+      loss_ce: ce,
+      loss,
+      ...expertBlock(c, config),
+      ...gradientsOf(c, loss),
+    }
+  }),
+  name: `qwen3-moe, ${computation} experts`,
+})
+
 /** For each position the row among the visual tokens of all tiles, in order, or −1. */
 const visualIndexOf = (c: ReferenceCase): TensorValue => {
   let next = 0
@@ -256,6 +304,8 @@ export const modelCases = (): readonly ModelCase[] => [
   mlp1(),
   language('qwen3-tied'),
   language('qwen3-untied'),
+  experts('all'),
+  experts('chosen'),
   joined(),
   packed(),
 ]

@@ -335,6 +335,33 @@ const scatterAdd = fc
     }
   })
 
+/** Rows that choose among 1 to 4 matrices, some of which nobody chooses. */
+const chosen = fc
+  .tuple(
+    fc.integer({ min: 1, max: 4 }),
+    fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 0, maxLength: 2 }),
+    fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }), fc.boolean()),
+    seeds,
+  )
+  .map(([of, is, [k, n, turned], seed]) => {
+    const feed = new Feed(seed)
+    const index = is.map((size, i) => axis(`i${i}`, size))
+    const [summed, out] = [axis('k', k), axis('n', n)]
+    const matrix = turned ? [summed, out] : [out, summed]
+    return { of, feed, index, summed, out, matrix, choice: feed.give(index, 'int32', 0, of) }
+  })
+const contractChosen = chosen.map(({ of, feed, index, summed, out, matrix, choice }): Case => {
+  const matrices = Array.from({ length: of }, () => feed.give(matrix, 'float32'))
+  const inputs = [feed.give([...index, summed], 'float32'), choice, ...matrices]
+  const root = node({ op: 'contractChosen', over: 'k' }, inputs, [...index, out], 'float32', site)
+  return { root, inputs: feed.inputs }
+})
+const outerChosen = chosen.map(({ of, feed, index, summed, out, matrix, choice }): Case => {
+  const inputs = [feed.give([...index, summed], 'float32'), feed.give([...index, out], 'float32'), choice]
+  const op = { op: 'outerChosen', choice: of - 1, of } as const
+  return { root: node(op, inputs, matrix, 'float32', site), inputs: feed.inputs }
+})
+
 const iota = fc.integer({ min: 1, max: 9 }).map(
   (n): Case => ({
     root: node({ op: 'iota' }, [], [axis('a', n)], 'int32', site),
@@ -374,4 +401,6 @@ export const primitives: Readonly<
   concat,
   gather,
   scatterAdd,
+  contractChosen,
+  outerChosen,
 }

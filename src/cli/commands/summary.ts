@@ -24,7 +24,7 @@ export const summaryCommand: Command = {
   positionals: [
     {
       name: 'model',
-      help: 'a preset (nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, sail-vl2-2b, sail-vl2-8b) or an experiment file',
+      help: 'a preset (nano, moe-nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, qwen3-30b-a3b, sail-vl2-2b, sail-vl2-8b, sail-vl2-30b-a3b) or an experiment file',
       required: true,
     },
   ],
@@ -60,7 +60,7 @@ export const summaryCommand: Command = {
       chosen(args, io),
       TE.chain((model) =>
         TE.tryCatch(
-          async () => print(model.name, graphOf(model, args), args, io),
+          async () => print(model, graphOf(model, args), args, io),
           (e): CliError => failed(messageOf(e)),
         ),
       ),
@@ -100,7 +100,8 @@ const graphOf = (model: Model, args: Args): Tensor => {
   })
 }
 
-const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<void> => {
+const print = async (model: Model, graph: Tensor, args: Args, io: Io): Promise<void> => {
+  const { name, activeShare } = model
   const { mermaid, showSummary, summary, summaryJson, svg } = await import('../../dsl/index.ts')
   const given = args.integer('depth')
   const depth = given === undefined ? {} : { depth: given }
@@ -112,7 +113,8 @@ const print = async (name: string, graph: Tensor, args: Args, io: Io): Promise<v
     if (written._tag === 'Left') throw new Error(written.left.message)
     io.stderr.write(`${path}\n`)
   }
-  if (args.on('json')) printJson(io, summaryJson(summary([graph], { name, ...depth })))
+  const active = activeShare === undefined ? {} : { activeShare }
+  if (args.on('json')) printJson(io, summaryJson(summary([graph], { name, ...active, ...depth })))
   else if (args.on('mermaid')) io.stdout.write(`${mermaid([graph], { name, ...depth })}\n`)
-  else io.stdout.write(`${showSummary(summary([graph], { name, depth: 4, ...depth }))}\n`)
+  else io.stdout.write(`${showSummary(summary([graph], { name, depth: 4, ...active, ...depth }))}\n`)
 }

@@ -7,6 +7,7 @@
  * | `unary` `binary` `compare` `logic` `select` | 1 for each element of the result, whatever the function |
  * | `reduce` `argmax` | 1 for each element of the input |
  * | `softmax` `logSoftmax` | 5 for each element: maximum, difference, exponential, sum, quotient |
+ * | `contractChosen` | 2 · rows · n · k, however many matrices there are; all `outerChosen` of one choice together as much |
  * | `scatterAdd` | 1 for each element that is added |
  * | leaves, casts, and whatever only moves elements | 0 |
  *
@@ -63,6 +64,10 @@ export const flopsOf = (t: Tensor): number => {
     case 'softmax':
     case 'logSoftmax':
       return softmaxFlops * elements(t.axes)
+    case 'contractChosen':
+      return 2 * elements(t.axes) * findAxis(t.inputs[0]!, t.op.over)!.size
+    case 'outerChosen':
+      return (2 * elements(t.inputs[2]!.axes) * elements(t.axes)) / t.op.of
     case 'scatterAdd':
       return elements(t.inputs[1]!.axes)
     default:

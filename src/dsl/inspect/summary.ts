@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import { grouped, short } from '../../terminal/index.ts'
-import { type Axis, showAxes } from '../axis.ts'
+import { type Axis, elements, showAxes } from '../axis.ts'
 import type { Dtype, Tensor } from '../graph.ts'
+import { parametersOf } from '../parameters.ts'
 import { blocks, type Folded, folded } from './blocks.ts'
 import type { GraphCost, IsParameter } from './cost.ts'
 
@@ -19,6 +20,8 @@ export interface SummaryOptions {
   readonly fold?: boolean
   /** Which states are parameters (and not moments or a cache); default all. */
   readonly isParameter?: IsParameter
+  /** The share of tokens that a parameter works for, by its key; default: it is not told how many are active. */
+  readonly activeShare?: (key: string) => number
 }
 
 /** One block, or a row of equal blocks; figures are of all of them together, layers inside included. */
@@ -40,6 +43,8 @@ export interface Summary {
   readonly name: string
   readonly rows: readonly Row[]
   readonly totals: GraphCost
+  /** Parameters that work for one token, where the options tell which share of tokens each works for. */
+  readonly activeParameters?: number
 }
 
 /**
@@ -53,7 +58,7 @@ export interface Summary {
  * @category summary
  */
 export const summary = (roots: readonly Tensor[], options: SummaryOptions = {}): Summary => {
-  const { name = 'model', depth = Number.POSITIVE_INFINITY, fold = true, isParameter } = options
+  const { name = 'model', depth = Number.POSITIVE_INFINITY, fold = true, isParameter, activeShare } = options
   const { root } = blocks(roots, name, isParameter)
   const rows: Row[] = []
   const add = (f: Folded): void => {
@@ -74,13 +79,18 @@ export const summary = (roots: readonly Tensor[], options: SummaryOptions = {}):
     f.children.forEach(add)
   }
   add(folded(root, fold))
-  return { name, rows, totals: root.cost }
+  if (activeShare === undefined) return { name, rows, totals: root.cost }
+  const counted = [...parametersOf(...roots)].filter(([key]) => isParameter?.(key) ?? true)
+  const active = counted.reduce((n, [key, t]) => n + activeShare(key) * elements(t.axes), 0)
+  return { name, rows, totals: root.cost, activeParameters: Math.round(active) }
 }
 
 /** A summary as plain data, for `--json` and reports. */
 export interface SummaryJson {
   readonly name: string
   readonly parameters: number
+  /** Those that work for one token, where the model has experts. */
+  readonly activeParameters?: number
   readonly flops: number
   /** Of the parameters. */
   readonly bytes: number
@@ -103,6 +113,7 @@ export interface SummaryJson {
 export const summaryJson = (s: Summary): SummaryJson => ({
   name: s.name,
   parameters: s.totals.parameters,
+  ...(s.activeParameters === undefined ? {} : { activeParameters: s.activeParameters }),
   flops: s.totals.flops,
   bytes: s.totals.parameterBytes,
   activationBytes: s.totals.activationBytes,
@@ -151,5 +162,9 @@ export const showSummary = (s: Summary): string => {
       .map((c, i) => (right[i] ? c.padStart(widths[i]!) : c.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd()
-  return [line(head), widths.map((w) => '─'.repeat(w)).join('──'), ...lines.map(line)].join('\n')
+  const active =
+    s.activeParameters === undefined
+      ? []
+      : ['', `${grouped(s.activeParameters)} of ${grouped(s.totals.parameters)} parameters work for a token`]
+  return [line(head), widths.map((w) => '─'.repeat(w)).join('──'), ...lines.map(line), ...active].join('\n')
 }

@@ -56,6 +56,9 @@ const opKey = (op: Op, literal: (d: Data) => number): string => {
       return `reduce ${op.fn} ${[...op.over].sort().join('\u0001')}`
     case 'contract':
       return `contract ${[...op.over].sort().join('\u0001')}`
+    case 'outerChosen':
+      return `outerChosen ${op.choice} ${op.of}`
+    case 'contractChosen':
     case 'argmax':
     case 'softmax':
     case 'logSoftmax':

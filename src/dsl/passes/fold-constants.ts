@@ -55,7 +55,15 @@ const instead = (t: Tensor, op: Op, inputs: readonly Tensor[]): Tensor => ({
   marks: t.marks,
 })
 
-const never: ReadonlySet<OpName> = new Set(['input', 'state', 'constant', 'iota', 'gather', 'scatterAdd'])
+const never: ReadonlySet<OpName> = new Set([
+  'input',
+  'state',
+  'constant',
+  'iota',
+  'gather',
+  'scatterAdd',
+  'contractChosen',
+])
 
 const computed = (t: Tensor): Tensor | undefined => {
   if (never.has(t.op.op)) return undefined

@@ -183,6 +183,9 @@ export const narrow = (roots: readonly Tensor[]): Tensor[] => {
         return gather(t)
       case 'scatterAdd':
         return scatterAdd(t)
+      case 'contractChosen':
+      case 'outerChosen':
+        return rebuilt(t, t.inputs.map(whole), t.axes)
       case 'composite':
         return composite(t, op.kind)
     }

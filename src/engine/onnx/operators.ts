@@ -17,6 +17,7 @@ import {
   type UnaryFn,
 } from '../../dsl/index.ts'
 import { emptyData } from '../values.ts'
+import { contractChosen, outerChosen } from './chosen.ts'
 import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
 
 /** The name under which a graph node's value was emitted. */
@@ -293,4 +294,7 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     return e.node('Gather', [value(table), indices(index, table.axes[0]!.size, e, value)], { axis: 0 })
   },
   scatterAdd: (t, _op, e, value) => scatterAdd(t, e, value),
+
+  contractChosen: (t, { over }, e, value) => contractChosen(t, over, e, value),
+  outerChosen: (t, { choice, of }, e, value) => outerChosen(t, choice, of, e, value),
 }

@@ -19,6 +19,7 @@ import {
 } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Ref } from './builder.ts'
+import { contractChosen, outerChosen } from './chosen.ts'
 import { contract } from './product.ts'
 import { aligned, permute, place, repeated, resultOf, typeOf, type Work } from './value.ts'
 
@@ -148,6 +149,8 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     alongLast(w, t, op.over, x!, (y) => w.g.op('LogSoftmax', [y.name], { T: typeOf('float32') })),
 
   contract,
+  contractChosen,
+  outerChosen,
 
   reshape: (w, t, _op, [x]) => w.g.reshape(x!, sizes(t.axes)),
   transpose: (w, t, _op, [x]) =>
