@@ -13,6 +13,8 @@ export interface AdvantageSettings {
   readonly scale?: 'std' | 'none'
   /** Keeps the division finite: 1e-4 as in TRL (the default), 1e-6 as in verl. */
   readonly epsilon?: number
+  /** What the advantages of a family's tasks are multiplied by; default 1 each. */
+  readonly families?: Readonly<Record<string, number>>
 }
 
 /** Rewards that differ by less than this, relative to the largest or to 1, are equal: rounding is no reason to learn. */

@@ -49,6 +49,8 @@ export interface EpisodeContext<out C extends Columns> {
   readonly recorded: readonly EventOf<'group'>[]
   /** Paths of a task's images, which are kept once. */
   readonly imagesOf: (id: string, images: readonly RgbImage[]) => Promise<readonly string[]>
+  /** Whether all of it must be recorded, because the policy has learnt from it since; default false. */
+  readonly isWhole?: boolean
 }
 
 /** An episode's rollouts. */
@@ -68,7 +70,7 @@ export interface DrawnEpisode<out C extends Columns> {
  *
  * A task's id gets its number in the stage, since what is drawn depends on it and a source may give a task again.
  *
- * @throws Error where the source ends before there are tasks, or a recorded group is of another task
+ * @throws Error where the source ends before there are tasks, a recorded group is of another task, or one is missing that must be there
  */
 export async function* drawEpisode<C extends Columns>(
   d: Drawing<C>,
@@ -90,6 +92,10 @@ export async function* drawEpisode<C extends Columns>(
       const event = recorded.get(began + i)
       return event === undefined ? [] : [recordedGroup(event, task, i)]
     })
+    if (c.isWhole === true && there.length < tasks.length)
+      throw new Error(
+        `stage '${d.stage}': ${tasks.length - there.length} groups of episode ${c.episode} are not in rollouts/ any more, and the checkpoint has learnt from them; put the file back, or delete the stage's folder under checkpoints/ so that it begins anew`,
+      )
     const started = performance.now()
     let drawn = started
     // a row's numbers depend in their last bits on its place in the batch: what is drawn again is drawn as it was, together

@@ -28,11 +28,13 @@ export interface Experience {
 
 /** A group's completion as a loss reads it; without an advantage it has 0. */
 export const experienceOf = (group: RatedGroup, sample: number): Experience => {
-  const { task, completions, oldLogProbs } = group
+  const { task, completions, oldLogProbs, referenceLogProbs } = group
+  const reference = referenceLogProbs?.[sample]
   const { promptIds, ids, logProbs } = completions[sample]!
   return {
     ...{ id: `${task.id}, sample ${sample}`, promptIds, images: task.prompt.images, ids },
     ...{ oldLogProbs: oldLogProbs?.[sample] ?? logProbs, samplingLogProbs: logProbs },
+    ...(reference === undefined ? {} : { referenceLogProbs: reference }),
     advantage: group.advantages[sample] ?? 0,
   }
 }

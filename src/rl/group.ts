@@ -34,4 +34,6 @@ export interface RatedGroup<out C extends Columns = Columns> extends SelectedGro
   readonly advantages: readonly (number | undefined)[]
   /** Log-probabilities of the drawn tokens under the policy as it is before its updates, where they were taken anew. Shape [completion, token]. */
   readonly oldLogProbs?: readonly (readonly number[])[]
+  /** The same under the reference, where there is one. Shape [completion, token]. */
+  readonly referenceLogProbs?: readonly (readonly number[])[]
 }

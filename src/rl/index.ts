@@ -26,7 +26,11 @@ export { PolicyError, type PolicyErrorTag } from './policy-error.ts'
 export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'
 export type { MissingColumns, OtherColumns, Reads } from './reads.ts'
 export { reinforcement } from './reinforcement.ts'
-export type { EpisodeSettings, ReinforcementSettings } from './reinforcement-settings.ts'
+export type {
+  EpisodeSettings,
+  ReinforcementSettings,
+  RewardSearchSettings,
+} from './reinforcement-settings.ts'
 export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
@@ -35,5 +39,6 @@ export { neverDrawn, policyFunctions, type SessionPolicyOptions, sessionPolicy }
 export { type EpisodeStatistics, type Spread, spreadOf, statisticsOf } from './statistics.ts'
 export type { Columns, Task } from './task.ts'
 export { type TrainedPolicy, trainedPolicy } from './trained-policy.ts'
+export type { ValidationSettings } from './validation.ts'
 export { valuesOf } from './values.ts'
 export * from './verify/index.ts'

@@ -12,9 +12,11 @@ import {
   fixed,
   input,
   logSoftmax,
+  maximum,
   mul,
   neg,
   negativeLogLikelihood,
+  type Scalar,
   softmax,
   stopGradient,
   sum,
@@ -52,6 +54,11 @@ export interface PolicyGradientSettings extends Omit<ExperienceSizes, 'images' |
   readonly images?: number
   /** Completions of all rows together; default: one a row. */
   readonly completions?: number
+  /**
+   * So many times the mean entropy (nats) of the distributions that a micro-batch's tokens were drawn from is taken off the
+   * loss, which keeps the policy from always drawing the same; default: nothing is.
+   */
+  readonly entropyBonus?: number
 }
 
 /** An objective of experiences, and the log-probabilities of what was drawn. */
@@ -66,20 +73,20 @@ export interface PolicyGradient extends Objective<Experience> {
    *
    * Throws what the engine says.
    *
+   * @param by the function of the session's program that gives them; default `logProbs`, under the weights that learn
    * @returns for each experience one number a token, in their order
    * @throws CollateError where one does not fit
    */
   readonly logProbs: (
     session: Session,
     experiences: readonly Experience[],
+    by?: string,
   ) => Promise<readonly (readonly number[])[]>
 }
 
-/** Entropy of each distribution, in nats: `[…, vocab]` → `[…]`. No gradient flows. */
-const entropyOf = (logits: Tensor): Tensor => {
-  const z = stopGradient(logits)
-  return neg(sum(mul(softmax(z, 'vocab'), logSoftmax(z, 'vocab')), 'vocab'))
-}
+/** Entropy of each distribution, in nats: `[…, vocab]` → `[…]`. */
+const entropyOf = (logits: Tensor): Tensor =>
+  neg(sum(mul(softmax(logits, 'vocab'), logSoftmax(logits, 'vocab')), 'vocab'))
 
 /**
  * A policy loss as an objective. What it measures with each update is what the loss measures, and `entropy`, the mean
@@ -101,11 +108,24 @@ export const policyGradient = (
   fitting(processor, model)
   if (typeof settings !== 'object' || settings === null)
     throw new RecipeError(where, 'settings', `it is ${kindOf(settings)}; give { rows, tokens, answer, loss }`)
-  const names = ['rows', 'tokens', 'images', 'completions', 'answer', 'loss', 'temperature'] as const
+  const names = [
+    'rows',
+    'tokens',
+    'images',
+    'completions',
+    'answer',
+    'loss',
+    'temperature',
+    'entropyBonus',
+  ] as const
   onlySettings(where, settings, names)
   const { loss } = settings
   valueSetting(where, 'loss', loss, ['terms'], 'a policy loss, such as dapo()')
   const temperature = numberSetting(where, 'temperature', settings.temperature ?? 1, true)
+  const bonus =
+    settings.entropyBonus === undefined
+      ? undefined
+      : numberSetting(where, 'entropyBonus', settings.entropyBonus)
   const rows = wholeSetting(where, 'rows', settings.rows, 1)
   const sizes: ExperienceSizes = {
     rows,
@@ -135,6 +155,7 @@ export const policyGradient = (
     config: {
       kind: where,
       ...{ model: model.config, processor: processor.config, loss: loss.config, temperature, ...sizes },
+      ...(bonus === undefined ? {} : { entropyBonus: bonus }),
     },
     unit: 'advantage per token',
     model,
@@ -151,9 +172,19 @@ export const policyGradient = (
         mask,
         ...Object.fromEntries(extra.map((key) => [key, input(inputOf[key], drawn)])),
       })
+      const measured = tokenMean(entropyOf(stopGradient(logits)), mask)
+      const learnt = bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)
       return {
         ...terms,
-        stepMetrics: { ...terms.stepMetrics, entropy: tokenMean(entropyOf(logits), mask) },
+        ...(learnt === undefined
+          ? {}
+          : {
+              auxiliary: {
+                ...terms.auxiliary,
+                entropy: mul(div(learnt.sum, maximum(learnt.weight, 1)), -bonus!) as Scalar,
+              },
+            }),
+        stepMetrics: { ...terms.stepMetrics, entropy: measured },
       }
     },
     collate: (experiences) =>
@@ -163,10 +194,10 @@ export const policyGradient = (
         weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
       })),
     functions: { logProbs: fixed(() => ({ outputs: { logProbs: at().logProbs } })) },
-    logProbs: async (session, experiences) => {
+    logProbs: async (session, experiences, by = 'logProbs') => {
       const found = new Map<Experience, readonly number[]>()
       for (const pack of packExperiences(experiences, sizes)) {
-        const out = await orThrow(session.call('logProbs', readingInputs(pack, sizes, processor)))
+        const out = await orThrow(session.call(by, readingInputs(pack, sizes, processor)))
         pack.placed.forEach(({ experience: e }, i) => {
           const from = i * sizes.answer
           found.set(e, Array.from(out.logProbs!.data.slice(from, from + e.ids.length)))

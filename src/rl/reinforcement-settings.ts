@@ -6,9 +6,16 @@
 import type { Source } from '../data/index.ts'
 import type { Keys } from '../dsl/index.ts'
 import type { Sampling } from '../generation/index.ts'
-import type { Optimizer, ScheduleSpec } from '../optim/index.ts'
+import {
+  type AdaLrsSettings,
+  adaLrsReducer,
+  adamWith,
+  type Optimizer,
+  type ScheduleSpec,
+} from '../optim/index.ts'
 import {
   folderSetting,
+  type GraphTransform,
   jsonSetting,
   kindOf,
   numberSetting,
@@ -27,6 +34,7 @@ import type { Reward } from './reward.ts'
 import type { SelectionSettings } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 import type { TrainedPolicy } from './trained-policy.ts'
+import type { ValidationSettings } from './validation.ts'
 
 /** How much is drawn before it is learnt from, and how often. */
 export interface EpisodeSettings {
@@ -81,6 +89,28 @@ export interface ReinforcementSettings<
   readonly recompute?: boolean
   /** Completions that are judged at once; default 64. */
   readonly concurrency?: number
+  /** Rewrites of the loss before its gradient is taken, such as `withLora(…)`; what draws reads the adapters as well. */
+  readonly transforms?: readonly GraphTransform[]
+  /** The decay of a moving average of what learns, as in `supervised`; default: there is none. */
+  readonly ema?: number
+  /** Searches the learning rate while the stage trains; default: none. */
+  readonly adaLrs?: RewardSearchSettings
+  /** Held-out tasks that are asked while the stage learns; default: none. */
+  readonly validation?: ValidationSettings<C>
+  /**
+   * Updates between checkpoints, where neither the command line nor the experiment says otherwise; default 1, so that a run
+   * that is killed loses at most the update under way. It changes no number.
+   */
+  readonly checkpointEvery?: number
+}
+
+/** AdaLRS over episodes: a step of the search is an episode. */
+export interface RewardSearchSettings extends Omit<AdaLrsSettings, 'steps'> {
+  /**
+   * What is to fall: minus the mean `reward` of an episode's rollouts, whether they are learnt from or not, or the mean `loss` of its
+   * updates. Default `reward`.
+   */
+  readonly on?: 'reward' | 'loss'
 }
 
 type Settings = ReinforcementSettings<string, string, Columns, Columns>
@@ -100,6 +130,7 @@ const names: readonly (keyof Settings)[] = [
   ] as const),
   ...(['episodes', 'episode', 'learningRate', 'schedule', 'optimizer', 'maxGradientNorm'] as const),
   ...(['advantages', 'selection', 'filterOverlong', 'recompute', 'concurrency'] as const),
+  ...(['transforms', 'ema', 'adaLrs', 'validation', 'checkpointEvery'] as const),
 ]
 const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch', 'updates', 'rounds']
 
@@ -133,6 +164,68 @@ const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
       `it is ${minibatch}, less than the group of ${group}; an update takes whole groups`,
     )
   return { groups, passes, updates, minibatch, rounds }
+}
+
+/** A record of settings, or none. @throws RecipeError */
+const recordSetting = <A extends object>(
+  where: string,
+  setting: string,
+  x: A | undefined,
+  known: readonly string[],
+): A => {
+  const given = x ?? ({} as A)
+  if (typeof given !== 'object') throw new RecipeError(where, setting, `it is ${kindOf(x)}; give a record`)
+  onlySettings(`${where}, ${setting}`, given, known)
+  return given
+}
+
+/** One of some words. @throws RecipeError */
+const wordSetting = (where: string, setting: string, x: unknown, words: readonly string[]): void => {
+  if (x !== undefined && !words.includes(x as string))
+    throw new RecipeError(
+      where,
+      setting,
+      `it is ${kindOf(x)}; give ${words.map((w) => `'${w}'`).join(' or ')}`,
+    )
+}
+
+const checkedAdvantages = (where: string, given: AdvantageSettings | undefined): AdvantageSettings => {
+  const a = recordSetting(where, 'advantages', given, ['scale', 'epsilon', 'families'])
+  wordSetting(where, 'advantages.scale', a.scale, ['std', 'none'])
+  if (a.epsilon !== undefined) numberSetting(where, 'advantages.epsilon', a.epsilon)
+  const families = Object.entries(a.families ?? {})
+  for (const [family, weight] of families) numberSetting(where, `advantages.families.${family}`, weight)
+  return a
+}
+
+const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {
+  const selection = recordSetting(where, 'selection', s.selection, ['least'])
+  if (selection.least === undefined) return selection
+  const least = wholeSetting(where, 'selection.least', selection.least, 2)
+  if (least > group)
+    throw new RecipeError(
+      where,
+      'selection.least',
+      `it is ${least}, and a group has ${group} completions; give at most as many`,
+    )
+  return selection
+}
+
+const checkedSearch = (where: string, given: RewardSearchSettings, episodes: number) => {
+  if (typeof given !== 'object' || given === null)
+    throw new RecipeError(where, 'adaLrs', `it is ${kindOf(given)}; give a record of settings, such as {}`)
+  const { on = 'reward', ...settings } = given
+  wordSetting(where, 'adaLrs.on', on, ['reward', 'loss'])
+  try {
+    return { on, search: adaLrsReducer({ ...settings, steps: episodes }) }
+  } catch (e) {
+    throw new RecipeError(
+      where,
+      'adaLrs',
+      `${(e as Error).message} (its steps are the stage's ${episodes} episodes)`,
+      e,
+    )
+  }
 }
 
 /**
@@ -171,14 +264,26 @@ export const checkedReinforcement = (given: object) => {
       'sampling.temperature',
       `it is ${temperature}, and the objective takes log-probabilities at ${objective.temperature}; give both the same`,
     )
-  if (objective.loss.reads?.reference === true)
-    throw new RecipeError(
-      where,
-      'objective.loss',
-      'it reads log-probabilities of a reference, which this stage does not keep; leave referenceKl out',
-    )
+  for (const setting of ['filterOverlong', 'recompute'] as const)
+    if (s[setting] !== undefined && typeof s[setting] !== 'boolean')
+      throw new RecipeError(where, setting, `it is ${kindOf(s[setting])}; give true or false`)
+  const optimizer = s.optimizer ?? adamWith()
+  valueSetting(where, 'optimizer', optimizer, ['update'], 'an optimizer, such as adamWith({ beta2: 0.99 })')
+  const transforms = s.transforms ?? []
+  if (!Array.isArray(transforms))
+    throw new RecipeError(where, 'transforms', `it is ${kindOf(transforms)}; give a list`)
+  transforms.forEach((t, i) => {
+    valueSetting(where, `transforms[${i}]`, t, ['apply'], 'a graph transform, such as withLora(…)')
+  })
+  const ema = s.ema === undefined ? undefined : numberSetting(where, 'ema', s.ema)
+  if (ema !== undefined && ema >= 1)
+    throw new RecipeError(where, 'ema', `it is ${ema}; give a decay from 0 to below 1, such as 0.999`)
   return {
     ...{ where, group, episodes, ...episode },
+    ...{ optimizer, transforms, ema },
+    ...{ advantages: checkedAdvantages(where, s.advantages), selection: checkedSelection(where, s, group) },
+    adaLrs: s.adaLrs === undefined ? undefined : checkedSearch(where, s.adaLrs, episodes),
+    checkpointEvery: wholeSetting(where, 'checkpointEvery', s.checkpointEvery ?? 1, 0),
     learningRate: numberSetting(where, 'learningRate', s.learningRate),
     maxGradientNorm: numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true),
     concurrency: wholeSetting(where, 'concurrency', s.concurrency ?? 64, 1),

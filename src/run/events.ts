@@ -198,6 +198,23 @@ export const PolicyStepped = t.type({
   metrics: t.record(t.string, t.number),
 })
 
+/**
+ * Held-out tasks were answered by the policy after `step` updates of a stage that goes on, each once: their rewards over all
+ * and by family, the mean `length` of the answers in tokens, the share that was cut off, and how many had no reward (the mean of none is
+ * NaN).
+ */
+export const PolicyValidated = t.type({
+  type: t.literal('validated'),
+  stage: t.string,
+  step: t.number,
+  rewards: Spread,
+  families: t.record(t.string, Spread),
+  length: t.number,
+  truncated: t.number,
+  unjudged: t.number,
+  seconds: t.number,
+})
+
 /** Which weights were measured: the stage's own where nothing is said, or their moving averages. */
 const Weights = t.partial({ weights: t.literal('averaged') })
 
@@ -309,6 +326,7 @@ export const RunEvent = t.union([
   GroupDrawn,
   EpisodeDrawn,
   PolicyStepped,
+  PolicyValidated,
   Packed,
   Evaluated,
   Measured,

@@ -167,6 +167,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
     case 'group':
     case 'episode':
     case 'rl-step':
+    case 'validated':
       return state
   }
 }
@@ -194,8 +195,10 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
  */
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
-  type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'episode' | 'rl-step'>
-  const kinds: readonly RunEvent['type'][] = ['step', 'ada-lrs', 'packed', 'episode', 'rl-step']
+  type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'episode' | 'rl-step' | 'validated'>
+  const kinds: readonly RunEvent['type'][] = [
+    ...(['step', 'ada-lrs', 'packed', 'episode', 'rl-step', 'validated'] as const),
+  ]
   const ofSteps = (e: RunEvent, stage: string): e is OfSteps =>
     kinds.includes(e.type) && (e as OfSteps).stage === stage
   const index = new Map<string, number>()
@@ -220,6 +223,9 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
         continue
       }
     }
+    // held-out tasks that were asked before the first update are asked again by a start that begins anew
+    if (event.type === 'validated')
+      kept = kept.filter((e) => !(e.type === 'validated' && ofSteps(e, event.stage) && e.step >= event.step))
     // an episode comes before its first step
     if (event.type === 'step' || event.type === 'episode') {
       if (event.step <= (last.get(event.stage) ?? 0))

@@ -52,6 +52,7 @@ export {
 } from './objective.ts'
 export { type DataOptions, type OwnData, ownData, type WatchedData, withBadRows } from './own-data.ts'
 export { packedNextToken } from './packed-next-token.ts'
+export { beginSearch, decisionEvent, type RateSearch, searched } from './rate-search.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export {
   folderSetting,
@@ -76,6 +77,7 @@ export {
   type StageProgram,
   type StageTotals,
 } from './stage.ts'
+export { endingOf } from './stage-ending.ts'
 export { defaultSchedule, type OwnSchedule, stageSchedule } from './stage-schedule.ts'
 export { supervised } from './supervised.ts'
 export type { SupervisedSettings } from './supervised-settings.ts'
@@ -87,6 +89,7 @@ export {
   type WithLoraSettings,
   withLora,
 } from './transform.ts'
+export { transformed } from './transformed.ts'
 export {
   averagesFile,
   checkpointFolder,

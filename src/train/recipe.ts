@@ -170,7 +170,7 @@ export const next =
 export interface RunOptions {
   /**
    * Steps between checkpoints inside a stage; 0: there is one at the end of each stage alone; default:
-   * {@link defaultCheckpointEvery}. `--checkpoint-every` goes before it.
+   * what a stage says, else {@link defaultCheckpointEvery}. `--checkpoint-every` goes before it.
    */
   readonly checkpointEvery?: number
 }
@@ -317,7 +317,7 @@ const preflight = async (
 async function* runRecipe(
   r: Recipe,
   evaluation: Evaluation,
-  every: number,
+  given: number | undefined,
   context: RunContext,
 ): AsyncGenerator<RunEvent> {
   const started = performance.now()
@@ -352,6 +352,7 @@ async function* runRecipe(
       await orThrow(saveProgress(middle, session, at))
       return checkpointed(at.step)
     }
+    const every = given ?? stage.checkpointEvery ?? defaultCheckpointEvery
     const there = earlier.checkpoint?.stage === stage.name ? earlier.checkpoint : undefined
     const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
     const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
@@ -493,7 +494,8 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
       'evaluation',
       `it is of a stage '${stray}', which there is not; the stages are ${names.join(', ') || 'none'}`,
     )
-  const every = (n: number = defaultCheckpointEvery): number => wholeSetting(where, 'checkpointEvery', n, 0)
+  const every = (n: number | undefined): number | undefined =>
+    n === undefined ? undefined : wholeSetting(where, 'checkpointEvery', n, 0)
   every(options.checkpointEvery)
   const config = {
     start: r.start.config,

@@ -20,6 +20,7 @@ export type StageEvent =
   | EventOf<'group'>
   | EventOf<'episode'>
   | EventOf<'rl-step'>
+  | EventOf<'validated'>
   | EventOf<'warned'>
   | EventOf<'packed'>
   | EventOf<'checkpointed'>
@@ -92,6 +93,8 @@ export interface Stage<From extends string = string, To extends string = string>
   /** What lays out its examples as tokens, where it reads any: its tokenizer is exported beside the weights. */
   readonly processor?: Processor
   readonly steps: number
+  /** Steps between checkpoints inside it, where neither the command line nor the experiment says otherwise; default 200. */
+  readonly checkpointEvery?: number
   /** Parameters that it has beside the model's own and that may begin fresh. */
   readonly own?: Keys
   readonly ending?: StageEnding

@@ -2,11 +2,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
-import { firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { listed } from '../../src/data/index.ts'
@@ -20,23 +17,8 @@ import {
   type Task,
   trainedPolicy,
 } from '../../src/rl/index.ts'
-import {
-  type EventOf,
-  openRollouts,
-  type RunEvent,
-  rolloutsTable,
-  writeRolloutsTable,
-} from '../../src/run/index.ts'
-import {
-  begin,
-  experiment,
-  fromScratch,
-  loadWeights,
-  next,
-  orThrow,
-  type RunContext,
-  unmeasured,
-} from '../../src/train/index.ts'
+import { type EventOf, type RunEvent, rolloutsTable } from '../../src/run/index.ts'
+import { loadWeights, orThrow } from '../../src/train/index.ts'
 import {
   type Asked,
   type EchoSettings,
@@ -46,6 +28,7 @@ import {
   echoStage,
   echoTasks,
 } from '../support/echo.ts'
+import { echo, ran } from '../support/echo-run.ts'
 import { presentEngines } from '../support/engines.ts'
 import { contextIn, counting } from '../support/tiny.ts'
 
@@ -54,57 +37,6 @@ const folders: string[] = []
 const folder = async (): Promise<string> => {
   folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-')))
   return folders.at(-1)!
-}
-
-const echo = (some: EchoSettings, seed = 1, checkpointEvery = 0) =>
-  experiment(
-    pipe(
-      begin({ name: 'echo', seed, model: echoModel, start: fromScratch, now: 'fresh' }),
-      next(echoStage(some)),
-    ),
-    unmeasured,
-    { checkpointEvery },
-  )
-
-/** What a run in a folder works with: groups are written there, and those of earlier starts read. */
-const recording = (at: string, engine: Engine, earlier: readonly RunEvent[] = []) => {
-  const rollouts = openRollouts(at)
-  const context: RunContext = {
-    ...contextIn(at, engine, earlier),
-    rollouts: (stage, episode) =>
-      TE.mapLeft((e: { message: string }) => new Error(e.message))(rollouts.of(stage, episode)),
-    tableRollouts: (stage) =>
-      TE.mapLeft((e: { message: string }) => new Error(e.message))(writeRolloutsTable(at, stage)),
-  }
-  const record = tap((e: RunEvent) => {
-    if (e.type === 'group') orThrowSync(rollouts.record(e)())
-  })
-  return { context, record, close: () => orThrowSync(rollouts.close()) }
-}
-const orThrowSync = <A>(e: E.Either<{ readonly message: string }, A>): A => {
-  if (E.isLeft(e)) throw new Error(e.left.message)
-  return e.right
-}
-
-/** Runs to the end, or up to and with an event. */
-const ran = async (
-  run: ReturnType<typeof echo>,
-  at: string,
-  engine: Engine,
-  earlier: readonly RunEvent[] = [],
-  until: (e: RunEvent, n: number) => boolean = () => false,
-): Promise<readonly RunEvent[]> => {
-  const { context, record, close } = recording(at, engine, earlier)
-  try {
-    const all = run.run(context).pipe(
-      record,
-      takeWhile((e, n) => !until(e, n), true),
-      toArray(),
-    )
-    return await firstValueFrom(all)
-  } finally {
-    close()
-  }
 }
 
 const episodesOf = (events: readonly RunEvent[]): readonly EventOf<'episode'>[] =>
@@ -423,10 +355,6 @@ refused('settings that contradict one another are named before any work', () => 
   assert.match(of_({ reward: (() => 1) as never }), /reward: it is a function; is it to be called first\?/)
   assert.match(of_({ tasks: { ...echoTasks, config: undefined } }), /tasks.config: it is undefined/)
   assert.match(of_({ epochs: 3 } as never), /stage 'echo', epochs: there is no such setting/)
-  const objective = policyGradient(echoModel, echoProcessor, {
-    ...{ rows: 16, tokens: 40, answer: 1, loss: dapo({ referenceKl: 0.1 }) },
-  })
-  assert.match(of_({ objective }), /objective.loss: it reads log-probabilities of a reference/)
 })
 
 refused(

@@ -9,6 +9,8 @@ import { concat, concatMap, defer, type Observable, type OperatorFunction, of } 
 export interface EvaluateEveryOptions<S, E> {
   /** Steps between measurements. */
   readonly every: number
+  /** Steps that came before the first one; default 0. */
+  readonly after?: number
   /** Measures after a step; what it emits comes behind the step. */
   readonly evaluate: (step: S) => Observable<E>
 }
@@ -29,12 +31,12 @@ export interface EvaluateEveryOptions<S, E> {
  * @category operators
  */
 export const evaluateEvery =
-  <S, E>({ every, evaluate }: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> =>
+  <S, E>({ every, after = 0, evaluate }: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> =>
   (steps$) =>
     steps$.pipe(
       concatMap(
         (step, i): Observable<S | E> =>
-          (i + 1) % every === 0
+          (after + i + 1) % every === 0
             ? concat(
                 of(step),
                 defer(() => evaluate(step)),

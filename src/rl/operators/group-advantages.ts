@@ -10,7 +10,7 @@ import { rewardsOf } from '../selection.ts'
 import type { Columns } from '../task.ts'
 
 /**
- * Adds the advantage of each completion against the others of its group ({@link advantages}). It emits when the source
+ * Adds the advantage of each completion against the others of its group ({@link advantages}), times its family's weight. It emits when the source
  * emits, and completes and fails with it.
  *
  * ```text
@@ -24,4 +24,11 @@ import type { Columns } from '../task.ts'
 export const groupAdvantages = <C extends Columns>(
   settings: AdvantageSettings = {},
 ): OperatorFunction<SelectedGroup<C>, RatedGroup<C>> =>
-  map((group) => ({ ...group, advantages: advantages(rewardsOf(group.judgements), settings) }))
+  map((group) => {
+    const weight = settings.families?.[group.task.family] ?? 1
+    const plain = advantages(rewardsOf(group.judgements), settings)
+    return {
+      ...group,
+      advantages: weight === 1 ? plain : plain.map((a) => (a === undefined ? a : a * weight)),
+    }
+  })

@@ -1,4 +1,4 @@
-/** Reinforcement of the smallest kind: four episodes, a checkpoint behind every second. */
+/** Reinforcement of the smallest kind: six episodes of four updates, a checkpoint behind every third. */
 import { pipe } from 'fp-ts/lib/function.js'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../../src/train/index.ts'
 import { echoModel, echoStage } from '../echo.ts'
@@ -9,5 +9,5 @@ export default experiment(
     next(echoStage({ episodes: 6 })),
   ),
   unmeasured,
-  { checkpointEvery: 8 },
+  { checkpointEvery: 3 },
 )

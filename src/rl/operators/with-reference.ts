@@ -1,0 +1,39 @@
+/**
+ * Log-probabilities of what was drawn, under the reference.
+ *
+ * @since 0.3.0
+ */
+import { concatMap, defer, type MonoTypeOperatorFunction } from 'rxjs'
+import { experienceOf } from '../experience.ts'
+import type { RatedGroup } from '../group.ts'
+import { referenceFunction } from '../reference.ts'
+import type { Columns } from '../task.ts'
+import type { RecomputedOptions } from './recomputed.ts'
+
+/**
+ * Adds to each kept group the log-probabilities of its tokens under the reference that the session's program keeps, which a
+ * penalty on leaving it reads. The reference does not change: it does not matter when they are taken.
+ *
+ * One group at a time; those that come meanwhile wait. The stream fails with the source and with the engine.
+ *
+ * ```text
+ * groups   -A-b-C-----|          b was left out
+ * session    --  --
+ * result   ---A-b-C---|
+ * ```
+ *
+ * @category operators
+ */
+export const withReference =
+  <C extends Columns>({ session, objective }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
+  (groups$) =>
+    groups$.pipe(
+      concatMap((group) =>
+        defer(async (): Promise<RatedGroup<C>> => {
+          if (!group.selection.kept) return group
+          const experiences = group.completions.map((_, i) => experienceOf(group, i))
+          const referenceLogProbs = await objective.logProbs(session, experiences, referenceFunction)
+          return { ...group, referenceLogProbs }
+        }),
+      ),
+    )

@@ -1,0 +1,273 @@
+/**
+ * How a stage of reinforcement runs: episode after episode, from any place.
+ *
+ * @since 0.3.0
+ */
+import { setImmediate } from 'node:timers/promises'
+import { identity } from 'fp-ts/lib/function.js'
+import { EMPTY, filter, from, of } from 'rxjs'
+import type { Placed, RgbImage } from '../data/index.ts'
+import { isAtMark } from '../optim/index.ts'
+import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
+import {
+  beginSearch,
+  decisionEvent,
+  type StageContext,
+  type StageEvent,
+  type StageTotals,
+  searched,
+} from '../train/index.ts'
+import { advisories } from './advisories.ts'
+import { type Drawing, drawEpisode } from './episode.ts'
+import type { RatedGroup } from './group.ts'
+import { evaluateEvery } from './operators/evaluate-every.ts'
+import { type Minibatch, minibatches } from './operators/minibatches.ts'
+import { recomputed } from './operators/recomputed.ts'
+import { type UpdatedMinibatch, update } from './operators/update.ts'
+import { withReference } from './operators/with-reference.ts'
+import { firstPlace, type Place, packed, unpacked } from './place.ts'
+import { keepReference } from './reference.ts'
+import type { checkedReinforcement, ReinforcementSettings } from './reinforcement-settings.ts'
+import { statisticsOf } from './statistics.ts'
+import type { Columns, Task } from './task.ts'
+import { type checkedValidation, heldOutTasks, validated } from './validation.ts'
+import { valuesOf } from './values.ts'
+
+/** Episodes and updates that advisories look back on. */
+const memory = 50
+
+/** What a stage runs by: its settings as they were given, and as they were checked. */
+export interface RunSpec<C extends Columns> {
+  readonly given: Pick<
+    ReinforcementSettings<string, string, C, C>,
+    'name' | 'train' | 'objective' | 'policy' | 'tasks'
+  >
+  readonly checked: ReturnType<typeof checkedReinforcement>
+  readonly drawing: Drawing<C>
+  readonly recompute: boolean
+  readonly filterOverlong: boolean
+  readonly validation?: ReturnType<typeof checkedValidation<C>>
+  readonly steps: number
+  /** The learning rate's course: a factor for each of the steps 1 … steps. */
+  readonly factor: (step: number) => number
+}
+
+/** All that an observable emits. */
+const collected = async <A>(all: AsyncIterable<A>): Promise<readonly A[]> => {
+  const some: A[] = []
+  for await (const a of all) some.push(a)
+  return some
+}
+
+/**
+ * Runs a stage, as {@link Stage} has it.
+ *
+ * Throws what policy and engine say, where a loss is not finite, and where the tasks end.
+ */
+export async function* runReinforcement<C extends Columns>(
+  spec: RunSpec<C>,
+  c: StageContext,
+): AsyncGenerator<StageEvent, StageTotals> {
+  const { given: s, checked, drawing, recompute, filterOverlong, validation, steps, factor } = spec
+  const { where, groups, passes, updates, episodes, minibatch, learningRate, adaLrs } = checked
+  const { objective } = s
+  const at = c.from ?? atBeginning
+  const place: Place = { ...firstPlace, ...(at.place as Partial<Place> | undefined) }
+  const started = performance.now() - at.seconds * 1000
+  const since = (): number => (performance.now() - started) / 1000
+  const seed = c.seed ?? 0
+  const tail = Math.max(1, Math.round(steps / 10))
+  yield {
+    ...{ type: 'stage-started', stage: s.name, ...c.position, steps, batch: minibatch },
+    ...{ trainable: c.trainable, parts: s.train.map((k) => k.name), unit: objective.unit },
+  }
+  let { asked, samples, told } = place
+  let { tailLoss, tailSkipped = 0 } = at
+  let behind = place.source
+  let step = at.step
+  let saved = step
+  let recent: Parameters<typeof advisories>[0] = { groups, episodes: [], steps: [] }
+  // a checkpoint has the reference
+  if (c.from === undefined) await keepReference(c.session)
+  let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs.search, at.adaLrs)
+  const policy = s.policy.on(c.session, { seed, version: () => step })
+  const heldOut = validation === undefined ? [] : await heldOutTasks(where, validation)
+  const measured = (done: number) =>
+    validation === undefined
+      ? EMPTY
+      : validated<C>(
+          {
+            stage: s.name,
+            policy,
+            reward: drawing.reward,
+            sampling: validation.sampling,
+            concurrency: drawing.concurrency,
+          },
+          heldOut,
+          done,
+        )
+  const stream = s.tasks.open(place.source)
+  const next = async (count: number): Promise<readonly Task<C>[]> => {
+    const some: Task<C>[] = []
+    while (some.length < count) {
+      const { value, done } = await stream.next()
+      if (done === true) break
+      const placed = value as Placed<Task<C>>
+      some.push(placed.example)
+      behind = placed.next
+    }
+    return some
+  }
+  // an image of a task that is asked again has its path
+  const kept = new Map<string, readonly string[]>()
+  const imagesOf = async (id: string, images: readonly RgbImage[]): Promise<readonly string[]> => {
+    if (c.saveImage === undefined || images.length === 0) return []
+    const known = kept.get(id)
+    if (known !== undefined) return known
+    const paths: string[] = []
+    for (const [i, image] of images.entries()) paths.push(await c.saveImage(`${s.name}/${id}/${i}`, image))
+    kept.set(id, paths)
+    return paths
+  }
+  /** Keeps the state, where it is time. Of a search only what was marked can be gone on from. */
+  async function* checkpointed(here: () => Place): AsyncGenerator<EventOf<'checkpointed'>> {
+    if (c.checkpoint === undefined || step >= steps) return
+    const { every } = c.checkpoint
+    if (Math.floor(step / every) === Math.floor(saved / every)) return
+    if (search !== undefined && !isAtMark(search.state)) return
+    const now = here()
+    checked.placed(now)
+    saved = step
+    const progress: StageProgress = { step, seconds: since(), tailLoss, place: now }
+    yield await c.checkpoint.save({
+      ...progress,
+      ...(tailSkipped === 0 ? {} : { tailSkipped }),
+      ...(search === undefined ? {} : { adaLrs: search.state }),
+    })
+  }
+  /** One update, and what was measured behind it. */
+  const updated = (one: Minibatch<C>, rate: number) => {
+    const before = step
+    return of(one).pipe(
+      update<C>({ session: c.session, objective, rate: () => rate, filterOverlong }),
+      validation === undefined
+        ? identity
+        : evaluateEvery<UpdatedMinibatch<C>, EventOf<'validated'>>({
+            ...{ every: validation.every, after: before },
+            evaluate: () => measured(before + 1),
+          }),
+    )
+  }
+  try {
+    if (step === 0 && validation?.atStart === true) yield* valuesOf(measured(0))
+    for (let episode = place.episodes; episode < episodes; episode++) {
+      const began = { episodes: episode, asked, source: behind }
+      const skipped = episode === place.episodes ? (place.updates ?? 0) : 0
+      const recorded = (await c.rollouts?.(episode)) ?? []
+      const drawn = yield* drawEpisode(drawing, {
+        ...{ episode, policy, next, asked, recorded, imagesOf, isWhole: skipped > 0 },
+      })
+      asked = drawn.asked
+      const { rolloutSeconds, scoreSeconds } = drawn
+      const summary: EventOf<'episode'> = {
+        ...{ type: 'episode', stage: s.name, episode, step: episode * updates + 1 },
+        ...{ ...statisticsOf(drawn.groups), rolloutSeconds, scoreSeconds },
+      }
+      if (skipped === 0) yield summary
+      const options = { session: c.session, objective }
+      const anew: readonly RatedGroup<C>[] = !recompute
+        ? drawn.groups
+        : place.old !== undefined && skipped > 0
+          ? unpacked(drawn.groups, place.old)
+          : await collected(valuesOf(from(drawn.groups).pipe(recomputed<C>(options))))
+      const old = recompute ? { old: packed(anew) } : {}
+      const learnt = from(anew).pipe(
+        objective.loss.reads?.reference === true ? withReference<C>(options) : identity,
+        minibatches<C>({ groups: Math.max(1, summary.kept), updates, passes, seed, episode }),
+        filter((m) => m.index >= skipped),
+      )
+      let waited = rolloutSeconds + scoreSeconds
+      const losses: number[] = []
+      let isBroken = false
+      for await (const one of valuesOf(learnt)) {
+        const rate = learningRate * factor(step + 1) * (search?.state.scale ?? 1)
+        for await (const u of valuesOf(updated(one, rate))) {
+          if ('type' in u) {
+            yield u
+            continue
+          }
+          step++
+          samples += u.completions
+          if (u.updated === undefined) {
+            if (step > steps - tail) tailSkipped++
+            continue
+          }
+          const { loss, weight, gradientNorm, metrics } = u.updated
+          const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
+          if (!finite && (search === undefined || isAtMark(search.state)))
+            throw new Error(
+              `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
+            )
+          // a search puts back what its updates broke
+          isBroken ||= !finite
+          losses.push(loss)
+          if (step > steps - tail) {
+            if (finite) tailLoss += loss
+            else tailSkipped++
+          }
+          yield {
+            ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
+            ...{ samples, tokens: weight, seconds: since(), dataSeconds: waited, computeSeconds: u.seconds },
+          }
+          waited = 0
+          const took: EventOf<'rl-step'> = {
+            ...{ type: 'rl-step', stage: s.name, step, episode, completions: u.completions, metrics },
+          }
+          recent = { ...recent, steps: [...recent.steps, took].slice(-memory) }
+          yield took
+          await setImmediate()
+        }
+        if (isBroken) break
+        if (one.index + 1 < one.of && search === undefined)
+          yield* checkpointed(() => ({ ...began, ...old, updates: one.index + 1, samples, told }))
+      }
+      // fewer groups make fewer updates; the course of the learning rate stays that of the episodes
+      const missed = (episode + 1) * updates - step
+      if (missed > 0) {
+        tailSkipped += Math.max(0, step + missed - Math.max(step, steps - tail))
+        step += missed
+      }
+      if (adaLrs !== undefined && search !== undefined) {
+        const mean = losses.reduce((a, b) => a + b, 0) / losses.length
+        const value = isBroken ? Number.NaN : adaLrs.on === 'reward' ? -summary.rewards.mean : mean
+        // an episode without a reward, or without an update, says nothing
+        if (isBroken || Number.isFinite(value)) {
+          const after = await searched(c.session, adaLrs.search, search, value)
+          search = after.search
+          const decided = decisionEvent(s.name, step, after.decision)
+          if (decided !== undefined) yield decided
+        }
+      }
+      recent = { ...recent, episodes: [...recent.episodes, summary].slice(-memory) }
+      for (const { kind, message } of advisories(recent)) {
+        if (told.includes(kind)) continue
+        told = [...told, kind]
+        yield { type: 'warned', message: `stage ${s.name}: ${message}` }
+      }
+      yield* checkpointed(() => ({ episodes: episode + 1, asked, samples, told, source: behind }))
+      await setImmediate()
+    }
+  } finally {
+    await stream.return?.()
+  }
+  try {
+    await c.tableRollouts?.()
+  } catch (e) {
+    // what was learnt is whole without it
+    yield {
+      type: 'warned',
+      message: `stage ${s.name}: no table of its rollouts was written: ${e instanceof Error ? e.message : e}`,
+    }
+  }
+  return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since() }
+}

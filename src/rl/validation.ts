@@ -1,0 +1,131 @@
+/**
+ * Rewards on held-out tasks while a stage learns.
+ *
+ * @since 0.3.0
+ */
+import { defer, from, map, type Observable, toArray } from 'rxjs'
+import type { Placed, Source } from '../data/index.ts'
+import type { Sampling } from '../generation/index.ts'
+import type { EventOf } from '../run/index.ts'
+import { jsonSetting, kindOf, onlySettings, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import { rollout } from './operators/rollout.ts'
+import { score } from './operators/score.ts'
+import type { Policy } from './policy.ts'
+import type { Reward } from './reward.ts'
+import { rewardsOf } from './selection.ts'
+import { spreadOf } from './statistics.ts'
+import type { Columns, Task } from './task.ts'
+
+/** Held-out tasks, and how often they are asked. */
+export interface ValidationSettings<C extends Columns> {
+  /** Tasks that the stage does not learn from; the first `count` are asked, the same each time. */
+  readonly tasks: Source<Task<C>>
+  readonly count: number
+  /** Updates between measurements. */
+  readonly every: number
+  /** Whether they are asked before the first update as well; default true. */
+  readonly atStart?: boolean
+  /** How it is answered; default greedily, with the stage's `maxNewTokens`. */
+  readonly sampling?: Sampling
+}
+
+/**
+ * Settings of a validation, each as it should be.
+ *
+ * @throws RecipeError
+ */
+export const checkedValidation = <C extends Columns>(
+  where: string,
+  v: ValidationSettings<C>,
+  maxNewTokens: number,
+): Required<ValidationSettings<C>> & { readonly config: unknown } => {
+  if (typeof v !== 'object' || v === null)
+    throw new RecipeError(where, 'validation', `it is ${kindOf(v)}; give { tasks, count, every }`)
+  onlySettings(`${where}, validation`, v, ['tasks', 'count', 'every', 'atStart', 'sampling'])
+  valueSetting(where, 'validation.tasks', v.tasks, ['open'], 'a source of tasks')
+  if (v.tasks.config === undefined)
+    throw new RecipeError(
+      where,
+      'validation.tasks.config',
+      'it is undefined; say as plain JSON data what determines it',
+    )
+  const count = wholeSetting(where, 'validation.count', v.count, 1)
+  const every = wholeSetting(where, 'validation.every', v.every, 1)
+  const { atStart = true, sampling = { maxNewTokens, temperature: 0 } } = v
+  const config = { tasks: v.tasks.config, count, every, atStart, sampling: { ...sampling } }
+  jsonSetting(where, 'validation', config)
+  return { tasks: v.tasks, count, every, atStart, sampling, config }
+}
+
+/**
+ * The held-out tasks.
+ *
+ * @throws RecipeError where the source has fewer
+ */
+export const heldOutTasks = async <C extends Columns>(
+  where: string,
+  { tasks, count }: Pick<ValidationSettings<C>, 'tasks' | 'count'>,
+): Promise<readonly Task<C>[]> => {
+  const stream = tasks.open()
+  const some: Task<C>[] = []
+  try {
+    while (some.length < count) {
+      const { value, done } = await stream.next()
+      if (done === true) break
+      const { example } = value as Placed<Task<C>>
+      some.push({ ...example, id: `validation/${some.length}/${example.id}` })
+    }
+  } finally {
+    await stream.return?.()
+  }
+  if (some.length < count)
+    throw new RecipeError(
+      where,
+      'validation.tasks',
+      `the source has ${some.length} tasks, and count is ${count}; give more, or lower count`,
+    )
+  return some
+}
+
+/** What a validation asks with. */
+export interface Validating<C extends Columns> {
+  readonly stage: string
+  readonly policy: Policy
+  readonly reward: Reward<C>
+  readonly sampling: Sampling
+  readonly concurrency: number
+}
+
+/** Asks each task once, and emits what the answers are worth after `step` updates. Fails with the policy. */
+export const validated = <C extends Columns>(
+  v: Validating<C>,
+  tasks: readonly Task<C>[],
+  step: number,
+): Observable<EventOf<'validated'>> =>
+  defer(() => {
+    const began = performance.now()
+    return from(tasks).pipe(
+      rollout<C>({ policy: v.policy, group: 1, sampling: v.sampling, batch: tasks.length }),
+      score({ reward: v.reward, concurrency: v.concurrency }),
+      toArray(),
+      map((groups): EventOf<'validated'> => {
+        const all = groups.flatMap((g) =>
+          rewardsOf(g.judgements).map((reward) => ({ family: g.task.family, reward })),
+        )
+        const known = all.flatMap(({ family, reward }) => (reward === undefined ? [] : [{ family, reward }]))
+        const families = [...new Set(known.map((k) => k.family))].sort()
+        const completions = groups.flatMap((g) => g.completions)
+        return {
+          ...{ type: 'validated', stage: v.stage, step },
+          rewards: spreadOf(known.map((k) => k.reward)),
+          families: Object.fromEntries(
+            families.map((f) => [f, spreadOf(known.filter((k) => k.family === f).map((k) => k.reward))]),
+          ),
+          length: spreadOf(completions.map((c) => c.ids.length)).mean,
+          truncated: completions.filter((c) => c.stop === 'length').length / completions.length,
+          unjudged: all.length - known.length,
+          seconds: (performance.now() - began) / 1000,
+        }
+      }),
+    )
+  })

@@ -1,0 +1,293 @@
+/** What a stage of reinforcement may have besides: a reference, adapters, averages, a search, held-out tasks; and that it goes on from any update with them. */
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { keys, parametersOf } from '../../src/dsl/index.ts'
+import { isReferenceKey, loraKeys } from '../../src/optim/index.ts'
+import { dapo, grpo, type PolicyLoss, policyGradient } from '../../src/rl/index.ts'
+import { type RunEvent, withoutRepeats } from '../../src/run/index.ts'
+import { loadWeights, orThrow, withLora } from '../../src/train/index.ts'
+import { type EchoSettings, echoModel, echoProcessor, echoStage, echoTasks } from '../support/echo.ts'
+import { echo, ran } from '../support/echo-run.ts'
+import { presentEngines } from '../support/engines.ts'
+
+const engines = await presentEngines()
+const folders: string[] = []
+const folder = async (): Promise<string> => {
+  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-options-')))
+  return folders.at(-1)!
+}
+
+const objectiveOf = (loss: PolicyLoss, more: { readonly entropyBonus?: number } = {}) =>
+  policyGradient(echoModel, echoProcessor, {
+    ...{ rows: 16, tokens: 40, completions: 64, answer: 1, loss },
+    ...more,
+  })
+
+const projections = keys('projections', '**_proj.weight')
+const matrices = keys('matrices', '**_proj.weight', '**embed_tokens.weight')
+const adapters: EchoSettings = {
+  train: [loraKeys],
+  transforms: [withLora({ rank: 4, alpha: 8, on: matrices })],
+}
+const validation: EchoSettings['validation'] = { tasks: echoTasks, count: 12, every: 3 }
+const metric = (events: readonly RunEvent[], name: string): readonly number[] =>
+  events.flatMap((e) => (e.type === 'rl-step' ? [e.metrics[name]!] : []))
+const rewards = (events: readonly RunEvent[]): readonly number[] =>
+  events.flatMap((e) => (e.type === 'episode' ? [e.rewards.mean] : []))
+const weightsIn = async (at: string) => orThrow(loadWeights(`${at}/checkpoints/echo/model.safetensors`))
+
+const test = suite(`reinforcement: what a stage may have, on ${engines.map((e) => e.name).join(' and ')}`)
+test.after(async () => {
+  for (const f of folders) await rm(f, { recursive: true, force: true })
+})
+
+for (const engine of engines)
+  test(`a penalty on leaving the reference holds the policy near to where the stage began, on ${engine.name}`, async () => {
+    const of_ = async (referenceKl: number) =>
+      ran(echo({ episodes: 3, objective: objectiveOf(grpo({ referenceKl })) }), await folder(), engine)
+    const [free, held] = [await of_(0), await of_(2)]
+    // the first update is under the weights that the reference has
+    assert.ok(metric(free, 'referenceKl')[0]! < 1e-6)
+    const [far, near] = [metric(free, 'referenceKl').at(-1)!, metric(held, 'referenceKl').at(-1)!]
+    // it is of the stage's beginning and not of the episode's: it grows over the episodes
+    assert.ok(far > 0.02 && far > 2 * metric(free, 'referenceKl')[3]!, `${metric(free, 'referenceKl')}`)
+    assert.ok(near < far / 3, `${near} of ${far}`)
+  })
+
+test('the reference is states of the program that no checkpoint at the end has', async () => {
+  const at = await folder()
+  const stage = echoStage({ objective: objectiveOf(grpo({ referenceKl: 0.1 })) })
+  const states = [...stage.program({}).program.states.keys()]
+  const kept = states.filter(isReferenceKey)
+  assert.is(kept.length, parametersOf(echoModel.graph()).size)
+  await ran(echo({ episodes: 1, objective: objectiveOf(grpo({ referenceKl: 0.1 })) }), at, engines[0]!)
+  assert.is([...(await weightsIn(at)).keys()].filter(isReferenceKey).length, 0)
+})
+
+for (const engine of engines)
+  test(`adapters alone learn, are drawn with, and are handed on inside the weights, on ${engine.name}`, async () => {
+    const at = await folder()
+    const loss = dapo({ truncate: 2 })
+    const settings: EchoSettings = {
+      ...adapters,
+      episodes: 8,
+      learningRate: 5e-2,
+      objective: objectiveOf(loss),
+    }
+    const stage = echoStage(settings)
+    assert.ok(stage.program({}).trained.every(loraKeys.has))
+    const events = await ran(echo(settings), at, engine)
+    // what draws has the adapters: log-probabilities taken anew by the loss's own graph are those drawn with
+    assert.ok(Math.max(...metric(events, 'mismatch')) < 1e-5, `${metric(events, 'mismatch')}`)
+    const [first, last] = [rewards(events)[0]!, rewards(events).at(-1)!]
+    assert.ok(last > first + 0.1, `${rewards(events)}`)
+    const whole = await weightsIn(at)
+    assert.equal([...whole.keys()].filter(loraKeys.has), [])
+    await access(join(at, 'checkpoints/echo/adapter/adapter_config.json'))
+  })
+
+test('where adapters alone learn, the reference is the model without them', async () => {
+  const settings: EchoSettings = {
+    ...adapters,
+    episodes: 2,
+    learningRate: 5e-2,
+    objective: objectiveOf(grpo({ referenceKl: 0 })),
+  }
+  const states = [...echoStage(settings).program({}).program.states.keys()]
+  assert.equal(states.filter(isReferenceKey), [])
+  const kl = metric(await ran(echo(settings), await folder(), engines[0]!), 'referenceKl')
+  assert.ok(kl[0]! < 1e-6 && kl.at(-1)! > 1e-3, `${kl}`)
+})
+
+test('averages of the weights are kept beside them', async () => {
+  const at = await folder()
+  await ran(echo({ episodes: 2, ema: 0.9 }), at, engines[0]!)
+  const [last, mean] = [
+    await weightsIn(at),
+    await orThrow(loadWeights(`${at}/checkpoints/echo/ema.safetensors`)),
+  ]
+  const key = [...last.keys()].find((k) => k.endsWith('q_proj.weight'))!
+  assert.not.equal(mean.get(key)!.data, last.get(key)!.data)
+})
+
+const searching: EchoSettings = { adaLrs: { window: 3, search: [0, 0.95], error: 0 }, learningRate: 2e-2 }
+
+test('a search for the learning rate goes by the reward of episodes', async () => {
+  const events = await ran(echo({ ...searching, episodes: 20 }), await folder(), engines[0]!)
+  const decisions = events.filter((e) => e.type === 'ada-lrs')
+  assert.ok(decisions.length >= 3, `${decisions.length}`)
+  assert.ok(
+    decisions.some((d) => d.scale !== 1),
+    `${decisions.map((d) => d.decision)}`,
+  )
+  let scale = 1
+  for (const e of events) {
+    if (e.type === 'ada-lrs') scale = e.scale
+    if (e.type === 'step') assert.ok(Math.abs(e.learningRate - 2e-2 * scale) < 1e-12)
+  }
+  // a velocity is how fast minus the reward falls: the slope of the window's rewards
+  const first = decisions[0]!
+  const [a, , c] = rewards(events)
+  assert.ok(Math.abs(first.velocity! - (c! - a!) / 2) < 1e-9, `${first.velocity}`)
+})
+
+test('held-out tasks are asked before the first update and after every so many, greedily', async () => {
+  const events = await ran(echo({ episodes: 3, validation }), await folder(), engines[0]!)
+  const all = events.filter((e) => e.type === 'validated')
+  assert.equal(
+    all.map((e) => e.step),
+    [0, 3, 6, 9, 12],
+  )
+  assert.ok(all.every((e) => e.rewards.count === 12 && e.families.echo!.count === 12 && e.length === 1))
+  assert.ok(all.at(-1)!.rewards.mean > all[0]!.rewards.mean)
+  // it comes behind the step that it measures
+  const third = events.findIndex((e) => e.type === 'rl-step' && e.step === 3)
+  assert.is(events.slice(third + 1).find((e) => e.type !== 'warned')!.type, 'validated')
+  const without = await ran(echo({ episodes: 3 }), await folder(), engines[0]!)
+  // asking changes nothing
+  assert.equal(
+    events.flatMap((e) => (e.type === 'step' ? [e.loss] : [])),
+    without.flatMap((e) => (e.type === 'step' ? [e.loss] : [])),
+  )
+})
+
+test('an entropy bonus keeps the policy from always drawing the same', async () => {
+  const of_ = async (entropyBonus: number) =>
+    metric(
+      await ran(
+        echo({ episodes: 6, objective: objectiveOf(dapo(), { entropyBonus }) }),
+        await folder(),
+        engines[0]!,
+      ),
+      'entropy',
+    ).at(-1)!
+  const [without, withBonus] = [await of_(0), await of_(1)]
+  assert.ok(withBonus > 1.5 * without, `${withBonus} and ${without}`)
+})
+
+test('a family weighs as much as it is told to', async () => {
+  const events = await ran(
+    echo({ episodes: 2, advantages: { families: { echo: 0 } } }),
+    await folder(),
+    engines[0]!,
+  )
+  assert.ok(events.flatMap((e) => (e.type === 'step' ? [e.gradientNorm] : [])).every((n) => n === 0))
+})
+
+// --- going on -------------------------------------------------------------------------------------------------
+
+const recordedIn = async (at: string): Promise<string> => {
+  const names = (await readdir(join(at, 'rollouts/echo'))).filter((n) => n.endsWith('.jsonl')).sort()
+  return (await Promise.all(names.map((n) => readFile(join(at, 'rollouts/echo', n), 'utf8')))).join('')
+}
+
+const cases: readonly (readonly [string, EchoSettings])[] = [
+  ['a reference', { objective: objectiveOf(grpo({ referenceKl: 0.1 })) }],
+  ['log-probabilities taken anew', { objective: objectiveOf(dapo({ truncate: 2 })) }],
+  ['adapters, averages and held-out tasks', { ...adapters, ema: 0.9, validation }],
+]
+for (const [what, some] of cases)
+  test(`stopped between two updates of an episode and started again, with ${what}: the same bits`, async () => {
+    const settings = { ...some, episodes: 3 }
+    const run = () => echo(settings, 1, 1)
+    const whole = await folder()
+    const plain = await ran(run(), whole, engines[0]!)
+    const weights = await weightsIn(whole)
+    const marks = plain.flatMap((e, i) => (e.type === 'checkpointed' && e.step < 12 ? [i] : []))
+    // a checkpoint behind each update but the last
+    assert.equal(
+      plain.flatMap((e) => (e.type === 'checkpointed' ? [e.step] : [])),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+    )
+    for (const point of [marks[1]!, marks[5]! + 2, marks[8]!]) {
+      const at = await folder()
+      const before = await ran(run(), at, engines[0]!, [], (_, n) => n === point)
+      const after = await ran(run(), at, engines[0]!, before)
+      const done = before.findLast((e) => e.type === 'checkpointed')!.step
+      const again = after.flatMap((e) => (e.type === 'step' ? [e.step] : []))
+      assert.is(again[0], done + 1, `stopped at event ${point}`)
+      assert.ok((await recordedIn(at)) === (await recordedIn(whole)), `${point}: other rollouts`)
+      for (const [key, { data }] of await weightsIn(at))
+        assert.equal(data, weights.get(key)!.data, `${point} ${key}`)
+      const told = (events: readonly RunEvent[]) =>
+        withoutRepeats(events).flatMap((e) =>
+          e.type === 'step'
+            ? [[e.step, e.loss]]
+            : e.type === 'validated'
+              ? [['v', e.step, e.rewards.mean]]
+              : e.type === 'episode'
+                ? [['e', e.episode]]
+                : [],
+        )
+      assert.equal(told([...before, ...after]), told(plain))
+    }
+  })
+
+test('a search goes on from its last mark: the same bits', async () => {
+  const run = () => echo({ ...searching, episodes: 20 }, 1, 1)
+  const whole = await folder()
+  const plain = await ran(run(), whole, engines[0]!)
+  const weights = await weightsIn(whole)
+  const marks = plain.flatMap((e, i) => (e.type === 'checkpointed' && e.step < 80 ? [i] : []))
+  assert.ok(marks.length > 0)
+  const at = await folder()
+  const before = await ran(run(), at, engines[0]!, [], (_, n) => n === marks[0]! + 9)
+  await ran(run(), at, engines[0]!, before)
+  for (const [key, { data }] of await weightsIn(at)) assert.equal(data, weights.get(key)!.data, key)
+})
+
+test('rollouts that the checkpoint has learnt from and that are gone are an error', async () => {
+  const at = await folder()
+  const run = () => echo({ episodes: 2 }, 1, 1)
+  const before = await ran(run(), at, engines[0]!, [], (e) => e.type === 'checkpointed' && e.step === 6)
+  await writeFile(join(at, 'rollouts/echo/1.jsonl'), '').catch(() => undefined)
+  for (const n of await readdir(join(at, 'rollouts/echo')))
+    if (/1\.jsonl$/.test(n)) await rm(join(at, 'rollouts/echo', n))
+  const failed = await ran(run(), at, engines[0]!, before).catch((e: Error) => e.message)
+  assert.match(failed as string, /groups of episode 1 are not in rollouts\/ any more/)
+})
+
+// --- what cannot be -------------------------------------------------------------------------------------------
+
+const message = (f: () => unknown): string => {
+  try {
+    f()
+  } catch (e) {
+    return (e as Error).message
+  }
+  return 'nothing was thrown'
+}
+
+test('settings that are none are named', () => {
+  const of_ = (some: object) => message(() => echoStage(some as EchoSettings))
+  assert.match(
+    of_({ advantages: { scale: 'batch' } }),
+    /advantages.scale: it is 'batch'; give 'std' or 'none'/,
+  )
+  assert.match(
+    of_({ advantages: { epsilon: -1 } }),
+    /advantages.epsilon: it is -1; give a finite number from 0/,
+  )
+  assert.match(of_({ advantages: { std: true } }), /advantages, std: there is no such setting/)
+  assert.match(of_({ selection: { least: 9 } }), /selection.least: it is 9, and a group has 8 completions/)
+  assert.match(of_({ filterOverlong: 'yes' }), /filterOverlong: it is 'yes'; give true or false/)
+  assert.match(of_({ optimizer: 'adam' }), /optimizer: it is 'adam'; give an optimizer/)
+  assert.match(
+    of_({ transforms: withLora({ rank: 1, alpha: 1, on: projections }) }),
+    /transforms: it is a record; give a list/,
+  )
+  assert.match(of_({ ema: 1 }), /ema: it is 1; give a decay/)
+  assert.match(of_({ adaLrs: { on: 'kl' } }), /adaLrs.on: it is 'kl'; give 'reward' or 'loss'/)
+  assert.match(of_({ adaLrs: { alpha: 0.5 } }), /adaLrs: .*alpha.* \(its steps are the stage's 30 episodes\)/)
+  assert.match(of_({ validation: { tasks: echoTasks, count: 0, every: 1 } }), /validation.count: it is 0/)
+  assert.match(
+    of_({ validation: { tasks: echoTasks, count: 4, every: 1, samples: 3 } }),
+    /validation, samples: there is no such/,
+  )
+  assert.match(of_({ checkpointEvery: 0.5 }), /checkpointEvery: it is 0.5; give a whole number from 0/)
+})
+
+test.run()
