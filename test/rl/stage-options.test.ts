@@ -116,7 +116,7 @@ test('averages of the weights are kept beside them', async () => {
 const searching: EchoSettings = { adaLrs: { window: 3, search: [0, 0.95], error: 0 }, learningRate: 2e-2 }
 
 test('a search for the learning rate goes by the reward of episodes', async () => {
-  const events = await ran(echo({ ...searching, episodes: 20 }), await folder(), engines[0]!)
+  const events = await ran(echo({ ...searching, episodes: 30 }), await folder(), engines[0]!)
   const decisions = events.filter((e) => e.type === 'ada-lrs')
   assert.ok(decisions.length >= 3, `${decisions.length}`)
   assert.ok(
