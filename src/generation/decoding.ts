@@ -99,6 +99,15 @@ interface Reading {
   readonly images: number
 }
 
+/** Prompts that one call reads into rows. */
+interface Group {
+  /** One a row. */
+  readonly taken: readonly Conversation[]
+  /** Each of them once: the answers to one prompt share what is read of it, its images too. */
+  readonly prompts: readonly Conversation[]
+  readonly shape: Reading
+}
+
 /** The prompt alone. */
 const promptOf = (c: Conversation): Conversation => ({
   ...c,
@@ -106,12 +115,12 @@ const promptOf = (c: Conversation): Conversation => ({
   lossMask: c.lossMask.slice(0, c.promptLength),
 })
 
-/** Sizes of the calls that read prompts, smallest first: a quarter of the rows, and all of them. */
-const reads = ({ rows, images }: Required<DecodingSizes>): readonly Reading[] => {
-  const quarter = Math.ceil(rows / 4)
-  const all = { prompts: rows, images }
-  return quarter === rows ? [all] : [{ prompts: quarter, images: Math.ceil((images * quarter) / rows) }, all]
-}
+/** Sizes of the calls that read prompts, smallest first: for a sixteenth of the rows, a quarter, and all of them. */
+const reads = ({ rows, images }: Required<DecodingSizes>): readonly Reading[] =>
+  [...new Set([16, 4, 1].map((part) => Math.ceil(rows / part)))].map((prompts) => ({
+    prompts,
+    images: Math.ceil((images * prompts) / rows),
+  }))
 
 /**
  * Tokens a row of one call that draws them itself. With eight a call cost as much a token, took twice as long to compile,
@@ -166,6 +175,7 @@ export const decoding = (
   }
   const { rows, prompt: tokens, capacity } = sizes
   const shapes = reads(sizes)
+  const least = Math.ceil(rows / 4)
   const called = (f: string): string => (name === '' ? f : `${name}.${f}`)
   const graph: GenerationSizes = { ...sizes, ...(name === '' ? {} : { name }) }
 
@@ -174,32 +184,38 @@ export const decoding = (
   const imagesIn = (prompts: readonly Conversation[]): number =>
     prompts.reduce((n, p) => n + p.images.length, 0)
 
-  /** The first prompts that one call can read, at most so many, and the size of the call. */
-  const group = (waiting: readonly Conversation[], most: number) => {
+  /** The first prompts that one call can read, at most so many: what it reads of them, and its size. */
+  const group = (waiting: readonly Conversation[], most: number): Group => {
     let count = Math.min(most, waiting.length)
     for (;;) {
       const taken = waiting.slice(0, count)
-      const images = imagesIn(taken)
-      const shape = shapes.find((s) => s.prompts >= count && s.images >= images)
+      const prompts = [...new Set(taken)]
+      const images = imagesIn(prompts)
+      const shape = shapes.find(
+        // prompts that share nothing wait until they fill a larger call
+        (s) =>
+          s.prompts >= (prompts.length < count ? 1 : least) &&
+          s.prompts >= prompts.length &&
+          s.images >= images,
+      )
       // a prompt with more images than any call takes goes on, to be refused by name
-      if (shape !== undefined || count === 1) return { taken, shape: shape ?? shapes.at(-1)! }
+      if (shape !== undefined || count === 1) return { taken, prompts, shape: shape ?? shapes.at(-1)! }
       count--
     }
   }
 
-  /** Reads prompts into rows, and answers the logits of each one's next token. */
+  /** Reads prompts into rows, and answers the logits of each prompt's next token. */
   const read = async (
     session: Session,
-    prompts: readonly Conversation[],
+    { taken, prompts, shape }: Group,
     into: readonly number[],
-    shape: Reading,
   ): Promise<TensorValue> => {
     const { prompts: count, images } = shape
     const text = textOf(prompts, count)
     const seen = collateImages(prompts, { rows: count, tokens, images }, processor)
     const source = new Int32Array(rows).fill(-1)
-    into.forEach((row, i) => {
-      source[row] = i
+    taken.forEach((p, i) => {
+      source[into[i]!] = prompts.indexOf(p)
     })
     const last = Int32Array.from({ length: count }, (_, i) => Math.max(0, (prompts[i]?.ids.length ?? 1) - 1))
     const out = await orThrow(
@@ -238,7 +254,8 @@ export const decoding = (
     { sampling, version, never, stopped = () => false }: AnswersOptions<V>,
   ): AsyncGenerator<Answer<V>> {
     const ends = new Set([processor.end, ...sampling.stopIds])
-    const prompts = asked.map((a) => promptOf(a.prompt))
+    const each = new Map(asked.map(({ prompt }) => [prompt, promptOf(prompt)]))
+    const prompts = asked.map(({ prompt }) => each.get(prompt)!)
     const working: (Row<V> | undefined)[] = Array.from({ length: rows }, () => undefined)
     let waiting = 0
 
@@ -307,11 +324,11 @@ export const decoding = (
       const left = prompts.length - waiting
       if ((left === 0 && free.length === rows) || stopped()) return
       // few free rows wait until a call that reads prompts is filled by them
-      if (left > 0 && free.length >= Math.min(left, shapes[0]!.prompts)) {
-        const { taken, shape } = group(prompts.slice(waiting, waiting + free.length), free.length)
+      if (left > 0 && free.length >= Math.min(left, least)) {
+        const found = group(prompts.slice(waiting, waiting + free.length), free.length)
         const now = version?.() as V
-        const logits = await read(session, taken, free.slice(0, taken.length), shape)
-        for (const [i, p] of taken.entries()) {
+        const logits = await read(session, found, free)
+        for (const [i, p] of found.taken.entries()) {
           const index = waiting++
           const most = Math.min(sampling.maxNewTokens, capacity - p.ids.length)
           const seen = sampling.repetitionPenalty === 1 ? undefined : new Set(p.ids)
@@ -323,7 +340,7 @@ export const decoding = (
             yield { index, ids: [], logProbs: [], ended: false, version: now }
             continue
           }
-          const done = grow(free[i]!, chosen(free[i]!, rowOf(logits, i)))
+          const done = grow(free[i]!, chosen(free[i]!, rowOf(logits, found.prompts.indexOf(p))))
           if (done !== undefined) yield done
         }
         continue

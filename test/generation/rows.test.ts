@@ -135,6 +135,38 @@ test('rows that have ended take the prompts that wait: long answers do not hold 
   assert.is(seen.filter((s) => s.call === 'extend').length, 6, 'as many as the long answer alone takes')
 })
 
+test('answers to one prompt share what is read of it, and each is its own', async () => {
+  const seen: Seen[] = []
+  const rows = 32
+  const d = decoding(tinyModel, ending, { rows, prompt: 32, capacity: 40 })
+  // sixteen answers to each of three prompts: two prompts fill the rows, the third comes into what they leave
+  const prompts = [0, 1, 2].flatMap((i) => Array.from({ length: 16 }, () => three[i]!))
+  const rule = answering([5, 6, end], [4, end], [1, 2, 3, end])
+  const got: (readonly number[])[] = []
+  const asked = prompts.map((prompt) => ({ prompt, uniforms: uniforms(0, 'a', 0) }))
+  const sampling = settled({ maxNewTokens: 8, temperature: 0 })
+  for await (const a of d.answers(ruled(vocab, rule, seen), asked, { sampling })) got[a.index] = a.ids
+  assert.equal(
+    got,
+    [
+      [5, 6, end],
+      [4, end],
+      [1, 2, 3, end],
+    ].flatMap((ids) => Array.from({ length: 16 }, () => ids)),
+  )
+  const readings = seen.filter((s) => s.call === 'prefill').map((s) => s.inputs)
+  assert.equal(
+    readings.map((r) => r.last!.filter((place) => place > 0).length),
+    [2, 1],
+    'each prompt is read once',
+  )
+  assert.equal(
+    readings.map((r) => r.last!.length),
+    [2, 2],
+    'by a call for a sixteenth of the rows',
+  )
+})
+
 test('an iteration that is ended makes no further call, and the next one has the session', async () => {
   const seen: Seen[] = []
   const session = ruled(vocab, answering([end], [1, end], [2, 2, 2, end]), seen)

@@ -62,7 +62,7 @@ export interface Emitter {
   readonly owner: (t: Tensor) => void
   /** The graph node behind an ONNX node's name. */
   readonly ownerOf: (nodeName: string) => Tensor | undefined
-  /** Everything emitted so far; of the initialisers those that a node reads, and these. */
+  /** The nodes and initialisers of which these values are made, in the order in which they were emitted. */
   readonly collected: (wanted: ReadonlySet<string>) => {
     readonly node: NodeProto[]
     readonly initializer: TensorProto[]
@@ -182,9 +182,16 @@ export const emitter = (mode: Mode): Emitter => {
     },
     ownerOf: (name) => owners.get(name),
     collected: (wanted) => {
-      const read = new Set([...wanted, ...node.flatMap((n) => n.input)])
+      // the runtime computes a node that nothing reads: a reshape whose only use went on to what was there before it
+      const read = new Set(wanted)
+      const live: NodeProto[] = []
+      for (const n of node.toReversed())
+        if (n.output.some((name) => read.has(name))) {
+          live.push(n)
+          for (const name of n.input) read.add(name)
+        }
       return {
-        node,
+        node: live.reverse(),
         initializer: [...weights, ...constants]
           .filter(([name]) => read.has(name))
           .map(([name, c]) => onnxTensor(name, c.type, c.dims, c.data)),

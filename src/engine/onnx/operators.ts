@@ -6,6 +6,7 @@
  */
 import {
   type BinaryFn,
+  type ContractionPlan,
   contractionPlan,
   elements,
   findAxis,
@@ -93,9 +94,28 @@ const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
 const flipped = (name: string, view: readonly number[], e: Emitter): string =>
   e.transpose(name, view, view.length === 2 ? [1, 0] : [0, 2, 1])
 
+/**
+ * A product whose right side is a matrix, as the runtime takes it without a view of its own: the left side's dimensions
+ * before the summed one stay as they are. Undefined where the left side does not lie so.
+ */
+const byMatrix = (plan: ContractionPlan, e: Emitter, value: ValueOf): string | undefined => {
+  const { left, right } = plan
+  const dims = sizes(left.tensor.axes)
+  if (plan.batched || dims.length < 3 || left.perm !== undefined || left.transposed) return undefined
+  if (dims.at(-1) !== plan.k || (right.transposed && e.mode === 'export')) return undefined
+  const inputs = [value(left.tensor), side(right, e, value)]
+  const out = right.transposed
+    ? e.node('FusedMatMul', inputs, { transB: 1 }, { domain: runtimeDomain })
+    : e.node('MatMul', inputs)
+  return e.reshape(out, [...dims.slice(0, -1), plan.n], sizes(plan.produced))
+}
+
 /** Σ over k of two operands of rank 2, or of rank 3 with one batch dimension. */
 const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const plan = contractionPlan(t)
+  const matrix = byMatrix(plan, e, value)
+  if (matrix !== undefined)
+    return plan.perm === undefined ? matrix : e.transpose(matrix, sizes(plan.produced), plan.perm)
   const a = side(plan.left, e, value)
   const b = side(plan.right, e, value)
   const [ta, tb] = [plan.left.transposed, plan.right.transposed]
