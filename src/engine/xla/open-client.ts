@@ -1,0 +1,65 @@
+/** The client of this machine's plugin. */
+import { isLeft, left, right } from 'fp-ts/lib/Either.js'
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { type EngineError, engineError, messageOf } from '../error.ts'
+import { type FoundPlugin, findPlugin, librariesIn } from './find.ts'
+import { Client, foreign, Plugin } from './pjrt/index.ts'
+
+/** Which plugin. */
+export interface ClientOptions {
+  /** Its file; default: the one that `sailwright engine install xla` laid down, else one that Python has. */
+  readonly plugin?: string
+}
+
+/** A client, and the plugin that it is of. */
+export interface OpenedClient {
+  readonly client: Client
+  readonly plugin: FoundPlugin
+}
+
+const todo =
+  "install a plugin with 'sailwright engine install xla', or name its file with 'sailwright engine install xla --plugin <file>'"
+
+/** What the loader misses beside a plugin of CUDA. */
+const missingBeside = (plugin: FoundPlugin): string => {
+  const marker = '/jax_plugins/'
+  const at = plugin.path.indexOf(marker)
+  if (at < 0 || !plugin.path.includes('cuda')) return ''
+  const { missing } = librariesIn(plugin.path.slice(0, at))
+  return missing.length === 0 ? '' : `; beside it there is no ${missing.join(', no ')}`
+}
+
+/**
+ * Opens the plugin, the libraries it needs, and a client over its devices.
+ *
+ * Fails with `NotInstalled`, which says what was tried, what is missing and what to do.
+ */
+export const openClient =
+  ({ plugin: named }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
+  async () => {
+    const found = findPlugin(named)
+    if (isLeft(found))
+      return left(
+        engineError(
+          'NotInstalled',
+          `no plugin for XLA is here: ${todo}. Tried:\n  ${found.left.join('\n  ')}`,
+        ),
+      )
+    const plugin = found.right
+    // the plugin's own log goes to standard error, where a display is drawn
+    process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
+    try {
+      const { open } = foreign()
+      for (const library of plugin.libraries) open(library, true)
+      const client = await Client.open(new Plugin(plugin.path), plugin.options, plugin.flags)
+      return right({ client, plugin })
+    } catch (e) {
+      return left(
+        engineError(
+          'NotInstalled',
+          `the plugin ${plugin.path} (${plugin.from}) does not open: ${messageOf(e)}${missingBeside(plugin)}; ${todo}`,
+          e,
+        ),
+      )
+    }
+  }

@@ -1,0 +1,139 @@
+/** A compiled program. */
+import { type Alive, DeviceArray } from './device-array.ts'
+import { type ElementType, typeOfCode } from './element-types.ts'
+import type { Frame } from './frame.ts'
+import type { Plugin } from './plugin.ts'
+
+/** What the compiler plans, in bytes; undefined where the plugin does not say. */
+export interface PlannedMemory {
+  readonly arguments: number
+  readonly outputs: number
+  /** Outputs that lie in memory of donated arguments. */
+  readonly aliased: number
+  readonly temporary: number
+}
+
+interface Output {
+  readonly type: ElementType
+  readonly shape: readonly number[]
+}
+
+const addresses = (count: number): BigUint64Array =>
+  new BigUint64Array(new ArrayBuffer(8 * Math.max(count, 8)))
+
+/** Asks about the program; what is asked is let go. */
+const described = <A>(plugin: Plugin, loaded: bigint, ask: (executable: bigint) => A): A => {
+  const executable = plugin
+    .call('LoadedExecutable_GetExecutable', { loaded_executable: loaded })
+    .pointer('executable')
+  try {
+    return ask(executable)
+  } finally {
+    plugin.call('Executable_Destroy', { executable })
+  }
+}
+
+/** What a buffer holds. */
+const outputOf = (plugin: Plugin, buffer: bigint): Output => {
+  const code = plugin.call('Buffer_ElementType', { buffer }).number('type')
+  const type = typeOfCode(code)
+  if (type === undefined) throw new Error(`an output of the program has PJRT's element type ${code}`)
+  const dims = plugin.call('Buffer_Dimensions', { buffer })
+  return { type, shape: plugin.words(dims.pointer('dims'), dims.number('num_dims')).map(Number) }
+}
+
+const plannedOf = (plugin: Plugin, executable: bigint): PlannedMemory | undefined => {
+  try {
+    const f = plugin.call('Executable_GetCompiledMemoryStats', { executable })
+    return {
+      arguments: f.number('argument_size_in_bytes'),
+      outputs: f.number('output_size_in_bytes'),
+      aliased: f.number('alias_size_in_bytes'),
+      temporary: f.number('temp_size_in_bytes'),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** A compiled program on one device. */
+export class Executable {
+  readonly planned: PlannedMemory | undefined
+  readonly #plugin: Plugin
+  readonly #alive: Alive
+  readonly #options: Frame
+  readonly #results: BigUint64Array
+  readonly #resultList = addresses(1)
+  readonly #argumentList = addresses(1)
+  #arguments = addresses(0)
+  /** What its outputs are and which arguments it takes over: known after its first run. */
+  #outputs: readonly Output[] | undefined
+  #donated: readonly number[] | undefined
+  #pointer: bigint
+
+  constructor(plugin: Plugin, alive: Alive, pointer: bigint) {
+    this.#plugin = plugin
+    this.#alive = alive
+    this.#pointer = pointer
+    const asked = described(plugin, pointer, (executable) => ({
+      outputs: plugin.call('Executable_NumOutputs', { executable }).number('num_outputs'),
+      planned: plannedOf(plugin, executable),
+    }))
+    this.planned = asked.planned
+    this.#options = plugin.struct('ExecuteOptions', {})
+    this.#results = new BigUint64Array(new ArrayBuffer(8 * Math.max(asked.outputs, 1)), 0, asked.outputs)
+    this.#resultList[0] = plugin.foreign.address(this.#results)
+    this.#argumentList[0] = plugin.foreign.address(this.#arguments)
+  }
+
+  /**
+   * Starts the program. Its results may be passed on or read before it ends; the arguments that it takes over
+   * (`tf.aliasing_output` in its text) are closed.
+   *
+   * @throws PjrtError
+   */
+  execute(args: readonly DeviceArray[]): readonly DeviceArray[] {
+    if (this.#arguments.length < args.length) {
+      this.#arguments = addresses(args.length)
+      this.#argumentList[0] = this.#plugin.foreign.address(this.#arguments)
+    }
+    for (let i = 0; i < args.length; i++) this.#arguments[i] = args[i]!.pointer
+    this.#plugin.call('LoadedExecutable_Execute', {
+      executable: this.#pointer,
+      options: this.#options,
+      argument_lists: this.#argumentList,
+      num_devices: 1,
+      num_args: args.length,
+      output_lists: this.#resultList,
+    })
+    this.#donated ??= args.flatMap((a, i) => (a.donated ? [i] : []))
+    for (const i of this.#donated) args[i]!.close()
+    this.#outputs ??= Array.from(this.#results, (buffer) => outputOf(this.#plugin, buffer))
+    return this.#outputs.map(
+      ({ type, shape }, i) => new DeviceArray(this.#plugin, this.#alive, this.#results[i]!, type, shape),
+    )
+  }
+
+  /** Waits until all these arrays hold their values; rejects with the device's error. */
+  async ready(outputs: readonly DeviceArray[]): Promise<void> {
+    for (const a of outputs) await a.ready()
+  }
+
+  /** The program as bytes, for the same plugin and kind of device. */
+  serialize(): Uint8Array<ArrayBuffer> {
+    const plugin = this.#plugin
+    return described(plugin, this.#pointer, (executable) => {
+      const f = plugin.call('Executable_Serialize', { executable })
+      const bytes = plugin.foreign.bytes(f.pointer('serialized_bytes'), f.number('serialized_bytes_size'))
+      plugin.foreign.call(f.pointer('serialized_executable_deleter'))(f.pointer('serialized_executable'))
+      return bytes
+    })
+  }
+
+  /** Frees it. Calling it twice is harmless. */
+  close(): void {
+    if (this.#pointer === 0n) return
+    this.#plugin.call('LoadedExecutable_Destroy', { executable: this.#pointer })
+    this.#pointer = 0n
+  }
+}

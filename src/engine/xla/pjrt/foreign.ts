@@ -1,0 +1,94 @@
+/**
+ * Calls of C functions, by koffi's prebuilt addon. Its own npm package has an install script and its platform packages
+ * have none: the addon is loaded from the platform package directly.
+ */
+import { createRequire } from 'node:module'
+
+/** A library that is open. */
+export type Library = unknown
+
+/** A C function of one pointer that gives a word: every function of PJRT is one. */
+export interface Call {
+  (argument: number | bigint): number | bigint
+  /** On another thread: the event loop turns meanwhile. */
+  readonly later: (argument: number | bigint) => Promise<number | bigint>
+}
+
+/** What is needed of native code. */
+export interface Foreign {
+  /** Opens a library; `global`: its symbols serve libraries that are opened after it. Throws what the loader says. */
+  readonly open: (path: string, global?: boolean) => Library
+  /** The address of a symbol. */
+  readonly symbol: (library: Library, name: string) => unknown
+  /** Where an array's bytes lie; they do not move. */
+  readonly address: (view: ArrayBufferView) => bigint
+  /** A copy of bytes at an address. */
+  readonly bytes: (address: number | bigint, length: number) => Uint8Array<ArrayBuffer>
+  /** The function at an address, or a symbol. */
+  readonly call: (address: unknown) => Call
+}
+
+/** The part of koffi that is used. */
+interface Koffi {
+  readonly config: (settings?: Readonly<Record<string, number>>) => Readonly<Record<string, number>>
+  readonly proto: (text: string) => unknown
+  readonly load: (
+    path: string,
+    options?: { readonly global?: boolean },
+  ) => {
+    readonly func: (name: string, result: string, args: readonly string[]) => (...args: unknown[]) => unknown
+    readonly symbol: (name: string) => unknown
+  }
+  readonly decode: (
+    address: unknown,
+    type: unknown,
+  ) => ((argument: unknown) => number | bigint) & {
+    readonly async: (argument: unknown, done: (error: Error | null, value: number | bigint) => void) => void
+  }
+  readonly address: (view: ArrayBufferView) => bigint
+}
+
+/** The platform package of this machine. */
+export const platformPackage = `@koromix/koffi-${process.platform}-${process.arch}`
+
+/** A compiler recurses deeply, and calls run on a stack of their own: 16 MiB. */
+const stack = 16 << 20
+
+let made: Foreign | undefined
+
+/**
+ * Foreign calls on this machine.
+ *
+ * @throws Error where npm installed no addon for this platform
+ */
+export const foreign = (): Foreign => {
+  if (made !== undefined) return made
+  const koffi = createRequire(import.meta.url)(platformPackage) as Koffi
+  koffi.config({ ...koffi.config(), sync_stack_size: stack, async_stack_size: stack })
+  const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
+  const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
+  const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
+  made = {
+    open: (path, global = false) => koffi.load(path, { global }),
+    symbol: (library, name) => (library as ReturnType<Koffi['load']>).symbol(name),
+    address: (view) => koffi.address(view),
+    bytes: (address, length) => {
+      const out = new Uint8Array(new ArrayBuffer(Math.max(8, length)), 0, length)
+      memmove(out, address, length)
+      return out
+    },
+    call: (address) => {
+      const native = koffi.decode(address, prototype)
+      return Object.assign((argument: number | bigint) => native(argument), {
+        later: (argument: number | bigint) =>
+          new Promise<number | bigint>((resolve, reject) => {
+            native.async(argument, (error, value) => {
+              if (error === null) resolve(value)
+              else reject(error)
+            })
+          }),
+      })
+    },
+  }
+  return made
+}
