@@ -15,6 +15,12 @@ export const accumulatedSum = 'accumulated.sum'
 /** The state in which their weight is added up. */
 export const accumulatedWeight = 'accumulated.weight'
 
+/** The state in which a sum over the whole update is added up, by the sum's name; `weight` is that of all micro-batches. */
+export const accumulatedBatch = (name: string): string => `accumulated.batch.${name}`
+
 /** Whether a state holds what is being added up: 0 between updates, and no part of a checkpoint. */
 export const isGradientKey = (key: string): boolean =>
-  key.startsWith(prefix) || key === accumulatedSum || key === accumulatedWeight
+  key.startsWith(prefix) ||
+  key.startsWith(accumulatedBatch('')) ||
+  key === accumulatedSum ||
+  key === accumulatedWeight

@@ -23,6 +23,7 @@ import { type RolloutSample, withGroup } from './rollout-sample.ts'
 import { heading, whatRan } from './sections/about.ts'
 import { accuracy } from './sections/accuracy.ts'
 import { badRows } from './sections/bad-rows.ts'
+import { experts } from './sections/experts.ts'
 import { learning } from './sections/learning.ts'
 import { model } from './sections/model.ts'
 import { packing } from './sections/packing.ts'
@@ -57,6 +58,7 @@ export const renderReport = async (
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
     ...packing(view),
+    ...experts(view),
     ...policy,
     ...rollouts(drawn.samples, drawn.damaged, images),
     ['accuracy', 'What was measured, by family and stage', measured],

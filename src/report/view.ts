@@ -21,6 +21,8 @@ export interface StageView extends StageState {
   /** Of a stage of reinforcement: what its episodes came to, and its updates. */
   readonly episodes: readonly EventOf<'episode'>[]
   readonly updates: readonly EventOf<'rl-step'>[]
+  /** Of a model with experts: how much each was used. */
+  readonly loads: readonly EventOf<'expert-load'>[]
 }
 
 /** One held-out sample and what was answered after each stage, in the order of the stages. */
@@ -63,6 +65,10 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
     kept.filter((e) => e.type === 'rl-step'),
     (e) => e.stage,
   )
+  const loads = groupBy(
+    kept.filter((e) => e.type === 'expert-load'),
+    (e) => e.stage,
+  )
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
     ...state.stages.flatMap((s) => [...s.evaluations, ...s.measures].map((e) => e.family)),
@@ -77,6 +83,7 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
       decisions: decisions.get(s.stage) ?? [],
       episodes: episodes.get(s.stage) ?? [],
       updates: updates.get(s.stage) ?? [],
+      loads: loads.get(s.stage) ?? [],
     })),
     families: order,
     samples: samplesOf(predicted, order),

@@ -145,17 +145,18 @@ export const inputOf: Readonly<Record<ExtraLogProbs, string>> = {
 export const drawnLogits = (
   model: CausalLm,
   { rows, tokens, images, completions, answer }: ExperienceSizes,
-): { readonly logits: Tensor; readonly targets: Tensor } => {
+): { readonly logits: Tensor; readonly targets: Tensor; readonly segments: Tensor } => {
   const [batch, token] = [axis('batch', rows), axis('token', tokens)]
   const of = (name: string): Tensor => input(name, [batch, token], 'int32')
   const seen = images === 0 ? undefined : imageInputs(model, images, batch, token)
+  const segments = of('segment_ids')
   const hidden = model.decode(model.embed(of('input_ids'), seen), {
     token,
     positions: of('position_ids'),
-    mask: and(sameSegment(of('segment_ids'), 'token'), causal(token)),
+    mask: and(sameSegment(segments, 'token'), causal(token)),
   })
   const drawn = [axis('batch', completions), axis('token', answer)]
   const places = input('places', drawn, 'int32')
   const flat = merge(hidden, ['batch', 'token'], axis('position', rows * tokens))
-  return { logits: model.head(gather(flat, places)), targets: input('targets', drawn, 'int32') }
+  return { segments, logits: model.head(gather(flat, places)), targets: input('targets', drawn, 'int32') }
 }

@@ -11,6 +11,7 @@ import {
   type FunctionSpec,
   fixed,
   input,
+  less,
   logSoftmax,
   maximum,
   mul,
@@ -33,6 +34,7 @@ import {
   RecipeError,
   valueSetting,
   wholeSetting,
+  withExperts,
 } from '../train/index.ts'
 import { type Experience, type ExperienceSizes, packExperiences } from './experience.ts'
 import {
@@ -145,10 +147,14 @@ export const policyGradient = (
     ...(loss.reads?.reference === true ? (['referenceLogProbs'] as const) : []),
   ]
   const drawn = [axis('batch', sizes.completions), axis('token', sizes.answer)]
-  const at = (): { readonly logits: Tensor; readonly logProbs: Tensor } => {
-    const { logits: raw, targets } = drawnLogits(model, sizes)
+  const at = (): {
+    readonly logits: Tensor
+    readonly logProbs: Tensor
+    readonly segments: Tensor
+  } => {
+    const { logits: raw, targets, segments } = drawnLogits(model, sizes)
     const logits = temperature === 1 ? raw : div(raw, temperature)
-    return { logits, logProbs: neg(negativeLogLikelihood(logits, targets, 'vocab')) }
+    return { segments, logits, logProbs: neg(negativeLogLikelihood(logits, targets, 'vocab')) }
   }
   return {
     name: where,
@@ -163,7 +169,7 @@ export const policyGradient = (
     buckets: [{ ...sizes }],
     ...{ loss, temperature, sizes },
     terms: () => {
-      const { logits, logProbs } = at()
+      const { logits, logProbs, segments } = at()
       const mask = input('mask', drawn)
       const terms = loss.terms({
         logProbs,
@@ -174,7 +180,7 @@ export const policyGradient = (
       })
       const measured = tokenMean(entropyOf(stopGradient(logits)), mask)
       const learnt = bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)
-      return {
+      return withExperts(model, logits, less(0, segments), {
         ...terms,
         ...(learnt === undefined
           ? {}
@@ -185,7 +191,7 @@ export const policyGradient = (
               },
             }),
         stepMetrics: { ...terms.stepMetrics, entropy: measured },
-      }
+      })
     },
     collate: (experiences) =>
       packExperiences(experiences, sizes).map((pack) => ({

@@ -12,6 +12,7 @@ import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import {
   beginSearch,
   decisionEvent,
+  expertLoads,
   type StageContext,
   type StageEvent,
   type StageTotals,
@@ -85,6 +86,7 @@ export async function* runReinforcement<C extends Columns>(
   let { tailLoss, tailSkipped = 0 } = at
   let behind = place.source
   let step = at.step
+  const loads = expertLoads(s.name, steps)
   let saved = step
   let recent: Parameters<typeof advisories>[0] = { groups, episodes: [], steps: [] }
   // a checkpoint has the reference
@@ -202,7 +204,7 @@ export async function* runReinforcement<C extends Columns>(
             if (step > steps - tail) tailSkipped++
             continue
           }
-          const { loss, weight, gradientNorm, metrics } = u.updated
+          const { loss, weight, gradientNorm, metrics, batch } = u.updated
           const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
           if (!finite && (search === undefined || isAtMark(search.state)))
             throw new Error(
@@ -225,6 +227,8 @@ export async function* runReinforcement<C extends Columns>(
           }
           recent = { ...recent, steps: [...recent.steps, took].slice(-memory) }
           yield took
+          const used = loads.add(step, batch)
+          if (used !== undefined) yield used
           await setImmediate()
         }
         if (isBroken) break

@@ -87,6 +87,17 @@ export const Packed = t.type({
   packs: t.readonlyArray(t.readonlyArray(t.readonlyArray(Segment))),
 })
 
+/**
+ * How much each expert of a model was used by the updates since the last such event: for each layer that has experts, from
+ * the first, the shares of its tokens' choices that went to its experts, in their order. They add up to 1.
+ */
+export const ExpertLoad = t.type({
+  type: t.literal('expert-load'),
+  stage: t.string,
+  step: t.number,
+  load: t.readonlyArray(t.readonlyArray(t.number)),
+})
+
 /** What a reward said of a completion, with what it was put together from. */
 export type RecordedJudgement =
   | {
@@ -328,6 +339,7 @@ export const RunEvent = t.union([
   PolicyStepped,
   PolicyValidated,
   Packed,
+  ExpertLoad,
   Evaluated,
   Measured,
   Predicted,

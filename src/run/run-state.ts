@@ -162,6 +162,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
     case 'packed':
       return change(state, event.stage, () => ({ packed: event }))
     case 'ada-lrs':
+    case 'expert-load':
     case 'forked':
     case 'predicted':
     case 'group':
@@ -195,9 +196,9 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
  */
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
-  type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'episode' | 'rl-step' | 'validated'>
+  type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'expert-load' | 'episode' | 'rl-step' | 'validated'>
   const kinds: readonly RunEvent['type'][] = [
-    ...(['step', 'ada-lrs', 'packed', 'episode', 'rl-step', 'validated'] as const),
+    ...(['step', 'ada-lrs', 'packed', 'expert-load', 'episode', 'rl-step', 'validated'] as const),
   ]
   const ofSteps = (e: RunEvent, stage: string): e is OfSteps =>
     kinds.includes(e.type) && (e as OfSteps).stage === stage

@@ -7,6 +7,7 @@ import './unrun.ts'
 
 export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
+export { expertLoads, withExperts } from './expert-terms.ts'
 export { type ExportGraphOptions, exportOnnxModel, exportSavedModel } from './export-graphs.ts'
 export { exportHuggingFace, type WrittenFolder } from './export-hugging-face.ts'
 export {
@@ -19,16 +20,7 @@ export {
   forwardProgram,
 } from './exported-model.ts'
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
-export {
-  type LearnerProgram,
-  type LearnerSpec,
-  learnerProgram,
-  type Mark,
-  mark,
-  rollBack,
-  type Updated,
-  update,
-} from './learner.ts'
+export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
 export {
   floats,
   ints,
@@ -90,6 +82,7 @@ export {
   withLora,
 } from './transform.ts'
 export { transformed } from './transformed.ts'
+export { type Mark, mark, rollBack, type Updated, update } from './update.ts'
 export {
   averagesFile,
   checkpointFolder,

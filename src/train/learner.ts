@@ -1,10 +1,11 @@
 /**
- * A learner: a loss, the parameters that it moves, and the optimizer that moves them, as the functions of one program; and
- * the updates over a session that runs it.
+ * A learner: a loss, the parameters that it moves, and the optimizer that moves them, as the functions of one program.
  *
  * - `step`: forward, backward, clipping and update in one call, for an update of one micro-batch.
  * - `accumulate` and `apply`: the gradient of a micro-batch is added to states `gradient.<key>`, and an update divides what
  *   was added up once, by all counted weight. So n micro-batches give the numbers of one batch n times as large.
+ * - `observe`: where there are losses of the update as a whole, such as the balance of experts, adds up the sums that they
+ *   are built of over its micro-batches before the first gradient is taken: a forward pass more, for the same numbers.
  *
  * @since 0.2.0
  */
@@ -20,9 +21,11 @@ import {
   type Keys,
   less,
   matches,
+  mul,
   type Program,
   parametersOf,
   program,
+  rewrite,
   type Scalar,
   scalar,
   select,
@@ -30,21 +33,19 @@ import {
   type Tensor,
   zeros,
 } from '../dsl/index.ts'
-import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import {
+  accumulatedBatch,
   accumulatedSum,
   accumulatedWeight,
   clipByGlobalNorm,
   ema,
   gradientKey,
-  isGradientKey,
   isOptimizerKey,
   type Optimizer,
   unmatchedGroups,
 } from '../optim/index.ts'
-import { type LossTerms, lossOf, lossSum, type MicroBatch, type Objective, type Sizes } from './objective.ts'
+import { batchLossOf, type LossTerms, lossOf, lossSum, type Objective, type Sizes } from './objective.ts'
 import { kindOf, RecipeError } from './recipe-error.ts'
-import { orThrow } from './task.ts'
 import type { GraphTransform } from './transform.ts'
 
 /** What a learner is made of. */
@@ -73,7 +74,10 @@ export interface LearnerProgram {
   readonly trained: readonly string[]
 }
 
-const metricPrefix = 'metric.'
+/** What the outputs of a step's metrics begin with. */
+export const metricPrefix = 'metric.'
+/** What the outputs of sums over the whole update begin with. */
+export const batchPrefix = 'batch.'
 
 /** The loss, rewritten. @throws RecipeError where a transform does not fit it */
 const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
@@ -81,10 +85,16 @@ const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
     const auxiliary = Object.entries(terms.auxiliary ?? {})
     const measured = Object.entries(terms.stepMetrics ?? {})
     const fractions = measured.flatMap(([, m]) => [m.sum, m.weight])
-    const roots = [terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions]
+    const sums = Object.entries(terms.batch?.sums ?? {})
+    const losses = Object.entries(terms.batch?.losses ?? {})
+    const roots = [
+      ...[terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions],
+      ...[...sums, ...losses].map(([, t]) => t),
+    ]
     try {
       const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
       const after = others.slice(auxiliary.length)
+      const whole = after.slice(fractions.length)
       return {
         ...{ sum: sum!, weight: weight! },
         ...(auxiliary.length === 0
@@ -96,6 +106,14 @@ const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
               stepMetrics: Object.fromEntries(
                 measured.map(([name], k) => [name, { sum: after[2 * k]!, weight: after[2 * k + 1]! }]),
               ),
+            }),
+        ...(terms.batch === undefined
+          ? {}
+          : {
+              batch: {
+                sums: Object.fromEntries(sums.map(([name], k) => [name, whole[k]!])),
+                losses: Object.fromEntries(losses.map(([name], k) => [name, whole[sums.length + k]!])),
+              },
             }),
       }
     } catch (e) {
@@ -124,6 +142,35 @@ const metricOutputs = (terms: LossTerms): Readonly<Record<string, Scalar>> =>
       [`${metricPrefix}${name}.weight`, weight],
     ]),
   )
+
+/** The sums over the whole update, as outputs. */
+const batchOutputs = (all: Iterable<readonly [string, Tensor]>): Readonly<Record<string, Tensor>> =>
+  Object.fromEntries([...all].map(([name, t]) => [`${batchPrefix}${name}`, t]))
+
+/** The sums of a loss over the whole update, as states that micro-batches add to; and the weight of all of them. */
+const batchStates = (terms: LossTerms) => {
+  const sums = new Map(
+    Object.entries(terms.batch?.sums ?? {}).map(([name, t]) => [
+      name,
+      state(accumulatedBatch(name), t.axes, zeros),
+    ]),
+  )
+  return { sums, weight: state(accumulatedBatch('weight'), [], zeros) }
+}
+
+/** Whether the sums have to be known before a gradient is taken. */
+const isObserved = (terms: LossTerms): boolean => batchLossOf(terms) !== undefined
+
+/**
+ * The loss's sum of a micro-batch with its part of the losses of the whole update: of these the sums are those of the update in
+ * place of its own. The parts add up, and count once, as all weight together.
+ */
+const lossPart = (terms: LossTerms): Scalar => {
+  const { sums, weight } = batchStates(terms)
+  const own = new Map(Object.entries(terms.batch!.sums).map(([name, t]) => [t, sums.get(name)!] as const))
+  const [part] = rewrite([batchLossOf(terms)!], (t, before) => own.get(before) ?? t)
+  return add(lossSum(terms), mul(part!, weight)) as Scalar
+}
 
 const byKey = (chosen: ReadonlyMap<string, Tensor>, gradients: readonly Tensor[]): Map<string, Tensor> =>
   new Map([...chosen.keys()].map((key, i) => [key, gradients[i]!]))
@@ -199,27 +246,51 @@ const stepOf = (spec: LearnerSpec): FunctionSpec =>
       spec.maxGradientNorm,
     )
     const next = movedBy(spec, chosen, gradients)
-    return { outputs: { loss, weight: terms.weight, gradientNorm: norm, ...metricOutputs(terms) }, next }
+    return {
+      outputs: {
+        ...{ loss, weight: terms.weight, gradientNorm: norm },
+        ...metricOutputs(terms),
+        ...batchOutputs(Object.entries(terms.batch?.sums ?? {})),
+      },
+      next,
+    }
   })
+
+/** Adds tensors up in states. */
+const addedUp = (all: Iterable<readonly [key: string, t: Tensor]>): Map<string, Tensor> =>
+  new Map([...all].map(([key, t]) => [key, add(state(key, t.axes, zeros), t)]))
+
+/** The sums over the whole update and its weight, by the state that adds them up. */
+const batchSums = (terms: LossTerms): readonly (readonly [key: string, t: Tensor])[] => [
+  ...Object.entries(terms.batch?.sums ?? {}).map(([name, t]) => [accumulatedBatch(name), t] as const),
+  [accumulatedBatch('weight'), terms.weight],
+]
+
+const observeOf = (spec: LearnerSpec): FunctionSpec =>
+  buckets(spec.objective.buckets, (sizes) => ({
+    outputs: {},
+    next: addedUp(batchSums(termsOf(spec, sizes))),
+  }))
 
 const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
     const terms = termsOf(spec, sizes)
     const chosen = chosenOf(spec, terms)
-    const sum = lossSum(terms)
-    const next = new Map<string, Tensor>()
-    const addUp = (key: string, t: Tensor): void => {
-      next.set(key, add(state(key, t.axes, zeros), t))
-    }
-    addUp(accumulatedSum, sum)
-    addUp(accumulatedWeight, terms.weight)
-    for (const [key, g] of byKey(chosen, gradient(sum, [...chosen.values()]))) addUp(gradientKey(key), g)
+    const sum = isObserved(terms) ? lossPart(terms) : lossSum(terms)
+    const gradients = byKey(chosen, gradient(sum, [...chosen.values()]))
+    const next = addedUp([
+      [accumulatedSum, sum],
+      [accumulatedWeight, terms.weight],
+      ...(terms.batch === undefined || isObserved(terms) ? [] : batchSums(terms)),
+      ...[...gradients].map(([key, g]) => [gradientKey(key), g] as const),
+    ])
     return { outputs: { weight: terms.weight, ...metricOutputs(terms) }, next }
   })
 
 const applyOf = (spec: LearnerSpec): FunctionSpec =>
   fixed(() => {
-    const chosen = chosenOf(spec, termsOf(spec, spec.objective.buckets[0]!))
+    const terms = termsOf(spec, spec.objective.buckets[0]!)
+    const chosen = chosenOf(spec, terms)
     const [sum, weight] = [state(accumulatedSum, [], zeros), state(accumulatedWeight, [], zeros)]
     const divisor = select(less(0, weight), weight, 1)
     const means = new Map(
@@ -227,13 +298,20 @@ const applyOf = (spec: LearnerSpec): FunctionSpec =>
     )
     const { gradients, norm } = clipped(means, spec.maxGradientNorm)
     const next = movedBy(spec, chosen, gradients)
+    const batch = terms.batch === undefined ? undefined : batchStates(terms)
     const cleared: readonly (readonly [string, Tensor])[] = [
       [accumulatedSum, scalar(0)],
       [accumulatedWeight, scalar(0)],
+      ...(batch === undefined
+        ? []
+        : batchSums(terms).map(([key, t]) => [key, broadcast(scalar(0), t.axes)] as const)),
       ...[...chosen].map(([key, p]) => [gradientKey(key), broadcast(scalar(0), p.axes)] as const),
     ]
     return {
-      outputs: { loss: div(sum, divisor), weight, gradientNorm: norm },
+      outputs: {
+        ...{ loss: div(sum, divisor), weight, gradientNorm: norm },
+        ...batchOutputs(batch?.sums ?? []),
+      },
       next: new Map<string, Tensor>([...next, ...cleared]),
     }
   })
@@ -264,7 +342,12 @@ export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
         `it is ${spec.train.map((k) => k.name).join(', ')}, and nothing that transforms[${i}] adds would learn; put the keys that it adds there, such as loraKeys`,
       )
   const updates: Readonly<Record<string, FunctionSpec>> =
-    spec.accumulate === 1 ? { step: stepOf(spec) } : { accumulate: accumulateOf(spec), apply: applyOf(spec) }
+    spec.accumulate === 1
+      ? { step: stepOf(spec) }
+      : {
+          ...(isObserved(terms) ? { observe: observeOf(spec) } : {}),
+          ...{ accumulate: accumulateOf(spec), apply: applyOf(spec) },
+        }
   const taken = Object.keys(spec.functions ?? {}).find((name) => Object.hasOwn(updates, name))
   if (taken !== undefined)
     throw new RecipeError(
@@ -277,79 +360,3 @@ export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
     trained,
   }
 }
-
-/** What one update gives. */
-export interface Updated {
-  /** In the objective's unit, over all micro-batches of the update. */
-  readonly loss: number
-  /** What the loss was divided by: counted tokens, images. */
-  readonly weight: number
-  /** Before clipping. */
-  readonly gradientNorm: number
-  /** The loss's `stepMetrics` over all micro-batches of the update; NaN where nothing was counted. Empty where it has none. */
-  readonly metrics: Readonly<Record<string, number>>
-}
-
-const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Number.NaN)
-
-/** The metrics of an update, of what its calls gave. */
-const metricsIn = (
-  given: readonly Readonly<Record<string, TensorValue>>[],
-): Readonly<Record<string, number>> => {
-  const names = Object.keys(given[0] ?? {}).flatMap((key) =>
-    key.startsWith(metricPrefix) && key.endsWith('.sum')
-      ? [key.slice(metricPrefix.length, -'.sum'.length)]
-      : [],
-  )
-  const added = (name: string, side: string): number =>
-    given.reduce((n, out) => n + numberOf(out[`${metricPrefix}${name}.${side}`]), 0)
-  return Object.fromEntries(names.map((name) => [name, added(name, 'sum') / added(name, 'weight')]))
-}
-
-/**
- * One update: of a single micro-batch in one call, else gradients added up and applied once.
- *
- * Throws what the engine says.
- */
-export const update = async (
-  session: Session,
-  batches: readonly MicroBatch[],
-  learningRate: number,
-): Promise<Updated> => {
-  const rate = { learning_rate: scalarValue(learningRate) }
-  const fused = session.program.functions.has('step')
-  if (fused && batches.length !== 1)
-    throw new RangeError(
-      `an update of ${batches.length} micro-batches needs a learner that accumulates; give the stage accumulate above 1`,
-    )
-  const given: Readonly<Record<string, TensorValue>>[] = []
-  for (const b of fused ? [] : batches) given.push(await orThrow(session.call('accumulate', b.inputs)))
-  const out = await orThrow(
-    fused ? session.call('step', { ...batches[0]!.inputs, ...rate }) : session.call('apply', rate),
-  )
-  return {
-    loss: numberOf(out.loss),
-    weight: numberOf(out.weight),
-    gradientNorm: numberOf(out.gradientNorm),
-    metrics: metricsIn(fused ? [out] : given),
-  }
-}
-
-/** A copy of all that updates change: what learns, its moments, its averages. It outlives later updates. */
-export interface Mark {
-  readonly states: ReadonlyMap<string, TensorValue>
-}
-
-/** Between updates, what is added up is 0: it is no part of a mark. */
-const changedBy = (p: Program): readonly string[] => {
-  const variants = ['step', 'apply'].flatMap((name) => p.functions.get(name) ?? [])
-  return [...new Set(variants.flatMap((v) => [...v.next.keys()]))].filter((key) => !isGradientKey(key))
-}
-
-/** Marks where a learner stands between two updates. Throws what the engine says. */
-export const mark = async (session: Session): Promise<Mark> => ({
-  states: await orThrow(session.read(changedBy(session.program))),
-})
-
-/** Puts a learner back to a mark, bit for bit. Throws what the engine says. */
-export const rollBack = (session: Session, to: Mark): Promise<void> => orThrow(session.write(to.states))

@@ -11,9 +11,10 @@ import {
   fitting,
   type Processor,
 } from '../data/index.ts'
-import { axis, causal, input } from '../dsl/index.ts'
+import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
+import { withExperts } from './expert-terms.ts'
 import { crossEntropyTerms, type MicroBatch, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
@@ -105,7 +106,9 @@ export const nextToken = (
         ...x,
         ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
       })
-      return crossEntropyTerms('vocab', { logits, labels: x.labels })
+      // behind its conversation a row has position 0 again
+      const counted = equal(x.positions, iota(x.token))
+      return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: x.labels }))
     },
     collate: (conversations) => {
       const batches: MicroBatch[] = []

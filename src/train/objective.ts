@@ -40,10 +40,23 @@ export interface Metric extends Fraction {
   readonly unit?: string
 }
 
+/** Losses that are no sums over samples: they are built of sums over all that an update reads. */
+export interface BatchTerms {
+  /** Such as how many tokens went through each expert. They add up over micro-batches, and an update gives them. */
+  readonly sums: Readonly<Record<string, Tensor>>
+  /**
+   * Already scaled. Those of micro-batches, each given the sums of the whole update in place of its own, add up to those of
+   * the update.
+   */
+  readonly losses: Readonly<Record<string, Scalar>>
+}
+
 /** A loss before its mean is taken. */
 export interface LossTerms extends Fraction {
-  /** Losses that are added to the mean as they are, already scaled: the balance of experts. */
+  /** Losses that are added to the mean as they are, already scaled; each counts as much as its micro-batch. */
   readonly auxiliary?: Readonly<Record<string, Scalar>>
+  /** Losses of the update as a whole, and what they are built of: the balance of experts. */
+  readonly batch?: BatchTerms
   /**
    * What every update measures and gives with its loss, such as clip fractions; a loss that names none pays for none. Sums
    * and weights add up over micro-batches.
@@ -96,20 +109,23 @@ export interface Objective<in E> {
 export const ratioOf = ({ sum: s, weight }: Fraction): Scalar =>
   div(s, select(less(0, weight), weight, 1)) as Scalar
 
+const addedUp = (all: readonly Tensor[]): Scalar | undefined =>
+  all.length === 0 ? undefined : (all.reduce((a, b) => add(a, b)) as Scalar)
+
 /** The auxiliary losses, added up; undefined where there are none. */
-export const auxiliaryOf = (terms: LossTerms): Scalar | undefined => {
-  const all: readonly Tensor[] = Object.values(terms.auxiliary ?? {})
-  return all.length === 0 ? undefined : (all.reduce((a, b) => add(a, b)) as Scalar)
-}
+const auxiliaryOf = (terms: LossTerms): Scalar | undefined => addedUp(Object.values(terms.auxiliary ?? {}))
 
-/** The loss itself: the mean, and the auxiliary losses. */
+/** The losses of the update as a whole, added up; undefined where there are none. */
+export const batchLossOf = (terms: LossTerms): Scalar | undefined =>
+  addedUp(Object.values(terms.batch?.losses ?? {}))
+
+/** The loss itself: the mean, the auxiliary losses and those of the update as a whole. */
 export const lossOf = (terms: LossTerms): Scalar => {
-  const auxiliary = auxiliaryOf(terms)
-  const mean = ratioOf(terms)
-  return auxiliary === undefined ? mean : (add(mean, auxiliary) as Scalar)
+  const others = [auxiliaryOf(terms), batchLossOf(terms)].filter((t) => t !== undefined)
+  return addedUp([ratioOf(terms), ...others])!
 }
 
-/** The loss's sum with its auxiliary losses in it, each of which counts as much as its micro-batch. */
+/** The loss's sum with its auxiliary losses in it, each of which counts as much as its micro-batch; without the losses of the whole update. */
 export const lossSum = (terms: LossTerms): Scalar => {
   const auxiliary = auxiliaryOf(terms)
   return auxiliary === undefined ? terms.sum : (add(terms.sum, mul(auxiliary, terms.weight)) as Scalar)

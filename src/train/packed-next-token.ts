@@ -22,6 +22,7 @@ import {
   total,
 } from '../dsl/index.ts'
 import { type CausalLm, imageInputs, logitsOf } from '../models/index.ts'
+import { withExperts } from './expert-terms.ts'
 import { ints, pixelInput, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
 import { wholeSetting } from './recipe-error.ts'
@@ -89,8 +90,9 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
         ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
       })
       const terms = crossEntropyTerms('vocab', { logits, labels: x.labels })
+      const balanced = withExperts(model, logits, less(0, segments), terms)
       return {
-        ...terms,
+        ...balanced,
         metrics: () => {
           // no token's id is -100, so what is right is counted
           const right = equal(argmax(logits, 'vocab'), x.labels)

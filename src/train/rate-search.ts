@@ -6,7 +6,7 @@
 import type { Session } from '../engine/index.ts'
 import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/index.ts'
 import type { EventOf } from '../run/index.ts'
-import { type Mark, mark, rollBack } from './learner.ts'
+import { type Mark, mark, rollBack } from './update.ts'
 
 /** Where a search stands, with the copy that it may put back. */
 export interface RateSearch {

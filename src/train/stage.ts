@@ -23,6 +23,7 @@ export type StageEvent =
   | EventOf<'validated'>
   | EventOf<'warned'>
   | EventOf<'packed'>
+  | EventOf<'expert-load'>
   | EventOf<'checkpointed'>
 
 /** What a stage comes to. */

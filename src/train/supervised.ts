@@ -10,13 +10,15 @@ import { anyOf } from '../dsl/index.ts'
 import { chooseVariant, scalarValue } from '../engine/index.ts'
 import { isAtMark } from '../optim/index.ts'
 import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
-import { learnerProgram, update } from './learner.ts'
+import { expertLoads } from './expert-terms.ts'
+import { learnerProgram } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'
 import { jsonSetting, kindOf, RecipeError } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { endingOf } from './stage-ending.ts'
 import { checkedSupervised, type SupervisedSettings } from './supervised-settings.ts'
+import { update } from './update.ts'
 
 /** Samples in micro-batches of packs; undefined where they are no packs. */
 const samplesOf = (batches: readonly MicroBatch[]): number | undefined => {
@@ -97,6 +99,7 @@ export const supervised = <const From extends string, const To extends string, E
     }
     let coming = batchOf(from.step + 1)
     try {
+      const loads = expertLoads(s.name, steps)
       for (let step = from.step + 1; step <= steps; step++) {
         const asked = performance.now()
         const { batches, next } = await coming
@@ -110,7 +113,7 @@ export const supervised = <const From extends string, const To extends string, E
         // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
         const rate = learningRate * checked.factor(step) * (search?.state.scale ?? 1)
         const called = performance.now()
-        const { loss, weight, gradientNorm } = await update(c.session, batches, rate)
+        const { loss, weight, gradientNorm, batch } = await update(c.session, batches, rate)
         const computeSeconds = since(called)
         const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
         // a search rolls back what its updates broke; of weights that are as they were marked no update is at fault
@@ -134,6 +137,8 @@ export const supervised = <const From extends string, const To extends string, E
         }
         const plan = step === 1 ? packedEvent(s.name, step, batches) : undefined
         if (plan !== undefined) yield plan
+        const used = loads.add(step, batch)
+        if (used !== undefined) yield used
         if (adaLrs !== undefined && search !== undefined) {
           const after = await searched(c.session, adaLrs, search, finite ? loss : Number.NaN)
           search = after.search

@@ -92,6 +92,34 @@ test('how samples share rows is drawn for each stage that trains on packs, from 
   assert.is(anew.filter((e) => e.type === 'packed').length, 1)
 })
 
+test('how much each expert is used is drawn by layer, at the end of each stage that has experts', async () => {
+  const plain = brief()
+  assert.not.match(await render(plain), 'How much each expert is used')
+  const at = plain.findIndex((e) => e.type === 'step' && e.stage === 'sft')
+  const load = (step: number, rows: readonly (readonly number[])[]): EventOf<'expert-load'> => ({
+    ...{ type: 'expert-load', stage: 'sft', step },
+    load: rows,
+  })
+  const even = [0.25, 0.25, 0.25, 0.25]
+  const page = await render(
+    plain.toSpliced(at + 1, 0, load(1, [[0.5, 0.5, 0, 0], even]), load(2, [[0.5, 0.25, 0.25, 0], even])),
+  )
+  const section = page.slice(page.indexOf('id="experts"'), page.indexOf('id="accuracy"'))
+  assert.match(section, '<h3>5. sft</h3>')
+  assert.equal(section.match(/<rect/g)?.length, 8)
+  assert.equal(section.match(/<rect class="idle"/g)?.length, 1)
+  assert.match(section, '<title>layer 0, expert 0: 50.0 %</title>')
+  assert.match(section, 'load of 4 experts in 2 layers')
+  assert.match(
+    section,
+    'At step 2; evenness by layer 0.75 to 1.00, at step 1 0.50 to 1.00. 1 expert has no token.',
+  )
+  // twice an even share is darkest
+  assert.match(section, /fill-opacity="1\.00"[^>]*><title>layer 0, expert 0:/)
+  assert.match(section, /class="idle"[^>]*><title>layer 0, expert 3:/)
+  assert.equal(unbalanced(page), [])
+})
+
 test('what a search for the learning rate decided stands in a table under its stage', async () => {
   const plain = syntheticEvents()
   const step = plain.findIndex((e) => e.type === 'step' && e.step === 40)

@@ -1,0 +1,103 @@
+/**
+ * Updates of a learner over a session that runs its program, and marks to go back to.
+ *
+ * @since 0.2.0
+ */
+import type { Program } from '../dsl/index.ts'
+import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
+import { isGradientKey } from '../optim/index.ts'
+import { batchPrefix, metricPrefix } from './learner.ts'
+import type { MicroBatch } from './objective.ts'
+import { orThrow } from './task.ts'
+
+/** What one update gives. */
+export interface Updated {
+  /** In the objective's unit, over all micro-batches of the update. */
+  readonly loss: number
+  /** What the loss was divided by: counted tokens, images. */
+  readonly weight: number
+  /** Before clipping. */
+  readonly gradientNorm: number
+  /** The loss's `stepMetrics` over all micro-batches of the update; NaN where nothing was counted. Empty where it has none. */
+  readonly metrics: Readonly<Record<string, number>>
+  /** The loss's `batch.sums` over all micro-batches of the update. Empty where it has none. */
+  readonly batch: Readonly<Record<string, TensorValue>>
+}
+
+const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Number.NaN)
+
+/** The metrics of an update, of what its calls gave. */
+const metricsIn = (
+  given: readonly Readonly<Record<string, TensorValue>>[],
+): Readonly<Record<string, number>> => {
+  const names = Object.keys(given[0] ?? {}).flatMap((key) =>
+    key.startsWith(metricPrefix) && key.endsWith('.sum')
+      ? [key.slice(metricPrefix.length, -'.sum'.length)]
+      : [],
+  )
+  const added = (name: string, side: string): number =>
+    given.reduce((n, out) => n + numberOf(out[`${metricPrefix}${name}.${side}`]), 0)
+  return Object.fromEntries(names.map((name) => [name, added(name, 'sum') / added(name, 'weight')]))
+}
+
+/** The inputs of a micro-batch that a function reads. */
+const readBy = (session: Session, call: string, b: MicroBatch): MicroBatch['inputs'] => {
+  const read = session.program.functions.get(call)?.[0]?.inputs
+  return Object.fromEntries(Object.entries(b.inputs).filter(([name]) => read?.has(name)))
+}
+
+/**
+ * One update: of a single micro-batch in one call, else gradients added up and applied once; where the loss is built of sums
+ * over the whole update, these are added up before.
+ *
+ * Throws what the engine says.
+ */
+export const update = async (
+  session: Session,
+  batches: readonly MicroBatch[],
+  learningRate: number,
+): Promise<Updated> => {
+  const rate = { learning_rate: scalarValue(learningRate) }
+  const fused = session.program.functions.has('step')
+  if (fused && batches.length !== 1)
+    throw new RangeError(
+      `an update of ${batches.length} micro-batches needs a learner that accumulates; give the stage accumulate above 1`,
+    )
+  const given: Readonly<Record<string, TensorValue>>[] = []
+  if (session.program.functions.has('observe'))
+    for (const b of batches) await orThrow(session.call('observe', readBy(session, 'observe', b)))
+  for (const b of fused ? [] : batches) given.push(await orThrow(session.call('accumulate', b.inputs)))
+  const out = await orThrow(
+    fused ? session.call('step', { ...batches[0]!.inputs, ...rate }) : session.call('apply', rate),
+  )
+  return {
+    loss: numberOf(out.loss),
+    weight: numberOf(out.weight),
+    gradientNorm: numberOf(out.gradientNorm),
+    metrics: metricsIn(fused ? [out] : given),
+    batch: Object.fromEntries(
+      Object.entries(out).flatMap(([key, v]) =>
+        key.startsWith(batchPrefix) ? [[key.slice(batchPrefix.length), v] as const] : [],
+      ),
+    ),
+  }
+}
+
+/** A copy of all that updates change: what learns, its moments, its averages. It outlives later updates. */
+export interface Mark {
+  readonly states: ReadonlyMap<string, TensorValue>
+}
+
+/** Between updates, what is added up is 0: it is no part of a mark. */
+const changedBy = (p: Program): readonly string[] => {
+  const variants = ['step', 'apply'].flatMap((name) => p.functions.get(name) ?? [])
+  return [...new Set(variants.flatMap((v) => [...v.next.keys()]))].filter((key) => !isGradientKey(key))
+}
+
+/** Marks where a learner stands between two updates. Throws what the engine says. */
+export const mark = async (session: Session): Promise<Mark> => ({
+  states: await orThrow(session.read(changedBy(session.program))),
+})
+
+/** Puts a learner back to a mark, bit for bit. Throws what the engine says. */
+export const rollBack = (session: Session, to: Mark): Promise<void> => orThrow(session.write(to.states))
