@@ -20,7 +20,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   optim: ['dsl', 'formats'],
   data: ['random', 'formats'],
   run: ['terminal', 'dsl', 'engine', 'formats', 'models', 'optim'],
-  train: ['random', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run'],
+  train: ['random', 'terminal', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run'],
   tasks: ['random', 'dsl', 'formats', 'models', 'optim', 'data', 'run', 'train'],
   generation: ['random', 'dsl', 'engine', 'models', 'data', 'run', 'train'],
   eval: ['dsl', 'engine', 'models', 'data', 'run', 'train', 'generation'],

@@ -151,6 +151,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
         quick: manifest.quick ?? false,
         seed: manifest.seed,
         settings: manifest.settings ?? {},
+        ...(manifest.rewards === undefined ? {} : { rewards: manifest.rewards }),
         data: { path: manifest.data },
       }),
       TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),

@@ -18,7 +18,7 @@ import type {
   WatchedData,
 } from '../train/index.ts'
 import { blamed } from './blame.ts'
-import { type CliError, failed, shownPath, usage } from './command.ts'
+import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { isExperiment, notExperiment } from './default-export.ts'
 import { neverSettles, unlessIdle, withLastWords } from './idle.ts'
 import { registerHooks } from './module-hooks.ts'
@@ -118,6 +118,8 @@ export interface LoadedFile {
   readonly experiment: Experiment
   /** What `--set` said of it. */
   readonly settings: Readonly<Record<string, string>>
+  /** `--reward`. */
+  readonly rewards?: Readonly<Record<string, number>>
   /** `--data`. */
   readonly dataPath?: string
   /** What it was given of the user's data. */
@@ -139,7 +141,11 @@ const unreadMessage = (
 }
 
 /** What the command line says to an experiment. */
-export type FileOptions = Omit<ExperimentOptions, 'setting' | 'data'> & { readonly data?: DataOptions }
+export type FileOptions = Omit<ExperimentOptions, 'setting' | 'data'> & {
+  readonly data?: DataOptions
+  /** `--reward`: weights of the stages' rewards by name; default none. */
+  readonly rewards?: Readonly<Record<string, number>>
+}
 
 /**
  * Loads an experiment file and asks it for its experiment.
@@ -181,16 +187,37 @@ export const loadExperiment = (
                 `${word} asks for no data, and --data gives it some: take it with ({ data }) => … data.rows().`,
               ),
             )
-          return unread.length > 0
-            ? TE.left(usage(unreadMessage(word, unread, asked, isFunction)))
-            : TE.right({
-                ...{ path, experiment: made, settings: options.settings, data },
-                ...(options.data?.path === undefined ? {} : { dataPath: options.data.path }),
-              })
+          if (unread.length > 0) return TE.left(usage(unreadMessage(word, unread, asked, isFunction)))
+          return pipe(
+            TE.fromEither(weighed(word, made, options.rewards)),
+            TE.map((experiment) => ({
+              ...{ path, experiment, settings: options.settings, data },
+              ...(options.rewards === undefined ? {} : { rewards: options.rewards }),
+              ...(options.data?.path === undefined ? {} : { dataPath: options.data.path }),
+            })),
+          )
         }),
       ),
     ),
   )
+
+/** The experiment with the weights of its rewards that `--reward` gives. */
+const weighed = (
+  word: string,
+  made: Experiment,
+  rewards: FileOptions['rewards'],
+): E.Either<CliError, Experiment> => {
+  if (rewards === undefined || Object.keys(rewards).length === 0) return E.right(made)
+  const { reweighted } = made
+  if (reweighted === undefined)
+    return E.left(
+      usage(`--reward cannot reach ${word}: it gives an experiment that was not made with experiment(…).`),
+    )
+  return E.tryCatch(
+    () => reweighted(rewards),
+    (e) => usage(`--reward: ${messageOf(e)}`),
+  )
+}
 
 /** What a user's file threw becomes an error that says what is wrong with the file. */
 const attempted =

@@ -35,6 +35,8 @@ export interface Started {
   readonly quick: boolean
   /** `--set`. */
   readonly settings: Readonly<Record<string, string>>
+  /** `--reward`. */
+  readonly rewards?: Readonly<Record<string, number>>
   /** `--data`. */
   readonly dataPath?: string
   /** `--fork`: the checkpoint that it begins from. */
@@ -108,6 +110,7 @@ export const manifestOf = (s: Started): Manifest => {
     families: [...experiment.families],
     quick: s.quick,
     settings: s.settings,
+    ...(s.rewards === undefined || Object.keys(s.rewards).length === 0 ? {} : { rewards: s.rewards }),
     ...(s.dataPath === undefined ? {} : { data: s.dataPath }),
     ...(s.forked === undefined ? {} : { forked: s.forked }),
   }

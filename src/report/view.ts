@@ -23,6 +23,8 @@ export interface StageView extends StageState {
   readonly updates: readonly EventOf<'rl-step'>[]
   /** Of a model with experts: how much each was used. */
   readonly loads: readonly EventOf<'expert-load'>[]
+  /** Answers to held-out tasks while it went on. */
+  readonly validations: readonly EventOf<'validated'>[]
 }
 
 /** One held-out sample and what was answered after each stage, in the order of the stages. */
@@ -69,6 +71,10 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
     kept.filter((e) => e.type === 'expert-load'),
     (e) => e.stage,
   )
+  const validations = groupBy(
+    kept.filter((e) => e.type === 'validated'),
+    (e) => e.stage,
+  )
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
     ...state.stages.flatMap((s) => [...s.evaluations, ...s.measures].map((e) => e.family)),
@@ -84,6 +90,7 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
       episodes: episodes.get(s.stage) ?? [],
       updates: updates.get(s.stage) ?? [],
       loads: loads.get(s.stage) ?? [],
+      validations: validations.get(s.stage) ?? [],
     })),
     families: order,
     samples: samplesOf(predicted, order),

@@ -19,6 +19,7 @@ import { referenceFunction, underReference } from './reference.ts'
 import { runReinforcement } from './reinforcement-run.ts'
 import { checkedReinforcement, type ReinforcementSettings } from './reinforcement-settings.ts'
 import type { Reward } from './reward.ts'
+import { reweighted, weightsOf } from './rewards/index.ts'
 import type { Columns, Task } from './task.ts'
 import { checkedValidation, heldOutTasks } from './validation.ts'
 
@@ -78,6 +79,12 @@ export const reinforcement = <
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
     checkpointEvery: checked.checkpointEvery,
+    reward: {
+      weights: weightsOf(reward as Reward<never>),
+      reweighted: (weights) =>
+        // the columns that it reads are the same
+        reinforcement({ ...s, reward: reweighted(s.reward as Reward<R>, weights) as typeof s.reward }),
+    },
     ...(added.length === 0 ? {} : { own: anyOf(added) }),
     ...endingOf(transforms, ema !== undefined),
     program: (functions) => {

@@ -407,6 +407,8 @@ const Short = t.partial({
   quick: t.boolean,
   /** What `--set` said, by key: with the file, the seed and `quick` it gives the experiment again. */
   settings: t.record(t.string, t.string),
+  /** What `--reward` said, by name. */
+  rewards: t.record(t.string, t.number),
   /** What `--data` said. */
   data: t.string,
   /** The checkpoint of another run that it began from, and what it took of it. */

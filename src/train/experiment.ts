@@ -60,6 +60,13 @@ export interface Experiment {
   readonly recipe: unknown
   /** The program of each stage by name, built when asked for. */
   readonly programs?: () => ReadonlyMap<string, Program>
+  /**
+   * The same experiment with other weights for the rewards of its stages (`--reward`): a name is of every stage whose reward has
+   * it, or of one as `stage/name`.
+   *
+   * Throws RecipeError where no stage has it, with what there is, or a weight cannot be.
+   */
+  readonly reweighted?: (weights: Readonly<Record<string, number>>) => Experiment
   /** Its stages in order, where it is a recipe's: what an export and a fork go by. */
   readonly stages?: readonly Stage[]
   /** Runs when subscribed to; unsubscribing stops after the step in progress. */

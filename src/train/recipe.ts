@@ -36,6 +36,7 @@ import {
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'
+import { withRewardWeights } from './reward-weights.ts'
 import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {
@@ -510,6 +511,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     families: evaluation.families,
     recipe: config,
     stages: r.stages,
+    reweighted: (weights) => experiment(withRewardWeights(r, weights), evaluation, options),
     programs: () => new Map(r.stages.map((s) => [s.name, programOf(s, unmeasured).program])),
     run: (context) =>
       defer(() =>

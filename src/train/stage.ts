@@ -80,6 +80,17 @@ export interface StageEnding {
   readonly finish: (session: Session, weights: StoredWeights, folder: string) => Promise<StoredWeights>
 }
 
+/** The weights of a stage's reward. */
+export interface RewardWeights {
+  readonly weights: Readonly<Record<string, number>>
+  /**
+   * The same stage with other weights, by the names of `weights` or their ends.
+   *
+   * @throws RecipeError where one is not there, may be several, or cannot be
+   */
+  readonly reweighted: (weights: Readonly<Record<string, number>>) => Stage
+}
+
 /**
  * One stage. `From` and `To` name what the weights are before and after it, so that stages only chain in an order that
  * makes sense.
@@ -99,6 +110,8 @@ export interface Stage<From extends string = string, To extends string = string>
   /** Parameters that it has beside the model's own and that may begin fresh. */
   readonly own?: Keys
   readonly ending?: StageEnding
+  /** Where it learns from a reward: its weights by name, and the same stage with others. */
+  readonly reward?: RewardWeights
   /** Its program, with what evaluations call; built anew each time. */
   readonly program: (functions: Readonly<Record<string, FunctionSpec>>) => StageProgram
   /**

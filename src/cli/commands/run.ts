@@ -72,6 +72,11 @@ export const runCommand: Command = {
       value: 'run@where',
       help: 'begins from a checkpoint of another run: after a stage (runs/a@sft), after a number of steps (runs/a@400), or its latest (runs/a)',
     },
+    reward: {
+      value: 'name=weight',
+      help: "another weight for a part of the stages' rewards, by name, or of one stage as stage/name=weight; a wrong name lists those that there are",
+      many: true,
+    },
     set: { value: 'key=value', help: "a setting that the experiment's file leaves open", many: true },
     json: { help: 'prints one JSON object at the end: folder, report, stages with what was measured' },
   },
@@ -89,11 +94,14 @@ export const runCommand: Command = {
   run: (args, io) =>
     pipe(
       TE.fromEither(settingsOf(args)),
-      TE.chain((settings) =>
+      TE.bindTo('settings'),
+      TE.bind('rewards', () => TE.fromEither(rewardsOf(args))),
+      TE.chain(({ settings, rewards }) =>
         loadExperiment(args.positionals[0]!, io.cwd, {
           quick: args.on('quick'),
           seed: args.integer('seed') ?? 0,
           settings,
+          rewards,
           data: { path: args.text('data'), strict: args.on('strict') },
         }),
       ),
@@ -122,6 +130,22 @@ export const settingsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly
     settings.set(key, pair.slice(at + 1))
   }
   return E.right(Object.fromEntries(settings))
+}
+
+/** `--reward name=weight`, once a name. */
+const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<string, number>>> => {
+  const weights = new Map<string, number>()
+  for (const pair of args.all('reward')) {
+    const at = pair.lastIndexOf('=')
+    const text = pair.slice(at + 1).trim()
+    const weight = text === '' ? Number.NaN : Number(text)
+    if (at < 1 || !Number.isFinite(weight))
+      return E.left(usage(`--reward takes name=weight, such as answer=0.8, and not '${pair}'.`))
+    const name = pair.slice(0, at).trim()
+    if (weights.has(name)) return E.left(usage(`--reward ${name} is given twice; say it once.`))
+    weights.set(name, weight)
+  }
+  return E.right(Object.fromEntries(weights))
 }
 
 const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>

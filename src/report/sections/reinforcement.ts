@@ -197,6 +197,21 @@ ${question(
   'Is it learning?',
   heldOut(view, s),
   await grids([
+    ...(s.validations.length === 0
+      ? []
+      : [
+          {
+            ...{ ...at, title: 'Reward on held-out tasks' },
+            series: [
+              {
+                name: 'held-out',
+                points: s.validations.map((v) => ({ x: v.step, y: v.rewards.mean })),
+                spread: s.validations.map((v) => v.rewards.std),
+              },
+            ],
+            note: 'Each task answered once while the stage goes on; nothing of them is learnt from.',
+          },
+        ]),
     {
       ...{ ...at, title: 'Reward' },
       series: [

@@ -48,7 +48,8 @@ export const reward = <C extends Columns = Columns>(
   name: string,
   judge: (judged: Judged<C>) => Verdict | Promise<Verdict>,
   options: OwnRewardOptions = {},
-): Reward<C> => {
+  // what stands around it says nothing of the columns: inside of weighted({ … }) it reads what its type says
+): Reward<NoInfer<C>> => {
   textSetting('reward', 'name', name)
   const timeoutMs = numberSetting(name, 'timeoutMs', options.timeoutMs ?? 60_000, true)
   return {
