@@ -24,8 +24,9 @@ import { captionRequest, type TextExample, thoughtRequest } from './text.ts'
  * - `answer`: the steps in plain sight and the result after them, `7+8=15, 4+3+1=8, so 85`.
  * - `thought`: the steps as a thought, the result in a box (SAIL-VL2's LongCoT format): `<think>…</think>\\boxed{85}`.
  * - `direct`: the result alone.
+ * - `hasty`: asked as for a thought, the boxed result without one: `\\boxed{85}`. What answers both ways has a choice.
  */
-export type Reply = 'caption' | 'answer' | 'thought' | 'direct'
+export type Reply = 'caption' | 'answer' | 'thought' | 'direct' | 'hasty'
 
 /** A conversation about a scene that is not drawn: the labels of its patches stand for the image. */
 export interface SceneConversation extends Conversation {
@@ -44,6 +45,8 @@ const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
       return { request, answer: d.final }
     case 'thought':
       return { system: thoughtRequest, request, thought: d.steps, answer: `\\boxed{${d.final}}` }
+    case 'hasty':
+      return { system: thoughtRequest, request, answer: `\\boxed{${d.final}}` }
   }
 }
 
@@ -75,18 +78,21 @@ export interface Captioned {
   readonly thoughts?: number
   /** Share that is to be answered by the result alone; default none. */
   readonly direct?: number
+  /** Share that is asked as for a thought and answered without one; default none. */
+  readonly hasty?: number
 }
 
 /** What the i-th conversation of a seed is to be. */
 export const replyAt = (
   seed: string | number,
-  { captions, thoughts = 0, direct = 0 }: Omit<Captioned, 'mixture'>,
+  { captions, thoughts = 0, direct = 0, hasty = 0 }: Omit<Captioned, 'mixture'>,
   i: number,
 ): Reply => {
   const point = random(seed, 'reply', i).next()
   if (point < captions) return 'caption'
   if (point < captions + thoughts) return 'thought'
-  return point < captions + thoughts + direct ? 'direct' : 'answer'
+  if (point < captions + thoughts + direct) return 'direct'
+  return point < captions + thoughts + direct + hasty ? 'hasty' : 'answer'
 }
 
 /** The i-th conversation of a mixture: a pure function of both. */

@@ -119,11 +119,12 @@ test('replies: shares are kept, and without thoughts a mixture stays what it was
   const n = 4000
   const of = (shares: Parameters<typeof replyAt>[1]) =>
     Array.from({ length: n }, (_, i) => replyAt('r', shares, i))
-  const all = of({ captions: 0.2, thoughts: 0.3, direct: 0.4 })
+  const all = of({ captions: 0.2, thoughts: 0.3, direct: 0.2, hasty: 0.2 })
   for (const [kind, share] of [
     ['caption', 0.2],
     ['thought', 0.3],
-    ['direct', 0.4],
+    ['direct', 0.2],
+    ['hasty', 0.2],
     ['answer', 0.1],
   ] as const)
     assert.ok(Math.abs(all.filter((k) => k === kind).length / n - share) < 0.03, kind)
@@ -132,6 +133,10 @@ test('replies: shares are kept, and without thoughts a mixture stays what it was
   const mixture = { seed: 1, split: 'train', weights: { chart: 1 }, levels: [4, 4] } as const
   const c = conversationAt({ mixture, captions: 0, thoughts: 1 }, 0)
   assert.ok(c.ids.includes(nanoProcessor().thought!.open))
+  const hasty = conversationAt({ mixture, captions: 0, hasty: 1 }, 0)
+  assert.equal(hasty.ids.slice(0, hasty.promptLength), c.ids.slice(0, c.promptLength), 'asked alike')
+  const final = problemAt(mixture, 0).columns.answer
+  assert.is(nanoTokenizer().decode(hasty.ids.slice(hasty.promptLength)), `\\boxed{${final}}<|im_end|>`)
 })
 
 test.run()
