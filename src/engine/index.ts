@@ -29,3 +29,4 @@ export {
 export { engineUsed } from './used.ts'
 export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'
 export { inWorker, threadsAtRest } from './worker/index.ts'
+export { type InstalledXla, type InstallXlaEvent, type InstallXlaOptions, installXla } from './xla/install.ts'

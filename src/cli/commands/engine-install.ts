@@ -1,7 +1,8 @@
-/** `sailwright engine install`: builds the TensorFlow engine in a side folder. */
+/** `sailwright engine install`: builds the TensorFlow engine, or puts a plugin for the xla engine, in a folder of its own. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { InstallErrorTag, InstallEvent } from '../../engine/index.ts'
+import type { Observable } from 'rxjs'
+import type { InstallErrorTag } from '../../engine/index.ts'
 import { didYouMean, inked, lookOf } from '../../terminal/index.ts'
 import {
   type Args,
@@ -15,21 +16,33 @@ import {
 } from '../command.ts'
 import { follow } from '../follow.ts'
 
-/** `sailwright engine install tensorflow`. */
+/** Flags that only one of the engines takes. */
+const flagsOf = { tensorflow: ['compiler'], xla: ['plugin', 'python'] } as const
+
+/** `sailwright engine install tensorflow|xla`. */
 export const engineInstallCommand: Command = {
   name: 'engine install',
   summary:
-    'Builds the TensorFlow engine in a folder of its own, against a TensorFlow that is here or that pip fetches.',
+    "Installs an engine in a folder of its own: tensorflow against a TensorFlow that is here or that pip fetches, xla with the plugin for this machine's GPU.",
   positionals: [
-    { name: 'engine', help: 'tensorflow (the onnx engine comes with the package)', required: true },
+    { name: 'engine', help: 'tensorflow or xla (the onnx engine comes with the package)', required: true },
   ],
   flags: {
     from: {
       value: 'source',
-      help: "a folder with TensorFlow's library, a wheel, a libtensorflow archive, or a pip requirement such as 'tensorflow[and-cuda]'",
-      otherwise: 'tensorflow-cpu',
+      help: 'a folder, a file or a pip requirement: for tensorflow its library, a wheel or a libtensorflow archive, for xla a folder of wheels or a wheel with a plugin',
+      otherwise: 'tensorflow-cpu; for xla the plugin that fits the driver here',
     },
-    compiler: { value: 'path', help: 'the C++ compiler', otherwise: '$CXX, else g++, else clang++' },
+    compiler: {
+      value: 'path',
+      help: 'tensorflow: the C++ compiler',
+      otherwise: '$CXX, else g++, else clang++',
+    },
+    plugin: { value: 'file', help: "xla: a plugin's shared library, used where it is" },
+    python: {
+      value: 'path',
+      help: 'xla: a Python that has a plugin (jax[cuda13] brings one), used where it is',
+    },
     verbose: { help: 'shows every line that npm, pip and the compiler write' },
     json: { help: 'prints what was installed as one JSON object' },
   },
@@ -37,42 +50,58 @@ export const engineInstallCommand: Command = {
     ['sailwright engine install tensorflow', 'for the CPU'],
     ["sailwright engine install tensorflow --from 'tensorflow[and-cuda]'", 'for an NVIDIA GPU'],
     ['sailwright engine install tensorflow --from ./tensorflow.whl', 'from a file, without a network'],
+    ['sailwright engine install xla', 'for the GPU of this machine'],
+    ['sailwright engine install xla --python python3', 'a plugin that this Python has'],
+    ['sailwright engine install xla --from ./wheels', 'from files, without a network'],
   ],
   run: (args, io) => {
     const engine = args.positionals[0]!
-    if (engine === 'tensorflow') return installing(args, io)
-    return TE.left(
-      usage(
-        engine === 'onnx'
-          ? "the onnx engine needs no installing: it comes with the package, and 'sailwright doctor' says whether it loads."
-          : `there is no engine '${engine}' to install.${didYouMean(engine, ['tensorflow'])} There is tensorflow.`,
-      ),
-    )
+    if (engine !== 'tensorflow' && engine !== 'xla')
+      return TE.left(
+        usage(
+          engine === 'onnx'
+            ? "the onnx engine needs no installing: it comes with the package, and 'sailwright doctor' says whether it loads."
+            : `there is no engine '${engine}' to install.${didYouMean(engine, ['tensorflow', 'xla'])} There are tensorflow and xla.`,
+        ),
+      )
+    const other = engine === 'xla' ? 'tensorflow' : 'xla'
+    const foreign = flagsOf[other].find((f) => args.text(f) !== undefined)
+    if (foreign !== undefined)
+      return TE.left(usage(`--${foreign} is for 'sailwright engine install ${other}'; ${engine} takes none.`))
+    return engine === 'xla' ? installingXla(args, io) : installingTensorflow(args, io)
   },
 }
 
-const installing = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
+/** A text flag as an option, where it is given. */
+const option = <N extends string>(args: Args, name: N): Partial<Record<N, string>> => {
+  const value = args.text(name)
+  return value === undefined ? {} : ({ [name]: value } as Record<N, string>)
+}
+
+/** Follows an installation to its end, and prints what it left behind. */
+const followed = <I>(
+  args: Args,
+  io: Io,
+  events: () => Promise<
+    Observable<
+      | { readonly type: 'step'; readonly step: string; readonly message: string }
+      | { readonly type: 'line'; readonly line: string }
+      | { readonly type: 'installed'; readonly installed: I }
+    >
+  >,
+  told: (installed: I) => string,
+): TE.TaskEither<CliError, void> =>
   pipe(
     TE.tryCatch(
       async () => {
-        const { installTensorflow } = await import('../../engine/index.ts')
         const look = lookOf(io.stderr, io.env)
-        const from = args.text('from')
-        const compiler = args.text('compiler')
-        let last: Extract<InstallEvent, { type: 'installed' }> | undefined
-        const ended = await follow(
-          installTensorflow({
-            ...(from === undefined ? {} : { from }),
-            ...(compiler === undefined ? {} : { compiler }),
-          }),
-          io,
-          (event) => {
-            if (event.type === 'installed') last = event
-            else if (event.type === 'step')
-              io.stderr.write(`${inked(look, 'bold', event.step)}: ${event.message}\n`)
-            else if (args.on('verbose')) io.stderr.write(`  ${inked(look, 'dim', event.line)}\n`)
-          },
-        )
+        let last: { readonly installed: I } | undefined
+        const ended = await follow(await events(), io, (event) => {
+          if (event.type === 'installed') last = event
+          else if (event.type === 'step')
+            io.stderr.write(`${inked(look, 'bold', event.step)}: ${event.message}\n`)
+          else if (args.on('verbose')) io.stderr.write(`  ${inked(look, 'dim', event.line)}\n`)
+        })
         return { ended, last }
       },
       (e): CliError => failed(messageOf(e)),
@@ -85,12 +114,30 @@ const installing = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
       if (ended.how === 'interrupted')
         return TE.left({ _tag: 'Interrupted', message: 'stopped; what was finished stays for the next try.' })
       if (last === undefined) return TE.left(failed('the installation ended without a result.'))
-      const { installed } = last
-      if (args.on('json')) printJson(io, installed)
-      else
-        io.stdout.write(
-          `tensorflow ${installed.tensorflow} (${installed.gpu ? 'GPU' : 'CPU'}) is built: ${installed.binding}\n'sailwright doctor' measures it.\n`,
-        )
+      if (args.on('json')) printJson(io, last.installed)
+      else io.stdout.write(`${told(last.installed)}\n'sailwright doctor' measures it.\n`)
       return TE.right(undefined)
     }),
+  )
+
+const installingTensorflow = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
+  followed(
+    args,
+    io,
+    async () => {
+      const { installTensorflow } = await import('../../engine/index.ts')
+      return installTensorflow({ ...option(args, 'from'), ...option(args, 'compiler') })
+    },
+    (i) => `tensorflow ${i.tensorflow} (${i.gpu ? 'GPU' : 'CPU'}) is built: ${i.binding}`,
+  )
+
+const installingXla = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
+  followed(
+    args,
+    io,
+    async () => {
+      const { installXla } = await import('../../engine/index.ts')
+      return installXla({ ...option(args, 'from'), ...option(args, 'plugin'), ...option(args, 'python') })
+    },
+    (i) => `xla on ${i.platform} (${i.devices.join(', ')}): ${i.plugin}`,
   )

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type CommandOptions, type Ended, runCommand } from './command.ts'
+import { type CommandOptions, type Ended, runCommand } from '../install/command.ts'
+import { InstallError } from '../install/install-error.ts'
 import type { EngineHome } from './home.ts'
-import { InstallError } from './install-error.ts'
 import { cudaLibraries, type Library } from './library.ts'
 import { configVariable } from './session-config.ts'
 

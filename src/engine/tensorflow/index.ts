@@ -11,6 +11,7 @@ import type { Engine } from '../session.ts'
 import { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 import { loadSession, openGraph } from './session.ts'
 
+export { InstallError, type InstallErrorTag } from '../install/install-error.ts'
 export { type EngineHome, engineHome, tfjsVersion } from './home.ts'
 export {
   type InstallEvent,
@@ -20,7 +21,6 @@ export {
   installed,
   installTensorflow,
 } from './install.ts'
-export { InstallError, type InstallErrorTag } from './install-error.ts'
 export { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 export { type StateData, writeSavedModel } from './saved-model.ts'
 

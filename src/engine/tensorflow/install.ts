@@ -10,11 +10,12 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
 import { Observable } from 'rxjs'
+import { type Ended, runCommand } from '../install/command.ts'
+import { InstallError } from '../install/install-error.ts'
+import { sourceOf } from '../install/source.ts'
 import { compileBinding, nodeHeaders } from './binding.ts'
-import { type Ended, runCommand } from './command.ts'
 import { type EngineHome, engineHome, tfjsVersion } from './home.ts'
-import { InstallError } from './install-error.ts'
-import { findLibrary, provideLibrary, sourceOf } from './library.ts'
+import { findLibrary, provideLibrary } from './library.ts'
 
 /** How to install. */
 export interface InstallOptions {

@@ -1,9 +1,10 @@
 /** TensorFlow's own library: found in a folder, unpacked from a file, or fetched by pip. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
-import { type CommandOptions, type Ended, runCommand } from './command.ts'
-import { InstallError } from './install-error.ts'
+import { dirname, join } from 'node:path'
+import type { CommandOptions } from '../install/command.ts'
+import { InstallError } from '../install/install-error.ts'
+import { fetchByPip, type Source, unpack } from '../install/source.ts'
 
 /** A TensorFlow that a binding can be linked against. */
 export interface Library {
@@ -11,28 +12,6 @@ export interface Library {
   readonly files: readonly string[]
   /** The folder that holds `tensorflow/c/c_api.h`. */
   readonly include: string
-}
-
-/** What `--from` was understood as. */
-export type Source =
-  | { readonly kind: 'folder'; readonly path: string }
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'requirement'; readonly requirement: string }
-
-/**
- * A folder or file where the path exists, else a pip requirement.
- *
- * @throws InstallError `NoSuchSource` where it looks like a path and nothing is there
- */
-export const sourceOf = (from: string): Source => {
-  const path = resolve(from)
-  if (existsSync(path)) return { kind: statSync(path).isDirectory() ? 'folder' : 'file', path }
-  if (/[/\\]|\.(whl|zip|tgz|gz)$/.test(from))
-    throw new InstallError(
-      'NoSuchSource',
-      `there is no file or folder '${path}'; give a folder, a wheel, a libtensorflow .tar.gz, or a pip requirement such as tensorflow-cpu`,
-    )
-  return { kind: 'requirement', requirement: from }
 }
 
 /** The C++ library of a wheel, and the C library of a libtensorflow archive. */
@@ -91,57 +70,6 @@ const notTensorFlow = (path: string): InstallError =>
     `no TensorFlow under ${path}: looked for ${mainNames.join(' or ')} with include/tensorflow/c/c_api.h beside it; an unpacked tensorflow or tensorflow-cpu wheel has both, and so has an unpacked libtensorflow archive`,
   )
 
-const unpack = async (file: string, into: string, options: CommandOptions): Promise<void> => {
-  const zip = /\.(whl|zip)$/.test(file)
-  if (!zip && !/\.(tar\.gz|tgz|tar)$/.test(file))
-    throw new InstallError(
-      'BadArchive',
-      `'${basename(file)}' is neither a wheel (.whl) nor a libtensorflow archive (.tar.gz)`,
-    )
-  const tools: readonly (readonly [string, ...string[]])[] = zip
-    ? [
-        ['python3', '-m', 'zipfile', '-e', file, into],
-        ['unzip', '-q', '-o', file, '-d', into],
-      ]
-    : [['tar', '-xf', file, '-C', into]]
-  let ended: Ended = { status: 127, output: '' }
-  for (const [tool, ...args] of tools) {
-    ended = await runCommand(tool, args, options)
-    if (ended.status === 0) return
-    if (ended.status !== 127) break
-  }
-  throw new InstallError(
-    'BadArchive',
-    ended.status === 127
-      ? `nothing here unpacks '${basename(file)}': install ${zip ? 'python3 or unzip' : 'tar'}, or unpack it yourself and give the folder`
-      : `'${file}' does not unpack; is the download complete?`,
-    ended.output,
-  )
-}
-
-const pip = async (requirement: string, into: string, options: CommandOptions): Promise<void> => {
-  const python = process.env.PYTHON || 'python3'
-  const has = await runCommand(python, ['-m', 'pip', '--version'], options)
-  if (has.status !== 0)
-    throw new InstallError(
-      'NoPython',
-      has.status === 127
-        ? `'${python}' is not here, and pip is what fetches '${requirement}': install Python 3 with pip, or download a wheel or libtensorflow archive and give it with --from`
-        : `'${python}' has no pip (python3-pip on Debian and Ubuntu), which is what fetches '${requirement}'; or download a wheel and give it with --from`,
-      has.output,
-    )
-  // Python's own packages are not needed to run the library; an extra (`[and-cuda]`) names libraries that are
-  const alone = requirement.includes('[') ? [] : ['--no-deps']
-  const args = ['-m', 'pip', 'install', '--upgrade', '--target', into, ...alone, '--no-compile', requirement]
-  const ended = await runCommand(python, args, options)
-  if (ended.status !== 0)
-    throw new InstallError(
-      'NotFetched',
-      `pip could not fetch '${requirement}': check the name, whether there is a wheel for this Python and this machine, and the index (pip config list); on a closed network give a wheel's file with --from`,
-      ended.output,
-    )
-}
-
 /**
  * Makes the library available: a folder is used where it is, a file or a requirement is unpacked and takes the place of
  * what was in `into`.
@@ -164,7 +92,7 @@ export const provideLibrary = async (
   await mkdir(fresh, { recursive: true })
   try {
     if (source.kind === 'file') await unpack(source.path, fresh, options)
-    else await pip(source.requirement, fresh, options)
+    else await fetchByPip(source.requirement, fresh, options)
     if ((await findLibrary(fresh)) === undefined)
       throw notTensorFlow(
         source.kind === 'file' ? source.path : `what pip fetched for '${source.requirement}'`,

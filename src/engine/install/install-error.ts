@@ -1,4 +1,4 @@
-/** What can go wrong while the TensorFlow engine is installed. */
+/** What can go wrong while an engine is installed. */
 
 /** The tags of {@link InstallError}. */
 export type InstallErrorTag =
@@ -13,6 +13,10 @@ export type InstallErrorTag =
   | 'NoSuchSource'
   /** A folder or file without TensorFlow's library, or without its C headers. */
   | 'NotTensorFlow'
+  /** A folder, or what was fetched, without a plugin for XLA. */
+  | 'NoPlugin'
+  /** No device for which a plugin is known. */
+  | 'NoDevice'
   /** A file that does not unpack. */
   | 'BadArchive'
   | 'CompileFailed'
