@@ -3,13 +3,14 @@
  *
  * @since 0.1.0
  */
+import type { EngineName } from '../engine/index.ts'
 import { significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
 
 /** One engine as the doctor found it. */
 export interface EngineFound {
-  readonly name: 'tensorflow' | 'onnx'
+  readonly name: EngineName
   readonly loads: boolean
   /** Library and version, where it loads. */
   readonly version?: string

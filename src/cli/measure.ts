@@ -154,7 +154,7 @@ export const measureOnce = async (
     const measured = await measureStep(engine, chooseSeconds, 1)()
     return measured._tag === 'Right' ? measured.right.samplesPerSecond : 0
   }
-  const samplesPerSecond = { tensorflow: 0, onnx: 0 }
+  const samplesPerSecond: Record<string, number> = {}
   for (const engine of engines) samplesPerSecond[engine.name] = await speedOf(engine)
   const speeds = { measuredAt: at.toISOString(), samplesPerSecond }
   // a failure is no measurement: the next run tries again

@@ -33,7 +33,7 @@ export const modelFlags: Readonly<Record<string, Flag>> = {
   engine: {
     value: 'name',
     help: 'what computes',
-    choices: ['auto', 'tensorflow', 'onnx'],
+    choices: ['auto', 'tensorflow', 'onnx', 'xla'],
     otherwise: 'auto',
   },
   context: {

@@ -17,7 +17,7 @@ import {
 } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { outOfMemory } from './out-of-memory.ts'
-import type { EngineName, LoadOptions, Session, TensorValue, WeightSource } from './session.ts'
+import type { EngineName, LoadOptions, Precision, Session, TensorValue, WeightSource } from './session.ts'
 import { type Chosen, checkSnapshot, checkStates, chooseVariant, freshState, statesOf } from './values.ts'
 
 /** Values by name or key. */
@@ -46,6 +46,10 @@ export interface Backend {
 export interface BackendOptions {
   /** Threads of the native library. */
   readonly threads?: number
+  /** Default `float32`. */
+  readonly precision?: Precision
+  /** The plugin's file, where the engine has plugins. */
+  readonly plugin?: string
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string
 }

@@ -11,6 +11,7 @@ export type {
   Engine,
   EngineName,
   LoadOptions,
+  Precision,
   Session,
   Snapshot,
   TensorValue,
@@ -29,4 +30,5 @@ export {
 export { engineUsed } from './used.ts'
 export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'
 export { inWorker, threadsAtRest } from './worker/index.ts'
+export { type XlaOptions, xlaEngine } from './xla/index.ts'
 export { type InstalledXla, type InstallXlaEvent, type InstallXlaOptions, installXla } from './xla/install.ts'

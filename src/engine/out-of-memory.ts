@@ -12,6 +12,7 @@ export interface Shortage {
   readonly device: string | undefined
 }
 
+const unit: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
 const bytesOfType: Readonly<Record<string, number>> = { double: 8, int64: 8, half: 2, bfloat16: 2, bool: 1 }
 
 /** Reads an error as a shortage of memory; undefined where it is none. */
@@ -21,8 +22,8 @@ export const shortageOf = (cause: unknown): Shortage | undefined => {
     /failed to allocate memory|bad[_ ]alloc(?:ation)?\b|\bOOM\b|out of memory|resource[_ ]?exhausted|array buffer allocation failed|cannot allocate memory/i
   if (!lacking.test(message)) return undefined
   const device = /device:(GPU:\d+)/i.exec(message)?.[1]
-  const size = /requested buffer of size (\d+)/i.exec(message)
-  if (size !== null) return { asked: Number(size[1]), device }
+  const size = /(?:requested buffer of size|allocat(?:e|ing)) ([\d.]+) ?([KMGT]iB)?/i.exec(message)
+  if (size !== null) return { asked: Math.round(Number(size[1]) * (unit[size[2] ?? ''] ?? 1)), device }
   const shape = /shape\s*\[([\d,\s]*)\](?: and type (\w+))?/i.exec(message)
   if (shape === null) return { asked: undefined, device }
   const elements = shape[1]!.split(',').reduce((n, s) => n * Number(s), 1)

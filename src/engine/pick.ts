@@ -5,7 +5,8 @@ import { type EngineError, engineError } from './error.ts'
 import { onnxEngine } from './onnx/index.ts'
 import type { Engine, EngineName } from './session.ts'
 import { type Environment, rememberedSpeeds, type Speeds } from './speeds.ts'
-import { loadTensorflow, tensorflowEngine } from './tensorflow/index.ts'
+import { tensorflowEngine } from './tensorflow/index.ts'
+import { xlaEngine } from './xla/index.ts'
 
 /** An engine, and why it was taken. */
 export interface Picked {
@@ -19,15 +20,25 @@ export interface Candidate {
   readonly loaded: E.Either<EngineError, Engine>
 }
 
-/** Tries to load every engine, best first. */
+/** How each engine is loaded, in the order in which they are listed. */
+const loaders: Readonly<Record<EngineName, () => TaskEither<EngineError, Engine>>> = {
+  tensorflow: () => tensorflowEngine(),
+  onnx: () => onnxEngine(),
+  xla: () => xlaEngine(),
+}
+
+const tried = async (name: EngineName): Promise<Candidate> => ({ name, loaded: await loaders[name]()() })
+
+/** Tries to load every engine. */
 export const candidates = async (): Promise<readonly Candidate[]> => [
-  { name: 'tensorflow', loaded: await tensorflowEngine()() },
-  { name: 'onnx', loaded: await onnxEngine()() },
+  await tried('tensorflow'),
+  await tried('onnx'),
+  await tried('xla'),
 ]
 
 /** The faster of two engines by a measurement, and in words how it was measured. */
 export const fasterOf = (engines: readonly [Engine, Engine], speeds: Speeds): Picked => {
-  const speed = (e: Engine): number => speeds.samplesPerSecond[e.name]
+  const speed = (e: Engine): number => speeds.samplesPerSecond[e.name] ?? 0
   const [fast, slow] = speed(engines[1]) > speed(engines[0]) ? [engines[1], engines[0]] : engines
   if (!(speed(slow) > 0)) return { engine: fast, why: `${slow.name} failed when it was measured` }
   const times = (speed(fast) / speed(slow)).toFixed(2)
@@ -41,9 +52,10 @@ export const fasterOf = (engines: readonly [Engine, Engine], speeds: Speeds): Pi
 const briefly = (e: EngineError): string => e.message.split('\n')[0]!.replace(/[.\s]*Tried:$/, '')
 
 /**
- * A name takes that engine or fails with its reason. `auto` takes the one that loads; of two, a tensorflow that computes on
- * a GPU, else the one that was faster when they were last measured on this machine, else tensorflow. It measures nothing
- * itself: `sailwright doctor` does, and `sailwright run` where nothing is remembered.
+ * A name takes that engine or fails with its reason. `auto` takes one that computes on a GPU or another accelerator, xla
+ * before tensorflow; else of tensorflow and onnx the one that loads; of both, the one that was faster when they were last
+ * measured on this machine, else tensorflow. It measures nothing itself: `sailwright doctor` does, and `sailwright run`
+ * where nothing is remembered.
  *
  * @example
  * import { axis, fixed, input, mul, program } from 'sailwright/dsl'
@@ -61,11 +73,13 @@ const briefly = (e: EngineError): string => e.message.split('\n')[0]!.replace(/[
 export const pickEngine =
   (wanted: 'auto' | EngineName, env: Environment = process.env): TaskEither<EngineError, Picked> =>
   async () => {
-    if (wanted !== 'auto') {
-      const one = wanted === 'tensorflow' ? await tensorflowEngine()() : await onnxEngine()()
-      return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(one)
-    }
-    const [tensorflow, onnx] = (await candidates()) as readonly [Candidate, Candidate]
+    if (wanted !== 'auto')
+      return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(
+        await loaders[wanted]()(),
+      )
+    const xla = await tried('xla')
+    if (isAccelerated(xla)) return E.right({ engine: xla.loaded.right, why: 'it computes on the GPU' })
+    const [tensorflow, onnx] = [await tried('tensorflow'), await tried('onnx')]
     if (E.isLeft(tensorflow.loaded) && E.isLeft(onnx.loaded))
       return E.left(
         engineError(
@@ -80,7 +94,7 @@ export const pickEngine =
     const engine = tensorflow.loaded.right
     if (E.isLeft(onnx.loaded))
       return E.right({ engine, why: `the other one does not load: ${briefly(onnx.loaded.left)}` })
-    if (onGpu()) return E.right({ engine, why: 'it computes on the GPU' })
+    if (isAccelerated(tensorflow)) return E.right({ engine, why: 'it computes on the GPU' })
     const both = [engine, onnx.loaded.right] as const
     const speeds = rememberedSpeeds(both, env)
     return E.right(
@@ -90,18 +104,17 @@ export const pickEngine =
     )
   }
 
-/** Whether the tensorflow that loads computes on a GPU. */
-const onGpu = (): boolean => {
-  const found = loadTensorflow()
-  return E.isRight(found) && found.right.gpu
-}
+/** Whether an engine loads and computes on a GPU or another accelerator. */
+const isAccelerated = (c: Candidate): c is Candidate & { readonly loaded: E.Right<Engine> } =>
+  E.isRight(c.loaded) && c.loaded.right.accelerated === true
 
 /** The two engines between which only a measurement can choose: both load, none on a GPU, nothing is remembered. */
 export const unmeasured = async (
   env: Environment = process.env,
 ): Promise<readonly [Engine, Engine] | undefined> => {
-  const [tensorflow, onnx] = (await candidates()) as readonly [Candidate, Candidate]
-  if (E.isLeft(tensorflow.loaded) || E.isLeft(onnx.loaded) || onGpu()) return undefined
+  const [tensorflow, onnx, xla] = (await candidates()) as readonly [Candidate, Candidate, Candidate]
+  if (E.isLeft(tensorflow.loaded) || E.isLeft(onnx.loaded)) return undefined
+  if (isAccelerated(tensorflow) || isAccelerated(xla)) return undefined
   const both = [tensorflow.loaded.right, onnx.loaded.right] as const
   return rememberedSpeeds(both, env) === undefined ? both : undefined
 }

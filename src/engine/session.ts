@@ -56,7 +56,16 @@ export interface Session {
 }
 
 /** The engines there are. */
-export type EngineName = 'tensorflow' | 'onnx'
+export type EngineName = 'tensorflow' | 'onnx' | 'xla'
+
+/**
+ * How float32 is computed; states, inputs and outputs are float32 in every case.
+ *
+ * - `float32`: as it is.
+ * - `tf32`: products by the tensor cores of a GPU, which take 10 bits of each mantissa; float32 where there are none.
+ * - `bfloat16`: products and attention take bfloat16 and add up in float32; norms, softmax, loss and optimizer are float32.
+ */
+export type Precision = 'float32' | 'tf32' | 'bfloat16'
 
 /** What loading may be told. */
 export interface LoadOptions {
@@ -64,6 +73,8 @@ export interface LoadOptions {
   readonly seed?: number
   /** Threads of the native library; default: the number of cores. */
   readonly threads?: number
+  /** Default `float32`, which is all that tensorflow and onnx compute in. */
+  readonly precision?: Precision
   /**
    * What states begin with in place of their initialiser: those that it has a key of. A source is read key by key, and
    * the session keeps the arrays that it gives; a map's are copied.
@@ -76,6 +87,8 @@ export interface Engine {
   readonly name: EngineName
   /** Library and version, `onnxruntime-node 1.30.0 (cpu)`. */
   readonly version: string
+  /** Whether it computes on a GPU or another accelerator; default no. */
+  readonly accelerated?: boolean
   /**
    * Compiles every variant (lazily where the engine can). A state that is not among `values` has what its initialiser
    * gives, and is filled when it is first needed: never where it is written first.

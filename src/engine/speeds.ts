@@ -12,12 +12,12 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import type { Engine } from './session.ts'
 
-/** One measurement of all engines that load here, in training steps of the same model. */
+/** One measurement of the engines that compute on the processor here, by name, in training steps of the same model. */
 const Speeds = t.readonly(
   t.type({
     /** When, ISO 8601. */
     measuredAt: t.string,
-    samplesPerSecond: t.readonly(t.type({ tensorflow: t.number, onnx: t.number })),
+    samplesPerSecond: t.readonly(t.record(t.string, t.number)),
   }),
 )
 export type Speeds = t.TypeOf<typeof Speeds>

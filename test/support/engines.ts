@@ -5,6 +5,7 @@ import { isRight } from 'fp-ts/lib/Either.js'
 import type { EngineError } from '../../src/engine/error.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
+import { xlaEngine } from '../../src/engine/xla/index.ts'
 
 /** An engine that loads, or why it does not. */
 export type Presence =
@@ -32,8 +33,17 @@ const onnx = async (): Promise<Presence> => {
     : { name: 'onnx', engine: undefined, why: got.left }
 }
 
+const xla = async (): Promise<Presence> => {
+  const got = await xlaEngine()()
+  return isRight(got) ? { name: 'xla', engine: got.right } : { name: 'xla', engine: undefined, why: got.left }
+}
+
 /** Every engine, present or not. */
-export const allEngines = async (): Promise<readonly Presence[]> => [await onnx(), await tensorflow()]
+export const allEngines = async (): Promise<readonly Presence[]> => [
+  await onnx(),
+  await tensorflow(),
+  await xla(),
+]
 
 /** The engines that load here; those that do not are named on stderr, once. */
 export const presentEngines = async (): Promise<readonly Engine[]> => {

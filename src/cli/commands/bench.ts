@@ -14,7 +14,12 @@ export const benchCommand: Command = {
   summary: 'Measures one training step on every engine, and in PyTorch where it is installed, in turns.',
   positionals: [],
   flags: {
-    engine: { value: 'name', help: 'only this engine', choices: ['tensorflow', 'onnx'], otherwise: 'both' },
+    engine: {
+      value: 'name',
+      help: 'only this engine',
+      choices: ['tensorflow', 'onnx', 'xla'],
+      otherwise: 'tensorflow and onnx',
+    },
     python: {
       value: 'path',
       help: 'the Python that is asked for PyTorch',

@@ -82,7 +82,9 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       version: engine.version,
       ...(tensorflow?._tag === 'Right'
         ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
-        : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: false }),
+        : c.name === 'xla'
+          ? { gpu: engine.accelerated === true }
+          : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: false }),
     }
     if (!measure) {
       engines.push(found)
@@ -104,7 +106,11 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
     engines.find((e) => e.name === name)?.step?.samplesPerSecond ?? 0
   const samplesPerSecond = { tensorflow: speed('tensorflow'), onnx: speed('onnx') }
   if (Object.values(samplesPerSecond).every((s) => s > 0))
-    rememberSpeeds(loaded, { measuredAt: new Date().toISOString(), samplesPerSecond }, io.env)
+    rememberSpeeds(
+      loaded.filter((e) => e.name !== 'xla'),
+      { measuredAt: new Date().toISOString(), samplesPerSecond },
+      io.env,
+    )
   const picked = await pickEngine('auto', io.env)()
   const taken =
     picked._tag === 'Left'

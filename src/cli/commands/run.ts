@@ -41,7 +41,7 @@ export const runCommand: Command = {
     engine: {
       value: 'name',
       help: 'what computes',
-      choices: ['auto', 'tensorflow', 'onnx'],
+      choices: ['auto', 'tensorflow', 'onnx', 'xla'],
       otherwise: 'auto, which takes the one that is faster here; a run that goes on keeps its own',
     },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
@@ -156,7 +156,7 @@ const begunWith = (folder: string | undefined): EngineName | undefined => {
   if (folder === undefined) return undefined
   try {
     const { engine } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-    return ['tensorflow', 'onnx'].find((name): name is EngineName => name === engine?.name)
+    return ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === engine?.name)
   } catch {
     return undefined
   }

@@ -61,7 +61,7 @@ export const loadOnnx =
   (runtime: Runtime): Engine['load'] =>
   (program, options = {}) =>
   async () => {
-    const checked = checkOptions(options)
+    const checked = checkOptions('onnx', options)
     if (checked._tag === 'Left') return checked
     return guarded(`loading program '${program.name}'`, () =>
       openSession(backendIn(runtime, clampProgram(optimiseProgram(program)), options), options)(),

@@ -37,6 +37,7 @@ export const openTensorflow = (
 export const engineOf = (tensorflow: Tensorflow): Engine => ({
   name: 'tensorflow',
   version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
+  accelerated: tensorflow.gpu,
   load: (program, options) => async () =>
     guarded(`loading program '${program.name}'`, () =>
       loadSession(tensorflow, clampProgram(optimiseProgram(program)), options)(),

@@ -153,7 +153,7 @@ const again = (
  */
 export const loadTensorflow = (options: TensorflowOptions = {}): E.Either<EngineError, Tensorflow> => {
   markUsed()
-  const checked = checkOptions(options)
+  const checked = checkOptions('tensorflow', options)
   if (E.isLeft(checked)) return checked
   if (loaded !== undefined) return again(loaded, options.threads)
   quietEnvironment()

@@ -251,7 +251,7 @@ export const loadSession =
     options: SessionOptions = {},
   ): TaskEither<EngineError, Session> =>
   async () => {
-    const checked = checkOptions(options)
+    const checked = checkOptions('tensorflow', options)
     if (E.isLeft(checked)) return checked
     return guarded(`loading program '${program.name}'`, async () => {
       const backend = await openGraph(tensorflow, program, options)()

@@ -24,6 +24,7 @@ type Open = (program: Program, options: BackendOptions) => TaskEither<EngineErro
 const engines: Readonly<Record<EngineName, () => Promise<Open>>> = {
   onnx: async () => (await import('../onnx/index.ts')).openOnnx,
   tensorflow: async () => (await import('../tensorflow/index.ts')).openTensorflow,
+  xla: async () => (await import('../xla/index.ts')).openXla,
 }
 
 let opened: Backend | undefined

@@ -9,7 +9,7 @@ import { clampProgram, elements, optimiseProgram, type Program, type Variant } f
 import { type Backend, guarded, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
-import type { Engine, EngineName, TensorValue } from '../session.ts'
+import type { Engine, EngineName, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import { flatten } from './flat-graph.ts'
 import { startThread, type Thread } from './thread.ts'
@@ -42,14 +42,14 @@ const backendIn =
     thread: Thread,
     engine: EngineName,
     program: Program,
-    threads: number | undefined,
+    { threads, precision }: LoadOptions,
     scratch: string | undefined,
   ): TE.TaskEither<EngineError, Backend> =>
   async () => {
     const sent = new Set<Variant>()
     const functions = [...program.functions]
     const opening = parcel()
-    // tensorflow takes a whole program at once; onnx compiles what is called
+    // tensorflow takes a whole program at once; the others compile what is called
     const all = engine === 'tensorflow' ? functions.flatMap(([, variants]) => variants) : []
     for (const v of all) sent.add(v)
     const opened = await thread.ask(
@@ -62,6 +62,7 @@ const backendIn =
         graph: all.length === 0 ? undefined : flatten(all, opening.lend),
         options: {
           ...(threads === undefined ? {} : { threads }),
+          ...(precision === undefined ? {} : { precision }),
           ...(scratch === undefined ? {} : { scratch }),
         },
       },
@@ -115,10 +116,11 @@ const backendIn =
 export const inWorker = (engine: Engine): Engine => ({
   name: engine.name,
   version: engine.version,
+  ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
   load:
     (program, options = {}) =>
     async () => {
-      const checked = checkOptions(options)
+      const checked = checkOptions(engine.name, options)
       if (isLeft(checked)) return checked
       return guarded(`loading program '${program.name}'`, async () => {
         // a thread that is stopped takes no folder away
@@ -130,7 +132,7 @@ export const inWorker = (engine: Engine): Engine => ({
         }
         try {
           const run = clampProgram(optimiseProgram(program))
-          const made = await backendIn(thread, engine.name, run, options.threads, scratch)()
+          const made = await backendIn(thread, engine.name, run, options, scratch)()
           if (isLeft(made)) {
             await end()
             return made

@@ -1,0 +1,165 @@
+/** Collects the operations of one StableHLO function as text: each operation once, with the user's line behind it. */
+import { type Dtype, settledSite, type Tensor } from '../../dsl/index.ts'
+
+/** Element types inside a program. */
+export type Element = Dtype | 'bfloat16' | 'float64'
+
+/** A value of the function: its name (`%12`), element type and shape. */
+export interface Value {
+  readonly name: string
+  readonly type: Element
+  readonly shape: readonly number[]
+}
+
+const elementNames: Readonly<Record<Element, string>> = {
+  float32: 'f32',
+  float64: 'f64',
+  bfloat16: 'bf16',
+  int32: 'i32',
+  bool: 'i1',
+}
+
+/** `tensor<2x3xf32>`. */
+export const typeOf = (type: Element, shape: readonly number[]): string =>
+  `tensor<${[...shape, elementNames[type]].join('x')}>`
+
+/** The type of a value, `tensor<2x3xf32>`. */
+export const typeOfValue = (v: Value): string => typeOf(v.type, v.shape)
+
+/** The types of operands and result, as most operations end: `(tensor<2xf32>) -> tensor<2xi32>`. */
+export const signature = (operands: readonly Value[], result: string): string =>
+  `(${operands.map(typeOfValue).join(', ')}) -> ${result}`
+
+/** What collects the operations; `blame` says which of the user's nodes the following ones stand for. */
+export interface Builder {
+  /** Adds an operation, all that stands right of `=`; the same operation on the same operands is one. */
+  readonly op: (text: string, type: Element, shape: readonly number[]) => Value
+  /** Adds an operation of several results, each named `%12#0`, `%12#1`. */
+  readonly ops: (
+    text: string,
+    results: readonly { readonly type: Element; readonly shape: readonly number[] }[],
+  ) => readonly Value[]
+  /** A literal. */
+  readonly constant: (
+    type: Dtype,
+    shape: readonly number[],
+    data: Float32Array | Int32Array | Uint8Array,
+  ) => Value
+  /** A number of rank 0. */
+  readonly scalar: (type: Element, value: number) => Value
+  /** An argument of the function; `attributes` is text such as `tf.aliasing_output = 0 : i32`. */
+  readonly argument: (type: Element, shape: readonly number[], attributes?: string) => Value
+  readonly blame: (t: Tensor | undefined) => void
+  /** The module whose function `main` gives these values. */
+  readonly module: (name: string, results: readonly Value[]) => string
+  /** The user's node that a location's name stands for. */
+  readonly ownerOf: (location: string) => Tensor | undefined
+}
+
+const bits = new DataView(new ArrayBuffer(8))
+const hex = (n: number | bigint, digits: number): string => n.toString(16).toUpperCase().padStart(digits, '0')
+
+/** A number as MLIR writes it; floats by their bits, so that none is rounded and none is special. */
+const literal = (type: Element, value: number): string => {
+  if (type === 'bool') return value === 0 ? 'false' : 'true'
+  if (type === 'int32') return String(value)
+  if (type === 'float64') {
+    bits.setFloat64(0, value)
+    return `0x${hex(bits.getBigUint64(0), 16)}`
+  }
+  bits.setFloat32(0, value)
+  const word = bits.getUint32(0)
+  if (type === 'float32') return `0x${hex(word, 8)}`
+  // rounded to the nearest even, as a conversion would
+  return `0x${hex(Number.isNaN(value) ? 0x7fc0 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16, 4)}`
+}
+
+/** Row-major bytes in hexadecimal. */
+const hexOf = (data: Float32Array | Int32Array | Uint8Array): string =>
+  Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex').toUpperCase()
+
+/** A string literal of MLIR: quotes, backslashes and what is no letter by their number. */
+const quoted = (text: string): string =>
+  `"${[...text].map((c) => (c < ' ' || c === '"' || c === '\\' ? `\\${hexByte(c)}` : c)).join('')}"`
+
+const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
+
+/** An empty function. */
+export const builder = (): Builder => {
+  const lines: string[] = []
+  const made = new Map<string, readonly Value[]>()
+  const args: string[] = []
+  const locations: string[] = []
+  const known = new Map<Tensor, number>()
+  const owners = new Map<string, Tensor>()
+  let place = 'loc(unknown)'
+  let count = 0
+
+  const located = (t: Tensor): string => {
+    const had = known.get(t)
+    if (had !== undefined) return `loc(#loc${had})`
+    const n = locations.length
+    const name = `${'fn' in t.op ? t.op.fn : 'kind' in t.op ? t.op.kind : t.op.op}.${n}`
+    const at = /^(.*):(\d+):(\d+)$/.exec(settledSite(t.site).line)
+    const file = at === null ? 'unknown' : `${quoted(at[1]!)}:${at[2]}:${at[3]}`
+    known.set(t, n)
+    owners.set(name, t)
+    locations.push(`#loc${n} = loc(${quoted(name)}(${file}))`)
+    return `loc(#loc${n})`
+  }
+
+  const ops: Builder['ops'] = (text, results) => {
+    const had = made.get(text)
+    if (had !== undefined) return had
+    const name = `%${count++}`
+    lines.push(`${name}${results.length > 1 ? `:${results.length}` : ''} = ${text} ${place}`)
+    const values = results.map((r, i) => ({ ...r, name: results.length > 1 ? `${name}#${i}` : name }))
+    made.set(text, values)
+    return values
+  }
+  const op: Builder['op'] = (text, type, shape) => ops(text, [{ type, shape }])[0]!
+
+  const scalar: Builder['scalar'] = (type, value) =>
+    op(`stablehlo.constant dense<${literal(type, value)}> : ${typeOf(type, [])}`, type, [])
+
+  return {
+    op,
+    ops,
+    scalar,
+    constant: (type, shape, data) => {
+      const first = data[0]!
+      if (data.every((x) => Object.is(x, first)))
+        return op(`stablehlo.constant dense<${literal(type, first)}> : ${typeOf(type, shape)}`, type, shape)
+      if (type !== 'bool')
+        return op(`stablehlo.constant dense<"0x${hexOf(data)}"> : ${typeOf(type, shape)}`, type, shape)
+      // bits would be packed: bytes are written and converted
+      const bytes = `tensor<${[...shape, 'i8'].join('x')}>`
+      const held = op(`stablehlo.constant dense<"0x${hexOf(data)}"> : ${bytes}`, type, shape)
+      return op(`stablehlo.convert ${held.name} : (${bytes}) -> ${typeOf(type, shape)}`, type, shape)
+    },
+    argument: (type, shape, attributes = '') => {
+      const name = `%arg${args.length}`
+      args.push(`${name}: ${typeOf(type, shape)}${attributes === '' ? '' : ` {${attributes}}`}`)
+      return { name, type, shape }
+    },
+    blame: (t) => {
+      place = t === undefined ? 'loc(unknown)' : located(t)
+    },
+    module: (name, results) => {
+      const types = results.map(typeOfValue)
+      return [
+        `module @${quoted(name)} {`,
+        `func.func public @main(${args.join(', ')}) -> (${types.join(', ')}) {`,
+        ...lines,
+        results.length === 0
+          ? 'return'
+          : `return ${results.map((r) => r.name).join(', ')} : ${types.join(', ')}`,
+        '}',
+        '}',
+        ...locations,
+        '',
+      ].join('\n')
+    },
+    ownerOf: (location) => owners.get(location),
+  }
+}

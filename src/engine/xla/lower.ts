@@ -1,0 +1,121 @@
+/**
+ * One variant of a function as a StableHLO module: a walk from what is wanted back to the leaves. Inputs and states are
+ * arguments; outputs come first among the results, next states after them, each in the memory of the state that it
+ * replaces.
+ */
+import {
+  bodyOf,
+  narrow,
+  type Op,
+  operandsOf,
+  overVariant,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
+import { slotWrites } from '../state-writes.ts'
+import { builder, type Value } from './builder.ts'
+import { natives } from './composites.ts'
+import * as hlo from './hlo.ts'
+import { operators, type Tabled, type Work } from './operators.ts'
+import { keeping, type Precision } from './precision.ts'
+import { writeSlots } from './slots.ts'
+
+/** What is passed as an argument. */
+export type Argument =
+  | { readonly from: 'input'; readonly name: string }
+  | { readonly from: 'state'; readonly key: string }
+
+/** A variant as the compiler takes it. */
+export interface Lowered {
+  /** The module's text. */
+  readonly text: string
+  /** In the order of the parameters. */
+  readonly arguments: readonly Argument[]
+  /** Names of the outputs, in the order of the results. */
+  readonly outputs: readonly string[]
+  /** Keys of the states that are replaced, in the order of the results after the outputs. */
+  readonly next: readonly string[]
+  /** The user's node that a location's name stands for. */
+  readonly ownerOf: (location: string) => Tensor | undefined
+}
+
+/** How a variant is lowered. */
+export interface LowerOptions {
+  readonly precision?: Precision
+  /** What the program is for: `cuda`, `cpu`. */
+  readonly platform?: string
+}
+
+const isNative = (t: Tensor): boolean =>
+  t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings) === true
+
+/** What a node is computed from where nothing special is known of it. */
+const inputsUsed = (t: Tensor): readonly Tensor[] =>
+  t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
+
+type AnyRow = (w: Work, t: Tensor, op: Op, operands: readonly Value[]) => Value
+
+/** Lowers one variant; the module has the function's name. */
+export const lower = (
+  name: string,
+  given: Variant,
+  { precision = 'float32', platform = 'cpu' }: LowerOptions = {},
+): Lowered => {
+  const variant = overVariant(narrow, given)
+  const g = builder()
+  const w: Work = { g, precision, platform, keptIn: keeping(precision) }
+  const slots = new Map(
+    slotWrites(variant)
+      .flat()
+      .map((s) => [s.next, s]),
+  )
+  const outputs = Object.keys(variant.outputs)
+  const next = [...variant.next.keys()]
+  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+
+  /** What a node is computed from in this lowering. */
+  const dependsOn = (t: Tensor): readonly Tensor[] => {
+    const slot = slots.get(t)
+    return slot === undefined ? inputsUsed(t) : [slot.place, slot.value, t.inputs[2]!]
+  }
+  const order = topological(roots, dependsOn)
+
+  const args: Argument[] = []
+  const leaves = new Map<string, Value>()
+  const leaf = (t: Tensor, id: string, argument: Argument, attributes?: string): Value => {
+    const had = leaves.get(id)
+    if (had !== undefined) return had
+    args.push(argument)
+    const value = g.argument(t.dtype, sizes(t.axes), attributes)
+    leaves.set(id, value)
+    return value
+  }
+
+  const values = new Map<Tensor, Value>()
+  const emit = (t: Tensor): Value => {
+    const { op } = t
+    if (op.op === 'input') return leaf(t, `input ${op.name}`, { from: 'input', name: op.name })
+    if (op.op === 'state') {
+      const result = next.indexOf(op.key)
+      const donated = result < 0 ? undefined : `tf.aliasing_output = ${outputs.length + result} : i32`
+      return leaf(t, `state ${op.key}`, { from: 'state', key: op.key }, donated)
+    }
+    const operands = dependsOn(t).map((x) => values.get(x)!)
+    const slot = slots.get(t)
+    if (slot !== undefined) return writeSlots(w, slot, operands[0]!, operands[1]!, operands[2]!)
+    if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)(w, t, op, operands)
+    return isNative(t) ? natives[op.kind]!.emit(w, t, operands) : operands[0]!
+  }
+  for (const t of order) {
+    g.blame(t)
+    values.set(t, emit(t))
+  }
+  const results = roots.map((t) => {
+    g.blame(t)
+    return hlo.convert(g, values.get(t)!, t.dtype)
+  })
+  g.blame(undefined)
+  return { text: g.module(name, results), arguments: args, outputs, next, ownerOf: g.ownerOf }
+}

@@ -1,0 +1,36 @@
+/**
+ * In which type numbers are computed and kept. The state is float32 in every one of them.
+ *
+ * - `float32`: products of float32 as they are.
+ * - `tf32`: products on the tensor cores of a GPU, which take 10 bits of each mantissa; float32 elsewhere.
+ * - `bfloat16`: products and attention take bfloat16 and add up in float32; what a product with a weight gives is kept as
+ *   bfloat16. Norms, softmax, loss, gradients of weights and the optimizer are float32.
+ */
+import type { Tensor } from '../../dsl/index.ts'
+import type { Element } from './builder.ts'
+
+/** How products are computed. */
+export type Precision = 'float32' | 'tf32' | 'bfloat16'
+
+/** Whether a value is a weight, however it lies: its numbers are rounded where they are multiplied. */
+const isWeight = (t: Tensor): boolean => {
+  switch (t.op.op) {
+    case 'state':
+      return true
+    case 'reshape':
+    case 'transpose':
+    case 'slice':
+    case 'stopGradient':
+      return isWeight(t.inputs[0]!)
+    case 'concat':
+      return t.inputs.every(isWeight)
+    default:
+      return false
+  }
+}
+
+/** In which type each node's value is kept. */
+export const keeping =
+  (precision: Precision) =>
+  (t: Tensor): Element =>
+    precision === 'bfloat16' && t.op.op === 'contract' && t.inputs.some(isWeight) ? 'bfloat16' : t.dtype

@@ -1,0 +1,163 @@
+/**
+ * The xla engine's backend: states in arrays on the device, which each call donates and gets back; one program a variant,
+ * compiled when it is first called.
+ */
+import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
+import { type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import type { Backend, Values } from '../backend.ts'
+import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
+import type { Precision, TensorValue } from '../session.ts'
+import { type Lowered, lower } from './lower.ts'
+import type { Client, DeviceArray, Executable } from './pjrt/index.ts'
+
+/** How programs are run. */
+export interface XlaSettings {
+  readonly precision: Precision
+  /** XLA's own flags, by name. */
+  readonly flags?: Readonly<Record<string, string | number | boolean>>
+}
+
+interface Compiled {
+  readonly lowered: Lowered
+  readonly executable: Executable
+}
+
+/** The user's node that a message of the compiler names, if it names one. */
+const blamed = (lowered: Lowered, message: string) => {
+  for (const word of message.match(/[A-Za-z]\w*\.\d+/g) ?? []) {
+    const t = lowered.ownerOf(word)
+    if (t !== undefined) return t
+  }
+  return undefined
+}
+
+const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
+  const t = blamed(lowered, messageOf(e))
+  const at = t === undefined ? '' : ` at ${showNode(t)}`
+  const line = t?.site.line ?? ''
+  return {
+    ...engineError(
+      'Failed',
+      `function '${name}' failed${at}: ${messageOf(e)}${line === '' ? '' : `\n  built at ${line}`}`,
+      e,
+    ),
+    ...(line === '' ? {} : { where: line }),
+  }
+}
+
+const closeAll = (arrays: Iterable<DeviceArray>): void => {
+  for (const a of arrays) a.close()
+}
+
+/** The values of arrays of one shape and dtype each, once whatever makes them has ended. */
+const readAll = (
+  wanted: readonly (readonly [name: string, dtype: TensorValue['dtype'], array: DeviceArray])[],
+): Promise<readonly (readonly [string, TensorValue])[]> =>
+  Promise.all(
+    wanted.map(
+      async ([name, dtype, array]) =>
+        [
+          name,
+          { shape: [...array.shape], dtype, data: (await array.read()) as TensorValue['data'] },
+        ] as const,
+    ),
+  )
+
+/** The backend of one program over a client, which outlives it. */
+export const xlaBackend = (client: Client, program: Program, settings: XlaSettings): Backend => {
+  const states = new Map<string, DeviceArray>()
+  const compiled = new Map<Variant, Compiled>()
+
+  const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
+    const had = compiled.get(variant)
+    if (had !== undefined) return right(had)
+    const lowered = lower(name, variant, { ...settings, platform: client.platform })
+    try {
+      const options = settings.flags === undefined ? {} : { flags: settings.flags }
+      const made = { lowered, executable: await client.compile(lowered.text, options) }
+      compiled.set(variant, made)
+      return right(made)
+    } catch (e) {
+      const t = blamed(lowered, messageOf(e))
+      return left(
+        t === undefined
+          ? engineError('Refused', `xla refuses function '${name}': ${messageOf(e)}`, e)
+          : refused('xla', t, messageOf(e), e),
+      )
+    }
+  }
+
+  const stateOf = (key: string): DeviceArray => {
+    const found = states.get(key)
+    if (found !== undefined && !found.closed) return found
+    throw new Error(`state '${key}' was lost when an earlier call failed; write it, or load the program anew`)
+  }
+
+  const put = (key: string, array: DeviceArray): void => {
+    states.get(key)?.close()
+    states.set(key, array)
+  }
+
+  const run = async (
+    { lowered, executable }: Compiled,
+    variant: Variant,
+    inputs: Values,
+  ): Promise<Readonly<Record<string, TensorValue>>> => {
+    const fed: DeviceArray[] = []
+    let outputs: readonly DeviceArray[] = []
+    try {
+      const given = lowered.arguments.map((a) => {
+        if (a.from === 'state') return stateOf(a.key)
+        const v = inputs.get(a.name)!
+        const array = client.upload(v.data, v.dtype, v.shape)
+        fed.push(array)
+        return array
+      })
+      const results = executable.execute(given)
+      outputs = results.slice(0, lowered.outputs.length)
+      lowered.next.forEach((key, i) => {
+        put(key, results[lowered.outputs.length + i]!)
+      })
+      const read = await readAll(
+        lowered.outputs.map((name, i) => [name, variant.outputs[name]!.dtype, outputs[i]!]),
+      )
+      // a function without outputs has ended all the same when the call does
+      if (read.length === 0) await executable.ready(results)
+      return Object.fromEntries(read)
+    } finally {
+      closeAll(fed)
+      closeAll(outputs)
+    }
+  }
+
+  return {
+    name: 'xla',
+    program,
+    empty: [...program.states.keys()],
+    groupBytes: 2 ** 26,
+    call: async (name, { variant, inputs }) => {
+      const ready = await compiledOf(name, variant)
+      if (isLeft(ready)) return ready
+      try {
+        return right(await run(ready.right, variant, inputs))
+      } catch (e) {
+        return left(failed(name, ready.right.lowered, e))
+      }
+    },
+    read: async (specs) =>
+      new Map(await readAll(specs.map((s: StateSpec) => [s.key, s.dtype, stateOf(s.key)]))),
+    write: async (values) => {
+      for (const [key, v] of values) {
+        const spec = program.states.get(key)!
+        put(key, client.upload(v.data, spec.dtype, sizes(spec.axes)))
+      }
+    },
+    close: async () => {
+      const executables = [...compiled.values()].map((c) => c.executable)
+      compiled.clear()
+      closeAll(states.values())
+      states.clear()
+      for (const e of executables) e.close()
+    },
+  }
+}
