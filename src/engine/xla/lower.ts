@@ -14,13 +14,15 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import type { Precision } from '../session.ts'
 import { slotWrites } from '../state-writes.ts'
 import { builder, type Value } from './builder.ts'
 import { natives } from './composites.ts'
 import * as hlo from './hlo.ts'
-import { operators, type Tabled, type Work } from './operators.ts'
-import { keeping, type Precision } from './precision.ts'
+import { operators, type Tabled } from './operators.ts'
+import { keeping } from './precision.ts'
 import { writeSlots } from './slots.ts'
+import type { Work } from './value.ts'
 
 /** What is passed as an argument. */
 export type Argument =
@@ -37,8 +39,8 @@ export interface Lowered {
   readonly outputs: readonly string[]
   /** Keys of the states that are replaced, in the order of the results after the outputs. */
   readonly next: readonly string[]
-  /** The user's node that a location's name stands for. */
-  readonly ownerOf: (location: string) => Tensor | undefined
+  /** The user's node that a message of the compiler is about, if it names one. */
+  readonly blamedIn: (message: string) => Tensor | undefined
 }
 
 /** How a variant is lowered. */
@@ -117,5 +119,5 @@ export const lower = (
     return hlo.convert(g, values.get(t)!, t.dtype)
   })
   g.blame(undefined)
-  return { text: g.module(name, results), arguments: args, outputs, next, ownerOf: g.ownerOf }
+  return { text: g.module(name, results), arguments: args, outputs, next, blamedIn: g.blamedIn }
 }

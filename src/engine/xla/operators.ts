@@ -5,7 +5,6 @@
  * operands of an elementwise node together have all its axes.
  */
 import {
-  type Axis,
   type BinaryFn,
   type CompareFn,
   elements,
@@ -16,20 +15,20 @@ import {
   type Tensor,
   type UnaryFn,
 } from '../../dsl/index.ts'
-import type { Builder, Element, Value } from './builder.ts'
+import type { Value } from './builder.ts'
+import { contractChosen, outerChosen } from './chosen.ts'
 import * as hlo from './hlo.ts'
-import type { Precision } from './precision.ts'
-
-/** What a row works with. */
-export interface Work {
-  readonly g: Builder
-  /** How products are computed. */
-  readonly precision: Precision
-  /** `cuda`, `cpu` and so on. */
-  readonly platform: string
-  /** In which type a node's value is kept. */
-  readonly keptIn: (t: Tensor) => Element
-}
+import {
+  along,
+  dotPrecision,
+  dotType,
+  exact,
+  place,
+  placesOf,
+  repeated,
+  shifted,
+  type Work,
+} from './value.ts'
 
 type Row<K extends OpName> = (
   w: Work,
@@ -68,59 +67,15 @@ const binaryOps: Readonly<Record<BinaryFn, string>> = {
 const compareOps: Readonly<Record<CompareFn, string>> = { equal: 'EQ', less: 'LT', lessEqual: 'LE' }
 const logicOps: Readonly<Record<LogicFn, string>> = { and: 'stablehlo.and', or: 'stablehlo.or' }
 
-/** Where the axis of that name stands, or -1. */
-export const place = (axes: readonly Axis[], name: string): number => axes.findIndex((a) => a.name === name)
-
-const placesOf = (axes: readonly Axis[], names: readonly string[]): readonly number[] =>
-  names.map((n) => place(axes, n))
-
-/** A value under these axes repeated along those that it lacks; its axes are a subsequence. */
-export const repeated = (w: Work, x: Value, from: readonly Axis[], to: readonly Axis[]): Value =>
-  hlo.broadcast(
-    w.g,
-    x,
-    sizes(to),
-    placesOf(
-      to,
-      from.map((a) => a.name),
-    ),
-  )
-
 /** The value of a node's operand in the node's axes and in the type that float32 is computed in. */
 const aligned = (w: Work, t: Tensor, operands: readonly Value[]): readonly Value[] =>
   operands.map((x, i) => repeated(w, exact(w, x), t.inputs[i]!.axes, t.axes))
-
-/** A value as float32, where it is kept narrower. */
-export const exact = (w: Work, x: Value): Value =>
-  x.type === 'bfloat16' ? hlo.convert(w.g, x, 'float32') : x
-
-/** −∞ in a row of nothing else leaves NaN behind, as it does by the definition. */
-const shifted = (w: Work, x: Value, at: number): { readonly top: Value; readonly z: Value } => {
-  const top = hlo.reduce(w.g, 'max', x, [at])
-  return { top, z: hlo.pointwise(w.g, 'stablehlo.subtract', x, along(w, top, x, at)) }
-}
-
-/** A value that lacks one axis of another, repeated along it. */
-export const along = (w: Work, x: Value, like: Value, at: number): Value =>
-  hlo.broadcast(
-    w.g,
-    x,
-    like.shape,
-    like.shape.map((_, i) => i).filter((i) => i !== at),
-  )
-
-/** ln Σ exp along one axis, which the result lacks. */
-export const logSumExp = (w: Work, x: Value, at: number): Value => {
-  const { top, z } = shifted(w, x, at)
-  const sum = hlo.reduce(w.g, 'sum', hlo.pointwise(w.g, 'stablehlo.exponential', z), [at])
-  return hlo.pointwise(w.g, 'stablehlo.add', hlo.pointwise(w.g, 'stablehlo.log', sum), top)
-}
 
 const contract: Row<'contract'> = (w, t, op, [x, y]) => {
   const [a, b] = t.inputs as readonly [Tensor, Tensor]
   const over = op.over
   const batch = a.names.filter((n) => !over.includes(n) && place(b.axes, n) >= 0)
-  const type = w.precision === 'bfloat16' ? 'bfloat16' : 'float32'
+  const type = dotType(w)
   const product = hlo.dot(
     w.g,
     hlo.convert(w.g, x!, type),
@@ -130,7 +85,7 @@ const contract: Row<'contract'> = (w, t, op, [x, y]) => {
       over: [placesOf(a.axes, over), placesOf(b.axes, over)],
     },
     w.keptIn(t),
-    w.precision === 'float32' ? 'HIGHEST' : 'DEFAULT',
+    dotPrecision(w),
   )
   const rest = (from: Tensor): readonly string[] =>
     from.names.filter((n) => !over.includes(n) && !batch.includes(n))
@@ -191,6 +146,8 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
   },
 
   contract,
+  contractChosen,
+  outerChosen,
 
   reshape: (w, t, _op, [x]) => hlo.reshape(w.g, x!, sizes(t.axes)),
   transpose: (w, t, _op, [x]) => hlo.transpose(w.g, x!, placesOf(t.inputs[0]!.axes, t.names)),

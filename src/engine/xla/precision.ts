@@ -7,10 +7,8 @@
  *   bfloat16. Norms, softmax, loss, gradients of weights and the optimizer are float32.
  */
 import type { Tensor } from '../../dsl/index.ts'
+import type { Precision } from '../session.ts'
 import type { Element } from './builder.ts'
-
-/** How products are computed. */
-export type Precision = 'float32' | 'tf32' | 'bfloat16'
 
 /** Whether a value is a weight, however it lies: its numbers are rounded where they are multiplied. */
 const isWeight = (t: Tensor): boolean => {

@@ -22,17 +22,8 @@ interface Compiled {
   readonly executable: Executable
 }
 
-/** The user's node that a message of the compiler names, if it names one. */
-const blamed = (lowered: Lowered, message: string) => {
-  for (const word of message.match(/[A-Za-z]\w*\.\d+/g) ?? []) {
-    const t = lowered.ownerOf(word)
-    if (t !== undefined) return t
-  }
-  return undefined
-}
-
 const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
-  const t = blamed(lowered, messageOf(e))
+  const t = lowered.blamedIn(messageOf(e))
   const at = t === undefined ? '' : ` at ${showNode(t)}`
   const line = t?.site.line ?? ''
   return {
@@ -78,7 +69,7 @@ export const xlaBackend = (client: Client, program: Program, settings: XlaSettin
       compiled.set(variant, made)
       return right(made)
     } catch (e) {
-      const t = blamed(lowered, messageOf(e))
+      const t = lowered.blamedIn(messageOf(e))
       return left(
         t === undefined
           ? engineError('Refused', `xla refuses function '${name}': ${messageOf(e)}`, e)

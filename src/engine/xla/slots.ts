@@ -7,7 +7,7 @@ import { elements, sizes } from '../../dsl/index.ts'
 import type { SlotWrite } from '../state-writes.ts'
 import type { Value } from './builder.ts'
 import * as hlo from './hlo.ts'
-import { exact, repeated, type Work } from './operators.ts'
+import { exact, repeated, type Work } from './value.ts'
 
 /** The state with the new elements. A place outside the slots writes nothing, as the definition says. */
 export const writeSlots = (w: Work, s: SlotWrite, place: Value, value: Value, old: Value): Value => {

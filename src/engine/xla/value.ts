@@ -1,0 +1,68 @@
+/** Values of a program under a node's axes, and what rows of the lowering share. */
+import { type Axis, sizes, type Tensor } from '../../dsl/index.ts'
+import type { Precision } from '../session.ts'
+import type { Builder, Element, Value } from './builder.ts'
+import * as hlo from './hlo.ts'
+
+/** What a row works with. */
+export interface Work {
+  readonly g: Builder
+  /** How products are computed. */
+  readonly precision: Precision
+  /** `cuda`, `cpu` and so on. */
+  readonly platform: string
+  /** In which type a node's value is kept. */
+  readonly keptIn: (t: Tensor) => Element
+}
+
+/** Where the axis of that name stands, or -1. */
+export const place = (axes: readonly Axis[], name: string): number => axes.findIndex((a) => a.name === name)
+
+/** Where each axis stands. */
+export const placesOf = (axes: readonly Axis[], names: readonly string[]): readonly number[] =>
+  names.map((n) => place(axes, n))
+
+/** A value under these axes repeated along those that it lacks; its axes are a subsequence. */
+export const repeated = (w: Work, x: Value, from: readonly Axis[], to: readonly Axis[]): Value =>
+  hlo.broadcast(
+    w.g,
+    x,
+    sizes(to),
+    placesOf(
+      to,
+      from.map((a) => a.name),
+    ),
+  )
+
+/** A value as float32, where it is kept narrower. */
+export const exact = (w: Work, x: Value): Value =>
+  x.type === 'bfloat16' ? hlo.convert(w.g, x, 'float32') : x
+
+/** −∞ in a row of nothing else leaves NaN behind, as it does by the definition. */
+export const shifted = (w: Work, x: Value, at: number): { readonly top: Value; readonly z: Value } => {
+  const top = hlo.reduce(w.g, 'max', x, [at])
+  return { top, z: hlo.pointwise(w.g, 'stablehlo.subtract', x, along(w, top, x, at)) }
+}
+
+/** A value that lacks one axis of another, repeated along it. */
+export const along = (w: Work, x: Value, like: Value, at: number): Value =>
+  hlo.broadcast(
+    w.g,
+    x,
+    like.shape,
+    like.shape.map((_, i) => i).filter((i) => i !== at),
+  )
+
+/** ln Σ exp along one axis, which the result lacks. */
+export const logSumExp = (w: Work, x: Value, at: number): Value => {
+  const { top, z } = shifted(w, x, at)
+  const sum = hlo.reduce(w.g, 'sum', hlo.pointwise(w.g, 'stablehlo.exponential', z), [at])
+  return hlo.pointwise(w.g, 'stablehlo.add', hlo.pointwise(w.g, 'stablehlo.log', sum), top)
+}
+
+/** The type that products take. */
+export const dotType = (w: Work): Element => (w.precision === 'bfloat16' ? 'bfloat16' : 'float32')
+
+/** How exactly they are computed. */
+export const dotPrecision = (w: Work): hlo.ProductPrecision =>
+  w.precision === 'float32' ? 'HIGHEST' : 'DEFAULT'
