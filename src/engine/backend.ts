@@ -48,8 +48,9 @@ export interface BackendOptions {
   readonly threads?: number
   /** Default `float32`. */
   readonly precision?: Precision
-  /** The plugin's file, where the engine has plugins. */
+  /** The plugin's file and its flags, where the engine has plugins. */
   readonly plugin?: string
+  readonly flags?: Readonly<Record<string, string | number | boolean>>
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string
 }

@@ -89,6 +89,8 @@ export interface Engine {
   readonly version: string
   /** Whether it computes on a GPU or another accelerator; default no. */
   readonly accelerated?: boolean
+  /** What a thread of its own needs to be told to load the same engine: plain data. */
+  readonly threadOptions?: Readonly<Record<string, unknown>>
   /**
    * Compiles every variant (lazily where the engine can). A state that is not among `values` has what its initialiser
    * gives, and is filled when it is first needed: never where it is written first.

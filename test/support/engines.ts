@@ -6,6 +6,7 @@ import type { EngineError } from '../../src/engine/error.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
 import { xlaEngine } from '../../src/engine/xla/index.ts'
+import { cpuPlugin } from './cpu-plugin.ts'
 
 /** An engine that loads, or why it does not. */
 export type Presence =
@@ -34,7 +35,15 @@ const onnx = async (): Promise<Presence> => {
 }
 
 const xla = async (): Promise<Presence> => {
-  const got = await xlaEngine()()
+  const plugin = await cpuPlugin()
+  const why: EngineError = {
+    _tag: 'NotInstalled',
+    message: 'there is no plugin for this machine’s processor',
+  }
+  if (plugin === undefined) return { name: 'xla', engine: undefined, why }
+  // tests compile more than they compute
+  const flags = { xla_backend_optimization_level: 0, xla_llvm_disable_expensive_passes: true }
+  const got = await xlaEngine({ plugin, flags })()
   return isRight(got) ? { name: 'xla', engine: got.right } : { name: 'xla', engine: undefined, why: got.left }
 }
 

@@ -9,7 +9,7 @@ import { clampProgram, elements, optimiseProgram, type Program, type Variant } f
 import { type Backend, guarded, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
-import type { Engine, EngineName, LoadOptions, TensorValue } from '../session.ts'
+import type { Engine, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import { flatten } from './flat-graph.ts'
 import { startThread, type Thread } from './thread.ts'
@@ -40,7 +40,7 @@ const groupsOf = function* (program: Program, values: Values): Generator<Values>
 const backendIn =
   (
     thread: Thread,
-    engine: EngineName,
+    { name: engine, threadOptions }: Engine,
     program: Program,
     { threads, precision }: LoadOptions,
     scratch: string | undefined,
@@ -61,6 +61,7 @@ const backendIn =
         functions: functions.map(([name, variants]) => [name, all.length === 0 ? 0 : variants.length]),
         graph: all.length === 0 ? undefined : flatten(all, opening.lend),
         options: {
+          ...threadOptions,
           ...(threads === undefined ? {} : { threads }),
           ...(precision === undefined ? {} : { precision }),
           ...(scratch === undefined ? {} : { scratch }),
@@ -132,7 +133,7 @@ export const inWorker = (engine: Engine): Engine => ({
         }
         try {
           const run = clampProgram(optimiseProgram(program))
-          const made = await backendIn(thread, engine.name, run, options, scratch)()
+          const made = await backendIn(thread, engine, run, options, scratch)()
           if (isLeft(made)) {
             await end()
             return made

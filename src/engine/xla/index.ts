@@ -11,58 +11,92 @@ import { type Backend, type BackendOptions, guarded, openSession } from '../back
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
-import { type Client, openClient } from './pjrt/index.ts'
-import { xlaBackend } from './session.ts'
+import { markUsed } from '../used.ts'
+import { type OpenedClient, openClient } from './open-client.ts'
+import { type XlaSettings, xlaBackend } from './session.ts'
 
-/** Which plugin. */
+/** Which plugin, and how it compiles. */
 export interface XlaOptions {
-  /** The plugin's file; default: the one that `sailwright engine install xla` laid down. */
+  /** The plugin's file; default: the one that `sailwright engine install xla` laid down, else one that Python has. */
   readonly plugin?: string
+  /** XLA's own flags, by name. */
+  readonly flags?: XlaSettings['flags']
 }
 
-/** The client of each plugin that this thread opened: a process has one of a device. */
-const clients = new Map<string, Promise<Client>>()
+/** The clients that this thread opened, by the plugin's file. */
+const clients = new Map<string, OpenedClient>()
 
 /** Fails with `NotInstalled`. */
 const clientOf =
-  ({ plugin }: XlaOptions): TE.TaskEither<EngineError, Client> =>
+  (plugin: string | undefined): TE.TaskEither<EngineError, OpenedClient> =>
   async () => {
-    const id = plugin ?? ''
-    const had = clients.get(id)
-    if (had !== undefined) return right(await had)
+    const had = clients.get(plugin ?? '')
+    if (had !== undefined) return right(had)
+    markUsed()
     const opened = await openClient(plugin === undefined ? {} : { plugin })()
     if (isLeft(opened)) return opened
-    clients.set(id, Promise.resolve(opened.right))
+    clients.set(plugin ?? '', opened.right)
     return opened
   }
 
-/** The backend of a program that the passes went over. Fails with `NotInstalled`. */
-export const openXla = (
-  program: Program,
-  { precision = 'float32', plugin }: BackendOptions = {},
-): TE.TaskEither<EngineError, Backend> =>
-  pipe(
-    clientOf(plugin === undefined ? {} : { plugin }),
-    TE.map((client) => xlaBackend(client, program, { precision })),
-  )
-
-/** The engine over a client. */
-export const engineOn = (client: Client): Engine => ({
-  name: 'xla',
-  version: `xla ${client.version} (${client.devices[0]?.kind ?? client.platform})`,
-  accelerated: client.platform !== 'cpu',
-  load:
-    (program, options = {}) =>
-    async () => {
-      const checked = checkOptions('xla', options)
-      if (isLeft(checked)) return checked
-      const { precision = 'float32' } = options
-      return guarded(`loading program '${program.name}'`, () =>
-        openSession(xlaBackend(client, clampProgram(optimiseProgram(program)), { precision }), options)(),
-      )
-    },
+const settingsOf = (
+  { precision = 'float32' }: Pick<BackendOptions, 'precision'>,
+  flags: XlaSettings['flags'],
+) => ({
+  precision,
+  ...(flags === undefined ? {} : { flags }),
 })
 
-/** The engine over a plugin. Fails with `NotInstalled`, which says what was tried and what to do. */
+/**
+ * The backend of a program that the passes went over, over a client of its own: closing the one closes the other. Fails
+ * with `NotInstalled`.
+ */
+export const openXla = (
+  program: Program,
+  options: BackendOptions = {},
+): TE.TaskEither<EngineError, Backend> =>
+  pipe(
+    openClient(options.plugin === undefined ? {} : { plugin: options.plugin }),
+    TE.map((opened) => {
+      const backend = xlaBackend(opened, program, settingsOf(options, options.flags))
+      const close = async (): Promise<void> => {
+        await backend.close()
+        await opened.client.close()
+      }
+      return { ...backend, close }
+    }),
+  )
+
+const engineOn = (opened: OpenedClient, { plugin, flags }: XlaOptions): Engine => {
+  const { client } = opened
+  return {
+    name: 'xla',
+    version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
+    accelerated: client.platform !== 'cpu',
+    threadOptions: { plugin: plugin ?? opened.plugin.path, ...(flags === undefined ? {} : { flags }) },
+    load:
+      (program, options = {}) =>
+      async () => {
+        const checked = checkOptions('xla', options)
+        if (isLeft(checked)) return checked
+        const run = clampProgram(optimiseProgram(program))
+        return guarded(`loading program '${program.name}'`, () =>
+          openSession(xlaBackend(opened, run, settingsOf(options, flags)), options)(),
+        )
+      },
+  }
+}
+
+/** One line of what a plugin says of itself. */
+const versionOf = (version: string): string => version.split('\n')[0]!.trim()
+
+/**
+ * The engine over a plugin. Fails with `NotInstalled`, which says what was tried and what to do.
+ *
+ * @category engines
+ */
 export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, Engine> =>
-  pipe(clientOf(options), TE.map(engineOn))
+  pipe(
+    clientOf(options.plugin),
+    TE.map((opened) => engineOn(opened, options)),
+  )

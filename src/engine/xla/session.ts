@@ -7,14 +7,17 @@ import { type Program, type StateSpec, sizes, type Variant } from '../../dsl/ind
 import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
+import { xlaHome } from './home.ts'
+import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
-import type { Client, DeviceArray, Executable } from './pjrt/index.ts'
+import type { OpenedClient } from './open-client.ts'
+import type { DeviceArray, Executable, Flag } from './pjrt/index.ts'
 
 /** How programs are run. */
 export interface XlaSettings {
   readonly precision: Precision
   /** XLA's own flags, by name. */
-  readonly flags?: Readonly<Record<string, string | number | boolean>>
+  readonly flags?: Readonly<Record<string, Flag>>
 }
 
 interface Compiled {
@@ -55,7 +58,11 @@ const readAll = (
   )
 
 /** The backend of one program over a client, which outlives it. */
-export const xlaBackend = (client: Client, program: Program, settings: XlaSettings): Backend => {
+export const xlaBackend = (
+  { client, plugin }: OpenedClient,
+  program: Program,
+  settings: XlaSettings,
+): Backend => {
   const states = new Map<string, DeviceArray>()
   const compiled = new Map<Variant, Compiled>()
 
@@ -65,7 +72,9 @@ export const xlaBackend = (client: Client, program: Program, settings: XlaSettin
     const lowered = lower(name, variant, { ...settings, platform: client.platform })
     try {
       const options = settings.flags === undefined ? {} : { flags: settings.flags }
-      const made = { lowered, executable: await client.compile(lowered.text, options) }
+      const kept = { folder: xlaHome().programs }
+      const executable = await keptProgram(client, plugin.bytes, lowered.text, options, kept)
+      const made = { lowered, executable }
       compiled.set(variant, made)
       return right(made)
     } catch (e) {
