@@ -30,8 +30,9 @@ export const engineInstallCommand: Command = {
   flags: {
     from: {
       value: 'source',
-      help: 'a folder, a file or a pip requirement: for tensorflow its library, a wheel or a libtensorflow archive, for xla a folder of wheels or a wheel with a plugin',
-      otherwise: 'tensorflow-cpu; for xla the plugin that fits the driver here',
+      help: 'a folder, a file or a pip requirement: for tensorflow its library, a wheel or a libtensorflow archive, for xla a folder of wheels or with a plugin in it, or a wheel',
+      otherwise:
+        'tensorflow-cpu; for xla what a Python in use has, else the plugin that fits the driver here',
     },
     compiler: {
       value: 'path',

@@ -15,7 +15,7 @@ export type InstallErrorTag =
   | 'NotTensorFlow'
   /** A folder, or what was fetched, without a plugin for XLA. */
   | 'NoPlugin'
-  /** No device for which a plugin is known. */
+  /** No GPU or TPU with its driver for which a plugin is known. */
   | 'NoDevice'
   /** A file that does not unpack. */
   | 'BadArchive'

@@ -59,34 +59,39 @@ export const unpack = async (file: string, into: string, options: CommandOptions
   )
 }
 
+/** How pip fetches. */
+export interface PipOptions extends CommandOptions {
+  /** More arguments, `--no-deps`. */
+  readonly flags?: readonly string[]
+}
+
 /**
- * Fetches a requirement into a folder: what it needs itself comes along where it names an extra, `[and-cuda]`.
+ * Fetches requirements by pip into a folder, without touching any Python.
  *
  * @throws InstallError `NoPython`, `NotFetched`
  */
 export const fetchByPip = async (
-  requirement: string,
+  requirements: readonly string[],
   into: string,
-  options: CommandOptions,
+  { flags = [], ...options }: PipOptions = {},
 ): Promise<void> => {
   const python = process.env.PYTHON || 'python3'
+  const what = requirements[0]!
   const has = await runCommand(python, ['-m', 'pip', '--version'], options)
   if (has.status !== 0)
     throw new InstallError(
       'NoPython',
       has.status === 127
-        ? `'${python}' is not here, and pip is what fetches '${requirement}': install Python 3 with pip, or download it elsewhere and give it with --from`
-        : `'${python}' has no pip (python3-pip on Debian and Ubuntu), which is what fetches '${requirement}'; or download a wheel and give it with --from`,
+        ? `'${python}' is not here, and pip is what fetches '${what}': install Python 3 with pip, or download it elsewhere and give it with --from`
+        : `'${python}' has no pip (python3-pip on Debian and Ubuntu), which is what fetches '${what}'; or download a wheel and give it with --from`,
       has.output,
     )
-  // Python's own packages are not needed to run the library; an extra (`[and-cuda]`) names libraries that are
-  const alone = requirement.includes('[') ? [] : ['--no-deps']
-  const args = ['-m', 'pip', 'install', '--upgrade', '--target', into, ...alone, '--no-compile', requirement]
-  const ended = await runCommand(python, args, options)
+  const args = ['-m', 'pip', 'install', '--upgrade', '--target', into, '--no-compile', ...flags]
+  const ended = await runCommand(python, [...args, ...requirements], options)
   if (ended.status !== 0)
     throw new InstallError(
       'NotFetched',
-      `pip could not fetch '${requirement}': check the name, whether there is a wheel for this Python and this machine, and the index (pip config list); on a closed network give a wheel's file with --from`,
+      `pip could not fetch '${what}': check the name, whether there is a wheel for this Python and this machine, and the index (pip config list); on a closed network give a wheel's file with --from`,
       ended.output,
     )
 }

@@ -92,7 +92,12 @@ export const provideLibrary = async (
   await mkdir(fresh, { recursive: true })
   try {
     if (source.kind === 'file') await unpack(source.path, fresh, options)
-    else await fetchByPip(source.requirement, fresh, options)
+    // Python's own packages are not needed to run the library; an extra (`[and-cuda]`) names libraries that are
+    else
+      await fetchByPip([source.requirement], fresh, {
+        ...options,
+        flags: source.requirement.includes('[') ? [] : ['--no-deps'],
+      })
     if ((await findLibrary(fresh)) === undefined)
       throw notTensorFlow(
         source.kind === 'file' ? source.path : `what pip fetched for '${source.requirement}'`,

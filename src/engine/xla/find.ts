@@ -7,7 +7,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { xlaHome } from './home.ts'
@@ -24,6 +24,8 @@ export interface FoundPlugin {
   readonly from: string
   /** Libraries to load before it, in this order. */
   readonly libraries: readonly string[]
+  /** Libraries that should lie beside it and do not, `libcudnn.so`; a system may have them elsewhere. */
+  readonly missing: readonly string[]
   /** What making its client is told. */
   readonly options: Readonly<Record<string, NamedValue>>
   /** Flags of XLA for every program. */
@@ -58,67 +60,72 @@ const entries = (folder: string): readonly string[] => {
   }
 }
 
-/** NVIDIA's libraries of a Python folder, and the names of those that it lacks. */
+/** NVIDIA's folders of a Python folder for one version of CUDA: that version's own first, those of others left out. */
+const nvidiaFolders = (site: string, cuda: string): readonly string[] => {
+  const parts = entries(join(site, 'nvidia'))
+  return [...parts.filter((p) => p === `cu${cuda}`), ...parts.filter((p) => !/^cu\d+$/.test(p))].map((part) =>
+    join(site, 'nvidia', part),
+  )
+}
+
+/** NVIDIA's libraries of a Python folder for one version of CUDA, and the names of those that it lacks. */
 export const librariesIn = (
   site: string,
+  cuda: string,
 ): { readonly found: readonly string[]; readonly missing: readonly string[] } => {
-  const folders = entries(join(site, 'nvidia')).map((part) => join(site, 'nvidia', part, 'lib'))
-  const found: string[] = []
-  const missing: string[] = []
-  for (const name of cudaLibraries) {
+  const files = nvidiaFolders(site, cuda).flatMap((folder) =>
+    entries(join(folder, 'lib')).map((name) => ({ name, path: join(folder, 'lib', name) })),
+  )
+  const each = cudaLibraries.map((name) => {
     const wanted = new RegExp(`^lib${name}\\.so\\.\\d+$`)
-    const file = folders
-      .flatMap((f) =>
-        entries(f)
-          .filter((e) => wanted.test(e))
-          .map((e) => join(f, e)),
-      )
-      .at(0)
-    if (file === undefined) missing.push(`lib${name}.so`)
-    else found.push(file)
+    return { name: `lib${name}.so`, path: files.find((f) => wanted.test(f.name))?.path }
+  })
+  return {
+    found: each.flatMap(({ path }) => (path === undefined ? [] : [path])),
+    missing: each.flatMap(({ name, path }) => (path === undefined ? [name] : [])),
   }
-  return { found, missing }
 }
 
 /** The folder with `bin/ptxas` and `nvvm/libdevice`, of a Python folder. */
-export const cudaDataIn = (site: string): string | undefined =>
-  entries(join(site, 'nvidia'))
-    .map((part) => join(site, 'nvidia', part))
-    .find(
-      (folder) => existsSync(join(folder, 'nvvm', 'libdevice')) && existsSync(join(folder, 'bin', 'ptxas')),
-    )
+export const cudaDataIn = (site: string, cuda: string): string | undefined =>
+  nvidiaFolders(site, cuda).find(
+    (folder) => existsSync(join(folder, 'nvvm', 'libdevice')) && existsSync(join(folder, 'bin', 'ptxas')),
+  )
 
 /** Describes a plugin's file: what it needs is looked for around it. */
 export const describePlugin = (path: string, from: string): FoundPlugin => {
-  const site = dirname(dirname(dirname(path)))
-  const cuda = /cuda/.test(path)
-  const data = cuda ? cudaDataIn(site) : undefined
+  const cuda = /\/jax_plugins\/xla_cuda(\d+)\/[^/]+$/.exec(path)
+  const site = cuda === null ? undefined : path.slice(0, cuda.index)
+  const libraries = site === undefined ? { found: [], missing: [] } : librariesIn(site, cuda![1]!)
+  const data = site === undefined ? undefined : cudaDataIn(site, cuda![1]!)
+  const platform = /cuda|rocm/.exec(basename(path))?.[0]
   return {
     path,
     bytes: statSync(path).size,
     from,
-    libraries: cuda ? librariesIn(site).found : [],
-    options: /cuda|rocm/.test(path)
-      ? {
-          platform_name: cuda ? 'cuda' : 'rocm',
-          allocator: 'bfc',
-          preallocate: false,
-          memory_fraction: { float: 0.9 },
-        }
-      : {},
+    libraries: libraries.found,
+    missing: libraries.missing,
+    options:
+      platform === undefined
+        ? {}
+        : {
+            platform_name: platform,
+            allocator: 'bfc',
+            preallocate: false,
+            memory_fraction: { float: 0.9 },
+          },
     flags: data === undefined ? {} : { xla_gpu_cuda_data_dir: data },
   }
 }
 
 /** The plugin in a Python folder (`site-packages`, or what pip's `--target` filled). */
 export const pluginIn = (site: string): string | undefined =>
-  entries(join(site, 'jax_plugins'))
-    .flatMap((name) => {
-      const folder = join(site, 'jax_plugins', name)
-      return entries(folder)
+  [...entries(join(site, 'jax_plugins')).map((name) => join(site, 'jax_plugins', name)), join(site, 'libtpu')]
+    .flatMap((folder) =>
+      entries(folder)
         .filter((file) => pluginFile.test(file))
-        .map((file) => join(folder, file))
-    })
+        .map((file) => join(folder, file)),
+    )
     .at(0)
 
 /** The folders in which a Python keeps its packages. */
@@ -134,6 +141,12 @@ export const siteFolders = (python: string): readonly string[] => {
   if (asked.status !== 0) return []
   return [...new Set(asked.stdout.split('\n').filter((f) => f !== '' && existsSync(f)))]
 }
+
+/** The Python that is in use: the one that is named, that of an active environment, else the system's. */
+export const pythonsOf = (env: Readonly<Record<string, string | undefined>>): readonly string[] =>
+  env.PYTHON
+    ? [env.PYTHON]
+    : [...(env.VIRTUAL_ENV ? [join(env.VIRTUAL_ENV, 'bin', 'python3')] : []), 'python3']
 
 /** What `engine install xla` wrote. */
 export const InstalledPlugin = t.type({ plugin: t.string, from: t.string })
@@ -165,16 +178,17 @@ export const findPlugin = (
       tried.push(`${record} is damaged`)
     }
   } else tried.push(`nothing was installed (${record})`)
-  const python = env.PYTHON || 'python3'
-  const sites = siteFolders(python)
-  for (const site of sites) {
-    const path = pluginIn(site)
-    if (path !== undefined) return right(describePlugin(path, `in ${site}`))
+  for (const python of pythonsOf(env)) {
+    const sites = siteFolders(python)
+    for (const site of sites) {
+      const path = pluginIn(site)
+      if (path !== undefined) return right(describePlugin(path, `in ${site}`))
+    }
+    tried.push(
+      sites.length === 0
+        ? `'${python}' is not here, or does not say where its packages are`
+        : `'${python}' has no plugin (jax_plugins/…/xla_cuda_plugin.so, libtpu/libtpu.so)`,
+    )
   }
-  tried.push(
-    sites.length === 0
-      ? `'${python}' is not here, or does not say where its packages are`
-      : `'${python}' has no jax_plugins/…/xla_cuda_plugin.so`,
-  )
   return left(tried)
 }

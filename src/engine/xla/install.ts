@@ -1,213 +1,281 @@
 /**
- * Puts a plugin where the xla engine finds it: one that is named, one that a Python has, one in a folder of wheels, or what
- * pip fetches for the device of this machine. Nothing of it touches the user's project.
+ * Lays down what the xla engine needs: the plugin that an accelerator's maker ships in a wheel, with the libraries it
+ * calls. What is here already is used where it lies. Nothing of it touches the user's project or Python.
  *
  * @since 0.2.0
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
 import { Observable } from 'rxjs'
-import { type CommandOptions, runCommand } from '../install/command.ts'
+import { runCommand } from '../install/command.ts'
 import { InstallError } from '../install/install-error.ts'
-import { fetchByPip, sourceOf, unpack } from '../install/source.ts'
-import { librariesIn, pluginIn, siteFolders } from './find.ts'
+import { fetchByPip, type PipOptions, sourceOf, unpack } from '../install/source.ts'
+import { findAccelerator, withLibraries } from './accelerator.ts'
+import { describePlugin, type FoundPlugin, pluginIn, pythonsOf, siteFolders } from './find.ts'
 import { type XlaHome, xlaHome } from './home.ts'
+import { choose } from './wheels.ts'
 
-/** What to install; one of the three, or nothing for what fits this machine's device. */
+/** How to install: at most one of `plugin`, `python` and `from`. */
 export interface InstallXlaOptions {
-  /** A plugin's file, which stays where it is. */
+  /** A plugin's file, used where it lies. */
   readonly plugin?: string
-  /** A Python that has a plugin; it is used where it is. */
+  /** A Python whose packages are used where they lie. */
   readonly python?: string
-  /** A folder with `jax_plugins` in it, a folder of wheels, a wheel, or a pip requirement. */
+  /**
+   * A folder of wheels or one wheel, which are unpacked; a folder in which a plugin lies, which is used where it is; or
+   * pip's requirement.
+   */
   readonly from?: string
   /** The side folder; default {@link xlaHome}. */
   readonly home?: XlaHome
 }
 
+/** The parts of an installation, in order. */
+export type XlaInstallStep = 'accelerator' | 'plugin' | 'check'
+
 /** What an installation says while it goes on. */
 export type InstallXlaEvent =
-  | { readonly type: 'step'; readonly step: 'plugin' | 'check'; readonly message: string }
+  | { readonly type: 'step'; readonly step: XlaInstallStep; readonly message: string }
   /** A line that pip wrote. */
-  | { readonly type: 'line'; readonly line: string }
+  | { readonly type: 'line'; readonly step: XlaInstallStep; readonly line: string }
   | { readonly type: 'installed'; readonly installed: InstalledXla }
 
-const InstalledCodec = t.type({
-  /** The plugin's file. */
-  plugin: t.string,
-  /** What was installed from: a path or a requirement. */
-  from: t.string,
+const Checked = t.type({
   platform: t.string,
+  apiVersion: t.string,
   devices: t.array(t.string),
+  sum: t.number,
 })
-/** What an installation left behind, as `installed.json` records it. */
-export type InstalledXla = t.TypeOf<typeof InstalledCodec>
 
-/** The driver's version, as NVIDIA's kernel module gives it. */
-const nvidiaDriver = (): number | undefined => {
-  try {
-    const found = /Kernel Module(?: for \S+)?\s+(\d+)\./.exec(
-      readFileSync('/proc/driver/nvidia/version', 'utf8'),
-    )
-    return found === null ? undefined : Number(found[1])
-  } catch {
-    return undefined
+/** What an installation left behind. */
+export interface InstalledXla {
+  /** The plugin's file. */
+  readonly plugin: string
+  /** What it was installed from. */
+  readonly from: string
+  /** `cuda`, `rocm`, `tpu`, `cpu`. */
+  readonly platform: string
+  /** Of the plugin's API, `0.115`. */
+  readonly apiVersion: string
+  /** The devices' names. */
+  readonly devices: readonly string[]
+}
+
+type Tell = (event: InstallXlaEvent) => void
+
+/** The folders of a folder in which a plugin may lie: itself, and those of a Python environment. */
+const sitesOf = (folder: string): readonly string[] => {
+  const lib = ['lib', 'lib64'].map((name) => join(folder, name)).filter((f) => existsSync(f))
+  return [
+    folder,
+    ...lib.flatMap((f) => readdirSync(f).map((name) => join(f, name, 'site-packages'))),
+    join(folder, 'Lib', 'site-packages'),
+  ]
+}
+
+const pluginUnder = (sites: readonly string[]): string | undefined =>
+  sites.map(pluginIn).find((path) => path !== undefined)
+
+const lookedFor = 'jax_plugins/…/xla_cuda_plugin.so, xla_rocm_plugin.so, libtpu/libtpu.so'
+
+/** What an unpacked wheel has to run lost its bit if Python unpacked it. */
+const runnable = async (site: string): Promise<void> => {
+  for (const part of await readdir(join(site, 'nvidia')).catch(() => [])) {
+    const bin = join(site, 'nvidia', part, 'bin')
+    for (const file of await readdir(bin).catch(() => [])) await chmod(join(bin, file), 0o755)
   }
 }
 
-/**
- * What pip is asked for, by the device: CUDA 13 needs a driver of at least 580.
- *
- * @throws InstallError `NoDevice`
- */
-export const requirementFor = (
-  driver: number | undefined = nvidiaDriver(),
-  amd = existsSync('/dev/kfd'),
-): string => {
-  if (driver !== undefined)
-    return driver >= 580 ? 'jax-cuda13-plugin[with-cuda]' : 'jax-cuda12-plugin[with-cuda]'
-  if (amd) return 'jax-rocm7-pjrt'
-  throw new InstallError(
-    'NoDevice',
-    'no NVIDIA driver (/proc/driver/nvidia/version) and no AMD GPU (/dev/kfd) is here, so that no plugin fits by itself; name one with --from (a pip requirement, a wheel, a folder of wheels) or --plugin (its file)',
-  )
-}
-
-/** What `--from` may be, for a message. */
-const noPlugin = (where: string): InstallError =>
-  new InstallError(
-    'NoPlugin',
-    `no plugin in ${where}: looked for jax_plugins/<name>/xla_cuda_plugin.so and the like, which the wheels jax-cuda13-pjrt, jax-cuda12-pjrt and jax-rocm7-pjrt have`,
-  )
-
-/** Fills the library's folder anew, and gives the plugin in it. */
-const filled = async (
-  home: XlaHome,
-  what: string,
-  fill: (folder: string) => Promise<void>,
-): Promise<string> => {
-  // what is there stays until its successor is whole
-  const fresh = `${home.library}.new`
-  await rm(fresh, { recursive: true, force: true })
-  try {
-    await mkdir(fresh, { recursive: true }).catch((e: unknown) => {
-      throw new InstallError(
-        'NotWritable',
-        `cannot create ${fresh} (${String(e)}); set SAILWRIGHT_HOME to a folder of yours`,
-      )
-    })
-    await fill(fresh)
-    if (pluginIn(fresh) === undefined) throw noPlugin(what)
-    await rm(home.library, { recursive: true, force: true })
-    await rename(fresh, home.library)
-  } finally {
-    await rm(fresh, { recursive: true, force: true })
-  }
-  return pluginIn(home.library)!
-}
-
-/** The plugin's file, and what it is installed from. */
-const provided = async (
-  { plugin, python, from }: InstallXlaOptions,
-  home: XlaHome,
-  options: CommandOptions,
-): Promise<readonly [plugin: string, from: string]> => {
-  if ([plugin, python, from].filter((x) => x !== undefined).length > 1)
-    throw new InstallError('NoSuchSource', '--plugin, --python and --from exclude each other; give one')
-  if (plugin !== undefined) {
-    const path = resolve(plugin)
-    if (!existsSync(path)) throw new InstallError('NoSuchSource', `there is no file ${path}`)
-    return [path, path]
-  }
-  if (python !== undefined) {
-    const sites = siteFolders(python)
-    const found = sites.map(pluginIn).find((p) => p !== undefined)
-    if (found !== undefined) return [found, python]
-    throw sites.length === 0
-      ? new InstallError('NoPython', `'${python}' is not here, or does not say where its packages are`)
-      : noPlugin(sites.join(', '))
-  }
-  const source = sourceOf(from ?? requirementFor())
-  if (source.kind === 'requirement') {
-    const { requirement } = source
-    return [
-      await filled(home, `what pip fetched for '${requirement}'`, (f) => fetchByPip(requirement, f, options)),
-      requirement,
-    ]
-  }
-  if (source.kind === 'file')
-    return [await filled(home, source.path, (f) => unpack(source.path, f, options)), source.path]
-  const there = pluginIn(source.path)
-  if (there !== undefined) return [there, source.path]
-  const wheels = readdirSync(source.path).filter((f) => f.endsWith('.whl'))
-  if (wheels.length === 0) throw noPlugin(source.path)
-  const path = await filled(home, source.path, async (folder) => {
-    for (const wheel of wheels) await unpack(join(source.path, wheel), folder, options)
-  })
-  return [path, source.path]
-}
-
-const CheckCodec = t.type({ platform: t.string, devices: t.array(t.string), product: t.number })
-
-/** Opens the plugin in a process of its own and multiplies two matrices on its device. */
-const check = async (plugin: string, signal: AbortSignal): Promise<t.TypeOf<typeof CheckCodec>> => {
-  const at = (name: string): string =>
-    fileURLToPath(new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
-  const opener = at('open-client')
-  const tsx = opener.endsWith('.ts') ? ['--import', 'tsx'] : []
-  const script = `import { openClient } from ${JSON.stringify(opener)}
-const opened = await openClient({ plugin: ${JSON.stringify(plugin)} })()
-if (opened._tag === 'Left') { console.error(opened.left.message); process.exit(1) }
-const { client } = opened.right
-const program = await client.compile('module { func.func public @main(%a: tensor<1x2xf32>, %b: tensor<2x1xf32>) -> tensor<1x1xf32> { %c = stablehlo.dot_general %a, %b, contracting_dims = [1] x [0] : (tensor<1x2xf32>, tensor<2x1xf32>) -> tensor<1x1xf32> return %c : tensor<1x1xf32> } }')
-const [c] = program.execute([client.upload(Float32Array.of(1, 2), 'float32', [1, 2]), client.upload(Float32Array.of(3, 4), 'float32', [2, 1])])
-console.log('check ' + JSON.stringify({ platform: client.platform, devices: client.devices.map((d) => d.kind), product: (await c.read())[0] }))`
+/** Opens a plugin in a process of its own and adds two numbers on its device. */
+const check = async (plugin: FoundPlugin, signal: AbortSignal): Promise<t.TypeOf<typeof Checked>> => {
+  const ext = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+  const opener = fileURLToPath(new URL(`./open-client${ext}`, import.meta.url))
+  const tsx = ext === '.ts' ? ['--import', 'tsx'] : []
+  const script = [
+    `import { openClient } from ${JSON.stringify(opener)}`,
+    `const opened = await openClient({ plugin: ${JSON.stringify(plugin.path)} })()`,
+    "if (opened._tag === 'Left') { console.error(opened.left.message); process.exit(1) }",
+    'const { client } = opened.right',
+    "const text = 'module { func.func public @main(%a: tensor<f32>) -> tensor<f32> { %b = stablehlo.add %a, %a : tensor<f32> return %b : tensor<f32> } }'",
+    'const program = await client.compile(text)',
+    "const [sum] = await program.execute([client.upload(Float32Array.of(21), 'float32', [])])[0].read()",
+    'const { platform, apiVersion } = client',
+    "console.log('check ' + JSON.stringify({ platform, apiVersion, devices: client.devices.map((d) => d.kind), sum }))",
+    'process.exit(0)',
+  ].join('\n')
   const ended = await runCommand(process.execPath, [...tsx, '--input-type=module', '-e', script], {
     cwd: dirname(opener),
     signal,
   })
   const line = /^check (.*)$/m.exec(ended.output)?.[1]
   const told: unknown = line === undefined ? undefined : JSON.parse(line)
-  if (ended.status === 0 && CheckCodec.is(told) && told.product === 11) return told
-  const site = plugin.includes('/jax_plugins/') ? plugin.slice(0, plugin.indexOf('/jax_plugins/')) : undefined
-  const missing = site === undefined || !plugin.includes('cuda') ? [] : librariesIn(site).missing
-  throw new InstallError(
-    'CheckFailed',
-    `the plugin ${plugin} does not open or does not compute${missing.length === 0 ? '' : `: beside it there is no ${missing.join(', no ')}`}; is there a device for it, and its driver?`,
-    ended.output,
-  )
+  if (ended.status !== 0 || !Checked.is(told) || told.sum !== 42)
+    throw new InstallError(
+      'CheckFailed',
+      `${plugin.path} does not open, or does not compute: is it for this machine's accelerator, and its driver here?${plugin.missing.length === 0 ? '' : ` Beside it there is no ${plugin.missing.join(', no ')}.`}`,
+      ended.output,
+    )
+  return told
 }
 
-const steps = async (
-  options: InstallXlaOptions,
-  tell: (event: InstallXlaEvent) => void,
-  signal: AbortSignal,
-): Promise<void> => {
-  const home = options.home ?? xlaHome()
-  const asked = options.plugin ?? options.python ?? options.from ?? requirementFor()
-  tell({ type: 'step', step: 'plugin', message: asked })
-  const [plugin, from] = await provided(options, home, {
-    signal,
-    onLine: (line) => tell({ type: 'line', line }),
+/** A plugin that is ready to be checked; `settle` puts it where it stays and gives its last path. */
+interface Provided {
+  readonly path: string
+  readonly from: string
+  readonly settle?: () => Promise<string>
+}
+
+/** Fills a new folder beside the old one, which stays until the new one is whole and checked. */
+const filled = async (
+  { library }: XlaHome,
+  from: string,
+  fill: (fresh: string) => Promise<void>,
+): Promise<Provided> => {
+  const fresh = `${library}.new`
+  await rm(fresh, { recursive: true, force: true })
+  await mkdir(fresh, { recursive: true }).catch((e: unknown) => {
+    throw new InstallError(
+      'NotWritable',
+      `cannot create ${fresh} (${String(e)}); set SAILWRIGHT_HOME to a folder of yours`,
+    )
   })
-  tell({ type: 'step', step: 'check', message: `opening ${plugin}` })
-  const { platform, devices } = await check(plugin, signal)
-  const installed: InstalledXla = { plugin, from, platform, devices }
-  await mkdir(home.root, { recursive: true })
-  await writeFile(`${home.record}.tmp`, `${JSON.stringify(installed, null, 2)}\n`)
-  await rename(`${home.record}.tmp`, home.record)
-  tell({ type: 'installed', installed })
+  await fill(fresh)
+  const path = pluginIn(fresh)
+  if (path === undefined)
+    throw new InstallError('NoPlugin', `${from} holds no plugin: looked for ${lookedFor}`)
+  const settle = async (): Promise<string> => {
+    await rm(library, { recursive: true, force: true })
+    await rename(fresh, library)
+    return pluginIn(library)!
+  }
+  return { path, from, settle }
+}
+
+const inPlace = (path: string, from: string): Provided => ({ path, from })
+
+const ofPython = (python: string): Provided => {
+  const sites = siteFolders(python)
+  if (sites.length === 0)
+    throw new InstallError('NoPython', `'${python}' is not here, or does not say where its packages are`)
+  const path = pluginUnder(sites)
+  if (path === undefined)
+    throw new InstallError(
+      'NoPlugin',
+      `'${python}' has no plugin: looked for ${lookedFor} in ${sites.join(', ')}; its pip installs one: ${python} -m pip install jax-cuda13-pjrt`,
+    )
+  return inPlace(path, `the packages of ${python}`)
+}
+
+const ofPip = (requirements: readonly string[], home: XlaHome, options: PipOptions): Promise<Provided> =>
+  filled(home, requirements[0]!, (fresh) =>
+    // these wheels hold libraries alone, for any Python
+    fetchByPip(requirements, fresh, {
+      ...options,
+      flags: ['--only-binary', ':all:', '--ignore-requires-python'],
+    }),
+  )
+
+const ofPath = async (path: string, home: XlaHome, signal: AbortSignal): Promise<Provided> => {
+  if (!statSync(path).isDirectory()) {
+    if (!path.endsWith('.whl')) return inPlace(path, path)
+    return filled(home, path, async (fresh) => {
+      await unpack(path, fresh, { signal })
+      await runnable(fresh)
+    })
+  }
+  const lies = pluginUnder(sitesOf(path))
+  if (lies !== undefined) return inPlace(lies, path)
+  const names = (await readdir(path)).filter((name) => name.endsWith('.whl'))
+  if (names.length === 0)
+    throw new InstallError('NoPlugin', `${path} holds neither wheels nor a plugin (${lookedFor})`)
+  const wheels = await choose(names, async () => (await findAccelerator())?.wheels[0])
+  return filled(home, path, async (fresh) => {
+    for (const wheel of wheels) await unpack(join(path, wheel), fresh, { signal })
+    await runnable(fresh)
+  })
+}
+
+/** What is here in a Python that is in use, whole. */
+const lying = (): Provided | undefined => {
+  for (const python of pythonsOf(process.env)) {
+    const path = pluginUnder(siteFolders(python))
+    if (path !== undefined && describePlugin(path, '').missing.length === 0)
+      return inPlace(path, `the packages of ${python}`)
+  }
+  return undefined
+}
+
+const provide = async (
+  { plugin, python, from }: InstallXlaOptions,
+  home: XlaHome,
+  tell: Tell,
+  signal: AbortSignal,
+): Promise<Provided> => {
+  const step = (name: XlaInstallStep, message: string): void => tell({ type: 'step', step: name, message })
+  const pip = (requirements: readonly string[]): Promise<Provided> => {
+    step('plugin', `pip fetches ${requirements.join(', ')}`)
+    return ofPip(requirements, home, {
+      signal,
+      onLine: (line) => tell({ type: 'line', step: 'plugin', line }),
+    })
+  }
+  if ([plugin, python, from].filter((x) => x !== undefined).length > 1)
+    throw new InstallError('NoSuchSource', '--plugin, --python and --from exclude each other; give one')
+  if (plugin !== undefined) {
+    const path = resolve(plugin)
+    if (!existsSync(path)) throw new InstallError('NoSuchSource', `there is no file ${path}`)
+    return inPlace(path, path)
+  }
+  if (from !== undefined) {
+    const source = sourceOf(from)
+    return source.kind === 'requirement'
+      ? pip(withLibraries(source.requirement))
+      : ofPath(source.path, home, signal)
+  }
+  if (python !== undefined) return ofPython(python)
+  const here = lying()
+  if (here !== undefined) return here
+  const accelerator = await findAccelerator()
+  if (accelerator === undefined)
+    throw new InstallError(
+      'NoDevice',
+      "no driver of a GPU or TPU is here (looked for NVIDIA's by nvidia-smi and /proc/driver/nvidia, AMD's /dev/kfd, a TPU on the PCI bus): the xla engine is for those; name a plugin with --plugin <file>, or its wheels with --from",
+    )
+  step('accelerator', accelerator.name)
+  return pip(accelerator.wheels)
+}
+
+const steps = async (options: InstallXlaOptions, tell: Tell, signal: AbortSignal): Promise<void> => {
+  const step = (name: XlaInstallStep, message: string): void => tell({ type: 'step', step: name, message })
+  const home = options.home ?? xlaHome()
+  try {
+    const provided = await provide(options, home, tell, signal)
+    const plugin = describePlugin(provided.path, provided.from)
+    step('plugin', `${plugin.path}${provided.settle === undefined ? ', used where it is' : ''}`)
+    if (plugin.missing.length > 0) step('plugin', `beside it there is no ${plugin.missing.join(', no ')}`)
+    step('check', 'opening it')
+    const { platform, apiVersion, devices } = await check(plugin, signal)
+    const path = (await provided.settle?.()) ?? provided.path
+    const record: InstalledXla = { plugin: path, from: provided.from, platform, apiVersion, devices }
+    await mkdir(home.root, { recursive: true })
+    await writeFile(`${home.record}.tmp`, `${JSON.stringify(record, null, 2)}\n`)
+    await rename(`${home.record}.tmp`, home.record)
+    tell({ type: 'installed', installed: record })
+  } finally {
+    await rm(`${home.library}.new`, { recursive: true, force: true })
+  }
 }
 
 /**
- * Installs the plugin; the last event is `installed`. What pip fetches for CUDA takes about 3 GB. Unsubscribing stops it;
- * what was there before stays. Fails with an {@link InstallError}.
+ * Installs the engine; the last event is `installed`. Without options: a plugin that a Python in use has, else what the
+ * driver that is here wants, by pip (for an NVIDIA GPU some 2 GB). Unsubscribing stops it; what was installed before stays
+ * until its successor computes. Fails with an {@link InstallError}.
  *
  * @example
- * installXla({ from: 'jax-cuda13-plugin[with-cuda]' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
+ * installXla({ from: './wheels' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
  */
 export const installXla = (options: InstallXlaOptions = {}): Observable<InstallXlaEvent> =>
   new Observable((subscriber) => {

@@ -2,7 +2,7 @@
 import { isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { type EngineError, engineError, messageOf } from '../error.ts'
-import { type FoundPlugin, findPlugin, librariesIn } from './find.ts'
+import { type FoundPlugin, findPlugin } from './find.ts'
 import { Client, foreign, Plugin } from './pjrt/index.ts'
 
 /** Which plugin. */
@@ -19,15 +19,6 @@ export interface OpenedClient {
 
 const todo =
   "install a plugin with 'sailwright engine install xla', or name its file with 'sailwright engine install xla --plugin <file>'"
-
-/** What the loader misses beside a plugin of CUDA. */
-const missingBeside = (plugin: FoundPlugin): string => {
-  const marker = '/jax_plugins/'
-  const at = plugin.path.indexOf(marker)
-  if (at < 0 || !plugin.path.includes('cuda')) return ''
-  const { missing } = librariesIn(plugin.path.slice(0, at))
-  return missing.length === 0 ? '' : `; beside it there is no ${missing.join(', no ')}`
-}
 
 /**
  * Opens the plugin, the libraries it needs, and a client over its devices.
@@ -54,10 +45,12 @@ export const openClient =
       const client = await Client.open(new Plugin(plugin.path), plugin.options, plugin.flags)
       return right({ client, plugin })
     } catch (e) {
+      const missing =
+        plugin.missing.length === 0 ? '' : `; beside it there is no ${plugin.missing.join(', no ')}`
       return left(
         engineError(
           'NotInstalled',
-          `the plugin ${plugin.path} (${plugin.from}) does not open: ${messageOf(e)}${missingBeside(plugin)}; ${todo}`,
+          `the plugin ${plugin.path} (${plugin.from}) does not open: ${messageOf(e)}${missing}; ${todo}`,
           e,
         ),
       )

@@ -54,6 +54,17 @@ export const platformPackage = `@koromix/koffi-${process.platform}-${process.arc
 /** A compiler recurses deeply, and calls run on a stack of their own: 16 MiB. */
 const stack = 16 << 20
 
+const addon = (): Koffi => {
+  try {
+    return createRequire(import.meta.url)(platformPackage)
+  } catch (e) {
+    if ((e as { code?: string }).code !== 'MODULE_NOT_FOUND') throw e
+    throw new Error(
+      `npm did not install ${platformPackage}, by which C functions are called: npm install ${platformPackage}@3.3.4 (it is an optional dependency, and there is one for Linux on x64 and arm64 and for macOS on arm64)`,
+    )
+  }
+}
+
 let made: Foreign | undefined
 
 /**
@@ -63,7 +74,7 @@ let made: Foreign | undefined
  */
 export const foreign = (): Foreign => {
   if (made !== undefined) return made
-  const koffi = createRequire(import.meta.url)(platformPackage) as Koffi
+  const koffi = addon()
   koffi.config({ ...koffi.config(), sync_stack_size: stack, async_stack_size: stack })
   const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
   const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
