@@ -23,6 +23,9 @@ import { type Chosen, checkSnapshot, checkStates, chooseVariant, freshState, sta
 /** Values by name or key. */
 export type Values = ReadonlyMap<string, TensorValue>
 
+/** What a function gives, or why it gives nothing. */
+export type Called = Either<EngineError, Readonly<Record<string, TensorValue>>>
+
 /** What a native library does. Methods are called one at a time with what was checked; they may throw anything. */
 export interface Backend {
   readonly name: EngineName
@@ -31,10 +34,12 @@ export interface Backend {
   readonly empty: readonly string[]
   /** Values are read and written in groups of at most this many bytes. */
   readonly groupBytes: number
-  readonly call: (
-    name: string,
-    chosen: Chosen,
-  ) => Promise<Either<EngineError, Readonly<Record<string, TensorValue>>>>
+  readonly call: (name: string, chosen: Chosen) => Promise<Called>
+  /**
+   * The same in two steps, where a device computes beside this thread: what is asked next may be started as soon as this is
+   * under way. Closing waits for what was started.
+   */
+  readonly start?: (name: string, chosen: Chosen) => Promise<Either<EngineError, () => Promise<Called>>>
   /** Copies of states. */
   readonly read: (specs: readonly StateSpec[]) => Promise<Values>
   /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
@@ -164,10 +169,22 @@ export const openSession =
       return right(undefined)
     }
 
+    /** Starts a call; the answer gives what it gives. */
+    const start = async (
+      name: string,
+      chosen: Chosen,
+    ): Promise<Either<EngineError, () => Promise<Called>>> => {
+      if (backend.start !== undefined) return backend.start(name, chosen)
+      const called = await backend.call(name, chosen)
+      return isLeft(called) ? called : right(async () => called)
+    }
+
     const call: Session['call'] = (name, inputs) => {
       let chosen: Chosen | undefined
-      return inTurn(
-        `function '${String(name)}'`,
+      let filled: readonly string[] = []
+      const what = `function '${String(name)}'`
+      const started = inTurn(
+        what,
         async () => {
           const choice = chooseVariant(program, name, inputs)
           if (isLeft(choice)) return choice
@@ -177,12 +194,21 @@ export const openSession =
           if (wrong !== undefined) return left(badIndex(name, wrong.message, wrong.use.by.site.line))
           const settled = await settle(variant.states.keys())
           if (isLeft(settled)) return settled
-          const outputs = await backend.call(name, chosen)
-          if (outputs._tag === 'Right') for (const key of variant.next.keys()) empty.delete(key)
-          return outputs
+          const given = await start(name, chosen)
+          if (given._tag === 'Right') {
+            filled = [...variant.next.keys()].filter((key) => empty.delete(key))
+          }
+          return given
         },
         () => chosen,
       )
+      return async () => {
+        const given = await started()
+        if (isLeft(given)) return given
+        const got = await guarded(what, given.right, () => chosen)
+        if (isLeft(got)) for (const key of filled) empty.add(key)
+        return got
+      }
     }
 
     const session: Session = {

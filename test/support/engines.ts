@@ -5,7 +5,7 @@ import { isRight } from 'fp-ts/lib/Either.js'
 import type { EngineError } from '../../src/engine/error.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
-import { xlaEngine } from '../../src/engine/xla/index.ts'
+import { type XlaOptions, xlaEngine } from '../../src/engine/xla/index.ts'
 import { cpuPlugin } from './cpu-plugin.ts'
 
 /** An engine that loads, or why it does not. */
@@ -41,8 +41,12 @@ const xla = async (): Promise<Presence> => {
     message: 'there is no plugin for this machine’s processor',
   }
   if (plugin === undefined) return { name: 'xla', engine: undefined, why }
+  // for engines that are asked for by name, in processes that tests start as well
+  process.env.SAILWRIGHT_XLA_PLUGIN ??= plugin
   // tests compile more than they compute
-  const flags = { xla_backend_optimization_level: 0, xla_llvm_disable_expensive_passes: true }
+  const flags: XlaOptions['flags'] = /cuda/.test(plugin)
+    ? { xla_gpu_autotune_level: 0 }
+    : { xla_backend_optimization_level: 0, xla_llvm_disable_expensive_passes: true }
   const got = await xlaEngine({ plugin, flags })()
   return isRight(got) ? { name: 'xla', engine: got.right } : { name: 'xla', engine: undefined, why: got.left }
 }

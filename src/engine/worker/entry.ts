@@ -48,15 +48,7 @@ const answers: {
     opened = made.right
     return right({ empty: opened.empty, groupBytes: opened.groupBytes })
   },
-  call: async ({ name, index, graph, inputs }, reply) => {
-    const known = variants.get(name)!
-    if (graph !== undefined) known[index] = unflatten(graph)[0]!
-    const given = { variant: known[index]!, index, inputs: new Map(inputs) }
-    const got = await backend().call(name, given)
-    return isLeft(got)
-      ? left(plainEngineError(got.left))
-      : right(packed(Object.entries(got.right), reply.give))
-  },
+  call: async (question, reply) => (await calling(question, reply))(),
   read: async ({ keys }, reply) => {
     const { program, read } = backend()
     return packed(await read(keys.map((k) => program.states.get(k)!)), reply.give)
@@ -72,21 +64,58 @@ const answers: {
   },
 }
 
-const answered = async ({ kind, question }: Asked): Promise<readonly [Replied, Parcel]> => {
-  const reply = parcel()
+/** Starts a call as soon as the engine may; the answer waits for what it gives. */
+const calling = async (
+  { name, index, graph, inputs }: Question<'call'>,
+  reply: Parcel,
+): Promise<() => Promise<Answer<'call'>>> => {
+  const known = variants.get(name)!
+  if (graph !== undefined) known[index] = unflatten(graph)[0]!
+  const { call, start } = backend()
+  const given = { variant: known[index]!, index, inputs: new Map(inputs) }
+  const started = start === undefined ? undefined : await start(name, given)
+  return async () => {
+    const got =
+      started === undefined ? await call(name, given) : isLeft(started) ? started : await started.right()
+    return isLeft(got)
+      ? left(plainEngineError(got.left))
+      : right(packed(Object.entries(got.right), reply.give))
+  }
+}
+
+type Reply = readonly [Replied, Parcel]
+
+const told = async (reply: Parcel, answer: () => Promise<unknown>): Promise<Reply> => {
   try {
-    const answer = await (answers[kind] as (q: typeof question, reply: Parcel) => Promise<unknown>)(
-      question,
-      reply,
-    )
-    return [{ answer }, reply]
+    return [{ answer: await answer() }, reply]
   } catch (e) {
     return [{ thrown: plainError(e) }, parcel()]
   }
 }
 
+/** Begins to answer; what comes next may be begun once this resolves, to what waits for the answer. */
+const begun = async ({ kind, question }: Asked): Promise<() => Promise<Reply>> => {
+  const reply = parcel()
+  if (kind === 'call' && opened?.start !== undefined) {
+    const waiting = await calling(question as Question<'call'>, reply).catch((e) => async () => {
+      throw e
+    })
+    return () => told(reply, waiting)
+  }
+  const answer = answers[kind] as (q: typeof question, reply: Parcel) => Promise<unknown>
+  const answered = await told(reply, () => answer(question, reply))
+  return async () => answered
+}
+
+/** What was asked is begun in order, and answered in order. */
+let [beginning, answering]: [Promise<unknown>, Promise<unknown>] = [Promise.resolve(), Promise.resolve()]
+
 if (!isMainThread)
-  parentPort!.on('message', async (asked: Asked) => {
-    const [replied, { moved }] = await answered(asked)
-    parentPort!.postMessage(replied, [...moved])
+  parentPort!.on('message', (asked: Asked) => {
+    const begin = beginning.then(() => begun(asked))
+    beginning = begin
+    answering = answering.then(async () => {
+      const [replied, { moved }] = await (await begin)()
+      parentPort!.postMessage(replied, [...moved])
+    })
   })

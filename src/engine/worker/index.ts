@@ -3,14 +3,15 @@
  *
  * @since 0.2.0
  */
-import { isLeft, right } from 'fp-ts/lib/Either.js'
+import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, elements, optimiseProgram, type Program, type Variant } from '../../dsl/index.ts'
-import { type Backend, guarded, openSession, type Values } from '../backend.ts'
+import { type Backend, type Called, guarded, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
+import type { Chosen } from '../values.ts'
 import { flatten } from './flat-graph.ts'
 import { startThread, type Thread } from './thread.ts'
 import { packed, parcel } from './transfer.ts'
@@ -35,6 +36,9 @@ const groupsOf = function* (program: Program, values: Values): Generator<Values>
   }
   yield group
 }
+
+/** Calls that are on their way to the thread or under way there, at most. */
+const ahead = 4
 
 /** A backend that lives in a thread. Its graphs are lowered and compiled there as well. */
 const backendIn =
@@ -70,18 +74,31 @@ const backendIn =
       opening.moved,
     )
     if (isLeft(opened)) return opened
+    const asked = async (name: string, { variant, index, inputs }: Chosen): Promise<Called> => {
+      const { lend, moved } = parcel()
+      const graph = sent.has(variant) ? undefined : flatten([variant], lend)
+      sent.add(variant)
+      const answer = await thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
+      return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
+    }
+    const underWay = new Set<Promise<Called>>()
+    const started = async (
+      name: string,
+      chosen: Chosen,
+    ): Promise<Either<EngineError, () => Promise<Called>>> => {
+      while (underWay.size >= ahead) await Promise.race([...underWay].map((c) => c.catch(() => undefined)))
+      const called = asked(name, chosen)
+      underWay.add(called)
+      called.catch(() => undefined).finally(() => underWay.delete(called))
+      return right(() => called)
+    }
     return right({
       name: engine,
       program,
       ...opened.right,
-      call: async (name, { variant, index, inputs }) => {
-        const { lend, moved } = parcel()
-        const graph = sent.has(variant) ? undefined : flatten([variant], lend)
-        const question = { name, index, graph, inputs: packed(inputs, lend) }
-        const answer = await thread.ask('call', question, moved)
-        sent.add(variant)
-        return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
-      },
+      call: async (name, chosen) => asked(name, chosen),
+      // the thread answers in order, and starts the next call as soon as its engine may
+      ...(engine === 'xla' ? { start: async (name: string, chosen: Chosen) => started(name, chosen) } : {}),
       read: async (specs) => new Map(await thread.ask('read', { keys: specs.map((s) => s.key) })),
       write: async (values, given) => {
         for (const group of given ? [values] : groupsOf(program, values)) {

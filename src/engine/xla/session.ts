@@ -4,9 +4,10 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import { type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
-import type { Backend, Values } from '../backend.ts'
+import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
+import type { Chosen } from '../values.ts'
 import { xlaHome } from './home.ts'
 import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
@@ -57,6 +58,9 @@ const readAll = (
     ),
   )
 
+/** How many calls may be under way at once: one that computes, and others that wait for it. */
+const ahead = 4
+
 /** The backend of one program over a client, which outlives it. */
 export const xlaBackend = (
   { client, plugin }: OpenedClient,
@@ -98,13 +102,18 @@ export const xlaBackend = (
     states.set(key, array)
   }
 
-  const run = async (
+  /** What was started and has not been read yet. */
+  const underWay = new Set<Promise<unknown>>()
+
+  /** Starts a program; the answer waits for its outputs. */
+  const start = (
+    name: string,
     { lowered, executable }: Compiled,
     variant: Variant,
     inputs: Values,
-  ): Promise<Readonly<Record<string, TensorValue>>> => {
+  ): (() => Promise<Called>) => {
     const fed: DeviceArray[] = []
-    let outputs: readonly DeviceArray[] = []
+    let results: readonly DeviceArray[]
     try {
       const given = lowered.arguments.map((a) => {
         if (a.from === 'state') return stateOf(a.key)
@@ -113,20 +122,44 @@ export const xlaBackend = (
         fed.push(array)
         return array
       })
-      const results = executable.execute(given)
-      outputs = results.slice(0, lowered.outputs.length)
-      lowered.next.forEach((key, i) => {
-        put(key, results[lowered.outputs.length + i]!)
-      })
-      const read = await readAll(
-        lowered.outputs.map((name, i) => [name, variant.outputs[name]!.dtype, outputs[i]!]),
-      )
-      // a function without outputs has ended all the same when the call does
-      if (read.length === 0) await executable.ready(results)
-      return Object.fromEntries(read)
+      results = executable.execute(given)
     } finally {
       closeAll(fed)
-      closeAll(outputs)
+    }
+    const outputs = results.slice(0, lowered.outputs.length)
+    lowered.next.forEach((key, i) => {
+      put(key, results[lowered.outputs.length + i]!)
+    })
+    const read = async (): Promise<Called> => {
+      try {
+        // a function without outputs has ended all the same when the call does
+        if (outputs.length === 0) await executable.ready(results.slice(0, 1))
+        const named = lowered.outputs.map((n, i) => [n, variant.outputs[n]!.dtype, outputs[i]!] as const)
+        return right(Object.fromEntries(await readAll(named)))
+      } catch (e) {
+        return left(failed(name, lowered, e))
+      } finally {
+        closeAll(outputs)
+      }
+    }
+    const reading = read()
+    underWay.add(reading)
+    reading.finally(() => underWay.delete(reading))
+    return () => reading
+  }
+
+  const started = async (
+    name: string,
+    { variant, inputs }: Chosen,
+  ): Promise<Either<EngineError, () => Promise<Called>>> => {
+    const ready = await compiledOf(name, variant)
+    if (isLeft(ready)) return ready
+    // inputs of calls that wait take memory of the device
+    while (underWay.size >= ahead) await Promise.race(underWay)
+    try {
+      return right(start(name, ready.right, variant, inputs))
+    } catch (e) {
+      return left(failed(name, ready.right.lowered, e))
     }
   }
 
@@ -135,14 +168,10 @@ export const xlaBackend = (
     program,
     empty: [...program.states.keys()],
     groupBytes: 2 ** 26,
-    call: async (name, { variant, inputs }) => {
-      const ready = await compiledOf(name, variant)
-      if (isLeft(ready)) return ready
-      try {
-        return right(await run(ready.right, variant, inputs))
-      } catch (e) {
-        return left(failed(name, ready.right.lowered, e))
-      }
+    start: started,
+    call: async (name, chosen) => {
+      const given = await started(name, chosen)
+      return isLeft(given) ? given : given.right()
     },
     read: async (specs) =>
       new Map(await readAll(specs.map((s: StateSpec) => [s.key, s.dtype, stateOf(s.key)]))),
@@ -153,6 +182,7 @@ export const xlaBackend = (
       }
     },
     close: async () => {
+      await Promise.allSettled(underWay)
       const executables = [...compiled.values()].map((c) => c.executable)
       compiled.clear()
       closeAll(states.values())
