@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# On a bare machine, in the repository's folder: unpacks what `pack.ts` packed and runs `there.ts`.
+#
+#     bash .gpu/run [part …]
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+began=$(date +%s.%N)
+unpack() { # archives by xz, or by Python where there is none
+  if command -v xz >/dev/null; then xz -dc -T0 "$1" | tar -xf -; else
+    python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer, 1 << 20)' "$1" | tar -xf -
+  fi
+}
+for archive in "$here"/*.tar.xz; do unpack "$archive" & done
+wait
+export PATH="$here/bin:$PATH" GPU_CHECK_BEGAN="$began"
+node --version || exit 3
+exec node --import tsx scripts/gpu-check/there.ts "$@"

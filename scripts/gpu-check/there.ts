@@ -1,0 +1,280 @@
+/**
+ * What is checked and measured on a machine with a GPU, part by part, each with a limit of its own, so that one that fails
+ * does not stop the rest. `run.sh` starts it; results go to `$OUT`: `gpu-check.json`, `gpu-check.txt`, `log.txt`,
+ * `files.tar` (what the parts wrote).
+ *
+ *     bash .gpu/run [part …]      parts by name; default: all, in this order
+ *
+ * `GPU_CHECK_SECONDS` is how long all may take together (default 540), `GPU_CHECK_ENGINE` the engine (default xla),
+ * `GPU_CHECK_TINY=1` takes sizes for trying the whole out without a GPU.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const work = mkdtempSync(join(tmpdir(), 'gpu-check-'))
+const out = process.env.OUT ?? work
+const files = join(work, 'files')
+mkdirSync(files, { recursive: true })
+mkdirSync(out, { recursive: true })
+
+const engine = process.env.GPU_CHECK_ENGINE ?? 'xla'
+const tiny = process.env.GPU_CHECK_TINY === '1'
+const python = process.env.PYTHON ?? 'python3'
+const began = Number(process.env.GPU_CHECK_BEGAN ?? Date.now() / 1000)
+const total = Number(process.env.GPU_CHECK_SECONDS ?? 540)
+const elapsed = (): number => Date.now() / 1000 - began
+const left = (): number => total - elapsed()
+
+/** A part of the check. */
+interface Part {
+  readonly name: string
+  /** Seconds. */
+  readonly limit: number
+  readonly command: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Lines of what it printed that say how it went. */
+  readonly tell: (printed: string) => string
+}
+
+interface Ended {
+  readonly name: string
+  readonly code: number | string
+  readonly seconds: number
+  readonly told: string
+}
+
+const results: Ended[] = []
+const machine: Record<string, string> = {}
+
+const record = (): void => {
+  writeFileSync(
+    join(out, 'gpu-check.json'),
+    JSON.stringify({ machine, parts: results, measured: measured() }, undefined, 1),
+  )
+  const lines = results.map(
+    (r) =>
+      `== ${r.name}: ${r.code === 0 ? 'ok' : `ended with ${r.code}`}, ${r.seconds.toFixed(1)} s\n${r.told}`,
+  )
+  const about = Object.entries(machine).map(([k, v]) => `${k}: ${v}`)
+  writeFileSync(join(out, 'gpu-check.txt'), `${[...about, ...lines].join('\n\n')}\n`)
+  spawnSync('tar', ['-cf', join(out, 'files.tar'), '-C', work, 'files'])
+}
+
+/** What the parts wrote as JSON, by file. */
+const measured = (): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    readdirSync(files)
+      .filter((f) => f.endsWith('.json'))
+      .flatMap((f) => {
+        try {
+          return [[f.replace(/\.json$/, ''), JSON.parse(readFileSync(join(files, f), 'utf8'))]]
+        } catch {
+          return []
+        }
+      }),
+  )
+
+const run = (p: Part): Promise<void> =>
+  new Promise((resolve) => {
+    const limit = Math.min(p.limit, left())
+    if (limit < 3) {
+      results.push({ name: p.name, code: 'no time left', seconds: 0, told: '' })
+      record()
+      resolve()
+      return
+    }
+    const at = Date.now()
+    let printed = ''
+    // a group of its own, so that what it started ends with it
+    const child = spawn(p.command[0]!, p.command.slice(1), {
+      ...{ cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...p.env } },
+    })
+    const hear = (x: Buffer): void => {
+      printed += x
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+    const stop = (): void => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL')
+      } catch {
+        // it has ended
+      }
+    }
+    const timer = setTimeout(stop, 1000 * limit)
+    let over = false
+    const end = (code: number | string): void => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      stop()
+      const seconds = (Date.now() - at) / 1000
+      appendFileSync(
+        join(out, 'log.txt'),
+        `\n#### ${p.name}: ${p.command.join(' ')}\n${printed.slice(-400_000)}\n`,
+      )
+      const r = { name: p.name, code, seconds, told: p.tell(printed) }
+      results.push(r)
+      record()
+      process.stdout.write(
+        `== ${r.name}: ${code === 0 ? 'ok' : `ended with ${code}`}, ${seconds.toFixed(1)} s of ${elapsed().toFixed(0)}\n${r.told}\n`,
+      )
+      resolve()
+    }
+    child.on('error', (e) => end(e.message))
+    child.on('exit', (code, signal) =>
+      setTimeout(
+        () => end(code ?? (signal === 'SIGKILL' ? `its limit of ${limit.toFixed(0)} s` : String(signal))),
+        50,
+      ),
+    )
+  })
+
+const lastLines =
+  (n: number) =>
+  (printed: string): string =>
+    printed.trimEnd().split('\n').slice(-n).join('\n')
+const matching =
+  (pattern: RegExp, n: number) =>
+  (printed: string): string =>
+    printed
+      .split('\n')
+      .filter((l) => pattern.test(l))
+      .slice(-n)
+      .join('\n')
+
+const tsx = (...words: readonly string[]): readonly string[] => [
+  process.execPath,
+  '--import',
+  'tsx',
+  ...words,
+]
+const sailwright = (...words: readonly string[]): readonly string[] => [
+  process.execPath,
+  'bin/sailwright.js',
+  ...words,
+]
+
+const holdFile = join(work, 'go')
+const recipe = (name: string, limit: number, ...words: readonly string[]): Part => ({
+  ...{
+    name,
+    limit,
+    command: sailwright('run', 'examples/recipe.ts', '--engine', engine, '--out', join(work, name), ...words),
+  },
+  tell: lastLines(25),
+})
+
+const parts: readonly Part[] = [
+  {
+    name: 'doctor',
+    limit: 60,
+    command: sailwright('doctor', ...(tiny ? ['--no-measure'] : [])),
+    tell: lastLines(40),
+  },
+  {
+    ...{ name: 'tests', limit: tiny ? 240 : 150 },
+    command: tsx(
+      'scripts/test.ts',
+      process.env.GPU_CHECK_TESTS ??
+        'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|xla/)|models/.*fixture',
+    ),
+    env: { SAILWRIGHT_TEST_JOBS: String(availableParallelism()) },
+    tell: (printed) =>
+      `${matching(/FAIL|skipped|is not here|took|✘/, 40)(printed)}\n${lastLines(8)(printed)}`,
+  },
+  {
+    ...{ name: 'steps', limit: tiny ? 240 : 420 },
+    command: tsx(
+      ...[
+        'bench/accelerator.ts',
+        '--engine',
+        engine,
+        '--python',
+        python,
+        '--out',
+        join(files, 'steps.json'),
+        '--hold',
+        holdFile,
+      ],
+      ...(tiny ? ['--tiny', '--cases', 'tiny'] : []),
+      ...(process.env.GPU_CHECK_STEPS?.split(' ') ?? []),
+    ),
+    tell: (printed) => {
+      const at = printed.lastIndexOf('| step |')
+      const whole = printed.lastIndexOf('\n\n| step |')
+      return whole >= 0
+        ? printed.slice(whole).trim()
+        : matching(/^\| (?!step|---)/, 30)(printed) || printed.slice(Math.max(0, at))
+    },
+  },
+  {
+    ...{ name: 'generation', limit: 120 },
+    command: tsx('bench/generation.ts', ...(process.env.GPU_CHECK_GENERATION?.split(' ') ?? [])),
+    env: { SAILWRIGHT_PYTHON: python },
+    tell: lastLines(16),
+  },
+  recipe('recipe-quick', 90, '--quick'),
+  recipe('recipe', 200),
+]
+
+const extra = join(root, '.gpu', 'extra')
+const extras: readonly Part[] = (existsSync(extra) ? readdirSync(extra).sort() : [])
+  .filter((f) => f.endsWith('.sh'))
+  .map(
+    (f): Part => ({
+      ...{ name: f.replace(/\.sh$/, ''), limit: Number(/\.(\d+)s\.sh$/.exec(f)?.[1] ?? 120) },
+      command: ['bash', join(extra, f)],
+      env: { FILES: files, ENGINE: engine, SAILWRIGHT_PYTHON: python },
+      tell: lastLines(30),
+    }),
+  )
+
+const asked = process.argv.slice(2)
+const chosen = [...parts, ...extras].filter(
+  (p) => asked.length === 0 || asked.some((a) => p.name === a || p.name.startsWith(`${a}.`)),
+)
+const gpu = spawnSync(
+  'nvidia-smi',
+  ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader'],
+  { encoding: 'utf8' },
+)
+machine.gpu = (gpu.stdout ?? 'none').trim()
+machine.versions = (
+  spawnSync(
+    python,
+    [
+      '-c',
+      'from importlib.metadata import version as v\nfor n in ("torch", "transformers", "jax", "jax-cuda13-pjrt", "nvidia-cudnn-cu13"):\n  try: print(n, v(n), end="; ")\n  except Exception: pass',
+    ],
+    { encoding: 'utf8' },
+  ).stdout ?? ''
+).trim()
+machine.node = process.version
+machine.at = new Date().toISOString()
+process.stdout.write(`${JSON.stringify(machine)}\nunpacked after ${elapsed().toFixed(1)} s\n`)
+
+// what compiles for long in PyTorch does so beside what measures nothing
+const steps = chosen.find((p) => p.name === 'steps')
+const early = chosen.filter((p) => p.name === 'doctor' || p.name === 'tests')
+const late = chosen.filter((p) => p !== steps && !early.includes(p))
+const stepping = steps === undefined ? Promise.resolve() : run(steps)
+for (const p of early) await run(p)
+writeFileSync(holdFile, '')
+await stepping
+for (const p of late) await run(p)
+record()
+process.stdout.write(`all in ${elapsed().toFixed(0)} s\n`)
+process.exit(results.every((r) => r.code === 0) ? 0 : 1)
