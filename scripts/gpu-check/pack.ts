@@ -1,10 +1,10 @@
 /**
  * Packs what a bare machine with a GPU lacks into a folder that git ignores: Node, the build, the packages that are needed.
  *
- *     npm run gpu-check [-- --out .gpu]
+ *     npm run gpu-check [-- --out .gpu] [--onnx] [--level 6]
  *
  * There, beside the repository's tracked files, one command unpacks it and checks and measures: `bash .gpu/run`. What has
- * not changed since it was packed is not packed again.
+ * not changed since it was packed is not packed again. `--onnx` packs ONNX Runtime too, some 13 MiB.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -23,7 +23,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const { values } = parseArgs({ options: { out: { type: 'string', default: '.gpu' } } })
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string', default: '.gpu' },
+    level: { type: 'string', default: '6' },
+    onnx: { type: 'boolean' },
+  },
+})
 const out = join(root, values.out)
 
 /** Development packages that run the tests and TypeScript there. */
@@ -57,7 +63,11 @@ const packages = (): readonly string[] => {
       if (at === '') return
     }
   }
-  for (const name of [...Object.keys(lock.packages['']!.dependencies ?? {}), ...tools]) visit('', name)
+  for (const name of [
+    ...Object.keys({ ...lock.packages['']!.dependencies, ...lock.packages['']!.optionalDependencies }),
+    ...tools,
+  ])
+    visit('', name)
   return [...found]
 }
 
@@ -81,50 +91,62 @@ const run = (command: string): void => {
   if (ended.status !== 0) throw new Error(`${command.slice(0, 200)}: it ended with ${ended.status}`)
 }
 
+/** Machine code is smaller behind the filter for it. */
+const compress = (paths: string, file: string): void =>
+  run(
+    `tar -cf - --owner=0 --group=0 ${paths} | xz -T0 --x86 --lzma2=preset=${values.level} > ${file}.new && mv ${file}.new ${file}`,
+  )
+
 /** An archive of paths below the repository's folder, unless it is there already. */
-const archive = (name: string, paths: readonly string[], leaveOut: readonly string[]): void => {
+const archive = (name: string, paths: readonly string[]): void => {
   const file = join(out, `${name}.tar.xz`)
   const mark = join(out, `.${name}`)
   const now = stamp(paths)
   if (existsSync(file) && existsSync(mark) && readFileSync(mark, 'utf8') === now) return
   const list = join(out, `.${name}.list`)
   writeFileSync(list, paths.join('\n'))
-  const excluded = leaveOut.map((p) => `--exclude='${p}'`).join(' ')
-  run(`tar -cf - --owner=0 --group=0 ${excluded} -T ${list} | xz -T0 -3 > ${file}`)
+  compress(`${unread.map((p) => `--exclude='${p}'`).join(' ')} -T ${list}`, file)
   writeFileSync(mark, now)
 }
 
-const types = ['*.d.ts', '*.d.cts', '*.d.mts', '*.map', '*.md']
+const runtimeFiles = (): readonly string[] =>
+  readdirSync(join(root, 'vendor/onnxruntime-node'))
+    .filter((name) => name !== 'bin')
+    .map((name) => join('vendor/onnxruntime-node', name))
+
+/** What no program reads: types, sources' maps, letters that nothing draws. */
+const unread = [
+  ...['*.d.ts', '*.d.cts', '*.d.mts', '*.map', '*.md', 'sbom.cdx.json', 'node_modules/rxjs/src'],
+  ...[
+    'node_modules/rxjs/dist/bundles',
+    'node_modules/fp-ts/es6',
+    '*.woff',
+    '*-italic.woff2',
+    '*-ext-*.woff2',
+  ],
+  ...['*-cyrillic-*', '*-greek-*', '*-vietnamese-*', '*-hebrew-*', '*-math-*', '*-symbols-*', '.tsbuildinfo'],
+]
+
+/** Whether a package is machine code. */
+const isNative = (path: string): boolean => /@(img|napi-rs|esbuild|koromix)\/.*linux/.test(path)
 
 mkdirSync(join(out, 'bin'), { recursive: true })
-// the runtime without its symbols
-if (!existsSync(join(out, 'node.tar.xz'))) {
+const node = join(out, 'node.tar.xz')
+if (!existsSync(node)) {
   cpSync(process.execPath, join(out, 'bin', 'node'), { dereference: true })
+  // without its symbols
   spawnSync('strip', [join(out, 'bin', 'node')])
-  run(`tar -cf - --owner=0 --group=0 ${values.out}/bin/node | xz -T0 -3 > ${join(out, 'node.tar.xz')}`)
-  rmSync(join(out, 'bin'), { recursive: true })
+  compress(`-C ${out} bin`, node)
 }
-const all = packages()
-const nested = all.filter((p) => p.lastIndexOf('node_modules/') === 0)
-archive('packages', nested, [
-  ...types,
-  'sbom.cdx.json',
-  'node_modules/rxjs/src',
-  'node_modules/rxjs/dist/bundles',
-  'node_modules/fp-ts/es6',
-])
-const runtime = 'vendor/onnxruntime-node'
+rmSync(join(out, 'bin'), { recursive: true })
+const all = packages().filter((p) => p.lastIndexOf('node_modules/') === 0)
+archive('natives', all.filter(isNative))
 archive(
-  'runtime',
-  [
-    ...readdirSync(join(root, runtime))
-      .filter((n) => n !== 'bin')
-      .map((n) => join(runtime, n)),
-    join(runtime, 'bin/napi-v6/linux/x64'),
-  ],
-  types,
+  'packages',
+  all.filter((p) => !isNative(p)),
 )
-archive('build', ['dist'], [...types, '.tsbuildinfo'])
+archive('build', ['dist'])
+if (values.onnx) archive('runtime', ['vendor/onnxruntime-node/bin/napi-v6/linux/x64', ...runtimeFiles()])
 cpSync(join(root, 'scripts', 'gpu-check', 'run.sh'), join(out, 'run'))
 
 const bytes = readdirSync(out, { recursive: true, encoding: 'utf8' })

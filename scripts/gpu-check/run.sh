@@ -7,11 +7,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 began=$(date +%s.%N)
 unpack() { # archives by xz, or by Python where there is none
-  if command -v xz >/dev/null; then xz -dc -T0 "$1" | tar -xf -; else
-    python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer, 1 << 20)' "$1" | tar -xf -
+  if command -v xz >/dev/null; then xz -dc -T0 "$1" | tar -xf - -C "$2"; else
+    python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer, 1 << 20)' "$1" | tar -xf - -C "$2"
   fi
 }
-for archive in "$here"/*.tar.xz; do unpack "$archive" & done
+[ -x "$here/bin/node" ] || unpack "$here/node.tar.xz" "$here" &
+for archive in "$here"/{natives,packages,build,runtime}.tar.xz; do [ -f "$archive" ] && unpack "$archive" . & done
 wait
 export PATH="$here/bin:$PATH" GPU_CHECK_BEGAN="$began"
 node --version || exit 3
