@@ -46,7 +46,7 @@ const batchCount = 4
 /** First steps whose losses are compared. */
 const compared = 6
 const blocks = 5
-const blockSeconds = 0.1
+const blockSeconds = 0.3
 
 type Feeds = Readonly<Record<string, TensorValue>>
 
@@ -195,7 +195,8 @@ const serve = async (name: EngineName, c: Case, precision: string): Promise<void
     const [each, row]: [number[], number[]] = [[], []]
     for (let i = 0; i < blocks; i++) each.push(await timed(count, inTurn(count)))
     for (let i = 0; i < blocks; i++) row.push(await timed(count, atOnce(count)))
-    say({ type: 'measured', count, each, row })
+    const peak = engine.memory?.()?.peak
+    say({ type: 'measured', count, each, row, ...(peak === undefined ? {} : { peakBytes: peak }) })
     // the one who asked looks at the memory of this process before it ends
     await lines.next()
     await orThrow(session.close())
@@ -370,7 +371,7 @@ const main = async (): Promise<void> => {
         ...['--rows', precision, ...(values.tiny ? ['--tiny'] : [])],
       ],
       // what is kept of one case is of no use to another, and nothing is kept before the first
-      { XDG_CACHE_HOME: join(folder, `kept-${c.name}-${precision}`) },
+      { SAILWRIGHT_HOME: join(folder, `kept-${c.name}-${precision}`) },
     )
 
   const pairs = precisions.flatMap((precision) => cases.map((c) => ({ c, precision })))

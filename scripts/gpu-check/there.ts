@@ -18,7 +18,7 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -191,7 +191,6 @@ const parts: readonly Part[] = [
       process.env.GPU_CHECK_TESTS ??
         'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|xla/)|models/.*fixture',
     ),
-    env: { SAILWRIGHT_TEST_JOBS: String(availableParallelism()) },
     tell: (printed) =>
       `${matching(/FAIL|skipped|is not here|took|✘/, 40)(printed)}\n${lastLines(8)(printed)}`,
   },
@@ -241,6 +240,20 @@ const extras: readonly Part[] = (existsSync(extra) ? readdirSync(extra).sort() :
       tell: lastLines(30),
     }),
   )
+
+const plugin = spawnSync(
+  python,
+  [
+    '-c',
+    'import glob, sysconfig; print(*glob.glob(sysconfig.get_path("purelib") + "/jax_plugins/xla_cuda*/xla_cuda_plugin.so"))',
+  ],
+  { encoding: 'utf8' },
+).stdout?.trim()
+if (plugin !== undefined && plugin !== '') {
+  process.env.SAILWRIGHT_XLA_PLUGIN ??= plugin
+  process.env.SAILWRIGHT_TEST_PLUGIN ??= plugin
+}
+machine.plugin = process.env.SAILWRIGHT_XLA_PLUGIN ?? 'none'
 
 const asked = process.argv.slice(2)
 const chosen = [...parts, ...extras].filter(

@@ -89,6 +89,10 @@ export interface Engine {
   readonly version: string
   /** Whether it computes on a GPU or another accelerator; default no. */
   readonly accelerated?: boolean
+  /** Bytes of the device's memory: in use, the most that ever were, what there is. Undefined where nobody says. */
+  readonly memory?: () =>
+    | { readonly used: number; readonly peak?: number; readonly limit?: number }
+    | undefined
   /** What a thread of its own needs to be told to load the same engine: plain data. */
   readonly threadOptions?: Readonly<Record<string, unknown>>
   /**

@@ -73,6 +73,7 @@ const engineOn = (opened: OpenedClient, { plugin, flags }: XlaOptions): Engine =
     name: 'xla',
     version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
     accelerated: client.platform !== 'cpu',
+    memory: () => client.devices[0]!.memory(),
     threadOptions: { plugin: plugin ?? opened.plugin.path, ...(flags === undefined ? {} : { flags }) },
     load:
       (program, options = {}) =>
