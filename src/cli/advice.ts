@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { EngineName } from '../engine/index.ts'
+import type { EngineName, XlaDescription } from '../engine/index.ts'
 import { significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
@@ -16,8 +16,10 @@ export interface EngineFound {
   readonly version?: string
   /** Where it was found. */
   readonly from?: string
-  /** Whether it computes on a GPU. */
+  /** Whether it computes on a GPU or another accelerator. */
   readonly gpu?: boolean
+  /** Its plugin and devices, where it has such. */
+  readonly plugin?: XlaDescription
   /** Why it does not load, or could not be measured. */
   readonly problem?: string
   readonly step?: StepMeasure
@@ -36,9 +38,9 @@ export const adviceOf = (
     advice.push(
       "No engine loads: in a clone 'npm ci' fetches the embedded one; on a platform for which none is packed, 'npm install onnxruntime-node' does.",
     )
-  if (m.gpus.length > 0 && tensorflow?.gpu !== true)
+  if (m.gpus.length > 0 && !engines.some((e) => e.gpu === true))
     advice.push(
-      `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install tensorflow --from 'tensorflow[and-cuda]'`,
+      `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install xla (by pip; some 3 GB)`,
     )
   else if (tensorflow !== undefined && !tensorflow.loads)
     advice.push(

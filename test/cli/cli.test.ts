@@ -141,7 +141,7 @@ test('wrong words are refused, and the message says what is possible', () => {
   assert.match(refused('a.ts', '--seed=1', '--seed=2'), /--seed is given twice/)
   assert.match(
     refused('a.ts', '--engine', 'onxx'),
-    /one of auto, tensorflow, onnx, and not 'onxx'\. Did you mean 'onnx'/,
+    /one of auto, tensorflow, onnx, xla, and not 'onxx'\. Did you mean 'onnx'/,
   )
   assert.match(refused('a.ts', '--quick=yes'), /--quick takes no value/)
   assert.match(refused(), /<file\.ts> is missing.*sailwright run <file\.ts> \[options\]/)
@@ -556,7 +556,7 @@ test('doctor without measuring: one JSON object on stdout', async () => {
   const found = JSON.parse(out) as { engines: EngineFound[]; taken: { name: string } }
   assert.equal(
     found.engines.map((e) => e.name),
-    ['tensorflow', 'onnx'],
+    ['tensorflow', 'onnx', 'xla'],
   )
   assert.ok(found.engines.find((e) => e.name === found.taken.name)?.loads)
   assert.match((await cli(['doctor', '--no-measure'])).out, /This machine[\s\S]*Engines[\s\S]*taken: /)
@@ -576,7 +576,7 @@ test('advice follows from what was found', () => {
   const cpu: EngineFound = { name: 'tensorflow', loads: true, gpu: false, step: step(100) }
   assert.equal(adviceOf(here, [{ ...cpu, step: step(210) }, onnx], 'tensorflow'), [])
   assert.match(adviceOf(here, [missing, onnx], 'onnx').join(), 'sailwright engine install tensorflow')
-  assert.match(adviceOf({ ...here, gpus: ['A GPU'] }, [cpu, onnx], 'tensorflow')[0]!, 'tensorflow[and-cuda]')
+  assert.match(adviceOf({ ...here, gpus: ['A GPU'] }, [cpu, onnx], 'tensorflow')[0]!, 'engine install xla')
   assert.match(adviceOf(here, [cpu, onnx], 'tensorflow').join(), 'onnx was 2.00 times as fast as tensorflow')
   assert.match(adviceOf({ ...here, load: 9 }, [onnx], 'onnx').join(), 'load 9.0 on 4 cores')
   assert.match(adviceOf({ ...here, freeBytes: 1e9 }, [onnx], 'onnx').join(), 'Only 1.00 GB')

@@ -1,7 +1,7 @@
 /** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Engine } from '../../engine/index.ts'
+import type { Engine, XlaDescription, xlaDescription } from '../../engine/index.ts'
 import { duration, inked, type Look, lookOf, significant, textTable } from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
 import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
@@ -52,11 +52,17 @@ export const doctorCommand: Command = {
     ),
 }
 
+/** The plugin of xla, and where it was found. */
+const pluginOf = async (ask: typeof xlaDescription): Promise<Pick<EngineFound, 'from' | 'plugin'>> => {
+  const plugin = await ask()()
+  return plugin._tag === 'Left' ? {} : { from: plugin.right.plugin, plugin: plugin.right }
+}
+
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
     { machineNow },
-    { candidates, loadOnnxRuntime, loadTensorflow, pickEngine, rememberSpeeds },
+    { candidates, loadOnnxRuntime, loadTensorflow, pickEngine, rememberSpeeds, xlaDescription },
     { adviceOf },
   ] = await Promise.all([
     import('../version.ts'),
@@ -83,7 +89,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       ...(tensorflow?._tag === 'Right'
         ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
         : c.name === 'xla'
-          ? { gpu: engine.accelerated === true }
+          ? { gpu: engine.accelerated === true, ...(await pluginOf(xlaDescription)) }
           : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: false }),
     }
     if (!measure) {
@@ -127,6 +133,15 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
 
 const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
 
+/** What a plugin is, and a line for each of its devices. */
+const pluginLines = ({ from, apiVersion, platform, devices }: XlaDescription): readonly string[] => [
+  `plugin: ${from}, PJRT API ${apiVersion}, platform ${platform}`,
+  ...devices.map(({ id, kind, memory }) => {
+    const of = memory?.limit === undefined ? '' : ` of ${gigabytes(memory.limit)}`
+    return `device ${id}: ${kind}${memory === undefined ? '' : `, ${gigabytes(memory.used)}${of} memory used`}`
+  }),
+]
+
 const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, look: Look): string => {
   const head = (text: string): string => inked(look, 'bold', text)
   const lines = [
@@ -138,6 +153,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     head('Engines'),
     ...engines.flatMap((e) => [
       `  ${e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
+      ...(e.plugin === undefined ? [] : pluginLines(e.plugin).map((l) => `      ${l}`)),
       ...(e.problem === undefined ? [] : e.problem.split('\n').map((l) => `      ${l}`)),
     ]),
     taken === null ? '  none can be taken' : `  taken: ${head(taken.name)}, because ${taken.why}`,

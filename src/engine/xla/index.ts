@@ -12,6 +12,7 @@ import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
 import { markUsed } from '../used.ts'
+import { describe, type XlaDescription } from './description.ts'
 import { type OpenedClient, openClient } from './open-client.ts'
 import { type XlaSettings, xlaBackend } from './session.ts'
 
@@ -101,3 +102,10 @@ export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, 
     clientOf(options.plugin),
     TE.map((opened) => engineOn(opened, options)),
   )
+
+/** The plugin that {@link xlaEngine} takes, with its devices and their memory. Fails with `NotInstalled`. */
+export const xlaDescription = (
+  options: Pick<XlaOptions, 'plugin'> = {},
+): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options.plugin), TE.map(describe))
+
+export type { XlaDescription } from './description.ts'
