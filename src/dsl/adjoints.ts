@@ -28,6 +28,7 @@ import { contractChosenOf, outerChosenOf } from './chosen.ts'
 import { composite } from './composite.ts'
 import { contractOf } from './contract.ts'
 import { castTo } from './elementwise.ts'
+import { GraphError } from './error.ts'
 import { type BinaryFn, findAxis, node, type Op, type OpName, type Tensor, type UnaryFn } from './graph.ts'
 import { gatherOf, scatterAddOf } from './indexing.ts'
 import { notation } from './notation.ts'
@@ -114,6 +115,16 @@ export const adjoints: { readonly [K in OpName]: Row<K> } = {
   compare: () => [undefined, undefined],
   logic: () => [undefined, undefined],
   argmax: () => [undefined],
+  argument: () => [],
+  loop: (y, _g, _op, s) =>
+    y.inputs.map(() => () => {
+      throw new GraphError(
+        'NotDifferentiable',
+        'gradient: a loop has none; write its steps out, or put stopGradient around its result',
+        s,
+        y.axes,
+      )
+    }),
 
   unary: (y, g, { fn }, s) => {
     const row = unaryRows[fn]

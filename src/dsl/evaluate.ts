@@ -8,8 +8,17 @@
 import { type Axis, elements, showAxes } from './axis.ts'
 import { erf } from './erf.ts'
 import { GraphError } from './error.ts'
-import { type BinaryFn, type CompareFn, type Dtype, type Op, type Tensor, topological } from './graph.ts'
+import {
+  type BinaryFn,
+  type CompareFn,
+  type Dtype,
+  type LoopBody,
+  type Op,
+  type Tensor,
+  topological,
+} from './graph.ts'
 import { takesTarget } from './index-uses.ts'
+import { bodyRoots } from './loop.ts'
 import { clampIndices } from './passes/clamp-indices.ts'
 
 /** Numbers by name, row-major: a record or a map. Bools are 0 and 1. */
@@ -17,6 +26,8 @@ export type Numbers = Readonly<Record<string, ArrayLike<number>>> | ReadonlyMap<
 
 /** What the leaves of a graph hold. */
 export interface Feeds {
+  /** What a loop's body is given, by place. */
+  readonly arguments?: readonly Float64Array[]
   /** Values of the `input` leaves by name. */
   readonly inputs?: Numbers
   /** Values of the `state` leaves by key. */
@@ -39,11 +50,17 @@ export interface Feeds {
  * @category evaluation
  */
 export const evaluate = (roots: readonly Tensor[], feeds: Feeds = {}): Float64Array[] => {
-  const values = new Map<Tensor, Float64Array>()
   const bounded = clampIndices(roots)
-  const order = topological(bounded, (t) =>
+  return valuesOf(bounded, evaluationOrder(bounded), feeds)
+}
+
+const evaluationOrder = (roots: readonly Tensor[]): readonly Tensor[] =>
+  topological(roots, (t) =>
     t.op.op !== 'composite' ? t.inputs : takesTarget(t) ? [t.inputs[0]!, t.inputs[2]!] : t.inputs.slice(0, 1),
   )
+
+const valuesOf = (roots: readonly Tensor[], order: readonly Tensor[], feeds: Feeds): Float64Array[] => {
+  const values = new Map<Tensor, Float64Array>()
   for (const t of order)
     values.set(
       t,
@@ -53,7 +70,7 @@ export const evaluate = (roots: readonly Tensor[], feeds: Feeds = {}): Float64Ar
         feeds,
       ),
     )
-  return bounded.map((r) => values.get(r)!)
+  return roots.map((r) => values.get(r)!)
 }
 
 /**
@@ -245,6 +262,29 @@ const copyAlong = (
   }
 }
 
+/** What the loop of a body gave last: its results are asked for one by one. */
+const lastLoop = new WeakMap<
+  LoopBody,
+  { readonly given: readonly Float64Array[]; readonly results: Float64Array[] }
+>()
+
+const loopResults = (body: LoopBody, times: number, given: readonly Float64Array[]): Float64Array[] => {
+  const had = lastLoop.get(body)
+  if (had?.given.every((v, i) => v === given[i])) return had.results
+  const roots = bodyRoots(body)
+  const order = evaluationOrder(roots)
+  const count = body.results.length
+  let carried = given.slice(0, count)
+  const captured = given.slice(count)
+  for (let i = 0; i < times; i++) {
+    const found = valuesOf(roots, order, { arguments: [Float64Array.of(i), ...carried, ...captured] })
+    carried = found.slice(0, count)
+    if (body.done !== undefined && found[count]![0] !== 0) break
+  }
+  lastLoop.set(body, { given, results: carried })
+  return carried
+}
+
 const rows: { readonly [K in Op['op']]: Row<K> } = {
   input: (t, _xs, { name }, feeds) => fed(t, 'input', name, feeds.inputs),
   state: (t, _xs, { key }, feeds) => fed(t, 'state', key, feeds.states),
@@ -383,6 +423,8 @@ const rows: { readonly [K in Op['op']]: Row<K> } = {
     })
     return out
   },
+  argument: (_t, _xs, { at }, feeds) => feeds.arguments![at]!,
+  loop: (_t, xs, { times, of, body }) => loopResults(body, times, xs)[of]!,
   composite: (t, [body, , target], { settings }) => {
     if (takesTarget(t) && target !== undefined) {
       const classes = t.inputs[1]!.axes.find((a) => a.name === settings.axis)!.size

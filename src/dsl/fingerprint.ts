@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { Axis } from './axis.ts'
-import { type Tensor, topological } from './graph.ts'
+import { type LoopBody, type Op, type Tensor, topological } from './graph.ts'
+import { bodyRoots } from './loop.ts'
 import type { Program, Variant } from './program.ts'
 
 /** Data as text in which different data differ: keys sorted, every number told apart, arrays of numbers by checksum. */
@@ -33,19 +34,35 @@ const axesText = (axes: readonly Axis[]): string =>
 const sorted = <A>(entries: Iterable<readonly [string, A]>): readonly (readonly [string, A])[] =>
   [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
 
-/** One size of a function: its nodes in order, equal ones once, then what it gives and what it replaces. */
-const variantText = (v: Variant): string => {
-  const outputs = sorted(Object.entries(v.outputs))
-  const next = sorted(v.next)
+/** A loop's body as text: of its arguments those that it reads are among its nodes. */
+const bodyText = (body: LoopBody): string => {
+  const roots = bodyRoots(body)
+  const { numbers, numberOf } = numbered(roots)
+  return textOf([...numbers.keys(), body.arguments.length, roots.map((t) => numberOf.get(t))])
+}
+
+const opText = (op: Op): string =>
+  op.op === 'loop' ? textOf({ ...op, body: bodyText(op.body) }) : textOf(op)
+
+/** The nodes in order, equal ones once. */
+const numbered = (roots: readonly Tensor[]) => {
   const numbers = new Map<string, number>()
   const numberOf = new Map<Tensor, number>()
-  for (const t of topological([...outputs, ...next].map(([, root]) => root))) {
+  for (const t of topological(roots)) {
     const inputs = t.inputs.map((x) => numberOf.get(x)).join(',')
-    const text = `${textOf(t.op)} ${inputs} ${axesText(t.axes)} ${t.dtype}`
+    const text = `${opText(t.op)} ${inputs} ${axesText(t.axes)} ${t.dtype}`
     const number = numbers.get(text) ?? numbers.size
     numbers.set(text, number)
     numberOf.set(t, number)
   }
+  return { numbers, numberOf }
+}
+
+/** One size of a function: its nodes in order, equal ones once, then what it gives and what it replaces. */
+const variantText = (v: Variant): string => {
+  const outputs = sorted(Object.entries(v.outputs))
+  const next = sorted(v.next)
+  const { numbers, numberOf } = numbered([...outputs, ...next].map(([, root]) => root))
   const roots = (of: readonly (readonly [string, Tensor])[]): string =>
     textOf(of.map(([name, t]) => [name, numberOf.get(t)]))
   return [...numbers.keys(), `outputs ${roots(outputs)}`, `next ${roots(next)}`].join('\n')

@@ -72,6 +72,8 @@ export type LogicFn = 'and' | 'or'
  * | `scatterAdd` | index (int32), rows | the adjoint of `gather`: axes = first axis `into`, then the rows' axes after the index's; equal indices add up |
  * | `contractChosen` | rows, index (int32), matrices… | rows begin with the index's axes, then one axis `over`: Σ over it of each row and the matrix that its index names. Indices lie in range as `gather`'s |
  * | `outerChosen` | a, b, index (int32) | its adjoint: Σ over the rows whose index is `choice` (of `of`) of a ⊗ b, whose own axes, one each, are the node's in any order |
+ * | `loop` | first values…, captured… | result `of` of a body that is repeated `times` times, or until it says `done`: {@link LoopBody} |
+ * | `argument` | – | what a loop's body is given in place `at` |
  * | `composite` | body, operands… | equal to its body; an engine that knows `kind` may compute it from the operands instead |
  */
 export type Op =
@@ -101,7 +103,20 @@ export type Op =
   | { readonly op: 'scatterAdd' }
   | { readonly op: 'contractChosen'; readonly over: string }
   | { readonly op: 'outerChosen'; readonly choice: number; readonly of: number }
+  | { readonly op: 'loop'; readonly times: number; readonly of: number; readonly body: LoopBody }
+  | { readonly op: 'argument'; readonly at: number }
   | { readonly op: 'composite'; readonly kind: CompositeKind; readonly settings: Settings }
+
+/**
+ * A step of a loop, a graph of its own over `argument`s and literals. Arguments: the step's number (int32, from 0), what is
+ * carried, what is captured: the same in each step. The results are what the next step is given as carried.
+ */
+export interface LoopBody {
+  readonly arguments: readonly Tensor[]
+  readonly results: readonly Tensor[]
+  /** bool of rank 0: this step was the last. */
+  readonly done: Tensor | undefined
+}
 
 /** The name of a primitive. */
 export type OpName = Op['op']

@@ -3,6 +3,7 @@ import { sizes } from './axis.ts'
 import { nodeValue, offsets } from './evaluate.ts'
 import { type Tensor, topological } from './graph.ts'
 import { bareInput, type IndexUse, indexUses } from './index-uses.ts'
+import { bodyRoots } from './loop.ts'
 
 /** The integers and bools that are fed, by input. */
 export type FedIntegers = (input: string) => ArrayLike<number>
@@ -134,6 +135,12 @@ export const indexCheck = (
   }
 }
 
+/** The roots, and those of the loops that they depend on. */
+const withBodies = (roots: readonly Tensor[]): readonly Tensor[] => [
+  ...roots,
+  ...topological(roots).flatMap((t) => (t.op.op === 'loop' ? withBodies(bodyRoots(t.op.body)) : [])),
+]
+
 /** What is wrong with indices that are written in the graph itself, where something is. */
 export const literalFault = (roots: readonly Tensor[]): ReturnType<IndexCheck> =>
-  indexCheck(roots, (u) => topological([u.index]).every((t) => t.op.op !== 'input'))(() => [])
+  indexCheck(withBodies(roots), (u) => topological([u.index]).every((t) => t.op.op !== 'input'))(() => [])

@@ -52,6 +52,7 @@ export {
   type Dtype,
   findAxis,
   type LogicFn,
+  type LoopBody,
   type Mark,
   node,
   type Op,
@@ -140,6 +141,7 @@ export {
   pixelShuffle,
 } from './layers/vision.ts'
 export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
+export { bodyRoots, type Carried, type LoopOptions, loop, type Step } from './loop.ts'
 export { crossEntropy, Ignored, type MaskedLoss, negativeLogLikelihood } from './loss.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'

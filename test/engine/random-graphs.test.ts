@@ -5,7 +5,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { presentEngines } from '../support/engines.ts'
-import { graphCases, mistakes } from '../support/graph-cases.ts'
+import { graphCases, loopCase, mistakes } from '../support/graph-cases.ts'
 
 const count = Number(process.env.SAILWRIGHT_GRAPHS ?? 60)
 const from = Number(process.env.SAILWRIGHT_GRAPHS_FROM ?? 0)
@@ -27,5 +27,10 @@ const all = async (which: 0 | 1): Promise<void> => {
 
 randomGraphs('outputs and next states', () => all(0))
 randomGraphs('gradients', () => all(1))
+
+randomGraphs('loops whose bodies they are', async () => {
+  const cases = Array.from({ length: count }, (_, i) => loopCase(from + i))
+  for (const engine of await presentEngines()) assert.equal(await mistakes(engine, cases), [])
+})
 
 randomGraphs.run()

@@ -2,10 +2,11 @@
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, sizes } from '../../src/dsl/axis.ts'
-import { binaryOf, compareOf } from '../../src/dsl/elementwise.ts'
+import { add, binaryOf, castTo, compareOf, mul, tanh } from '../../src/dsl/elementwise.ts'
 import { gradient } from '../../src/dsl/gradient.ts'
 import { findAxis, node, rewrite, type Tensor, topological } from '../../src/dsl/graph.ts'
 import { constant, iota, scalar } from '../../src/dsl/leaves.ts'
+import { loop } from '../../src/dsl/loop.ts'
 import { fixed, type Program, program } from '../../src/dsl/program.ts'
 import { reduceOf } from '../../src/dsl/reduce.ts'
 import { broadcasted } from '../../src/dsl/shape.ts'
@@ -22,6 +23,8 @@ const site = { line: '' }
 export interface GraphCase {
   readonly name: string
   readonly outputs: readonly Tensor[]
+  /** What the outputs mean, where the graph says the same in other words; default the outputs. */
+  readonly meant?: readonly Tensor[]
   readonly next: ReadonlyMap<string, Tensor>
   readonly held: Held
 }
@@ -107,6 +110,35 @@ export const graphCases = (seed: number, size = 30): readonly [forward: GraphCas
   ]
 }
 
+/** A random graph as the body of a loop of three steps, the same as its steps written out. */
+export const loopCase = (seed: number, size = 20): GraphCase => {
+  const next = random(seed)
+  const plan = Array.from({ length: size }, () => Math.floor(next() * 1e6))
+  const { roots, feeds } = grow(seed, plan)
+  const x = topological(roots).find((t) => t.dtype === 'float32' && t.op.op === 'input') ?? scalar(1)
+  // states that a program's cases share would be one
+  const own = rewrite(roots, (t) =>
+    t.op.op === 'state' ? node({ op: 'input', name: `state ${t.op.key}` }, [], t.axes, t.dtype, t.site) : t,
+  )
+  const mean = (t: Tensor): Tensor =>
+    mul(reduceOf('sum', castTo(t, 'float32', site), t.names, site), 1 / elements(t.axes))
+  const step = (now: Tensor): Tensor => {
+    const over = rewrite(own, (t) => (t.op.op === 'input' && t.op.name === nameOf(x) ? now : t))
+    return tanh(over.map(mean).reduce((a, b): Tensor => add(a, b), now))
+  }
+  const { y } = loop({ times: 3, carried: { y: x }, step: ({ y }) => ({ next: { y: step(y) } }) })
+  const states = Object.entries(feeds.states).map(([k, v]) => [`state ${k}`, v])
+  return {
+    name: `loop ${seed}`,
+    outputs: [y],
+    meant: [step(step(step(x)))],
+    next: new Map(),
+    held: { inputs: { ...feeds.inputs, ...Object.fromEntries(states) }, states: {} },
+  }
+}
+
+const nameOf = (t: Tensor): string | undefined => (t.op.op === 'input' ? t.op.name : undefined)
+
 const programOf = (cases: readonly GraphCase[]): Program =>
   program({
     name: 'random graphs',
@@ -134,7 +166,7 @@ export const mistakes = async (engine: Engine, cases: readonly GraphCase[]): Pro
   const wrong: string[] = []
   for (const c of cases) {
     const variant = p.functions.get(c.name)![0]!
-    const want = expected([...c.outputs, ...c.next.values()], c.held)
+    const want = expected([...(c.meant ?? c.outputs), ...c.next.values()], c.held)
     const fed = (t: Tensor, data: ArrayLike<number>): TensorValue =>
       tensorValue(t.dtype, sizes(t.axes), Array.from(data))
     try {

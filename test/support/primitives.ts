@@ -3,6 +3,7 @@
  */
 import * as fc from 'fast-check'
 import { type Axis, axis, elements } from '../../src/dsl/axis.ts'
+import { add, cast as castTo, equal, mul } from '../../src/dsl/elementwise.ts'
 import {
   type BinaryFn,
   type CompareFn,
@@ -10,9 +11,11 @@ import {
   node,
   type Op,
   type OpName,
+  type Scalar,
   type Tensor,
   type UnaryFn,
 } from '../../src/dsl/graph.ts'
+import { loop } from '../../src/dsl/loop.ts'
 import type { TensorValue } from '../../src/engine/session.ts'
 import { random } from '../../src/random/index.ts'
 
@@ -362,6 +365,23 @@ const outerChosen = chosen.map(({ of, feed, index, summed, out, matrix, choice }
   return { root: node(op, inputs, matrix, 'float32', site), inputs: feed.inputs }
 })
 
+/** Steps over numbers and over what has been counted, with something that stays; some say when they are done. */
+const repeated = fc
+  .tuple(someAxes(0, 3), fc.integer({ min: 0, max: 4 }), fc.option(fc.integer({ min: 0, max: 4 })), seeds)
+  .map(([axes, times, last, seed]): Case => {
+    const feed = new Feed(seed)
+    const [y, k, c] = [feed.give(axes, 'float32'), feed.give([], 'int32', 0, 5), feed.give(axes, 'float32')]
+    const made = loop({
+      times,
+      carried: { k, y },
+      step: (now, i) => ({
+        next: { k: add(now.k, add(i, 1)), y: add(mul(now.y, c), castTo(now.k, 'float32')) },
+        ...(last === null ? {} : { done: equal(i, last) as Scalar }),
+      }),
+    })
+    return { root: seed % 2 === 0 ? made.y : made.k, inputs: feed.inputs }
+  })
+
 const iota = fc.integer({ min: 1, max: 9 }).map(
   (n): Case => ({
     root: node({ op: 'iota' }, [], [axis('a', n)], 'int32', site),
@@ -377,7 +397,7 @@ const constant = fc.tuple(someAxes(0, 3), anyDtype, seeds).map(
 
 /** One generator for each primitive that computes something. */
 export const primitives: Readonly<
-  Record<Exclude<OpName, 'input' | 'state' | 'composite'>, fc.Arbitrary<Case>>
+  Record<Exclude<OpName, 'input' | 'state' | 'composite' | 'argument'>, fc.Arbitrary<Case>>
 > = {
   constant,
   iota,
@@ -403,4 +423,5 @@ export const primitives: Readonly<
   scatterAdd,
   contractChosen,
   outerChosen,
+  loop: repeated,
 }

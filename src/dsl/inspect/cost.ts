@@ -9,6 +9,7 @@
  * | `softmax` `logSoftmax` | 5 for each element: maximum, difference, exponential, sum, quotient |
  * | `contractChosen` | 2 · rows · n · k, however many matrices there are; all `outerChosen` of one choice together as much |
  * | `scatterAdd` | 1 for each element that is added |
+ * | `loop` | what one step costs, `times` over, counted at the first of what it carries |
  * | leaves, casts, and whatever only moves elements | 0 |
  *
  * A composite costs what its body costs. Activation bytes are those of every intermediate result, 4 for float32 and int32
@@ -19,6 +20,7 @@
  */
 import { elements } from '../axis.ts'
 import { type Dtype, findAxis, type Tensor, topological } from '../graph.ts'
+import { bodyRoots } from '../loop.ts'
 
 /** What a part of a graph costs in one evaluation. */
 export interface Cost {
@@ -68,6 +70,8 @@ export const flopsOf = (t: Tensor): number => {
       return 2 * elements(t.axes) * findAxis(t.inputs[0]!, t.op.over)!.size
     case 'outerChosen':
       return (2 * elements(t.inputs[2]!.axes) * elements(t.axes)) / t.op.of
+    case 'loop':
+      return t.op.of === 0 ? t.op.times * cost(bodyRoots(t.op.body)).flops : 0
     case 'scatterAdd':
       return elements(t.inputs[1]!.axes)
     default:
@@ -82,6 +86,7 @@ export const activationBytesOf = (t: Tensor): number => {
     case 'state':
     case 'constant':
     case 'iota':
+    case 'argument':
     case 'composite':
     case 'reshape':
     case 'stopGradient':

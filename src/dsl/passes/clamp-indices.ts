@@ -2,6 +2,7 @@
 import { binaryOf } from '../elementwise.ts'
 import { rewrite, type Tensor } from '../graph.ts'
 import { indexUses, takesTarget } from '../index-uses.ts'
+import { overBodies } from '../loop.ts'
 
 /**
  * Clamps every index that the graph computes from more than inputs and literals, and that may leave its range, to the
@@ -9,7 +10,8 @@ import { indexUses, takesTarget } from '../index-uses.ts'
  *
  * @category passes
  */
-export const clampIndices = (roots: readonly Tensor[]): readonly Tensor[] => {
+export const clampIndices = (given: readonly Tensor[]): readonly Tensor[] => {
+  const roots = overBodies(given, clampIndices)
   const computed = new Map(
     indexUses(roots).flatMap((u) => (u.known === 'computed' ? [[u.by, u] as const] : [])),
   )

@@ -1,6 +1,6 @@
 /** Common subexpressions: what is computed twice from the same things is computed once. */
 import type { Axis } from '../axis.ts'
-import type { Op, Settings, Tensor } from '../graph.ts'
+import type { LoopBody, Op, Settings, Tensor } from '../graph.ts'
 import { rewrite } from '../graph.ts'
 
 type Data = Float32Array | Int32Array | Uint8Array
@@ -39,7 +39,7 @@ const settingsKey = (s: Settings): string =>
     .map((k) => `${k}=${typeof s[k]}:${s[k]}`)
     .join('\u0001')
 
-const opKey = (op: Op, literal: (d: Data) => number): string => {
+const opKey = (op: Op, literal: (d: Data) => number, body: (b: LoopBody) => number): string => {
   switch (op.op) {
     case 'input':
       return `input ${op.name}`
@@ -69,6 +69,10 @@ const opKey = (op: Op, literal: (d: Data) => number): string => {
       return `pad ${op.before} ${op.after} ${op.along}`
     case 'concat':
       return `concat ${op.along}`
+    case 'argument':
+      return `argument ${op.at}`
+    case 'loop':
+      return `loop ${op.times} ${op.of} ${body(op.body)}`
     case 'composite':
       return `composite ${op.kind}\u0001${settingsKey(op.settings)}`
     default:
@@ -94,6 +98,12 @@ export const commonSubexpressions = (roots: readonly Tensor[]): Tensor[] => {
   const first = new Map<string, Tensor>()
   const ids = new Map<Tensor, number>()
   const literal = literals()
+  const bodies = new Map<LoopBody, number>()
+  const body = (b: LoopBody): number => {
+    const id = bodies.get(b) ?? bodies.size
+    bodies.set(b, id)
+    return id
+  }
   const shapes = new Map<string, number>()
   const shapeOf = new WeakMap<readonly Axis[], number>()
   const shape = (axes: readonly Axis[]): number => {
@@ -108,7 +118,7 @@ export const commonSubexpressions = (roots: readonly Tensor[]): Tensor[] => {
   return rewrite(roots, (t) => {
     const inputs = t.inputs.map((x) => ids.get(x)!)
     if (commutes(t.op)) inputs.sort((a, b) => a - b)
-    const key = `${opKey(t.op, literal)}\u0003${inputs.join(' ')}\u0003${shape(t.axes)} ${t.dtype}`
+    const key = `${opKey(t.op, literal, body)}\u0003${inputs.join(' ')}\u0003${shape(t.axes)} ${t.dtype}`
     const had = first.get(key)
     if (had !== undefined) return had
     first.set(key, t)

@@ -62,6 +62,8 @@ const never: ReadonlySet<OpName> = new Set([
   'iota',
   'gather',
   'scatterAdd',
+  'argument',
+  'loop',
   'contractChosen',
 ])
 

@@ -2,6 +2,7 @@
 import { type Axis, elements } from '../axis.ts'
 import { bodyOf, operandsOf } from '../composite.ts'
 import { findAxis, node, type Op, type Tensor, topological } from '../graph.ts'
+import { overBodies } from '../loop.ts'
 
 const has = (axes: readonly Axis[], a: Axis): boolean => axes.some((x) => x.name === a.name)
 
@@ -135,6 +136,7 @@ export const narrow = (roots: readonly Tensor[]): Tensor[] => {
       case 'state':
       case 'constant':
       case 'iota':
+      case 'argument':
         return t
       case 'unary':
       case 'binary':
@@ -186,11 +188,13 @@ export const narrow = (roots: readonly Tensor[]): Tensor[] => {
       case 'contractChosen':
       case 'outerChosen':
         return rebuilt(t, t.inputs.map(whole), t.axes)
+      case 'loop':
+        return rebuilt(t, t.inputs.map(whole), t.axes)
       case 'composite':
         return composite(t, op.kind)
     }
   }
 
   for (const t of topological(roots)) slim.set(t, narrowed(t))
-  return roots.map(whole)
+  return [...overBodies(roots.map(whole), narrow)]
 }

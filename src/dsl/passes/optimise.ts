@@ -1,5 +1,6 @@
 /** The passes one after the other, over graphs and over whole programs. */
 import { rewrite, type Tensor, topological } from '../graph.ts'
+import { overBodies } from '../loop.ts'
 import type { Program, Variant } from '../program.ts'
 import { commonSubexpressions } from './common-subexpressions.ts'
 import { foldConstants } from './fold-constants.ts'
@@ -40,7 +41,8 @@ export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}
     foldConstants,
     commonSubexpressions,
   ]
-  return passes.reduce<Tensor[]>((now, pass) => pass(now), [...roots])
+  const now = passes.reduce<Tensor[]>((now, pass) => pass(now), [...roots])
+  return [...overBodies(now, (body) => optimise(dropStopGradients(body), options))]
 }
 
 /**

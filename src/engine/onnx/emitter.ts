@@ -25,6 +25,8 @@ export interface NodeOptions {
   readonly domain?: string
   /** How many outputs are named; default 1. */
   readonly outputs?: number
+  /** Whether a node may stand for others of the same inputs and attributes; default true. */
+  readonly once?: boolean
 }
 
 /** Collects one graph. */
@@ -67,6 +69,8 @@ export interface Emitter {
     readonly node: NodeProto[]
     readonly initializer: TensorProto[]
   }
+  /** An empty graph inside a node of this one: it may read the values of this one, and no name is in both. */
+  readonly nested: () => Emitter
   /** The constant behind a name, if it is one. */
   readonly constantOf: (name: string) => Constant | undefined
 }
@@ -84,8 +88,24 @@ export const onnxTypeOf = (dtype: Dtype): OnnxType => dtype
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i])
 
+/** What a node reads, the nodes of graphs inside it included. */
+const readBy = (n: NodeProto): readonly string[] => [
+  ...n.input,
+  ...(n.attribute ?? []).flatMap((a) =>
+    a.g === undefined ? [] : [...a.g.node.flatMap(readBy), ...a.g.output.map((o) => o.name)],
+  ),
+]
+
+/** The names that are taken, and the number that the next of a name may get: those below are taken. */
+interface Names {
+  readonly taken: Set<string>
+  readonly tried: Map<string, number>
+}
+
 /** An empty graph. */
-export const emitter = (mode: Mode): Emitter => {
+export const emitter = (mode: Mode): Emitter => within(mode, { taken: new Set(), tried: new Map() })
+
+const within = (mode: Mode, names: Names): Emitter => {
   const node: NodeProto[] = []
   const constants = new Map<string, Constant>()
   const weights = new Map<string, Constant>()
@@ -93,9 +113,7 @@ export const emitter = (mode: Mode): Emitter => {
   const memo = new Map<string, readonly string[]>()
   const source = new Map<string, { readonly name: string; readonly dims: readonly number[] }>()
   const owners = new Map<string, Tensor>()
-  const taken = new Set<string>()
-  /** The number that the next of a name may get: those below are taken. */
-  const tried = new Map<string, number>()
+  const { taken, tried } = names
   let current: Tensor | undefined
   let count = 0
 
@@ -132,9 +150,9 @@ export const emitter = (mode: Mode): Emitter => {
   const float: Emitter['float'] = (value) => constant('float32', [], Float32Array.of(value))
 
   const nodes: Emitter['nodes'] = (opType, inputs, attributes = {}, options = {}) => {
-    const { domain, outputs = 1 } = options
-    const key = JSON.stringify([opType, domain, inputs, attributes, outputs])
-    const had = memo.get(key)
+    const { domain, outputs = 1, once = true } = options
+    const key = once ? JSON.stringify([opType, domain, inputs, attributes, outputs]) : ''
+    const had = once ? memo.get(key) : undefined
     if (had !== undefined) return had
     const name = unique(`${opType}_${count++}`)
     const names = Array.from({ length: outputs }, (_, i) => (i === 0 ? name : unique(`${name}.${i}`)))
@@ -142,7 +160,7 @@ export const emitter = (mode: Mode): Emitter => {
       onnxNode(opType, inputs, names, attributes, { name, ...(domain === undefined ? {} : { domain }) }),
     )
     if (current !== undefined) owners.set(name, current)
-    memo.set(key, names)
+    if (once) memo.set(key, names)
     return names
   }
   const one: Emitter['node'] = (...args) => nodes(...args)[0]!
@@ -188,7 +206,7 @@ export const emitter = (mode: Mode): Emitter => {
       for (const n of node.toReversed())
         if (n.output.some((name) => read.has(name))) {
           live.push(n)
-          for (const name of n.input) read.add(name)
+          for (const name of readBy(n)) read.add(name)
         }
       return {
         node: live.reverse(),
@@ -197,6 +215,7 @@ export const emitter = (mode: Mode): Emitter => {
           .map(([name, c]) => onnxTensor(name, c.type, c.dims, c.data)),
       }
     },
+    nested: () => within(mode, names),
     constantOf: (name) => constants.get(name) ?? weights.get(name),
   }
 }

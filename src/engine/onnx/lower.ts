@@ -14,6 +14,7 @@ import {
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
+import { loopsIn } from './loop.ts'
 import { type Overwrite, overwrites } from './overwrite.ts'
 import { planner } from './plan.ts'
 
@@ -75,6 +76,7 @@ const lowerRoots = (
   const leaves = new Map<string, Leaf & { t: Tensor }>()
   const leafNames = new Map<string, string>()
   const nameOf = (t: Tensor): string => names.get(t)!
+  const loop = loopsIn(e)
 
   const leaf = (t: Tensor, from: 'input' | 'state', name: string): string => {
     const had = leafNames.get(`${from} ${name}`)
@@ -97,7 +99,9 @@ const lowerRoots = (
         ? leaf(t, 'input', op.name)
         : op.op === 'state'
           ? leaf(t, 'state', op.key)
-          : plan(t).emit(e, nameOf),
+          : op.op === 'loop'
+            ? loop(t, nameOf)
+            : plan(t).emit(e, nameOf),
     )
   }
 

@@ -26,8 +26,8 @@ export type ValueOf = (t: Tensor) => string
 
 type Row<K extends OpName> = (t: Tensor, op: Extract<Op, { op: K }>, e: Emitter, value: ValueOf) => string
 
-/** The operations of the table: leaves that the caller supplies and composites are not in it. */
-export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite'>
+/** The operations of the table: leaves, composites and loops are not in it. */
+export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite' | 'loop' | 'argument'>
 
 const unaryOps: Readonly<Record<UnaryFn, string>> = {
   neg: 'Neg',

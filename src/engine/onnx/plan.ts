@@ -90,7 +90,10 @@ const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<
   switch (t.op.op) {
     case 'input':
     case 'state':
+    case 'argument':
       return { uses: [], emit: (_e, value) => value(t) }
+    case 'loop':
+      return { uses: t.inputs, emit: (_e, value) => value(t) }
     case 'composite':
       return (isNative(t) ? native(t) : undefined) ?? alias(bodyOf(t))
     case 'stopGradient':

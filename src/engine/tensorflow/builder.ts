@@ -37,6 +37,14 @@ export interface Builder {
   readonly blame: (t: Tensor | undefined) => void
   /** What was made under this key before, or what `make` makes now. */
   readonly once: (key: string, make: () => string) => string
+  /** Builds what is repeated: the nodes of `make` lie in a frame of their own, where they may read constants. */
+  readonly frame: <A>(name: string, make: () => A) => A
+  /** Brings a value into the frame that is being built: for its first step, or for every one. */
+  readonly enter: (x: Ref, steps: 'first' | 'every') => Ref
+  /** Brings a value out of the frame that is being built, once it is through. */
+  readonly leave: (x: Ref) => Ref
+  /** Gives a node another input in this place. */
+  readonly rewire: (node: string, place: number, input: string) => void
   /** Adds control inputs to a node. */
   readonly after: (node: string, ...before: readonly string[]) => void
   /** The user's node that a TensorFlow node stands for; also where TensorFlow has lengthened the name. */
@@ -59,6 +67,16 @@ export const tfName = (name: string): string => {
 const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i])
 
+/** What is repeated, while it is built. */
+interface Frame {
+  readonly name: string
+  readonly parent: Frame | undefined
+  /** Its nodes. */
+  readonly inside: Set<string>
+  /** What stands in it for values from outside. */
+  readonly entered: Map<string, string>
+}
+
 /** Data up to this many bytes is compared by content. */
 const comparable = 4096
 
@@ -75,6 +93,9 @@ export const builder = (): Builder => {
   const views = new Map<string, Ref>()
   const made = new Map<string, string>()
   const sources = new Map<string, Ref>()
+  const constants = new Map<string, Ref>()
+  let frame: Frame | undefined
+  let frames = 0
   let scope = ''
   let blamed: Tensor | undefined
 
@@ -98,17 +119,46 @@ export const builder = (): Builder => {
     if (blamed !== undefined) owners.set(name, blamed)
     return name
   }
-  const op: Builder['op'] = (kind, inputs, attrs = {}, name = kind) =>
-    push(unique(scope === '' ? name : `${scope}/${name}`), kind, inputs, attrs)
+  const named = (name: string): string => unique(scope === '' ? name : `${scope}/${name}`)
+  const op: Builder['op'] = (kind, inputs, attrs = {}, name = kind) => {
+    const into = frame
+    const made = push(
+      named(name),
+      kind,
+      into === undefined ? inputs : inputs.map((x) => brought(into, x)),
+      attrs,
+    )
+    into?.inside.add(made)
+    return made
+  }
+  const enter = (into: Frame, x: Ref, steps: 'first' | 'every'): string => {
+    const from = into.parent === undefined ? x.name : brought(into.parent, x.name)
+    const made = push(named('Enter'), 'Enter', [from], {
+      T: attr.type(tfTypeOf(x.dtype)),
+      frame_name: attr.string(into.name),
+      is_constant: attr.bool(steps === 'every'),
+      parallel_iterations: attr.int(1),
+    })
+    into.inside.add(made)
+    return made
+  }
+  /** A value as the nodes of a frame read it: their own, or a constant. */
+  const brought = (into: Frame, name: string): string => {
+    if (into.inside.has(nodeOf(name))) return name
+    const made = into.entered.get(name) ?? enter(into, constants.get(name)!, 'every')
+    into.entered.set(name, made)
+    return made
+  }
 
-  const emitConstant: Builder['constant'] = (dtype, shape, data) => ({
-    name: push(unique('constant'), 'Const', [], {
+  const emitConstant: Builder['constant'] = (dtype, shape, data) => {
+    const name = push(unique('constant'), 'Const', [], {
       dtype: attr.type(tfTypeOf(dtype)),
       value: attr.tensor(tfTensor(tfTypeOf(dtype), shape, data)),
-    }),
-    dtype,
-    shape,
-  })
+    })
+    const ref: Ref = { name, dtype, shape }
+    constants.set(name, ref)
+    return ref
+  }
   const constant: Builder['constant'] = (dtype, shape, data) => {
     const kind = `${dtype} ${shape.join(',')}`
     if (data.byteLength <= comparable) {
@@ -129,7 +179,8 @@ export const builder = (): Builder => {
     if (sameShape(x.shape, shape)) return x
     const source = sources.get(x.name) ?? x
     if (sameShape(source.shape, shape)) return source
-    const key = `${source.name} ${shape.join(',')}`
+    // what lies in a frame is read there alone
+    const key = `${frame?.name ?? ''} ${source.name} ${shape.join(',')}`
     const had = views.get(key)
     if (had !== undefined) return had
     const name = op('Reshape', [source.name, ints(shape)], {
@@ -166,9 +217,33 @@ export const builder = (): Builder => {
       blamed = t
     },
     once: (key, make) => {
-      const name = made.get(key) ?? make()
-      made.set(key, name)
+      const own = `${frame?.name ?? ''} ${key}`
+      const name = made.get(own) ?? make()
+      made.set(own, name)
       return name
+    },
+    frame: (name, make) => {
+      const parent = frame
+      frame = {
+        name: `${scope}/${name}_${frames++}`,
+        parent,
+        inside: new Set(),
+        entered: new Map(),
+      }
+      try {
+        return make()
+      } finally {
+        frame = parent
+      }
+    },
+    enter: (x, steps) => ({ ...x, name: enter(frame!, x, steps) }),
+    leave: (x) => {
+      const name = push(named('Exit'), 'Exit', [x.name], { T: attr.type(tfTypeOf(x.dtype)) })
+      frame!.parent?.inside.add(name)
+      return { ...x, name }
+    },
+    rewire: (node, place, input) => {
+      byName.get(node)!.input[place] = input
     },
     after: (node, ...before) => {
       const def = byName.get(nodeOf(node))

@@ -5,8 +5,6 @@
 import {
   bodyOf,
   narrow,
-  type Op,
-  operandsOf,
   overVariant,
   sizes,
   type Tensor,
@@ -17,9 +15,8 @@ import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { slotWrites } from '../state-writes.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
-import { natives } from './composites.ts'
-import { operators, type Tabled } from './operators.ts'
-import { type Match, match } from './patterns.ts'
+import { loopsIn } from './loop.ts'
+import { emitNode, isNative, operandsUsed } from './node.ts'
 import { emitSlotWrite } from './slots.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
@@ -34,13 +31,6 @@ export interface LoweredVariant {
 
 /** Where the states live: the handle of each variable, by key. */
 export type Handles = ReadonlyMap<string, string>
-
-const isNative = (t: Tensor): boolean =>
-  t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings) === true
-
-/** What a node is computed from where nothing special is known of it. */
-const inputsUsed = (t: Tensor): readonly Tensor[] =>
-  t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
 
 /** Whether the value may be the very memory that the caller passed in, which a variable must not keep: `of` says it of its inputs. */
 const isFed = (t: Tensor, of: (x: Tensor) => boolean): boolean => {
@@ -63,8 +53,6 @@ const isFed = (t: Tensor, of: (x: Tensor) => boolean): boolean => {
   }
 }
 
-type AnyRow = (w: { readonly g: Builder }, t: Tensor, op: Op, operands: readonly Ref[]) => Ref
-
 /** What an update depends on. */
 const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
   u.gradient,
@@ -80,15 +68,10 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
   const variant = overVariant(narrow, given)
   const writes = slotWrites(variant)
   const slots = new Map(writes.flat().map((s) => [s.next, s]))
-  const matches = new Map<Tensor, Match | undefined>()
-  const matchOf = (t: Tensor): Match | undefined => {
-    if (!matches.has(t)) matches.set(t, match(t))
-    return matches.get(t)
-  }
   /** What a node is computed from in this lowering. */
   const dependsOn = (t: Tensor): readonly Tensor[] => {
     const slot = slots.get(t)
-    return slot !== undefined ? [slot.place, slot.value] : (matchOf(t)?.operands ?? inputsUsed(t))
+    return slot !== undefined ? [slot.place, slot.value] : operandsUsed(t)
   }
   const written: (readonly [key: string, node: string])[] = []
   const values = new Map<Tensor, Ref>()
@@ -110,6 +93,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     table.set(key, ref)
     return ref
   }
+  const loop = loopsIn(g)
   const emit = (t: Tensor): Ref => {
     const { op } = t
     if (op.op === 'input') return shared(inputs, op.name, () => placeholder(t, op.name))
@@ -130,10 +114,8 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
       g.after(ref.name, node)
       return ref
     }
-    const found = matchOf(t)
-    if (found !== undefined) return found.emit({ g }, operands)
-    if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)({ g }, t, op, operands)
-    return isNative(t) ? natives[op.kind]!.emit({ g }, t, operands) : operands[0]!
+    if (op.op === 'loop') return loop(t, operands)
+    return emitNode(g, t, operands)
   }
   const refOf = (t: Tensor): Ref => values.get(t)!
 

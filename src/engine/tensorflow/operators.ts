@@ -94,7 +94,7 @@ const alongLast = (w: Work, t: Tensor, over: string, x: Ref, run: (x: Ref) => st
 }
 
 /** The primitives that need no function around them: `input` and `state` belong to the variant, a composite to its kind. */
-export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite'>
+export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite' | 'loop' | 'argument'>
 
 const elementwiseRow = (w: Work, t: Tensor, op: Op, operands: readonly Ref[]): Ref =>
   elementwise(

@@ -6,7 +6,9 @@
  */
 import {
   type Axis,
+  bodyRoots,
   type Dtype,
+  type LoopBody,
   node,
   type Op,
   type Site,
@@ -17,8 +19,20 @@ import {
 } from '../../dsl/index.ts'
 import type { Data } from '../values.ts'
 
+type FlatOp =
+  | Exclude<Op, { op: 'loop' }>
+  | (Omit<Extract<Op, { op: 'loop' }>, 'body'> & { readonly body: FlatBody })
+
+/** A loop's body: nodes of its own, and the places of its arguments, its results, and of what says that it is done. */
+interface FlatBody {
+  readonly nodes: readonly FlatNode[]
+  readonly arguments: readonly number[]
+  readonly results: readonly number[]
+  readonly done: number | undefined
+}
+
 interface FlatNode {
-  readonly op: Op
+  readonly op: FlatOp
   /** Places of earlier nodes. */
   readonly inputs: readonly number[]
   readonly axes: readonly Axis[]
@@ -78,19 +92,39 @@ export const flatten = (variants: readonly Variant[], lend: (data: Data) => Data
     known.set(site, place)
     return place
   }
-  const literals = new Map<Op, Op>()
-  const opOf = (op: Op): Op => {
+  const literals = new Map<Op, FlatOp>()
+  const bodies = new Map<LoopBody, FlatBody>()
+  const bodyOf = (body: LoopBody): FlatBody => {
+    const had = bodies.get(body)
+    if (had !== undefined) return had
+    const { nodes, places } = listOf([...body.arguments, ...bodyRoots(body)])
+    const at = (t: Tensor): number => places.get(t)!
+    const flat: FlatBody = {
+      nodes,
+      arguments: body.arguments.map(at),
+      results: body.results.map(at),
+      done: body.done === undefined ? undefined : at(body.done),
+    }
+    bodies.set(body, flat)
+    return flat
+  }
+  const opOf = (op: Op): FlatOp => {
+    if (op.op === 'loop') return { ...op, body: bodyOf(op.body) }
     if (op.op !== 'constant') return op
     const flat = literals.get(op) ?? { ...op, data: lend(op.data) }
     literals.set(op, flat)
     return flat
   }
-  const places = new Map<Tensor, number>()
-  const nodes = topological(variants.flatMap(rootsOf)).map((t, i): FlatNode => {
-    places.set(t, i)
-    const inputs = t.inputs.map((x) => places.get(x)!)
-    return { op: opOf(t.op), inputs, axes: t.axes, dtype: t.dtype, site: lineOf(t) }
-  })
+  const listOf = (roots: readonly Tensor[]) => {
+    const places = new Map<Tensor, number>()
+    const nodes = topological(roots).map((t, i): FlatNode => {
+      places.set(t, i)
+      const inputs = t.inputs.map((x) => places.get(x)!)
+      return { op: opOf(t.op), inputs, axes: t.axes, dtype: t.dtype, site: lineOf(t) }
+    })
+    return { nodes, places }
+  }
+  const { nodes, places } = listOf(variants.flatMap(rootsOf))
   const flat = (named: Iterable<readonly [string, Tensor]>): Roots =>
     [...named].map(([name, t]) => [name, places.get(t)!])
   return {
@@ -108,17 +142,34 @@ export const flatten = (variants: readonly Variant[], lend: (data: Data) => Data
 /** The variants that were flattened. */
 export const unflatten = ({ nodes, sites, variants }: FlatGraph): readonly Variant[] => {
   const at = sites.map((line): Site => ({ line }))
-  const made: Tensor[] = []
-  for (const n of nodes)
-    made.push(
-      node(
-        n.op,
-        n.inputs.map((i) => made[i]!),
-        n.axes,
-        n.dtype,
-        at[n.site]!,
-      ),
-    )
+  const bodies = new Map<FlatBody, LoopBody>()
+  const bodyOf = (flat: FlatBody): LoopBody => {
+    const had = bodies.get(flat)
+    if (had !== undefined) return had
+    const made = madeOf(flat.nodes)
+    const body: LoopBody = {
+      arguments: flat.arguments.map((i) => made[i]!),
+      results: flat.results.map((i) => made[i]!),
+      done: flat.done === undefined ? undefined : made[flat.done]!,
+    }
+    bodies.set(flat, body)
+    return body
+  }
+  const madeOf = (list: readonly FlatNode[]): readonly Tensor[] => {
+    const made: Tensor[] = []
+    for (const { op, inputs, axes, dtype, site } of list)
+      made.push(
+        node(
+          op.op === 'loop' ? { ...op, body: bodyOf(op.body) } : op,
+          inputs.map((i) => made[i]!),
+          axes,
+          dtype,
+          at[site]!,
+        ),
+      )
+    return made
+  }
+  const made = madeOf(nodes)
   const named = (roots: Roots): ReadonlyMap<string, Tensor> =>
     new Map(roots.map(([name, i]) => [name, made[i]!]))
   return variants.map((v) => ({
