@@ -47,6 +47,14 @@ export interface Builder {
   ) => Value
   /** A number of rank 0. */
   readonly scalar: (type: Element, value: number) => Value
+  /**
+   * A region of an operation: what `build` gives from values of these types, as text. What was made before can be read in
+   * it; what is made in it can be read nowhere else.
+   */
+  readonly region: (
+    given: readonly { readonly type: Element; readonly shape: readonly number[] }[],
+    build: (values: readonly Value[]) => readonly Value[],
+  ) => string
   /** An argument of the function; `attributes` is text such as `tf.aliasing_output = 0 : i32`. */
   readonly argument: (type: Element, shape: readonly number[], attributes?: string) => Value
   readonly blame: (t: Tensor | undefined) => void
@@ -88,7 +96,9 @@ const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
 export const builder = (): Builder => {
   /** The lines of the function; an operation with a body takes several. */
   const lines: string[] = []
-  const made = new Map<string, readonly Value[]>()
+  /** What can be read, by the text that made it: in the function, and in each region that is being built. */
+  const scopes = [new Map<string, readonly Value[]>()]
+  const readable = (text: string) => scopes.map((s) => s.get(text)).find((v) => v !== undefined)
   const args: string[] = []
   const locations: string[] = []
   const known = new Map<Tensor, number>()
@@ -98,6 +108,7 @@ export const builder = (): Builder => {
   let blamed: Tensor | undefined
   let place = 'loc(unknown)'
   let count = 0
+  let regions = 0
 
   const located = (t: Tensor): string => {
     const had = known.get(t)
@@ -113,7 +124,7 @@ export const builder = (): Builder => {
   }
 
   const ops: Builder['ops'] = (text, results) => {
-    const had = made.get(text)
+    const had = readable(text)
     if (had !== undefined) return had
     const name = `%${count++}`
     const line = `${name}${results.length > 1 ? `:${results.length}` : ''} = ${text} ${place}`
@@ -122,7 +133,7 @@ export const builder = (): Builder => {
       lineOwners.push(blamed)
     }
     const values = results.map((r, i) => ({ ...r, name: results.length > 1 ? `${name}#${i}` : name }))
-    made.set(text, values)
+    scopes.at(-1)!.set(text, values)
     return values
   }
   const op: Builder['op'] = (text, type, shape) => ops(text, [{ type, shape }])[0]!
@@ -144,6 +155,22 @@ export const builder = (): Builder => {
       const bytes = `tensor<${[...shape, 'i8'].join('x')}>`
       const held = op(`stablehlo.constant dense<"0x${hexOf(data)}"> : ${bytes}`, type, shape)
       return op(`stablehlo.convert ${held.name} : (${bytes}) -> ${typeOf(type, shape)}`, type, shape)
+    },
+    region: (given, build) => {
+      const values = given.map((v): Value => ({ ...v, name: `%r${regions++}` }))
+      const from = lines.length
+      scopes.push(new Map())
+      const results = build(values)
+      scopes.pop()
+      const inside = lines.splice(from)
+      lineOwners.splice(from)
+      return [
+        '{',
+        `^bb0(${values.map((v) => `${v.name}: ${typeOfValue(v)}`).join(', ')}):`,
+        ...inside,
+        `stablehlo.return ${results.map((r) => r.name).join(', ')} : ${results.map(typeOfValue).join(', ')}`,
+        '}',
+      ].join('\n')
     },
     argument: (type, shape, attributes = '') => {
       const name = `%arg${args.length}`

@@ -3,23 +3,13 @@
  * arguments; outputs come first among the results, next states after them, each in the memory of the state that it
  * replaces.
  */
-import {
-  bodyOf,
-  narrow,
-  type Op,
-  operandsOf,
-  overVariant,
-  sizes,
-  type Tensor,
-  topological,
-  type Variant,
-} from '../../dsl/index.ts'
+import { narrow, overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import type { Precision } from '../session.ts'
 import { slotWrites } from '../state-writes.ts'
 import { builder, type Value } from './builder.ts'
-import { natives } from './composites.ts'
 import * as hlo from './hlo.ts'
-import { operators, type Tabled } from './operators.ts'
+import { loopsIn } from './loop.ts'
+import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
 import { writeSlots } from './slots.ts'
 import type { Work } from './value.ts'
@@ -50,15 +40,6 @@ export interface LowerOptions {
   readonly platform?: string
 }
 
-const isNative = (t: Tensor): boolean =>
-  t.op.op === 'composite' && natives[t.op.kind]?.fits(t, t.op.settings) === true
-
-/** What a node is computed from where nothing special is known of it. */
-const inputsUsed = (t: Tensor): readonly Tensor[] =>
-  t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)]
-
-type AnyRow = (w: Work, t: Tensor, op: Op, operands: readonly Value[]) => Value
-
 /** Lowers one variant; the module has the function's name. */
 export const lower = (
   name: string,
@@ -80,7 +61,7 @@ export const lower = (
   /** What a node is computed from in this lowering. */
   const dependsOn = (t: Tensor): readonly Tensor[] => {
     const slot = slots.get(t)
-    return slot === undefined ? inputsUsed(t) : [slot.place, slot.value, t.inputs[2]!]
+    return slot === undefined ? operandsUsed(t) : [slot.place, slot.value, t.inputs[2]!]
   }
   const order = topological(roots, dependsOn)
 
@@ -96,6 +77,7 @@ export const lower = (
   }
 
   const values = new Map<Tensor, Value>()
+  const loop = loopsIn(w)
   const emit = (t: Tensor): Value => {
     const { op } = t
     if (op.op === 'input') return leaf(t, `input ${op.name}`, { from: 'input', name: op.name })
@@ -107,8 +89,7 @@ export const lower = (
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
     if (slot !== undefined) return writeSlots(w, slot, operands[0]!, operands[1]!, operands[2]!)
-    if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)(w, t, op, operands)
-    return isNative(t) ? natives[op.kind]!.emit(w, t, operands) : operands[0]!
+    return op.op === 'loop' ? loop(t, operands) : emitNode(w, t, operands)
   }
   for (const t of order) {
     g.blame(t)

@@ -37,8 +37,9 @@ type Row<K extends OpName> = (
   operands: readonly Value[],
 ) => Value
 
-/** The primitives that need no function around them: `input` and `state` belong to the variant, a composite to its kind. */
-export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite'>
+/** The primitives that need no function around them: `input` and `state` belong to the variant, a composite to its kind,
+ * a loop and its arguments to `loop.ts`. */
+export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite' | 'loop' | 'argument'>
 
 const unaryOps: Readonly<Record<UnaryFn, string>> = {
   neg: 'stablehlo.negate',

@@ -10,18 +10,24 @@ import type { Tensor } from '../../dsl/index.ts'
 import type { Precision } from '../session.ts'
 import type { Element } from './builder.ts'
 
+/** Places of a loop's arguments that stand for weights. */
+type Weights = ReadonlySet<number>
+const none: Weights = new Set()
+
 /** Whether a value is a weight, however it lies: its numbers are rounded where they are multiplied. */
-const isWeight = (t: Tensor): boolean => {
+export const isWeight = (t: Tensor, weights: Weights = none): boolean => {
   switch (t.op.op) {
+    case 'argument':
+      return weights.has(t.op.at)
     case 'state':
       return true
     case 'reshape':
     case 'transpose':
     case 'slice':
     case 'stopGradient':
-      return isWeight(t.inputs[0]!)
+      return isWeight(t.inputs[0]!, weights)
     case 'concat':
-      return t.inputs.every(isWeight)
+      return t.inputs.every((x) => isWeight(x, weights))
     default:
       return false
   }
@@ -29,6 +35,8 @@ const isWeight = (t: Tensor): boolean => {
 
 /** In which type each node's value is kept. */
 export const keeping =
-  (precision: Precision) =>
+  (precision: Precision, weights: Weights = none) =>
   (t: Tensor): Element =>
-    precision === 'bfloat16' && t.op.op === 'contract' && t.inputs.some(isWeight) ? 'bfloat16' : t.dtype
+    precision === 'bfloat16' && t.op.op === 'contract' && t.inputs.some((x) => isWeight(x, weights))
+      ? 'bfloat16'
+      : t.dtype
