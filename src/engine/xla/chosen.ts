@@ -5,7 +5,7 @@
 import { elements, findAxis, type Op, sizes, type Tensor } from '../../dsl/index.ts'
 import type { Value } from './builder.ts'
 import * as hlo from './hlo.ts'
-import { dotPrecision, dotType, type Work } from './value.ts'
+import { factor, product, type Work } from './value.ts'
 
 /** Rows where their index says so, zeros elsewhere. */
 const chosenRows = (w: Work, rows: Value, hit: Value, places: readonly number[]): Value =>
@@ -26,36 +26,23 @@ export const contractChosen = (
   const { g } = w
   const rows = elements(t.inputs[1]!.axes)
   const [count, size] = [matrices.length, x!.shape.at(-1)!]
-  const type = dotType(w)
   const at = t.inputs[2]!.names.indexOf(op.over)
   const stacked = hlo.concatenate(
     g,
-    matrices.map((m) => hlo.reshape(g, hlo.convert(g, m, type), [1, ...m.shape])),
+    matrices.map((m) => hlo.reshape(g, factor(w, m), [1, ...m.shape])),
     0,
   )
-  const wide = hlo.broadcast(
-    g,
-    hlo.reshape(g, hlo.convert(g, x!, type), [rows, size]),
-    [rows, count, size],
-    [0, 2],
-  )
+  const wide = hlo.broadcast(g, hlo.reshape(g, factor(w, x!), [rows, size]), [rows, count, size], [0, 2])
   const named = hlo.broadcast(g, hlo.reshape(g, index!, [rows]), [rows, count], [0])
   const hit = hlo.compare(g, 'EQ', named, hlo.iota(g, [rows, count], 1))
-  const product = hlo.dot(
-    g,
-    chosenRows(w, wide, hit, [0, 1]),
-    stacked,
-    {
-      batch: [[], []],
-      over: [
-        [1, 2],
-        [0, at + 1],
-      ],
-    },
-    w.keptIn(t),
-    dotPrecision(w),
-  )
-  return hlo.reshape(g, product, sizes(t.axes))
+  const made = product(w, t, chosenRows(w, wide, hit, [0, 1]), stacked, {
+    batch: [[], []],
+    over: [
+      [1, 2],
+      [0, at + 1],
+    ],
+  })
+  return hlo.reshape(g, made, sizes(t.axes))
 }
 
 /** Σ over the rows that chose one matrix of a ⊗ b. */
@@ -67,17 +54,9 @@ export const outerChosen = (
 ): Value => {
   const { g } = w
   const rows = elements(t.inputs[2]!.axes)
-  const type = dotType(w)
-  const matrix = (x: Value): Value => hlo.convert(g, hlo.reshape(g, x, [rows, x.shape.at(-1)!]), type)
+  const matrix = (x: Value): Value => factor(w, hlo.reshape(g, x, [rows, x.shape.at(-1)!]))
   const hit = hlo.compare(g, 'EQ', hlo.reshape(g, index!, [rows]), hlo.filled(g, 'int32', [rows], op.choice))
   const [left, right] = findAxis(t.inputs[0]!, t.names[0]!) === undefined ? [b!, a!] : [a!, b!]
   const meeting = { batch: [[], []], over: [[0], [0]] } as const
-  return hlo.dot(
-    g,
-    chosenRows(w, matrix(left), hit, [0]),
-    matrix(right),
-    meeting,
-    w.keptIn(t),
-    dotPrecision(w),
-  )
+  return product(w, t, chosenRows(w, matrix(left), hit, [0]), matrix(right), meeting)
 }

@@ -43,6 +43,10 @@ export const convert = (g: Builder, x: Value, type: Element): Value => {
   return g.op(`stablehlo.convert ${x.name} : ${signature([x], typeOf(type, x.shape))}`, type, x.shape)
 }
 
+/** Float32 rounded to the numbers that bfloat16 has. */
+export const rounded = (g: Builder, x: Value): Value =>
+  g.op(`stablehlo.reduce_precision ${x.name}, format = e8m7 : ${typeOfValue(x)}`, x.type, x.shape)
+
 /** The same elements in the same order under another shape. */
 export const reshape = (g: Builder, x: Value, shape: readonly number[]): Value =>
   sameShape(x.shape, shape)

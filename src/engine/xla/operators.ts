@@ -18,17 +18,7 @@ import {
 import type { Value } from './builder.ts'
 import { contractChosen, outerChosen } from './chosen.ts'
 import * as hlo from './hlo.ts'
-import {
-  along,
-  dotPrecision,
-  dotType,
-  exact,
-  place,
-  placesOf,
-  repeated,
-  shifted,
-  type Work,
-} from './value.ts'
+import { along, exact, factor, place, placesOf, product, repeated, shifted, type Work } from './value.ts'
 
 type Row<K extends OpName> = (
   w: Work,
@@ -76,24 +66,16 @@ const contract: Row<'contract'> = (w, t, op, [x, y]) => {
   const [a, b] = t.inputs as readonly [Tensor, Tensor]
   const over = op.over
   const batch = a.names.filter((n) => !over.includes(n) && place(b.axes, n) >= 0)
-  const type = dotType(w)
-  const product = hlo.dot(
-    w.g,
-    hlo.convert(w.g, x!, type),
-    hlo.convert(w.g, y!, type),
-    {
-      batch: [placesOf(a.axes, batch), placesOf(b.axes, batch)],
-      over: [placesOf(a.axes, over), placesOf(b.axes, over)],
-    },
-    w.keptIn(t),
-    dotPrecision(w),
-  )
+  const made = product(w, t, factor(w, x!), factor(w, y!), {
+    batch: [placesOf(a.axes, batch), placesOf(b.axes, batch)],
+    over: [placesOf(a.axes, over), placesOf(b.axes, over)],
+  })
   const rest = (from: Tensor): readonly string[] =>
     from.names.filter((n) => !over.includes(n) && !batch.includes(n))
   const produced = [...batch, ...rest(a), ...rest(b)]
   return hlo.transpose(
     w.g,
-    product,
+    made,
     t.names.map((n) => produced.indexOf(n)),
   )
 }

@@ -60,8 +60,22 @@ export const logSumExp = (w: Work, x: Value, at: number): Value => {
   return hlo.pointwise(w.g, 'stablehlo.add', hlo.pointwise(w.g, 'stablehlo.log', sum), top)
 }
 
-/** The type that products take. */
-export const dotType = (w: Work): Element => (w.precision === 'bfloat16' ? 'bfloat16' : 'float32')
+/**
+ * A value as products take it. XLA multiplies no bfloat16 on a processor: there the numbers are rounded alike and stay
+ * float32.
+ */
+export const factor = (w: Work, x: Value): Value => {
+  if (w.precision !== 'bfloat16') return exact(w, x)
+  return w.platform === 'cpu' ? hlo.rounded(w.g, x) : hlo.convert(w.g, x, 'bfloat16')
+}
+
+/** The product of two such values, as the node keeps it. */
+export const product = (w: Work, t: Tensor, a: Value, b: Value, meeting: hlo.Meeting): Value => {
+  const kept = w.keptIn(t)
+  const type = w.platform === 'cpu' ? 'float32' : kept
+  const made = hlo.dot(w.g, a, b, meeting, type, dotPrecision(w))
+  return type === kept ? made : hlo.rounded(w.g, made)
+}
 
 /** How exactly they are computed. */
 export const dotPrecision = (w: Work): hlo.ProductPrecision =>
