@@ -4,7 +4,14 @@
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { type EngineName, pickEngine, type Session, scalarValue, type TensorValue } from '../engine/index.ts'
+import {
+  type EngineName,
+  type Precision,
+  pickEngine,
+  type Session,
+  scalarValue,
+  type TensorValue,
+} from '../engine/index.ts'
 import { orThrow } from '../train/index.ts'
 import { benchProgram, readCase } from './case.ts'
 import type { Reply, Request } from './protocol.ts'
@@ -56,7 +63,11 @@ const serve = async (name: EngineName, folder: string): Promise<void> => {
       case 'prepare': {
         const program = benchProgram(measured)
         const built = seconds()
-        session = await orThrow(engine.load(program, { seed: measured.seed, threads: measured.threads }))
+        const precision = process.env.SAILWRIGHT_BENCH_PRECISION as Precision | undefined
+        const options = { seed: measured.seed, threads: measured.threads }
+        session = await orThrow(
+          engine.load(program, precision === undefined ? options : { ...options, precision }),
+        )
         const loaded = seconds()
         const first = await step(session)
         const end = seconds()

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import type { Observable } from 'rxjs'
-import type { EngineName } from '../engine/index.ts'
+import type { EngineName, Precision } from '../engine/index.ts'
 import { nanoStep } from './case.ts'
 import { engineContender } from './participant.ts'
 import { pythonOf, pytorchContenders } from './pytorch.ts'
@@ -23,6 +23,8 @@ export * from './visual-packing.ts'
 export interface NanoBenchOptions {
   /** The engines, in their order; default tensorflow, onnx. */
   readonly engines?: readonly EngineName[]
+  /** What the engines compute in; default `float32`. */
+  readonly precision?: Precision
   /** The Python that is asked for PyTorch; default `$SAILWRIGHT_PYTHON`, else `python3`; `false` leaves PyTorch out. */
   readonly python?: string | false
   /** Blocks that each has; default 9. */
@@ -46,7 +48,7 @@ export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
   return measureInTurns({
     case: nanoStep(threads),
     contenders: (folder) => [
-      ...engines.map((e) => engineContender(e, threads)),
+      ...engines.map((e) => engineContender(e, threads, o.precision)),
       ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
     ],
     ...(o.rounds === undefined ? {} : { rounds: o.rounds }),

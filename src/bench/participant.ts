@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { EngineName } from '../engine/index.ts'
+import type { EngineName, Precision } from '../engine/index.ts'
 import { type Reply, type ReplyOf, type Request, replyIn } from './protocol.ts'
 
 /** How to start one of those that are measured. */
@@ -113,7 +113,7 @@ export const startParticipant = (c: Contender, folder: string): Participant => {
 }
 
 /** One of this project's engines as a contender. */
-export const engineContender = (name: EngineName, threads: number): Contender => {
+export const engineContender = (name: EngineName, threads: number, precision?: Precision): Contender => {
   // built, the process is JavaScript like this file; from source tsx reads both
   const source = import.meta.url.endsWith('.ts')
   const file = fileURLToPath(new URL(source ? './engine-process.ts' : './engine-process.js', import.meta.url))
@@ -121,6 +121,9 @@ export const engineContender = (name: EngineName, threads: number): Contender =>
     name,
     own: true,
     command: [process.execPath, ...(source ? ['--import', import.meta.resolve('tsx')] : []), file, name],
-    env: { TF_NUM_INTRAOP_THREADS: String(threads) },
+    env: {
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      ...(precision === undefined ? {} : { SAILWRIGHT_BENCH_PRECISION: precision }),
+    },
   }
 }

@@ -82,7 +82,10 @@ export const manifestOf = (s: Started): Manifest => {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     cores: availableParallelism(),
-    engine: { name: picked.engine.name, version: picked.engine.version, why: picked.why },
+    engine: {
+      ...{ name: picked.engine.name, version: picked.engine.version, why: picked.why },
+      ...(picked.engine.precision === undefined ? {} : { precision: picked.engine.precision }),
+    },
     name: experiment.name,
     file: shownPath(s.cwd, s.path),
     code: [...codeFiles(s.path)],

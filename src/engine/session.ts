@@ -93,6 +93,8 @@ export interface Engine {
   readonly memory?: () =>
     | { readonly used: number; readonly peak?: number; readonly limit?: number }
     | undefined
+  /** What its programs compute in unless loading says another; default `float32`. */
+  readonly precision?: Precision
   /** What a thread of its own needs to be told to load the same engine: plain data. */
   readonly threadOptions?: Readonly<Record<string, unknown>>
   /**

@@ -369,7 +369,11 @@ const Ran = t.type({
   platform: t.string,
   /** Cores that the engine may use. */
   cores: t.number,
-  engine: t.type({ name: t.string, version: t.string, why: t.string }),
+  engine: t.intersection([
+    t.type({ name: t.string, version: t.string, why: t.string }),
+    /** What it computes in; without it float32. */
+    t.partial({ precision: t.string }),
+  ]),
   name: t.string,
   file: t.string,
   /** SHA-256 of the experiment's file and of what it imports from outside of packages; paths from that file's folder. */

@@ -21,6 +21,7 @@ const settingsOf = (m: Manifest): readonly (readonly [name: string, value: unkno
   ['seed', m.seed],
   ['quick', m.quick ?? false],
   ['engine', m.engine.name],
+  ['precision', m.engine.precision ?? 'float32'],
   ['model.name', m.model.name],
   ['model.config', m.model.config],
   ['model.parameters', m.model.parameters],

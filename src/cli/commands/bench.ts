@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { BenchEvent, BenchResult } from '../../bench/index.ts'
-import type { EngineName } from '../../engine/index.ts'
+import type { EngineName, Precision } from '../../engine/index.ts'
 import { duration, lookOf, significant } from '../../terminal/index.ts'
 import { type Args, type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
 import { follow } from '../follow.ts'
@@ -19,6 +19,12 @@ export const benchCommand: Command = {
       help: 'only this engine',
       choices: ['tensorflow', 'onnx', 'xla'],
       otherwise: 'tensorflow and onnx',
+    },
+    precision: {
+      value: 'name',
+      help: 'what the engine computes in; only xla has another than float32',
+      choices: ['float32', 'tf32', 'bfloat16'],
+      otherwise: 'float32',
     },
     python: {
       value: 'path',
@@ -68,10 +74,12 @@ const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> =
   const { allAgree, benchNano, markdownBench, showBench } = await import('../../bench/index.ts')
   const engine = args.text('engine') as EngineName | undefined
   const [python, rounds, steps] = [args.text('python'), args.integer('rounds'), args.integer('steps')]
+  const precision = args.text('precision') as Precision | undefined
   let result: BenchResult | undefined
   const ended = await follow(
     benchNano({
       ...(engine === undefined ? {} : { engines: [engine] }),
+      ...(precision === undefined ? {} : { precision }),
       ...(args.on('no-pytorch') ? { python: false as const } : python === undefined ? {} : { python }),
       ...(rounds === undefined ? {} : { rounds }),
       ...(steps === undefined ? {} : { steps }),

@@ -6,7 +6,7 @@ import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable } from 'rxjs'
-import type { EngineError, EngineName, Picked } from '../../engine/index.ts'
+import type { EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { inked, lookOf } from '../../terminal/index.ts'
 import type { Fork } from '../../train/index.ts'
@@ -43,6 +43,12 @@ export const runCommand: Command = {
       help: 'what computes',
       choices: ['auto', 'tensorflow', 'onnx', 'xla'],
       otherwise: 'auto, which takes the one that is faster here; a run that goes on keeps its own',
+    },
+    precision: {
+      value: 'name',
+      help: 'what products are computed in; the state stays float32, and only xla has another',
+      choices: ['float32', 'tf32', 'bfloat16'],
+      otherwise: 'float32; a run that goes on keeps its own',
     },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
     'checkpoint-every': {
@@ -151,21 +157,37 @@ const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<
 const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
   TE.tryCatch(make, (e) => failed(messageOf(e)))
 
-/** The engine with which the run in this folder began: it goes on with that one. */
-const begunWith = (folder: string | undefined): EngineName | undefined => {
+const precisions = ['float32', 'tf32', 'bfloat16'] as const
+
+/** The precision with which the run in this folder began, or what was asked for. */
+const precisionFor = (args: Args, folder: string | undefined): Precision | undefined => {
+  const said = args.text('precision') ?? manifestIn(folder)?.engine?.precision
+  return precisions.find((p) => p === said)
+}
+
+const manifestIn = (
+  folder: string | undefined,
+): { readonly engine?: { readonly name?: string; readonly precision?: string } } | undefined => {
   if (folder === undefined) return undefined
   try {
-    const { engine } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-    return ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === engine?.name)
+    return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
   } catch {
     return undefined
   }
 }
 
+/** The engine with which the run in this folder began: it goes on with that one. */
+const begunWith = (folder: string | undefined): EngineName | undefined => {
+  const engine = manifestIn(folder)?.engine
+  return ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === engine?.name)
+}
+
 const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
   const out = args.text('out')
-  const begun = wanted === 'auto' ? begunWith(out && resolve(io.cwd, out)) : undefined
+  const folder = out && resolve(io.cwd, out)
+  const begun = wanted === 'auto' ? begunWith(folder) : undefined
+  const precision = precisionFor(args, folder)
   return pipe(
     attempt(async () => {
       const { fasterOf, pickEngine, unmeasured } = await import('../../engine/index.ts')
@@ -180,8 +202,23 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
     TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`))),
+    TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
   )
 }
+
+const inItsPrecision = (picked: Picked, precision: Precision): TE.TaskEither<CliError, Picked> =>
+  pipe(
+    attempt(() => import('../../engine/index.ts')),
+    TE.chainEitherK(({ inPrecision }) =>
+      pipe(
+        inPrecision(picked.engine, precision),
+        E.bimap(
+          (e): CliError => usage(e.message),
+          (engine) => ({ ...picked, engine }),
+        ),
+      ),
+    ),
+  )
 
 const openFolder = (
   args: Args,

@@ -134,10 +134,12 @@ const backendIn =
 export const inWorker = (engine: Engine): Engine => ({
   name: engine.name,
   version: engine.version,
+  ...(engine.precision === undefined ? {} : { precision: engine.precision }),
   ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
   load:
-    (program, options = {}) =>
+    (program, given = {}) =>
     async () => {
+      const options = engine.precision === undefined ? given : { precision: engine.precision, ...given }
       const checked = checkOptions(engine.name, options)
       if (isLeft(checked)) return checked
       return guarded(`loading program '${program.name}'`, async () => {
