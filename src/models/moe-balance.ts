@@ -51,7 +51,11 @@ export interface RouterSums {
  * @param counted bool, the logits' other axes or fewer: the tokens that count, such as those that are no padding; default: all
  * @category balance
  */
-export const routerSums = (c: MoeConfig, routers: readonly RouterOutput[], counted?: Tensor): RouterSums => {
+export const routerSums = (
+  c: MoeConfig,
+  routers: readonly Pick<RouterOutput, 'logits'>[],
+  counted?: Tensor,
+): RouterSums => {
   const layer = axis('layer', 1)
   const rows = routers.map(({ logits }) => {
     const r = routing(c, logits)

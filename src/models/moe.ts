@@ -162,6 +162,8 @@ export const mixtureOfExperts = (
 export interface RouterOutput {
   /** `model.layers.0.mlp`. */
   readonly path: string
+  /** What it read: `[…, embed]`. */
+  readonly input: Tensor
   /** `[…, expert]`. */
   readonly logits: Tensor
 }
@@ -173,5 +175,7 @@ export interface RouterOutput {
  */
 export const routersOf = (...roots: readonly Tensor[]): readonly RouterOutput[] =>
   topological(roots).flatMap((logits) =>
-    logits.marks.flatMap(({ layer: kind, path }) => (kind === 'router' ? [{ path, logits }] : [])),
+    logits.marks.flatMap(({ layer: kind, path, input }) =>
+      kind === 'router' && input !== undefined ? [{ path, input, logits }] : [],
+    ),
   )

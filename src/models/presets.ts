@@ -84,12 +84,12 @@ export const nano: SailVl2Config = {
   },
 }
 
-/** {@link nano} with experts: 8 in each layer, 2 for a token, which together are as wide as nano's feed-forward block. */
+/** {@link nano} with 8 experts in each layer, 2 for a token, each as wide as nano's feed-forward block. */
 export const moeNano: SailVl2Config = {
   ...nano,
   language: {
     ...nano.language,
-    moe: { experts: 8, perToken: 2, intermediateSize: 224, normalise: true, balance: 0.01 },
+    moe: { experts: 8, perToken: 2, intermediateSize: 448, normalise: true, balance: 0.01 },
   },
 }
 

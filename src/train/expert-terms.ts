@@ -40,7 +40,7 @@ export const withExperts = (
   }
   return {
     ...terms,
-    batch: { losses, sums: { [load]: sums.load, [tokens]: sums.tokens } },
+    batch: { losses, counted, sums: { [load]: sums.load, [tokens]: sums.tokens } },
   }
 }
 

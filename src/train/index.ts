@@ -7,6 +7,7 @@ import './unrun.ts'
 
 export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
+export { type CalibrationSettings, calibration } from './expert-calibration.ts'
 export { expertLoads, withExperts } from './expert-terms.ts'
 export { type ExportGraphOptions, exportOnnxModel, exportSavedModel } from './export-graphs.ts'
 export { exportHuggingFace, type WrittenFolder } from './export-hugging-face.ts'

@@ -111,6 +111,7 @@ const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
           ? {}
           : {
               batch: {
+                counted: terms.batch.counted,
                 sums: Object.fromEntries(sums.map(([name], k) => [name, whole[k]!])),
                 losses: Object.fromEntries(losses.map(([name], k) => [name, whole[sums.length + k]!])),
               },

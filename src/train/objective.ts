@@ -49,6 +49,8 @@ export interface BatchTerms {
    * the update.
    */
   readonly losses: Readonly<Record<string, Scalar>>
+  /** bool `[batch, token]`: the places that the sums are over. */
+  readonly counted: Tensor
 }
 
 /** A loss before its mean is taken. */

@@ -135,6 +135,21 @@ test('recipe: all five stages at a fiftieth of their size, a report at the end',
   assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /basic-pretraining/)
 })
 
+test('moe: upcycled, calibrated, tuned; how evenly experts are used is measured and drawn', async () => {
+  const out = join(folder, 'moe')
+  const words = ['examples/moe.ts', '--engine', 'onnx', '--quick', '--set', 'steps=1', '--out', out, '--json']
+  const { code, out: said, err } = await node('bin/sailwright.js', 'run', ...words)
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
+  assert.equal(
+    stages.map((s) => s.stage),
+    ['language', 'alignment', 'calibration', 'sft'],
+  )
+  const page = readFileSync(join(out, 'report.html'), 'utf8')
+  assert.match(page, /How much each expert is used/)
+  assert.match(page, /pictures, layer 3/)
+})
+
 test('ada-lrs: with and without the search, from the same rate over the same steps', async () => {
   type Event = { readonly type: string; readonly loss: number; readonly learningRate: number }
   const [searched, fixed] = [[], []] as [Event[], Event[]]
