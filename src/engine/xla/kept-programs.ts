@@ -29,7 +29,15 @@ export const programHash = (
   // a CPU's program has that processor's instructions in it
   const kind = client.platform === 'cpu' ? (cpus()[0]?.model ?? '') : client.devices[0]!.kind
   const flags = Object.entries(options.flags ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
-  const about = JSON.stringify([client.platform, client.version, client.apiVersion, pluginBytes, kind, flags])
+  const about = JSON.stringify([
+    client.platform,
+    client.version,
+    client.apiVersion,
+    pluginBytes,
+    kind,
+    flags,
+    options.devices ?? 1,
+  ])
   return createHash('sha256').update(about).update('\0').update(text).digest('hex')
 }
 
@@ -65,7 +73,7 @@ export const keptProgram = async (
   const kept = await readFile(path).catch(() => undefined)
   if (kept !== undefined) {
     try {
-      const program = await client.deserialize(kept)
+      const program = await client.deserialize(kept, options.devices)
       await utimes(path, new Date(), new Date()).catch(() => undefined)
       return program
     } catch {

@@ -9,6 +9,8 @@ import { Client, foreign, Plugin } from './pjrt/index.ts'
 export interface ClientOptions {
   /** Its file; default: the one that `sailwright engine install xla` laid down, else one that Python has. */
   readonly plugin?: string
+  /** How many devices the plugin of a processor makes of it; others have what is there. Default 1. */
+  readonly devices?: number
 }
 
 /** A client, and the plugin that it is of. */
@@ -26,7 +28,7 @@ const todo =
  * Fails with `NotInstalled`, which says what was tried, what is missing and what to do.
  */
 export const openClient =
-  ({ plugin: named }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
+  ({ plugin: named, devices = 1 }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
   async () => {
     const found = findPlugin(named)
     if (isLeft(found))
@@ -41,8 +43,24 @@ export const openClient =
     process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
     try {
       const { open } = foreign()
-      for (const library of plugin.libraries) open(library, true)
-      const client = await Client.open(new Plugin(plugin.path), plugin.options, plugin.flags)
+      for (const path of plugin.libraries) open(path, true)
+      const library = new Plugin(plugin.path)
+      let client = await Client.open(library, plugin.options, plugin.flags)
+      // a processor is as many devices as it is told to be
+      if (client.platform === 'cpu' && client.devices.length < devices) {
+        await client.close()
+        client = await Client.open(library, { ...plugin.options, cpu_device_count: devices }, plugin.flags)
+      }
+      if (client.devices.length < devices) {
+        const there = client.devices.length
+        await client.close()
+        return left(
+          engineError(
+            'BadOption',
+            `${devices} devices were asked for, and the plugin ${plugin.path} finds ${there}: ask for at most ${there}`,
+          ),
+        )
+      }
       return right({ client, plugin })
     } catch (e) {
       const missing =

@@ -27,6 +27,8 @@ export interface Device {
 export interface CompileOptions {
   /** XLA's flags by name, `xla_gpu_autotune_level`. */
   readonly flags?: Readonly<Record<string, Flag>>
+  /** How many devices share each call; shardings stand in the text (`mhlo.sharding`). Default 1. */
+  readonly devices?: number
 }
 
 const utf8 = new TextEncoder()
@@ -68,7 +70,7 @@ export class Client {
   readonly #alive: Alive = { count: 0 }
   readonly #flags: Readonly<Record<string, Flag>>
   readonly #copies = new Map<string, Promise<Executable>>()
-  readonly #first: bigint
+  readonly #devices: readonly bigint[]
   #pointer: bigint
 
   private constructor(plugin: Plugin, pointer: bigint, flags: Readonly<Record<string, Flag>>) {
@@ -88,7 +90,7 @@ export class Client {
       listed.number('num_addressable_devices'),
     )
     if (devices.length === 0) throw new Error('the plugin finds no device')
-    this.#first = devices[0]!
+    this.#devices = devices
     this.devices = devices.map((d) => deviceOf(plugin, d))
   }
 
@@ -117,10 +119,10 @@ export class Client {
   }
 
   /** Compiles StableHLO text on another thread. Rejects with a {@link PjrtError}, in which the text's locations stand. */
-  async compile(text: string, { flags = {} }: CompileOptions = {}): Promise<Executable> {
+  async compile(text: string, { flags = {}, devices = 1 }: CompileOptions = {}): Promise<Executable> {
     const code = utf8.encode(text)
     const format = utf8.encode('mlir')
-    const options = compileOptions({ ...this.#flags, ...flags })
+    const options = compileOptions({ ...this.#flags, ...flags }, devices)
     const program = this.#plugin.struct('Program', {
       code,
       code_size: code.length,
@@ -133,21 +135,32 @@ export class Client {
       compile_options: options,
       compile_options_size: options.length,
     })
-    return new Executable(this.#plugin, this.#alive, f.pointer('executable'))
+    return new Executable(this.#plugin, this.#alive, f.pointer('executable'), devices)
   }
 
-  /** A program that `Executable.serialize` wrote, on the same plugin and kind of device: nothing is compiled. */
-  async deserialize(bytes: Uint8Array): Promise<Executable> {
+  /**
+   * A program that `Executable.serialize` wrote, on the same plugin and kind of device, and for as many devices: nothing is
+   * compiled.
+   */
+  async deserialize(bytes: Uint8Array, devices = 1): Promise<Executable> {
     const f = await this.#plugin.later('Executable_DeserializeAndLoad', {
       client: this.#pointer,
       serialized_executable: bytes,
       serialized_executable_size: bytes.length,
     })
-    return new Executable(this.#plugin, this.#alive, f.pointer('loaded_executable'))
+    return new Executable(this.#plugin, this.#alive, f.pointer('loaded_executable'), devices)
   }
 
-  /** An array on the first device, of row-major host values, which may change again when this returns. */
-  upload(values: ArrayBufferView, type: ElementType, shape: readonly number[]): DeviceArray {
+  /**
+   * An array on a device, by its place among {@link devices}, of row-major host values, which may change again when this
+   * returns.
+   *
+   * @throws PjrtError, and RangeError where there is no such device
+   */
+  upload(values: ArrayBufferView, type: ElementType, shape: readonly number[], device = 0): DeviceArray {
+    const target = this.#devices[device]
+    if (target === undefined)
+      throw new RangeError(`there is no device ${device} among ${this.#devices.length}`)
     const f = this.#plugin.call('Client_BufferFromHostBuffer', {
       client: this.#pointer,
       // an empty array may have no address
@@ -157,7 +170,7 @@ export class Client {
       num_dims: shape.length,
       // kImmutableOnlyDuringCall
       host_buffer_semantics: 0,
-      device: this.#first,
+      device: target,
     })
     const [done, buffer] = [f.pointer('done_with_host_buffer'), f.pointer('buffer')]
     if (done !== 0n) this.#plugin.release('Event_Destroy', done)

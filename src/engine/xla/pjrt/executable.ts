@@ -56,61 +56,94 @@ const plannedOf = (plugin: Plugin, executable: bigint): PlannedMemory | undefine
   }
 }
 
-/** A compiled program on one device. */
+/** A compiled program, for one device or for several that share the work of each call. */
 export class Executable {
   readonly planned: PlannedMemory | undefined
+  /** How many devices a call takes. */
+  readonly devices: number
   readonly #plugin: Plugin
   readonly #alive: Alive
   readonly #options: Frame
-  readonly #results: BigUint64Array
-  readonly #resultList = addresses(1)
-  readonly #argumentList = addresses(1)
+  readonly #results: readonly BigUint64Array[]
+  readonly #resultLists: BigUint64Array
+  readonly #argumentLists: BigUint64Array
+  /** The arguments of each device in turn. */
   #arguments = addresses(0)
+  #room = 0
   /** What its outputs are and which arguments it takes over: known after its first run. */
   #outputs: readonly Output[] | undefined
   #donated: readonly number[] | undefined
   #pointer: bigint
 
-  constructor(plugin: Plugin, alive: Alive, pointer: bigint) {
+  constructor(plugin: Plugin, alive: Alive, pointer: bigint, devices: number) {
     this.#plugin = plugin
     this.#alive = alive
     this.#pointer = pointer
+    this.devices = devices
     const asked = described(plugin, pointer, (executable) => ({
       outputs: plugin.call('Executable_NumOutputs', { executable }).number('num_outputs'),
       planned: plannedOf(plugin, executable),
     }))
     this.planned = asked.planned
     this.#options = plugin.struct('ExecuteOptions', {})
-    this.#results = new BigUint64Array(new ArrayBuffer(8 * Math.max(asked.outputs, 1)), 0, asked.outputs)
-    this.#resultList[0] = plugin.foreign.address(this.#results)
-    this.#argumentList[0] = plugin.foreign.address(this.#arguments)
+    this.#results = Array.from({ length: devices }, () => addresses(asked.outputs).subarray(0, asked.outputs))
+    this.#resultLists = addresses(devices)
+    this.#results.forEach((results, d) => {
+      this.#resultLists[d] = plugin.foreign.address(results)
+    })
+    this.#argumentLists = addresses(devices)
+    this.#makeRoom(0)
+  }
+
+  #makeRoom(count: number): void {
+    this.#room = count
+    this.#arguments = addresses(this.devices * count)
+    const at = this.#plugin.foreign.address(this.#arguments)
+    for (let d = 0; d < this.devices; d++) this.#argumentLists[d] = at + BigInt(8 * d * count)
   }
 
   /**
-   * Starts the program. Its results may be passed on or read before it ends; the arguments that it takes over
+   * Starts a program for one device. Its results may be passed on or read before it ends; the arguments that it takes over
    * (`tf.aliasing_output` in its text) are closed.
    *
-   * @throws PjrtError
+   * @throws PjrtError, and Error where it is for several devices
    */
   execute(args: readonly DeviceArray[]): readonly DeviceArray[] {
-    if (this.#arguments.length < args.length) {
-      this.#arguments = addresses(args.length)
-      this.#argumentList[0] = this.#plugin.foreign.address(this.#arguments)
+    return this.executeOn([args])[0]!
+  }
+
+  /**
+   * Starts a program on all of its devices at once: a list of arguments for each, which lie there, and as many lists of
+   * results. What is sharded has the shape of the device's part.
+   *
+   * @throws PjrtError, and Error where the lists are not as many as the devices
+   */
+  executeOn(lists: readonly (readonly DeviceArray[])[]): readonly (readonly DeviceArray[])[] {
+    if (lists.length !== this.devices)
+      throw new Error(`a program for ${this.devices} devices was given arguments for ${lists.length}`)
+    const count = lists[0]!.length
+    if (lists.some((args) => args.length !== count))
+      throw new Error('every device takes as many arguments as the others')
+    if (count > this.#room) this.#makeRoom(count)
+    for (let d = 0; d < lists.length; d++) {
+      const args = lists[d]!
+      for (let i = 0; i < count; i++) this.#arguments[d * this.#room + i] = args[i]!.pointer
     }
-    for (let i = 0; i < args.length; i++) this.#arguments[i] = args[i]!.pointer
     this.#plugin.call('LoadedExecutable_Execute', {
       executable: this.#pointer,
       options: this.#options,
-      argument_lists: this.#argumentList,
-      num_devices: 1,
-      num_args: args.length,
-      output_lists: this.#resultList,
+      argument_lists: this.#argumentLists,
+      num_devices: this.devices,
+      num_args: count,
+      output_lists: this.#resultLists,
     })
-    this.#donated ??= args.flatMap((a, i) => (a.donated ? [i] : []))
-    for (const i of this.#donated) args[i]!.close()
-    this.#outputs ??= Array.from(this.#results, (buffer) => outputOf(this.#plugin, buffer))
-    return this.#outputs.map(
-      ({ type, shape }, i) => new DeviceArray(this.#plugin, this.#alive, this.#results[i]!, type, shape),
+    this.#donated ??= lists[0]!.flatMap((a, i) => (a.donated ? [i] : []))
+    for (const args of lists) for (const i of this.#donated) args[i]!.close()
+    this.#outputs ??= Array.from(this.#results[0]!, (buffer) => outputOf(this.#plugin, buffer))
+    return this.#results.map((results) =>
+      this.#outputs!.map(
+        ({ type, shape }, i) => new DeviceArray(this.#plugin, this.#alive, results[i]!, type, shape),
+      ),
     )
   }
 
