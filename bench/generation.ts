@@ -2,7 +2,10 @@
  * Tokens a second of sampling at temperature 1: 64 prompts of 24 to 40 tokens × 64 new tokens, on each engine and by Hugging
  * Face `generate` on the same architecture, each in a process of its own, in turns.
  *
- *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--threads N] [--only name,…]
+ *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--rows N] [--threads N] [--only name,…]
+ *     node --import tsx bench/generation.ts --engine xla [--precision bfloat16] [--rows N]
+ *
+ * The second way measures one engine alone, in this process, at nano and at 88 million parameters.
  */
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -11,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { processor } from '../src/data/index.ts'
 import { elements, program } from '../src/dsl/index.ts'
-import { type EngineName, pickEngine } from '../src/engine/index.ts'
+import { type EngineName, type Precision, pickEngine } from '../src/engine/index.ts'
 import { decoding, settled, uniforms } from '../src/generation/index.ts'
 import { isCacheKey, nano, type Qwen3Config, qwen3Model } from '../src/models/index.ts'
 import { nanoTokenizer } from '../src/tasks/index.ts'
@@ -23,6 +26,7 @@ interface Case {
   readonly lengths: readonly number[]
   readonly tokens: number
   readonly threads: number
+  readonly precision?: Precision
 }
 
 interface Round {
@@ -37,16 +41,19 @@ const wide: Qwen3Config = {
   ...{ ropeTheta: 1e4, epsilon: 1e-6, tied: true },
 }
 
+/** 88 million parameters. */
+const large: Qwen3Config = {
+  ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
+  ...{ headDim: 64, ropeTheta: 1e4, epsilon: 1e-6, tied: true },
+}
+
 const busy = (): number => {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
 }
 
-/** The process of one engine: a line on stdin asks for a round. */
-const serve = async (name: EngineName, c: Case): Promise<void> => {
-  const say = (reply: unknown): void => {
-    process.stdout.write(`${JSON.stringify(reply)}\n`)
-  }
+/** One engine, ready for rounds. */
+const opened = async (name: EngineName, c: Case) => {
   const { engine } = await orThrow(pickEngine(name))
   const text = processor(nanoTokenizer())
   const prompt = Math.max(...c.lengths)
@@ -57,9 +64,12 @@ const serve = async (name: EngineName, c: Case): Promise<void> => {
     { rows: c.lengths.length, prompt, capacity: prompt + c.tokens },
   )
   const p = program({ name: 'bench', functions: d.functions })
-  const session = await orThrow(engine.load(p, name === 'onnx' ? { threads: c.threads } : {}))
+  const options = {
+    ...(name === 'onnx' ? { threads: c.threads } : {}),
+    ...(c.precision === undefined ? {} : { precision: c.precision }),
+  }
+  const session = await orThrow(engine.load(p, options))
   const weights = [...p.states.values()].filter((s) => !isCacheKey(s.key))
-  say({ version: engine.version, parameters: weights.reduce((n, s) => n + elements(s.axes), 0) })
   const asked = c.lengths.map((length, i) => {
     const ids = Array.from({ length }, (_, t) => (7 * i + 3 * t) % 400)
     const lossMask = ids.map(() => false)
@@ -69,13 +79,43 @@ const serve = async (name: EngineName, c: Case): Promise<void> => {
     }
   })
   const sampling = settled({ maxNewTokens: c.tokens })
-  for await (const _ of createInterface({ input: process.stdin })) {
-    const [at, used] = [performance.now(), busy()]
-    let tokens = 0
-    for await (const a of d.answers(session, asked, { sampling })) tokens += a.ids.length
-    say({ seconds: (performance.now() - at) / 1000, busySeconds: busy() - used, tokens })
+  return {
+    version: engine.version,
+    parameters: weights.reduce((n, s) => n + elements(s.axes), 0),
+    round: async (): Promise<Round> => {
+      const [at, used] = [performance.now(), busy()]
+      let tokens = 0
+      for await (const a of d.answers(session, asked, { sampling })) tokens += a.ids.length
+      return { seconds: (performance.now() - at) / 1000, busySeconds: busy() - used, tokens }
+    },
+    close: () => orThrow(session.close()),
   }
-  await orThrow(session.close())
+}
+
+/** The process of one engine: a line on stdin asks for a round. */
+const serve = async (name: EngineName, c: Case): Promise<void> => {
+  const say = (reply: unknown): void => {
+    process.stdout.write(`${JSON.stringify(reply)}\n`)
+  }
+  const { version, parameters, round, close } = await opened(name, c)
+  say({ version, parameters })
+  for await (const _ of createInterface({ input: process.stdin })) say(await round())
+  await close()
+}
+
+/** One engine alone, in this process. */
+const alone = async (name: EngineName, c: Case, rounds: number): Promise<void> => {
+  const start = performance.now()
+  const { version, parameters, round, close } = await opened(name, c)
+  await round()
+  const first = (performance.now() - start) / 1000
+  const found: Round[] = []
+  for (let i = 0; i < rounds; i++) found.push(await round())
+  const speed = median(found.map((r) => r.tokens / r.seconds))
+  process.stdout.write(
+    `${c.name}, ${c.lengths.length} rows × ${c.tokens} tokens, ${c.precision ?? 'float32'}: ${speed.toFixed(0)} tokens/s (${rounds} rounds; the first, with compiling, ${first.toFixed(1)} s); ${version}, ${parameters} parameters\n`,
+  )
+  await close()
 }
 
 /** A process that is asked for rounds; undefined where it cannot be started. */
@@ -155,14 +195,28 @@ const { values } = parseArgs({
   options: {
     ...{ serve: { type: 'string' }, case: { type: 'string' }, rounds: { type: 'string' } },
     ...{ tokens: { type: 'string' }, threads: { type: 'string' }, only: { type: 'string' } },
+    ...{ engine: { type: 'string' }, precision: { type: 'string' }, rows: { type: 'string' } },
   },
 })
 if (values.serve !== undefined) await serve(values.serve as EngineName, JSON.parse(values.case!) as Case)
 else {
   const about = {
-    lengths: Array.from({ length: 64 }, (_, i) => 24 + ((5 * i) % 17)),
+    lengths: Array.from({ length: Number(values.rows ?? 64) }, (_, i) => 24 + ((5 * i) % 17)),
     tokens: Number(values.tokens ?? 64),
     threads: Number(values.threads ?? availableParallelism()),
+  }
+  const precision = values.precision === undefined ? {} : { precision: values.precision as Precision }
+  if (values.engine !== undefined) {
+    for (const [name, config] of [
+      ['nano, text alone', nano.language],
+      ['Qwen3 of d 768, 12 layers', large],
+    ] as const)
+      await alone(
+        values.engine as EngineName,
+        { name, config, ...about, ...precision },
+        Number(values.rounds ?? 5),
+      )
+    process.exit()
   }
   const only = values.only?.split(',') ?? ['hugging face', 'onnx', 'tensorflow']
   for (const [name, config] of [

@@ -7,7 +7,15 @@
 import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
 import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
-import { type CausalLm, decode, extend, type GenerationSizes, imagesOf, prefill } from '../models/index.ts'
+import {
+  type CausalLm,
+  decode,
+  extend,
+  extendLoop,
+  type GenerationSizes,
+  imagesOf,
+  prefill,
+} from '../models/index.ts'
 import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
 import { type Drawn, draw, LogitsError, type Settled } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
@@ -127,6 +135,9 @@ const reads = ({ rows, images }: Required<DecodingSizes>): readonly Reading[] =>
  * and left more tokens behind an answer's end.
  */
 const steps = 4
+
+/** Tokens a row of one call on a device, whose own loop costs it nothing: there the call from here is what takes time. */
+const looped = 64
 
 /** Whether tokens are drawn by temperature alone, as the graph can do it. */
 const plain = (s: Settled, vocab: number): boolean =>
@@ -287,6 +298,8 @@ export const decoding = (
       bias: tensorValue('float32', [model.vocabSize], bias),
     }
     const many = plain(sampling, model.vocabSize)
+    const onDevice = session.engine === 'xla'
+    const ending = Uint8Array.from({ length: model.vocabSize }, (_, id) => (ends.has(id) ? 1 : 0))
 
     /** The next tokens of every row, by place: drawn in the graph where it can, else one by one here. */
     const more = async (): Promise<readonly (readonly Drawn[])[]> => {
@@ -299,20 +312,29 @@ export const decoding = (
         const { logits } = await orThrow(session.call(called('decode'), inputs))
         return working.map((row, at) => (row === undefined ? [] : [chosen(at, rowOf(logits!, at))]))
       }
-      const uniform = new Float32Array(steps * rows)
+      const most = onDevice ? looped : steps
+      const uniform = new Float32Array(most * rows)
       for (const [at, row] of working.entries())
         if (row !== undefined)
-          for (let i = 0; i < steps; i++)
+          for (let i = 0; i < most; i++)
             uniform[i * rows + at] = asked[row.index]!.uniforms(row.ids.length + i)
+      const drawing = {
+        ...{ ...inputs, ...how },
+        uniform: { shape: [most, rows], dtype: 'float32' as const, data: uniform },
+      }
+      const left = Int32Array.from(working, (row) => (row === undefined ? 0 : row.most - row.ids.length))
       const drawn = await orThrow(
-        session.call(called('extend'), {
-          ...{ ...inputs, ...how },
-          uniform: { shape: [steps, rows], dtype: 'float32', data: uniform },
-        }),
+        onDevice
+          ? session.call(called('extendLoop'), {
+              ...drawing,
+              left: ints(left, rows),
+              ends: { shape: [ending.length], dtype: 'bool', data: ending },
+            })
+          : session.call(called('extend'), drawing),
       )
-      const [tokens, logProbs] = [drawn.ids!.data, drawn.log_probs!.data]
+      const [tokens, logProbs, ran] = [drawn.ids!.data, drawn.log_probs!.data, drawn.ran?.data[0] ?? steps]
       return working.map((row, at) =>
-        Array.from({ length: row === undefined ? 0 : steps }, (_, i) => ({
+        Array.from({ length: row === undefined ? 0 : ran }, (_, i) => ({
           id: tokens[i * rows + at]!,
           logProb: logProbs[i * rows + at]!,
         })),
@@ -363,6 +385,7 @@ export const decoding = (
       [called('prefill')]: buckets(shapes, (shape) => prefill(model, { ...graph, ...shape })),
       [called('decode')]: fixed(() => decode(model, graph)),
       [called('extend')]: fixed(() => extend(model, graph, steps)),
+      [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped)),
     },
     check: (prompts) => {
       for (const p of prompts.map(promptOf)) {

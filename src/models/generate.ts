@@ -27,82 +27,16 @@ import {
   pad,
   type Results,
   reshape,
-  type Site,
   select,
   siteOf,
   slice,
-  state,
   sum,
   type Tensor,
-  transpose,
-  zeros,
 } from '../dsl/index.ts'
+import { cacheOf, checkedSizes, drawInputs, stored } from './cache.ts'
 import { drawToken } from './draw-token.ts'
+import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
 import type { CausalLm, ImageInputs } from './model.ts'
-
-/** Sizes of a generation. */
-export interface GenerationSizes {
-  /** Rows of the cache: answers that are written at once. */
-  readonly rows: number
-  /** Tokens of the longest prompt, those of images included. */
-  readonly prompt: number
-  /** Tokens of prompt and answer together. */
-  readonly capacity: number
-  /** Prompts that one call reads; default `rows`. */
-  readonly prompts?: number
-  /** Images of those prompts together; 0 for text alone. Default: one a prompt where the model reads images, else 0. */
-  readonly images?: number
-  /** Tells its cache from another of the same program; default none. */
-  readonly name?: string
-}
-
-/** The images of a generation, where its sizes do not say. */
-export const imagesOf = (model: CausalLm, s: GenerationSizes): number =>
-  s.images ?? (model.image === undefined ? 0 : (s.prompts ?? s.rows))
-
-/** Whether a state belongs to the cache and not to the model. */
-export const isCacheKey = (key: string): boolean => key.startsWith('cache.')
-
-const checkedSizes = (model: CausalLm, s: GenerationSizes, site: Site): void => {
-  const images = imagesOf(model, s)
-  const wrong = (what: string): GraphError => new GraphError('BadArgument', `generation: ${what}`, site)
-  for (const [name, n, least] of [
-    ['rows', s.rows, 1],
-    ['prompt', s.prompt, 1],
-    ['capacity', s.capacity, 1],
-    ['prompts', s.prompts ?? s.rows, 1],
-    ['images', images, 0],
-  ] as const)
-    if (!Number.isSafeInteger(n) || n < least)
-      throw wrong(`${name} is ${n}; give a whole number from ${least} on`)
-  if (s.capacity < s.prompt)
-    throw wrong(
-      `capacity ${s.capacity} is less than prompt ${s.prompt}; the cache holds prompt and answer together, so make capacity the sum of both`,
-    )
-  if (model.image === undefined && images > 0)
-    throw wrong(`images is ${images}, and model '${model.name}' reads text alone; give 0`)
-}
-
-/** A layer's new keys or values as the cache keeps them: `[batch, …, key, headDim]`, so that each head's lie together. */
-const stored = (t: Tensor): Tensor => {
-  const [last] = t.axes.slice(-1)
-  const others = t.names.filter((n) => n !== Key && n !== last!.name)
-  return transpose(t, [...others, Key, last!.name])
-}
-
-/** One side of one layer's cache, for new elements of these axes: in place of their first axis `rows`, of `key` `slots`. */
-const cacheOf = (
-  { name }: GenerationSizes,
-  path: string,
-  side: 'key' | 'value',
-  like: Tensor,
-  rows: Axis,
-  slots: Axis,
-): { readonly key: string; readonly whole: Tensor } => {
-  const key = ['cache', ...(name === undefined ? [] : [name]), path, side].join('.')
-  const axes = like.axes.map((a, i) => (i === 0 ? rows : a.name === Key ? slots : a))
-  return { key, whole: state(key, axes, zeros) }
-}
 
 /** The residual stream at one position of each row: `[batch, token, embed]` at `place` `[batch]` → `[batch, embed]`. */
 const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
@@ -225,11 +159,7 @@ export const extend = (model: CausalLm, s: GenerationSizes, steps: number): Resu
   const places = iota(slots)
   const position = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
-  const how = {
-    scale: input('scale', []),
-    greedy: input('greedy', [], 'bool'),
-    bias: input('bias', [axis('vocab', model.vocabSize)]),
-  }
+  const how = drawInputs(model)
   const earlier = less(places, position)
   const next = new Map<string, Tensor>()
   /** What this call has added to each side of each layer, `[batch, …, key, headDim]` a step. */

@@ -6,7 +6,9 @@
  */
 export * from './adapter.ts'
 export * from './config.ts'
+export * from './extend-loop.ts'
 export * from './generate.ts'
+export * from './generation-sizes.ts'
 export * from './model.ts'
 export * from './moe.ts'
 export * from './moe-balance.ts'

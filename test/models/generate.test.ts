@@ -14,7 +14,9 @@ import {
 } from '../../src/dsl/index.ts'
 import { draw, settled } from '../../src/generation/index.ts'
 import { drawToken } from '../../src/models/draw-token.ts'
-import { decode, extend, type GenerationSizes, isCacheKey, prefill } from '../../src/models/generate.ts'
+import { extendLoop } from '../../src/models/extend-loop.ts'
+import { decode, extend, prefill } from '../../src/models/generate.ts'
+import { type GenerationSizes, isCacheKey } from '../../src/models/generation-sizes.ts'
 import { vitAxes } from '../../src/models/sail-vit.ts'
 import { type SailVl2Config, sailVl2, sailVl2Model, visualTokens } from '../../src/models/sail-vl2.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
@@ -300,6 +302,62 @@ test('several tokens of one call are those of as many calls, and leave the same 
       if (start.every((r) => r.position + steps <= sizes.capacity))
         keys.forEach((k, i) => {
           assert.ok(maxRelativeError(caches[i]!, one.get(k)!) < 1e-9, k)
+        })
+    }),
+    { numRuns: 20 },
+  )
+})
+
+test('the loop gives the tokens of the steps written out, to the last that any row may take, and leaves the same cache', () => {
+  const steps = 3
+  const lm = sailVl2Model('small', model)
+  const [many, loop] = [extend(lm, sizes, steps), extendLoop(lm, sizes, steps)]
+  const keys = [...many.next!.keys()]
+  const roots = (r: Results): Tensor[] => [
+    ...['ids', 'log_probs'].map((n) => r.outputs[n]!),
+    ...keys.map((k) => r.next!.get(k)!),
+  ]
+  const row = fc.record({
+    id: fc.nat(vocab - 1),
+    position: fc.integer({ min: 1, max: sizes.capacity - steps }),
+    left: fc.nat(steps + 1),
+  })
+  const rows = fc.array(row, { minLength: sizes.rows, maxLength: sizes.rows })
+  const numbers = fc.array(uniform23, { minLength: steps * sizes.rows, maxLength: steps * sizes.rows })
+  fc.assert(
+    fc.property(rows, numbers, fc.nat(vocab - 1), (start, uniform, end) => {
+      const states = new Map(
+        [...weights].map(([k, v]) =>
+          isCacheKey(k)
+            ? ([k, fill({ kind: 'uniform', limit: 1 }, v.length, 3, k)] as const)
+            : ([k, v] as const),
+        ),
+      )
+      const inputs = {
+        input_ids: start.map((r) => r.id),
+        position: start.map((r) => r.position),
+        left: start.map((r) => r.left),
+        ends: Array.from({ length: vocab }, (_, i) => (i === end ? 1 : 0)),
+        ...{ uniform, scale: [1], greedy: [0], bias: Array.from({ length: vocab }, () => 0) },
+      }
+      const [ids, logProbs, ...caches] = evaluate(roots(many), { inputs, states })
+      const [ran, gotIds, gotLogs, ...got] = evaluate([loop.outputs.ran!, ...roots(loop)], {
+        inputs,
+        states,
+      })
+      const open = (r: number, steps_: number): boolean =>
+        start[r]!.left > steps_ &&
+        !Array.from({ length: steps_ }, (_, i) => ids![i * sizes.rows + r]).includes(end)
+      let want = 1
+      while (want < steps && start.some((_, r) => open(r, want))) want++
+      assert.is(ran![0], want)
+      for (let i = 0; i < want * sizes.rows; i++) {
+        assert.is(gotIds![i], ids![i])
+        assert.ok(Math.abs(gotLogs![i]! - logProbs![i]!) < 1e-9)
+      }
+      if (want === steps)
+        got.forEach((c, k) => {
+          assert.ok(maxRelativeError(c, caches[k]!) < 1e-9, keys[k])
         })
     }),
     { numRuns: 20 },
