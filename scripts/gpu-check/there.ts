@@ -177,6 +177,18 @@ const recipe = (name: string, limit: number, ...words: readonly string[]): Part 
   tell: lastLines(25),
 })
 
+/** Vulkan's loader, where a folder of packages was carried; the driver is the machine's. */
+const webgpu: Part = {
+  ...{ name: 'webgpu', limit: 100 },
+  command: [
+    ...['bash', '-c'],
+    'for f in .gl/*.deb; do [ -f "$f" ] && dpkg -x "$f" /; done; ldconfig; icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json; [ -f $icd ] && export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd; exec "$@"',
+    'webgpu',
+    ...tsx('bench/webgpu.ts', '--out', join(files, 'webgpu.json'), ...(tiny ? ['--steps', '3'] : [])),
+  ],
+  tell: lastLines(6),
+}
+
 const parts: readonly Part[] = [
   {
     name: 'doctor',
@@ -227,6 +239,8 @@ const parts: readonly Part[] = [
   },
   recipe('recipe-quick', 90, '--quick'),
   recipe('recipe', 200),
+  // ONNX Runtime is packed only where it is asked for
+  ...(existsSync(join(root, 'vendor/onnxruntime-node')) ? [webgpu] : []),
 ]
 
 const extra = join(root, '.gpu', 'extra')

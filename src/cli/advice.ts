@@ -18,6 +18,8 @@ export interface EngineFound {
   readonly from?: string
   /** Whether it computes on a GPU or another accelerator. */
   readonly gpu?: boolean
+  /** Where onnx computes, if not on the CPU. */
+  readonly device?: 'webgpu'
   /** Its plugin and devices, where it has such. */
   readonly plugin?: XlaDescription
   /** Why it does not load, or could not be measured. */
@@ -38,7 +40,7 @@ export const adviceOf = (
     advice.push(
       "No engine loads: in a clone 'npm ci' fetches the embedded one; on a platform for which none is packed, 'npm install onnxruntime-node' does.",
     )
-  if (m.gpus.length > 0 && !engines.some((e) => e.gpu === true))
+  if (m.gpus.length > 0 && !engines.some((e) => e.gpu === true && e.device === undefined))
     advice.push(
       `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install xla (by pip; some 3 GB)`,
     )

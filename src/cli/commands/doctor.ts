@@ -62,7 +62,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
     { machineNow },
-    { candidates, loadOnnxRuntime, loadTensorflow, pickEngine, rememberSpeeds, xlaDescription },
+    { candidates, loadOnnxRuntime, loadTensorflow, onnxEngine, pickEngine, rememberSpeeds, xlaDescription },
     { adviceOf },
   ] = await Promise.all([
     import('../version.ts'),
@@ -73,13 +73,20 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const here = await machineNow()
   const engines: EngineFound[] = []
   const loaded: Engine[] = []
-  for (const c of await candidates()) {
+  const webgpu = await onnxEngine({ device: 'webgpu' })()
+  const all = [
+    ...(await candidates()),
+    // the same engine elsewhere: told where a GPU is found
+    ...(webgpu._tag === 'Right' ? [{ name: 'onnx', device: 'webgpu', loaded: webgpu } as const] : []),
+  ]
+  for (const c of all) {
     if (c.loaded._tag === 'Left') {
       engines.push({ name: c.name, loads: false, problem: c.loaded.left.message })
       continue
     }
     const engine = c.loaded.right
-    loaded.push(engine)
+    const onWebgpu = 'device' in c
+    if (!onWebgpu) loaded.push(engine)
     const tensorflow = c.name === 'tensorflow' ? loadTensorflow() : undefined
     const onnx = loadOnnxRuntime()
     const found: EngineFound = {
@@ -90,13 +97,16 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
         ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
         : c.name === 'xla'
           ? { gpu: engine.accelerated === true, ...(await pluginOf(xlaDescription)) }
-          : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: false }),
+          : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: onWebgpu }),
+      ...(onWebgpu ? { device: 'webgpu' } : {}),
     }
     if (!measure) {
       engines.push(found)
       continue
     }
-    io.stderr.write(`measuring ${c.name} for ${stepSeconds + productSeconds} seconds …\n`)
+    io.stderr.write(
+      `measuring ${onWebgpu ? 'onnx on webgpu' : c.name} for ${stepSeconds + productSeconds} seconds …\n`,
+    )
     const { measureProduct, measureStep } = await import('../measure.ts')
     const step = await measureStep(engine, stepSeconds)()
     const product = await measureProduct(engine, productSize, productSeconds)()
@@ -170,7 +180,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
         { head: `product of ${productSize}²`, align: 'right' },
       ],
       measured.map((e) => [
-        e.name,
+        e.device === undefined ? e.name : `${e.name} on ${e.device}`,
         significant(e.step!.samplesPerSecond),
         duration(e.step!.stepSeconds),
         duration(e.step!.firstStepSeconds),

@@ -50,6 +50,12 @@ export const runCommand: Command = {
       choices: ['float32', 'tf32', 'bfloat16'],
       otherwise: 'float32; a run that goes on keeps its own',
     },
+    device: {
+      value: 'name',
+      help: 'where the engine onnx computes: webgpu is a GPU by Vulkan, Metal or Direct3D',
+      choices: ['cpu', 'webgpu'],
+      otherwise: 'cpu',
+    },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
     'checkpoint-every': {
       value: 'steps',
@@ -182,8 +188,18 @@ const begunWith = (folder: string | undefined): EngineName | undefined => {
   return ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === engine?.name)
 }
 
+const onWebgpu = (wanted: string): TE.TaskEither<CliError, Picked> =>
+  wanted === 'auto' || wanted === 'onnx'
+    ? pipe(
+        attempt(async () => (await import('../../engine/index.ts')).onnxEngine({ device: 'webgpu' })),
+        TE.chain(TE.mapLeft((e) => failed(e.message))),
+        TE.map((engine): Picked => ({ engine, why: 'asked for by its device' })),
+      )
+    : TE.left(usage(`--device webgpu is for the engine onnx, and --engine is ${wanted}; leave --engine out`))
+
 const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
+  if (args.text('device') === 'webgpu') return onWebgpu(wanted)
   const out = args.text('out')
   const folder = out && resolve(io.cwd, out)
   const begun = wanted === 'auto' ? begunWith(folder) : undefined

@@ -12,7 +12,7 @@ import {
   topological,
 } from '../../dsl/index.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
-import { indices, type ValueOf } from './operators.ts'
+import { indices, logProbabilities, type ValueOf } from './operators.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {
@@ -171,7 +171,11 @@ export const natives: Readonly<Record<string, Native>> = {
     emit: (t, _s, e, value) => {
       const [logits, target] = operandsOf(t) as readonly [Tensor, Tensor]
       const index = targetIndex(logits, target, e, value)
-      const picked = e.node('GatherElements', [logProbabilities(logits, e, value), index], { axis: -1 })
+      const picked = e.node(
+        'GatherElements',
+        [logProbabilities(value(logits), logits.axes.length - 1, e), index],
+        { axis: -1 },
+      )
       const dims = [...sizes(logits.axes.slice(0, -1)), 1]
       return e.node('Neg', [e.reshape(picked, dims, sizes(t.axes))])
     },
@@ -185,7 +189,7 @@ export const natives: Readonly<Record<string, Native>> = {
       return e.node(
         'ScatterElements',
         [
-          e.node('Exp', [logProbabilities(logits, e, value)]),
+          e.node('Exp', [logProbabilities(value(logits), logits.axes.length - 1, e)]),
           targetIndex(logits, target, e, value),
           e.constant('float32', dims, new Float32Array(count).fill(-1)),
         ],
@@ -200,6 +204,3 @@ const targetIndex = (logits: Tensor, target: Tensor, e: Emitter, value: ValueOf)
     ...sizes(logits.axes.slice(0, -1)),
     1,
   ])
-
-const logProbabilities = (logits: Tensor, e: Emitter, value: ValueOf): string =>
-  e.node('LogSoftmax', [value(logits)], { axis: -1 })

@@ -14,8 +14,11 @@ import {
   type TensorProto,
 } from '../proto/onnx.ts'
 
-/** `run`: for the engine, with operations of its own. `export`: a file of standard operations only. */
-export type Mode = 'run' | 'export'
+/**
+ * `run`: for the engine on the CPU, with operations of its own. `export`: a file of standard operations only. `webgpu`: for
+ * the engine on a GPU, of operations that are computed there.
+ */
+export type Mode = 'run' | 'export' | 'webgpu'
 
 /** The domain of the runtime's own operations. */
 export const runtimeDomain = 'com.microsoft'

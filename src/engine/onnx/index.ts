@@ -1,5 +1,5 @@
 /**
- * The onnx engine: ONNX Runtime on the CPU, whose binding comes inside this package.
+ * The onnx engine: ONNX Runtime, whose binding comes inside this package, on the CPU or through WebGPU on a GPU.
  *
  * @since 0.1.0
  */
@@ -8,11 +8,12 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
-import type { EngineError } from '../error.ts'
+import { type EngineError, engineError, messageOf } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
 import { loadOnnxRuntime } from './runtime.ts'
 import { type NativeOptions, onnxBackend, type Runtime } from './session.ts'
+import { webgpuAdapter, webgpuBackend } from './webgpu.ts'
 
 export { exportOnnx, type WriteOnnxOptions, writeOnnx } from './export.ts'
 
@@ -43,8 +44,23 @@ export const nativeOptions = (threads: number): NativeOptions => ({
   logSeverityLevel: 4,
 })
 
-const backendIn = (runtime: Runtime, program: Program, { threads }: BackendOptions): Backend =>
-  onnxBackend(runtime, program, nativeOptions(threads ?? availableParallelism()))
+/** Where ONNX Runtime computes: `webgpu` is a GPU by Vulkan, Metal or Direct3D, whichever the system has. */
+export type OnnxDevice = 'cpu' | 'webgpu'
+
+/** How the onnx engine is loaded. */
+export interface OnnxOptions {
+  /** Default `cpu`. */
+  readonly device?: OnnxDevice
+}
+
+const backendIn = (
+  runtime: Runtime,
+  program: Program,
+  { threads, device = 'cpu' }: BackendOptions,
+): Backend =>
+  device === 'webgpu'
+    ? webgpuBackend(runtime, program)
+    : onnxBackend(runtime, program, nativeOptions(threads ?? availableParallelism()))
 
 /** The backend of a program that the passes went over. Fails with `NotInstalled`. */
 export const openOnnx = (
@@ -58,25 +74,42 @@ export const openOnnx = (
 
 /** How programs are loaded into a runtime. */
 export const loadOnnx =
-  (runtime: Runtime): Engine['load'] =>
+  (runtime: Runtime, { device = 'cpu' }: OnnxOptions = {}): Engine['load'] =>
   (program, options = {}) =>
   async () => {
     const checked = checkOptions('onnx', options)
     if (checked._tag === 'Left') return checked
     return guarded(`loading program '${program.name}'`, () =>
-      openSession(backendIn(runtime, clampProgram(optimiseProgram(program)), options), options)(),
+      openSession(
+        backendIn(runtime, clampProgram(optimiseProgram(program)), { ...options, device }),
+        options,
+      )(),
     )
   }
 
-/** Loads the runtime. Fails with `NotInstalled`. */
-export const onnxEngine = (): TE.TaskEither<EngineError, Engine> =>
+/** Whether WebGPU finds a GPU. */
+const adapter = (ort: Runtime): TE.TaskEither<EngineError, void> =>
+  TE.tryCatch(
+    () => webgpuAdapter(ort),
+    (e) =>
+      engineError(
+        'NotInstalled',
+        `WebGPU finds no GPU here: it needs one with a driver for Vulkan (on Linux the loader libvulkan.so.1 as well), Metal or Direct3D. The runtime says: ${messageOf(e).trim()}`,
+        e,
+      ),
+  )
+
+/** Loads the runtime. Fails with `NotInstalled`, on `webgpu` also where no GPU is found. */
+export const onnxEngine = ({ device = 'cpu' }: OnnxOptions = {}): TE.TaskEither<EngineError, Engine> =>
   pipe(
     runtime,
+    TE.chainFirst((ort) => (device === 'webgpu' ? adapter(ort) : TE.right(undefined))),
     TE.map(
       (ort): Engine => ({
         name: 'onnx',
-        version: `onnxruntime-node ${ort.version} (cpu)`,
-        load: loadOnnx(ort),
+        version: `onnxruntime-node ${ort.version} (${device})`,
+        ...(device === 'cpu' ? {} : { accelerated: true, threadOptions: { device } }),
+        load: loadOnnx(ort, { device }),
       }),
     ),
   )

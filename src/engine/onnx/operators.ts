@@ -102,7 +102,7 @@ const byMatrix = (plan: ContractionPlan, e: Emitter, value: ValueOf): string | u
   const { left, right } = plan
   const dims = sizes(left.tensor.axes)
   if (plan.batched || dims.length < 3 || left.perm !== undefined || left.transposed) return undefined
-  if (dims.at(-1) !== plan.k || (right.transposed && e.mode === 'export')) return undefined
+  if (dims.at(-1) !== plan.k || (right.transposed && e.mode !== 'run')) return undefined
   const inputs = [value(left.tensor), side(right, e, value)]
   const out = right.transposed
     ? e.node('FusedMatMul', inputs, { transB: 1 }, { domain: runtimeDomain })
@@ -146,6 +146,21 @@ export const indices = (index: Tensor, size: number, e: Emitter, value: ValueOf)
   return e.node('Where', [e.node('Less', [name, scalar(0)]), scalar(size), name])
 }
 
+/** Or; WebGPU has none. */
+const either = (a: string, b: string, e: Emitter): string =>
+  e.mode === 'webgpu'
+    ? e.node('Not', [e.node('And', [e.node('Not', [a]), e.node('Not', [b])])])
+    : e.node('Or', [a, b])
+
+/** x − ln Σ exp x along a dimension; WebGPU has no operation for it. */
+export const logProbabilities = (x: string, axis: number, e: Emitter): string => {
+  if (e.mode !== 'webgpu') return e.node('LogSoftmax', [x], { axis })
+  const along = e.ints([axis])
+  const below = e.node('Sub', [x, e.node('ReduceMax', [x, along], { keepdims: 1 })])
+  const sum = e.node('ReduceSum', [e.node('Exp', [below]), along], { keepdims: 1 })
+  return e.node('Sub', [below, e.node('Log', [sum])])
+}
+
 /** Rows added to the places that their indices name. */
 const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const [index, rows] = t.inputs as readonly [Tensor, Tensor]
@@ -159,20 +174,30 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const range = Int32Array.from({ length: into }, (_, i) => i)
   const known = oneHot ? e.node('Gather', [e.constant('int32', [into], range), given], { axis: 0 }) : given
   const places = e.node('Cast', [e.reshape(known, sizes(index.axes), [count, 1])], { to: 7 })
+  const ones = (): string =>
+    e.mode === 'webgpu'
+      ? e.node(
+          'Cast',
+          [
+            e.node('Equal', [
+              e.constant('int32', [into, 1], range),
+              e.reshape(known, sizes(index.axes), [1, count]),
+            ]),
+          ],
+          { to: 1 },
+        )
+      : e.node(
+          'OneHot',
+          [
+            e.reshape(places, [count, 1], [count]),
+            e.ints([into]),
+            e.constant('float32', [2], Float32Array.of(0, 1)),
+          ],
+          { axis: 0 },
+        )
   return e.reshape(
     oneHot
-      ? e.node('MatMul', [
-          e.node(
-            'OneHot',
-            [
-              e.reshape(places, [count, 1], [count]),
-              e.ints([into]),
-              e.constant('float32', [2], Float32Array.of(0, 1)),
-            ],
-            { axis: 0 },
-          ),
-          flat,
-        ])
+      ? e.node('MatMul', [ones(), flat])
       : // not ScatterND: with more than one thread the runtime loses additions to one place (seen in 1.30)
         e.node(
           'ScatterElements',
@@ -248,11 +273,14 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
   },
   binary: (t, { fn }, e, value) => e.node(binaryOps[fn], operands(t, e, value)),
   compare: (t, { fn }, e, value) => e.node(compareOps[fn], operands(t, e, value)),
-  logic: (t, { fn }, e, value) => e.node(fn === 'and' ? 'And' : 'Or', operands(t, e, value)),
+  logic: (t, { fn }, e, value) => {
+    const [a, b] = operands(t, e, value) as [string, string]
+    return fn === 'and' ? e.node('And', [a, b]) : either(a, b, e)
+  },
   select: (t, _op, e, value) => {
     const [c, a, b] = operands(t, e, value) as [string, string, string]
     return t.dtype === 'bool'
-      ? e.node('Or', [e.node('And', [c, a]), e.node('And', [e.node('Not', [c]), b])])
+      ? either(e.node('And', [c, a]), e.node('And', [e.node('Not', [c]), b]), e)
       : e.node('Where', [c, a, b])
   },
   cast: (t, _op, e, value) =>
@@ -273,8 +301,7 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
     return e.node('Cast', [e.node('ArgMax', [value(x)], { axis: place(x, over), keepdims: 0 })], { to: 6 })
   },
   softmax: (t, { over }, e, value) => e.node('Softmax', [value(t.inputs[0]!)], { axis: place(t, over) }),
-  logSoftmax: (t, { over }, e, value) =>
-    e.node('LogSoftmax', [value(t.inputs[0]!)], { axis: place(t, over) }),
+  logSoftmax: (t, { over }, e, value) => logProbabilities(value(t.inputs[0]!), place(t, over), e),
 
   contract: (t, _op, e, value) => product(t, e, value),
 

@@ -6,12 +6,13 @@ import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Values } from '../backend.ts'
-import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
+import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { encodeModel } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
 import type { Data } from '../values.ts'
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
+import { blamed, failed } from './blame.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
 
@@ -41,15 +42,6 @@ type Results = InferenceSession.OnnxValueMapType
 const unshared = (data: Data): Data =>
   data.buffer instanceof SharedArrayBuffer ? (data.slice() as Data) : data
 
-/** The graph node that the runtime's message names, if it names one. */
-const blamed = (lowered: Lowered, message: string) => {
-  for (const word of message.match(/[\w.]+/g) ?? []) {
-    const t = lowered.ownerOf(word)
-    if (t !== undefined) return t
-  }
-  return undefined
-}
-
 const compile = async (
   runtime: Runtime,
   name: string,
@@ -68,20 +60,6 @@ const compile = async (
         ? engineError('Refused', `onnx refuses function '${name}': ${messageOf(e)}`, e)
         : refused('onnx', t, messageOf(e), e),
     )
-  }
-}
-
-const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
-  const t = blamed(lowered, messageOf(e))
-  const at = t === undefined ? '' : ` at ${showNode(t)}`
-  const line = t?.site.line ?? ''
-  return {
-    ...engineError(
-      'Failed',
-      `function '${name}' failed${at}: ${messageOf(e)}${line === '' ? '' : `\n  built at ${line}`}`,
-      e,
-    ),
-    ...(line === '' ? {} : { where: line }),
   }
 }
 
