@@ -3,7 +3,7 @@
  * compiled when it is first called.
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import { cost, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
@@ -20,6 +20,15 @@ export interface XlaSettings {
   /** XLA's own flags, by name. */
   readonly flags?: Readonly<Record<string, Flag>>
 }
+
+/** Up to so many operations a call, trying kernels costs more than it gains: nano's step has 2e10, one of 88 M 1e13. */
+const smallCall = 1e12
+
+/** On a GPU XLA times several kernels for every product, for half a minute; a small call takes the first. */
+export const kernelTrials = (platform: string, variant: Variant): Readonly<Record<string, Flag>> =>
+  platform === 'cuda' && cost([...Object.values(variant.outputs), ...variant.next.values()]).flops < smallCall
+    ? { xla_gpu_autotune_level: 0 }
+    : {}
 
 interface Compiled {
   readonly lowered: Lowered
@@ -75,7 +84,7 @@ export const xlaBackend = (
     if (had !== undefined) return right(had)
     const lowered = lower(name, variant, { ...settings, platform: client.platform })
     try {
-      const options = settings.flags === undefined ? {} : { flags: settings.flags }
+      const options = { flags: { ...kernelTrials(client.platform, variant), ...settings.flags } }
       const kept = { folder: xlaHome().programs }
       const executable = await keptProgram(client, plugin.bytes, lowered.text, options, kept)
       const made = { lowered, executable }
