@@ -400,6 +400,11 @@ const main = async (): Promise<void> => {
   }
   try {
     while (values.hold !== undefined && !existsSync(values.hold) && left() > 0) await wait(100)
+    // nothing is measured while something compiles, unless that takes very long
+    await Promise.race([
+      Promise.all([...compiling.values()].map((c) => c.prepared)),
+      wait(1000 * Math.min(80, Math.max(0, left() / 3))),
+    ])
     for (const { c, precision } of pairs) {
       const found: Measured[] = []
       const row = { case: c.name, sequences: c.rows, tokens: c.tokens, precision, contenders: found }

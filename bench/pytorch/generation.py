@@ -33,14 +33,16 @@ config = transformers.Qwen3Config(
     rms_norm_eps=c["epsilon"],
     tie_word_embeddings=c["tied"],
 )
-model = transformers.Qwen3ForCausalLM(config).eval()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+dtype = torch.bfloat16 if case.get("precision") == "bfloat16" else torch.float32
+model = transformers.Qwen3ForCausalLM(config).eval().to(device, dtype)
 # no token ends an answer, so that every round has the same tokens to write
 model.generation_config.eos_token_id = None
 
 lengths = case["lengths"]
 longest = max(lengths)
-ids = torch.randint(0, c["vocabSize"], (len(lengths), longest))
-mask = torch.tensor([[0] * (longest - n) + [1] * n for n in lengths])
+ids = torch.randint(0, c["vocabSize"], (len(lengths), longest)).to(device)
+mask = torch.tensor([[0] * (longest - n) + [1] * n for n in lengths]).to(device)
 
 
 def say(reply):
@@ -70,7 +72,7 @@ for _ in sys.stdin:
             temperature=1.0,
             top_k=None,
             pad_token_id=0,
-        )
+        ).cpu()
     say(
         {
             "seconds": time.perf_counter() - at,

@@ -4,7 +4,8 @@
  *     npm run gpu-check [-- --out .gpu] [--onnx] [--level 6]
  *
  * There, beside the repository's tracked files, one command unpacks it and checks and measures: `bash .gpu/run`. What has
- * not changed since it was packed is not packed again. `--onnx` packs ONNX Runtime too, some 13 MiB.
+ * not changed since it was packed is not packed again. `--onnx` packs ONNX Runtime too, into a folder beside
+ * it: together they may be more than is let through at a time.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -98,12 +99,13 @@ const compress = (paths: string, file: string): void =>
   )
 
 /** An archive of paths below the repository's folder, unless it is there already. */
-const archive = (name: string, paths: readonly string[]): void => {
-  const file = join(out, `${name}.tar.xz`)
-  const mark = join(out, `.${name}`)
+const archive = (name: string, paths: readonly string[], folder = out): void => {
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, `${name}.tar.xz`)
+  const mark = join(folder, `.${name}`)
   const now = stamp(paths)
   if (existsSync(file) && existsSync(mark) && readFileSync(mark, 'utf8') === now) return
-  const list = join(out, `.${name}.list`)
+  const list = join(folder, `.${name}.list`)
   writeFileSync(list, paths.join('\n'))
   compress(`${unread.map((p) => `--exclude='${p}'`).join(' ')} -T ${list}`, file)
   writeFileSync(mark, now)
@@ -146,7 +148,8 @@ archive(
   all.filter((p) => !isNative(p)),
 )
 archive('build', ['dist'])
-if (values.onnx) archive('runtime', ['vendor/onnxruntime-node/bin/napi-v6/linux/x64', ...runtimeFiles()])
+if (values.onnx)
+  archive('runtime', ['vendor/onnxruntime-node/bin/napi-v6/linux/x64', ...runtimeFiles()], `${out}-onnx`)
 cpSync(join(root, 'scripts', 'gpu-check', 'run.sh'), join(out, 'run'))
 
 const bytes = readdirSync(out, { recursive: true, encoding: 'utf8' })

@@ -12,7 +12,7 @@ unpack() { # archives by xz, or by Python where there is none
   fi
 }
 [ -x "$here/bin/node" ] || unpack "$here/node.tar.xz" "$here" &
-for archive in "$here"/{natives,packages,build,runtime}.tar.xz; do [ -f "$archive" ] && unpack "$archive" . & done
+for archive in "$here"/{natives,packages,build}.tar.xz "$here"-onnx/runtime.tar.xz; do [ -f "$archive" ] && unpack "$archive" . & done
 wait
 export PATH="$here/bin:$PATH" GPU_CHECK_BEGAN="$began"
 node --version || exit 3

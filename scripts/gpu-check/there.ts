@@ -21,6 +21,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nano } from '../../src/models/index.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const work = mkdtempSync(join(tmpdir(), 'gpu-check-'))
@@ -172,7 +173,17 @@ const recipe = (name: string, limit: number, ...words: readonly string[]): Part 
   ...{
     name,
     limit,
-    command: sailwright('run', 'examples/recipe.ts', '--engine', engine, '--out', join(work, name), ...words),
+    command: sailwright(
+      'run',
+      'examples/recipe.ts',
+      '--engine',
+      engine,
+      '--precision',
+      tiny ? 'float32' : 'bfloat16',
+      '--out',
+      join(work, name),
+      ...words,
+    ),
   },
   tell: lastLines(25),
 })
@@ -182,18 +193,31 @@ const webgpu: Part = {
   ...{ name: 'webgpu', limit: 100 },
   command: [
     ...['bash', '-c'],
-    'for f in .gl/*.deb; do [ -f "$f" ] && dpkg -x "$f" /; done; ldconfig; icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json; [ -f $icd ] && export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd; exec "$@"',
+    'for f in .gpu-onnx/*.deb; do [ -f "$f" ] && dpkg -x "$f" /; done; ldconfig; icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json; [ -f $icd ] && export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd; exec "$@"',
     'webgpu',
     ...tsx('bench/webgpu.ts', '--out', join(files, 'webgpu.json'), ...(tiny ? ['--steps', '3'] : [])),
   ],
   tell: lastLines(6),
 }
 
+/** What Hugging Face's `generate` is measured on: as bench/generation.ts. */
+const generated = [
+  nano.language,
+  {
+    ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
+    ...{ headDim: 64, ropeTheta: 1e6, epsilon: 1e-6, tied: true },
+  },
+].map((config) => ({
+  config: tiny ? nano.language : config,
+  ...{ lengths: Array.from({ length: tiny ? 4 : 64 }, (_, i) => 24 + ((5 * i) % 17)), tokens: tiny ? 8 : 64 },
+  ...{ threads: 8, precision: 'bfloat16' },
+}))
+
 const parts: readonly Part[] = [
   {
     name: 'doctor',
     limit: 60,
-    command: sailwright('doctor', ...(tiny ? ['--no-measure'] : [])),
+    command: sailwright('doctor', '--no-measure'),
     tell: lastLines(40),
   },
   {
@@ -201,7 +225,7 @@ const parts: readonly Part[] = [
     command: tsx(
       'scripts/test.ts',
       process.env.GPU_CHECK_TESTS ??
-        'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|xla/)|models/.*fixture',
+        'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|loop|xla/(?!install))|models/.*fixture',
     ),
     tell: (printed) =>
       `${matching(/FAIL|skipped|is not here|took|✘/, 40)(printed)}\n${lastLines(8)(printed)}`,
@@ -232,12 +256,42 @@ const parts: readonly Part[] = [
     },
   },
   {
-    ...{ name: 'generation', limit: 120 },
-    command: tsx('bench/generation.ts', ...(process.env.GPU_CHECK_GENERATION?.split(' ') ?? [])),
-    env: { SAILWRIGHT_PYTHON: python },
-    tell: lastLines(16),
+    ...{ name: 'generation', limit: 100 },
+    command: tsx(
+      'bench/generation.ts',
+      '--engine',
+      engine,
+      '--precision',
+      'bfloat16',
+      ...(tiny ? ['--rows', '4', '--tokens', '8', '--rounds', '1'] : []),
+    ),
+    tell: lastLines(12),
   },
-  recipe('recipe-quick', 90, '--quick'),
+  {
+    ...{ name: 'generation-hugging-face', limit: 80 },
+    command: [
+      ...[
+        'bash',
+        '-c',
+        'for c in "$@"; do yes go | head -4 | "$PYTHON" bench/pytorch/generation.py "$c" || exit 1; done',
+        'generation',
+      ],
+      ...generated.map((c) => JSON.stringify(c)),
+    ],
+    env: { PYTHON: python },
+    tell: (printed) =>
+      printed
+        .split('\n')
+        .filter((l) => l.startsWith('{'))
+        .map((l) => JSON.parse(l))
+        .map((r) =>
+          r.version === undefined
+            ? `${(r.tokens / r.seconds).toFixed(0)} tokens/s`
+            : `${r.version}, ${r.parameters} parameters`,
+        )
+        .join('\n'),
+  },
+  recipe('recipe-quick', 110, '--quick'),
   recipe('recipe', 200),
   // ONNX Runtime is packed only where it is asked for
   ...(existsSync(join(root, 'vendor/onnxruntime-node')) ? [webgpu] : []),
@@ -295,7 +349,7 @@ process.stdout.write(`${JSON.stringify(machine)}\nunpacked after ${elapsed().toF
 
 // what compiles for long in PyTorch does so beside what measures nothing
 const steps = chosen.find((p) => p.name === 'steps')
-const early = chosen.filter((p) => p.name === 'doctor' || p.name === 'tests')
+const early = chosen.filter((p) => ['doctor', 'tests', 'recipe-quick'].includes(p.name))
 const late = chosen.filter((p) => p !== steps && !early.includes(p))
 const stepping = steps === undefined ? Promise.resolve() : run(steps)
 for (const p of early) await run(p)
