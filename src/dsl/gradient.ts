@@ -1,6 +1,7 @@
 /** The gradient: one reverse walk over the table of adjoints. */
 import { adjoints, type Flow } from './adjoints.ts'
 import { showAxes } from './axis.ts'
+import { composite } from './composite.ts'
 import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { type Op, type Tensor, topological } from './graph.ts'
@@ -13,6 +14,56 @@ const identity = (t: Tensor): Tensor | string => (t.op.op === 'state' ? t.op.key
 
 const flowsOf = (y: Tensor, g: Tensor, site: Site): readonly Flow[] =>
   (adjoints[y.op.op] as (y: Tensor, g: Tensor, op: Op, s: Site) => readonly Flow[])(y, g, y.op, site)
+
+/**
+ * What flows from a composite's body into its operands by the definition, whatever they are made of; undefined where an
+ * operand does not count.
+ */
+const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly (Tensor | undefined)[] => {
+  const ends = new Set(operands)
+  const order = topological([body], (t) => (ends.has(t) ? [] : t.inputs))
+  const depends = new Set(operands.filter((t) => t.dtype === 'float32'))
+  for (const t of order)
+    if (t.dtype === 'float32' && t.op.op !== 'stopGradient' && !ends.has(t))
+      if (t.inputs.some((x) => depends.has(x))) depends.add(t)
+  const flowing = new Map<Tensor, Tensor>([[body, g]])
+  for (let i = order.length - 1; i >= 0; i--) {
+    const y = order[i]!
+    const flow = flowing.get(y)
+    if (flow === undefined || ends.has(y) || !depends.has(y)) continue
+    flowsOf(y, flow, y.site).forEach((part, k) => {
+      const x = y.inputs[k]!
+      if (part === undefined || !depends.has(x)) return
+      const [sofar, more] = [flowing.get(x), part()]
+      flowing.set(
+        x,
+        sofar === undefined ? more : binaryOf('add', sofar, reshaped(more, sofar.axes, y.site), y.site),
+      )
+    })
+  }
+  return operands.map((t) => flowing.get(t))
+}
+
+/**
+ * The flows of an attention: a composite for queries, keys and values each, so that an engine which keeps no scores can
+ * compute them from the operands. Its own definition is the gradient of attention's.
+ */
+const attentionFlows = (y: Tensor, g: Tensor, wanted: ReadonlySet<Tensor | string>): readonly Flow[] => {
+  const [body, ...operands] = y.inputs as readonly [Tensor, ...Tensor[]]
+  const [q, k, v] = operands.slice(0, 3) as [Tensor, Tensor, Tensor]
+  const ends = new Set(operands)
+  const inside = topological([body], (t) => (ends.has(t) ? [] : t.inputs)).filter((t) => !ends.has(t))
+  // where two operands are one, or the definition's inside is asked for, the definition is walked
+  if (new Set([q, k, v]).size < 3 || inside.some((t) => wanted.has(identity(t)))) return flowsOf(y, g, y.site)
+  let parts: readonly (Tensor | undefined)[] | undefined
+  const settings = y.op.op === 'composite' ? y.op.settings : {}
+  const flow = (i: number, part: string, x: Tensor) => (): Tensor => {
+    parts ??= pulled(body, g, [q, k, v])
+    const to = reshaped(parts[i]!, x.axes, y.site)
+    return composite('attentionGradient', { ...settings, part }, to, [...operands, y, g], y.site)
+  }
+  return [undefined, flow(0, 'q', q), flow(1, 'k', k), flow(2, 'v', v)]
+}
 
 /**
  * The gradient of a scalar with respect to each of `wrt`, with the axes of each.
@@ -52,7 +103,9 @@ export const gradient = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
     const y = order[i]!
     const g = flowing.get(identity(y))
     if (g === undefined || !depends.has(y)) continue
-    flowsOf(y, g, y.site).forEach((flow, k) => {
+    const isAttention = y.op.op === 'composite' && y.op.kind === 'attention'
+    const flows = isAttention ? attentionFlows(y, g, wanted) : flowsOf(y, g, y.site)
+    flows.forEach((flow, k) => {
       const x = y.inputs[k]!
       if (flow === undefined || !depends.has(x)) return
       const part = flow()

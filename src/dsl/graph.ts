@@ -129,6 +129,8 @@ export type OpName = Op['op']
  * - `gelu`, `geluTanh`, `silu` x
  * - `rotary` x, cos, sin · settings `axis`
  * - `attention` q, k, v and, where there is one, mask (bool) · settings `scale`
+ * - `attentionGradient` what `attention` takes, then its result and what flows back into it · settings `scale`, `part` (`q`,
+ *   `k`, `v`: of which operand)
  * - `crossEntropy` logits, target (int32, in range) · settings `axis`; loss for each position
  * - `crossEntropyGradient` logits, target · settings `axis`; softmax − one-hot
  * - `adamW` parameter, first moment, second moment, gradient, learning rate, correction 1 (1−β₁ᵗ), correction 2 (1−β₂ᵗ)
@@ -143,6 +145,7 @@ export type CompositeKind =
   | 'silu'
   | 'rotary'
   | 'attention'
+  | 'attentionGradient'
   | 'crossEntropy'
   | 'crossEntropyGradient'
   | 'adamW'

@@ -2,7 +2,7 @@
 import { type Dtype, settledSite, type Tensor } from '../../dsl/index.ts'
 
 /** Element types inside a program. */
-export type Element = Dtype | 'bfloat16' | 'float64'
+export type Element = Dtype | 'bfloat16' | 'float64' | 'uint8'
 
 /** A value of the function: its name (`%12`), element type and shape. */
 export interface Value {
@@ -17,6 +17,7 @@ const elementNames: Readonly<Record<Element, string>> = {
   bfloat16: 'bf16',
   int32: 'i32',
   bool: 'i1',
+  uint8: 'ui8',
 }
 
 /** `tensor<2x3xf32>`. */
@@ -87,7 +88,7 @@ const hexOf = (data: Float32Array | Int32Array | Uint8Array): string =>
   Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex').toUpperCase()
 
 /** A string literal of MLIR: quotes, backslashes and what is no letter by their number. */
-const quoted = (text: string): string =>
+export const quoted = (text: string): string =>
   `"${[...text].map((c) => (c < ' ' || c === '"' || c === '\\' ? `\\${hexByte(c)}` : c)).join('')}"`
 
 const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)

@@ -6,7 +6,7 @@ import { along, exact, logSumExp, place, type Work } from './value.ts'
 
 /** How one kind of composite runs natively. */
 export interface Native {
-  readonly fits: (t: Tensor, settings: Settings) => boolean
+  readonly fits: (t: Tensor, settings: Settings, w: Work) => boolean
   /** `operands` are the composite's operands, without its body. */
   readonly emit: (w: Work, t: Tensor, operands: readonly Value[]) => Value
 }
@@ -30,7 +30,7 @@ const targets = (w: Work, t: Tensor, [l, y]: readonly Value[]) => {
 }
 
 /** ln Σ exp − the target's logit: both sums in one reading of the logits, and no one-hot in memory. */
-const crossEntropy: Native = {
+export const crossEntropy: Native = {
   fits: fitsTarget,
   emit: (w, t, operands) => {
     const { at, logits, hit } = targets(w, t, operands)
@@ -41,7 +41,7 @@ const crossEntropy: Native = {
 }
 
 /** softmax − one-hot, element by element from the logits and ln Σ exp. */
-const crossEntropyGradient: Native = {
+export const crossEntropyGradient: Native = {
   fits: fitsTarget,
   emit: (w, t, operands) => {
     const { at, logits, hit } = targets(w, t, operands)
@@ -51,6 +51,3 @@ const crossEntropyGradient: Native = {
     return hlo.choose(w.g, hit, hlo.pointwise(w.g, 'stablehlo.subtract', p, one), p)
   },
 }
-
-/** The composites by kind. */
-export const natives: Readonly<Record<string, Native>> = { crossEntropy, crossEntropyGradient }

@@ -44,9 +44,9 @@ const emitLoop = (w: Work, times: number, body: LoopBody, operands: readonly Val
     const values = new Map<Tensor, Value>()
     const loop = loopsIn(w)
     const roots = bodyRoots(body)
-    for (const t of topological(roots, operandsUsed)) {
+    for (const t of topological(roots, (x) => operandsUsed(w, x))) {
       g.blame(t)
-      const own = operandsUsed(t).map((x) => values.get(x)!)
+      const own = operandsUsed(w, t).map((x) => values.get(x)!)
       values.set(
         t,
         t.op.op === 'argument' ? given[t.op.at]! : t.op.op === 'loop' ? loop(t, own) : emitNode(w, t, own),

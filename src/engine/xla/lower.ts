@@ -12,7 +12,7 @@ import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
 import { writeSlots } from './slots.ts'
-import type { Work } from './value.ts'
+import type { Attention, Work } from './value.ts'
 
 /** What is passed as an argument. */
 export type Argument =
@@ -38,17 +38,23 @@ export interface LowerOptions {
   readonly precision?: Precision
   /** What the program is for: `cuda`, `cpu`. */
   readonly platform?: string
+  /** Default `auto`. */
+  readonly attention?: Attention
 }
 
 /** Lowers one variant; the module has the function's name. */
 export const lower = (
   name: string,
   given: Variant,
-  { precision = 'float32', platform = 'cpu' }: LowerOptions = {},
+  { precision = 'float32', platform = 'cpu', attention = 'auto' }: LowerOptions = {},
 ): Lowered => {
   const variant = overVariant(narrow, given)
   const g = builder()
-  const w: Work = { g, precision, platform, keptIn: keeping(precision) }
+  const w: Work = {
+    ...{ g, precision, platform, attention },
+    attended: new Map(),
+    keptIn: keeping(precision),
+  }
   const slots = new Map(
     slotWrites(variant)
       .flat()
@@ -61,7 +67,7 @@ export const lower = (
   /** What a node is computed from in this lowering. */
   const dependsOn = (t: Tensor): readonly Tensor[] => {
     const slot = slots.get(t)
-    return slot === undefined ? operandsUsed(t) : [slot.place, slot.value, t.inputs[2]!]
+    return slot === undefined ? operandsUsed(w, t) : [slot.place, slot.value, t.inputs[2]!]
   }
   const order = topological(roots, dependsOn)
 

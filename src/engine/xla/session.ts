@@ -13,10 +13,13 @@ import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
 import type { OpenedClient } from './open-client.ts'
 import type { DeviceArray, Executable, Flag } from './pjrt/index.ts'
+import type { Attention } from './value.ts'
 
 /** How programs are run. */
 export interface XlaSettings {
   readonly precision: Precision
+  /** Default `auto`. */
+  readonly attention?: Attention
   /** XLA's own flags, by name. */
   readonly flags?: Readonly<Record<string, Flag>>
 }

@@ -4,6 +4,36 @@ import type { Precision } from '../session.ts'
 import type { Builder, Element, Value } from './builder.ts'
 import * as hlo from './hlo.ts'
 
+/** `auto`: by a call of a library where there is one for these shapes; `definition`: as it is written. */
+export type Attention = 'auto' | 'definition'
+
+/** A forward call, as its backward needs it. */
+export interface Attended {
+  readonly q: Value
+  readonly k: Value
+  readonly v: Value
+  readonly shape: AttendedShape
+  /** 0 where a token may attend, far below anything else: `[batch, 1, token, key]`. */
+  readonly bias: Value | undefined
+  /** Whether a token may attend to anything, repeated over the result. */
+  readonly sees: Value | undefined
+  readonly out: Value
+  /** One float32 a row of scores: `[batch, head, token]`. */
+  readonly statistics: Value
+  readonly causal: boolean
+  readonly scale: number
+}
+
+/** Sizes of an attention. */
+export interface AttendedShape {
+  readonly batch: number
+  readonly token: number
+  readonly key: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly dim: number
+}
+
 /** What a row works with. */
 export interface Work {
   readonly g: Builder
@@ -11,6 +41,10 @@ export interface Work {
   readonly precision: Precision
   /** `cuda`, `cpu` and so on. */
   readonly platform: string
+  /** Whether attention may run as a call of a library. */
+  readonly attention: Attention
+  /** The attentions that run so, for their backward. */
+  readonly attended: Map<Tensor, Attended>
   /** In which type a node's value is kept. */
   readonly keptIn: (t: Tensor) => Element
 }

@@ -1,0 +1,133 @@
+/** What the xla engine's programs look like, where the numbers would not tell: memory, precision, calls of a library. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as d from '../../../src/dsl/index.ts'
+import { type LowerOptions, lower } from '../../../src/engine/xla/lower.ts'
+
+const test = suite('xla: programs as text')
+
+const textOf = (build: () => d.Results, options: LowerOptions = {}) => {
+  const p = d.optimiseProgram(d.program({ name: 'p', functions: { f: d.fixed(build) } }))
+  return lower('f', p.functions.get('f')![0]!, options)
+}
+
+const [Row, Embed, Out] = [d.axis('row', 4), d.axis('embed', 8), d.axis('out', 3)]
+
+test('a state that is replaced is an argument whose memory its next value takes; one that is read stays', () => {
+  const [w, count] = [d.parameter('w', [Out, Embed], d.normal(1)), d.state('count', [], d.zeros)]
+  const y = d.contract(d.input('x', [Row, Embed]), w, 'embed')
+  const {
+    text,
+    arguments: args,
+    next,
+  } = textOf(() => ({
+    outputs: { y },
+    next: new Map([['count', d.add(count, 1)]]),
+  }))
+  const main = /@main\((.*)\) ->/.exec(text)![1]!
+  assert.equal(args.map((a) => (a.from === 'state' ? a.key : a.name)).sort(), ['count', 'w', 'x'])
+  assert.equal(next, ['count'])
+  assert.match(main, /tensor<f32> \{tf\.aliasing_output = 1 : i32\}/)
+  assert.is(main.match(/aliasing/g)!.length, 1)
+})
+
+test('operations carry the line that built them', () => {
+  const { text } = textOf(() => ({ outputs: { y: d.exp(d.input('x', [Row])) } }))
+  assert.match(text, /stablehlo\.exponential .* loc\(#loc\d+\)/)
+  assert.match(text, /#loc\d+ = loc\("exp\.\d+"\(".*lowering\.test\.ts":\d+:\d+\)\)/)
+})
+
+test('one slot a row is a scatter, not a pass over the state', () => {
+  const [Batch, Slot] = [d.axis('batch', 2), d.axis('slot', 64)]
+  const cache = d.state('cache', [Batch, Slot, Embed], d.zeros)
+  const here = d.equal(d.input('place', [Batch], 'int32'), d.iota(Slot))
+  const next = d.select(here, d.input('value', [Batch, Embed]), cache)
+  const { text } = textOf(() => ({ outputs: {}, next: new Map([['cache', next as d.Tensor]]) }))
+  assert.match(text, 'stablehlo.scatter')
+  assert.not.match(text, 'stablehlo.select')
+})
+
+test('products are as exact as the precision says; the gradient of a weight stays float32', () => {
+  const w = d.parameter('w', [Out, Embed], d.normal(1))
+  const y = d.contract(d.input('x', [Row, Embed]), w, 'embed')
+  const g = d.gradient(d.total(d.square(y)), [w])[0]!
+  const build = (): d.Results => ({ outputs: { y, g } })
+  const text = (precision: LowerOptions['precision'], platform: string) =>
+    textOf(build, { precision: precision!, platform }).text
+  assert.match(text('float32', 'cuda'), 'precision = [HIGHEST, HIGHEST]')
+  assert.match(text('tf32', 'cuda'), 'precision = [DEFAULT, DEFAULT]')
+  assert.not.match(text('tf32', 'cuda'), 'bf16')
+  const half = text('bfloat16', 'cuda')
+  assert.match(half, /dot_general .*\(tensor<4x8xbf16>, tensor<3x8xbf16>\) -> tensor<4x3xbf16>/)
+  assert.match(half, /dot_general .*-> tensor<(3x8|8x3)xf32>/)
+  // a processor multiplies the rounded numbers as float32
+  assert.match(text('bfloat16', 'cpu'), 'format = e8m7')
+  assert.not.match(text('bfloat16', 'cpu'), 'bf16')
+})
+
+const attending = (mask: 'none' | 'causal' | 'padded', tokens = 128, same = false): d.Results => {
+  const [B, T, H, D] = [d.axis('batch', 2), d.axis('token', tokens), d.axis('head', 2), d.axis('dim', 64)]
+  const G = d.axis('group', 3)
+  const K = d.as(T, d.Key)
+  const q = d.input('q', [B, T, H, G, D])
+  const k = d.input('k', [B, K, H, D])
+  const v = same ? k : d.input('v', [B, K, H, D])
+  const real = d.notPadding(d.input('attention_mask', [B, T], 'int32'), 'token')
+  const masks = { none: undefined, causal: d.causal(T), padded: d.and(d.causal(T), real) }
+  const y = d.attend(q, k, v, 'dim', masks[mask])
+  const [gq, gk, gv] = d.gradient(d.total(d.square(y)), [q, k, v])
+  return { outputs: { y, gq: gq!, gk: gk!, gv: gv! } }
+}
+
+const calls = (build: () => d.Results, options: LowerOptions): readonly string[] =>
+  [...textOf(build, options).text.matchAll(/custom_call @(\S+)\(/g)].map((m) => m[1]!)
+
+test('attention and its gradient are one call each on CUDA in bfloat16, with the mask that there is', () => {
+  const cuda: LowerOptions = { precision: 'bfloat16', platform: 'cuda' }
+  const causal = textOf(() => attending('causal'), cuda).text
+  assert.equal(
+    calls(() => attending('causal'), cuda),
+    ['__cudnn$fmhaSoftmax', '__cudnn$fmhaSoftmaxBackward'],
+  )
+  assert.match(causal, '\\22mask_type\\22:\\22CAUSAL\\22')
+  assert.not.match(causal, 'dot_general')
+  // fewer heads of keys go in as they are
+  assert.match(causal, 'tensor<2x128x2x64xbf16>')
+  assert.match(textOf(() => attending('none'), cuda).text, '\\22mask_type\\22:\\22NO_MASK\\22')
+  assert.equal(
+    calls(() => attending('padded'), cuda),
+    ['__cudnn$fmhaScaleBiasSoftmax', '__cudnn$fmhaScaleBiasSoftmaxBackward'],
+  )
+})
+
+test('attention is as it is defined where there is no such call', () => {
+  for (const options of [
+    { precision: 'bfloat16', platform: 'cpu' },
+    { precision: 'float32', platform: 'cuda' },
+    { precision: 'bfloat16', platform: 'cuda', attention: 'definition' },
+  ] as const)
+    assert.equal(
+      calls(() => attending('causal'), options),
+      [],
+    )
+  assert.equal(
+    calls(() => attending('causal', 100), { precision: 'bfloat16', platform: 'cuda' }),
+    [],
+  )
+})
+
+test('keys that are the values as well have the gradient of both', () => {
+  const given = { q: 2 * 4 * 6 * 64, k: 2 * 4 * 2 * 64, v: 2 * 4 * 2 * 64, attention_mask: 8 }
+  const inputs = Object.fromEntries(
+    Object.entries(given).map(([name, n]) => [name, Array.from({ length: n }, (_, i) => Math.sin(i))]),
+  )
+  const one = attending('causal', 4, true).outputs
+  const two = attending('causal', 4).outputs
+  const [both] = d.evaluate([one.gk!], { inputs: { ...inputs, v: inputs.k! } })
+  const [k, v] = d.evaluate([two.gk!, two.gv!], { inputs: { ...inputs, v: inputs.k! } })
+  both!.forEach((x, i) => {
+    assert.ok(Math.abs(x - k![i]! - v![i]!) < 1e-9)
+  })
+})
+
+test.run()
