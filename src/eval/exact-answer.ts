@@ -70,7 +70,8 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
         let [correct, total] = [0, 0]
         for await (const { examples } of batchesOf(
           source,
-          Math.min(wanted, g.sizes.rows),
+          // several times the rows: those that have ended take the next question
+          Math.min(wanted, 4 * g.sizes.rows),
           undefined,
           `${where}, ${family}`,
         )) {

@@ -4,7 +4,14 @@
  *
  * @since 0.3.0
  */
-import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
+import {
+  CollateError,
+  type Conversation,
+  collateImages,
+  collateText,
+  fitting,
+  type Processor,
+} from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
 import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
 import {
@@ -12,9 +19,9 @@ import {
   decode,
   extend,
   extendLoop,
+  fillCache,
   type GenerationSizes,
   imagesOf,
-  prefill,
 } from '../models/index.ts'
 import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
 import { type Drawn, draw, LogitsError, type Settled } from './sampling.ts'
@@ -99,6 +106,8 @@ interface Row<V> {
   /** Most tokens of its answer. */
   readonly most: number
   readonly promptLength: number
+  /** The prompt's last token, which the answer's first one follows. */
+  readonly before: number
 }
 
 /** The size of one call that reads prompts. */
@@ -190,8 +199,16 @@ export const decoding = (
   const called = (f: string): string => (name === '' ? f : `${name}.${f}`)
   const graph: GenerationSizes = { ...sizes, ...(name === '' ? {} : { name }) }
 
-  const textOf = (prompts: readonly Conversation[], count: number) =>
-    collateText(prompts, { rows: count, tokens }, processor)
+  const textOf = (prompts: readonly Conversation[], count: number) => {
+    for (const { id, ids } of prompts)
+      if (ids.length > 0 && ids.at(-1) === processor.image?.placeholder)
+        throw new CollateError(
+          'ImageTokens',
+          id,
+          `conversation '${id}': its prompt ends in an image; an answer follows text, so let a token of the turn come after it`,
+        )
+    return collateText(prompts, { rows: count, tokens }, processor)
+  }
   const imagesIn = (prompts: readonly Conversation[]): number =>
     prompts.reduce((n, p) => n + p.images.length, 0)
 
@@ -215,12 +232,12 @@ export const decoding = (
     }
   }
 
-  /** Reads prompts into rows, and answers the logits of each prompt's next token. */
+  /** Reads prompts into rows. */
   const read = async (
     session: Session,
     { taken, prompts, shape }: Group,
     into: readonly number[],
-  ): Promise<TensorValue> => {
+  ): Promise<void> => {
     const { prompts: count, images } = shape
     const text = textOf(prompts, count)
     const seen = collateImages(prompts, { rows: count, tokens, images }, processor)
@@ -228,12 +245,10 @@ export const decoding = (
     taken.forEach((p, i) => {
       source[into[i]!] = prompts.indexOf(p)
     })
-    const last = Int32Array.from({ length: count }, (_, i) => Math.max(0, (prompts[i]?.ids.length ?? 1) - 1))
-    const out = await orThrow(
+    await orThrow(
       session.call(called('prefill'), {
         input_ids: ints(text.input_ids, count, tokens),
         position_ids: ints(text.position_ids, count, tokens),
-        last: ints(last, count),
         source: ints(source, rows),
         ...(images === 0
           ? {}
@@ -243,7 +258,6 @@ export const decoding = (
             }),
       }),
     )
-    return out.logits!
   }
 
   async function* answers<V>(
@@ -303,7 +317,7 @@ export const decoding = (
 
     /** The next tokens of every row, by place: drawn in the graph where it can, else one by one here. */
     const more = async (): Promise<readonly (readonly Drawn[])[]> => {
-      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
+      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? row?.before ?? processor.pad)
       const places = Int32Array.from(working, (row) =>
         row === undefined ? 0 : row.promptLength + row.ids.length - 1,
       )
@@ -349,21 +363,19 @@ export const decoding = (
       if (left > 0 && free.length >= Math.min(left, least)) {
         const found = group(prompts.slice(waiting, waiting + free.length), free.length)
         const now = version?.() as V
-        const logits = await read(session, found, free)
+        await read(session, found, free)
         for (const [i, p] of found.taken.entries()) {
           const index = waiting++
           const most = Math.min(sampling.maxNewTokens, capacity - p.ids.length)
           const seen = sampling.repetitionPenalty === 1 ? undefined : new Set(p.ids)
           working[free[i]!] = {
             ...{ index, version: now, ids: [], logProbs: [], seen, most, promptLength: p.ids.length },
+            before: p.ids.at(-1) ?? processor.pad,
           }
           if (most <= 0) {
             working[free[i]!] = undefined
             yield { index, ids: [], logProbs: [], ended: false, version: now }
-            continue
           }
-          const done = grow(free[i]!, chosen(free[i]!, rowOf(logits, found.prompts.indexOf(p))))
-          if (done !== undefined) yield done
         }
         continue
       }
@@ -382,7 +394,7 @@ export const decoding = (
     processor,
     sizes,
     functions: {
-      [called('prefill')]: buckets(shapes, (shape) => prefill(model, { ...graph, ...shape })),
+      [called('prefill')]: buckets(shapes, (shape) => fillCache(model, { ...graph, ...shape })),
       [called('decode')]: fixed(() => decode(model, graph)),
       [called('extend')]: fixed(() => extend(model, graph, steps)),
       [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped)),

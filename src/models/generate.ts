@@ -61,7 +61,7 @@ export const imageInputs = (model: CausalLm, images: number, batch: Axis, token:
  *
  * Inputs: `input_ids`, `position_ids` int32 `[batch, token]`, `last` int32 `[batch]` (the place of a prompt's last token),
  * `source` int32 `[row]` (for each row of the cache the prompt that it takes, −1 for none), and with images those of
- * {@link imageInputs}. Output: `logits` `[batch, vocab]` of the next token.
+ * {@link imageInputs}. Output: `logits` `[batch, vocab]` of the next token. {@link fillCache} leaves it out.
  *
  * @throws GraphError where a size is no whole number, the capacity is less than the prompt, or there are images for a model
  *   that reads text alone
@@ -69,6 +69,24 @@ export const imageInputs = (model: CausalLm, images: number, batch: Axis, token:
  */
 export const prefill = (model: CausalLm, s: GenerationSizes): Results => {
   checkedSizes(model, s, siteOf(prefill))
+  const { hidden, last, token, next } = filled(model, s)
+  return { outputs: { logits: model.head(rowAt(hidden, last, token)) }, next }
+}
+
+/**
+ * {@link prefill} without its output: what lies behind the keys and values of the last layer is not computed. The next
+ * token comes with those after it, from a call that reads the prompt's last token again. Input `last` is not there.
+ *
+ * @throws GraphError as {@link prefill}
+ * @category generation
+ */
+export const fillCache = (model: CausalLm, s: GenerationSizes): Results => {
+  checkedSizes(model, s, siteOf(fillCache))
+  return { outputs: {}, next: filled(model, s).next }
+}
+
+/** The residual stream over the prompts, and the cache that holds them. */
+const filled = (model: CausalLm, s: GenerationSizes) => {
   const batch = axis('batch', s.prompts ?? s.rows)
   const row = axis('row', s.rows)
   const token = axis('token', s.prompt)
@@ -90,7 +108,7 @@ export const prefill = (model: CausalLm, s: GenerationSizes): Results => {
   }
   const embedded = model.embed(ids, images === 0 ? undefined : imageInputs(model, images, batch, token))
   const hidden = model.decode(embedded, { token, positions, mask: causal(token), cache })
-  return { outputs: { logits: model.head(rowAt(hidden, last, token)) }, next }
+  return { hidden, last, token, next }
 }
 
 /**

@@ -46,25 +46,29 @@ const ints = (shape: readonly number[], data: ArrayLike<number>): TensorValue =>
 
 // --- generation, scripted ---------------------------------------------------------------------------------
 
-/** Answers every prefill and extend with these tokens, a list a row; after its end a row repeats its last one. */
-const saying = (rows: readonly (readonly number[])[]): Session => {
+/** Answers each prompt with tokens, the next of those that are taken for it; after its end it repeats the last one. */
+const telling = (take: (prompts: number) => readonly (readonly number[])[]): Session => {
   const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
   const tokenOf = (row: readonly number[], at: number): number => row[Math.min(at, row.length - 1)] ?? 0
-  let given = 0
+  const rows: { readonly tokens: readonly number[]; from?: number }[] = []
   return scripted(empty, (name, _, inputs): Answer => {
     if (name === 'prefill') {
-      given = 1
-      const logits = new Float32Array(rows.length * vocab)
-      rows.forEach((tokens, r) => {
-        logits[r * vocab + tokenOf(tokens, 0)] = 1
+      const source = [...inputs.source!.data]
+      const taken = take(new Set(source.filter((from) => from >= 0)).size)
+      source.forEach((from, row) => {
+        if (from >= 0) rows[row] = { tokens: taken[from] ?? [] }
       })
-      return { logits: { shape: [rows.length, vocab], dtype: 'float32', data: logits } }
+      return {}
     }
     const [steps, count] = inputs.uniform!.shape as [number, number]
+    const places = inputs.position!.data
     const ids = Array.from({ length: steps }, (_, i) =>
-      Array.from({ length: count }, (_, r) => tokenOf(rows[r] ?? [], given + i)),
+      Array.from({ length: count }, (_, r) => {
+        const row = rows[r] ?? { tokens: [] }
+        row.from ??= places[r]!
+        return tokenOf(row.tokens, places[r]! - row.from + i)
+      }),
     )
-    given += steps
     return {
       ids: ints([steps, count], ids.flat()),
       log_probs: tensorValue('float32', [steps, count], Array(steps * count).fill(0)),
@@ -210,20 +214,11 @@ const knowing = (samples: number): Session => {
     Array.from({ length: samples }, (_, i) => (i % 2 === 0 ? `${sampleOf(f, i).answer}${eos}` : `no${eos}`)),
   )
   let asked = 0
-  let now = saying([])
-  const empty: Program = { name: 'scripted', states: new Map(), functions: new Map() }
-  return {
-    ...scripted(empty, () => ({})),
-    call: (name, inputs) => {
-      if (name === 'prefill') {
-        const left = samples - (asked % samples)
-        const rows = texts.slice(asked, asked + Math.min(2, left)).map((t) => tokenizer.encode(t))
-        asked += rows.length
-        now = saying([...rows, ...Array(2 - rows.length).fill([0])])
-      }
-      return now.call(name, inputs)
-    },
-  }
+  return telling((prompts) => {
+    const from = asked
+    asked += prompts
+    return texts.slice(from, asked).map((t) => tokenizer.encode(t))
+  })
 }
 
 answers('counts what is right, by family, and shows the first of each', async () => {
@@ -254,7 +249,7 @@ answers('counts what is right, by family, and shows the first of each', async ()
   }
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
-  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend'])
+  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend', 'extendLoop'])
 })
 
 answers('more samples after the last stage, the first of them the same', async () => {

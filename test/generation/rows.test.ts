@@ -46,11 +46,16 @@ test('each answer to its end token, which is not part of it', async () => {
   assert.equal(await g.generate(session, three), [[5, 6], [], [1, 2, 3, 4]])
   assert.equal(
     seen.map((s) => s.call),
-    ['prefill', 'extend'],
+    ['prefill', 'extend', 'extend'],
   )
   assert.equal(
-    seen[0]!.inputs.last,
+    seen[1]!.inputs.position,
     lengths.map((n) => n - 1),
+    'the first token follows the prompt’s last one',
+  )
+  assert.equal(
+    seen[1]!.inputs.input_ids,
+    three.map((c) => c.ids[c.promptLength - 1]),
   )
 })
 
@@ -135,6 +140,15 @@ test('rows that have ended take the prompts that wait: long answers do not hold 
   assert.is(seen.filter((s) => s.call === 'extend').length, 6, 'as many as the long answer alone takes')
 })
 
+test('a prompt that ends in an image is refused by its name, before anything runs', async () => {
+  const image = tinyProcessor.image!.placeholder
+  const ids = [...three[1]!.ids.slice(0, 4), image]
+  const odd = { ...three[1]!, id: 'odd', ids, lossMask: ids.map(() => false), promptLength: 5 }
+  const d = decoding(tinyModel, tinyProcessor, roomy)
+  const { message } = await thrown(() => d.check([three[0]!, odd]))
+  assert.match(message, /conversation 'odd': its prompt ends in an image; an answer follows text/)
+})
+
 test('answers to one prompt share what is read of it, and each is its own', async () => {
   const seen: Seen[] = []
   const rows = 32
@@ -156,12 +170,12 @@ test('answers to one prompt share what is read of it, and each is its own', asyn
   )
   const readings = seen.filter((s) => s.call === 'prefill').map((s) => s.inputs)
   assert.equal(
-    readings.map((r) => r.last!.filter((place) => place > 0).length),
+    readings.map((r) => new Set(r.source!.filter((from) => from >= 0)).size),
     [2, 1],
     'each prompt is read once',
   )
   assert.equal(
-    readings.map((r) => r.last!.length),
+    readings.map((r) => r.input_ids!.length / 32),
     [2, 2],
     'by a call for a sixteenth of the rows',
   )

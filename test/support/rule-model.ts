@@ -41,9 +41,10 @@ export const ruled = (
     seen.push({ call, inputs: Object.fromEntries(Object.keys(inputs).map((k) => [k, of(k)])) })
     if (call === 'prefill') {
       const [count, tokens] = inputs.input_ids!.shape as [number, number]
-      const last = of('last')
+      // without their last places they are read with what pads them: where a text goes on says how much of it counts
+      const last = inputs.last === undefined ? undefined : of('last')
       const texts = Array.from({ length: count }, (_, i) =>
-        of('input_ids').slice(i * tokens, i * tokens + last[i]! + 1),
+        of('input_ids').slice(i * tokens, last === undefined ? (i + 1) * tokens : i * tokens + last[i]! + 1),
       )
       of('source').forEach((from, row) => {
         if (from >= 0) rows[row] = [...texts[from]!]
