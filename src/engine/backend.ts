@@ -56,6 +56,7 @@ export interface BackendOptions {
   /** The plugin's file and its flags, where the engine has plugins. */
   readonly plugin?: string
   readonly flags?: Readonly<Record<string, string | number | boolean>>
+  readonly attention?: 'auto' | 'definition'
   /** Where onnx computes. */
   readonly device?: 'cpu' | 'webgpu'
   /** A folder for temporary files, which whoever gives it takes away. */

@@ -27,7 +27,7 @@ import { random } from '../../src/random/index.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { exportOnnxModel, forwardProgram, loadWeights, orThrow, type Weights } from '../../src/train/index.ts'
 import { inMemory } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { fromPython } from '../support/python.ts'
 import { tiny, tinyModel } from '../support/tiny.ts'
 
@@ -35,7 +35,7 @@ const test = suite('export')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-export-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 const experiment = resolve('test/support/experiments/exported.ts')
-const [engine] = await presentEngines()
+const [engine] = await hostEngines()
 const kinds = ['text', 'joined', 'lora', 'own'] as const
 type Kind = (typeof kinds)[number]
 

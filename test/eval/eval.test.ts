@@ -22,7 +22,7 @@ import { allOf, type Evaluation } from '../../src/train/evaluation.ts'
 import { nextToken, pixelInput } from '../../src/train/next-token.ts'
 import type { Objective } from '../../src/train/objective.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   type Answer,
   contextIn,
@@ -38,7 +38,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const tokenizer = nanoTokenizer()
 const vocab = tiny.language.vocabSize
 const ints = (shape: readonly number[], data: ArrayLike<number>): TensorValue =>

@@ -5,7 +5,7 @@ import { mul, type Scalar, scalar } from '../../src/dsl/index.ts'
 import { heldOut } from '../../src/eval/index.ts'
 import { type EventOf, RunEvent } from '../../src/run/index.ts'
 import { type Evaluation, nextToken, type Objective, orThrow } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   contextIn,
   thrown,
@@ -16,7 +16,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`eval: held-out loss on ${engines.map((e) => e.name).join(' and ')}`)
 
 const tokens = nextToken(tinyModel, tinyProcessor, { rows: 3, tokens: 32 })

@@ -6,14 +6,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { llama } from '../../examples/own-model.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { fixturePath, loadCase, maxRelativeError } from '../support/fixtures.ts'
 
 const test = suite('examples: a model of one’s own')
 const folder = fixturePath('models/llama')
 const config = JSON.parse(readFileSync(`${folder}/config.json`, 'utf8'))
 
-for (const engine of await presentEngines())
+for (const engine of await hostEngines())
   test(`${engine.name}: Llama's logits are those of transformers`, async () => {
     const want = loadCase('llama')
     const [batch, tokens] = want.shape('input_ids') as [number, number]

@@ -15,10 +15,10 @@ import {
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
 import { adamW, EmaStepKey, ema, emaKey, isEmaKey } from '../../src/optim/index.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`ema: a plain recurrence, on ${engines.map((e) => e.name).join(' and ')}`)
 
 const Row = axis('row', 3)

@@ -54,10 +54,10 @@ import {
   unmergeLora,
 } from '../../src/optim/index.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { fixtureJson, fixturePath, loadCase, maxRelativeError } from '../support/fixtures.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 // --- against PEFT -----------------------------------------------------------------------------------------
 

@@ -25,10 +25,10 @@ import {
   StepKey,
 } from '../../src/optim/index.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { loadCase, maxRelativeError } from '../support/fixtures.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 // --- the reference trajectory -----------------------------------------------------------------------------
 

@@ -31,11 +31,11 @@ import {
   RecipeError,
   unmeasured,
 } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { contextIn, tiny, tinyConversation, tinyModel, tinyProcessor, watched } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`a policy with experts on ${engines.map((e) => e.name).join(' and ')}`)
 const root = mkdtempSync(join(tmpdir(), 'sailwright-policy-experts-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))

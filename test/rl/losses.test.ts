@@ -6,11 +6,11 @@ import type { Engine } from '../../src/engine/index.ts'
 import type { PolicyLoss, PolicyTensors } from '../../src/rl/losses/index.ts'
 import { clipped, dapo, divergence, drGrpo, grpo, gspo, gspoToken } from '../../src/rl/losses/index.ts'
 import { lossOf, ratioOf } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { loadCase, maxRelativeError } from '../support/fixtures.ts'
 import { onEngine } from '../support/on-engine.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const c = loadCase('rl-losses')
 
 type Feed = Readonly<Record<string, ArrayLike<number>>>

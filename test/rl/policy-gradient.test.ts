@@ -14,11 +14,11 @@ import {
   policyGradient,
 } from '../../src/rl/index.ts'
 import { learnerProgram, orThrow, update } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 /** Conversations of tasks, each with images of its own. */
 const tasks = [0, 1, 2].map((i) => tinyConversation(i))

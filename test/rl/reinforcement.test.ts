@@ -29,10 +29,10 @@ import {
   echoTasks,
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { contextIn, counting } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const folders: string[] = []
 const folder = async (): Promise<string> => {
   folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-')))

@@ -15,10 +15,10 @@ import {
 } from '../../src/rl/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { contextIn, tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
 
-const [engine] = await presentEngines()
+const [engine] = await hostEngines()
 
 const tasks: readonly Task[] = [0, 1, 2].map((i) => ({
   ...{ id: `seen/${i}`, family: `f${i % 2}`, prompt: tinyConversation(i), question: '?', columns: {} },

@@ -29,12 +29,12 @@ import {
   sessionPolicy,
 } from '../../src/rl/index.ts'
 import { orThrow, weightKeys } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { grey, otherModel, otherProcessor } from '../support/other.ts'
 import { ruled, type Seen } from '../support/rule-model.ts'
 import { thrown } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`rl: a session as a policy on ${engines.map((e) => e.name).join(' and ')}`)
 
 const capacity = 40

@@ -11,9 +11,9 @@ import { type RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { loadWeights, orThrow, withLora } from '../../src/train/index.ts'
 import { type EchoSettings, echoModel, echoProcessor, echoStage, echoTasks } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const folders: string[] = []
 const folder = async (): Promise<string> => {
   folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-options-')))

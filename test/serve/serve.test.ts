@@ -20,7 +20,7 @@ import {
 } from '../../src/rl/index.ts'
 import { batching, serve } from '../../src/serve/index.ts'
 import { orThrow } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   answerIn,
   closeServers,
@@ -32,7 +32,7 @@ import {
 } from '../support/serving.ts'
 import { tinyProcessor as p, tinyConversation, tinyModel, until } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`serve: on ${engines.map((e) => e.name).join(' and ')}`)
 test.after(closeServers)
 

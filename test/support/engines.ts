@@ -58,9 +58,13 @@ export const allEngines = async (): Promise<readonly Presence[]> => [
   await xla(),
 ]
 
+/** Without xla, which is slow on a processor: for what is no engine's own business. */
+export const hostEngines = async (): Promise<readonly Engine[]> => found([await onnx(), await tensorflow()])
+
 /** The engines that load here; those that do not are named on stderr, once. */
-export const presentEngines = async (): Promise<readonly Engine[]> => {
-  const all = await allEngines()
+export const presentEngines = async (): Promise<readonly Engine[]> => found(await allEngines())
+
+const found = (all: readonly Presence[]): readonly Engine[] => {
   for (const p of all)
     if (p.engine === undefined)
       process.stderr.write(`engine ${p.name} is not here, its tests are skipped: ${p.why.message}\n`)

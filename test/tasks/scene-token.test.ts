@@ -11,10 +11,10 @@ import { sceneToken } from '../../src/tasks/scene-token.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { ratioOf } from '../../src/train/objective.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { tinyRendered as model, tinyRenderedModel, tinyRenderedProcessor } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite('train: scenes in labels')
 
 test('a patch’s token and corner are those that pixel shuffle gives it', () => {

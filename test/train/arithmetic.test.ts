@@ -21,7 +21,7 @@ import { supervised } from '../../src/train/supervised.ts'
 import type { SupervisedSettings } from '../../src/train/supervised-settings.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { loadWeights, type Weights } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import {
   type PlainSettings,
@@ -41,7 +41,7 @@ import {
 } from '../support/regression.ts'
 import { contextIn, watched } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 // --- by hand ----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import {
   nextToken,
   orThrow,
 } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   contextIn,
   counting,
@@ -33,7 +33,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`train: averages beside weights on ${engines.map((e) => e.name).join(' and ')}`)
 const folders: string[] = []
 const folder = async (): Promise<string> => {

@@ -20,7 +20,7 @@ import { nextToken } from '../../src/train/next-token.ts'
 import { lossOf, type MicroBatch, ratioOf } from '../../src/train/objective.ts'
 import { begin, experiment, fromScratch, next } from '../../src/train/recipe.ts'
 import { supervised } from '../../src/train/supervised.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   other,
   otherConversation,
@@ -31,7 +31,7 @@ import {
 } from '../support/other.ts'
 import { contextIn } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 const perImage = 4
 const sizes = (rows: number, images: number, tokens = otherLength) => ({ rows, tokens, images })

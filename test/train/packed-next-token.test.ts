@@ -28,12 +28,12 @@ import { RecipeError } from '../../src/train/recipe-error.ts'
 import { supervised } from '../../src/train/supervised.ts'
 
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { otherConversation, otherLength, otherModel, otherProcessor, pairAt } from '../support/other.ts'
 import { drained, thrown } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const training = suite(`train: packs on ${engines.map((e) => e.name).join(' and ')}`)
 
 const text = (id: string, more: readonly number[] = []): Conversation => ({

@@ -15,7 +15,7 @@ import { withoutRepeats } from '../../src/run/run-state.ts'
 import { unmeasured } from '../../src/train/evaluation.ts'
 import { begin, experiment, fromScratch, next } from '../../src/train/recipe.ts'
 import { orThrow } from '../../src/train/task.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   contextIn,
   counting,
@@ -30,7 +30,7 @@ import {
   until,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`train: AdaLRS in a stage on ${engines.map((e) => e.name).join(' and ')}`)
 
 const folders: string[] = []

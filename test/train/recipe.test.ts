@@ -31,7 +31,7 @@ import {
   WeightsError,
   weightKeys,
 } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   contextIn,
   counting,
@@ -46,7 +46,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 
 const bitsOf = (v: TensorValue): Buffer => Buffer.from(v.data.buffer, v.data.byteOffset, v.data.byteLength)
 

@@ -24,11 +24,11 @@ import { supervised } from '../../src/train/supervised.ts'
 import type { SupervisedSettings } from '../../src/train/supervised-settings.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { loadWeights } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { type Example, exampleAt, meanSquare, parts, regression } from '../support/regression.ts'
 import { contextIn, thrown, tinyConversation, tinyModel, tinyProcessor, watched } from '../support/tiny.ts'
 
-const [engine] = await presentEngines()
+const [engine] = await hostEngines()
 const test = suite('train: what is refused')
 const folders: string[] = []
 test.after(async () => {

@@ -10,7 +10,7 @@ import type { EventOf } from '../../src/run/events.ts'
 import { observeStage, type Stage, type StageEvent, type StageTotals } from '../../src/train/stage.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { readWeights } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   type Answer,
   drained,
@@ -25,7 +25,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const position = { index: 1, of: 3 }
 
 const stepsOf = (events: readonly StageEvent[]): readonly EventOf<'step'>[] =>

@@ -18,7 +18,7 @@ import { begin, experiment, fromScratch, next, type Recipe } from '../../src/tra
 import { orThrow } from '../../src/train/task.ts'
 import { type GraphTransform, withLora } from '../../src/train/transform.ts'
 import { loadWeights, type Weights } from '../../src/train/weights.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import {
   contextIn,
   counting,
@@ -36,7 +36,7 @@ import {
   watched,
 } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`train: schedules, adapters and averages on ${engines.map((e) => e.name).join(' and ')}`)
 
 const folders: string[] = []

@@ -22,6 +22,8 @@ export interface XlaOptions {
   readonly plugin?: string
   /** XLA's own flags, by name. */
   readonly flags?: XlaSettings['flags']
+  /** `definition` runs attention as it is written where a library has a call for it; default `auto`. */
+  readonly attention?: XlaSettings['attention']
 }
 
 /** The clients that this thread opened, by the plugin's file. */
@@ -42,10 +44,11 @@ const clientOf =
 
 const settingsOf = (
   { precision = 'float32' }: Pick<BackendOptions, 'precision'>,
-  flags: XlaSettings['flags'],
-) => ({
+  { flags, attention }: Omit<XlaOptions, 'plugin'>,
+): XlaSettings => ({
   precision,
   ...(flags === undefined ? {} : { flags }),
+  ...(attention === undefined ? {} : { attention }),
 })
 
 /**
@@ -59,7 +62,7 @@ export const openXla = (
   pipe(
     openClient(options.plugin === undefined ? {} : { plugin: options.plugin }),
     TE.map((opened) => {
-      const backend = xlaBackend(opened, program, settingsOf(options, options.flags))
+      const backend = xlaBackend(opened, program, settingsOf(options, options))
       const close = async (): Promise<void> => {
         await backend.close()
         await opened.client.close()
@@ -68,14 +71,14 @@ export const openXla = (
     }),
   )
 
-const engineOn = (opened: OpenedClient, { plugin, flags }: XlaOptions): Engine => {
+const engineOn = (opened: OpenedClient, given: XlaOptions): Engine => {
   const { client } = opened
   return {
     name: 'xla',
     version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
     accelerated: client.platform !== 'cpu',
     memory: () => client.devices[0]!.memory(),
-    threadOptions: { plugin: plugin ?? opened.plugin.path, ...(flags === undefined ? {} : { flags }) },
+    threadOptions: { ...given, plugin: given.plugin ?? opened.plugin.path },
     load:
       (program, options = {}) =>
       async () => {
@@ -83,7 +86,7 @@ const engineOn = (opened: OpenedClient, { plugin, flags }: XlaOptions): Engine =
         if (isLeft(checked)) return checked
         const run = clampProgram(optimiseProgram(program))
         return guarded(`loading program '${program.name}'`, () =>
-          openSession(xlaBackend(opened, run, settingsOf(options, flags)), options)(),
+          openSession(xlaBackend(opened, run, settingsOf(options, given)), options)(),
         )
       },
   }
