@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { freemem, loadavg, totalmem } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Machine, thisMachine } from '../bench/index.ts'
 
@@ -35,6 +37,24 @@ const availableBytes = async (): Promise<number> => {
     return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024
   } catch {
     return freemem()
+  }
+}
+
+/**
+ * Whether it is worth asking for a GPU by Vulkan: on Linux the loader must be there, whose absence the runtime tells on
+ * standard error; other systems bring what is needed.
+ */
+export const mayHaveVulkan = async (
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<boolean> => {
+  if (process.platform !== 'linux') return true
+  const folders = (env.LD_LIBRARY_PATH ?? '').split(':').filter((f) => f !== '')
+  if (folders.some((f) => existsSync(join(f, 'libvulkan.so.1')))) return true
+  try {
+    const { stdout } = await promisify(execFile)('/sbin/ldconfig', ['-p'], { timeout: 3000 })
+    return stdout.includes('libvulkan.so.1')
+  } catch {
+    return false
   }
 }
 

@@ -61,7 +61,7 @@ const pluginOf = async (ask: typeof xlaDescription): Promise<Pick<EngineFound, '
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
-    { machineNow },
+    { machineNow, mayHaveVulkan },
     { candidates, loadOnnxRuntime, loadTensorflow, onnxEngine, pickEngine, rememberSpeeds, xlaDescription },
     { adviceOf },
   ] = await Promise.all([
@@ -73,11 +73,11 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const here = await machineNow()
   const engines: EngineFound[] = []
   const loaded: Engine[] = []
-  const webgpu = await onnxEngine({ device: 'webgpu' })()
+  const webgpu = (await mayHaveVulkan(io.env)) ? await onnxEngine({ device: 'webgpu' })() : undefined
   const all = [
     ...(await candidates()),
     // the same engine elsewhere: told where a GPU is found
-    ...(webgpu._tag === 'Right' ? [{ name: 'onnx', device: 'webgpu', loaded: webgpu } as const] : []),
+    ...(webgpu?._tag === 'Right' ? [{ name: 'onnx', device: 'webgpu', loaded: webgpu } as const] : []),
   ]
   for (const c of all) {
     if (c.loaded._tag === 'Left') {
