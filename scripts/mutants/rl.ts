@@ -73,8 +73,8 @@ export const rl = [
     ],
   ),
   mutantsOf(
-    'src/rl/reinforcement.ts',
-    ['rl/reinforcement'],
+    'src/rl/reinforcement-run.ts',
+    ['rl/reinforcement', 'rl/stage-options'],
     [
       [
         'a stage that goes on does its last episode again',
@@ -92,6 +92,23 @@ export const rl = [
       ],
       ['an advisory is told with every episode', 'told = [...told, kind]', ''],
       ['every update has the version 0', 'version: () => step }', 'version: () => 0 }'],
+      ['updates of an episode are made again', 'filter((m) => m.index >= skipped),', ''],
+      ['old log-probabilities are those of now', 'place.old !== undefined && skipped > 0', 'false'],
+      ['an episode is told again', 'if (skipped === 0) yield summary', 'yield summary'],
+      [
+        'a start that goes on takes its weights for the reference',
+        'if (c.from === undefined) await',
+        'await',
+      ],
+      ['what a search found is not used', '(search?.state.scale ?? 1)', '1'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/reference.ts',
+    ['rl/stage-options'],
+    [
+      ['the reference is what learns', 'referenceKey(t.op.key), t.axes', 't.op.key, t.axes'],
+      ['the reference is nothing', 'await orThrow(session.write(new Map([[kept, value]])))', ''],
     ],
   ),
   mutantsOf(
@@ -188,8 +205,11 @@ export const rl = [
   ),
   mutantsOf(
     'src/rl/operators/evaluate-every.ts',
-    ['rl/operators'],
-    [['one step too early', '(i + 1) % every === 0', 'i % every === 0']],
+    ['rl/operators', 'rl/stage-options'],
+    [
+      ['one step too early', '(after + i + 1) % every === 0', '(after + i) % every === 0'],
+      ['a stage that goes on counts anew', '(after + i + 1) % every', '(i + 1) % every'],
+    ],
   ),
   mutantsOf(
     'src/rl/losses/clipped.ts',

@@ -1,5 +1,5 @@
 /** The rollouts of an episode, whatever the order in which a policy answers, and with some of them recorded. */
-import { from } from 'rxjs'
+import { concat, defer, from, mergeMap } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Drawing, drawEpisode, type EpisodeContext } from '../../src/rl/episode.ts'
@@ -92,6 +92,41 @@ test('tasks are asked again in place of discarded groups, and groups come in the
     [10, 11, 12, 13, 14],
   )
   assert.is(got.asked, 15)
+})
+
+test('a group is judged as soon as it is whole, while others are still drawn', async () => {
+  const { reward, judged } = judging()
+  let whole = false
+  const policy: Policy = {
+    config: 'waits',
+    version: () => 0,
+    sample: (requests) => {
+      const all = requests.map(
+        (r): Completion => ({
+          ...{ task: r.task, sample: r.sample, promptIds: [1], ids: [2], logProbs: [-1] },
+          ...{ text: `${r.task}/${r.sample}`, stop: 'end', version: 0 },
+        }),
+      )
+      // the second task is only answered once the first one has been judged
+      const judgedFirst = async (): Promise<readonly Completion[]> => {
+        for (let i = 0; i < 1000 && judged.length < 2; i++) await new Promise((r) => setImmediate(r))
+        whole = judged.length === 2
+        return all.slice(2)
+      }
+      return concat(from(all.slice(0, 2)), defer(judgedFirst).pipe(mergeMap((rest) => rest)))
+    },
+  }
+  const drawing: Drawing<{ readonly n: number }> = {
+    ...{ stage: 'rl', reward, group: 2, sampling: { maxNewTokens: 1 }, groups: 2, rounds: 1, concurrency: 2 },
+    ...{ selection: {}, advantages: {} },
+  }
+  let at = 0
+  const episode = drawEpisode(drawing, {
+    ...{ episode: 0, policy, asked: 0, recorded: [], imagesOf: async () => [] },
+    next: async (count) => Array.from({ length: count }, () => taskOf(at++)),
+  })
+  for (let next = await episode.next(); next.done !== true; next = await episode.next());
+  assert.ok(whole)
 })
 
 test('after so many rounds it goes on with what there is', async () => {

@@ -251,6 +251,21 @@ scores('what throws or gives no judgement has failed, with why, and the stream g
   ])
 })
 
+scores('no number and no answer have failed, in a time that is set', async () => {
+  const reward: Reward = {
+    ...{ name: 'lost', config: 'lost' },
+    score:
+      ({ completion: { text } }) =>
+      () =>
+        text === 'a0' ? Promise.resolve(scored(Number.NaN)) : new Promise<never>(() => undefined),
+  }
+  const [group] = await gathered(of(groupOf('a')).pipe(score({ reward, seconds: 0.02 })))
+  assert.equal(
+    group!.judgements.map((j) => (j._tag === 'Failed' ? j.why : j._tag)),
+    ["reward 'lost' gave the value NaN; give a finite number", "reward 'lost' gave no answer in 0.02 s"],
+  )
+})
+
 scores('unsubscribing starts no further judgement', async () => {
   const { reward, started } = rewardOf(
     () => 1,

@@ -9,7 +9,14 @@ import { isReferenceKey, loraKeys } from '../../src/optim/index.ts'
 import { dapo, grpo, type PolicyLoss, policyGradient } from '../../src/rl/index.ts'
 import { type RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { loadWeights, orThrow, withLora } from '../../src/train/index.ts'
-import { type EchoSettings, echoModel, echoProcessor, echoStage, echoTasks } from '../support/echo.ts'
+import {
+  type EchoSettings,
+  echoModel,
+  echoProcessor,
+  echoReward,
+  echoStage,
+  echoTasks,
+} from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
 
@@ -175,6 +182,38 @@ test('a family weighs as much as it is told to', async () => {
     engines[0]!,
   )
   assert.ok(events.flatMap((e) => (e.type === 'step' ? [e.gradientNorm] : [])).every((n) => n === 0))
+})
+
+test('an episode without an update leaves the course of the learning rate as it is', async () => {
+  // of the first episode, whose three rounds ask 48 tasks, all rewards are alike
+  const late: EchoSettings['reward'] = {
+    ...echoReward,
+    score: (judged) =>
+      Number(judged.task.id.split('@')[1]) < 48
+        ? async () => ({ _tag: 'Scored', value: 0, evidence: {} })
+        : echoReward.score(judged),
+  }
+  const events = await ran(
+    echo({ episodes: 2, reward: late, schedule: { kind: 'linear', minRatio: 0 } }),
+    await folder(),
+    engines[0]!,
+  )
+  const steps = events.flatMap((e) => (e.type === 'step' ? [[e.step, e.learningRate / 2e-2] as const] : []))
+  assert.equal(
+    steps.map(([step]) => step),
+    [5, 6, 7, 8],
+  )
+  const whole = await ran(
+    echo({ episodes: 2, schedule: { kind: 'linear', minRatio: 0 } }),
+    await folder(),
+    engines[0]!,
+  )
+  const rates = whole.flatMap((e) => (e.type === 'step' ? [e.learningRate / 2e-2] : []))
+  assert.equal(
+    steps.map(([, rate]) => rate),
+    rates.slice(4),
+  )
+  assert.ok(rates[4]! < rates[0]!)
 })
 
 // --- going on -------------------------------------------------------------------------------------------------

@@ -13,22 +13,38 @@ export interface ScoreOptions<in C extends Columns> {
   readonly reward: Reward<C>
   /** Completions that are judged at once; default 64. */
   readonly concurrency?: number
+  /** Seconds after which a judgement that does not come has failed; default 600. A reward may have a shorter limit of its own. */
+  readonly seconds?: number
 }
 
 const isJudgement = (x: Judgement): boolean =>
-  x?._tag === 'Scored' ? typeof x.value === 'number' : x?._tag === 'Abstained' || x?._tag === 'Failed'
+  x?._tag === 'Scored' ? Number.isFinite(x.value) : x?._tag === 'Abstained' || x?._tag === 'Failed'
 
-/** What a reward says; where it throws, rejects, or gives something else, it has failed. */
-const judged = async <C extends Columns>(reward: Reward<C>, about: Judged<C>): Promise<Judgement> => {
+const never = Symbol('no answer')
+
+/** What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed. */
+const judged = async <C extends Columns>(
+  reward: Reward<C>,
+  about: Judged<C>,
+  seconds: number,
+): Promise<Judgement> => {
   const began = performance.now()
   const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<typeof never>((resolve) => {
+    timer = setTimeout(() => resolve(never), seconds * 1000)
+  })
   try {
-    const said = await reward.score(about)()
-    return isJudgement(said)
-      ? said
+    const said = await Promise.race([reward.score(about)(), late])
+    if (said === never) return failed(`reward '${reward.name}' gave no answer in ${seconds} s`)
+    if (isJudgement(said)) return said
+    return said?._tag === 'Scored' && typeof said.value === 'number'
+      ? failed(`reward '${reward.name}' gave the value ${String(said.value)}; give a finite number`)
       : failed(`reward '${reward.name}' gave ${JSON.stringify(said)}, which is no judgement`)
   } catch (e) {
     return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -67,7 +83,8 @@ const collected = <C extends Columns>({ parts, next }: Waiting<C>, one: Placed<C
 
 /**
  * Judges each completion of each group, `concurrency` of them at once while further groups are drawn, and emits groups in
- * the order in which they came. A reward that throws has failed: the completion has no reward, and the stream goes on.
+ * the order in which they came. A reward that throws, never answers or gives no finite
+ * number has failed: the completion has no reward, and the stream goes on.
  *
  * Unsubscribing starts no further judgement. The stream fails with the source.
  *
@@ -84,6 +101,7 @@ export const score =
   <C extends Columns>({
     reward,
     concurrency = 64,
+    seconds = 600,
   }: ScoreOptions<C>): OperatorFunction<Group<C>, ScoredGroup<C>> =>
   (groups$) =>
     groups$.pipe(
@@ -93,7 +111,7 @@ export const score =
       ),
       mergeMap(
         ({ group, number, sample, completion }) =>
-          defer(() => judged(reward, { task: group.task, completion })).pipe(
+          defer(() => judged(reward, { task: group.task, completion }, seconds)).pipe(
             map((judgement): Placed<C> => ({ group, number, sample, judgement })),
           ),
         concurrency,
