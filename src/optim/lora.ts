@@ -28,6 +28,7 @@ import {
   parameter,
   rewrite,
   showAxes,
+  state,
   type Tensor,
   topological,
   transpose,
@@ -249,3 +250,34 @@ export const lora = (settings: LoraSettings): ((roots: readonly Tensor[]) => Ten
     })
   }
 }
+
+/**
+ * The rewrite for graphs that take no gradient, such as generation: each weight is replaced by what it is with its adapter,
+ * whatever uses it, inside a loop as well. The numbers are those of {@link lora} up to rounding.
+ *
+ * @param leaves the adapters' states by key, of a graph that {@link lora} rewrote
+ * @category rewrites
+ */
+export const loraInWeights =
+  ({ rank, alpha }: Pick<LoraSettings, 'rank' | 'alpha'>, leaves: ReadonlyMap<string, Tensor>) =>
+  (roots: readonly Tensor[]): Tensor[] => {
+    const r = axis(Rank, rank)
+    const leaf = (key: string, axes: readonly Axis[]): Tensor | undefined => {
+      const { op } = leaves.get(key) ?? {}
+      return op?.op === 'state' ? (state(key, axes, op.init) as Tensor) : undefined
+    }
+    return rewrite(roots, (t) => {
+      if (t.op.op !== 'state' || t.axes.length !== 2) return t
+      const [first, second] = t.axes as readonly [Axis, Axis]
+      const [product, table] = [loraKeysOf(t.op.key, 'product'), loraKeysOf(t.op.key, 'embedding')]
+      const [a, b] = [leaf(product.a, [r, second]), leaf(product.b, [first, r])]
+      const [ta, tb] = [leaf(table.a, [r, first]), leaf(table.b, [second, r])]
+      const delta =
+        a !== undefined && b !== undefined
+          ? contract(b, a, Rank as never)
+          : ta !== undefined && tb !== undefined
+            ? transpose(contract(tb, ta, Rank as never) as Tensor, t.names as string[])
+            : undefined
+      return delta === undefined ? t : (add(t, mul(delta as Tensor, alpha / rank)) as Tensor)
+    })
+  }

@@ -70,7 +70,9 @@ export const reinforcement = <
   }
 
   const added = transforms.flatMap((t) => t.adds?.keys ?? [])
-  const own = transformed({ ...policy.functions, ...objective.functions }, transforms)
+  const own = transformed({ ...policy.functions, ...objective.functions }, transforms, () => [
+    objective.terms(objective.buckets[0]!).sum,
+  ])
   const reference: Readonly<Record<string, FunctionSpec>> =
     objective.loss.reads?.reference === true
       ? { [referenceFunction]: underReference(objective.functions.logProbs!, s.train) }

@@ -13,6 +13,7 @@ import {
   type Floats,
   type LoraSettings,
   lora,
+  loraInWeights,
   loraKeys,
   loraPairs,
   mergeLora,
@@ -33,6 +34,11 @@ export interface GraphTransform {
 /** Parameters that live as long as their stage. They begin fresh where the weights lack them. */
 export interface AddedParameters {
   readonly keys: Keys
+  /**
+   * Graphs that take no gradient, computing with them whatever their shape. `leaves`: their states by key, as the rewritten loss
+   * has them.
+   */
+  readonly within: (roots: readonly Tensor[], leaves: ReadonlyMap<string, Tensor>) => readonly Tensor[]
   /** The weights without them that compute the same, up to rounding. */
   readonly absorb: (weights: StoredWeights) => StoredWeights
   /** Keeps them in the folder of the stage's checkpoint, at its end. */
@@ -86,6 +92,7 @@ export const withLora = ({ rank, alpha, on }: WithLoraSettings): GraphTransform 
     apply: lora({ rank, alpha, on: adapts }),
     adds: {
       keys: own,
+      within: (roots, leaves) => loraInWeights({ rank, alpha }, leaves)(roots),
       absorb: (weights) => {
         const pairs = loraPairs(weights.keys.filter(own.has))
         return {

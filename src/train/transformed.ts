@@ -3,35 +3,39 @@
  *
  * @since 0.3.0
  */
-import type { FunctionSpec, Results, Tensor } from '../dsl/index.ts'
+import { type FunctionSpec, parametersOf, type Results, type Tensor } from '../dsl/index.ts'
 import type { GraphTransform } from './transform.ts'
 
 /**
  * Functions as a stage with these transforms runs them: what generates reads the adapters that learn. Transforms that add no
  * parameters change how a loss is computed, and nothing here.
  *
- * All functions are rewritten together, so that one of them need not read what a transform is about.
+ * Throws (when a function is built) what a transform throws that does not fit the loss.
  *
- * Throws (when a function is built) what a transform throws that does not fit.
+ * @param loss builds the roots of the loss, which say what is added
  */
 export const transformed = (
   functions: Readonly<Record<string, FunctionSpec>>,
   transforms: readonly GraphTransform[],
+  loss: () => readonly Tensor[],
 ): Readonly<Record<string, FunctionSpec>> => {
-  const adding = transforms.filter((t) => t.adds !== undefined)
-  if (adding.length === 0) return functions
+  if (transforms.every((t) => t.adds === undefined)) return functions
   const rewritten = (): ReadonlyMap<FunctionSpec, readonly Results[]> => {
-    const built = Object.values(functions).map((spec) => ({ spec, results: spec.build.map((b) => b()) }))
-    const all = built.flatMap((f) => f.results)
-    const roots = all.flatMap((r) => [...Object.values(r.outputs), ...(r.next?.values() ?? [])])
-    const made = [...adding.reduce((some: readonly Tensor[], t) => t.apply(some), roots)]
-    const taken = (r: Results): Results => ({
-      outputs: Object.fromEntries(Object.keys(r.outputs).map((name) => [name, made.shift()!])),
-      ...(r.next === undefined
-        ? {}
-        : { next: new Map([...r.next.keys()].map((key) => [key, made.shift()!])) }),
-    })
-    return new Map(built.map(({ spec, results }) => [spec, results.map(taken)]))
+    const leaves = parametersOf(...transforms.reduce((roots: readonly Tensor[], t) => t.apply(roots), loss()))
+    const withAdded = (roots: readonly Tensor[]): readonly Tensor[] =>
+      transforms.reduce((some, { adds }) => adds?.within(some, leaves) ?? some, roots)
+    const taken = (r: Results): Results => {
+      const next = [...(r.next ?? [])]
+      const names = Object.keys(r.outputs)
+      const made = withAdded([...Object.values(r.outputs), ...next.map(([, t]) => t)])
+      return {
+        outputs: Object.fromEntries(names.map((name, i) => [name, made[i]!])),
+        ...(r.next === undefined
+          ? {}
+          : { next: new Map(next.map(([key], i) => [key, made[names.length + i]!])) }),
+      }
+    }
+    return new Map(Object.values(functions).map((spec) => [spec, spec.build.map((b) => taken(b()))]))
   }
   let once: ReturnType<typeof rewritten> | undefined
   const results = (): ReturnType<typeof rewritten> => {
