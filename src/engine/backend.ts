@@ -59,6 +59,9 @@ export interface BackendOptions {
   readonly attention?: 'auto' | 'definition'
   /** Where onnx computes. */
   readonly device?: 'cpu' | 'webgpu'
+  /** How many of the plugin's devices share the work, and how. */
+  readonly devices?: number
+  readonly optimizer?: 'whole' | 'parted'
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string
 }

@@ -59,8 +59,12 @@ export interface Builder {
   /** An argument of the function; `attributes` is text such as `tf.aliasing_output = 0 : i32`. */
   readonly argument: (type: Element, shape: readonly number[], attributes?: string) => Value
   readonly blame: (t: Tensor | undefined) => void
-  /** The module whose function `main` gives these values. */
-  readonly module: (name: string, results: readonly Value[]) => string
+  /** The module whose function `main` gives these values; `attributes` of each, where it has some. */
+  readonly module: (
+    name: string,
+    results: readonly Value[],
+    attributes?: readonly (string | undefined)[],
+  ) => string
   /** The user's node that a message of the compiler is about: it names a location, or a line of the module. */
   readonly blamedIn: (message: string) => Tensor | undefined
 }
@@ -182,11 +186,14 @@ export const builder = (): Builder => {
       blamed = t
       place = t === undefined ? 'loc(unknown)' : located(t)
     },
-    module: (name, results) => {
+    module: (name, results, attributes = []) => {
       const types = results.map(typeOfValue)
+      const given = types.map((type, i) =>
+        attributes[i] === undefined ? type : `${type} {${attributes[i]}}`,
+      )
       return [
         `module @${quoted(name)} {`,
-        `func.func public @main(${args.join(', ')}) -> (${types.join(', ')}) {`,
+        `func.func public @main(${args.join(', ')}) -> (${given.join(', ')}) {`,
         ...lines,
         results.length === 0
           ? 'return'

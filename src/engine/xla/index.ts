@@ -24,29 +24,44 @@ export interface XlaOptions {
   readonly flags?: XlaSettings['flags']
   /** `definition` runs attention as it is written where a library has a call for it; default `auto`. */
   readonly attention?: XlaSettings['attention']
+  /**
+   * How many of the plugin's devices share the work: inputs whose first axis is `batch` are dealt out over them, where its
+   * size divides by their number, and each has all weights. The plugin of a processor makes as many of it. Default 1.
+   */
+  readonly devices?: number
+  /** Whether each device keeps all that an optimizer keeps, or its part. Default `whole`. */
+  readonly optimizer?: 'whole' | 'parted'
 }
 
-/** The clients that this thread opened, by the plugin's file. */
+/** The clients that this thread opened, by the plugin's file and the devices asked for. */
 const clients = new Map<string, OpenedClient>()
 
-/** Fails with `NotInstalled`. */
+/** What finding a client takes of the options. */
+const wanted = ({ plugin, devices }: Pick<XlaOptions, 'plugin' | 'devices'>) => ({
+  ...(plugin === undefined ? {} : { plugin }),
+  ...(devices === undefined ? {} : { devices }),
+})
+
+/** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
-  (plugin: string | undefined): TE.TaskEither<EngineError, OpenedClient> =>
+  (options: Pick<XlaOptions, 'plugin' | 'devices'>): TE.TaskEither<EngineError, OpenedClient> =>
   async () => {
-    const had = clients.get(plugin ?? '')
+    const id = JSON.stringify([options.plugin, options.devices ?? 1])
+    const had = clients.get(id)
     if (had !== undefined) return right(had)
     markUsed()
-    const opened = await openClient(plugin === undefined ? {} : { plugin })()
+    const opened = await openClient(wanted(options))()
     if (isLeft(opened)) return opened
-    clients.set(plugin ?? '', opened.right)
+    clients.set(id, opened.right)
     return opened
   }
 
 const settingsOf = (
   { precision = 'float32' }: Pick<BackendOptions, 'precision'>,
-  { flags, attention }: Omit<XlaOptions, 'plugin'>,
+  { flags, attention, devices = 1, optimizer = 'whole' }: Omit<XlaOptions, 'plugin'>,
 ): XlaSettings => ({
   precision,
+  sharding: { devices, axis: 'batch', optimizer },
   ...(flags === undefined ? {} : { flags }),
   ...(attention === undefined ? {} : { attention }),
 })
@@ -60,7 +75,7 @@ export const openXla = (
   options: BackendOptions = {},
 ): TE.TaskEither<EngineError, Backend> =>
   pipe(
-    openClient(options.plugin === undefined ? {} : { plugin: options.plugin }),
+    openClient(wanted(options)),
     TE.map((opened) => {
       const backend = xlaBackend(opened, program, settingsOf(options, options))
       const close = async (): Promise<void> => {
@@ -102,13 +117,13 @@ const versionOf = (version: string): string => version.split('\n')[0]!.trim()
  */
 export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, Engine> =>
   pipe(
-    clientOf(options.plugin),
+    clientOf(options),
     TE.map((opened) => engineOn(opened, options)),
   )
 
 /** The plugin that {@link xlaEngine} takes, with its devices and their memory. Fails with `NotInstalled`. */
 export const xlaDescription = (
   options: Pick<XlaOptions, 'plugin'> = {},
-): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options.plugin), TE.map(describe))
+): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options), TE.map(describe))
 
 export type { XlaDescription } from './description.ts'

@@ -3,7 +3,15 @@
  * arguments; outputs come first among the results, next states after them, each in the memory of the state that it
  * replaces.
  */
-import { narrow, overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import {
+  narrow,
+  overVariant,
+  type StateSpec,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
 import type { Precision } from '../session.ts'
 import { slotWrites } from '../state-writes.ts'
 import { builder, type Value } from './builder.ts'
@@ -11,6 +19,7 @@ import * as hlo from './hlo.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
+import { annotation, dealtInput, dealtState, type Sharding } from './sharding.ts'
 import { writeSlots } from './slots.ts'
 import type { Attention, Work } from './value.ts'
 
@@ -40,13 +49,15 @@ export interface LowerOptions {
   readonly platform?: string
   /** Default `auto`. */
   readonly attention?: Attention
+  /** How several devices share it, and the program's states. */
+  readonly shared?: { readonly sharding: Sharding; readonly states: ReadonlyMap<string, StateSpec> }
 }
 
 /** Lowers one variant; the module has the function's name. */
 export const lower = (
   name: string,
   given: Variant,
-  { precision = 'float32', platform = 'cpu', attention = 'auto' }: LowerOptions = {},
+  { precision = 'float32', platform = 'cpu', attention = 'auto', shared }: LowerOptions = {},
 ): Lowered => {
   const variant = overVariant(narrow, given)
   const g = builder()
@@ -63,6 +74,19 @@ export const lower = (
   const outputs = Object.keys(variant.outputs)
   const next = [...variant.next.keys()]
   const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+
+  /** What the partitioner is told of a state, an input, an output; nothing where there is one device. */
+  const stateAnnotation = (key: string): string | undefined => {
+    if (shared === undefined) return undefined
+    const spec = shared.states.get(key)!
+    return annotation(shared.sharding, spec.axes.length, dealtState(shared.sharding, spec))
+  }
+  const inputAnnotation = ({ axes }: Tensor): string | undefined =>
+    shared && annotation(shared.sharding, axes.length, dealtInput(shared.sharding, axes))
+  const outputAnnotation = ({ axes }: Tensor): string | undefined =>
+    shared && annotation(shared.sharding, axes.length, false)
+  const joined = (...attributes: readonly (string | undefined)[]): string | undefined =>
+    attributes.filter((a) => a !== undefined).join(', ') || undefined
 
   /** What a node is computed from in this lowering. */
   const dependsOn = (t: Tensor): readonly Tensor[] => {
@@ -86,11 +110,17 @@ export const lower = (
   const loop = loopsIn(w)
   const emit = (t: Tensor): Value => {
     const { op } = t
-    if (op.op === 'input') return leaf(t, `input ${op.name}`, { from: 'input', name: op.name })
+    if (op.op === 'input')
+      return leaf(t, `input ${op.name}`, { from: 'input', name: op.name }, inputAnnotation(t))
     if (op.op === 'state') {
       const result = next.indexOf(op.key)
       const donated = result < 0 ? undefined : `tf.aliasing_output = ${outputs.length + result} : i32`
-      return leaf(t, `state ${op.key}`, { from: 'state', key: op.key }, donated)
+      return leaf(
+        t,
+        `state ${op.key}`,
+        { from: 'state', key: op.key },
+        joined(donated, stateAnnotation(op.key)),
+      )
     }
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
@@ -106,5 +136,6 @@ export const lower = (
     return hlo.convert(g, values.get(t)!, t.dtype)
   })
   g.blame(undefined)
-  return { text: g.module(name, results), arguments: args, outputs, next, blamedIn: g.blamedIn }
+  const attributes = [...Object.values(variant.outputs).map(outputAnnotation), ...next.map(stateAnnotation)]
+  return { text: g.module(name, results, attributes), arguments: args, outputs, next, blamedIn: g.blamedIn }
 }

@@ -25,11 +25,14 @@ const todo =
 /**
  * Opens the plugin, the libraries it needs, and a client over its devices.
  *
- * Fails with `NotInstalled`, which says what was tried, what is missing and what to do.
+ * Fails with `NotInstalled`, which says what was tried, what is missing and what to do; with `BadOption` where there are
+ * fewer devices than are asked for.
  */
 export const openClient =
   ({ plugin: named, devices = 1 }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
   async () => {
+    if (!Number.isInteger(devices) || devices < 1)
+      return left(engineError('BadOption', `devices must be a whole number from 1, and is ${devices}`))
     const found = findPlugin(named)
     if (isLeft(found))
       return left(

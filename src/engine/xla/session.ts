@@ -3,7 +3,7 @@
  * compiled when it is first called.
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { cost, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import { cost, type Program, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
@@ -12,7 +12,8 @@ import { xlaHome } from './home.ts'
 import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
 import type { OpenedClient } from './open-client.ts'
-import type { DeviceArray, Executable, Flag } from './pjrt/index.ts'
+import type { DeviceArray, Executable, Flag, HostArray } from './pjrt/index.ts'
+import { dealtInput, dealtState, type Sharding } from './sharding.ts'
 import type { Attention } from './value.ts'
 
 /** How programs are run. */
@@ -22,6 +23,8 @@ export interface XlaSettings {
   readonly attention?: Attention
   /** XLA's own flags, by name. */
   readonly flags?: Readonly<Record<string, Flag>>
+  /** How several devices share the work; default one device. */
+  readonly sharding?: Sharding
 }
 
 /** Up to so many operations a call, trying kernels costs more than it gains: nano's step has 2e10, one of 88 M 1e13. */
@@ -32,6 +35,8 @@ export const kernelTrials = (platform: string, variant: Variant): Readonly<Recor
   platform === 'cuda' && cost([...Object.values(variant.outputs), ...variant.next.values()]).flops < smallCall
     ? { xla_gpu_autotune_level: 0 }
     : {}
+/** A value on the devices: an array on each, a part of it or the whole. */
+type Spread = readonly DeviceArray[]
 
 interface Compiled {
   readonly lowered: Lowered
@@ -56,18 +61,34 @@ const closeAll = (arrays: Iterable<DeviceArray>): void => {
   for (const a of arrays) a.close()
 }
 
-/** The values of arrays of one shape and dtype each, once whatever makes them has ended. */
-const readAll = (
-  wanted: readonly (readonly [name: string, dtype: TensorValue['dtype'], array: DeviceArray])[],
-): Promise<readonly (readonly [string, TensorValue])[]> =>
+/** Parts of a value in one. */
+const together = (parts: readonly HostArray[]): HostArray => {
+  const [first] = parts
+  if (parts.length === 1) return first!
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0))
+  let at = 0
+  for (const p of parts) {
+    all.set(new Uint8Array(p.buffer, p.byteOffset, p.byteLength), at)
+    at += p.byteLength
+  }
+  return new (first!.constructor as new (buffer: ArrayBuffer) => HostArray)(all.buffer)
+}
+
+/** A value that is wanted: of what is whole on every device, the first array; of what is dealt out, all. */
+interface Wanted {
+  readonly name: string
+  readonly dtype: TensorValue['dtype']
+  readonly shape: readonly number[]
+  readonly arrays: Spread
+}
+
+/** The values, once whatever makes them has ended. */
+const readAll = (wanted: readonly Wanted[]): Promise<readonly (readonly [string, TensorValue])[]> =>
   Promise.all(
-    wanted.map(
-      async ([name, dtype, array]) =>
-        [
-          name,
-          { shape: [...array.shape], dtype, data: (await array.read()) as TensorValue['data'] },
-        ] as const,
-    ),
+    wanted.map(async ({ name, dtype, shape, arrays }) => {
+      const data = together(await Promise.all(arrays.map((a) => a.read())))
+      return [name, { shape: [...shape], dtype, data: data as TensorValue['data'] }] as const
+    }),
   )
 
 /** How many calls may be under way at once: one that computes, and others that wait for it. */
@@ -79,15 +100,26 @@ export const xlaBackend = (
   program: Program,
   settings: XlaSettings,
 ): Backend => {
-  const states = new Map<string, DeviceArray>()
+  const sharding = settings.sharding ?? { devices: 1, axis: 'batch', optimizer: 'whole' }
+  const { devices } = sharding
+  const shared = { sharding, states: program.states }
+  const states = new Map<string, Spread>()
   const compiled = new Map<Variant, Compiled>()
 
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
     if (had !== undefined) return right(had)
-    const lowered = lower(name, variant, { ...settings, platform: client.platform })
+    const lowered = lower(name, variant, {
+      precision: settings.precision,
+      platform: client.platform,
+      // a library's call is not partitioned: each device would compute the whole batch's
+      ...(devices > 1
+        ? { attention: 'definition' }
+        : settings.attention && { attention: settings.attention }),
+      shared,
+    })
     try {
-      const options = { flags: { ...kernelTrials(client.platform, variant), ...settings.flags } }
+      const options = { devices, flags: { ...kernelTrials(client.platform, variant), ...settings.flags } }
       const kept = { folder: xlaHome().programs }
       const executable = await keptProgram(client, plugin.bytes, lowered.text, options, kept)
       const made = { lowered, executable }
@@ -103,15 +135,32 @@ export const xlaBackend = (
     }
   }
 
-  const stateOf = (key: string): DeviceArray => {
+  const stateOf = (key: string): Spread => {
     const found = states.get(key)
-    if (found !== undefined && !found.closed) return found
+    if (found?.every((a) => !a.closed)) return found
     throw new Error(`state '${key}' was lost when an earlier call failed; write it, or load the program anew`)
   }
 
-  const put = (key: string, array: DeviceArray): void => {
-    states.get(key)?.close()
-    states.set(key, array)
+  const put = (key: string, spread: Spread): void => {
+    closeAll(states.get(key) ?? [])
+    states.set(key, spread)
+  }
+
+  /** Row-major values on the devices: dealt out along the first axis, or whole on each. */
+  const upload = (
+    { data, dtype, shape }: Pick<TensorValue, 'data' | 'dtype' | 'shape'>,
+    dealt: boolean,
+  ): Spread => {
+    const [first = 1, ...rest] = shape
+    const part = dealt ? data.length / devices : data.length
+    return Array.from({ length: devices }, (_, d) =>
+      client.upload(
+        dealt ? data.subarray(d * part, (d + 1) * part) : data,
+        dtype,
+        dealt ? [first / devices, ...rest] : shape,
+        d,
+      ),
+    )
   }
 
   /** What was started and has not been read yet. */
@@ -125,33 +174,42 @@ export const xlaBackend = (
     inputs: Values,
   ): (() => Promise<Called>) => {
     const fed: DeviceArray[] = []
-    let results: readonly DeviceArray[]
+    let results: readonly Spread[]
     try {
       const given = lowered.arguments.map((a) => {
         if (a.from === 'state') return stateOf(a.key)
-        const v = inputs.get(a.name)!
-        const array = client.upload(v.data, v.dtype, v.shape)
-        fed.push(array)
-        return array
+        const { axes } = variant.inputs.get(a.name)!
+        const spread = upload(inputs.get(a.name)!, dealtInput(sharding, axes))
+        fed.push(...spread)
+        return spread
       })
-      results = executable.execute(given)
+      results = executable.executeOn(Array.from({ length: devices }, (_, d) => given.map((s) => s[d]!)))
     } finally {
       closeAll(fed)
     }
-    const outputs = results.slice(0, lowered.outputs.length)
+    const count = lowered.outputs.length
+    // outputs are whole on every device
+    const [outputs, ...copies] = results.map((r) => r.slice(0, count))
+    for (const c of copies) closeAll(c)
     lowered.next.forEach((key, i) => {
-      put(key, results[lowered.outputs.length + i]!)
+      put(
+        key,
+        results.map((r) => r[count + i]!),
+      )
     })
     const read = async (): Promise<Called> => {
       try {
         // a function without outputs has ended all the same when the call does
-        if (outputs.length === 0) await executable.ready(results.slice(0, 1))
-        const named = lowered.outputs.map((n, i) => [n, variant.outputs[n]!.dtype, outputs[i]!] as const)
+        if (count === 0) await executable.ready(results[0]!.slice(0, 1))
+        const named = lowered.outputs.map((n, i): Wanted => {
+          const array = outputs![i]!
+          return { name: n, dtype: variant.outputs[n]!.dtype, shape: array.shape, arrays: [array] }
+        })
         return right(Object.fromEntries(await readAll(named)))
       } catch (e) {
         return left(failed(name, lowered, e))
       } finally {
-        closeAll(outputs)
+        closeAll(outputs!)
       }
     }
     const reading = read()
@@ -186,18 +244,32 @@ export const xlaBackend = (
       return isLeft(given) ? given : given.right()
     },
     read: async (specs) =>
-      new Map(await readAll(specs.map((s: StateSpec) => [s.key, s.dtype, stateOf(s.key)]))),
+      new Map(
+        await readAll(
+          specs.map((s): Wanted => {
+            const arrays = stateOf(s.key)
+            const dealt = dealtState(sharding, s)
+            return {
+              name: s.key,
+              dtype: s.dtype,
+              shape: sizes(s.axes),
+              arrays: dealt ? arrays : arrays.slice(0, 1),
+            }
+          }),
+        ),
+      ),
     write: async (values) => {
       for (const [key, v] of values) {
         const spec = program.states.get(key)!
-        put(key, client.upload(v.data, spec.dtype, sizes(spec.axes)))
+        const value = { data: v.data, dtype: spec.dtype, shape: sizes(spec.axes) }
+        put(key, upload(value, dealtState(sharding, spec)))
       }
     },
     close: async () => {
       await Promise.allSettled(underWay)
       const executables = [...compiled.values()].map((c) => c.executable)
       compiled.clear()
-      closeAll(states.values())
+      for (const spread of states.values()) closeAll(spread)
       states.clear()
       for (const e of executables) e.close()
     },

@@ -1,0 +1,93 @@
+/** Training on several devices: the batch is dealt out, gradients are summed, and the way is that of one device. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isLeft } from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import { firstValueFrom, toArray } from 'rxjs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Engine } from '../../../src/engine/session.ts'
+import { inWorker } from '../../../src/engine/worker/index.ts'
+import { type XlaOptions, xlaEngine } from '../../../src/engine/xla/index.ts'
+import { adamWith } from '../../../src/optim/index.ts'
+import type { EventOf } from '../../../src/run/events.ts'
+import { unmeasured } from '../../../src/train/evaluation.ts'
+import { begin, experiment, fromScratch, next } from '../../../src/train/recipe.ts'
+import { orThrow } from '../../../src/train/task.ts'
+import { loadWeights } from '../../../src/train/weights.ts'
+import { cpuPlugin } from '../../support/cpu-plugin.ts'
+import { maxRelativeError } from '../../support/fixtures.ts'
+import { contextIn, tinyModel, tinyStage } from '../../support/tiny.ts'
+
+const test = suite('xla: training on several devices')
+const folders: string[] = []
+test.after(async () => {
+  for (const f of folders) await rm(f, { recursive: true, force: true })
+})
+
+const trained = (steps: number) =>
+  experiment(
+    pipe(
+      begin({ name: 'devices', seed: 3, model: tinyModel, start: fromScratch, now: 'fresh' }),
+      // a large epsilon keeps gradients that are next to nothing from being blown up to whole steps
+      next(tinyStage({ rows: 8, steps, optimizer: adamWith({ epsilon: 1e-3 }), maxGradientNorm: 0.5 })),
+    ),
+    unmeasured,
+    { checkpointEvery: 2 },
+  )
+
+interface Run {
+  readonly losses: readonly number[]
+  readonly weights: ReadonlyMap<string, { readonly data: ArrayLike<number> }>
+}
+
+const ran = async (engine: Engine, steps: number): Promise<Run> => {
+  const at = await mkdtemp(join(tmpdir(), 'sailwright-devices-'))
+  folders.push(at)
+  const events = await firstValueFrom(trained(steps).run(contextIn(at, engine)).pipe(toArray()))
+  const losses = events.filter((e): e is EventOf<'step'> => e.type === 'step').map((e) => e.loss)
+  return { losses, weights: await orThrow(loadWeights(join(at, 'checkpoints', 'tiny', 'model.safetensors'))) }
+}
+
+const plugin = await cpuPlugin()
+if (plugin !== undefined) {
+  const engineOf = async (options: XlaOptions): Promise<Engine> => {
+    // tests compile more than they compute
+    const flags = { xla_backend_optimization_level: 0, xla_llvm_disable_expensive_passes: true }
+    const got = await xlaEngine({ plugin, flags, ...options })()
+    if (isLeft(got)) throw new Error(got.left.message)
+    return got.right
+  }
+  const near = (run: Run, one: Run): void => {
+    assert.is(run.losses.length, one.losses.length)
+    assert.ok(maxRelativeError(run.losses, one.losses) < 1e-5, 'losses')
+    for (const [key, w] of one.weights) {
+      const error = maxRelativeError(run.weights.get(key)!.data, w.data)
+      assert.ok(error < 1e-5, `${key}: ${error}`)
+    }
+  }
+  const steps = 6
+
+  test('two and eight devices train as one does, optimizer whole or parted, in a thread too', async () => {
+    const one = await ran(await engineOf({}), steps)
+    assert.is(one.losses.length, steps)
+    assert.ok(one.losses.at(-1)! < one.losses[0]!)
+    for (const options of [
+      { devices: 2 },
+      { devices: 2, optimizer: 'parted' },
+      { devices: 8, optimizer: 'parted' },
+    ] as const)
+      near(await ran(await engineOf(options), steps), one)
+    near(await ran(inWorker(await engineOf({ devices: 2, optimizer: 'parted' })), steps), one)
+  })
+
+  test('a number of devices that is none is refused', async () => {
+    for (const devices of [0, -1, 1.5]) {
+      const got = await xlaEngine({ plugin, devices })()
+      assert.is(isLeft(got) && got.left._tag, 'BadOption')
+    }
+  })
+}
+
+test.run()
