@@ -1,0 +1,137 @@
+/** Sessions of the xla engine on a processor: what lives on the device, calls that are under way together, precision. */
+import { isLeft, isRight } from 'fp-ts/lib/Either.js'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as d from '../../../src/dsl/index.ts'
+import { openSession } from '../../../src/engine/backend.ts'
+import { onnxEngine } from '../../../src/engine/onnx/index.ts'
+import { inPrecision } from '../../../src/engine/precision.ts'
+import type { Session } from '../../../src/engine/session.ts'
+import { tensorValue } from '../../../src/engine/values.ts'
+import { inWorker } from '../../../src/engine/worker/index.ts'
+import { xlaEngine } from '../../../src/engine/xla/index.ts'
+import { openClient } from '../../../src/engine/xla/open-client.ts'
+import { xlaBackend } from '../../../src/engine/xla/session.ts'
+import { orThrow } from '../../../src/train/task.ts'
+import { cpuPlugin } from '../../support/cpu-plugin.ts'
+
+const plugin = await cpuPlugin()
+const test = suite('xla: sessions')
+
+const [Row, Embed, Out] = [d.axis('row', 4), d.axis('embed', 64), d.axis('out', 3)]
+
+/** A state that a call adds to, one that it reads, one that it replaces and does not read. */
+const p = d.program({
+  name: 'states',
+  functions: {
+    step: d.fixed(() => {
+      const w = d.parameter('w', [Out, Embed], d.normal(1))
+      const x = d.input('x', [Row, Embed])
+      const sum = d.state('sum', [Row, Out], d.zeros)
+      const last = d.state('last', [], d.zeros)
+      const y = d.contract(x, w, 'embed')
+      return {
+        outputs: { y, before: d.total(sum) },
+        next: new Map<string, d.Tensor>([
+          ['sum', d.add(sum, y)],
+          ['last', d.add(d.mul(last, 0), d.total(y))],
+        ]),
+      }
+    }),
+    quiet: d.fixed(() => ({
+      outputs: {},
+      next: new Map<string, d.Tensor>([['last', d.add(d.state('last', [], d.zeros), 1)]]),
+    })),
+  },
+})
+
+const x = tensorValue(
+  'float32',
+  [4, 64],
+  Array.from({ length: 256 }, (_, i) => Math.sin(i)),
+)
+
+if (plugin !== undefined) {
+  test('a thousand calls leave nothing behind on the device, and closing frees all', async () => {
+    const opened = await orThrow(openClient({ plugin }))
+    const { client } = opened
+    const session = await orThrow(openSession(xlaBackend(opened, p, { precision: 'float32' })))
+    const step = (): ReturnType<ReturnType<Session['call']>> => session.call('step', { x })()
+    assert.ok(isRight(await step()))
+    const held = client.liveArrays
+    assert.is(held, 3)
+    for (let i = 0; i < 500; i++) assert.ok(isRight(await step()))
+    assert.is(client.liveArrays, held)
+    const many = await Promise.all(Array.from({ length: 500 }, step))
+    assert.ok(many.every(isRight))
+    assert.is(client.liveArrays, held)
+    await orThrow(session.close())
+    assert.is(client.liveArrays, 0)
+    await client.close()
+  })
+
+  test('calls that are started together run one after another, a reading between them sees what is before it', async () => {
+    const session = await orThrow((await orThrow(xlaEngine({ plugin }))).load(p))
+    const calls = [0, 1, 2].map(() => session.call('step', { x })())
+    const read = session.read(['sum'])()
+    const later = [session.call('quiet', {})(), session.call('step', { x })()] as const
+    const before: number[] = []
+    let y = 0
+    for (const c of calls) {
+      const got = await c
+      assert.ok(isRight(got))
+      before.push(got.right.before!.data[0]!)
+      y = Array.from(got.right.y!.data).reduce((a, b) => a + b, 0)
+    }
+    before.forEach((b, i) => {
+      assert.ok(Math.abs(b - i * y) < 1e-4 * Math.abs(y), `${before}`)
+    })
+    const seen = await read
+    assert.ok(isRight(seen))
+    const sum = Array.from(seen.right.get('sum')!.data).reduce((a, b) => a + b, 0)
+    assert.ok(Math.abs(sum - 3 * y) < 1e-4 * Math.abs(y))
+    for (const c of later) assert.ok(isRight(await c))
+    // closing waits for what is under way
+    const last = session.call('step', { x })()
+    await orThrow(session.close())
+    assert.ok(isRight(await last))
+    const closed = await session.call('step', { x })()
+    assert.ok(isLeft(closed) && closed.left._tag === 'Closed')
+  })
+
+  test('bfloat16 rounds what is multiplied, and is the same in a thread', async () => {
+    const engine = await orThrow(xlaEngine({ plugin }))
+    const half = inPrecision(engine, 'bfloat16')
+    assert.ok(isRight(half))
+    const yOf = async (e: typeof engine): Promise<number[]> => {
+      const session = await orThrow(e.load(p, { seed: 4 }))
+      const { y } = await orThrow(session.call('step', { x }))
+      await orThrow(session.close())
+      return Array.from(y!.data)
+    }
+    const [exact, rounded, threaded] = [
+      await yOf(engine),
+      await yOf(half.right),
+      await yOf(inWorker(half.right)),
+    ]
+    assert.equal(threaded, rounded)
+    const scale = Math.max(...exact.map(Math.abs))
+    const off = Math.max(...exact.map((v, i) => Math.abs(v - rounded[i]!)))
+    assert.ok(off > 1e-4 * scale && off < 0.02 * scale, `${off} of ${scale}`)
+  })
+}
+
+test('a precision that an engine lacks is refused with words', async () => {
+  const onnx = await orThrow(onnxEngine())
+  const refused = inPrecision(onnx, 'bfloat16')
+  assert.ok(isLeft(refused))
+  assert.is(refused.left._tag, 'BadOption')
+  assert.match(refused.left.message, "precision is 'bfloat16'; onnx computes in float32 alone")
+  const loaded = await onnx.load(p, { precision: 'tf32' })()
+  assert.ok(isLeft(loaded) && loaded.left._tag === 'BadOption')
+  const odd = inPrecision(onnx, 'float16' as never)
+  assert.ok(isLeft(odd))
+  assert.match(odd.left.message, 'it must be one of float32')
+})
+
+test.run()
