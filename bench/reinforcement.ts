@@ -304,4 +304,7 @@ const main = async (): Promise<void> => {
     console.log(`| ${name} | ${rows.map(([, counts]) => share(sum(counts, of))).join(' | ')} |`)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main()
+  process.exit()
+}
