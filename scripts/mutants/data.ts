@@ -25,6 +25,28 @@ export const data = [
     [['a step counts packs', 'samples += samplesOf(batches) ?? perStep', 'samples += perStep']],
   ),
   mutantsOf(
+    'src/data/tiling.ts',
+    ['data/tiling'],
+    [
+      ['of equally near grids always the larger', 'off === least && fills', 'off === least'],
+      ['of equally near grids always the smaller', 'off === least && fills', 'false'],
+      ['the second grid may lie on the first', 'first.columns % g.columns !== 0 ||', 'true ||'],
+      ['tiles lie column by column', 'large, (i % columns) * size', 'large, (i % rows) * size'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/prompt.ts',
+    ['data/prompt'],
+    [
+      ['a picture is cut', "if (!fits && unit.kind === 'picture') break", ''],
+      [
+        'what comes after a picture that does not fit stays',
+        "unit.kind === 'picture') break",
+        "unit.kind === 'picture') continue",
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/data/collate.ts',
     ['data/collate', 'train/other-model'],
     [

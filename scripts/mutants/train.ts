@@ -51,8 +51,8 @@ export const train = [
       ],
       [
         'the last micro-batch replaces the others',
-        'next.set(key, add(state(key, t.axes, zeros), t))',
-        'next.set(key, add(mul(state(key, t.axes, zeros), 0), t))',
+        '[key, add(state(key, t.axes, zeros), t)]',
+        '[key, add(mul(state(key, t.axes, zeros), 0), t)]',
       ],
       [
         'accumulated gradients are never cleared',
@@ -60,13 +60,52 @@ export const train = [
         '[gradientKey(key), mul(state(gradientKey(key), p.axes, zeros), 1)] as const',
       ],
       ['the accumulated weight is never cleared', '[accumulatedWeight, scalar(0)],', ''],
+      ['the accumulated loss is a sum', 'loss: div(sum, divisor)', 'loss: sum'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/update.ts',
+    ['train/arithmetic'],
+    [
       [
         'only the first micro-batch is run',
         'of fused ? [] : batches)',
         'of fused ? [] : batches.slice(0, 1))',
       ],
-      ['the accumulated loss is a sum', 'loss: div(sum, divisor)', 'loss: sum'],
     ],
+  ),
+  mutantsOf(
+    'src/train/learner.ts',
+    ['train/experts'],
+    [
+      ['each micro-batch has a balance of its own', 'own.get(before) ?? t', 't'],
+      [
+        'the balance counts as one micro-batch',
+        'add(lossSum(terms), mul(part!, weight))',
+        'add(lossSum(terms), mul(part!, terms.weight))',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/models/moe-balance.ts',
+    ['models/moe', 'train/experts'],
+    [
+      ['padding counts', 'counted === undefined ? t : select(counted, t, 0)', 't'],
+      ['layers are added up, not together', 'mul(whole.tokens, layers)', 'mul(whole.tokens, 1)'],
+    ],
+  ),
+  mutantsOf(
+    'src/models/moe.ts',
+    ['models/moe', 'models/fixtures'],
+    [
+      ['an expert is taken twice', 'select(chosen, -1, probabilities)', 'probabilities'],
+      ['weights never add up to 1', 'c.normalise ? div(all,', '!c.normalise ? div(all,'],
+    ],
+  ),
+  mutantsOf(
+    'src/models/moe-calibration.ts',
+    ['models/moe-calibration'],
+    [['offsets go the wrong way', 'offsets[e]! -= step', 'offsets[e]! += step']],
   ),
   mutantsOf(
     'src/train/objective.ts',
