@@ -22,6 +22,7 @@ export {
 export { type Curated, countsOf, curate, type Dropped, type Filter } from './curation/curated.ts'
 export * from './image.ts'
 export { pngDataUrl } from './image-url.ts'
+export * from './mixed.ts'
 export * from './pack.ts'
 export * from './packing-drawing.ts'
 export * from './packing-plan.ts'

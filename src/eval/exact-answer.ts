@@ -19,6 +19,10 @@ export interface ExactAnswerOptions {
   readonly lastSamples?: number
   /** Predictions a family that are kept with their first image; default 8. */
   readonly shown?: number
+  /** What stands before a family's name, where two evaluations ask about one: `thinking`; default nothing. */
+  readonly name?: string
+  /** Whether the mean length of the answers is measured, too, in tokens; default false. */
+  readonly lengths?: boolean
 }
 
 /**
@@ -33,6 +37,9 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
   const samples = wholeSetting('exactAnswers', 'samples', o.samples, 1)
   const lastSamples = wholeSetting('exactAnswers', 'lastSamples', o.lastSamples ?? samples, 1)
   const shown = wholeSetting('exactAnswers', 'shown', o.shown ?? 8, 0)
+  const { lengths = false } = o
+  const named = (family: string): string => (o.name === undefined ? family : `${o.name} ${family}`)
+  const lengthOf = (family: string): string => `length of ${named(family)}`
   valueSetting(where, 'generator', g, ['generate'], 'a generator, such as generator(model, processor, { … })')
   if (typeof questions !== 'object' || questions === null || Object.keys(questions).length === 0)
     throw new RecipeError(
@@ -45,9 +52,11 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
   return {
     config: {
       ...{ kind: 'exactAnswers', generator: g.config, samples, lastSamples, shown },
+      ...(o.name === undefined ? {} : { name: o.name }),
+      ...(lengths ? { lengths } : {}),
       questions: Object.fromEntries(Object.entries(questions).map(([f, s]) => [f, s.config])),
     },
-    families: Object.keys(questions),
+    families: Object.keys(questions).flatMap((f) => [named(f), ...(lengths ? [lengthOf(f)] : [])]),
     functions: () => g.functions,
     preflight: async () => {
       for (const [family, source] of Object.entries(questions)) {
@@ -64,10 +73,11 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
     },
     async *run(session, stage, context) {
       const wanted = stage.last ? lastSamples : samples
-      for (const [family, source] of Object.entries(questions)) {
+      for (const [own, source] of Object.entries(questions)) {
+        const family = named(own)
         if (stage.done.has(family)) continue
         const started = performance.now()
-        let [correct, total] = [0, 0]
+        let [correct, total, tokens] = [0, 0, 0]
         for await (const { examples } of batchesOf(
           source,
           // several times the rows: those that have ended take the next question
@@ -82,6 +92,7 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
           )
           for (const [i, q] of asked.entries()) {
             const ids = answers[i]!
+            tokens += ids.length
             const text = ids.length === 0 ? '' : g.processor.tokenizer.decode(ids)
             const answered = (q.answerOf ?? ((t: string) => t.trim()))(text)
             if (answered === q.expected) correct++
@@ -98,6 +109,12 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
           if (total >= wanted) break
         }
         const seconds = (performance.now() - started) / 1000
+        // before the share, whose family counts as measured
+        if (lengths)
+          yield {
+            ...{ type: 'measured', stage: stage.name, family: lengthOf(own), value: tokens / total },
+            ...{ unit: 'tokens', weight: total, seconds: 0 },
+          }
         yield { type: 'evaluated', stage: stage.name, family, correct, total, seconds }
       }
     },

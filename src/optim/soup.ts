@@ -42,6 +42,11 @@ export class SoupError extends Error {
   }
 }
 
+/** The key of the state that holds a weight for a soup while it is made: of its start, or of where its n-th run ended. */
+export const soupKey = (of: 'start' | number, key: string): string => `soup.${of}.${key}`
+/** Whether a state belongs to a soup that is being made. */
+export const isSoupKey = (key: string): boolean => key.startsWith('soup.')
+
 const sameRuns = 'average checkpoints of one architecture'
 
 /**

@@ -7,6 +7,7 @@
 export type { Sampling } from '../generation/index.ts'
 export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export { type Advisory, type AdvisoryKind, advisories, type Recent } from './advisories.ts'
+export { type AttemptSettings, harvested, solvable } from './attempts.ts'
 export type { Completion, StopReason } from './completion.ts'
 export {
   type Experience,

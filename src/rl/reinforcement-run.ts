@@ -13,6 +13,7 @@ import {
   beginSearch,
   decisionEvent,
   expertLoads,
+  ready,
   type StageContext,
   type StageEvent,
   type StageTotals,
@@ -108,7 +109,9 @@ export async function* runReinforcement<C extends Columns>(
           heldOut,
           done,
         )
-  const stream = s.tasks.open(place.source)
+  const chosen = yield* ready(s.tasks, { session: c.session, seed, stage: s.name }, place.source)
+  behind = chosen.place
+  const stream = chosen.source.open(behind)
   const next = async (count: number): Promise<readonly Task<C>[]> => {
     const some: Task<C>[] = []
     while (some.length < count) {

@@ -16,11 +16,13 @@ import {
 import {
   folderSetting,
   type GraphTransform,
+  isPrepared,
   jsonSetting,
   kindOf,
   numberSetting,
   type OwnSchedule,
   onlySettings,
+  type Prepared,
   RecipeError,
   textSetting,
   trainSetting,
@@ -64,7 +66,8 @@ export interface ReinforcementSettings<
   readonly objective: PolicyGradient
   /** How the session answers, such as `trainedPolicy(model, processor, sizes)`. */
   readonly policy: TrainedPolicy
-  readonly tasks: Source<Task<C>>
+  /** Tasks, or what the stage chooses them from before its first episode, such as `solvable({ … })`. */
+  readonly tasks: Source<Task<C>> | Prepared<Task<C>>
   /** It may read what the tasks carry, and nothing else. */
   readonly reward: Reward<R> & Reads<C, R>
   /** Completions of each task. */
@@ -244,7 +247,7 @@ export const checkedReinforcement = (given: object) => {
   trainSetting(where, s.train, '[language]')
   valueSetting(where, 'objective', s.objective, ['terms', 'collate', 'logProbs'], 'policyGradient(…)')
   valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
-  valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')
+  valueSetting(where, 'tasks', s.tasks, isPrepared(s.tasks) ? ['source'] : ['open'], 'a source of tasks')
   valueSetting(where, 'reward', s.reward, ['score'], 'a reward')
   const group = wholeSetting(where, 'group', s.group, 2)
   const episodes = wholeSetting(where, 'episodes', s.episodes, 1)

@@ -10,10 +10,12 @@ import { chooseVariant } from '../engine/index.ts'
 import {
   endingOf,
   learnerProgram,
+  previewOf,
   RecipeError,
   type Stage,
   stageSchedule,
   transformed,
+  withPrepared,
 } from '../train/index.ts'
 import { referenceFunction, underReference } from './reference.ts'
 import { runReinforcement } from './reinforcement-run.ts'
@@ -70,9 +72,8 @@ export const reinforcement = <
   }
 
   const added = transforms.flatMap((t) => t.adds?.keys ?? [])
-  const own = transformed({ ...policy.functions, ...objective.functions }, transforms, () => [
-    objective.terms(objective.buckets[0]!).sum,
-  ])
+  const drawn = withPrepared(where, tasks, { ...policy.functions, ...objective.functions })
+  const own = transformed(drawn, transforms, () => [objective.terms(objective.buckets[0]!).sum])
   const reference: Readonly<Record<string, FunctionSpec>> =
     objective.loss.reads?.reference === true
       ? { [referenceFunction]: underReference(objective.functions.logProbs!, s.train) }
@@ -107,7 +108,7 @@ export const reinforcement = <
       })
     },
     preflight: async (program) => {
-      const stream = tasks.open()
+      const stream = previewOf(tasks).open()
       try {
         const { value, done } = await stream.next()
         if (done === true) throw new RecipeError(where, 'tasks', 'the source has no task')

@@ -73,6 +73,19 @@ export const RateDecided = t.intersection([
   t.partial({ from: t.number, against: t.number, error: t.number, why: t.string }),
 ])
 
+/**
+ * A stage has made its own examples before its first step: of `of` that were looked at it kept `kept`; `dropped` says how many
+ * were left out, by why. `what` they are, in the plural.
+ */
+export const Curated = t.type({
+  type: t.literal('curated'),
+  stage: t.string,
+  what: t.string,
+  of: t.number,
+  kept: t.number,
+  dropped: t.record(t.string, t.number),
+})
+
 const Segment = t.type({ tokens: t.number, images: t.number })
 
 /**
@@ -226,8 +239,8 @@ export const PolicyValidated = t.type({
   seconds: t.number,
 })
 
-/** Which weights were measured: the stage's own where nothing is said, or their moving averages. */
-const Weights = t.partial({ weights: t.literal('averaged') })
+/** Which weights were measured: the stage's own where nothing is said, `averaged` their moving averages, or others by name. */
+const Weights = t.partial({ weights: t.string })
 
 /** A share of one family on held-out samples after a stage: how many of `total` were `correct`. */
 export const Evaluated = t.intersection([
@@ -334,6 +347,7 @@ export const RunEvent = t.union([
   WeightsTaken,
   Stepped,
   RateDecided,
+  Curated,
   GroupDrawn,
   EpisodeDrawn,
   PolicyStepped,

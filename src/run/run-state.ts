@@ -43,11 +43,15 @@ export interface StageState {
   readonly measures: readonly EventOf<'measured'>[]
   /** Both of the moving averages of its weights, likewise. */
   readonly averaged: readonly Measurement[]
+  /** Of other weights that the stage left beside its own, such as the runs of a soup, by their name, likewise. */
+  readonly beside: readonly (Measurement & { readonly weights: string })[]
   readonly finished?: EventOf<'stage-finished'>
   /** How samples share the rows of its first step, where they do. */
   readonly packed?: EventOf<'packed'>
   /** What it began with. */
   readonly weights?: EventOf<'weights'>
+  /** What came of the examples that it made for itself, where it did. */
+  readonly curated?: EventOf<'curated'>
 }
 
 /** A run so far. */
@@ -100,6 +104,7 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         evaluations: [],
         measures: [],
         averaged: [],
+        beside: [],
         ...(state.found?.stage === event.stage ? { weights: state.found } : {}),
       }
       const stages = [...state.stages.filter((s) => s.index < event.index), begun]
@@ -130,17 +135,19 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
         ),
       }))
     case 'evaluated':
-      return change(state, event.stage, (s) =>
-        event.weights === 'averaged'
-          ? { averaged: withLatest(s.averaged, event) }
-          : { evaluations: withLatest(s.evaluations, event) },
-      )
-    case 'measured':
-      return change(state, event.stage, (s) =>
-        event.weights === 'averaged'
-          ? { averaged: withLatest(s.averaged, event) }
-          : { measures: withLatest(s.measures, event) },
-      )
+    case 'measured': {
+      const { weights } = event
+      return change(state, event.stage, (s) => {
+        if (weights === 'averaged') return { averaged: withLatest(s.averaged, event) }
+        if (weights !== undefined) {
+          const others = s.beside.filter((m) => m.weights !== weights || m.family !== event.family)
+          return { beside: [...others, { ...event, weights }] }
+        }
+        return event.type === 'evaluated'
+          ? { evaluations: withLatest(s.evaluations, event) }
+          : { measures: withLatest(s.measures, event) }
+      })
+    }
     case 'checkpointed':
       return { ...state, checkpoint: event }
     case 'stage-finished':
@@ -161,6 +168,8 @@ export const advance = (state: RunState, event: RunEvent): RunState => {
       return { ...state, found: event }
     case 'packed':
       return change(state, event.stage, () => ({ packed: event }))
+    case 'curated':
+      return change(state, event.stage, () => ({ curated: event }))
     case 'ada-lrs':
     case 'expert-load':
     case 'forked':

@@ -105,6 +105,15 @@ export const conversationAt = (
   return sampleConversation(sampleAt(mixture, i), replyAt(mixture.seed, captioned, i), processor)
 }
 
+/**
+ * The i-th sample of a mixture as a chain of thought with its image (SAIL-VL2's LongCoT format), not laid out yet: what
+ * curation reads.
+ */
+export const chainAt = (mixture: Mixture, i: number): Exchange => {
+  const sample = sampleAt(mixture, i)
+  return { id: sample.id, ...exchangeOf(sample, 'thought'), images: [sample.image] }
+}
+
 /** A text example as a conversation without an image. */
 export const textConversation = (
   id: string,

@@ -3,22 +3,24 @@
  *
  * @since 0.1.0
  */
-import type { Conversation } from '../data/index.ts'
-import { type Captioned, conversationAt } from './conversations.ts'
+import type { Conversation, Exchange } from '../data/index.ts'
+import { type Captioned, chainAt, conversationAt } from './conversations.ts'
 import { type DenseMixture, type Labelled, labelledAt } from './dense.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import type { Image, PatchLabels, Sample } from './sample.ts'
 
-/** Samples of a mixture, conversations of a mixture (nano processor), or labelled images. */
+/** Samples of a mixture, conversations of a mixture (nano processor), chains of thought, or labelled images. */
 export type RenderJob =
   | { readonly kind: 'samples'; readonly mixture: Mixture }
   | ({ readonly kind: 'conversations' } & Captioned)
+  | { readonly kind: 'chains'; readonly mixture: Mixture }
   | { readonly kind: 'labelled'; readonly mixture: DenseMixture }
 
 /** What each kind of job gives. */
 export interface RenderItems {
   readonly samples: Sample
   readonly conversations: Conversation
+  readonly chains: Exchange
   readonly labelled: Labelled
 }
 
@@ -28,6 +30,7 @@ export type ItemOf<J extends RenderJob> = RenderItems[J['kind']]
 const anyItem = (job: RenderJob, index: number): RenderItems[keyof RenderItems] => {
   if (job.kind === 'samples') return sampleAt(job.mixture, index)
   if (job.kind === 'conversations') return conversationAt(job, index)
+  if (job.kind === 'chains') return chainAt(job.mixture, index)
   return labelledAt(job.mixture, index)
 }
 

@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, indexed, type Source } from '../data/index.ts'
+import { type Conversation, type Exchange, indexed, type Source } from '../data/index.ts'
 import { type Captioned, type SceneConversation, textConversation } from './conversations.ts'
 import { type Corpus, corpusAt } from './corpus.ts'
 import type { DenseMixture, Labelled } from './dense.ts'
+import type { Mixture } from './mixture.ts'
 import { renderAhead } from './render-pool.ts'
 import { textAt } from './text.ts'
 
@@ -19,6 +20,15 @@ export const rendered = (captioned: Captioned): Source<Conversation> =>
   indexed({ kind: 'rendered', ...captioned }, (from) =>
     renderAhead({ kind: 'conversations', ...captioned }, { from }),
   )
+
+/**
+ * Chains of thought about rendered images, to be curated: each a system turn that asks to think, the question, the steps as
+ * a thought and the result in a box.
+ *
+ * @category sources
+ */
+export const chains = (mixture: Mixture): Source<Exchange> =>
+  indexed({ kind: 'chains', mixture }, (from) => renderAhead({ kind: 'chains', mixture }, { from }))
 
 /**
  * Images full of labelled things, for the vision encoder's own pretraining.

@@ -15,8 +15,8 @@ export interface MeasuredStage {
   readonly last: boolean
   /** Families that an earlier start of the run has measured after this stage: they are left out. */
   readonly done: ReadonlySet<string>
-  /** What the session holds: the weights that the stage ended with, or where this is said their moving averages. */
-  readonly weights?: 'averaged'
+  /** What the session holds: the weights that the stage ended with, or where this is said others that it left beside them. */
+  readonly weights?: string
 }
 
 /** A measurement after a stage. It may replace caches, and no weights. */
@@ -50,7 +50,7 @@ export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
   stages: evaluations.flatMap((e) => e.stages ?? []),
   functions: (stage) => {
     const all = evaluations.flatMap((e) => Object.entries(e.functions(stage)))
-    const twice = all.find(([name], i) => all.findIndex(([other]) => other === name) < i)
+    const twice = all.find(([name, f]) => all.some(([other, g]) => other === name && g !== f))
     if (twice !== undefined)
       throw new RangeError(
         `allOf: two evaluations of stage '${stage}' have a function '${twice[0]}'; measure one of them after another stage`,
@@ -62,6 +62,21 @@ export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
   },
   async *run(session, stage, context) {
     for (const e of evaluations) yield* e.run(session, stage, context)
+  },
+})
+
+/**
+ * An evaluation after some of a recipe's stages alone. A name that no stage has is an error before the first step.
+ *
+ * @category evaluations
+ */
+export const after = (stages: readonly string[], e: Evaluation): Evaluation => ({
+  ...e,
+  config: { kind: 'after', stages: [...stages], evaluation: e.config },
+  stages,
+  functions: (stage) => (stages.includes(stage) ? e.functions(stage) : {}),
+  async *run(session, stage, context) {
+    if (stages.includes(stage.name)) yield* e.run(session, stage, context)
   },
 })
 

@@ -5,7 +5,8 @@
  */
 import './unrun.ts'
 
-export { allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
+export { type CuratedOptions, curated } from './curated.ts'
+export { after, allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export { type CalibrationSettings, calibration } from './expert-calibration.ts'
 export { expertLoads, withExperts } from './expert-terms.ts'
@@ -22,6 +23,7 @@ export {
 } from './exported-model.ts'
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
+export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
 export {
   floats,
   ints,
@@ -44,7 +46,17 @@ export {
   type Sizes,
 } from './objective.ts'
 export { type DataOptions, type OwnData, ownData, type WatchedData, withBadRows } from './own-data.ts'
-export { packedNextToken } from './packed-next-token.ts'
+export { type LossMean, type PackedLossOptions, packedNextToken } from './packed-next-token.ts'
+export {
+  afterwards,
+  isPrepared,
+  type Prepared,
+  type Preparing,
+  previewOf,
+  type Ready,
+  ready,
+  withPrepared,
+} from './prepared.ts'
 export { beginSearch, decisionEvent, type RateSearch, searched } from './rate-search.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export {

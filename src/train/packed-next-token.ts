@@ -16,6 +16,7 @@ import {
   iota,
   less,
   lessEqual,
+  type Scalar,
   sameSegment,
   select,
   type Tensor,
@@ -25,7 +26,11 @@ import { type CausalLm, imageInputs, logitsOf } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
 import { ints, pixelInput, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
-import { wholeSetting } from './recipe-error.ts'
+import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
+
+/** How many samples of a pack have something to learn: a first token is never learnt. */
+const samplesWith = (pack: Pack): number =>
+  pack.rows.flat().filter((c) => c.lossMask.some((learnt, i) => learnt && i > 0)).length
 
 /**
  * The share of samples of which every counted position is right.
@@ -42,9 +47,28 @@ const wholeSegments = (right: Tensor, counted: Tensor, segments: Tensor, tokens:
   return { sum: total(select(equal(perSegment(right), all), some, 0)), weight: total(some) }
 }
 
+/** What a loss is the mean of: counted tokens, each as much; or samples, each the sum over its counted tokens. */
+export type LossMean = 'token' | 'sample'
+
+/** Options of {@link packedNextToken}. */
+export interface PackedLossOptions {
+  /**
+   * Default `token`. With `sample` the loss is −1/|D| Σ log P(what is learnt | what comes before it), the sum over a sample's
+   * tokens and the mean over samples: SAIL-VL2's loss on chains of thought and, where each sample counts what is its own to
+   * learn (thought and answer of a chain, the answer alone of a direct one), its dual loss of think-fusion (§4.2.4).
+   */
+  readonly mean?: LossMean
+}
+
+/** How many samples have a position that is counted: `counted` bool `[batch, token]`, segments from 1. */
+const samplesCounted = (counted: Tensor, segments: Tensor, tokens: number): Scalar => {
+  const member = cast(equal(segments, add(iota(axis('segment', tokens)), 1)), 'float32')
+  return total(cast(less(0, contract(cast(counted, 'float32'), member, 'token')), 'float32'))
+}
+
 /**
  * The mean loss in nats per token over what the loss masks of all samples of a pack count, each token given all before it
- * in its own sample: the loss and the gradients are those of the samples in rows of their own. An example is a pack, and a
+ * in its own sample; with `mean: 'sample'` in nats per sample. The loss and the gradients are those of the samples in rows of their own. An example is a pack, and a
  * pack is a micro-batch. Padding is a segment of its own, so that no row is without anything to attend to.
  *
  * Metrics: `correct`, the share of counted positions whose label is the likeliest; `exactMatch`, the share of samples of
@@ -67,16 +91,32 @@ const wholeSegments = (right: Tensor, counted: Tensor, segments: Tensor, tokens:
  * @throws RecipeError where a size is no whole number
  * @category objectives
  */
-export const packedNextToken = (model: CausalLm, processor: Processor, sizes: PackSizes): Objective<Pack> => {
+export const packedNextToken = (
+  model: CausalLm,
+  processor: Processor,
+  sizes: PackSizes,
+  options: PackedLossOptions = {},
+): Objective<Pack> => {
   fitting(processor, model)
   const whole = (setting: keyof PackSizes, least: number): number =>
     wholeSetting('packedNextToken', setting, sizes[setting], least)
   const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
   const all = { rows, tokens, images }
+  onlySettings('packedNextToken', options, ['mean'])
+  const { mean = 'token' } = options
+  if (mean !== 'token' && mean !== 'sample')
+    throw new RecipeError('packedNextToken', 'mean', `it is ${kindOf(mean)}; give 'token' or 'sample'`)
+  const perSample = mean === 'sample'
   return {
     name: 'packedNextToken',
-    config: { kind: 'packedNextToken', model: model.config, processor: processor.config, ...all },
-    unit: 'nats per token',
+    config: {
+      kind: 'packedNextToken',
+      model: model.config,
+      processor: processor.config,
+      ...all,
+      ...(perSample ? { mean } : {}),
+    },
+    unit: perSample ? 'nats per sample' : 'nats per token',
     model,
     processor,
     ...{ example: 'pack', batch: 1 },
@@ -90,13 +130,14 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
         ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
       })
       const terms = crossEntropyTerms('vocab', { logits, labels: x.labels })
-      const balanced = withExperts(model, logits, less(0, segments), terms)
+      const counted = lessEqual(0, x.labels)
+      const own = perSample ? { ...terms, weight: samplesCounted(counted, segments, tokens) } : terms
+      const balanced = withExperts(model, logits, less(0, segments), own)
       return {
         ...balanced,
         metrics: () => {
           // no token's id is -100, so what is right is counted
           const right = equal(argmax(logits, 'vocab'), x.labels)
-          const counted = lessEqual(0, x.labels)
           return {
             ...terms.metrics?.(),
             exactMatch: wholeSegments(right, counted, segments, tokens),
@@ -119,7 +160,7 @@ export const packedNextToken = (model: CausalLm, processor: Processor, sizes: Pa
                   pixel_values: pixelInput(b.pixel_values, images, processor.image?.size ?? 0),
                 }),
           },
-          weight: b.counted,
+          weight: perSample ? samplesWith(pack) : b.counted,
           packing: layoutOf(pack, all),
         }
       }),

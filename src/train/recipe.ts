@@ -40,7 +40,6 @@ import { withRewardWeights } from './reward-weights.ts'
 import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {
-  averagesFile,
   checkpointFolder,
   inMemory,
   type Placement,
@@ -216,8 +215,8 @@ const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   }
 }
 
-/** The families that an earlier start measured of a stage's last weights, or of their averages. */
-const measuredOf = (events: readonly RunEvent[], stage: string, weights?: 'averaged'): ReadonlySet<string> =>
+/** The families that an earlier start measured of a stage's last weights, or of others beside them. */
+const measuredOf = (events: readonly RunEvent[], stage: string, weights?: string): ReadonlySet<string> =>
   new Set(
     withoutRepeats(events).flatMap((e) =>
       (e.type === 'evaluated' || e.type === 'measured') && e.stage === stage && e.weights === weights
@@ -424,12 +423,12 @@ async function* runRecipe(
           evaluation.run(session, { name: stage.name, last, ...about }, context),
         )
       yield* measure({ done })
-      if (stage.ending?.averages === true) {
-        const averages = await orThrow(openCheckpoint(context.pathOf(path, averagesFile)))
-        await putIn(session, averages, placed(r, stage, program, shapesOf(averages)).taken)
-        const before = isTrained ? measuredOf(context.earlier, stage.name, 'averaged') : new Set<string>()
-        for await (const e of measure({ done: before, weights: 'averaged' }))
-          if (e.type !== 'predicted') yield { ...e, weights: 'averaged' }
+      for (const { weights: name, file } of stage.ending?.beside ?? []) {
+        const others = await orThrow(openCheckpoint(context.pathOf(path, file)))
+        await putIn(session, others, placed(r, stage, program, shapesOf(others)).taken)
+        const before = isTrained ? measuredOf(context.earlier, stage.name, name) : new Set<string>()
+        for await (const e of measure({ done: before, weights: name }))
+          if (e.type !== 'predicted') yield { ...e, weights: name }
       }
       yield {
         ...{ type: 'stage-finished', stage: stage.name, index, loss: totals.loss, samples: totals.samples },

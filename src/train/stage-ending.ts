@@ -40,7 +40,7 @@ export const endingOf = (
   return {
     ending: {
       without: anyOf(added.map((a) => a.keys)),
-      averages,
+      ...(averages ? { beside: [{ weights: 'averaged', file: averagesFile }] } : {}),
       finish: async (session, weights, folder) => {
         for (const { save } of added) await orThrow(save(folder, weights))
         const mean = averagedBy(session, weights)

@@ -17,6 +17,7 @@ export type StageEvent =
   | EventOf<'stage-started'>
   | EventOf<'step'>
   | EventOf<'ada-lrs'>
+  | EventOf<'curated'>
   | EventOf<'group'>
   | EventOf<'episode'>
   | EventOf<'rl-step'>
@@ -74,8 +75,8 @@ export interface StageProgram {
 export interface StageEnding {
   /** The keys that are not handed on, such as adapters'. */
   readonly without: Keys
-  /** Whether `finish` leaves the moving averages of the weights in the folder, to be measured beside them. */
-  readonly averages?: boolean
+  /** Other whole weights that `finish` leaves in the folder, to be measured beside its own: `averaged` are their moving averages. */
+  readonly beside?: readonly { readonly weights: string; readonly file: string }[]
   /** Leaves files in the folder of the stage's checkpoint, and gives the weights that are handed on, which are read by key. */
   readonly finish: (session: Session, weights: StoredWeights, folder: string) => Promise<StoredWeights>
 }

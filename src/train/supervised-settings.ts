@@ -14,6 +14,7 @@ import {
   type ScheduleSpec,
 } from '../optim/index.ts'
 import type { Objective } from './objective.ts'
+import { isPrepared, type Prepared } from './prepared.ts'
 import {
   folderSetting,
   jsonSetting,
@@ -38,7 +39,8 @@ export interface SupervisedSettings<From extends string, To extends string, E> {
   readonly train: readonly Keys[]
   /** The loss, over what the source gives. */
   readonly objective: Objective<E>
-  readonly source: Source<E>
+  /** Examples, or what the stage makes them of before its first step. */
+  readonly source: Source<E> | Prepared<E>
   /** Updates. */
   readonly steps: number
   /** Micro-batches of one update, whose gradients add up; default 1. */
@@ -96,7 +98,13 @@ export const checkedSupervised = <From extends string, To extends string, E>(
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)
   valueSetting(where, 'objective', s.objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
-  valueSetting(where, 'source', s.source, ['open'], 'a source of examples')
+  valueSetting(
+    where,
+    'source',
+    s.source,
+    isPrepared(s.source) ? ['source'] : ['open'],
+    'a source of examples',
+  )
   const steps = wholeSetting(where, 'steps', s.steps, 1)
   const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)
   const learningRate = numberSetting(where, 'learningRate', s.learningRate)

@@ -13,6 +13,7 @@ import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import { expertLoads } from './expert-terms.ts'
 import { learnerProgram } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
+import { previewOf, ready, withPrepared } from './prepared.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'
 import { jsonSetting, kindOf, RecipeError } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
@@ -51,7 +52,7 @@ export const supervised = <const From extends string, const To extends string, E
   s: SupervisedSettings<From, To, E>,
 ): Stage<From, To> => {
   const checked = checkedSupervised(s)
-  const { where, config, objective, source, steps, accumulate, perStep, learningRate } = checked
+  const { where, config, objective, steps, accumulate, perStep, learningRate } = checked
   const { adaLrs, transforms, ema } = checked
 
   const collated = (examples: readonly E[]): readonly MicroBatch[] => {
@@ -88,7 +89,12 @@ export const supervised = <const From extends string, const To extends string, E
     let samples = from.samples ?? from.step * perStep
     let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
     let due = false
-    const stream = batchesOf(source, perStep, from.place, where)
+    const { source, place } = yield* ready(
+      s.source,
+      { session: c.session, seed: c.seed ?? 0, stage: s.name },
+      from.place,
+    )
+    const stream = batchesOf(source, perStep, place, where)
     const batchOf = async (step: number) => {
       const { value: batch, done } = await stream.next()
       if (done || batch.examples.length < perStep)
@@ -178,11 +184,12 @@ export const supervised = <const From extends string, const To extends string, E
     program: (functions) =>
       learnerProgram({
         ...{ name: s.name, objective, train: s.train, optimizer: checked.optimizer },
-        ...{ maxGradientNorm: checked.maxGradientNorm, accumulate, functions, transforms },
+        ...{ maxGradientNorm: checked.maxGradientNorm, accumulate, transforms },
+        functions: withPrepared(where, s.source, functions),
         ...(ema === undefined ? {} : { ema }),
       }),
     preflight: async (program) => {
-      const stream = batchesOf(source, perStep, undefined, where)
+      const stream = batchesOf(previewOf(s.source), perStep, undefined, where)
       try {
         const { value: first, done } = await stream.next()
         if (done || first.examples.length < perStep)

@@ -21,7 +21,7 @@ import {
   streamSafetensors,
 } from '../formats/index.ts'
 import { isCacheKey } from '../models/index.ts'
-import { isEmaKey, isGradientKey, isOptimizerKey, isReferenceKey } from '../optim/index.ts'
+import { isEmaKey, isGradientKey, isOptimizerKey, isReferenceKey, isSoupKey } from '../optim/index.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>
@@ -69,9 +69,9 @@ export const withOthers = (s: Session, others: StoredWeights): StoredWeights => 
   }
 }
 
-/** Whether a state is the model's own: no moment, no average, no cache, no gradient, no reference. */
+/** Whether a state is the model's own: no moment, no average, no cache, no gradient, no reference, no soup. */
 export const isWeightKey = (key: string): boolean =>
-  ![isOptimizerKey, isEmaKey, isCacheKey, isGradientKey, isReferenceKey].some((is) => is(key))
+  ![isOptimizerKey, isEmaKey, isCacheKey, isGradientKey, isReferenceKey, isSoupKey].some((is) => is(key))
 
 /** The keys of a program's states that are the model's own. */
 export const weightKeys = (p: Program): readonly string[] => [...p.states.keys()].filter(isWeightKey)

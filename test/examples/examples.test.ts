@@ -1,6 +1,15 @@
 /** The examples, run and compiled as a user does, against the sources instead of the built package. */
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -112,7 +121,7 @@ test('custom-reward: four answers, their parts by name, and other weights from t
   assert.match(err, /Did you mean 'brief'/)
 })
 
-test('recipe: all five stages at a fiftieth of their size, a report at the end', async () => {
+test('recipe: all ten stages at a two hundredth of their size, a report at the end', async () => {
   const out = join(folder, 'recipe')
   const words = [
     'run',
@@ -120,7 +129,7 @@ test('recipe: all five stages at a fiftieth of their size, a report at the end',
     '--engine',
     'onnx',
     '--set',
-    'scale=0.02',
+    'scale=0.005',
     '--out',
     out,
     '--json',
@@ -130,7 +139,10 @@ test('recipe: all five stages at a fiftieth of their size, a report at the end',
   const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
   assert.equal(
     stages.map((s) => s.stage),
-    ['alignment-1', 'alignment-2', 'alignment-3', 'basic-pretraining', 'sft'],
+    [
+      ...['alignment-1', 'alignment-2', 'alignment-3', 'basic-pretraining', 'sft', 'soup'],
+      ...['longcot', 'verifiable-rl', 'think-fusion', 'mixed-rl'],
+    ],
   )
   assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /basic-pretraining/)
 })
@@ -349,6 +361,7 @@ test('the examples are short', () => {
     'own-pictures.ts',
     'own-model.ts',
     'classify.ts',
+    ...readdirSync(join(root, 'examples/recipe')).map((name) => `recipe/${name}`),
   ])
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })

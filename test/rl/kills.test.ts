@@ -72,8 +72,10 @@ test('the same weights to the byte, and every rollout once', async () => {
       .map((f) => readFileSync(f, 'utf8'))
       .join('')
   assert.ok(text(out) === text(whole), `other rollouts after ${kills} kills`)
-  const weights = (at: string): Buffer => readFileSync(join(at, 'checkpoints/echo/model.safetensors'))
-  assert.ok(weights(out).equals(weights(whole)), `other weights after ${kills} kills`)
+  for (const stage of ['echo', 'harvest']) {
+    const weights = (at: string): Buffer => readFileSync(join(at, `checkpoints/${stage}/model.safetensors`))
+    assert.ok(weights(out).equals(weights(whole)), `other weights of ${stage} after ${kills} kills`)
+  }
 })
 
 test.run()

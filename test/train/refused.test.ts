@@ -198,12 +198,12 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
   ],
   [
     'a source without a config',
-    () => two({ source: { open: settings.source.open } }),
+    () => two({ source: { open: watched(exampleAt).open } }),
     /stage 'two', source\.config: it is undefined/,
   ],
   [
     'open as an async function',
-    () => two({ source: { config: 'x', open: async () => settings.source.open() } }),
+    () => two({ source: { config: 'x', open: async () => watched(exampleAt).open() } }),
     /open gives no iterator: is it async/,
   ],
   [

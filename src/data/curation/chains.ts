@@ -97,6 +97,7 @@ export const overlap = (thought: string, answer: string): number => {
  */
 export const notRedundant = (most = 0.8): Filter<Exchange> => ({
   name: 'notRedundant',
+  config: { kind: 'notRedundant', most },
   reasons: (examples) =>
     examples.map(({ thought = '', answer }) => {
       const share = overlap(thought, answer)
@@ -129,6 +130,7 @@ export const lengthBalanced = ({ lengthOf, bin, most = 1.5, seed = 0 }: LengthBa
       throw new RangeError(`lengthBalanced, ${name}: it is ${n}; give a number above 0`)
   return {
     name: 'lengthBalanced',
+    config: { kind: 'lengthBalanced', bin, most, seed },
     reasons: (examples) => {
       const bins = new Map<number, number[]>()
       examples.forEach((e, i) => {

@@ -22,6 +22,8 @@ export interface Curated<out E> {
 /** A filter of a list, with a name under which what it drops is counted. */
 export interface Filter<in E> {
   readonly name: string
+  /** Its settings, as plain JSON data, for a run's identity; default: it has none. */
+  readonly config?: unknown
   /** Why each example is dropped; undefined for one that is kept. Shape [example]. */
   readonly reasons: (examples: readonly E[]) => readonly (string | undefined)[]
 }

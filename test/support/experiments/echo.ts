@@ -1,12 +1,42 @@
-/** Reinforcement of the smallest kind: six episodes of four updates, a checkpoint behind every third. */
+/**
+ * Reinforcement of the smallest kind, on problems that the fresh weights solve now and then: six episodes of four updates, a
+ * checkpoint behind every third; then what those weights say rightly is learnt from.
+ */
 import { pipe } from 'fp-ts/lib/function.js'
-import { begin, experiment, fromScratch, next, unmeasured } from '../../../src/train/index.ts'
-import { echoModel, echoStage } from '../echo.ts'
+import { repeated } from '../../../src/data/index.ts'
+import { harvested, solvable, trainedPolicy } from '../../../src/rl/index.ts'
+import {
+  afterwards,
+  begin,
+  experiment,
+  fromScratch,
+  next,
+  nextToken,
+  supervised,
+  unmeasured,
+} from '../../../src/train/index.ts'
+import { echoModel, echoProcessor, echoReward, echoStage, echoTasks } from '../echo.ts'
+
+const policy = trainedPolicy(echoModel, echoProcessor, { rows: 32, prompt: 12, capacity: 14 })
+const attempts = { tasks: echoTasks, policy, sampling: { maxNewTokens: 2 }, right: echoReward }
 
 export default experiment(
   pipe(
     begin({ name: 'echo', seed: 1, model: echoModel, start: fromScratch, now: 'fresh' }),
-    next(echoStage({ episodes: 6 })),
+    next(
+      echoStage({
+        ...{ episodes: 6, policy },
+        tasks: afterwards(solvable({ ...attempts, count: 64, attempts: 4 }), repeated),
+      }),
+    ),
+    next(
+      supervised({
+        ...{ name: 'harvest', from: 'taught', to: 'fused', train: Object.values(echoModel.parts) },
+        objective: nextToken(echoModel, echoProcessor, { rows: 4, tokens: 16 }),
+        source: afterwards(harvested({ ...attempts, count: 24, attempts: 2 }), repeated),
+        ...{ steps: 12, learningRate: 1e-2 },
+      }),
+    ),
   ),
   unmeasured,
   { checkpointEvery: 3 },

@@ -1,0 +1,18 @@
+/** What is measured after each stage: exact answers to the same held-out questions, and how many tokens they take. */
+import { exactAnswers, generator } from 'sailwright/eval'
+import { heldOutQuestions, nanoModel, nanoProcessor } from 'sailwright/tasks'
+import { after, allOf } from 'sailwright/train'
+
+export const measures = (scale: number, thinking: readonly string[]) => {
+  const samples = Math.ceil(64 * Math.min(1, 8 * scale))
+  const asked = {
+    generator: generator(nanoModel, nanoProcessor(), { rows: 64, prompt: 60, capacity: 120 }),
+    ...{ samples, lastSamples: 4 * samples, lengths: true },
+  }
+  /** At the hardest level that most stages train, without a word about thinking. */
+  const plain = exactAnswers({ ...asked, questions: heldOutQuestions({ seed: 'held-out' }) })
+  /** One level harder, asked to think; there is nothing to think about in reading. */
+  const { read: _, ...hard } = heldOutQuestions({ seed: 'held-out', levels: [4, 4], reply: 'thought' })
+  const thought = exactAnswers({ ...asked, name: 'thinking', questions: hard })
+  return allOf(plain, after(thinking, thought))
+}

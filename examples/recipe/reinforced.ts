@@ -1,0 +1,48 @@
+/** Reinforcement (paper §4.2.3, §4.2.5): problems that the weights solve now and then, rewards that are verified and judged. */
+import { repeated } from 'sailwright/data'
+import { adamWith } from 'sailwright/optim'
+import * as rl from 'sailwright/rl'
+import {
+  type Level,
+  nanoModel,
+  type ProblemColumns,
+  problems,
+  type Scene,
+  sceneRules,
+} from 'sailwright/tasks'
+import { afterwards } from 'sailwright/train'
+import type { About } from './answering.ts'
+import { mixtureOf, policy, processor, sampling, times, train } from './thought.ts'
+
+const answer = rl.answer()
+const format = rl.format()
+
+/** Is the answer right, and is it in a box behind a thought. */
+export const verified = rl.weighted({ answer, format }, { answer: 0.9, format: 0.1 })
+/** And is the thought sound and true of the image: rules over its scene judge that. */
+export const judged = rl.sailRl({ think: rl.sceneJudge<Scene>(sceneRules), answer, format })
+
+/** A stage of reinforcement: its reward, the lowest level of its problems, episodes, learning rate. */
+export const reinforced =
+  (about: About) =>
+  <const From extends string, const To extends string>(
+    name: string,
+    [from, to]: readonly [From, To],
+    reward: rl.Reward<ProblemColumns>,
+    [lowest, episodes, learningRate]: readonly [Level, number, number],
+  ) => {
+    const [rollouts, minibatch] = about.scale < 0.5 ? [32, 16] : [256, 128]
+    const tasks = problems(mixtureOf(name, about, lowest, 4))
+    const tried = { tasks, count: times(about, 256, 8), attempts: 4, policy, sampling, right: answer }
+    return rl.reinforcement({
+      ...{ name, from, to, train, policy, sampling, reward, group: 8, episodes: times(about, episodes) },
+      // pass@4: neither trivial nor impossible
+      tasks: afterwards(rl.solvable(tried), repeated),
+      objective: rl.policyGradient(nanoModel, processor, {
+        ...{ loss: rl.dapo(), rows: 16, tokens: 108, answer: 60 },
+      }),
+      episode: { rollouts, minibatch, updates: 2, rounds: 2 },
+      ...{ learningRate, optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }) },
+      schedule: { kind: 'constant', warmup: 0.1 },
+    })
+  }

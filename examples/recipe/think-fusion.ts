@@ -1,0 +1,32 @@
+/** Think-fusion SFT (paper §4.2.4): nine direct answers to one chain that the policy wrote itself and that is right. */
+import { mixed, packed, repeated } from 'sailwright/data'
+import { all, answer, format, harvested } from 'sailwright/rl'
+import { problems, rendered } from 'sailwright/tasks'
+import { afterwards, supervised } from 'sailwright/train'
+import type { About } from './answering.ts'
+import { learnt, mixtureOf, policy, sampling, times } from './thought.ts'
+
+export const thinkFusion = (about: About) => {
+  const { seed } = about
+  const right = all({ answer: answer(), format: format() })
+  const asked = {
+    tasks: problems(mixtureOf('think-fusion', about, 3, 4)),
+    count: times(about, 512, 8),
+    attempts: 1,
+  }
+  // without a word about thinking: the result alone
+  const direct = rendered({ mixture: mixtureOf('direct', about, 2, 3, 1), captions: 0, direct: 1 })
+  const { sizes, stage } = learnt(116)
+  return supervised({
+    ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
+    ...{ ...stage, steps: times(about, 300, 2), learningRate: 8e-4 },
+    // rejection sampling, with the weights that the stage begins with
+    source: afterwards(harvested({ ...asked, policy, sampling, right }), (chains) => {
+      const shares = [
+        { share: 0.9, source: direct },
+        { share: 0.1, source: repeated(chains) },
+      ]
+      return packed(mixed(shares, { seed }), sizes)
+    }),
+  })
+}

@@ -1,0 +1,235 @@
+/**
+ * What the weights that a stage begins with make of tasks: which they solve now and then (pass@k, SAIL-VL2 §4.2.3), and the
+ * right answers that they write (rejection sampling, §4.2.4).
+ *
+ * @since 0.3.0
+ */
+
+import * as t from 'io-ts'
+import { firstValueFrom, from, toArray } from 'rxjs'
+import { type Conversation, type Placed, type Source, SourceError } from '../data/index.ts'
+import type { Sampling } from '../generation/index.ts'
+import { type Prepared, type Preparing, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import type { ScoredGroup } from './group.ts'
+import { inTaskOrder } from './operators/in-task-order.ts'
+import { rollout } from './operators/rollout.ts'
+import { score } from './operators/score.ts'
+import type { Reads } from './reads.ts'
+import type { Reward } from './reward.ts'
+import { rewardsOf } from './selection.ts'
+import type { Columns, Task } from './task.ts'
+import type { TrainedPolicy } from './trained-policy.ts'
+
+/** How tasks are tried. */
+export interface AttemptSettings<C extends Columns, R extends Columns> {
+  readonly tasks: Source<Task<C>>
+  /** How many of them are tried. */
+  readonly count: number
+  /** Attempts of each. */
+  readonly attempts: number
+  /** How the session answers; where the stage has a policy of its own, the same value. */
+  readonly policy: TrainedPolicy
+  readonly sampling: Sampling
+  /** An attempt is right where this is 1; it may read what the tasks carry, and nothing else. */
+  readonly right: Reward<R> & Reads<C, R>
+}
+
+const checked = <C extends Columns, R extends Columns>(where: string, s: AttemptSettings<C, R>): void => {
+  valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')
+  valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
+  valueSetting(where, 'right', s.right, ['score'], 'a reward')
+  wholeSetting(where, 'count', s.count, 1)
+  wholeSetting(where, 'attempts', s.attempts, 1)
+}
+
+const configOf = <C extends Columns, R extends Columns>(
+  kind: string,
+  { tasks, count, attempts, policy, sampling, right }: AttemptSettings<C, R>,
+) => ({
+  ...{ kind, tasks: tasks.config, count, attempts },
+  ...{ policy: policy.config, sampling: { ...sampling }, right: right.config },
+})
+
+/** Tries the first tasks of a source, each so often: groups in the order of the tasks. */
+const attempted = async <C extends Columns, R extends Columns>(
+  { tasks, count, attempts, policy, sampling, right }: AttemptSettings<C, R>,
+  { session, seed, stage }: Preparing,
+): Promise<readonly ScoredGroup<C>[]> => {
+  const some: Task<C>[] = []
+  for await (const { example } of tasks.open()) {
+    // its own name: what is drawn in an episode is drawn anew
+    some.push({ ...example, id: `${example.id}@attempt-${some.length}` })
+    if (some.length >= count) break
+  }
+  if (some.length < count)
+    throw new RecipeError(
+      `stage '${stage}'`,
+      'tasks',
+      `there are ${some.length}, and ${count} are to be tried`,
+    )
+  const ours = policy.on(session, { seed, version: () => 0 })
+  return firstValueFrom(
+    from(some).pipe(
+      rollout({ policy: ours, group: attempts, sampling, batch: count }),
+      score({ reward: right as Reward<Columns> as Reward<C> }),
+      inTaskOrder(),
+      toArray(),
+    ),
+  )
+}
+
+/** The right attempts of a group; undefined where one could not be judged. */
+const rightIn = (g: ScoredGroup): readonly number[] | undefined => {
+  const rewards = rewardsOf(g.judgements)
+  return rewards.includes(undefined) ? undefined : rewards.flatMap((r, i) => (r === 1 ? [i] : []))
+}
+
+/** The examples of a source at some places, in its order, once. */
+const only = <E>(source: Source<E>, kept: ReadonlySet<number>): Source<E> => ({
+  config: source.config,
+  async *open(place: unknown = { seen: 0 }): AsyncGenerator<Placed<E>> {
+    if (!Seen.is(place))
+      throw new SourceError(`chosen tasks open at { seen, at }, not at ${JSON.stringify(place)}`)
+    let { seen } = place
+    const last = Math.max(...kept)
+    if (seen > last) return
+    for await (const { example, next } of source.open(place.at)) {
+      seen++
+      if (kept.has(seen - 1)) yield { example, next: { seen, at: next } }
+      if (seen > last) return
+    }
+  },
+})
+const Seen = t.intersection([t.type({ seen: t.number }), t.partial({ at: t.unknown })])
+const Kept = t.array(t.number)
+
+/**
+ * The tasks that the weights with which a stage begins solve in some attempts and not in all: neither trivial nor impossible
+ * (SAIL-VL2 §4.2.3, pass@4). Of families in `easy` only those that are always solved are left out, as there for tasks that
+ * need no reasoning. A task of which an attempt could not be judged is left out. Where none is left all are kept, and the run
+ * says so. Each once; `repeated` gives them again and again.
+ *
+ * @throws RecipeError where a setting is none
+ * @category tasks
+ */
+export const solvable = <C extends Columns, R extends Columns = C>(
+  s: AttemptSettings<C, R> & { readonly easy?: readonly string[] },
+): Prepared<Task<C>> => {
+  checked('solvable', s)
+  const { easy = [] } = s
+  return {
+    config: { ...configOf('solvable', s), easy: [...easy] },
+    functions: s.policy.functions,
+    example: s.tasks,
+    async *prepare(about) {
+      const groups = await attempted(s, about)
+      const dropped: Record<string, number> = {
+        'always solved': 0,
+        'never solved': 0,
+        'could not be judged': 0,
+      }
+      const kept = groups.flatMap((g, i) => {
+        const right = rightIn(g)
+        const why =
+          right === undefined
+            ? 'could not be judged'
+            : right.length === s.attempts
+              ? 'always solved'
+              : right.length === 0 && !easy.includes(g.task.family)
+                ? 'never solved'
+                : undefined
+        if (why !== undefined) dropped[why]!++
+        return why === undefined ? [i] : []
+      })
+      if (kept.length === 0) {
+        yield {
+          type: 'warned',
+          message: `stage ${about.stage}: none of ${groups.length} tasks is solved in some of ${s.attempts} attempts and not in all, so that all are kept; give tasks that its weights can solve now and then`,
+        }
+        return groups.map((_, i) => i)
+      }
+      yield {
+        ...{ type: 'curated', stage: about.stage, what: 'tasks', of: groups.length, kept: kept.length },
+        dropped,
+      }
+      return kept
+    },
+    source: (kept) => {
+      if (!Kept.is(kept)) throw new SourceError('what was kept of tasks is no list of their places')
+      return only(s.tasks, new Set(kept))
+    },
+  }
+}
+
+const Chains = t.array(t.type({ task: t.number, ids: t.array(t.number) }))
+
+/** A prompt and what was written after it, all of which is learnt. */
+const learning = (prompt: Conversation, ids: readonly number[], id: string): Conversation => {
+  const asked = prompt.ids.slice(0, prompt.promptLength)
+  return {
+    ...{ id, ids: [...asked, ...ids], promptLength: prompt.promptLength, images: prompt.images },
+    lossMask: [...asked.map(() => false), ...ids.map(() => true)],
+  }
+}
+
+/**
+ * Right answers that the weights with which a stage begins write themselves: of each task the first attempt that is right and
+ * that ended by itself (rejection sampling, SAIL-VL2 §4.2.4). Tokens are those that were drawn. Where none is right the answers
+ * in the tasks' own prompts stand in, and the run says so. Each once; `repeated` gives them again and again.
+ *
+ * @throws RecipeError where a setting is none
+ * @category sources
+ */
+export const harvested = <C extends Columns, R extends Columns = C>(
+  s: AttemptSettings<C, R>,
+): Prepared<Conversation> => {
+  checked('harvested', s)
+  const asked: Source<Conversation> = {
+    config: s.tasks.config,
+    async *open(place) {
+      for await (const { example, next } of s.tasks.open(place)) yield { example: example.prompt, next }
+    },
+  }
+  return {
+    config: configOf('harvested', s),
+    functions: s.policy.functions,
+    // what the tasks' own prompts would be answered by
+    example: asked,
+    async *prepare(about) {
+      const groups = await attempted(s, about)
+      let wrong = 0
+      const chains = groups.flatMap((g, task) => {
+        const first = rightIn(g)?.find((i) => g.completions[i]!.stop === 'end')
+        if (first === undefined) wrong++
+        return first === undefined ? [] : [{ task, ids: [...g.completions[first]!.ids] }]
+      })
+      if (chains.length === 0)
+        yield {
+          type: 'warned',
+          message: `stage ${about.stage}: of ${groups.length} tasks none has a right answer in ${s.attempts} attempts; the answers that the tasks have stand in for them`,
+        }
+      yield {
+        ...{ type: 'curated', stage: about.stage, what: 'tasks', of: groups.length, kept: chains.length },
+        dropped: { 'no right answer': wrong },
+      }
+      return chains
+    },
+    source: (kept) => {
+      if (!Chains.is(kept)) throw new SourceError('what was harvested is no list of tasks and tokens')
+      if (kept.length === 0) return asked
+      const written = new Map(kept.map(({ task, ids }) => [task, ids]))
+      const places = kept.map(({ task }) => task)
+      const tasks = only(s.tasks, new Set(places))
+      return {
+        config: tasks.config,
+        async *open(place: unknown = { chain: 0 }) {
+          let { chain, at } = place as { readonly chain: number; readonly at?: unknown }
+          for await (const { example, next } of tasks.open(at)) {
+            const ids = written.get(places[chain]!)!
+            yield { example: learning(example.prompt, ids, example.id), next: { chain: ++chain, at: next } }
+          }
+        },
+      }
+    },
+  }
+}
