@@ -40,6 +40,7 @@ const measured: Readonly<Record<string, readonly [stages: readonly string[], fam
   sft: [['sft'], 'tokens'],
   classify: [['classify'], 'held-out images'],
   vqa: [['aligned', 'tuned'], 'held-out images'],
+  rl: [['shown', 'rewarded'], 'largest'],
 }
 
 test('every kind has a file that is tested here', () => {
@@ -54,9 +55,13 @@ for (const [kind, { sample }] of Object.entries(starters))
     const made = await cli(['new', kind], folder)
     assert.is(made.code, 0, made.err)
     assert.is(made.out, `${kind}.ts\n`)
-    assert.match(made.err, `${sample} is sample data, made up; put your own in its place.`)
+    if (sample === undefined) assert.not.match(made.err, 'sample data')
+    else assert.match(made.err, `${sample.name} is sample data, made up; put your own in its place.`)
     assert.match(made.err, `To begin: sailwright run ${kind}.ts --quick`)
-    assert.equal(readdirSync(folder).sort(), [`${kind}.ts`, sample].sort())
+    assert.equal(
+      readdirSync(folder).sort(),
+      [`${kind}.ts`, ...(sample === undefined ? [] : [sample.name])].sort(),
+    )
     const code = readFileSync(join(folder, `${kind}.ts`), 'utf8')
     assert.ok(code.split('\n').filter((l) => /^\s*(\/\/|\/?\*)|\/\/ /.test(l)).length > 10, 'it is commented')
     const words = ['run', `${kind}.ts`, '--quick', '--engine', 'onnx', '--out', 'out', '--json']
@@ -124,9 +129,10 @@ test('what cannot be written is refused with what to do', async () => {
   writeFileSync(join(folder, 'plain'), '')
   for (const [words, said] of [
     [[], /<kind> is missing: sft \(a language model learns from chats\), classify/],
-    [['sfr'], /no experiment of kind 'sfr'\. Did you mean 'sft'\? The kinds are sft, classify, vqa/],
+    [['sfr'], /no experiment of kind 'sfr'\. Did you mean 'sft'\? The kinds are sft, classify, vqa, rl/],
     [['toString'], /no experiment of kind 'toString'/],
     [['sft', 'plain'], /plain is a file; name a folder/],
+    [['rl', '--data', 'plain'], /kind 'rl' makes its own data; leave --data out/],
     [['sft', '--data', 'nowhere.jsonl'], /there is no data at nowhere\.jsonl/],
     [['sft', '.', 'more'], /'more' is one argument too many/],
   ] as const) {

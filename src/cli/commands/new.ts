@@ -23,28 +23,25 @@ import { shellWord } from '../shell-word.ts'
 /** One kind of experiment: its file is `examples/new/<kind>.ts`. */
 interface Starter {
   readonly about: string
-  /** The data that the file reads where nothing else is said. */
-  readonly sample: string
-  readonly writeSample: (path: string) => Promise<void>
+  /** The data that the file reads where nothing else is said; undefined where it makes its own. */
+  readonly sample?: { readonly name: string; readonly write: (path: string) => Promise<void> }
 }
 
 /** Every kind by its name. */
 export const starters: Readonly<Record<string, Starter>> = {
   sft: {
     about: 'a language model learns from chats',
-    sample: 'sample-chats.jsonl',
-    writeSample: writeChats,
+    sample: { name: 'sample-chats.jsonl', write: writeChats },
   },
   classify: {
     about: 'a vision transformer learns what images show',
-    sample: 'sample-images',
-    writeSample: writeLabelledImages,
+    sample: { name: 'sample-images', write: writeLabelledImages },
   },
   vqa: {
     about: 'a vision-language model learns to answer questions about images',
-    sample: 'sample-questions',
-    writeSample: writeImageQuestions,
+    sample: { name: 'sample-questions', write: writeImageQuestions },
   },
+  rl: { about: 'a language model learns by a reward of your own, on tasks that the file makes' },
 }
 
 const kinds = Object.keys(starters)
@@ -66,7 +63,7 @@ export const newCommand: Command = {
   flags: {
     data: {
       value: 'path',
-      help: 'the data that the experiment reads: a file of chats, a folder of images',
+      help: 'the data that the experiment reads: a file of chats, a folder of images; rl makes its own',
       otherwise: 'a small sample, which is written beside it',
     },
     json: { help: 'prints one JSON object: file, data, whether a sample was written' },
@@ -97,11 +94,10 @@ interface Plan {
   readonly folder: string
   readonly file: string
   readonly code: string
-  /** From the folder. */
-  readonly data: string
-  readonly starter: Starter
-  /** Whether the data is the user's own. */
-  readonly own: boolean
+  /** What it reads, from the folder; undefined where it makes its own. */
+  readonly data?: string
+  /** Writes the sample; undefined where there is none to write. */
+  readonly writeSample?: (path: string) => Promise<void>
 }
 
 const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag: 'Right'; right: Plan } => {
@@ -123,32 +119,38 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
   const given = args.text('data')
   if (given !== undefined && !existsSync(resolve(io.cwd, given)))
     return refuse(`there is no data at ${given}.`)
-  const data =
-    given === undefined ? starter.sample : relative(folder, resolve(io.cwd, given)).replaceAll(sep, '/')
   const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8')
-  const code = template.replace(`data.rows('${starter.sample}')`, () => `data.rows(${JSON.stringify(data)})`)
-  const own = given !== undefined || existsSync(join(folder, starter.sample))
-  return {
-    _tag: 'Right',
-    right: { kind, folder, file, code: given === undefined ? template : code, data, starter, own },
+  const { sample } = starter
+  if (sample === undefined)
+    return given === undefined
+      ? { _tag: 'Right', right: { kind, folder, file, code: template } }
+      : refuse(`an experiment of kind '${kind}' makes its own data; leave --data out.`)
+  if (given === undefined) {
+    const isThere = existsSync(join(folder, sample.name))
+    const plan = { kind, folder, file, code: template, data: sample.name }
+    return { _tag: 'Right', right: { ...plan, ...(isThere ? {} : { writeSample: sample.write }) } }
   }
+  const data = relative(folder, resolve(io.cwd, given)).replaceAll(sep, '/')
+  const code = template.replace(`data.rows('${sample.name}')`, () => `data.rows(${JSON.stringify(data)})`)
+  return { _tag: 'Right', right: { kind, folder, file, code, data } }
 }
 
 /** Writes the file last: what it reads is there before it. Gives whether a sample was written. */
-const written = async ({ folder, file, code, data, starter, own }: Plan): Promise<boolean> => {
+const written = async ({ folder, file, code, data, writeSample }: Plan): Promise<boolean> => {
   await mkdir(folder, { recursive: true })
-  if (!own) await starter.writeSample(join(folder, data))
+  if (data !== undefined) await writeSample?.(join(folder, data))
   await writeFile(file, code, { flag: 'wx' })
-  return !own
+  return writeSample !== undefined
 }
 
 const said = (args: Args, io: Io, { folder, file, data, kind }: Plan, sampled: boolean): void => {
   const at = (path: string): string => shownPath(io.cwd, path)
   if (args.on('json')) {
-    printJson(io, { file: at(file), data: at(join(folder, data)), sample: sampled })
+    const read = data === undefined ? {} : { data: at(join(folder, data)) }
+    printJson(io, { file: at(file), ...read, sample: sampled })
     return
   }
-  if (sampled)
+  if (sampled && data !== undefined)
     io.stderr.write(`${at(join(folder, data))} is sample data, made up; put your own in its place.\n`)
   const cd = at(folder) === '.' ? '' : `cd ${shellWord(at(folder))} && `
   io.stderr.write(`To begin: ${cd}sailwright run ${kind}.ts --quick\n`)
