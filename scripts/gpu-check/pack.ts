@@ -142,6 +142,9 @@ if (!existsSync(node)) {
 }
 rmSync(join(out, 'bin'), { recursive: true })
 const all = packages().filter((p) => p.lastIndexOf('node_modules/') === 0)
+for (const native of ['@koromix/koffi-linux-x64', '@napi-rs/canvas-linux-x64-gnu', '@img/sharp-linux-x64'])
+  if (!all.includes(`node_modules/${native}`))
+    throw new Error(`${native} is not installed here, and without it nothing runs there; run npm ci first`)
 archive('natives', all.filter(isNative))
 archive(
   'packages',

@@ -225,7 +225,7 @@ const parts: readonly Part[] = [
     command: tsx(
       'scripts/test.ts',
       process.env.GPU_CHECK_TESTS ??
-        'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|loop|xla/(?!install))|models/.*fixture',
+        'engine/(session|graphs|random-graphs|lowering|dtypes|scale|standardise|state-writes|adamw-narrow|gradient-points|loop|xla/(?!install|pjrt/sharded))|models/.*fixture',
     ),
     tell: (printed) =>
       `${matching(/FAIL|skipped|is not here|took|✘/, 40)(printed)}\n${lastLines(8)(printed)}`,
