@@ -269,7 +269,7 @@ export const engine = [
     [
       ['a user’s line is lost', 'site: lineOf(t) }', 'site: 0 }'],
       ['what was shared is there twice', 'const flat = literals.get(op) ?? {', 'const flat = {'],
-      ['inputs in reverse', 'n.inputs.map((i) => made[i]!)', '[...n.inputs].reverse().map((i) => made[i]!)'],
+      ['inputs in reverse', 'inputs.map((i) => made[i]!)', '[...inputs].reverse().map((i) => made[i]!)'],
     ],
   ),
   mutantsOf(
