@@ -193,8 +193,17 @@ export const harvested = <C extends Columns, R extends Columns = C>(
   return {
     config: configOf('harvested', s),
     functions: s.policy.functions,
-    // what the tasks' own prompts would be answered by
-    example: asked,
+    example: {
+      config: asked.config,
+      // the longest answer that a prompt may get
+      async *open(place) {
+        for await (const { example, next } of s.tasks.open(place)) {
+          const { id, prompt } = example
+          const longest = Array<number>(s.sampling.maxNewTokens).fill(prompt.ids[0]!)
+          yield { example: learning(prompt, longest, id), next }
+        }
+      },
+    },
     async *prepare(about) {
       const groups = await attempted(s, about)
       let wrong = 0

@@ -33,7 +33,7 @@ export default experiment(
       supervised({
         ...{ name: 'harvest', from: 'taught', to: 'fused', train: Object.values(echoModel.parts) },
         objective: nextToken(echoModel, echoProcessor, { rows: 4, tokens: 16 }),
-        source: afterwards(harvested({ ...attempts, count: 24, attempts: 2 }), repeated),
+        source: afterwards(harvested({ ...attempts, count: 24, attempts: 8 }), repeated),
         ...{ steps: 12, learningRate: 1e-2 },
       }),
     ),
