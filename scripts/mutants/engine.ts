@@ -107,8 +107,8 @@ export const engine = [
       ['states in one group whatever their size', 'if (bytes + size > backend.groupBytes) await flush()', ''],
       [
         'what a call writes is filled once more',
-        'for (const key of variant.next.keys()) empty.delete(key)',
-        '',
+        'filled = [...variant.next.keys()].filter((key) => empty.delete(key))',
+        'filled = []',
       ],
       [
         'what is written is filled once more',

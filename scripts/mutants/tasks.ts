@@ -27,7 +27,11 @@ export const tasks = [
       ],
       ['every conversation has one lot', "random(seed, 'reply', i)", "random(seed, 'reply')"],
       ['the thought stands in plain sight', 'thought: d.steps, answer: `', 'answer: `'],
-      ['the result without its box', 'answer: `\\\\boxed{${d.final}}`', 'answer: d.final'],
+      [
+        'the result without its box',
+        'thought: d.steps, answer: `\\\\boxed{${d.final}}`',
+        'thought: d.steps, answer: d.final',
+      ],
       [
         'a caption is asked as a question',
         'return { request: captionRequest, answer: d.caption }',

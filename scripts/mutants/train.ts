@@ -207,7 +207,7 @@ export const train = [
     [
       [
         'a stage that goes on begins its data anew',
-        'batchesOf(source, perStep, from.place, where)',
+        'batchesOf(source, perStep, place, where)',
         'batchesOf(source, perStep, undefined, where)',
       ],
     ],
