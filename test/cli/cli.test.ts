@@ -260,7 +260,10 @@ test('summary: of a model with experts also how many parameters work for a token
   // of 128 experts 8, each three maps of 2,048 by 768, in 48 layers
   assert.is(printed.activeParameters, 30_532_122_624 - 48 * 120 * 3 * 2048 * 768)
   const text = await cli(['summary', 'moe-nano', '--depth', '0'])
-  assert.match(text.out, /\n2,556,000 of 5,136,480 parameters work for a token\n/)
+  const told = /\n([\d,]+) of ([\d,]+) parameters work for a token\n/.exec(text.out) ?? []
+  const [working = 0, all = 0] = told.slice(1).map((n) => Number(n.replaceAll(',', '')))
+  // of 8 experts 2, each three maps of 160 by 448, in 4 layers
+  assert.is(all - working, 4 * 6 * 3 * 160 * 448, text.out)
   assert.not.match((await cli(['summary', 'nano'])).out, 'work for a token')
 })
 
