@@ -179,11 +179,7 @@ export const data = [
       ['the share of the answer', 'shared / all.length', 'shared / Math.max(1, words(answer).length)'],
       ['two boxes are one', 'boxes.length !== 1', 'boxes.length < 1'],
       ['those over the limit are kept, the others dropped', 'drawn.slice(limit)', 'drawn.slice(0, limit)'],
-      [
-        'of an open box its text is the content',
-        "depth === 0 ? text.slice(start, end - 1) : ''",
-        'text.slice(start, end - 1)',
-      ],
+      ['an open box is one', 'if (!closed) return', 'if (from < 0) return'],
       [
         'the limit is that of all',
         '(most * examples.length) / Math.max(1, bins.size)',

@@ -3,10 +3,10 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of the verifiers in `src/rl/verify`. */
 export const verify = [
   mutantsOf(
-    'src/rl/verify/boxed.ts',
+    'src/text/boxes.ts',
     ['rl/verify/answers'],
     [
-      ['the first box', 'boxesIn(text).at(-1)', 'boxesIn(text).at(0)'],
+      ['the first box', 'closedIn(text).at(-1)', 'closedIn(text).at(0)'],
       [
         'the first brace ends a box',
         "} else if (c === '{') {\n      starts.push(-1)",

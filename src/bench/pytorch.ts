@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { packageFile } from '../cli/package-root.ts'
+import { packageFile } from '../package/index.ts'
 import type { Contender } from './participant.ts'
 
 /** The name of PyTorch eager, to which ratios are taken. */

@@ -5,9 +5,9 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { packageFile } from '../package/index.ts'
 import { didYouMean } from '../terminal/index.ts'
 import { messageOf } from './command.ts'
-import { packageFile } from './package-root.ts'
 
 /** The files that a user's file imports by path, itself first, each once. */
 const importedFrom = (path: string, seen = new Set<string>()): ReadonlySet<string> => {

@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { packageFile } from './package-root.ts'
+import { packageFile } from '../package/index.ts'
 
 /** One file by its path from the experiment's folder, with forward slashes. */
 export interface CodeFile {

@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { packageFile } from '../package/index.ts'
 import { didYouMean, nearest } from '../terminal/index.ts'
 import type {
   DataOptions,
@@ -22,7 +23,6 @@ import { type CliError, failed, messageOf, shownPath, usage } from './command.ts
 import { isExperiment, notExperiment } from './default-export.ts'
 import { neverSettles, unlessIdle, withLastWords } from './idle.ts'
 import { registerHooks } from './module-hooks.ts'
-import { packageFile } from './package-root.ts'
 
 const kinds = ['.ts', '.mts', '.js', '.mjs']
 

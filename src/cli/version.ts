@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { readFileSync } from 'node:fs'
-import { packageFile } from './package-root.ts'
+import { packageFile } from '../package/index.ts'
 
 /** The version in package.json. */
 export const version = (): string =>

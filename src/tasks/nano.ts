@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import * as E from 'fp-ts/lib/Either.js'
 import { type Processor, processor, type TextTokenizer, textTokenizer } from '../data/index.ts'
 import { tokenizer } from '../formats/index.ts'
 import { nano as nanoConfig, sailVl2Model } from '../models/index.ts'
+import { packageFile } from '../package/index.ts'
 
 /** Tokens that every conversation about a rendered image of levels 1 to 3 fits into, without a thought. */
 export const maxSampleLength = 80
@@ -24,13 +24,15 @@ export class AssetError extends Error {
   }
 }
 
-/** The path of a file under `assets/`, whether this module runs from source or built. */
+/**
+ * The path of a file under `assets/`.
+ *
+ * @throws AssetError where it is missing
+ */
 export const assetPath = (file: string): string => {
-  for (const up of ['../../', '../../../']) {
-    const path = fileURLToPath(new URL(`${up}assets/${file}`, import.meta.url))
-    if (existsSync(path)) return path
-  }
-  throw new AssetError(`assets/${file}`)
+  const path = packageFile('assets', ...file.split('/'))
+  if (!existsSync(path)) throw new AssetError(`assets/${file}`)
+  return path
 }
 
 let nano: TextTokenizer | undefined

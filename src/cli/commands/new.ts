@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { packageFile } from '../../package/index.ts'
 import { didYouMean } from '../../terminal/index.ts'
 import {
   type Args,
@@ -16,7 +17,6 @@ import {
   shownPath,
   usage,
 } from '../command.ts'
-import { packageFile } from '../package-root.ts'
 import { writeChats, writeImageQuestions, writeLabelledImages } from '../sample-data.ts'
 import { shellWord } from '../shell-word.ts'
 

@@ -5,6 +5,7 @@
  * @since 0.3.0
  */
 import { hash32, random, type Seed } from '../../random/index.ts'
+import { type Box, boxesIn } from '../../text/index.ts'
 import type { Exchange } from '../conversation.ts'
 import type { RgbImage } from '../image.ts'
 import type { Filter } from './curated.ts'
@@ -33,23 +34,6 @@ export const unique: Filter<Exchange> = {
   },
 }
 
-/** The content of a text's boxes: `\boxed{…}`, whose braces may nest. One that is not closed ends with the text. */
-const boxesOf = (text: string): readonly string[] => {
-  const boxes: string[] = []
-  for (let at = text.indexOf('\\boxed{'); at >= 0; at = text.indexOf('\\boxed{', at + 1)) {
-    const start = at + '\\boxed{'.length
-    let depth = 1
-    let end = start
-    while (end < text.length && depth > 0) {
-      if (text[end] === '{') depth++
-      if (text[end] === '}') depth--
-      end++
-    }
-    boxes.push(depth === 0 ? text.slice(start, end - 1) : '')
-  }
-  return boxes
-}
-
 /**
  * Drops an example that has no thought, whose thought holds a box, or whose answer does not hold one box with something in
  * it.
@@ -61,10 +45,12 @@ export const boxed: Filter<Exchange> = {
   reasons: (examples) =>
     examples.map(({ thought, answer }) => {
       if (thought === undefined || thought.trim() === '') return 'it has no thought'
-      if (boxesOf(thought).length > 0) return 'its thought has a box'
-      const boxes = boxesOf(answer)
+      if (boxesIn(thought).length > 0) return 'its thought has a box'
+      const boxes = boxesIn(answer)
       if (boxes.length !== 1) return `its answer has ${boxes.length} boxes`
-      return boxes[0]!.trim() === '' ? 'its box is empty' : undefined
+      const [{ closed, from, to }] = boxes as [Box]
+      if (!closed) return 'its box is not closed'
+      return answer.slice(from, to).trim() === '' ? 'its box is empty' : undefined
     }),
 }
 

@@ -4,7 +4,7 @@
  * @since 0.3.0
  */
 
-import { lastBoxed } from './boxed.ts'
+import { lastBoxed } from '../../text/index.ts'
 import { type Choices, choiceOf } from './choice.ts'
 import { afterThinking, extract, type Where } from './extract.ts'
 import { iou, type Region, regionIn, regionInPixels } from './region.ts'

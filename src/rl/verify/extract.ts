@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { lastBoxed, lastBoxes } from './boxed.ts'
+import { lastBoxed, lastBoxes } from '../../text/index.ts'
 import { parseAnswer } from './parse.ts'
 import { bare } from './text.ts'
 import { measured } from './units.ts'

@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-export { lastBoxed, lastBoxes } from './boxed.ts'
+export { lastBoxed, lastBoxes } from '../../text/index.ts'
 export type { Checked, CheckInput, CheckName } from './checks.ts'
 export { type Choices, choiceOf } from './choice.ts'
 export { afterThinking, type Extracted, extract, type Where } from './extract.ts'

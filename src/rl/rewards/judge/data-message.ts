@@ -4,15 +4,10 @@
  * @since 0.3.0
  */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-
-const assets = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../../assets/judge/' : '../../../../../assets/judge/',
-  import.meta.url,
-)
+import { packageFile } from '../../../package/index.ts'
 
 /** Where the package's prompts for judges are: `think.txt`, `answer.txt`. */
-export const judgePrompt = (name: 'think' | 'answer'): string => fileURLToPath(new URL(`${name}.txt`, assets))
+export const judgePrompt = (name: 'think' | 'answer'): string => packageFile('assets', 'judge', `${name}.txt`)
 
 /** A prompt's text. */
 export const readPrompt = (file: string): string => readFileSync(file, 'utf8').trim()

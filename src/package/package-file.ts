@@ -17,5 +17,9 @@ const root = (): string => {
   return folder
 }
 
-/** The absolute path of a file of this package. */
+/**
+ * The absolute path of a file of this package, whether it is there or not.
+ *
+ * @throws Error where the package's own package.json is missing
+ */
 export const packageFile = (...parts: readonly string[]): string => join(root(), ...parts)

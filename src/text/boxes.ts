@@ -4,18 +4,27 @@
  * @since 0.3.0
  */
 
-/** A box: where its content begins and ends, and where the box itself ends. */
-interface Box {
+/** A box in a text, by the places of its characters. */
+export interface Box {
+  /** Where its content begins. */
   readonly from: number
+  /** Where its content ends. */
   readonly to: number
   readonly start: number
   readonly end: number
+  /** False where its brace is open to the end of the text. */
+  readonly closed: boolean
 }
 
 const word = 'boxed'
 
-/** All boxes that are closed, in the order in which they begin. Braces after a backslash are text. */
-const boxesIn = (text: string): readonly Box[] => {
+/**
+ * All boxes, in the order in which they begin, those in a box and those that are never closed too. Braces after a backslash are
+ * text.
+ *
+ * @category text
+ */
+export const boxesIn = (text: string): readonly Box[] => {
   const boxes: Box[] = []
   /** Where each open brace's box begins; -1 where the brace opens none. */
   const starts: number[] = []
@@ -39,7 +48,7 @@ const boxesIn = (text: string): readonly Box[] => {
       const from = at
       while (at < text.length && !/[\s$\\{}]/.test(text[at]!)) at++
       if (at > from && !/[A-Za-z]/.test(text[i + 1 + word.length]!))
-        boxes.push({ from, to: at, start: i, end: at })
+        boxes.push({ from, to: at, start: i, end: at, closed: true })
       i = at - 1
     } else if (c === '{') {
       starts.push(-1)
@@ -47,11 +56,16 @@ const boxesIn = (text: string): readonly Box[] => {
     } else if (c === '}' && starts.length > 0) {
       const start = starts.pop()!
       const from = insides.pop()!
-      if (start >= 0) boxes.push({ from, to: i, start, end: i + 1 })
+      if (start >= 0) boxes.push({ from, to: i, start, end: i + 1, closed: true })
     }
   }
+  const end = text.length
+  for (const [i, start] of starts.entries())
+    if (start >= 0) boxes.push({ from: insides[i]!, to: end, start, end, closed: false })
   return boxes.sort((a, b) => a.start - b.start)
 }
+
+const closedIn = (text: string): readonly Box[] => boxesIn(text).filter((box) => box.closed)
 
 /**
  * The content of the last `\boxed{…}` that is closed; the inner one of a box in a box. Null where there is none.
@@ -63,7 +77,7 @@ const boxesIn = (text: string): readonly Box[] => {
  * @category verifiers
  */
 export const lastBoxed = (text: string): string | null => {
-  const last = boxesIn(text).at(-1)
+  const last = closedIn(text).at(-1)
   return last === undefined ? null : text.slice(last.from, last.to)
 }
 
@@ -76,7 +90,7 @@ const between = /\\text\s*\{\s*(?:and|or)\s*\}|\\q?quad|\\[,;: ]|\b(?:and|or)\b|
  * @category verifiers
  */
 export const lastBoxes = (text: string): readonly string[] => {
-  const boxes = boxesIn(text).filter((box, i, all) => {
+  const boxes = closedIn(text).filter((box, i, all) => {
     const next = all[i + 1]
     return next === undefined || next.start >= box.end
   })
