@@ -79,9 +79,10 @@ const certain = ({ steps }: Recent): string | undefined => {
 const failing = ({ episodes }: Recent): string | undefined => {
   const last = episodes.slice(-3)
   const [failed, all] = [total(last, (e) => e.failed), total(last, (e) => e.completions)]
+  const why = last.findLast((e) => e.failure !== undefined)?.failure
   return all === 0 || failed / all <= 0.05
     ? undefined
-    : `${failed} of ${all} completions of the last ${last.length === 1 ? 'episode' : `${last.length} episodes`} (${percent(failed / all)}) have no reward because a verifier failed; read why in their judgements: a time limit that is too short, a judge that does not answer, a column that is not what the reward expects`
+    : `${failed} of ${all} completions of the last ${last.length === 1 ? 'episode' : `${last.length} episodes`} (${percent(failed / all)}) have no reward because a verifier failed${why === undefined ? '' : ` (most often: ${why})`}; read why in their judgements: a time limit that is too short, a judge that does not answer, a column that is not what the reward expects`
 }
 
 const all: readonly (readonly [AdvisoryKind, (recent: Recent) => string | undefined])[] = [

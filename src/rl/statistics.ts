@@ -46,6 +46,14 @@ export type EpisodeStatistics = Omit<
   'type' | 'stage' | 'episode' | 'step' | 'rolloutSeconds' | 'scoreSeconds'
 >
 
+/** The reason that most failed verifiers give, in one line. */
+const failureOf = (judgements: readonly Judgement[]): string | undefined => {
+  const counts = new Map<string, number>()
+  for (const j of judgements) if (j._tag === 'Failed') counts.set(j.why, (counts.get(j.why) ?? 0) + 1)
+  const [most] = [...counts].sort(([, a], [, b]) => b - a)
+  return most?.[0].replace(/\s+/g, ' ').trim().slice(0, 300)
+}
+
 /** Of all groups that an episode drew, those that were left out too. */
 export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics => {
   const completions = groups.flatMap((g) => g.completions)
@@ -54,6 +62,7 @@ export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics =
   const kept = groups.filter((g) => g.selection.kept).length
   const lengths = completions.map((c) => c.ids.length)
   const count = (tag: Judgement['_tag']): number => judgements.filter((j) => j._tag === tag).length
+  const failure = failureOf(judgements)
   return {
     kept,
     discarded: groups.length - kept,
@@ -65,6 +74,7 @@ export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics =
     lengths: { ...spreadOf(lengths), most: lengths.reduce((a, b) => Math.max(a, b), 0) },
     truncated: completions.filter((c) => c.stop === 'length').length / completions.length,
     failed: count('Failed'),
+    ...(failure === undefined ? {} : { failure }),
     abstained: count('Abstained'),
   }
 }

@@ -186,28 +186,32 @@ const Spread = t.type({ mean: t.number, std: t.number, count: t.number })
 /**
  * The rollouts of an episode are drawn and judged; its updates begin with `step`. `kept` groups take part in them and
  * `discarded` do not, of which `degenerate` had one reward throughout. `rewards` is over all completions that have one, then by component and by family;
- * `truncated` the share that was cut off; `lengths` in tokens; `failed` and `abstained` count completions.
+ * `truncated` the share that was cut off; `lengths` in tokens; `failed` and `abstained` count completions, and
+ * `failure` is the reason that most failed ones give.
  * `rolloutSeconds` until the last group was drawn, `scoreSeconds` from there until the last was judged.
  */
-export const EpisodeDrawn = t.type({
-  type: t.literal('episode'),
-  stage: t.string,
-  episode: t.number,
-  step: t.number,
-  kept: t.number,
-  discarded: t.number,
-  degenerate: t.number,
-  completions: t.number,
-  rewards: Spread,
-  components: t.record(t.string, Spread),
-  families: t.record(t.string, Spread),
-  lengths: t.intersection([Spread, t.type({ most: t.number })]),
-  truncated: t.number,
-  failed: t.number,
-  abstained: t.number,
-  rolloutSeconds: t.number,
-  scoreSeconds: t.number,
-})
+export const EpisodeDrawn = t.intersection([
+  t.type({
+    type: t.literal('episode'),
+    stage: t.string,
+    episode: t.number,
+    step: t.number,
+    kept: t.number,
+    discarded: t.number,
+    degenerate: t.number,
+    completions: t.number,
+    rewards: Spread,
+    components: t.record(t.string, Spread),
+    families: t.record(t.string, Spread),
+    lengths: t.intersection([Spread, t.type({ most: t.number })]),
+    truncated: t.number,
+    failed: t.number,
+    abstained: t.number,
+    rolloutSeconds: t.number,
+    scoreSeconds: t.number,
+  }),
+  t.partial({ failure: t.string }),
+])
 
 /**
  * What an update of a policy measured, beside its `step`: `metrics` by name, such as `entropy` (nats), `clipLow` and

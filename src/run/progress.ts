@@ -38,6 +38,12 @@ import {
 /** A name as it stands on a line: nothing in it moves the cursor. */
 const named = (name: string): string => name.replace(/\p{Cc}+/gu, ' ')
 const position = (s: StageState): string => `${s.index + 1}/${s.of}`
+/** The loss at a stage's end; a stage of reinforcement whose last groups teach nothing has none. */
+const lastLoss = (s: StageState): string => {
+  const loss = s.finished?.loss ?? s.smoothLoss
+  return s.finished !== undefined && Number.isNaN(loss) ? '–' : significant(loss)
+}
+
 const perSecond = (s: StageState): number =>
   s.finished !== undefined
     ? s.finished.samples / s.finished.trainSeconds
@@ -135,7 +141,7 @@ export const evaluationBlock = (s: StageState, look: Look): string => {
       : [
           inked(look, 'bold', `${position(s)} ${named(s.stage)}`),
           `${grouped(end.samples)} samples at ${significant(perSecond(s))}/s`,
-          `loss ${significant(end.loss)} ${s.unit}`,
+          Number.isNaN(end.loss) ? 'no update at its end' : `loss ${significant(end.loss)} ${s.unit}`,
           `${duration(end.trainSeconds)}${evaluated > 0 ? ` and ${duration(evaluated)} of evaluation` : ''}`,
         ].join('  ')
   const room = Math.max(0, ...[...s.evaluations, ...s.measures].map((e) => width(named(e.family))))
@@ -173,7 +179,7 @@ export const stagesTable = (state: RunState, look: Look): string => {
     grouped(s.step),
     grouped(s.finished?.samples ?? s.samples),
     significant(perSecond(s)),
-    significant(s.finished?.loss ?? s.smoothLoss),
+    lastLoss(s),
   ]
   const measured = (s: StageState): string[] =>
     families.map((f) => {

@@ -119,6 +119,12 @@ test('more than 5 % failed verifiers', () => {
     /40 of 80 completions of the last episode \(50 %\)/,
   )
   assert.equal(kinds(recent(() => ({ failed: 4 }))), [])
+  const why = { failed: 40, failure: 'boom' }
+  only(
+    recent(() => why),
+    'verifiers',
+    /a verifier failed \(most often: boom\); read why/,
+  )
 })
 
 test('several show together, the one that says that nothing is alive first', () => {
@@ -167,6 +173,10 @@ numbers('by component and family, with what could not be judged counted beside',
     group('b', false, scored(1, 1), { _tag: 'Failed', why: 'x', elapsedMs: 1 }),
     group('b', false, scored(1, 0), scored(1, 0), { _tag: 'Abstained', why: 'y' }),
   ])
+  const failed = (why: string) => ({ _tag: 'Failed', why, elapsedMs: 1 }) as const
+  assert.is(got.failure, 'x')
+  assert.is(statisticsOf([group('a', false, failed('x'), failed('y\n  z'), failed('y\n  z'))]).failure, 'y z')
+  assert.not.ok('failure' in statisticsOf([group('a', true, scored(1, 1), scored(0, 0))]))
   assert.equal(
     [got.kept, got.discarded, got.degenerate, got.completions, got.failed, got.abstained],
     [1, 2, 1, 7, 1, 1],

@@ -410,6 +410,16 @@ test('an error or an unsubscription leaves no half line behind', () => {
   }
 })
 
+test('a stage that ends without an update says so, and shows no NaN', () => {
+  const ended: RunEvent = {
+    ...{ type: 'stage-finished', stage: 's', index: 0, loss: Number.NaN, samples: 0 },
+    ...{ trainSeconds: 3, evaluateSeconds: 0 },
+  }
+  const state = [started('s'), ended].reduce(advance, emptyRun)
+  assert.match(evaluationBlock(state.stages[0]!, plain), /no update at its end/)
+  assert.not.match(evaluationBlock(state.stages[0]!, plain) + stagesTable(state, plain), /NaN/)
+})
+
 test('each subscription has its own state', async () => {
   const { text, sink } = collector(false)
   const shown = of(started('s')).pipe(showProgress(sink, { look: plain }))
