@@ -165,6 +165,7 @@ export const policyGradient = (
     },
     unit: 'advantage per token',
     model,
+    processor,
     batch: sizes.completions,
     buckets: [{ ...sizes }],
     ...{ loss, temperature, sizes },

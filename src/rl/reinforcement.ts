@@ -81,6 +81,8 @@ export const reinforcement = <
 
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
+    // what its weights can be talked to with
+    ...(objective.processor === undefined ? {} : { processor: objective.processor }),
     checkpointEvery: checked.checkpointEvery,
     reward: {
       weights: weightsOf(reward as Reward<never>),

@@ -64,6 +64,10 @@ for (const engine of engines)
     assert.ok(near < far / 3, `${near} of ${far}`)
   })
 
+test('the stage names the processor of its objective, with which its weights are talked to and exported', async () => {
+  assert.is(echoStage({ objective: objectiveOf(dapo()) }).processor, echoProcessor)
+})
+
 test('the reference is states of the program that no checkpoint at the end has', async () => {
   const at = await folder()
   const stage = echoStage({ objective: objectiveOf(grpo({ referenceKl: 0.1 })) })
