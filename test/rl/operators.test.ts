@@ -217,6 +217,19 @@ scores('judges so many at once and no more, and keeps the order of groups and co
   assert.is(most(), 3)
 })
 
+scores('a group without completions keeps its place, and those behind it come', async () => {
+  const reward: Reward = { name: 'one', config: {}, score: () => async () => scored(1) }
+  const out = await gathered(of(groupOf('a'), groupOf('b', 0), groupOf('c')).pipe(score({ reward })))
+  assert.equal(
+    out.map((g) => [g.task.id, g.judgements.length]),
+    [
+      ['a', 2],
+      ['b', 0],
+      ['c', 2],
+    ],
+  )
+})
+
 scores('begins while groups are still drawn', async () => {
   const { reward, started } = rewardOf(() => 1)
   const late = new Promise<string[]>((resolve) => setTimeout(() => resolve([...started]), 20))

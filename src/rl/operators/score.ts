@@ -54,7 +54,8 @@ interface Placed<C extends Columns> {
   /** The group's number in the stream. */
   readonly number: number
   readonly sample: number
-  readonly judgement: Judgement
+  /** None of a group without completions, which keeps its place all the same. */
+  readonly judgement: Judgement | undefined
 }
 
 /** Judgements that wait, the number of the group that is emitted next, and those that may be emitted now. */
@@ -70,11 +71,12 @@ const collected = <C extends Columns>({ parts, next }: Waiting<C>, one: Placed<C
   let at = next
   for (
     let whole = left.get(at);
-    whole?.length === whole?.[0]?.group.completions.length;
+    whole !== undefined && whole.length === Math.max(1, whole[0]!.group.completions.length);
     whole = left.get(at)
   ) {
-    if (whole === undefined) break
-    const judgements = [...whole].sort((a, b) => a.sample - b.sample).map((p) => p.judgement)
+    const judgements = [...whole]
+      .sort((a, b) => a.sample - b.sample)
+      .flatMap(({ judgement }) => (judgement === undefined ? [] : [judgement]))
     ready.push({ ...whole[0]!.group, judgements })
     left.delete(at++)
   }
@@ -107,13 +109,15 @@ export const score =
     groups$.pipe(
       map((group, number) => ({ group, number })),
       concatMap(({ group, number }) =>
-        group.completions.map((completion, sample) => ({ group, number, sample, completion })),
+        (group.completions.length === 0 ? [undefined] : group.completions).map((completion, sample) => ({
+          ...{ group, number, sample, completion },
+        })),
       ),
       mergeMap(
         ({ group, number, sample, completion }) =>
-          defer(() => judged(reward, { task: group.task, completion }, seconds)).pipe(
-            map((judgement): Placed<C> => ({ group, number, sample, judgement })),
-          ),
+          defer(async () =>
+            completion === undefined ? undefined : judged(reward, { task: group.task, completion }, seconds),
+          ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
         concurrency,
       ),
       scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
