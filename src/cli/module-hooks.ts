@@ -33,8 +33,11 @@ type Load<R> = (url: string, context: object) => R
 let own = import.meta.url
 
 const typescript = /\.m?ts(\?|$)/
+/** A file of the user's own, or an example that this package brings, which is run where it is installed. */
 const isUsers = (url: string | undefined): boolean =>
-  url?.startsWith('file:') === true && !url.includes('/node_modules/')
+  url?.startsWith('file:') === true &&
+  (!url.includes('/node_modules/') ||
+    /\/node_modules\/sailwright\/examples\/[^?#]*$/.test(url.replace(/[?#].*$/, '')))
 
 /** This package, and what an experiment writes its streams, errors and codecs with. */
 const isShared = (specifier: string): boolean => /^(sailwright|fp-ts|io-ts|rxjs)(\/|$)/.test(specifier)
