@@ -79,6 +79,12 @@ export const indexed = <E>(
 export const listed = <E>(config: unknown, examples: readonly E[]): Source<E> =>
   indexed(config, (index) => examples.slice(index))
 
+/** What a source is, in a line. */
+const brief = (config: unknown): string => {
+  const text = JSON.stringify(config) ?? 'it says of itself nothing'
+  return text.length > 300 ? `${text.slice(0, 300)} …` : text
+}
+
 /**
  * The same source again and again without end.
  *
@@ -95,7 +101,8 @@ export const repeated = <E>(source: Source<E>): Source<E> => ({
         some = true
         yield placed
       }
-      if (!some) throw new SourceError('a source that is to be repeated has no example')
+      if (!some)
+        throw new SourceError(`a source that is to be repeated has no example: ${brief(source.config)}`)
       at = undefined
     }
   },

@@ -448,6 +448,15 @@ test('run: what is wrong with a file is said, with what to do', async () => {
   assert.match(unread.err, "asks for no setting 'paec'")
 })
 
+/** Whether a run has told of a step. */
+const stepped = (folder: string, stage: string, step: number): boolean => {
+  const file = join(folder, 'events.jsonl')
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []
+  return lines
+    .map((l) => JSON.parse(l) as RunEvent)
+    .some((e) => e.type === 'step' && e.stage === stage && e.step === step)
+}
+
 test('run: an interrupt ends it with 130, a report, and the words that go on', async () => {
   const folder = join(root, 'stopped')
   const { child, ended, said } = spawned([
@@ -456,11 +465,12 @@ test('run: an interrupt ends it with 130, a report, and the words that go on', a
     '--engine',
     'onnx',
     '--set',
-    'pace=150',
+    'hold=4',
     '--out',
     folder,
   ])
-  while (!said().includes('stage 2/2')) {
+  // the second stage never goes past its fourth step, so that the run is there whenever the signal comes
+  while (!/stage 2\/2/.test(said()) || !stepped(folder, 'second', 3)) {
     assert.is(child.exitCode, null, said())
     await new Promise((go) => setTimeout(go, 20))
   }
@@ -477,8 +487,8 @@ test('run: an interrupt ends it with 130, a report, and the words that go on', a
   assert.is(code, 130, err)
   assert.is(out, '')
   assert.not.ok(existsSync(join(folder, 'lock.json')))
-  assert.match(err, /stopped in stage 2 of 2, second, after step \d+ of 12\./)
-  assert.match(err, `To go on: sailwright run ${tiny} --engine onnx --set pace=150 --out ${folder}`)
+  assert.match(err, /stopped in stage 2 of 2, second, after step 3 of 12\./)
+  assert.match(err, `To go on: sailwright run ${tiny} --engine onnx --set hold=4 --out ${folder}`)
   assert.ok(existsSync(join(folder, 'report.html')))
   const more = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
   assert.is(more.code, 0, more.err)
@@ -543,7 +553,7 @@ test('report: the path on stdout; a folder that is no run', async () => {
   assert.match(wrong.err, 'this is not a run folder')
 })
 
-test('engine install: only tensorflow', async () => {
+test('engine install: engines, flags and sources that there are not are refused', async () => {
   assert.match((await cli(['engine', 'install', 'onnx'])).err, 'it comes with the package')
   assert.match((await cli(['engine', 'install', 'tensorflw'])).err, "Did you mean 'tensorflow'?")
   assert.match((await cli(['engine', 'install'])).err, '<engine> is missing')
@@ -551,6 +561,16 @@ test('engine install: only tensorflow', async () => {
   const nowhere = await cli(['engine', 'install', 'tensorflow', '--from', './nowhere'])
   assert.is(nowhere.code, 2)
   assert.match(nowhere.err, /there is no file or folder '.*nowhere'/)
+  // a flag of the other engine
+  for (const [engine, flag, other] of [
+    ['tensorflow', 'plugin', 'xla'],
+    ['tensorflow', 'python', 'xla'],
+    ['xla', 'compiler', 'tensorflow'],
+  ] as const) {
+    const { code, err } = await cli(['engine', 'install', engine, `--${flag}`, './nowhere'])
+    assert.is(code, 2, err)
+    assert.match(err, `--${flag} is for 'sailwright engine install ${other}'; ${engine} takes none.`)
+  }
 })
 
 test('doctor without measuring: one JSON object on stdout', async () => {

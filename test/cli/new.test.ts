@@ -116,6 +116,14 @@ test('data of the user’s own is named in the file, and no sample is written', 
   assert.equal(readdirSync(join(folder, 'deep/er')), ['sft.ts'])
   const text = readFileSync(join(folder, 'deep/er/sft.ts'), 'utf8')
   assert.match(text, `data.rows("../../my 'chats'.jsonl")`)
+  // data without a row is refused by its name
+  writeFileSync(join(folder, 'nothing.jsonl'), '')
+  const none = await spawned(
+    ['run', 'deep/er/sft.ts', '--data', 'nothing.jsonl', '--engine', 'onnx', '--out', 'none'],
+    folder,
+  )
+  assert.is.not(none.code, 0)
+  assert.match(none.err, /nothing\.jsonl: it has no rows; give a file with at least one/)
   // a sample that is there is left as it is
   writeFileSync(join(folder, 'sample-chats.jsonl'), 'mine')
   const beside = await cli(['new', 'sft'], folder)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { badRows, type Row, RowsError, rowsOf, type Source } from '../../src/data/index.ts'
+import { badRows, type Row, RowsError, repeated, rowsOf, type Source, split } from '../../src/data/index.ts'
 import { fixturePath } from '../support/fixtures.ts'
 import { thrown } from '../support/tiny.ts'
 
@@ -100,6 +100,40 @@ kinds('folders: images with metadata, or files of one kind by name', async () =>
   await refused(join(folder, 'none'), /there is no such file or folder/)
   await refused(put('a.json', '[]'), /a \.json file is one value; write one row a line, as \.jsonl/)
   await refused(put('a.csv', ''), /a\.csv: give JSONL/)
+})
+
+kinds('a file without a row is named when it is read, and a place at its end is none', async () => {
+  const bad = badRows()
+  const shards = join(folder, 'shards-without-rows')
+  mkdirSync(shards)
+  writeFileSync(join(shards, 'a.jsonl'), '')
+  writeFileSync(join(shards, 'b.jsonl'), '\n\n')
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [put('nothing.jsonl', ''), /nothing\.jsonl: it has no rows; give a file with at least one/],
+    [put('blank.jsonl', '\n \n'), /blank\.jsonl: it has no rows/],
+    [shards, /shards-without-rows: it has no rows/],
+    [
+      put('spoilt.jsonl', '\n7\n8\n'),
+      /spoilt\.jsonl: none of its rows can be used; the first bad one is line 2: /,
+    ],
+  ]
+  for (const [path, why] of cases)
+    for (const source of [
+      rowsOf(path, { onBadRow: bad.add }),
+      repeated(rowsOf(path, { onBadRow: bad.add })),
+    ]) {
+      const e = await thrown(async () => source.open().next())
+      assert.ok(e instanceof RowsError, e.message)
+      assert.match(e.message, why)
+    }
+  writeFileSync(join(shards, 'b.jsonl'), '{"n": 1}\n')
+  const [[, next] = []] = await all(rowsOf(shards))
+  assert.equal(await all(rowsOf(shards), next), [])
+  // what a filter leaves nothing of is named too
+  const none = split(rowsOf(shards), { heldOut: 0.5, by: () => 'same' })
+  const side = (await all(none.train)).length === 0 ? none.train : none.heldOut
+  const e = await thrown(async () => repeated(side).open().next())
+  assert.match(e.message, /to be repeated has no example: .*shards-without-rows/)
 })
 
 kinds.run()

@@ -6,11 +6,11 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { chained } from '../chained.ts'
-import type { Source } from '../source.ts'
+import type { Placed, Source } from '../source.ts'
 import { imageFolder } from './image-folder.ts'
 import { jsonl } from './jsonl.ts'
 import { parquet } from './parquet.ts'
-import { type Row, type RowOptions, RowsError } from './row.ts'
+import { type Row, type RowError, type RowOptions, RowsError } from './row.ts'
 import { webDataset } from './web-dataset.ts'
 
 const kinds: readonly (readonly [
@@ -58,22 +58,55 @@ const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
     : chained(files.map(({ name, kind: [, , read] }) => read(join(folder, name), options)))
 }
 
+/** A source that, read from its beginning to its end without a row, says whose rows there are none of. */
+const some = (
+  path: string,
+  source: (options: RowOptions) => Source<Row>,
+  options: RowOptions,
+): Source<Row> => {
+  let bad: RowError | undefined
+  const { onBadRow } = options
+  const tell = (row: RowError): void => {
+    bad ??= row
+    onBadRow?.(row)
+  }
+  const rows = source(onBadRow === undefined ? options : { ...options, onBadRow: tell })
+  return {
+    config: rows.config,
+    async *open(place): AsyncGenerator<Placed<Row>> {
+      let none = place === undefined
+      for await (const placed of rows.open(place)) {
+        none = false
+        yield placed
+      }
+      if (none)
+        throw new RowsError(
+          'BadFile',
+          path,
+          bad === undefined
+            ? 'it has no rows; give a file with at least one'
+            : `none of its rows can be used; the first bad one is line ${bad.line}: ${bad.reason}`,
+        )
+    },
+  }
+}
+
 /**
  * The rows of a file or a folder, by what its name says that it is: `.jsonl`, `.ndjson` ({@link jsonl}, `.gz` too),
  * `.parquet` ({@link parquet}), `.tar`, `.tar.gz`, `.tgz` ({@link webDataset}); a folder with a `metadata.jsonl`
  * ({@link imageFolder}), or with files of one of those kinds, one after the other by name.
  *
  * @throws RowsError where there is nothing, where it is of another kind, where a folder's files are of several kinds or
- *   splits (`train-…`, `test-…`)
+ *   splits (`train-…`, `test-…`); while it is read, where it ends without a row
  * @category sources
  */
 export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
   const seen = statSync(path, { throwIfNoEntry: false })
   if (seen === undefined)
     throw new RowsError('NotFound', path, 'there is no such file or folder; check the path')
-  if (seen.isDirectory()) return ofFolder(path, options)
+  if (seen.isDirectory()) return some(path, (o) => ofFolder(path, o), options)
   const kind = kinds.find(([, pattern]) => pattern.test(path))
-  if (kind !== undefined) return kind[2](path, options)
+  if (kind !== undefined) return some(path, (o) => kind[2](path, o), options)
   throw new RowsError(
     'Unsupported',
     path,

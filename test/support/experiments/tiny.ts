@@ -1,8 +1,9 @@
 /**
  * An experiment for tests of the command: its events are invented, nothing is trained. `--set` says how it goes: `pace`
- * (milliseconds a step), `fail` (the step that throws).
+ * (milliseconds a step), `fail` (the step of the second stage that throws), `hold` (the step of the second stage that never
+ * ends).
  */
-import { concatMap, defer, delay, from, type Observable, of } from 'rxjs'
+import { concatMap, defer, delay, from, ignoreElements, interval, type Observable, of } from 'rxjs'
 import type { RunEvent } from '../../../src/run/events.ts'
 import { nanoModel } from '../../../src/tasks/nano.ts'
 import type { ExperimentFile, RunContext } from '../../../src/train/experiment.ts'
@@ -59,6 +60,7 @@ const eventsOf = (context: RunContext, failAt: number): readonly (() => RunEvent
 const file: ExperimentFile = ({ quick, seed, setting }) => {
   const pace = setting.number('pace', 0, { from: 0 })
   const fail = setting.integer('fail', 0)
+  const hold = setting.integer('hold', 0)
   return {
     name: 'tiny',
     seed,
@@ -69,7 +71,12 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
       defer(() =>
         from([...eventsOf(context, fail), (): RunEvent => ({ type: 'run-finished', seconds: 3 })]).pipe(
           concatMap((make) => of(make).pipe(delay(pace))),
-          concatMap((make) => of(make())),
+          concatMap((make) => {
+            const event = make()
+            const held = event.type === 'step' && event.stage === stages[1] && event.step === hold
+            // a timer keeps the process alive
+            return held ? interval(1000).pipe(ignoreElements()) : of(event)
+          }),
         ),
       ),
   }
