@@ -192,4 +192,19 @@ export const data = [
       ],
     ],
   ),
+  mutantsOf(
+    'src/data/curation/free-response.ts',
+    ['data/free-response'],
+    [
+      ['a letter may be an answer', 'if (isLetter(text)) return', 'if (text === "?") return'],
+      ['the letter stays', 'box === undefined ? text :', 'box === undefined ? given :'],
+      ['options that are alike do', 'if (twin !== undefined)', 'if (twin === "?")'],
+      ['any question is one', 'if (need !== undefined)', 'if (need === undefined && request === "")'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/rows-of.ts',
+    ['data/rows-of'],
+    [['a file without rows is passed over', 'if (none)', 'if (none && bad !== undefined)']],
+  ),
 ].flat()

@@ -20,6 +20,7 @@ export {
   unique,
 } from './curation/chains.ts'
 export { type Curated, countsOf, curate, type Dropped, type Filter } from './curation/curated.ts'
+export { type FreeResponseSettings, freeResponse } from './curation/free-response.ts'
 export * from './image.ts'
 export { pngDataUrl } from './image-url.ts'
 export * from './mixed.ts'
