@@ -141,18 +141,16 @@ export const solvable = <C extends Columns, R extends Columns = C>(
         if (why !== undefined) dropped[why]!++
         return why === undefined ? [i] : []
       })
-      if (kept.length === 0) {
-        yield {
-          type: 'warned',
-          message: `stage ${about.stage}: none of ${groups.length} tasks is solved in some of ${s.attempts} attempts and not in all, so that all are kept; give tasks that its weights can solve now and then`,
-        }
-        return groups.map((_, i) => i)
-      }
       yield {
         ...{ type: 'curated', stage: about.stage, what: 'tasks', of: groups.length, kept: kept.length },
         dropped,
       }
-      return kept
+      if (kept.length > 0) return kept
+      yield {
+        type: 'warned',
+        message: `stage ${about.stage}: none of ${groups.length} tasks is solved in some of ${s.attempts} attempts and not in all, so that all are kept; give tasks that its weights can solve now and then`,
+      }
+      return groups.map((_, i) => i)
     },
     source: (kept) => {
       if (!Kept.is(kept)) throw new SourceError('what was kept of tasks is no list of their places')
@@ -175,19 +173,21 @@ const learning = (prompt: Conversation, ids: readonly number[], id: string): Con
 /**
  * Right answers that the weights with which a stage begins write themselves: of each task the first attempt that is right and
  * that ended by itself (rejection sampling, SAIL-VL2 §4.2.4). Tokens are those that were drawn. Where none is right the answers
- * in the tasks' own prompts stand in, and the run says so. Each once; `repeated` gives them again and again.
+ * in the prompts of the tasks that were tried stand in, and the run says so. Each once; `repeated` gives them again and again.
  *
- * @throws RecipeError where a setting is none
+ * @throws RecipeError where a setting is none, or (of `prepare`) where none is right and a prompt has no answer that could
+ *   stand in
  * @category sources
  */
 export const harvested = <C extends Columns, R extends Columns = C>(
   s: AttemptSettings<C, R>,
 ): Prepared<Conversation> => {
   checked('harvested', s)
+  const tried = only(s.tasks, new Set(Array.from({ length: s.count }, (_, i) => i)))
   const asked: Source<Conversation> = {
     config: s.tasks.config,
     async *open(place) {
-      for await (const { example, next } of s.tasks.open(place)) yield { example: example.prompt, next }
+      for await (const { example, next } of tried.open(place)) yield { example: example.prompt, next }
     },
   }
   return {
@@ -206,20 +206,38 @@ export const harvested = <C extends Columns, R extends Columns = C>(
     },
     async *prepare(about) {
       const groups = await attempted(s, about)
-      let wrong = 0
+      const dropped = { 'no right answer': 0, 'right, but without an end': 0, 'could not be judged': 0 }
       const chains = groups.flatMap((g, task) => {
-        const first = rightIn(g)?.find((i) => g.completions[i]!.stop === 'end')
-        if (first === undefined) wrong++
-        return first === undefined ? [] : [{ task, ids: [...g.completions[first]!.ids] }]
+        const right = rightIn(g)
+        const first = right?.find((i) => g.completions[i]!.stop === 'end')
+        if (first !== undefined) return [{ task, ids: [...g.completions[first]!.ids] }]
+        dropped[
+          right === undefined
+            ? 'could not be judged'
+            : right.length === 0
+              ? 'no right answer'
+              : 'right, but without an end'
+        ]++
+        return []
       })
-      if (chains.length === 0)
-        yield {
-          type: 'warned',
-          message: `stage ${about.stage}: of ${groups.length} tasks none has a right answer in ${s.attempts} attempts; the answers that the tasks have stand in for them`,
-        }
       yield {
         ...{ type: 'curated', stage: about.stage, what: 'tasks', of: groups.length, kept: chains.length },
-        dropped: { 'no right answer': wrong },
+        dropped,
+      }
+      if (chains.length > 0) return chains
+      const none = `of ${groups.length} tasks none has a right answer that ends in ${s.attempts} attempts`
+      const bare = groups.find(
+        ({ task: { prompt } }) => !prompt.lossMask.some((learnt, i) => learnt && i > 0),
+      )
+      if (bare !== undefined)
+        throw new RecipeError(
+          `stage '${about.stage}'`,
+          'source',
+          `${none}, and the prompt of ${bare.task.id.replace(/@attempt-\d+$/, '')} has no answer that could stand in; give tasks that its weights can solve, more attempts, or prompts with an answer to learn`,
+        )
+      yield {
+        type: 'warned',
+        message: `stage ${about.stage}: ${none}; the answers that the tasks have stand in for them`,
       }
       return chains
     },
