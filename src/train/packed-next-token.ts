@@ -68,8 +68,9 @@ const samplesCounted = (counted: Tensor, segments: Tensor, tokens: number): Scal
 
 /**
  * The mean loss in nats per token over what the loss masks of all samples of a pack count, each token given all before it
- * in its own sample; with `mean: 'sample'` in nats per sample. The loss and the gradients are those of the samples in rows of their own. An example is a pack, and a
- * pack is a micro-batch. Padding is a segment of its own, so that no row is without anything to attend to.
+ * in its own sample; with `mean: 'sample'` in nats per sample. The loss and the gradients are those of the samples in rows of
+ * their own. An example is a pack, and a pack is a micro-batch. Padding is a segment of its own, so that no row is without
+ * anything to attend to.
  *
  * Metrics: `correct`, the share of counted positions whose label is the likeliest; `exactMatch`, the share of samples of
  * which all are.

@@ -18,7 +18,7 @@ import { sampleAt } from '../../src/tasks/mixture.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { heldOutQuestions } from '../../src/tasks/questions.ts'
 import { type Family, families, finalOf } from '../../src/tasks/sample.ts'
-import { allOf, type Evaluation } from '../../src/train/evaluation.ts'
+import { after, allOf, type Evaluation } from '../../src/train/evaluation.ts'
 import { nextToken, pixelInput } from '../../src/train/next-token.ts'
 import type { Objective } from '../../src/train/objective.ts'
 import { orThrow } from '../../src/train/task.ts'
@@ -252,16 +252,62 @@ answers('counts what is right, by family, and shows the first of each', async ()
   assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend', 'extendLoop'])
 })
 
+answers('lengths: the mean tokens of all answers, and a name that stands before the families', async () => {
+  const e = exactAnswers({ ...asked, name: 'thinking', lengths: true, shown: 0 })
+  const { all, counts } = await measured(e, knowing(5))
+  assert.equal(
+    counts,
+    families.map((f) => [`thinking ${f}`, 3, 5]),
+  )
+  const tokens = (text: string): number => tokenizer.encode(text).length
+  assert.equal(
+    all.flatMap((m) => (m.type === 'measured' ? [[m.family, m.value, m.unit, m.weight]] : [])),
+    families.map((f) => {
+      const said = Array.from({ length: 5 }, (_, i) => tokens(i % 2 === 0 ? sampleOf(f, i).answer : 'no'))
+      return [`length of thinking ${f}`, said.reduce((a, b) => a + b) / 5, 'tokens', 5]
+    }),
+  )
+  assert.equal(
+    e.families,
+    families.flatMap((f) => [`thinking ${f}`, `length of thinking ${f}`]),
+  )
+  const [first, ...others] = families
+  const rest = await measured(e, knowing(5), false, [`thinking ${first}`])
+  assert.equal(
+    rest.all.map((m) => m.family),
+    others.flatMap((f) => [`length of thinking ${f}`, `thinking ${f}`]),
+  )
+  const plain = await measured(exactAnswers(asked), knowing(5))
+  assert.ok(plain.all.every((m) => m.type !== 'measured'))
+})
+
+answers('after: some stages are measured, and the others carry and ask nothing', async () => {
+  const e = exactAnswers({ ...asked, shown: 0 })
+  const some = after(['rl', 'sft'], e)
+  assert.equal((await measured(some, knowing(5))).counts, (await measured(e, knowing(5))).counts)
+  const never = scripted({ name: 'none', states: new Map(), functions: new Map() }, () => {
+    throw new Error('a stage that is not measured was asked')
+  })
+  const other = after(['rl'], e)
+  assert.equal((await measured(other, never)).all, [])
+  assert.equal(other.functions('sft'), {})
+  assert.equal(other.functions('rl'), e.functions('rl'))
+  assert.equal(other.stages, ['rl'])
+  assert.equal(other.families, e.families)
+  assert.equal(other.config, { kind: 'after', stages: ['rl'], evaluation: e.config })
+  assert.equal(allOf(e, other).stages, ['rl'])
+})
+
 answers('more samples after the last stage, the first of them the same', async () => {
   const e = exactAnswers({ ...asked, shown: 1 })
   const before = await measured(e, knowing(5))
-  const after = await measured(e, knowing(6), true)
+  const last = await measured(e, knowing(6), true)
   assert.equal(
-    after.counts,
+    last.counts,
     families.map((f) => [f, 3, 6]),
   )
   assert.equal(
-    after.predicted.map((p) => p.id),
+    last.predicted.map((p) => p.id),
     before.predicted.map((p) => p.id),
   )
   const few = await measured(exactAnswers({ ...asked, samples: 2, lastSamples: 2 }), knowing(2), true)

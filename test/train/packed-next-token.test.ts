@@ -302,6 +302,91 @@ for (const engine of engines)
     assert.equal(await run(true), whole)
   })
 
+const perSample = packedNextToken(otherModel, otherProcessor, sizes, { mean: 'sample' })
+
+for (const engine of engines)
+  training(
+    `${engine.name}: by samples, the loss is the mean of their sums, packed or one by one, and so is its gradient`,
+    async () => {
+      const loss = (o: Objective<never>): FunctionSpec =>
+        buckets(o.buckets, (s) => {
+          const all = lossOf(o.terms(s))
+          const parameters = parametersOf(all)
+          const by = gradient(all, [...parameters.values()])
+          const gradients = [...parameters.keys()].map((key, i) => [key, by[i]!] as const)
+          return { outputs: { loss: all, weight: o.terms(s).weight, ...Object.fromEntries(gradients) } }
+        })
+      const session = await orThrow(
+        engine.load(
+          program({ name: 'packs', functions: { perSample: loss(perSample), alone: sums(alone) } }),
+        ),
+      )
+      try {
+        const { sum } = perSample.terms(sizes)
+        const values = weightsFor([sum])
+        for (const [key, t] of parametersOf(sum))
+          await orThrow(
+            session.write(
+              new Map([
+                [
+                  key,
+                  tensorValue(
+                    'float32',
+                    t.axes.map((a) => a.size),
+                    values.get(key)!,
+                  ),
+                ],
+              ]),
+            ),
+          )
+        const got = await called(session, 'perSample', perSample.collate([pack]))
+        const each: Numbers[] = []
+        for (const c of samples) each.push(await called(session, 'alone', alone.collate([c])))
+        // by hand: −1/|D| Σ_samples Σ_tokens log P, and not the mean over tokens
+        const total = each.reduce((n, one) => n + one.sum![0]!, 0)
+        const tokens = each.reduce((n, one) => n + one.weight![0]!, 0)
+        assert.equal(got.weight, [samples.length])
+        assert.ok(tokens > samples.length)
+        assert.ok(maxRelativeError(got.loss!, [total / samples.length]) <= 1e-5, `${got.loss}, ${total}`)
+        for (const [key, numbers] of Object.entries(got)) {
+          if (key === 'loss' || key === 'weight') continue
+          const wanted = numbers.map((_, i) => each.reduce((n, one) => n + one[key]![i]!, 0) / samples.length)
+          const error = maxRelativeError(numbers, wanted)
+          assert.ok(error <= 1e-5, `${key}: ${error}`)
+        }
+      } finally {
+        await orThrow(session.close())
+      }
+    },
+  )
+
+training('by samples, a sample weighs as much however long, and its loss is the sum over its tokens', () => {
+  const short = text('short')
+  const long = text('long', [10, 9, 12, 8])
+  const lossBy = (mean: 'token' | 'sample', row: readonly Conversation[]): number => {
+    const o = packedNextToken(otherModel, otherProcessor, { rows: 1, tokens: 64, images: 0 }, { mean })
+    const loss = lossOf(o.terms(o.buckets[0]!))
+    const [batch] = o.collate([{ rows: [row] }])
+    const inputs = Object.fromEntries(Object.entries(batch!.inputs).map(([name, v]) => [name, v.data]))
+    return evaluate([loss], { inputs, states: Object.fromEntries(weightsFor([loss])) })[0]![0]!
+  }
+  const near = (a: number, b: number): void => assert.ok(Math.abs(a / b - 1) <= 1e-9, `${a}, ${b}`)
+  for (const c of [short, long]) {
+    const sum = [...perToken([c]).values()].reduce((a, b) => a + b, 0)
+    near(lossBy('sample', [c]), sum)
+    near(lossBy('token', [c]), sum / perToken([c]).size)
+  }
+  near(lossBy('sample', [short, long]), (lossBy('sample', [short]) + lossBy('sample', [long])) / 2)
+  assert.is(perSample.unit, 'nats per sample')
+  assert.is(together.unit, 'nats per token')
+  assert.is((perSample.config as { mean?: string }).mean, 'sample')
+  assert.not('mean' in (together.config as object))
+  assert.throws(
+    () => packedNextToken(otherModel, otherProcessor, sizes, { mean: 'samples' as 'sample' }),
+    /packedNextToken, mean: it is .*give 'token' or 'sample'/,
+  )
+})
+
 training('sizes that cannot be are refused by name, and text alone takes no images', async () => {
   for (const bad of [{ rows: 0 }, { tokens: 1 }, { images: -1 }, { images: 0.5 }]) {
     const e = await thrown(() => packedNextToken(otherModel, otherProcessor, { ...sizes, ...bad }))
