@@ -114,7 +114,7 @@ export const outputs = [
     ['cli/fork'],
     [
       ['a fork that goes on is placed again', "events.some((e) => e.type === 'forked')", 'events.length < 0'],
-      ['a fork that goes on needs the other run', 'begun?.run === shown &&', 'begun?.run === `${shown}#` &&'],
+      ['a fork that goes on needs the other run', 'there?.run === shown &&', 'there?.run === `${shown}#` &&'],
     ],
   ),
   mutantsOf(

@@ -1,5 +1,6 @@
 /**
- * `--fork`: a run that begins from another's checkpoint, planned before its folder is made, and placed into it once.
+ * `--fork` and `--from`: a run that begins from another's checkpoint, planned before its folder is made, and placed into it
+ * once.
  *
  * @since 0.3.0
  */
@@ -8,62 +9,189 @@ import { join, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
-import type { Fork, Forked } from '../train/index.ts'
+import type { Experiment, Fork, Forked } from '../train/index.ts'
 import { type Args, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
 import type { LoadedFile } from './load-file.ts'
+import type { FirstStage, StageRange } from './stage-range.ts'
 
 /** A fork that an earlier start of the run has placed: the other run is not asked again. */
 export interface BegunFork {
   readonly forked: Forked
+  /** The index of its first stage. */
+  readonly begins: number
 }
 
 /** Whether a fork is still to be placed. */
 export const isPlanned = (fork: BegunFork | Fork | undefined): fork is Fork =>
   fork !== undefined && 'place' in fork
 
-/** What the run in this folder began from, where it has begun. */
-const begunIn = (folder: string): Forked | undefined => {
+/** What the run in this folder says that it began from. */
+const forkedIn = (folder: string): Forked | undefined => {
   try {
-    const { forked } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-    const events = readFileSync(join(folder, 'events.jsonl'), 'utf8')
-    return events.includes('"type":"forked"') ? (forked as Forked | undefined) : undefined
+    return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')).forked
   } catch {
     return undefined
   }
 }
 
-/** Reads `--fork` and plans it; undefined where it is not given. */
-export const forkOf = (
+/** The same, where it has begun. */
+const begunIn = (folder: string): BegunFork | undefined => {
+  try {
+    const line = readFileSync(join(folder, 'events.jsonl'), 'utf8')
+      .split('\n')
+      .find((l) => l.includes('"type":"forked"'))
+    const forked = forkedIn(folder)
+    return line === undefined || forked === undefined
+      ? undefined
+      : { forked, begins: Number(JSON.parse(line).begins) }
+  } catch {
+    return undefined
+  }
+}
+
+/** The run and the checkpoint that are asked for. */
+interface Asked {
+  /** As messages begin. */
+  readonly words: string
+  /** Absolute. */
+  readonly run: string
+  readonly at?: string
+}
+
+/** The run whose weights `--from` takes: the one that this run has begun with, else the newest that has them. */
+const sourceOf = (args: Args, io: Io, name: string, { name: from, after }: FirstStage) =>
+  TE.tryCatch(
+    async (): Promise<string> => {
+      const out = args.text('out')
+      const begun = out === undefined ? undefined : forkedIn(resolve(io.cwd, out))
+      if (begun?.stage === after && begun !== undefined) return resolve(io.cwd, begun.run)
+      const { runsFolder, runsWithStage } = await import('./newest-run.ts')
+      const about = { experiment: name, stage: after!, quick: args.on('quick') }
+      const { fitting, others } = runsWithStage(join(io.cwd, runsFolder), about)
+      const [newest] = fitting
+      if (newest !== undefined) {
+        io.stderr.write(
+          `--from ${from}: of the runs of '${name}' in ${runsFolder}/, the newest with the end of stage ${after} is taken, ${shownPath(io.cwd, newest)}\n`,
+        )
+        return newest
+      }
+      const other =
+        others[0] === undefined
+          ? ''
+          : ` (${shownPath(io.cwd, others[0])} has it, and is ${args.on('quick') ? 'no short pass' : 'a short pass'})`
+      throw usage(
+        `--from ${from}: it begins with the weights of stage ${after}, and no run of '${name}' in ${runsFolder}/ has them${other}. Name a run with --fork <run>, or run the stages up to there: --until ${after}`,
+      )
+    },
+    (e): CliError => (isUsage(e) ? e : failed(messageOf(e))),
+  )
+
+const isUsage = (e: unknown): e is CliError => (e as Partial<CliError> | null)?._tag === 'Usage'
+
+/** Puts `--fork` and `--from` together; undefined where the run begins with its recipe's own weights. */
+const askedOf = (
   args: Args,
   io: Io,
-  { experiment }: LoadedFile,
-): TE.TaskEither<CliError, BegunFork | Fork | undefined> => {
+  name: string,
+  from: FirstStage | undefined,
+): TE.TaskEither<CliError, Asked | undefined> => {
   const word = args.text('fork')
-  if (word === undefined) return TE.right(undefined)
-  const out = args.text('out')
+  const isRun = (folder: string): boolean => existsSync(join(resolve(io.cwd, folder), 'manifest.json'))
   return pipe(
     TE.tryCatch(
       () => import('../train/index.ts'),
       (e) => failed(messageOf(e)),
     ),
-    TE.chain(({ ForkError, forkWord, planFork }) => {
-      const { run, at } = forkWord(word, (folder) =>
-        existsSync(join(resolve(io.cwd, folder), 'manifest.json')),
-      )
-      const shown = shownPath(io.cwd, resolve(io.cwd, run))
-      const begun = out === undefined ? undefined : begunIn(resolve(io.cwd, out))
-      // a run that goes on has what it needs; one that forks from elsewhere is seen by its manifest
-      if (begun?.run === shown && (at === undefined || at === begun.stage || at === String(begun.step)))
-        return TE.right<CliError, BegunFork | Fork | undefined>({ forked: begun })
-      return pipe(
-        planFork(resolve(io.cwd, run), at, experiment, shown),
+    TE.chain(({ forkWord }): TE.TaskEither<CliError, Asked | undefined> => {
+      const named = word === undefined ? undefined : forkWord(word, isRun)
+      const run = named && resolve(io.cwd, named.run)
+      if (from === undefined)
+        return TE.right(named && { words: `--fork ${word}`, run: run!, ...(named.at && { at: named.at }) })
+      const words = `--from ${from.name}${word === undefined ? '' : ` --fork ${word}`}`
+      if (from.after === undefined)
+        return word === undefined
+          ? TE.right(undefined)
+          : TE.left(
+              usage(
+                `${words}: ${from.name} is the first stage and begins with the recipe's own weights; leave one of both out.`,
+              ),
+            )
+      const at = from.after
+      if (named?.at !== undefined && named.at !== at)
+        return TE.left(
+          usage(
+            `${words}: stage ${from.name} begins with the weights of the end of stage ${at}, and --fork names ${named.at}; say --fork ${named.run}, or leave --from out.`,
+          ),
+        )
+      return run === undefined
+        ? pipe(
+            sourceOf(args, io, name, from),
+            TE.map((source) => ({ words, run: source, at })),
+          )
+        : TE.right({ words, run, at })
+    }),
+  )
+}
+
+/** Plans a fork; one that the run in the folder has begun with is taken as it is. */
+const planned = (
+  { words, run, at }: Asked,
+  { experiment, from }: { readonly experiment: Experiment; readonly from: FirstStage | undefined },
+  shown: string,
+  begun: BegunFork | undefined,
+): TE.TaskEither<CliError, BegunFork | Fork> => {
+  const there = begun?.forked
+  // a run that goes on has what it needs; one that forks from elsewhere is seen by its manifest
+  const isSame =
+    there?.run === shown &&
+    (from === undefined
+      ? at === undefined || at === there.stage || at === String(there.step)
+      : at === there.stage && begun?.begins === from.index)
+  if (isSame) return TE.right(begun!)
+  return pipe(
+    TE.tryCatch(
+      () => import('../train/index.ts'),
+      (e) => failed(messageOf(e)),
+    ),
+    TE.chain(({ ForkError, planFork }) =>
+      pipe(
+        planFork(run, at, experiment, shown, from !== undefined),
         TE.mapLeft((e) =>
           e instanceof ForkError && e.tag !== 'OtherModel'
-            ? usage(`--fork ${word}: ${e.message}`)
-            : failed(`--fork ${word}: ${e.message}`),
+            ? usage(`${words}: ${e.message}`)
+            : failed(`${words}: ${e.message}`),
         ),
-      )
-    }),
+      ),
+    ),
+  )
+}
+
+/**
+ * Reads `--fork` and `--from` and plans what they ask for; undefined where the run begins with its recipe's own weights. Of
+ * a run that has begun so, the other run is not asked again.
+ */
+export const forkOf = (
+  args: Args,
+  io: Io,
+  { experiment }: LoadedFile,
+  { from, until }: StageRange,
+): TE.TaskEither<CliError, BegunFork | Fork | undefined> => {
+  const out = args.text('out')
+  const begun = out === undefined ? undefined : begunIn(resolve(io.cwd, out))
+  return pipe(
+    askedOf(args, io, experiment.name, from),
+    TE.chain((asked) =>
+      asked === undefined
+        ? TE.right(undefined)
+        : planned(asked, { experiment, from }, shownPath(io.cwd, asked.run), begun),
+    ),
+    TE.filterOrElse(
+      (fork) => fork === undefined || until === undefined || fork.begins <= until.index,
+      (fork) =>
+        usage(
+          `--until ${until!.name}: this run begins with stage ${experiment.stages![fork!.begins]!.name}, which comes after it.`,
+        ),
+    ),
   )
 }
 

@@ -46,6 +46,8 @@ export interface RunContext {
   readonly tableRollouts?: (stage: string) => TaskEither<Error, unknown>
   /** `--checkpoint-every`: steps between checkpoints inside a stage, 0 for none; goes before what the experiment says. */
   readonly checkpointEvery?: number
+  /** `--until`: the stage after which a recipe ends; default: its last. */
+  readonly until?: string
 }
 
 /** An experiment as a value. */

@@ -55,6 +55,8 @@ export interface Fork {
   readonly forked: Forked
   /** The manifest of the run that it forks from. */
   readonly manifest: Manifest
+  /** The index of the new run's first stage. */
+  readonly begins: number
   /** What the new run does, in words. */
   readonly told: string
   /** Puts the checkpoint into the new run's folder, and gives the event that the run begins with. Doing it twice is harmless. */
@@ -105,14 +107,16 @@ const shownPoint = (p: Point): string =>
   p.inside ? `${p.step} (inside stage ${p.stage})` : `${p.stage} (its end, step ${p.step})`
 
 /** The one that is meant: of a stage its latest, of a number the one after so many steps, of nothing the last. */
-const pointAt = (run: string, points: readonly Point[], at: string | undefined): Point => {
-  const there = points.length === 0 ? 'it has none' : `there is ${points.map(shownPoint).join(', ')}`
+const pointAt = (run: string, all: readonly Point[], at: string | undefined, ended: boolean): Point => {
+  const points = ended ? all.filter((p) => !p.inside) : all
+  const there = all.length === 0 ? 'it has none' : `there is ${all.map(shownPoint).join(', ')}`
   const refuse = (why: string): never => {
     throw new ForkError('NoCheckpoint', `${run} ${why}: ${there}.`)
   }
   if (at === undefined) return points.at(-1) ?? refuse('has no checkpoint to begin from')
   const ofStage = points.filter((p) => p.stage === at)
   if (ofStage.length > 0) return ofStage.at(-1)!
+  if (ended) return refuse(`has no checkpoint of the end of stage ${at}`)
   const ofStep = /^\d+$/.test(at) ? points.filter((p) => p.step === Number(at)) : []
   if (ofStep.length > 1) return refuse(`has ${ofStep.length} checkpoints after ${at} steps; name the stage`)
   return ofStep[0] ?? refuse(`has no checkpoint '${at}'`)
@@ -231,6 +235,7 @@ const copied = async (from: string, to: string): Promise<void> => {
  * @param run the old run's folder
  * @param at a stage, a number of steps, or undefined for the latest checkpoint
  * @param shown how messages and the manifest call the run
+ * @param ended whether the checkpoint must be a stage's end: one inside of it will not do
  * @category running
  */
 export const planFork = (
@@ -238,6 +243,7 @@ export const planFork = (
   at: string | undefined,
   experiment: Experiment,
   shown: string = run,
+  ended = false,
 ): TE.TaskEither<Error, Fork> =>
   TE.tryCatch(async () => {
     const { stages } = experiment
@@ -250,7 +256,7 @@ export const planFork = (
     if (E.isLeft(read)) throw new ForkError('NoRun', read.left.message)
     const { manifest } = read.right
     const points = await pointsOf(read.right)
-    const point = pointAt(shown, points, at)
+    const point = pointAt(shown, points, at, ended)
     const { begins, everything, why } = beginningOf(manifest, point, stages)
     const weights = await weightsAt(point, points)
     const stage = stages[begins]!
@@ -265,6 +271,7 @@ export const planFork = (
     return {
       forked,
       manifest,
+      begins,
       told: `begins from ${where}: ${everything ? 'weights, moments and the place in the data' : 'its weights'}; ${everything ? 'goes on with' : 'first'} stage ${stage.name}${why === undefined ? '' : ` (${why})`}`,
       place: (pathOf) =>
         pipe(

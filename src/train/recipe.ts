@@ -293,18 +293,18 @@ const someFit = (r: Recipe, programs: readonly StageProgram[], { keys: there }: 
 
 /**
  * Everything that can be known to fail before the first step: each stage's graph, the weights that it would find, its first
- * batch.
+ * batch. Of stages that this start does not come to, nothing is asked.
  */
 const preflight = async (
   r: Recipe,
   programs: readonly StageProgram[],
-  from: number,
+  [from, to]: readonly [first: number, end: number],
   begun: string | undefined,
   weights: StoredWeights,
 ): Promise<void> => {
   const there = new Map(shapesOf(weights))
   for (const [index, stage] of r.stages.entries()) {
-    if (index < from) continue
+    if (index < from || index >= to) continue
     const { program } = programs[index]!
     placed(r, stage, program, there)
     for (const key of weightKeys(program))
@@ -312,6 +312,17 @@ const preflight = async (
     // the stage that an earlier start was in has read its first batch then
     if (stage.name !== begun) await stage.preflight(program)
   }
+}
+
+/** How many stages there are up to the one after which a run is to end, that one included. @throws RecipeError */
+const endOf = (r: Recipe, until: string | undefined): number => {
+  const index = until === undefined ? r.stages.length - 1 : r.stages.findIndex((s) => s.name === until)
+  if (index >= 0) return index + 1
+  throw new RecipeError(
+    `recipe '${r.name}'`,
+    'until',
+    `there is no stage '${until}'; the stages are ${r.stages.map((s) => s.name).join(', ')}`,
+  )
 }
 
 async function* runRecipe(
@@ -322,18 +333,19 @@ async function* runRecipe(
 ): AsyncGenerator<RunEvent> {
   const started = performance.now()
   const earlier = earlierStart(context.earlier)
+  const to = endOf(r, context.until)
   const programs = r.stages.map((stage) => programOf(stage, evaluation))
   // what a stage hands on is the file that it wrote: no second copy of the weights is in memory
   let weights =
     earlier.weights === undefined
       ? await startingWeights(r)
       : await orThrow(openCheckpoint(context.pathOf(earlier.weights, weightsFile)))
-  if (earlier.forked && lacking(programs.slice(earlier.finished), weights))
+  if (earlier.forked && lacking(programs.slice(earlier.finished, to), weights))
     weights = overlaid(weights, await startingWeights(r))
-  await preflight(r, programs, earlier.finished, earlier.checkpoint?.stage, weights)
+  await preflight(r, programs, [earlier.finished, to], earlier.checkpoint?.stage, weights)
   if (earlier.weights === undefined) someFit(r, programs, weights)
-  if (earlier.finished < r.stages.length) await evaluation.preflight?.()
-  for (const [index, stage] of r.stages.entries()) {
+  if (earlier.finished < to) await evaluation.preflight?.()
+  for (const [index, stage] of r.stages.slice(0, to).entries()) {
     if (index < earlier.finished) {
       // a process that was killed right after the stage's end has left them
       await orThrow(removeProgress(context.pathOf(checkpointFolder(stage.name), progressFile)))

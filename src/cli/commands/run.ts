@@ -9,7 +9,7 @@ import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable } from 'rx
 import type { EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { inked, lookOf } from '../../terminal/index.ts'
-import type { Fork } from '../../train/index.ts'
+import type { Experiment, Fork } from '../../train/index.ts'
 import { blamed } from '../blame.ts'
 import {
   type Args,
@@ -27,6 +27,7 @@ import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
 import { neverSettles, unlessIdle } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
+import { type StageRange, stageRangeOf } from '../stage-range.ts'
 
 /** `sailwright run <file.ts>`. */
 export const runCommand: Command = {
@@ -84,6 +85,11 @@ export const runCommand: Command = {
       value: 'run@where',
       help: 'begins from a checkpoint of another run: after a stage (runs/a@sft), after a number of steps (runs/a@400), or its latest (runs/a)',
     },
+    from: {
+      value: 'stage',
+      help: 'begins with this stage, after the one before it: with the weights that it left in the run that --fork names, else in the newest run of the experiment in runs/ that has them',
+    },
+    until: { value: 'stage', help: 'ends after this stage', otherwise: 'the last' },
     reward: {
       value: 'name=weight',
       help: "another weight for a part of the stages' rewards, by name, or of one stage as stage/name=weight; a wrong name lists those that there are",
@@ -95,11 +101,16 @@ export const runCommand: Command = {
   examples: [
     ['sailwright run examples/recipe.ts', 'the recipe at the scale nano'],
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
+    [
+      'sailwright run examples/recipe.ts --from longcot --until longcot',
+      'one stage alone, after the one before it',
+    ],
     ['sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --data chats.jsonl', 'your own data'],
   ],
   notes: [
     'A run that was stopped goes on when it is started again with the same words and --out <its folder>: the experiment is given the events of the earlier start, and a recipe goes on from its last checkpoint. How often there is one does not change the numbers that come out. It goes on only where settings, code, versions and cores are those that it began with; what differs is named.',
     'With --fork a recipe leaves out the stages before the checkpoint. After the end of a stage the next one begins with its weights (the last stage once more); inside a stage, the stage goes on with weights, moments and its place in the data where its settings and its graph are the same, and else begins anew with the weights. A recipe that has no stage of that name begins at its beginning with these weights. What differs from the other run is shown; a checkpoint of another model is refused.',
+    'With --from the stages before it are left out, as by --fork <run>@<the stage before>; runs of a short pass (--quick) are taken by short passes alone, unless --fork names one. The first stage needs no other run. With --until the run ends there, with its report; started again in its folder with a later --until or none, it goes on from there, and ends with the weights of a run that did not stop.',
     'One process at a time writes a run: its lock.json in the folder keeps others out. A run that was killed leaves it behind, and the next start on the same host takes it over.',
     'Exit codes: 0 finished, 1 the run failed, 2 the command line is wrong; interrupted by Ctrl-C 130, by SIGTERM 143, by SIGHUP (the terminal was closed) 129. An interrupted run writes its report before it ends; a second signal ends it at once. A run whose output nobody reads any more goes on.',
   ],
@@ -118,12 +129,13 @@ export const runCommand: Command = {
         }),
       ),
       TE.bindTo('loaded'),
-      TE.bind('fork', ({ loaded }) => forkOf(args, io, loaded)),
+      TE.bind('range', ({ loaded }) => TE.fromEither(stageRangeOf(args, loaded.experiment))),
+      TE.bind('fork', ({ loaded, range }) => forkOf(args, io, loaded, range)),
       TE.bind('picked', () => pickedEngine(args, io)),
-      TE.chain(({ loaded, picked, fork }) =>
+      TE.chain(({ loaded, picked, fork, range }) =>
         TE.bracket(
           openFolder(args, io, loaded, picked, fork),
-          (run) => carriedOut(args, io, loaded, picked, run),
+          (run) => carriedOut(args, io, loaded, picked, run, range),
           // every event is with the system already: what closing says changes nothing
           (run) => TE.fromIO(IO.asUnit(run.close)),
         ),
@@ -276,6 +288,7 @@ const carriedOut = (
   { experiment, path, data }: LoadedFile,
   picked: Picked,
   run: RunFolder,
+  { until }: StageRange,
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
@@ -333,6 +346,7 @@ const carriedOut = (
               TE.mapLeft((e) => new Error(e.message)),
             ),
           ...(every === undefined ? {} : { checkpointEvery: every }),
+          ...(until === undefined ? {} : { until: until.name }),
         }),
       ).pipe(
         withBadRows(data, before.events),
@@ -340,12 +354,19 @@ const carriedOut = (
         recordEvents(run),
         showProgress(io.stderr, { look, from: before.state }),
       )
-      if (before.state.finished !== undefined) say('this run is finished: nothing is trained again')
-      const ended: Ended =
-        before.state.finished !== undefined
-          ? // what is asked for now and was not then is written from its events
-            await follow(logging(EMPTY), io)
-          : await followed(stream, io)
+      const done = hasEnded(before.state, experiment, until?.name)
+      if (done)
+        say(
+          until === undefined
+            ? 'this run is finished: nothing is trained again'
+            : `this run has ended stage ${until.name} already: nothing is trained again`,
+        )
+      const ended: Ended = done
+        ? // what is asked for now and was not then is written from its events
+          await follow(logging(EMPTY), io)
+        : await followed(stream, io)
+      if (!done && until !== undefined && ended.how === 'finished')
+        say(`\nended after stage ${until.name}, as --until says`)
       if (quick && ended.how === 'finished') say(`\n${shortPass}`)
       // what cannot be recorded any more is in the message below all the same
       const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
@@ -373,6 +394,20 @@ const carriedOut = (
     }),
     TE.chainEitherK(identity),
   )
+
+/**
+ * Whether an earlier start has come to the end that this one is to come to. One that ended after an earlier stage has not; one
+ * that went on to a later stage has, whether that ended or not.
+ */
+const hasEnded = (state: RunState, { stages }: Experiment, until: string | undefined): boolean => {
+  const last = until ?? stages?.at(-1)?.name
+  if (last === undefined) return state.finished !== undefined
+  const own = state.stages.find((s) => s.stage === last)
+  return (
+    own?.finished !== undefined &&
+    (state.finished !== undefined || state.stages.some((s) => s.index > own.index))
+  )
+}
 
 /** What a reader of a short pass must know before its figures. */
 const shortPass =
