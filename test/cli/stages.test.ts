@@ -75,11 +75,7 @@ test('with --until a run ends whole, and goes on from there to the bit', async (
   same('part', 'whole', 'warm', 'tune', 'polish')
   assert.match(await done('part'), 'this run is finished')
   assert.match(await done('part', '--until', 'tune'), 'has ended stage tune already')
-  assert.is(
-    eventsOf('part').filter((e) => e.type === 'step').length,
-    13,
-    'of 12 steps one was taken twice: what was done is not done again',
-  )
+  assert.is(eventsOf('part').filter((e) => e.type === 'step').length, 12, 'what was done is not done again')
 })
 
 test('what lies beyond --until is not asked for', async () => {
@@ -171,7 +167,7 @@ test('stages that there are not, in no order, or against --fork are refused befo
   const broken = await run('broken', '--set', 'fail=3', '--checkpoint-every', '1')
   assert.is(broken.code, 1)
   await refused(
-    /broken has no checkpoint of the end of stage tune: there is warm \(its end, step 4\), 1 \(inside/,
+    /broken has no checkpoint of the end of stage tune: there is warm \(its end, step 4\), \d \(inside/,
     ...['--from', 'polish', '--fork', 'broken'],
   )
   const byHand = await runOf(resolve('test/support/experiments/tiny.ts'), '--until', 'warm')
