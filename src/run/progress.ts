@@ -14,6 +14,7 @@ import {
   fit,
   grouped,
   inked,
+  keptOf,
   type Look,
   lookOf,
   percent,
@@ -154,7 +155,8 @@ export const evaluationBlock = (s: StageState, look: Look): string => {
   const means = s.measures.map(
     (m) => `  ${fit(named(m.family), room)}  ${fit(inFigures(m), 7)}${besideAverages(s, m.family)}`,
   )
-  return [`${inked(look, 'green', '✓')} ${head}`, ...rows, ...means].join('\n')
+  const made = s.curated === undefined ? [] : [`  ${named(keptOf(s.curated))}`]
+  return [`${inked(look, 'green', '✓')} ${head}`, ...made, ...rows, ...means].join('\n')
 }
 
 /** The families that were measured, shares first, in the order in which they first came. */

@@ -62,3 +62,14 @@ export const begunWith = (w: {
     ...(w.fresh.length > 0 ? [`${grouped(w.fresh.length)} fresh (${first(w.fresh)})`] : []),
     ...(w.unused.length > 0 ? [`${grouped(w.unused.length)} not read here (${first(w.unused)})`] : []),
   ].join(', ')
+
+/** What a stage kept of what it made its examples from: `52 of 64 tasks kept (never solved: 12)`. */
+export const keptOf = (c: {
+  readonly what: string
+  readonly of: number
+  readonly kept: number
+  readonly dropped: Readonly<Record<string, number>>
+}): string => {
+  const why = Object.entries(c.dropped).flatMap(([reason, n]) => (n > 0 ? [`${reason}: ${grouped(n)}`] : []))
+  return `${grouped(c.kept)} of ${grouped(c.of)} ${c.what} kept${why.length === 0 ? '' : ` (${why.join(', ')})`}`
+}

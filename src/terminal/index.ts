@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-export { begunWith, duration, grouped, percent, rate, short, significant } from './format.ts'
+export { begunWith, duration, grouped, keptOf, percent, rate, short, significant } from './format.ts'
 export { didYouMean, editDistance, nearest } from './nearest.ts'
 export {
   bar,

@@ -14,7 +14,8 @@ import { type Label, placeLabels, textWidth } from '../../src/report/labels.ts'
 import { script } from '../../src/report/script.ts'
 import { endedRight, selection, viewOf } from '../../src/report/view.ts'
 import type { EventOf, Manifest, RunEvent } from '../../src/run/events.ts'
-import { withoutRepeats } from '../../src/run/run-state.ts'
+import { evaluationBlock } from '../../src/run/progress.ts'
+import { advance, emptyRun, withoutRepeats } from '../../src/run/run-state.ts'
 import { unbalanced } from '../support/balanced.ts'
 import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
 
@@ -228,6 +229,23 @@ test('a held-out loss and the averaged weights stand beside the accuracies', asy
   assert.match(section, 'their moving averages')
   const plain = await render(events)
   assert.not.match(plain, /averaged weights|moving averages|Means on held-out/)
+})
+
+test('what a stage kept of its examples, and why not the others, stands under its curve and in the terminal', async () => {
+  const events = brief()
+  const at = events.findIndex((e) => e.type === 'stage-started') + 1
+  const stage = (events[at - 1] as EventOf<'stage-started'>).stage
+  const told: RunEvent = {
+    ...{ type: 'curated', stage, what: 'chains <b>', of: 3200, kept: 1100 },
+    dropped: { unique: 2000, boxed: 0, 'too <long>': 100 },
+  }
+  const all = [...events.slice(0, at), told, ...events.slice(at)]
+  const page = await render(all)
+  assert.match(page, '1,100 of 3,200 chains &lt;b&gt; kept (unique: 2,000, too &lt;long&gt;: 100)')
+  assert.not.match(await render(events), 'made its examples first')
+  const of = all.reduce(advance, emptyRun).stages.find((s) => s.stage === stage)!
+  const look = { columns: 100, colours: false } as never
+  assert.match(evaluationBlock(of, look), '1,100 of 3,200 chains <b> kept (unique: 2,000, too <long>: 100)')
 })
 
 test('what lies deep in a setting is folded away under its line', async () => {

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { batchText } from '../../run/index.ts'
-import { begunWith, grouped, rate, significant } from '../../terminal/index.ts'
+import { begunWith, grouped, keptOf, rate, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
 import { decisionMarks, lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
@@ -68,7 +68,7 @@ export const learning = async (view: RunView): Promise<Html> => {
 ${overview !== undefined && html`<figure class="chart">${overview}<figcaption>All stages, one after another: ${stages.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>`}
 <div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
-<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${batchText(s)}${s.packed !== undefined && `, ${significant(s.samples / s.step)} samples on average`}; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
+<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${batchText(s)}${s.packed !== undefined && `, ${significant(s.samples / s.step)} samples on average`}; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}${s.curated !== undefined && `; made its examples first: ${keptOf(s.curated)}`}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
       notNumbers(s) > 0 &&
       html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
     }</figcaption>${search(s)}</figure>
