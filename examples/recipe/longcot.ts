@@ -1,15 +1,6 @@
 /** LongCoT SFT (paper §4.2.2): chains of thought and a box, curated. */
-import {
-  boxed,
-  type Exchange,
-  lengthBalanced,
-  mixed,
-  notRedundant,
-  packed,
-  repeated,
-  unique,
-} from 'sailwright/data'
-import { chains, rendered } from 'sailwright/tasks'
+import { boxed, type Exchange, lengthBalanced, notRedundant, packed, repeated, unique } from 'sailwright/data'
+import { chains } from 'sailwright/tasks'
 import { afterwards, curated, supervised } from 'sailwright/train'
 import type { About } from './answering.ts'
 import { learnt, mixtureOf, processor, times } from './thought.ts'
@@ -20,20 +11,12 @@ export const longCot = (about: About) => {
   const { seed } = about
   const filters = [unique, boxed, notRedundant(), lengthBalanced({ lengthOf, bin: 16, seed })]
   const written = curated(chains(mixtureOf('longcot', about, 3, 4)), {
-    ...{ count: times(about, 3200, 64), filters, processor, what: 'chains of thought' },
+    ...{ count: times(about, 4800, 64), filters, processor, what: 'chains of thought' },
   })
-  // some are asked the same way and answered in haste, so that reinforcement has something to choose between
-  const hasty = rendered({ mixture: mixtureOf('longcot-hasty', about, 3, 4), captions: 0, hasty: 1 })
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
-    ...{ ...stage, steps: times(about, 300, 2), learningRate: 1.5e-3 },
-    source: afterwards(written, (kept) => {
-      const shares = [
-        { share: 0.6, source: repeated(kept) },
-        { share: 0.4, source: hasty },
-      ]
-      return packed(mixed(shares, { seed }), sizes)
-    }),
+    ...{ ...stage, steps: times(about, 400, 2), learningRate: 1.5e-3 },
+    source: afterwards(written, (kept) => packed(repeated(kept), sizes)),
   })
 }
