@@ -248,6 +248,21 @@ test('what a stage kept of its examples, and why not the others, stands under it
   assert.match(evaluationBlock(of, look), '1,100 of 3,200 chains <b> kept (unique: 2,000, too <long>: 100)')
 })
 
+test('what a soup was made of stands beside it', async () => {
+  const events = brief()
+  const at = events.findIndex((e) => e.type === 'stage-finished' && e.stage === 'sft')
+  const share = events.find((e): e is EventOf<'evaluated'> => e.type === 'evaluated' && e.stage === 'sft')!
+  const told = [
+    { ...share, correct: 101, weights: 'run <1>' },
+    { ...share, correct: 55, weights: 'heterogeneous soup' },
+  ]
+  const page = await render([...events.slice(0, at), ...told, ...events.slice(at)])
+  assert.equal(unbalanced(page), [])
+  const section = page.slice(page.indexOf('sft beside the weights'), page.indexOf('id="predictions"'))
+  assert.match(section, /run &lt;1&gt;[\s\S]*101 of 200[\s\S]*heterogeneous soup[\s\S]*55 of 200/)
+  assert.not.match(await render(events), 'beside the weights')
+})
+
 test('what lies deep in a setting is folded away under its line', async () => {
   const evaluation = {
     kind: 'exactAnswers',

@@ -61,6 +61,29 @@ const figures = async (
   return html`<div class="grid small">${families.map((f, i) => html`<figure class="chart"><h3>${f}</h3>${charts[i]}</figure>`)}</div>`
 }
 
+/** Of a stage that left other weights beside its own, such as a soup its runs: what they came to, its own first. */
+const others = (s: StageView, families: readonly string[]): Html | false => {
+  if (s.beside.length === 0) return false
+  const rows: readonly (readonly [string, readonly Measurement[]])[] = [
+    [s.stage, [...s.evaluations, ...s.measures]],
+    ...[...new Set(s.beside.map((m) => m.weights))].map(
+      (w) => [w, s.beside.filter((m) => m.weights === w)] as const,
+    ),
+  ]
+  const shown = families.filter((f) => s.beside.some((m) => m.family === f))
+  return htmlTable(
+    `${s.stage} beside the weights that it was made of and compared with`,
+    [{ head: 'weights' }, ...shown.map((head) => ({ head, number: true }))],
+    rows.map(([name, of]): readonly Part[] => [
+      name,
+      ...shown.map((f) => {
+        const m = of.find((x) => x.family === f)
+        return m === undefined ? '–' : measurementCell(m)
+      }),
+    ]),
+  )
+}
+
 /** A chart a family, and tables. */
 export const accuracy = async (view: RunView): Promise<Html> => {
   const shared = view.stages.filter((s) => s.evaluations.length > 0)
@@ -80,7 +103,7 @@ export const accuracy = async (view: RunView): Promise<Html> => {
     html`<p class="note">The share of right answers on held-out samples after each stage; the bars are 95 % intervals (Wilson).${shared.length > 1 && ' ▲ and ▼ in the table: over the stage before that measured the same, in colour where the 95 % interval of the difference is without 0.'}</p>
 ${await figures(shares, (f) => familyChart(view, f))}
 ${table('Right answers of samples asked, the 95 % interval, the gain', shared, shares, (s) => s.evaluations)}`
-  }${
+  }${view.stages.map((s) => others(s, view.families))}${
     means.length > 0 &&
     html`<p class="note">Means on held-out samples after each stage${meant.length > 1 && ', and ▲ or ▼ since the stage before'}.</p>
 ${await figures(means, (f) => measureChart(view, f))}
