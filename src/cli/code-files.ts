@@ -50,20 +50,26 @@ const fileOf = (specifier: string, from: string): string | undefined => {
 
 const code = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.tsx', '.jsx']
 
+/** The folder of the package in `node_modules` that a file belongs to; empty where it belongs to none. */
+const packageIn = (path: string): string =>
+  /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(path)?.[0] ?? ''
+
 /** Sailwright's own code, which {@link ownCode} stands for. */
 const isOwn = (path: string): boolean =>
   ['src', 'dist'].some((folder) => path.startsWith(packageFile(folder) + sep))
 
 /**
- * A file of code and every local file that it imports, and they import, with checksums, sorted by path. Packages in
- * `node_modules` and Sailwright itself are left out: their versions stand for them. Imports are found by their text: one
+ * A file of code and every local file that it imports, and they import, with checksums, sorted by path. Other packages
+ * in `node_modules` and Sailwright itself are left out: their versions stand for them. Imports are found by their text: one
  * whose name is computed is not.
  */
 export const codeFiles = (path: string): readonly CodeFile[] => {
   const found = new Map<string, string>()
+  const own = packageIn(realpathSync(path))
+  const isPackage = (real: string): boolean => packageIn(real) !== '' && packageIn(real) !== own
   const visit = (from: string): void => {
     const real = realpathSync(from)
-    if (found.has(real) || real.includes(`${sep}node_modules${sep}`) || isOwn(real)) return
+    if (found.has(real) || isPackage(real) || isOwn(real)) return
     const bytes = readFileSync(real)
     found.set(real, sha256(bytes))
     if (!code.includes(extname(real))) return

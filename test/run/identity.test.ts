@@ -247,6 +247,23 @@ import './not-there.ts'
   assert.is(ownCode(), ownCode())
 })
 
+test('the code of an experiment that lies in a package is its files, and not those of other packages', () => {
+  const at = join(root, 'installed')
+  const main = put(
+    join(at, 'node_modules/pkg/examples/main.ts'),
+    "import './part.ts'\nimport 'other'\nimport { inner } from 'inner'\n",
+  )
+  put(join(at, 'node_modules/pkg/examples/part.ts'), '')
+  for (const name of ['other', 'pkg/node_modules/inner']) {
+    put(join(at, 'node_modules', name, 'package.json'), '{"main":"index.js"}')
+    put(join(at, 'node_modules', name, 'index.js'), '')
+  }
+  assert.equal(
+    codeFiles(main).map((f) => f.file),
+    ['main.ts', 'part.ts'],
+  )
+})
+
 test('what an experiment says of itself must be plain data', async () => {
   const { nanoModel } = await import('../../src/tasks/nano.ts')
   const of = (recipe: unknown): Manifest =>

@@ -101,10 +101,7 @@ export const runCommand: Command = {
   examples: [
     ['sailwright run examples/recipe.ts', 'the recipe at the scale nano'],
     ['sailwright run examples/recipe.ts --quick --out runs/try', 'a short pass, in a folder of that name'],
-    [
-      'sailwright run examples/recipe.ts --from longcot --until longcot',
-      'one stage alone, after the one before it',
-    ],
+    ['sailwright run examples/recipe.ts --from longcot --until longcot', 'one stage alone'],
     ['sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --data chats.jsonl', 'your own data'],
   ],
   notes: [
