@@ -184,4 +184,6 @@ if (plugin !== undefined) {
   })
 }
 
+if (plugin === undefined) test.skip('there is no plugin for this processor', () => undefined)
+
 test.run()
