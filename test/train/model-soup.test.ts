@@ -21,10 +21,10 @@ import {
   type Stage,
   unmeasured,
 } from '../../src/train/index.ts'
-import { presentEngines } from '../support/engines.ts'
+import { hostEngines } from '../support/engines.ts'
 import { contextIn, tinyConversation, tinyModel, tinyProcessor, tinyStage, watched } from '../support/tiny.ts'
 
-const engines = await presentEngines()
+const engines = await hostEngines()
 const test = suite(`train: soups on ${engines.map((e) => e.name).join(' and ')}`)
 const folders: string[] = []
 const folder = async (): Promise<string> => {
