@@ -7,7 +7,6 @@
  *
  * The second way measures one engine alone, in this process, at nano and at 88 million parameters.
  */
-import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +18,7 @@ import { decoding, settled, uniforms } from '../src/generation/index.ts'
 import { isCacheKey, nano, type Qwen3Config, qwen3Model } from '../src/models/index.ts'
 import { nanoTokenizer } from '../src/tasks/index.ts'
 import { orThrow } from '../src/train/index.ts'
+import { busy, contender, median, type Round } from './contender.ts'
 
 interface Case {
   readonly name: string
@@ -29,11 +29,14 @@ interface Case {
   readonly precision?: Precision
 }
 
-interface Round {
-  readonly seconds: number
-  /** Processor time of all threads. */
-  readonly busySeconds: number
+interface Tokens extends Round {
   readonly tokens: number
+}
+
+/** What a process says of itself. */
+interface About {
+  readonly version: string
+  readonly parameters: number
 }
 
 const wide: Qwen3Config = {
@@ -45,11 +48,6 @@ const wide: Qwen3Config = {
 const large: Qwen3Config = {
   ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
   ...{ headDim: 64, ropeTheta: 1e4, epsilon: 1e-6, tied: true },
-}
-
-const busy = (): number => {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1e6
 }
 
 /** One engine, ready for rounds. */
@@ -82,7 +80,7 @@ const opened = async (name: EngineName, c: Case) => {
   return {
     version: engine.version,
     parameters: weights.reduce((n, s) => n + elements(s.axes), 0),
-    round: async (): Promise<Round> => {
+    round: async (): Promise<Tokens> => {
       const [at, used] = [performance.now(), busy()]
       let tokens = 0
       for await (const a of d.answers(session, asked, { sampling })) tokens += a.ids.length
@@ -109,7 +107,7 @@ const alone = async (name: EngineName, c: Case, rounds: number): Promise<void> =
   const { version, parameters, round, close } = await opened(name, c)
   await round()
   const first = (performance.now() - start) / 1000
-  const found: Round[] = []
+  const found: Tokens[] = []
   for (let i = 0; i < rounds; i++) found.push(await round())
   const speed = median(found.map((r) => r.tokens / r.seconds))
   process.stdout.write(
@@ -117,44 +115,6 @@ const alone = async (name: EngineName, c: Case, rounds: number): Promise<void> =
   )
   await close()
 }
-
-/** A process that is asked for rounds; undefined where it cannot be started. */
-const contender = async (name: string, command: readonly string[], threads: number) => {
-  const child = spawn(command[0]!, command.slice(1), {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, OMP_NUM_THREADS: String(threads), TF_NUM_INTRAOP_THREADS: String(threads) },
-  })
-  let printed = ''
-  child.stderr.on('data', (x) => {
-    printed = `${printed}${x}`.slice(-2000)
-  })
-  child.on('error', (e) => {
-    printed = e.message
-  })
-  child.stdin.on('error', () => undefined)
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const reply = async () => {
-    const { value, done } = await lines.next()
-    if (done) throw new Error(printed.trim().split('\n').at(-1))
-    return JSON.parse(value)
-  }
-  try {
-    const { version, parameters } = (await reply()) as { version: string; parameters: number }
-    return {
-      ...{ name, version, parameters },
-      round: async (): Promise<Round> => {
-        child.stdin.write('go\n')
-        return reply()
-      },
-      end: () => child.kill(),
-    }
-  } catch (e) {
-    process.stderr.write(`${name} is left out: ${(e as Error).message}\n`)
-    return undefined
-  }
-}
-
-const median = (xs: readonly number[]): number => xs.toSorted((a, b) => a - b)[Math.floor(xs.length / 2)]!
 
 const measure = async (c: Case, rounds: number, only: readonly string[]): Promise<void> => {
   const json = JSON.stringify(c)
@@ -170,22 +130,22 @@ const measure = async (c: Case, rounds: number, only: readonly string[]): Promis
   ]
   const all = []
   for (const [name, command] of commands)
-    if (only.includes(name)) all.push(await contender(name, command, c.threads))
+    if (only.includes(name)) all.push(await contender<Tokens, About>(name, command, c.threads))
   const running = all.flatMap((x) => x ?? [])
-  const found = new Map<string, Round[]>(running.map((r) => [r.name, []]))
+  const found = new Map<string, Tokens[]>(running.map((r) => [r.name, []]))
   // the first round compiles and warms up
   for (const r of running) await r.round()
   for (let i = 0; i < rounds; i++) for (const r of running) found.get(r.name)!.push(await r.round())
-  const of = (name: string, f: (r: Round) => number): number => median(found.get(name)!.map(f))
-  const speed = (r: Round): number => r.tokens / r.seconds
-  const work = (r: Round): number => r.tokens / r.busySeconds
+  const of = (name: string, f: (r: Tokens) => number): number => median(found.get(name)!.map(f))
+  const speed = (r: Tokens): number => r.tokens / r.seconds
+  const work = (r: Tokens): number => r.tokens / r.busySeconds
   const base = found.has('hugging face') ? 'hugging face' : undefined
   process.stdout.write(`\n${c.name}, ${c.threads} threads, ${rounds} rounds in turns\n`)
   for (const r of running) {
-    const times = (f: (r: Round) => number): string =>
+    const times = (f: (r: Tokens) => number): string =>
       base === undefined ? '' : ` (${(of(r.name, f) / of(base, f)).toFixed(2)} ×)`
     process.stdout.write(
-      `  ${r.name.padEnd(13)} ${of(r.name, speed).toFixed(0).padStart(6)} tokens/s${times(speed)}, ${of(r.name, work).toFixed(0).padStart(6)} a processor second${times(work)}; ${r.version}, ${r.parameters} parameters\n`,
+      `  ${r.name.padEnd(13)} ${of(r.name, speed).toFixed(0).padStart(6)} tokens/s${times(speed)}, ${of(r.name, work).toFixed(0).padStart(6)} a processor second${times(work)}; ${r.about.version}, ${r.about.parameters} parameters\n`,
     )
     r.end()
   }

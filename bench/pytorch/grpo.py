@@ -10,50 +10,26 @@ log-probabilities) and the loss that it had go to the folder.
 
 import json
 import os
-import resource
 import sys
 import time
 
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
+from answers import answer, busy_seconds  # first: see there
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
 import trl  # noqa: E402
 from datasets import Dataset  # noqa: E402
+from hugging_face import qwen3  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 case = json.loads(sys.argv[1])
 mode = sys.argv[2]
 c = case["config"]
-torch.manual_seed(0)
 torch.set_num_threads(case["threads"])
-config = transformers.Qwen3Config(
-    vocab_size=c["vocabSize"],
-    hidden_size=c["hiddenSize"],
-    intermediate_size=c["intermediateSize"],
-    num_hidden_layers=c["layers"],
-    num_attention_heads=c["heads"],
-    num_key_value_heads=c["kvHeads"],
-    head_dim=c["headDim"],
-    rope_theta=c["ropeTheta"],
-    rms_norm_eps=c["epsilon"],
-    tie_word_embeddings=c["tied"],
-)
-model = transformers.Qwen3ForCausalLM(config)
+model = qwen3(c)
 tokenizer = transformers.PreTrainedTokenizerFast(
     tokenizer_file=case["tokenizer"], eos_token=case["end"], pad_token=case["pad"]
 )
-
-
-def say(reply):
-    answers.write(json.dumps(reply) + "\n")
-    answers.flush()
-
-
-def busy():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def even(completion_ids, **_):
@@ -65,10 +41,10 @@ class Timed(transformers.TrainerCallback):
     def on_step_begin(self, args, state, control, **_):
         if not sys.stdin.readline():
             os._exit(0)
-        self.at, self.used = time.perf_counter(), busy()
+        self.at, self.used = time.perf_counter(), busy_seconds()
 
     def on_step_end(self, args, state, control, **_):
-        say({"seconds": time.perf_counter() - self.at, "busySeconds": busy() - self.used})
+        answer(seconds=time.perf_counter() - self.at, busySeconds=busy_seconds() - self.used)
 
 
 class Dumping(trl.GRPOTrainer):
@@ -130,7 +106,7 @@ trainer = (Dumping if twice else trl.GRPOTrainer)(
     callbacks=[] if twice else [Timed()],
 )
 if not twice:
-    say({"version": f"trl {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"})
+    answer(version=f"trl {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}")
 trainer.train()
 if twice:
-    say({"done": True})
+    answer(done=True)

@@ -12,8 +12,8 @@ import os
 import sys
 import time
 
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
+from answers import answer  # first: see there
+
 started = time.perf_counter()
 
 import numpy as np  # noqa: E402
@@ -27,11 +27,6 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 def synchronise():
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def answer(**fields):
-    answers.write(json.dumps(fields) + "\n")
-    answers.flush()
 
 
 class Step:

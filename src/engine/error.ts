@@ -68,3 +68,17 @@ export const refused = (engine: string, t: Tensor, why: string, cause?: unknown)
   where: t.site.line,
   ...(cause === undefined ? {} : { cause }),
 })
+
+/** What failed while a function ran, at the node that the library's message is about, where it names one. */
+export const failedAt = (name: string, t: Tensor | undefined, cause: unknown): EngineError => {
+  const at = t === undefined ? '' : ` at ${showNode(t)}`
+  const line = t?.site.line ?? ''
+  return {
+    ...engineError(
+      'Failed',
+      `function '${name}' failed${at}: ${messageOf(cause)}${line === '' ? '' : `\n  built at ${line}`}`,
+      cause,
+    ),
+    ...(line === '' ? {} : { where: line }),
+  }
+}

@@ -112,9 +112,9 @@ const isAccelerated = (c: Candidate): c is Candidate & { readonly loaded: E.Righ
 export const unmeasured = async (
   env: Environment = process.env,
 ): Promise<readonly [Engine, Engine] | undefined> => {
-  const [tensorflow, onnx, xla] = (await candidates()) as readonly [Candidate, Candidate, Candidate]
+  const [tensorflow, onnx] = [await tried('tensorflow'), await tried('onnx')]
   if (E.isLeft(tensorflow.loaded) || E.isLeft(onnx.loaded)) return undefined
-  if (isAccelerated(tensorflow) || isAccelerated(xla)) return undefined
+  if (isAccelerated(tensorflow) || isAccelerated(await tried('xla'))) return undefined
   const both = [tensorflow.loaded.right, onnx.loaded.right] as const
   return rememberedSpeeds(both, env) === undefined ? both : undefined
 }

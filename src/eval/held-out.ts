@@ -15,6 +15,7 @@ import {
   RecipeError,
   type Sizes,
   textSetting,
+  tryFirstBatch,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
@@ -79,16 +80,7 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
     families: [family],
     ...(o.stage === undefined ? {} : { stages: [o.stage] }),
     functions: (stage) => (isAbout(stage) ? { [name]: added } : {}),
-    preflight: async () => {
-      const stream = batchesOf(o.source, objective.batch, undefined, where)
-      try {
-        const { value: first, done } = await stream.next()
-        if (done) throw new RecipeError(where, 'source', 'it has no example; give at least one')
-        objective.collate(first.examples)
-      } finally {
-        await stream.return(undefined)
-      }
-    },
+    preflight: () => tryFirstBatch(where, o.source, objective),
     async *run(session, stage) {
       if (!isAbout(stage.name) || stage.done.has(family)) return
       const started = performance.now()

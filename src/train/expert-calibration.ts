@@ -8,6 +8,7 @@ import { buckets, program, type Tensor } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/index.ts'
 import { calibratedRouter, loadEntropy, type MoeConfig, routersOf } from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
+import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
 import { RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
@@ -148,16 +149,7 @@ export const calibration = <E, const From extends string, const To extends strin
       program: program({ name: s.name, functions: { ...functions, probe } }),
       trained: routers.map((r) => keyOf(r.path)),
     }),
-    preflight: async () => {
-      const stream = batchesOf(s.source, objective.batch, undefined, where)
-      try {
-        const { value: first, done } = await stream.next()
-        if (done) throw new RecipeError(where, 'source', 'it has no example; give at least one')
-        objective.collate(first.examples)
-      } finally {
-        await stream.return(undefined)
-      }
-    },
+    preflight: () => tryFirstBatch(where, s.source, objective),
     run,
   }
 }

@@ -21,6 +21,7 @@ export {
   forwardName,
   forwardProgram,
 } from './exported-model.ts'
+export { tryFirstBatch } from './first-batch.ts'
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'

@@ -1,5 +1,5 @@
 /** Which node of the user's a message of the runtime is about. */
-import { type EngineError, engineError, messageOf, showNode } from '../error.ts'
+import { type EngineError, failedAt, messageOf } from '../error.ts'
 import type { Lowered } from './lower.ts'
 
 /** The graph node that the runtime's message names, if it names one. */
@@ -12,16 +12,5 @@ export const blamed = (lowered: Lowered, message: string) => {
 }
 
 /** What failed while a function ran. */
-export const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
-  const t = blamed(lowered, messageOf(e))
-  const at = t === undefined ? '' : ` at ${showNode(t)}`
-  const line = t?.site.line ?? ''
-  return {
-    ...engineError(
-      'Failed',
-      `function '${name}' failed${at}: ${messageOf(e)}${line === '' ? '' : `\n  built at ${line}`}`,
-      e,
-    ),
-    ...(line === '' ? {} : { where: line }),
-  }
-}
+export const failed = (name: string, lowered: Lowered, e: unknown): EngineError =>
+  failedAt(name, blamed(lowered, messageOf(e)), e)

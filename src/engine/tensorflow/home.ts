@@ -1,6 +1,6 @@
 /** Where Sailwright keeps the TensorFlow engine that it built itself. */
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { sideFolder } from '../home.ts'
 
 /** The version of `@tensorflow/tfjs-node` whose binding is compiled. */
 export const tfjsVersion = '4.22.0'
@@ -26,8 +26,7 @@ export interface EngineHome {
  * (`$XDG_DATA_HOME/sailwright/tensorflow` where that is set).
  */
 export const engineHome = (env: Readonly<Record<string, string | undefined>> = process.env): EngineHome => {
-  const data = env.XDG_DATA_HOME || join(homedir(), '.local', 'share')
-  const root = join(env.SAILWRIGHT_HOME || join(data, 'sailwright'), 'tensorflow')
+  const root = sideFolder('tensorflow', env)
   const tfjs = join(root, 'node_modules', '@tensorflow', 'tfjs-node')
   return {
     root,

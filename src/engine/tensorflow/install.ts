@@ -5,13 +5,14 @@
  * @since 0.1.0
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
-import { Observable } from 'rxjs'
+import type { Observable } from 'rxjs'
 import { type Ended, runCommand } from '../install/command.ts'
 import { InstallError } from '../install/install-error.ts'
+import { installing, writeRecord } from '../install/installing.ts'
 import { sourceOf } from '../install/source.ts'
 import { compileBinding, nodeHeaders } from './binding.ts'
 import { type EngineHome, engineHome, tfjsVersion } from './home.ts'
@@ -197,8 +198,7 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
     library: library.files[0]!,
     binding: home.binding,
   }
-  await writeFile(`${home.record}.tmp`, `${JSON.stringify(record, null, 2)}\n`)
-  await rename(`${home.record}.tmp`, home.record)
+  await writeRecord(home.record, record)
   tell({ type: 'installed', installed: record })
 }
 
@@ -210,13 +210,4 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
  * installTensorflow({ from: 'tensorflow[and-cuda]' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
  */
 export const installTensorflow = (options: InstallOptions = {}): Observable<InstallEvent> =>
-  new Observable((subscriber) => {
-    const abort = new AbortController()
-    steps(options, (e) => subscriber.next(e), abort.signal).then(
-      () => subscriber.complete(),
-      (e: unknown) => {
-        if (!abort.signal.aborted) subscriber.error(e)
-      },
-    )
-    return () => abort.abort()
-  })
+  installing((tell, signal) => steps(options, tell, signal))

@@ -1,6 +1,6 @@
 /** Where Sailwright keeps what the xla engine needs: the plugin that was installed, compiled programs. */
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { sideFolder } from '../home.ts'
 
 /** The places inside the side folder. */
 export interface XlaHome {
@@ -16,8 +16,7 @@ export interface XlaHome {
 
 /** `$SAILWRIGHT_HOME/xla`, or `~/.local/share/sailwright/xla` (`$XDG_DATA_HOME/sailwright/xla` where that is set). */
 export const xlaHome = (env: Readonly<Record<string, string | undefined>> = process.env): XlaHome => {
-  const data = env.XDG_DATA_HOME || join(homedir(), '.local', 'share')
-  const root = join(env.SAILWRIGHT_HOME || join(data, 'sailwright'), 'xla')
+  const root = sideFolder('xla', env)
   return {
     root,
     library: join(root, 'library'),

@@ -5,13 +5,14 @@
  * @since 0.2.0
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
-import { Observable } from 'rxjs'
+import type { Observable } from 'rxjs'
 import { runCommand } from '../install/command.ts'
 import { InstallError } from '../install/install-error.ts'
+import { installing, writeRecord } from '../install/installing.ts'
 import { fetchByPip, type PipOptions, sourceOf, unpack } from '../install/source.ts'
 import { findAccelerator, withLibraries } from './accelerator.ts'
 import { describePlugin, type FoundPlugin, pluginIn, pythonsOf, siteFolders } from './find.ts'
@@ -260,9 +261,7 @@ const steps = async (options: InstallXlaOptions, tell: Tell, signal: AbortSignal
     const { platform, apiVersion, devices } = await check(plugin, signal)
     const path = (await provided.settle?.()) ?? provided.path
     const record: InstalledXla = { plugin: path, from: provided.from, platform, apiVersion, devices }
-    await mkdir(home.root, { recursive: true })
-    await writeFile(`${home.record}.tmp`, `${JSON.stringify(record, null, 2)}\n`)
-    await rename(`${home.record}.tmp`, home.record)
+    await writeRecord(home.record, record)
     tell({ type: 'installed', installed: record })
   } finally {
     await rm(`${home.library}.new`, { recursive: true, force: true })
@@ -278,13 +277,4 @@ const steps = async (options: InstallXlaOptions, tell: Tell, signal: AbortSignal
  * installXla({ from: './wheels' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
  */
 export const installXla = (options: InstallXlaOptions = {}): Observable<InstallXlaEvent> =>
-  new Observable((subscriber) => {
-    const abort = new AbortController()
-    steps(options, (e) => subscriber.next(e), abort.signal).then(
-      () => subscriber.complete(),
-      (e: unknown) => {
-        if (!abort.signal.aborted) subscriber.error(e)
-      },
-    )
-    return () => abort.abort()
-  })
+  installing((tell, signal) => steps(options, tell, signal))

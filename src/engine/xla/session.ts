@@ -5,7 +5,7 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import { cost, type Program, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
-import { type EngineError, engineError, messageOf, refused, showNode } from '../error.ts'
+import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
 import type { Chosen } from '../values.ts'
 import { xlaHome } from './home.ts'
@@ -35,26 +35,13 @@ export const kernelTrials = (platform: string, variant: Variant): Readonly<Recor
   platform === 'cuda' && cost([...Object.values(variant.outputs), ...variant.next.values()]).flops < smallCall
     ? { xla_gpu_autotune_level: 0 }
     : {}
+
 /** A value on the devices: an array on each, a part of it or the whole. */
 type Spread = readonly DeviceArray[]
 
 interface Compiled {
   readonly lowered: Lowered
   readonly executable: Executable
-}
-
-const failed = (name: string, lowered: Lowered, e: unknown): EngineError => {
-  const t = lowered.blamedIn(messageOf(e))
-  const at = t === undefined ? '' : ` at ${showNode(t)}`
-  const line = t?.site.line ?? ''
-  return {
-    ...engineError(
-      'Failed',
-      `function '${name}' failed${at}: ${messageOf(e)}${line === '' ? '' : `\n  built at ${line}`}`,
-      e,
-    ),
-    ...(line === '' ? {} : { where: line }),
-  }
 }
 
 const closeAll = (arrays: Iterable<DeviceArray>): void => {
@@ -207,7 +194,7 @@ export const xlaBackend = (
         })
         return right(Object.fromEntries(await readAll(named)))
       } catch (e) {
-        return left(failed(name, lowered, e))
+        return left(failedAt(name, lowered.blamedIn(messageOf(e)), e))
       } finally {
         closeAll(outputs!)
       }
@@ -229,7 +216,7 @@ export const xlaBackend = (
     try {
       return right(start(name, ready.right, variant, inputs))
     } catch (e) {
-      return left(failed(name, ready.right.lowered, e))
+      return left(failedAt(name, ready.right.lowered.blamedIn(messageOf(e)), e))
     }
   }
 

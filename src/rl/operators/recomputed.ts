@@ -3,12 +3,12 @@
  *
  * @since 0.3.0
  */
-import { concatMap, defer, type MonoTypeOperatorFunction } from 'rxjs'
+import type { MonoTypeOperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
-import { experienceOf } from '../experience.ts'
 import type { RatedGroup } from '../group.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
+import { addedToKept } from './kept-groups.ts'
 
 /** Settings of {@link recomputed}. */
 export interface RecomputedOptions {
@@ -32,15 +32,8 @@ export interface RecomputedOptions {
  *
  * @category operators
  */
-export const recomputed =
-  <C extends Columns>({ session, objective }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  (groups$) =>
-    groups$.pipe(
-      concatMap((group) =>
-        defer(async (): Promise<RatedGroup<C>> => {
-          if (!group.selection.kept) return group
-          const experiences = group.completions.map((_, i) => experienceOf(group, i))
-          return { ...group, oldLogProbs: await objective.logProbs(session, experiences) }
-        }),
-      ),
-    )
+export const recomputed = <C extends Columns>({
+  session,
+  objective,
+}: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
+  addedToKept(async (experiences) => ({ oldLogProbs: await objective.logProbs(session, experiences) }))

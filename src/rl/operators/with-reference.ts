@@ -3,11 +3,11 @@
  *
  * @since 0.3.0
  */
-import { concatMap, defer, type MonoTypeOperatorFunction } from 'rxjs'
-import { experienceOf } from '../experience.ts'
+import type { MonoTypeOperatorFunction } from 'rxjs'
 import type { RatedGroup } from '../group.ts'
 import { referenceFunction } from '../reference.ts'
 import type { Columns } from '../task.ts'
+import { addedToKept } from './kept-groups.ts'
 import type { RecomputedOptions } from './recomputed.ts'
 
 /**
@@ -24,16 +24,10 @@ import type { RecomputedOptions } from './recomputed.ts'
  *
  * @category operators
  */
-export const withReference =
-  <C extends Columns>({ session, objective }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  (groups$) =>
-    groups$.pipe(
-      concatMap((group) =>
-        defer(async (): Promise<RatedGroup<C>> => {
-          if (!group.selection.kept) return group
-          const experiences = group.completions.map((_, i) => experienceOf(group, i))
-          const referenceLogProbs = await objective.logProbs(session, experiences, referenceFunction)
-          return { ...group, referenceLogProbs }
-        }),
-      ),
-    )
+export const withReference = <C extends Columns>({
+  session,
+  objective,
+}: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
+  addedToKept(async (experiences) => ({
+    referenceLogProbs: await objective.logProbs(session, experiences, referenceFunction),
+  }))
