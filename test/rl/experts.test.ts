@@ -6,19 +6,10 @@ import { pipe } from 'fp-ts/lib/function.js'
 import { lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { listed, repeated } from '../../src/data/index.ts'
 import { axis, causal, fixed, input, program } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { expertEntropy } from '../../src/eval/index.ts'
 import { decode, logitsOf, prefill, sailVl2Model } from '../../src/models/index.ts'
-import {
-  gspo,
-  policyGradient,
-  type Reward,
-  reinforcement,
-  type Task,
-  trainedPolicy,
-} from '../../src/rl/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import {
   begin,
@@ -29,10 +20,10 @@ import {
   nextToken,
   orThrow,
   RecipeError,
-  unmeasured,
 } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
+import { seeing } from '../support/seeing.ts'
 import { contextIn, tiny, tinyConversation, tinyModel, tinyProcessor, watched } from '../support/tiny.ts'
 
 const engines = await hostEngines()
@@ -88,31 +79,8 @@ for (const engine of engines)
     }
   })
 
-const tasks: readonly Task[] = [0, 1, 2].map((i) => ({
-  ...{ id: `seen/${i}`, family: 'f', prompt: tinyConversation(i), question: '?', columns: {} },
-}))
-/** Even tokens are good: something differs in every group. */
-const even: Reward = {
-  name: 'even',
-  config: 'even',
-  score:
-    ({ completion: { ids } }) =>
-    async () => ({ _tag: 'Scored', value: ids.filter((id) => id % 2 === 0).length, evidence: {} }),
-}
-
 test('an episode: rollouts, updates of all parts, and how much each expert is used', async () => {
-  const longest = Math.max(...tasks.map((t) => t.prompt.promptLength))
-  const stage = reinforcement({
-    ...{ name: 'see', from: 'fresh', to: 'taught', train: Object.values(model.parts) },
-    objective: policyGradient(model, tinyProcessor, {
-      ...{ rows: 4, tokens: longest + 4, images: 3, completions: 4, answer: 4, loss: gspo() },
-    }),
-    policy: trainedPolicy(model, tinyProcessor, { rows: 4, prompt: longest, capacity: longest + 4 }),
-    ...{ tasks: repeated(listed('seen', tasks)), reward: even, group: 4, sampling: { maxNewTokens: 4 } },
-    ...{ episodes: 1, episode: { rollouts: 16, minibatch: 8, updates: 2, rounds: 3 }, learningRate: 1e-3 },
-  })
-  const start = begin({ name: 'see', seed: 2, model, start: fromScratch, now: 'fresh' })
-  const run = experiment(pipe(start, next(stage)), unmeasured, { checkpointEvery: 0 })
+  const run = seeing(model, 1)
   const events: readonly RunEvent[] = await lastValueFrom(
     run.run(contextIn(join(root, 'rl'), engines[0]!)).pipe(toArray()),
   )

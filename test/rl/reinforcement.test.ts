@@ -30,7 +30,7 @@ import {
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
-import { contextIn, counting } from '../support/tiny.ts'
+import { contextIn, counting, messageThrown } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 const folders: string[] = []
@@ -320,17 +320,8 @@ on.run()
 
 const refused = suite('reinforcement: what cannot be')
 
-const message = (f: () => unknown): string => {
-  try {
-    f()
-  } catch (e) {
-    return (e as Error).message
-  }
-  return 'nothing was thrown'
-}
-
 refused('settings that contradict one another are named before any work', () => {
-  const of_ = (some: EchoSettings) => message(() => echoStage(some))
+  const of_ = (some: EchoSettings) => messageThrown(() => echoStage(some))
   const sizes = { rollouts: 128, minibatch: 64, updates: 4 }
   assert.match(of_({ group: 1 }), /stage 'echo', group: it is 1; give a whole number from 2/)
   assert.match(of_({ train: [] }), /train: it is .*; give a list of parts, such as \[language\]/)

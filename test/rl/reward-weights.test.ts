@@ -10,21 +10,13 @@ import { weighted } from '../../src/rl/index.ts'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
 import { echoModel, echoReward, echoStage } from '../support/echo.ts'
 import weightedEcho from '../support/experiments/echo-weighted.ts'
+import { messageThrown } from '../support/tiny.ts'
 
 const test = suite('weights of rewards by name')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-weights-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const weightsOf = (e: typeof weightedEcho) => e.stages!.map((s) => s.reward?.weights)
-const message = (f: () => unknown): string => {
-  try {
-    f()
-  } catch (e) {
-    return (e as Error).message
-  }
-  return 'nothing was thrown'
-}
-
 test('an experiment with other weights is another run, and the first one stays as it is', () => {
   const other = weightedEcho.reweighted!({ answer: 0.5 })
   assert.equal(weightsOf(other), [{ answer: 0.5, brief: 0.1 }])
@@ -57,7 +49,8 @@ test('a name without a stage is of each stage that has it; one with a stage is o
 })
 
 test('what is none is told with what there is', () => {
-  const of_ = (weights: Readonly<Record<string, number>>) => message(() => weightedEcho.reweighted!(weights))
+  const of_ = (weights: Readonly<Record<string, number>>) =>
+    messageThrown(() => weightedEcho.reweighted!(weights))
   assert.match(
     of_({ anser: 1 }),
     /reward anser: there is no such weight: echo has answer \(0\.9\), brief \(0\.1\).*Did you mean 'answer'/,
@@ -72,7 +65,7 @@ test('what is none is told with what there is', () => {
     unmeasured,
   )
   assert.match(
-    message(() => plain.reweighted!({ answer: 1 })),
+    messageThrown(() => plain.reweighted!({ answer: 1 })),
     /no stage has a reward with weights/,
   )
 })

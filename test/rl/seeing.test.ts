@@ -1,55 +1,19 @@
 /** Reinforcement of a model that sees: the completions of a task share its image, which is kept once. */
-import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { listed, repeated } from '../../src/data/index.ts'
-import {
-  gspo,
-  policyGradient,
-  type Reward,
-  reinforcement,
-  type Task,
-  trainedPolicy,
-} from '../../src/rl/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
-import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
-import { contextIn, tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
+import { seeing } from '../support/seeing.ts'
+import { contextIn, tinyModel } from '../support/tiny.ts'
 
 const [engine] = await hostEngines()
-
-const tasks: readonly Task[] = [0, 1, 2].map((i) => ({
-  ...{ id: `seen/${i}`, family: `f${i % 2}`, prompt: tinyConversation(i), question: '?', columns: {} },
-}))
-/** Even tokens are good: something differs in every group. */
-const even: Reward = {
-  name: 'even',
-  config: 'even',
-  score:
-    ({ completion: { ids } }) =>
-    async () => ({ _tag: 'Scored', value: ids.filter((id) => id % 2 === 0).length, evidence: {} }),
-}
 
 const test = suite('reinforcement: a model that sees')
 
 test('an episode of images: rollouts, updates of all parts, images kept once a task', async () => {
-  const longest = Math.max(...tasks.map((t) => t.prompt.promptLength))
-  const stage = reinforcement({
-    ...{ name: 'see', from: 'fresh', to: 'taught', train: Object.values(tinyModel.parts) },
-    objective: policyGradient(tinyModel, tinyProcessor, {
-      ...{ rows: 4, tokens: longest + 4, images: 3, completions: 4, answer: 4, loss: gspo() },
-    }),
-    policy: trainedPolicy(tinyModel, tinyProcessor, { rows: 4, prompt: longest, capacity: longest + 4 }),
-    ...{ tasks: repeated(listed('seen', tasks)), reward: even, group: 4, sampling: { maxNewTokens: 4 } },
-    ...{ episodes: 2, episode: { rollouts: 16, minibatch: 8, updates: 2, rounds: 3 }, learningRate: 1e-3 },
-  })
-  const run = experiment(
-    pipe(begin({ name: 'see', seed: 2, model: tinyModel, start: fromScratch, now: 'fresh' }), next(stage)),
-    unmeasured,
-    { checkpointEvery: 0 },
-  )
+  const run = seeing(tinyModel, 2)
   const saved: string[] = []
   const { mkdtemp, rm } = await import('node:fs/promises')
   const { tmpdir } = await import('node:os')

@@ -19,6 +19,7 @@ import {
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
+import { messageThrown } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 const folders: string[] = []
@@ -295,17 +296,8 @@ test('rollouts that the checkpoint has learnt from and that are gone are an erro
 
 // --- what cannot be -------------------------------------------------------------------------------------------
 
-const message = (f: () => unknown): string => {
-  try {
-    f()
-  } catch (e) {
-    return (e as Error).message
-  }
-  return 'nothing was thrown'
-}
-
 test('settings that are none are named', () => {
-  const of_ = (some: object) => message(() => echoStage(some as EchoSettings))
+  const of_ = (some: object) => messageThrown(() => echoStage(some as EchoSettings))
   assert.match(
     of_({ advantages: { scale: 'batch' } }),
     /advantages.scale: it is 'batch'; give 'std' or 'none'/,

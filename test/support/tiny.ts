@@ -224,6 +224,16 @@ export const thrown = async (act: () => unknown): Promise<Error> => {
   throw new Error('nothing was thrown')
 }
 
+/** The message of what is thrown at once. */
+export const messageThrown = (act: () => unknown): string => {
+  try {
+    act()
+  } catch (e) {
+    return (e as Error).message
+  }
+  return 'nothing was thrown'
+}
+
 /** Waits for what happens after an unsubscription; an error after ten seconds without it. */
 export const until = async (done: () => boolean): Promise<void> => {
   const started = performance.now()
