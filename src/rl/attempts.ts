@@ -19,6 +19,7 @@ import type { Reward } from './reward.ts'
 import { rewardsOf } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 import type { TrainedPolicy } from './trained-policy.ts'
+import { hasReward, unjudged } from './unjudged.ts'
 
 /** How tasks are tried. */
 export interface AttemptSettings<C extends Columns, R extends Columns> {
@@ -68,7 +69,7 @@ const attempted = async <C extends Columns, R extends Columns>(
       `there are ${some.length}, and ${count} are to be tried`,
     )
   const ours = policy.on(session, { seed, version: () => 0 })
-  return firstValueFrom(
+  const groups = await firstValueFrom(
     from(some).pipe(
       rollout({ policy: ours, group: attempts, sampling, batch: count }),
       score({ reward: right as Reward<Columns> as Reward<C> }),
@@ -76,6 +77,13 @@ const attempted = async <C extends Columns, R extends Columns>(
       toArray(),
     ),
   )
+  if (!groups.some(hasReward))
+    throw new RecipeError(
+      `stage '${stage}'`,
+      'right',
+      `none of the attempts could be judged: ${unjudged(groups)}`,
+    )
+  return groups
 }
 
 /** The right attempts of a group; undefined where one could not be judged. */
@@ -109,7 +117,7 @@ const Kept = t.array(t.number)
  * need no reasoning. A task of which an attempt could not be judged is left out. Where none is left all are kept, and the run
  * says so. Each once; `repeated` gives them again and again.
  *
- * @throws RecipeError where a setting is none
+ * @throws RecipeError where a setting is none, or (of `prepare`) where not one attempt could be judged
  * @category tasks
  */
 export const solvable = <C extends Columns, R extends Columns = C>(
@@ -175,8 +183,8 @@ const learning = (prompt: Conversation, ids: readonly number[], id: string): Con
  * that ended by itself (rejection sampling, SAIL-VL2 §4.2.4). Tokens are those that were drawn. Where none is right the answers
  * in the prompts of the tasks that were tried stand in, and the run says so. Each once; `repeated` gives them again and again.
  *
- * @throws RecipeError where a setting is none, or (of `prepare`) where none is right and a prompt has no answer that could
- *   stand in
+ * @throws RecipeError where a setting is none, or (of `prepare`) where not one attempt could be judged, or none is right and a
+ *   prompt has no answer that could stand in
  * @category sources
  */
 export const harvested = <C extends Columns, R extends Columns = C>(

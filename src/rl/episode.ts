@@ -19,6 +19,7 @@ import { groupEvent, recordedGroup } from './record.ts'
 import type { Reward } from './reward.ts'
 import type { SelectionSettings } from './selection.ts'
 import type { Columns, Task } from './task.ts'
+import { hasReward } from './unjudged.ts'
 import { valuesOf } from './values.ts'
 
 /** How rollouts are drawn and judged. */
@@ -64,7 +65,8 @@ export interface DrawnEpisode<out C extends Columns> {
 }
 
 /**
- * Draws an episode: as many tasks as groups are wanted, and again as many as were discarded, for so many rounds. Gives each
+ * Draws an episode: as many tasks as groups are wanted, and again as many as were discarded, for so many rounds, unless none has a
+ * reward. Gives each
  * new group as its event, in the order of tasks, whatever the order in which completions end; what is recorded
  * is neither judged nor given again, and where a round is whole it is not drawn again. Ending the iteration stops the policy.
  *
@@ -123,6 +125,8 @@ export async function* drawEpisode<C extends Columns>(
     }
     rolloutSeconds += (drawn - started) / 1000
     scoreSeconds += (performance.now() - drawn) / 1000
+    // where no verifier says anything, more tasks would say no more
+    if (!all.some(hasReward)) break
   }
   return { groups: all, asked, rolloutSeconds, scoreSeconds }
 }

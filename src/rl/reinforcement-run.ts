@@ -30,8 +30,10 @@ import { withReference } from './operators/with-reference.ts'
 import { firstPlace, type Place, packed, unpacked } from './place.ts'
 import { keepReference } from './reference.ts'
 import type { checkedReinforcement, ReinforcementSettings } from './reinforcement-settings.ts'
+import { isUnjudged, standstill } from './standstill.ts'
 import { statisticsOf } from './statistics.ts'
 import type { Columns, Task } from './task.ts'
+import { hasReward } from './unjudged.ts'
 import { type checkedValidation, heldOutTasks, validated } from './validation.ts'
 import { valuesOf } from './values.ts'
 
@@ -64,14 +66,15 @@ const collected = async <A>(all: AsyncIterable<A>): Promise<readonly A[]> => {
 /**
  * Runs a stage, as {@link Stage} has it.
  *
- * Throws what policy and engine say, where a loss is not finite, and where the tasks end.
+ * Throws what policy and engine say, where a loss is not finite, where the tasks end, and where nothing comes of going on
+ * ({@link standstill}).
  */
 export async function* runReinforcement<C extends Columns>(
   spec: RunSpec<C>,
   c: StageContext,
 ): AsyncGenerator<StageEvent, StageTotals> {
   const { given: s, checked, drawing, recompute, filterOverlong, validation, steps, factor } = spec
-  const { where, groups, passes, updates, episodes, minibatch, learningRate, adaLrs } = checked
+  const { where, groups, passes, updates, episodes, minibatch, learningRate, adaLrs, patience } = checked
   const { objective } = s
   const at = c.from ?? atBeginning
   const place: Place = { ...firstPlace, ...(at.place as Partial<Place> | undefined) }
@@ -168,7 +171,11 @@ export async function* runReinforcement<C extends Columns>(
     for (let episode = place.episodes; episode < episodes; episode++) {
       const began = { episodes: episode, asked, source: behind }
       const skipped = episode === place.episodes ? (place.updates ?? 0) : 0
-      const recorded = (await c.rollouts?.(episode)) ?? []
+      const earlier = (await c.rollouts?.(episode)) ?? []
+      // of what no verifier could judge nothing was learnt: a mended one is asked anew
+      const isJudged = skipped > 0 || earlier.length === 0 || earlier.some(hasReward)
+      if (!isJudged) await c.setRolloutsAside?.(episode)
+      const recorded = isJudged ? earlier : []
       const drawn = yield* drawEpisode(drawing, {
         ...{ episode, policy, next, asked, recorded, imagesOf, isWhole: skipped > 0 },
       })
@@ -255,18 +262,27 @@ export async function* runReinforcement<C extends Columns>(
           if (decided !== undefined) yield decided
         }
       }
-      recent = { ...recent, episodes: [...recent.episodes, summary].slice(-memory) }
+      recent = { ...recent, episodes: [...recent.episodes, summary].slice(-Math.max(memory, patience)) }
       for (const { kind, message } of advisories(recent)) {
         if (told.includes(kind)) continue
         told = [...told, kind]
         yield { type: 'warned', message: `stage ${s.name}: ${message}` }
       }
-      yield* checkpointed(() => ({ episodes: episode + 1, asked, samples, told, source: behind }))
+      if (!isUnjudged(summary))
+        yield* checkpointed(() => ({ episodes: episode + 1, asked, samples, told, source: behind }))
+      const progress = { episodes: recent.episodes, groups: drawn.groups, patience }
+      const why = standstill({ ...progress, isLast: episode + 1 === episodes, hasLearnt: samples > 0 })
+      if (why !== undefined) throw new Error(`${where}: ${why}`)
       await setImmediate()
     }
   } finally {
     await stream.return?.()
   }
+  if (samples === 0)
+    yield {
+      type: 'warned',
+      message: `${where} ended without one update: its weights are those that it began with`,
+    }
   try {
     await c.tableRollouts?.()
   } catch (e) {

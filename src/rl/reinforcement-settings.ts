@@ -98,6 +98,11 @@ export interface ReinforcementSettings<
   readonly ema?: number
   /** Searches the learning rate while the stage trains; default: none. */
   readonly adaLrs?: RewardSearchSettings
+  /**
+   * Episodes in a row of which nothing is learnt, after which the stage ends with an error; 0: it never ends so. Default 10.
+   * Where not one completion has a reward, 2 are enough. They are counted anew by each start of the run.
+   */
+  readonly patience?: number
   /** Held-out tasks that are asked while the stage learns; default: none. */
   readonly validation?: ValidationSettings<C>
   /**
@@ -133,7 +138,7 @@ const names: readonly (keyof Settings)[] = [
   ] as const),
   ...(['episodes', 'episode', 'learningRate', 'schedule', 'optimizer', 'maxGradientNorm'] as const),
   ...(['advantages', 'selection', 'filterOverlong', 'recompute', 'concurrency'] as const),
-  ...(['transforms', 'ema', 'adaLrs', 'validation', 'checkpointEvery'] as const),
+  ...(['transforms', 'ema', 'adaLrs', 'patience', 'validation', 'checkpointEvery'] as const),
 ]
 const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch', 'updates', 'rounds']
 
@@ -287,6 +292,7 @@ export const checkedReinforcement = (given: object) => {
     ...{ advantages: checkedAdvantages(where, s.advantages), selection: checkedSelection(where, s, group) },
     adaLrs: s.adaLrs === undefined ? undefined : checkedSearch(where, s.adaLrs, episodes),
     checkpointEvery: wholeSetting(where, 'checkpointEvery', s.checkpointEvery ?? 1, 0),
+    patience: wholeSetting(where, 'patience', s.patience ?? 10, 0),
     learningRate: numberSetting(where, 'learningRate', s.learningRate),
     maxGradientNorm: numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true),
     concurrency: wholeSetting(where, 'concurrency', s.concurrency ?? 64, 1),

@@ -7,6 +7,7 @@ import type { EventOf } from '../run/index.ts'
 import type { RatedGroup } from './group.ts'
 import type { Judgement } from './reward.ts'
 import { rewardsOf } from './selection.ts'
+import { failureOf } from './unjudged.ts'
 
 /** Mean and standard deviation (of the sample; 0 of one) of so many numbers; the mean of none is NaN. */
 export interface Spread {
@@ -45,14 +46,6 @@ export type EpisodeStatistics = Omit<
   EventOf<'episode'>,
   'type' | 'stage' | 'episode' | 'step' | 'rolloutSeconds' | 'scoreSeconds'
 >
-
-/** The reason that most failed verifiers give, in one line. */
-const failureOf = (judgements: readonly Judgement[]): string | undefined => {
-  const counts = new Map<string, number>()
-  for (const j of judgements) if (j._tag === 'Failed') counts.set(j.why, (counts.get(j.why) ?? 0) + 1)
-  const [most] = [...counts].sort(([, a], [, b]) => b - a)
-  return most?.[0].replace(/\s+/g, ' ').trim().slice(0, 300)
-}
 
 /** Of all groups that an episode drew, those that were left out too. */
 export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics => {

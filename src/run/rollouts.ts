@@ -4,8 +4,8 @@
  * @since 0.3.0
  */
 import { mkdirSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readdir, rename } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
@@ -27,6 +27,8 @@ export interface Rollouts {
   readonly record: (group: EventOf<'group'>) => IOEither<FileError, void>
   /** The groups of an episode in the order in which they were recorded; none where it has not begun. */
   readonly of: (stage: string, episode: number) => TE.TaskEither<FileError, readonly EventOf<'group'>[]>
+  /** Renames an episode's file, so that its groups are recorded anew: `000003.jsonl.aside`, then `000003.jsonl.aside-2`, … */
+  readonly setAside: (stage: string, episode: number) => TE.TaskEither<FileError, void>
   readonly close: IOEither<FileError, void>
 }
 
@@ -111,6 +113,21 @@ export const openRollouts = (root: string): Rollouts => {
         IOE.chain((lines) => lines.append(group)),
       ),
     of: (stage, episode) => readRollouts(root, stage, episode),
+    setAside: (stage, episode) =>
+      pipe(
+        TE.fromIOEither(close),
+        TE.chain(() => {
+          const path = join(root, rolloutsFile(stage, episode))
+          return TE.tryCatch(
+            async () => {
+              const there = await readdir(dirname(path))
+              const names = there.filter((f) => f.startsWith(`${basename(path)}.aside`))
+              await rename(path, `${path}.aside${names.length === 0 ? '' : `-${names.length + 1}`}`)
+            },
+            systemError(path, 'putting rollouts aside'),
+          )
+        }),
+      ),
     close,
   }
 }

@@ -53,6 +53,8 @@ export interface RunFolder {
   readonly record: (event: RunEvent) => IOEither<FileError, void>
   /** Groups that earlier starts have recorded of an episode of a stage. */
   readonly rollouts: (stage: string, episode: number) => TE.TaskEither<FileError, readonly EventOf<'group'>[]>
+  /** Puts the groups of an episode aside under another name, so that it is recorded anew. */
+  readonly setRolloutsAside: (stage: string, episode: number) => TE.TaskEither<FileError, void>
   /** All events so far. */
   readonly events: () => TE.TaskEither<FileError, readonly RunEvent[]>
   /** A path inside the folder. @throws RangeError where it would lead out of the folder */
@@ -271,6 +273,7 @@ const opened = (
                 IOE.chain(() => lines.flush),
               ),
       rollouts: rollouts.of,
+      setRolloutsAside: rollouts.setAside,
       events: () =>
         pipe(
           readLines(lines.path, RunEvent),

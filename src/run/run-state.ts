@@ -238,7 +238,10 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
       kept = kept.filter((e) => !(e.type === 'validated' && ofSteps(e, event.stage) && e.step >= event.step))
     // an episode comes before its first step
     if (event.type === 'step' || event.type === 'episode') {
-      if (event.step <= (last.get(event.stage) ?? 0))
+      const isAgain =
+        event.type === 'episode' &&
+        kept.some((e) => e.type === 'episode' && e.stage === event.stage && e.episode >= event.episode)
+      if (isAgain || event.step <= (last.get(event.stage) ?? 0))
         kept = kept.filter((e) => !ofSteps(e, event.stage) || e.step < event.step)
       last.set(event.stage, event.type === 'step' ? event.step : event.step - 1)
     }

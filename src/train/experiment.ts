@@ -42,6 +42,8 @@ export interface RunContext {
   readonly earlier: readonly RunEvent[]
   /** Groups of rollouts that earlier starts have recorded of an episode of a stage; default: none. */
   readonly rollouts?: (stage: string, episode: number) => TaskEither<Error, readonly EventOf<'group'>[]>
+  /** Puts the recorded groups of an episode aside, since they are drawn anew; default: nothing is put aside. */
+  readonly setRolloutsAside?: (stage: string, episode: number) => TaskEither<Error, unknown>
   /** Makes one table of the groups of a stage; default: none is made. */
   readonly tableRollouts?: (stage: string) => TaskEither<Error, unknown>
   /** `--checkpoint-every`: steps between checkpoints inside a stage, 0 for none; goes before what the experiment says. */

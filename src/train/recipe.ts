@@ -401,6 +401,9 @@ async function* runRecipe(
           ...(context.rollouts === undefined
             ? {}
             : { rollouts: (episode) => orThrow(context.rollouts!(stage.name, episode)) }),
+          ...(context.setRolloutsAside === undefined
+            ? {}
+            : { setRolloutsAside: (episode) => orThrow(context.setRolloutsAside!(stage.name, episode)) }),
           ...(context.tableRollouts === undefined
             ? {}
             : { tableRollouts: () => orThrow(context.tableRollouts!(stage.name)) }),

@@ -52,6 +52,8 @@ export interface StageContext {
   readonly seed?: number
   /** Groups that earlier starts of the run have recorded of one of the stage's episodes; default: none. */
   readonly rollouts?: (episode: number) => Promise<readonly EventOf<'group'>[]>
+  /** Puts an episode's recorded groups aside, since they are drawn anew; default: nothing is put aside. */
+  readonly setRolloutsAside?: (episode: number) => Promise<unknown>
   /** Makes one table of the stage's recorded groups, when it has drawn all; default: none is made. */
   readonly tableRollouts?: () => Promise<unknown>
   /** Keeps an image and gives its path inside the run folder; default: none is kept. */

@@ -27,6 +27,8 @@ const recording = (at: string, engine: Engine, earlier: readonly RunEvent[] = []
     ...contextIn(at, engine, earlier),
     rollouts: (stage, episode) =>
       TE.mapLeft((e: { message: string }) => new Error(e.message))(rollouts.of(stage, episode)),
+    setRolloutsAside: (stage, episode) =>
+      TE.mapLeft((e: { message: string }) => new Error(e.message))(rollouts.setAside(stage, episode)),
     tableRollouts: (stage) =>
       TE.mapLeft((e: { message: string }) => new Error(e.message))(writeRolloutsTable(at, stage)),
   }
@@ -40,18 +42,20 @@ const orThrowSync = <A>(e: E.Either<{ readonly message: string }, A>): A => {
   return e.right
 }
 
-/** Runs to the end, or up to and with an event. */
+/** Runs to the end, or up to and with an event; `seen` gets each, where it ends by an error those before it. */
 export const ran = async (
   run: ReturnType<typeof echo>,
   at: string,
   engine: Engine,
   earlier: readonly RunEvent[] = [],
   until: (e: RunEvent, n: number) => boolean = () => false,
+  seen: (e: RunEvent) => void = () => {},
 ): Promise<readonly RunEvent[]> => {
   const { context, record, close } = recording(at, engine, earlier)
   try {
     const all = run.run(context).pipe(
       record,
+      tap(seen),
       takeWhile((e, n) => !until(e, n), true),
       toArray(),
     )

@@ -337,6 +337,11 @@ const carriedOut = (
               run.rollouts(stage, episode),
               TE.mapLeft((e) => new Error(e.message)),
             ),
+          setRolloutsAside: (stage, episode) =>
+            pipe(
+              run.setRolloutsAside(stage, episode),
+              TE.mapLeft((e) => new Error(e.message)),
+            ),
           tableRollouts: (stage) =>
             pipe(
               writeRolloutsTable(run.folder, stage),
