@@ -11,6 +11,7 @@ import { chatCommand } from './commands/chat.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { engineInstallCommand } from './commands/engine-install.ts'
 import { exportCommand } from './commands/export.ts'
+import { fetchCommand } from './commands/fetch.ts'
 import { newCommand } from './commands/new.ts'
 import { reportCommand } from './commands/report.ts'
 import { rolloutsCommand } from './commands/rollouts.ts'
@@ -25,6 +26,7 @@ import { version } from './version.ts'
 export const commands: readonly Command[] = [
   newCommand,
   runCommand,
+  fetchCommand,
   summaryCommand,
   doctorCommand,
   engineInstallCommand,

@@ -1,0 +1,89 @@
+/**
+ * A folder as a {@link Shelf}: a model's own, one with `<org>/<name>` in it, or a cache of Hugging Face's.
+ *
+ * @since 0.4.0
+ */
+import { createReadStream } from 'node:fs'
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { HubError, hubErrorOf } from './hub-error.ts'
+import type { Checksum, Shelf, ShelfFile } from './shelf.ts'
+
+const isModel = async (folder: string): Promise<boolean> =>
+  (await stat(join(folder, 'config.json')).catch(() => undefined))?.isFile() === true
+
+/** The snapshot that a cache has of a revision. */
+const cached = async (from: string, repo: string, revision: string): Promise<readonly string[]> => {
+  const model = join(from, `models--${repo.replace('/', '--')}`)
+  const ref = await readFile(join(model, 'refs', revision), 'utf8').catch(() => revision)
+  return [join(model, 'snapshots', ref.trim())]
+}
+
+/** What git leaves in place of a large file that was not fetched. */
+const isPointer = async (path: string, bytes: number): Promise<boolean> => {
+  if (bytes > 1024) return false
+  const text = await readFile(path, 'latin1')
+  return text.startsWith('version https://git-lfs')
+}
+
+/** In a cache of Hugging Face's, files are links to others that are called by their checksum. */
+const sumOf = async (path: string): Promise<Checksum | undefined> => {
+  const hex = basename(await realpath(path))
+  if (/^[0-9a-f]{64}$/.test(hex)) return { kind: 'sha256', hex }
+  return /^[0-9a-f]{40}$/.test(hex) ? { kind: 'git', hex } : undefined
+}
+
+/** Opens a folder. Throws `HubError`: `NotFound` where it holds no such model. */
+export const folderShelf = async (
+  from: string,
+  repo: string,
+  revision: string,
+  recursive: boolean,
+): Promise<Shelf> => {
+  const places = [
+    ...[join(from, repo), ...(await cached(from, repo, revision))],
+    ...[join(from, repo.split('/').at(-1)!), from],
+  ]
+  let folder: string | undefined
+  for (const place of places) if (folder === undefined && (await isModel(place))) folder = place
+  if (folder === undefined)
+    throw new HubError(
+      'NotFound',
+      `${from} holds no model ${repo}: there is no config.json in it, in ${repo} inside it, or in a cache of Hugging Face's`,
+    )
+  const at = folder
+  const files: ShelfFile[] = []
+  const walk = async (inside: string): Promise<void> => {
+    for (const name of (await readdir(join(at, inside))).sort()) {
+      const path = inside === '' ? name : `${inside}/${name}`
+      const { size, isFile, isFolder } = await stat(join(at, path)).then((s) => ({
+        ...{ size: s.size, isFile: s.isFile(), isFolder: s.isDirectory() },
+      }))
+      if (isFolder && recursive) await walk(path)
+      if (!isFile) continue
+      const sum = await sumOf(join(at, path))
+      files.push({ path, bytes: size, ...(sum === undefined ? {} : { sum }) })
+    }
+  }
+  try {
+    await walk('')
+  } catch (e) {
+    throw hubErrorOf(at)(e)
+  }
+  return {
+    name: at,
+    files,
+    read: async function* (file, start, signal) {
+      const path = join(at, file.path)
+      if (await isPointer(path, file.bytes))
+        throw new HubError(
+          'NoModel',
+          `${path} is what git leaves in place of a large file: get the file with 'git lfs pull' there, or leave --from out`,
+        )
+      // a file that cannot be read is an error of its own, before the first byte
+      await (await open(path, 'r')).close()
+      for await (const chunk of createReadStream(path, { start, signal, highWaterMark: 2 ** 20 }))
+        yield chunk as Uint8Array
+    },
+  }
+}

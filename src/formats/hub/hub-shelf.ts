@@ -1,0 +1,156 @@
+/**
+ * The Hugging Face hub, or a mirror of it, as a {@link Shelf}: listing and reading go through `@huggingface/hub`.
+ *
+ * @since 0.4.0
+ */
+import { HubError } from './hub-error.ts'
+import type { Checksum, Shelf, ShelfFile } from './shelf.ts'
+
+/** What is asked of a hub. */
+export interface HubRequest {
+  /** `<org>/<name>`. */
+  readonly repo: string
+  readonly endpoint: string
+  readonly revision: string
+  readonly token?: string
+  /** Whether files of folders are listed too. */
+  readonly recursive: boolean
+  readonly signal: AbortSignal
+}
+
+/** Server-side failures that may have passed in a moment. */
+const passing = (status: number): boolean => status === 408 || status === 429 || status >= 500
+
+const refusal = ({ repo, endpoint, token }: HubRequest, response: Response, said: string): HubError => {
+  const page = `${endpoint}/${repo}`
+  const code = response.headers.get('x-error-code') ?? ''
+  const gated = code === 'GatedRepo' || /gated|restricted|awaiting/i.test(said)
+  const todo = gated
+    ? `ask for access on ${page}, and give a token of that account in HF_TOKEN`
+    : token === undefined
+      ? 'if the name is right, it is private or gated: give a token that may read it in HF_TOKEN'
+      : 'the token in HF_TOKEN may not read it: give one of an account that may'
+  return new HubError(
+    'Refused',
+    `${page} is ${gated ? 'gated' : 'not open to everybody, or not there'} (${response.status}${code === '' ? '' : ` ${code}`}): ${todo}`,
+  )
+}
+
+/** What an answer that is none means. */
+const failureOf = async (r: HubRequest, response: Response, what: string): Promise<HubError> => {
+  const { status } = response
+  const said = (await response.text().catch(() => '')).slice(0, 300)
+  if (status === 401 || status === 403) return refusal(r, response, said)
+  if (status === 404)
+    return new HubError(
+      'NotFound',
+      response.headers.get('x-error-code') === 'RevisionNotFound'
+        ? `${r.endpoint}/${r.repo} has no revision '${r.revision}': look at its branches and tags`
+        : `${what}: there is no such thing at ${r.endpoint} (404): check the name, which is <org>/<name>`,
+    )
+  return new HubError(
+    passing(status) ? 'Cut' : 'Unreachable',
+    `${what}: ${r.endpoint} answers ${status}${said === '' ? '' : ` (${said.replace(/\s+/g, ' ').trim()})`}: try again later, or another --endpoint`,
+  )
+}
+
+const refused = ['ENOTFOUND', 'ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH']
+
+const codeOf = (e: unknown): string => {
+  const { code, cause } = e as { readonly code?: unknown; readonly cause?: unknown }
+  return typeof code === 'string' ? code : cause === undefined ? '' : codeOf(cause)
+}
+
+/** Nobody answers, or what answers stops. */
+export const networkFailure = (endpoint: string, what: string, e: unknown): HubError => {
+  if (e instanceof HubError) return e
+  const code = codeOf(e)
+  return refused.includes(code)
+    ? new HubError(
+        'Unreachable',
+        `${what}: ${endpoint} cannot be reached (${code}): check the network, or name a mirror with --endpoint or a folder with --from`,
+        e,
+      )
+    : new HubError('Cut', `${what}: the connection was cut (${code === '' ? (e as Error).message : code})`, e)
+}
+
+/**
+ * `fetch` whose failures are this area's errors. The library's own streams pass on no more than a message, so that the last
+ * failure is kept.
+ */
+const watched = (r: HubRequest, what: string, signal: AbortSignal) => {
+  let failure: HubError | undefined
+  const ask: typeof fetch = async (url, init) => {
+    try {
+      const response = await fetch(url, { ...init, signal })
+      const ranged = new Headers(init?.headers).get('range') !== null
+      if (!response.ok) throw await failureOf(r, response, what)
+      if (ranged && response.status !== 206) {
+        await response.body?.cancel()
+        throw new HubError(
+          'BadListing',
+          `${what}: ${r.endpoint} sends the whole file where a part is asked for`,
+        )
+      }
+      return response
+    } catch (e) {
+      failure = networkFailure(r.endpoint, what, e)
+      throw failure
+    }
+  }
+  return { ask, failure: () => failure }
+}
+
+const checksumOf = (entry: { readonly oid?: string; readonly lfs?: { readonly oid: string } }) => {
+  const sum = (kind: Checksum['kind'], hex: string): Checksum => ({ kind, hex: hex.toLowerCase() })
+  if (entry.lfs !== undefined) return sum('sha256', entry.lfs.oid.replace(/^sha256:/, ''))
+  return entry.oid === undefined ? undefined : sum('git', entry.oid)
+}
+
+const lengths = { sha256: 64, git: 40 } as const
+
+/** Opens a model at the hub: its commit, and what lies there. Throws `HubError`. */
+export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
+  const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
+  const { repo, endpoint, token, recursive } = r
+  const name = `${endpoint}/${repo}`
+  const { ask } = watched(r, repo, r.signal)
+  const hub = { hubUrl: endpoint, ...(token === undefined ? {} : { accessToken: token }) }
+  const info = await modelInfo({
+    ...{ ...hub, name: repo, revision: r.revision, additionalFields: ['sha'], fetch: ask },
+  })
+  const revision = info.sha
+  if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision))
+    throw new HubError('BadListing', `${name}: what answers is no hub: it names no commit`)
+  const files: ShelfFile[] = []
+  for await (const entry of listFiles({ ...hub, repo, revision, recursive, fetch: ask })) {
+    if (entry.type !== 'file') continue
+    const sum = checksumOf(entry)
+    if (sum === undefined || sum.hex.length !== lengths[sum.kind] || !Number.isSafeInteger(entry.size))
+      throw new HubError('BadListing', `${name}: it tells no size and checksum of ${entry.path}`)
+    files.push({ path: entry.path, bytes: entry.size, sum })
+  }
+  return {
+    name,
+    revision,
+    files,
+    read: async function* (file, from, signal) {
+      const what = `${repo}/${file.path}`
+      const { ask: get, failure } = watched(r, what, signal)
+      const path = file.path.split('/').map(encodeURIComponent).join('/')
+      const url = `${endpoint}/${repo}/resolve/${revision}/${path}`
+      try {
+        const blob = await downloadFile({
+          ...{ ...hub, repo, path: file.path, revision, fetch: get },
+          // plain HTTP, of which any part can be asked for again
+          ...{ xet: false, downloadInfo: { url, size: file.bytes, etag: file.sum!.hex } },
+        })
+        if (blob === null) throw new HubError('NotFound', `${what}: it is not there any more`)
+        const stream = (from === 0 ? blob : blob.slice(from)).stream()
+        for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) yield chunk
+      } catch (e) {
+        throw failure() ?? networkFailure(endpoint, what, e)
+      }
+    },
+  }
+}

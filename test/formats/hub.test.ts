@@ -1,0 +1,393 @@
+import { spawnSync } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Io } from '../../src/cli/command.ts'
+import { main } from '../../src/cli/main.ts'
+import { type FetchedModel, type FetchOptions, fetchModel, type HubError } from '../../src/formats/index.ts'
+import { orThrow } from '../../src/train/task.ts'
+import { commit, type Faults, type HubServer, hubServer } from '../support/hub-server.ts'
+
+const test = suite('formats: models fetched from a hub')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-hub-'))
+const servers: HubServer[] = []
+test.after(async () => {
+  for (const s of servers) await s.close()
+  rmSync(root, { recursive: true, force: true })
+})
+
+const repo = 'Org/Model-0.6B'
+const files: ReadonlyMap<string, Buffer> = new Map([
+  ['.gitattributes', Buffer.from('*.safetensors lfs')],
+  ['README.md', Buffer.from('# a model')],
+  ['config.json', Buffer.from('{"model_type": "qwen3"}')],
+  ['tokenizer.json', Buffer.from('{}')],
+  ['merges.txt', Buffer.alloc(0)],
+  ['model.safetensors', randomBytes(300_000)],
+  ['pytorch_model.bin', randomBytes(100)],
+  ['onnx/model.onnx', randomBytes(100)],
+])
+/** An endpoint at which nobody listens. */
+const closed = async (): Promise<string> => {
+  const server = await hubServer(repo, files)
+  await server.close()
+  return server.endpoint
+}
+const needed = ['config.json', 'tokenizer.json', 'merges.txt', 'model.safetensors']
+
+const serving = async (faults: Faults = {}, all = files): Promise<HubServer> => {
+  const server = await hubServer(repo, all, faults)
+  servers.push(server)
+  return server
+}
+let folders = 0
+const fresh = (): string => join(root, `to-${folders++}`)
+const take = (folder: string, more: Partial<FetchOptions>) => fetchModel(repo, { folder, pause: 1, ...more })
+const left = async (folder: string, more: Partial<FetchOptions>): Promise<HubError> => {
+  const got = await take(folder, more)()
+  if (got._tag === 'Right') throw new Error('it went well')
+  return got.left
+}
+const same = (folder: string, names: readonly string[] = needed, all = files): void => {
+  for (const name of names) assert.ok(readFileSync(join(folder, name)).equals(all.get(name)!), name)
+  assert.equal(
+    readdirSync(folder).filter((n) => n.endsWith('.part')),
+    [],
+  )
+}
+const ranges = (s: HubServer, name: string): readonly (string | undefined)[] =>
+  s.seen.filter((x) => x.path === `/large/${name}`).map((x) => x.range)
+
+test('the files that a model needs, at one commit, checked; a second time nothing is asked for again', async () => {
+  const [hub, folder] = [await serving(), fresh()]
+  const got = await orThrow(take(folder, { endpoint: `${hub.endpoint}/` }))
+  assert.equal(got.files.map((f) => [f.path, f.taken]).sort(), needed.map((n) => [n, true]).sort())
+  assert.equal([got.revision, got.folder], [commit, folder])
+  assert.equal(readdirSync(folder).sort(), [...needed].sort())
+  same(folder)
+  assert.ok(
+    hub.seen.every((s) => !/\/resolve\/(?!ab12)/.test(s.path)),
+    'files are of the commit, not of a branch',
+  )
+  const before = hub.seen.length
+  const again = await orThrow(take(folder, { endpoint: hub.endpoint }))
+  assert.equal(
+    again.files.map((f) => f.taken),
+    needed.map(() => false),
+  )
+  assert.ok(hub.seen.slice(before).every((s) => s.path.startsWith('/api/')))
+})
+
+test('all files, those of folders too', async () => {
+  const [hub, folder] = [await serving(), fresh()]
+  await orThrow(take(folder, { endpoint: hub.endpoint, all: true }))
+  same(folder, [...files.keys()])
+})
+
+test('a connection that is cut goes on with a Range request, in the same call', async () => {
+  const hub = await serving({ cuts: { 'model.safetensors': [100_000, 50_000] } })
+  const folder = fresh()
+  const told: number[] = []
+  const onProgress: FetchOptions['onProgress'] = ({ bytes, of }) => told.push(bytes / of)
+  await orThrow(take(folder, { endpoint: hub.endpoint, onProgress }))
+  same(folder)
+  assert.equal(ranges(hub, 'model.safetensors'), [undefined, 'bytes=100000-299999', 'bytes=150000-299999'])
+  assert.equal([told, told.at(-1)], [told.toSorted((a, b) => a - b), 1])
+})
+
+test('a part that an earlier call left is gone on with; that of another content is not', async () => {
+  const hub = await serving({ cuts: { 'model.safetensors': [120_000, 0, 0] } })
+  const folder = fresh()
+  const error = await left(folder, { endpoint: hub.endpoint, tries: 2 })
+  assert.is(error.tag, 'Cut')
+  assert.match(error.message, /at byte 120000 of 300000, 2 times without a byte more: start again/)
+  assert.not.ok(existsSync(join(folder, 'model.safetensors')))
+  await orThrow(take(folder, { endpoint: hub.endpoint }))
+  same(folder)
+  assert.is(ranges(hub, 'model.safetensors').at(-1), 'bytes=120000-299999')
+  // the same name with another content: from its first byte
+  const other = new Map([...files, ['model.safetensors', randomBytes(300_000)]])
+  const [changed, second] = [await serving({}, other), fresh()]
+  const cut = await serving({ cuts: { 'model.safetensors': [7, 0] } })
+  assert.is((await left(second, { endpoint: cut.endpoint, tries: 1 })).tag, 'Cut')
+  await orThrow(take(second, { endpoint: changed.endpoint }))
+  assert.ok(readFileSync(join(second, 'model.safetensors')).equals(other.get('model.safetensors')!))
+  assert.equal(ranges(changed, 'model.safetensors'), [undefined])
+})
+
+test('a connection in which nothing comes any more counts as cut', async () => {
+  const hub = await serving({ stalls: { 'model.safetensors': 1000 } })
+  const folder = fresh()
+  await orThrow(take(folder, { endpoint: hub.endpoint, stall: 200 }))
+  same(folder)
+  assert.equal(ranges(hub, 'model.safetensors'), [undefined, 'bytes=1000-299999'])
+})
+
+test('a server that knows no parts sends the file from its start', async () => {
+  const hub = await serving({ noRanges: true, cuts: { 'model.safetensors': [100_000] } })
+  const folder = fresh()
+  await orThrow(take(folder, { endpoint: hub.endpoint }))
+  same(folder)
+  // one that cuts each of them as well is given up
+  const never = await serving({ noRanges: true, cuts: { 'model.safetensors': Array(20).fill(100_000) } })
+  assert.is((await left(fresh(), { endpoint: never.endpoint, tries: 3 })).tag, 'Cut')
+})
+
+test('what is not what the hub says is taken once more, and is then an error; a changed file here is mended', async () => {
+  for (const name of ['model.safetensors', 'config.json']) {
+    const [once, folder] = [await serving({ corrupt: { [name]: 1 } }), fresh()]
+    await orThrow(take(folder, { endpoint: once.endpoint }))
+    same(folder)
+    const twice = await serving({ corrupt: { [name]: 2 } })
+    const error = await left(fresh(), { endpoint: twice.endpoint })
+    assert.is(error.tag, 'Checksum')
+    assert.match(error.message, `${name}: what came is not what ${twice.endpoint}/${repo} says it is`)
+    const path = join(folder, name)
+    const bytes = readFileSync(path)
+    bytes[bytes.length - 1]! ^= 1
+    writeFileSync(path, bytes)
+    const mended = await orThrow(take(folder, { endpoint: once.endpoint }))
+    assert.equal(
+      mended.files.filter((f) => f.taken).map((f) => f.path),
+      [name],
+    )
+    same(folder)
+  }
+})
+
+test('a part whose bytes were changed is found out by the checksum of the whole, and taken again', async () => {
+  const hub = await serving({ cuts: { 'model.safetensors': [1000, 0] } })
+  const folder = fresh()
+  await left(folder, { endpoint: hub.endpoint, tries: 1 })
+  const part = readdirSync(folder).find((n) => n.endsWith('.part'))!
+  writeFileSync(join(folder, part), randomBytes(1000))
+  await orThrow(take(folder, { endpoint: hub.endpoint }))
+  same(folder)
+})
+
+for (const [code, reason, token, says] of [
+  [401, 'GatedRepo', undefined, /is gated \(401 GatedRepo\): ask for access on http.*HF_TOKEN/],
+  [403, 'GatedRepo', 'hf_x', /is gated \(403 GatedRepo\): ask for access/],
+  [
+    401,
+    'RepoNotFound',
+    undefined,
+    /\(401 RepoNotFound\): if the name is right, it is private or gated: give a token/,
+  ],
+  [403, undefined, 'hf_x', /\(403\): the token in HF_TOKEN may not read it/],
+] as const)
+  for (const of of ['info', 'file'] as const)
+    test(`${code} ${reason ?? ''} to ${of}: refused, and what to do`, async () => {
+      const hub = await serving({
+        status: { of, code, times: 99, ...(reason === undefined ? {} : { reason }) },
+      })
+      const error = await left(fresh(), { endpoint: hub.endpoint, ...(token === undefined ? {} : { token }) })
+      assert.is(error.tag, 'Refused')
+      assert.match(error.message, says)
+      assert.equal(new Set(hub.seen.map((s) => s.token)), new Set([token && `Bearer ${token}`]))
+    })
+
+test('no such model, revision, server; a server that fails for a moment, and for good', async () => {
+  const hub = await serving()
+  const error = await fetchModel('Org/Other', { folder: fresh(), endpoint: hub.endpoint })()
+  assert.ok(error._tag === 'Left')
+  assert.is(error.left.tag, 'NotFound')
+  assert.match(error.left.message, /Org\/Other: there is no such thing at http.*\(404\): check the name/)
+  const revision = await left(fresh(), { endpoint: hub.endpoint, revision: 'v9' })
+  assert.equal([revision.tag, /has no revision 'v9'/.test(revision.message)], ['NotFound', true])
+  const nobody = await left(fresh(), { endpoint: await closed() })
+  assert.is(nobody.tag, 'Unreachable')
+  assert.match(nobody.message, /cannot be reached \(ECONNREFUSED\).*--endpoint.*--from/)
+  for (const of of ['info', 'file'] as const) {
+    const folder = fresh()
+    await orThrow(
+      take(folder, { endpoint: (await serving({ status: { of, code: 503, times: 2 } })).endpoint }),
+    )
+    same(folder)
+    const down = await serving({ status: { of, code: 503, times: 99 } })
+    assert.match((await left(fresh(), { endpoint: down.endpoint, tries: 2 })).message, /answers 503/)
+  }
+})
+
+test('what cannot be read as a model, a listing that leads elsewhere, no room: refused before a byte of weights', async () => {
+  const without = async (name: string) =>
+    (await serving({}, new Map([...files].filter(([n]) => n !== name)))).endpoint
+  const weights = await left(fresh(), { endpoint: await without('model.safetensors') })
+  assert.is(weights.tag, 'NoModel')
+  assert.match(
+    weights.message,
+    /has no model\.safetensors and no model\.safetensors\.index\.json.*it has pytorch_model\.bin/,
+  )
+  assert.match((await left(fresh(), { endpoint: await without('config.json') })).message, /no config\.json/)
+  for (const name of ['../evil', '/evil', 'a//b', 'a/../../b', 'c:x']) {
+    const away = await serving({}, new Map([...files, [name, Buffer.from('x')]]))
+    const folder = fresh()
+    assert.is((await left(folder, { endpoint: away.endpoint, all: true })).tag, 'BadListing', name)
+    assert.not.ok(existsSync(join(root, 'evil')))
+  }
+  const huge = new Map(files)
+  huge.set('model.safetensors', Object.assign(Buffer.from('x'), {}))
+  const server = await hubServer(repo, huge)
+  servers.push(server)
+  const said = globalThis.fetch
+  // a listing that tells of more than any disk holds
+  globalThis.fetch = async (url, init) => {
+    const answer = await said(url, init)
+    if (!String(url).includes('/tree/')) return answer
+    const text = (await answer.text()).replaceAll(/"size":1\b/g, '"size":9000000000000000')
+    return new Response(text, { headers: answer.headers })
+  }
+  try {
+    const folder = fresh()
+    const error = await left(folder, { endpoint: server.endpoint })
+    assert.is(error.tag, 'DiskFull')
+    assert.match(error.message, /9000000\.\d+ GB are to come and .* GB are free/)
+    assert.equal(readdirSync(folder), [])
+  } finally {
+    globalThis.fetch = said
+  }
+})
+
+test('names and tokens that are none', async () => {
+  for (const name of ['Model', 'a/b/c', '../x', 'a b/c']) {
+    const got = await fetchModel(name, { folder: fresh() })()
+    assert.is(got._tag === 'Left' && got.left.tag, 'BadName', name)
+  }
+  assert.match((await left(fresh(), { token: 'secret' })).message, /HF_TOKEN.*begin with hf_$/)
+})
+
+test('shards: those that the index names', async () => {
+  const index = {
+    weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' },
+  }
+  const parts: ReadonlyMap<string, Buffer> = new Map([
+    ['config.json', Buffer.from('{}')],
+    ['model.safetensors.index.json', Buffer.from(JSON.stringify(index))],
+    ['model-00001-of-00002.safetensors', randomBytes(1000)],
+    ['model-00002-of-00002.safetensors', randomBytes(2000)],
+    ['model-00003-of-00003.safetensors', randomBytes(10)],
+  ])
+  const [hub, folder] = [await serving({}, parts), fresh()]
+  await orThrow(take(folder, { endpoint: hub.endpoint }))
+  const names = [...parts.keys()].slice(0, 4)
+  same(folder, names, parts)
+  assert.equal(readdirSync(folder).sort(), [...names].sort())
+  const lost = await serving({}, new Map([...parts].filter(([n]) => !n.includes('00002-of'))))
+  assert.match((await left(fresh(), { endpoint: lost.endpoint })).message, /names model-00002-of-00002/)
+})
+
+test('from a folder: the model itself, one inside by name, a cache with its checksums', async () => {
+  const write = (folder: string): string => {
+    mkdirSync(folder, { recursive: true })
+    for (const name of needed) writeFileSync(join(folder, name), files.get(name)!)
+    return folder
+  }
+  const plain = write(join(root, 'plain'))
+  write(join(root, 'shared', repo))
+  const model = join(root, 'cache', 'models--Org--Model-0.6B')
+  const snapshot = join(model, 'snapshots', commit)
+  for (const f of ['blobs', 'refs', join('snapshots', commit)]) mkdirSync(join(model, f), { recursive: true })
+  writeFileSync(join(model, 'refs', 'main'), commit)
+  for (const name of needed) {
+    const content = files.get(name)!
+    const blob = join(model, 'blobs', createHash('sha256').update(content).digest('hex'))
+    writeFileSync(blob, content)
+    symlinkSync(blob, join(snapshot, name))
+  }
+  for (const from of [plain, join(root, 'shared'), join(root, 'cache')]) {
+    const folder = fresh()
+    const got: FetchedModel = await orThrow(take(folder, { from }))
+    same(folder)
+    assert.is(
+      got.files.every((f) => f.sum !== undefined),
+      from === join(root, 'cache'),
+    )
+  }
+  const blob = join(model, 'blobs', createHash('sha256').update(files.get('config.json')!).digest('hex'))
+  writeFileSync(blob, '{"model_type": "qwen4"}')
+  assert.is((await left(fresh(), { from: join(root, 'cache') })).tag, 'Checksum')
+  writeFileSync(
+    join(plain, 'model.safetensors'),
+    'version https://git-lfs.github.com/spec/v1\noid sha256:1\n',
+  )
+  assert.match((await left(fresh(), { from: plain })).message, /git lfs pull/)
+  assert.match((await left(fresh(), { from: join(root, 'none') })).message, /holds no model Org\/Model-0\.6B/)
+})
+
+test('a disk that fills up meanwhile: said, and gone on with where there is room again', async () => {
+  const from = join(root, 'full')
+  mkdirSync(from)
+  for (const name of needed) writeFileSync(join(from, name), files.get(name)!)
+  const folder = fresh()
+  const program = `
+    import { fetchModel } from ${JSON.stringify(resolve('src/formats/hub/index.ts'))}
+    const got = await fetchModel(...${JSON.stringify([repo, { folder, from }])})()
+    console.log(JSON.stringify([got.left?.tag, got.left?.message]))`
+  const { stdout, stderr } = spawnSync(
+    'bash',
+    [
+      ...['-c', 'ulimit -f "$2"; exec "$0" --import tsx --input-type=module -e "$1"'],
+      ...[process.execPath, program, '100'],
+    ],
+    { encoding: 'utf8' },
+  )
+  assert.is(stderr, '')
+  const [tag, message] = JSON.parse(stdout) as [string, string]
+  assert.is(tag, 'DiskFull')
+  assert.match(message, /model\.safetensors: the disk is full.*it goes on where it ended$/)
+  await orThrow(take(folder, { from }))
+  same(folder)
+})
+
+test('a signal stops it, and the part stays', async () => {
+  const hub = await serving({ stalls: { 'model.safetensors': 5000 } })
+  const [folder, ending] = [fresh(), new AbortController()]
+  const onProgress: FetchOptions['onProgress'] = ({ path }) => {
+    if (path === 'model.safetensors') setTimeout(() => ending.abort(), 50)
+  }
+  const error = await left(folder, { endpoint: hub.endpoint, signal: ending.signal, onProgress })
+  assert.is(error.tag, 'Interrupted')
+  const part = readdirSync(folder).find((n) => n.endsWith('.part'))!
+  assert.is(statSync(join(folder, part)).size, 5000)
+  await orThrow(take(folder, { endpoint: hub.endpoint }))
+  same(folder)
+})
+
+const cli = async (words: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const io: Io = {
+    ...{ stdout: { write: (t) => out.push(t) }, stderr: { write: (t) => err.push(t) }, env, cwd: root },
+    onInterrupt: () => () => undefined,
+  }
+  return { code: await main(words, io), out: out.join(''), err: err.join('') }
+}
+
+test('sailwright fetch: into the name’s folder, from the endpoint of the environment, with the token', async () => {
+  const hub = await serving()
+  const got = await cli(['fetch', repo], { HF_ENDPOINT: hub.endpoint, HF_TOKEN: 'hf_mine' })
+  assert.equal([got.code, got.err], [0, 'config.json\ntokenizer.json\nmerges.txt\nmodel.safetensors\n'])
+  assert.match(got.out, /^Model-0\.6B: 4 files of http.* at ab12ab12ab12, 4 fetched \(300,025 bytes in /)
+  same(join(root, 'Model-0.6B'))
+  assert.ok(hub.seen.every((s) => s.token === 'Bearer hf_mine'))
+  const again = await cli(['fetch', repo, '--endpoint', hub.endpoint, '--json'])
+  const { files: said } = JSON.parse(again.out) as FetchedModel
+  assert.equal([again.code, said.length, said.some((f) => f.taken)], [0, 4, false])
+  assert.is((await cli(['fetch', 'Model', '--endpoint', hub.endpoint])).code, 2)
+  assert.is((await cli(['fetch', repo, '--endpoint', await closed(), '--out', 'x'])).code, 1)
+  assert.is((await cli(['fetch', repo, '--endpoint', hub.endpoint, '--from', '.'])).code, 2)
+})
+
+test.run()
