@@ -15,6 +15,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { parseJson } from '../formats/index.ts'
+import { anyResolutionOf, anyResolutionPublished, anyResolutionWords } from './any-resolution-published.ts'
 import {
   ConfigError,
   codec,
@@ -67,7 +68,8 @@ export const visionConfig = codec(
     use_bias: only(false, noBias),
     mlp_bias: only(false, noBias),
     hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
-    is_native: only(false, 'positions are learned for one resolution; any resolution is not built'),
+    is_native: only(false, 'positions are learned or rotary, and not fixed sines'),
+    ...anyResolutionWords,
   },
   (w): SailVitConfig | readonly [string, string] => {
     if (w.image_size % w.patch_size !== 0)
@@ -80,6 +82,8 @@ export const visionConfig = codec(
         'num_attention_heads',
         `is ${w.num_attention_heads}, which does not divide hidden_size ${w.hidden_size}; change one of them`,
       ]
+    const anyResolution = anyResolutionOf(w, w.hidden_size / w.num_attention_heads)
+    if (anyResolution !== undefined && !('positions' in anyResolution)) return anyResolution
     return {
       imageSize: w.image_size,
       patchSize: w.patch_size,
@@ -88,6 +92,7 @@ export const visionConfig = codec(
       layers: w.num_hidden_layers,
       heads: w.num_attention_heads,
       epsilon: w.rms_norm_eps,
+      ...(anyResolution === undefined ? {} : { anyResolution }),
     }
   },
   (c) => ({
@@ -104,6 +109,7 @@ export const visionConfig = codec(
     use_bias: false,
     attention_dropout: 0,
     projection_dropout: 0,
+    ...(c.anyResolution === undefined ? {} : anyResolutionPublished(c.anyResolution)),
   }),
 )
 

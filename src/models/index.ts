@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 export * from './adapter.ts'
+export * from './any-resolution.ts'
 export * from './config.ts'
 export * from './extend-loop.ts'
 export * from './generate.ts'

@@ -65,6 +65,23 @@ test('the reference models', () => {
     kind: 'language',
     config: { ...language, kvHeads: 4, tied: false },
   })
+  const anyVision = { ...vision, imageSize: 32, patchSize: 4 }
+  for (const [change, anyResolution] of [
+    [{}, { positions: 'both' }],
+    [{ disable_rope: true }, { positions: 'learned' }],
+    [
+      { disable_rope: true, interpolate_pe_method: 'bilinear_align_corners' },
+      { positions: 'learned', interpolation: 'bilinearCorners' },
+    ],
+    [
+      { preserve_original_pe: undefined, rope_theta: 100 },
+      { positions: 'rotary', ropeTheta: 100 },
+    ],
+  ] as const) {
+    const preset = { kind: 'vision', config: { ...anyVision, anyResolution } } as const
+    assert.equal(read({ ...json('sail-vit-any'), ...change }), preset)
+    assert.equal(read(toPublished(preset)), preset)
+  }
   // with the published word for the number of experts as with the newer one
   const { num_local_experts, ...published } = json('qwen3-moe')
   for (const file of [json('qwen3-moe'), { ...published, num_experts: num_local_experts }])
@@ -191,6 +208,7 @@ test('a scaling that scales nothing is none; the base that stands nearest to the
 
 test('errors name the key, what it is and what to do', () => {
   const vision = json('sail-vit')
+  const any = json('sail-vit-any')
   const language = json('qwen3-tied')
   const experts = json('qwen3-moe')
   const joined = json('sail-vl2')
@@ -214,7 +232,17 @@ test('errors name the key, what it is and what to do', () => {
     ],
     [{ ...vision, rms_norm_eps: 0 }, 'BadValue', 'rms_norm_eps', /is 0, not a positive number/],
     [{ ...vision, qkv_bias: true }, 'Unsupported', 'qkv_bias', /is true, not false; .*without biases/],
-    [{ ...vision, is_native: true }, 'Unsupported', 'is_native', /any resolution/],
+    [{ ...vision, is_native: true }, 'Unsupported', 'is_native', /not fixed sines/],
+    [{ ...any, interpolate_pe_method: 'one_dim' }, 'Unsupported', 'interpolate_pe_method', /two dimensions/],
+    [{ ...any, fullatt_block_indexes: [1] }, 'Unsupported', 'fullatt_block_indexes', /whole image/],
+    [{ ...any, hidden_stride: 1 }, 'Unsupported', 'hidden_stride', /2 × 2/],
+    [
+      { ...any, preserve_original_pe: false, disable_rope: true },
+      'BadValue',
+      'disable_rope',
+      /where a patch is/,
+    ],
+    [{ ...any, num_attention_heads: 8 }, 'BadValue', 'num_attention_heads', /heads of 2; .*multiple of 4/],
     [{ ...language, head_dim: '128' }, 'BadValue', 'head_dim', /is "128", not a whole number.*128 in Qwen3/],
     [{ ...language, head_dim: 7 }, 'BadValue', 'head_dim', /make it even/],
     [{ ...language, vocab_size: 1.5 }, 'BadValue', 'vocab_size', /is 1.5, not a whole number/],

@@ -10,6 +10,7 @@ import {
   axis,
   cast,
   causal,
+  constant,
   equal,
   gradient,
   input,
@@ -18,6 +19,7 @@ import {
   notPadding,
   parametersOf,
   type Results,
+  reshape,
   rotate,
   rotations,
   sameSegment,
@@ -28,12 +30,13 @@ import {
 import type { TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { adapter } from '../../src/models/adapter.ts'
+import { gridRotations, patchPlaces, placesInput, resizedPositions } from '../../src/models/any-resolution.ts'
 import { decodeConfig, languageConfig, visionConfig, visionLanguageConfig } from '../../src/models/config.ts'
 import { decode, prefill } from '../../src/models/generate.ts'
 import { mixtureOfExperts, routersOf, routing } from '../../src/models/moe.ts'
 import { balanceLoss, routerSums } from '../../src/models/moe-balance.ts'
 import { type Qwen3Config, qwen3 } from '../../src/models/qwen3.ts'
-import { type SailVitConfig, sailVit, vitAxes } from '../../src/models/sail-vit.ts'
+import { type SailVitConfig, sailVit, sailVitPacked, vitAxes } from '../../src/models/sail-vit.ts'
 import {
   nextTokenLoss,
   type SailVl2Config,
@@ -143,6 +146,23 @@ const vit = (): ModelCase =>
       embedded: outputAt([output], 'vision_model.preprocessor', 'preprocessor'),
       'block.0': outputAt([output], 'vision_model.trunk.blocks.0', 'block'),
       'block.1': outputAt([output], 'vision_model.trunk.blocks.1', 'block'),
+      output,
+      loss,
+      ...gradientsOf(c, loss),
+    }
+  })
+
+/** Images of several sizes in one row, against each of them alone. */
+const anyVit = (): ModelCase =>
+  modelCase('sail-vit-any', ['pixel_values', 'patch_places', 'loss_weights'], (c) => {
+    const config: SailVitConfig = configOf(visionConfig, c)
+    const [patches, , side] = c.shape('pixel_values') as readonly [number, number, number]
+    const [patch, { channel, vision }] = [axis('patch', patches), vitAxes(config)]
+    const pixels = input('pixel_values', [patch, channel, axis('height', side), axis('width', side)])
+    const output = sailVitPacked(config, placesInput(patch)).apply(pixels)
+    const loss = mean(mul(output, input('loss_weights', [patch, vision])), 'patch', 'vision')
+    return {
+      embedded: outputAt([output], 'vision_model.preprocessor', 'preprocessor'),
       output,
       loss,
       ...gradientsOf(c, loss),
@@ -298,9 +318,49 @@ const packed = (): ModelCase =>
     return { query_rotated: q, key_rotated: k, output: attend(q, k, input('value', keys), 'headDim', mask) }
   })
 
+/** The grids of the case, rows × columns. */
+const resized = ['5x11', '16x4', '8x8'] as const
+
+/** The places of a whole grid, row by row. */
+export const gridPlaces = (rows: number, columns: number, image = 1): number[] =>
+  Array.from({ length: rows * columns }, (_, p) => [
+    ...[image, Math.floor(p / columns), p % columns],
+    ...[rows, columns],
+  ]).flat()
+
+/** Positions resized to grids, and queries turned by row and column; the encoder's own are in test/models/any-resolution. */
+const anyResolution = (): ModelCase =>
+  modelCase('any-resolution', ['pos_embed', ...resized.map((g) => `query.${g}`)], (c) => {
+    const [, positions, size] = c.shape('pos_embed') as readonly [number, number, number]
+    const [side, embed] = [Math.sqrt(positions), axis('embed', size)]
+    const one = axis('one', 1)
+    const learned = input('pos_embed', [one, axis('position', positions), embed])
+    const table = reshape(learned, [axis('gridRow', side), axis('gridColumn', side), embed])
+    const outputs: Record<string, Tensor> = {}
+    for (const grid of resized) {
+      const [rows, columns] = grid.split('x').map(Number) as [number, number]
+      const patch = axis('patch', rows * columns)
+      const places = patchPlaces(
+        constant(Int32Array.from(gridPlaces(rows, columns)), [patch, axis('place', 5)]),
+      )
+      for (const [how, name] of [
+        ['bicubic', 'bicubic'],
+        ['bilinear', 'bilinear'],
+        ['bilinearCorners', 'bilinear_align_corners'],
+      ] as const)
+        outputs[`${name}.${grid}`] = resizedPositions(table, places, how)
+      const [, heads, , headDim] = c.shape(`query.${grid}`) as readonly [number, number, number, number]
+      const dim = axis('headDim', headDim)
+      const query = input(`query.${grid}`, [one, axis('head', heads), patch, dim])
+      outputs[`query_rotated.${grid}`] = rotate(query, gridRotations(places, dim), 'headDim')
+    }
+    return outputs
+  })
+
 /** Every case of test/fixtures/models that is a model. */
 export const modelCases = (): readonly ModelCase[] => [
   vit(),
+  anyVit(),
   mlp1(),
   language('qwen3-tied'),
   language('qwen3-untied'),
@@ -308,6 +368,7 @@ export const modelCases = (): readonly ModelCase[] => [
   experts('chosen'),
   joined(),
   packed(),
+  anyResolution(),
 ]
 
 /** The greedy continuations of the language models. */
