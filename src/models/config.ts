@@ -49,8 +49,9 @@ export const visionConfig = codec(
   {
     model_type: optional(
       new Word(
-        '"aimv2" or "sailvit"',
-        (u): u is 'aimv2' | 'sailvit' => u === 'aimv2' || u === 'sailvit',
+        '"aimv2", "aimv2_vision_model" or "sailvit"',
+        (u): u is 'aimv2' | 'aimv2_vision_model' | 'sailvit' =>
+          u === 'aimv2' || u === 'aimv2_vision_model' || u === 'sailvit',
         'only SAIL-ViT, which is an AIMv2, is built',
         'Unsupported',
       ),

@@ -4,8 +4,10 @@
  * @since 0.2.0
  */
 import { basename, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { parametersOf, sizes } from '../dsl/index.ts'
 import {
   type Checkpoint,
   loadTokenizer,
@@ -17,12 +19,12 @@ import {
 import { type ConfigError, readConfig } from './config.ts'
 import type { CausalLm, Model } from './model.ts'
 import type { Preset } from './presets.ts'
+import { encoderKeys, type PretrainedWeights } from './published-keys.ts'
 import { qwen3Model } from './qwen3.ts'
 import { sailVitModel } from './sail-vit.ts'
 import { type SailVl2Model, sailVl2Model } from './sail-vl2.ts'
 
-/** Weights on disk, by the model's own keys, read one by one: a source for an engine's `load` and for a recipe's start. */
-export type PretrainedWeights = Pick<Checkpoint, 'keys' | 'shape' | 'dtype' | 'read'>
+export type { PretrainedWeights } from './published-keys.ts'
 
 interface Parts<Kind, M extends Model> {
   readonly kind: Kind
@@ -30,6 +32,8 @@ interface Parts<Kind, M extends Model> {
   readonly name: string
   readonly model: M
   readonly source: PretrainedWeights
+  /** Keys that are on disk and that the model has no place for. */
+  readonly unread: readonly string[]
   /** Undefined where the folder has no `tokenizer.json`. */
   readonly tokenizer?: Tokenizer
 }
@@ -40,21 +44,13 @@ export type Pretrained =
   | Parts<'vision', Model>
   | Parts<'vision-language', SailVl2Model>
 
-/** An encoder alone is published without the prefix that it has inside a joined model. */
-const encoderPrefix = 'vision_model.'
+type Opened = Pretrained extends infer P
+  ? P extends unknown
+    ? Omit<P, 'unread' | 'tokenizer'>
+    : never
+  : never
 
-const underPrefix = (c: PretrainedWeights): PretrainedWeights => {
-  if (c.keys.some((k) => k.startsWith(encoderPrefix))) return c
-  const own = (key: string): string => key.slice(encoderPrefix.length)
-  return {
-    keys: c.keys.map((k) => `${encoderPrefix}${k}`),
-    shape: (key) => c.shape(own(key)),
-    dtype: (key) => c.dtype(own(key)),
-    read: (key) => c.read(own(key)),
-  }
-}
-
-const joined = (name: string, preset: Preset, source: Checkpoint): Pretrained => {
+const joined = (name: string, preset: Preset, source: Checkpoint): Opened => {
   switch (preset.kind) {
     case 'language':
       return { kind: preset.kind, name, model: qwen3Model(name, preset.config), source }
@@ -63,11 +59,63 @@ const joined = (name: string, preset: Preset, source: Checkpoint): Pretrained =>
         kind: preset.kind,
         name,
         model: sailVitModel(name, preset.config),
-        source: underPrefix(source),
+        source: encoderKeys(source),
       }
     case 'vision-language':
-      return { kind: preset.kind, name, model: sailVl2Model(name, preset.config), source }
+      return {
+        kind: preset.kind,
+        name,
+        model: sailVl2Model(name, preset.config),
+        source: encoderKeys(source),
+      }
   }
+}
+
+/** Weights on disk that do not make the model which `config.json` says they are. */
+export class PretrainedError extends Error {
+  readonly tag: 'MissingKeys' | 'OtherShape'
+  /** The model's keys at fault, all of them. */
+  readonly keys: readonly string[]
+  constructor(tag: PretrainedError['tag'], keys: readonly string[], message: string) {
+    super(message)
+    this.name = 'PretrainedError'
+    this.tag = tag
+    this.keys = keys
+  }
+}
+
+const some = (items: readonly string[]): string =>
+  `${items.slice(0, 5).join(', ')}${items.length > 5 ? ` and ${items.length - 5} more` : ''}`
+
+/** What is there against what the model reads: the keys that it does not read, or what is wrong. */
+const compared = (
+  folder: string,
+  { model, source }: Opened,
+): E.Either<PretrainedError, readonly string[]> => {
+  const wanted = new Map([...parametersOf(model.graph())].map(([key, t]) => [key, sizes(t.axes)]))
+  const there = new Set(source.keys)
+  const unread = source.keys.filter((key) => !wanted.has(key))
+  const missing = [...wanted.keys()].filter((key) => !there.has(key))
+  if (missing.length > 0)
+    return E.left(
+      new PretrainedError(
+        'MissingKeys',
+        missing,
+        `${folder}: its weights lack ${missing.length} of the ${wanted.size} keys that its config.json calls for: ${some(missing)}${
+          unread.length === 0 ? '' : `; they have ${unread.length} that it does not: ${some(unread)}`
+        }; is config.json that of these weights, and are all shards there?`,
+      ),
+    )
+  const odd = [...wanted].filter(([key, shape]) => source.shape(key)!.join() !== shape.join())
+  if (odd.length === 0) return E.right(unread)
+  const told = odd.map(([key, shape]) => `${key} is [${source.shape(key)}], not [${shape}]`)
+  return E.left(
+    new PretrainedError(
+      'OtherShape',
+      odd.map(([key]) => key),
+      `${folder}: ${odd.length} of ${wanted.size} weights have other shapes than its config.json says: ${some(told)}; is config.json that of these weights?`,
+    ),
+  )
 }
 
 const orNone = (
@@ -81,12 +129,12 @@ const orNone = (
   )
 
 /**
- * Opens a folder: `config.json` says which model it is (Qwen3, SAIL-VL2, or an AIMv2 encoder in Apple's own key names), the
+ * Opens a folder: `config.json` says which model it is (Qwen3, SAIL-VL2, or an AIMv2 encoder in Apple's or in transformers' key names), the
  * weights are `model.safetensors` or its shards, the tokenizer is `tokenizer.json` with what lies beside it. Only headers
  * are read of the weights.
  *
- * Fails with what is wrong with one of the files, naming it. Whether the weights are those of the model is seen where they
- * are used: a recipe refuses a key that is missing or of another shape before its first step.
+ * Fails with what is wrong with one of the files, naming it; with {@link PretrainedError} where a key that the model reads is
+ * missing or of another shape. Keys that it does not read are listed in `unread`.
  *
  * @param name what reports call the model; default: the folder's name
  * @category reading
@@ -94,14 +142,16 @@ const orNone = (
 export const pretrained = (
   folder: string,
   name: string = basename(resolve(folder)),
-): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError, Pretrained> =>
+): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError | PretrainedError, Pretrained> =>
   pipe(
     TE.Do,
     TE.bind('preset', () => readConfig(folder)),
     TE.bindW('source', () => openCheckpoint(folder)),
     TE.bindW('tokenizer', () => orNone(loadTokenizer(folder))),
-    TE.map(({ preset, source, tokenizer }) => ({
-      ...joined(name, preset, source),
+    TE.let('opened', ({ preset, source }) => joined(name, preset, source)),
+    TE.bindW('unread', ({ opened }) => TE.fromEither(compared(folder, opened))),
+    TE.map(({ opened, unread, tokenizer }) => ({
+      ...{ ...opened, unread },
       ...(tokenizer === undefined ? {} : { tokenizer }),
     })),
   )
