@@ -6,27 +6,39 @@
 import { ChatError } from '../formats/index.ts'
 import type { Chat, ChatPart } from './chat.ts'
 import type { Conversation } from './conversation.ts'
-import type { RgbImage } from './image.ts'
-import { type Processor, ProcessorError } from './processor.ts'
-import { readImage } from './read-image.ts'
+import type { Processor } from './processor.ts'
+import { readWholeImage } from './read-image.ts'
+import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
 import { templateIds } from './template-ids.ts'
 
 /** A chat's tokens; images are not read. */
 export type ChatTokenIds = Pick<Conversation, 'ids' | 'lossMask' | 'promptLength'>
 
-const imagesOf = (chat: Chat) =>
-  chat.turns.flatMap(({ parts }) => parts.flatMap((p) => (p.type === 'image' ? [p.image] : [])))
+const imagesOf = (chat: Pick<Chat, 'turns'>) =>
+  chat.turns.flatMap(({ parts }) => parts.flatMap((p) => (p.type === 'image' ? [p] : [])))
 
-/** The tokens of one image; none where the processor lays out no images. */
-export const tokensOfImage = ({ image }: Processor): readonly number[] =>
-  image === undefined ? [] : [image.open, ...Array<number>(image.tokens).fill(image.placeholder), image.close]
+/** The ids of each image of a chat, in their order. */
+export type ImageIdLists = readonly (readonly number[])[]
+
+/**
+ * The ids of each image of a chat.
+ *
+ * @param images as {@link chatImages} reads them; without them every image must take equally many tokens
+ * @throws ProcessorError `OtherModel` where the processor lays out none, or cuts them and has not been given them
+ */
+export const imageIdsOf = (
+  p: Processor,
+  chat: Pick<Chat, 'turns'>,
+  images?: readonly SeenImage[],
+): ImageIdLists => images?.map(({ ids }) => ids) ?? imagesOf(chat).map(() => anyImageIds(p))
 
 /** As the processor lays out a chat: no newline behind a turn's end. */
 export const ownIds = (
   p: Processor,
   chat: Chat,
-  image: readonly number[],
+  images: ImageIdLists,
 ): Omit<ChatTokenIds, 'promptLength'> => {
+  let used = 0
   const ids: number[] = []
   const lossMask: boolean[] = []
   const push = (some: readonly number[], learnt: boolean): void => {
@@ -45,7 +57,7 @@ export const ownIds = (
       if (part.type === 'text') text += part.text
       else {
         flush()
-        push(image, false)
+        push(images[used++]!, false)
       }
     }
     flush()
@@ -63,19 +75,18 @@ export const ownIds = (
 }
 
 /** By the processor's template, with the images' tokens in its holes. */
-const byTemplate = (
-  p: Processor,
-  chat: Chat,
-  image: readonly number[],
-): Omit<ChatTokenIds, 'promptLength'> => {
+const byTemplate = (p: Processor, chat: Chat, images: ImageIdLists): Omit<ChatTokenIds, 'promptLength'> => {
   const { ids, learn } = templateIds(p.template!, chat, p.tokenizer.decode([p.end]))
-  const [holes, images] = [ids.filter((id) => id === 'hole').length, imagesOf(chat).length]
-  if (holes !== images)
-    throw new ChatError('ImageCount', `the template writes ${holes} of ${images} images`, 'change it')
-  return {
-    ids: ids.flatMap((id) => (id === 'hole' ? image : [id])),
-    lossMask: ids.flatMap((id, i) => (id === 'hole' ? image.map(() => false) : [learn[i]!])),
-  }
+  const holes = ids.filter((id) => id === 'hole').length
+  if (holes !== images.length)
+    throw new ChatError('ImageCount', `the template writes ${holes} of ${images.length} images`, 'change it')
+  let used = 0
+  const placed = ids.map((id, i) =>
+    id === 'hole'
+      ? { ids: images[used]!, learn: images[used++]!.map(() => false) }
+      : { ids: [id], learn: [learn[i]!] },
+  )
+  return { ids: placed.flatMap((x) => x.ids), lossMask: placed.flatMap((x) => x.learn) }
 }
 
 /**
@@ -83,32 +94,36 @@ const byTemplate = (
  * the assistant says in every turn, with the token that ends it. What somebody wrote stays text: it opens no turn and stands
  * for no image.
  *
+ * @param images as {@link chatImages} reads them; without them every image must take equally many tokens
  * @returns `promptLength` is before the assistant's last words
  * @throws ProcessorError `OtherModel` where there are images and the processor lays out none
  * @throws ChatError where the template cannot write the chat
  */
-export const chatIds = (p: Processor, chat: Chat): ChatTokenIds => {
-  if (imagesOf(chat).length > 0 && p.image === undefined)
-    throw new ProcessorError(
-      'OtherModel',
-      'the chat has images, and the processor lays out none; give it image options',
-    )
-  const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, tokensOfImage(p))
+export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[]): ChatTokenIds => {
+  const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, imageIdsOf(p, chat, images))
   const last = made.lossMask.lastIndexOf(true)
   return { ...made, promptLength: made.lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }
 }
 
-/** The images of a chat, as {@link readImage} reads them for a processor that lays out images. */
-export const chatImages = (p: Processor, chat: Chat): Promise<readonly RgbImage[]> =>
-  Promise.all(imagesOf(chat).map((i) => readImage(i, p.image!.size)))
+/**
+ * The images of a chat, read, as the processor's model sees them.
+ *
+ * @throws ProcessorError `OtherModel` where there are images and the processor lays out none; ImageError where one cannot be
+ *   read
+ */
+export const chatImages = async (p: Processor, chat: Pick<Chat, 'turns'>): Promise<readonly SeenImage[]> =>
+  seen(
+    p,
+    await Promise.all(imagesOf(chat).map(async ({ image }) => ({ image: await readWholeImage(image) }))),
+  )
 
 /**
- * A chat as a conversation: its tokens as {@link chatIds} has them, its images as {@link readImage} reads them.
+ * A chat as a conversation: its tokens as {@link chatIds} has them, its images as {@link chatImages} reads them.
  *
  * @throws ImageError where an image cannot be read, and what {@link chatIds} throws
  * @category constructors
  */
 export const chatConversation = async (p: Processor, chat: Chat): Promise<Conversation> => {
-  const tokens = chatIds(p, chat)
-  return { id: chat.id, ...tokens, images: await chatImages(p, chat) }
+  const images = await chatImages(p, chat)
+  return { id: chat.id, ...chatIds(p, chat, images), ...keptImages(images) }
 }

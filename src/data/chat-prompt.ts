@@ -6,9 +6,10 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { ChatError, encodeChat, renderChat } from '../formats/index.ts'
 import type { ChatTurn } from './chat.ts'
-import { chatImages, ownIds, tokensOfImage } from './chat-conversation.ts'
+import { chatImages, type ImageIdLists, ownIds } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
+import { keptImages } from './seen-image.ts'
 
 /** What a prompt may be told. */
 export interface ChatPromptOptions {
@@ -39,6 +40,7 @@ const spoken = (p: Processor, turns: readonly ChatTurn[]): readonly ChatTurn[] =
 const byTemplate = (
   p: Processor,
   turns: readonly ChatTurn[],
+  images: ImageIdLists,
   { think, variables }: ChatPromptOptions,
 ): readonly number[] => {
   const { template } = p
@@ -64,22 +66,26 @@ const byTemplate = (
   })
   if (E.isLeft(rendered)) throw rendered.left
   const ids: number[] = []
+  let used = 0
   let run: (typeof rendered.right.pieces)[number][] = []
   for (const piece of rendered.right.pieces)
     for (const [i, text] of piece.text.split(hole).entries()) {
       if (i > 0) {
-        ids.push(...encodeChat(template!, run).ids, ...tokensOfImage(p))
+        ids.push(...encodeChat(template!, run).ids, ...(images[used++] ?? []))
         run = []
       }
       // nothing is learnt of a prompt: pieces are encoded together
       if (text !== '') run.push({ ...piece, text, learn: false })
     }
+  if (used !== images.length)
+    throw new ChatError('ImageCount', `the template writes ${used} of ${images.length} images`, 'change it')
   return [...ids, ...encodeChat(template!, run).ids]
 }
 
 const byProcessor = (
   p: Processor,
   turns: readonly ChatTurn[],
+  images: ImageIdLists,
   { think, variables }: ChatPromptOptions,
 ): readonly number[] => {
   if (Object.keys(variables ?? {}).length > 0)
@@ -93,7 +99,7 @@ const byProcessor = (
       'the processor has no tokens for a thought; ask without thinking, or give it thought: {}',
     )
   return [
-    ...ownIds(p, { id: '', turns: spoken(p, turns) }, tokensOfImage(p)).ids,
+    ...ownIds(p, { id: '', turns: spoken(p, turns) }, images).ids,
     ...[p.start, ...p.tokenizer.encodeText('assistant\n')],
     ...(think === true ? [p.thought!.open] : []),
   ]
@@ -114,18 +120,19 @@ export const chatPrompt = async (
   turns: readonly ChatTurn[],
   options: ChatPromptOptions = {},
 ): Promise<Conversation> => {
-  const chat = { id, turns }
   if (p.image === undefined && turns.some((t) => t.parts.some((part) => part.type === 'image')))
     throw new ProcessorError(
       'OtherModel',
       'the chat has images, and the model reads text alone; leave them out',
     )
-  const ids = (p.template === undefined ? byProcessor : byTemplate)(p, turns, options)
+  const images = await chatImages(p, { turns })
+  const each = images.map((i) => i.ids)
+  const ids = (p.template === undefined ? byProcessor : byTemplate)(p, turns, each, options)
   return {
     id,
     ids,
     lossMask: ids.map(() => false),
     promptLength: ids.length,
-    images: await chatImages(p, chat),
+    ...keptImages(images),
   }
 }

@@ -43,7 +43,7 @@ export interface TextSizes {
 
 /** Sizes of a batch of text with images. */
 export interface BatchSizes extends TextSizes {
-  /** Images of all rows together; those that no conversation has are 0. */
+  /** Images of all rows together, tiles counted one by one; those that no conversation has are 0. */
   readonly images: number
 }
 
@@ -61,7 +61,7 @@ export interface TextBatch {
 
 /** The images of a batch, and where their tokens stand. */
 export interface ImageBatch {
-  /** For each place the index among the tokens of all images (`image · tokens + place`), or -1. Shape [row, token]. */
+  /** For each place the index among the tokens of all images, one image's after the other's, or -1. Shape [row, token]. */
   readonly visual_index: Int32Array
   /** Normalised pixels. Shape [image, channel, height, width]. */
   readonly pixel_values: Float32Array
@@ -150,6 +150,10 @@ export const collateText = (
   return segmentsText(oneARow(conversations), sizes, processor)
 }
 
+/** Tokens of each tile. */
+export const tokensOfTiles = ({ image }: Processor, tiles: readonly RgbImage[]): readonly number[] =>
+  tiles.map((tile) => image?.tokensOf(tile) ?? 0)
+
 /**
  * Where the tokens of the images of segments stand, in the order of their images.
  *
@@ -159,29 +163,30 @@ export const segmentsVisualIndex = <C extends Conversation>(
   segments: readonly Segment<C>[],
   sizes: BatchSizes,
   processor: Processor,
-  imagesOf: (c: C) => number = (c) => c.images.length,
+  tokensOf: (c: C) => readonly number[] = (c) => tokensOfTiles(processor, c.images),
 ): Int32Array => {
   const out = new Int32Array(sizes.rows * sizes.tokens).fill(-1)
-  const { tokens: perImage = 0, placeholder = -1 } = processor.image ?? {}
-  let before = 0
+  const { placeholder = -1 } = processor.image ?? {}
+  let [before, place] = [0, 0]
   for (const { conversation: c, row, start } of segments) {
-    const images = imagesOf(c)
-    if (before + images > sizes.images)
+    const tiles = tokensOf(c)
+    before += tiles.length
+    if (before > sizes.images)
       throw new CollateError(
         'TooMany',
         c.id,
         `sample ${c.id} has an image too many: the batch holds ${sizes.images}`,
       )
-    let place = before * perImage
+    const begin = place
     c.ids.forEach((id, t) => {
       if (id === placeholder) out[row * sizes.tokens + start + t] = place++
     })
-    before += images
-    if (place !== before * perImage)
+    const wanted = tiles.reduce((n, own) => n + own, 0)
+    if (place - begin !== wanted)
       throw new CollateError(
         'ImageTokens',
         c.id,
-        `sample ${c.id} has ${images} images but ${place - (before - images) * perImage} image tokens; each image takes ${perImage}`,
+        `sample ${c.id} has ${place - begin} image tokens, and its ${tiles.length} images take ${wanted}`,
       )
   }
   return out
@@ -190,7 +195,7 @@ export const segmentsVisualIndex = <C extends Conversation>(
 /**
  * Where the tokens of images stand, in the order of their images.
  *
- * @param imagesOf how many images a conversation has; default: those that it carries
+ * @param tokensOf tokens of each image of a conversation; default: those of the images that it carries
  * @returns the index among the tokens of all images, or -1. Shape [row, token]
  * @throws CollateError `TooMany` (more images than `sizes.images`), `ImageTokens` (their tokens are not as many as the
  *   processor's for each image)
@@ -199,8 +204,8 @@ export const visualIndex = <C extends Conversation>(
   conversations: readonly C[],
   sizes: BatchSizes,
   processor: Processor,
-  imagesOf?: (c: C) => number,
-): Int32Array => segmentsVisualIndex(oneARow(conversations), sizes, processor, imagesOf)
+  tokensOf?: (c: C) => readonly number[],
+): Int32Array => segmentsVisualIndex(oneARow(conversations), sizes, processor, tokensOf)
 
 /**
  * Images as planes of normalised pixels; those that are left over are 0. Shape [image, channel, height, width].

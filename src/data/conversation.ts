@@ -5,6 +5,7 @@
  */
 import type { RgbImage } from './image.ts'
 import { type Processor, ProcessorError } from './processor.ts'
+import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
 
 /** One conversation as tokens. */
 export interface Conversation {
@@ -15,9 +16,15 @@ export interface Conversation {
   readonly lossMask: readonly boolean[]
   /** Tokens before the assistant's text: what a model is given when it is to answer. */
   readonly promptLength: number
-  /** In the order of their tokens. */
+  /** What the encoder reads, in the order of its tokens: an image, or its tiles where the processor cuts images. */
   readonly images: readonly RgbImage[]
+  /** The images themselves, where `images` are tiles of them. */
+  readonly uncut?: readonly RgbImage[]
 }
+
+/** The images of a conversation as a person sees them, one each, whether they are cut or not. */
+export const wholeImages = ({ images, uncut }: Pick<Conversation, 'images' | 'uncut'>): readonly RgbImage[] =>
+  uncut ?? images
 
 /** One turn of a user and the assistant's answer. */
 export interface Exchange {
@@ -28,39 +35,34 @@ export interface Exchange {
   /** What the assistant thinks before it answers, between the processor's two tokens for it; it is learnt as the answer is. */
   readonly thought?: string
   readonly answer: string
+  /** Of any size. */
   readonly images?: readonly RgbImage[]
 }
 
 /**
- * The ids up to where the assistant begins to write: the user's turn with so many images before the request, and the
+ * The ids up to where the assistant begins to write: the user's turn with the images before the request, and the
  * beginning of the assistant's; before both the system's turn, where there is one. As SAIL-VL2 lays it out, there is no newline
  * after a turn's end.
  *
  * What the request spells stays text: it cannot open a turn or stand for an image.
  *
- * @throws ProcessorError `OtherModel` where there are images and the processor lays out none
+ * @param images as {@link seen} has them; or how many, where every image takes equally many tokens
+ * @throws ProcessorError `OtherModel` where there are images and the processor lays out none, or cuts them and is told but
+ *   their number
  */
 export const promptIds = (
   p: Processor,
   { request, system }: Pick<Exchange, 'request' | 'system'>,
-  images: number,
+  images: number | readonly SeenImage[],
 ): readonly number[] => {
   const text = p.tokenizer.encodeText
-  const { image } = p
-  if (images > 0 && image === undefined)
-    throw new ProcessorError(
-      'OtherModel',
-      'the conversation has images, and the processor lays out none; give it image options',
-    )
-  const one =
-    image === undefined
-      ? []
-      : [image.open, ...Array<number>(image.tokens).fill(image.placeholder), image.close]
-  const shown = Array.from({ length: images }, (_, i) =>
-    i === images - 1 ? one : [...one, ...text('\n')],
-  ).flat()
+  const each =
+    typeof images === 'number'
+      ? Array.from({ length: images }, () => anyImageIds(p))
+      : images.map(({ ids }) => ids)
+  const shown = each.flatMap((ids, i) => (i === each.length - 1 ? ids : [...ids, ...text('\n')]))
   const asked =
-    images === 0 ? text(`user\n${request}`) : [...text('user\n'), ...shown, ...text(`\n${request}`)]
+    each.length === 0 ? text(`user\n${request}`) : [...text('user\n'), ...shown, ...text(`\n${request}`)]
   const before = system === undefined ? [] : [p.start, ...text(`system\n${system}`), p.end]
   return [...before, p.start, ...asked, p.end, p.start, ...text('assistant\n')]
 }
@@ -69,14 +71,18 @@ export const promptIds = (
  * A conversation of one exchange.
  *
  * @throws TypeError where the request or the answer is no text
+ * @throws ProcessorError `OtherModel` where there are images or a thought and the processor lays out none
  * @category constructors
  */
 export const conversation = (p: Processor, e: Exchange): Conversation => {
   for (const key of ['request', 'answer'] as const)
     if (typeof e[key] !== 'string')
       throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)
-  const images = e.images ?? []
-  return conversationOf(p, e.id, promptIds(p, e, images.length), e, images)
+  const images = seen(
+    p,
+    (e.images ?? []).map((image) => ({ image })),
+  )
+  return conversationOf(p, e.id, promptIds(p, e, images), e, keptImages(images))
 }
 
 /** What the assistant writes, as ids. @throws ProcessorError `OtherModel` where there is a thought and no tokens for it */
@@ -101,7 +107,7 @@ export const conversationOf = (
   id: string,
   prompt: readonly number[],
   written: Pick<Exchange, 'thought' | 'answer'>,
-  images: readonly RgbImage[] = [],
+  images: Pick<Conversation, 'images' | 'uncut'> = { images: [] },
 ): Conversation => {
   const learnt = writtenIds(p, written)
   return {
@@ -109,6 +115,6 @@ export const conversationOf = (
     ids: [...prompt, ...learnt],
     lossMask: [...prompt.map(() => false), ...learnt.map(() => true)],
     promptLength: prompt.length,
-    images,
+    ...images,
   }
 }

@@ -11,6 +11,7 @@ import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
 import { mapped, type Row, RowError, type RowOptions } from './rows/row.ts'
+import { keptImages } from './seen-image.ts'
 import type { Source } from './source.ts'
 
 /** Settings of {@link conversations} and {@link questions}. */
@@ -65,14 +66,15 @@ const made = (
         row,
         `its turn ${spelt[0]} spells the special token ${spelt[1]}; take it out, or keep it as text by special: 'text'`,
       )
-    const laid = chatIds(processor, chat)
+    const images = await chatImages(processor, chat)
+    const laid = chatIds(processor, chat, images)
     const { length } = laid.ids
     if (length > tokens)
       throw new RowError(
         row,
         `it has ${length} tokens and a row holds ${tokens}; raise the row's tokens or shorten it`,
       )
-    return { id: chat.id, ...laid, images: await chatImages(processor, chat) }
+    return { id: chat.id, ...laid, ...keptImages(images) }
   })
 
 const configOf = (kind: string, rows: Source<Row>, { processor, tokens, special }: ConversationOptions) => ({

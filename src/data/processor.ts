@@ -5,6 +5,7 @@
  * @since 0.2.0
  */
 import type { Tokenizer } from '../formats/index.ts'
+import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 
 /** The tokens that lay out a chat, by name. */
@@ -21,8 +22,12 @@ export interface ChatTokens {
 export interface ImageOptions {
   /** Pixels along each side that the model's encoder reads. */
   readonly size: number
-  /** Tokens that stand for one image. */
+  /** Tokens that stand for one image, or for one tile of it. */
   readonly tokens: number
+  /** Cuts images into tiles of that size; default: an image is one tile, stretched to it. */
+  readonly tiling?: ImageTiling
+  /** How the encoder reads images, where it is neither of those. */
+  readonly reading?: ImageReading
   /** The token whose embedding an image's tokens replace; default `<IMG_CONTEXT>`. */
   readonly placeholder?: string
   /** Stands before an image's tokens; default `<img>`. */
@@ -39,9 +44,10 @@ export interface ThoughtTokens {
   readonly close?: string
 }
 
-/** Images as ids. */
-export interface ImageIds {
+/** Images as ids, and how the encoder reads them. */
+export interface ImageIds extends Omit<ImageReading, 'config'> {
   readonly size: number
+  /** Of one tile. */
   readonly tokens: number
   readonly placeholder: number
   readonly open: number
@@ -108,6 +114,17 @@ export class ProcessorError extends Error {
   }
 }
 
+/** How images are read by these options. @throws ProcessorError `BadSize` where tiling has a number that is none */
+const readingOf = ({ size, tokens, tiling, reading }: ImageOptions): ImageReading => {
+  if (reading !== undefined) return reading
+  if (tiling === undefined) return singleTiles(size, tokens)
+  try {
+    return gridTiles(size, tokens, tiling)
+  } catch (e) {
+    throw e instanceof RangeError ? new ProcessorError('BadSize', `processor, image.${e.message}`) : e
+  }
+}
+
 const whole = (what: string, n: number): number => {
   if (Number.isSafeInteger(n) && n > 0) return n
   throw new ProcessorError('BadSize', `processor, ${what}: it is ${n}; give a whole number from 1`)
@@ -145,13 +162,26 @@ export const processor = (
   const { image, template, thought } = options
   const { open: think = '<think>', close: thoughtEnd = '</think>' } = thought ?? {}
   const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>' } = image ?? {}
+  const { config: cutting, ...reading } =
+    image === undefined
+      ? singleTiles(1, 1)
+      : readingOf({
+          ...image,
+          size: whole('image.size', image.size),
+          tokens: whole('image.tokens', image.tokens),
+        })
   return {
     config: {
       vocabulary: tokenizer.size,
       chat: { start, end, pad },
       ...(image === undefined
         ? {}
-        : { image: { size: image.size, tokens: image.tokens, placeholder, open, close } }),
+        : {
+            image: {
+              ...{ size: image.size, tokens: image.tokens, placeholder, open, close },
+              ...(cutting === undefined ? {} : { tiling: cutting }),
+            },
+          }),
       ...(thought === undefined ? {} : { thought: { open: think, close: thoughtEnd } }),
       ...(template === undefined
         ? {}
@@ -165,8 +195,9 @@ export const processor = (
       ? {}
       : {
           image: {
-            size: whole('image.size', image.size),
-            tokens: whole('image.tokens', image.tokens),
+            ...reading,
+            size: image.size,
+            tokens: image.tokens,
             placeholder: id('image.placeholder', placeholder),
             open: id('image.open', open),
             close: id('image.close', close),

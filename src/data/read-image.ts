@@ -20,8 +20,11 @@ export class ImageError extends Error {
   }
 }
 
-/** An image: a file, or an image file's bytes under a name for messages. */
-export type ImageInput = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string }
+/** An image: a file, an image file's bytes under a name for messages, or pixels. */
+export type ImageInput =
+  | { readonly path: string }
+  | { readonly bytes: Uint8Array; readonly name: string }
+  | { readonly pixels: RgbImage }
 
 interface Inks {
   readonly width: number
@@ -47,16 +50,15 @@ const fromInks = ({ width, height, data: inks }: Inks): RgbImage => {
 }
 
 /**
- * Reads an image as 8-bit sRGB of `size` × `size` pixels, whatever its sides are (they are stretched). What a camera says
- * of the image's direction is applied; what is transparent is white; grey, CMYK and 16 bits are converted; of an animation
- * it is the first frame. Resized as {@link resize} does. A colour profile inside the file is not applied: published models
- * were trained on what Pillow reads, and it applies none. The pixels are those of Pillow's `convert('RGB')` and
- * `resize(…, BICUBIC)` within 1 grey level, within 2 where something is transparent.
+ * Reads an image as 8-bit sRGB, of its own size. What a camera says of the image's direction is applied; what is transparent
+ * is white; grey, CMYK and 16 bits are converted; of an animation it is the first frame. A colour profile inside the file is
+ * not applied: published models were trained on what Pillow reads, and it applies none.
  *
  * @throws ImageError `NotFound`, `BadImage` (no image, or a damaged one)
  * @category reading
  */
-export const readImage = async (input: ImageInput, size: number): Promise<RgbImage> => {
+export const readWholeImage = async (input: ImageInput): Promise<RgbImage> => {
+  if ('pixels' in input) return input.pixels
   const name = 'path' in input ? input.path : input.name
   if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
   try {
@@ -66,15 +68,14 @@ export const readImage = async (input: ImageInput, size: number): Promise<RgbIma
         autoOrient: true,
         ignoreIcc: true,
       })
-    if ((await opened().metadata()).space === 'cmyk')
-      return resize(fromInks(await inksOf(opened())), size, size)
+    if ((await opened().metadata()).space === 'cmyk') return fromInks(await inksOf(opened()))
     const { data, info } = await opened()
       .flatten({ background: 'white' })
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true })
     if (info.channels !== 3) throw new Error(`it came to ${info.channels} channels`)
-    return resize({ width: info.width, height: info.height, channels: 3, data }, size, size)
+    return { width: info.width, height: info.height, channels: 3, data }
   } catch (e) {
     const { message } = e as Error
     if (/^Input file is missing/.test(message))
@@ -82,3 +83,13 @@ export const readImage = async (input: ImageInput, size: number): Promise<RgbIma
     throw new ImageError('BadImage', name, `it cannot be read (${message.trim().split('\n')[0]})`, e)
   }
 }
+
+/**
+ * Reads an image as {@link readWholeImage} does, stretched to `size` × `size` pixels by {@link resize}. The pixels are those of
+ * Pillow's `convert('RGB')` and `resize(…, BICUBIC)` within 1 grey level, within 2 where something is transparent.
+ *
+ * @throws ImageError `NotFound`, `BadImage` (no image, or a damaged one)
+ * @category reading
+ */
+export const readImage = async (input: ImageInput, size: number): Promise<RgbImage> =>
+  resize(await readWholeImage(input), size, size)

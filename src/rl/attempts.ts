@@ -173,7 +173,7 @@ const Chains = t.array(t.type({ task: t.number, ids: t.array(t.number) }))
 const learning = (prompt: Conversation, ids: readonly number[], id: string): Conversation => {
   const asked = prompt.ids.slice(0, prompt.promptLength)
   return {
-    ...{ id, ids: [...asked, ...ids], promptLength: prompt.promptLength, images: prompt.images },
+    ...{ ...prompt, id, ids: [...asked, ...ids] },
     lossMask: [...asked.map(() => false), ...ids.map(() => true)],
   }
 }

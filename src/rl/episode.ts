@@ -4,7 +4,7 @@
  * @since 0.3.0
  */
 import { filter, from, merge, tap } from 'rxjs'
-import type { RgbImage } from '../data/index.ts'
+import { type RgbImage, wholeImages } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { EventOf } from '../run/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
@@ -120,7 +120,7 @@ export async function* drawEpisode<C extends Columns>(
       all.push({ ...g, index })
       kept += Number(g.selection.kept)
       if (recorded.has(index)) continue
-      const paths = await c.imagesOf(given[g.index]!.id, g.task.prompt.images)
+      const paths = await c.imagesOf(given[g.index]!.id, wholeImages(g.task.prompt))
       yield groupEvent(d.stage, c.episode, g, index, paths)
     }
     rolloutSeconds += (drawn - started) / 1000

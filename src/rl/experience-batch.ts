@@ -4,7 +4,14 @@
  *
  * @since 0.3.0
  */
-import { CollateError, type Processor, pixelValues, segmentsText } from '../data/index.ts'
+import {
+  CollateError,
+  type Processor,
+  pixelValues,
+  type RgbImage,
+  segmentsText,
+  tokensOfTiles,
+} from '../data/index.ts'
 import { and, axis, causal, gather, input, merge, sameSegment, type Tensor } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
@@ -18,21 +25,30 @@ const visualIndexOf = (
   processor: Processor,
 ): Int32Array => {
   const out = new Int32Array(sizes.rows * sizes.tokens).fill(-1)
-  const { tokens: perImage = 0, placeholder = -1 } = processor.image ?? {}
+  const { placeholder = -1 } = processor.image ?? {}
+  const tokens = tokensOfTiles(processor, images)
+  // where each image's tokens begin among those of all
+  const begins = new Map<RgbImage, number>()
+  let all = 0
+  images.forEach((image, i) => {
+    begins.set(image, all)
+    all += tokens[i]!
+  })
   for (const { experience: e, row, start } of placed) {
+    const own = tokensOfTiles(processor, e.images)
+    // the index of each of its image tokens, in their order
+    const places = e.images.flatMap((image, i) =>
+      Array.from({ length: own[i]! }, (_, n) => begins.get(image)! + n),
+    )
     let seen = 0
     e.promptIds.forEach((id, t) => {
-      if (id !== placeholder) return
-      const image = e.images[Math.floor(seen / perImage)]
-      if (image !== undefined)
-        out[row * sizes.tokens + start + t] = images.indexOf(image) * perImage + (seen % perImage)
-      seen++
+      if (id === placeholder) out[row * sizes.tokens + start + t] = places[seen++] ?? -1
     })
-    if (seen !== e.images.length * perImage)
+    if (seen !== places.length)
       throw new CollateError(
         'ImageTokens',
         e.id,
-        `completion ${e.id} has ${e.images.length} images but ${seen} image tokens; each image takes ${perImage}`,
+        `completion ${e.id} has ${seen} image tokens, and its ${e.images.length} images take ${places.length}`,
       )
   }
   return out

@@ -9,7 +9,7 @@ import * as t from 'io-ts'
 import { PathReporter } from 'io-ts/lib/PathReporter.js'
 import type { OpenAI } from 'openai'
 import { from, mergeMap, Observable } from 'rxjs'
-import { type Processor, pngDataUrl } from '../data/index.ts'
+import { type Processor, pngDataUrl, wholeImages } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
 import { RecipeError } from '../train/index.ts'
@@ -142,7 +142,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
           task: r.task,
         },
       )
-    const images = await Promise.all(r.prompt.images.map(pngDataUrl))
+    const images = await Promise.all(wholeImages(r.prompt).map(pngDataUrl))
     return {
       ...common,
       logprobs: true,

@@ -71,7 +71,9 @@ export const sceneToken = (
     },
     collate: (conversations) => {
       const text = collateText(conversations, all, processor)
-      const index = visualIndex(conversations, all, processor, (c) => (c.scene === undefined ? 0 : 1))
+      const index = visualIndex(conversations, all, processor, (c) =>
+        c.scene === undefined ? [] : [visual.size],
+      )
       const drawn = conversations.flatMap((c) => (c.scene === undefined ? [] : [c.scene]))
       return [
         {

@@ -40,7 +40,7 @@ const short = (chat: Chat): readonly string[] =>
         ? p.text
         : 'path' in p.image
           ? `[${p.image.path.slice(folder.length + 1)}]`
-          : `[${p.image.bytes.length}]`,
+          : `[${'bytes' in p.image ? p.image.bytes.length : 'pixels'}]`,
     )
     return `${role}: ${words.join('')}`
   })

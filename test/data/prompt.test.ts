@@ -6,15 +6,17 @@ import {
   type Conversation,
   collateImages,
   conversation,
-  dynamicTiles,
   layOutPrompt,
+  numbered,
   ProcessorError,
   type PromptUnit,
+  played,
   processor,
   type RgbImage,
   said,
   shown,
   unitConversation,
+  wholeImages,
 } from '../../src/data/index.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { tinyProcessor } from '../support/tiny.ts'
@@ -27,17 +29,29 @@ const tile = (shade: number): RgbImage => ({
   data: new Uint8Array(size * size * 3).fill(shade),
 })
 
+const blank = (width: number, height: number): RgbImage => ({
+  ...{ width, height, channels: 3 },
+  data: new Uint8Array(width * height * 3),
+})
+/** The same tokenizer and model, with images in tiles. */
+const cutting = processor(nanoTokenizer(), { image: { size, tokens, tiling: { most: 4 } } })
+
 const units: fc.Arbitrary<readonly PromptUnit[]> = fc.array(
   fc.oneof(
     fc.constantFrom('red', 'what is it?', '<img>', '<IMG_CONTEXT>', '\n', '').map(said),
-    fc.integer({ min: 1, max: 3 }).map((n) => shown(...Array.from({ length: n }, (_, i) => tile(i)))),
+    fc.integer({ min: 1, max: 3 }).map((n) => played(Array.from({ length: n }, (_, i) => tile(i)))),
+    fc
+      .tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }))
+      .map(([w, h]) => shown(blank(w, h))),
   ),
   { maxLength: 6 },
 )
 
+const opens = (ids: readonly number[]): number => ids.filter((id) => id === open).length
+
 test('whatever the units and the limit: places for pictures are as many as pictures, and none is cut through', () => {
   fc.assert(
-    fc.property(units, fc.integer({ min: 20, max: 160 }), (all, limit) => {
+    fc.property(units, fc.integer({ min: 20, max: 260 }), fc.constantFrom(p, cutting), (all, limit, p) => {
       const whole = layOutPrompt(p, all)
       assert.is(whole.lost, 0)
       const short = layOutPrompt(p, all, { tokens: limit })
@@ -61,6 +75,9 @@ test('whatever the units and the limit: places for pictures are as many as pictu
       assert.equal(kept, whole.ids.slice(0, kept.length))
       assert.equal(short.ids.slice(-end), whole.ids.slice(-end))
       assert.equal(short.images, whole.images.slice(0, short.images.length))
+      // of each image that is there the whole one is, too
+      assert.equal(short.uncut ?? [], (whole.uncut ?? []).slice(0, (short.uncut ?? []).length))
+      assert.is(wholeImages(short).length, opens(short.ids))
     }),
   )
 })
@@ -75,7 +92,7 @@ test('one picture before a request is laid out as ever', () => {
     unitConversation(
       p,
       'b',
-      [said('first '), shown(tile(1)), said(' then '), shown(tile(2), tile(3))],
+      [said('first '), shown(tile(1)), said(' then '), shown(tile(2)), shown(tile(3))],
       exchange,
     ),
   ]
@@ -83,23 +100,46 @@ test('one picture before a request is laid out as ever', () => {
   assert.is(seen.visual_index.filter((i) => i >= 0).length, 3 * tokens)
 })
 
-test('tiles of one picture stand between one pair of marks', () => {
-  const wide: RgbImage = { width: 2 * size, height: size, channels: 3, data: new Uint8Array(6 * size * size) }
-  const tiles = dynamicTiles(wide, { most: 2, size })
-  const { ids, images } = layOutPrompt(p, [shown(...tiles)])
+test('tiles of one image stand between one pair of marks, and the image is kept beside them', () => {
+  const wide = blank(2 * size, size)
+  const { ids, images, uncut } = layOutPrompt(cutting, [shown(wide)])
   assert.is(images.length, 3)
-  assert.is(ids.filter((id) => id === open).length, 1)
+  assert.is(opens(ids), 1)
+  assert.equal(uncut, [wide])
+  assert.is(layOutPrompt(p, [shown(wide)]).images.length, 1)
+  assert.is(layOutPrompt(p, [shown(wide)]).uncut, undefined)
+})
+
+test('frames and numbered images stand behind their numbers', () => {
+  const { tokenizer } = p
+  const text = (all: readonly PromptUnit[]): string =>
+    tokenizer.decode(layOutPrompt(p, all).ids).replaceAll(/<img>(<IMG_CONTEXT>)+<\/img>/g, '<image>')
+  const asked = (words: string): string => `<|im_start|>user\n${words}<|im_end|><|im_start|>assistant\n`
+  const two = [tile(1), tile(2)]
+  assert.is(text([played(two), said('what?')]), asked('Frame-1: <image>\nFrame-2: <image>\nwhat?'))
+  assert.is(text([...numbered(two), said('what?')]), asked('Image-1: <image>\nImage-2: <image>\nwhat?'))
+})
+
+test('a frame is one tile, whatever its shape, and frames take of the budget that images share', () => {
+  const wide = blank(4 * size, size)
+  const few = processor(nanoTokenizer(), { image: { size, tokens, tiling: { most: 4, budget: 6 } } })
+  const tilesOf = (...all: readonly PromptUnit[]): number => layOutPrompt(few, all).images.length
+  assert.is(tilesOf(shown(wide)), 5)
+  assert.is(tilesOf(played([wide, wide])), 2)
+  // four of the six for the image, then two, which its shape makes two tiles
+  assert.is(tilesOf(played([wide, wide]), shown(wide)), 2 + 5)
+  assert.is(tilesOf(played([wide, wide, wide, wide]), shown(wide)), 4 + 3)
+  assert.is(tilesOf(shown(wide), shown(wide), shown(wide)), 3 * 3)
+  assert.is(tilesOf(...Array.from({ length: 7 }, () => shown(wide))), 7)
 })
 
 test('what does not fit is refused, with what to do', () => {
   const blind = processor(nanoTokenizer())
   const refused = (build: () => unknown, message: RegExp): void =>
     assert.throws(build, (e: Error) => e instanceof ProcessorError && message.test(e.message))
-  refused(() => layOutPrompt(blind, [shown(tile(1))]), /has a picture, and the processor lays out none/)
-  const large = { ...tile(1), width: size + 1 }
-  refused(() => layOutPrompt(p, [shown(large)]), /17 × 16 pixels, and the model reads 16 × 16; resize it/)
+  refused(() => layOutPrompt(blind, [shown(tile(1))]), /has images, and the processor lays out none/)
   refused(() => layOutPrompt(p, [said('a')], { tokens: 3 }), /may have 3 tokens, and \d+ stand around/)
-  assert.throws(() => shown(), /there is no tile/)
+  assert.throws(() => played([]), /there is no frame/)
 })
 
 test.run()

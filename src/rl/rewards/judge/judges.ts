@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 import { createHash } from 'node:crypto'
+import { wholeImages } from '../../../data/index.ts'
 import type { Judged, Judgement, Reward, Scored } from '../../reward.ts'
 import type { Columns } from '../../task.ts'
 import { afterThinking, lastBoxed } from '../../verify/index.ts'
@@ -91,7 +92,7 @@ export const thinkJudge = (o: JudgeOptions): Reward<Reference> => {
         return threefold({ soundness: 0, grounding: 0, consistency: 0 }, { why: 'no thinking' })
       const user = dataMessage({ question: task.question, thinking, answer, ...referenceOf(task.columns) })
       const decode = (reply: string) => decodeReply(ThinkReply, reply)
-      const got = await o.model.ask({ system, user, images: task.prompt.images, decode })
+      const got = await o.model.ask({ system, user, images: wholeImages(task.prompt), decode })
       if (got._tag === 'Failed') return failed(got.why, got.elapsedMs)
       return threefold(got.reply, { why: got.reply.why ?? '', cached: got.cached })
     },
@@ -113,7 +114,7 @@ export const answerJudge = (o: JudgeOptions): Reward<Reference> => {
       const { answer } = saidIn(completion.text)
       const user = dataMessage({ question: task.question, answer, ...referenceOf(task.columns) })
       const decode = (reply: string) => decodeReply(AnswerReply, reply)
-      const got = await o.model.ask({ system, user, images: task.prompt.images, decode })
+      const got = await o.model.ask({ system, user, images: wholeImages(task.prompt), decode })
       if (got._tag === 'Failed') return failed(got.why, got.elapsedMs)
       const evidence = { extracted: answer.slice(0, 300), why: got.reply.why ?? '', cached: got.cached }
       return scored(got.reply.correct, evidence)
