@@ -186,7 +186,7 @@ export const segmentsVisualIndex = <C extends Conversation>(
       throw new CollateError(
         'ImageTokens',
         c.id,
-        `sample ${c.id} has ${place - begin} image tokens, and its ${tiles.length} images take ${wanted}`,
+        `sample ${c.id} has ${tiles.length} images but ${place - begin} image tokens; they take ${wanted}`,
       )
   }
   return out

@@ -75,7 +75,7 @@ export const readWholeImage = async (input: ImageInput): Promise<RgbImage> => {
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true })
     if (info.channels !== 3) throw new Error(`it came to ${info.channels} channels`)
-    return { width: info.width, height: info.height, channels: 3, data }
+    return { width: info.width, height: info.height, channels: 3, data: new Uint8Array(data) }
   } catch (e) {
     const { message } = e as Error
     if (/^Input file is missing/.test(message))

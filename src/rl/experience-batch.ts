@@ -48,7 +48,7 @@ const visualIndexOf = (
       throw new CollateError(
         'ImageTokens',
         e.id,
-        `completion ${e.id} has ${seen} image tokens, and its ${e.images.length} images take ${places.length}`,
+        `completion ${e.id} has ${e.images.length} images but ${seen} image tokens; they take ${places.length}`,
       )
   }
   return out

@@ -152,7 +152,7 @@ test('collate: what does not fit is an error that names the sample, never a cut'
   fails('BadImage', /with 3 bytes; three a pixel are 37632/, c.id, () =>
     pixelValues([{ ...c, images: [{ ...image, data: new Uint8Array(3) }] }], 1, 112),
   )
-  fails('ImageTokens', /0 images but 16 image tokens; each image takes 16/, c.id, () =>
+  fails('ImageTokens', /0 images but 16 image tokens; they take 0/, c.id, () =>
     collate([{ ...c, images: [] }], sizes(1, 96)),
   )
   fails('ImageTokens', /2 images but 16 image tokens/, c.id, () =>
