@@ -16,7 +16,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   package: [],
   terminal: [],
   dsl: ['random', 'terminal'],
-  engine: ['dsl'],
+  engine: ['terminal', 'dsl'],
   formats: [],
   models: ['dsl', 'formats'],
   optim: ['dsl', 'formats'],

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { EngineName, XlaDescription } from '../engine/index.ts'
-import { significant } from '../terminal/index.ts'
+import { called, significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
 
@@ -42,12 +42,12 @@ export const adviceOf = (
     )
   if (m.gpus.length > 0 && !engines.some((e) => e.gpu === true && e.device === undefined))
     advice.push(
-      `A GPU is here (${m.gpus[0]}) and no engine uses it: sailwright engine install xla (by pip; some 3 GB)`,
+      `A GPU is here (${m.gpus[0]}) and no engine uses it: ${called()} engine install xla (by pip; some 3 GB)`,
     )
   else if (tensorflow !== undefined && !tensorflow.loads)
     advice.push(
       m.system.startsWith('linux')
-        ? 'TensorFlow does not load; to have both engines and compare them: sailwright engine install tensorflow (needs a C++ compiler and pip).'
+        ? `TensorFlow does not load; to have both engines and compare them: ${called()} engine install tensorflow (needs a C++ compiler and pip).`
         : 'TensorFlow does not load; the installer builds it on Linux only, and the onnx engine works here.',
     )
   const speed = (e: EngineFound | undefined): number => e?.step?.samplesPerSecond ?? 0
@@ -55,7 +55,7 @@ export const adviceOf = (
   const best = engines.reduce((a, b) => (speed(b) > speed(a) ? b : a), used ?? engines[0]!)
   if (used?.step !== undefined && best.name !== used.name && speed(best) > 1.1 * speed(used))
     advice.push(
-      `In this measurement ${best.name} was ${significant(speed(best) / speed(used))} times as fast as ${used.name}: sailwright run <file.ts> --engine ${best.name}`,
+      `In this measurement ${best.name} was ${significant(speed(best) / speed(used))} times as fast as ${used.name}: ${called()} run <file.ts> --engine ${best.name}`,
     )
   if (m.load > m.cores * 1.25)
     advice.push(

@@ -10,7 +10,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint } from '../dsl/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
-import { didYouMean } from '../terminal/index.ts'
+import { asCalled, didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
 import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { type LoadedFile, loadExperiment } from './load-file.ts'
@@ -123,7 +123,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
     if (named === undefined && state.finished === undefined)
       return E.left(
         usage(
-          `the run in ${shown} is not finished: ${there}. Finish it (${manifest.command} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
+          `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(manifest.command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
         ),
       )
     const stage = named ?? ended.at(-1)

@@ -3,19 +3,24 @@
  *
  * @since 0.1.0
  */
-import { fit, inked, type Look } from '../terminal/index.ts'
+import { asCalled, called, fit, inked, type Look } from '../terminal/index.ts'
 import type { Command, Flag } from './command.ts'
 import { usageLine } from './parse.ts'
 
+/** Cells that are longer have what they mean on the next line. */
+const widest = 64
+
 const rows = (cells: readonly (readonly [string, string])[], look: Look): string => {
-  const room = Math.max(0, ...cells.map(([a]) => a.length))
+  const room = Math.max(0, ...cells.map(([a]) => a.length).filter((n) => n <= widest))
   return cells
     .map(([a, b]) => {
       const [first, ...more] = wrap(b, Math.max(30, Math.min(look.columns, 100) - room - 4))
       const indent = ' '.repeat(room + 4)
-      return [`  ${inked(look, 'cyan', fit(a, room))}  ${first ?? ''}`, ...more.map((l) => indent + l)].join(
-        '\n',
-      )
+      const head = `  ${inked(look, 'cyan', fit(a, room))}`
+      return [
+        ...(a.length > room ? [head, indent + first] : [`${head}  ${first}`]),
+        ...more.map((l) => indent + l),
+      ].join('\n')
     })
     .join('\n')
 }
@@ -47,7 +52,7 @@ export const overview = (commands: readonly Command[], look: Look): string =>
     'Sailwright: vision-language experiments as code.',
     '',
     head('Usage', look),
-    '  sailwright <command> [options]',
+    `  ${called()} <command> [options]`,
     '',
     head('Commands', look),
     rows(
@@ -67,10 +72,10 @@ export const overview = (commands: readonly Command[], look: Look): string =>
     head('Begin with', look),
     rows(
       [
-        ['sailwright doctor', 'what this machine has, and how fast it is'],
-        ['sailwright summary nano', 'the smallest model, layer by layer'],
-        ['sailwright new sft', 'writes an experiment into this folder'],
-        ['sailwright run <file.ts>', 'runs an experiment and writes its report'],
+        [`${called()} doctor`, 'what this machine has, and how fast it is'],
+        [`${called()} summary nano`, 'the smallest model, layer by layer'],
+        [`${called()} new sft`, 'writes an experiment into this folder'],
+        [`${called()} run <file.ts>`, 'runs an experiment and writes its report'],
       ],
       look,
     ),
@@ -106,6 +111,15 @@ export const commandHelp = (c: Command, look: Look): string =>
       look,
     ),
     ...(c.notes ?? []).flatMap((n) => ['', ...wrap(n, Math.min(look.columns, 100))]),
-    ...(c.examples.length === 0 ? [] : ['', head('Examples', look), rows(c.examples, look)]),
+    ...(c.examples.length === 0
+      ? []
+      : [
+          '',
+          head('Examples', look),
+          rows(
+            c.examples.map(([command, what]) => [asCalled(command), what]),
+            look,
+          ),
+        ]),
     '',
   ].join('\n')

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { didYouMean, inked, lookOf } from '../terminal/index.ts'
+import { called, didYouMean, inked, lookOf } from '../terminal/index.ts'
 import { type Command, exitCodeOf, type Io, messageOf } from './command.ts'
 import { benchCommand } from './commands/bench.ts'
 import { chatCommand } from './commands/chat.ts'
@@ -83,10 +83,10 @@ export const main = async (words: readonly string[], io: Io): Promise<number> =>
     const begun = possible.filter((p) => p.startsWith(`${word} `))
     complain(
       begun.length > 0
-        ? `${word}: what of it? There is ${begun.map((b) => `'sailwright ${b}'`).join(', ')}.`
+        ? `${word}: what of it? There is ${begun.map((b) => `'${called()} ${b}'`).join(', ')}.`
         : word.startsWith('-')
           ? `there is no option ${word} before a command; there are --help and --version. The commands are ${possible.join(', ')}.`
-          : `there is no command '${word}'.${didYouMean(word, possible)} The commands are ${possible.join(', ')}; 'sailwright --help' says what they do.`,
+          : `there is no command '${word}'.${didYouMean(word, possible)} The commands are ${possible.join(', ')}; '${called()} --help' says what they do.`,
       begun.length > 0 ? '' : ':',
     )
     return 2
@@ -94,7 +94,7 @@ export const main = async (words: readonly string[], io: Io): Promise<number> =>
   const args = parse(found.command, found.rest)
   if (E.isLeft(args)) {
     complain(args.left.message)
-    io.stderr.write(`'sailwright ${found.command.name} --help' says more.\n`)
+    io.stderr.write(`'${called()} ${found.command.name} --help' says more.\n`)
     return exitCodeOf(args.left)
   }
   try {

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
-import { didYouMean } from '../terminal/index.ts'
+import { called, didYouMean } from '../terminal/index.ts'
 import { type Args, type CliError, type Command, type Flag, usage } from './command.ts'
 
 const shown = (flags: Readonly<Record<string, Flag>>): string =>
@@ -88,7 +88,7 @@ const checkValue = (
 /** `sailwright run <file.ts> [options]`. */
 export const usageLine = (command: Command): string =>
   [
-    `sailwright ${command.name}`,
+    `${called()} ${command.name}`,
     ...command.positionals.map(
       (p) => `${p.required ? `<${p.name}>` : `[${p.name}]`}${p.many === true ? ' …' : ''}`,
     ),

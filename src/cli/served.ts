@@ -12,6 +12,7 @@ import type { EngineName, Session } from '../engine/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
 import type { CausalLm, Model } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
+import { called } from '../terminal/index.ts'
 import { type Args, type CliError, type Flag, failed, type Io, messageOf, usage } from './command.ts'
 import { type Found, found } from './exported.ts'
 
@@ -125,7 +126,7 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
         TE.chain(({ pickEngine }) =>
           pipe(
             pickEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName, io.env),
-            TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`)),
+            TE.mapLeft((e) => failed(`${e.message}\n'${called()} doctor' says what is installed.`)),
           ),
         ),
       ),

@@ -1,6 +1,7 @@
 /** Which engine runs: the one that was asked for, or the best that loads. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { called } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import { onnxEngine } from './onnx/index.ts'
 import type { Engine, EngineName } from './session.ts'
@@ -44,7 +45,7 @@ export const fasterOf = (engines: readonly [Engine, Engine], speeds: Speeds): Pi
   const times = (speed(fast) / speed(slow)).toFixed(2)
   return {
     engine: fast,
-    why: `${times} times as fast as ${slow.name} here, measured ${speeds.measuredAt.slice(0, 10)}; 'sailwright doctor' measures again`,
+    why: `${times} times as fast as ${slow.name} here, measured ${speeds.measuredAt.slice(0, 10)}; '${called()} doctor' measures again`,
   }
 }
 
@@ -99,7 +100,7 @@ export const pickEngine =
     const speeds = rememberedSpeeds(both, env)
     return E.right(
       speeds === undefined
-        ? { engine, why: "both engines load; which is faster here, 'sailwright doctor' measures" }
+        ? { engine, why: `both engines load; which is faster here, '${called()} doctor' measures` }
         : fasterOf(both, speeds),
     )
   }

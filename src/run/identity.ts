@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import { asCalled } from '../terminal/index.ts'
 import { type Difference, differences, showDifference } from './differences.ts'
 import type { Manifest } from './events.ts'
 import { decodeLine, encodeLine } from './files.ts'
@@ -93,7 +94,7 @@ const listed = (lines: readonly string[]): string =>
 export const refusal = (changes: Changes, there: Manifest, allowed: boolean): string | undefined => {
   const { settings, surroundings } = changes
   if (settings.length > 0)
-    return `this folder's run began with other settings:${listed([...settings, ...surroundings])}\nchoose another folder with --out, or repeat that run as it was: ${there.command}`
+    return `this folder's run began with other settings:${listed([...settings, ...surroundings])}\nchoose another folder with --out, or repeat that run as it was: ${asCalled(there.command)}`
   if (surroundings.length > 0 && !allowed)
     return `what carries this run out has changed since it began, so that its numbers would come from two different programs:${listed(surroundings)}\nput it back as it was, begin another run with --out <folder>, or go on all the same with --allow-changed-code`
   return undefined

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { engineUsed } from '../engine/index.ts'
+import { called } from '../terminal/index.ts'
 
 /** The file that Node was started with, where it exports an experiment as far as its text says. */
 const startedFile = (): string | undefined => {
@@ -27,7 +28,7 @@ if (isMainThread)
     if (file === undefined || engineUsed()) return
     const path = relative(process.cwd(), file)
     process.stderr.write(
-      `${basename(file)} defines an experiment, and nothing has run it: npx sailwright run ${path.startsWith('..') ? file : path}\n`,
+      `${basename(file)} defines an experiment, and nothing has run it: ${called()} run ${path.startsWith('..') ? file : path}\n`,
     )
     process.exitCode = 1
   })

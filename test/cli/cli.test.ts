@@ -17,6 +17,7 @@ import { shellWord } from '../../src/cli/shell-word.ts'
 import { presets } from '../../src/models/presets.ts'
 import type { RunEvent } from '../../src/run/events.ts'
 import { type RecordedRun, readRun } from '../../src/run/run-folder.ts'
+import { called } from '../../src/terminal/called.ts'
 import { editDistance, nearest } from '../../src/terminal/nearest.ts'
 import { presentEngines } from '../support/engines.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
@@ -230,7 +231,7 @@ test('unknown commands', async () => {
   const near = await cli(['sumary'])
   assert.is(near.code, 2)
   assert.match(near.err, "sailwright: there is no command 'sumary'. Did you mean 'summary'?")
-  assert.match((await cli(['engine'])).err, "There is 'sailwright engine install'")
+  assert.match((await cli(['engine'])).err, `There is '${called()} engine install'`)
   assert.match((await cli(['--verbose', 'run'])).err, 'there is no option --verbose before a command')
 })
 
@@ -407,6 +408,7 @@ test('run: one that fails says so, keeps what was done, and goes on from there',
   assert.match(err, 'this step was told to fail')
   assert.match(err, /at .*tiny\.ts:\d+/)
   assert.match(err, 'What was done is in fails, its report is fails/report.html')
+  assert.match(err, `To go on: ${called()} run ${tiny} --engine onnx --out fails --set fail=5 (with --allow-`)
   assert.match(readFileSync(join(root, 'fails/report.html'), 'utf8'), 'stopped on an error')
   assert.not.ok(existsSync(join(root, 'fails/lock.json')))
   const more = await cli(words)
@@ -417,6 +419,23 @@ test('run: one that fails says so, keeps what was done, and goes on from there',
   assert.equal(types, ['first', 'second', 'second'])
   assert.match(more.err, /first .*\nsecond /)
   assert.match(more.err, 'this start took 3.0 s')
+})
+
+test('run: one that fails before anything was trained leaves no folder, and can be begun again there', async () => {
+  const file = join(root, 'weightless.ts')
+  writeFileSync(
+    file,
+    `import { throwError } from 'rxjs'
+import tiny from ${JSON.stringify(tiny)}
+export default (options) => ({ ...tiny(options), run: () => throwError(() => new Error('no such weights')) })
+`,
+  )
+  const words = ['run', file, '--engine', 'onnx', '--out', 'unbegun']
+  const { code, err } = await cli(words)
+  assert.is(code, 1)
+  assert.match(err, 'no such weights')
+  assert.match(err, '\nNothing was trained, and no run folder is left.')
+  assert.not.ok(existsSync(join(root, 'unbegun')))
 })
 
 test('run: what is wrong with a file is said, with what to do', async () => {
@@ -488,7 +507,7 @@ test('run: an interrupt ends it with 130, a report, and the words that go on', a
   assert.is(out, '')
   assert.not.ok(existsSync(join(folder, 'lock.json')))
   assert.match(err, /stopped in stage 2 of 2, second, after step 3 of 12\./)
-  assert.match(err, `To go on: sailwright run ${tiny} --engine onnx --set hold=4 --out ${folder}`)
+  assert.match(err, `To go on: ${called()} run ${tiny} --engine onnx --set hold=4 --out ${folder}`)
   assert.ok(existsSync(join(folder, 'report.html')))
   const more = await cli(['run', tiny, '--engine', 'onnx', '--out', folder])
   assert.is(more.code, 0, more.err)
@@ -569,7 +588,7 @@ test('engine install: engines, flags and sources that there are not are refused'
   ] as const) {
     const { code, err } = await cli(['engine', 'install', engine, `--${flag}`, './nowhere'])
     assert.is(code, 2, err)
-    assert.match(err, `--${flag} is for 'sailwright engine install ${other}'; ${engine} takes none.`)
+    assert.match(err, `--${flag} is for '${called()} engine install ${other}'; ${engine} takes none.`)
   }
 })
 
@@ -598,7 +617,7 @@ test('advice follows from what was found', () => {
   const missing: EngineFound = { name: 'tensorflow', loads: false, problem: 'not installed' }
   const cpu: EngineFound = { name: 'tensorflow', loads: true, gpu: false, step: step(100) }
   assert.equal(adviceOf(here, [{ ...cpu, step: step(210) }, onnx], 'tensorflow'), [])
-  assert.match(adviceOf(here, [missing, onnx], 'onnx').join(), 'sailwright engine install tensorflow')
+  assert.match(adviceOf(here, [missing, onnx], 'onnx').join(), `${called()} engine install tensorflow`)
   assert.match(adviceOf({ ...here, gpus: ['A GPU'] }, [cpu, onnx], 'tensorflow')[0]!, 'engine install xla')
   assert.match(adviceOf(here, [cpu, onnx], 'tensorflow').join(), 'onnx was 2.00 times as fast as tensorflow')
   assert.match(adviceOf({ ...here, load: 9 }, [onnx], 'onnx').join(), 'load 9.0 on 4 cores')

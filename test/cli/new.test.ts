@@ -7,6 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { starters } from '../../src/cli/commands/new.ts'
 import { main } from '../../src/cli/main.ts'
+import { called } from '../../src/terminal/index.ts'
 
 const test = suite('new')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-new-'))
@@ -57,7 +58,7 @@ for (const [kind, { sample }] of Object.entries(starters))
     assert.is(made.out, `${kind}.ts\n`)
     if (sample === undefined) assert.not.match(made.err, 'sample data')
     else assert.match(made.err, `${sample.name} is sample data, made up; put your own in its place.`)
-    assert.match(made.err, `To begin: sailwright run ${kind}.ts --quick`)
+    assert.match(made.err, `To begin: ${called()} run ${kind}.ts --quick`)
     assert.equal(
       readdirSync(folder).sort(),
       [`${kind}.ts`, ...(sample === undefined ? [] : [sample.name])].sort(),

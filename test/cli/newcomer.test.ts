@@ -229,7 +229,7 @@ test('an experiment file that is started by itself says how it is run; other fil
     assert.is(code, 1, err)
     assert.match(
       err,
-      /^self\.m?[jt]s defines an experiment, and nothing has run it: npx sailwright run self\.m?[jt]s\n$/,
+      /^self\.m?[jt]s defines an experiment, and nothing has run it: (npx |pnpm exec )?sailwright run self\.m?[jt]s\n$/,
     )
   }
   for (const quiet of ['library.mjs', 'uses.mjs'])

@@ -3,7 +3,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Observable } from 'rxjs'
 import type { InstallErrorTag } from '../../engine/index.ts'
-import { didYouMean, inked, lookOf } from '../../terminal/index.ts'
+import { called, didYouMean, inked, lookOf } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -61,14 +61,16 @@ export const engineInstallCommand: Command = {
       return TE.left(
         usage(
           engine === 'onnx'
-            ? "the onnx engine needs no installing: it comes with the package, and 'sailwright doctor' says whether it loads."
+            ? `the onnx engine needs no installing: it comes with the package, and '${called()} doctor' says whether it loads.`
             : `there is no engine '${engine}' to install.${didYouMean(engine, ['tensorflow', 'xla'])} There are tensorflow and xla.`,
         ),
       )
     const other = engine === 'xla' ? 'tensorflow' : 'xla'
     const foreign = flagsOf[other].find((f) => args.text(f) !== undefined)
     if (foreign !== undefined)
-      return TE.left(usage(`--${foreign} is for 'sailwright engine install ${other}'; ${engine} takes none.`))
+      return TE.left(
+        usage(`--${foreign} is for '${called()} engine install ${other}'; ${engine} takes none.`),
+      )
     return engine === 'xla' ? installingXla(args, io) : installingTensorflow(args, io)
   },
 }
@@ -116,7 +118,7 @@ const followed = <I>(
         return TE.left({ _tag: 'Interrupted', message: 'stopped; what was finished stays for the next try.' })
       if (last === undefined) return TE.left(failed('the installation ended without a result.'))
       if (args.on('json')) printJson(io, last.installed)
-      else io.stdout.write(`${told(last.installed)}\n'sailwright doctor' measures it.\n`)
+      else io.stdout.write(`${told(last.installed)}\n'${called()} doctor' measures it.\n`)
       return TE.right(undefined)
     }),
   )

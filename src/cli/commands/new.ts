@@ -5,7 +5,7 @@ import { join, relative, resolve, sep } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { packageFile } from '../../package/index.ts'
-import { didYouMean } from '../../terminal/index.ts'
+import { asCalled, called, didYouMean } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -119,7 +119,10 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
   const given = args.text('data')
   if (given !== undefined && !existsSync(resolve(io.cwd, given)))
     return refuse(`there is no data at ${given}.`)
-  const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8')
+  const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8').replaceAll(
+    /^( \* {5})(sailwright .*)$/gm,
+    (_, margin: string, command: string) => `${margin}${asCalled(command)}`,
+  )
   const { sample } = starter
   if (sample === undefined)
     return given === undefined
@@ -153,6 +156,6 @@ const said = (args: Args, io: Io, { folder, file, data, kind }: Plan, sampled: b
   if (sampled && data !== undefined)
     io.stderr.write(`${at(join(folder, data))} is sample data, made up; put your own in its place.\n`)
   const cd = at(folder) === '.' ? '' : `cd ${shellWord(at(folder))} && `
-  io.stderr.write(`To begin: ${cd}sailwright run ${kind}.ts --quick\n`)
+  io.stderr.write(`To begin: ${cd}${called()} run ${kind}.ts --quick\n`)
   io.stdout.write(`${at(file)}\n`)
 }

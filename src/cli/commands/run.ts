@@ -1,5 +1,6 @@
 /** `sailwright run`: an experiment from its file to its report. */
 import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
@@ -8,7 +9,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable } from 'rxjs'
 import type { EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
-import { inked, lookOf } from '../../terminal/index.ts'
+import { called, inked, lookOf } from '../../terminal/index.ts'
 import type { Experiment, Fork } from '../../train/index.ts'
 import { blamed } from '../blame.ts'
 import {
@@ -226,7 +227,7 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
       const { measureOnce } = await import('../measure.ts')
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
-    TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'sailwright doctor' says what is installed.`))),
+    TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'${called()} doctor' says what is installed.`))),
     TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
   )
 }
@@ -383,8 +384,18 @@ const carriedOut = (
       const report = E.isRight(written) ? shownPath(io.cwd, written.right) : undefined
       // a step that was begun is computed to its end; here a second signal is still heard
       await threadsAtRest()
+      if (ended.how === 'failed' && !run.continued && !hasBegun(state)) {
+        run.close()
+        await rm(run.folder, { recursive: true, force: true }).catch(() => {})
+        return E.left(failed(`${problem}\nNothing was trained, and no run folder is left.`))
+      }
       const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
-      if (ended.how === 'failed') return E.left(failed(`${problem}\n${kept}`))
+      if (ended.how === 'failed')
+        return E.left(
+          failed(
+            `${problem}\n${kept}\n${goOn(args, folder)} (with --allow-changed-code, where code was changed)`,
+          ),
+        )
       if (ended.how === 'interrupted')
         return E.left({
           _tag: 'Interrupted',
@@ -428,6 +439,9 @@ const followed = async (stream: Observable<RunEvent>, io: Io): Promise<Ended> =>
     : ended
 }
 
+/** Whether anything was done that a folder is kept for. */
+const hasBegun = (state: RunState): boolean => state.stages.length > 0 || state.finished !== undefined
+
 const where = (state: RunState): string => {
   const stage = state.stages[state.current]
   if (stage === undefined) return 'before the first stage'
@@ -439,7 +453,7 @@ const where = (state: RunState): string => {
 /** The words that start the same run again in its folder. */
 const goOn = (args: Args, folder: string): string => {
   const words = args.text('out') === undefined ? [...args.typed, '--out', folder] : args.typed
-  return `To go on: sailwright run ${words.map(shellWord).join(' ')}`
+  return `To go on: ${called()} run ${words.map(shellWord).join(' ')}`
 }
 
 const shareOf = ({ family, correct, total }: EventOf<'evaluated'>) => ({

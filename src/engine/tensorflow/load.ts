@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
+import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import { markUsed } from '../used.ts'
@@ -172,7 +173,7 @@ export const loadTensorflow = (options: TensorflowOptions = {}): E.Either<Engine
   loaded = E.left(
     engineError(
       'NotInstalled',
-      `TensorFlow does not load; 'sailwright engine install tensorflow' builds it. Tried:\n${tried.map((l) => `  ${l}`).join('\n')}`,
+      `TensorFlow does not load; '${called()} engine install tensorflow' builds it. Tried:\n${tried.map((l) => `  ${l}`).join('\n')}`,
     ),
   )
   return loaded

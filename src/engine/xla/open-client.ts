@@ -1,6 +1,7 @@
 /** The client of this machine's plugin. */
 import { isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
 import { type FoundPlugin, findPlugin } from './find.ts'
 import { Client, foreign, Plugin } from './pjrt/index.ts'
@@ -19,8 +20,8 @@ export interface OpenedClient {
   readonly plugin: FoundPlugin
 }
 
-const todo =
-  "install a plugin with 'sailwright engine install xla', or name its file with 'sailwright engine install xla --plugin <file>'"
+const todo = (): string =>
+  `install a plugin with '${called()} engine install xla', or name its file with '${called()} engine install xla --plugin <file>'`
 
 /**
  * Opens the plugin, the libraries it needs, and a client over its devices.
@@ -38,7 +39,7 @@ export const openClient =
       return left(
         engineError(
           'NotInstalled',
-          `no plugin for XLA is here: ${todo}. Tried:\n  ${found.left.join('\n  ')}`,
+          `no plugin for XLA is here: ${todo()}. Tried:\n  ${found.left.join('\n  ')}`,
         ),
       )
     const plugin = found.right
@@ -71,7 +72,7 @@ export const openClient =
       return left(
         engineError(
           'NotInstalled',
-          `the plugin ${plugin.path} (${plugin.from}) does not open: ${messageOf(e)}${missing}; ${todo}`,
+          `the plugin ${plugin.path} (${plugin.from}) does not open: ${messageOf(e)}${missing}; ${todo()}`,
           e,
         ),
       )

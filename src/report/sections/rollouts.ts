@@ -4,7 +4,7 @@
  * @since 0.3.0
  */
 import { type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
-import { grouped } from '../../terminal/index.ts'
+import { called, grouped } from '../../terminal/index.ts'
 import { type Html, html, type Part, trusted } from '../html.ts'
 import { knownRewards, meanReward, type Pick, picksOf, type RolloutSample } from '../rollout-sample.ts'
 
@@ -127,7 +127,7 @@ export const rollouts = (
   )
   const stages = samples.map((s) => {
     const picks = picksOf(s)
-    return html`<h3>${s.stage}</h3><p class="note">${grouped(picks.length)} of ${grouped(s.groups)} groups (${grouped(s.completions)} completions): the first, those that began the last episode, the best and the worst by their mean reward, some that were discarded or whose verifiers failed. All of them: <code>sailwright rollouts</code>.</p>
+    return html`<h3>${s.stage}</h3><p class="note">${grouped(picks.length)} of ${grouped(s.groups)} groups (${grouped(s.completions)} completions): the first, those that began the last episode, the best and the worst by their mean reward, some that were discarded or whose verifiers failed. All of them: <code>${called()} rollouts</code> with the run's folder.</p>
 ${picks.map((p, i) => groupBlock(p, s, images, i === 0))}`
   })
   return [
