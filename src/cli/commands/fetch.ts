@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.ts'
-import { bar, duration, grouped, percent, short } from '../../terminal/index.ts'
+import { bar, called, duration, grouped, percent, short } from '../../terminal/index.ts'
 import {
   type Args,
   type CliError,
@@ -128,6 +128,6 @@ const said = (args: Args, io: Io, model: FetchedModel, seconds: number): void =>
       taken.length === 0
         ? 'all of them here already and whole'
         : `${taken.length} fetched (${grouped(bytes)} bytes in ${duration(seconds)})`
-    }\n'sailwright summary ${folder}' shows it.\n`,
+    }\n'${called()} summary ${folder}' shows it.\n`,
   )
 }
