@@ -279,6 +279,23 @@ scores('no number and no answer have failed, in a time that is set', async () =>
   )
 })
 
+scores('a reward that never gives the thread back has failed, and the others are judged', async () => {
+  const reward: Reward = {
+    ...{ name: 'endless', config: 'endless' },
+    score:
+      ({ completion: { text } }) =>
+      async () => {
+        while (text === 'a0');
+        return scored(1)
+      },
+  }
+  const [group] = await gathered(of(groupOf('a')).pipe(score({ reward, seconds: 0.05 })))
+  assert.equal(
+    group!.judgements.map((j) => (j._tag === 'Failed' ? j.why.slice(0, 58) : j._tag)),
+    ["reward 'endless' threw: it held the thread for 0.05 s and w", 'Scored'].map((w) => w.slice(0, 58)),
+  )
+})
+
 scores('unsubscribing starts no further judgement', async () => {
   const { reward, started } = rewardOf(
     () => 1,

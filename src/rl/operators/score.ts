@@ -6,6 +6,7 @@
 import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
 import type { Group, ScoredGroup } from '../group.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
+import { asked, holdMs } from '../rewards/bounded.ts'
 import type { Columns } from '../task.ts'
 
 /** Settings of {@link score}. */
@@ -35,7 +36,10 @@ const judged = async <C extends Columns>(
     timer = setTimeout(() => resolve(never), seconds * 1000)
   })
   try {
-    const said = await Promise.race([reward.score(about)(), late])
+    const said = await Promise.race([
+      asked(reward, reward.score(about), Math.min(holdMs, seconds * 1000)),
+      late,
+    ])
     if (said === never) return failed(`reward '${reward.name}' gave no answer in ${seconds} s`)
     if (isJudgement(said)) return said
     return said?._tag === 'Scored' && typeof said.value === 'number'

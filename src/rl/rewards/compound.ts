@@ -7,6 +7,7 @@
 import { RecipeError } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
+import { bounded, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords, type JudgedParts, judgementOf } from './judgement.ts'
 
 /** Rewards by name. */
@@ -44,6 +45,7 @@ export interface Structure {
 /** A reward that is put together from others. */
 export interface CompoundReward<in C extends Columns = Columns> extends Reward<C> {
   readonly [structure]: Structure
+  readonly [keepsTime]: true
 }
 
 /** What a reward is made of, where it is compound. */
@@ -91,6 +93,8 @@ export const compound = <R extends Rewards>(spec: {
       rewards: Object.fromEntries(Object.entries(rewards).map(([part, { config }]) => [part, config])),
     },
     score: (judged) => async () => combine(await judgeAll(rewards, judged)),
+    // its parts are asked one by one
+    [keepsTime]: true,
     [structure]: {
       rewards,
       named: true,
@@ -112,11 +116,15 @@ export const wrapped = <C extends Columns>(
     const began = performance.now()
     const judgement = await judgementOf(reward, judged)
     try {
-      return asJudgement(change(judgement, judged), performance.now() - began)
+      return asJudgement(
+        bounded(change, holdMs, () => change(judgement, judged)),
+        performance.now() - began,
+      )
     } catch (thrown) {
       return failed(inWords(thrown), performance.now() - began)
     }
   },
+  [keepsTime]: true,
   [structure]: {
     rewards: { [reward.name]: reward },
     named: false,

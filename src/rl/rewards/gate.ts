@@ -6,6 +6,7 @@
 import { RecipeError } from '../../train/index.ts'
 import type { Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
+import { keepsTime } from './bounded.ts'
 import {
   type ColumnsOfAll,
   type CompoundReward,
@@ -29,6 +30,7 @@ const behind = (condition: Reward<never>, reward: Reward<never>): CompoundReward
     const judgement = await judgementOf(reward, judged)
     return having(judgement, { ...at, [reward.name]: judgement })
   },
+  [keepsTime]: true,
   [structure]: {
     rewards: { condition, reward },
     named: true,
@@ -75,6 +77,7 @@ const firstOf = (rewards: Rewards, name: string): CompoundReward<Columns> => ({
       parts,
     )
   },
+  [keepsTime]: true,
   [structure]: {
     ...{ rewards, named: true, weights: {} },
     rebuild: (others) => firstOf(others, name) as Reward<never>,

@@ -3,7 +3,9 @@
  *
  * @since 0.3.0
  */
+
 import type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from '../reward.ts'
+import { asked } from './bounded.ts'
 
 /** Judgements by name. */
 export type JudgedParts = Readonly<Record<string, Judgement>>
@@ -60,7 +62,7 @@ export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
 export const judgementOf = async (reward: Reward<never>, judged: Judged): Promise<Judgement> => {
   const began = performance.now()
   try {
-    const given: unknown = await reward.score(judged as Judged<never>)()
+    const given: unknown = await asked(reward, reward.score(judged as Judged<never>))
     return asJudgement(given, performance.now() - began)
   } catch (thrown) {
     return failed(inWords(thrown), performance.now() - began)

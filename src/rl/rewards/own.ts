@@ -6,6 +6,7 @@
 import { numberSetting, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
+import { bounded, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords } from './judgement.ts'
 
 /** What a user's function may give: a number, or a judgement with its evidence. */
@@ -15,7 +16,10 @@ export type Verdict = number | Judgement
 export interface OwnRewardOptions {
   /** What else determines it, as plain JSON data, for the run's identity. */
   readonly config?: unknown
-  /** Milliseconds after which an answer that was promised is `Failed`; default 60,000. */
+  /**
+   * Milliseconds after which an answer is `Failed`; default 60,000 for one that was promised, and 10,000 for which the function
+   * may hold the thread.
+   */
   readonly timeoutMs?: number
 }
 
@@ -31,8 +35,8 @@ const late = (ms: number): Promise<never> & { readonly stop: () => void } => {
 /**
  * A reward from a function. The columns that it reads are in its type: where tasks lack one, the program does not compile.
  * What it throws, a number that is not finite, a value of another type and a promise that is not kept in time are `Failed`.
- * It runs in the thread that trains, where a loop without end cannot be stopped: text that may be hostile is for
- * {@link verified}.
+ * It runs in the thread that trains, where a loop without end is stopped after ten seconds, but not one that follows an
+ * `await`: text that may be hostile is for {@link verified}. A function that was stopped 16 times in a row is not asked again.
  *
  * @example
  * const short = reward('short', ({ completion }) => (completion.ids.length <= 32 ? 1 : 0))
@@ -51,14 +55,16 @@ export const reward = <C extends Columns = Columns>(
   // what stands around it says nothing of the columns: inside of weighted({ … }) it reads what its type says
 ): Reward<NoInfer<C>> => {
   textSetting('reward', 'name', name)
+  const held = options.timeoutMs ?? holdMs
   const timeoutMs = numberSetting(name, 'timeoutMs', options.timeoutMs ?? 60_000, true)
-  return {
+  const own: Reward<NoInfer<C>> & { readonly [keepsTime]: true } = {
     name,
     config: { kind: 'own', name, timeoutMs, ...(options.config === undefined ? {} : { of: options.config }) },
+    [keepsTime]: true,
     score: (judged) => async () => {
       const began = performance.now()
       try {
-        const given: unknown = judge(judged)
+        const given: unknown = bounded(judge, held, () => judge(judged))
         if (!(given instanceof Promise)) return asJudgement(given, performance.now() - began)
         const limit = late(timeoutMs)
         try {
@@ -71,4 +77,5 @@ export const reward = <C extends Columns = Columns>(
       }
     },
   }
+  return own
 }

@@ -10,12 +10,14 @@ import {
   abstained,
   type Group,
   type Judgement,
+  type Reward,
   reward,
   type Scored,
   scored,
   scoreGroup,
   weighted,
 } from '../../../src/rl/index.ts'
+import { bounded } from '../../../src/rl/rewards/bounded.ts'
 import { always, completionOf, judge, judgedOf } from '../../support/judged.ts'
 
 const test = suite("rl: a user's own reward")
@@ -51,6 +53,91 @@ test('a number is a value, a judgement stays, a promise is awaited', async () =>
       {},
     ),
     abstained('not mine'),
+  )
+})
+
+test('a loop without end is stopped, wherever it stands, and says whose it is', async () => {
+  const endless = (): never => {
+    for (;;);
+  }
+  const quick = { timeoutMs: 50 }
+  const loops = reward('loops', endless, quick)
+  const failure = /held the thread for 0\.05 s and was stopped; .*verified\(…\)/
+  const fails = async (r: Reward<never>, why: RegExp) => {
+    const j = await judge(r as Reward, 'a', {})
+    assert.ok(j._tag === 'Failed' && why.test(j.why), JSON.stringify(j))
+  }
+  await fails(loops, failure)
+  await fails(
+    reward('pattern', () => Number(/^(a+)+$/.test(`${'a'.repeat(60)}b`)), quick),
+    failure,
+  )
+  // before the first await, and what its own catch and finally would keep
+  await fails(
+    reward(
+      'async',
+      async () => {
+        try {
+          return endless()
+        } finally {
+          endless()
+        }
+      },
+      quick,
+    ),
+    failure,
+  )
+  await fails(
+    weighted({ loops, right: always(scored(1)) }, { loops: 1, right: 1 }),
+    /^loops: it held the thread/,
+  )
+  assert.equal(await judge(named, 'it is Rome', { city: 'Rome' }), scored(1))
+})
+
+test('one that is stopped again and again is not asked any more; one answer clears it', async () => {
+  let calls = 0
+  let stuck = true
+  const sticky = reward(
+    'sticky',
+    () => {
+      calls++
+      while (stuck);
+      return 1
+    },
+    { timeoutMs: 5 },
+  )
+  const why = async () => {
+    const j = await judge(sticky, '', {})
+    return j._tag === 'Failed' ? j.why : ''
+  }
+  for (let i = 0; i < 15; i++) assert.match(await why(), /held the thread/)
+  stuck = false
+  assert.is(await why(), '')
+  stuck = true
+  for (let i = 0; i < 16; i++) assert.match(await why(), /held the thread/)
+  assert.match(await why(), /stopped 16 times in a row, and is not asked any more/)
+  assert.is(calls, 32)
+})
+
+test('a reward written by hand, and a change of evidence, are stopped as well', () => {
+  const hand: Reward = {
+    ...{ name: 'hand', config: 0 },
+    score: () => () => {
+      for (;;);
+    },
+  }
+  assert.throws(() => bounded(hand, 20, hand.score(judgedOf('', {}))), /held the thread for 0\.02 s/)
+  assert.throws(() => bounded(hand, 20, () => bounded({}, 60_000, hand.score(judgedOf('', {})))), /0\.02 s/)
+  assert.is(
+    bounded(hand, 20, () => 1),
+    1,
+  )
+  assert.throws(
+    () =>
+      bounded(hand, 20, () => {
+        throw new RangeError('mine')
+      }),
+    (e: unknown) => e instanceof RangeError && e.message === 'mine',
   )
 })
 
