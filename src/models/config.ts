@@ -271,6 +271,8 @@ export const visionLanguageConfig = codec(
         'vision_config.image_size',
         `is ${w.vision_config.imageSize}, which gives ${side} × ${side} patches; the adapter folds 2 × 2 of them, so the side must be even`,
       ]
+    if (w.vision_config.anyResolution !== undefined && w.ps_version === 'v1')
+      return ['ps_version', 'is "v1" or missing; images of any size are folded in the order "v2"']
     return { vision: w.vision_config, language: w.llm_config, order: w.ps_version }
   },
   (c) => ({

@@ -33,6 +33,7 @@ import {
   sum,
   type Tensor,
 } from '../dsl/index.ts'
+import { placesInput } from './any-resolution.ts'
 import { cacheOf, checkedSizes, drawInputs, stored } from './cache.ts'
 import { drawToken } from './draw-token.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
@@ -42,16 +43,21 @@ import type { CausalLm, ImageInputs } from './model.ts'
 const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
   sum(select(equal(place, iota(token)), hidden, 0), 'token')
 
-/** The images of a batch as inputs: `pixel_values` float32 `[tile, channel, height, width]`, `visual_index` int32 `[batch, token]`. */
+/**
+ * The images of a batch as inputs: `visual_index` int32 `[batch, token]`, and `pixel_values` float32 `[tile, channel, height,
+ * width]`; of a model of any resolution `[patch, channel, height, width]`, and `patch_places` int32 `[patch, place]`.
+ *
+ * @param images tiles, or squares of patches
+ */
 export const imageInputs = (model: CausalLm, images: number, batch: Axis, token: Axis): ImageInputs => {
-  const size = model.image?.size ?? 0
+  const { size, patchSize } = model.image ?? { size: 0 }
+  const side = patchSize ?? size
+  const each =
+    patchSize === undefined ? axis('tile', images) : axis('patch', images * (size / patchSize) ** 2)
+  const plane = [axis('channel', 3), axis('height', side), axis('width', side)] as const
   return {
-    pixels: input('pixel_values', [
-      axis('tile', images),
-      axis('channel', 3),
-      axis('height', size),
-      axis('width', size),
-    ]),
+    pixels: input('pixel_values', [each, ...plane]),
+    ...(patchSize === undefined ? {} : { places: placesInput(each) }),
     visualIndex: input('visual_index', [batch, token], 'int32'),
   }
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { GraphError, siteOf } from '../dsl/index.ts'
 import type { CausalLm } from './model.ts'
 
 /** Sizes of a generation. */
@@ -15,15 +16,29 @@ export interface GenerationSizes {
   readonly capacity: number
   /** Prompts that one call reads; default `rows`. */
   readonly prompts?: number
-  /** Images of those prompts together; 0 for text alone. Default: one a prompt where the model reads images, else 0. */
+  /**
+   * Images of those prompts together, tiles counted one by one; 0 for text alone. Of a model of any resolution squares of
+   * patches, which are its visual tokens. Default: one a prompt where the model reads images of one size, 0 where it reads text.
+   */
   readonly images?: number
   /** Tells its cache from another of the same program; default none. */
   readonly name?: string
 }
 
-/** The images of a generation, where its sizes do not say. */
-export const imagesOf = (model: CausalLm, s: GenerationSizes): number =>
-  s.images ?? (model.image === undefined ? 0 : (s.prompts ?? s.rows))
+/**
+ * The images of a generation.
+ *
+ * @throws GraphError `BadArgument` where its sizes do not say, and images have any size
+ */
+export const imagesOf = (model: CausalLm, s: GenerationSizes): number => {
+  if (s.images === undefined && model.image?.patchSize !== undefined)
+    throw new GraphError(
+      'BadArgument',
+      `generation: there is no default for images, because model '${model.name}' reads images of any size; give the visual tokens of all prompts of a call together`,
+      siteOf(imagesOf),
+    )
+  return s.images ?? (model.image === undefined ? 0 : (s.prompts ?? s.rows))
+}
 
 /** Whether a state belongs to the cache and not to the model. */
 export const isCacheKey = (key: string): boolean => key.startsWith('cache.')

@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import { type Axis, axis, causal, input, type Keys, type KeyValues, type Tensor } from '../dsl/index.ts'
+import type { PatchPlaces } from './any-resolution.ts'
 import type { MoeConfig } from './moe-config.ts'
 
 /** A model's name, configuration, parts and graph. */
@@ -44,10 +45,28 @@ export interface TokenContext {
 
 /** Images beside a text. */
 export interface ImageInputs {
-  /** float32 `[tile, channel, height, width]`, normalised. */
+  /**
+   * float32 `[tile, channel, height, width]`, normalised; of a model of any resolution `[patch, channel, height, width]` of
+   * one patch, each four that follow one another a square of 2 × 2 of their image.
+   */
   readonly pixels: Tensor
-  /** int32 `[batch, token]`: the index among the tokens of all images (`tile · visual + place`), or −1 for text. */
+  /** Where each patch is, where the model reads images of any size. */
+  readonly places?: PatchPlaces
+  /**
+   * int32 `[batch, token]`: the index among the tokens of all images (`tile · visual + place`, or the number of the square of
+   * patches), or −1 for text.
+   */
   readonly visualIndex: Tensor
+}
+
+/** What a model reads of images. */
+export interface ImageSizes {
+  /** Pixels along each side of a tile; of a model of any resolution those of a square of patches that makes one token. */
+  readonly size: number
+  /** Tokens of one tile; 1 of such a square. */
+  readonly tokens: number
+  /** Pixels along each side of a patch, where the model reads images of any size, as squares of patches. */
+  readonly patchSize?: number
 }
 
 /**
@@ -57,8 +76,8 @@ export interface ImageInputs {
 export interface CausalLm extends Model {
   /** Rows of the embedding table: ids are below it. */
   readonly vocabSize: number
-  /** What it reads of images: pixels along each side, and tokens of one image. Undefined where it reads text alone. */
-  readonly image?: { readonly size: number; readonly tokens: number }
+  /** What it reads of images. Undefined where it reads text alone. */
+  readonly image?: ImageSizes
   /** Its experts, where it has some: training balances them, and its graph has routers. */
   readonly experts?: MoeConfig
   /** ids int32 `[batch, token]` → `[batch, token, embed]`. */

@@ -93,6 +93,12 @@ export const moeNano: SailVl2Config = {
   },
 }
 
+/** A model that reads images of any size: learned positions resized, as the paper's text has it, and rotary ones, as its figure. */
+export const anyResolution = (c: SailVl2Config): SailVl2Config => ({
+  ...c,
+  vision: { ...c.vision, anyResolution: { positions: 'both' } },
+})
+
 /** A model of one of three kinds. */
 export type Preset =
   | { readonly kind: 'vision'; readonly config: SailVitConfig }
@@ -103,6 +109,7 @@ export type Preset =
 export const presets: Readonly<Record<string, Preset>> = {
   nano: { kind: 'vision-language', config: nano },
   'moe-nano': { kind: 'vision-language', config: moeNano },
+  'nano-anyres': { kind: 'vision-language', config: anyResolution(nano) },
   'aimv2-large': { kind: 'vision', config: aimv2Large },
   'aimv2-huge': { kind: 'vision', config: aimv2Huge },
   'qwen3-0.6b': { kind: 'language', config: qwen3Small },
@@ -112,6 +119,10 @@ export const presets: Readonly<Record<string, Preset>> = {
   'sail-vl2-2b': {
     kind: 'vision-language',
     config: { vision: aimv2Huge, language: { ...qwen3Medium, tied: false } },
+  },
+  'sail-vl2-anyres-2b': {
+    kind: 'vision-language',
+    config: anyResolution({ vision: aimv2Huge, language: { ...qwen3Medium, tied: false } }),
   },
   'sail-vl2-8b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Large } },
   'sail-vl2-30b-a3b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Experts } },

@@ -2,13 +2,13 @@
  * SAIL-VL2 (arXiv 2509.14033 §2): SAIL-ViT, the adapter and Qwen3 joined. Visual tokens take the places of
  * `<IMG_CONTEXT>` in the text.
  *
- * Shapes: images `[tile, channel, height, width]`, ids `[batch, token]` → logits `[batch, token, vocab]`.
+ * Shapes: images `[tile, channel, height, width]`, ids `[batch, token]` → logits `[batch, token, vocab]`. With an encoder of any
+ * resolution (SAIL-VL2-AnyRes) images are a packed row of patches, `[patch, channel, height, width]`.
  *
  * @since 0.1.0
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import {
-  type Axis,
   andThen,
   applyTo,
   at,
@@ -24,17 +24,18 @@ import {
   keys,
   type MaskedLoss,
   maximum,
-  merge,
   type PixelShuffleOrder,
+  reshape,
   select,
   slice,
   type Tensor,
 } from '../dsl/index.ts'
-import { type AdapterConfig, adapter, visualAxis } from './adapter.ts'
-import type { CausalLm } from './model.ts'
+import { type AdapterConfig, adapter, packedAdapter, visualAxis } from './adapter.ts'
+import { type PatchPlaces, placesInput } from './any-resolution.ts'
+import type { CausalLm, ImageSizes } from './model.ts'
 import { activeShare } from './moe-config.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
-import { type SailVitConfig, sailVit, vitAxes } from './sail-vit.ts'
+import { type SailVitConfig, sailVit, sailVitPacked, vitAxes } from './sail-vit.ts'
 
 /** A vision-language model. */
 export interface SailVl2Config {
@@ -52,15 +53,17 @@ export const adapterOf = (c: SailVl2Config): AdapterConfig => ({
   ...(c.order === undefined ? {} : { order: c.order }),
 })
 
-/** Visual tokens of one tile: 256 at 448 × 448. */
+/** Visual tokens of an image of the encoder's own size: 256 at 448 × 448. */
 export const visualTokens = (c: SailVl2Config): number => visualAxis(adapterOf(c)).size
 
 /** What the model reads. */
 export interface SailVl2Inputs extends Qwen3Context {
   /** int32 `[batch, token]`. */
   readonly ids: Tensor
-  /** float32 `[tile, channel, height, width]`, normalised. */
+  /** float32 `[tile, channel, height, width]`, normalised; of any resolution `[patch, channel, height, width]`. */
   readonly images: Tensor
+  /** Where each patch is, where the encoder is of any resolution. */
+  readonly places?: PatchPlaces
   /**
    * int32 `[batch, token]`: for each position the row among the visual tokens of all tiles (`tile · visual + place`) that
    * stands there, or −1 for text.
@@ -68,27 +71,38 @@ export interface SailVl2Inputs extends Qwen3Context {
   readonly visualIndex: Tensor
 }
 
-/** Images to visual tokens in the language model's space: `[tile, visual, embed]`. */
-export const encodeImages = (c: SailVl2Config, images: Tensor): Tensor =>
-  applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), images)
+/**
+ * Images to visual tokens in the language model's space: `[tile, visual, embed]`, of packed patches `[visual, embed]`.
+ *
+ * @param places where each patch is, for an encoder of any resolution
+ * @throws GraphError `BadArgument` where there are places and the encoder is of one resolution, or none and it is of any
+ */
+export const encodeImages = (c: SailVl2Config, images: Tensor, places?: PatchPlaces): Tensor => {
+  if (places === undefined) return applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), images)
+  const patches = places.image.axes[0]!.size
+  return applyTo(
+    pipe(sailVitPacked(c.vision, places), andThen(packedAdapter({ ...adapterOf(c), patches }))),
+    images,
+  )
+}
 
-/** Text vectors with the visual tokens in their places: `[batch, token, embed]`. */
+/** Text vectors with the visual tokens (`[tile, visual, embed]` or `[visual, embed]`) in their places: `[batch, token, embed]`. */
 export const mergeImageFeatures = (
   c: SailVl2Config,
   visual: Tensor,
   ids: Tensor,
   visualIndex: Tensor,
 ): Tensor => {
-  const tiles = visual.axes.find((a) => a.name === 'tile')?.size ?? 1
-  const all: Axis = axis('visualToken', tiles * visualTokens(c))
-  const rows = merge(visual, ['tile', 'visual'], all)
+  const [embed] = visual.axes.slice(-1)
+  const count = visual.axes.slice(0, -1).reduce((n, a) => n * a.size, 1)
+  const rows = reshape(visual, [axis('visualToken', count), embed!])
   const text = applyTo(qwen3Embedding(c.language), ids, 'language_model')
   return select(greaterEqual(visualIndex, 0), gather(rows, maximum(visualIndex, 0)), text)
 }
 
 /** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
 export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  hiddenFrom(c, encodeImages(c, x.images), x)
+  hiddenFrom(c, encodeImages(c, x.images, x.places), x)
 
 const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'images'>): Tensor =>
   applyTo(
@@ -112,7 +126,7 @@ export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inp
  * @category models
  */
 export const sailVl2 = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  sailVl2From(c, encodeImages(c, x.images), x)
+  sailVl2From(c, encodeImages(c, x.images, x.places), x)
 
 /** The parts of a SAIL-VL2 by the prefix of their keys. */
 export const sailVl2Parts = {
@@ -124,8 +138,14 @@ export const sailVl2Parts = {
 /** A SAIL-VL2 as a value for trainers and evaluations. */
 export interface SailVl2Model extends CausalLm {
   readonly parts: typeof sailVl2Parts
-  readonly image: { readonly size: number; readonly tokens: number }
+  readonly image: ImageSizes
 }
+
+/** What it reads of images: tiles, or squares of 2 × 2 patches. */
+const imageSizes = (c: SailVl2Config): ImageSizes =>
+  c.vision.anyResolution === undefined
+    ? { size: c.vision.imageSize, tokens: visualTokens(c) }
+    : { size: 2 * c.vision.patchSize, tokens: 1, patchSize: c.vision.patchSize }
 
 /**
  * SAIL-VL2 under a name.
@@ -137,18 +157,17 @@ export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
   config: { kind: 'sail-vl2', ...c },
   parts: sailVl2Parts,
   vocabSize: c.language.vocabSize,
-  image: { size: c.vision.imageSize, tokens: visualTokens(c) },
+  image: imageSizes(c),
   ...(c.language.moe === undefined
     ? {}
     : { experts: c.language.moe, activeShare: activeShare(c.language.moe) }),
   embed: (ids, images) =>
     images === undefined
       ? applyTo(qwen3Embedding(c.language), ids, 'language_model')
-      : mergeImageFeatures(c, encodeImages(c, images.pixels), ids, images.visualIndex),
+      : mergeImageFeatures(c, encodeImages(c, images.pixels, images.places), ids, images.visualIndex),
   decode: (embedded, context) => applyTo(at('language_model')(qwen3Decoder(c.language, context)), embedded),
   head: (hidden) => applyTo(at('language_model')(qwen3Head(c.language)), hidden),
   graph: ({ batch: rows = 1, tokens = 64 + visualTokens(c) } = {}) => {
-    const { channel, height, width } = vitAxes(c.vision)
     const [batch, token] = [axis('batch', rows), axis('token', tokens)]
     const of = (input_: string): Tensor => input(input_, [batch, token], 'int32')
     return sailVl2(c, {
@@ -157,10 +176,20 @@ export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
       mask: causal(token),
       ids: of('input_ids'),
       visualIndex: of('visual_index'),
-      images: input('pixel_values', [axis('tile', rows), channel, height, width]),
+      ...imagesInput(c, rows),
     })
   },
 })
+
+/** The images of a forward graph as inputs: one of the encoder's own size a row. */
+const imagesInput = (c: SailVl2Config, rows: number): Pick<SailVl2Inputs, 'images' | 'places'> => {
+  const { channel, height, width, patch } = vitAxes(c.vision)
+  if (c.vision.anyResolution === undefined)
+    return { images: input('pixel_values', [axis('tile', rows), channel, height, width]) }
+  const packed = axis('patch', rows * patch.size)
+  const [y, x] = [axis('height', c.vision.patchSize), axis('width', c.vision.patchSize)]
+  return { images: input('pixel_values', [packed, channel, y, x]), places: placesInput(packed) }
+}
 
 /**
  * Labels moved to where they are predicted: position t gets the label of t + 1, the last one none.

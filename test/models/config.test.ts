@@ -233,6 +233,10 @@ test('errors name the key, what it is and what to do', () => {
     [{ ...vision, rms_norm_eps: 0 }, 'BadValue', 'rms_norm_eps', /is 0, not a positive number/],
     [{ ...vision, qkv_bias: true }, 'Unsupported', 'qkv_bias', /is true, not false; .*without biases/],
     [{ ...vision, is_native: true }, 'Unsupported', 'is_native', /not fixed sines/],
+    ...['v1', undefined].map((ps_version): readonly [unknown, string, string, RegExp] => [
+      { ...joined, vision_config: { ...(joined.vision_config as object), disable_rope: false }, ps_version },
+      ...(['BadValue', 'ps_version', /"v2"/] as const),
+    ]),
     [{ ...any, interpolate_pe_method: 'one_dim' }, 'Unsupported', 'interpolate_pe_method', /two dimensions/],
     [{ ...any, fullatt_block_indexes: [1] }, 'Unsupported', 'fullatt_block_indexes', /whole image/],
     [{ ...any, hidden_stride: 1 }, 'Unsupported', 'hidden_stride', /2 × 2/],
