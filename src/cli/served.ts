@@ -71,16 +71,24 @@ const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
 
 /** What lays out the chats of a published model: its own template, and the tokens that its vocabulary has. */
 const publishedProcessor = async (tokenizer: Tokenizer, model: CausalLm): Promise<Processor> => {
-  const { chatTemplate, processor, textTokenizer } = await import('../data/index.ts')
+  const { anySizes, chatTemplate, processor, textTokenizer } = await import('../data/index.ts')
+  const imageOptions = (image: NonNullable<CausalLm['image']>) =>
+    image.patchSize === undefined ? image : { ...image, reading: anySizes(image) }
   const has = (token: string): boolean => tokenizer.idOf(token) !== undefined
   const end = tokenizer.eos === undefined ? undefined : tokenizer.tokenOf(tokenizer.eos)
   return processor(textTokenizer(tokenizer), {
     template: chatTemplate(tokenizer),
     // a base model's configuration ends a text, and not a turn
     chat: has('<|im_end|>') || end === undefined ? {} : { end },
-    ...(model.image === undefined ? {} : { image: model.image }),
+    ...(model.image === undefined ? {} : { image: imageOptions(model.image) }),
     ...(has('<think>') && has('</think>') ? { thought: {} } : {}),
   })
+}
+
+/** Images of a prompt at most: 4; where images have any size, as many visual tokens as the context holds. */
+const imagesOf = ({ image }: Processor, given: number | undefined, context: number): number => {
+  if (image === undefined) return 0
+  return given ?? (image.patchSize === undefined ? 4 : context)
 }
 
 /** What lays out the model's chats. */
@@ -137,7 +145,7 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
         const sizes: BatchSizes = {
           rows,
           context: args.integer('context') ?? 512,
-          images: processor.image === undefined ? 0 : (args.integer('images') ?? 4),
+          images: imagesOf(processor, args.integer('images'), args.integer('context') ?? 512),
         }
         return batching(model, processor, sizes)
       }),

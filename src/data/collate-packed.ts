@@ -4,16 +4,16 @@
  * @since 0.2.0
  */
 import {
-  CollateError,
   type ImageBatch,
+  imageArrays,
   noLoss,
-  pixelValues,
   type Segment,
   segmentsLabels,
   segmentsText,
   segmentsVisualIndex,
   type TextBatch,
 } from './collate.ts'
+import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
 import type { Pack, PackSizes } from './pack.ts'
 import type { Processor } from './processor.ts'
@@ -73,10 +73,10 @@ export const collatePacked = (pack: Pack, sizes: PackSizes, processor: Processor
     ...text,
     segment_ids,
     visual_index: segmentsVisualIndex(segments, sizes, processor),
-    pixel_values: pixelValues(
+    ...imageArrays(
       segments.map((s) => s.conversation),
       sizes.images,
-      processor.image?.size ?? 0,
+      processor,
     ),
     counted: segmentsLabels(segments, text.labels, sizes),
   }

@@ -3,35 +3,16 @@
  *
  * @since 0.1.0
  */
+import { packedPatches } from './any-resolution.ts'
+import { CollateError, type CollateErrorTag } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { Processor } from './processor.ts'
 
+export { CollateError, type CollateErrorTag } from './collate-error.ts'
+
 /** What a label says where no loss is taken. */
 export const noLoss = -100
-
-/** What can be wrong with a batch. */
-export type CollateErrorTag =
-  | 'TooLong'
-  | 'TooMany'
-  | 'BadImage'
-  | 'ImageTokens'
-  | 'BadToken'
-  | 'BadMask'
-  | 'NothingToLearn'
-
-/** A batch that cannot be made; the message names the sample. */
-export class CollateError extends Error {
-  readonly tag: CollateErrorTag
-  /** The sample at fault. */
-  readonly sample: string
-  constructor(tag: CollateErrorTag, sample: string, message: string) {
-    super(message)
-    this.name = 'CollateError'
-    this.tag = tag
-    this.sample = sample
-  }
-}
 
 /** Sizes of a batch of text. */
 export interface TextSizes {
@@ -43,7 +24,10 @@ export interface TextSizes {
 
 /** Sizes of a batch of text with images. */
 export interface BatchSizes extends TextSizes {
-  /** Images of all rows together, tiles counted one by one; those that no conversation has are 0. */
+  /**
+   * Images of all rows together, tiles counted one by one; those that no conversation has are 0. Where the model reads images
+   * of any size, their squares, which are its visual tokens.
+   */
   readonly images: number
 }
 
@@ -63,8 +47,10 @@ export interface TextBatch {
 export interface ImageBatch {
   /** For each place the index among the tokens of all images, one image's after the other's, or -1. Shape [row, token]. */
   readonly visual_index: Int32Array
-  /** Normalised pixels. Shape [image, channel, height, width]. */
+  /** Normalised pixels. Shape [image, channel, height, width]; of any resolution [patch, channel, row, column] of a patch. */
   readonly pixel_values: Float32Array
+  /** Where each patch is, where the model reads images of any size. Shape [patch, place]. */
+  readonly patch_places?: Int32Array
 }
 
 /** A conversation, and where in a batch its first token stands. */
@@ -150,9 +136,17 @@ export const collateText = (
   return segmentsText(oneARow(conversations), sizes, processor)
 }
 
+/** How many tiles of a batch images take: one each, or their squares where the model reads images of any size. */
+export const tilesOf = ({ image }: Processor, images: readonly RgbImage[]): number =>
+  images.reduce((n, each) => n + (image === undefined ? 1 : image.tokensOf(each) / image.tokens), 0)
+
 /** Tokens of each tile. */
 export const tokensOfTiles = ({ image }: Processor, tiles: readonly RgbImage[]): readonly number[] =>
   tiles.map((tile) => image?.tokensOf(tile) ?? 0)
+
+/** So many tiles, in words. */
+const imagesHeld = ({ image }: Processor, tiles: number): string =>
+  image?.patchSize === undefined ? String(tiles) : `${tiles} squares of ${image.size} × ${image.size} pixels`
 
 /**
  * Where the tokens of the images of segments stand, in the order of their images.
@@ -170,18 +164,18 @@ export const segmentsVisualIndex = <C extends Conversation>(
   let [before, place] = [0, 0]
   for (const { conversation: c, row, start } of segments) {
     const tiles = tokensOf(c)
-    before += tiles.length
+    const wanted = tiles.reduce((n, own) => n + own, 0)
+    before += wanted / (processor.image?.tokens ?? 1)
     if (before > sizes.images)
       throw new CollateError(
         'TooMany',
         c.id,
-        `sample ${c.id} has an image too many: the batch holds ${sizes.images}`,
+        `sample ${c.id} has an image too many: the batch holds ${imagesHeld(processor, sizes.images)}`,
       )
     const begin = place
     c.ids.forEach((id, t) => {
       if (id === placeholder) out[row * sizes.tokens + start + t] = place++
     })
-    const wanted = tiles.reduce((n, own) => n + own, 0)
     if (place - begin !== wanted)
       throw new CollateError(
         'ImageTokens',
@@ -241,9 +235,23 @@ export const pixelValues = (
 }
 
 /**
+ * The pixels of images as a processor's model reads them: tiles, or packed patches and their places.
+ *
+ * @throws CollateError as {@link pixelValues} and {@link packedPatches}
+ */
+export const imageArrays = (
+  samples: readonly { readonly id: string; readonly images: readonly RgbImage[] }[],
+  images: number,
+  { image }: Processor,
+): Omit<ImageBatch, 'visual_index'> =>
+  image?.patchSize === undefined
+    ? { pixel_values: pixelValues(samples, images, image?.size ?? 0) }
+    : packedPatches(samples, images, image.size, image.patchSize)
+
+/**
  * The images of conversations and where their tokens stand.
  *
- * @throws CollateError as {@link visualIndex} and {@link pixelValues}
+ * @throws CollateError as {@link visualIndex} and {@link imageArrays}
  */
 export const collateImages = (
   conversations: readonly Conversation[],
@@ -251,7 +259,7 @@ export const collateImages = (
   processor: Processor,
 ): ImageBatch => ({
   visual_index: visualIndex(conversations, sizes, processor),
-  pixel_values: pixelValues(conversations, sizes.images, processor.image?.size ?? 0),
+  ...imageArrays(conversations, sizes.images, processor),
 })
 
 /**

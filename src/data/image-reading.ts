@@ -26,6 +26,8 @@ export interface ImageReading {
   readonly cut: (images: readonly GivenImage[]) => readonly (readonly RgbImage[])[]
   /** Tokens that stand for a tile. It is a function of the tile alone. */
   readonly tokensOf: (tile: RgbImage) => number
+  /** Pixels along each side of a patch, where the encoder reads images of any size as packed patches; else undefined. */
+  readonly patchSize?: number
   /** Most tiles of one image. */
   readonly most: number
   /** Tokens of an image, where every image takes equally many. */

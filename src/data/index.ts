@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * from './any-resolution.ts'
 export * from './chained.ts'
 export { type Chat, type ChatPart, type ChatTurn, chatOf, imagesOfRow, readRowImage } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds, chatImages } from './chat-conversation.ts'

@@ -5,8 +5,10 @@
  * @since 0.2.0
  */
 import * as t from 'io-ts'
-import { CollateError } from './collate.ts'
+import { tilesOf } from './collate.ts'
+import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
+import type { Processor } from './processor.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** What a sample takes of a row and of a pack. */
@@ -22,7 +24,7 @@ export interface PackSizes {
   readonly rows: number
   /** Tokens a row; a longer sample is an error. */
   readonly tokens: number
-  /** Images of all rows of a pack together; 0 for text alone. */
+  /** Images of all rows of a pack together, tiles or squares counted one by one; 0 for text alone. */
   readonly images: number
 }
 
@@ -37,6 +39,11 @@ export interface PackOptions extends PackSizes {
    * images (data packing).
    */
   readonly visualSlack?: number
+  /**
+   * What laid the conversations out, where the model reads images of any size: it says how many squares an image is. Default: an
+   * image is one.
+   */
+  readonly processor?: Processor
 }
 
 /** The samples of one micro-batch: rows of segments, in their order. Rows are never empty. */
@@ -56,8 +63,11 @@ export class PackError extends Error {
   }
 }
 
-/** The load of a conversation. */
-export const loadOf = (c: Conversation): Load => ({ tokens: c.ids.length, images: c.images.length })
+/** The load of a conversation; its images are one each where no processor says how many squares they are. */
+export const loadOf = (c: Conversation, processor?: Processor): Load => ({
+  tokens: c.ids.length,
+  images: processor === undefined ? c.images.length : tilesOf(processor, c.images),
+})
 
 /** Images that are to be equal in all rows. */
 export interface EvenImages {
@@ -193,11 +203,12 @@ const fits = (c: Conversation, { tokens, images }: Load, o: PackOptions): void =
  * @category combinators
  */
 export const packed = <C extends Conversation>(source: Source<C>, options: PackOptions): Source<Pack<C>> => {
-  const { rows, tokens, images, buffer, visualSlack: slack } = checked(options)
+  const { rows, tokens, images, buffer, visualSlack: slack, processor } = checked(options)
   return {
     config: {
       ...{ kind: 'packed', rows, tokens, images, buffer, source: source.config },
       ...(slack === undefined ? {} : { visualSlack: slack }),
+      ...(processor === undefined ? {} : { processor: processor.config }),
     },
     async *open(begun = { packed: [] }) {
       if (!Place.is(begun))
@@ -214,7 +225,7 @@ export const packed = <C extends Conversation>(source: Source<C>, options: PackO
           if (done) ended = true
           else {
             const { example: sample } = value
-            const load = loadOf(sample)
+            const load = loadOf(sample, processor)
             const number = read++
             if (!out.has(number)) {
               fits(sample, load, options)

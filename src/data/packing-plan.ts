@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import { type Load, loadOf, type Pack, type PackSizes } from './pack.ts'
+import type { Processor } from './processor.ts'
 
 /** A pack without its samples: what each takes of its row. Plain JSON data. */
 export interface PackLayout {
@@ -12,10 +13,14 @@ export interface PackLayout {
   readonly rows: readonly (readonly Load[])[]
 }
 
-/** The layout of a pack. */
-export const layoutOf = (pack: Pack, { rows, tokens, images }: PackSizes): PackLayout => ({
+/** The layout of a pack; images are one each where no processor says how many squares they are. */
+export const layoutOf = (
+  pack: Pack,
+  { rows, tokens, images }: PackSizes,
+  processor?: Processor,
+): PackLayout => ({
   sizes: { rows, tokens, images },
-  rows: pack.rows.map((row) => row.map(loadOf)),
+  rows: pack.rows.map((row) => row.map((c) => loadOf(c, processor))),
 })
 
 /** What packs hold, and what they could hold. */

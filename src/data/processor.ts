@@ -215,7 +215,7 @@ export interface ModelReads {
   readonly name: string
   /** Rows of the embedding table. */
   readonly vocabSize: number
-  readonly image?: { readonly size: number; readonly tokens: number }
+  readonly image?: { readonly size: number; readonly tokens: number; readonly patchSize?: number }
 }
 
 /**
@@ -245,4 +245,10 @@ export const fitting = (p: Processor, model: ModelReads): void => {
   for (const key of ['size', 'tokens'] as const)
     if (p.image[key] !== model.image[key])
       throw other(`image.${key} is ${p.image[key]} there and ${model.image[key]} in the model`)
+  if (p.image.patchSize !== model.image.patchSize)
+    throw other(
+      model.image.patchSize === undefined
+        ? 'it lays out images of any size, and the model reads tiles; leave anySizes out'
+        : `the model reads images of any size in patches of ${model.image.patchSize}; give image the reading anySizes(model.image)`,
+    )
 }

@@ -11,6 +11,7 @@ import {
   collateText,
   fitting,
   type Processor,
+  tilesOf,
 } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
 import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
@@ -23,7 +24,7 @@ import {
   type GenerationSizes,
   imagesOf,
 } from '../models/index.ts'
-import { ints, kindOf, orThrow, pixelInput, RecipeError } from '../train/index.ts'
+import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
 import { type Drawn, draw, LogitsError, type Settled } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
@@ -210,7 +211,7 @@ export const decoding = (
     return collateText(prompts, { rows: count, tokens }, processor)
   }
   const imagesIn = (prompts: readonly Conversation[]): number =>
-    prompts.reduce((n, p) => n + p.images.length, 0)
+    prompts.reduce((n, p) => n + tilesOf(processor, p.images), 0)
 
   /** The first prompts that one call can read, at most so many: what it reads of them, and its size. */
   const group = (waiting: readonly Conversation[], most: number): Group => {
@@ -254,7 +255,7 @@ export const decoding = (
           ? {}
           : {
               visual_index: ints(seen.visual_index, count, tokens),
-              pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+              ...imageValues(seen, images, processor),
             }),
       }),
     )

@@ -6,8 +6,8 @@
  */
 import {
   CollateError,
+  imageArrays,
   type Processor,
-  pixelValues,
   type RgbImage,
   segmentsText,
   tokensOfTiles,
@@ -15,7 +15,7 @@ import {
 import { and, axis, causal, gather, input, merge, sameSegment, type Tensor } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import { floats, ints, pixelInput } from '../train/index.ts'
+import { floats, imageValues, ints } from '../train/index.ts'
 import type { Experience, ExperiencePack, ExperienceSizes, PlacedExperience } from './experience.ts'
 
 /** Where the images' tokens stand, by the index of their image in the pack. @throws CollateError `ImageTokens` */
@@ -106,14 +106,14 @@ export const readingInputs = (
       ? {}
       : {
           visual_index: ints(visualIndexOf(pack, sizes, processor), rows, tokens),
-          pixel_values: pixelInput(
-            pixelValues(
+          ...imageValues(
+            imageArrays(
               [{ id: pack.placed[0]?.experience.id ?? '', images: pack.images }],
               images,
-              processor.image?.size ?? 0,
+              processor,
             ),
             images,
-            processor.image?.size ?? 0,
+            processor,
           ),
         }),
   }

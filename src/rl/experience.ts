@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { CollateError, type RgbImage } from '../data/index.ts'
+import { CollateError, type Processor, type RgbImage, tilesOf } from '../data/index.ts'
 import type { RatedGroup } from './group.ts'
 import { counts } from './overlong.ts'
 
@@ -53,7 +53,10 @@ export interface ExperienceSizes {
   readonly rows: number
   /** Tokens a row: at least the longest prompt and answer together. */
   readonly tokens: number
-  /** Different images of all rows together; the completions of one task share theirs. 0 for text alone. */
+  /**
+   * Different images of all rows together, or their squares where the model reads images of any size; the completions of one
+   * task share theirs. 0 for text alone.
+   */
   readonly images: number
   /** Completions of all rows together. */
   readonly completions: number
@@ -78,7 +81,10 @@ export interface ExperiencePack<out E> {
 /** What is packed of an experience. */
 type Packed = Pick<Experience, 'id' | 'promptIds' | 'ids' | 'images'>
 
-const checked = (e: Packed, sizes: ExperienceSizes): void => {
+/** Images, each once, by tiles or squares. */
+type Taken = (images: Iterable<RgbImage>) => number
+
+const checked = (e: Packed, sizes: ExperienceSizes, taken: Taken): void => {
   const wrong = (tag: 'TooLong' | 'TooMany' | 'NothingToLearn', what: string): never => {
     throw new CollateError(tag, e.id, `completion ${e.id} ${what}`)
   }
@@ -92,29 +98,35 @@ const checked = (e: Packed, sizes: ExperienceSizes): void => {
       'TooLong',
       `has ${all} tokens, prompt and answer, and a row holds ${sizes.tokens}; raise the row's tokens`,
     )
-  if (new Set(e.images).size > sizes.images)
-    wrong('TooMany', `has ${e.images.length} images and the batch holds ${sizes.images}`)
+  if (taken(e.images) > sizes.images)
+    wrong('TooMany', `has ${taken(e.images)} images and the batch holds ${sizes.images}`)
 }
 
 /**
  * Experiences as micro-batches: the longest first, each into the first place that it fits (first-fit decreasing). Nothing is
  * cut and nothing is left out; the same experiences give the same packs.
  *
+ * @param processor says how many tiles of a batch an image is; default: one
  * @throws CollateError `TooLong`, `TooMany`, `NothingToLearn` where one fits no micro-batch
  */
 export const packExperiences = <E extends Packed>(
   experiences: readonly E[],
   sizes: ExperienceSizes,
+  processor?: Processor,
 ): readonly ExperiencePack<E>[] => {
+  const taken: Taken = (images) => {
+    const each = new Set(images)
+    return processor === undefined ? each.size : tilesOf(processor, [...each])
+  }
   const lengthOf = (e: E): number => e.promptIds.length + e.ids.length
   const packs: { placed: PlacedExperience<E>[]; images: Set<RgbImage>; filled: number[] }[] = []
   const rowFor = (pack: (typeof packs)[number], e: E): number => {
     if (pack.placed.length >= sizes.completions) return -1
-    if (new Set([...pack.images, ...e.images]).size > sizes.images) return -1
+    if (taken([...pack.images, ...e.images]) > sizes.images) return -1
     return pack.filled.findIndex((n) => n + lengthOf(e) <= sizes.tokens)
   }
   for (const experience of [...experiences].sort((a, b) => lengthOf(b) - lengthOf(a))) {
-    checked(experience, sizes)
+    checked(experience, sizes, taken)
     let [at, row] = [0, -1]
     for (; at < packs.length && row < 0; at++) row = rowFor(packs[at]!, experience)
     if (row < 0) {

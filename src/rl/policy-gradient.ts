@@ -26,6 +26,7 @@ import {
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import {
+  imagesByDefault,
   kindOf,
   numberSetting,
   type Objective,
@@ -132,7 +133,7 @@ export const policyGradient = (
   const sizes: ExperienceSizes = {
     rows,
     tokens: wholeSetting(where, 'tokens', settings.tokens, 2),
-    images: wholeSetting(where, 'images', settings.images ?? (processor.image === undefined ? 0 : rows), 0),
+    images: wholeSetting(where, 'images', settings.images ?? imagesByDefault(processor, rows), 0),
     completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
     answer: wholeSetting(where, 'answer', settings.answer, 1),
   }
@@ -195,7 +196,7 @@ export const policyGradient = (
       })
     },
     collate: (experiences) =>
-      packExperiences(experiences, sizes).map((pack) => ({
+      packExperiences(experiences, sizes, processor).map((pack) => ({
         sizes: { ...sizes },
         inputs: { ...readingInputs(pack, sizes, processor), ...learningInputs(pack, sizes, extra) },
         weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
@@ -203,7 +204,7 @@ export const policyGradient = (
     functions: { logProbs: fixed(() => ({ outputs: { logProbs: at().logProbs } })) },
     logProbs: async (session, experiences, by = 'logProbs') => {
       const found = new Map<Experience, readonly number[]>()
-      for (const pack of packExperiences(experiences, sizes)) {
+      for (const pack of packExperiences(experiences, sizes, processor)) {
         const out = await orThrow(session.call(by, readingInputs(pack, sizes, processor)))
         pack.placed.forEach(({ experience: e }, i) => {
           const from = i * sizes.answer

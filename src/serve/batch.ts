@@ -5,13 +5,20 @@
  * @since 0.3.0
  */
 import { Observable, type Subscriber } from 'rxjs'
-import { type Conversation, collateImages, collateText, fitting, type Processor } from '../data/index.ts'
+import {
+  type Conversation,
+  collateImages,
+  collateText,
+  fitting,
+  type Processor,
+  tilesOf,
+} from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/index.ts'
 import { type Drawn, draw, type Settled, type Uniforms } from '../generation/index.ts'
 import { type CausalLm, decode, prefill } from '../models/index.ts'
 import { neverDrawn } from '../rl/index.ts'
-import { ints, orThrow, pixelInput } from '../train/index.ts'
+import { imageValues, ints, orThrow } from '../train/index.ts'
 import { likeliest } from './likeliest.ts'
 
 /** Sizes of what answers. */
@@ -20,7 +27,10 @@ export interface BatchSizes {
   readonly rows: number
   /** Tokens of prompt and answer together. */
   readonly context: number
-  /** Images of one prompt at most; 0 for a model that reads text alone. */
+  /**
+   * Images of one prompt at most; 0 for a model that reads text alone. Where it reads images of any size their squares, which
+   * are its visual tokens.
+   */
   readonly images: number
 }
 
@@ -80,10 +90,12 @@ const rowOf = (logits: TensorValue, r: number): Float32Array => {
   return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
 }
 
-/** Sizes of a call that reads one prompt: short or long, without, with one or with many images. */
-const readings = ({ context, images }: BatchSizes) =>
+/** Sizes of a call that reads one prompt: short or long, without, with one or with many images (few or many squares). */
+const readings = ({ context, images }: BatchSizes, squares: boolean) =>
   [...new Set([Math.ceil(context / 4), context])].flatMap((tokens) =>
-    [...new Set([0, Math.min(1, images), images])].map((count) => ({ tokens, images: count })),
+    [...new Set([0, squares ? Math.ceil(images / 4) : Math.min(1, images), images])].map((count) => ({
+      ...{ tokens, images: count },
+    })),
   )
 
 /**
@@ -95,7 +107,7 @@ const readings = ({ context, images }: BatchSizes) =>
 export const batching = (model: CausalLm, processor: Processor, sizes: BatchSizes): Batching => {
   fitting(processor, model)
   const { rows, context } = sizes
-  const shapes = readings(sizes)
+  const shapes = readings(sizes, processor.image?.patchSize !== undefined)
   const graph = { rows, capacity: context }
   const never = neverDrawn({ model, processor })
 
@@ -110,13 +122,13 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
         ? {}
         : {
             visual_index: ints(seen.visual_index, 1, tokens),
-            pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+            ...imageValues(seen, images, processor),
           }),
     }
   }
   /** The smallest size that takes a prompt; the largest where none does, to be refused by name. */
   const shapeOf = (p: Conversation) =>
-    shapes.find((s) => s.tokens >= p.ids.length && s.images >= p.images.length) ?? shapes.at(-1)!
+    shapes.find((s) => s.tokens >= p.ids.length && s.images >= tilesOf(processor, p.images)) ?? shapes.at(-1)!
 
   const open = (session: Session): Batch => {
     const waiting: Asked[] = []

@@ -27,6 +27,8 @@ export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
 export {
   floats,
+  imagesByDefault,
+  imageValues,
   ints,
   type NextTokenSizes,
   nextToken,

@@ -9,7 +9,9 @@ import {
   collateText,
   countedLabels,
   fitting,
+  type ImageBatch,
   type Processor,
+  placeNumbers,
 } from '../data/index.ts'
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
@@ -24,8 +26,17 @@ export interface NextTokenSizes {
   readonly rows: number
   /** Tokens a row; a longer conversation is an error. */
   readonly tokens: number
-  /** Images of one micro-batch; 0 for text alone. Default: one a row where the processor lays out images, else 0. */
+  /**
+   * Images of one micro-batch, tiles counted one by one; 0 for text alone. Default: one a row where the processor lays out
+   * images, else 0. Of a model that reads images of any size their squares, which are its visual tokens; there is no default.
+   */
   readonly images?: number
+}
+
+/** Images of a micro-batch that says nothing of them: one a row; of any resolution none, for they are of any number of squares. */
+export const imagesByDefault = ({ image }: Processor, rows: number): number | undefined => {
+  if (image === undefined) return 0
+  return image.patchSize === undefined ? rows : undefined
 }
 
 /** Whole numbers as a value. */
@@ -41,6 +52,22 @@ export const floats = (data: Float32Array, ...shape: number[]): TensorValue => (
 /** The images of a batch as a value: `[tile, channel, height, width]`. */
 export const pixelInput = (pixels: Float32Array, images: number, size: number): TensorValue =>
   floats(pixels, images, 3, size, size)
+
+/** The images of a batch as inputs: `pixel_values`, and `patch_places` where the processor is of any resolution. */
+export const imageValues = (
+  { pixel_values, patch_places }: Omit<ImageBatch, 'visual_index'>,
+  images: number,
+  { image }: Processor,
+): Readonly<Record<string, TensorValue>> => {
+  const size = image?.size ?? 0
+  if (patch_places === undefined) return { pixel_values: pixelInput(pixel_values, images, size) }
+  const side = image?.patchSize ?? size
+  const patches = images * (size / side) ** 2
+  return {
+    pixel_values: pixelInput(pixel_values, patches, side),
+    patch_places: ints(patch_places, patches, placeNumbers),
+  }
+}
 
 /** The text of a batch as inputs: `input_ids`, `position_ids`, `labels`. */
 export const textInputs = (
@@ -85,12 +112,7 @@ export const nextToken = (
   onlySettings('nextToken', sizes, ['rows', 'tokens', 'images'])
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
-  const images = wholeSetting(
-    'nextToken',
-    'images',
-    sizes.images ?? (processor.image === undefined ? 0 : rows),
-    0,
-  )
+  const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
   const all = { rows, tokens, images }
   return {
     name: 'nextToken',
@@ -125,7 +147,7 @@ export const nextToken = (
               ? {}
               : {
                   visual_index: ints(seen.visual_index, rows, tokens),
-                  pixel_values: pixelInput(seen.pixel_values, images, processor.image?.size ?? 0),
+                  ...imageValues(seen, images, processor),
                 }),
           },
           weight: countedLabels(some, text.labels, all),

@@ -24,7 +24,7 @@ import {
 } from '../dsl/index.ts'
 import { type CausalLm, imageInputs, logitsOf } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
-import { ints, pixelInput, textGraph, textInputs } from './next-token.ts'
+import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
@@ -158,11 +158,11 @@ export const packedNextToken = (
               ? {}
               : {
                   visual_index: ints(b.visual_index, rows, tokens),
-                  pixel_values: pixelInput(b.pixel_values, images, processor.image?.size ?? 0),
+                  ...imageValues(b, images, processor),
                 }),
           },
           weight: perSample ? samplesWith(pack) : b.counted,
-          packing: layoutOf(pack, all),
+          packing: layoutOf(pack, all, processor),
         }
       }),
   }

@@ -57,7 +57,13 @@ packing('by hand: the oldest first, then what fills its row', async () => {
     [10, 0],
   ])
   // all seven wait: 0 begins and 1 fills its row; then 2 with 3
-  assert.equal(chooseRow(some.map(loadOf), { tokens: 10, images: 9 }), [0, 1])
+  assert.equal(
+    chooseRow(
+      some.map((c) => loadOf(c)),
+      { tokens: 10, images: 9 },
+    ),
+    [0, 1],
+  )
   const all = packed(listed('some', some), { rows: 2, tokens: 10, images: 1, buffer: 7 })
   assert.equal((await packsOf(all)).map(ids), [
     // one image a pack: 3 takes it, so 4 waits

@@ -5,7 +5,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
 import {
+  and,
   axis,
+  causal,
   elements,
   fill,
   GraphError,
@@ -13,6 +15,7 @@ import {
   input,
   mul,
   normal,
+  notPadding,
   parametersOf,
   type Tensor,
   total,
@@ -20,13 +23,17 @@ import {
 import {
   type AnyResolution,
   decodeConfig,
+  imageInputs,
+  logitsOf,
   patchPlaces,
   placesInput,
   type SailVitConfig,
+  type SailVl2Config,
   sailVit,
   sailVitPacked,
+  sailVl2Model,
   sameImage,
-  visionConfig,
+  visionLanguageConfig,
   vitAxes,
 } from '../../src/models/index.ts'
 import { loadCase, maxRelativeError } from '../support/fixtures.ts'
@@ -160,39 +167,65 @@ test('positions tell: an image of the same patches in another grid, or turned, i
   }
 })
 
-test('tiles are the special case: the reference numbers of the fixed resolution come out of packed patches', () => {
-  const reference = loadCase('sail-vit')
-  const read = decodeConfig(visionConfig, reference.config)
+/** Tiles as packed patches, square by square: pixels and places. */
+const packedTiles = (whole: Float32Array, [tiles, , size]: readonly number[], patchSize: number) => {
+  const side = size! / patchSize
+  const pixels: number[] = []
+  const places: number[] = []
+  for (let tile = 0; tile < tiles!; tile++)
+    for (let n = 0; n < side * side; n++) {
+      const [square, within] = [Math.floor(n / 4), n % 4]
+      const row = 2 * Math.floor(square / (side / 2)) + Math.floor(within / 2)
+      const column = 2 * (square % (side / 2)) + (within % 2)
+      places.push(tile + 1, row, column, side, side)
+      for (let ch = 0; ch < 3; ch++)
+        for (let y = 0; y < patchSize; y++) {
+          const from = ((tile * 3 + ch) * size! + row * patchSize + y) * size! + column * patchSize
+          pixels.push(...whole.subarray(from, from + patchSize))
+        }
+    }
+  return { pixels, places }
+}
+
+test('tiles are the special case: the joined model’s reference numbers come out of packed patches', () => {
+  const reference = loadCase('sail-vl2')
+  const read = decodeConfig(visionLanguageConfig, reference.config)
   if (isLeft(read)) throw read.left
-  const c: SailVitConfig = { ...read.right, anyResolution: { positions: 'learned' } }
-  const [tiles, channels, size] = reference.shape('pixel_values') as readonly [number, number, number]
-  const side = size / c.patchSize
-  const whole = reference.floats('pixel_values')
-  const pixels = new Float32Array(whole.length)
-  let at = 0
-  for (let tile = 0; tile < tiles; tile++)
-    for (let p = 0; p < side * side; p++)
-      for (let ch = 0; ch < channels; ch++)
-        for (let y = 0; y < c.patchSize; y++)
-          for (let x = 0; x < c.patchSize; x++) {
-            const row = Math.floor(p / side) * c.patchSize + y
-            const column = (p % side) * c.patchSize + x
-            pixels[at++] = whole[((tile * channels + ch) * size + row) * size + column]!
-          }
-  const { channel } = vitAxes(c)
-  const patch = axis('patch', tiles * side * side)
-  const [height, width] = [axis('height', c.patchSize), axis('width', c.patchSize)]
-  const output = sailVitPacked(c, placesInput(patch)).apply(
-    input('pixel_values', [patch, channel, height, width]),
+  const c: SailVl2Config = {
+    ...read.right,
+    vision: { ...read.right.vision, anyResolution: { positions: 'learned' } },
+  }
+  const { pixels, places } = packedTiles(
+    reference.floats('pixel_values'),
+    reference.shape('pixel_values'),
+    c.vision.patchSize,
   )
-  const [got] = evaluate([output], {
+  const [rows, length] = reference.shape('input_ids') as readonly [number, number]
+  const [batch, token] = [axis('batch', rows), axis('token', length)]
+  const model = sailVl2Model('reference', c)
+  const logits = logitsOf(model, {
+    ids: input('input_ids', [batch, token], 'int32'),
+    positions: input('position_ids', [batch, token], 'int32'),
+    mask: and(causal(token), notPadding(input('attention_mask', [batch, token], 'int32'), 'token')),
+    token,
+    // a square is a token
+    images: imageInputs(model, places.length / 5 / 4, batch, token),
+  })
+  const ids = [...reference.ints('input_ids')]
+  let next = 0
+  const [got] = evaluate([logits], {
     inputs: {
-      pixel_values: pixels,
-      patch_places: Array.from({ length: tiles }, (_, i) => gridPlaces(side, side, i + 1)).flat(),
+      ...{ input_ids: ids, pixel_values: pixels, patch_places: places },
+      position_ids: reference.ints('position_ids'),
+      attention_mask: reference.ints('attention_mask'),
+      visual_index: ids.map((id) => (id === reference.config.img_context_token_id ? next++ : -1)),
     },
     states: new Map([...reference.weights].map(([key, w]) => [key, w.data])),
   })
-  const error = maxRelativeError(got!, reference.floats('output'))
+  assert.is(next, places.length / 5 / 4)
+  const real = reference.ints('attention_mask')
+  const shown = got!.map((x, i) => x * real[Math.floor(i / c.language.vocabSize)]!)
+  const error = maxRelativeError(shown, reference.floats('logits'))
   assert.ok(error < reference.case.relative_tolerance, `relative error ${error}`)
 })
 
