@@ -55,28 +55,35 @@ const registerFonts = (): void => {
   registered = true
 }
 
-let surface: SKRSContext2D | undefined
-const context = (): SKRSContext2D => {
+const surfaces = new Map<string, SKRSContext2D>()
+const context = (width = imageSize, height = imageSize): SKRSContext2D => {
   registerFonts()
-  surface ??= createCanvas(imageSize, imageSize).getContext('2d', { willReadFrequently: true } as never)
+  const size = `${width} × ${height}`
+  const surface =
+    surfaces.get(size) ?? createCanvas(width, height).getContext('2d', { willReadFrequently: true } as never)
+  surfaces.set(size, surface)
   return surface
 }
 
 /** Draws on a clean white surface and reads the pixels back. The surface is reused; `paint` must not keep it. */
-export const paint = (draw: (c: SKRSContext2D) => void): Image => {
-  const c = context()
+export const paint = (
+  draw: (c: SKRSContext2D) => void,
+  width: number = imageSize,
+  height: number = imageSize,
+): Image => {
+  const c = context(width, height)
   c.reset()
   c.fillStyle = '#fff'
-  c.fillRect(0, 0, imageSize, imageSize)
+  c.fillRect(0, 0, width, height)
   draw(c)
-  const rgba = c.getImageData(0, 0, imageSize, imageSize).data
-  const data = new Uint8Array(imageSize * imageSize * 3)
+  const rgba = c.getImageData(0, 0, width, height).data
+  const data = new Uint8Array(width * height * 3)
   for (let i = 0, j = 0; j < data.length; i += 4) {
     data[j++] = rgba[i]!
     data[j++] = rgba[i + 1]!
     data[j++] = rgba[i + 2]!
   }
-  return { width: imageSize, height: imageSize, channels: 3, data }
+  return { width, height, channels: 3, data }
 }
 
 const measures = new Map<string, number>()

@@ -21,6 +21,15 @@ export {
 } from './families/count.ts'
 export type { Question as TaskQuestion, TaskFamily } from './families/family.ts'
 export { type ReadScene, read } from './families/read.ts'
+export {
+  heldOutLines,
+  type LineSample,
+  type LineShape,
+  type Lines,
+  lineAt,
+  lineShapes,
+  lines,
+} from './lines.ts'
 export * from './mixture.ts'
 export * from './nano.ts'
 export { patchLabels } from './patch-labels.ts'

@@ -88,8 +88,10 @@ const words: Readonly<Record<string, string>> = {
   position_ids:
     'the place of each token in its text, from 0; it begins again where the next text of a row does',
   visual_index:
-    'for each token the row among the visual tokens of all images (image · tokens of an image + place) that stands there, or -1 for text',
-  pixel_values: "images, RGB, each channel normalised as the model's processor does",
+    'for each token the row among the visual tokens of all images (image · tokens of an image + place; of patches the number of the square) that stands there, or -1 for text',
+  pixel_values: "images, or patches of images, RGB, each channel normalised as the model's processor does",
+  patch_places:
+    'for each patch its image (from 1; 0 where there is none), row, column, and rows and columns of its image; each four in a row are a square of 2 × 2',
   segment_ids: 'the number of the text that a token belongs to, from 1; 0 for padding',
   labels: 'the id of each token that is learnt, at its own place, and -100 elsewhere',
   learning_rate: 'the learning rate of this step',

@@ -352,8 +352,24 @@ test('classify: a folder of images of two colours, told apart on those that were
   assert.ok(correct >= total - 1, `${correct} of ${total}`)
 })
 
+test('any-resolution: wide, tall and square images through three stages', async () => {
+  const out = join(folder, 'any-resolution')
+  const set = ['--set', 'scale=0.002', '--set', 'encoder=both']
+  const words = ['run', 'examples/any-resolution.ts', '--engine', 'onnx', ...set, '--out', out, '--json']
+  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said) as {
+    readonly stages: readonly { readonly families: readonly { readonly family: string }[] }[]
+  }
+  assert.equal(
+    stages.map(({ families }) => families.map(({ family }) => family)),
+    ['alignment-1', 'alignment-2', 'alignment-3'].map(() => ['square', 'wide', 'tall']),
+  )
+})
+
 test('the examples are short', () => {
   for (const name of [
+    'any-resolution.ts',
     'hello-layer.ts',
     'recipe.ts',
     'ada-lrs.ts',
