@@ -9,7 +9,15 @@ import * as t from 'io-ts'
 import { firstValueFrom, from, toArray } from 'rxjs'
 import { type Conversation, type Placed, type Source, SourceError } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
-import { type Prepared, type Preparing, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import {
+  onlySettings,
+  type Prepared,
+  type Preparing,
+  RecipeError,
+  valueSetting,
+  wholeSetting,
+} from '../train/index.ts'
+import { checkedSampling } from './drawing-settings.ts'
 import type { ScoredGroup } from './group.ts'
 import { inTaskOrder } from './operators/in-task-order.ts'
 import { rollout } from './operators/rollout.ts'
@@ -35,12 +43,21 @@ export interface AttemptSettings<C extends Columns, R extends Columns> {
   readonly right: Reward<R> & Reads<C, R>
 }
 
-const checked = <C extends Columns, R extends Columns>(where: string, s: AttemptSettings<C, R>): void => {
+const names = ['tasks', 'count', 'attempts', 'policy', 'sampling', 'right']
+
+const checked = <C extends Columns, R extends Columns>(
+  where: string,
+  s: AttemptSettings<C, R>,
+  own: readonly string[] = [],
+): void => {
   valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')
   valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
   valueSetting(where, 'right', s.right, ['score'], 'a reward')
+  onlySettings(where, s, [...names, ...own])
+  checkedSampling(where, 'sampling', s.sampling, s.policy)
   wholeSetting(where, 'count', s.count, 1)
-  wholeSetting(where, 'attempts', s.attempts, 1)
+  // of one attempt none is solved now and then
+  wholeSetting(where, 'attempts', s.attempts, where === 'solvable' ? 2 : 1)
 }
 
 const configOf = <C extends Columns, R extends Columns>(
@@ -123,7 +140,7 @@ const Kept = t.array(t.number)
 export const solvable = <C extends Columns, R extends Columns = C>(
   s: AttemptSettings<C, R> & { readonly easy?: readonly string[] },
 ): Prepared<Task<C>> => {
-  checked('solvable', s)
+  checked('solvable', s, ['easy'])
   const { easy = [] } = s
   return {
     config: { ...configOf('solvable', s), easy: [...easy] },

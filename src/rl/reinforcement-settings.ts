@@ -30,6 +30,7 @@ import {
   wholeSetting,
 } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
+import { checkedSampling } from './drawing-settings.ts'
 import type { PolicyGradient } from './policy-gradient.ts'
 import type { Reads } from './reads.ts'
 import type { Reward } from './reward.ts'
@@ -163,6 +164,12 @@ const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
       'episode.updates',
       `${updates} updates of ${minibatch} completions are ${(updates * minibatch) / rollouts} passes over ${rollouts} rollouts; give whole passes`,
     )
+  if (minibatch > rollouts)
+    throw new RecipeError(
+      where,
+      'episode.minibatch',
+      `it is ${minibatch}, and an episode has ${rollouts} rollouts; give at most as many`,
+    )
   const passes = (updates * minibatch) / rollouts
   const groups = rollouts / group
   if (groups < updates / passes)
@@ -258,14 +265,13 @@ export const checkedReinforcement = (given: object) => {
   const episodes = wholeSetting(where, 'episodes', s.episodes, 1)
   const episode = checkedEpisode(where, s.episode, group)
   const { objective, sampling } = s
-  const most = wholeSetting(where, 'sampling.maxNewTokens', sampling?.maxNewTokens, 1)
+  const { maxNewTokens: most, temperature } = checkedSampling(where, 'sampling', sampling, s.policy)
   if (most > objective.sizes.answer)
     throw new RecipeError(
       where,
       'sampling.maxNewTokens',
       `it is ${most}, and the objective takes answers of ${objective.sizes.answer} tokens; raise its answer`,
     )
-  const temperature = sampling.temperature ?? 1
   if (temperature !== objective.temperature)
     throw new RecipeError(
       where,

@@ -53,7 +53,9 @@ export const reinforcement = <
   const { config: course, factor } = stageSchedule(where, s.schedule ?? { kind: 'constant' }, steps)
   const recompute = s.recompute ?? objective.loss.reads?.sampling === true
   const validation =
-    s.validation === undefined ? undefined : checkedValidation(where, s.validation, sampling.maxNewTokens)
+    s.validation === undefined
+      ? undefined
+      : checkedValidation(where, s.validation, sampling.maxNewTokens, policy)
   const config = {
     kind: 'reinforcement',
     ...{ name: s.name, from: s.from, to: s.to, train: s.train.map((k) => k.name) },

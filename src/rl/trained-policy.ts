@@ -8,6 +8,7 @@ import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { DecodingSizes } from '../generation/index.ts'
 import type { CausalLm } from '../models/index.ts'
+import { checkedSizes } from './drawing-settings.ts'
 import type { Policy } from './policy.ts'
 import { policyFunctions, sessionPolicy } from './session-policy.ts'
 
@@ -15,6 +16,8 @@ import { policyFunctions, sessionPolicy } from './session-policy.ts'
 export interface TrainedPolicy {
   /** Everything that determines it, as plain JSON data. */
   readonly config: unknown
+  /** Of its cache, where it has one: the longest prompt and the longest answer must fit it together. */
+  readonly sizes?: DecodingSizes
   readonly functions: Readonly<Record<string, FunctionSpec>>
   /**
    * @param seed with task, sample and token it decides what is drawn
@@ -27,7 +30,7 @@ export interface TrainedPolicy {
  * The policy that a session of the model is.
  *
  * @param sizes rows that are drawn at once, most tokens of a prompt, of prompt and answer together, and images
- * @throws ProcessorError where the processor does not make what the model reads
+ * @throws RecipeError where a size is none, ProcessorError where the processor does not make what the model reads
  * @category policies
  */
 export const trainedPolicy = (
@@ -35,7 +38,8 @@ export const trainedPolicy = (
   processor: Processor,
   sizes: DecodingSizes,
 ): TrainedPolicy => ({
-  config: { kind: 'session', sizes: { ...sizes } },
+  config: { kind: 'session', sizes: { ...checkedSizes('trainedPolicy', sizes) } },
+  sizes,
   functions: policyFunctions({ model, processor, sizes }),
   on: (session, about) => sessionPolicy({ session, model, processor, sizes, ...about }),
 })

@@ -8,6 +8,7 @@ import type { Placed, Source } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { jsonSetting, kindOf, onlySettings, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import { checkedSampling } from './drawing-settings.ts'
 import { rollout } from './operators/rollout.ts'
 import { score } from './operators/score.ts'
 import type { Policy } from './policy.ts'
@@ -15,6 +16,7 @@ import type { Reward } from './reward.ts'
 import { rewardsOf } from './selection.ts'
 import { spreadOf } from './statistics.ts'
 import type { Columns, Task } from './task.ts'
+import type { TrainedPolicy } from './trained-policy.ts'
 
 /** Held-out tasks, and how often they are asked. */
 export interface ValidationSettings<C extends Columns> {
@@ -38,6 +40,7 @@ export const checkedValidation = <C extends Columns>(
   where: string,
   v: ValidationSettings<C>,
   maxNewTokens: number,
+  policy: TrainedPolicy,
 ): Required<ValidationSettings<C>> & { readonly config: unknown } => {
   if (typeof v !== 'object' || v === null)
     throw new RecipeError(where, 'validation', `it is ${kindOf(v)}; give { tasks, count, every }`)
@@ -52,6 +55,7 @@ export const checkedValidation = <C extends Columns>(
   const count = wholeSetting(where, 'validation.count', v.count, 1)
   const every = wholeSetting(where, 'validation.every', v.every, 1)
   const { atStart = true, sampling = { maxNewTokens, temperature: 0 } } = v
+  checkedSampling(where, 'validation.sampling', sampling, policy)
   const config = { tasks: v.tasks.config, count, every, atStart, sampling: { ...sampling } }
   jsonSetting(where, 'validation', config)
   return { tasks: v.tasks, count, every, atStart, sampling, config }

@@ -242,9 +242,11 @@ for (const engine of engines)
         const at = await folder()
         const before = await ran(echo(stage, 1, 8), at, engine, [], (_, n) => n === point)
         const after = await ran(echo(stage, 1, 8), at, engine, before)
+        const [got, want] = [await recordedIn(at), rollouts].map((text) => text.split('\n'))
+        const first = want!.findIndex((line, i) => line !== got![i])
         assert.ok(
-          (await recordedIn(at)) === rollouts,
-          `stopped at event ${point}: other rollouts are recorded`,
+          first < 0 && got!.length === want!.length,
+          `stopped at event ${point}: other rollouts are recorded, first\n${got![first]}\nfor\n${want![first]}`,
         )
         for (const [key, { data }] of await weightsIn(at))
           assert.equal(data, weights.get(key)!.data, `${point} ${key}`)

@@ -3,6 +3,7 @@
  *
  * @since 0.3.0
  */
+import { onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Percent, Where } from '../verify/index.ts'
 import { checked, type InPool } from './verified.ts'
@@ -28,6 +29,8 @@ export interface AnswerOptions<K extends string> extends InPool {
   readonly delimited?: boolean
 }
 
+const names = ['column', 'from', 'percent', 'decimals', 'mathematics', 'delimiter', 'delimited', 'pool']
+
 /** The true answers of a column, as texts. */
 export const truthsOf = (truth: Truth): readonly string[] =>
   truth === null || truth === undefined ? [] : (Array.isArray(truth) ? truth : [truth]).map(String)
@@ -41,6 +44,7 @@ export const truthsOf = (truth: Truth): readonly string[] =>
 export const answer = <K extends string = 'answer'>(
   options: AnswerOptions<K> = {},
 ): Reward<{ readonly [N in K]: Truth }> => {
+  onlySettings('answer', options, names)
   const column = options.column ?? ('answer' as K)
   const settings = {
     from: options.from ?? 'box',

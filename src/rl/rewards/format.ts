@@ -3,6 +3,7 @@
  *
  * @since 0.3.0
  */
+import { onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import { lastBoxed } from '../verify/index.ts'
 import { scored } from './judgement.ts'
@@ -57,8 +58,10 @@ const shaped = (name: string, then: Then): Reward => ({
  *
  * @category rewards
  */
-export const format = (options: { readonly then?: Then } = {}): Reward =>
-  shaped('format', options.then ?? 'box')
+export const format = (options: { readonly then?: Then } = {}): Reward => {
+  onlySettings('format', options, ['then'])
+  return shaped('format', options.then ?? 'box')
+}
 
 /**
  * 1 where a completion begins with `<think>`, has no other, and a `</think>`, as TRL's think format asks; else 0.

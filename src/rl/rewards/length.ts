@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { numberSetting, RecipeError, wholeSetting } from '../../train/index.ts'
+import { numberSetting, onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { type CompoundReward, wrapped } from './compound.ts'
@@ -16,6 +16,7 @@ import { scored } from './judgement.ts'
  * @category rewards
  */
 export const length = (o: { readonly least?: number; readonly most: number }): Reward => {
+  onlySettings('length', o, ['least', 'most'])
   const least = wholeSetting('length', 'least', o.least ?? 1, 0)
   const most = wholeSetting('length', 'most', o.most, least)
   return {
@@ -47,6 +48,7 @@ export interface SoftOverlongOptions {
  * @category rewards
  */
 export const softOverlong = (o: SoftOverlongOptions): Reward => {
+  onlySettings('softOverlong', o, ['maxLength', 'cache'])
   const maxLength = wholeSetting('softOverlong', 'maxLength', o.maxLength, 1)
   const cache = wholeSetting('softOverlong', 'cache', o.cache, 0)
   if (cache > maxLength)
@@ -81,10 +83,10 @@ export interface CosineOptions {
  * @throws RecipeError where the length is none
  * @category rewards
  */
-export const cosineScaled =
-  (o: CosineOptions) =>
-  <C extends Columns>(reward: Reward<C>): CompoundReward<C> => {
-    const maxLength = numberSetting('cosineScaled', 'maxLength', o.maxLength, true)
+export const cosineScaled = (o: CosineOptions) => {
+  onlySettings('cosineScaled', o, ['maxLength', 'right', 'wrong'])
+  const maxLength = numberSetting('cosineScaled', 'maxLength', o.maxLength, true)
+  return <C extends Columns>(reward: Reward<C>): CompoundReward<C> => {
     const [right, wrong] = [o.right ?? [1, 0.5], o.wrong ?? [-1, -0.5]]
     return wrapped(
       reward,
@@ -98,3 +100,4 @@ export const cosineScaled =
       },
     )
   }
+}

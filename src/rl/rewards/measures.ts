@@ -5,7 +5,7 @@
  *
  * @since 0.3.0
  */
-import { numberSetting } from '../../train/index.ts'
+import { numberSetting, onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Choices, Region } from '../verify/index.ts'
 import { type Truth, truthsOf } from './answer.ts'
@@ -18,8 +18,9 @@ const nothing = (column: string) => ({ _tag: 'Abstained', why: `the task has no 
  *
  * @category rewards
  */
-export const choice = (o: InPool = {}): Reward<{ readonly choices: Choices; readonly answer: string }> =>
-  checked<'choice', { readonly choices: Choices; readonly answer: string }>({
+export const choice = (o: InPool = {}): Reward<{ readonly choices: Choices; readonly answer: string }> => {
+  onlySettings('choice', o, ['pool'])
+  return checked<'choice', { readonly choices: Choices; readonly answer: string }>({
     ...{ name: 'choice', check: 'choice', config: {}, pool: o.pool },
     input: ({ task: { columns }, completion: { text } }) => ({
       text,
@@ -27,6 +28,7 @@ export const choice = (o: InPool = {}): Reward<{ readonly choices: Choices; read
       truth: columns.answer,
     }),
   })
+}
 
 /**
  * The average normalised Levenshtein similarity to the nearest true answer, 0 below the threshold (default 0.5).
@@ -36,6 +38,7 @@ export const choice = (o: InPool = {}): Reward<{ readonly choices: Choices; read
 export const textSimilarity = (
   o: InPool & { readonly threshold?: number } = {},
 ): Reward<{ readonly answer: Truth }> => {
+  onlySettings('textSimilarity', o, ['pool', 'threshold'])
   const threshold = numberSetting('textSimilarity', 'threshold', o.threshold ?? 0.5)
   return checked<'anls', { readonly answer: Truth }>({
     ...{ name: 'textSimilarity', check: 'anls', config: { threshold }, pool: o.pool },
@@ -54,6 +57,7 @@ export const textSimilarity = (
 export const chartNumber = (
   o: InPool & { readonly tolerance?: number } = {},
 ): Reward<{ readonly answer: string | number }> => {
+  onlySettings('chartNumber', o, ['pool', 'tolerance'])
   const tolerance = numberSetting('chartNumber', 'tolerance', o.tolerance ?? 0.05)
   return checked<'relaxed', { readonly answer: string | number }>({
     ...{ name: 'chartNumber', check: 'relaxed', config: { tolerance }, pool: o.pool },
@@ -74,6 +78,7 @@ export const chartNumber = (
 export const regionOverlap = (
   o: InPool & { readonly threshold?: number } = {},
 ): Reward<{ readonly region: Region }> => {
+  onlySettings('regionOverlap', o, ['pool', 'threshold'])
   const threshold =
     o.threshold === undefined ? undefined : numberSetting('regionOverlap', 'threshold', o.threshold, true)
   const config = threshold === undefined ? {} : { threshold }

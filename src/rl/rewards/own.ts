@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { numberSetting, textSetting } from '../../train/index.ts'
+import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { bounded, holdMs, keepsTime } from './bounded.ts'
@@ -55,6 +55,9 @@ export const reward = <C extends Columns = Columns>(
   // what stands around it says nothing of the columns: inside of weighted({ … }) it reads what its type says
 ): Reward<NoInfer<C>> => {
   textSetting('reward', 'name', name)
+  if (typeof judge !== 'function')
+    throw new RecipeError(name, 'judge', `it is ${kindOf(judge)}; give a function of { task, completion }`)
+  onlySettings(name, options, ['config', 'timeoutMs'])
   const held = options.timeoutMs ?? holdMs
   const timeoutMs = numberSetting(name, 'timeoutMs', options.timeoutMs ?? 60_000, true)
   const own: Reward<NoInfer<C>> & { readonly [keepsTime]: true } = {

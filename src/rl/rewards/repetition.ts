@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { RecipeError, wholeSetting } from '../../train/index.ts'
+import { onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import { repeatedShare } from '../verify/index.ts'
 import { scored } from './judgement.ts'
@@ -25,6 +25,7 @@ export interface RepetitionOptions {
  * @category rewards
  */
 export const repetition = (o: RepetitionOptions = {}): Reward => {
+  onlySettings('repetition', o, ['size', 'penalty', 'unit'])
   const size = wholeSetting('repetition', 'size', o.size ?? 3, 1)
   const penalty = o.penalty ?? -1
   const unit = o.unit ?? 'token'

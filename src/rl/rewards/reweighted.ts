@@ -51,13 +51,24 @@ const pathOf = (reward: Reward<never>, name: string, paths: readonly string[]): 
  * The same reward with other weights: `reweighted(reward, { answer: 0.5 })`. Those that are not named stay as they are. A
  * name is a path of {@link weightsOf}, or its end where only one path ends so.
  *
- * @throws RecipeError where a name is unknown (with the nearest) or may be several, or a weight cannot be
+ * @throws RecipeError where a name is unknown (with the nearest) or may be several, or a weight cannot be, or has another sign
  * @category algebra
  */
 export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weights): Reward<C> => {
-  const paths = Object.keys(weightsOf(reward))
+  const there = weightsOf(reward)
+  const paths = Object.keys(there)
   const wanted: Record<string, number> = {}
-  for (const [name, weight] of Object.entries(weights)) wanted[pathOf(reward, name, paths)] = weight
+  for (const [name, weight] of Object.entries(weights)) {
+    const path = pathOf(reward, name, paths)
+    const before = there[path]!
+    if (weight * before < 0)
+      throw new RecipeError(
+        reward.name,
+        `weights.${name}`,
+        `it is ${weight}, and was ${before}: it would punish what the reward rewards, or the other way round; give a weight of the same sign, or write the other into the reward itself`,
+      )
+    wanted[path] = weight
+  }
   const rebuilt = (at: Reward<never>, path: string): Reward<never> => {
     const made = structureOf(at)
     if (made === undefined) return at

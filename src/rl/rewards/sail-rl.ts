@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { RecipeError } from '../../train/index.ts'
+import { onlySettings, RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import {
   type ColumnsOfAll,
@@ -57,6 +57,7 @@ const combine =
 export const sailRl = <R extends SailRlParts>(rewards: R, alpha = 0.9): CompoundReward<ColumnsOfAll<R>> => {
   if (!(alpha >= 0 && alpha <= 1))
     throw new RecipeError('sailRl', 'alpha', `it is ${alpha}; give a number from 0 to 1`)
+  onlySettings('sailRl', rewards, ['judge', 'think', 'answer', 'format'])
   const given = Object.fromEntries(Object.entries(rewards).filter(([, r]) => r !== undefined)) as Rewards & R
   for (const name of ['answer', 'format'])
     if (given[name] === undefined) throw new RecipeError('sailRl', name, 'it is missing; give a reward')

@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import { textSetting } from '../../train/index.ts'
+import { kindOf, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import {
@@ -84,6 +84,13 @@ export const verified = <C extends Columns = Columns>(
   options: VerifiedOptions<C>,
 ): Reward<C> => {
   textSetting('verified', 'name', name)
+  onlySettings(name, options, ['module', 'check', 'input', 'config', 'pool'])
+  if (!(options.module instanceof URL))
+    throw new RecipeError(
+      name,
+      'module',
+      `it is ${kindOf(options.module)}; give an address, such as new URL('./my-check.js', import.meta.url)`,
+    )
   const check = options.check ?? 'default'
   const input =
     options.input ?? (({ task, completion }: Judged<C>) => ({ text: completion.text, columns: task.columns }))

@@ -3,7 +3,8 @@
  *
  * @since 0.3.0
  */
-import { RecipeError } from '../../train/index.ts'
+import { didYouMean } from '../../terminal/index.ts'
+import { kindOf, RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import {
   type ColumnsOfAll,
@@ -46,16 +47,18 @@ export const weighted = <R extends Rewards>(
   name = 'weighted',
 ): CompoundReward<ColumnsOfAll<R>> => {
   checkedRewards(name, rewards)
-  for (const part of Object.keys(rewards))
-    if (!Number.isFinite(weights[part]))
-      throw new RecipeError(name, `weights.${part}`, `it is ${weights[part]}; give a finite number`)
+  if (typeof weights !== 'object' || weights === null)
+    throw new RecipeError(name, 'weights', `it is ${kindOf(weights)}; give a number for each reward`)
   for (const part of Object.keys(weights))
     if (!Object.hasOwn(rewards, part))
       throw new RecipeError(
         name,
         `weights.${part}`,
-        `it is of no reward; there are ${Object.keys(rewards).join(', ')}`,
+        `it is of no reward; there are ${Object.keys(rewards).join(', ')}.${didYouMean(part, Object.keys(rewards))}`,
       )
+  for (const part of Object.keys(rewards))
+    if (!Number.isFinite(weights[part]))
+      throw new RecipeError(name, `weights.${part}`, `it is ${weights[part]}; give a finite number`)
   if (Object.values(weights).every((w) => w === 0))
     throw new RecipeError(name, 'weights', 'all are 0; give at least one that is not')
   const kept: Weights = Object.fromEntries(Object.keys(rewards).map((part) => [part, weights[part]!]))

@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { OpenAI } from 'openai'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
-import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
+import { numberSetting, onlySettings, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
 import { contentKey, replyCache } from './cache.ts'
 
 /** Settings of {@link judgeModel}. */
@@ -112,6 +112,11 @@ const inWords = (e: unknown): string => {
   return cause === '' || e.message.includes(cause) ? e.message : `${e.message} ${cause}`
 }
 
+const names = [
+  ...['baseURL', 'model', 'apiKey', 'timeoutMs', 'retries', 'concurrency'],
+  ...['maxTokens', 'maxBytes', 'temperature', 'cacheFile'],
+]
+
 /**
  * A judge behind an endpoint. A question that was asked before is not asked again. Attempts that fail for a while are made
  * again after growing pauses, or when a `Retry-After` says so (up to a minute). What cannot be answered is `Failed`, and nothing
@@ -122,6 +127,7 @@ const inWords = (e: unknown): string => {
  */
 export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const where = 'judgeModel'
+  onlySettings(where, o, names)
   if (!/^https?:\/\//.test(o.baseURL))
     throw new RecipeError(
       where,

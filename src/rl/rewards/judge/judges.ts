@@ -3,8 +3,10 @@
  *
  * @since 0.3.0
  */
+
 import { createHash } from 'node:crypto'
 import { wholeImages } from '../../../data/index.ts'
+import { kindOf, onlySettings, RecipeError } from '../../../train/index.ts'
 import type { Judged, Judgement, Reward, Scored } from '../../reward.ts'
 import type { Columns } from '../../task.ts'
 import { afterThinking, lastBoxed } from '../../verify/index.ts'
@@ -61,6 +63,13 @@ export const saidIn = (text: string): { readonly thinking: string; readonly answ
 }
 
 const promptOf = (o: JudgeOptions, name: 'think' | 'answer') => {
+  onlySettings(`${name}Judge`, o, ['model', 'prompt'])
+  if (typeof o.model?.ask !== 'function')
+    throw new RecipeError(
+      `${name}Judge`,
+      'model',
+      `it is ${kindOf(o.model)}; give judgeModel({ baseURL, model })`,
+    )
   const system = readPrompt(o.prompt ?? judgePrompt(name))
   const checksum = createHash('sha256').update(system).digest('hex')
   return { system, config: { kind: `${name}Judge`, model: o.model.config, prompt: checksum } }
