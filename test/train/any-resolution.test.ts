@@ -4,10 +4,7 @@
  */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { anySizes } from '../../src/data/any-resolution.ts'
-import { type Conversation, conversation } from '../../src/data/conversation.ts'
 import type { Pack } from '../../src/data/pack.ts'
-import { processor } from '../../src/data/processor.ts'
 import {
   buckets,
   elements,
@@ -23,43 +20,18 @@ import {
 import type { Session } from '../../src/engine/session.ts'
 import { scalarValue, tensorValue } from '../../src/engine/values.ts'
 import { generator } from '../../src/generation/generator.ts'
-import { anyResolution } from '../../src/models/presets.ts'
-import { sailVl2Model } from '../../src/models/sail-vl2.ts'
 import { adamW } from '../../src/optim/index.ts'
-import { random } from '../../src/random/index.ts'
-import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { lossOf, type MicroBatch, type Objective } from '../../src/train/objective.ts'
 import { packedNextToken } from '../../src/train/packed-next-token.ts'
 import { orThrow } from '../../src/train/task.ts'
+import { anyConversation as about, anyProcessor as layout, anyModel as model } from '../support/any-sizes.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
-import { messageThrown, tiny } from '../support/tiny.ts'
+import { messageThrown } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: images of any size on ${engines.map((e) => e.name).join(' and ')}`)
-
-const model = sailVl2Model('tiny-any', anyResolution(tiny))
-const layout = processor(nanoTokenizer(), {
-  image: { ...model.image, reading: anySizes(model.image, { least: 1, most: 8 }) },
-})
-const words = ['red', 'green', 'blue']
-
-/** A conversation about one or two images of other shapes; the answer is the colour of the last one. */
-const about = (i: number, count = 1 + (i % 2)): Conversation => {
-  const r = random('any', i)
-  const colours = Array.from({ length: count }, () => r.int(0, 2))
-  return conversation(layout, {
-    ...{ id: `any/${i}`, request: '?'.repeat(1 + (i % 3)), answer: words[colours.at(-1)!]! },
-    images: colours.map((colour) => {
-      const [width, height] = [4 * r.int(1, 4), 4 * r.int(1, 4)]
-      const data = Uint8Array.from({ length: width * height * 3 }, (_, p) =>
-        p % 3 === colour ? r.int(200, 255) : r.int(0, 40),
-      )
-      return { width, height, channels: 3, data }
-    }),
-  })
-}
 
 /** The sum of the losses, what was counted, and the sum's gradient by every parameter. */
 const sums = (o: Objective<never>): FunctionSpec =>
