@@ -47,6 +47,21 @@ export const data = [
     ],
   ),
   mutantsOf(
+    'src/data/any-resolution.ts',
+    ['data/any-resolution'],
+    [
+      ['images are counted from 0', 'number++', ''],
+      ['each image may have the whole budget', 'Math.floor(most / images.length)', 'most'],
+      [
+        'what is long and thin is over the budget',
+        'Math.min(columns, Math.max(1, Math.floor(most / rows)))',
+        'columns',
+      ],
+      ['a square’s patches are turned', 'fold + Math.floor(within / fold)', 'fold + (within % fold)'],
+      ['a patch is of the row above', '+ row * patchSize + y)', '+ row * patchSize - patchSize + y)'],
+    ],
+  ),
+  mutantsOf(
     'src/data/collate.ts',
     ['data/collate', 'train/other-model'],
     [
@@ -57,7 +72,7 @@ export const data = [
       ],
       ['everything is learnt', 'if (c.lossMask[t]) out.labels[at] = id', 'out.labels[at] = id'],
       ['positions count from 1', 'out.position_ids[at] = t', 'out.position_ids[at] = t + 1'],
-      ['each row’s images begin at the first', 'let place = before * perImage', 'let place = 0'],
+      ['each row’s images begin at the first', 'const begin = place', 'const begin = (place = 0)'],
       [
         'every place of an image is its first',
         'out[row * sizes.tokens + start + t] = place++',
