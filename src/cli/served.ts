@@ -14,6 +14,7 @@ import type { CausalLm, Model } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
 import { called } from '../terminal/index.ts'
 import { type Args, type CliError, type Flag, failed, type Io, messageOf, usage } from './command.ts'
+import { tellCompiling } from './compiling.ts'
 import { type Found, found } from './exported.ts'
 
 /** The argument and the options by which a command names a model that answers. */
@@ -160,7 +161,7 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
           const { weights } = from.exported
           const placed = placeWeights(made, shapesOf(weights), { name: 'nothing', has: () => false })
           if (E.isLeft(placed)) throw placed.left
-          return inWorker(picked.engine).load(made, { values: weights })
+          return inWorker(picked.engine, { onCompiling: tellCompiling(io) }).load(made, { values: weights })
         }),
         TE.chain(TE.mapLeft((e) => failed(e.message))),
       ),

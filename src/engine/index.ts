@@ -30,6 +30,6 @@ export {
 } from './tensorflow/index.ts'
 export { engineUsed } from './used.ts'
 export { chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'
-export { inWorker, threadsAtRest } from './worker/index.ts'
+export { type Compiling, inWorker, type ThreadOptions, threadsAtRest } from './worker/index.ts'
 export { type XlaDescription, type XlaOptions, xlaDescription, xlaEngine } from './xla/index.ts'
 export { type InstalledXla, type InstallXlaEvent, type InstallXlaOptions, installXla } from './xla/install.ts'

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { defer, finalize, type MonoTypeOperatorFunction, tap } from 'rxjs'
+import { defer, finalize, type MonoTypeOperatorFunction, type Observable, tap } from 'rxjs'
 import {
   bar,
   begunWith,
@@ -208,12 +208,22 @@ export const stagesTable = (state: RunState, look: Look): string => {
     : `${table([...training, right('time')], (s) => [...trained(s), time(s)])}\n\n${table(families.map(right), measured)}`
 }
 
+/** Something that is compiled now, as {@link showProgress} tells of it. */
+export interface CompilingNow {
+  readonly what: string
+  readonly seconds: number
+  /** Whether it has ended. */
+  readonly done: boolean
+}
+
 /** What may be set of the display. */
 export interface ProgressOptions {
   /** Default: from the sink and the environment. */
   readonly look?: Look
   /** Seconds between two lines where the sink is no terminal; default 10. */
   readonly every?: number
+  /** What the engine compiles for longer than a second. */
+  readonly compiling?: Observable<CompilingNow>
   /** What is known of the run already, where it goes on from an earlier start. */
   readonly from?: RunState
   /** Milliseconds; default `performance.now`. */
@@ -275,6 +285,26 @@ export const showProgress = (
         if (live) draw(liveLine(state, lookNow()))
         else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
       }
+      /** Compiling is told of once a time in a log, where it takes longer than this many seconds. */
+      const long = 5
+      const logged = new Set<string>()
+      const compile = ({ what, seconds, done }: CompilingNow): void => {
+        const name = named(what)
+        if (live) {
+          if (done) clear()
+          else
+            draw(inked(look, 'dim', clip(`compiling ${name} … ${duration(seconds)}`, lookNow().columns - 1)))
+          last = Number.NEGATIVE_INFINITY
+        } else if (seconds < long) return
+        else if (done) {
+          logged.delete(what)
+          sink.write(`  compiled ${name} in ${duration(seconds)}\n`)
+        } else if (!logged.has(what)) {
+          logged.add(what)
+          sink.write(`  compiling ${name} …\n`)
+        }
+      }
+      const listening = options.compiling?.subscribe(compile)
       prepare('the first stage')
       return source.pipe(
         tap((event) => {
@@ -308,7 +338,10 @@ export const showProgress = (
           else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
           refresh(event)
         }),
-        finalize(clear),
+        finalize(() => {
+          listening?.unsubscribe()
+          clear()
+        }),
       )
     })
 }

@@ -27,6 +27,7 @@ import {
   zeros,
 } from '../../src/dsl/index.ts'
 import {
+  type Compiling,
   type EngineError,
   inWorker,
   type LoadOptions,
@@ -327,6 +328,27 @@ for (const direct of engines) {
       readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${process.pid}-`)),
       before,
     )
+  })
+
+  test('what is compiled is told of while it lasts, and a second call is not', async () => {
+    let y: Tensor = input('x', [N])
+    for (let i = 0; i < 300; i++) y = tanh(add(y, input('x', [N])))
+    const told: Compiling[] = []
+    const heard = { every: 1, onCompiling: (c: Compiling) => told.push(c) }
+    const made = await orThrow(
+      inWorker(direct, heard).load(
+        program({ name: 'p', functions: { f: fixed(() => ({ outputs: { y } })) } }),
+      ),
+    )
+    const call = () =>
+      orThrow(made.call('f', { x: tensorValue('float32', [N.size], new Float32Array(N.size)) }))
+    await call()
+    const times = told.length
+    assert.ok(told.some((c) => !c.done) && told.at(-1)!.done && told[0]!.seconds > 0, JSON.stringify(told))
+    assert.is(told.at(-1)!.what, direct.name === 'tensorflow' ? 'p' : 'f')
+    await call()
+    assert.is(told.length, times)
+    await orThrow(made.close())
   })
 
   test('a process with an open session ends by itself and leaves nothing behind', () => {

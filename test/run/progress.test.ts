@@ -2,7 +2,14 @@ import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EventOf, RunEvent } from '../../src/run/events.ts'
-import { evaluationBlock, liveLine, secondsLeft, showProgress, stagesTable } from '../../src/run/progress.ts'
+import {
+  type CompilingNow,
+  evaluationBlock,
+  liveLine,
+  secondsLeft,
+  showProgress,
+  stagesTable,
+} from '../../src/run/progress.ts'
 import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/run/run-state.ts'
 import { duration, grouped, percent, rate, short, significant } from '../../src/terminal/format.ts'
 import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/terminal/terminal.ts'
@@ -467,6 +474,33 @@ test('events that a later start did again are left out', () => {
   const repaired = [...first.slice(0, 4), stop, started('b', 1, 2), step('b', 1)]
   assert.equal(withoutRepeats(repaired), first)
   assert.is(repaired.reduce(advance, emptyRun).failed, undefined)
+})
+
+test('what is compiled for long: on the live line each second, in a log once and at its end', () => {
+  const written = (isTTY: boolean): string => {
+    let text = ''
+    const compiling = new Subject<CompilingNow>()
+    const source = new Subject<RunEvent>()
+    const write = (t: string): boolean => {
+      text += t
+      return true
+    }
+    const sink = { isTTY, columns: 60, write }
+    const options = { look: { ...plain, columns: 60 }, compiling }
+    const shown = source.pipe(showProgress(sink, options)).subscribe()
+    source.next(started('a'))
+    for (const seconds of [1, 2, 6, 7]) compiling.next({ what: 'step', seconds, done: false })
+    compiling.next({ what: 'step', seconds: 7.5, done: true })
+    compiling.next({ what: 'quick', seconds: 1, done: false })
+    compiling.next({ what: 'quick', seconds: 1.5, done: true })
+    shown.unsubscribe()
+    assert.not.ok(compiling.observed)
+    return text
+  }
+  const live = written(true)
+  for (const t of ['1.0 s', '2.0 s', '6.0 s', '7.0 s']) assert.match(live, `compiling step … ${t}`)
+  const log = written(false)
+  assert.match(log, /\n {2}compiling step …\n {2}compiled step in 7\.5 s\n$/)
 })
 
 test.run()

@@ -6,8 +6,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable } from 'rxjs'
-import type { EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
+import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject } from 'rxjs'
+import type { Compiling, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
 import type { Experiment, Fork } from '../../train/index.ts'
@@ -322,10 +322,11 @@ const carriedOut = (
       const about = { pathOf: run.pathOf, earlier: before.events }
       const logging: MonoTypeOperatorFunction<RunEvent> = (events) =>
         sinks.reduce((s, sink) => s.pipe(sink(about)), events)
+      const compiling = new Subject<Compiling>()
       const stream = defer(() =>
         experiment.run({
           // in a thread: while a step is computed, signals are heard and the progress goes on
-          engine: inWorker(picked.engine),
+          engine: inWorker(picked.engine, { onCompiling: (c) => compiling.next(c) }),
           saveImage: (name, image) =>
             pipe(
               writeImage(run, name, image),
@@ -355,7 +356,7 @@ const carriedOut = (
         withBadRows(data, before.events),
         logging,
         recordEvents(run),
-        showProgress(io.stderr, { look, from: before.state }),
+        showProgress(io.stderr, { look, from: before.state, compiling }),
       )
       const done = hasEnded(before.state, experiment, until?.name)
       if (done)

@@ -40,6 +40,48 @@ const groupsOf = function* (program: Program, values: Values): Generator<Values>
 /** Calls that are on their way to the thread or under way there, at most. */
 const ahead = 4
 
+/** Something that a thread compiles before it answers, and for how long it has. */
+export interface Compiling {
+  /** A function's name, or a program's where the engine compiles it whole. */
+  readonly what: string
+  readonly seconds: number
+  /** Whether it has ended. */
+  readonly done: boolean
+}
+
+/** What may be heard of a thread. */
+export interface ThreadOptions {
+  /**
+   * Hears what is compiled for longer than `every`, at that pace and at its end. The first call of a function is counted with
+   * it, since both are one answer of the thread.
+   */
+  readonly onCompiling?: (c: Compiling) => void
+  /** Milliseconds between two words of it; default 1000. */
+  readonly every?: number
+}
+
+/** Tells of what takes long until it is there. */
+const told = async <A>(
+  what: string,
+  { onCompiling, every = 1000 }: ThreadOptions,
+  asked: Promise<A>,
+): Promise<A> => {
+  if (onCompiling === undefined) return asked
+  const began = performance.now()
+  const tell = (done: boolean) => onCompiling({ what, seconds: (performance.now() - began) / 1000, done })
+  let times = 0
+  const clock = setInterval(() => {
+    times++
+    tell(false)
+  }, every)
+  try {
+    return await asked
+  } finally {
+    clearInterval(clock)
+    if (times > 0) tell(true)
+  }
+}
+
 /** A backend that lives in a thread. Its graphs are lowered and compiled there as well. */
 const backendIn =
   (
@@ -48,6 +90,7 @@ const backendIn =
     program: Program,
     { threads, precision }: LoadOptions,
     scratch: string | undefined,
+    heard: ThreadOptions,
   ): TE.TaskEither<EngineError, Backend> =>
   async () => {
     const sent = new Set<Variant>()
@@ -56,7 +99,7 @@ const backendIn =
     // tensorflow takes a whole program at once; the others compile what is called
     const all = engine === 'tensorflow' ? functions.flatMap(([, variants]) => variants) : []
     for (const v of all) sent.add(v)
-    const opened = await thread.ask(
+    const asking = thread.ask(
       'open',
       {
         engine,
@@ -73,12 +116,14 @@ const backendIn =
       },
       opening.moved,
     )
+    const opened = await told(program.name, heard, asking)
     if (isLeft(opened)) return opened
     const asked = async (name: string, { variant, index, inputs }: Chosen): Promise<Called> => {
       const { lend, moved } = parcel()
       const graph = sent.has(variant) ? undefined : flatten([variant], lend)
       sent.add(variant)
-      const answer = await thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
+      const answering = thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
+      const answer = await (graph === undefined ? answering : told(name, heard, answering))
       return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
     }
     const underWay = new Set<Promise<Called>>()
@@ -131,7 +176,7 @@ const backendIn =
  *
  * @category engines
  */
-export const inWorker = (engine: Engine): Engine => ({
+export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => ({
   name: engine.name,
   version: engine.version,
   ...(engine.precision === undefined ? {} : { precision: engine.precision }),
@@ -152,7 +197,7 @@ export const inWorker = (engine: Engine): Engine => ({
         }
         try {
           const run = clampProgram(optimiseProgram(program))
-          const made = await backendIn(thread, engine, run, options, scratch)()
+          const made = await backendIn(thread, engine, run, options, scratch, heard)()
           if (isLeft(made)) {
             await end()
             return made
