@@ -34,6 +34,13 @@ export interface ContractionPlan {
   readonly perm: readonly number[] | undefined
 }
 
+/**
+ * Whether a batched product runs better as a product a row, the right operand standing for all rows of its batch: both
+ * runtimes rearrange the right operand where there are several rows, which costs more than those few read it for.
+ */
+export const byRow = ({ batched, m, n, k }: ContractionPlan): boolean =>
+  batched && m > 1 && m <= 4 && n >= 16 && k >= 16
+
 const permutation = (from: readonly Axis[], to: readonly Axis[]): readonly number[] | undefined => {
   const perm = to.map((a) => from.findIndex((b) => b.name === a.name))
   return perm.every((p, i) => p === i) ? undefined : perm

@@ -7,7 +7,7 @@ export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './ax
 export { contractChosen } from './chosen.ts'
 export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
-export { type ContractionPlan, contractionPlan, type OperandPlan } from './contraction.ts'
+export { byRow, type ContractionPlan, contractionPlan, type OperandPlan } from './contraction.ts'
 export {
   abs,
   add,

@@ -14,6 +14,7 @@ import {
   broadcast,
   buckets,
   constant,
+  contract,
   elements,
   equal,
   exp,
@@ -364,6 +365,43 @@ for (const engine of engines) {
         [n * 10 ** n],
       )
     await must(session.close())
+  })
+
+  test('products of a few rows a batch, either side in either order', async () => {
+    for (const rows of [1, 2, 4, 5]) {
+      const axes = [axis('b', 3), axis('row', rows), axis('k', 17), axis('n', 18)] as const
+      const [b, row, k, n] = axes
+      const build = (): Results => ({
+        outputs: Object.fromEntries(
+          [
+            [b, row, k],
+            [b, k, row],
+            [row, b, k],
+          ].flatMap((left, i) =>
+            [
+              [b, n, k],
+              [b, k, n],
+              [n, b, k],
+            ].map((right, j): [string, Tensor] => [
+              `${i} ${j}`,
+              contract(input(`left ${i}`, left), input(`right ${j}`, right), 'k'),
+            ]),
+          ),
+        ),
+      })
+      const { inputs } = program({ name: 'rows', functions: { f: fixed(build) } }).functions.get('f')![0]!
+      const fed = [...inputs].map(
+        ([name, t]) =>
+          [
+            name,
+            floats(
+              t.axes.map((a) => a.size),
+              name,
+            ),
+          ] as const,
+      )
+      await agrees(engine, build, [Object.fromEntries(fed)])
+    }
   })
 
   test('fresh states are what their initialisers say', async () => {

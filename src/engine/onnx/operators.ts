@@ -6,6 +6,7 @@
  */
 import {
   type BinaryFn,
+  byRow,
   type ContractionPlan,
   contractionPlan,
   elements,
@@ -116,9 +117,13 @@ const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const matrix = byMatrix(plan, e, value)
   if (matrix !== undefined)
     return plan.perm === undefined ? matrix : e.transpose(matrix, sizes(plan.produced), plan.perm)
-  const a = side(plan.left, e, value)
-  const b = side(plan.right, e, value)
   const [ta, tb] = [plan.left.transposed, plan.right.transposed]
+  const rows = e.mode === 'run' && !ta && byRow(plan)
+  const seen = (o: OperandPlan, at: number): string => {
+    const name = side(o, e, value)
+    return rows ? e.reshape(name, o.view, [...o.view.slice(0, at), 1, ...o.view.slice(at)]) : name
+  }
+  const [a, b] = [seen(plan.left, 2), seen(plan.right, 1)]
   const flags = { transA: ta ? 1 : 0, transB: tb ? 1 : 0 }
   const out =
     !ta && !tb
@@ -131,7 +136,7 @@ const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
               ta ? flipped(a, plan.left.view, e) : a,
               tb ? flipped(b, plan.right.view, e) : b,
             ])
-  const shape = plan.batched ? [plan.batch, plan.m, plan.n] : [plan.m, plan.n]
+  const shape = [...(plan.batched ? [plan.batch] : []), plan.m, ...(rows ? [1] : []), plan.n]
   const produced = sizes(plan.produced)
   const full = e.reshape(out, shape, produced)
   return plan.perm === undefined ? full : e.transpose(full, produced, plan.perm)
