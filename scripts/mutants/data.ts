@@ -38,12 +38,8 @@ export const data = [
     'src/data/prompt.ts',
     ['data/prompt'],
     [
-      ['a picture is cut', "if (!fits && unit.kind === 'picture') break", ''],
-      [
-        'what comes after a picture that does not fit stays',
-        "unit.kind === 'picture') break",
-        "unit.kind === 'picture') continue",
-      ],
+      ['an image is cut', 'if (fits || piece.image === undefined) ids.push', 'ids.push'],
+      ['what comes after an image that does not fit stays', '      break\n', '      continue\n'],
     ],
   ),
   mutantsOf(

@@ -199,7 +199,7 @@ export const rl = [
     [['the first is waited for twice', 'later: new Map(), next: 0', 'later: new Map(), next: 1']],
   ),
   mutantsOf(
-    'src/rl/operators/recomputed.ts',
+    'src/rl/operators/kept-groups.ts',
     ['rl/operators'],
     [['groups that were left out are computed', 'if (!group.selection.kept) return group', '']],
   ),
