@@ -454,7 +454,7 @@ test('what cannot be exported is refused with what to do', async () => {
     [
       ['unfinished', '--hf'],
       2,
-      /not finished: no stage of it has ended\. Finish it \(sailwright run .* --out unfinished\)/,
+      /not finished: no stage of it has ended\. Finish it \((npx )?sailwright run .* --out unfinished\)/,
     ],
     [
       ['text', '--hf', '--stage', 'tnue'],

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { fasterOf, pickEngine, unmeasured } from '../../src/engine/pick.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
 import { rememberedSpeeds, rememberSpeeds } from '../../src/engine/speeds.ts'
+import { called } from '../../src/terminal/called.ts'
 import { presentEngines } from '../support/engines.ts'
 
 const test = suite('pick an engine')
@@ -32,7 +33,7 @@ test('the faster one is taken, and how much faster it was is said', () => {
   assert.is(onnx.engine.name, 'onnx')
   assert.is(
     onnx.why,
-    "1.24 times as fast as tensorflow here, measured 2026-02-03; 'sailwright doctor' measures again",
+    `1.24 times as fast as tensorflow here, measured 2026-02-03; '${called()} doctor' measures again`,
   )
   assert.is(fasterOf(both, measured(200, 100)).engine.name, 'tensorflow')
   assert.match(fasterOf(both, measured(200, 100)).why, '2.00 times as fast as onnx')
@@ -90,7 +91,7 @@ test('auto: what is remembered of the engines that load here; a name is a name',
   if ((await auto()).why.includes('GPU')) return
   const two = await unmeasured(env)
   assert.ok(two)
-  assert.match((await auto()).why, "'sailwright doctor' measures")
+  assert.match((await auto()).why, `'${called()} doctor' measures`)
   for (const [speeds, name] of [
     [measured(1, 2), 'onnx'],
     [measured(2, 1), 'tensorflow'],

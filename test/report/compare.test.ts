@@ -224,7 +224,7 @@ test('the command: a page beside the first run or where it is told, and errors t
   const broken = await command('a', 'broken')
   assert.is(broken.code, 1)
   assert.match(broken.err, /broken.events\.jsonl:1/)
-  assert.match((await command()).err, /<run folder> is missing: .*Usage: sailwright report <run folder> …/)
+  assert.match((await command()).err, /<run folder> is missing: .*Usage: .*sailwright report <run folder> …/)
   const unwritable = await writeComparison(
     [join(root, 'a'), join(root, 'b')],
     join(root, 'a', 'manifest.json', 'x'),

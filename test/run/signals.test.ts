@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { called } from '../../src/terminal/called.ts'
 
 const test = suite('signals and closed pipes')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-signals-'))
@@ -38,7 +39,7 @@ test('each signal interrupts in the same orderly way, with its own exit code', a
     child.kill(signal)
     assert.equal(await ended, { code, signal: null }, said())
     assert.match(said(), /stopped in stage 2 of 2, second, after step \d+ of 12\./)
-    assert.match(said(), 'To go on: sailwright run')
+    assert.match(said(), `To go on: ${called()} run`)
     assert.match(readFileSync(at('report.html'), 'utf8'), 'not finished')
     assert.not.ok(existsSync(at('lock.json')))
   }
