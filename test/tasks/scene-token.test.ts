@@ -107,7 +107,7 @@ test('a scene that is not drawn is no image for the objective that needs one', (
   const c = Array.from({ length: 9 }, (_, i) => corpusAt(corpus, i)).find((one) => one.scene !== undefined)!
   assert.throws(
     () => nextToken(tinyRenderedModel, tinyRenderedProcessor, sizes).collate([c]),
-    new RegExp(`${c.id} has 16 image tokens, and its 0 images take 0`),
+    new RegExp(`${c.id} has 0 images but 16 image tokens; they take 0`),
   )
 })
 
