@@ -5,7 +5,7 @@
  */
 import { isAbsolute, relative } from 'node:path'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import type { Sink } from '../terminal/index.ts'
+import { called, type Sink } from '../terminal/index.ts'
 import type { Lines } from './lines.ts'
 
 /** Why a command did not do what was asked. */
@@ -21,6 +21,10 @@ export type CliError =
 export const usage = (message: string): CliError => ({ _tag: 'Usage', message })
 /** What was asked for did not work. */
 export const failed = (message: string): CliError => ({ _tag: 'Failed', message })
+
+/** An engine that does not load, and where to see which do. */
+export const noEngine = (e: { readonly message: string }): CliError =>
+  failed(`${e.message}\n'${called()} doctor' says what is installed.`)
 
 /** The exit code of an error, for scripts. */
 export const exitCodeOf = (e: CliError): number => ({ Usage: 2, Failed: 1, Interrupted: 130 })[e._tag]

@@ -8,13 +8,21 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Processor } from '../data/index.ts'
-import type { EngineName, Session } from '../engine/index.ts'
+import type { Compiling, EngineName, Session } from '../engine/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
 import type { CausalLm, Model } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
-import { called } from '../terminal/index.ts'
-import { type Args, type CliError, type Flag, failed, type Io, messageOf, usage } from './command.ts'
-import { tellCompiling } from './compiling.ts'
+import { compilingLines } from '../terminal/index.ts'
+import {
+  type Args,
+  type CliError,
+  type Flag,
+  failed,
+  type Io,
+  messageOf,
+  noEngine,
+  usage,
+} from './command.ts'
 import { type Found, found } from './exported.ts'
 
 /** The argument and the options by which a command names a model that answers. */
@@ -135,7 +143,7 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
         TE.chain(({ pickEngine }) =>
           pipe(
             pickEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName, io.env),
-            TE.mapLeft((e) => failed(`${e.message}\n'${called()} doctor' says what is installed.`)),
+            TE.mapLeft(noEngine),
           ),
         ),
       ),
@@ -161,7 +169,12 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
           const { weights } = from.exported
           const placed = placeWeights(made, shapesOf(weights), { name: 'nothing', has: () => false })
           if (E.isLeft(placed)) throw placed.left
-          return inWorker(picked.engine, { onCompiling: tellCompiling(io) }).load(made, { values: weights })
+          const compilingLine = compilingLines()
+          const onCompiling = (c: Compiling): void => {
+            const line = compilingLine(c)
+            if (line !== undefined) io.stderr.write(`${line}\n`)
+          }
+          return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
         }),
         TE.chain(TE.mapLeft((e) => failed(e.message))),
       ),

@@ -4,10 +4,11 @@
  *
  * @since 0.4.0
  */
-import { CollateError } from './collate-error.ts'
+import { CollateError, checkedBytes } from './collate-error.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { ImageReading } from './image-reading.ts'
 import { resize } from './resize.ts'
+import { leastToMost, wholeNumber } from './whole-number.ts'
 
 /** How the encoder's patches lie in squares. */
 export interface SquareSizes {
@@ -28,12 +29,6 @@ export interface SquareBudget {
   readonly most?: number
 }
 
-/** A whole number from 1. @throws RangeError */
-const whole = (what: string, value: number | undefined): number => {
-  if (value !== undefined && Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`any sizes: ${what} is ${value}; give a whole number from 1 on`)
-}
-
 /**
  * Columns and rows of squares that are nearest to an image's sides; where they would be too many or too few, those of the
  * image made smaller or larger in its own shape. An image too long and thin for the budget loses of its length.
@@ -48,9 +43,9 @@ export const squaresOf = (
   size: number,
   { least = 4, most = 4096 }: SquareBudget = {},
 ): { readonly columns: number; readonly rows: number } => {
+  const whole = (what: string, n: number): number => wholeNumber('any sizes', what, n)
   const [w, h, side] = [whole('width', width), whole('height', height), whole('size', size)]
-  if (whole('least', least) > whole('most', most))
-    throw new RangeError(`any sizes: least is ${least} and most is ${most}; make most as large`)
+  leastToMost('any sizes', least, most)
   const sides = (scale: number, round: (n: number) => number) => {
     const of = (n: number): number => Math.max(1, round((n * scale) / side))
     return { columns: of(w), rows: of(h) }
@@ -83,7 +78,7 @@ export const anySizes = (sizes: SquareSizes, budget: SquareBudget = {}): ImageRe
   if (sizes.patchSize === undefined)
     throw new RangeError('any sizes: the model has no patchSize, so it reads tiles of one size')
   const { size } = sizes
-  const patchSize = whole('patchSize', sizes.patchSize)
+  const patchSize = wholeNumber('any sizes', 'patchSize', sizes.patchSize)
   // says what is wrong with a number
   squaresOf(size, size, size, { least, most })
   if (size % patchSize !== 0)
@@ -163,17 +158,13 @@ export const packedPatches = (
   return { pixel_values, patch_places }
 }
 
-const checked = (id: string, { width, height, data }: RgbImage, size: number): void => {
+const checked = (id: string, image: RgbImage, size: number): void => {
+  const { width, height } = image
   if (width % size !== 0 || height % size !== 0 || width * height === 0)
     throw new CollateError(
       'BadImage',
       id,
       `sample ${id} has an image of ${width} × ${height} pixels; sides that are multiples of ${size} are read, as the processor makes them`,
     )
-  if (data.length !== 3 * width * height)
-    throw new CollateError(
-      'BadImage',
-      id,
-      `sample ${id} has an image of ${width} × ${height} pixels with ${data.length} bytes; three a pixel are ${3 * width * height}`,
-    )
+  checkedBytes(id, image)
 }

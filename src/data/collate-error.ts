@@ -1,4 +1,5 @@
 /** A batch that cannot be made. */
+import type { RgbImage } from './image.ts'
 
 /** What can be wrong with a batch. */
 export type CollateErrorTag =
@@ -21,4 +22,14 @@ export class CollateError extends Error {
     this.tag = tag
     this.sample = sample
   }
+}
+
+/** Sees that an image has as many bytes as its sides say. @throws CollateError `BadImage` */
+export const checkedBytes = (sample: string, { width, height, data }: RgbImage): void => {
+  if (data.length !== 3 * width * height)
+    throw new CollateError(
+      'BadImage',
+      sample,
+      `sample ${sample} has an image of ${width} × ${height} pixels with ${data.length} bytes; three a pixel are ${3 * width * height}`,
+    )
 }

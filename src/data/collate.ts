@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { packedPatches } from './any-resolution.ts'
-import { CollateError, type CollateErrorTag } from './collate-error.ts'
+import { CollateError, type CollateErrorTag, checkedBytes } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { Processor } from './processor.ts'
@@ -223,12 +223,7 @@ export const pixelValues = (
           id,
           `sample ${id} has an image of ${image.width} × ${image.height} pixels; this batch takes ${size} × ${size}`,
         )
-      if (image.data.length !== 3 * size * size)
-        throw new CollateError(
-          'BadImage',
-          id,
-          `sample ${id} has an image of ${size} × ${size} pixels with ${image.data.length} bytes; three a pixel are ${3 * size * size}`,
-        )
+      checkedBytes(id, image)
       imagenetNormalise(image, out, at++ * 3 * size * size)
     }
   return out

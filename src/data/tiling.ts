@@ -6,6 +6,7 @@
  */
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
+import { leastToMost, wholeNumber } from './whole-number.ts'
 
 /** Tiles across and down. */
 export interface Grid {
@@ -25,12 +26,7 @@ export interface TilingOptions {
   readonly thumbnail?: boolean
 }
 
-/** A whole number that tiling needs. @throws RangeError */
-const whole = (what: string, value: number): number => {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new RangeError(`tiling: ${what} is ${value}; give a whole number from 1 on`)
-  return value
-}
+const whole = (what: string, value: number): number => wholeNumber('tiling', what, value)
 
 /** The grids of `least` to `most` tiles, small ones first. */
 const gridsOf = (least: number, most: number): readonly Grid[] => {
@@ -55,9 +51,7 @@ const nearest = (width: number, height: number, size: number, grids: readonly Gr
 }
 
 const settled = ({ least = 1, most = 10, size = 448, thumbnail = true }: TilingOptions) => {
-  const settings = { least: whole('least', least), most: whole('most', most), size: whole('size', size) }
-  if (least > most) throw new RangeError(`tiling: least is ${least} and most is ${most}; make most as large`)
-  return { ...settings, thumbnail }
+  return { ...leastToMost('tiling', least, most), size: whole('size', size), thumbnail }
 }
 
 /**

@@ -9,7 +9,9 @@ import {
   bar,
   begunWith,
   type Column,
+  type Compiling,
   clip,
+  compilingLines,
   duration,
   fit,
   grouped,
@@ -208,14 +210,6 @@ export const stagesTable = (state: RunState, look: Look): string => {
     : `${table([...training, right('time')], (s) => [...trained(s), time(s)])}\n\n${table(families.map(right), measured)}`
 }
 
-/** Something that is compiled now, as {@link showProgress} tells of it. */
-export interface CompilingNow {
-  readonly what: string
-  readonly seconds: number
-  /** Whether it has ended. */
-  readonly done: boolean
-}
-
 /** What may be set of the display. */
 export interface ProgressOptions {
   /** Default: from the sink and the environment. */
@@ -223,7 +217,7 @@ export interface ProgressOptions {
   /** Seconds between two lines where the sink is no terminal; default 10. */
   readonly every?: number
   /** What the engine compiles for longer than a second. */
-  readonly compiling?: Observable<CompilingNow>
+  readonly compiling?: Observable<Compiling>
   /** What is known of the run already, where it goes on from an earlier start. */
   readonly from?: RunState
   /** Milliseconds; default `performance.now`. */
@@ -285,24 +279,20 @@ export const showProgress = (
         if (live) draw(liveLine(state, lookNow()))
         else if (event.type === 'step') sink.write(`${plainLine(stage)}\n`)
       }
-      /** Compiling is told of once a time in a log, where it takes longer than this many seconds. */
-      const long = 5
-      const logged = new Set<string>()
-      const compile = ({ what, seconds, done }: CompilingNow): void => {
-        const name = named(what)
+      const compilingLine = compilingLines()
+      const compile = (c: Compiling): void => {
+        const what = named(c.what)
         if (live) {
-          if (done) clear()
+          if (c.done) clear()
           else
-            draw(inked(look, 'dim', clip(`compiling ${name} … ${duration(seconds)}`, lookNow().columns - 1)))
+            draw(
+              inked(look, 'dim', clip(`compiling ${what} … ${duration(c.seconds)}`, lookNow().columns - 1)),
+            )
           last = Number.NEGATIVE_INFINITY
-        } else if (seconds < long) return
-        else if (done) {
-          logged.delete(what)
-          sink.write(`  compiled ${name} in ${duration(seconds)}\n`)
-        } else if (!logged.has(what)) {
-          logged.add(what)
-          sink.write(`  compiling ${name} …\n`)
+          return
         }
+        const line = compilingLine({ ...c, what })
+        if (line !== undefined) sink.write(`  ${line}\n`)
       }
       const listening = options.compiling?.subscribe(compile)
       prepare('the first stage')

@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 export { asCalled, called } from './called.ts'
+export { type Compiling, compilingLines } from './compiling.ts'
 export { begunWith, duration, grouped, keptOf, percent, rate, short, significant } from './format.ts'
 export { didYouMean, editDistance, nearest } from './nearest.ts'
 export {

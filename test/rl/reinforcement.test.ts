@@ -1,6 +1,5 @@
 /** A stage of reinforcement: it learns what its reward says, records each rollout once, and goes on to the bit. */
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
@@ -30,14 +29,11 @@ import {
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import { contextIn, counting, messageThrown } from '../support/tiny.ts'
 
 const engines = await hostEngines()
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-rl-')
 
 const episodesOf = (events: readonly RunEvent[]): readonly EventOf<'episode'>[] =>
   events.filter((e) => e.type === 'episode')
@@ -214,9 +210,7 @@ said.run()
 // --- going on -----------------------------------------------------------------------------------------------
 
 const on = suite('reinforcement: going on')
-on.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+on.after(remove)
 
 const weightsIn = async (at: string) => orThrow(loadWeights(`${at}/checkpoints/echo/model.safetensors`))
 const recordedIn = async (at: string): Promise<string> => {

@@ -1,6 +1,5 @@
 /** What a stage of reinforcement may have besides: a reference, adapters, averages, a search, held-out tasks; and that it goes on from any update with them. */
-import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -19,14 +18,11 @@ import {
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import { messageThrown } from '../support/tiny.ts'
 
 const engines = await hostEngines()
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-options-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-rl-options-')
 
 const objectiveOf = (loss: PolicyLoss, more: { readonly entropyBonus?: number } = {}) =>
   policyGradient(echoModel, echoProcessor, {
@@ -48,9 +44,7 @@ const rewards = (events: readonly RunEvent[]): readonly number[] =>
 const weightsIn = async (at: string) => orThrow(loadWeights(`${at}/checkpoints/echo/model.safetensors`))
 
 const test = suite(`reinforcement: what a stage may have, on ${engines.map((e) => e.name).join(' and ')}`)
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+test.after(remove)
 
 for (const engine of engines)
   test(`a penalty on leaving the reference holds the policy near to where the stage began, on ${engine.name}`, async () => {

@@ -1,6 +1,5 @@
 /** A stage of which nothing comes ends with what failed, how often, the first evidence and what to do; mended, it goes on. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,18 +17,13 @@ import {
 } from '../support/echo.ts'
 import { echo, ran } from '../support/echo-run.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import { messageThrown } from '../support/tiny.ts'
 
 const engine = (await hostEngines())[0]!
 const test = suite('reinforcement: nothing comes of going on')
-const folders: string[] = []
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rl-still-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-rl-still-')
+test.after(remove)
 
 /** Runs until it fails: what it said, and the events before that. */
 const failing = async (some: EchoSettings, at: string, earlier: readonly RunEvent[] = []) => {

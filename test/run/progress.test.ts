@@ -2,15 +2,9 @@ import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EventOf, RunEvent } from '../../src/run/events.ts'
-import {
-  type CompilingNow,
-  evaluationBlock,
-  liveLine,
-  secondsLeft,
-  showProgress,
-  stagesTable,
-} from '../../src/run/progress.ts'
+import { evaluationBlock, liveLine, secondsLeft, showProgress, stagesTable } from '../../src/run/progress.ts'
 import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/run/run-state.ts'
+import type { Compiling } from '../../src/terminal/compiling.ts'
 import { duration, grouped, percent, rate, short, significant } from '../../src/terminal/format.ts'
 import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/terminal/terminal.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
@@ -479,7 +473,7 @@ test('events that a later start did again are left out', () => {
 test('what is compiled for long: on the live line each second, in a log once and at its end', () => {
   const written = (isTTY: boolean): string => {
     let text = ''
-    const compiling = new Subject<CompilingNow>()
+    const compiling = new Subject<Compiling>()
     const source = new Subject<RunEvent>()
     const write = (t: string): boolean => {
       text += t

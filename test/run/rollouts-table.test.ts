@@ -1,6 +1,5 @@
 /** A stage's table of rollouts, read back by others; a fold over what was recorded, damaged lines told by name. */
-import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { suite } from 'uvu'
@@ -15,16 +14,11 @@ import {
 } from '../../src/run/index.ts'
 import { orThrow } from '../../src/train/index.ts'
 import { fromPython } from '../support/python.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-table-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-table-')
 const test = suite('run: a table of rollouts')
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+test.after(remove)
 
 const group = (episode: number, index: number): EventOf<'group'> => ({
   ...{ type: 'group', stage: 'rl', episode, index, task: `t@${index}`, family: 'f', question: 'q “é”' },

@@ -1,6 +1,5 @@
 /** Rollouts on disk: each group a line in its episode's file, what a killed process left half written is cut off. */
-import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,16 +12,11 @@ import {
   rolloutsFile,
   withoutRepeats,
 } from '../../src/run/index.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-rollouts-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-rollouts-')
 const test = suite('run: rollouts')
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+test.after(remove)
 
 const group = (episode: number, index: number): EventOf<'group'> => ({
   ...{ type: 'group', stage: 'rl', episode, index, task: `t@${index}`, family: 'f', question: 'q' },

@@ -1,6 +1,4 @@
 /** Gradients that add up: n micro-batches of uneven lengths are one batch n times as large, also across a kill. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { firstValueFrom, takeWhile, toArray } from 'rxjs'
@@ -18,6 +16,7 @@ import { orThrow } from '../../src/train/task.ts'
 import { loadWeights, type Weights } from '../../src/train/weights.ts'
 import { presentEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -30,14 +29,8 @@ import {
 
 const engines = await presentEngines()
 const test = suite(`train: gradients that add up on ${engines.map((e) => e.name).join(' and ')}`)
-const folders: string[] = []
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-accumulate-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-accumulate-')
+test.after(remove)
 
 /** With an image or without, and from 2 to 12 learnt tokens: micro-batches count differently. */
 const uneven = (i: number): Conversation =>

@@ -1,6 +1,4 @@
 /** What a stage with moving averages is measured by: its own weights, and their averages beside them. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { firstValueFrom, takeWhile, toArray } from 'rxjs'
@@ -22,6 +20,7 @@ import {
   orThrow,
 } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -35,14 +34,8 @@ import {
 
 const engines = await hostEngines()
 const test = suite(`train: averages beside weights on ${engines.map((e) => e.name).join(' and ')}`)
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-averages-')))
-  return folders.at(-1)!
-}
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+const { folder, remove } = temporaryFolders('sailwright-averages-')
+test.after(remove)
 
 const objective = nextToken(tinyModel, tinyProcessor, { rows: 4, tokens: 32 })
 const source = watched((i) => tinyConversation(900 + i), 12)

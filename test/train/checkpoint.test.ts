@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -25,6 +24,7 @@ import { begin, experiment, fromScratch, next, type RunOptions } from '../../src
 import { orThrow } from '../../src/train/task.ts'
 import { saveWeights } from '../../src/train/weights.ts'
 import { presentEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -41,14 +41,8 @@ import {
 const engines = await presentEngines()
 const test = suite(`train: going on inside a stage on ${engines.map((e) => e.name).join(' and ')}`)
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-checkpoint-')))
-  return folders.at(-1)!
-}
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+const { folder, remove } = temporaryFolders('sailwright-checkpoint-')
+test.after(remove)
 
 const source = watched((i) => tinyConversation(i))
 const recipe = pipe(

@@ -1,6 +1,5 @@
 /** A soup as a stage: its runs are those that they would be alone, it hands on their average, and it goes on to the bit. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { firstValueFrom, takeWhile, toArray } from 'rxjs'
@@ -22,18 +21,13 @@ import {
   unmeasured,
 } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import { contextIn, tinyConversation, tinyModel, tinyProcessor, tinyStage, watched } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: soups on ${engines.map((e) => e.name).join(' and ')}`)
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-soup-')))
-  return folders.at(-1)!
-}
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+const { folder, remove } = temporaryFolders('sailwright-soup-')
+test.after(remove)
 
 const before = tinyStage({ name: 'before', to: 'tuned', steps: 3, learningRate: 2e-2 })
 const order = (name: string, from: number, more: object = {}): Stage<'tuned', 'run'> =>

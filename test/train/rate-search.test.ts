@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -16,6 +15,7 @@ import { unmeasured } from '../../src/train/evaluation.ts'
 import { begin, experiment, fromScratch, next } from '../../src/train/recipe.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -33,14 +33,8 @@ import {
 const engines = await hostEngines()
 const test = suite(`train: AdaLRS in a stage on ${engines.map((e) => e.name).join(' and ')}`)
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-search-')))
-  return folders.at(-1)!
-}
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+const { folder, remove } = temporaryFolders('sailwright-search-')
+test.after(remove)
 
 const position = { index: 0, of: 1 }
 const adaLrs = { window: 4, search: [0, 1], error: 0 } as const

@@ -1,6 +1,4 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isRight } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -32,6 +30,7 @@ import {
   weightKeys,
 } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -59,11 +58,7 @@ const same = (got: Weights, want: Weights): void => {
   }
 }
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-recipe-')))
-  return folders.at(-1)!
-}
+const { folder, remove } = temporaryFolders('sailwright-recipe-')
 const weightsIn = (at: string, stage: string): Promise<Weights> =>
   orThrow(loadWeights(join(at, 'checkpoints', stage, 'model.safetensors')))
 
@@ -188,9 +183,7 @@ evaluations.run()
 // --- runs -------------------------------------------------------------------------------------------------
 
 const runs = suite(`train: a recipe on ${engines.map((e) => e.name).join(' and ')}`)
-runs.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+runs.after(remove)
 
 /** An evaluation that keeps the weights that it finds, by stage. */
 const watching = (found: Map<string, Weights>): Evaluation => ({
@@ -593,9 +586,7 @@ runs.run()
 // --- files ------------------------------------------------------------------------------------------------
 
 const files = suite('train: weights in files')
-files.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+files.after(remove)
 
 files('F32 keeps every bit, F16 rounds to nearest', async () => {
   const at = join(await folder(), 'w.safetensors')

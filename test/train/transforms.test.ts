@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { firstValueFrom, takeWhile, toArray } from 'rxjs'
@@ -19,6 +18,7 @@ import { orThrow } from '../../src/train/task.ts'
 import { type GraphTransform, withLora } from '../../src/train/transform.ts'
 import { loadWeights, type Weights } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
+import { temporaryFolders } from '../support/temporary-folders.ts'
 import {
   contextIn,
   counting,
@@ -39,14 +39,8 @@ import {
 const engines = await hostEngines()
 const test = suite(`train: schedules, adapters and averages on ${engines.map((e) => e.name).join(' and ')}`)
 
-const folders: string[] = []
-const folder = async (): Promise<string> => {
-  folders.push(await mkdtemp(join(tmpdir(), 'sailwright-transforms-')))
-  return folders.at(-1)!
-}
-test.after(async () => {
-  for (const f of folders) await rm(f, { recursive: true, force: true })
-})
+const { folder, remove } = temporaryFolders('sailwright-transforms-')
+test.after(remove)
 
 const position = { index: 0, of: 1 }
 const bitsOf = (v: TensorValue): Buffer => Buffer.from(v.data.buffer, v.data.byteOffset, v.data.byteLength)

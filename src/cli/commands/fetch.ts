@@ -1,6 +1,7 @@
 /** `sailwright fetch`: a published model brought into a folder. */
 import { basename, resolve } from 'node:path'
-import { pipe } from 'fp-ts/lib/function.js'
+import * as E from 'fp-ts/lib/Either.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.ts'
 import { bar, called, duration, grouped, percent, short } from '../../terminal/index.ts'
@@ -51,7 +52,7 @@ export const fetchCommand: Command = {
         () => fetching(args, io),
         (e): CliError => failed(messageOf(e)),
       ),
-      TE.chainEitherK((fetched) => fetched),
+      TE.chainEitherK(identity),
       TE.map(({ model, seconds }) => said(args, io, model, seconds)),
     ),
 }
@@ -84,9 +85,9 @@ const fetching = async (args: Args, io: Io) => {
   show.end()
   stop()
   return pipe(
-    TE.fromEither(fetched),
-    TE.bimap(cliError, (model) => ({ model, seconds: (performance.now() - began) / 1000 })),
-  )()
+    fetched,
+    E.bimap(cliError, (model) => ({ model, seconds: (performance.now() - began) / 1000 })),
+  )
 }
 
 /** One live line on a terminal; elsewhere a line a file. */

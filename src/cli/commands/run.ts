@@ -19,6 +19,7 @@ import {
   failed,
   type Io,
   messageOf,
+  noEngine,
   printJson,
   shownPath,
   usage,
@@ -227,7 +228,7 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
       const { measureOnce } = await import('../measure.ts')
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
-    TE.chain(TE.mapLeft((e) => failed(`${e.message}\n'${called()} doctor' says what is installed.`))),
+    TE.chain(TE.mapLeft(noEngine)),
     TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
   )
 }

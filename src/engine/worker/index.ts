@@ -6,6 +6,7 @@
 import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, elements, optimiseProgram, type Program, type Variant } from '../../dsl/index.ts'
+import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type Called, guarded, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -16,6 +17,7 @@ import { flatten } from './flat-graph.ts'
 import { startThread, type Thread } from './thread.ts'
 import { packed, parcel } from './transfer.ts'
 
+export type { Compiling } from '../../terminal/index.ts'
 export { threadsAtRest } from './thread.ts'
 
 /** States that their owner keeps are copied and sent in groups of about this many bytes. */
@@ -39,15 +41,6 @@ const groupsOf = function* (program: Program, values: Values): Generator<Values>
 
 /** Calls that are on their way to the thread or under way there, at most. */
 const ahead = 4
-
-/** Something that a thread compiles before it answers, and for how long it has. */
-export interface Compiling {
-  /** A function's name, or a program's where the engine compiles it whole. */
-  readonly what: string
-  readonly seconds: number
-  /** Whether it has ended. */
-  readonly done: boolean
-}
 
 /** What may be heard of a thread. */
 export interface ThreadOptions {

@@ -3,7 +3,7 @@
  *
  * @since 0.4.0
  */
-import { mkdir, readFile, stat, statfs } from 'node:fs/promises'
+import { mkdir, readFile, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -12,7 +12,7 @@ import { folderShelf } from './folder-shelf.ts'
 import { HubError, hubErrorOf } from './hub-error.ts'
 import { hubShelf, networkFailure } from './hub-shelf.ts'
 import type { Shelf, ShelfFile } from './shelf.ts'
-import { partName, takeFile } from './take-file.ts'
+import { partName, sizeOf, takeFile } from './take-file.ts'
 import { shardIndex, shardsOf, wantedOf } from './wanted.ts'
 
 /** How far it is. */
@@ -81,8 +81,6 @@ const shelfOf = async (repo: string, o: FetchOptions, signal: AbortSignal): Prom
     }
 }
 
-const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => undefined))?.size ?? 0
-
 /** Throws where the files that are still to come find no room. */
 const roomFor = async (folder: string, files: readonly ShelfFile[]): Promise<void> => {
   const { bavail, bsize } = await statfs(folder)
@@ -138,7 +136,7 @@ const fetched = async (repo: string, o: FetchOptions): Promise<FetchedModel> => 
   const missing: ShelfFile[] = []
   for (const file of wanted) {
     if ((await sizeOf(join(folder, file.path))) === file.bytes) continue
-    const part = await sizeOf(join(folder, partName(file)))
+    const part = (await sizeOf(join(folder, partName(file)))) ?? 0
     missing.push({ ...file, bytes: Math.max(0, file.bytes - part) })
   }
   await roomFor(folder, missing)

@@ -24,7 +24,8 @@ export interface TakeOptions {
   readonly stall: number
 }
 
-const sizeOf = async (path: string): Promise<number | undefined> =>
+/** Bytes of a file; undefined where there is none. */
+export const sizeOf = async (path: string): Promise<number | undefined> =>
   (await stat(path).catch(() => undefined))?.size
 
 const hasherOf = ({ sum, bytes }: ShelfFile): Hash =>

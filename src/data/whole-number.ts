@@ -1,0 +1,14 @@
+/** Numbers that images are cut by, checked where they are given. */
+
+/** A whole number from 1. @throws RangeError */
+export const wholeNumber = (where: string, what: string, value: number | undefined): number => {
+  if (value !== undefined && Number.isSafeInteger(value) && value >= 1) return value
+  throw new RangeError(`${where}: ${what} is ${value}; give a whole number from 1 on`)
+}
+
+/** Two of them, the first not above the second. @throws RangeError */
+export const leastToMost = (where: string, least: number, most: number) => {
+  if (wholeNumber(where, 'least', least) > wholeNumber(where, 'most', most))
+    throw new RangeError(`${where}: least is ${least} and most is ${most}; make most as large`)
+  return { least, most }
+}
