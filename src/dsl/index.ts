@@ -147,6 +147,7 @@ export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
 export {
   clampProgram,
+  longSums,
   narrow,
   type OptimiseOptions,
   optimise,

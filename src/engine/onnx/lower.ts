@@ -4,6 +4,7 @@
  */
 import {
   type Dtype,
+  longSums,
   narrow,
   overVariant,
   sizes,
@@ -125,7 +126,7 @@ export const lower = (
   mode: Mode = 'run',
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
 ): Lowered => {
-  const variant = overVariant(narrow, given)
+  const variant = overVariant((roots) => longSums()(narrow(roots)), given)
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
   const parts = mode === 'run' ? overwrites(variant) : []

@@ -221,47 +221,6 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
   )
 }
 
-/** The runtime adds this many numbers one after the other to within about 1e-7 of their sum. */
-const longestSum = 8192
-
-/** The divisor of n that is nearest to its root. */
-const middleDivisor = (n: number): number => {
-  let d = Math.floor(Math.sqrt(n))
-  while (n % d !== 0) d--
-  return d
-}
-
-/**
- * Sums over dimensions, in two stages where they are long: over one long row the runtime's sum is off by 1e-5 at a million
- * elements, and its `ReduceSumSquare` by 1e-3 at twelve million; over √n rows of √n both are right to 1e-6.
- */
-const sum = (x: string, dims: readonly number[], places: readonly number[], e: Emitter): string => {
-  const reduced = (y: string, over: readonly number[]): string =>
-    e.node('ReduceSum', [y, e.ints(over)], { keepdims: 0 })
-  const count = (from: number, to: number): number => dims.slice(from, to).reduce((n, d) => n * d, 1)
-  const [first, last] = [places[0]!, places.at(-1)!]
-  const n = count(first, last + 1)
-  if (last - first + 1 !== places.length || n <= longestSum) return reduced(x, places)
-  // as few dimensions as can be, none of size 1: with more the runtime takes a slower and less accurate way
-  const head = count(0, first) === 1 ? [] : [count(0, first)]
-  const tail = count(last + 1, dims.length) === 1 ? [] : [count(last + 1, dims.length)]
-  const side = Math.floor(Math.sqrt(n))
-  // a number with no divisor near its root is filled up with zeros
-  const divisor = middleDivisor(n)
-  const rows = divisor * 16 >= side ? divisor : side
-  const columns = Math.ceil(n / rows)
-  const around = (k: number): number[] => [...head.map(() => 0), k, ...tail.map(() => 0)]
-  const row = [...head, n, ...tail]
-  const full = rows * columns - n
-  const filled =
-    full === 0
-      ? e.reshape(x, dims, row)
-      : e.node('Pad', [e.reshape(x, dims, row), e.ints([...around(0), ...around(full)])])
-  const matrix = e.reshape(filled, [...head, rows * columns, ...tail], [...head, rows, columns, ...tail])
-  const added = reduced(reduced(matrix, [head.length + 1]), [head.length])
-  return e.reshape(added, [...head, ...tail], [...dims.slice(0, first), ...dims.slice(last + 1)])
-}
-
 /** The operations of {@link Tabled}, one row each. */
 export const operators: { readonly [K in Tabled]: Row<K> } = {
   constant: (t, { data }, e) => e.constant(onnxTypeOf(t.dtype), sizes(t.axes), data),
@@ -295,8 +254,9 @@ export const operators: { readonly [K in Tabled]: Row<K> } = {
   reduce: (t, { fn, over }, e, value) => {
     const x = t.inputs[0]!
     const places = over.map((n) => place(x, n)).sort((a, b) => a - b)
-    if (fn === 'sum' && t.dtype === 'float32') return sum(value(x), sizes(x.axes), places, e)
-    if (fn === 'max') return e.node('ReduceMax', [value(x), e.ints(places)], { keepdims: 0 })
+    const kind = fn === 'sum' ? 'ReduceSum' : 'ReduceMax'
+    if (fn === 'max' || t.dtype === 'float32')
+      return e.node(kind, [value(x), e.ints(places)], { keepdims: 0 })
     // the runtime's own sum of int32 stops at 2³¹ − 1 and does not wrap around
     const wide = e.node('Cast', [value(x)], { to: 7 })
     return e.node('Cast', [e.node('ReduceSum', [wide, e.ints(places)], { keepdims: 0 })], { to: 6 })

@@ -4,6 +4,7 @@
  */
 import {
   bodyOf,
+  longSums,
   narrow,
   overVariant,
   sizes,
@@ -17,6 +18,7 @@ import { slotWrites } from '../state-writes.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, isNative, operandsUsed } from './node.ts'
+import { isSumOfSquares } from './patterns.ts'
 import { emitSlotWrite } from './slots.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
@@ -65,7 +67,7 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 /** Lowers one variant under the scope `name` (`step.0`). */
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
-  const variant = overVariant(narrow, given)
+  const variant = overVariant((roots) => longSums(isSumOfSquares)(narrow(roots)), given)
   const writes = slotWrites(variant)
   const slots = new Map(writes.flat().map((s) => [s.next, s]))
   /** What a node is computed from in this lowering. */

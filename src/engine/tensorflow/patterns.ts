@@ -46,6 +46,9 @@ const sumOfSquares = (t: Tensor): Match | undefined => {
   }
 }
 
+/** Whether one operation adds the squares, whatever their number, and well. */
+export const isSumOfSquares = (t: Tensor): boolean => sumOfSquares(t) !== undefined
+
 /** The factor that an activation's derivative is, of the activation's own value: y (1 − y), or 1 − y². */
 const derivatives = [
   {
