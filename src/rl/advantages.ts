@@ -15,6 +15,11 @@ export interface AdvantageSettings {
   readonly epsilon?: number
   /** What the advantages of a family's tasks are multiplied by; default 1 each. */
   readonly families?: Readonly<Record<string, number>>
+  /**
+   * What the advantages of steps are multiplied by, where a reward judges steps (`stepAdvantages`), before they are added to
+   * that of their completion; default 0: steps are not learnt from. The objective has to have `steps: true`.
+   */
+  readonly steps?: number
 }
 
 /** Rewards that differ by less than this, relative to the largest or to 1, are equal: rounding is no reason to learn. */

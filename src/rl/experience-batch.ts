@@ -127,6 +127,7 @@ export const learningInputs = (
   { placed }: ExperiencePack<Experience>,
   { completions, answer }: ExperienceSizes,
   extra: readonly ExtraLogProbs[],
+  bySteps: boolean,
 ): Readonly<Record<string, TensorValue>> => {
   const of = (value: (p: PlacedExperience<Experience>, t: number) => number): TensorValue =>
     floats(byCompletion(new Float32Array(completions * answer), placed, answer, value), completions, answer)
@@ -144,7 +145,9 @@ export const learningInputs = (
     old_log_probs: logProbs('oldLogProbs'),
     ...Object.fromEntries(extra.map((key) => [inputOf[key], logProbs(key)])),
     mask: of(() => 1),
-    advantages: floats(advantages, completions),
+    advantages: bySteps
+      ? of(({ experience: e }, t) => e.advantage + (e.stepAdvantages?.[t] ?? 0))
+      : floats(advantages, completions),
   }
 }
 

@@ -24,18 +24,22 @@ export interface Experience {
   /** Under the reference. Shape [token]. */
   readonly referenceLogProbs?: readonly number[]
   readonly advantage: number
+  /** What each token is worth beside that, where steps were judged. Shape [token]. */
+  readonly stepAdvantages?: readonly number[]
 }
 
 /** A group's completion as a loss reads it; without an advantage it has 0. */
 export const experienceOf = (group: RatedGroup, sample: number): Experience => {
   const { task, completions, oldLogProbs, referenceLogProbs } = group
   const reference = referenceLogProbs?.[sample]
+  const steps = group.stepAdvantages?.[sample]
   const { promptIds, ids, logProbs } = completions[sample]!
   return {
     ...{ id: `${task.id}, sample ${sample}`, promptIds, images: task.prompt.images, ids },
     ...{ oldLogProbs: oldLogProbs?.[sample] ?? logProbs, samplingLogProbs: logProbs },
     ...(reference === undefined ? {} : { referenceLogProbs: reference }),
     advantage: group.advantages[sample] ?? 0,
+    ...(steps === undefined ? {} : { stepAdvantages: steps }),
   }
 }
 

@@ -32,6 +32,8 @@ export interface SelectedGroup<out C extends Columns = Columns> extends ScoredGr
 export interface RatedGroup<out C extends Columns = Columns> extends SelectedGroup<C> {
   /** Shape [completion]. */
   readonly advantages: readonly (number | undefined)[]
+  /** What each drawn token is worth beside that, where steps were judged. Shape [completion, token]. */
+  readonly stepAdvantages?: readonly (readonly number[])[]
   /** Log-probabilities of the drawn tokens under the policy as it is before its updates, where they were taken anew. Shape [completion, token]. */
   readonly oldLogProbs?: readonly (readonly number[])[]
   /** The same under the reference, where there is one. Shape [completion, token]. */

@@ -32,12 +32,13 @@ export type {
   ReinforcementSettings,
   RewardSearchSettings,
 } from './reinforcement-settings.ts'
-export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from './reward.ts'
+export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored, Step } from './reward.ts'
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
 export { type ServerPolicyOptions, serverPolicy } from './server-policy.ts'
 export { neverDrawn, policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
 export { type EpisodeStatistics, type Spread, spreadOf, statisticsOf } from './statistics.ts'
+export { stepAdvantages, stepsOf } from './step-advantages.ts'
 export type { Columns, Task } from './task.ts'
 export { type TrainedPolicy, trainedPolicy } from './trained-policy.ts'
 export type { ValidationSettings } from './validation.ts'

@@ -62,6 +62,8 @@ export interface PolicyGradientSettings extends Omit<ExperienceSizes, 'images' |
    * loss, which keeps the policy from always drawing the same; default: nothing is.
    */
   readonly entropyBonus?: number
+  /** Whether tokens are worth what the steps that they belong to are, beside their completion; default false. */
+  readonly steps?: boolean
 }
 
 /** An objective of experiences, and the log-probabilities of what was drawn. */
@@ -69,6 +71,8 @@ export interface PolicyGradient extends Objective<Experience> {
   readonly loss: PolicyLoss
   readonly temperature: number
   readonly sizes: ExperienceSizes
+  /** Whether the loss reads what each token is worth by its step. */
+  readonly steps: boolean
   /** What {@link PolicyGradient.logProbs} calls: `logProbs`. */
   readonly functions: Readonly<Record<string, FunctionSpec>>
   /**
@@ -120,6 +124,7 @@ export const policyGradient = (
     'loss',
     'temperature',
     'entropyBonus',
+    'steps',
   ] as const
   onlySettings(where, settings, names)
   const { loss } = settings
@@ -129,6 +134,9 @@ export const policyGradient = (
     settings.entropyBonus === undefined
       ? undefined
       : numberSetting(where, 'entropyBonus', settings.entropyBonus)
+  const bySteps = settings.steps ?? false
+  if (typeof bySteps !== 'boolean')
+    throw new RecipeError(where, 'steps', `it is ${kindOf(bySteps)}; give true or false`)
   const rows = wholeSetting(where, 'rows', settings.rows, 1)
   const sizes: ExperienceSizes = {
     rows,
@@ -163,20 +171,21 @@ export const policyGradient = (
       kind: where,
       ...{ model: model.config, processor: processor.config, loss: loss.config, temperature, ...sizes },
       ...(bonus === undefined ? {} : { entropyBonus: bonus }),
+      ...(bySteps ? { steps: true } : {}),
     },
     unit: 'advantage per token',
     model,
     processor,
     batch: sizes.completions,
     buckets: [{ ...sizes }],
-    ...{ loss, temperature, sizes },
+    ...{ loss, temperature, sizes, steps: bySteps },
     terms: () => {
       const { logits, logProbs, segments } = at()
       const mask = input('mask', drawn)
       const terms = loss.terms({
         logProbs,
         oldLogProbs: input('old_log_probs', drawn),
-        advantages: input('advantages', [drawn[0]!]),
+        advantages: input('advantages', bySteps ? drawn : [drawn[0]!]),
         mask,
         ...Object.fromEntries(extra.map((key) => [key, input(inputOf[key], drawn)])),
       })
@@ -198,7 +207,7 @@ export const policyGradient = (
     collate: (experiences) =>
       packExperiences(experiences, sizes, processor).map((pack) => ({
         sizes: { ...sizes },
-        inputs: { ...readingInputs(pack, sizes, processor), ...learningInputs(pack, sizes, extra) },
+        inputs: { ...readingInputs(pack, sizes, processor), ...learningInputs(pack, sizes, extra, bySteps) },
         weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
       })),
     functions: { logProbs: fixed(() => ({ outputs: { logProbs: at().logProbs } })) },

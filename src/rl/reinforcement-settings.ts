@@ -205,9 +205,10 @@ const wordSetting = (where: string, setting: string, x: unknown, words: readonly
 }
 
 const checkedAdvantages = (where: string, given: AdvantageSettings | undefined): AdvantageSettings => {
-  const a = recordSetting(where, 'advantages', given, ['scale', 'epsilon', 'families'])
+  const a = recordSetting(where, 'advantages', given, ['scale', 'epsilon', 'families', 'steps'])
   wordSetting(where, 'advantages.scale', a.scale, ['std', 'none'])
   if (a.epsilon !== undefined) numberSetting(where, 'advantages.epsilon', a.epsilon)
+  if (a.steps !== undefined) numberSetting(where, 'advantages.steps', a.steps)
   const families = Object.entries(a.families ?? {})
   for (const [family, weight] of families) numberSetting(where, `advantages.families.${family}`, weight)
   return a
@@ -281,6 +282,12 @@ export const checkedReinforcement = (given: object) => {
   for (const setting of ['filterOverlong', 'recompute'] as const)
     if (s[setting] !== undefined && typeof s[setting] !== 'boolean')
       throw new RecipeError(where, setting, `it is ${kindOf(s[setting])}; give true or false`)
+  if ((s.advantages?.steps ?? 0) > 0 && !objective.steps)
+    throw new RecipeError(
+      where,
+      'advantages.steps',
+      'the objective reads one advantage a completion; give policyGradient steps: true',
+    )
   const optimizer = s.optimizer ?? adamWith()
   valueSetting(where, 'optimizer', optimizer, ['update'], 'an optimizer, such as adamWith({ beta2: 0.99 })')
   const transforms = s.transforms ?? []

@@ -10,11 +10,20 @@ import type { Columns, Task } from './task.ts'
 /** Plain data that says what a judgement rests on: what was extracted, from where, compared with what. */
 export type Evidence = Readonly<Record<string, unknown>>
 
+/** A piece of a completion's text, from the character `from` to before `to`, that was judged by itself. */
+export interface Step {
+  readonly from: number
+  readonly to: number
+  readonly value: number
+}
+
 /** A completion was judged. */
 export interface Scored {
   readonly _tag: 'Scored'
   readonly value: number
   readonly evidence: Evidence
+  /** Its steps, where they were judged one by one. */
+  readonly steps?: readonly Step[]
   /** The judgements that it was put together from, by name. */
   readonly parts?: Readonly<Record<string, Judgement>>
 }

@@ -117,6 +117,7 @@ export type RecordedJudgement =
       readonly _tag: 'Scored'
       readonly value: number
       readonly evidence: { readonly [key: string]: unknown }
+      readonly steps?: readonly { readonly from: number; readonly to: number; readonly value: number }[]
       readonly parts?: { readonly [name: string]: RecordedJudgement }
     }
   | {
@@ -134,10 +135,14 @@ export type RecordedJudgement =
 /** Codec of {@link RecordedJudgement}. */
 export const RecordedJudgement: t.Type<RecordedJudgement> = t.recursion('judgement', () => {
   const parts = t.partial({ parts: t.record(t.string, RecordedJudgement) })
+  const steps = t.partial({
+    steps: t.readonlyArray(t.type({ from: t.number, to: t.number, value: t.number })),
+  })
   return t.union([
     t.intersection([
       t.type({ _tag: t.literal('Scored'), value: t.number, evidence: t.UnknownRecord }),
       parts,
+      steps,
     ]),
     t.intersection([t.type({ _tag: t.literal('Abstained'), why: t.string }), parts]),
     t.intersection([t.type({ _tag: t.literal('Failed'), why: t.string, elapsedMs: t.number }), parts]),

@@ -15,7 +15,7 @@ import { random } from '../random/index.ts'
 import { type Mixture, sampleAt } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
 import type { Described, PatchLabels, Sample } from './sample.ts'
-import { captionRequest, type TextExample, thoughtRequest } from './text.ts'
+import { captionRequest, directRequest, type TextExample, thoughtRequest } from './text.ts'
 
 /**
  * What a conversation about a sample is to be:
@@ -23,7 +23,7 @@ import { captionRequest, type TextExample, thoughtRequest } from './text.ts'
  * - `caption`: the image's description.
  * - `answer`: the steps in plain sight and the result after them, `7+8=15, 4+3+1=8, so 85`.
  * - `thought`: the steps as a thought, the result in a box (SAIL-VL2's LongCoT format): `<think>…</think>\\boxed{85}`.
- * - `direct`: the result alone.
+ * - `direct`: asked for one word, the result alone.
  * - `hasty`: asked as for a thought, the boxed result without one: `\\boxed{85}`. What answers both ways has a choice.
  */
 export type Reply = 'caption' | 'answer' | 'thought' | 'direct' | 'hasty'
@@ -42,7 +42,7 @@ const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
     case 'answer':
       return { request, answer: d.answer }
     case 'direct':
-      return { request, answer: d.final }
+      return { system: directRequest, request, answer: d.final }
     case 'thought':
       return { system: thoughtRequest, request, thought: d.steps, answer: `\\boxed{${d.final}}` }
     case 'hasty':

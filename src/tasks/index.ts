@@ -52,6 +52,7 @@ export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-
 export * from './render-pool.ts'
 export * from './sample.ts'
 export { type ImageVerdict, type SaidOfImage, sceneRules } from './scene-rules.ts'
+export { type SceneStep, stepRules } from './scene-steps.ts'
 export { probe, sceneToken } from './scene-token.ts'
 export { chains, labelledImages, rendered, scenes, texts } from './sources.ts'
 export * from './text.ts'

@@ -15,6 +15,8 @@ export interface ProblemColumns {
   /** The steps as the task writes them; empty where there is nothing to work out. */
   readonly steps: string
   readonly level: Level
+  /** How it is to be answered. */
+  readonly reply: Reply
   /** What the image was drawn from: a judge that needs no network reads it. */
   readonly scene: Scene
   readonly [column: string]: unknown
@@ -37,7 +39,7 @@ export const problemAt = (mixture: Mixture, i: number, reply: Reply = 'thought')
   return {
     ...{ id, family, question },
     prompt: sampleConversation(sample, reply),
-    columns: { answer: final, steps, level, scene },
+    columns: { answer: final, steps, level, reply, scene },
   }
 }
 

@@ -26,6 +26,9 @@ export const captionRequest = 'Describe the picture.'
  */
 export const thoughtRequest = 'think step and answer boxed'
 
+/** Asks for the result alone, in a system's turn of its own for the same reason: what is asked plainly is answered by its steps. */
+export const directRequest = 'answer in one word'
+
 const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' | '-' } => {
   for (;;) {
     const [x, y] = [r.int(10, 99), r.int(10, 99)]

@@ -125,6 +125,30 @@ test('the loss and the metrics are those of its formula on the log-probabilities
   assert.ok(got.metrics.entropy! > 0 && got.metrics.entropy! <= Math.log(tinyModel.vocabSize) + 1e-6)
 })
 
+test('with steps each token has the advantage of its completion and its own', async () => {
+  const own = experiences.map((e, i) => ({ ...e, stepAdvantages: e.ids.map((_, t) => ((i + t) % 3) - 1) }))
+  const objective = objectiveOf(dapo({ low: 0.9, high: 9 }), {
+    rows: 2,
+    tokens: 96,
+    images: 2,
+    completions: 6,
+    steps: true,
+  })
+  const { inputs } = objective.collate(own)[0]!
+  const at = (ids: readonly number[]): number =>
+    [0, 1, 2, 3, 4].findIndex((row) => ids.every((id, t) => inputs.targets!.data[row * 6 + t] === id))
+  for (const e of own) {
+    const row = at(e.ids)
+    e.stepAdvantages.forEach((a, t) => {
+      closeTo(Number(inputs.advantages!.data[row * 6 + t]), e.advantage + a, `${e.id}, token ${t}`)
+    })
+  }
+  const plain = await updated(engines[0]!, objectiveOf(dapo(), { images: 1 }))
+  const same = await updated(engines[0]!, objectiveOf(dapo(), { images: 1, steps: true }))
+  closeTo(same.loss, plain.loss, 'without steps it is what it was')
+  assert.throws(() => objectiveOf(dapo(), { steps: 1 as never }), /steps: it is .*give true or false/)
+})
+
 test('log-probabilities and entropy are taken at the temperature', async () => {
   const [cold, one, hot] = [0.5, 1, 1000].map((temperature) =>
     objectiveOf(dapo(), { images: 1, temperature }),

@@ -28,3 +28,4 @@ export {
   type SceneVerdict,
   sceneJudge,
 } from './scene-judge.ts'
+export { type JudgedStep, type StepRules, sceneSteps } from './scene-steps.ts'

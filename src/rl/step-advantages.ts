@@ -1,0 +1,47 @@
+/**
+ * What each token of a completion is worth by the step that it belongs to, against the same steps of its group: process
+ * supervision (arXiv 2402.03300 §4.1.3).
+ *
+ * @since 0.3.0
+ */
+import { type AdvantageSettings, advantages } from './advantages.ts'
+import type { Completion } from './completion.ts'
+import type { Judgement, Step } from './reward.ts'
+
+/** The steps of a judgement, and of those that it was put together from. */
+export const stepsOf = (j: Judgement): readonly Step[] => [
+  ...(j._tag === 'Scored' ? (j.steps ?? []) : []),
+  ...Object.values(j.parts ?? {}).flatMap(stepsOf),
+]
+
+/**
+ * The n-th step of each completion is compared with the n-th steps of the others, as {@link advantages} compares whole
+ * completions; where all hold, or none does, it is worth nothing. A token that belongs to no step is worth 0, one of several
+ * steps their sum. A completion that does not say what its tokens read as (`texts`) has only zeros.
+ *
+ * @returns shape [completion, token]
+ */
+export const stepAdvantages = (
+  completions: readonly Pick<Completion, 'ids' | 'texts'>[],
+  judgements: readonly Judgement[],
+  settings: Omit<AdvantageSettings, 'steps' | 'families'> = {},
+): readonly (readonly number[])[] => {
+  const steps = judgements.map(stepsOf)
+  const most = steps.reduce((n, of) => Math.max(n, of.length), 0)
+  const worth = steps.map((of): number[] => of.map(() => 0))
+  for (let n = 0; n < most; n++)
+    advantages(
+      steps.map((of) => of[n]?.value),
+      settings,
+    ).forEach((a, i) => {
+      if (a !== undefined) worth[i]![n] = a
+    })
+  return completions.map(({ ids, texts = [] }, i) => {
+    let end = 0
+    return ids.map((_, t) => {
+      const start = end
+      end += texts[t]?.length ?? 0
+      return steps[i]!.reduce((sum, s, n) => (s.from < end && start < s.to ? sum + worth[i]![n]! : sum), 0)
+    })
+  })
+}
