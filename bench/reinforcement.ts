@@ -1,13 +1,13 @@
 /**
- * What reinforcement learning adds on rendered images of level 4, which SFT never saw: after SFT, LongCoT in which one request is
- * answered with a thought or in haste, then a stage of DAPO with verified answers, for several seeds; and the same with the
- * rewards of other completions, as a control.
+ * What reinforcement learning adds on rendered images of level 4, which SFT never saw: from the recipe's weights after LongCoT a
+ * stage of DAPO with the recipe's verified rewards, of answers, format and the steps of thoughts, for several seeds; and the
+ * same with the rewards of other completions, as a control.
  *
- *     npm start -- --seed 0 --out recipe
- *     node --import tsx bench/reinforcement.ts --sft recipe/checkpoints/sft/model.safetensors --out folder
- *       [--seeds 3] [--at-once 1] [--engine tensorflow] [--families count,chart,arithmetic] [--samples 512] [--episodes 12]
+ *     npm start -- --seed 0 --out recipe --until longcot
+ *     node --import tsx bench/reinforcement.ts --thinker recipe/checkpoints/longcot/model.safetensors --out folder
+ *       [--seeds 3] [--controls 3] [--at-once 1] [--engine onnx] [--families count,chart,arithmetic] [--samples 512] [--episodes 12]
  *
- * `--thinker` with weights after LongCoT in place of `--sft` leaves LongCoT out. Each run is one of `sailwright run bench/reinforcement.ts`. A run whose folder is complete is only read.
+ * Each run is one of `sailwright run bench/reinforcement.ts`. A run whose folder is complete is only read.
  */
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -21,12 +21,12 @@ import { type Answer, decoding, settled, uniforms } from 'sailwright/generation'
 import { adamWith } from 'sailwright/optim'
 import { random } from 'sailwright/random'
 import {
-  answer,
   dapo,
   policyGradient,
   type Reward,
   reinforcement,
   type Scored,
+  stepsOf,
   trainedPolicy,
 } from 'sailwright/rl'
 import {
@@ -48,11 +48,14 @@ import {
   packedNextToken,
   supervised,
 } from 'sailwright/train'
+import { advantages, verified } from '../examples/recipe/reinforced.ts'
 
 const all: readonly Family[] = ['count', 'chart', 'arithmetic']
 const weightsOf = (families: readonly Family[]): Mixture['weights'] =>
   Object.fromEntries(families.map((f) => [f, 1]))
 const train = Object.values(nanoModel.parts)
+/** The encoder sees as it did. */
+const learns = [nanoModel.parts.adapter, nanoModel.parts.language]
 const sizes = { rows: 64, prompt: 48, capacity: 108 }
 const maxNewTokens = 60
 
@@ -102,98 +105,79 @@ const measured = (families: readonly Family[], samples: number): Evaluation => {
   }
 }
 
-/** Gives each completion what one of the 256 judged before it earned, drawn by chance: as many rewards, and no signal. */
+/**
+ * Gives each completion what one of the 256 judged before it earned, drawn by chance, and each of its steps what some step
+ * earned: as many rewards, and no signal.
+ */
 const shuffled = <C extends Record<string, unknown>>(of: Reward<C>, seed: number): Reward<C> => {
-  const earned: number[] = []
   const r = random(seed, 'shuffled')
+  const pool = (most: number) => {
+    const earned: number[] = []
+    return (own: readonly number[]): readonly number[] => {
+      const given = own.map(() => (earned.length === 0 ? 0 : earned[r.int(0, earned.length - 1)]!))
+      earned.push(...own)
+      earned.splice(0, earned.length - most)
+      return given
+    }
+  }
+  const [rewards, worths] = [pool(256), pool(4096)]
   return {
     name: 'shuffled',
     config: { kind: 'shuffled', of: of.config, seed },
     score: (judged) => async () => {
       const own = await of.score(judged)()
-      const given = earned.length === 0 ? 0 : earned[r.int(0, earned.length - 1)]!
-      if (own._tag === 'Scored') earned.push(own.value)
-      if (earned.length > 256) earned.shift()
-      return { _tag: 'Scored', value: given, evidence: { own: (own as Scored).value ?? null } }
+      const [value = 0] = rewards(own._tag === 'Scored' ? [own.value] : [])
+      const steps = stepsOf(own)
+      const others = worths(steps.map((s) => s.value))
+      const evidence = { own: (own as Scored).value ?? null }
+      return { _tag: 'Scored', value, evidence, steps: steps.map((s, i) => ({ ...s, value: others[i]! })) }
     },
   }
 }
 
-/** `part=think` is LongCoT from the weights of SFT; `part=learn` is reinforcement from the weights of LongCoT. */
+/** `part=before` measures the weights as they are; `part=learn` is reinforcement from them. */
 const file: ExperimentFile = ({ seed, setting }) => {
-  const part = setting.text('part', 'think')
+  const part = setting.text('part', 'before')
   const families = setting.text('families', all.join()).split(',') as Family[]
   const evaluation = measured(families, setting.number('samples', 512))
   const path = setting.text('from', '')
   const start = { config: path, weights: openCheckpoint(path) as never }
   const processor = nanoProcessor()
-  if (part === 'think') {
+  const mixture = {
+    seed: `rl/${seed}`,
+    split: 'train',
+    levels: [4, 4],
+    weights: weightsOf(families),
+  } as const
+  const beginning = begin({ name: part, seed, model: nanoModel, start, now: 'thinker' })
+  if (part === 'before') {
     const room = { rows: 8, tokens: 200, images: 16 }
-    const mixture = {
-      seed: `think/${seed}`,
-      split: 'train',
-      levels: [3, 4],
-      weights: weightsOf(all),
-    } as const
-    const hasty = setting.number('hasty', 0.45)
-    // the bases move slower than the adapter, as in the recipe
-    const groups = [{ match: 'mlp1.**' }, { match: '**', learningRateMultiplier: 0.4 }]
-    return experiment(
-      pipe(
-        begin({ name: 'think', seed, model: nanoModel, start, now: 'tuned' }),
-        next(
-          supervised({
-            ...{ name: 'longcot', from: 'tuned', to: 'thinker', train },
-            objective: packedNextToken(nanoModel, processor, room),
-            learningRate: setting.number('rate', 1.5e-3),
-            steps: setting.number('steps', 400),
-            source: packed(rendered({ mixture, captions: 0, thoughts: 1 - hasty, hasty }), {
-              ...room,
-              buffer: 64,
-            }),
-            schedule: { kind: 'cosine', warmup: 0.1, minRatio: 0.05 },
-            optimizer: adamWith({ beta2: 0.98, weightDecay: 0.05, groups }),
-          }),
-        ),
-      ),
-      evaluation,
-    )
+    const stage = supervised({
+      ...{ name: 'as-it-is', from: 'thinker', to: 'measured', train, steps: 1, learningRate: 0 },
+      objective: packedNextToken(nanoModel, processor, room),
+      source: packed(rendered({ mixture, captions: 0, thoughts: 1 }), { ...room, buffer: 64 }),
+      schedule: { kind: 'constant' },
+    })
+    return experiment(pipe(beginning, next(stage)), evaluation)
   }
-  const reward = answer()
-  return experiment(
-    pipe(
-      begin({ name: 'learn', seed, model: nanoModel, start, now: 'thinker' }),
-      next(
-        reinforcement({
-          ...{ name: 'rl', from: 'thinker', to: 'reasoner', train, group: 8 },
-          objective: policyGradient(nanoModel, processor, {
-            ...{
-              loss: dapo(),
-              rows: 16,
-              tokens: sizes.capacity,
-              answer: maxNewTokens,
-              completions: 16,
-              images: 4,
-            },
-          }),
-          policy: trainedPolicy(nanoModel, processor, sizes),
-          tasks: problems({
-            seed: `rl/${seed}`,
-            split: 'train',
-            levels: [4, 4],
-            weights: weightsOf(families),
-          }),
-          reward: setting.text('rewards', 'own') === 'shuffled' ? shuffled(reward, seed) : reward,
-          sampling: { maxNewTokens },
-          episodes: setting.number('episodes', 12),
-          episode: { rollouts: 256, minibatch: 128, updates: 2, rounds: 2 },
-          learningRate: setting.number('rate', 2e-4),
-          optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }),
-        }),
-      ),
-    ),
-    evaluation,
-  )
+  const stage = reinforcement({
+    ...{ name: 'rl', from: 'thinker', to: 'reasoner', train: learns, group: 8 },
+    objective: policyGradient(nanoModel, processor, {
+      ...{ loss: dapo(), rows: 16, tokens: sizes.capacity, answer: maxNewTokens, completions: 16 },
+      ...{ images: 4, steps: true },
+    }),
+    policy: trainedPolicy(nanoModel, processor, sizes),
+    tasks: problems(mixture),
+    reward: setting.text('rewards', 'own') === 'shuffled' ? shuffled(verified, seed) : verified,
+    advantages,
+    sampling: { maxNewTokens },
+    episodes: setting.number('episodes', 12),
+    episode: { rollouts: 256, minibatch: 256, updates: 1, rounds: 1 },
+    learningRate: setting.number('rate', 3e-4),
+    optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }),
+    schedule: { kind: 'cosine', warmup: 0.15, minRatio: 0.1 },
+  })
+  return experiment(pipe(beginning, next(stage)), evaluation)
 }
 
 export default file
@@ -241,36 +225,27 @@ const share = ({ correct, total }: Count): string => {
 const main = async (): Promise<void> => {
   const { values } = parseArgs({
     options: Object.fromEntries(
-      ['sft', 'out', 'seeds', 'at-once', 'engine', 'samples', 'families', 'thinker', 'episodes'].map((k) => [
-        k,
-        { type: 'string' as const },
-      ]),
+      [
+        ...['thinker', 'out', 'seeds', 'controls', 'at-once', 'engine'],
+        ...['samples', 'families', 'episodes', 'rate'],
+      ].map((k) => [k, { type: 'string' as const }]),
     ) as Record<string, { readonly type: 'string' }>,
   })
-  const { sft, out, seeds = '3', engine = 'tensorflow', samples = '512', episodes = '12' } = values
+  const { thinker, out, seeds = '3', controls = seeds, engine = 'onnx', samples = '512' } = values
+  const { episodes = '12', rate = '3e-4' } = values
   const families = (values.families ?? all.join()).split(',')
-  const both = { samples, families: families.join() }
-  const { thinker } = values
-  const weights = thinker ?? sft
-  if (weights === undefined || out === undefined)
-    throw new Error(
-      'give --sft <weights after SFT>, or --thinker <weights after LongCoT>, and --out <folder>',
-    )
-  const think = join(out, 'think')
-  const before = await runOnce(think, engine, 0, {
-    ...{ part: 'think', from: resolve(weights), ...both },
-    // weights that think already are measured as they are
-    ...(thinker === undefined ? {} : { steps: '2', rate: '0' }),
-  })
-  const from = resolve(thinker ?? join(think, 'checkpoints/longcot/model.safetensors'))
-  const wanted = ['own', 'shuffled'].flatMap((rewards) =>
-    Array.from({ length: Number(seeds) }, (_, seed) => ({ rewards, seed })),
+  if (thinker === undefined || out === undefined)
+    throw new Error('give --thinker <weights after LongCoT> and --out <folder>')
+  const common = { from: resolve(thinker), samples, families: families.join() }
+  const before = await runOnce(join(out, 'before'), engine, 0, { part: 'before', ...common })
+  const wanted = [['own', seeds] as const, ['shuffled', controls] as const].flatMap(([rewards, n]) =>
+    Array.from({ length: Number(n) }, (_, seed) => ({ rewards, seed })),
   )
   const found = new Map<string, ReadonlyMap<string, Count>>()
   const queue = [...wanted].sort((a, b) => a.seed - b.seed)
   const worker = async (): Promise<void> => {
     for (let w = queue.shift(); w !== undefined; w = queue.shift()) {
-      const set = { part: 'learn', from, rewards: w.rewards, episodes, ...both }
+      const set = { part: 'learn', rewards: w.rewards, episodes, rate, ...common }
       found.set(
         `${w.rewards} ${w.seed}`,
         await runOnce(join(out, `${w.rewards}-${w.seed}`), engine, w.seed, set),

@@ -9,6 +9,7 @@ import {
   problems,
   type Scene,
   sceneRules,
+  stepRules,
 } from 'sailwright/tasks'
 import { afterwards } from 'sailwright/train'
 import type { About } from './answering.ts'
@@ -16,9 +17,12 @@ import { mixtureOf, policy, processor, sampling, times, train } from './thought.
 
 const answer = rl.answer()
 const format = rl.format()
+const steps = rl.sceneSteps<Scene>(stepRules)
 
-/** Is the answer right, and is it in a box behind a thought. */
-export const verified = rl.weighted({ answer, format }, { answer: 0.9, format: 0.1 })
+/** Is the answer right, is it in a box behind a thought, and which steps of the thought hold: rules look into the scene. */
+export const verified = rl.weighted({ answer, format, steps }, { answer: 0.6, format: 0.1, steps: 0.3 })
+/** A step is compared with the same step of the group's other answers, so that what was wrong is what is learnt from. */
+export const advantages = { scale: 'none', steps: 4 } as const
 /** And is the thought sound and true of the image: rules over its scene judge that. */
 export const judged = rl.sailRl({ think: rl.sceneJudge<Scene>(sceneRules), answer, format })
 
