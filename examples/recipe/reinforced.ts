@@ -39,11 +39,12 @@ export const reinforced =
     const tasks = problems(mixtureOf(name, about, lowest, 4))
     const tried = { tasks, count: times(about, 256, 8), attempts: 4, policy, sampling, right: answer }
     return rl.reinforcement({
-      ...{ name, from, to, train, policy, sampling, reward, group: 8, episodes: times(about, episodes) },
+      ...{ name, from, to, train, policy, sampling, reward, advantages },
+      ...{ group: 8, episodes: times(about, episodes) },
       // pass@4: neither trivial nor impossible
       tasks: afterwards(rl.solvable(tried), repeated),
       objective: rl.policyGradient(nanoModel, processor, {
-        ...{ loss: rl.dapo(), rows: 16, tokens: 108, answer: 60, images: 4 },
+        ...{ loss: rl.dapo(), rows: 16, tokens: 108, answer: 60, images: 4, steps: true },
       }),
       episode: { rollouts, minibatch, updates: 2, rounds: 2 },
       ...{ learningRate, optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }) },

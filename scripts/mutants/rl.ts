@@ -19,6 +19,19 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/step-advantages.ts',
+    ['rl/rewards/scene-steps'],
+    [
+      ['steps are compared by their number alone', 'about ?? String(n)', 'String(n)'],
+      ['a token has the worth of the step that ends with it', 's.from < end && start < s.to', 's.to === end'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/group-advantages.ts',
+    ['rl/reinforcement'],
+    [['steps are never learnt from', 'byStep === 0 ?', 'byStep >= 0 ?']],
+  ),
+  mutantsOf(
     'src/rl/selection.ts',
     ['rl/groups'],
     [
@@ -59,6 +72,7 @@ export const rl = [
     'src/rl/record.ts',
     ['rl/episode', 'rl/reinforcement'],
     [
+      ['what tokens read as is lost', 'promptIds: e.promptIds }))', 'promptIds: e.promptIds, texts: [] }))'],
       [
         'no advantage is recorded as 0',
         'g.advantages.map((a) => a ?? null)',

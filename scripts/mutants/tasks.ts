@@ -4,6 +4,19 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/tasks`. */
 export const tasks = [
   mutantsOf(
+    'src/tasks/scene-steps.ts',
+    ['rl/rewards/scene-steps'],
+    [
+      ['a bar left out makes all behind it wrong', ': named\n', ': at + 1\n'],
+      ['a list may end before the last bar', 'holds: at === s.bars.length - 1', 'holds: at >= 0'],
+      [
+        'the highest is that of the image, not as it was read',
+        'Number(r[2]) === highest',
+        'Number(r[2]) >= 0',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/tasks/problems.ts',
     ['tasks/thought'],
     [

@@ -15,6 +15,8 @@ export interface Step {
   readonly from: number
   readonly to: number
   readonly value: number
+  /** What it is about: steps about the same are compared with one another; default: its number. */
+  readonly about?: string
 }
 
 /** A completion was judged. */

@@ -15,7 +15,7 @@ export const stepsOf = (j: Judgement): readonly Step[] => [
 ]
 
 /**
- * The n-th step of each completion is compared with the n-th steps of the others, as {@link advantages} compares whole
+ * A step is compared with those of the others that are about the same, or else with their n-th, as {@link advantages} compares whole
  * completions; where all hold, or none does, it is worth nothing. A token that belongs to no step is worth 0, one of several
  * steps their sum. A completion that does not say what its tokens read as (`texts`) has only zeros.
  *
@@ -27,13 +27,21 @@ export const stepAdvantages = (
   settings: Omit<AdvantageSettings, 'steps' | 'families'> = {},
 ): readonly (readonly number[])[] => {
   const steps = judgements.map(stepsOf)
-  const most = steps.reduce((n, of) => Math.max(n, of.length), 0)
   const worth = steps.map((of): number[] => of.map(() => 0))
-  for (let n = 0; n < most; n++)
+  /** Steps by what they are about. */
+  const places = new Map<string, (readonly [completion: number, step: number])[]>()
+  steps.forEach((of, i) => {
+    of.forEach(({ about }, n) => {
+      const key = about ?? String(n)
+      places.set(key, [...(places.get(key) ?? []), [i, n]])
+    })
+  })
+  for (const same of places.values())
     advantages(
-      steps.map((of) => of[n]?.value),
+      same.map(([i, n]) => steps[i]![n]!.value),
       settings,
-    ).forEach((a, i) => {
+    ).forEach((a, k) => {
+      const [i, n] = same[k]!
       if (a !== undefined) worth[i]![n] = a
     })
   return completions.map(({ ids, texts = [] }, i) => {

@@ -117,7 +117,12 @@ export type RecordedJudgement =
       readonly _tag: 'Scored'
       readonly value: number
       readonly evidence: { readonly [key: string]: unknown }
-      readonly steps?: readonly { readonly from: number; readonly to: number; readonly value: number }[]
+      readonly steps?: readonly {
+        readonly from: number
+        readonly to: number
+        readonly value: number
+        readonly about?: string
+      }[]
       readonly parts?: { readonly [name: string]: RecordedJudgement }
     }
   | {
@@ -136,7 +141,12 @@ export type RecordedJudgement =
 export const RecordedJudgement: t.Type<RecordedJudgement> = t.recursion('judgement', () => {
   const parts = t.partial({ parts: t.record(t.string, RecordedJudgement) })
   const steps = t.partial({
-    steps: t.readonlyArray(t.type({ from: t.number, to: t.number, value: t.number })),
+    steps: t.readonlyArray(
+      t.intersection([
+        t.type({ from: t.number, to: t.number, value: t.number }),
+        t.partial({ about: t.string }),
+      ]),
+    ),
   })
   return t.union([
     t.intersection([

@@ -13,6 +13,8 @@ export interface SceneStep {
   readonly from: number
   readonly to: number
   readonly holds: boolean
+  /** What it is about: steps about the same are compared; default: its number. */
+  readonly about?: string
 }
 
 /** Steps of a thought that are read; more are no thought of these families. */
@@ -30,20 +32,40 @@ const count = (s: CountScene, thinking: string): readonly SceneStep[] => {
   }))
 }
 
-/** `E=5 D=4, D=4`: each reading in the order of the bars; then the one that is asked for, or the highest, as it was read. */
+/**
+ * `E=5 D=4, D=4`: which bar comes after the last one that was named, and what it shows; whether none is left at the comma; then
+ * the one that is asked for, or the highest, as it was read. A bar that is left out makes one step wrong and not all behind it.
+ */
 const chart = (s: ChartScene, thinking: string): readonly SceneStep[] => {
   const [list = ''] = thinking.split(',', 1)
   const claims = [...thinking.matchAll(/([A-Za-z])=(\d{1,6})(?!\d)/g)].slice(0, most)
   const read = claims.filter((c) => c.index < list.length)
+  const found: SceneStep[] = []
+  let at = -1
+  let end = 0
+  for (const { index, 1: letter = '', 2: value = '' } of read) {
+    const named = s.bars.findIndex((b) => b.letter === letter)
+    found.push({ from: end, to: index + 1, holds: named === at + 1, about: `after ${at}` })
+    at = named < 0 ? Math.min(at + 1, s.bars.length - 1) : named
+    end = index + 2 + value.length
+    found.push({ from: index + 1, to: end, holds: value === String(s.bars[at]!.value), about: `bar ${at}` })
+  }
+  if (list.length < thinking.length)
+    found.push({ from: end, to: list.length + 1, holds: at === s.bars.length - 1, about: `after ${at}` })
   const highest = Math.max(...read.map(([, , value]) => Number(value)))
-  const asked = ([all, letter, value]: RegExpExecArray): boolean =>
-    read.some(([other]) => other === all) &&
-    (s.asked === null ? Number(value) === highest : letter === s.asked)
-  const shown = s.bars.map(({ letter, value }) => `${letter}=${value}`)
-  return claims.map((claim, i) => ({
-    ...{ from: claim.index, to: claim.index + claim[0].length },
-    holds: claim.index < list.length ? claim[0] === shown[i] : i === read.length && asked(claim),
-  }))
+  for (const [i, { index, 0: said, 1: letter, 2: value = '' }] of claims.slice(read.length).entries()) {
+    const isAsked =
+      s.asked === null ? read.some((r) => r[1] === letter && Number(r[2]) === highest) : letter === s.asked
+    const [middle, last] = [index + 1, index + said.length]
+    found.push({ from: index, to: middle, holds: i === 0 && isAsked, about: `asked ${i}` })
+    found.push({
+      from: middle,
+      to: last,
+      holds: read.some(([all]) => all === `${letter}=${value}`),
+      about: `looked up ${i}`,
+    })
+  }
+  return found
 }
 
 /**

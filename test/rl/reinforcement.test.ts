@@ -250,6 +250,51 @@ for (const engine of engines)
     },
   )
 
+/** Each word by itself: is it the one that was asked for? */
+const wordByWord: Reward<Asked> = {
+  name: 'words',
+  config: { kind: 'words' },
+  score:
+    ({ task, completion: { text, texts = [] } }) =>
+    async () => {
+      const steps = texts.map((said, i) => {
+        const from = texts.slice(0, i).join('').length
+        return { from, to: from + said.length, value: Number(said.trim() === task.columns.word) }
+      })
+      return { _tag: 'Scored', value: Number(text === task.columns.word), evidence: {}, steps }
+    },
+}
+
+on('with steps that were judged too, which the recorded groups bring back', async () => {
+  const objective = policyGradient(echoModel, echoProcessor, {
+    ...{ rows: 16, tokens: 40, completions: 64, answer: 3, loss: dapo(), steps: true },
+  })
+  const policy = trainedPolicy(echoModel, echoProcessor, { rows: 32, prompt: 12, capacity: 16 })
+  const stage = (steps: number): EchoSettings => ({
+    ...{ episodes: 2, objective, policy, reward: wordByWord, sampling: { maxNewTokens: 3 } },
+    advantages: { scale: 'none', steps },
+  })
+  const final = async (steps: number) => {
+    const at = await folder()
+    const events = await ran(echo(stage(steps), 1, 2), at, engines[0]!)
+    return { events, weights: await weightsIn(at) }
+  }
+  const [whole, without] = [await final(1), await final(0)]
+  const differs = [...whole.weights].some(([key, { data }]) =>
+    data.some((x, i) => x !== without.weights.get(key)!.data[i]),
+  )
+  assert.ok(differs, 'steps are not learnt from')
+  const marks = whole.events.flatMap((e, i) => (e.type === 'checkpointed' || e.type === 'episode' ? [i] : []))
+  assert.ok(marks.length > 3)
+  for (const point of marks.slice(0, 4)) {
+    const at = await folder()
+    const before = await ran(echo(stage(1), 1, 2), at, engines[0]!, [], (_, n) => n === point)
+    await ran(echo(stage(1), 1, 2), at, engines[0]!, before)
+    for (const [key, { data }] of await weightsIn(at))
+      assert.equal(data, whole.weights.get(key)!.data, `${point} ${key}`)
+  }
+})
+
 on('recorded rollouts of other tasks are refused', async () => {
   const at = await folder()
   await ran(echo({ episodes: 1 }), at, engines[0]!, [], (e) => e.type === 'episode')

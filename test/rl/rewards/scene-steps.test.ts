@@ -22,7 +22,9 @@ const of = (scene: Scene, thinking: string) =>
 
 /** The steps of a judgement as they are written in `<think>…`. */
 const written = (j: Judgement, thinking: string) =>
-  (j as Scored).steps!.map(({ from, to, value }) => [`<think>${thinking}`.slice(from, to), value] as const)
+  (j as Scored).steps!.map(
+    ({ from, to, value }) => [`<think>${thinking}</think>\\boxed{0}`.slice(from, to), value] as const,
+  )
 const wrongOf = (j: Judgement, thinking: string) =>
   written(j, thinking).flatMap(([said, value]) => (value === 0 ? [said] : []))
 
@@ -34,7 +36,8 @@ test('all steps of the true thought hold, and each lies where it is written', as
         const j = await of(d.scene, d.steps)
         assert.is(scoreOf(j), 1, `${d.id}: ${d.steps}: ${wrongOf(j, d.steps)}`)
         const said = written(j, d.steps).map(([text]) => text)
-        assert.is(said.join('').replaceAll(/[ ,]/g, ''), d.steps.replaceAll(/[ ,]/g, ''), d.id)
+        const bare = (text: string): string => text.replaceAll(/[ ,]/g, '')
+        assert.is(bare(said.join('')), bare(`${d.steps}</think>\\boxed{0}`), d.id)
       }
 })
 
@@ -44,14 +47,41 @@ test('a wrong step alone does not hold: what follows from it does', async () => 
   const at = digits.findIndex((d, i) => i > 2 && i < 12 && d < 9)
   const more = digits.map((d, i) => (i < at ? d : d + 1)).join('')
   if (!/\d{17}/.test(more)) assert.equal(wrongOf(await of(count.scene, more), more), [more[at]])
-  const chart = described('chart', 4, 2)
-  const misread = chart.steps.replace(/=\d+/, '=99')
-  assert.ok(wrongOf(await of(chart.scene, misread), misread)[0]!.endsWith('=99'))
   const sum = { ...described('arithmetic', 2, 0).scene, a: 47, b: 38, sign: '+' } as Scene
   const copied = '48+38: 8+8=16, 4+3+1=8'
   assert.equal(wrongOf(await of(sum, copied), copied), ['8'])
   const added = '47+38: 7+8=16, 4+3+1=8'
   assert.equal(wrongOf(await of(sum, added), added), [' 7+8=16,'])
+})
+
+test('of a chart, which bar comes next and what it shows are steps of their own', async () => {
+  const bars = ['A=3', 'B=12', 'C=7', 'D=15'].map((b) => ({ letter: b[0]!, value: Number(b.slice(2)) }))
+  const scene = { ...described('chart', 3, 1).scene, bars, asked: 'C' } as Scene
+  const wrong = async (thinking: string, s = scene) => wrongOf(await of(s, thinking), thinking)
+  assert.equal(await wrong('A=3 B=12 C=7 D=15, C=7'), [])
+  assert.equal(await wrong('A=3 B=11 C=7 D=15, C=7'), ['=11'])
+  assert.equal(await wrong('A=3 C=7 D=15, C=7'), [' C'], 'one left out')
+  assert.equal(await wrong('A=3 X=12 C=7 D=15, C=7'), [' X'], 'a wrong letter, and what its bar shows')
+  assert.equal(await wrong('A=3 B=12 C=7, C=7'), [','], 'ended too early')
+  assert.equal(await wrong('A=3 B=12 C=7 D=15 D=15, C=7'), [' D'], 'one too many')
+  assert.equal(await wrong('A=3 B=12 C=7 D=15, D=15'), ['D'], 'not what was asked')
+  assert.equal(await wrong('A=3 B=12 C=7 D=15, C=15'), ['=15'], 'not as it was read')
+  assert.equal(await wrong('A=3 B=12 C=7 D=15, C=7 C=7'), ['C'], 'and again')
+  const largest = { ...scene, asked: null } as Scene
+  assert.equal(await wrong('A=3 B=19 C=7 D=15, B=19', largest), ['=19'], 'the highest as it was read')
+  assert.equal(await wrong('A=3 B=12 C=7 D=15, B=12', largest), ['B'])
+})
+
+test('what is behind the thought holds where it is one box', async () => {
+  const { scene, steps } = described('chart', 3, 1)
+  const behind = async (text: string) => {
+    const j = await judge(reward, `<think>${steps}</think>${text}`, { scene })
+    return (j as Scored).steps!.at(-1)!.value
+  }
+  assert.equal(
+    await Promise.all(['\\boxed{7}', '\\boxed{7} ', '\\boxed7}', '\\boxed{}', '\\boxed{7}7'].map(behind)),
+    [1, 1, 0, 0, 0],
+  )
 })
 
 test('no thought is worth nothing, strange ones are judged, and a family without a rule is not', async () => {
@@ -84,6 +114,15 @@ test('a step is compared with the same step of the others, and a token is worth 
   assert.equal(stepAdvantages(two, judged, { scale: 'none' }), [
     [0.5, 0.5, 0],
     [-0.5, -0.5, 0],
+  ])
+  // steps about the same are compared, wherever they stand
+  const named = (about: readonly string[], ...values: readonly number[]): Judgement => ({
+    ...scored(0),
+    steps: values.map((value, i) => ({ from: 2 * i, to: 2 * i + 2, value, about: about[i]! })),
+  })
+  assert.equal(stepAdvantages(two, [named(['a', 'b'], 1, 0), named(['b', 'c'], 1, 0)], { scale: 'none' }), [
+    [0, -0.5, -0.5],
+    [0.5, 0.5, 0],
   ])
   // a token across two steps is worth both
   assert.equal(stepAdvantages(two, [stepped(1, 0), stepped(0, 1)], { scale: 'none' })[0], [0.5, 0, -0.5])

@@ -12,6 +12,8 @@ export interface JudgedStep {
   readonly from: number
   readonly to: number
   readonly holds: boolean
+  /** What it is about: steps about the same are compared with one another; default: its number. */
+  readonly about?: string
 }
 
 /** A rule a family, where it has one: from a scene and a thought to the steps of the thought. */
@@ -23,10 +25,12 @@ export type StepRules<S extends AnyScene> = {
 }
 
 const opening = /^\s*<think>/
+const box = /^<\/think>\s*\\boxed\{[^{}]{1,200}\}\s*$/
 
 /**
  * The share of a thought's steps that hold, each judged by rules over the task's column `scene`, and the steps themselves
- * (`Scored.steps`), of which `groupAdvantages({ steps: 1 })` makes advantages of tokens. Without a thought it is 0; of a
+ * (`Scored.steps`), of which `groupAdvantages({ steps: 1 })` makes advantages of tokens. What is behind the thought is a step that
+ * holds where it is one box. Without a thought it is 0; of a
  * family without a rule it abstains.
  *
  * @category judges
@@ -49,12 +53,20 @@ export const sceneSteps = <S extends AnyScene>(rules: StepRules<S>): Reward<{ re
           scene: S,
           thinking: string,
         ) => readonly JudgedStep[]
-        const steps = rule(scene, text.slice(start, end)).map(({ from, to, holds }) => ({
+        const judged = rule(scene, text.slice(start, end))
+        const behind = {
+          from: end - start,
+          to: text.length - start,
+          holds: box.test(text.slice(end)),
+          about: 'box',
+        }
+        const steps = [...judged, behind].map(({ from, to, holds, about }) => ({
           ...{ from: start + from, to: start + to, value: holds ? 1 : 0 },
+          ...(about === undefined ? {} : { about }),
         }))
         const held = steps.filter((s) => s.value === 1).length
         const wrong = steps.filter((s) => s.value === 0).map((s) => text.slice(s.from, s.to))
-        const value = steps.length === 0 ? 0 : held / steps.length
+        const value = judged.length === 0 ? 0 : held / steps.length
         return { ...scored(value, { steps: steps.length, wrong: wrong.slice(0, 20) }), steps }
       } catch (thrown) {
         return failed(inWords(thrown), performance.now() - began)
