@@ -5,7 +5,7 @@
  *
  *     npm start -- --seed 0 --out recipe --until longcot
  *     node --import tsx bench/reinforcement.ts --thinker recipe/checkpoints/longcot/model.safetensors --out folder
- *       [--seeds 3] [--controls 3] [--at-once 1] [--engine onnx] [--families count,chart,arithmetic] [--samples 512] [--episodes 12]
+ *       [--seeds 3] [--controls 3] [--at-once 1] [--engine onnx] [--families chart] [--problems 256] [--samples 4] [--episodes 12]
  *
  * Each run is one of `sailwright run bench/reinforcement.ts`. A run whose folder is complete is only read.
  */
@@ -50,7 +50,6 @@ import {
 } from 'sailwright/train'
 import { advantages, verified } from '../examples/recipe/reinforced.ts'
 
-const all: readonly Family[] = ['count', 'chart', 'arithmetic']
 const weightsOf = (families: readonly Family[]): Mixture['weights'] =>
   Object.fromEntries(families.map((f) => [f, 1]))
 const train = Object.values(nanoModel.parts)
@@ -59,16 +58,15 @@ const learns = [nanoModel.parts.adapter, nanoModel.parts.language]
 const sizes = { rows: 64, prompt: 48, capacity: 108 }
 const maxNewTokens = 60
 
-/** Greedy and sampled answers to `samples` held-out problems a family; how many of the sampled ones think, and are right then. */
-const measured = (families: readonly Family[], samples: number): Evaluation => {
+/** Greedy answers to `problems` held-out problems a family, and `each` answers to each at temperature 1. */
+const measured = (families: readonly Family[], asked: number, each: number): Evaluation => {
   const processor = nanoProcessor()
   const d = decoding(nanoModel, processor, sizes, { name: 'measured' })
   return {
-    config: { kind: 'greedy and sampled', samples, decoding: d.config },
-    families: [...families.flatMap((f) => [f, `${f}, sampled`]), 'thinks, sampled', 'right where it thinks'],
+    config: { kind: 'greedy and sampled', asked, each, decoding: d.config },
+    families: families.flatMap((f) => [`${f}, sampled`, f]),
     functions: () => d.functions,
     async *run(session, stage) {
-      let [thoughts, right, sampled] = [0, 0, 0]
       for (const family of families) {
         const mixture = {
           seed: 'held-out',
@@ -76,31 +74,34 @@ const measured = (families: readonly Family[], samples: number): Evaluation => {
           weights: { [family]: 1 },
           levels: [4, 4],
         } as const
-        const asked = Array.from({ length: samples }, (_, i) => problemAt(mixture, i))
-        for (const temperature of [0, 1]) {
+        const all = Array.from({ length: asked }, (_, i) => problemAt(mixture, i))
+        for (const temperature of [1, 0]) {
           const began = performance.now()
-          const requests = asked.map((p) => ({ prompt: p.prompt, uniforms: uniforms('held-out', p.id, 0) }))
+          const times = temperature === 0 ? 1 : each
+          const requests = all.flatMap((p) =>
+            Array.from({ length: times }, (_, k) => ({
+              prompt: p.prompt,
+              uniforms: uniforms('held-out', p.id, k),
+            })),
+          )
+          const right = all.map(() => 0)
           const sampling = settled({ maxNewTokens, temperature })
-          let correct = 0
           const answers: AsyncGenerator<Answer<unknown>> = d.answers(session, requests, { sampling })
-          for await (const a of answers) {
-            const text = processor.tokenizer.decode(a.ids)
-            const isRight = finalOf(family, text) === asked[a.index]!.columns.answer
-            correct += Number(isRight)
-            if (temperature === 0) continue
-            const thinks = text.startsWith('<think>')
-            sampled++
-            thoughts += Number(thinks)
-            right += Number(thinks && isRight)
+          for await (const { ids, index } of answers) {
+            const of = Math.floor(index / times)
+            const said = finalOf(family, processor.tokenizer.decode(ids))
+            right[of]! += Number(said === all[of]!.columns.answer) / times
           }
-          const seconds = (performance.now() - began) / 1000
+          const share = right.reduce((a, b) => a + b, 0) / asked
+          const variance = right.reduce((a, r) => a + (r - share) ** 2, 0) / (asked - 1)
           const name = temperature === 0 ? family : `${family}, sampled`
-          yield { type: 'evaluated', stage: stage.name, family: name, correct, total: samples, seconds }
+          const of = { stage: stage.name, family: name, seconds: (performance.now() - began) / 1000 } as const
+          // over problems: answers to one are not independent
+          const error = Math.sqrt(variance / asked)
+          yield { ...of, type: 'measured', value: error, unit: 'standard error', weight: asked }
+          yield { ...of, type: 'evaluated', correct: Math.round(share * asked * times), total: asked * times }
         }
       }
-      const of = { type: 'evaluated', stage: stage.name, seconds: 0 } as const
-      yield { ...of, family: 'thinks, sampled', correct: thoughts, total: sampled }
-      yield { ...of, family: 'right where it thinks', correct: right, total: thoughts }
     },
   }
 }
@@ -138,8 +139,8 @@ const shuffled = <C extends Record<string, unknown>>(of: Reward<C>, seed: number
 /** `part=before` measures the weights as they are; `part=learn` is reinforcement from them. */
 const file: ExperimentFile = ({ seed, setting }) => {
   const part = setting.text('part', 'before')
-  const families = setting.text('families', all.join()).split(',') as Family[]
-  const evaluation = measured(families, setting.number('samples', 512))
+  const families = setting.text('families', 'chart').split(',') as Family[]
+  const evaluation = measured(families, setting.number('problems', 256), setting.number('samples', 4))
   const path = setting.text('from', '')
   const start = { config: path, weights: openCheckpoint(path) as never }
   const processor = nanoProcessor()
@@ -182,16 +183,24 @@ const file: ExperimentFile = ({ seed, setting }) => {
 
 export default file
 
-interface Count {
-  readonly correct: number
-  readonly total: number
+/** A share and its standard error. */
+interface Share {
+  readonly mean: number
+  readonly error: number
 }
 
 /** The last measurement of each family in a run's folder. */
-const readCounts = async (folder: string): Promise<ReadonlyMap<string, Count>> => {
+const readShares = async (folder: string): Promise<ReadonlyMap<string, Share>> => {
   const lines = (await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '')).split('\n')
   const events = lines.flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
-  return new Map(events.flatMap((e) => (e.type === 'evaluated' ? [[e.family as string, e as Count]] : [])))
+  const errors = new Map<string, number>()
+  const shares = new Map<string, Share>()
+  for (const e of events) {
+    if (e.type === 'measured') errors.set(e.family, e.value)
+    if (e.type === 'evaluated')
+      shares.set(e.family, { mean: e.correct / e.total, error: errors.get(e.family) ?? 0 })
+  }
+  return shares
 }
 
 const runOnce = async (
@@ -199,9 +208,9 @@ const runOnce = async (
   engine: string,
   seed: number,
   set: Readonly<Record<string, string>>,
-): Promise<ReadonlyMap<string, Count>> => {
-  const there = await readCounts(folder)
-  if (there.has('right where it thinks')) return there
+): Promise<ReadonlyMap<string, Share>> => {
+  const there = await readShares(folder)
+  if (there.has(set.families!.split(',').at(-1)!)) return there
   const command = fileURLToPath(new URL('../bin/sailwright.js', import.meta.url))
   const settings = Object.entries(set).flatMap(([k, v]) => ['--set', `${k}=${v}`])
   const args = [command, 'run', fileURLToPath(import.meta.url), '--engine', engine, '--seed', `${seed}`]
@@ -210,16 +219,25 @@ const runOnce = async (
   })
   const code = await new Promise<number | null>((done) => child.on('close', done))
   if (code !== 0) throw new Error(`the run in ${folder} ended with ${code}`)
-  return readCounts(folder)
+  return readShares(folder)
 }
 
-/** A share in percent with its 95 % interval (Wilson). */
-const share = ({ correct, total }: Count): string => {
-  const [p, z] = [correct / total, 1.96]
-  const middle = (p + z ** 2 / (2 * total)) / (1 + z ** 2 / total)
-  const half = (z * Math.sqrt((p * (1 - p)) / total + z ** 2 / (4 * total ** 2))) / (1 + z ** 2 / total)
-  const percent = (x: number): string => (100 * x).toFixed(1)
-  return `${percent(p)} (${percent(middle - half)} to ${percent(middle + half)})`
+/** Percent with a 95 % interval. */
+const percent = ({ mean, error }: Share): string => {
+  const of = (x: number): string => (100 * x).toFixed(1)
+  return `${of(mean)} (${of(mean - 1.96 * error)} to ${of(mean + 1.96 * error)})`
+}
+
+/** What is gained over `before`, the mean of some runs; the runs answer the same problems, so their errors do not shrink. */
+const gain = (before: Share, after: readonly Share[]): Share => {
+  const mean = (of: (s: Share) => number): number => after.reduce((sum, s) => sum + of(s), 0) / after.length
+  return {
+    mean: mean((s) => s.mean) - before.mean,
+    error: Math.hypot(
+      mean((s) => s.error),
+      before.error,
+    ),
+  }
 }
 
 const main = async (): Promise<void> => {
@@ -227,25 +245,27 @@ const main = async (): Promise<void> => {
     options: Object.fromEntries(
       [
         ...['thinker', 'out', 'seeds', 'controls', 'at-once', 'engine'],
-        ...['samples', 'families', 'episodes', 'rate'],
+        ...['problems', 'samples', 'families', 'episodes', 'rate'],
       ].map((k) => [k, { type: 'string' as const }]),
     ) as Record<string, { readonly type: 'string' }>,
   })
-  const { thinker, out, seeds = '3', controls = seeds, engine = 'onnx', samples = '512' } = values
-  const { episodes = '12', rate = '3e-4' } = values
-  const families = (values.families ?? all.join()).split(',')
+  const { thinker, out, seeds = '3', controls = seeds, engine = 'onnx', ...given } = values
   if (thinker === undefined || out === undefined)
     throw new Error('give --thinker <weights after LongCoT> and --out <folder>')
-  const common = { from: resolve(thinker), samples, families: families.join() }
+  const { families = 'chart' } = given
+  const settings = Object.entries({ ...given, families, from: resolve(thinker) }).flatMap(([k, v]) =>
+    v === undefined || k === 'at-once' ? [] : [[k, v] as const],
+  )
+  const common = { families, ...Object.fromEntries(settings) }
   const before = await runOnce(join(out, 'before'), engine, 0, { part: 'before', ...common })
   const wanted = [['own', seeds] as const, ['shuffled', controls] as const].flatMap(([rewards, n]) =>
     Array.from({ length: Number(n) }, (_, seed) => ({ rewards, seed })),
   )
-  const found = new Map<string, ReadonlyMap<string, Count>>()
+  const found = new Map<string, ReadonlyMap<string, Share>>()
   const queue = [...wanted].sort((a, b) => a.seed - b.seed)
   const worker = async (): Promise<void> => {
     for (let w = queue.shift(); w !== undefined; w = queue.shift()) {
-      const set = { part: 'learn', rewards: w.rewards, episodes, rate, ...common }
+      const set = { part: 'learn', rewards: w.rewards, ...common }
       found.set(
         `${w.rewards} ${w.seed}`,
         await runOnce(join(out, `${w.rewards}-${w.seed}`), engine, w.seed, set),
@@ -253,30 +273,23 @@ const main = async (): Promise<void> => {
     }
   }
   await Promise.all(Array.from({ length: Number(values['at-once'] ?? '1') }, worker))
-  const sum = (of: ReadonlyMap<string, Count>, names: readonly string[]): Count => ({
-    correct: names.reduce((n, f) => n + of.get(f)!.correct, 0),
-    total: names.reduce((n, f) => n + of.get(f)!.total, 0),
-  })
-  const sampled = families.map((f) => `${f}, sampled`)
-  const lines: readonly (readonly [string, readonly string[]])[] = [
-    ...(families.length > 1
-      ? ([
-          ['all', families],
-          ['all, sampled', sampled],
-        ] as const)
-      : []),
-    ...[...families, ...sampled, 'thinks, sampled', 'right where it thinks'].map((f) => [f, [f]] as const),
+  const runs = (rewards: string): readonly ReadonlyMap<string, Share>[] =>
+    wanted.flatMap((w) => (w.rewards === rewards ? [found.get(`${rewards} ${w.seed}`)!] : []))
+  const [own, control] = [runs('own'), runs('shuffled')]
+  const columns = [
+    'before',
+    ...own.map((_, seed) => `after, seed ${seed}`),
+    ...control.map((_, seed) => `shuffled, seed ${seed}`),
+    ...(own.length > 0 ? ['gain'] : []),
+    ...(control.length > 0 ? ['gain, shuffled'] : []),
   ]
-  const rows = [
-    ['before', before] as const,
-    ...wanted.map(({ rewards, seed }) => {
-      const name = `${rewards === 'own' ? 'after' : 'shuffled rewards'}, seed ${seed}`
-      return [name, found.get(`${rewards} ${seed}`)!] as const
-    }),
-  ]
-  console.log(`| | ${rows.map(([name]) => name).join(' | ')} |\n|---|${rows.map(() => '---').join('|')}|`)
-  for (const [name, of] of lines)
-    console.log(`| ${name} | ${rows.map(([, counts]) => share(sum(counts, of))).join(' | ')} |`)
+  console.log(`| | ${columns.join(' | ')} |\n|---|${columns.map(() => '---').join('|')}|`)
+  for (const f of families.split(',').flatMap((family) => [`${family}, sampled`, family])) {
+    const all = [own, control].map((of) => of.map((shares) => shares.get(f)!))
+    const gains = all.flatMap((of) => (of.length === 0 ? [] : [gain(before.get(f)!, of)]))
+    const cells = [before.get(f)!, ...all.flat(), ...gains].map(percent)
+    console.log(`| ${f.includes('sampled') ? f : `${f}, greedy`} | ${cells.join(' | ')} |`)
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -38,7 +38,8 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     next(thinkFusion(about)), // to 'fused'
     next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 4, 8e-5])),
   )
-  return experiment(recipe, measures(scale, ['longcot', 'verifiable-rl', 'think-fusion', 'mixed-rl']))
+  const fused = ['think-fusion', 'mixed-rl']
+  return experiment(recipe, measures(scale, ['longcot', 'verifiable-rl', ...fused], fused))
 }
 
 export default file

@@ -1,6 +1,15 @@
-/** LongCoT SFT (paper §4.2.2): chains of thought and a box, curated. */
-import { boxed, type Exchange, lengthBalanced, notRedundant, packed, repeated, unique } from 'sailwright/data'
-import { chains } from 'sailwright/tasks'
+/** LongCoT SFT (paper §4.2.2): chains of thought and a box, curated, among questions that are answered as SFT taught. */
+import {
+  boxed,
+  type Exchange,
+  lengthBalanced,
+  mixed,
+  notRedundant,
+  packed,
+  repeated,
+  unique,
+} from 'sailwright/data'
+import { chains, rendered } from 'sailwright/tasks'
 import { afterwards, curated, supervised } from 'sailwright/train'
 import type { About } from './answering.ts'
 import { learnt, mixtureOf, processor, times } from './thought.ts'
@@ -13,10 +22,18 @@ export const longCot = (about: About) => {
   const written = curated(chains(mixtureOf('longcot', about, 3, 4)), {
     ...{ count: times(about, 4800, 64), filters, processor, what: 'chains of thought' },
   })
+  // so that what was learnt before is not forgotten
+  const plain = rendered({ mixture: mixtureOf('plain', about, 2, 3, 1), captions: 0 })
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
     ...{ ...stage, steps: times(about, 400, 2), learningRate: 1.5e-3 },
-    source: afterwards(written, (kept) => packed(repeated(kept), sizes)),
+    source: afterwards(written, (kept) => {
+      const shares = [
+        { share: 0.7, source: repeated(kept) },
+        { share: 0.3, source: plain },
+      ]
+      return packed(mixed(shares, { seed }), sizes)
+    }),
   })
 }

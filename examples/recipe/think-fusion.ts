@@ -1,4 +1,4 @@
-/** Think-fusion SFT (paper §4.2.4): nine direct answers to one chain that the policy wrote itself and that is right. */
+/** Think-fusion SFT (paper §4.2.4): nine answers without a thought to one chain that the policy wrote itself and that is right. */
 import { mixed, packed, repeated } from 'sailwright/data'
 import { all, answer, format, harvested } from 'sailwright/rl'
 import { problems, rendered } from 'sailwright/tasks'
@@ -14,8 +14,8 @@ export const thinkFusion = (about: About) => {
     count: times(about, 512, 8),
     attempts: 1,
   }
-  // without a word about thinking: the result alone
-  const direct = rendered({ mixture: mixtureOf('direct', about, 2, 3, 1), captions: 0, direct: 1 })
+  // half of them asked for the result alone, half without a word about it: short steps and the result, as SFT taught
+  const direct = rendered({ mixture: mixtureOf('direct', about, 2, 3, 1), captions: 0, direct: 0.5 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },

@@ -56,7 +56,7 @@ test('a wrong step alone does not hold: what follows from it does', async () => 
 
 test('of a chart, which bar comes next and what it shows are steps of their own', async () => {
   const bars = ['A=3', 'B=12', 'C=7', 'D=15'].map((b) => ({ letter: b[0]!, value: Number(b.slice(2)) }))
-  const scene = { ...described('chart', 3, 1).scene, bars, asked: 'C' } as Scene
+  const scene = { ...(described('chart', 3, 1).scene as object), bars, asked: 'C' } as unknown as Scene
   const wrong = async (thinking: string, s = scene) => wrongOf(await of(s, thinking), thinking)
   assert.equal(await wrong('A=3 B=12 C=7 D=15, C=7'), [])
   assert.equal(await wrong('A=3 B=11 C=7 D=15, C=7'), ['=11'])
@@ -67,7 +67,7 @@ test('of a chart, which bar comes next and what it shows are steps of their own'
   assert.equal(await wrong('A=3 B=12 C=7 D=15, D=15'), ['D'], 'not what was asked')
   assert.equal(await wrong('A=3 B=12 C=7 D=15, C=15'), ['=15'], 'not as it was read')
   assert.equal(await wrong('A=3 B=12 C=7 D=15, C=7 C=7'), ['C'], 'and again')
-  const largest = { ...scene, asked: null } as Scene
+  const largest = { ...(scene as object), asked: null } as unknown as Scene
   assert.equal(await wrong('A=3 B=19 C=7 D=15, B=19', largest), ['=19'], 'the highest as it was read')
   assert.equal(await wrong('A=3 B=12 C=7 D=15, B=12', largest), ['B'])
 })
