@@ -4,15 +4,48 @@
  * @since 0.3.0
  */
 import { ChatError } from '../formats/index.ts'
-import type { Chat, ChatPart } from './chat.ts'
+import type { Chat, ChatTurn, StillPart } from './chat.ts'
 import type { Conversation } from './conversation.ts'
-import type { Processor } from './processor.ts'
+import type { RgbImage } from './image.ts'
+import { type Processor, ProcessorError } from './processor.ts'
+import { frameLabel } from './prompt.ts'
 import { readWholeImage } from './read-image.ts'
 import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
 import { templateIds } from './template-ids.ts'
+import { readVideo } from './video.ts'
 
 /** A chat's tokens; images are not read. */
 export type ChatTokenIds = Pick<Conversation, 'ids' | 'lossMask' | 'promptLength'>
+
+/** A video as the frames that a model is shown, each behind its number. */
+const framesOf = (frames: readonly RgbImage[]): readonly StillPart[] =>
+  frames.flatMap((pixels, i): readonly StillPart[] => [
+    { type: 'text', text: frameLabel(i) },
+    { type: 'image', image: { pixels }, frame: true },
+    { type: 'text', text: '\n' },
+  ])
+
+/**
+ * Turns in which each video is its frames, as many as the processor says.
+ *
+ * @throws ImageError where a video cannot be read
+ */
+export const withFrames = (
+  p: Processor,
+  turns: readonly ChatTurn[],
+): Promise<readonly ChatTurn<StillPart>[]> =>
+  Promise.all(
+    turns.map(async ({ role, parts }) => ({
+      role,
+      parts: (
+        await Promise.all(
+          parts.map(async (part) =>
+            part.type === 'video' ? framesOf(await readVideo(part.video, p.image?.frames)) : [part],
+          ),
+        )
+      ).flat(),
+    })),
+  )
 
 const imagesOf = (chat: Pick<Chat, 'turns'>) =>
   chat.turns.flatMap(({ parts }) => parts.flatMap((p) => (p.type === 'image' ? [p] : [])))
@@ -35,7 +68,7 @@ export const imageIdsOf = (
 /** As the processor lays out a chat: no newline behind a turn's end. */
 export const ownIds = (
   p: Processor,
-  chat: Chat,
+  chat: Chat<StillPart>,
   images: ImageIdLists,
 ): Omit<ChatTokenIds, 'promptLength'> => {
   let used = 0
@@ -47,7 +80,7 @@ export const ownIds = (
       lossMask.push(learnt)
     }
   }
-  const say = (parts: readonly ChatPart[], learnt: boolean): void => {
+  const say = (parts: readonly StillPart[], learnt: boolean): void => {
     let text = ''
     const flush = (): void => {
       push(p.tokenizer.encodeText(text), learnt)
@@ -75,7 +108,11 @@ export const ownIds = (
 }
 
 /** By the processor's template, with the images' tokens in its holes. */
-const byTemplate = (p: Processor, chat: Chat, images: ImageIdLists): Omit<ChatTokenIds, 'promptLength'> => {
+const byTemplate = (
+  p: Processor,
+  chat: Chat<StillPart>,
+  images: ImageIdLists,
+): Omit<ChatTokenIds, 'promptLength'> => {
   const { ids, learn } = templateIds(p.template!, chat, p.tokenizer.decode([p.end]))
   const holes = ids.filter((id) => id === 'hole').length
   if (holes !== images.length)
@@ -89,6 +126,9 @@ const byTemplate = (p: Processor, chat: Chat, images: ImageIdLists): Omit<ChatTo
   return { ids: placed.flatMap((x) => x.ids), lossMask: placed.flatMap((x) => x.learn) }
 }
 
+const isStill = (chat: Chat): chat is Chat<StillPart> =>
+  chat.turns.every(({ parts }) => parts.every(({ type }) => type !== 'video'))
+
 /**
  * The token ids of a chat: by the processor's template where it has one, else in the processor's own layout. Learnt is what
  * the assistant says in every turn, with the token that ends it. What somebody wrote stays text: it opens no turn and stands
@@ -100,6 +140,11 @@ const byTemplate = (p: Processor, chat: Chat, images: ImageIdLists): Omit<ChatTo
  * @throws ChatError where the template cannot write the chat
  */
 export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[]): ChatTokenIds => {
+  if (!isStill(chat))
+    throw new ProcessorError(
+      'OtherModel',
+      'the chat has a video, whose frames are not read yet; read it by chatConversation',
+    )
   const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, imageIdsOf(p, chat, images))
   const last = made.lossMask.lastIndexOf(true)
   return { ...made, promptLength: made.lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }
@@ -114,16 +159,20 @@ export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[])
 export const chatImages = async (p: Processor, chat: Pick<Chat, 'turns'>): Promise<readonly SeenImage[]> =>
   seen(
     p,
-    await Promise.all(imagesOf(chat).map(async ({ image }) => ({ image: await readWholeImage(image) }))),
+    await Promise.all(
+      imagesOf(chat).map(async ({ image, frame = false }) => ({ image: await readWholeImage(image), frame })),
+    ),
   )
 
 /**
- * A chat as a conversation: its tokens as {@link chatIds} has them, its images as {@link chatImages} reads them.
+ * A chat as a conversation: its tokens as {@link chatIds} has them, its images as {@link chatImages} reads them, its videos as
+ * frames: at most as many as the processor says, before the i-th `Frame-i: `, behind each a newline.
  *
- * @throws ImageError where an image cannot be read, and what {@link chatIds} throws
+ * @throws ImageError where an image or a video cannot be read, and what {@link chatIds} throws
  * @category constructors
  */
 export const chatConversation = async (p: Processor, chat: Chat): Promise<Conversation> => {
-  const images = await chatImages(p, chat)
-  return { id: chat.id, ...chatIds(p, chat, images), ...keptImages(images) }
+  const still = { id: chat.id, turns: await withFrames(p, chat.turns) }
+  const images = await chatImages(p, still)
+  return { id: chat.id, ...chatIds(p, still, images), ...keptImages(images) }
 }

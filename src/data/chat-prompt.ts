@@ -5,8 +5,8 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { ChatError, encodeChat, renderChat } from '../formats/index.ts'
-import type { ChatTurn } from './chat.ts'
-import { chatImages, type ImageIdLists, ownIds } from './chat-conversation.ts'
+import type { ChatTurn, StillPart } from './chat.ts'
+import { chatImages, type ImageIdLists, ownIds, withFrames } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import { keptImages } from './seen-image.ts'
@@ -29,7 +29,7 @@ const hole = '\ufdd6'
 const withoutThought = (p: Processor, text: string): string =>
   p.thought === undefined ? text : text.split(p.tokenizer.decode([p.thought.close])).at(-1)!
 
-const spoken = (p: Processor, turns: readonly ChatTurn[]): readonly ChatTurn[] =>
+const spoken = (p: Processor, turns: readonly ChatTurn<StillPart>[]): readonly ChatTurn<StillPart>[] =>
   turns.map(({ role, parts }) => ({
     role,
     parts: parts.map((part) =>
@@ -39,7 +39,7 @@ const spoken = (p: Processor, turns: readonly ChatTurn[]): readonly ChatTurn[] =
 
 const byTemplate = (
   p: Processor,
-  turns: readonly ChatTurn[],
+  turns: readonly ChatTurn<StillPart>[],
   images: ImageIdLists,
   { think, variables }: ChatPromptOptions,
 ): readonly number[] => {
@@ -84,7 +84,7 @@ const byTemplate = (
 
 const byProcessor = (
   p: Processor,
-  turns: readonly ChatTurn[],
+  turns: readonly ChatTurn<StillPart>[],
   images: ImageIdLists,
   { think, variables }: ChatPromptOptions,
 ): readonly number[] => {
@@ -120,14 +120,15 @@ export const chatPrompt = async (
   turns: readonly ChatTurn[],
   options: ChatPromptOptions = {},
 ): Promise<Conversation> => {
-  if (p.image === undefined && turns.some((t) => t.parts.some((part) => part.type === 'image')))
+  if (p.image === undefined && turns.some((t) => t.parts.some((part) => part.type !== 'text')))
     throw new ProcessorError(
       'OtherModel',
       'the chat has images, and the model reads text alone; leave them out',
     )
-  const images = await chatImages(p, { turns })
+  const still = await withFrames(p, turns)
+  const images = await chatImages(p, { turns: still })
   const each = images.map((i) => i.ids)
-  const ids = (p.template === undefined ? byProcessor : byTemplate)(p, turns, each, options)
+  const ids = (p.template === undefined ? byProcessor : byTemplate)(p, still, each, options)
   return {
     id,
     ids,

@@ -1,6 +1,6 @@
 /**
- * Chats: what users and the assistant say to each other, with images between the words, read from a row of any of the usual
- * formats.
+ * Chats: what users and the assistant say to each other, with images and videos between the words, read from a row of any of
+ * the usual formats.
  *
  * @since 0.3.0
  */
@@ -10,26 +10,33 @@ import * as t from 'io-ts'
 import type { RgbImage } from './image.ts'
 import { ImageError, type ImageInput, readImage } from './read-image.ts'
 import { placeOf, type Row, RowError } from './rows/row.ts'
+import type { VideoInput } from './video.ts'
 
-/** A piece of a turn: a text as it was written, or an image. */
+/** A piece of a turn: a text as it was written, an image (perhaps a video's frame, which is never cut), or a video. */
 export type ChatPart =
   | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'image'; readonly image: ImageInput }
+  | { readonly type: 'image'; readonly image: ImageInput; readonly frame?: boolean }
+  | { readonly type: 'video'; readonly video: VideoInput }
+
+/** A piece of a turn whose videos are frames. */
+export type StillPart = Exclude<ChatPart, { readonly type: 'video' }>
 
 /** What one of them says. */
-export interface ChatTurn {
+export interface ChatTurn<out P extends ChatPart = ChatPart> {
   readonly role: 'system' | 'user' | 'assistant'
-  readonly parts: readonly ChatPart[]
+  readonly parts: readonly P[]
 }
 
 /** A chat: perhaps a system turn, then user and assistant by turns; the assistant has the last word. */
-export interface Chat {
+export interface Chat<out P extends ChatPart = ChatPart> {
   readonly id: string
-  readonly turns: readonly ChatTurn[]
+  readonly turns: readonly ChatTurn<P>[]
 }
 
-/** Stands for an image in a text, in the order of the row's images. */
-const mark = '<image>'
+/** Stand for an image and for a video in a text, in the order of the row's images and videos. */
+const marks = { image: '<image>', video: '<video>' } as const
+type Medium = keyof typeof marks
+const anyMark = /(<image>|<video>)/
 
 // --- what rows may hold -----------------------------------------------------------------------------------
 
@@ -54,7 +61,18 @@ const ImagePart = t.intersection([
   t.type({ type: t.literal('image') }),
   t.partial({ image: orNull(ImageColumn) }),
 ])
-const Part = t.union([TextPart, UrlPart, ImagePart])
+/** As an image, or a list of frames. */
+const VideoColumn = t.union([ImageColumn, t.array(ImageColumn)])
+type VideoColumn = t.TypeOf<typeof VideoColumn>
+const VideoPart = t.intersection([
+  t.type({ type: t.literal('video') }),
+  t.partial({ video: orNull(VideoColumn) }),
+])
+const VideoUrlPart = t.type({
+  type: t.literal('video_url'),
+  video_url: t.union([t.string, t.type({ url: t.string })]),
+})
+const Part = t.union([TextPart, UrlPart, ImagePart, VideoPart, VideoUrlPart])
 const Message = t.type({ role: t.string, content: t.union([t.string, t.array(Part)]) })
 const ShareGptTurn = t.type({ from: t.string, value: t.string })
 
@@ -91,7 +109,7 @@ const reader = (row: Row) => {
     }
   }
 
-  const imageOf = (where: string, image: ImageColumn): ImageInput => {
+  const imageOf = (where: string, image: ImageColumn): Exclude<ImageInput, { readonly pixels: unknown }> => {
     const name = `${where} of ${placeOf(row)}`
     if (image instanceof Uint8Array) return { bytes: image, name }
     if (typeof image !== 'string') {
@@ -128,28 +146,73 @@ const reader = (row: Row) => {
       : [imageOf(name, given as ImageColumn)]
   }
 
-  /** Puts the row's images where the marks in texts are, or, `orFirst`, before the first user's words where there is no mark. */
+  const videoOf = (where: string, video: VideoColumn): VideoInput =>
+    Array.isArray(video)
+      ? { frames: video.map((frame, i) => imageOf(`${where}[${i}]`, frame)) }
+      : imageOf(where, video as ImageColumn)
+
+  /** The videos of the row's own columns: `videos`, a list, or `video`, one: a list there is its frames. */
+  const ownVideos = (): readonly VideoInput[] => {
+    const what = 'a path, bytes, { bytes, path }, or a list of frames'
+    const { videos, video } = row.columns
+    if (videos != null)
+      return column('videos', t.array(VideoColumn), `a list, each ${what}`).map((one, i) =>
+        videoOf(`videos[${i}]`, one),
+      )
+    return video == null ? [] : [videoOf('video', column('video', VideoColumn, what))]
+  }
+
+  /** The row's own images and videos, taken one by one. */
+  const ownMedia = () => {
+    const own = { image: ownImages(), video: ownVideos() }
+    const used = { image: 0, video: 0 }
+    const next = (medium: Medium): ChatPart | undefined => {
+      const i = used[medium]++
+      if (i >= own[medium].length) return undefined
+      return medium === 'image'
+        ? { type: medium, image: own.image[i]! }
+        : { type: medium, video: own.video[i]! }
+    }
+    return { own, used, next }
+  }
+
+  /** A video is followed by a newline already, that of its last frame. */
+  const behind = (part: ChatPart): readonly ChatPart[] => (part.type === 'video' ? [] : textPart('\n'))
+
+  /** Puts the row's images and videos where the marks in texts are, or, `orFirst`, before the first user's words where there is no mark. */
   const placed = (
     turns: readonly { readonly role: ChatTurn['role']; readonly text: string }[],
     orFirst: boolean,
   ): readonly ChatTurn[] => {
-    const images = ownImages()
-    const marks = turns.reduce((n, { text }) => n + text.split(mark).length - 1, 0)
+    const { own, next } = ownMedia()
     const first = turns.findIndex(({ role }) => role === 'user')
-    const before = marks === 0 && orFirst ? images.length : 0
-    if (before === 0 && marks !== images.length)
-      fail(
-        `it has ${marks} ${mark} marks and ${images.length} images; give as many of one as of the other${
-          images.length === 0 ? ', or content as parts, in which a text is only a text' : ''
-        }`,
-      )
-    let used = 0
-    const next = (): ChatPart => ({ type: 'image', image: images[used++]! })
+    const before: ChatPart[] = []
+    for (const medium of ['image', 'video'] as const) {
+      const count = own[medium].length
+      const marked = turns.reduce((n, { text }) => n + text.split(marks[medium]).length - 1, 0)
+      if (marked === 0 && orFirst)
+        for (let part = next(medium); part !== undefined; part = next(medium))
+          before.push(part, ...behind(part))
+      else if (marked !== count)
+        fail(
+          `it has ${marked} ${marks[medium]} marks and ${count} ${medium}s; give as many of one as of the other${
+            count === 0 ? ', or content as parts, in which a text is only a text' : ''
+          }`,
+        )
+    }
     return turns.map(({ role, text }, i) => ({
       role,
       parts: [
-        ...(i === first ? Array.from({ length: before }, () => [next(), ...textPart('\n')]).flat() : []),
-        ...text.split(mark).flatMap((piece, n) => [...(n === 0 ? [] : [next()]), ...textPart(piece)]),
+        ...(i === first ? before : []),
+        ...text
+          .split(anyMark)
+          .flatMap((piece) =>
+            piece === marks.image
+              ? [next('image')!]
+              : piece === marks.video
+                ? [next('video')!]
+                : textPart(piece),
+          ),
       ],
     }))
   }
@@ -160,27 +223,35 @@ const reader = (row: Row) => {
       : fail(`its turn ${i} has the role ${shown(role)}; the roles are ${Object.keys(roles).join(', ')}`)
 
   const fromMessages = (): readonly ChatTurn[] => {
-    const what = "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image'"
+    const what =
+      "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
     const messages = column('messages', t.array(Message), what)
     if (messages.every(({ content }) => typeof content === 'string'))
       return placed(
         messages.map(({ role, content }, i) => ({ role: roleOf(i, role), text: content as string })),
         true,
       )
-    const images = ownImages()
-    let used = 0
+    const { own, used, next } = ownMedia()
+    const nextOf = (medium: Medium): ChatPart =>
+      next(medium) ?? fail(`it has more ${medium} parts than its ${own[medium].length} ${medium}s`)
+    const urlOf = (url: string | { readonly url: string }): string =>
+      typeof url === 'string' ? url : url.url
+    const shownBy = (part: Exclude<t.TypeOf<typeof Part>, { type: 'text' }>): ChatPart => {
+      switch (part.type) {
+        case 'image_url':
+          return { type: 'image', image: imageOf('image_url', urlOf(part.image_url)) }
+        case 'video_url':
+          return { type: 'video', video: imageOf('video_url', urlOf(part.video_url)) }
+        case 'image':
+          return part.image == null ? nextOf('image') : { type: 'image', image: imageOf('image', part.image) }
+        case 'video':
+          return part.video == null ? nextOf('video') : { type: 'video', video: videoOf('video', part.video) }
+      }
+    }
     const partOf = (part: t.TypeOf<typeof Part>, last: boolean): readonly ChatPart[] => {
       if (part.type === 'text') return textPart(part.text)
-      const newline = last ? [] : textPart('\n')
-      if (part.type === 'image_url') {
-        const { image_url: url } = part
-        const image = imageOf('image_url', typeof url === 'string' ? url : url.url)
-        return [{ type: 'image', image }, ...newline]
-      }
-      if (part.image != null) return [{ type: 'image', image: imageOf('image', part.image) }, ...newline]
-      const own = images[used++]
-      if (own === undefined) return fail(`it has more image parts than its ${images.length} images`)
-      return [{ type: 'image', image: own }, ...newline]
+      const shown = shownBy(part)
+      return [shown, ...(last ? [] : behind(shown))]
     }
     const turns = messages.map(({ role, content }, i) => ({
       role: roleOf(i, role),
@@ -189,7 +260,9 @@ const reader = (row: Row) => {
           ? textPart(content)
           : content.flatMap((part, k) => partOf(part, k === content.length - 1)),
     }))
-    if (used < images.length) fail(`it has ${images.length} images and ${used} image parts for them`)
+    for (const medium of ['image', 'video'] as const)
+      if (used[medium] < own[medium].length)
+        fail(`it has ${own[medium].length} ${medium}s and ${used[medium]} ${medium} parts for them`)
     return turns
   }
 
@@ -246,13 +319,15 @@ const replies = ['answer', 'response', 'completion'] as const
 /**
  * The chat of a row, whose columns are one of
  *
- * - `messages`: `{ role, content }`, content a text or parts (`text`; `image_url`, a path or data URL; `image`);
+ * - `messages`: `{ role, content }`, content a text or parts (`text`; `image_url` and `video_url`, a path or data URL;
+ *   `image`, `video`);
  * - `conversations`: `{ from, value }`, as LLaVA and ShareGPT have it, with `<image>` where an image is;
  * - `question` or `prompt`, and `answer`, `response` or `completion`.
  *
  * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, bytes, or
  * `{ bytes, path }`. They stand where the texts have `<image>`; where no text has it, before the first user's words, but in
- * `conversations`, where that is an error. Nothing is fetched.
+ * `conversations`, where that is an error. Videos are the row's `video` or `videos`, in the same forms or as lists of frames,
+ * and stand where the texts have `<video>`. Nothing is fetched.
  *
  * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order
  * @category reading
@@ -277,12 +352,14 @@ export const chatOf = (row: Row): Chat => {
     if (role !== wanted)
       fail(`its turn ${at} is the ${role}'s; user and assistant take turns, the user first`)
     if (role !== 'assistant') return
-    if (parts.some((p) => p.type === 'image')) fail(`its turn ${at} is the assistant's and has an image`)
+    const shows = parts.find((p) => p.type !== 'text')
+    if (shows !== undefined)
+      fail(`its turn ${at} is the assistant's and has ${shows.type === 'image' ? 'an image' : 'a video'}`)
     if (parts.every((p) => p.type === 'text' && p.text.trim() === ''))
       fail(`its turn ${at} is the assistant's and is empty`)
   })
-  if (turns[0]?.role === 'system' && turns[0].parts.some((p) => p.type === 'image'))
-    fail('its system turn has an image')
+  if (turns[0]?.role === 'system' && turns[0].parts.some((p) => p.type !== 'text'))
+    fail('its system turn has an image or a video')
   if (spoken.length === 0 || spoken.length % 2 === 1) fail('it does not end with an answer of the assistant')
   return { id: placeOf(row), turns }
 }

@@ -5,13 +5,12 @@
  */
 import { ChatError, specialIn } from '../formats/index.ts'
 import { type Chat, chatOf } from './chat.ts'
-import { chatIds, chatImages } from './chat-conversation.ts'
+import { chatConversation } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
 import { mapped, type Row, RowError, type RowOptions } from './rows/row.ts'
-import { keptImages } from './seen-image.ts'
 import type { Source } from './source.ts'
 
 /** Settings of {@link conversations} and {@link questions}. */
@@ -66,15 +65,14 @@ const made = (
         row,
         `its turn ${spelt[0]} spells the special token ${spelt[1]}; take it out, or keep it as text by special: 'text'`,
       )
-    const images = await chatImages(processor, chat)
-    const laid = chatIds(processor, chat, images)
+    const laid = await chatConversation(processor, chat)
     const { length } = laid.ids
     if (length > tokens)
       throw new RowError(
         row,
         `it has ${length} tokens and a row holds ${tokens}; raise the row's tokens or shorten it`,
       )
-    return { id: chat.id, ...laid, ...keptImages(images) }
+    return laid
   })
 
 const configOf = (kind: string, rows: Source<Row>, { processor, tokens, special }: ConversationOptions) => ({

@@ -5,7 +5,15 @@
  */
 export * from './any-resolution.ts'
 export * from './chained.ts'
-export { type Chat, type ChatPart, type ChatTurn, chatOf, imagesOfRow, readRowImage } from './chat.ts'
+export {
+  type Chat,
+  type ChatPart,
+  type ChatTurn,
+  chatOf,
+  imagesOfRow,
+  readRowImage,
+  type StillPart,
+} from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds, chatImages } from './chat-conversation.ts'
 export { type ChatPromptOptions, chatPrompt } from './chat-prompt.ts'
 export * from './collate.ts'
@@ -46,3 +54,4 @@ export * from './source.ts'
 export * from './split.ts'
 export * from './tiling.ts'
 export * from './tokenizer.ts'
+export { isVideo, mostFrames, readVideo, type VideoInput } from './video.ts'

@@ -7,6 +7,7 @@
 import type { Tokenizer } from '../formats/index.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
 import type { TextTokenizer } from './tokenizer.ts'
+import { mostFrames } from './video.ts'
 
 /** The tokens that lay out a chat, by name. */
 export interface ChatTokens {
@@ -28,6 +29,8 @@ export interface ImageOptions {
   readonly tiling?: ImageTiling
   /** How the encoder reads images, where it is neither of those. */
   readonly reading?: ImageReading
+  /** Most frames of a video; default 16. */
+  readonly frames?: number
   /** The token whose embedding an image's tokens replace; default `<IMG_CONTEXT>`. */
   readonly placeholder?: string
   /** Stands before an image's tokens; default `<img>`. */
@@ -49,6 +52,8 @@ export interface ImageIds extends Omit<ImageReading, 'config'> {
   readonly size: number
   /** Of one tile. */
   readonly tokens: number
+  /** Most frames of a video. */
+  readonly frames: number
   readonly placeholder: number
   readonly open: number
   readonly close: number
@@ -180,6 +185,7 @@ export const processor = (
             image: {
               ...{ size: image.size, tokens: image.tokens, placeholder, open, close },
               ...(cutting === undefined ? {} : { tiling: cutting }),
+              ...(image.frames === undefined ? {} : { frames: image.frames }),
             },
           }),
       ...(thought === undefined ? {} : { thought: { open: think, close: thoughtEnd } }),
@@ -198,6 +204,7 @@ export const processor = (
             ...reading,
             size: image.size,
             tokens: image.tokens,
+            frames: whole('image.frames', image.frames ?? mostFrames),
             placeholder: id('image.placeholder', placeholder),
             open: id('image.open', open),
             close: id('image.close', close),

@@ -7,9 +7,9 @@ import sharp, { type Sharp } from 'sharp'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 
-/** An image that cannot be read. The message names it. */
+/** An image or a video that cannot be read. The message names it. */
 export class ImageError extends Error {
-  readonly tag: 'NotFound' | 'BadImage'
+  readonly tag: 'NotFound' | 'BadImage' | 'NoFfmpeg'
   /** The file, or the name of what was in memory. */
   readonly image: string
   constructor(tag: ImageError['tag'], image: string, what: string, cause?: unknown) {
@@ -51,13 +51,14 @@ const fromInks = ({ width, height, data: inks }: Inks): RgbImage => {
 
 /**
  * Reads an image as 8-bit sRGB, of its own size. What a camera says of the image's direction is applied; what is transparent
- * is white; grey, CMYK and 16 bits are converted; of an animation it is the first frame. A colour profile inside the file is
+ * is white; grey, CMYK and 16 bits are converted. A colour profile inside the file is
  * not applied: published models were trained on what Pillow reads, and it applies none.
  *
+ * @param page which frame of an animation; default the first, 0
  * @throws ImageError `NotFound`, `BadImage` (no image, or a damaged one)
  * @category reading
  */
-export const readWholeImage = async (input: ImageInput): Promise<RgbImage> => {
+export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbImage> => {
   if ('pixels' in input) return input.pixels
   const name = 'path' in input ? input.path : input.name
   if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
@@ -65,6 +66,7 @@ export const readWholeImage = async (input: ImageInput): Promise<RgbImage> => {
     const opened = () =>
       sharp('path' in input ? input.path : input.bytes, {
         failOn: 'error',
+        ...(page === 0 ? {} : { page }),
         autoOrient: true,
         ignoreIcc: true,
       })

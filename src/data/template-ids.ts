@@ -13,7 +13,7 @@ import {
   renderChat,
   specialIn,
 } from '../formats/index.ts'
-import type { Chat } from './chat.ts'
+import type { Chat, StillPart } from './chat.ts'
 import type { ChatTemplate } from './processor.ts'
 
 /** Stand in a template for an image, and behind what the assistant says; Unicode keeps these for no character. */
@@ -30,7 +30,7 @@ type Span = readonly [begin: number, end: number]
 
 const bad = (what: string, todo: string): ChatError => new ChatError('BadTemplate', what, todo)
 
-const messagesOf = (chat: Chat, behind: string, trimmed: boolean): readonly Message[] =>
+const messagesOf = (chat: Chat<StillPart>, behind: string, trimmed: boolean): readonly Message[] =>
   chat.turns.map(({ role, parts }) => {
     const text = parts.map((p) => (p.type === 'image' ? hole : p.text)).join('')
     return { role, content: role === 'assistant' ? `${trimmed ? text.trim() : text}${behind}` : text }
@@ -130,7 +130,7 @@ const cut = (pieces: readonly ChatPiece[], spans: readonly Span[]): readonly Cha
 }
 
 /** The chat as pieces: by the template's `generation` tags where it has them, else by how it opens and closes a turn. */
-const piecesOf = (template: ChatTemplate, chat: Chat, close: string): readonly ChatPiece[] => {
+const piecesOf = (template: ChatTemplate, chat: Chat<StillPart>, close: string): readonly ChatPiece[] => {
   const { special, variables } = template
   const render = (messages: readonly Message[], addGenerationPrompt = false): RenderedChat => {
     const made = renderChat(template.jinja, messages, { special, variables, addGenerationPrompt })
@@ -167,7 +167,7 @@ const piecesOf = (template: ChatTemplate, chat: Chat, close: string): readonly C
  * @param close the token that closes a turn
  * @throws ChatError where the template cannot write the chat, or does not show which words are the assistant's
  */
-export const templateIds = (template: ChatTemplate, chat: Chat, close: string): TemplateIds => {
+export const templateIds = (template: ChatTemplate, chat: Chat<StillPart>, close: string): TemplateIds => {
   if (chat.turns.some((t) => t.parts.some((p) => p.type === 'text' && /[\ufdd0-\ufdd7]/.test(p.text))))
     throw new ChatError(
       'BadMessages',

@@ -38,9 +38,11 @@ const short = (chat: Chat): readonly string[] =>
     const words = parts.map((p) =>
       p.type === 'text'
         ? p.text
-        : 'path' in p.image
-          ? `[${p.image.path.slice(folder.length + 1)}]`
-          : `[${'bytes' in p.image ? p.image.bytes.length : 'pixels'}]`,
+        : p.type === 'video'
+          ? '[video]'
+          : 'path' in p.image
+            ? `[${p.image.path.slice(folder.length + 1)}]`
+            : `[${'bytes' in p.image ? p.image.bytes.length : 'pixels'}]`,
     )
     return `${role}: ${words.join('')}`
   })
