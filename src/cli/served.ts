@@ -54,9 +54,9 @@ export const modelFlags: Readonly<Record<string, Flag>> = {
   },
   images: {
     value: 'n',
-    help: 'images of one prompt at most',
+    help: 'images of one prompt at most, each tile and each frame of a video counted',
     integerFrom: 0,
-    otherwise: '4, and 0 where the model reads text alone',
+    otherwise: '4, or the most tiles of one image, and 0 where the model reads text alone',
   },
 }
 
@@ -94,10 +94,10 @@ const publishedProcessor = async (tokenizer: Tokenizer, model: CausalLm): Promis
   })
 }
 
-/** Images of a prompt at most: 4; where images have any size, as many visual tokens as the context holds. */
+/** Images of a prompt at most: 4, or as many tiles as an image may be cut into; where images have any size, as many visual tokens as the context holds. */
 const imagesOf = ({ image }: Processor, given: number | undefined, context: number): number => {
   if (image === undefined) return 0
-  return given ?? (image.patchSize === undefined ? 4 : context)
+  return given ?? (image.patchSize === undefined ? Math.max(4, image.most) : context)
 }
 
 /** What lays out the model's chats. */

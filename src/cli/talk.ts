@@ -22,14 +22,26 @@ export interface TalkOptions {
   readonly system?: string
 }
 
+/** A picture, or where it is a video (a folder of frames, an animation, a video file) its frames. */
+const pictureParts = async (path: string): Promise<readonly ChatPart[]> => {
+  const { isVideo } = await import('../data/index.ts')
+  return (await isVideo(path))
+    ? [{ type: 'video', video: { path } }]
+    : [
+        { type: 'image', image: { path } },
+        { type: 'text', text: '\n' },
+      ]
+}
+
 /** A user's turn: the pictures first, as models are trained to read them. */
-export const userTurn = (text: string, pictures: readonly string[], cwd: string): ChatTurn => ({
+export const userTurn = async (
+  text: string,
+  pictures: readonly string[],
+  cwd: string,
+): Promise<ChatTurn> => ({
   role: 'user',
   parts: [
-    ...pictures.flatMap((path): readonly ChatPart[] => [
-      { type: 'image', image: { path: resolve(cwd, path) } },
-      { type: 'text', text: '\n' },
-    ]),
+    ...(await Promise.all(pictures.map((path) => pictureParts(resolve(cwd, path))))).flat(),
     { type: 'text', text },
   ],
 })
@@ -38,7 +50,9 @@ export const userTurn = (text: string, pictures: readonly string[], cwd: string)
 const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => {
   const { context, images } = batching.sizes
   if (prompt.images.length > images)
-    throw new Error(`there are ${prompt.images.length} pictures, and room for ${images}; raise --images`)
+    throw new Error(
+      `there are ${prompt.images.length} pictures (tiles and frames counted), and room for ${images}; raise --images`,
+    )
   if (prompt.ids.length >= context)
     throw new Error(
       `what was said has ${prompt.ids.length} tokens, and with the answer it may have ${context}; begin anew, or raise --context`,
@@ -82,7 +96,7 @@ export const answerTo = (
     filter((text) => text !== ''),
   )
 
-const help = `/picture <file>  shows a picture with what you say next
+const help = `/picture <file>  shows a picture or a video with what you say next
 /new             forgets what was said
 /exit            ends (so does Ctrl-D); Ctrl-C stops an answer`
 
@@ -143,7 +157,7 @@ export const talk = async (
     } else if (word === '/picture' && rest.length > 0) pictures = [...pictures, rest.join(' ')]
     else if (word!.startsWith('/')) say(help)
     else {
-      const asked = [...turns, userTurn(line, pictures, io.cwd)]
+      const asked = [...turns, await userTurn(line, pictures, io.cwd)]
       const text = await answered(asked)
       // what could not be answered was not said
       if (text !== undefined) turns = [...asked, { role: 'assistant', parts: [{ type: 'text', text }] }]

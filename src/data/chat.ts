@@ -146,10 +146,11 @@ const reader = (row: Row) => {
       : [imageOf(name, given as ImageColumn)]
   }
 
-  const videoOf = (where: string, video: VideoColumn): VideoInput =>
-    Array.isArray(video)
-      ? { frames: video.map((frame, i) => imageOf(`${where}[${i}]`, frame)) }
-      : imageOf(where, video as ImageColumn)
+  const videoOf = (where: string, video: VideoColumn): VideoInput => {
+    if (!Array.isArray(video)) return imageOf(where, video as ImageColumn)
+    if (video.length === 0) fail(`its ${where} is a list without a frame`)
+    return { frames: video.map((frame, i) => imageOf(`${where}[${i}]`, frame)) }
+  }
 
   /** The videos of the row's own columns: `videos`, a list, or `video`, one: a list there is its frames. */
   const ownVideos = (): readonly VideoInput[] => {

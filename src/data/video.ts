@@ -137,8 +137,9 @@ export const isVideo = async (path: string): Promise<boolean> => {
   const seen = statSync(path, { throwIfNoEntry: false })
   if (seen === undefined) return false
   if (seen.isDirectory()) return true
-  if (!isImageFile(await headOf({ path })))
-    return /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts|wmv|flv|3gp)$/i.test(path)
+  const head = await headOf({ path }).catch(() => undefined)
+  if (head === undefined) return false
+  if (!isImageFile(head)) return /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts|wmv|flv|3gp)$/i.test(path)
   const { pages = 1 } = await sharp(path)
     .metadata()
     .catch(() => ({ pages: 1 }))

@@ -4,9 +4,17 @@
  * @since 0.1.0
  */
 
-import { batchesOf, type Question, type Source } from '../data/index.ts'
+import { batchesOf, type Question, type RgbImage, type Source, wholeImages } from '../data/index.ts'
 import type { Generator } from '../generation/index.ts'
-import { type Evaluation, kindOf, orThrow, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import {
+  type Evaluation,
+  kindOf,
+  orThrow,
+  RecipeError,
+  type RunContext,
+  valueSetting,
+  wholeSetting,
+} from '../train/index.ts'
 
 /** Settings of {@link exactAnswers}. */
 export interface ExactAnswerOptions {
@@ -17,12 +25,24 @@ export interface ExactAnswerOptions {
   readonly samples: number
   /** Questions a family after the last stage; default as many. */
   readonly lastSamples?: number
-  /** Predictions a family that are kept with their first image; default 8. */
+  /** Predictions a family that are kept with their images; default 8. */
   readonly shown?: number
   /** What stands before a family's name, where two evaluations ask about one: `thinking`; default nothing. */
   readonly name?: string
   /** Whether the mean length of the answers is measured, too, in tokens; default false. */
   readonly lengths?: boolean
+}
+
+/** The paths of a conversation's images, the first by the conversation's own name. */
+const savedImages = async (
+  { saveImage }: Pick<RunContext, 'saveImage'>,
+  id: string,
+  images: readonly RgbImage[],
+): Promise<string[]> => {
+  const paths: string[] = []
+  for (const [i, image] of images.entries())
+    paths.push(await orThrow(saveImage(i === 0 ? id : `${id}/${i + 1}`, image)))
+  return paths
 }
 
 /**
@@ -97,10 +117,12 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
             const answered = (q.answerOf ?? ((t: string) => t.trim()))(text)
             if (answered === q.expected) correct++
             if (total + i >= shown) continue
-            const { id, images } = q.conversation
+            const { id } = q.conversation
+            const paths = await savedImages(context, id, wholeImages(q.conversation))
             yield {
               ...{ type: 'predicted', stage: stage.name, family, id, level: q.level ?? 1 },
-              image: images[0] === undefined ? '' : await orThrow(context.saveImage(id, images[0])),
+              image: paths[0] ?? '',
+              ...(paths.length > 1 ? { images: paths } : {}),
               ...{ question: q.question, expected: q.expected, answered, text },
               correct: answered === q.expected,
             }

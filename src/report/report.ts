@@ -134,7 +134,7 @@ const shownRollouts = async (folder: string): Promise<ShownRollouts> => {
 const imagesOf = async (run: RecordedRun, drawn: ShownRollouts): Promise<ReadonlyMap<string, string>> => {
   const samples = selection(viewOf(run.events, run.manifest.families).samples, mostSamples)
   const found = new Map<string, string>()
-  for (const path of new Set([...samples.map((s) => s.image), ...rolloutImages(drawn.samples)])) {
+  for (const path of new Set([...samples.flatMap((s) => s.images), ...rolloutImages(drawn.samples)])) {
     const kind = kinds[path.slice(path.lastIndexOf('.') + 1).toLowerCase()]
     if (kind === undefined) continue
     try {

@@ -92,6 +92,8 @@ select { font: inherit; padding: .2rem .4rem; color: inherit; background: var(--
 .card > * { min-width: 0; overflow-wrap: anywhere; }
 .card img, .card .missing { width: 7rem; border-radius: .3rem; border: 1px solid var(--line); background: #fff; image-rendering: auto; grid-row: span 2; }
 .card .missing { display: grid; place-items: center; height: 7rem; background: none; color: var(--muted); font-size: .8rem; text-align: center; }
+.card .several { display: grid; grid-template-columns: 1fr 1fr; gap: .2rem; align-content: start; grid-row: span 2; }
+.card .several img { width: 100%; } .card .several .missing { width: 100%; height: 3.4rem; }
 .card h3 { margin: 0; font-weight: 500; }
 .card .tags { color: var(--muted); font-size: .82rem; }
 .card dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 .7rem; margin: .35rem 0 0; }

@@ -32,7 +32,8 @@ export interface SampleView {
   readonly family: string
   readonly id: string
   readonly level: number
-  readonly image: string
+  /** Paths, in the order in which they were shown. */
+  readonly images: readonly string[]
   readonly question: string
   readonly expected: string
   readonly answers: readonly EventOf<'predicted'>[]
@@ -114,8 +115,8 @@ const samplesOf = (
 ): readonly SampleView[] =>
   [...groupBy(predicted, (p) => JSON.stringify([p.family, p.id])).values()]
     .map((answers) => {
-      const { family, id, level, image, question, expected } = answers[answers.length - 1]!
-      return { family, id, level, image, question, expected, answers }
+      const { family, id, level, image, images, question, expected } = answers[answers.length - 1]!
+      return { family, id, level, images: images ?? [image], question, expected, answers }
     })
     .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
 

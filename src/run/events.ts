@@ -291,8 +291,7 @@ export const Measured = t.intersection([
   Weights,
 ])
 
-/** One held-out prediction. `image` is a PNG's path inside the run folder. */
-export const Predicted = t.type({
+const OnePredicted = t.type({
   type: t.literal('predicted'),
   stage: t.string,
   family: t.string,
@@ -305,6 +304,11 @@ export const Predicted = t.type({
   text: t.string,
   correct: t.boolean,
 })
+/**
+ * One held-out prediction. `image` is a PNG's path inside the run folder, empty where there is no image; where there are
+ * several it is the first, and `images` are all of them.
+ */
+export const Predicted = t.intersection([OnePredicted, t.partial({ images: t.array(t.string) })])
 
 /** A checkpoint was written: a folder inside the run folder. */
 export const Checkpointed = t.type({

@@ -14,7 +14,11 @@ export const chatCommand: Command = {
   positionals: [modelArgument],
   flags: {
     message: { value: 'text', help: 'says this, prints the answer, and ends' },
-    picture: { value: 'file', help: 'an image that is shown with the first words', many: true },
+    picture: {
+      value: 'file',
+      help: 'an image or a video (a folder of frames, an animated GIF or WebP, a video file) that is shown with the first words',
+      many: true,
+    },
     think: { help: 'the model is to think before it answers' },
     system: { value: 'text', help: "the system's turn, before all others" },
     temperature: { value: 't', help: 'of drawing tokens', otherwise: '0: the likeliest token, always' },
@@ -31,7 +35,7 @@ export const chatCommand: Command = {
     ['sailwright chat Qwen3-0.6B --think --temperature 0.6', 'a published model'],
   ],
   notes: [
-    'Lines: /picture <file> shows a picture with what is said next, /new forgets what was said, /exit ends. Ctrl-C stops an answer, and what was said of it stays; with --message it ends the program.',
+    'Lines: /picture <file> shows a picture or a video with what is said next, /new forgets what was said, /exit ends. Ctrl-C stops an answer, and what was said of it stays; with --message it ends the program.',
     "Where the model has a chat template, --think sets its enable_thinking; else it opens the answer with the token that begins a thought. A model that was trained to think after some system's turn wants that one with --system, too.",
   ],
   run: (args, io) =>
@@ -73,7 +77,7 @@ type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEi
 
 /** One answer, on stdout. */
 const said: Use = (a, args, io, options) => async () => {
-  const turn = userTurn(args.text('message')!, args.all('picture'), io.cwd)
+  const turn = await userTurn(args.text('message')!, args.all('picture'), io.cwd)
   const batch = a.batching.open(a.session)
   const ended = await follow(answerTo(a, batch, [turn], options), io, (text) => write(io, text))
   if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))

@@ -25,7 +25,7 @@ ${choice('outcome', 'in the end', ['right', 'wrong'])}
 ${levels.length > 1 && choice('level', 'level', levels.map(String))}
 <output aria-live="polite"></output>
 </form>
-<div class="grid">${shown.map((s) => card(s, images.get(s.image)))}</div>`
+<div class="grid">${shown.map((s) => card(s, images))}</div>`
 }
 
 const choice = (name: string, label: string, values: readonly string[]): Html =>
@@ -37,14 +37,21 @@ const mark = (correct: boolean): Html =>
 const shownAnswer = (a: EventOf<'predicted'>): Html =>
   a.answered === '' ? html`<i>no answer</i>` : html`<code>${a.answered}</code>`
 
-const card = (s: SampleView, image: string | undefined): Html => {
+const imageOf = (s: SampleView, data: string | undefined, i: number): Html => {
+  const which = s.images.length === 1 ? 'held-out image' : `image ${i + 1} of ${s.images.length}`
+  return data === undefined
+    ? html`<div class="missing">image missing</div>`
+    : html`<img src="${trusted(data)}" alt="${which} of the family ${s.family}, level ${s.level}; the right answer is ${s.expected}" loading="lazy">`
+}
+
+const card = (s: SampleView, images: ReadonlyMap<string, string>): Html => {
   const last = s.answers[s.answers.length - 1]!
   const wrote = last.text.trim() !== '' && last.text.trim() !== last.answered.trim()
   return html`<article class="card" data-family="${s.family}" data-outcome="${endedRight(s) ? 'right' : 'wrong'}" data-level="${s.level}">
 ${
-  image === undefined
-    ? html`<div class="missing">image missing</div>`
-    : html`<img src="${trusted(image)}" alt="held-out image of the family ${s.family}, level ${s.level}; the right answer is ${s.expected}" loading="lazy">`
+  s.images.length === 1
+    ? imageOf(s, images.get(s.images[0]!), 0)
+    : html`<div class="several">${s.images.map((path, i) => imageOf(s, images.get(path), i))}</div>`
 }
 <div><h3>${s.question}</h3><div class="tags">${s.family}, level ${s.level}</div></div>
 <dl><dt>expected</dt><dd><code>${s.expected}</code></dd><dt>answered</dt><dd>${shownAnswer(last)} ${mark(last.correct)}</dd></dl>
