@@ -65,9 +65,12 @@ export const framesByFfmpeg = async (
 ): Promise<readonly RgbImage[]> => {
   const { seconds, frames } = await probed(path, name)
   const count = Math.min(most, frames)
+  const rate = frames / seconds
   const out: RgbImage[] = []
   for (let i = 0; i < count; i++) {
-    const at = ((i + 0.5) * seconds) / count
+    const middle = ((i + 0.5) * seconds) / count
+    // ffmpeg gives the first frame that begins at a time or later: half a frame before that which is shown then
+    const at = Number.isFinite(rate) ? Math.max(0, (Math.floor(middle * rate + 1e-6) - 0.5) / rate) : middle
     const png = await run('ffmpeg', name, [
       ...['-v', 'error', '-nostdin', '-ss', at.toFixed(6), '-i', path],
       ...['-frames:v', '1', '-f', 'image2pipe', '-c:v', 'png', '-'],

@@ -234,7 +234,7 @@ test('ffprobe is asked for the duration and ffmpeg for the frames at equal times
   tool('ffprobe', `process.stdout.write(${JSON.stringify(JSON.stringify(probe))})`)
   tool(
     'ffmpeg',
-    `const at = Math.floor(Number(process.argv[process.argv.indexOf('-ss') + 1]));
+    `const at = Math.floor(Number(process.argv[process.argv.indexOf('-ss') + 1]) + 0.03);
 process.stdout.write(require('node:fs').readFileSync(${JSON.stringify(bin)} + '/' + at + '.png'))`,
   )
   const file = join(folder, 'film.mp4')
