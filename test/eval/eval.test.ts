@@ -18,6 +18,7 @@ import { sampleAt } from '../../src/tasks/mixture.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { heldOutQuestions } from '../../src/tasks/questions.ts'
 import { type Family, families, finalOf } from '../../src/tasks/sample.ts'
+import { severalQuestions } from '../../src/tasks/several.ts'
 import { after, allOf, type Evaluation } from '../../src/train/evaluation.ts'
 import { nextToken, pixelInput } from '../../src/train/next-token.ts'
 import type { Objective } from '../../src/train/objective.ts'
@@ -250,6 +251,26 @@ answers('counts what is right, by family, and shows the first of each', async ()
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
   assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend', 'extendLoop'])
+})
+
+answers('of several images all are kept, in their order', async () => {
+  const asked = severalQuestions('kept')
+  const e = exactAnswers({
+    generator: generator(tinyRenderedModel, tinyRenderedProcessor, {
+      ...{ rows: 2, prompt: 160, capacity: 180, images: 8 },
+    }),
+    questions: { changes: asked.changes },
+    ...{ samples: 2, shown: 1 },
+  })
+  const { predicted } = await measured(
+    e,
+    telling((n) => Array.from({ length: n }, () => tokenizer.encode('x'))),
+  )
+  const { id, images }: Conversation = (await asked.changes.open().next()).value!.example.conversation
+  const paths = images.map((_, i) => `images/${i === 0 ? id : `${id}/${i + 1}`}.png`)
+  assert.ok(paths.length > 2)
+  assert.equal([predicted[0]!.image, predicted[0]!.images], [paths[0], paths])
+  assert.ok(isRight(RunEvent.decode(predicted[0])))
 })
 
 answers('lengths: the mean tokens of all answers, and a name that stands before the families', async () => {

@@ -367,6 +367,27 @@ test('any-resolution: wide, tall and square images through three stages', async 
   )
 })
 
+test('several-images: one image is described, then several are compared, and each is in the report', async () => {
+  const out = join(folder, 'several')
+  const words = ['examples/several-images.ts', '--engine', 'onnx', '--quick', '--set', 'steps=2']
+  const { code, err, out: said } = await node('bin/sailwright.js', 'run', ...words, '--out', out, '--json')
+  assert.is(code, 0, err)
+  const { stages } = JSON.parse(said) as {
+    readonly stages: readonly {
+      readonly stage: string
+      readonly families: readonly { readonly family: string }[]
+    }[]
+  }
+  assert.equal(
+    stages.map((s) => [s.stage, ...s.families.map(({ family }) => family)]),
+    [
+      ['align', 'differs', 'changes'],
+      ['several', 'differs', 'changes'],
+    ],
+  )
+  assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /image 3 of [34] of the family changes/)
+})
+
 test('the examples are short', () => {
   for (const name of [
     'any-resolution.ts',
@@ -375,6 +396,7 @@ test('the examples are short', () => {
     'ada-lrs.ts',
     'text-sft.ts',
     'own-pictures.ts',
+    'several-images.ts',
     'own-model.ts',
     'classify.ts',
     ...readdirSync(join(root, 'examples/recipe')).map((name) => `recipe/${name}`),

@@ -502,7 +502,7 @@ for (const engine of engines)
     await orThrow(session.close())
   })
 
-test('an image of any size is read as the model reads it, and stands where it was put', async () => {
+test('images of any size are read as the model reads them, and stand where they were put', async () => {
   const { client } = await servedRule(saying('yes'))
   const big: RgbImage = { width: 40, height: 30, channels: 3, data: new Uint8Array(3600).fill(90) }
   const url = await dataUrl(big)
@@ -517,6 +517,8 @@ test('an image of any size is read as the model reads it, and stands where it wa
         content: [
           { type: 'image_url', image_url: { url } },
           { type: 'text', text: 'what' },
+          { type: 'image_url', image_url: { url } },
+          { type: 'text', text: 'else' },
         ],
       },
     ],
@@ -525,7 +527,15 @@ test('an image of any size is read as the model reads it, and stands where it wa
   const image = [p.image!.open, ...Array<number>(p.image!.tokens).fill(p.image!.placeholder), p.image!.close]
   assert.equal(answer.prompt_token_ids, [
     ...[p.start, ...encodeText('system\nbe brief'), p.end],
-    ...[p.start, ...encodeText('user\n'), ...image, ...encodeText('\nwhat'), p.end],
+    ...[
+      p.start,
+      ...encodeText('user\n'),
+      ...image,
+      ...encodeText('\nwhat'),
+      ...image,
+      ...encodeText('\nelse'),
+      p.end,
+    ],
     ...[p.start, ...encodeText('assistant\n')],
   ])
   assert.is((await readImage({ bytes: Buffer.from(url.split(',')[1]!, 'base64'), name: 'x' }, 16)).width, 16)
