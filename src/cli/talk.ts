@@ -51,7 +51,7 @@ const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => 
   const { context, images } = batching.sizes
   if (prompt.images.length > images)
     throw new Error(
-      `there are ${prompt.images.length} pictures (tiles and frames counted), and room for ${images}; raise --images`,
+      `there are ${prompt.images.length} pictures, and room for ${images}; raise --images (each tile and each frame is one)`,
     )
   if (prompt.ids.length >= context)
     throw new Error(
