@@ -43,6 +43,47 @@ export const data = [
     ],
   ),
   mutantsOf(
+    'src/data/video.ts',
+    ['data/video'],
+    [
+      [
+        'frames are those at the beginnings of equal stretches',
+        'Math.floor(((i + 0.5) * of) / most)',
+        'Math.floor((i * of) / most)',
+      ],
+      [
+        'an animation’s delays do not count',
+        'delay?.length === pages ? delay :',
+        'delay?.length === 0 ? delay :',
+      ],
+      [
+        'frames lie in the order of letters',
+        "new Intl.Collator('en', { numeric: true })",
+        "new Intl.Collator('en')",
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/data/ffmpeg.ts',
+    ['data/video'],
+    [
+      ['a list of files is read', "'-nostdin', ...allowed,", "'-nostdin',"],
+      ['frames are those at the beginnings', '((i + 0.5) * seconds) / count', '(i * seconds) / count'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/chat-conversation.ts',
+    ['data/video'],
+    [
+      ['frames have no number', "{ type: 'text', text: frameLabel(i) },", ''],
+      [
+        'as many frames as a video may have anywhere',
+        'readVideo(part.video, p.image?.frames)',
+        'readVideo(part.video)',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/data/any-resolution.ts',
     ['data/any-resolution'],
     [

@@ -59,6 +59,18 @@ export const outputs = [
     ],
   ),
   mutantsOf(
+    'src/serve/chat-body.ts',
+    ['serve/serve'],
+    [
+      ['of frames only the first is seen', 'frames.length > 1 ? { frames } :', ''],
+      [
+        'the system may show',
+        "own !== 'user' && shows !== undefined",
+        "own === 'assistant' && shows !== undefined",
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/train/fork.ts',
     ['cli/fork'],
     [

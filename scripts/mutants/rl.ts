@@ -147,6 +147,24 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/prompt-messages.ts',
+    ['rl/server-policy'],
+    [
+      ['every image is the first', 'urls[used++]!', 'urls[used]!'],
+      ['images that have no tokens are lost', 'if (shown !== images.length)', 'if (shown > images.length)'],
+      [
+        'the answer that a prompt begins is lost',
+        "if (said === '') return undefined",
+        'if (said !== open) return undefined',
+      ],
+      [
+        'a closed thought is an open one',
+        'if (said === open + close) return false',
+        'if (said === open + close) return true',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/rl/operators/rollout.ts',
     ['rl/operators'],
     [

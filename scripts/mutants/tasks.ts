@@ -17,6 +17,19 @@ export const tasks = [
     ],
   ),
   mutantsOf(
+    'src/tasks/several.ts',
+    ['tasks/several'],
+    [
+      [
+        'the first frame may be the one that changes',
+        'r.int(1, n) : r.int(2, n)',
+        'r.int(1, n) : r.int(1, n)',
+      ],
+      ['what is held out occurs in training', 'if (partitionOf(severalKey(scene)) !== side) continue', ''],
+      ['the shape comes back', 'i === at : i >= at', 'i === at : i === at'],
+    ],
+  ),
+  mutantsOf(
     'src/tasks/problems.ts',
     ['tasks/thought'],
     [

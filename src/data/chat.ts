@@ -90,6 +90,18 @@ const shown = (u: unknown): string => {
 
 const textPart = (text: string): readonly ChatPart[] => (text === '' ? [] : [{ type: 'text', text }])
 
+/**
+ * The parts of a message as a model reads them: behind an image a newline, where something comes after it that does not begin
+ * with white space itself. A video ends with a newline, that of its last frame.
+ */
+export const spaced = (parts: readonly ChatPart[]): readonly ChatPart[] =>
+  parts.flatMap((part, i): readonly ChatPart[] => {
+    const next = parts[i + 1]
+    const apart =
+      part.type !== 'image' || next === undefined || (next.type === 'text' && /^\s/.test(next.text))
+    return apart ? [part] : [part, { type: 'text', text: '\n' }]
+  })
+
 /** Reads one row; every `fail` says what is wrong with it. */
 const reader = (row: Row) => {
   const fail = (reason: string): never => {
@@ -249,17 +261,11 @@ const reader = (row: Row) => {
           return part.video == null ? nextOf('video') : { type: 'video', video: videoOf('video', part.video) }
       }
     }
-    const partOf = (part: t.TypeOf<typeof Part>, last: boolean): readonly ChatPart[] => {
-      if (part.type === 'text') return textPart(part.text)
-      const shown = shownBy(part)
-      return [shown, ...(last ? [] : behind(shown))]
-    }
+    const partOf = (part: t.TypeOf<typeof Part>): readonly ChatPart[] =>
+      part.type === 'text' ? textPart(part.text) : [shownBy(part)]
     const turns = messages.map(({ role, content }, i) => ({
       role: roleOf(i, role),
-      parts:
-        typeof content === 'string'
-          ? textPart(content)
-          : content.flatMap((part, k) => partOf(part, k === content.length - 1)),
+      parts: typeof content === 'string' ? textPart(content) : spaced(content.flatMap(partOf)),
     }))
     for (const medium of ['image', 'video'] as const)
       if (used[medium] < own[medium].length)

@@ -7,6 +7,15 @@ import { ImageError, readWholeImage } from './read-image.ts'
 /** Bytes of one frame as PNG at most. */
 const largest = 2 ** 29
 
+/**
+ * The kinds of file that are read. Playlists are none of them: one could name other files of this machine, or addresses, and
+ * a video may come from anybody.
+ */
+const allowed = [
+  ...['-protocol_whitelist', 'file,pipe'],
+  ...['-format_whitelist', 'mov,mp4,matroska,webm,avi,ogg,mpeg,mpegts,mpegvideo,flv,asf,m4v,ivf,h264,hevc'],
+]
+
 /** What a program writes. @throws ImageError `NoFfmpeg` where it is not installed, `BadImage` where it fails */
 const run = (program: 'ffmpeg' | 'ffprobe', name: string, args: readonly string[]): Promise<Buffer> =>
   new Promise((resolve, reject) => {
@@ -41,7 +50,18 @@ const rateOf = (fraction: string | undefined): number => {
 /** How long a video is, in seconds, and how many frames it has, as far as the file says. */
 const probed = async (path: string, name: string): Promise<{ seconds: number; frames: number }> => {
   const entries = 'stream=duration,nb_frames,avg_frame_rate:format=duration'
-  const args = ['-v', 'error', '-select_streams', 'v:0', '-show_entries', entries, '-of', 'json', path]
+  const args = [
+    '-v',
+    'error',
+    ...allowed,
+    '-select_streams',
+    'v:0',
+    '-show_entries',
+    entries,
+    '-of',
+    'json',
+    path,
+  ]
   const json: unknown = JSON.parse((await run('ffprobe', name, args)).toString('utf8'))
   const [stream, format] = Probed.is(json) ? [json.streams[0], json.format] : [undefined, undefined]
   if (stream === undefined) throw new ImageError('BadImage', name, 'it has no video')
@@ -72,7 +92,7 @@ export const framesByFfmpeg = async (
     // ffmpeg gives the first frame that begins at a time or later: half a frame before that which is shown then
     const at = Number.isFinite(rate) ? Math.max(0, (Math.floor(middle * rate + 1e-6) - 0.5) / rate) : middle
     const png = await run('ffmpeg', name, [
-      ...['-v', 'error', '-nostdin', '-ss', at.toFixed(6), '-i', path],
+      ...['-v', 'error', '-nostdin', ...allowed, '-ss', at.toFixed(6), '-i', path],
       ...['-frames:v', '1', '-f', 'image2pipe', '-c:v', 'png', '-'],
     ])
     // behind the last frame there is none: the stream may end before its file

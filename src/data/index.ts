@@ -13,6 +13,7 @@ export {
   imagesOfRow,
   readRowImage,
   type StillPart,
+  spaced,
 } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds, chatImages } from './chat-conversation.ts'
 export { type ChatPromptOptions, chatPrompt } from './chat-prompt.ts'

@@ -9,13 +9,14 @@ import * as t from 'io-ts'
 import { PathReporter } from 'io-ts/lib/PathReporter.js'
 import type { OpenAI } from 'openai'
 import { from, mergeMap, Observable } from 'rxjs'
-import { type Processor, pngDataUrl, wholeImages } from '../data/index.ts'
+import type { Processor } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
 import { RecipeError } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
+import { promptMessages } from './prompt-messages.ts'
 import { completionTexts } from './token-texts.ts'
 
 /** What a server's policy is made of. */
@@ -32,7 +33,8 @@ export interface ServerPolicyOptions {
    * How prompts and answers travel:
    *
    * - `tokens`: ids there and back (vLLM's `/completions` with `return_token_ids`). Text alone. Answers can be learnt from.
-   * - `chat`: messages with images as data URLs. Where the server gives no ids back, the answer's text is encoded and the
+   * - `chat`: the turns of the prompt as messages, with images as data URLs where their tokens stand; a video is its frames.
+   *   The server lays them out by its own template. Where it gives no ids back, the answer's text is encoded and the
    *   completion is `reencoded`: fit for judging and measuring, and refused by an update.
    */
   readonly transport: 'tokens' | 'chat'
@@ -134,27 +136,16 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
         )
       return { ...common, prompt: r.prompt.ids.slice(0, r.prompt.promptLength), logprobs: 0 }
     }
-    if (r.question === undefined)
+    const { messages, think } = await promptMessages(processor, r.prompt).catch((e: unknown) => {
       throw new PolicyError(
         'BadRequest',
-        `task ${r.task}: the transport 'chat' sends a question as text, and there is none`,
-        {
-          task: r.task,
-        },
+        `task ${r.task}: ${e instanceof Error ? e.message : String(e)}; the transport 'chat' sends messages`,
+        { task: r.task, cause: e },
       )
-    const images = await Promise.all(wholeImages(r.prompt).map(pngDataUrl))
+    })
     return {
-      ...common,
-      logprobs: true,
-      messages: [
-        {
-          role: 'user',
-          content: [
-            ...images.map((url) => ({ type: 'image_url', image_url: { url } })),
-            { type: 'text', text: r.question },
-          ],
-        },
-      ],
+      ...{ ...common, logprobs: true, messages },
+      ...(think === undefined ? {} : { chat_template_kwargs: { enable_thinking: think } }),
     }
   }
 

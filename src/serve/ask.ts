@@ -64,9 +64,11 @@ export const roomFor = (
       `${param} has ${length} tokens, and max_tokens asks for ${asked} more; together they may have ${context}`,
     )
   if (prompt.images.length > images)
-    throw new RequestError(400, `${param} has ${prompt.images.length} images, and may have ${images}`, {
-      param,
-    })
+    throw new RequestError(
+      400,
+      `${param} has ${prompt.images.length} images (each tile and each frame is one), and may have ${images}; show fewer, or serve with more images`,
+      { param },
+    )
   try {
     batching.check(prompt)
   } catch (e) {

@@ -1,6 +1,14 @@
 /** The body of `/v1/chat/completions`. */
 import * as t from 'io-ts'
-import { type ChatPart, type ChatTurn, chatPrompt, ImageError, ProcessorError } from '../data/index.ts'
+import {
+  type ChatPart,
+  type ChatTurn,
+  chatPrompt,
+  ImageError,
+  type ImageInput,
+  ProcessorError,
+  spaced,
+} from '../data/index.ts'
 import { ChatError } from '../formats/index.ts'
 import { type Ask, type Offered, roomFor } from './ask.ts'
 import { decoded, either, flag, oneOf, text, wholeFrom } from './codecs.ts'
@@ -8,23 +16,21 @@ import { RequestError } from './request-error.ts'
 import { Common, commonNames, onlyOffered, samplingOf, seedOf, stopsOf } from './settings.ts'
 
 const TextPart = t.type({ type: oneOf('text'), text })
-const ImagePart = t.type({
-  type: oneOf('image_url'),
-  image_url: either('a data URL, or an object with the url', text, t.type({ url: text })),
-})
-type Part = t.TypeOf<typeof TextPart> | t.TypeOf<typeof ImagePart>
+const Url = either('a data URL, or an object with the url', text, t.type({ url: text }))
+const ImagePart = t.type({ type: oneOf('image_url'), image_url: Url })
+const VideoPart = t.type({ type: oneOf('video_url'), video_url: Url })
+const kinds = { text: TextPart, image_url: ImagePart, video_url: VideoPart } as const
+type Part = t.TypeOf<(typeof kinds)[keyof typeof kinds]>
 
 /** A part, read by its type, so that what is said of a wrong one is about its own kind. */
 const Part: t.Type<Part, unknown> = new t.Type(
-  'a part of type text or image_url',
-  (u): u is Part => TextPart.is(u) || ImagePart.is(u),
-  (u, c) => {
+  'a part of type text, image_url or video_url',
+  (u): u is Part => Object.values(kinds).some((kind) => kind.is(u)),
+  (u, c): t.Validation<Part> => {
     const { type } = (u ?? {}) as { readonly type?: unknown }
-    return type === 'text'
-      ? TextPart.validate(u, c)
-      : type === 'image_url'
-        ? ImagePart.validate(u, c)
-        : t.failure(u, c)
+    return typeof type === 'string' && Object.hasOwn(kinds, type)
+      ? kinds[type as keyof typeof kinds].validate(u, c)
+      : t.failure(u, c)
   },
   (a) => a,
 )
@@ -54,35 +60,66 @@ const offered = [
   ...['messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'chat_template_kwargs'],
 ]
 
-/** The bytes of a data URL. */
-const imageOf = (url: string, param: string): ChatPart => {
-  const head = /^data:[^,]*;base64,/i.exec(url)?.[0]
-  const base64 = head === undefined ? '' : url.slice(head.length)
-  if (head === undefined || !/^[A-Za-z0-9+/\s]*=*\s*$/.test(base64))
+/** The base64 of a data URL: of a video's frames one behind the other, with commas between. */
+const dataOf = (
+  url: string | { readonly url: string },
+  param: string,
+  example: string,
+): readonly string[] => {
+  const text = typeof url === 'string' ? url : url.url
+  const [, data] = /^data:[^,]*;base64,([A-Za-z0-9+/\s=,]*)$/i.exec(text) ?? []
+  if (data === undefined)
     throw new RequestError(
       400,
-      `${param} is no data URL in base64 (data:image/png;base64,…); nothing is fetched from the net or from files`,
+      `${param} is no data URL in base64 (data:${example};base64,…); nothing is fetched from the net or from files`,
       { param },
     )
-  return { type: 'image', image: { bytes: Buffer.from(base64, 'base64'), name: param } }
+  return data.split(',')
+}
+
+/** Bytes under a name for messages. @throws RequestError 400 where they are not in base64 */
+const bytesOf = (
+  base64: string,
+  name: string,
+): Exclude<ImageInput, { readonly path: string } | { readonly pixels: unknown }> => {
+  if (/=\s*[^=\s]/.test(base64))
+    throw new RequestError(400, `${name} is no data URL in base64: its padding is not at the end`, {
+      param: name,
+    })
+  return { bytes: Buffer.from(base64, 'base64'), name }
+}
+
+/** An image or a video of a part. A video is a file's bytes, or its frames' as vLLM takes them. */
+const shownBy = (part: Exclude<Part, { readonly type: 'text' }>, at: string): ChatPart => {
+  const param = `${at}.${part.type}`
+  if (part.type === 'image_url') {
+    const data = dataOf(part.image_url, param, 'image/png')
+    if (data.length > 1)
+      throw new RequestError(400, `${param} has ${data.length} images; give each a part of its own`, {
+        param,
+      })
+    return { type: 'image', image: bytesOf(data[0]!, param) }
+  }
+  const frames = dataOf(part.video_url, param, 'video/mp4').map((base64) => bytesOf(base64, param))
+  // one alone may be a whole video; an image is a video of one frame
+  return { type: 'video', video: frames.length > 1 ? { frames } : frames[0]! }
 }
 
 const turnOf = ({ role, content }: t.TypeOf<typeof Message>, i: number): ChatTurn => {
   const at = `messages[${i}].content`
   const own = role === 'developer' ? 'system' : role
   if (typeof content === 'string') return { role: own, parts: [{ type: 'text', text: content }] }
-  if (own !== 'user' && content.some((p) => p.type === 'image_url'))
-    throw new RequestError(400, `${at} has an image, and only a user's may`, { param: at })
-  return {
-    role: own,
-    parts: content.flatMap((part, k): readonly ChatPart[] => {
-      if (part.type === 'text') return [{ type: 'text', text: part.text }]
-      const url = typeof part.image_url === 'string' ? part.image_url : part.image_url.url
-      const image = imageOf(url, `${at}[${k}].image_url`)
-      // a newline stands between an image and what comes after it
-      return k === content.length - 1 ? [image] : [image, { type: 'text', text: '\n' }]
-    }),
-  }
+  const shows = content.find((p) => p.type !== 'text')
+  if (own !== 'user' && shows !== undefined)
+    throw new RequestError(
+      400,
+      `${at} has ${shows.type === 'image_url' ? 'an image' : 'a video'}, and only a user's may`,
+      { param: at },
+    )
+  const parts = content.map(
+    (part, k): ChatPart => (part.type === 'text' ? part : shownBy(part, `${at}[${k}]`)),
+  )
+  return { role: own, parts: spaced(parts) }
 }
 
 const turnsOf = ({ messages }: Body): readonly ChatTurn[] => {

@@ -235,6 +235,7 @@ test('ffprobe is asked for the duration and ffmpeg for the frames at equal times
   tool(
     'ffmpeg',
     `const at = Math.floor(Number(process.argv[process.argv.indexOf('-ss') + 1]) + 0.03);
+if (!process.argv.includes('-format_whitelist')) process.exit(1)
 process.stdout.write(require('node:fs').readFileSync(${JSON.stringify(bin)} + '/' + at + '.png'))`,
   )
   const file = join(folder, 'film.mp4')
@@ -272,6 +273,12 @@ if (installed)
     ])
     near(shadesOf(await readVideo({ path: file })), middles)
     near(shadesOf(await readVideo({ path: file }, 64)), shades)
+    // a list of files could name any file of the machine
+    const text = `#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n${file}\n#EXT-X-ENDLIST\n`
+    for (const list of [text, `ffconcat version 1.0\nfile '${file}'\n`]) {
+      const bytes = { bytes: Buffer.from(list), name: 'a list' }
+      assert.match((await thrown(() => readVideo(bytes))).message, /a list: ffprobe cannot read it/)
+    }
   })
 else console.log('videos: ffmpeg is not installed; the test with it is skipped')
 

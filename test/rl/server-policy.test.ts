@@ -3,9 +3,21 @@ import type { AddressInfo } from 'node:net'
 import { firstValueFrom, lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { conversation } from '../../src/data/index.ts'
+import {
+  type Conversation,
+  conversation,
+  numbered,
+  type PromptUnit,
+  played,
+  pngDataUrl,
+  processor,
+  type RgbImage,
+  said,
+  shown,
+  unitConversation,
+} from '../../src/data/index.ts'
 import { type Completion, PolicyError, type Request, serverPolicy } from '../../src/rl/index.ts'
-import { nanoProcessor } from '../../src/tasks/index.ts'
+import { nanoModel, nanoProcessor, nanoTokenizer } from '../../src/tasks/index.ts'
 
 type Handler = (body: Record<string, unknown>, res: ServerResponse, req: IncomingMessage) => void
 
@@ -136,7 +148,8 @@ test('a chat carries images as data URLs; a text without ids is encoded and mark
     ['image_url', 'text'],
   )
   assert.match(message!.content[0]!.image_url!.url, /^data:image\/png;base64,iVBOR/)
-  assert.is(message!.content[1]!.text, 'question a')
+  // the newline between an image and the question is the prompt's
+  assert.is(message!.content[1]!.text, '\nquestion a')
   assert.is(c!.reencoded, true)
   assert.equal([c!.ids, c!.text, c!.stop], [yes, 'yes', 'end'])
   // ids that the server gives are taken as they are, even where the text would be encoded otherwise
@@ -154,6 +167,106 @@ test('a chat carries images as data URLs; a text without ids is encoded and mark
   const [d] = await all({ ...options, baseURL: exact.baseURL, transport: 'chat' }, [request('a')])
   assert.not(d!.reencoded)
   assert.is.not(d!.ids.length, yes.length)
+})
+
+/** An image of one shade. */
+const shade = (n: number, width = 112, height = 112): RgbImage => ({
+  ...{ width, height, channels: 3 },
+  data: new Uint8Array(width * height * 3).fill(n),
+})
+/** What a server is sent of a prompt as a chat. */
+const sent = async (prompt: Conversation, by = p): Promise<Record<string, unknown>> => {
+  const { baseURL, asked } = await serving((_, res) =>
+    json(res, { choices: [{ finish_reason: 'stop', message: { content: 'yes' } }] }),
+  )
+  await all({ ...options, processor: by, baseURL, transport: 'chat' }, [{ task: 'a', sample: 0, prompt }])
+  return asked[0]!.body
+}
+
+test('a chat has the prompt’s turns, each image and frame where its tokens stand', async () => {
+  const [a, b, c] = [shade(1), shade(2), shade(3)]
+  const urls = new Map(
+    await Promise.all([a, b, c].map(async (i) => [await pngDataUrl(i), i.data[0]!] as const)),
+  )
+  const units = async (...of: readonly PromptUnit[]) => {
+    const { messages } = await sent(unitConversation(p, 'a', of, { answer: 'b' }, { system: 'be brief' }))
+    const [system, user, ...others] = messages as readonly { role: string; content: unknown }[]
+    assert.equal([system, user!.role, others.length], [{ role: 'system', content: 'be brief' }, 'user', 0])
+    return typeof user!.content === 'string'
+      ? user!.content
+      : (user!.content as { text?: string; image_url?: { url: string } }[])
+          .map(({ text, image_url: i }) => text ?? `*${urls.get(i!.url)}`)
+          .join('|')
+  }
+  assert.is(await units(said('what is <img> or <|im_end|>?')), 'what is <img> or <|im_end|>?')
+  assert.is(await units(said('a '), shown(b), said(' or '), shown(a), said('?')), 'a |*2| or |*1|?')
+  assert.is(await units(shown(c), shown(a)), '*3|*1')
+  assert.is(await units(...numbered([a, b]), said('which?')), 'Image-1: |*1|\nImage-2: |*2|\nwhich?')
+  assert.is(
+    await units(said('see '), played([c, a]), said('when?')),
+    'see Frame-1: |*3|\nFrame-2: |*1|\nwhen?',
+  )
+})
+
+test('a chat shows an image that is read in tiles whole, and says whether the prompt thinks', async () => {
+  const tiled = processor(nanoTokenizer(), { image: { ...nanoModel.image, tiling: { most: 4 } } })
+  const wide = unitConversation(tiled, 'a', [said('a '), shown(shade(9, 300, 100)), said('b')], {
+    answer: '',
+  })
+  assert.is(wide.images.length, 4)
+  const { messages, chat_template_kwargs: none } = await sent(wide, tiled)
+  const [{ content }] = messages as [{ content: readonly { type: string }[] }]
+  assert.equal(
+    content.map(({ type }) => type),
+    ['text', 'image_url', 'text'],
+  )
+  assert.is(none, undefined)
+  const thinking = processor(nanoTokenizer(), { thought: {} })
+  const begun = async (...more: readonly number[]) => {
+    const { ids, ...plain } = conversation(thinking, { id: 'a', request: 'b', answer: '' })
+    const prompt = [...ids.slice(0, plain.promptLength), ...more]
+    return (await sent({ ...plain, ids: prompt, promptLength: prompt.length }, thinking)).chat_template_kwargs
+  }
+  const { open, close } = thinking.thought!
+  assert.is(await begun(), undefined)
+  assert.equal(await begun(open), { enable_thinking: true })
+  assert.equal(await begun(open, ...thinking.tokenizer.encodeText('\n\n'), close), { enable_thinking: false })
+})
+
+test('a prompt that messages cannot say is refused before anything is sent', async () => {
+  const { baseURL, asked } = await serving((_, res) => json(res, tokens(yes)))
+  const whole = request('a', 0, 1)
+  const { prompt } = whole
+  const refused = async (other: Partial<Conversation>) => {
+    const of = { ...whole, prompt: { ...prompt, ...other } }
+    const e = await errorOf({ ...options, baseURL, transport: 'chat' }, of)
+    assert.is(e.tag, 'BadRequest')
+    return e.message
+  }
+  const text = p.tokenizer.encodeText
+  const open = [p.start, ...text('assistant\n')]
+  const asks = (...ids: readonly number[]): Partial<Conversation> => ({
+    ids,
+    promptLength: ids.length,
+    images: [],
+  })
+  assert.match(await refused({ images: [] }), /the tokens of 1 images, and 0 images/)
+  assert.match(await refused({ images: [...prompt.images, ...prompt.images] }), /of 1 images, and 2 images/)
+  assert.match(
+    await refused(asks(...text('what?'))),
+    /not laid out in turns from <\|im_start\|> to <\|im_end\|>/,
+  )
+  assert.match(await refused(asks(p.start, ...text('user\nwhat?'), p.end)), /not laid out in turns/)
+  assert.match(await refused(asks(p.start, ...text('user\nwhat?'))), /not laid out in turns/)
+  assert.match(
+    await refused(asks(p.start, ...text('user\nwhat?'), p.end, ...text('so'), ...open)),
+    /not laid out/,
+  )
+  assert.match(
+    await refused(asks(p.start, ...text('user\nwhat?'), p.end, ...open, ...text('It is'))),
+    /begins the answer with "It is"/,
+  )
+  assert.is(asked.length, 0)
 })
 
 test('what passes is tried again: 429 as late as it asks, 500, a cut connection, a time-out', async () => {

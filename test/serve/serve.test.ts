@@ -290,7 +290,7 @@ test('a bad body is 400, with what is wrong and where', async () => {
       '/chat/completions',
       { model: 'tiny', messages: [{ role: 'user', content: [{ type: 'sound' }] }] },
       'messages[0].content[0]',
-      /content\[0\] is \{"type":"sound"\}; give a part of type text or image_url/,
+      /content\[0\] is \{"type":"sound"\}; give a part of type text, image_url or video_url/,
     ],
     [
       '/chat/completions',
@@ -309,6 +309,47 @@ test('a bad body is 400, with what is wrong and where', async () => {
       { model: 'tiny', messages: image({ url: 'data:image/png;base64,aGk=' }) },
       'messages[0].content[0].image_url',
       /cannot be read/,
+    ],
+    ...(
+      [
+        [3, /is 3; give a data URL/],
+        [
+          { url: 'https://example.org/a.mp4' },
+          /no data URL in base64 \(data:video\/mp4;.*nothing is fetched/,
+        ],
+        [
+          { url: 'file:///etc/passwd' },
+          /no data URL in base64.*nothing is fetched from the net or from files/,
+        ],
+        ['data:video/jpeg;base64,aGk=,aGk=', /cannot be read/],
+        ['data:image/gif;base64,aG=k', /its padding is not at the end/],
+      ] as const
+    ).map(
+      ([url, says]) =>
+        [
+          '/chat/completions',
+          { model: 'tiny', messages: [{ role: 'user', content: [{ type: 'video_url', video_url: url }] }] },
+          'messages[0].content[0].video_url',
+          says,
+        ] as const,
+    ),
+    [
+      '/chat/completions',
+      {
+        model: 'tiny',
+        messages: [
+          { role: 'system', content: [{ type: 'video_url', video_url: 'data:video/mp4;base64,aGk=' }] },
+          ...messages,
+        ],
+      },
+      'messages[0].content',
+      /has a video, and only a user's may/,
+    ],
+    [
+      '/chat/completions',
+      { model: 'tiny', messages: image('data:image/png;base64,aGk=,aGk=') },
+      'messages[0].content[0].image_url',
+      /has 2 images; give each a part of its own/,
     ],
     [
       '/chat/completions',
@@ -518,7 +559,7 @@ test('images of any size are read as the model reads them, and stand where they 
           { type: 'image_url', image_url: { url } },
           { type: 'text', text: 'what' },
           { type: 'image_url', image_url: { url } },
-          { type: 'text', text: 'else' },
+          { type: 'text', text: ' else' },
         ],
       },
     ],
@@ -533,12 +574,58 @@ test('images of any size are read as the model reads them, and stand where they 
       ...image,
       ...encodeText('\nwhat'),
       ...image,
-      ...encodeText('\nelse'),
+      // what begins with white space of its own gets no newline
+      ...encodeText(' else'),
       p.end,
     ],
     ...[p.start, ...encodeText('assistant\n')],
   ])
   assert.is((await readImage({ bytes: Buffer.from(url.split(',')[1]!, 'base64'), name: 'x' }, 16)).width, 16)
+})
+
+test('a video is its frames: an animation, or frames one behind the other; more than there is room for are refused', async () => {
+  const { client } = await servedRule(saying('yes'), { context: 160, images: 4 })
+  const still = (red: number) =>
+    sharp({ create: { width: 20, height: 30, channels: 3, background: { r: red, g: 0, b: 0 } } }).png()
+  const frames = await Promise.all([0, 120, 250].map((red) => still(red).toBuffer()))
+  const gif = await sharp(frames, { join: { animated: true } })
+    .gif()
+    .toBuffer()
+  const { encodeText } = p.tokenizer
+  const one = [p.image!.open, ...Array<number>(p.image!.tokens).fill(p.image!.placeholder), p.image!.close]
+  const framesOf = (n: number) =>
+    Array.from({ length: n }, (_, i) => [
+      ...encodeText(`Frame-${i + 1}: `),
+      ...one,
+      ...encodeText('\n'),
+    ]).flat()
+  const ask = async (url: string) =>
+    (
+      (await client.chat.completions.create({
+        ...{ model: 'tiny', temperature: 0, return_token_ids: true },
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'video_url', video_url: { url } },
+              { type: 'text', text: 'when?' },
+            ],
+          },
+        ],
+      } as never)) as unknown as { prompt_token_ids: number[] }
+    ).prompt_token_ids
+  const base64 = frames.map((f) => f.toString('base64'))
+  const wanted = (n: number) => [
+    ...[p.start, ...encodeText('user\n'), ...framesOf(n), ...encodeText('when?'), p.end],
+    ...[p.start, ...encodeText('assistant\n')],
+  ]
+  assert.equal(await ask(`data:image/gif;base64,${gif.toString('base64')}`), wanted(3))
+  assert.equal(await ask(`data:video/png;base64,${base64.join(',')}`), wanted(3))
+  assert.equal(await ask(`data:video/jpeg;base64,${base64[0]}`), wanted(1))
+  const many = [...base64, ...base64].join(',')
+  const e = await refusal(ask(`data:video/jpeg;base64,${many}`))
+  assert.equal([e.status, e.param], [400, 'messages'])
+  assert.match(e.message, /has 6 images \(each tile and each frame is one\), and may have 4/)
 })
 
 test('what is served judges another run: its verdict becomes a reward', async () => {
