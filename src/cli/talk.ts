@@ -22,29 +22,15 @@ export interface TalkOptions {
   readonly system?: string
 }
 
-/** A picture, or where it is a video (a folder of frames, an animation, a video file) its frames. */
-const pictureParts = async (path: string): Promise<readonly ChatPart[]> => {
-  const { isVideo } = await import('../data/index.ts')
-  return (await isVideo(path))
-    ? [{ type: 'video', video: { path } }]
-    : [
-        { type: 'image', image: { path } },
-        { type: 'text', text: '\n' },
-      ]
-}
-
 /** A user's turn: the pictures first, as models are trained to read them. */
-export const userTurn = async (
-  text: string,
-  pictures: readonly string[],
-  cwd: string,
-): Promise<ChatTurn> => ({
-  role: 'user',
-  parts: [
-    ...(await Promise.all(pictures.map((path) => pictureParts(resolve(cwd, path))))).flat(),
-    { type: 'text', text },
-  ],
-})
+export const userTurn = async (text: string, pictures: readonly string[], cwd: string): Promise<ChatTurn> => {
+  const { isVideo, spaced } = await import('../data/index.ts')
+  const shown = pictures.map(async (picture): Promise<ChatPart> => {
+    const path = resolve(cwd, picture)
+    return (await isVideo(path)) ? { type: 'video', video: { path } } : { type: 'image', image: { path } }
+  })
+  return { role: 'user', parts: spaced([...(await Promise.all(shown)), { type: 'text', text }]) }
+}
 
 /** The tokens of a prompt that has room for an answer. @throws Error that says what to do where it has none */
 const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => {

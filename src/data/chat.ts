@@ -261,11 +261,13 @@ const reader = (row: Row) => {
           return part.video == null ? nextOf('video') : { type: 'video', video: videoOf('video', part.video) }
       }
     }
-    const partOf = (part: t.TypeOf<typeof Part>): readonly ChatPart[] =>
-      part.type === 'text' ? textPart(part.text) : [shownBy(part)]
+    const partOf = (part: t.TypeOf<typeof Part>): ChatPart => (part.type === 'text' ? part : shownBy(part))
     const turns = messages.map(({ role, content }, i) => ({
       role: roleOf(i, role),
-      parts: typeof content === 'string' ? textPart(content) : spaced(content.flatMap(partOf)),
+      parts:
+        typeof content === 'string'
+          ? textPart(content)
+          : spaced(content.map(partOf)).filter((part) => part.type !== 'text' || part.text !== ''),
     }))
     for (const medium of ['image', 'video'] as const)
       if (used[medium] < own[medium].length)

@@ -79,8 +79,9 @@ export {
   xavierUniform,
   zeros,
 } from './init.ts'
-export { type Cost, cost, type GraphCost, type IsParameter } from './inspect/cost.ts'
+export { type Cost, cost, elementBytes, type GraphCost, type IsParameter } from './inspect/cost.ts'
 export type { DiagramOptions } from './inspect/diagram.ts'
+export { keptBytes } from './inspect/kept.ts'
 export { mermaid } from './inspect/mermaid.ts'
 export {
   type Row,

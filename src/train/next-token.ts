@@ -17,7 +17,7 @@ import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
-import { crossEntropyTerms, type MicroBatch, type Objective } from './objective.ts'
+import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /** Sizes of {@link nextToken}. */
@@ -94,6 +94,21 @@ export const textGraph = (rows: number, tokens: number) => {
   }
 }
 
+/** The loss of {@link nextToken} as graph, at sizes that are given in full. */
+export const nextTokenTerms = (
+  model: CausalLm,
+  { rows, tokens, images }: Required<NextTokenSizes>,
+): LossTerms => {
+  const x = textGraph(rows, tokens)
+  const logits = logitsOf(model, {
+    ...x,
+    ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
+  })
+  // behind its conversation a row has position 0 again
+  const counted = equal(x.positions, iota(x.token))
+  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: x.labels }))
+}
+
 /**
  * The mean loss in nats per token over what the conversations' loss masks count, each token given all before it.
  *
@@ -122,16 +137,7 @@ export const nextToken = (
     processor,
     batch: rows,
     buckets: [all],
-    terms: () => {
-      const x = textGraph(rows, tokens)
-      const logits = logitsOf(model, {
-        ...x,
-        ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
-      })
-      // behind its conversation a row has position 0 again
-      const counted = equal(x.positions, iota(x.token))
-      return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: x.labels }))
-    },
+    terms: () => nextTokenTerms(model, all),
     collate: (conversations) => {
       const batches: MicroBatch[] = []
       for (let at = 0; at < conversations.length; at += rows) {

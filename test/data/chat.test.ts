@@ -177,6 +177,8 @@ const learntText = (p: Processor, c: Pick<Conversation, 'ids' | 'lossMask'>): re
 chats('in the processor’s layout one exchange is what conversation() makes of it', () =>
   fc.assert(
     fc.asyncProperty(fc.string(), fc.string(), fc.nat(2), async (request, reply, images) => {
+      // white space of its own stands in place of the newline
+      fc.pre(images === 0 || !/^\s/.test(request))
       const answer = `a${reply}`
       const parts = Array.from({ length: images }, () => ({ type: 'image', image: 'a.png' }))
       const c = await chatConversation(
@@ -196,6 +198,28 @@ chats('in the processor’s layout one exchange is what conversation() makes of 
     { numRuns: 40 },
   ),
 )
+
+chats('behind an image is a newline, unless nothing comes, or white space does', () => {
+  const image = { type: 'image', image: 'a.png' }
+  const said = (...content: unknown[]) =>
+    short(
+      chatOf(
+        row({
+          messages: [
+            {
+              role: 'user',
+              content: content.map((c) => (typeof c === 'string' ? { type: 'text', text: c } : c)),
+            },
+            { role: 'assistant', content: 'a' },
+          ],
+        }),
+      ),
+    )[0]
+  assert.is(said(image, 'what?'), 'user: [a.png]\nwhat?')
+  assert.is(said('1: ', image, image), 'user: 1: [a.png]\n[a.png]')
+  assert.is(said(image, ' or ', image, '\nwhat?'), 'user: [a.png] or [a.png]\nwhat?')
+  assert.is(said(image, ''), 'user: [a.png]\n')
+})
 
 const several = chatOf(
   row({

@@ -1,0 +1,84 @@
+/**
+ * What a step of training holds in memory, counted from its graph: no weights are allocated.
+ *
+ * @since 0.4.0
+ */
+import { elementBytes, elements, type Keys, keptBytes, type StateSpec } from '../dsl/index.ts'
+import type { CausalLm } from '../models/index.ts'
+import { adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
+import { learnerProgram } from './learner.ts'
+import { type NextTokenSizes, nextTokenTerms } from './next-token.ts'
+import { wholeSetting } from './recipe-error.ts'
+import type { GraphTransform } from './transform.ts'
+import { isWeightKey } from './weights.ts'
+
+/** A step that is planned: next tokens, one micro-batch. */
+export interface PlannedStep {
+  readonly model: CausalLm
+  /** The parameters that learn. */
+  readonly train: readonly Keys[]
+  readonly sizes: Required<NextTokenSizes>
+  /** Such as `withLora(…)`. */
+  readonly transforms?: readonly GraphTransform[]
+  /** Default {@link adamWith}. */
+  readonly optimizer?: Optimizer
+}
+
+/** What a step holds: two counts, then bytes. */
+export interface StepMemory {
+  /** Weights, those of adapters included. */
+  readonly parameters: number
+  /** Of them those that learn. */
+  readonly trained: number
+  /** Of the weights. */
+  readonly weights: number
+  /** Of what the optimizer keeps: in AdamW two moments of each weight that learns, and a count of updates. */
+  readonly optimizer: number
+  /** Of a gradient of each weight that learns: clipping reads all of them together. */
+  readonly gradients: number
+  /** Of the forward pass's results that the backward pass reads. */
+  readonly activations: number
+}
+
+const count = (states: readonly StateSpec[]): number => states.reduce((n, s) => n + elements(s.axes), 0)
+const bytes = (states: readonly StateSpec[]): number =>
+  states.reduce((n, s) => n + elements(s.axes) * elementBytes(s.dtype), 0)
+
+/**
+ * What one step of next-token training holds, as every engine does: weights, moments and gradients are as many bytes as their
+ * elements say; activations are those of the graph that is run, each result held once. What an engine needs besides while it
+ * computes, its library, and a batch's inputs are not in it.
+ *
+ * @throws RecipeError where a size is none, or nothing that learns is in the loss; LoraError where adapters do not fit
+ * @category cost
+ */
+export const stepMemory = ({ model, train, sizes, transforms = [], optimizer }: PlannedStep): StepMemory => {
+  const where = 'stepMemory'
+  const { rows, tokens, images } = {
+    rows: wholeSetting(where, 'rows', sizes.rows, 1),
+    tokens: wholeSetting(where, 'tokens', sizes.tokens, 2),
+    images: wholeSetting(where, 'images', sizes.images, 0),
+  }
+  const all = { rows, tokens, images }
+  const { program, trained } = learnerProgram({
+    ...{ name: where, train, transforms, optimizer: optimizer ?? adamWith() },
+    ...{ maxGradientNorm: 1, accumulate: 1 },
+    objective: {
+      ...{ name: where, config: { kind: where }, unit: 'nats per token', model, batch: rows, buckets: [all] },
+      ...{ terms: () => nextTokenTerms(model, all), collate: () => [] },
+    },
+  })
+  const states = [...program.states.values()]
+  const weights = states.filter(({ key }) => isWeightKey(key))
+  const learns = new Set(trained)
+  const moved = weights.filter(({ key }) => learns.has(key))
+  const { outputs, next } = program.functions.get('step')![0]!
+  return {
+    parameters: count(weights),
+    trained: count(moved),
+    weights: bytes(weights),
+    optimizer: bytes(states.filter(({ key }) => isOptimizerKey(key))),
+    gradients: bytes(moved),
+    activations: keptBytes([outputs.loss!], [outputs.gradientNorm!, ...next.values()]),
+  }
+}
