@@ -584,7 +584,7 @@ test('images of any size are read as the model reads them, and stand where they 
 })
 
 test('a video is its frames: an animation, or frames one behind the other; more than there is room for are refused', async () => {
-  const { client } = await servedRule(saying('yes'), { context: 160, images: 4 })
+  const { client } = await servedRule(saying('yes'), { context: 224, images: 4 })
   const still = (red: number) =>
     sharp({ create: { width: 20, height: 30, channels: 3, background: { r: red, g: 0, b: 0 } } }).png()
   const frames = await Promise.all([0, 120, 250].map((red) => still(red).toBuffer()))
