@@ -17,6 +17,7 @@ import {
 } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { outOfMemory } from './out-of-memory.ts'
+import { type Room, room } from './room.ts'
 import type { EngineName, LoadOptions, Precision, Session, TensorValue, WeightSource } from './session.ts'
 import { type Chosen, checkSnapshot, checkStates, chooseVariant, freshState, statesOf } from './values.ts'
 
@@ -34,6 +35,8 @@ export interface Backend {
   readonly empty: readonly string[]
   /** Values are read and written in groups of at most this many bytes. */
   readonly groupBytes: number
+  /** Whether `write` has copied all values when it ends: they may then lie in memory that is used again. */
+  readonly copies?: boolean
   readonly call: (name: string, chosen: Chosen) => Promise<Called>
   /**
    * The same in two steps, where a device computes beside this thread: what is asked next may be started as soon as this is
@@ -130,21 +133,23 @@ export const openSession =
     /** Writes values that come one by one, in groups; each belongs to the session. */
     const take = async (
       keys: Iterable<string>,
-      make: (key: string) => Promise<Either<EngineError, TensorValue>>,
+      make: (key: string, lent: Room) => Promise<Either<EngineError, TensorValue>>,
     ): Promise<Either<EngineError, void>> => {
       let group = new Map<string, TensorValue>()
       let bytes = 0
+      const lent = room(backend.copies === true ? backend.groupBytes : 0)
       const flush = async (): Promise<void> => {
         if (group.size === 0) return
         await backend.write(group, true)
         for (const key of group.keys()) empty.delete(key)
         group = new Map()
         bytes = 0
+        lent.empty()
       }
       for (const key of keys) {
         const size = elements(program.states.get(key)!.axes) * 4
         if (bytes + size > backend.groupBytes) await flush()
-        const value = await make(key)
+        const value = await make(key, lent)
         if (isLeft(value)) return value
         group.set(key, value.right)
         bytes += size
@@ -251,8 +256,10 @@ export const openSession =
       if (values instanceof Map)
         return writeAll(checkStates(program, new Map(known(values.keys()).map((k) => [k, values.get(k)!]))))
       const source = values as WeightSource
-      return take(known(source.keys), async (key) => {
-        const value = await source.read(key)()
+      return take(known(source.keys), async (key, lent) => {
+        const { dtype, axes } = program.states.get(key)!
+        const place = dtype === 'float32' ? lent.floats(elements(axes)) : undefined
+        const value = await source.read(key, place)()
         if (isLeft(value))
           return left(
             engineError('BadInput', `state '${key}' cannot be read: ${messageOf(value.left)}`, value.left),

@@ -17,8 +17,11 @@ export interface TensorValue {
 /** Weights somewhere else, by key: a checkpoint, another session. They are read one by one, never all at once. */
 export interface WeightSource {
   readonly keys: readonly string[]
-  /** One weight. Whoever reads it may keep its array. */
-  readonly read: (key: string) => TaskEither<Error, TensorValue>
+  /**
+   * One weight. Whoever reads it may keep its array. Who lends `room`, an array of as many float32, takes copies: the weight
+   * may lie in it.
+   */
+  readonly read: (key: string, room?: Float32Array) => TaskEither<Error, TensorValue>
 }
 
 /** A copy of a session's whole state; it outlives the session. */

@@ -92,9 +92,12 @@ const f16Table: Uint32Array = Uint32Array.from({ length: 65536 }, (_, h) => expa
  */
 export const f16ToF32 = (patterns: Uint16Array): Float32Array => {
   const out = new Float32Array(patterns.length)
-  const to = bits(out)
-  for (let i = 0; i < to.length; i++) to[i] = f16Table[patterns[i]!]!
+  f16Into(patterns, bits(out))
   return out
+}
+
+const f16Into = (patterns: Uint16Array, to: Uint32Array): void => {
+  for (let i = 0; i < to.length; i++) to[i] = f16Table[patterns[i]!]!
 }
 
 /**
@@ -135,9 +138,12 @@ export const f32ToF16 = (floats: Float32Array): Uint16Array => {
  */
 export const bf16ToF32 = (patterns: Uint16Array): Float32Array => {
   const out = new Float32Array(patterns.length)
-  const to = bits(out)
-  for (let i = 0; i < to.length; i++) to[i] = patterns[i]! << 16
+  bf16Into(patterns, bits(out))
   return out
+}
+
+const bf16Into = (patterns: Uint16Array, to: Uint32Array): void => {
+  for (let i = 0; i < to.length; i++) to[i] = patterns[i]! << 16
 }
 
 /**
@@ -172,6 +178,13 @@ export const bytesToFloats = (dtype: FloatDtype, bytes: Uint8Array): Float32Arra
   if (dtype === 'BF16') return bf16ToF32(u16(bytes))
   const a = aligned(bytes, 4)
   return new Float32Array(a.buffer, a.byteOffset, a.length >> 2)
+}
+
+/** {@link bytesToFloats} into an array that is there. */
+export const bytesIntoFloats = (dtype: FloatDtype, bytes: Uint8Array, out: Float32Array): void => {
+  if (dtype === 'F16') f16Into(u16(bytes), bits(out))
+  else if (dtype === 'BF16') bf16Into(u16(bytes), bits(out))
+  else out.set(bytesToFloats(dtype, bytes))
 }
 
 /**

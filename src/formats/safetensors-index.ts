@@ -53,12 +53,12 @@ export interface Checkpoint {
   readonly shape: (key: string) => readonly number[] | undefined
   /** A tensor's dtype; undefined where there is none of that key. */
   readonly dtype: (key: string) => StorageDtype | undefined
-  /** The values of an F32, F16 or BF16 tensor as float32, exactly. */
-  readonly floats: (key: string) => TE.TaskEither<SafetensorsError, Float32Array>
+  /** The values of an F32, F16 or BF16 tensor as float32, exactly; in `room` where that is as long. */
+  readonly floats: (key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, Float32Array>
   /** The values of an I64, I32, U8 or BOOL tensor as int32. */
   readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
   /** A tensor as `floats` or `ints` gives it, by its dtype, with its shape. */
-  readonly read: (key: string) => TE.TaskEither<SafetensorsError, CheckpointTensor>
+  readonly read: (key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, CheckpointTensor>
 }
 
 const Index = t.intersection([
@@ -115,8 +115,8 @@ const checkpoint = (
   fileOf: ReadonlyMap<string, Safetensors>,
 ): Checkpoint => {
   const read =
-    <A>(how: (file: Safetensors, key: string) => TE.TaskEither<SafetensorsError, A>) =>
-    (key: string): TE.TaskEither<SafetensorsError, A> => {
+    <A>(how: (file: Safetensors, key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, A>) =>
+    (key: string, room?: Float32Array): TE.TaskEither<SafetensorsError, A> => {
       const file = fileOf.get(key)
       return file === undefined
         ? TE.left(
@@ -127,13 +127,17 @@ const checkpoint = (
               `it has ${fileOf.size} tensors: list them with keys`,
             ),
           )
-        : how(file, key)
+        : how(file, key, room)
     }
-  const tensor = (file: Safetensors, key: string): TE.TaskEither<SafetensorsError, CheckpointTensor> => {
+  const tensor = (
+    file: Safetensors,
+    key: string,
+    room?: Float32Array,
+  ): TE.TaskEither<SafetensorsError, CheckpointTensor> => {
     const { shape, dtype } = file.info(key)!
     return isFloatDtype(dtype)
       ? pipe(
-          file.floats(key),
+          file.floats(key, room),
           TE.map((data) => ({ shape, dtype: 'float32', data })),
         )
       : pipe(
@@ -147,7 +151,7 @@ const checkpoint = (
     metadata,
     shape: (key) => fileOf.get(key)?.info(key)?.shape,
     dtype: (key) => fileOf.get(key)?.info(key)?.dtype,
-    floats: read((file, key) => file.floats(key)),
+    floats: read((file, key, room) => file.floats(key, room)),
     ints: read((file, key) => file.ints(key)),
     read: read(tensor),
   }

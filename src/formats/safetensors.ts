@@ -16,6 +16,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { atMost } from './at-most.ts'
+import { bytesIntoFloats, bytesPerElement, type FloatDtype, isFloatDtype } from './dtype.ts'
 import {
   type Entries,
   type Entry,
@@ -62,8 +63,11 @@ export interface Safetensors {
   readonly info: (key: string) => TensorInfo | undefined
   /** The tensor as stored. */
   readonly tensor: (key: string) => TE.TaskEither<SafetensorsError, StoredTensor>
-  /** The values of an F32, F16 or BF16 tensor as float32, exactly. */
-  readonly floats: (key: string) => TE.TaskEither<SafetensorsError, Float32Array>
+  /**
+   * The values of an F32, F16 or BF16 tensor as float32, exactly. They are read into `room` where it is as long as the tensor
+   * has elements, else into an array of their own.
+   */
+  readonly floats: (key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, Float32Array>
   /** The values of an I64, I32, U8 or BOOL tensor as int32; an I64 that does not fit is an error. */
   readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
 }
@@ -110,14 +114,15 @@ export const systemError =
 /** Files that are open for reading at a time: a process may have few, and a checkpoint has thousands of tensors. */
 const inTurn = atMost(16)
 
-const readExactly = async (
+/** Fills an array with the bytes of a file from a place on. */
+const readInto = async (
   handle: FileHandle,
   file: string,
   from: number,
-  length: number,
+  bytes: Uint8Array,
   pieceBytes: number,
-): Promise<Uint8Array> => {
-  const bytes = new Uint8Array(length)
+): Promise<void> => {
+  const length = bytes.length
   for (let at = 0; at < length; ) {
     const { bytesRead } = await handle.read(bytes, at, Math.min(pieceBytes, length - at), from + at)
     if (bytesRead === 0)
@@ -129,7 +134,50 @@ const readExactly = async (
       )
     at += bytesRead
   }
+}
+
+const readExactly = async (
+  handle: FileHandle,
+  file: string,
+  from: number,
+  length: number,
+  pieceBytes: number,
+): Promise<Uint8Array> => {
+  const bytes = new Uint8Array(length)
+  await readInto(handle, file, from, bytes, pieceBytes)
   return bytes
+}
+
+/** Bytes of a piece of a tensor as it is stored, of which two are in memory beside its numbers. */
+const atOnce = 2 ** 20
+
+/** Numbers read piece by piece: what is stored is never in memory as a whole beside them. */
+const readFloats = async (
+  handle: FileHandle,
+  file: string,
+  from: number,
+  length: number,
+  dtype: FloatDtype,
+  pieceBytes: number,
+  room: Float32Array | undefined,
+): Promise<Float32Array> => {
+  const size = bytesPerElement(dtype)
+  const out = room?.length === length / size ? room : new Float32Array(length / size)
+  const [one, other] = [new Uint8Array(Math.min(length, atOnce)), new Uint8Array(Math.min(length, atOnce))]
+  /** Begins to read the piece at `at`. */
+  const begin = async (at: number): Promise<Uint8Array> => {
+    const bytes = ((at / atOnce) % 2 === 0 ? one : other).subarray(0, Math.min(atOnce, length - at))
+    await readInto(handle, file, from + at, bytes, pieceBytes)
+    return bytes
+  }
+  let next = length === 0 ? undefined : begin(0)
+  for (let at = 0; next !== undefined; at += atOnce) {
+    const bytes = await next
+    // the next piece comes while this one is converted
+    next = at + atOnce < length ? begin(at + atOnce) : undefined
+    bytesIntoFloats(dtype, bytes, out.subarray(at / size, (at + bytes.length) / size))
+  }
+  return out
 }
 
 /** Runs with the file open for reading, and closes it whatever happens. */
@@ -174,7 +222,11 @@ export const readSafetensors = (
     const head = await readExactly(handle, path, 0, prefixBytes + length, pieceBytes)
     const header: Header = orThrow(decodeHeader(head, size, path))
 
-    const tensor = (key: string): TE.TaskEither<SafetensorsError, StoredTensor> => {
+    /** Finds a tensor's bytes, in the file as it was. */
+    const at = <A>(
+      key: string,
+      read: (h: FileHandle, info: TensorInfo, from: number, length: number) => Promise<A>,
+    ): TE.TaskEither<SafetensorsError, A> => {
       const info = header.tensors.get(key)
       if (info === undefined)
         return TE.left(
@@ -194,21 +246,24 @@ export const readSafetensors = (
             'the file was changed after its header was read',
             'open it again',
           )
-        const start = header.dataStart + info.begin
-        const bytes = await readExactly(h, path, start, info.end - info.begin, pieceBytes)
-        return { dtype: info.dtype, shape: info.shape, bytes }
+        return read(h, info, header.dataStart + info.begin, info.end - info.begin)
       })
     }
+    const tensor = (key: string): TE.TaskEither<SafetensorsError, StoredTensor> =>
+      at(key, async (h, { dtype, shape }, from, length) => ({
+        ...{ dtype, shape, bytes: await readExactly(h, path, from, length, pieceBytes) },
+      }))
     return {
       path,
       keys: [...header.tensors.keys()],
       metadata: header.metadata,
       info: (key: string) => header.tensors.get(key),
       tensor,
-      floats: (key: string) =>
-        pipe(
-          tensor(key),
-          TE.chainEitherK((x) => storedFloats(x, key, path)),
+      floats: (key: string, room?: Float32Array) =>
+        at(key, async (h, { dtype, shape }, from, length) =>
+          isFloatDtype(dtype)
+            ? readFloats(h, path, from, length, dtype, pieceBytes, room)
+            : orThrow(storedFloats({ dtype, shape, bytes: new Uint8Array() }, key, path)),
         ),
       ints: (key: string) =>
         pipe(

@@ -92,10 +92,11 @@ export const encoderKeys = (c: PretrainedWeights): PretrainedWeights => {
       return [shapes.reduce((n, s) => n + (s?.[0] ?? 0), 0), ...first.slice(1)]
     },
     dtype: (own) => c.dtype(partsOf(own)[0]!),
-    read: (own) =>
+    read: (own, room) =>
       pipe(
         partsOf(own),
-        TE.traverseSeqArray(c.read),
+        // what is joined is another array
+        TE.traverseSeqArray((key) => c.read(key, partsOf(own).length === 1 ? room : undefined)),
         TE.chain((parts) => joined(own, parts)),
       ),
   }

@@ -52,11 +52,11 @@ const lean = {
 const fresh = (key: string, seed: number): Float32Array => fill(normal(1), elements([N]), seed, key)
 
 /** A backend in memory, which says what it was asked; calling takes its time. */
-const watched = (groupBytes: number) => {
+const watched = (groupBytes: number, copies = false) => {
   const said: string[] = []
   const held = new Map<string, TensorValue>()
   const backend: Backend = {
-    ...{ name: 'onnx', program: lean, empty: keys, groupBytes },
+    ...{ name: 'onnx', program: lean, empty: keys, groupBytes, copies },
     call: async (name, { inputs }) => {
       said.push(`${name} begins`)
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -70,7 +70,7 @@ const watched = (groupBytes: number) => {
     },
     write: async (values: Values, given) => {
       said.push(`${given ? 'take' : 'write'} ${[...values.keys()]}`)
-      for (const [key, v] of values) held.set(key, v)
+      for (const [key, v] of values) held.set(key, copies ? { ...v, data: v.data.slice() } : v)
     },
     close: async () => void said.push('close'),
   }
@@ -127,6 +127,36 @@ sessions('weights that come one by one are taken group by group, not all at once
   await open({ values: { keys: ['a', 'none', 'c', 'd'], read } as never })
   assert.equal(said, ['asked a', 'asked c', 'take a,c', 'asked d', 'take d'])
 })
+
+sessions(
+  'weights pass through one buffer into a library that copies them, and through none into another',
+  async () => {
+    // one line of 64 bytes a weight: two fit into a group's room, the third of a group has memory of its own
+    for (const [groupBytes, copies, rooms] of [
+      [80, true, [0, 0, undefined, undefined, undefined]],
+      [128, true, [0, 0, undefined, undefined, undefined]],
+      [16, true, [0, 0, 0, 0, 0]],
+      [15, true, keys.map(() => undefined)],
+      [128, false, keys.map(() => undefined)],
+    ] as const) {
+      const { held, open } = watched(groupBytes, copies)
+      const buffers: ArrayBufferLike[] = []
+      const lent: (number | undefined)[] = []
+      const read = (key: string, room?: Float32Array) =>
+        TE.fromIO(() => {
+          if (room !== undefined && !buffers.includes(room.buffer)) buffers.push(room.buffer)
+          lent.push(room === undefined ? undefined : buffers.indexOf(room.buffer))
+          if (room !== undefined) assert.is(room.length, 4, 'as long as the weight')
+          const data = room ?? new Float32Array(4)
+          return { ...value, data: data.fill(keys.indexOf(key as 'a')) }
+        })
+      await open({ values: { keys, read } })
+      assert.equal(lent, [...rooms], `${groupBytes} ${copies}`)
+      for (const [i, key] of keys.entries())
+        assert.equal(held.get(key)!.data, new Float32Array(4).fill(i), key)
+    }
+  },
+)
 
 sessions('what was written, or replaced by a call, is not filled over', async () => {
   const { said, open } = watched(1000)

@@ -55,6 +55,32 @@ for (const pieceBytes of [1, 5, 64, 1000])
     },
   )
 
+pieces(
+  'a tensor of several pieces has its numbers, in the array that is given where it fits',
+  async ({ folder }) => {
+    const path = join(folder, 'm.safetensors')
+    // numbers that all three dtypes hold; a piece is 2²⁰ bytes
+    const numbers = (n: number) => Float32Array.from({ length: n }, (_, i) => ((i * 7919) % 255) - 127)
+    const lengths = [0, 1, 2 ** 18, 2 ** 19, 2 ** 19 + 1, 2 ** 20 + 5]
+    for (const dtype of ['F32', 'F16', 'BF16'] as const) {
+      const all = lengths.map((n): [string, Entry] => [`t${n}`, { dtype, shape: [n], values: numbers(n) }])
+      await right(writeSafetensors(path, new Map(all)))
+      const file = await right(readSafetensors(path))
+      for (const n of lengths) {
+        const same = (x: Float32Array) =>
+          Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(numbers(n).buffer))
+        assert.ok(same(await right(file.floats(`t${n}`))), `${dtype} ${n}`)
+        const room = new Float32Array(n + 3).subarray(3)
+        assert.is(await right(file.floats(`t${n}`, room)), room)
+        assert.ok(same(room), `${dtype} ${n}, in the room that is given`)
+        const short = new Float32Array(n + 1)
+        assert.ok(same(await right(file.floats(`t${n}`, short))), 'a room of another size is left alone')
+        assert.ok(short.every((x) => x === 0))
+      }
+    }
+  },
+)
+
 pieces('a size that is none is refused, and no file is made', async ({ folder }) => {
   const path = join(folder, 'm.safetensors')
   await right(writeSafetensors(path, entries))

@@ -32,7 +32,7 @@ import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
 export interface SessionOptions extends LoadOptions {
   /**
    * States are read and written in groups of at most this many bytes, so that a large model is not copied all at once;
-   * default 2²⁸.
+   * default 2²⁶.
    */
   readonly groupBytes?: number
 }
@@ -164,6 +164,7 @@ const backendOf = (
     program,
     empty: lowered.seeded,
     groupBytes,
+    copies: true,
     call: async (name, { variant, index, inputs }) => {
       const v = lowered.functions.get(name)![index]!
       let opened: Opened
@@ -223,7 +224,7 @@ export const openGraph =
   (
     tensorflow: Tensorflow,
     program: Program,
-    { scratch, groupBytes = 2 ** 28, ...options }: BackendOptions & Pick<SessionOptions, 'groupBytes'> = {},
+    { scratch, groupBytes = 2 ** 26, ...options }: BackendOptions & Pick<SessionOptions, 'groupBytes'> = {},
   ): TaskEither<EngineError, Backend> =>
   async () => {
     const checked = checkThreads(tensorflow, options)
