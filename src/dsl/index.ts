@@ -127,6 +127,7 @@ export {
   type KeysAndValues,
   type KeyValues,
   notPadding,
+  sameBranch,
   sameSegment,
   selfAttention,
 } from './layers/attention.ts'

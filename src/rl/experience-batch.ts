@@ -12,15 +12,26 @@ import {
   segmentsText,
   tokensOfTiles,
 } from '../data/index.ts'
-import { and, axis, causal, gather, input, merge, sameSegment, type Tensor } from '../dsl/index.ts'
+import {
+  and,
+  axis,
+  causal,
+  gather,
+  input,
+  merge,
+  sameBranch,
+  sameSegment,
+  type Tensor,
+} from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
 import { floats, imageValues, ints } from '../train/index.ts'
-import type { Experience, ExperiencePack, ExperienceSizes, PlacedExperience } from './experience.ts'
+import type { Experience } from './experience.ts'
+import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 
 /** Where the images' tokens stand, by the index of their image in the pack. @throws CollateError `ImageTokens` */
 const visualIndexOf = (
-  { placed, images }: ExperiencePack<Experience>,
+  { prompts, images }: ExperiencePack<Experience>,
   sizes: ExperienceSizes,
   processor: Processor,
 ): Int32Array => {
@@ -34,21 +45,21 @@ const visualIndexOf = (
     begins.set(image, all)
     all += tokens[i]!
   })
-  for (const { experience: e, row, start } of placed) {
-    const own = tokensOfTiles(processor, e.images)
+  for (const { id: completion, promptIds, images: shown, row, start } of prompts) {
+    const own = tokensOfTiles(processor, shown)
     // the index of each of its image tokens, in their order
-    const places = e.images.flatMap((image, i) =>
+    const places = shown.flatMap((image, i) =>
       Array.from({ length: own[i]! }, (_, n) => begins.get(image)! + n),
     )
     let seen = 0
-    e.promptIds.forEach((id, t) => {
+    promptIds.forEach((id, t) => {
       if (id === placeholder) out[row * sizes.tokens + start + t] = places[seen++] ?? -1
     })
     if (seen !== places.length)
       throw new CollateError(
         'ImageTokens',
-        e.id,
-        `completion ${e.id} has ${e.images.length} images but ${seen} image tokens; they take ${places.length}`,
+        completion,
+        `completion ${completion} has ${shown.length} images but ${seen} image tokens; they take ${places.length}`,
       )
   }
   return out
@@ -67,39 +78,54 @@ const byCompletion = <A extends Int32Array | Float32Array>(
   return into
 }
 
-/** What the model reads of a pack, which positions predict the drawn tokens, and which tokens these are. */
+/**
+ * What the model reads of a pack, which positions predict the drawn tokens, and which tokens these are. `segment_ids` numbers
+ * the copies of prompts, from 1, and all that stands behind each; `branch_ids` numbers its completions, from 1, and is 0 in
+ * the prompt. The positions of every completion go on where its prompt ends.
+ */
 export const readingInputs = (
   pack: ExperiencePack<Experience>,
   sizes: ExperienceSizes,
   processor: Processor,
 ): Readonly<Record<string, TensorValue>> => {
   const { rows, tokens, images, completions, answer } = sizes
-  const segments = pack.placed.map(({ experience: e, row, start }) => {
-    const ids = [...e.promptIds, ...e.ids]
-    return {
-      conversation: {
-        ...{ id: e.id, ids, promptLength: e.promptIds.length, images: e.images },
-        lossMask: ids.map(() => false),
-      },
-      row,
-      start,
-    }
+  const part = (id: string, ids: readonly number[], row: number, start: number) => ({
+    conversation: { id, ids, promptLength: ids.length, images: [], lossMask: ids.map(() => false) },
+    ...{ row, start },
   })
-  const text = segmentsText(segments, sizes, processor)
-  const segmentIds = new Int32Array(rows * tokens)
-  segments.forEach(({ conversation, row, start }, i) => {
-    segmentIds.fill(i + 1, row * tokens + start, row * tokens + start + conversation.ids.length)
+  const text = segmentsText(
+    [
+      ...pack.prompts.map((p) => part(p.id, p.promptIds, p.row, p.start)),
+      ...pack.placed.map(({ experience: e, prompt, start }) => part(e.id, e.ids, prompt.row, start)),
+    ],
+    sizes,
+    processor,
+  )
+  const [segmentIds, branchIds] = [new Int32Array(rows * tokens), new Int32Array(rows * tokens)]
+  const numbers = new Map(pack.prompts.map((p, i) => [p, i + 1]))
+  for (const [p, number] of numbers) {
+    const from = p.row * tokens + p.start
+    segmentIds.fill(number, from, from + p.promptIds.length)
+  }
+  pack.placed.forEach(({ experience, prompt, start }, i) => {
+    const from = prompt.row * tokens + start
+    const end = from + experience.ids.length
+    segmentIds.fill(numbers.get(prompt)!, from, end)
+    branchIds.fill(i + 1, from, end)
+    for (let at = from; at < end; at++) text.position_ids[at]! += prompt.promptIds.length
   })
   const drawn = completions * answer
-  const places = byCompletion(new Int32Array(drawn), pack.placed, answer, ({ experience, row, start }, t) => {
-    // a token is predicted where the one before it stands
-    return row * tokens + start + experience.promptIds.length + t - 1
+  const places = byCompletion(new Int32Array(drawn), pack.placed, answer, ({ prompt, start }, t) => {
+    // a token is predicted where the one before it stands: the first one where the prompt ends
+    const before = t === 0 ? prompt.start + prompt.promptIds.length : start + t
+    return prompt.row * tokens + before - 1
   })
   const targets = byCompletion(new Int32Array(drawn), pack.placed, answer, (p, t) => p.experience.ids[t]!)
   return {
     input_ids: ints(text.input_ids, rows, tokens),
     position_ids: ints(text.position_ids, rows, tokens),
     segment_ids: ints(segmentIds, rows, tokens),
+    branch_ids: ints(branchIds, rows, tokens),
     places: ints(places, completions, answer),
     targets: ints(targets, completions, answer),
     ...(images === 0
@@ -107,11 +133,7 @@ export const readingInputs = (
       : {
           visual_index: ints(visualIndexOf(pack, sizes, processor), rows, tokens),
           ...imageValues(
-            imageArrays(
-              [{ id: pack.placed[0]?.experience.id ?? '', images: pack.images }],
-              images,
-              processor,
-            ),
+            imageArrays([{ id: pack.prompts[0]?.id ?? '', images: pack.images }], images, processor),
             images,
             processor,
           ),
@@ -172,7 +194,7 @@ export const drawnLogits = (
   const hidden = model.decode(model.embed(of('input_ids'), seen), {
     token,
     positions: of('position_ids'),
-    mask: and(sameSegment(segments, 'token'), causal(token)),
+    mask: and(and(sameSegment(segments, 'token'), sameBranch(of('branch_ids'), 'token')), causal(token)),
   })
   const drawn = [axis('batch', completions), axis('token', answer)]
   const places = input('places', drawn, 'int32')

@@ -9,15 +9,14 @@ export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export { type Advisory, type AdvisoryKind, advisories, type Recent } from './advisories.ts'
 export { type AttemptSettings, harvested, solvable } from './attempts.ts'
 export type { Completion, StopReason } from './completion.ts'
+export { type Experience, experienceOf, experiencesOf } from './experience.ts'
 export {
-  type Experience,
   type ExperiencePack,
   type ExperienceSizes,
-  experienceOf,
-  experiencesOf,
   type PlacedExperience,
+  type PlacedPrompt,
   packExperiences,
-} from './experience.ts'
+} from './experience-pack.ts'
 export type { Group, RatedGroup, ScoredGroup, SelectedGroup } from './group.ts'
 export * from './losses/index.ts'
 export * from './operators/index.ts'

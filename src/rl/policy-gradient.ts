@@ -37,7 +37,7 @@ import {
   wholeSetting,
   withExperts,
 } from '../train/index.ts'
-import { type Experience, type ExperienceSizes, packExperiences } from './experience.ts'
+import type { Experience } from './experience.ts'
 import {
   drawnLogits,
   type ExtraLogProbs,
@@ -45,6 +45,7 @@ import {
   learningInputs,
   readingInputs,
 } from './experience-batch.ts'
+import { type ExperienceSizes, packExperiences } from './experience-pack.ts'
 import { tokenMean } from './losses/mean.ts'
 import type { PolicyLoss } from './losses/policy-loss.ts'
 
@@ -99,8 +100,9 @@ const entropyOf = (logits: Tensor): Tensor =>
  * A policy loss as an objective. What it measures with each update is what the loss measures, and `entropy`, the mean
  * entropy of the distributions that tokens were drawn from, in nats, under the policy that learns.
  *
- * Experiences are packed: several share a row and do not see one another, and the completions of one task share its image, so
- * that it is encoded once.
+ * Experiences are packed: the completions of a prompt stand in a row behind one copy of it, which is read once, with its images,
+ * and do not see one another; several prompts share a row. Values and gradients are those of one completion a row, but for
+ * what experts are balanced by: there a token that is read once counts once.
  *
  * @throws ProcessorError where the processor does not make what the model reads
  * @throws RecipeError where a setting is out of its range

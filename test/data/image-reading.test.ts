@@ -26,6 +26,7 @@ import {
   wholeImages,
 } from '../../src/data/index.ts'
 import { readingInputs } from '../../src/rl/experience-batch.ts'
+import { packExperiences } from '../../src/rl/experience-pack.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { thrown, tinyModel, tinyProcessor } from '../support/tiny.ts'
 
@@ -176,22 +177,23 @@ test('in a batch the places of tiles follow one another, of conversations and of
     () => collateImages(some, { rows: 2, tokens: 120, images: 5 }, cutting),
     /sample 1 has an image too many: the batch holds 5/,
   )
-  // two completions of the first task share its tiles
+  // two completions of the first task share its prompt, and so its tiles
   const experience = (c: (typeof some)[number], id: string) => ({
     ...{ id, images: c.images, promptIds: c.ids.slice(0, c.promptLength), ids: [5], oldLogProbs: [0] },
     advantage: 1,
   })
   const sizes = { rows: 1, tokens: 300, images: 6, completions: 3, answer: 1 }
   const [a, b] = some as [(typeof some)[number], (typeof some)[number]]
-  const placed = [experience(b, 'b'), experience(a, 'a0'), experience(a, 'a1')].map((e, i, all) => ({
-    ...{ experience: e, row: 0 },
-    start: all.slice(0, i).reduce((n, x) => n + x.promptIds.length + 1, 0),
-  }))
-  const inputs = readingInputs({ placed, images: [...b.images, ...a.images] }, sizes, cutting)
-  const own = Array.from({ length: 5 * tokens }, (_, i) => tokens + i)
+  const [pack, ...more] = packExperiences(
+    [experience(b, 'b'), experience(a, 'a0'), experience(a, 'a1')],
+    sizes,
+    cutting,
+  )
+  assert.is(more.length, 0)
+  const inputs = readingInputs(pack!, sizes, cutting)
   assert.equal(
     [...inputs.visual_index!.data].filter((i) => Number(i) >= 0),
-    [...Array.from({ length: tokens }, (_, i) => i), ...own, ...own],
+    Array.from({ length: 6 * tokens }, (_, i) => i),
   )
 })
 

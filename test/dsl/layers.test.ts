@@ -32,6 +32,7 @@ import {
   rmsNorm,
   rotate,
   rotations,
+  sameBranch,
   sameSegment,
   selfAttention,
   silu,
@@ -489,6 +490,28 @@ test('a causal mask lets nothing leak from the future, and everything through fr
           range(4).some((k) => Math.abs(a[later * 4 + k]! - b[later * 4 + k]!) > 1e-9),
           `token ${later} sees token ${t}`,
         )
+    }),
+    runs,
+  )
+})
+
+test('a branch sees the stem and itself, and the stem no branch', () => {
+  // a stem of two, two branches of two, and how each token's number says so
+  const branch = [0, 0, 1, 1, 2, 2]
+  const y = masked(and(sameBranch(input('branch', [Tokens], 'int32'), 'token'), causal(Tokens)))
+  fc.assert(
+    fc.property(fc.nat(5), seed, (t, s) => {
+      const x = numbers(24, s, 'xs')
+      const changed = x.map((v, i) => (Math.floor(i / 4) === t ? v + 1 : v))
+      const [a, b] = [value(y, s, { x, branch }), value(y, s, { x: changed, branch })]
+      for (const other of range(6)) {
+        const sees = other >= t && (branch[t] === 0 || branch[t] === branch[other])
+        assert.is(
+          range(4).some((k) => Math.abs(a[other * 4 + k]! - b[other * 4 + k]!) > 1e-9),
+          sees,
+          `token ${other} and token ${t}`,
+        )
+      }
     }),
     runs,
   )

@@ -87,6 +87,7 @@ const unary: Readonly<Record<string, readonly [string, (x: T) => T]>> = {
     (x) => d.crossEntropy(d.input('logits', [A, d.axis('vocab', 9)]), x, 'vocab').mean,
   ],
   'notPadding of': ['FIB', (x) => d.notPadding(x, 'a')],
+  'sameBranch of': ['FIB', (x) => d.sameBranch(x, 'a')],
   'sameSegment of': ['FIB', (x) => d.sameSegment(x, 'a')],
 }
 const binary: Readonly<Record<string, readonly [string, (x: T, y: T) => T]>> = {

@@ -1,12 +1,10 @@
 /** The objective of reinforcement: packed completions are the completions one by one, with images, on every engine. */
-import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { adamWith } from '../../src/optim/index.ts'
 import {
   dapo,
   type Experience,
-  type ExperienceSizes,
   gspo,
   type PolicyGradientSettings,
   type PolicyLoss,
@@ -73,7 +71,7 @@ const closeTo = (got: number, want: number, what: string): void =>
 
 for (const engine of engines)
   for (const loss of engine === engines[0] ? [dapo(), gspo({ low: 0.2, high: 0.28 })] : [dapo()])
-    test(`${loss.name} on ${engine.name}: completions that share rows and images give what one a micro-batch gives`, async () => {
+    test(`${loss.name} on ${engine.name}: completions that share rows, prompts and images give what one a micro-batch gives`, async () => {
       const alone = await updated(engine, objectiveOf(loss, { images: 1 }))
       const together = await updated(
         engine,
@@ -169,44 +167,6 @@ test('an image that the completions of a task share is one image of the batch', 
   const packs = packExperiences(experiences, sizes)
   assert.is(packs.length, 1)
   assert.is(packs[0]!.images.length, 2)
-})
-
-test('packs hold every experience once, within their sizes, and are the same each time', () => {
-  const sizes: ExperienceSizes = { rows: 2, tokens: 20, images: 3, completions: 4, answer: 10 }
-  const images = tinyConversation(0).images
-  const pool = Array.from({ length: 5 }, () => ({ ...images[0]! }))
-  const one = fc.record({
-    prompt: fc.integer({ min: 1, max: 10 }),
-    answer: fc.integer({ min: 1, max: 10 }),
-    images: fc.subarray(pool, { maxLength: 3 }),
-  })
-  fc.assert(
-    fc.property(fc.array(one, { maxLength: 30 }), (all) => {
-      const given = all.map((e, i) => ({
-        ...{ id: `${i}`, promptIds: Array<number>(e.prompt).fill(1), ids: Array<number>(e.answer).fill(2) },
-        images: e.images,
-      }))
-      const packs = packExperiences(given, sizes)
-      const placed = packs.flatMap((p) => p.placed)
-      assert.equal(
-        placed.map((p) => Number(p.experience.id)).sort((a, b) => a - b),
-        [...given.keys()],
-      )
-      for (const pack of packs) {
-        assert.ok(pack.placed.length <= sizes.completions && pack.images.length <= sizes.images)
-        for (const row of [0, 1]) {
-          let end = 0
-          for (const p of pack.placed.filter((x) => x.row === row)) {
-            assert.is(p.start, end)
-            end += p.experience.promptIds.length + p.experience.ids.length
-          }
-          assert.ok(end <= sizes.tokens)
-        }
-        for (const p of pack.placed) for (const i of p.experience.images) assert.ok(pack.images.includes(i))
-      }
-      assert.equal(packExperiences(given, sizes), packs)
-    }),
-  )
 })
 
 test('what does not fit is refused by name, with what to do', () => {

@@ -2,7 +2,7 @@
 import { type Axis, as, axis } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { contractOf } from '../contract.ts'
-import { binaryOf, castTo, compareOf, equal, lessEqual, selectOf } from '../elementwise.ts'
+import { binaryOf, castTo, compareOf, equal, lessEqual, or, selectOf } from '../elementwise.ts'
 import { GraphError } from '../error.ts'
 import { findAxis, type Tensor } from '../graph.ts'
 import { applyTo, at, builtIn, type Layer } from '../layer.ts'
@@ -223,3 +223,13 @@ export const notPadding = (attention: Tensor, token: string): Tensor =>
  */
 export const sameSegment = (segment: Tensor, token: string): Tensor =>
   equal(segment, renamed(segment, { [token]: Key }, siteOf(sameSegment)))
+
+/**
+ * Tokens of branches that go on from one stem attend to the stem and to their own branch; those of the stem to the stem alone.
+ *
+ * @param branch int32 `[…, token]`: 0 in the stem, else the number of the token's branch
+ * @returns bool `[…, token, key]`
+ * @category masks
+ */
+export const sameBranch = (branch: Tensor, token: string): Tensor =>
+  or(sameSegment(branch, token), equal(renamed(branch, { [token]: Key }, siteOf(sameBranch)), 0))
