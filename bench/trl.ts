@@ -61,8 +61,9 @@ const parts = (c: Case) => {
   const longest = Math.max(...prompts.map((p) => p.length))
   const objective = policyGradient(model, text, {
     ...{
+      // half a group behind each copy of its prompt: longer rows cost more in attention than they save
       rows: 16,
-      tokens: 4 * (longest + c.tokens),
+      tokens: longest + 4 * c.tokens,
       completions: c.completions,
       answer: c.tokens,
       loss: dapo(),
