@@ -44,7 +44,7 @@ export const reinforced =
       // pass@4: neither trivial nor impossible
       tasks: afterwards(rl.solvable(tried), repeated),
       objective: rl.policyGradient(nanoModel, processor, {
-        ...{ loss: rl.dapo(), rows: 16, tokens: 108, answer: 60, images: 4, steps: true },
+        ...{ loss: rl.dapo(), rows: 8, tokens: 216, completions: 32, answer: 60, images: 4, steps: true },
       }),
       episode: { rollouts, minibatch, updates: 2, rounds: 2 },
       ...{ learningRate, optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }) },

@@ -1,6 +1,6 @@
 /** The operators of reinforcement as marbles: completion, errors, unsubscription in flight, back-pressure, order. */
 import * as E from 'fp-ts/lib/Either.js'
-import { concatMap, delay, from, map, type Observable, of } from 'rxjs'
+import { concatMap, delay, from, map, type Observable, of, Subject } from 'rxjs'
 import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -532,20 +532,35 @@ updates.run()
 
 const anew = suite('log-probabilities anew')
 
-anew('of kept groups alone, all their completions, one group at a time', async () => {
+anew('of kept groups alone, all their completions, those that wait in one call', async () => {
   let [now, most] = [0, 0]
+  const asked: string[][] = []
   const logProbs = async (_: unknown, all: readonly Experience[]) => {
     most = Math.max(most, ++now)
+    asked.push(all.map((e) => e.id))
     await new Promise((r) => setImmediate(r))
     now--
-    return all.map((_e, i) => [-i])
+    return all.map((e) => [e.id.length, asked.length])
   }
   const { session } = sessionOf()
-  const given = [rated('A'), rated('B', false), { ...rated('C'), advantages: [undefined, 1] }]
-  const out = await gathered(from(given).pipe(recomputed({ session, objective: { logProbs } })))
+  const operator = recomputed({ session, objective: { logProbs } })
+  const given = [rated('A'), rated('B', false), { ...rated('CC'), advantages: [undefined, 1] }]
+  const source = new Subject<RatedGroup>()
+  const out = gathered(source.pipe(operator))
+  for (const g of given) source.next(g)
+  await new Promise((r) => setTimeout(r))
+  source.next(rated('DDD'))
+  source.complete()
+  const groups = await out
   assert.equal(
-    out.map((g) => g.oldLogProbs),
-    [[[-0], [-1]], undefined, [[-0], [-1]]],
+    groups.map((g) => g.oldLogProbs?.map(([, call]) => call)),
+    [[1, 1], undefined, [1, 1], [2, 2]],
+  )
+  const longer = groups.map((g) => g.oldLogProbs?.[0]?.[0])
+  assert.equal(longer, [longer[0], undefined, longer[0]! + 1, longer[0]! + 2])
+  assert.equal(
+    asked.map((ids) => ids.length),
+    [4, 2],
   )
   assert.is(most, 1)
 })

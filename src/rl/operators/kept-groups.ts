@@ -1,23 +1,43 @@
 /** What operators that ask a session about completions have in common. */
-import { concatMap, defer, type MonoTypeOperatorFunction } from 'rxjs'
+import { concatMap, defer, from, type MonoTypeOperatorFunction, tap } from 'rxjs'
 import { type Experience, experienceOf } from '../experience.ts'
 import type { RatedGroup } from '../group.ts'
 import type { Columns } from '../task.ts'
 
 /**
- * Adds to each kept group what is computed of its completions; a group that was left out passes as it is. One group at a time,
- * those that come meanwhile wait. The stream fails with the source and with what computes.
+ * Adds to kept groups what is computed of their completions, one number a token each; a group that was left out passes as it
+ * is. Groups that come in one turn, or while others are computed, wait and are computed together, because a batch has room for
+ * several. The stream fails with the source and with what computes.
+ *
+ * @param compute one array for each completion, in their order
+ * @param added what a group gains by the arrays of its completions
  */
 export const addedToKept =
   <C extends Columns>(
-    compute: (experiences: readonly Experience[]) => Promise<Partial<RatedGroup<C>>>,
+    compute: (experiences: readonly Experience[]) => Promise<readonly (readonly number[])[]>,
+    added: (found: readonly (readonly number[])[]) => Partial<RatedGroup<C>>,
   ): MonoTypeOperatorFunction<RatedGroup<C>> =>
   (groups$) =>
-    groups$.pipe(
-      concatMap((group) =>
-        defer(async (): Promise<RatedGroup<C>> => {
-          if (!group.selection.kept) return group
-          return { ...group, ...(await compute(group.completions.map((_, i) => experienceOf(group, i)))) }
-        }),
-      ),
-    )
+    defer(() => {
+      const waiting: RatedGroup<C>[] = []
+      const together = async (): Promise<readonly RatedGroup<C>[]> => {
+        await Promise.resolve()
+        const groups = waiting.splice(0)
+        const experiences = groups.flatMap((g) =>
+          g.selection.kept ? g.completions.map((_, i) => experienceOf(g, i)) : [],
+        )
+        const found = experiences.length === 0 ? [] : await compute(experiences)
+        let at = 0
+        return groups.map((g) => {
+          if (!g.selection.kept) return g
+          const own = found.slice(at, at + g.completions.length)
+          at += g.completions.length
+          return { ...g, ...added(own) }
+        })
+      }
+      return groups$.pipe(
+        tap((group) => waiting.push(group)),
+        concatMap(() => defer(together)),
+        concatMap((groups) => from(groups)),
+      )
+    })

@@ -22,7 +22,7 @@ export interface RecomputedOptions {
  * policy of a loss whose tokens another policy drew. Before {@link minibatches}, which holds all groups of an episode back,
  * these are the weights before the episode's first update.
  *
- * One group at a time; those that come meanwhile wait. The stream fails with the source and with the engine.
+ * Groups that come together, or while others are computed, share the calls. The stream fails with the source and with the engine.
  *
  * ```text
  * groups   -A-b-C-----|          b was left out
@@ -36,4 +36,7 @@ export const recomputed = <C extends Columns>({
   session,
   objective,
 }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  addedToKept(async (experiences) => ({ oldLogProbs: await objective.logProbs(session, experiences) }))
+  addedToKept(
+    (experiences) => objective.logProbs(session, experiences),
+    (oldLogProbs) => ({ oldLogProbs }),
+  )

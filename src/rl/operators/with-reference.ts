@@ -14,7 +14,7 @@ import type { RecomputedOptions } from './recomputed.ts'
  * Adds to each kept group the log-probabilities of its tokens under the reference that the session's program keeps, which a
  * penalty on leaving it reads. The reference does not change: it does not matter when they are taken.
  *
- * One group at a time; those that come meanwhile wait. The stream fails with the source and with the engine.
+ * Groups that come together, or while others are computed, share the calls. The stream fails with the source and with the engine.
  *
  * ```text
  * groups   -A-b-C-----|          b was left out
@@ -28,6 +28,7 @@ export const withReference = <C extends Columns>({
   session,
   objective,
 }: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  addedToKept(async (experiences) => ({
-    referenceLogProbs: await objective.logProbs(session, experiences, referenceFunction),
-  }))
+  addedToKept(
+    (experiences) => objective.logProbs(session, experiences, referenceFunction),
+    (referenceLogProbs) => ({ referenceLogProbs }),
+  )
