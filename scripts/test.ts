@@ -1,6 +1,6 @@
 /**
- * Runs the test files, each in a process of its own, as many at a time as there are cores (at most four); a file's output comes
- * whole, when it ends. Ends with the totals of all, and how long the longest files took.
+ * Runs the test files, compiled, in as many processes at a time as there are cores (at most four); a process's output comes
+ * whole, when it ends. Ends with the totals of all, and what the longest files took: seconds, and of those of the processors.
  *
  *     npm test                        all of them
  *     npm test -- 'engine/|dsl/laws'  those whose path matches
@@ -8,27 +8,19 @@
  * A file that breaks off before its tests are counted, or runs for twenty minutes, is one failed test.
  */
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, sep } from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { compiledTests } from './compiled-tests.ts'
+import type { FileRun } from './test-files.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-const uvu = join('node_modules', 'uvu', 'bin.js')
 const longest = 20 * 60 * 1000
 
 /** Files that take long begin first, so that none of them is left alone at the end. */
 const long = ['cli/cli', 'package/', 'run/', 'train/', 'bench/', 'examples/']
-
-/** What became of a file's tests. */
-interface Ended {
-  readonly file: string
-  readonly total: number
-  readonly passed: number
-  readonly skipped: number
-  readonly seconds: number
-  readonly fine: boolean
-}
 
 /** The test files whose path below `test` matches, in the order in which they begin. */
 const testFiles = (pattern = ''): readonly string[] => {
@@ -42,70 +34,95 @@ const testFiles = (pattern = ''): readonly string[] => {
     .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }
 
-/** What uvu counted, read from what it wrote. */
-const counted = (out: string) => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
-  const plain = out.replaceAll(/\x1b\[[0-9;]*m/g, '')
-  const of = (what: string): number | undefined => {
-    const found = [...plain.matchAll(new RegExp(`^ *${what}: +(\\d+)`, 'gm'))].at(-1)?.[1]
-    return found === undefined ? undefined : Number(found)
-  }
-  return { total: of('Total'), passed: of('Passed'), skipped: of('Skipped') }
+const timesPath = join(root, '.cache', 'test-times.json')
+
+/** What files took when they were run last: seconds of the processors, by file. */
+const times = (): Readonly<Record<string, number>> =>
+  existsSync(timesPath) ? JSON.parse(readFileSync(timesPath, 'utf8')) : {}
+
+const writeTimes = (ended: readonly Ended[]): void => {
+  const now = ended.map((e) => [e.file, Number(e.processor.toFixed(1))] as const)
+  writeFileSync(timesPath, JSON.stringify({ ...times(), ...Object.fromEntries(now) }, null, 1))
 }
 
-/** uvu's counts of one file, left out: they are added up at the end. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
-const totals = /^(?:\x1b\[[0-9;]*m)* *(?:\x1b\[[0-9;]*m)*(?:Total|Passed|Skipped|Duration): .*\n/gm
+/** The files that share a process, by process. */
+const batchesOf = (files: readonly string[]): readonly (readonly string[])[] => files.map((f) => [f])
 
-const runFile = (file: string): Promise<Ended> =>
+/** A file that ended, or broke off and why. */
+type Ended = FileRun & { readonly broke?: string }
+
+const isFine = (e: Ended): boolean => e.broke === undefined && e.passed === e.total && e.total + e.skipped > 0
+
+/** Runs files in one process; those behind one that breaks off are run in another. */
+const runFiles = (folder: string, files: readonly string[]): Promise<readonly Ended[]> =>
   new Promise((done) => {
     const began = performance.now()
-    const words = ['--import', 'tsx', uvu, 'test', `^${file.replaceAll('.', '\\.')}$`]
-    const child = spawn(process.execPath, words, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8')
-      stream.on('data', (text: string) => {
-        out += text
+    const words = [join(folder, 'scripts', 'test-files.js'), join(folder, 'test')]
+    const child = spawn(process.execPath, [...words, ...files.map((f) => f.replace(/\.ts$/, '.js'))], {
+      cwd: root,
+      env: { ...process.env, FORCE_COLOR: '1' },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    })
+    let [out, results] = ['', '']
+    for (const i of [1, 2, 3])
+      (child.stdio[i] as Readable).setEncoding('utf8').on('data', (text: string) => {
+        if (i === 3) results += text
+        else out += text
       })
-    }
     const late = setTimeout(() => child.kill('SIGKILL'), longest)
     child.on('close', (code, signal) => {
       clearTimeout(late)
-      const seconds = (performance.now() - began) / 1000
-      const { total = 0, passed = 0, skipped = 0 } = counted(out)
-      const all = code === 0 && total + skipped > 0 && passed === total
+      process.stdout.write(out.trimEnd().concat('\n'))
+      const ran = results
+        .split('\n')
+        .slice(0, -1)
+        .map((line, i): Ended => ({ ...JSON.parse(line), file: files[i] }))
+      if (code === 0 && ran.length === files.length) return done(ran)
       // what broke off, or failed outside of a test, is one failure more
-      const broken = !all && passed === total ? 1 : 0
-      process.stdout.write(out.replaceAll(totals, '').trimEnd().concat('\n'))
-      if (broken === 1) process.stdout.write(`  ${file} broke off: ${signal ?? `exit code ${code}`}\n`)
-      done({ file, total: total + broken, passed, skipped, seconds, fine: all })
+      const broke = signal ?? `exit code ${code}`
+      const file = files[Math.min(ran.length, files.length - 1)]!
+      process.stdout.write(`  ${file} broke off: ${broke}\n`)
+      const seconds = (performance.now() - began) / 1000
+      const had =
+        ran.length < files.length
+          ? { file, total: 0, passed: 0, skipped: 0, seconds, processor: 0 }
+          : ran.pop()!
+      const all = [...ran, { ...had, total: had.total + 1, broke }]
+      const left = files.slice(all.length)
+      if (left.length === 0) done(all)
+      else runFiles(folder, left).then((others) => done([...all, ...others]))
     })
   })
 
 const main = async (): Promise<void> => {
-  const files = testFiles(process.argv[2])
+  const folder = compiledTests(join(root, '.cache', 'tests'))
+  const batches = batchesOf(testFiles(process.argv[2]))
   const began = performance.now()
   const ended: Ended[] = []
   let next = 0
   const worker = async (): Promise<void> => {
-    while (next < files.length) ended.push(await runFile(files[next++]!))
+    while (next < batches.length) {
+      ended.push(...(await runFiles(folder, batches[next++]!)))
+      writeTimes(ended)
+    }
   }
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker))
   const sum = (of: (e: Ended) => number): number => ended.reduce((n, e) => n + of(e), 0)
-  const bad = ended.filter((e) => !e.fine)
-  const slow = ended.toSorted((a, b) => b.seconds - a.seconds).slice(0, 15)
+  const bad = ended.filter((e) => !isFine(e))
+  const slow = ended.toSorted((a, b) => b.processor - a.processor || b.seconds - a.seconds).slice(0, 15)
+  const took = (e: { readonly seconds: number; readonly processor: number }): string =>
+    `${e.seconds.toFixed(0)} s (${e.processor.toFixed(0)} s of the processors)`
   process.stdout.write(
     `
-  Longest:   ${slow.map((e) => `${e.file} ${e.seconds.toFixed(0)} s`).join('\n             ')}
+  Longest:   ${slow.map((e) => `${e.file} ${took(e)}`).join('\n             ')}
 ${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
   Total:     ${sum((e) => e.total)}
   Passed:    ${sum((e) => e.passed)}
   Skipped:   ${sum((e) => e.skipped)}
-  Duration:  ${((performance.now() - began) / 1000).toFixed(0)} s in ${files.length} files
+  Duration:  ${took({ seconds: (performance.now() - began) / 1000, processor: sum((e) => e.processor) })} in ${ended.length} files
 `,
   )
-  process.exitCode = files.length > 0 && bad.length === 0 ? 0 : 1
+  process.exitCode = ended.length > 0 && bad.length === 0 ? 0 : 1
 }
 
 await main()

@@ -146,8 +146,8 @@ init('a seed is a text or a safe integer; others are refused', () => {
   const firsts = [0, 1, -1, 2 ** 32, 2 ** 32 + 1, '0'].map((seed) => fill(normal(1), 1, seed, 'w')[0]!)
   assert.is(new Set(firsts).size, firsts.length)
   for (const seed of [Number.NaN, 0.1, 1e300])
-    for (const of of [zeros, normal(1)])
-      assert.throws(() => fill(of, 1, seed, 'w'), /a seed is .*; give a text or a whole number/)
+    for (const start of [zeros, normal(1)])
+      assert.throws(() => fill(start, 1, seed, 'w'), /a seed is .*; give a text or a whole number/)
 })
 
 init.run()

@@ -133,7 +133,7 @@ test('the process formats its stacks as before', () => {
     Error.stackTraceLimit = 3
     Error.prepareStackTrace = (e, frames) => `mine ${e} ${frames.length}`
     const x = state('w', [Embed], zeros)
-    assert.match(total(mul(x, x)).site.line, 'site.test.ts')
+    assert.match(total(mul(x, x)).site.line, /site\.test\.[jt]s:\d/)
     assert.is(Error.stackTraceLimit, 3)
     assert.is(new Error('x').stack, 'mine Error: x 3')
   } finally {

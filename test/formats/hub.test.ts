@@ -189,10 +189,10 @@ for (const [code, reason, token, says] of [
   ],
   [403, undefined, 'hf_x', /\(403\): the token in HF_TOKEN may not read it/],
 ] as const)
-  for (const of of ['info', 'file'] as const)
-    test(`${code} ${reason ?? ''} to ${of}: refused, and what to do`, async () => {
+  for (const asked of ['info', 'file'] as const)
+    test(`${code} ${reason ?? ''} to ${asked}: refused, and what to do`, async () => {
       const hub = await serving({
-        status: { of, code, times: 99, ...(reason === undefined ? {} : { reason }) },
+        status: { of: asked, code, times: 99, ...(reason === undefined ? {} : { reason }) },
       })
       const error = await left(fresh(), { endpoint: hub.endpoint, ...(token === undefined ? {} : { token }) })
       assert.is(error.tag, 'Refused')
@@ -211,13 +211,13 @@ test('no such model, revision, server; a server that fails for a moment, and for
   const nobody = await left(fresh(), { endpoint: await closed() })
   assert.is(nobody.tag, 'Unreachable')
   assert.match(nobody.message, /cannot be reached \(ECONNREFUSED\).*--endpoint.*--from/)
-  for (const of of ['info', 'file'] as const) {
+  for (const asked of ['info', 'file'] as const) {
     const folder = fresh()
     await orThrow(
-      take(folder, { endpoint: (await serving({ status: { of, code: 503, times: 2 } })).endpoint }),
+      take(folder, { endpoint: (await serving({ status: { of: asked, code: 503, times: 2 } })).endpoint }),
     )
     same(folder)
-    const down = await serving({ status: { of, code: 503, times: 99 } })
+    const down = await serving({ status: { of: asked, code: 503, times: 99 } })
     assert.match((await left(fresh(), { endpoint: down.endpoint, tries: 2 })).message, /answers 503/)
   }
 })

@@ -345,8 +345,8 @@ test('thinning keeps the ends, the lowest, the highest, the order, and only real
       assert.ok(few.every((p, i) => i === 0 || p.x > few[i - 1]!.x))
       assert.is(few[0], points[0])
       assert.is(few.at(-1), points.at(-1))
-      for (const of of [Math.min, Math.max])
-        assert.is(of(...few.map((p) => p.y)), of(...points.map((p) => p.y)))
+      for (const end of [Math.min, Math.max])
+        assert.is(end(...few.map((p) => p.y)), end(...points.map((p) => p.y)))
     }),
   )
 })

@@ -14,13 +14,12 @@ export type Presence =
   | { readonly name: EngineName; readonly engine: undefined; readonly why: EngineError }
 
 const tensorflow = async (): Promise<Presence> => {
-  const module = new URL('../../src/engine/tensorflow/index.ts', import.meta.url)
   try {
-    const { tensorflowEngine } = await import(module.href)
+    const { tensorflowEngine } = await import('../../src/engine/tensorflow/index.ts')
     const got = await tensorflowEngine()()
     return isRight(got)
-      ? { name: 'tensorflow', engine: got.right as Engine }
-      : { name: 'tensorflow', engine: undefined, why: got.left as EngineError }
+      ? { name: 'tensorflow', engine: got.right }
+      : { name: 'tensorflow', engine: undefined, why: got.left }
   } catch (e) {
     const why: EngineError = { _tag: 'NotInstalled', message: String(e), cause: e }
     return { name: 'tensorflow', engine: undefined, why }

@@ -1,0 +1,68 @@
+/**
+ * Runs test files one after another in this process: the program of the processes that `scripts/test.ts` starts. Its first word
+ * is the folder, the others the files. What became of a file is a line of JSON on the stream 3.
+ */
+import { readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+/** What became of a file's tests. */
+export interface FileRun {
+  readonly file: string
+  readonly total: number
+  readonly passed: number
+  readonly skipped: number
+  readonly seconds: number
+  /** Seconds that processors gave to the file, with all that it started and that ended; 0 where the system does not tell. */
+  readonly processor: number
+}
+
+/** A suite: gives the failures as a text, `true` where there is none, and how many tests passed, were skipped, were there. */
+type Suite = () => Promise<readonly [failures: string | true, passed: number, skipped: number, total: number]>
+
+/** uvu's own: the suites of each file, behind its name. */
+declare global {
+  var UVU_DEFER: number | undefined
+  var UVU_QUEUE: unknown[][]
+}
+
+const processor = (): number => {
+  try {
+    const counts = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]!.split(' ').slice(11, 15)
+    return counts.reduce((sum, ticks) => sum + Number(ticks), 0) / 100
+  } catch {
+    return 0
+  }
+}
+
+const [folder, ...files] = process.argv.slice(2) as [string, ...string[]]
+// uvu runs nothing by itself then
+globalThis.UVU_DEFER = 1
+await import('uvu')
+let used = 0
+for (const file of files) {
+  const began = performance.now()
+  const suites: Suite[] = []
+  globalThis.UVU_QUEUE.splice(0, Number.POSITIVE_INFINITY, suites)
+  await import(pathToFileURL(join(folder, file)).href)
+  process.stdout.write(`\u001b[1m${file}\u001b[22m\n`)
+  let [total, passed, skipped] = [0, 0, 0]
+  for (const suite of suites) {
+    const [failures, good, left, all] = await suite()
+    total += all
+    passed += good
+    skipped += left
+    if (failures !== true) process.stdout.write(`\n${failures}\n`)
+  }
+  const now = processor()
+  const ran: FileRun = {
+    file,
+    total,
+    passed,
+    skipped,
+    seconds: (performance.now() - began) / 1000,
+    processor: now - used,
+  }
+  used = now
+  writeSync(3, `${JSON.stringify(ran)}\n`)
+}
