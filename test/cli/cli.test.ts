@@ -20,6 +20,7 @@ import { type RecordedRun, readRun } from '../../src/run/run-folder.ts'
 import { called } from '../../src/terminal/called.ts'
 import { editDistance, nearest } from '../../src/terminal/nearest.ts'
 import { presentEngines } from '../support/engines.ts'
+import { command } from '../support/program.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('command')
@@ -56,7 +57,7 @@ const cli = async (words: readonly string[], cwd = root): Promise<Outcome> => {
 
 /** The program run as a process of its own. */
 const spawned = (words: readonly string[]) => {
-  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/start.ts'), ...words], {
+  const child = spawn(process.execPath, [...command, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1' },
   })

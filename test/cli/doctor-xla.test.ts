@@ -2,11 +2,12 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EngineFound } from '../../src/cli/advice.ts'
 import { cpuPlugin } from '../support/cpu-plugin.ts'
+import { command } from '../support/program.ts'
 
 const test = suite('the doctor on xla')
 const folder = mkdtempSync(join(tmpdir(), 'sailwright-test-'))
@@ -14,7 +15,7 @@ test.after(() => rmSync(folder, { recursive: true, force: true }))
 
 const doctor = (plugin: string, ...words: readonly string[]): Promise<string> =>
   new Promise((done) => {
-    const args = ['--import', 'tsx', resolve('src/cli/start.ts'), 'doctor', '--no-measure', ...words]
+    const args = [...command, 'doctor', '--no-measure', ...words]
     const env = { ...process.env, NO_COLOR: '1', SAILWRIGHT_XLA_PLUGIN: plugin }
     execFile(process.execPath, args, { env }, (_, out) => done(out))
   })

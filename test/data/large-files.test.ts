@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { fileWriter, parquetWriteRows } from 'hyparquet-writer'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loader, moduleAt } from '../support/program.ts'
 
 const large = suite('data: large files')
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -59,7 +60,7 @@ const writers: Readonly<Record<string, (file: string, rows: number) => void>> = 
 const readAll = async (
   file: string,
 ): Promise<readonly [rows: number, letters: number, megabytes: number]> => {
-  const script = `import(${JSON.stringify(join(root, 'src/data/index.ts'))}).then(async (d) => {
+  const script = `import(${JSON.stringify(moduleAt('src/data/index.ts'))}).then(async (d) => {
     const source = d.shuffled(d.rowsOf(${JSON.stringify(file)}), { seed: 1, buffer: 100 })
     let [rows, letters] = [0, 0]
     for await (const { example } of source.open()) {
@@ -70,7 +71,7 @@ const readAll = async (
     if (heap_size_limit > 100e6) throw new Error('the heap is larger than was asked for: ' + heap_size_limit)
     process.stdout.write([rows, letters, process.resourceUsage().maxRSS / 1024].join(' '))
   })`
-  const words = ['--max-old-space-size=64', '--max-semi-space-size=4', '--import', 'tsx', '-e', script]
+  const words = ['--max-old-space-size=64', '--max-semi-space-size=4', ...loader, '-e', script]
   const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: root })
   return stdout.split(' ').map(Number) as [number, number, number]
 }

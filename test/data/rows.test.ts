@@ -21,6 +21,7 @@ import { imageFolder } from '../../src/data/rows/image-folder.ts'
 import { jsonl } from '../../src/data/rows/jsonl.ts'
 import { badRows, mapped, type Row, RowError, RowsError } from '../../src/data/rows/row.ts'
 import type { Source } from '../../src/data/source.ts'
+import { loader, moduleAt } from '../support/program.ts'
 import { thrown } from '../support/tiny.ts'
 
 const rows = suite('data: rows')
@@ -184,7 +185,7 @@ rows('a file larger than the heap is read to its end', async () => {
   const out = openSync(large, 'w')
   for (let i = 0; i < 100; i++) writeSync(out, block)
   closeSync(out)
-  const module = pathToFileURL(fileURLToPath(new URL('../../src/data/rows/jsonl.ts', import.meta.url))).href
+  const module = pathToFileURL(moduleAt('src/data/rows/jsonl.ts')).href
   const script = `import(${JSON.stringify(module)}).then(async ({ jsonl }) => {
     let [rows, letters] = [0, 0]
     for await (const { example } of jsonl(${JSON.stringify(large)}).open()) {
@@ -193,7 +194,7 @@ rows('a file larger than the heap is read to its end', async () => {
     }
     process.stdout.write([rows, letters, require('node:v8').getHeapStatistics().heap_size_limit < 100e6].join(' '))
   })`
-  const words = ['--max-old-space-size=64', '--max-semi-space-size=4', '--import', 'tsx', '-e', script]
+  const words = ['--max-old-space-size=64', '--max-semi-space-size=4', ...loader, '-e', script]
   const root = fileURLToPath(new URL('../../', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: root })
   assert.is(stdout, '10000 99900000 true')

@@ -46,6 +46,7 @@ import {
 } from '../../src/dsl/index.ts'
 import { nano } from '../../src/models/presets.ts'
 import { qwen3 } from '../../src/models/qwen3.ts'
+import { moduleAt } from '../support/program.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const here = fileURLToPath(import.meta.url)
@@ -281,7 +282,7 @@ build('the place is found in a folder with a space in its name', async () => {
   const folder = join(mkdtempSync(join(tmpdir(), 'sailwright-site-')), 'my experiments')
   const file = join(folder, 'one.mjs')
   mkdirSync(folder)
-  const dsl = pathToFileURL(join(root, 'src', 'dsl', 'index.ts'))
+  const dsl = pathToFileURL(moduleAt('src/dsl/index.ts'))
   writeFileSync(
     file,
     `import { add, axis, input } from '${dsl}'\nexport const build = () =>\n  add(input('a', [axis('n', 2)]), input('b', [axis('n', 3)]))\n`,

@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { benchProgram, nanoStep } from '../../src/bench/index.ts'
 import { lower } from '../../src/engine/onnx/lower.ts'
+import { command, loader, moduleAt } from '../support/program.ts'
 import { vulkanEnvironment } from '../support/vulkan.ts'
 
 test('on webgpu a training step is of operations that are computed there, optimizer and all, with no node to name a state', () => {
@@ -27,8 +28,8 @@ test('on webgpu training is what it is on the CPU, in a thread too; states are r
     process.stdout.write('webgpu: skipped, since there is no Vulkan driver here, nor Chromium’s\n')
     return
   }
-  const script = fileURLToPath(new URL('../support/webgpu/steps.ts', import.meta.url))
-  const ended = spawnSync(process.execPath, ['--import', 'tsx', script], {
+  const script = moduleAt('test/support/webgpu/steps.ts')
+  const ended = spawnSync(process.execPath, [...loader, script], {
     ...{ encoding: 'utf8', env: { ...process.env, ...env } },
   })
   assert.is(ended.status, 0, ended.stderr)
@@ -54,17 +55,16 @@ test('on webgpu training is what it is on the CPU, in a thread too; states are r
 })
 
 test('doctor names WebGPU where it finds a GPU; a run refuses it on another engine', () => {
-  const command = (...words: readonly string[]) => {
-    const start = fileURLToPath(new URL('../../src/cli/start.ts', import.meta.url))
+  const said = (...words: readonly string[]) => {
     const env = { ...process.env, ...vulkanEnvironment() }
-    return spawnSync(process.execPath, ['--import', 'tsx', start, ...words], { encoding: 'utf8', env })
+    return spawnSync(process.execPath, [...command, ...words], { encoding: 'utf8', env })
   }
   const recipe = fileURLToPath(new URL('../../examples/recipe.ts', import.meta.url))
-  const refused = command('run', recipe, '--engine', 'tensorflow', '--device', 'webgpu')
+  const refused = said('run', recipe, '--engine', 'tensorflow', '--device', 'webgpu')
   assert.is(refused.status, 2, refused.stderr)
   assert.match(refused.stderr, /--device webgpu is for the engine onnx, and --engine is tensorflow/)
   if (vulkanEnvironment() === undefined) return
-  const { engines } = JSON.parse(command('doctor', '--no-measure', '--json').stdout)
+  const { engines } = JSON.parse(said('doctor', '--no-measure', '--json').stdout)
   const found = engines.filter((e: { name: string }) => e.name === 'onnx')
   assert.equal(
     found.map((e: { device?: string; loads: boolean }) => [e.device, e.loads]),
@@ -76,10 +76,10 @@ test('doctor names WebGPU where it finds a GPU; a run refuses it on another engi
 })
 
 test('where WebGPU finds no GPU, that is said when the engine is loaded', () => {
-  const engine = fileURLToPath(new URL('../../src/engine/onnx/index.ts', import.meta.url))
+  const engine = moduleAt('src/engine/onnx/index.ts')
   const script = `import(${JSON.stringify(engine)}).then(async ({ onnxEngine }) => console.log(JSON.stringify(await onnxEngine({ device: 'webgpu' })())))`
   const none = { VK_DRIVER_FILES: '/none.json', VK_ICD_FILENAMES: '/none.json' }
-  const ended = spawnSync(process.execPath, ['--import', 'tsx', '-e', script], {
+  const ended = spawnSync(process.execPath, [...loader, '-e', script], {
     ...{ encoding: 'utf8', env: { ...process.env, ...none } },
   })
   if (process.platform !== 'linux') return

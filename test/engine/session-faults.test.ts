@@ -31,6 +31,7 @@ import type { LoadOptions, Session, TensorValue, WeightSource } from '../../src/
 import { loadTensorflow, tensorflowEngine } from '../../src/engine/tensorflow/index.ts'
 import { freshState, tensorValue } from '../../src/engine/values.ts'
 import { presentEngines } from '../support/engines.ts'
+import { loader, moduleAt } from '../support/program.ts'
 
 const must = async <A>(task: TaskEither<EngineError, A>): Promise<A> => {
   const got = await task()
@@ -453,13 +454,13 @@ if (isRight(loaded)) {
       const made = (n: number): number => {
         const script = `
           const { readdirSync, readFileSync } = await import('node:fs')
-          const { loadTensorflow } = await import('./src/engine/tensorflow/load.ts')
+          const { loadTensorflow } = await import(${JSON.stringify(moduleAt('src/engine/tensorflow/load.ts'))})
           loadTensorflow({ threads: ${n} })
           const names = readdirSync('/proc/self/task').map((t) => readFileSync('/proc/self/task/' + t + '/comm', 'utf8').trim())
           process.stdout.write(String(names.filter((x) => x === 'tf_Compute').length))`
         const { stdout, stderr } = spawnSync(
           process.execPath,
-          ['--import', 'tsx', '--input-type=module', '-e', script],
+          [...loader, '--input-type=module', '-e', script],
           {
             cwd: fileURLToPath(new URL('../..', import.meta.url)),
             encoding: 'utf8',

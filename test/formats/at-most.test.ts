@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atMost } from '../../src/formats/at-most.ts'
+import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('so many at a time')
 
@@ -46,7 +47,7 @@ test('no more run than may, all run, in order, and one that fails holds nobody u
 test('a checkpoint of more tensors than a process may have files open is read all at once', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sailwright-tensors-'))
   const program = `
-    import { readSafetensors, writeSafetensors } from ${JSON.stringify(resolve('src/formats/safetensors.ts'))}
+    import { readSafetensors, writeSafetensors } from ${JSON.stringify(moduleAt('src/formats/safetensors.ts'))}
     const path = ${JSON.stringify(join(folder, 'many.safetensors'))}
     const tensors = Array.from({ length: 1600 }, (_, i) => ['t' + i, { dtype: 'F32', shape: [1], values: Float32Array.of(i) }])
     const written = await writeSafetensors(path, new Map(tensors))()
@@ -57,7 +58,12 @@ test('a checkpoint of more tensors than a process may have files open is read al
     console.log(JSON.stringify(wrong.map((x) => x.left?.message).slice(0, 3)))`
   const { status, stdout, stderr } = spawnSync(
     'bash',
-    ['-c', 'ulimit -n 64; exec "$0" --import tsx --input-type=module -e "$1"', process.execPath, program],
+    [
+      '-c',
+      `ulimit -n 64; exec "$0" ${loader.join(' ')} --input-type=module -e "$1"`,
+      process.execPath,
+      program,
+    ],
     { encoding: 'utf8' },
   )
   rmSync(folder, { recursive: true })

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Io } from '../../src/cli/command.ts'
@@ -20,6 +20,7 @@ import { main } from '../../src/cli/main.ts'
 import { type FetchedModel, type FetchOptions, fetchModel, type HubError } from '../../src/formats/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { commit, type Faults, type HubServer, hubServer } from '../support/hub-server.ts'
+import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('formats: models fetched from a hub')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-hub-'))
@@ -333,13 +334,13 @@ test('a disk that fills up meanwhile: said, and gone on with where there is room
   for (const name of needed) writeFileSync(join(from, name), files.get(name)!)
   const folder = fresh()
   const program = `
-    import { fetchModel } from ${JSON.stringify(resolve('src/formats/hub/index.ts'))}
+    import { fetchModel } from ${JSON.stringify(moduleAt('src/formats/hub/index.ts'))}
     const got = await fetchModel(...${JSON.stringify([repo, { folder, from }])})()
     console.log(JSON.stringify([got.left?.tag, got.left?.message]))`
   const { stdout, stderr } = spawnSync(
     'bash',
     [
-      ...['-c', 'ulimit -f "$2"; exec "$0" --import tsx --input-type=module -e "$1"'],
+      ...['-c', `ulimit -f "$2"; exec "$0" ${loader.join(' ')} --input-type=module -e "$1"`],
       ...[process.execPath, program, '100'],
     ],
     { encoding: 'utf8' },

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { command } from '../support/program.ts'
 
 const test = suite('reinforcement: processes killed')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-rl-kills-'))
@@ -15,7 +16,7 @@ test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const started = (out: string) => {
   const words = ['run', resolve('test/support/experiments/echo.ts'), '--out', out, '--engine', 'onnx']
-  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/start.ts'), ...words], {
+  const child = spawn(process.execPath, [...command, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''

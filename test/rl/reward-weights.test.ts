@@ -10,6 +10,7 @@ import { weighted } from '../../src/rl/index.ts'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
 import { echoModel, echoReward, echoStage } from '../support/echo.ts'
 import weightedEcho from '../support/experiments/echo-weighted.ts'
+import { command } from '../support/program.ts'
 import { messageThrown } from '../support/tiny.ts'
 
 const test = suite('weights of rewards by name')
@@ -73,16 +74,7 @@ test('what is none is told with what there is', () => {
 const run = (...words: readonly string[]) =>
   spawnSync(
     process.execPath,
-    [
-      '--import',
-      'tsx',
-      resolve('src/cli/start.ts'),
-      'run',
-      resolve('test/support/experiments/echo-weighted.ts'),
-      '--engine',
-      'onnx',
-      ...words,
-    ],
+    [...command, 'run', resolve('test/support/experiments/echo-weighted.ts'), '--engine', 'onnx', ...words],
     { encoding: 'utf8' },
   )
 

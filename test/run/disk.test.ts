@@ -1,23 +1,24 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('disks that are full or may not be written')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-disk-'))
 chmodSync(root, 0o755)
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const source = (file: string): string => JSON.stringify(resolve(file))
+const source = (file: string): string => JSON.stringify(moduleAt(file))
 
 /** A program of its own that prints JSON; the shell's limit on the size of a file, in KiB, stands for the disk's end. */
 const told = (program: string, kilobytes: number | 'unlimited' = 'unlimited'): unknown => {
   const { status, stdout, stderr } = spawnSync(
     'bash',
     [
-      ...['-c', 'ulimit -f "$2"; exec "$0" --import tsx --input-type=module -e "$1"'],
+      ...['-c', `ulimit -f "$2"; exec "$0" ${loader.join(' ')} --input-type=module -e "$1"`],
       ...[process.execPath, program, String(kilobytes)],
     ],
     { encoding: 'utf8' },

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
@@ -39,6 +39,7 @@ import {
   recordEvents,
   writeImage,
 } from '../../src/run/run-folder.ts'
+import { loader, moduleAt } from '../support/program.ts'
 import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
 
 const test = suite('run folder')
@@ -153,7 +154,7 @@ test('lines: a long file is read with little memory, line by line', async () => 
   closeSync(file)
   const program = `
     import * as t from 'io-ts'
-    import { foldLines, repairLines } from ${JSON.stringify(resolve('src/run/files.ts'))}
+    import { foldLines, repairLines } from ${JSON.stringify(moduleAt('src/run/files.ts'))}
     const path = ${JSON.stringify(path)}
     const codec = t.type({ message: t.string })
     const one = await foldLines(path, codec, 0, (n, row) => n + row.message.length)()
@@ -162,7 +163,7 @@ test('lines: a long file is read with little memory, line by line', async () => 
     console.log(JSON.stringify([one.right, cut.right, again.right]))`
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--max-old-space-size=48', '--import', 'tsx', '--input-type=module', '-e', program],
+    ['--max-old-space-size=48', ...loader, '--input-type=module', '-e', program],
     { encoding: 'utf8' },
   )
   assert.is(status, 0, stderr)
@@ -174,7 +175,7 @@ test('lines: on a full disk appending fails, says so, and leaves no half line', 
   const path = fresh()
   // the shell's limit on a file's size, in blocks of 512 or 1024 bytes, stands for the disk's end
   const program = `
-    import { openLines } from ${JSON.stringify(resolve('src/run/files.ts'))}
+    import { openLines } from ${JSON.stringify(moduleAt('src/run/files.ts'))}
     const lines = openLines(${JSON.stringify(path)})().right
     let failed
     let n = 0
@@ -186,7 +187,12 @@ test('lines: on a full disk appending fails, says so, and leaves no half line', 
     console.log(JSON.stringify({ n, tag: failed._tag, message: failed.message, short: short._tag }))`
   const { status, stdout, stderr } = spawnSync(
     'bash',
-    ['-c', 'ulimit -f 32; exec "$0" --import tsx --input-type=module -e "$1"', process.execPath, program],
+    [
+      '-c',
+      `ulimit -f 32; exec "$0" ${loader.join(' ')} --input-type=module -e "$1"`,
+      process.execPath,
+      program,
+    ],
     { encoding: 'utf8' },
   )
   assert.is(status, 0, stderr)
@@ -349,15 +355,15 @@ test('recordEvents: a write that fails is an error of the stream', async () => {
 test('a process that is killed while it records leaves whole events and at most one torn line', async () => {
   const folder = fresh()
   const program = `
-    import { openRun } from ${JSON.stringify(resolve('src/run/run-folder.ts'))}
-    import { syntheticManifest } from ${JSON.stringify(resolve('test/support/synthetic-run.ts'))}
+    import { openRun } from ${JSON.stringify(moduleAt('src/run/run-folder.ts'))}
+    import { syntheticManifest } from ${JSON.stringify(moduleAt('test/support/synthetic-run.ts'))}
     const run = (await openRun(${JSON.stringify(folder)}, syntheticManifest())()).right
     console.log('begun')
     for (let i = 0; ; i++) {
       run.record({ type: 'run-failed', message: i + ' ' + 'x'.repeat(20000) })()
       if (i % 16 === 0) await new Promise((go) => setImmediate(go))
     }`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const child = spawn(process.execPath, [...loader, '--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await new Promise((begun) => child.stdout.once('data', begun))

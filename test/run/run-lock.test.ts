@@ -10,12 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FileError } from '../../src/run/files.ts'
 import { type Lock, LockHolder, lockFile, takeLock } from '../../src/run/run-lock.ts'
+import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('run lock')
 let root = ''
@@ -59,13 +60,10 @@ const tellsBirths = existsSync('/proc/self/stat')
 
 /** A process that runs a program beside `takeLock`, until its first word. */
 const beside = async (program: string): Promise<{ child: ChildProcess; gone: Promise<unknown> }> => {
-  const module = JSON.stringify(resolve('src/run/run-lock.ts'))
+  const module = JSON.stringify(moduleAt('src/run/run-lock.ts'))
   const child = spawn(
     process.execPath,
-    [
-      ...['--import', 'tsx', '--input-type=module'],
-      ...['-e', `import { takeLock } from ${module}\n${program}`],
-    ],
+    [...[...loader, '--input-type=module'], ...['-e', `import { takeLock } from ${module}\n${program}`]],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const gone = new Promise((done) => child.once('exit', done))

@@ -5,13 +5,14 @@ import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { called } from '../../src/terminal/called.ts'
+import { command } from '../support/program.ts'
 
 const test = suite('signals and closed pipes')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-signals-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const tiny = resolve('test/support/experiments/tiny.ts')
-const program = ['--import', 'tsx', resolve('src/cli/start.ts')]
+const program = [...command]
 
 /** A run of its own process; resolves when it is in its second stage. */
 const running = async (name: string, pace = 40) => {
