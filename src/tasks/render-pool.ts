@@ -38,24 +38,35 @@ export class RenderError extends Error {
 const bootstrap = `const { workerData } = require('node:worker_threads')
 import(workerData.tsx).then(({ register }) => { register(); return import(workerData.url) })`
 
-const start = (job: RenderJob): Worker => {
+/** Threads that nobody needs now: to start one takes longer than many images. */
+const idle: Worker[] = []
+const mostIdle = 2
+
+const start = (): Worker => {
   const source = import.meta.url.endsWith('.ts')
   const url = new URL(source ? './render-worker.ts' : './render-worker.js', import.meta.url)
   const worker = source
     ? new Worker(bootstrap, {
         eval: true,
-        workerData: { job, url: url.href, tsx: import.meta.resolve('tsx/esm/api') },
+        workerData: { url: url.href, tsx: import.meta.resolve('tsx/esm/api') },
         execArgv: [],
       })
-    : new Worker(url, { workerData: { job } })
+    : new Worker(url, { execArgv: [] })
   worker.unref()
+  // one that dies when it is idle is missed by nobody
+  worker.on('error', () => undefined)
+  worker.on('exit', () => {
+    if (idle.includes(worker)) idle.splice(idle.indexOf(worker), 1)
+  })
   return worker
 }
 
+let streams = 0
+
 /**
  * The items of a job from `from` on, endless, in order, rendered ahead by workers. Ending the iteration (`break`,
- * `return()`) stops the workers; an error of any item is thrown when its turn comes, and stops them too. Workers keep
- * the process alive only while an item is waited for.
+ * `return()`) stops the workers; an error of any item is thrown when its turn comes, and stops them too. Their threads are
+ * kept for the next iteration, two at most. Workers keep the process alive only while an item is waited for.
  *
  * @throws RenderError `RenderFailed` (the message names the index), `WorkerDied`
  */
@@ -66,7 +77,11 @@ export const renderAhead = <J extends RenderJob>(
   for (const [name, value] of Object.entries({ workers, chunk, ahead }))
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`renderAhead: ${name} must be a whole number from 1, not ${value}`)
+  const stream = ++streams
+  const ended = new Int32Array(new SharedArrayBuffer(4))
+  /** The threads, each with what ends its work for this stream. */
   const threads: Worker[] = []
+  const leave: (() => void)[] = []
   const finished = new Map<number, ChunkReply>()
   let wake: (() => void) | undefined
   let died: RenderError | undefined
@@ -76,33 +91,45 @@ export const renderAhead = <J extends RenderJob>(
 
   const ask = (): void => {
     while (!closed && asked < taken + ahead) {
-      const thread = threads[asked % workers]!
-      thread.postMessage({ chunk: asked, from: from + asked * chunk, count: chunk } satisfies ChunkRequest)
+      const first = from + asked * chunk
+      const request: ChunkRequest = { stream, job, chunk: asked, from: first, count: chunk, ended }
+      threads[asked % workers]!.postMessage(request)
       asked++
     }
   }
   const open = (): void => {
     for (let n = 0; n < workers; n++) {
-      const thread = start(job)
-      thread.on('message', (reply: ChunkReply) => {
+      const thread = idle.pop() ?? start()
+      const told = (reply: ChunkReply): void => {
+        // what an earlier stream had asked for
+        if (reply.stream !== stream) return
         finished.set(reply.chunk, reply)
         wake?.()
-      })
-      const lost = (why: string, cause?: unknown) => {
-        if (closed) return
+      }
+      const lost = (why: string, cause?: unknown): void => {
         died ??= new RenderError('WorkerDied', `a render worker ended: ${why}`, undefined, cause)
         wake?.()
       }
-      thread.on('error', (cause) => lost(cause instanceof Error ? cause.message : String(cause), cause))
-      thread.on('exit', (code) => lost(`exit code ${code}`))
+      const failed = (cause: unknown): void =>
+        lost(cause instanceof Error ? cause.message : String(cause), cause)
+      const exited = (code: number): void => lost(`exit code ${code}`)
+      thread.on('message', told).on('error', failed).on('exit', exited)
+      leave.push(() => thread.off('message', told).off('error', failed).off('exit', exited))
       threads.push(thread)
     }
     ask()
   }
   const close = async (): Promise<void> => {
     closed = true
+    Atomics.store(ended, 0, 1)
     finished.clear()
-    await Promise.all(threads.map((thread) => thread.terminate()))
+    for (const left of leave) left()
+    const surplus = threads.filter((thread) => {
+      const kept = died === undefined && idle.length < mostIdle
+      if (kept) idle.push(thread)
+      return !kept
+    })
+    await Promise.all(surplus.map((thread) => thread.terminate()))
   }
   const reply = async (): Promise<ChunkReply> => {
     if (threads.length === 0) open()

@@ -61,6 +61,25 @@ test('render pool: an error comes when its item’s turn comes, names it, and en
   assert.is((await stream.next()).done, true)
 })
 
+test('render pool: a thread goes from one iteration to the next, which gets its own items alone', async () => {
+  await take({ kind: 'samples', mixture }, 1, {})
+  let started = 0
+  const count = (): void => {
+    started++
+  }
+  process.on('worker', count)
+  try {
+    const job = { kind: 'chains', mixture } as const
+    for (const from of [0, 40])
+      assert.equal(await take(job, 2, { from, chunk: 1 }), [itemAt(job, from), itemAt(job, from + 1)])
+    assert.is(started, 0)
+    await take(job, 4, { workers: 4, chunk: 1 })
+    assert.ok(started >= 2)
+  } finally {
+    process.off('worker', count)
+  }
+})
+
 test('render pool: sizes are checked at once', () => {
   const job = { kind: 'samples', mixture } as const
   assert.throws(() => renderAhead(job, { workers: 0 }), /workers must be a whole number from 1/)
