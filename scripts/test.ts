@@ -7,7 +7,7 @@
  *
  * A file that breaks off before its tests are counted, or runs for twenty minutes, is one failed test.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, sep } from 'node:path'
@@ -53,6 +53,14 @@ type Ended = FileRun & { readonly broke?: string }
 
 const isFine = (e: Ended): boolean => e.broke === undefined && e.passed === e.total && e.total + e.skipped > 0
 
+/** The processes that run tests now: they end with this one. */
+const running = new Set<ChildProcess>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    for (const child of running) child.kill('SIGKILL')
+    process.exit(130)
+  })
+
 /** Runs files in one process; those behind one that breaks off are run in another. */
 const runFiles = (folder: string, files: readonly string[]): Promise<readonly Ended[]> =>
   new Promise((done) => {
@@ -63,6 +71,7 @@ const runFiles = (folder: string, files: readonly string[]): Promise<readonly En
       env: { ...process.env, FORCE_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })
+    running.add(child)
     let [out, results] = ['', '']
     for (const i of [1, 2, 3])
       (child.stdio[i] as Readable).setEncoding('utf8').on('data', (text: string) => {
@@ -72,6 +81,7 @@ const runFiles = (folder: string, files: readonly string[]): Promise<readonly En
     const late = setTimeout(() => child.kill('SIGKILL'), longest)
     child.on('close', (code, signal) => {
       clearTimeout(late)
+      running.delete(child)
       process.stdout.write(out.trimEnd().concat('\n'))
       const ran = results
         .split('\n')
