@@ -20,9 +20,7 @@ const imports = /^((?:import|export|\}) (?:.* )?'\.[^']*| *const .* = await impo
 const compiled = (source: string, path: string): string => {
   const { code } = transformSync(source, { mode: 'strip-only', module: true, filename: path })
   const url = JSON.stringify(pathToFileURL(path).href)
-  // as long as what it replaces, so that columns stay
-  const named = code.replaceAll('import.meta.url', 'importMetaUrl__')
-  return `const importMetaUrl__ = ${url}; ${named.replaceAll(imports, '$1.js$2')}\n//# sourceURL=${path}\n`
+  return `import.meta.url = ${url}; ${code.replaceAll(imports, '$1.js$2')}\n//# sourceURL=${path}\n`
 }
 
 /** Compiles what has changed into a folder, which it gives back. */
