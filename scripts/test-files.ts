@@ -45,7 +45,7 @@ for (const file of files) {
   const suites: Suite[] = []
   globalThis.UVU_QUEUE.splice(0, Number.POSITIVE_INFINITY, suites)
   await import(pathToFileURL(join(folder, file)).href)
-  process.stdout.write(`\u001b[1m${file}\u001b[22m\n`)
+  process.stdout.write(`\u001b[1m${file.replace(/js$/, 'ts')}\u001b[22m\n`)
   let [total, passed, skipped] = [0, 0, 0]
   for (const suite of suites) {
     const [failures, good, left, all] = await suite()
