@@ -63,7 +63,8 @@ export interface BackendOptions {
   /** Where onnx computes. */
   readonly device?: 'cpu' | 'webgpu'
   /** How many of the plugin's devices share the work, and how. */
-  readonly devices?: number
+  readonly devices?: number | Readonly<Record<string, number>>
+  readonly shard?: Readonly<Record<string, string>>
   readonly optimizer?: 'whole' | 'parted'
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string

@@ -98,6 +98,8 @@ export interface Engine {
     | undefined
   /** What its programs compute in unless loading says another; default `float32`. */
   readonly precision?: Precision
+  /** How many devices share the rows of a batch; default 1. */
+  readonly devices?: number
   /** What a thread of its own needs to be told to load the same engine: plain data. */
   readonly threadOptions?: Readonly<Record<string, unknown>>
   /**

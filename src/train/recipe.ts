@@ -22,6 +22,7 @@ import {
   withoutRepeats,
 } from '../run/index.ts'
 import { type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
+import { sharesEvenly } from './even-rows.ts'
 import { defaultCheckpointEvery, type Experiment, type RunContext } from './experiment.ts'
 import { describeCheckpoint } from './export-hugging-face.ts'
 import { exportedText } from './exported-model.ts'
@@ -301,12 +302,14 @@ const preflight = async (
   [from, to]: readonly [first: number, end: number],
   begun: string | undefined,
   weights: StoredWeights,
+  devices: number,
 ): Promise<void> => {
   const there = new Map(shapesOf(weights))
   for (const [index, stage] of r.stages.entries()) {
     if (index < from || index >= to) continue
     const { program } = programs[index]!
     placed(r, stage, program, there)
+    if (devices > 1) sharesEvenly(stage.name, program, devices)
     for (const key of weightKeys(program))
       if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))
     // the stage that an earlier start was in has read its first batch then
@@ -342,7 +345,14 @@ async function* runRecipe(
       : await orThrow(openCheckpoint(context.pathOf(earlier.weights, weightsFile)))
   if (earlier.forked && lacking(programs.slice(earlier.finished, to), weights))
     weights = overlaid(weights, await startingWeights(r))
-  await preflight(r, programs, [earlier.finished, to], earlier.checkpoint?.stage, weights)
+  await preflight(
+    r,
+    programs,
+    [earlier.finished, to],
+    earlier.checkpoint?.stage,
+    weights,
+    context.engine.devices ?? 1,
+  )
   if (earlier.weights === undefined) someFit(r, programs, weights)
   if (earlier.finished < to) await evaluation.preflight?.()
   for (const [index, stage] of r.stages.slice(0, to).entries()) {

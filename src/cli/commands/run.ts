@@ -59,6 +59,12 @@ export const runCommand: Command = {
       choices: ['cpu', 'webgpu'],
       otherwise: 'cpu',
     },
+    devices: {
+      value: 'n',
+      help: 'how many devices share each batch, by the engine xla: GPUs, or parts of a processor',
+      integerFrom: 1,
+      otherwise: '1; a run that goes on keeps its own',
+    },
     out: { value: 'folder', help: 'the run folder', otherwise: 'runs/<name>-<date>-<time>' },
     'checkpoint-every': {
       value: 'steps',
@@ -184,7 +190,9 @@ const precisionFor = (args: Args, folder: string | undefined): Precision | undef
 
 const manifestIn = (
   folder: string | undefined,
-): { readonly engine?: { readonly name?: string; readonly precision?: string } } | undefined => {
+):
+  | { readonly engine?: { readonly name?: string; readonly precision?: string; readonly devices?: number } }
+  | undefined => {
   if (folder === undefined) return undefined
   try {
     return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
@@ -208,14 +216,43 @@ const onWebgpu = (wanted: string): TE.TaskEither<CliError, Picked> =>
       )
     : TE.left(usage(`--device webgpu is for the engine onnx, and --engine is ${wanted}; leave --engine out`))
 
+const overDevices = (wanted: string, devices: number): TE.TaskEither<CliError, Picked> =>
+  wanted === 'auto' || wanted === 'xla'
+    ? pipe(
+        attempt(async () => (await import('../../engine/index.ts')).xlaEngine({ devices })),
+        TE.chain(
+          TE.mapLeft((e) => (e._tag === 'BadOption' ? usage(`--devices: ${e.message}`) : noEngine(e))),
+        ),
+        TE.map((engine): Picked => ({ engine, why: `${devices} devices were asked for` })),
+      )
+    : TE.left(
+        usage(`--devices ${devices} is for the engine xla, and --engine is ${wanted}; leave --engine out`),
+      )
+
 const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
-  if (args.text('device') === 'webgpu') return onWebgpu(wanted)
   const out = args.text('out')
   const folder = out && resolve(io.cwd, out)
+  const devices = args.integer('devices') ?? manifestIn(folder)?.engine?.devices ?? 1
+  if (args.text('device') === 'webgpu')
+    return devices === 1
+      ? onWebgpu(wanted)
+      : TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
   const begun = wanted === 'auto' ? begunWith(folder) : undefined
   const precision = precisionFor(args, folder)
+  const taken = devices > 1 ? overDevices(wanted, devices) : onOne(wanted, begun, io)
   return pipe(
+    taken,
+    TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
+  )
+}
+
+const onOne = (
+  wanted: 'auto' | EngineName,
+  begun: EngineName | undefined,
+  io: Io,
+): TE.TaskEither<CliError, Picked> =>
+  pipe(
     attempt(async () => {
       const { fasterOf, pickEngine, unmeasured } = await import('../../engine/index.ts')
       if (begun !== undefined)
@@ -229,9 +266,7 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
     TE.chain(TE.mapLeft(noEngine)),
-    TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
   )
-}
 
 const inItsPrecision = (picked: Picked, precision: Precision): TE.TaskEither<CliError, Picked> =>
   pipe(

@@ -11,7 +11,9 @@ import { parameter } from '../leaves.ts'
 import { renamed } from '../shape.ts'
 import { type Site, siteOf } from '../site.ts'
 
-/** x · Wᵀ over one axis, where the weight's own side may carry the same name as the input's. */
+const sameName = (a: Axis, b: Axis): boolean => a.name === b.name
+
+/** x · Wᵀ over one axis; a weight from an axis to itself calls its own side ` out`. */
 const project = (x: Tensor, weight: Tensor, from: Axis, to: Axis, site: Site): Tensor => {
   if (x.axes.slice(0, -1).some((a) => a.name === to.name))
     throw new GraphError(
@@ -20,7 +22,8 @@ const project = (x: Tensor, weight: Tensor, from: Axis, to: Axis, site: Site): T
       site,
       [...x.axes, to],
     )
-  return renamed(contractOf(x, weight, [from.name], site), { ' out': to.name }, site)
+  const made = contractOf(x, weight, [from.name], site)
+  return sameName(from, to) ? renamed(made, { ' out': to.name }, site) : made
 }
 
 /** Settings of {@link linear}. */
@@ -48,8 +51,8 @@ export const linear = <I extends string, O extends string>(
 ): Layer<readonly [I], readonly [O]> => {
   const site = siteOf(linear)
   const { bias = true, init = xavierUniform(from.size, to.size), weight = 'weight' } = options
-  // the weight's output side goes by a private name, so that a map from an axis to itself is no contraction over both
-  const out = as(to, ' out')
+  // a map from an axis to itself is no contraction over both: there the weight's output side goes by a private name
+  const out = sameName(from, to) ? as(to, ' out') : to
   return builtIn<readonly [Axis<I>], readonly [O]>(site, 'linear', [from], (x, path) => {
     const y = project(x, parameter(join(path, weight), [out, from], init), from, to, site)
     return bias ? add(y, parameter(join(path, 'bias'), [to], zeros)) : y

@@ -174,6 +174,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => (
   version: engine.version,
   ...(engine.precision === undefined ? {} : { precision: engine.precision }),
   ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
+  ...(engine.devices === undefined ? {} : { devices: engine.devices }),
   load:
     (program, given = {}) =>
     async () => {

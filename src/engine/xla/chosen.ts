@@ -1,8 +1,8 @@
 /**
  * Products by chosen matrices. Shapes are static here, so the rows are not parted: every row meets every matrix, as zeros
- * but for the one that it chose.
+ * but for the one that it chose. Over several devices the axis of the matrices is called `expert`.
  */
-import { elements, findAxis, type Op, sizes, type Tensor } from '../../dsl/index.ts'
+import { axis, elements, findAxis, type Op, sizes, type Tensor } from '../../dsl/index.ts'
 import type { Value } from './builder.ts'
 import * as hlo from './hlo.ts'
 import { factor, product, type Work } from './value.ts'
@@ -27,11 +27,12 @@ export const contractChosen = (
   const rows = elements(t.inputs[1]!.axes)
   const [count, size] = [matrices.length, x!.shape.at(-1)!]
   const at = t.inputs[2]!.names.indexOf(op.over)
-  const stacked = hlo.concatenate(
+  const whole = hlo.concatenate(
     g,
     matrices.map((m) => hlo.reshape(g, factor(w, m), [1, ...m.shape])),
     0,
   )
+  const stacked = w.dealt(whole, [axis('expert', count), ...t.inputs[2]!.axes])
   const wide = hlo.broadcast(g, hlo.reshape(g, factor(w, x!), [rows, size]), [rows, count, size], [0, 2])
   const named = hlo.broadcast(g, hlo.reshape(g, index!, [rows]), [rows, count], [0])
   const hit = hlo.compare(g, 'EQ', named, hlo.iota(g, [rows, count], 1))

@@ -72,6 +72,14 @@ export const broadcast = (
 export const filled = (g: Builder, type: Element, shape: readonly number[], value: number): Value =>
   broadcast(g, g.scalar(type, value), shape, [])
 
+/** The same value, with what the partitioner is told of it. */
+export const annotated = (g: Builder, x: Value, attributes: string): Value =>
+  g.op(
+    `stablehlo.custom_call @Sharding(${x.name}) ${attributes} : ${signature([x], typeOfValue(x))}`,
+    x.type,
+    x.shape,
+  )
+
 /** The axes in another order: axis `i` of the result is axis `perm[i]`. */
 export const transpose = (g: Builder, x: Value, perm: readonly number[]): Value => {
   if (perm.every((p, i) => p === i)) return x

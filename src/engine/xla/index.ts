@@ -15,6 +15,7 @@ import { markUsed } from '../used.ts'
 import { describe, type XlaDescription } from './description.ts'
 import { type OpenedClient, openClient } from './open-client.ts'
 import { type XlaSettings, xlaBackend } from './session.ts'
+import { deviceCount, type Sharding, shardingOf } from './sharding.ts'
 
 /** Which plugin, and how it compiles. */
 export interface XlaOptions {
@@ -25,32 +26,37 @@ export interface XlaOptions {
   /** `definition` runs attention as it is written where a library has a call for it; default `auto`. */
   readonly attention?: XlaSettings['attention']
   /**
-   * How many of the plugin's devices share the work: inputs whose first axis is `batch` are dealt out over them, where its
-   * size divides by their number, and each has all weights. The plugin of a processor makes as many of it. Default 1.
+   * How many of the plugin's devices share the work: what has an axis `batch` or `tile` (the images of a batch) is dealt out
+   * along it over them, where its size divides by their number, and each has all weights. The plugin of a processor makes as
+   * many of it. Default 1.
+   *
+   * As a record the devices stand in a grid: `{ data: 2, model: 4 }` are eight, and batches go along the first direction. What
+   * goes along another is said by `shard`.
    */
-  readonly devices?: number
+  readonly devices?: number | Readonly<Record<string, number>>
+  /**
+   * By the name of a tensor's axis the direction of the grid along which states, inputs, products and stacks of that axis are
+   * dealt out, where its size divides; a direction takes the first axis of a tensor that names it. For a Qwen3
+   * `{ query: 'model', kv: 'model', hidden: 'model', vocab: 'model' }` leaves each device along `model` its heads, its part of
+   * the feed-forward blocks and of the vocabulary, and `expert: 'model'` its experts' products.
+   */
+  readonly shard?: Readonly<Record<string, string>>
   /** Whether each device keeps all that an optimizer keeps, or its part. Default `whole`. */
   readonly optimizer?: 'whole' | 'parted'
 }
 
-/** The clients that this thread opened, by the plugin's file and the devices asked for. */
+/** The clients that this thread opened, by the plugin's file and how many devices were asked for. */
 const clients = new Map<string, OpenedClient>()
-
-/** What finding a client takes of the options. */
-const wanted = ({ plugin, devices }: Pick<XlaOptions, 'plugin' | 'devices'>) => ({
-  ...(plugin === undefined ? {} : { plugin }),
-  ...(devices === undefined ? {} : { devices }),
-})
 
 /** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
-  (options: Pick<XlaOptions, 'plugin' | 'devices'>): TE.TaskEither<EngineError, OpenedClient> =>
+  (plugin: string | undefined, devices: number): TE.TaskEither<EngineError, OpenedClient> =>
   async () => {
-    const id = JSON.stringify([options.plugin, options.devices ?? 1])
+    const id = JSON.stringify([plugin, devices])
     const had = clients.get(id)
     if (had !== undefined) return right(had)
     markUsed()
-    const opened = await openClient(wanted(options))()
+    const opened = await openClient({ devices, ...(plugin === undefined ? {} : { plugin }) })()
     if (isLeft(opened)) return opened
     clients.set(id, opened.right)
     return opened
@@ -58,10 +64,11 @@ const clientOf =
 
 const settingsOf = (
   { precision = 'float32' }: Pick<BackendOptions, 'precision'>,
-  { flags, attention, devices = 1, optimizer = 'whole' }: Omit<XlaOptions, 'plugin'>,
+  { flags, attention }: Pick<XlaOptions, 'flags' | 'attention'>,
+  sharding: Sharding,
 ): XlaSettings => ({
   precision,
-  sharding: { devices, axis: 'batch', optimizer },
+  sharding,
   ...(flags === undefined ? {} : { flags }),
   ...(attention === undefined ? {} : { attention }),
 })
@@ -75,9 +82,16 @@ export const openXla = (
   options: BackendOptions = {},
 ): TE.TaskEither<EngineError, Backend> =>
   pipe(
-    openClient(wanted(options)),
-    TE.map((opened) => {
-      const backend = xlaBackend(opened, program, settingsOf(options, options))
+    TE.fromEither(shardingOf(options)),
+    TE.bindTo('sharding'),
+    TE.bind('opened', ({ sharding }) =>
+      openClient({
+        devices: deviceCount(sharding),
+        ...(options.plugin === undefined ? {} : { plugin: options.plugin }),
+      }),
+    ),
+    TE.map(({ sharding, opened }) => {
+      const backend = xlaBackend(opened, program, settingsOf(options, options, sharding))
       const close = async (): Promise<void> => {
         await backend.close()
         await opened.client.close()
@@ -86,12 +100,13 @@ export const openXla = (
     }),
   )
 
-const engineOn = (opened: OpenedClient, given: XlaOptions): Engine => {
+const engineOn = (opened: OpenedClient, given: XlaOptions, sharding: Sharding): Engine => {
   const { client } = opened
   return {
     name: 'xla',
     version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
     accelerated: client.platform !== 'cpu',
+    devices: sharding.mesh[0]![1],
     memory: () => client.devices[0]!.memory(),
     threadOptions: { ...given, plugin: given.plugin ?? opened.plugin.path },
     load:
@@ -101,7 +116,7 @@ const engineOn = (opened: OpenedClient, given: XlaOptions): Engine => {
         if (isLeft(checked)) return checked
         const run = clampProgram(optimiseProgram(program))
         return guarded(`loading program '${program.name}'`, () =>
-          openSession(xlaBackend(opened, run, settingsOf(options, given)), options)(),
+          openSession(xlaBackend(opened, run, settingsOf(options, given, sharding)), options)(),
         )
       },
   }
@@ -111,19 +126,22 @@ const engineOn = (opened: OpenedClient, given: XlaOptions): Engine => {
 const versionOf = (version: string): string => version.split('\n')[0]!.trim()
 
 /**
- * The engine over a plugin. Fails with `NotInstalled`, which says what was tried and what to do.
+ * The engine over a plugin. Fails with `NotInstalled`, which says what was tried and what to do, and with `BadOption` where
+ * there are fewer devices than are asked for or nothing would be dealt out along one of their directions.
  *
  * @category engines
  */
 export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, Engine> =>
   pipe(
-    clientOf(options),
-    TE.map((opened) => engineOn(opened, options)),
+    TE.fromEither(shardingOf(options)),
+    TE.bindTo('sharding'),
+    TE.bind('opened', ({ sharding }) => clientOf(options.plugin, deviceCount(sharding))),
+    TE.map(({ sharding, opened }) => engineOn(opened, options, sharding)),
   )
 
 /** The plugin that {@link xlaEngine} takes, with its devices and their memory. Fails with `NotInstalled`. */
 export const xlaDescription = (
   options: Pick<XlaOptions, 'plugin'> = {},
-): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options), TE.map(describe))
+): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options.plugin, 1), TE.map(describe))
 
 export type { XlaDescription } from './description.ts'

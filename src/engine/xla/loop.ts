@@ -22,7 +22,7 @@ export const loopsIn = (w: Work): Loops => {
     if (found === undefined) {
       // weights stay weights inside: what a product with one gives may be kept narrower
       const weights = new Set(t.inputs.flatMap((x, i) => (isWeight(x) ? [i + 1] : [])))
-      const inside = { ...w, keptIn: keeping(w.precision, weights) }
+      const inside = { ...w, keptIn: keeping(w.precision, weights), dealt: (x: Value) => x }
       found = { operands: key, results: emitLoop(inside, op.times, op.body, operands) }
       all.push(found)
     }

@@ -19,7 +19,7 @@ import * as hlo from './hlo.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
-import { annotation, dealtInput, dealtState, type Sharding } from './sharding.ts'
+import { annotation, cutOf, innerAnnotation, oneDevice, type Sharding, stateCut } from './sharding.ts'
 import { writeSlots } from './slots.ts'
 import type { Attention, Work } from './value.ts'
 
@@ -61,10 +61,15 @@ export const lower = (
 ): Lowered => {
   const variant = overVariant(narrow, given)
   const g = builder()
+  const { sharding } = shared ?? { sharding: oneDevice }
   const w: Work = {
     ...{ g, precision, platform, attention },
     attended: new Map(),
     keptIn: keeping(precision),
+    dealt: (x, axes) => {
+      const said = innerAnnotation(sharding, axes)
+      return said === undefined ? x : hlo.annotated(g, x, said)
+    },
   }
   const slots = new Map(
     slotWrites(variant)
@@ -77,14 +82,11 @@ export const lower = (
 
   /** What the partitioner is told of a state, an input, an output; nothing where there is one device. */
   const stateAnnotation = (key: string): string | undefined => {
-    if (shared === undefined) return undefined
-    const spec = shared.states.get(key)!
-    return annotation(shared.sharding, spec.axes.length, dealtState(shared.sharding, spec))
+    return shared && annotation(sharding, stateCut(sharding, shared.states.get(key)!))
   }
   const inputAnnotation = ({ axes }: Tensor): string | undefined =>
-    shared && annotation(shared.sharding, axes.length, dealtInput(shared.sharding, axes))
-  const outputAnnotation = ({ axes }: Tensor): string | undefined =>
-    shared && annotation(shared.sharding, axes.length, false)
+    annotation(sharding, cutOf(sharding, axes))
+  const outputAnnotation = (): string | undefined => annotation(sharding, [])
   const joined = (...attributes: readonly (string | undefined)[]): string | undefined =>
     attributes.filter((a) => a !== undefined).join(', ') || undefined
 
@@ -125,7 +127,10 @@ export const lower = (
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
     if (slot !== undefined) return writeSlots(w, slot, operands[0]!, operands[1]!, operands[2]!)
-    return op.op === 'loop' ? loop(t, operands) : emitNode(w, t, operands)
+    if (op.op === 'loop') return loop(t, operands)
+    const value = emitNode(w, t, operands)
+    // what a product or a stack is made of follows
+    return op.op === 'contract' || op.op === 'concat' ? w.dealt(value, t.axes) : value
   }
   for (const t of order) {
     g.blame(t)

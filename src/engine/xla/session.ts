@@ -13,7 +13,18 @@ import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
 import type { OpenedClient } from './open-client.ts'
 import type { DeviceArray, Executable, Flag, HostArray } from './pjrt/index.ts'
-import { dealtInput, dealtState, type Sharding } from './sharding.ts'
+import {
+  type Cut,
+  cutOf,
+  deviceCount,
+  holders,
+  joined,
+  oneDevice,
+  partOf,
+  partShape,
+  type Sharding,
+  stateCut,
+} from './sharding.ts'
 import type { Attention } from './value.ts'
 
 /** How programs are run. */
@@ -48,31 +59,19 @@ const closeAll = (arrays: Iterable<DeviceArray>): void => {
   for (const a of arrays) a.close()
 }
 
-/** Parts of a value in one. */
-const together = (parts: readonly HostArray[]): HostArray => {
-  const [first] = parts
-  if (parts.length === 1) return first!
-  const all = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0))
-  let at = 0
-  for (const p of parts) {
-    all.set(new Uint8Array(p.buffer, p.byteOffset, p.byteLength), at)
-    at += p.byteLength
-  }
-  return new (first!.constructor as new (buffer: ArrayBuffer) => HostArray)(all.buffer)
-}
-
-/** A value that is wanted: of what is whole on every device, the first array; of what is dealt out, all. */
+/** A value that is wanted, of which some arrays are one of each part. */
 interface Wanted {
   readonly name: string
   readonly dtype: TensorValue['dtype']
   readonly shape: readonly number[]
   readonly arrays: Spread
+  readonly together: (parts: readonly HostArray[]) => HostArray
 }
 
 /** The values, once whatever makes them has ended. */
 const readAll = (wanted: readonly Wanted[]): Promise<readonly (readonly [string, TensorValue])[]> =>
   Promise.all(
-    wanted.map(async ({ name, dtype, shape, arrays }) => {
+    wanted.map(async ({ name, dtype, shape, arrays, together }) => {
       const data = together(await Promise.all(arrays.map((a) => a.read())))
       return [name, { shape: [...shape], dtype, data: data as TensorValue['data'] }] as const
     }),
@@ -87,8 +86,8 @@ export const xlaBackend = (
   program: Program,
   settings: XlaSettings,
 ): Backend => {
-  const sharding = settings.sharding ?? { devices: 1, axis: 'batch', optimizer: 'whole' }
-  const { devices } = sharding
+  const sharding = settings.sharding ?? oneDevice
+  const devices = deviceCount(sharding)
   const shared = { sharding, states: program.states }
   const states = new Map<string, Spread>()
   const compiled = new Map<Variant, Compiled>()
@@ -133,20 +132,14 @@ export const xlaBackend = (
     states.set(key, spread)
   }
 
-  /** Row-major values on the devices: dealt out along the first axis, or whole on each. */
+  /** Row-major values on the devices: each has its part. */
   const upload = (
     { data, dtype, shape }: Pick<TensorValue, 'data' | 'dtype' | 'shape'>,
-    dealt: boolean,
+    cut: Cut,
   ): Spread => {
-    const [first = 1, ...rest] = shape
-    const part = dealt ? data.length / devices : data.length
+    const own = partShape(sharding, cut, shape)
     return Array.from({ length: devices }, (_, d) =>
-      client.upload(
-        dealt ? data.subarray(d * part, (d + 1) * part) : data,
-        dtype,
-        dealt ? [first / devices, ...rest] : shape,
-        d,
-      ),
+      client.upload(partOf(sharding, cut, data, shape, d), dtype, own, d),
     )
   }
 
@@ -166,7 +159,7 @@ export const xlaBackend = (
       const given = lowered.arguments.map((a) => {
         if (a.from === 'state') return stateOf(a.key)
         const { axes } = variant.inputs.get(a.name)!
-        const spread = upload(inputs.get(a.name)!, dealtInput(sharding, axes))
+        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes))
         fed.push(...spread)
         return spread
       })
@@ -190,7 +183,10 @@ export const xlaBackend = (
         if (count === 0) await executable.ready(results[0]!.slice(0, 1))
         const named = lowered.outputs.map((n, i): Wanted => {
           const array = outputs![i]!
-          return { name: n, dtype: variant.outputs[n]!.dtype, shape: array.shape, arrays: [array] }
+          return {
+            ...{ name: n, dtype: variant.outputs[n]!.dtype, shape: array.shape, arrays: [array] },
+            together: ([all]) => all!,
+          }
         })
         return right(Object.fromEntries(await readAll(named)))
       } catch (e) {
@@ -234,13 +230,11 @@ export const xlaBackend = (
       new Map(
         await readAll(
           specs.map((s): Wanted => {
-            const arrays = stateOf(s.key)
-            const dealt = dealtState(sharding, s)
+            const [spread, shape, cut] = [stateOf(s.key), sizes(s.axes), stateCut(sharding, s)]
             return {
-              name: s.key,
-              dtype: s.dtype,
-              shape: sizes(s.axes),
-              arrays: dealt ? arrays : arrays.slice(0, 1),
+              ...{ name: s.key, dtype: s.dtype, shape },
+              arrays: holders(sharding, cut).map((d) => spread[d]!),
+              together: (parts) => joined(sharding, cut, parts, shape),
             }
           }),
         ),
@@ -249,7 +243,7 @@ export const xlaBackend = (
       for (const [key, v] of values) {
         const spec = program.states.get(key)!
         const value = { data: v.data, dtype: spec.dtype, shape: sizes(spec.axes) }
-        put(key, upload(value, dealtState(sharding, spec)))
+        put(key, upload(value, stateCut(sharding, spec)))
       }
     },
     close: async () => {

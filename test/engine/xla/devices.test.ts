@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import { firstValueFrom, toArray } from 'rxjs'
+import { firstValueFrom, lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Engine } from '../../../src/engine/session.ts'
@@ -18,7 +18,7 @@ import { orThrow } from '../../../src/train/task.ts'
 import { loadWeights } from '../../../src/train/weights.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
 import { maxRelativeError } from '../../support/fixtures.ts'
-import { contextIn, tinyModel, tinyStage } from '../../support/tiny.ts'
+import { contextIn, thrown, tinyModel, tinyStage } from '../../support/tiny.ts'
 
 const test = suite('xla: training on several devices')
 const folders: string[] = []
@@ -26,12 +26,12 @@ test.after(async () => {
   for (const f of folders) await rm(f, { recursive: true, force: true })
 })
 
-const trained = (steps: number) =>
+const trained = (steps: number, rows = 8) =>
   experiment(
     pipe(
       begin({ name: 'devices', seed: 3, model: tinyModel, start: fromScratch, now: 'fresh' }),
       // a large epsilon keeps gradients that are next to nothing from being blown up to whole steps
-      next(tinyStage({ rows: 8, steps, optimizer: adamWith({ epsilon: 1e-3 }), maxGradientNorm: 0.5 })),
+      next(tinyStage({ rows, steps, optimizer: adamWith({ epsilon: 1e-3 }), maxGradientNorm: 0.5 })),
     ),
     unmeasured,
     { checkpointEvery: 2 },
@@ -89,6 +89,23 @@ if (plugin !== undefined) {
     }
   })
 }
+
+test('rows that the devices do not divide are refused before anything is loaded', async () => {
+  const at = await mkdtemp(join(tmpdir(), 'sailwright-devices-'))
+  folders.push(at)
+  const engine: Engine = {
+    ...{ name: 'xla', version: 'xla', devices: 4 },
+    load: () => async () => {
+      throw new Error('it was loaded')
+    },
+  }
+  const run = (rows: number): Promise<unknown> => lastValueFrom(trained(2, rows).run(contextIn(at, engine)))
+  const refused = await thrown(() => run(6))
+  assert.match(refused.message, "stage 'tiny'")
+  assert.match(refused.message, 'its batches have 6 rows')
+  assert.match(refused.message, 'make that a multiple of 4')
+  assert.match((await thrown(() => run(8))).message, 'it was loaded')
+})
 
 if (plugin === undefined) test.skip('there is no plugin for this processor', () => undefined)
 

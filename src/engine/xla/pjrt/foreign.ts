@@ -65,6 +65,26 @@ const addon = (): Koffi => {
   }
 }
 
+/** Calls on other threads at once: koffi refuses more than 64, and each has its stack. */
+const most = 32
+
+/** Does tasks at once, but not more than so many. */
+const limited = (limit: number): (<A>(task: () => Promise<A>) => Promise<A>) => {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (task) => {
+    if (running < limit) running++
+    else await new Promise<void>((begin) => waiting.push(begin))
+    try {
+      return await task()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) running--
+      else next()
+    }
+  }
+}
+
 let made: Foreign | undefined
 
 /**
@@ -79,6 +99,7 @@ export const foreign = (): Foreign => {
   const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
   const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
   const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
+  const inTurn = limited(most)
   made = {
     open: (path, global = false) => koffi.load(path, { global }),
     symbol: (library, name) => (library as ReturnType<Koffi['load']>).symbol(name),
@@ -92,12 +113,15 @@ export const foreign = (): Foreign => {
       const native = koffi.decode(address, prototype)
       return Object.assign((argument: number | bigint) => native(argument), {
         later: (argument: number | bigint) =>
-          new Promise<number | bigint>((resolve, reject) => {
-            native.async(argument, (error, value) => {
-              if (error === null) resolve(value)
-              else reject(error)
-            })
-          }),
+          inTurn(
+            () =>
+              new Promise<number | bigint>((resolve, reject) => {
+                native.async(argument, (error, value) => {
+                  if (error === null) resolve(value)
+                  else reject(error)
+                })
+              }),
+          ),
       })
     },
   }
