@@ -37,6 +37,8 @@ export interface Flag {
   readonly choices?: readonly string[]
   /** May be given more than once. */
   readonly many?: true
+  /** Takes the words that follow its value as well, up to the next option; may be given more than once. */
+  readonly list?: true
   /** Must be an integer of at least this. */
   readonly integerFrom?: number
   /** What holds where it is not given, in words. */

@@ -12,8 +12,8 @@ const shown = (flags: Readonly<Record<string, Flag>>): string =>
   [...Object.keys(flags), 'help'].map((f) => `--${f}`).join(', ')
 
 /**
- * Reads the words after a command's name. Options may stand anywhere, as `--out folder` or `--out=folder`; after `--`
- * everything is an argument. Fails with what is wrong and what is possible.
+ * Reads the words after a command's name. Options may stand anywhere, as `--out folder` or `--out=folder`; an option
+ * that takes a list takes all words up to the next option; after `--` everything is an argument. Fails with what is wrong and what is possible.
  */
 export const parse = (command: Command, words: readonly string[]): E.Either<CliError, Args> => {
   const { tokens } = parseArgs({
@@ -31,8 +31,11 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
   const values = new Map<string, string[]>()
   const positionals: string[] = []
   const wrong = (message: string): E.Either<CliError, never> => E.left(usage(`${command.name}: ${message}`))
+  /** The option whose list goes on. */
+  let open: string[] | undefined
   for (const token of tokens) {
-    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind === 'positional') (open ?? positionals).push(token.value)
+    else open = undefined
     if (token.kind !== 'option') continue
     const flag = Object.hasOwn(command.flags, token.name) ? command.flags[token.name]! : undefined
     if (flag === undefined)
@@ -42,9 +45,11 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
     const checked = checkValue(token.name, flag, token.value, token.inlineValue === true)
     if (E.isLeft(checked)) return wrong(checked.left)
     const before = values.get(token.name)
-    if (before !== undefined && flag.many !== true)
+    if (before !== undefined && flag.many !== true && flag.list !== true)
       return wrong(`--${token.name} is given twice; say it once.`)
-    values.set(token.name, [...(before ?? []), checked.right])
+    const all = [...(before ?? []), checked.right]
+    values.set(token.name, all)
+    if (flag.list === true) open = all
   }
   const either = (command.oneOf ?? []).filter((f) => values.has(f))
   if (either.length > 1) return wrong(`only one of ${either.map((f) => `--${f}`).join(', ')} at a time.`)

@@ -87,7 +87,7 @@ export {
 } from './stage.ts'
 export { endingOf } from './stage-ending.ts'
 export { defaultSchedule, type OwnSchedule, stageSchedule } from './stage-schedule.ts'
-export { type PlannedStep, type StepMemory, stepMemory } from './step-memory.ts'
+export { learnerMemory, type PlannedStep, type StepMemory, stepMemory } from './step-memory.ts'
 export { supervised } from './supervised.ts'
 export type { SupervisedSettings } from './supervised-settings.ts'
 export { orThrow } from './task.ts'

@@ -3,10 +3,18 @@
  *
  * @since 0.4.0
  */
-import { elementBytes, elements, type Keys, keptBytes, type StateSpec } from '../dsl/index.ts'
+import {
+  elementBytes,
+  elements,
+  type Keys,
+  keptBytes,
+  type Program,
+  type StateSpec,
+  type Tensor,
+} from '../dsl/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import { adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
-import { learnerProgram } from './learner.ts'
+import { accumulatedSum, adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
+import { type LearnerProgram, learnerProgram } from './learner.ts'
 import { type NextTokenSizes, nextTokenTerms } from './next-token.ts'
 import { wholeSetting } from './recipe-error.ts'
 import type { GraphTransform } from './transform.ts'
@@ -38,47 +46,68 @@ export interface StepMemory {
   readonly gradients: number
   /** Of the forward pass's results that the backward pass reads. */
   readonly activations: number
+  /** Of all other states: gradients that add up over micro-batches, averages, a cache. */
+  readonly others: number
 }
 
 const count = (states: readonly StateSpec[]): number => states.reduce((n, s) => n + elements(s.axes), 0)
 const bytes = (states: readonly StateSpec[]): number =>
   states.reduce((n, s) => n + elements(s.axes) * elementBytes(s.dtype), 0)
 
+/** Results of the forward pass, and all that comes of them, in a learner's function that takes the gradient. */
+const passes = (program: Program): readonly [readonly Tensor[], readonly Tensor[]] => {
+  const step = program.functions.get('step')?.[0]
+  if (step !== undefined)
+    return [[step.outputs.loss!], [...Object.values(step.outputs), ...step.next.values()]]
+  const next = program.functions.get('accumulate')?.[0]?.next
+  return next === undefined ? [[], []] : [[next.get(accumulatedSum)!], [...next.values()]]
+}
+
 /**
- * What one step of next-token training holds, as every engine does: weights, moments and gradients are as many bytes as their
- * elements say; activations are those of the graph that is run, each result held once. What an engine needs besides while it
- * computes, its library, and a batch's inputs are not in it.
+ * What an update of a learner holds, as every engine does: states and gradients are as many bytes as their elements say;
+ * activations are those of the graph that is run at the first of its sizes, each result held once. What an engine needs besides
+ * while it computes, its library, and a batch's inputs are not in it.
+ *
+ * @category cost
+ */
+export const learnerMemory = ({ program, trained }: LearnerProgram): StepMemory => {
+  const states = [...program.states.values()]
+  const weights = states.filter(({ key }) => isWeightKey(key))
+  const learns = new Set(trained)
+  const moved = weights.filter(({ key }) => learns.has(key))
+  const moments = states.filter(({ key }) => isOptimizerKey(key))
+  return {
+    parameters: count(weights),
+    trained: count(moved),
+    weights: bytes(weights),
+    optimizer: bytes(moments),
+    gradients: bytes(moved),
+    activations: keptBytes(...passes(program)),
+    others: bytes(states) - bytes(weights) - bytes(moments),
+  }
+}
+
+/**
+ * {@link learnerMemory} of one step of next-token training, which needs neither weights nor data.
  *
  * @throws RecipeError where a size is none, or nothing that learns is in the loss; LoraError where adapters do not fit
  * @category cost
  */
 export const stepMemory = ({ model, train, sizes, transforms = [], optimizer }: PlannedStep): StepMemory => {
   const where = 'stepMemory'
-  const { rows, tokens, images } = {
+  const all = {
     rows: wholeSetting(where, 'rows', sizes.rows, 1),
     tokens: wholeSetting(where, 'tokens', sizes.tokens, 2),
     images: wholeSetting(where, 'images', sizes.images, 0),
   }
-  const all = { rows, tokens, images }
-  const { program, trained } = learnerProgram({
-    ...{ name: where, train, transforms, optimizer: optimizer ?? adamWith() },
-    ...{ maxGradientNorm: 1, accumulate: 1 },
-    objective: {
-      ...{ name: where, config: { kind: where }, unit: 'nats per token', model, batch: rows, buckets: [all] },
-      ...{ terms: () => nextTokenTerms(model, all), collate: () => [] },
-    },
-  })
-  const states = [...program.states.values()]
-  const weights = states.filter(({ key }) => isWeightKey(key))
-  const learns = new Set(trained)
-  const moved = weights.filter(({ key }) => learns.has(key))
-  const { outputs, next } = program.functions.get('step')![0]!
-  return {
-    parameters: count(weights),
-    trained: count(moved),
-    weights: bytes(weights),
-    optimizer: bytes(states.filter(({ key }) => isOptimizerKey(key))),
-    gradients: bytes(moved),
-    activations: keptBytes([outputs.loss!], [outputs.gradientNorm!, ...next.values()]),
-  }
+  return learnerMemory(
+    learnerProgram({
+      ...{ name: where, train, transforms, optimizer: optimizer ?? adamWith() },
+      ...{ maxGradientNorm: 1, accumulate: 1 },
+      objective: {
+        ...{ name: where, config: { kind: where }, unit: 'nats per token', model },
+        ...{ batch: all.rows, buckets: [all], terms: () => nextTokenTerms(model, all), collate: () => [] },
+      },
+    }),
+  )
 }

@@ -20,7 +20,7 @@ import {
 } from '../../src/dsl/index.ts'
 import { type CausalLm, presetModel, presets } from '../../src/models/index.ts'
 import { adamWith, loraKeys, muon } from '../../src/optim/index.ts'
-import { learnerProgram, orThrow, stepMemory, withLora } from '../../src/train/index.ts'
+import { learnerMemory, learnerProgram, orThrow, stepMemory, withLora } from '../../src/train/index.ts'
 import { nextTokenTerms } from '../../src/train/next-token.ts'
 import { hostEngines } from '../support/engines.ts'
 import { messageThrown, tinyModel } from '../support/tiny.ts'
@@ -95,6 +95,25 @@ for (const [name, plan] of Object.entries(plans))
     assert.is(planned.weights, 4 * planned.parameters)
     assert.is(planned.gradients, 4 * planned.trained)
   })
+
+test('gradients that add up are states of their own, and the same is kept', () => {
+  const made = (accumulate: number) =>
+    learnerMemory(
+      learnerProgram({
+        ...{ name: 'of several', maxGradientNorm: 1, accumulate, optimizer: adamWith(), train: parts },
+        objective: {
+          ...{ name: 'of several', config: {}, unit: 'nats', model: tinyModel, batch: 2, buckets: [sizes] },
+          ...{ terms: () => nextTokenTerms(tinyModel, sizes), collate: () => [] },
+        },
+      }),
+    )
+  const [one, several] = [made(1), made(2)]
+  assert.is(one.others, 0)
+  // a gradient of each weight, the loss and its weight
+  assert.is(several.others, one.gradients + 8)
+  for (const key of ['weights', 'optimizer', 'gradients'] as const) assert.is(several[key], one[key])
+  assert.ok(Math.abs(several.activations - one.activations) <= 0.02 * one.activations)
+})
 
 test('a frozen part keeps less; more rows and tokens keep more; adapters learn little', () => {
   const of = (more: Partial<Parameters<typeof stepMemory>[0]>) =>

@@ -1,10 +1,12 @@
-/** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; its image. */
-import { resolve } from 'node:path'
+/** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; how it reads pictures; what training takes. */
+import { statSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
-import type { Model } from '../../models/index.ts'
-import { didYouMean } from '../../terminal/index.ts'
+import type { CausalLm, Model } from '../../models/index.ts'
+import { didYouMean, lookOf } from '../../terminal/index.ts'
+import type { Experiment } from '../../train/index.ts'
 import {
   type Args,
   type CliError,
@@ -16,15 +18,18 @@ import {
   usage,
 } from '../command.ts'
 import { loadExperiment, looksLikeFile } from '../load-file.ts'
+import { readPictures, showPictures } from '../pictures.ts'
+import { planExperiment, planModel, showPlan } from '../plan.ts'
 
 /** `sailwright summary <model>`. */
 export const summaryCommand: Command = {
   name: 'summary',
-  summary: 'Prints a model block by block: axes, parameters, FLOPs, bytes. Draws it.',
+  summary:
+    'Prints a model block by block, how it reads pictures, or what training it takes in memory. Draws it.',
   positionals: [
     {
       name: 'model',
-      help: 'a preset (nano, moe-nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, qwen3-30b-a3b, sail-vl2-2b, sail-vl2-8b, sail-vl2-30b-a3b) or an experiment file',
+      help: 'a preset (nano, moe-nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, qwen3-30b-a3b, sail-vl2-2b, sail-vl2-8b, sail-vl2-30b-a3b), the folder of a published model, or an experiment file',
       required: true,
     },
   ],
@@ -42,6 +47,20 @@ export const summaryCommand: Command = {
       integerFrom: 1,
       otherwise: '64 and the visual tokens of one image',
     },
+    pictures: {
+      value: 'file …',
+      help: 'prints in which tiles it reads these images and videos of one conversation, and as how many tokens, instead',
+      list: true,
+    },
+    tiles: {
+      value: 'n',
+      help: 'most tiles of a picture, with --pictures',
+      integerFrom: 1,
+      otherwise: '10, as SAIL-VL2 is evaluated; 1 is no tiling',
+    },
+    plan: {
+      help: 'prints what training it takes in memory instead: weights, gradients, moments, activations; of an experiment, stage by stage',
+    },
     json: { help: 'prints one JSON object: parameters, flops, bytes, and a row a block' },
     mermaid: { help: 'prints a Mermaid flowchart instead' },
     svg: { value: 'file', help: 'writes the image as SVG, too' },
@@ -51,45 +70,108 @@ export const summaryCommand: Command = {
     ['sailwright summary sail-vl2-2b --depth 2', 'the model in a few lines'],
     ['sailwright summary nano --svg nano.svg', 'its image'],
     ['sailwright summary examples/recipe.ts --json', "an experiment's model, for scripts"],
+    ['sailwright summary sail-vl2-2b --pictures a.png b.jpg', 'the tiles and tokens of two pictures'],
+    ['sailwright summary qwen3-0.6b --plan --batch 4 --tokens 512', 'whether it can be trained here'],
   ],
   notes: [
     'Building a preset allocates no weights. FLOPs are of one forward pass at the given sizes, a multiplication and an addition counted as two; bytes are of the parameters as float32.',
   ],
   run: (args, io) =>
     pipe(
-      chosen(args, io),
-      TE.chain((model) =>
+      oneView(args),
+      TE.chain(() => chosen(args, io)),
+      TE.chain((found) =>
         TE.tryCatch(
-          async () => print(model, graphOf(model, args), args, io),
-          (e): CliError => failed(messageOf(e)),
+          () => shown(found, args, io),
+          (e): CliError => (e instanceof WrongWords ? usage(e.message) : failed(messageOf(e))),
         ),
       ),
     ),
 }
 
-const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Model> => {
+/** What cannot be shown of a model, told as a wrong command line. */
+class WrongWords extends Error {}
+
+const views = ['mermaid', 'pictures', 'plan'] as const
+
+const oneView = (args: Args): TE.TaskEither<CliError, void> => {
+  const given = views.filter((v) => args.on(v))
+  if (given.length > 1)
+    return TE.left(usage(`only one of ${given.map((v) => `--${v}`).join(', ')} at a time.`))
+  if (args.on('tiles') && !args.on('pictures')) return TE.left(usage('--tiles is of --pictures.'))
+  return TE.right(undefined)
+}
+
+interface Chosen {
+  readonly model: Model
+  readonly experiment?: Experiment
+}
+
+const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  TE.tryCatch(make, (e): CliError => failed(messageOf(e)))
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
   const word = args.positionals[0]!
-  if (looksLikeFile(word))
-    return pipe(
-      loadExperiment(word, io.cwd, { quick: false, seed: 0, settings: {} }),
-      TE.map(({ experiment }) => experiment.model),
-    )
   return pipe(
-    TE.tryCatch(
-      () => import('../../models/index.ts'),
-      (e): CliError => failed(messageOf(e)),
-    ),
-    TE.chain(({ presets, presetModel }) => {
+    attempt(() => import('../../models/index.ts')),
+    TE.chain(({ presets, presetModel, readConfig }): TE.TaskEither<CliError, Chosen> => {
       const preset = Object.hasOwn(presets, word) ? presets[word] : undefined
-      return preset === undefined
-        ? TE.left(
-            usage(
-              `there is no preset '${word}'.${didYouMean(word, Object.keys(presets))} The presets are ${Object.keys(presets).join(', ')}; an experiment file ends in .ts.`,
-            ),
-          )
-        : TE.right(presetModel(word, preset))
+      if (preset !== undefined) return TE.right({ model: presetModel(word, preset) })
+      const path = resolve(io.cwd, word)
+      if (isFolder(path))
+        return pipe(
+          readConfig(path),
+          TE.mapLeft((e): CliError => failed(e.message)),
+          TE.map((config) => ({ model: presetModel(basename(path), config) })),
+        )
+      if (looksLikeFile(word))
+        return pipe(
+          loadExperiment(word, io.cwd, { quick: false, seed: 0, settings: {} }),
+          TE.map(({ experiment }) => ({ model: experiment.model, experiment })),
+        )
+      return TE.left(
+        usage(
+          `there is no preset '${word}'.${didYouMean(word, Object.keys(presets))} The presets are ${Object.keys(presets).join(', ')}; an experiment file ends in .ts.`,
+        ),
+      )
     }),
   )
+}
+
+const isCausalLm = (model: Model): model is CausalLm =>
+  typeof (model as Partial<CausalLm>).head === 'function'
+
+const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise<void> => {
+  const look = lookOf(io.stdout, io.env)
+  const tell = (value: unknown, text: () => string): void => {
+    if (args.on('json')) printJson(io, value)
+    else io.stdout.write(`${text()}\n`)
+  }
+  if (args.on('pictures')) {
+    const { image } = model as Partial<CausalLm>
+    if (image === undefined)
+      throw new WrongWords(
+        `'${model.name}' is no model that answers about pictures; leave --pictures out, or name another.`,
+      )
+    const read = await readPictures(image, args.all('pictures'), args.integer('tiles') ?? 10, io.cwd)
+    return tell({ name: model.name, ...read }, () => showPictures(model.name, image, read, look))
+  }
+  if (!args.on('plan')) return print(model, graphOf(model, args), args, io)
+  const [rows, tokens] = [args.integer('batch'), args.integer('tokens')]
+  if (experiment === undefined && !isCausalLm(model))
+    throw new WrongWords(
+      `'${model.name}' writes no text, and --plan is of training on text; name the experiment's file instead.`,
+    )
+  const plan =
+    experiment?.stages !== undefined
+      ? await planExperiment(experiment)
+      : await planModel(model as CausalLm, {
+          ...(rows === undefined ? {} : { rows }),
+          ...(tokens === undefined ? {} : { tokens }),
+        })
+  tell(plan, () => showPlan(plan, look))
 }
 
 const graphOf = (model: Model, args: Args): Tensor => {

@@ -1,0 +1,143 @@
+/** What training a model takes in memory, and whether this machine has it. */
+import type { CausalLm } from '../models/index.ts'
+import { grouped, type Look, significant, textTable } from '../terminal/index.ts'
+import type { Experiment, StepMemory } from '../train/index.ts'
+import { machineNow } from './machine.ts'
+
+/** A step of training, and what it holds. */
+export interface PlannedRow extends StepMemory {
+  /** What learns: parts, adapters, or an experiment's stage. */
+  readonly trains: string
+  readonly rows?: number
+  readonly tokens?: number
+  /** Tiles of a batch; of a model of any resolution squares, each a token. */
+  readonly images?: number
+  /** Of all of it, in bytes. */
+  readonly together: number
+  /** Whether that is less than the memory that is available now. */
+  readonly fits: boolean
+}
+
+/** What training takes, and what there is. */
+export interface MemoryPlan {
+  readonly name: string
+  readonly availableBytes: number
+  readonly memoryBytes: number
+  /** As their driver names them. */
+  readonly gpus: readonly string[]
+  readonly rows: readonly PlannedRow[]
+}
+
+const together = (m: StepMemory): number => m.weights + m.optimizer + m.gradients + m.activations + m.others
+
+const planOf = async (
+  name: string,
+  steps: readonly (StepMemory & Pick<PlannedRow, 'trains' | 'rows' | 'tokens' | 'images'>)[],
+): Promise<MemoryPlan> => {
+  const { freeBytes, memoryBytes, gpus } = await machineNow()
+  return {
+    ...{ name, availableBytes: freeBytes, memoryBytes, gpus },
+    rows: steps.map((s) => ({ ...s, together: together(s), fits: together(s) <= freeBytes })),
+  }
+}
+
+/** Rank of the adapters that a plan has. */
+const rank = 16
+
+/** What one may train of a model: all, its parts one by one, adapters on the matrices of its language model. */
+const choices = async (model: CausalLm) => {
+  const { keys } = await import('../dsl/index.ts')
+  const { loraKeys } = await import('../optim/index.ts')
+  const { withLora } = await import('../train/index.ts')
+  const parts = Object.entries(model.parts)
+  // experts are chosen by token, and take no adapters
+  const matrices = [
+    '**.self_attn.*_proj.weight',
+    ...(model.experts === undefined ? ['**.layers.*.mlp.*_proj.weight'] : []),
+  ]
+  return [
+    { trains: 'everything', train: Object.values(model.parts) },
+    ...(parts.length < 2 ? [] : parts.map(([name, part]) => ({ trains: name, train: [part] }))),
+    {
+      trains: `LoRA of rank ${rank}`,
+      train: [loraKeys],
+      transforms: [withLora({ rank, alpha: 2 * rank, on: keys('matrices', ...matrices) })],
+    },
+  ]
+}
+
+/**
+ * What next-token training of a model takes, with AdamW.
+ *
+ * @param tokens of a row, those of images included; default: 256, 1024 and 4096, each where an image fits
+ */
+export const planModel = async (
+  model: CausalLm,
+  { rows = 1, tokens }: { readonly rows?: number; readonly tokens?: number },
+): Promise<MemoryPlan> => {
+  const { stepMemory } = await import('../train/index.ts')
+  const { image } = model
+  // a picture of the encoder's own size a row: where pictures have any size, 256 squares of it
+  const each =
+    image === undefined ? 0 : image.patchSize === undefined ? image.tokens : Math.min(256, tokens ?? 256)
+  const lengths = tokens === undefined ? [256, 1024, 4096].filter((n) => n > each) : [tokens]
+  const images = image === undefined ? 0 : image.patchSize === undefined ? rows : rows * each
+  const steps = (await choices(model)).flatMap(({ trains, ...what }) =>
+    lengths.map((n) => {
+      const sizes = { rows, tokens: n, images }
+      return { trains, ...sizes, ...stepMemory({ model, ...what, sizes }) }
+    }),
+  )
+  return planOf(model.name, steps)
+}
+
+/** What each stage of an experiment takes that trains. */
+export const planExperiment = async (e: Experiment): Promise<MemoryPlan> => {
+  const { learnerMemory } = await import('../train/index.ts')
+  const stages = (e.stages ?? []).map((stage) => ({ stage, made: stage.program({}) }))
+  return planOf(
+    e.name,
+    stages
+      .filter(({ made }) => made.trained.length > 0)
+      .map(({ stage, made }) => ({ trains: `stage ${stage.name}`, ...learnerMemory(made) })),
+  )
+}
+
+const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
+const size = (bytes: number): string => (bytes < 1e9 ? `${significant(bytes / 1e6)} MB` : gigabytes(bytes))
+
+/** As a table, with what is not in it. */
+export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string => {
+  const sized = plan.rows.some((r) => r.tokens !== undefined)
+  const other = plan.rows.some((r) => r.others > 0)
+  const right = (head: string) => ({ head, align: 'right' as const })
+  const table = textTable(
+    [
+      { head: 'trains' },
+      right('parameters that learn'),
+      ...(sized ? [right('rows × tokens')] : []),
+      ...['weights', 'gradients', 'moments', 'activations'].map(right),
+      ...(other ? [right('other states')] : []),
+      right('together'),
+      { head: 'fits here' },
+    ],
+    plan.rows.map((r) => [
+      r.trains,
+      grouped(r.trained),
+      ...(sized ? [`${r.rows} × ${grouped(r.tokens ?? 0)}`] : []),
+      ...[r.weights, r.gradients, r.optimizer, r.activations].map(size),
+      ...(other ? [size(r.others)] : []),
+      size(r.together),
+      r.fits ? 'yes' : 'no',
+    ]),
+    look,
+  )
+  return [
+    `${plan.name}: one update${sized ? ' by AdamW' : ''}, in float32, as onnx and tensorflow hold it`,
+    '',
+    table,
+    '',
+    `Here ${gigabytes(plan.availableBytes)} of ${gigabytes(plan.memoryBytes)} are available${plan.gpus.map((g) => `; GPU ${g}`).join('')}.`,
+    'Counted from the graph that is run: gradients of all that learns at once, for clipping; activations that the backward pass reads. An engine needs more while it computes, and its library.',
+  ].join('\n')
+}
