@@ -237,6 +237,50 @@ export const dsl = [
     ],
   ),
   mutantsOf(
+    'src/dsl/passes/attention-blocks.ts',
+    ['dsl/attention-blocks'],
+    [
+      ['the keys end a step too early', 'possible.at(-1) ?? keys[0]!', 'possible.at(-2) ?? keys[0]!'],
+      ['the keys begin at the first', 'const [first, last] = [possible[0]', 'const [first, last] = [keys[0]'],
+      ['a row that sees nothing gets a mean', 'b.sees === undefined ? x :', 'b.sees !== undefined ? x :'],
+      ['the level is not taken off', "binaryOf('sub', rise, level, site)", 'rise'],
+      [
+        'the gradient of queries without the scale',
+        "binaryOf('mul', concat(q, c.token), c.scale, site)",
+        'concat(q, c.token)',
+      ],
+      ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
+      [
+        'a definition that is needed anyway is cut',
+        'original === undefined || open.has(original)',
+        'original === undefined',
+      ],
+      ['short ones are cut', 'if (rows * key.size < limits.from)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-blocks.ts',
+    ['engine/attention-blocks'],
+    [
+      [
+        'blocks wait for none',
+        'const q = after(sliceOf(c.q, c.token, ...b.tokens, site), ...before)',
+        'const q = sliceOf(c.q, c.token, ...b.tokens, site)',
+      ],
+      ['the first block backward does not wait', 'k === undefined ? [sums] :', 'k === undefined ? [] :'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/mask-parts.ts',
+    ['dsl/attention-blocks'],
+    [
+      ['positions of a part begin at 0', '(_, i) => start + i)', '(_, i) => i)'],
+      ['or needs both', 'a && b : a || b', 'a && b : a && b'],
+      ['less by the largest', 'return a[0] < b[1]', 'return a[1] < b[1]'],
+      ['lessEqual by the least', '? a[0] <= b[1] :', '? a[0] <= b[0] :'],
+    ],
+  ),
+  mutantsOf(
     'src/dsl/passes/narrow.ts',
     ['dsl/passes', 'engine/graphs'],
     [

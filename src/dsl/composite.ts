@@ -17,3 +17,10 @@ export const bodyOf = (t: Tensor): Tensor => t.inputs[0]!
 
 /** What a composite is computed from, by name. */
 export const operandsOf = (t: Tensor): readonly Tensor[] => t.inputs.slice(1)
+
+/**
+ * The value itself, to be computed once those others are: what an engine computes of it comes later, when what they were
+ * computed from may be gone.
+ */
+export const after = <T extends Tensor>(x: T, ...before: readonly Tensor[]): T =>
+  before.length === 0 ? x : composite('after', {}, x, [x, ...before])

@@ -128,14 +128,16 @@ export type OpName = Op['op']
  * - `layerNorm` x, weight, bias · settings `axis`, `epsilon`
  * - `gelu`, `geluTanh`, `silu` x
  * - `rotary` x, cos, sin · settings `axis`
- * - `attention` q, k, v and, where there is one, mask (bool) · settings `scale`
- * - `attentionGradient` what `attention` takes, then its result and what flows back into it · settings `scale`, `part` (`q`,
- *   `k`, `v`: of which operand)
+ * - `attention` q, k, v and, where there is one, mask (bool) · settings `scale`, `axis` (which
+ *   queries and keys are multiplied along)
+ * - `attentionGradient` what `attention` takes, then its result and what flows back into it · settings `scale`, `axis`,
+ *   `part` (`q`, `k`, `v`: of which operand)
  * - `crossEntropy` logits, target (int32, in range) · settings `axis`; loss for each position
  * - `crossEntropyGradient` logits, target · settings `axis`; softmax − one-hot
  * - `adamW` parameter, first moment, second moment, gradient, learning rate, correction 1 (1−β₁ᵗ), correction 2 (1−β₂ᵗ)
  *   · settings `part` (`parameter`, `first`, `second`: which of the three results), `beta1`, `beta2`, `epsilon`, `decay`
  * - `addN` any number of tensors of one shape: their sum
+ * - `after` a value, then any others: the value, computed once the others are
  */
 export type CompositeKind =
   | 'rmsNorm'
@@ -149,6 +151,7 @@ export type CompositeKind =
   | 'crossEntropy'
   | 'crossEntropyGradient'
   | 'adamW'
+  | 'after'
   | (string & {})
 
 /** What a composite is set to: plain data. */

@@ -148,6 +148,8 @@ export { crossEntropy, Ignored, type MaskedLoss, negativeLogLikelihood } from '.
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'
 export {
+  attentionBlocks,
+  type BlockSizes,
   clampProgram,
   longSums,
   narrow,

@@ -36,7 +36,7 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
   const scores = contractOf(binaryOf('mul', q, scale, site), k, [headDim], site)
   if (mask === undefined) {
     const body = contractOf(softmaxOf('softmax', scores, Key, site), v, [Key], site, q.names)
-    return composite('attention', { scale }, body, [q, k, v], site)
+    return composite('attention', { scale, axis: headDim }, body, [q, k, v], site)
   }
   if (mask.dtype !== 'bool')
     throw new GraphError(
@@ -51,7 +51,13 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
   const allowed = selectOf(mask, scores, hidden, site)
   const mixed = contractOf(softmaxOf('softmax', allowed, Key, site), v, [Key], site, q.names)
   const body = selectOf(sees, mixed, 0, site)
-  return composite('attention', { scale }, transposed(body, q.names, site), [q, k, v, mask], site)
+  return composite(
+    'attention',
+    { scale, axis: headDim },
+    transposed(body, q.names, site),
+    [q, k, v, mask],
+    site,
+  )
 }
 
 /**

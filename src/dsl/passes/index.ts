@@ -1,4 +1,5 @@
 /** Passes: graph in, graph out, the numbers unchanged. */
+export * from './attention-blocks.ts'
 export * from './clamp-indices.ts'
 export * from './clamp-program.ts'
 export * from './common-subexpressions.ts'

@@ -132,8 +132,28 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
   return e.reshape(turned, dims, sizes(t.axes))
 }
 
+/** A bool that is false, and known once these values are. */
+const neverOf = (values: readonly Tensor[], e: Emitter, value: ValueOf): string =>
+  values
+    .map((t) => {
+      const first = e.node('Gather', [
+        e.reshape(value(t), sizes(t.axes), [elements(t.axes)]),
+        e.constant('int64', [], BigInt64Array.of(0n)),
+      ])
+      return e.node('Less', [first, first])
+    })
+    .reduce((a, b) => e.node('Or', [a, b]))
+
 /** The composites by kind. */
 export const natives: Readonly<Record<string, Native>> = {
+  // the runtime knows no order but that of values
+  after: {
+    fits: (t, _s, mode) => mode === 'run' && operandsOf(t).every((x) => x.dtype === 'float32'),
+    emit: (t, _s, e, value) => {
+      const [x, ...before] = operandsOf(t) as readonly [Tensor, ...Tensor[]]
+      return e.node('Where', [neverOf(before, e, value), value(x), value(x)])
+    },
+  },
   gelu: { fits: always, emit: (t, _s, e, value) => e.node('Gelu', operandsOf(t).map(value)) },
   geluTanh: {
     fits: always,

@@ -3,6 +3,7 @@
  * node.
  */
 import {
+  attentionBlocks,
   type Dtype,
   longSums,
   narrow,
@@ -12,6 +13,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { attentionLimits } from '../attention-limits.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
@@ -126,7 +128,10 @@ export const lower = (
   mode: Mode = 'run',
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
 ): Lowered => {
-  const variant = overVariant((roots) => longSums()(narrow(roots)), given)
+  const variant = overVariant(
+    (roots) => longSums()(narrow(mode === 'run' ? attentionBlocks(attentionLimits)(roots) : roots)),
+    given,
+  )
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
   const parts = mode === 'run' ? overwrites(variant) : []

@@ -1,7 +1,7 @@
 /** Composites that run better than their definition; any other composite is lowered as its definition. */
 import { elements, operandsOf, type Settings, sizes, type Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
-import type { Ref } from './builder.ts'
+import { type Ref, tfTypeOf } from './builder.ts'
 import { resultOf, type Work } from './value.ts'
 
 /** How one kind of composite runs natively. */
@@ -82,6 +82,14 @@ const crossEntropyGradient: Native = {
 export const natives: Readonly<Record<string, Native>> = {
   crossEntropy,
   crossEntropyGradient,
+  after: {
+    fits: () => true,
+    emit: (w, t, [x, ...before]) => {
+      const name = w.g.op('Identity', [x!.name], { T: attr.type(tfTypeOf(t.dtype)) })
+      w.g.after(name, ...before.map((b) => b.name))
+      return resultOf(t, name)
+    },
+  },
   addN: {
     fits: (t) =>
       t.dtype === 'float32' &&

@@ -3,6 +3,7 @@
  * then the updates of the states, each after the reads of the value that it replaces.
  */
 import {
+  attentionBlocks,
   bodyOf,
   longSums,
   narrow,
@@ -12,6 +13,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { attentionLimits } from '../attention-limits.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { slotWrites } from '../state-writes.ts'
@@ -40,7 +42,7 @@ const isFed = (t: Tensor, of: (x: Tensor) => boolean): boolean => {
     case 'input':
       return true
     case 'composite':
-      return !isNative(t) && of(bodyOf(t))
+      return (t.op.kind === 'after' || !isNative(t)) && of(bodyOf(t))
     case 'reshape':
     case 'stopGradient':
     case 'broadcast':
@@ -67,7 +69,10 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 /** Lowers one variant under the scope `name` (`step.0`). */
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
-  const variant = overVariant((roots) => longSums(isSumOfSquares)(narrow(roots)), given)
+  const variant = overVariant(
+    (roots) => longSums(isSumOfSquares)(narrow(attentionBlocks(attentionLimits)(roots))),
+    given,
+  )
   const writes = slotWrites(variant)
   const slots = new Map(writes.flat().map((s) => [s.next, s]))
   /** What a node is computed from in this lowering. */
