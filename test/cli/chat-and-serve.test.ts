@@ -15,10 +15,11 @@ import { write } from '../../src/cli/talk.ts'
 import { conversation, processor } from '../../src/data/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
+import { moduleAt } from '../support/program.ts'
 
 const test = suite('chat and serve')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-chat-'))
-const experiment = resolve('test/support/experiments/exported.ts')
+const experiment = moduleAt('test/support/experiments/exported.ts')
 const children: ChildProcess[] = []
 test.after(() => {
   for (const child of children) child.kill('SIGKILL')

@@ -20,7 +20,7 @@ import { type RecordedRun, readRun } from '../../src/run/run-folder.ts'
 import { called } from '../../src/terminal/called.ts'
 import { editDistance, nearest } from '../../src/terminal/nearest.ts'
 import { presentEngines } from '../support/engines.ts'
-import { command } from '../support/program.ts'
+import { command, moduleAt } from '../support/program.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('command')
@@ -31,8 +31,8 @@ test.before(() => {
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const experiments = resolve('test/support/experiments')
-const tiny = join(experiments, 'tiny.ts')
-const trained = join(experiments, 'trained.ts')
+const tiny = moduleAt('test/support/experiments/tiny.ts')
+const trained = moduleAt('test/support/experiments/trained.ts')
 
 interface Outcome {
   readonly code: number

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Io } from '../../src/cli/command.ts'
@@ -28,13 +28,14 @@ import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { exportOnnxModel, forwardProgram, loadWeights, orThrow, type Weights } from '../../src/train/index.ts'
 import { inMemory } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
+import { moduleAt } from '../support/program.ts'
 import { fromPython } from '../support/python.ts'
 import { tiny, tinyModel } from '../support/tiny.ts'
 
 const test = suite('export')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-export-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
-const experiment = resolve('test/support/experiments/exported.ts')
+const experiment = moduleAt('test/support/experiments/exported.ts')
 const [engine] = await hostEngines()
 const kinds = ['text', 'joined', 'lora', 'own'] as const
 type Kind = (typeof kinds)[number]

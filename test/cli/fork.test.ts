@@ -1,18 +1,19 @@
 /** `sailwright run --fork`: a run that begins from another's checkpoint. */
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { main } from '../../src/cli/main.ts'
 import { readSafetensors } from '../../src/formats/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import { forkWord, loadWeights, orThrow } from '../../src/train/index.ts'
+import { moduleAt } from '../support/program.ts'
 
 const test = suite('fork')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-fork-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
-const experiment = resolve('test/support/experiments/forked.ts')
+const experiment = moduleAt('test/support/experiments/forked.ts')
 
 const run = async (out: string, ...words: readonly string[]) => {
   let err = ''
@@ -180,7 +181,7 @@ test('what is no run, no checkpoint or no recipe is refused, and what there is i
     assert.match(err, said)
   }
   let err = ''
-  const byHand = resolve('test/support/experiments/tiny.ts')
+  const byHand = moduleAt('test/support/experiments/tiny.ts')
   const code = await main(['run', byHand, '--engine', 'onnx', '--fork', 'whole'], {
     stdout: { write: () => undefined },
     stderr: { write: (t) => (err += t) },

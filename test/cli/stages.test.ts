@@ -1,16 +1,17 @@
 /** `sailwright run --from` and `--until`: stages of a recipe alone. */
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { main } from '../../src/cli/main.ts'
 import type { RunEvent } from '../../src/run/index.ts'
+import { moduleAt } from '../support/program.ts'
 
 const test = suite('stages')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-stages-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
-const staged = resolve('test/support/experiments/staged.ts')
+const staged = moduleAt('test/support/experiments/staged.ts')
 
 const runOf = async (file: string, ...words: readonly string[]) => {
   let err = ''
@@ -170,7 +171,7 @@ test('stages that there are not, in no order, or against --fork are refused befo
     /broken has no checkpoint of the end of stage tune: there is warm \(its end, step 4\), \d \(inside/,
     ...['--from', 'polish', '--fork', 'broken'],
   )
-  const byHand = await runOf(resolve('test/support/experiments/tiny.ts'), '--until', 'warm')
+  const byHand = await runOf(moduleAt('test/support/experiments/tiny.ts'), '--until', 'warm')
   assert.is(byHand.code, 2)
   assert.match(byHand.err, "experiment 'tiny' names no stages")
   const another = await run('refused', '--from', 'polish', '--fork', 'whole', '--set', 'hidden=24')

@@ -23,6 +23,7 @@ import { advanceClock, atStart } from '../../src/log/scalars.ts'
 import { crc32c, record } from '../../src/log/tensorboard.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import type { Experiment } from '../../src/train/index.ts'
+import { moduleAt } from '../support/program.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
 
 const python = pythonOf(undefined)
@@ -319,7 +320,7 @@ test('one line in an experiment: it is the same run, and its numbers are written
 test('--log: from the command, and afterwards of a run that is finished', () => {
   const at = join(folder(), 'run')
   const bin = fileURLToPath(new URL('../../bin/sailwright.js', import.meta.url))
-  const tiny = fileURLToPath(new URL('../support/experiments/tiny.ts', import.meta.url))
+  const tiny = moduleAt('test/support/experiments/tiny.ts')
   const ran = (...words: readonly string[]) =>
     spawnSync(process.execPath, [bin, 'run', tiny, '--engine', 'onnx', '--out', at, ...words], {
       encoding: 'utf8',

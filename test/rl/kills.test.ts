@@ -5,17 +5,17 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { command } from '../support/program.ts'
+import { command, moduleAt } from '../support/program.ts'
 
 const test = suite('reinforcement: processes killed')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-rl-kills-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
 const started = (out: string) => {
-  const words = ['run', resolve('test/support/experiments/echo.ts'), '--out', out, '--engine', 'onnx']
+  const words = ['run', moduleAt('test/support/experiments/echo.ts'), '--out', out, '--engine', 'onnx']
   const child = spawn(process.execPath, [...command, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -10,7 +10,7 @@ import { weighted } from '../../src/rl/index.ts'
 import { begin, experiment, fromScratch, next, unmeasured } from '../../src/train/index.ts'
 import { echoModel, echoReward, echoStage } from '../support/echo.ts'
 import weightedEcho from '../support/experiments/echo-weighted.ts'
-import { command } from '../support/program.ts'
+import { command, moduleAt } from '../support/program.ts'
 import { messageThrown } from '../support/tiny.ts'
 
 const test = suite('weights of rewards by name')
@@ -74,7 +74,7 @@ test('what is none is told with what there is', () => {
 const run = (...words: readonly string[]) =>
   spawnSync(
     process.execPath,
-    [...command, 'run', resolve('test/support/experiments/echo-weighted.ts'), '--engine', 'onnx', ...words],
+    [...command, 'run', moduleAt('test/support/experiments/echo-weighted.ts'), '--engine', 'onnx', ...words],
     { encoding: 'utf8' },
   )
 

@@ -1,17 +1,17 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { called } from '../../src/terminal/called.ts'
-import { command } from '../support/program.ts'
+import { command, moduleAt } from '../support/program.ts'
 
 const test = suite('signals and closed pipes')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-signals-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const tiny = resolve('test/support/experiments/tiny.ts')
+const tiny = moduleAt('test/support/experiments/tiny.ts')
 const program = [...command]
 
 /** A run of its own process; resolves when it is in its second stage. */
