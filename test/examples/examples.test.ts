@@ -121,7 +121,7 @@ test('custom-reward: four answers, their parts by name, and other weights from t
   assert.match(err, /Did you mean 'brief'/)
 })
 
-test('recipe: all ten stages at a thousandth of their size, a report at the end', async () => {
+test('recipe: all ten stages at a two hundredth of their size, a report at the end', async () => {
   const out = join(folder, 'recipe')
   const words = [
     'run',
@@ -129,7 +129,7 @@ test('recipe: all ten stages at a thousandth of their size, a report at the end'
     '--engine',
     'onnx',
     '--set',
-    'scale=0.001',
+    'scale=0.005',
     '--out',
     out,
     '--json',
