@@ -26,11 +26,11 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
   const recipe = pipe(
     begin({ name: 'recipe', seed, model: nanoModel, start, now: 'bases' }),
     // what is trained, share of captions, lowest level, steps, peak rate
-    next(stage('alignment-1', ['bases', 'warm'], [[adapter], 0.3, 1, 250, 4e-3])),
-    next(stage('alignment-2', ['warm', 'fine'], [[vision, adapter], 0.3, 1, 250, 2e-3])),
-    next(stage('alignment-3', ['fine', 'aligned'], [all, 0.1, 2, 650, 2e-3])),
-    next(stage('basic-pretraining', ['aligned', 'grounded'], [[adapter], 0.15, 2, 40, 5e-4])),
-    next(stage('sft', ['grounded', 'tuned'], [all, 0, 3, 900, 2e-3])),
+    next(stage('alignment-1', ['bases', 'warm'], [[adapter], 0.3, 1, 200, 4e-3])),
+    next(stage('alignment-2', ['warm', 'fine'], [[vision, adapter], 0.3, 1, 230, 2e-3])),
+    next(stage('alignment-3', ['fine', 'aligned'], [all, 0.1, 2, 520, 2e-3])),
+    next(stage('basic-pretraining', ['aligned', 'grounded'], [[adapter], 0.15, 2, 30, 5e-4])),
+    next(stage('sft', ['grounded', 'tuned'], [all, 0, 3, 750, 2e-3])),
     next(soup('soup', ['tuned', 'souped'])),
     next(longCot(about)), // to 'thinking'
     // the reward; lowest level, episodes, rate

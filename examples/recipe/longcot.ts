@@ -19,15 +19,20 @@ const lengthOf = (e: Exchange): number => processor.tokenizer.encodeText(e.thoug
 export const longCot = (about: About) => {
   const { seed } = about
   const filters = [unique, boxed, notRedundant(), lengthBalanced({ lengthOf, bin: 16, seed })]
-  const written = curated(chains(mixtureOf('longcot', about, 3, 4)), {
-    ...{ count: times(about, 4800, 64), filters, processor, what: 'chains of thought' },
+  // of the hardest level a few, so that reinforcement has something left to find out
+  const few = [
+    { share: 0.85, source: chains(mixtureOf('longcot', about, 3, 3)) },
+    { share: 0.15, source: chains(mixtureOf('longcot-hard', about, 4, 4)) },
+  ]
+  const written = curated(mixed(few, { seed }), {
+    ...{ count: times(about, 3600, 64), filters, processor, what: 'chains of thought' },
   })
   // so that what was learnt before is not forgotten
   const plain = rendered({ mixture: mixtureOf('plain', about, 2, 3, 1), captions: 0 })
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
-    ...{ ...stage, steps: times(about, 400, 2), learningRate: 1.5e-3 },
+    ...{ ...stage, steps: times(about, 340, 40), learningRate: 1.5e-3 },
     source: afterwards(written, (kept) => {
       const shares = [
         { share: 0.7, source: repeated(kept) },

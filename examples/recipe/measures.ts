@@ -7,7 +7,7 @@ export const measures = (scale: number, thinking: readonly string[], bare: reado
   const samples = Math.ceil(64 * Math.min(1, 8 * scale))
   const asked = {
     generator: generator(nanoModel, nanoProcessor(), { rows: 64, prompt: 60, capacity: 120 }),
-    ...{ samples, lastSamples: 4 * samples, lengths: true },
+    ...{ samples, lastSamples: 2 * samples, lengths: true },
   }
   /** At the hardest level that most stages train, without a word about how to answer. */
   const plain = exactAnswers({ ...asked, questions: heldOutQuestions({ seed: 'held-out' }) })
@@ -16,6 +16,6 @@ export const measures = (scale: number, thinking: readonly string[], bare: reado
   const direct = exactAnswers({ ...asked, name: 'in one word', questions: word })
   /** One level harder, asked to think; there is nothing to think about in reading. */
   const { read: _, ...hard } = heldOutQuestions({ seed: 'held-out', levels: [4, 4], reply: 'thought' })
-  const thought = exactAnswers({ ...asked, name: 'thinking', questions: hard })
+  const thought = exactAnswers({ ...asked, name: 'thinking', samples: 2 * samples, questions: hard })
   return allOf(plain, after(bare, direct), after(thinking, thought))
 }

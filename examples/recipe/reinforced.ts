@@ -13,7 +13,7 @@ import {
 } from 'sailwright/tasks'
 import { afterwards } from 'sailwright/train'
 import type { About } from './answering.ts'
-import { mixtureOf, policy, processor, sampling, times, train } from './thought.ts'
+import { mixtureOf, policy, processor, sampling, times } from './thought.ts'
 
 const answer = rl.answer()
 const format = rl.format()
@@ -23,8 +23,12 @@ const steps = rl.sceneSteps<Scene>(stepRules)
 export const verified = rl.weighted({ answer, format, steps }, { answer: 0.6, format: 0.1, steps: 0.3 })
 /** A step is compared with the same step of the group's other answers, so that what was wrong is what is learnt from. */
 export const advantages = { scale: 'none', steps: 4 } as const
-/** And is the thought sound and true of the image: rules over its scene judge that. */
-export const judged = rl.sailRl({ think: rl.sceneJudge<Scene>(sceneRules), answer, format })
+/** And is the thought as a whole sound and true of the image: rules over its scene judge that. */
+const sail = rl.sailRl({ think: rl.sceneJudge<Scene>(sceneRules), answer, format })
+export const judged = rl.weighted({ sail, steps }, { sail: 0.7, steps: 0.3 })
+
+/** The encoder sees as it did. */
+const learns = [nanoModel.parts.adapter, nanoModel.parts.language]
 
 /** A stage of reinforcement: its reward, the lowest level of its problems, episodes, learning rate. */
 export const reinforced =
@@ -35,19 +39,19 @@ export const reinforced =
     reward: rl.Reward<ProblemColumns>,
     [lowest, episodes, learningRate]: readonly [Level, number, number],
   ) => {
-    const [rollouts, minibatch] = about.scale < 0.5 ? [32, 16] : [256, 128]
+    const rollouts = about.scale < 0.5 ? 32 : 256
     const tasks = problems(mixtureOf(name, about, lowest, 4))
     const tried = { tasks, count: times(about, 256, 8), attempts: 4, policy, sampling, right: answer }
     return rl.reinforcement({
-      ...{ name, from, to, train, policy, sampling, reward, advantages },
+      ...{ name, from, to, train: learns, policy, sampling, reward, advantages },
       ...{ group: 8, episodes: times(about, episodes) },
       // pass@4: neither trivial nor impossible
       tasks: afterwards(rl.solvable(tried), repeated),
       objective: rl.policyGradient(nanoModel, processor, {
         ...{ loss: rl.dapo(), rows: 8, tokens: 216, completions: 32, answer: 60, images: 4, steps: true },
       }),
-      episode: { rollouts, minibatch, updates: 2, rounds: 2 },
+      episode: { rollouts, minibatch: rollouts, updates: 1, rounds: 1 },
       ...{ learningRate, optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }) },
-      schedule: { kind: 'constant', warmup: 0.1 },
+      schedule: { kind: 'cosine', warmup: 0.15, minRatio: 0.1 },
     })
   }

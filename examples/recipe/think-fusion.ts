@@ -11,7 +11,7 @@ export const thinkFusion = (about: About) => {
   const right = all({ answer: answer(), format: format() })
   const asked = {
     tasks: problems(mixtureOf('think-fusion', about, 3, 4)),
-    count: times(about, 512, 8),
+    count: times(about, 384, 8),
     attempts: 1,
   }
   // half of them asked for the result alone, half without a word about it: short steps and the result, as SFT taught
@@ -19,7 +19,7 @@ export const thinkFusion = (about: About) => {
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
-    ...{ ...stage, steps: times(about, 300, 2), learningRate: 8e-4 },
+    ...{ ...stage, steps: times(about, 200, 2), learningRate: 8e-4 },
     // rejection sampling, with the weights that the stage begins with
     source: afterwards(harvested({ ...asked, policy, sampling, right }), (chains) => {
       const shares = [
