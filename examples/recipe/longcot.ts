@@ -12,7 +12,7 @@ import {
 import { chains, rendered } from 'sailwright/tasks'
 import { afterwards, curated, supervised } from 'sailwright/train'
 import type { About } from './answering.ts'
-import { learnt, mixtureOf, processor, times } from './thought.ts'
+import { learnt, mixtureOf, plainly, processor, times } from './thought.ts'
 
 const lengthOf = (e: Exchange): number => processor.tokenizer.encodeText(e.thought ?? '').length
 
@@ -21,14 +21,14 @@ export const longCot = (about: About) => {
   const filters = [unique, boxed, notRedundant(), lengthBalanced({ lengthOf, bin: 16, seed })]
   // of the hardest level a few, so that reinforcement has something left to find out
   const few = [
-    { share: 0.85, source: chains(mixtureOf('longcot', about, 3, 3)) },
-    { share: 0.15, source: chains(mixtureOf('longcot-hard', about, 4, 4)) },
+    { share: 0.7, source: chains(mixtureOf('longcot', about, 3, 3)) },
+    { share: 0.3, source: chains(mixtureOf('longcot-hard', about, 4, 4)) },
   ]
   const written = curated(mixed(few, { seed }), {
     ...{ count: times(about, 3600, 64), filters, processor, what: 'chains of thought' },
   })
   // so that what was learnt before is not forgotten
-  const plain = rendered({ mixture: mixtureOf('plain', about, 2, 3, 1), captions: 0 })
+  const plain = rendered({ mixture: plainly('plain', about), captions: 0 })
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },

@@ -44,7 +44,7 @@ export const reinforced =
     const tried = { tasks, count: times(about, 256, 8), attempts: 4, policy, sampling, right: answer }
     return rl.reinforcement({
       ...{ name, from, to, train: learns, policy, sampling, reward, advantages },
-      ...{ group: 8, episodes: times(about, episodes) },
+      ...{ group: 8, episodes: times(about, episodes, 2) },
       // pass@4: neither trivial nor impossible
       tasks: afterwards(rl.solvable(tried), repeated),
       objective: rl.policyGradient(nanoModel, processor, {

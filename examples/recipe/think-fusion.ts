@@ -4,7 +4,7 @@ import { all, answer, format, harvested } from 'sailwright/rl'
 import { problems, rendered } from 'sailwright/tasks'
 import { afterwards, supervised } from 'sailwright/train'
 import type { About } from './answering.ts'
-import { learnt, mixtureOf, policy, sampling, times } from './thought.ts'
+import { learnt, mixtureOf, plainly, policy, sampling, times } from './thought.ts'
 
 export const thinkFusion = (about: About) => {
   const { seed } = about
@@ -15,7 +15,7 @@ export const thinkFusion = (about: About) => {
     attempts: 1,
   }
   // half of them asked for the result alone, half without a word about it: short steps and the result, as SFT taught
-  const direct = rendered({ mixture: mixtureOf('direct', about, 2, 3, 1), captions: 0, direct: 0.5 })
+  const direct = rendered({ mixture: plainly('direct', about), captions: 0, direct: 0.5 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },

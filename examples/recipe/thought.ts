@@ -12,16 +12,16 @@ export const train = Object.values(nanoModel.parts)
 export const policy = trainedPolicy(nanoModel, processor, { rows: 64, prompt: 48, capacity: 108 })
 export const sampling = { maxNewTokens: 60, temperature: 1 }
 
-/** Images about which there is something to think; `read` is the share of those about which there is not. */
-export const mixtureOf = (
-  name: string,
-  { seed }: About,
-  lowest: Level,
-  highest: Level,
-  read = 0,
-): Mixture => ({
+/** Images about which there is something to think. */
+export const mixtureOf = (name: string, { seed }: About, lowest: Level, highest: Level): Mixture => ({
   ...{ seed: `${name}/${seed}`, split: 'train', levels: [lowest, highest] },
-  weights: { read, count: 1, chart: 1, arithmetic: 1 },
+  weights: { count: 1, chart: 1, arithmetic: 1 },
+})
+
+/** Images as SFT asks about them, so that its answers are not forgotten. */
+export const plainly = (name: string, { seed }: About): Mixture => ({
+  ...{ seed: `${name}/${seed}`, split: 'train', levels: [2, 3] },
+  weights: { read: 1, count: 2, chart: 1.5, arithmetic: 0.7 },
 })
 
 /** A number of things, at the run's scale. */

@@ -20,16 +20,16 @@ export const rl = [
   ),
   mutantsOf(
     'src/rl/step-advantages.ts',
-    ['rl/rewards/scene-steps'],
+    ['rl/rewards/scene-steps', 'rl/reinforcement'],
     [
-      ['steps are compared by their number alone', 'about ?? String(n)', 'String(n)'],
-      ['a token has the worth of the step that ends with it', 's.from < end && start < s.to', 's.to === end'],
+      ['steps are never learnt from', 'if (steps === 0) return groups', 'if (steps < 9) return groups'],
+      ['steps of another family are compared', '`${task.family}: ${step.about', '`${step.about'],
+      [
+        'a token has the worth of the step that ends with it',
+        'step.from < end && start < step.to',
+        'step.to === end',
+      ],
     ],
-  ),
-  mutantsOf(
-    'src/rl/operators/group-advantages.ts',
-    ['rl/reinforcement'],
-    [['steps are never learnt from', 'byStep === 0 ?', 'byStep >= 0 ?']],
   ),
   mutantsOf(
     'src/rl/selection.ts',

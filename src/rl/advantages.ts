@@ -17,7 +17,8 @@ export interface AdvantageSettings {
   readonly families?: Readonly<Record<string, number>>
   /**
    * What the advantages of steps are multiplied by, where a reward judges steps (`stepAdvantages`), before they are added to
-   * that of their completion; default 0: steps are not learnt from. The objective has to have `steps: true`.
+   * that of their completion; default 0: steps are not learnt from. The objective has to have `steps: true`. An episode's
+   * steps are compared with one another, so `groupAdvantages` leaves them to `withStepAdvantages`.
    */
   readonly steps?: number
 }

@@ -18,6 +18,7 @@ import type { Policy } from './policy.ts'
 import { groupEvent, recordedGroup } from './record.ts'
 import type { Reward } from './reward.ts'
 import type { SelectionSettings } from './selection.ts'
+import { withStepAdvantages } from './step-advantages.ts'
 import type { Columns, Task } from './task.ts'
 import { hasReward } from './unjudged.ts'
 import { valuesOf } from './values.ts'
@@ -128,5 +129,5 @@ export async function* drawEpisode<C extends Columns>(
     // where no verifier says anything, more tasks would say no more
     if (!all.some(hasReward)) break
   }
-  return { groups: all, asked, rolloutSeconds, scoreSeconds }
+  return { groups: withStepAdvantages(all, d.advantages), asked, rolloutSeconds, scoreSeconds }
 }

@@ -15,7 +15,7 @@ export interface Step {
   readonly from: number
   readonly to: number
   readonly value: number
-  /** What it is about: steps about the same are compared with one another; default: its number. */
+  /** What it is about, in a word: steps about the same are compared with one another. */
   readonly about?: string
 }
 

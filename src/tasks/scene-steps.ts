@@ -13,7 +13,7 @@ export interface SceneStep {
   readonly from: number
   readonly to: number
   readonly holds: boolean
-  /** What it is about: steps about the same are compared; default: its number. */
+  /** What it is about, in a word: steps about the same are compared with one another. */
   readonly about?: string
 }
 
@@ -29,6 +29,7 @@ const count = (s: CountScene, thinking: string): readonly SceneStep[] => {
     from: i,
     to: i + 1,
     holds: i < truth.length && added(said, i) === added(truth, i),
+    about: 'place',
   }))
 }
 
@@ -45,24 +46,24 @@ const chart = (s: ChartScene, thinking: string): readonly SceneStep[] => {
   let end = 0
   for (const { index, 1: letter = '', 2: value = '' } of read) {
     const named = s.bars.findIndex((b) => b.letter === letter)
-    found.push({ from: end, to: index + 1, holds: named === at + 1, about: `after ${at}` })
+    found.push({ from: end, to: index + 1, holds: named === at + 1, about: 'next bar' })
     at = named < 0 ? Math.min(at + 1, s.bars.length - 1) : named
     end = index + 2 + value.length
-    found.push({ from: index + 1, to: end, holds: value === String(s.bars[at]!.value), about: `bar ${at}` })
+    found.push({ from: index + 1, to: end, holds: value === String(s.bars[at]!.value), about: 'bar' })
   }
   if (list.length < thinking.length)
-    found.push({ from: end, to: list.length + 1, holds: at === s.bars.length - 1, about: `after ${at}` })
+    found.push({ from: end, to: list.length + 1, holds: at === s.bars.length - 1, about: 'next bar' })
   const highest = Math.max(...read.map(([, , value]) => Number(value)))
   for (const [i, { index, 0: said, 1: letter, 2: value = '' }] of claims.slice(read.length).entries()) {
     const isAsked =
       s.asked === null ? read.some((r) => r[1] === letter && Number(r[2]) === highest) : letter === s.asked
     const [middle, last] = [index + 1, index + said.length]
-    found.push({ from: index, to: middle, holds: i === 0 && isAsked, about: `asked ${i}` })
+    found.push({ from: index, to: middle, holds: i === 0 && isAsked, about: 'asked' })
     found.push({
       from: middle,
       to: last,
       holds: read.some(([all]) => all === `${letter}=${value}`),
-      about: `looked up ${i}`,
+      about: 'looked up',
     })
   }
   return found
@@ -76,7 +77,10 @@ const arithmetic = (s: ArithmeticScene, thinking: string): readonly SceneStep[] 
   const third = s.third === undefined ? '' : `${s.third.sign}${s.third.c}`
   const shown = `${s.a}${s.sign}${s.b}${third}:`
   const copied = thinking.slice(0, thinking.indexOf(':') + 1).slice(0, most)
-  const found: SceneStep[] = [...copied].map((c, i) => ({ from: i, to: i + 1, holds: c === shown[i] }))
+  const found: SceneStep[] = [...copied].map((c, i) => ({
+    ...{ from: i, to: i + 1, holds: c === shown[i] },
+    about: 'copied',
+  }))
   const terms = /^(\d{1,6})([+-])(\d{1,6})(?:([+-])(\d{1,6}))?:$/.exec(copied)
   if (terms === null) return found
   const [a, sign, b, next, c] = terms.slice(1)
@@ -85,7 +89,7 @@ const arithmetic = (s: ArithmeticScene, thinking: string): readonly SceneStep[] 
   for (const { 0: said, index } of thinking.slice(copied.length).matchAll(/[^,:]+[,:]?/g)) {
     const [from, to] = [copied.length + index, copied.length + index + said.length]
     const holds = follows.slice(from, to) === said
-    found.push({ from, to, holds })
+    found.push({ from, to, holds, about: 'statement' })
     if (!holds || found.length >= most) break
   }
   return found

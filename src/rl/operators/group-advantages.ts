@@ -7,7 +7,6 @@ import { map, type OperatorFunction } from 'rxjs'
 import { type AdvantageSettings, advantages } from '../advantages.ts'
 import type { RatedGroup, SelectedGroup } from '../group.ts'
 import { rewardsOf } from '../selection.ts'
-import { stepAdvantages } from '../step-advantages.ts'
 import type { Columns } from '../task.ts'
 
 /**
@@ -28,11 +27,8 @@ export const groupAdvantages = <C extends Columns>(
   map((group) => {
     const weight = settings.families?.[group.task.family] ?? 1
     const plain = advantages(rewardsOf(group.judgements), settings)
-    const byStep = (settings.steps ?? 0) * weight
-    const ofSteps = byStep === 0 ? undefined : stepAdvantages(group.completions, group.judgements, settings)
     return {
       ...group,
-      ...(ofSteps === undefined ? {} : { stepAdvantages: ofSteps.map((of) => of.map((a) => a * byStep)) }),
       advantages: weight === 1 ? plain : plain.map((a) => (a === undefined ? a : a * weight)),
     }
   })

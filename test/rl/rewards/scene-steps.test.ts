@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   type Judgement,
   type Scored,
+  type SteppedGroup,
   sceneSteps,
   scored,
   stepAdvantages,
@@ -101,36 +102,70 @@ const stepped = (...values: readonly number[]): Judgement => ({
   },
 })
 
-test('a step is compared with the same step of the others, and a token is worth what its step is', () => {
+test('a thought without its end is worth nothing, and where it went wrong is a step', async () => {
+  const { scene, steps } = described('chart', 3, 1)
+  const open = await judge(reward, `<think>${steps}thinkboxed{7}`, { scene })
+  assert.is(scoreOf(open), 0)
+  const all = (open as Scored).steps!
+  assert.equal(
+    all.map((s) => s.value),
+    all.map((_, i) => (i < all.length - 1 ? 1 : 0)),
+  )
+  assert.is(`<think>${steps}`.length, all.at(-1)!.from)
+})
+
+test('a step is compared with what is about the same in all tasks of its family, and a token is worth what its step is', () => {
   const two = ['aabb', 'ccdd'].map((text) =>
     completionOf(text, { ids: [1, 2, 3], texts: [text[0]!, text.slice(1, 3), text[3]!] }),
   )
+  const group = (family: string, ...judgements: readonly Judgement[]): SteppedGroup => ({
+    ...{ task: { family }, completions: two, judgements },
+  })
+  const worth = (...groups: readonly SteppedGroup[]) => stepAdvantages(groups, { scale: 'none' })
   const judged = [stepped(1, 1), stepped(0, 1)]
   assert.equal(
     stepsOf(judged[1]!).map((s) => s.value),
     [0, 1],
   )
-  // the second step holds in both
-  assert.equal(stepAdvantages(two, judged, { scale: 'none' }), [
-    [0.5, 0.5, 0],
-    [-0.5, -0.5, 0],
+  // three of four hold
+  assert.equal(worth(group('a', ...judged)), [
+    [
+      [0.25, 0.5, 0.25],
+      [-0.75, -0.5, 0.25],
+    ],
   ])
-  // steps about the same are compared, wherever they stand
   const named = (about: readonly string[], ...values: readonly number[]): Judgement => ({
     ...scored(0),
     steps: values.map((value, i) => ({ from: 2 * i, to: 2 * i + 2, value, about: about[i]! })),
   })
-  assert.equal(stepAdvantages(two, [named(['a', 'b'], 1, 0), named(['b', 'c'], 1, 0)], { scale: 'none' }), [
-    [0, -0.5, -0.5],
-    [0.5, 0.5, 0],
+  // in another task too, but not in another family
+  const more = [
+    group('a', named(['x', 'y'], 1, 0), named(['y', 'z'], 1, 0)),
+    group('a', named(['y'], 1), named(['y'], 1)),
+    group('b', named(['y'], 0), named(['x'], 1)),
+  ]
+  assert.equal(worth(...more), [
+    [
+      [0, -0.75, -0.75],
+      [0.25, 0.25, 0],
+    ],
+    [
+      [0.25, 0.25, 0],
+      [0.25, 0.25, 0],
+    ],
+    [
+      [0, 0, 0],
+      [0, 0, 0],
+    ],
   ])
-  // a token across two steps is worth both
-  assert.equal(stepAdvantages(two, [stepped(1, 0), stepped(0, 1)], { scale: 'none' })[0], [0.5, 0, -0.5])
-  assert.equal(stepAdvantages([completionOf('ab'), completionOf('cd')], judged)[0], [0, 0], 'without texts')
+  const bare = [completionOf('ab'), completionOf('cd')]
+  assert.equal(worth({ ...group('a', ...judged), completions: bare })[0]![0], [0, 0], 'without texts')
   const failed: Judgement = { _tag: 'Failed', why: 'x', elapsedMs: 1 }
-  assert.equal(stepAdvantages(two, [stepped(1), failed]), [
-    [0, 0, 0],
-    [0, 0, 0],
+  assert.equal(worth(group('a', stepped(1), failed)), [
+    [
+      [0, 0, 0],
+      [0, 0, 0],
+    ],
   ])
 })
 

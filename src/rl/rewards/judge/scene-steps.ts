@@ -12,7 +12,7 @@ export interface JudgedStep {
   readonly from: number
   readonly to: number
   readonly holds: boolean
-  /** What it is about: steps about the same are compared with one another; default: its number. */
+  /** What it is about, in a word: steps about the same are compared with one another. */
   readonly about?: string
 }
 
@@ -29,8 +29,8 @@ const box = /^<\/think>\s*\\boxed\{[^{}]{1,200}\}\s*$/
 
 /**
  * The share of a thought's steps that hold, each judged by rules over the task's column `scene`, and the steps themselves
- * (`Scored.steps`), of which `groupAdvantages({ steps: 1 })` makes advantages of tokens. What is behind the thought is a step that
- * holds where it is one box. Without a thought it is 0; of a
+ * (`Scored.steps`), of which `advantages: { steps: 1 }` of a stage makes advantages of tokens. What is behind the thought is a step that
+ * holds where it is one box. Without a thought, or without its end, it is 0; of a
  * family without a rule it abstains.
  *
  * @category judges
@@ -47,17 +47,17 @@ export const sceneSteps = <S extends AnyScene>(rules: StepRules<S>): Reward<{ re
         if (!Object.hasOwn(rules, scene.family))
           return { _tag: 'Abstained', why: `there is no rule for the family ${scene.family}` }
         const start = opening.exec(text)?.[0].length ?? 0
-        const end = text.indexOf('</think>')
-        if (end < start) return scored(0, { why: 'no thinking' })
+        const closed = text.indexOf('</think>')
+        if (start === 0 || (closed >= 0 && closed < start)) return scored(0, { why: 'no thinking' })
         const rule = rules[scene.family as S['family']] as (
           scene: S,
           thinking: string,
         ) => readonly JudgedStep[]
-        const judged = rule(scene, text.slice(start, end))
+        const judged = rule(scene, text.slice(start, closed < 0 ? undefined : closed))
         const behind = {
-          from: end - start,
+          from: closed < 0 ? (judged.at(-1)?.to ?? 0) : closed - start,
           to: text.length - start,
-          holds: box.test(text.slice(end)),
+          holds: closed >= 0 && box.test(text.slice(closed)),
           about: 'box',
         }
         const steps = [...judged, behind].map(({ from, to, holds, about }) => ({
@@ -66,7 +66,7 @@ export const sceneSteps = <S extends AnyScene>(rules: StepRules<S>): Reward<{ re
         }))
         const held = steps.filter((s) => s.value === 1).length
         const wrong = steps.filter((s) => s.value === 0).map((s) => text.slice(s.from, s.to))
-        const value = judged.length === 0 ? 0 : held / steps.length
+        const value = closed < 0 || judged.length === 0 ? 0 : held / steps.length
         return { ...scored(value, { steps: steps.length, wrong: wrong.slice(0, 20) }), steps }
       } catch (thrown) {
         return failed(inWords(thrown), performance.now() - began)
