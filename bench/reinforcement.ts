@@ -5,7 +5,7 @@
  *
  *     npm start -- --seed 0 --out recipe --until longcot
  *     node --import tsx bench/reinforcement.ts --thinker recipe/checkpoints/longcot/model.safetensors --out folder
- *       [--seeds 3] [--controls 3] [--at-once 1] [--engine onnx] [--families chart] [--problems 256] [--samples 4] [--episodes 12]
+ *       [--seeds 3] [--controls 3] [--at-once 1] [--engine onnx] [--families chart] [--problems 256] [--samples 4] [--episodes 24]
  *
  * Each run is one of `sailwright run bench/reinforcement.ts`. A run whose folder is complete is only read.
  */
@@ -53,8 +53,6 @@ import { advantages, verified } from '../examples/recipe/reinforced.ts'
 const weightsOf = (families: readonly Family[]): Mixture['weights'] =>
   Object.fromEntries(families.map((f) => [f, 1]))
 const train = Object.values(nanoModel.parts)
-/** The encoder sees as it did. */
-const learns = [nanoModel.parts.adapter, nanoModel.parts.language]
 const sizes = { rows: 64, prompt: 48, capacity: 108 }
 const maxNewTokens = 60
 
@@ -162,17 +160,17 @@ const file: ExperimentFile = ({ seed, setting }) => {
     return experiment(pipe(beginning, next(stage)), evaluation)
   }
   const stage = reinforcement({
-    ...{ name: 'rl', from: 'thinker', to: 'reasoner', train: learns, group: 8 },
+    ...{ name: 'rl', from: 'thinker', to: 'reasoner', train: [nanoModel.parts.language], group: 4 },
     objective: policyGradient(nanoModel, processor, {
-      ...{ loss: dapo(), rows: 16, tokens: sizes.capacity, answer: maxNewTokens, completions: 16 },
-      ...{ images: 4, steps: true },
+      ...{ loss: dapo(), rows: 8, tokens: 2 * sizes.capacity, answer: maxNewTokens, completions: 32 },
+      ...{ images: 8, steps: true },
     }),
     policy: trainedPolicy(nanoModel, processor, sizes),
     tasks: problems(mixture),
     reward: setting.text('rewards', 'own') === 'shuffled' ? shuffled(verified, seed) : verified,
     advantages,
     sampling: { maxNewTokens },
-    episodes: setting.number('episodes', 12),
+    episodes: setting.number('episodes', 24),
     episode: { rollouts: 256, minibatch: 256, updates: 1, rounds: 1 },
     learningRate: setting.number('rate', 3e-4),
     optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }),

@@ -21,14 +21,14 @@ const steps = rl.sceneSteps<Scene>(stepRules)
 
 /** Is the answer right, is it in a box behind a thought, and which steps of the thought hold: rules look into the scene. */
 export const verified = rl.weighted({ answer, format, steps }, { answer: 0.6, format: 0.1, steps: 0.3 })
-/** A step is compared with the same step of the group's other answers, so that what was wrong is what is learnt from. */
+/** A step is compared with others about the same, so that what was wrong is what is learnt from. */
 export const advantages = { scale: 'none', steps: 4 } as const
 /** And is the thought as a whole sound and true of the image: rules over its scene judge that. */
 const sail = rl.sailRl({ think: rl.sceneJudge<Scene>(sceneRules), answer, format })
 export const judged = rl.weighted({ sail, steps }, { sail: 0.7, steps: 0.3 })
 
-/** The encoder sees as it did. */
-const learns = [nanoModel.parts.adapter, nanoModel.parts.language]
+/** The encoder sees as it did: of all parts' gradients the language model's agree best between batches. */
+const learns = [nanoModel.parts.language]
 
 /** A stage of reinforcement: its reward, the lowest level of its problems, episodes, learning rate. */
 export const reinforced =
@@ -44,11 +44,11 @@ export const reinforced =
     const tried = { tasks, count: times(about, 256, 8), attempts: 4, policy, sampling, right: answer }
     return rl.reinforcement({
       ...{ name, from, to, train: learns, policy, sampling, reward, advantages },
-      ...{ group: 8, episodes: times(about, episodes, 2) },
+      ...{ group: 4, episodes: times(about, episodes, 2) },
       // pass@4: neither trivial nor impossible
       tasks: afterwards(rl.solvable(tried), repeated),
       objective: rl.policyGradient(nanoModel, processor, {
-        ...{ loss: rl.dapo(), rows: 8, tokens: 216, completions: 32, answer: 60, images: 4, steps: true },
+        ...{ loss: rl.dapo(), rows: 8, tokens: 216, completions: 32, answer: 60, images: 8, steps: true },
       }),
       episode: { rollouts, minibatch: rollouts, updates: 1, rounds: 1 },
       ...{ learningRate, optimizer: adamWith({ beta2: 0.98, weightDecay: 0 }) },
