@@ -34,9 +34,9 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     next(soup('soup', ['tuned', 'souped'])),
     next(longCot(about)), // to 'thinking'
     // the reward; lowest level, episodes, rate
-    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 8, 1.5e-4])),
+    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 14, 3e-4])),
     next(thinkFusion(about)), // to 'fused'
-    next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 4, 8e-5])),
+    next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 5, 1.5e-4])),
   )
   const fused = ['think-fusion', 'mixed-rl']
   return experiment(recipe, measures(scale, ['longcot', 'verifiable-rl', ...fused], fused))

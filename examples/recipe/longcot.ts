@@ -25,14 +25,14 @@ export const longCot = (about: About) => {
     { share: 0.3, source: chains(mixtureOf('longcot-hard', about, 4, 4)) },
   ]
   const written = curated(mixed(few, { seed }), {
-    ...{ count: times(about, 3600, 64), filters, processor, what: 'chains of thought' },
+    ...{ count: times(about, 4200, 64), filters, processor, what: 'chains of thought' },
   })
   // so that what was learnt before is not forgotten
   const plain = rendered({ mixture: plainly('plain', about), captions: 0 })
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
-    ...{ ...stage, steps: times(about, 340, 40), learningRate: 1.5e-3 },
+    ...{ ...stage, steps: times(about, 380, 40), learningRate: 1.2e-3 },
     source: afterwards(written, (kept) => {
       const shares = [
         { share: 0.7, source: repeated(kept) },

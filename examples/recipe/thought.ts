@@ -15,7 +15,7 @@ export const sampling = { maxNewTokens: 60, temperature: 1 }
 /** Images about which there is something to think. */
 export const mixtureOf = (name: string, { seed }: About, lowest: Level, highest: Level): Mixture => ({
   ...{ seed: `${name}/${seed}`, split: 'train', levels: [lowest, highest] },
-  weights: { count: 1, chart: 1, arithmetic: 1 },
+  weights: { count: 1.3, chart: 1, arithmetic: 1 },
 })
 
 /** Images as SFT asks about them, so that its answers are not forgotten. */
