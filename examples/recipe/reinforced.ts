@@ -41,7 +41,14 @@ export const reinforced =
   ) => {
     const rollouts = about.scale < 0.5 ? 32 : 256
     const tasks = problems(mixtureOf(name, about, lowest, 4))
-    const tried = { tasks, count: times(about, 24 * episodes, 8), attempts: 4, policy, sampling, right: answer }
+    const tried = {
+      tasks,
+      count: times(about, 24 * episodes, 8),
+      attempts: 4,
+      policy,
+      sampling,
+      right: answer,
+    }
     return rl.reinforcement({
       ...{ name, from, to, train: learns, policy, sampling, reward, advantages },
       ...{ group: 4, episodes: times(about, episodes, 2) },
