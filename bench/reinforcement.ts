@@ -251,10 +251,9 @@ const main = async (): Promise<void> => {
   if (thinker === undefined || out === undefined)
     throw new Error('give --thinker <weights after LongCoT> and --out <folder>')
   const { families = 'chart' } = given
-  const settings = Object.entries({ ...given, families, from: resolve(thinker) }).flatMap(([k, v]) =>
-    v === undefined || k === 'at-once' ? [] : [[k, v] as const],
-  )
-  const common = { families, ...Object.fromEntries(settings) }
+  const chosen = (names: readonly (keyof typeof given)[]): Readonly<Record<string, string>> =>
+    Object.fromEntries(names.flatMap((k) => (given[k] === undefined ? [] : [[k, given[k]]])))
+  const common = { families, from: resolve(thinker), ...chosen(['problems', 'samples']) }
   const before = await runOnce(join(out, 'before'), engine, 0, { part: 'before', ...common })
   const wanted = [['own', seeds] as const, ['shuffled', controls] as const].flatMap(([rewards, n]) =>
     Array.from({ length: Number(n) }, (_, seed) => ({ rewards, seed })),
@@ -263,7 +262,7 @@ const main = async (): Promise<void> => {
   const queue = [...wanted].sort((a, b) => a.seed - b.seed)
   const worker = async (): Promise<void> => {
     for (let w = queue.shift(); w !== undefined; w = queue.shift()) {
-      const set = { part: 'learn', rewards: w.rewards, ...common }
+      const set = { part: 'learn', rewards: w.rewards, ...common, ...chosen(['episodes', 'rate']) }
       found.set(
         `${w.rewards} ${w.seed}`,
         await runOnce(join(out, `${w.rewards}-${w.seed}`), engine, w.seed, set),

@@ -102,11 +102,11 @@ const stepped = (...values: readonly number[]): Judgement => ({
   },
 })
 
-test('a thought without its end is worth nothing, and where it went wrong is a step', async () => {
+test('of a thought without its end, where it went wrong is a step', async () => {
   const { scene, steps } = described('chart', 3, 1)
   const open = await judge(reward, `<think>${steps}thinkboxed{7}`, { scene })
-  assert.is(scoreOf(open), 0)
   const all = (open as Scored).steps!
+  assert.is(scoreOf(open), (all.length - 1) / all.length)
   assert.equal(
     all.map((s) => s.value),
     all.map((_, i) => (i < all.length - 1 ? 1 : 0)),

@@ -30,7 +30,7 @@ const box = /^<\/think>\s*\\boxed\{[^{}]{1,200}\}\s*$/
 /**
  * The share of a thought's steps that hold, each judged by rules over the task's column `scene`, and the steps themselves
  * (`Scored.steps`), of which `advantages: { steps: 1 }` of a stage makes advantages of tokens. What is behind the thought is a step that
- * holds where it is one box. Without a thought, or without its end, it is 0; of a
+ * holds where it is one box. Without a thought it is 0; of a
  * family without a rule it abstains.
  *
  * @category judges
@@ -66,7 +66,7 @@ export const sceneSteps = <S extends AnyScene>(rules: StepRules<S>): Reward<{ re
         }))
         const held = steps.filter((s) => s.value === 1).length
         const wrong = steps.filter((s) => s.value === 0).map((s) => text.slice(s.from, s.to))
-        const value = closed < 0 || judged.length === 0 ? 0 : held / steps.length
+        const value = judged.length === 0 ? 0 : held / steps.length
         return { ...scored(value, { steps: steps.length, wrong: wrong.slice(0, 20) }), steps }
       } catch (thrown) {
         return failed(inWords(thrown), performance.now() - began)
