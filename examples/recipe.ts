@@ -28,13 +28,13 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     // what is trained, share of captions, lowest level, steps, peak rate
     next(stage('alignment-1', ['bases', 'warm'], [[adapter], 0.3, 1, 200, 4e-3])),
     next(stage('alignment-2', ['warm', 'fine'], [[vision, adapter], 0.3, 1, 230, 2e-3])),
-    next(stage('alignment-3', ['fine', 'aligned'], [all, 0.1, 2, 520, 2e-3])),
+    next(stage('alignment-3', ['fine', 'aligned'], [all, 0.1, 2, 490, 2e-3])),
     next(stage('basic-pretraining', ['aligned', 'grounded'], [[adapter], 0.15, 2, 30, 5e-4])),
-    next(stage('sft', ['grounded', 'tuned'], [all, 0, 3, 750, 2e-3])),
+    next(stage('sft', ['grounded', 'tuned'], [all, 0, 3, 700, 2e-3])),
     next(soup('soup', ['tuned', 'souped'])),
     next(longCot(about)), // to 'thinking'
     // the reward; lowest level, episodes, rate
-    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 14, 3e-4])),
+    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 12, 3e-4])),
     next(thinkFusion(about)), // to 'fused'
     next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 5, 1.5e-4])),
   )

@@ -49,8 +49,8 @@ export const answering = ({ seed, scale }: About) => {
   ) => {
     const run = (of: string, captions: number, steps: number, rate: number) =>
       stage(`${name}-${of}`, [from, of], [[vision, adapter, language], captions, 3, steps, rate])
-    const contrast = run('captions', 1, 40, 2e-3)
-    return modelSoup({ name, from, to, runs: [run('a', 0, 90, 6e-4), run('b', 0, 90, 6e-4)], contrast })
+    const contrast = run('captions', 1, 30, 2e-3)
+    return modelSoup({ name, from, to, runs: [run('a', 0, 80, 6e-4), run('b', 0, 80, 6e-4)], contrast })
   }
   return { stage, soup }
 }
