@@ -149,9 +149,8 @@ const steps = 4
 /** Tokens a row of one call on a device, whose own loop costs it nothing: there the call from here is what takes time. */
 const looped = 64
 
-/** Whether tokens are drawn by temperature alone, as the graph can do it. */
-const plain = (s: Settled, vocab: number): boolean =>
-  s.topK >= vocab && s.topP === 1 && s.minP === 0 && s.repetitionPenalty === 1
+/** Whether every token may be drawn. */
+const unfiltered = (s: Settled, vocab: number): boolean => s.topK >= vocab && s.topP === 1 && s.minP === 0
 
 const rowOf = (logits: TensorValue, r: number): Float32Array => {
   const vocab = logits.shape[1]!
@@ -312,8 +311,16 @@ export const decoding = (
       greedy: tensorValue('bool', [], [temperature === 0 ? 1 : 0]),
       bias: tensorValue('float32', [model.vocabSize], bias),
     }
-    const many = plain(sampling, model.vocabSize)
+    const plain = unfiltered(sampling, model.vocabSize)
     const onDevice = session.engine === 'xla'
+    // a processor filters faster here, one row after another
+    const many = sampling.repetitionPenalty === 1 && (plain || onDevice)
+    const every = (x: number): Float32Array<ArrayBuffer> => new Float32Array(rows).fill(x)
+    const filters = {
+      top_k: ints(new Int32Array(rows).fill(Math.min(sampling.topK, model.vocabSize)), rows),
+      top_p: { shape: [rows], dtype: 'float32', data: every(sampling.topP) },
+      min_p: { shape: [rows], dtype: 'float32', data: every(sampling.minP) },
+    } as const
     const ending = Uint8Array.from({ length: model.vocabSize }, (_, id) => (ends.has(id) ? 1 : 0))
 
     /** The next tokens of every row, by place: drawn in the graph where it can, else one by one here. */
@@ -340,8 +347,8 @@ export const decoding = (
       const left = Int32Array.from(working, (row) => (row === undefined ? 0 : row.most - row.ids.length))
       const drawn = await orThrow(
         onDevice
-          ? session.call(called('extendLoop'), {
-              ...drawing,
+          ? session.call(called(plain ? 'extendLoop' : 'extendLoopFiltered'), {
+              ...{ ...drawing, ...(plain ? {} : filters) },
               left: ints(left, rows),
               ends: { shape: [ending.length], dtype: 'bool', data: ending },
             })
@@ -399,6 +406,7 @@ export const decoding = (
       [called('decode')]: fixed(() => decode(model, graph)),
       [called('extend')]: fixed(() => extend(model, graph, steps)),
       [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped)),
+      [called('extendLoopFiltered')]: fixed(() => extendLoop(model, graph, looped, { filtered: true })),
     },
     check: (prompts) => {
       for (const p of prompts.map(promptOf)) {

@@ -103,7 +103,7 @@ const adjusted = (
   return out
 }
 
-/** Sets what is unlikely to 0: all but the `topK` likeliest (ties with the last of them stay), then by `topP` and `minP`. */
+/** Sets what is unlikely to 0: all but the `topK` likeliest, then by `topP` and `minP`. Ties with the last that is left stay. */
 const filtered = (p: Float64Array, { topK, topP, minP }: Settled): Float64Array => {
   const all = topK >= p.length && topP === 1
   if (all && minP === 0) return p
@@ -116,12 +116,13 @@ const filtered = (p: Float64Array, { topK, topP, minP }: Settled): Float64Array 
       kept += p[i]!
     }
     let before = 0
+    // the likeliest stays, whatever topP is
+    let last = p[order[0]!]!
     for (const i of order) {
-      const share = p[i]! / kept
-      // the likeliest stays, whatever topP is
-      if (before >= topP) p[i] = 0
-      before += share
+      if (before < topP) last = p[i]!
+      before += p[i]! / kept
     }
+    for (const i of order) if (p[i]! < last) p[i] = 0
   }
   const least = minP * p[order?.[0] ?? largest(p)]!
   for (let i = 0; i < p.length; i++) if (p[i]! < least) p[i] = 0

@@ -12,6 +12,7 @@ import {
   zeros,
 } from '../dsl/index.ts'
 import type { DrawInputs } from './draw-token.ts'
+import type { Filters } from './filter-tokens.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
 
@@ -62,4 +63,11 @@ export const drawInputs = (model: CausalLm): Omit<DrawInputs, 'uniform'> => ({
   scale: input('scale', []),
   greedy: input('greedy', [], 'bool'),
   bias: input('bias', [axis('vocab', model.vocabSize)]),
+})
+
+/** What each row leaves of its tokens, as inputs. */
+export const filterInputs = (batch: Axis): Filters => ({
+  topK: input('top_k', [batch], 'int32'),
+  topP: input('top_p', [batch]),
+  minP: input('min_p', [batch]),
 })

@@ -27,6 +27,7 @@ import {
   sum,
   type Tensor,
 } from '../dsl/index.ts'
+import { type Filters, filterTokens } from './filter-tokens.ts'
 
 /** What a draw reads beside the logits. */
 export interface DrawInputs {
@@ -38,6 +39,8 @@ export interface DrawInputs {
   readonly bias: Tensor
   /** float32 `[batch]`, from 0 and below 1. */
   readonly uniform: Tensor
+  /** Default: every token may be drawn. */
+  readonly filters?: Filters
 }
 
 /** The size of a block: the divisor that is nearest to the root, or the root where that one is far from it. */
@@ -69,7 +72,7 @@ const passing = (x: Tensor, along: Axis, target: Tensor): Tensor => {
  *
  * @param logits float32 `[batch, vocab]`
  * @returns ids int32 `[batch]`, and the natural logarithm of each one's probability, float32 `[batch]`: under
- *   softmax(logits · scale), whatever the bias
+ *   softmax(logits · scale), whatever the bias and the filters
  */
 export const drawToken = (
   logits: Tensor,
@@ -81,7 +84,8 @@ export const drawToken = (
   const size = blockSize(vocab.size)
   const [block, inner] = [axis('block', Math.ceil(vocab.size / size)), axis('inner', size)]
   const over = block.size * size - vocab.size
-  const p: Tensor = softmax(open, vocab.name)
+  const all: Tensor = softmax(open, vocab.name)
+  const p = d.filters === undefined ? all : filterTokens(open, all, d.filters)
   const whole = over === 0 ? p : pad(p, vocab.name, 0, over)
   const blocks: Tensor = reshape(whole, [batch, block, inner])
   const masses: Tensor = sum(blocks, 'inner')

@@ -38,7 +38,7 @@ import {
   type Tensor,
   transpose,
 } from '../dsl/index.ts'
-import { cacheOf, checkedSizes, drawInputs, stored } from './cache.ts'
+import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
 import { drawToken } from './draw-token.ts'
 import type { GenerationSizes } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
@@ -66,19 +66,31 @@ const written = (whole: Tensor, added: Tensor, position: Tensor): Tensor => {
   return transpose(select(inside, value, whole), whole.names)
 }
 
+/** How tokens are drawn. */
+export interface ExtendLoopOptions {
+  /** Whether each row may filter its tokens, which costs two searches a token; default no. */
+  readonly filtered?: boolean
+}
+
 /**
  * As {@link extend}, for many tokens: the body of the loop is built and compiled once. It ends where no row has anything
  * left to write.
  *
  * Inputs: those of {@link extend}; `left` int32 `[batch]`, how many tokens a row may still take (0 where it is free), and
  * `ends` bool `[vocab]`, the tokens after which it takes none. Outputs: `ids` int32 and `log_probs` float32 `[step, batch]`,
- * of which the first `ran` (int32) steps count.
+ * of which the first `ran` (int32) steps count. With filters also `top_k` int32, `top_p` and `min_p` float32 `[batch]`: what
+ * each row leaves of its tokens, as transformers filters them.
  *
  * @param steps most tokens a row
  * @throws GraphError as {@link prefill}, and where `steps` is no whole number
  * @category generation
  */
-export const extendLoop = (model: CausalLm, s: GenerationSizes, steps: number): Results => {
+export const extendLoop = (
+  model: CausalLm,
+  s: GenerationSizes,
+  steps: number,
+  { filtered = false }: ExtendLoopOptions = {},
+): Results => {
   const site = siteOf(extendLoop)
   checkedSizes(model, s, site)
   if (!Number.isSafeInteger(steps) || steps < 1)
@@ -89,7 +101,7 @@ export const extendLoop = (model: CausalLm, s: GenerationSizes, steps: number): 
   const position: Tensor = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
   const ends = input('ends', [axis('vocab', model.vocabSize)], 'bool')
-  const how = drawInputs(model)
+  const how = { ...drawInputs(model), ...(filtered ? { filters: filterInputs(batch) } : {}) }
   const earlier = transpose(less(iota(slots), position), ['batch', Key])
   const hiddenAt = (id: Tensor, at: Tensor, mine: Tensor, cache: KeyValues): Tensor =>
     model.decode(model.embed(reshape(id, [batch, token])), {

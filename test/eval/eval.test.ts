@@ -250,7 +250,9 @@ answers('counts what is right, by family, and shows the first of each', async ()
   }
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
-  assert.equal(Object.keys(e.functions('any')), ['prefill', 'decode', 'extend', 'extendLoop'])
+  assert.equal(Object.keys(e.functions('any')), [
+    ...['prefill', 'decode', 'extend', 'extendLoop', 'extendLoopFiltered'],
+  ])
 })
 
 answers('of several images all are kept, in their order', async () => {

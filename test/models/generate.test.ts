@@ -13,13 +13,16 @@ import {
   topological,
 } from '../../src/dsl/index.ts'
 import { draw, settled } from '../../src/generation/index.ts'
+import { filterInputs } from '../../src/models/cache.ts'
 import { drawToken } from '../../src/models/draw-token.ts'
 import { extendLoop } from '../../src/models/extend-loop.ts'
 import { decode, extend, prefill } from '../../src/models/generate.ts'
 import { type GenerationSizes, isCacheKey } from '../../src/models/generation-sizes.ts'
 import { vitAxes } from '../../src/models/sail-vit.ts'
 import { type SailVl2Config, sailVl2, sailVl2Model, visualTokens } from '../../src/models/sail-vl2.ts'
+import { presentEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
+import { onEngine } from '../support/on-engine.ts'
 
 const test = suite('models: generation with a cache')
 
@@ -241,6 +244,94 @@ test('a token drawn in the graph is the one that is drawn on the host, and never
     { numRuns: 150 },
   )
 })
+
+test('top-k, top-p and min-p leave what they leave outside the graph, each row its own', () => {
+  const cases = fc.integer({ min: 1, max: 30 }).chain((n) =>
+    fc.record({
+      rows: fc.array(
+        fc.record({
+          // few values: many are equal
+          logits: fc.array(fc.integer({ min: -12, max: 12 }), { minLength: n, maxLength: n }),
+          topK: fc.integer({ min: 1, max: n + 2 }),
+          topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 1, noNaN: true })),
+          minP: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true })),
+          uniform: uniform23,
+        }),
+        { minLength: 1, maxLength: 3 },
+      ),
+      never: fc.array(fc.nat(n - 1), { maxLength: n - 1 }).filter((ids) => new Set(ids).size < n),
+      temperature: fc.constantFrom(0, 0.5, 1, 3),
+    }),
+  )
+  fc.assert(
+    fc.property(cases, ({ rows, never, temperature }) => {
+      const [batch, of] = [axis('batch', rows.length), axis('vocab', rows[0]!.logits.length)]
+      const { ids, logProbs } = drawToken(input('logits', [batch, of]), {
+        scale: input('scale', []),
+        greedy: input('greedy', [], 'bool'),
+        bias: input('bias', [of]),
+        uniform: input('uniform', [batch]),
+        filters: filterInputs(batch),
+      })
+      const [got, gotLog] = evaluate([ids, logProbs], {
+        inputs: {
+          logits: rows.flatMap((r) => r.logits.map((x) => x / 4)),
+          scale: [temperature === 0 ? 1 : 1 / temperature],
+          greedy: [temperature === 0 ? 1 : 0],
+          bias: rows[0]!.logits.map((_, i) => (never.includes(i) ? Number.NEGATIVE_INFINITY : 0)),
+          uniform: rows.map((r) => r.uniform),
+          ...{
+            top_k: rows.map((r) => r.topK),
+            top_p: rows.map((r) => r.topP),
+            min_p: rows.map((r) => r.minP),
+          },
+        },
+        states: new Map(),
+      })
+      rows.forEach(({ logits, topK, topP, minP, uniform }, r) => {
+        const s = settled({ maxNewTokens: 1, temperature, topK, topP, minP })
+        const want = draw(
+          logits.map((x) => x / 4),
+          s,
+          uniform,
+          { never },
+        )
+        assert.is(got![r], want.id)
+        assert.ok(Math.abs(gotLog![r]! - want.logProb) < 1e-9)
+      })
+    }),
+    { numRuns: 150 },
+  )
+})
+
+for (const engine of await presentEngines())
+  test(`${engine.name}: filters draw the tokens that are drawn outside the graph`, async () => {
+    const [n, size] = [24, 40]
+    const [batch, of] = [axis('batch', n), axis('vocab', size)]
+    const { ids } = drawToken(input('logits', [batch, of]), {
+      scale: input('scale', []),
+      greedy: input('greedy', [], 'bool'),
+      bias: input('bias', [of]),
+      uniform: input('uniform', [batch]),
+      filters: filterInputs(batch),
+    })
+    const random = (key: string, count: number): Float32Array =>
+      fill({ kind: 'uniform', limit: 1 }, count, 2, key) as Float32Array
+    const logits = random('logits', n * size).map((x) => 5 * x)
+    const share = (key: string): Float32Array => random(key, n).map((x) => (x + 1.001) / 2.002)
+    const [uniform, topP, minP] = [share('uniform'), share('top_p'), share('min_p').map((x) => x / 4)]
+    const topK = Int32Array.from({ length: n }, (_, i) => 2 + 3 * i)
+    const inputs = { logits, uniform, scale: [0.5], greedy: [0], bias: new Float32Array(size) }
+    const filters = { top_k: topK, top_p: topP, min_p: minP }
+    const [got] = await onEngine(engine, [ids], { ...inputs, ...filters })
+    const want = Array.from({ length: n }, (_, r) => {
+      const own = { topK: topK[r]!, topP: topP[r]!, minP: minP[r]! }
+      const s = settled({ maxNewTokens: 1, temperature: 2, ...own })
+      return draw(logits.subarray(r * size, (r + 1) * size), s, uniform[r]!).id
+    })
+    assert.equal(got, want)
+    assert.ok(new Set(want).size > 8)
+  })
 
 test('several tokens of one call are those of as many calls, and leave the same cache', () => {
   const steps = 3
