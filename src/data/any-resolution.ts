@@ -4,7 +4,7 @@
  *
  * @since 0.4.0
  */
-import { CollateError, checkedBytes } from './collate-error.ts'
+import { CollateError, checkedBytes, moreImages } from './collate-error.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { ImageReading } from './image-reading.ts'
 import { resize } from './resize.ts'
@@ -137,7 +137,7 @@ export const packedPatches = (
         throw new CollateError(
           'TooMany',
           id,
-          `sample ${id} has an image too many: the batch holds ${squares} squares of ${size} × ${size} pixels`,
+          `sample ${id} has an image too many: the batch holds ${squares} squares of ${size} × ${size} pixels; ${moreImages}`,
         )
       number++
       const planes = imagenetNormalise(image)

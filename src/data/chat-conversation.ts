@@ -25,16 +25,28 @@ const framesOf = (frames: readonly RgbImage[]): readonly StillPart[] =>
     { type: 'text', text: '\n' },
   ])
 
+/** Sees that only users show something: nobody learns to write an image. @throws ChatError `BadMessages` */
+const onlyUsersShow = (turns: readonly ChatTurn[]): void => {
+  const at = turns.findIndex(({ role, parts }) => role !== 'user' && parts.some((p) => p.type !== 'text'))
+  if (at >= 0)
+    throw new ChatError(
+      'BadMessages',
+      `turn ${at} is the ${turns[at]!.role}'s and has an image or a video`,
+      "show it in a user's turn",
+    )
+}
+
 /**
  * Turns in which each video is its frames, as many as the processor says.
  *
- * @throws ImageError where a video cannot be read
+ * @throws ImageError where a video cannot be read, ChatError `BadMessages` where somebody else than a user shows something
  */
-export const withFrames = (
+export const withFrames = async (
   p: Processor,
   turns: readonly ChatTurn[],
-): Promise<readonly ChatTurn<StillPart>[]> =>
-  Promise.all(
+): Promise<readonly ChatTurn<StillPart>[]> => {
+  onlyUsersShow(turns)
+  return Promise.all(
     turns.map(async ({ role, parts }) => ({
       role,
       parts: (
@@ -46,6 +58,7 @@ export const withFrames = (
       ).flat(),
     })),
   )
+}
 
 const imagesOf = (chat: Pick<Chat, 'turns'>) =>
   chat.turns.flatMap(({ parts }) => parts.flatMap((p) => (p.type === 'image' ? [p] : [])))
@@ -137,7 +150,7 @@ const isStill = (chat: Chat): chat is Chat<StillPart> =>
  * @param images as {@link chatImages} reads them; without them every image must take equally many tokens
  * @returns `promptLength` is before the assistant's last words
  * @throws ProcessorError `OtherModel` where there are images and the processor lays out none
- * @throws ChatError where the template cannot write the chat
+ * @throws ChatError where the template cannot write the chat, or somebody else than a user shows an image
  */
 export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[]): ChatTokenIds => {
   if (!isStill(chat))
@@ -145,6 +158,7 @@ export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[])
       'OtherModel',
       'the chat has a video, whose frames are not read yet; read it by chatConversation',
     )
+  onlyUsersShow(chat.turns)
   const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, imageIdsOf(p, chat, images))
   const last = made.lossMask.lastIndexOf(true)
   return { ...made, promptLength: made.lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }

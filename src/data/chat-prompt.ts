@@ -111,7 +111,7 @@ const byProcessor = (
  *
  * @param turns of which the last is the user's
  * @throws ProcessorError `OtherModel` where there are images, a thought or variables and the processor lays out none;
- *   ChatError where the template cannot write the chat; ImageError where an image cannot be read
+ *   ChatError where the last turn is no user's, where somebody else shows an image, where the template cannot write the chat; ImageError where an image cannot be read
  * @category constructors
  */
 export const chatPrompt = async (
@@ -120,6 +120,12 @@ export const chatPrompt = async (
   turns: readonly ChatTurn[],
   options: ChatPromptOptions = {},
 ): Promise<Conversation> => {
+  if (turns.at(-1)?.role !== 'user')
+    throw new ChatError(
+      'BadMessages',
+      turns.length === 0 ? 'there is no turn' : `the last turn is the ${turns.at(-1)!.role}'s`,
+      'let a user have the last word, to which the assistant answers',
+    )
   if (p.image === undefined && turns.some((t) => t.parts.some((part) => part.type !== 'text')))
     throw new ProcessorError(
       'OtherModel',

@@ -33,3 +33,7 @@ export const checkedBytes = (sample: string, { width, height, data }: RgbImage):
       `sample ${sample} has an image of ${width} × ${height} pixels with ${data.length} bytes; three a pixel are ${3 * width * height}`,
     )
 }
+
+/** What to do where a batch has no place for an image. */
+export const moreImages =
+  "raise images in the batch's sizes, where each tile or square and each frame is one, or show fewer"

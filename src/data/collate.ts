@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { packedPatches } from './any-resolution.ts'
-import { CollateError, type CollateErrorTag, checkedBytes } from './collate-error.ts'
+import { CollateError, type CollateErrorTag, checkedBytes, moreImages } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { Processor } from './processor.ts'
@@ -170,7 +170,7 @@ export const segmentsVisualIndex = <C extends Conversation>(
       throw new CollateError(
         'TooMany',
         c.id,
-        `sample ${c.id} has an image too many: the batch holds ${imagesHeld(processor, sizes.images)}`,
+        `sample ${c.id} has an image too many: the batch holds ${imagesHeld(processor, sizes.images)}; ${moreImages}`,
       )
     const begin = place
     c.ids.forEach((id, t) => {
@@ -216,7 +216,11 @@ export const pixelValues = (
   for (const { id, images: own } of samples)
     for (const image of own) {
       if (at >= images)
-        throw new CollateError('TooMany', id, `sample ${id} has an image too many: the batch holds ${images}`)
+        throw new CollateError(
+          'TooMany',
+          id,
+          `sample ${id} has an image too many: the batch holds ${images}; ${moreImages}`,
+        )
       if (image.width !== size || image.height !== size)
         throw new CollateError(
           'BadImage',

@@ -48,7 +48,7 @@ export interface Exchange {
  *
  * @param images as {@link seen} has them; or how many, where every image takes equally many tokens
  * @throws ProcessorError `OtherModel` where there are images and the processor lays out none, or cuts them and is told but
- *   their number
+ *   their number; `BadSize` where that is no whole number
  */
 export const promptIds = (
   p: Processor,
@@ -56,6 +56,11 @@ export const promptIds = (
   images: number | readonly SeenImage[],
 ): readonly number[] => {
   const text = p.tokenizer.encodeText
+  if (typeof images === 'number' && !(Number.isSafeInteger(images) && images >= 0))
+    throw new ProcessorError(
+      'BadSize',
+      `promptIds, images: it is ${images}; give how many there are, or the images`,
+    )
   const each =
     typeof images === 'number'
       ? Array.from({ length: images }, () => anyImageIds(p))

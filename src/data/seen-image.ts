@@ -33,6 +33,16 @@ const imageOptions = (p: Processor): NonNullable<Processor['image']> => {
   )
 }
 
+/** @throws ProcessorError `BadSize` where an image has no pixels, or other bytes than three a pixel */
+const checkedPixels = ({ width, height, data }: RgbImage, i: number): void => {
+  const sides = [width, height].every((side) => Number.isSafeInteger(side) && side > 0)
+  if (sides && data?.length === 3 * width * height) return
+  throw new ProcessorError(
+    'BadSize',
+    `image ${i + 1} of the conversation is ${width} × ${height} pixels with ${data?.length ?? 'no'} bytes; give at least one pixel, and three bytes for each`,
+  )
+}
+
 /** An image with as many pixels as its tiles, or its own where they are fewer: it is kept beside them to be looked at. */
 const kept = (image: RgbImage, tiles: readonly RgbImage[]): RgbImage => {
   if (tiles.length === 1) return tiles[0]!
@@ -46,12 +56,16 @@ const kept = (image: RgbImage, tiles: readonly RgbImage[]): RgbImage => {
 /**
  * The images of one conversation as a processor's model reads them.
  *
- * @throws ProcessorError `OtherModel` where there are images and the processor lays out none
+ * @throws ProcessorError `OtherModel` where there are images and the processor lays out none, `BadSize` where one has no pixels,
+ *   or other bytes than three a pixel
  * @category reading
  */
 export const seen = (p: Processor, images: readonly GivenImage[]): readonly SeenImage[] => {
   if (images.length === 0) return []
   const options = imageOptions(p)
+  images.forEach(({ image }, i) => {
+    checkedPixels(image, i)
+  })
   return options.cut(images).map((tiles, i) => ({
     ids: idsOf(
       options,

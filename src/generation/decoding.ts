@@ -126,12 +126,17 @@ interface Group {
   readonly shape: Reading
 }
 
-/** The prompt alone. */
-const promptOf = (c: Conversation): Conversation => ({
-  ...c,
-  ids: c.ids.slice(0, c.promptLength),
-  lossMask: c.lossMask.slice(0, c.promptLength),
-})
+/** The prompt alone. @throws CollateError `BadMask` where it ends outside the conversation */
+const promptOf = (c: Conversation): Conversation => {
+  const { id, ids, promptLength, lossMask } = c
+  if (!(Number.isSafeInteger(promptLength) && promptLength >= 0 && promptLength <= ids.length))
+    throw new CollateError(
+      'BadMask',
+      id,
+      `conversation '${id}' has ${ids.length} tokens, and its promptLength is ${promptLength}; give how many stand before the answer`,
+    )
+  return { ...c, ids: ids.slice(0, promptLength), lossMask: lossMask.slice(0, promptLength) }
+}
 
 /** Sizes of the calls that read prompts, smallest first: for a sixteenth of the rows, a quarter, and all of them. */
 const reads = ({ rows, images }: Required<DecodingSizes>): readonly Reading[] =>
