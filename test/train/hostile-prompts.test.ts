@@ -90,7 +90,11 @@ const bad: readonly (readonly [
     without((id, i) => id === placeholder && i % 2 === 0),
     /1 images but 8 image tokens/,
   ],
-  ['too many images', { images: [image, image, image] }, /image too many: the batch holds 2; raise images|3 images but 16/],
+  [
+    'too many images',
+    { images: [image, image, image] },
+    /image too many: the batch holds 2; raise images|3 images but 16/,
+  ],
   [
     'a prompt that ends in an image',
     { promptLength: good.ids.lastIndexOf(placeholder) },
