@@ -1,0 +1,58 @@
+/**
+ * A published Qwen3, dense or with experts, tuned on chats of one's own by LoRA: the weights stay, small adapters beside the
+ * projections learn.
+ *
+ *     sailwright run examples/finetune.ts --set model=Qwen3-0.6B --data chats.jsonl --out runs/tuned
+ *     sailwright export runs/tuned --hf --out tuned        the whole model, for transformers
+ *     sailwright export runs/tuned --adapter --out adapter the adapters alone, for PEFT over the published folder
+ *
+ * `model` is a folder in Hugging Face's layout, `sailwright fetch` brings one. The data has a chat a row, as text-sft.ts says.
+ */
+import { pipe } from 'fp-ts/lib/function.js'
+import * as d from 'sailwright/data'
+import type { Keys } from 'sailwright/dsl'
+import { heldOut } from 'sailwright/eval'
+import { pretrained } from 'sailwright/models'
+import { adamWith, loraKeys } from 'sailwright/optim'
+import * as t from 'sailwright/train'
+
+/** Every projection of attention and of a dense block; experts stay as they are. */
+const projections: Keys = {
+  name: 'projections',
+  has: (key) => /\.(self_attn|mlp)\.\w+_proj\.weight$/.test(key),
+}
+
+const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
+  const folder = setting.text('model', 'model')
+  const { kind, model, source, tokenizer } = await t.orThrow(pretrained(folder))
+  if (kind !== 'language' || tokenizer === undefined)
+    throw new t.SettingError(`--set model=${folder} is no language model with a tokenizer`)
+
+  const processor = d.processor(d.textTokenizer(tokenizer), { template: d.chatTemplate(tokenizer) })
+  const [rows, tokens] = [
+    setting.integer('rows', 1, { from: 1 }),
+    setting.integer('tokens', 256, { from: 2 }),
+  ]
+  const objective = t.nextToken(model, processor, { rows, tokens })
+  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: (row) => JSON.stringify(row.columns) })
+  const { onBadRow } = data
+  const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
+
+  const rank = setting.integer('rank', 8, { from: 1 })
+  const stage = t.supervised({
+    ...{ name: 'tune', from: 'pretrained', to: 'tuned', objective, train: [loraKeys] },
+    transforms: [t.withLora({ rank, alpha: setting.number('alpha', 2 * rank), on: projections })],
+    source: chats(d.shuffled(d.repeated(sides.train), { seed, buffer: 1000 })),
+    steps: setting.integer('steps', quick ? 20 : 500, { from: 1 }),
+    learningRate: setting.number('rate', 2e-4),
+    optimizer: adamWith(),
+  })
+  const start = { config: folder, weights: source }
+  return t.experiment(
+    pipe(t.begin({ name: 'finetune', seed, model, start, now: 'pretrained' }), t.next(stage)),
+    // the share of held-out tokens that the model would have written itself
+    heldOut({ family: 'tokens', stage: 'tune', objective, source: chats(sides.heldOut), batches: 16 }),
+  )
+}
+
+export default file

@@ -1,0 +1,169 @@
+/**
+ * The example that tunes a published folder: what it exports is read by transformers and by PEFT, which compute the same
+ * logits. The folders are transformers' own, dense in bfloat16 and with experts, at random weights.
+ */
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Io } from '../../src/cli/command.ts'
+import { main } from '../../src/cli/main.ts'
+import { elements, fixed, parametersOf, program, sizes } from '../../src/dsl/index.ts'
+import { tensorValue } from '../../src/engine/index.ts'
+import { writeSafetensors } from '../../src/formats/index.ts'
+import { pretrained, qwen3Model, toPublished } from '../../src/models/index.ts'
+import { fillNormal, keyOf, random } from '../../src/random/index.ts'
+import { orThrow } from '../../src/train/task.ts'
+import { hostEngines } from '../support/engines.ts'
+import { fromPython } from '../support/python.ts'
+import { tiny } from '../support/tiny.ts'
+
+const test = suite('examples: a published model, tuned')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-finetune-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+const [engine] = await hostEngines()
+const modules = ['torch', 'transformers', 'peft']
+
+const [rows, tokens] = [2, 24]
+const ids = Array.from({ length: rows * tokens }, (_, i) => random('ids', i).int(8, 60))
+
+const written = `
+import sys, torch
+from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+torch.manual_seed(0)
+sizes = dict(vocab_size=int(sys.argv[3]), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=16, max_position_embeddings=128, initializer_range=0.2)
+torch.set_default_dtype(torch.bfloat16)
+Qwen3ForCausalLM(Qwen3Config(tie_word_embeddings=True, **sizes)).save_pretrained(sys.argv[1])
+torch.set_default_dtype(torch.float32)
+Qwen3MoeForCausalLM(Qwen3MoeConfig(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, mlp_only_layers=[0],
+    norm_topk_prob=True, tie_word_embeddings=False, **sizes)).save_pretrained(sys.argv[2])
+print('true')`
+
+const compared = `
+import json, sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+ids = torch.tensor(json.loads(sys.argv[1])).view(2, -1)
+out = []
+for base, merged, adapter in zip(*[iter(sys.argv[2:])] * 3):
+    load = lambda folder: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        models = dict(before=load(base), merged=load(merged), adapted=PeftModel.from_pretrained(load(base), adapter).eval())
+        out.append({name: m(ids).logits.flatten().tolist() for name, m in models.items()})
+print(json.dumps(out))`
+
+const cli = async (...words: readonly string[]) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const io: Io = {
+    stdout: { write: (t) => out.push(t) },
+    stderr: { write: (t) => err.push(t) },
+    env: { XDG_CACHE_HOME: join(root, 'cache') },
+    cwd: root,
+    onInterrupt: () => () => undefined,
+  }
+  const code = await main(words, io)
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+/** A dense folder written here, where there are no transformers. */
+const ownFolder = async (folder: string): Promise<void> => {
+  const { language } = tiny
+  const weights = [...parametersOf(qwen3Model('tiny', language).graph())].map(([key, { axes }]) => {
+    const values = new Float32Array(elements(axes))
+    fillNormal(values, 0.2, keyOf(0, key))
+    return [key, { dtype: 'BF16', shape: sizes(axes), values }] as const
+  })
+  await orThrow(writeSafetensors(join(folder, 'model.safetensors'), new Map(weights)))
+  writeFileSync(
+    join(folder, 'config.json'),
+    JSON.stringify(toPublished({ kind: 'language', config: language })),
+  )
+}
+
+const described = (folder: string): void => {
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    cpSync(resolve('assets/nano', name), join(folder, name))
+  writeFileSync(
+    join(folder, 'chat_template.jinja'),
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+  )
+}
+
+const logitsOf = async (folder: string): Promise<Float32Array> => {
+  const { model, source } = await orThrow(pretrained(folder))
+  const y = model.graph({ batch: rows, tokens })
+  const p = program({ name: 'forward', functions: { forward: fixed(() => ({ outputs: { y } })) } })
+  const session = await orThrow(engine!.load(p, { values: source }))
+  const value = (of: (i: number) => number) =>
+    tensorValue(
+      'int32',
+      [rows, tokens],
+      ids.map((_, i) => of(i)),
+    )
+  const inputs = { input_ids: value((i) => ids[i]!), position_ids: value((i) => i % tokens) }
+  const out = await orThrow(session.call('forward', inputs))
+  await orThrow(session.close())
+  return out.y!.data as Float32Array
+}
+
+const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  assert.is(a.length, b.length)
+  return Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
+}
+
+test('dense and with experts: adapters learn, and the exports are those of transformers and PEFT', async () => {
+  const data = join(root, 'chats.jsonl')
+  const chat = (i: number) => ({
+    messages: [
+      { role: 'user', content: `${i}. Which follows ${i % 4}?` },
+      { role: 'assistant', content: `${(i % 4) + 1}` },
+    ],
+  })
+  writeFileSync(data, Array.from({ length: 60 }, (_, i) => JSON.stringify(chat(i))).join('\n'))
+  const [dense, moe] = [join(root, 'dense'), join(root, 'moe')] as const
+  const python = await fromPython(modules, written, dense, moe, String(tiny.language.vocabSize))
+  if (python === undefined) await ownFolder(dense)
+  const folders = python === undefined ? [dense] : [dense, moe]
+  const words: string[] = []
+  for (const folder of folders) {
+    described(folder)
+    const run = `${folder}-run`
+    const set = [`model=${folder}`, 'rows=4', 'tokens=64', 'steps=16', 'rate=0.02', 'rank=4']
+    const flags = ['--data', data, '--engine', engine!.name, '--out', run]
+    const ended = await cli(
+      ...['run', resolve('examples/finetune.ts'), ...flags, ...set.flatMap((s) => ['--set', s])],
+    )
+    assert.is(ended.code, 0, ended.err)
+    const events = readFileSync(join(run, 'events.jsonl'), 'utf8').trim().split('\n')
+    const losses = events
+      .map((line) => JSON.parse(line))
+      .filter((e) => e.type === 'step')
+      .map((e) => Number(e.loss))
+    assert.ok(losses.at(-1)! < losses[0]! - 0.5, String(losses))
+    for (const form of ['hf', 'adapter']) {
+      const made = await cli('export', run, `--${form}`, '--out', `${folder}-${form}`)
+      assert.is(made.code, 0, made.err)
+    }
+    assert.ok(existsSync(join(`${folder}-adapter`, 'adapter_config.json')))
+    words.push(folder, `${folder}-hf`, `${folder}-adapter`)
+  }
+  if (python === undefined) return
+  const got = (await fromPython(modules, compared, JSON.stringify(ids), ...words)) as {
+    readonly before: number[]
+    readonly merged: number[]
+    readonly adapted: number[]
+  }[]
+  for (const [i, folder] of folders.entries()) {
+    const { before, merged, adapted } = got[i]!
+    const [own, first] = [await logitsOf(`${folder}-hf`), await logitsOf(folder)]
+    const near = 2e-5 * own.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+    assert.ok(farthest(before, first) < near, `the published folder: ${farthest(before, first)}`)
+    assert.ok(farthest(merged, own) < near, `the exported model: ${farthest(merged, own)}`)
+    assert.ok(farthest(adapted, own) < near, `the adapter over the folder: ${farthest(adapted, own)}`)
+    assert.ok(farthest(before, own) > 100 * near, 'the adapters do something')
+  }
+})
+
+test.run()
