@@ -159,6 +159,13 @@ const usesOf = (
             ? weightIn(t.inputs[1 - i]!, on) === undefined &&
               !has(t.inputs[1 - i]!, t.op.over[0] === w.first ? w.second : w.first)
             : false
+      // a further axis is made to stack matrices along, as those of experts are
+      if (!fits && t.op.op === 'reshape' && t.axes.length > x.axes.length)
+        throw new LoraError(
+          'on',
+          `it names '${w.key}', which is stacked with others, as matrices of experts are: their product has no pair of PEFT's layout`,
+          "leave it out, and name projections outside of experts, such as those of '**.self_attn.**'",
+        )
       if (!fits)
         throw new LoraError(
           'on',

@@ -9,15 +9,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Io } from '../../src/cli/command.ts'
 import { main } from '../../src/cli/main.ts'
-import { elements, fixed, parametersOf, program, sizes } from '../../src/dsl/index.ts'
+import { fixed, program } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/index.ts'
-import { writeSafetensors } from '../../src/formats/index.ts'
-import { pretrained, qwen3Model, toPublished } from '../../src/models/index.ts'
-import { fillNormal, keyOf, random } from '../../src/random/index.ts'
+import { pretrained } from '../../src/models/index.ts'
+import { random } from '../../src/random/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { hostEngines } from '../support/engines.ts'
+import { fixturePath } from '../support/fixtures.ts'
 import { fromPython } from '../support/python.ts'
-import { tiny } from '../support/tiny.ts'
 
 const test = suite('examples: a published model, tuned')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-finetune-'))
@@ -27,19 +26,6 @@ const modules = ['torch', 'transformers', 'peft']
 
 const [rows, tokens] = [2, 24]
 const ids = Array.from({ length: rows * tokens }, (_, i) => random('ids', i).int(8, 60))
-
-const written = `
-import sys, torch
-from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
-torch.manual_seed(0)
-sizes = dict(vocab_size=int(sys.argv[3]), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-    num_key_value_heads=2, head_dim=16, max_position_embeddings=128, initializer_range=0.2)
-torch.set_default_dtype(torch.bfloat16)
-Qwen3ForCausalLM(Qwen3Config(tie_word_embeddings=True, **sizes)).save_pretrained(sys.argv[1])
-torch.set_default_dtype(torch.float32)
-Qwen3MoeForCausalLM(Qwen3MoeConfig(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, mlp_only_layers=[0],
-    norm_topk_prob=True, tie_word_embeddings=False, **sizes)).save_pretrained(sys.argv[2])
-print('true')`
 
 const compared = `
 import json, sys, torch
@@ -67,28 +53,29 @@ const cli = async (...words: readonly string[]) => {
   return { code, out: out.join(''), err: err.join('') }
 }
 
-/** A dense folder written here, where there are no transformers. */
-const ownFolder = async (folder: string): Promise<void> => {
-  const { language } = tiny
-  const weights = [...parametersOf(qwen3Model('tiny', language).graph())].map(([key, { axes }]) => {
-    const values = new Float32Array(elements(axes))
-    fillNormal(values, 0.2, keyOf(0, key))
-    return [key, { dtype: 'BF16', shape: sizes(axes), values }] as const
-  })
-  await orThrow(writeSafetensors(join(folder, 'model.safetensors'), new Map(weights)))
-  writeFileSync(
-    join(folder, 'config.json'),
-    JSON.stringify(toPublished({ kind: 'language', config: language })),
-  )
-}
-
-const described = (folder: string): void => {
-  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
-    cpSync(resolve('assets/nano', name), join(folder, name))
+/** A copy of a folder that transformers wrote, with a tokenizer of few words and a chat template. */
+const folderOf = (name: string): string => {
+  const folder = join(root, name)
+  cpSync(fixturePath(`published/${name}`), folder, { recursive: true })
+  for (const extra of ['case.json', 'expected.safetensors']) rmSync(join(folder, extra))
+  const special = ['<|im_end|>', '<|im_start|>', '<|endoftext|>']
+  const words = ['what', 'follows', 'user', 'assistant', ...Array.from({ length: 60 }, (_, i) => `${i}`)]
+  const vocab = Object.fromEntries(['[UNK]', ...special, ...words].map((word, id) => [word, id]))
+  const tokenizer = {
+    ...{ version: '1.0', truncation: null, padding: null, normalizer: null, post_processor: null },
+    added_tokens: special.map((content, i) => ({
+      ...{ id: i + 1, content, special: true },
+      ...{ single_word: false, lstrip: false, rstrip: false, normalized: false },
+    })),
+    ...{ pre_tokenizer: { type: 'Whitespace' }, decoder: null },
+    model: { type: 'WordLevel', vocab, unk_token: '[UNK]' },
+  }
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
   writeFileSync(
     join(folder, 'chat_template.jinja'),
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
   )
+  return folder
 }
 
 const logitsOf = async (folder: string): Promise<Float32Array> => {
@@ -117,20 +104,16 @@ test('dense and with experts: adapters learn, and the exports are those of trans
   const data = join(root, 'chats.jsonl')
   const chat = (i: number) => ({
     messages: [
-      { role: 'user', content: `${i}. Which follows ${i % 4}?` },
+      { role: 'user', content: `what follows ${i}` },
       { role: 'assistant', content: `${(i % 4) + 1}` },
     ],
   })
   writeFileSync(data, Array.from({ length: 60 }, (_, i) => JSON.stringify(chat(i))).join('\n'))
-  const [dense, moe] = [join(root, 'dense'), join(root, 'moe')] as const
-  const python = await fromPython(modules, written, dense, moe, String(tiny.language.vocabSize))
-  if (python === undefined) await ownFolder(dense)
-  const folders = python === undefined ? [dense] : [dense, moe]
+  const folders = ['qwen3-bf16-shards-v5', 'qwen3-moe-v5'].map(folderOf)
   const words: string[] = []
   for (const folder of folders) {
-    described(folder)
     const run = `${folder}-run`
-    const set = [`model=${folder}`, 'rows=4', 'tokens=64', 'steps=16', 'rate=0.02', 'rank=4']
+    const set = [`model=${folder}`, 'rows=4', 'tokens=16', 'steps=30', 'rate=0.02', 'rank=4']
     const flags = ['--data', data, '--engine', engine!.name, '--out', run]
     const ended = await cli(
       ...['run', resolve('examples/finetune.ts'), ...flags, ...set.flatMap((s) => ['--set', s])],
@@ -149,12 +132,10 @@ test('dense and with experts: adapters learn, and the exports are those of trans
     assert.ok(existsSync(join(`${folder}-adapter`, 'adapter_config.json')))
     words.push(folder, `${folder}-hf`, `${folder}-adapter`)
   }
-  if (python === undefined) return
-  const got = (await fromPython(modules, compared, JSON.stringify(ids), ...words)) as {
-    readonly before: number[]
-    readonly merged: number[]
-    readonly adapted: number[]
-  }[]
+  const got = (await fromPython(modules, compared, JSON.stringify(ids), ...words)) as
+    | { readonly before: number[]; readonly merged: number[]; readonly adapted: number[] }[]
+    | undefined
+  if (got === undefined) return
   for (const [i, folder] of folders.entries()) {
     const { before, merged, adapted } = got[i]!
     const [own, first] = [await logitsOf(`${folder}-hf`), await logitsOf(folder)]

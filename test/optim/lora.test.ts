@@ -40,6 +40,7 @@ import {
   zeros,
 } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
+import { qwen3Model } from '../../src/models/index.ts'
 import {
   type Floats,
   type LoraAdapter,
@@ -290,6 +291,12 @@ graphs('a weight that is not named is left alone, its node as it was', () => {
 })
 
 const square2 = () => parameter('w.weight', [Hidden, Embed], zeros)
+/** A Qwen3 with experts. */
+const withExperts = {
+  ...{ vocabSize: 12, hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4 },
+  ...{ ropeTheta: 100, epsilon: 1e-6, tied: true },
+  moe: { experts: 3, perToken: 1, intermediateSize: 4, normalise: true },
+}
 const refused: readonly (readonly [
   string,
   Partial<Parameters<typeof lora>[0]>,
@@ -317,6 +324,13 @@ const refused: readonly (readonly [
     () => contract(reshape(square2(), [axis('all', 60)]), input('x', [axis('all', 60)]), 'all') as Tensor,
     'on',
     /used by a reshape/,
+  ],
+  [
+    'one of several experts',
+    { on: (k) => k.endsWith('_proj.weight') },
+    () => qwen3Model('moe', withExperts).graph({ batch: 1, tokens: 4 }),
+    'on',
+    /'model\.layers\.0\.mlp\.experts\.0\..+', which is stacked with others.+outside of experts/,
   ],
   [
     'a weight summed whole',

@@ -15,7 +15,9 @@ export const fromPython = async (
 ): Promise<unknown> => {
   const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', CUDA_VISIBLE_DEVICES: '', HF_HUB_OFFLINE: '1' }
   try {
-    await run(python, ['-c', modules.map((m) => `import ${m}`).join('\n')], { env })
+    // looked for and not imported: that takes seconds, and the script imports them
+    const lacks = 'import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in sys.argv[1:]))'
+    await run(python, ['-c', lacks, ...modules], { env })
   } catch {
     process.stderr.write(`skipped: ${python} has not all of ${modules.join(', ')}\n`)
     return undefined
