@@ -395,6 +395,7 @@ test('the examples are short', () => {
     'recipe.ts',
     'ada-lrs.ts',
     'text-sft.ts',
+    'finetune.ts',
     'own-pictures.ts',
     'several-images.ts',
     'own-model.ts',
