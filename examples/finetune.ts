@@ -10,17 +10,11 @@
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as d from 'sailwright/data'
-import type { Keys } from 'sailwright/dsl'
+import { keys } from 'sailwright/dsl'
 import { heldOut } from 'sailwright/eval'
 import { pretrained } from 'sailwright/models'
 import { adamWith, loraKeys } from 'sailwright/optim'
 import * as t from 'sailwright/train'
-
-/** Every projection of attention and of a dense block; experts stay as they are. */
-const projections: Keys = {
-  name: 'projections',
-  has: (key) => /\.(self_attn|mlp)\.\w+_proj\.weight$/.test(key),
-}
 
 const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const folder = setting.text('model', 'model')
@@ -38,6 +32,9 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
 
+  // of a model with experts attention alone: PEFT takes what it reads of any `mlp` there for the experts'
+  const mlp = source.keys.some((key) => key.includes('.experts.')) ? [] : ['**.mlp.*_proj.weight']
+  const projections = keys('projections', '**.self_attn.*_proj.weight', ...mlp)
   const rank = setting.integer('rank', 8, { from: 1 })
   const stage = t.supervised({
     ...{ name: 'tune', from: 'pretrained', to: 'tuned', objective, train: [loraKeys] },

@@ -20,7 +20,7 @@ export const checkOptions = (name: EngineName, options: LoadOptions): Either<Eng
       engineError(
         'BadOption',
         precisions.xla.includes(precision)
-          ? `precision is ${show(precision)}; ${name} computes in ${precisions[name].join(', ')} alone, the engine xla in ${precisions.xla.join(', ')}`
+          ? `precision is ${show(precision)}; ${name} computes in ${precisions[name].join(', ')} alone, the engine xla in ${precisions.xla.join(', ')}; weights that are stored in bfloat16 are read as float32`
           : `precision is ${show(precision)}; it must be one of ${precisions[name].join(', ')}`,
       ),
     )

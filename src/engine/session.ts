@@ -76,7 +76,10 @@ export interface LoadOptions {
   readonly seed?: number
   /** Threads of the native library; default: the number of cores. */
   readonly threads?: number
-  /** Default `float32`, which is all that tensorflow and onnx compute in. */
+  /**
+   * Default `float32`, which is all that tensorflow and onnx compute in. Weights that are stored in fewer bits are read as
+   * float32 by every engine.
+   */
   readonly precision?: Precision
   /**
    * What states begin with in place of their initialiser: those that it has a key of. A source is read key by key, and
