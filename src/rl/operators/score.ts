@@ -8,6 +8,7 @@ import type { Group, ScoredGroup } from '../group.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
 import type { Columns } from '../task.ts'
+import { timeLimit } from '../time-limit.ts'
 
 /** Settings of {@link score}. */
 export interface ScoreOptions<in C extends Columns> {
@@ -31,9 +32,9 @@ const judged = async <C extends Columns>(
 ): Promise<Judgement> => {
   const began = performance.now()
   const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
-  let timer: NodeJS.Timeout | undefined
+  let stop = (): void => {}
   const late = new Promise<typeof never>((resolve) => {
-    timer = setTimeout(() => resolve(never), seconds * 1000)
+    stop = timeLimit(seconds * 1000, () => resolve(never))
   })
   try {
     const said = await Promise.race([
@@ -48,7 +49,7 @@ const judged = async <C extends Columns>(
   } catch (e) {
     return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
   } finally {
-    clearTimeout(timer)
+    stop()
   }
 }
 

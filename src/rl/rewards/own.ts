@@ -6,6 +6,7 @@
 import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
+import { timeLimit } from '../time-limit.ts'
 import { bounded, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords } from './judgement.ts'
 
@@ -26,8 +27,7 @@ export interface OwnRewardOptions {
 const late = (ms: number): Promise<never> & { readonly stop: () => void } => {
   let stop = (): void => {}
   const never = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new Error(`it gave no answer in ${ms} ms`)), ms)
-    stop = () => clearTimeout(timer)
+    stop = timeLimit(ms, () => reject(new Error(`it gave no answer in ${ms} ms`)))
   })
   return Object.assign(never, { stop: () => stop() })
 }

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { numberSetting, wholeSetting } from '../../train/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { type CheckReply, type CheckRequest, type Clock, clockBytes, clockOf, now } from './worker.ts'
 
 /** Settings of a {@link VerifierPool}. */
@@ -65,7 +66,8 @@ interface Thread {
   ready: boolean
   job: Job | undefined
   sent: number
-  timer: NodeJS.Timeout | undefined
+  /** Ends the waiting. */
+  stop: () => void
 }
 
 /** Milliseconds that a thread may take to begin: to start, or to load a module. */
@@ -115,7 +117,7 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
   const settle = (thread: Thread, outcome: Outcome): void => {
     const { job } = thread
     if (job === undefined) return
-    clearTimeout(thread.timer)
+    thread.stop()
     thread.job = undefined
     thread.worker.unref()
     job.done(outcome)
@@ -125,7 +127,7 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
     thread.worker.terminate().catch(() => {})
   }
   const watch = (thread: Thread, inMs: number): void => {
-    thread.timer = setTimeout(() => late(thread), inMs)
+    thread.stop = timeLimit(inMs, () => late(thread))
   }
   /** The time is over, on this thread's clock; what counts is the worker's. */
   const late = (thread: Thread): void => {
@@ -158,7 +160,7 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
   }
   const send = (thread: Thread): void => {
     const { id, check, module, input } = thread.job!
-    clearTimeout(thread.timer)
+    thread.stop()
     try {
       const request: CheckRequest = { id, check, input, ...(module === undefined ? {} : { module }) }
       thread.worker.postMessage(request)
@@ -177,7 +179,7 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
     const memory = new SharedArrayBuffer(clockBytes)
     const worker = start(memory, memoryMb)
     const thread: Thread = {
-      ...{ worker, clock: clockOf(memory), ready: false, job: undefined, sent: 0, timer: undefined },
+      ...{ worker, clock: clockOf(memory), ready: false, job: undefined, sent: 0, stop: () => {} },
     }
     count.started++
     threads.add(thread)

@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { suite } from 'uvu'
@@ -94,6 +95,39 @@ test('a loop without end is stopped, wherever it stands, and says whose it is', 
   assert.equal(await judge(named, 'it is Rome', { city: 'Rome' }), scored(1))
 })
 
+test('a process that was itself stopped gives its rewards their time again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sailwright-still-'))
+  const [flag, script] = [
+    join(folder, 'flag'),
+    fileURLToPath(import.meta.resolve('../../support/stood-still.ts')),
+  ]
+  const child = spawn(process.execPath, ['--import', 'tsx', script, flag], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const said: string[] = []
+  try {
+    for await (const line of createInterface(child.stdout)) {
+      said.push(line)
+      if (line !== 'holding' && line !== 'asking') continue
+      child.kill('SIGSTOP')
+      writeFileSync(flag, '')
+      child.stdin.write('0.5\n')
+      await new Promise((resolve) => setTimeout(resolve, 1700))
+      child.kill('SIGCONT')
+    }
+  } finally {
+    child.kill('SIGKILL')
+    rmSync(folder, { recursive: true })
+  }
+  assert.equal(said, [
+    'holding',
+    JSON.stringify(scored(1)),
+    'asking',
+    JSON.stringify(scored(0.5)),
+    JSON.stringify({ waited: true }),
+  ])
+})
+
 test('one that is stopped again and again is not asked any more; one answer clears it', async () => {
   let calls = 0
   let stuck = true
@@ -115,8 +149,9 @@ test('one that is stopped again and again is not asked any more; one answer clea
   assert.is(await why(), '')
   stuck = true
   for (let i = 0; i < 16; i++) assert.match(await why(), /held the thread/)
+  const asked = calls
   assert.match(await why(), /stopped 16 times in a row, and is not asked any more/)
-  assert.is(calls, 32)
+  assert.is(calls, asked)
 })
 
 test('a reward written by hand, and a change of evidence, are stopped as well', () => {
