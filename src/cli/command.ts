@@ -41,6 +41,8 @@ export interface Flag {
   readonly list?: true
   /** Must be an integer of at least this. */
   readonly integerFrom?: number
+  /** Must not be more than this; with `integerFrom`. */
+  readonly integerTo?: number
   /** What holds where it is not given, in words. */
   readonly otherwise?: string
 }

@@ -82,11 +82,14 @@ const checkValue = (
     return E.left(`--${name} needs ${wanted}: ${flag.help}.`)
   if (flag.choices !== undefined && !flag.choices.includes(value))
     return E.left(`--${name} is ${wanted}, and not '${value}'.${didYouMean(value, flag.choices)}`)
+  const isWithin = (n: number, from: number, to = Number.MAX_SAFE_INTEGER): boolean => n >= from && n <= to
   if (
     flag.integerFrom !== undefined &&
-    !(/^-?\d+$/.test(value) && Number.isSafeInteger(Number(value)) && Number(value) >= flag.integerFrom)
+    !(/^-?\d+$/.test(value) && isWithin(Number(value), flag.integerFrom, flag.integerTo))
   )
-    return E.left(`--${name} is an integer from ${flag.integerFrom} on, and not '${value}'.`)
+    return E.left(
+      `--${name} is an integer from ${flag.integerFrom} ${flag.integerTo === undefined ? 'on' : `to ${flag.integerTo}`}, and not '${value}'.`,
+    )
   return E.right(value)
 }
 

@@ -4,7 +4,7 @@
  * @since 0.3.0
  */
 import { resolve } from 'node:path'
-import { concat, concatMap, defer, filter, from, map, type Observable } from 'rxjs'
+import { concat, concatMap, defer, filter, from, map, type Observable, tap } from 'rxjs'
 import type { ChatPart, ChatTurn, Conversation } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { Batch } from '../serve/index.ts'
@@ -47,12 +47,13 @@ const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => 
   return prompt
 }
 
-/** An answer to the turns, as its text comes. Unsubscribing stops it. */
+/** An answer to the turns, as its text comes; `cut` is told of one that had to end before it did. Unsubscribing stops it. */
 export const answerTo = (
   a: Answering,
   batch: Batch,
   turns: readonly ChatTurn[],
   o: TalkOptions,
+  cut: (note: string) => void,
 ): Observable<string> =>
   defer(async () => {
     const { chatPrompt } = await import('../data/index.ts')
@@ -63,10 +64,13 @@ export const answerTo = (
         ? turns
         : [{ role: 'system' as const, parts: [{ type: 'text' as const, text: o.system }] }, ...turns]
     const prompt = fitted(a, await chatPrompt(a.processor, 'chat', all, { think: o.think }))
-    const most = Math.min(
-      o.maxNewTokens ?? Number.MAX_SAFE_INTEGER,
-      a.batching.sizes.context - prompt.ids.length,
-    )
+    const { context } = a.batching.sizes
+    const room = context - prompt.ids.length
+    const most = Math.min(o.maxNewTokens ?? room, room)
+    const why =
+      most < room
+        ? `--max-tokens is ${most}`
+        : `what was said and the answer have ${context} tokens; raise --context`
     const job = {
       prompt,
       sampling: settled({ ...o.sampling, maxNewTokens: most }),
@@ -76,7 +80,13 @@ export const answerTo = (
     // a thought that the prompt has opened is shown as one
     const opened =
       thought !== undefined && prompt.ids.at(-1) === thought.open ? [tokenizer.decode([thought.open])] : []
-    return concat(from(opened), written(batch, a.processor, job).pipe(map(({ text }) => text)))
+    const answer = written(batch, a.processor, job).pipe(
+      tap(({ finish }) => {
+        if (finish === 'length') cut(`(cut off: ${why})`)
+      }),
+      map(({ text }) => text),
+    )
+    return concat(from(opened), answer)
   }).pipe(
     concatMap((texts) => texts),
     filter((text) => text !== ''),
@@ -110,6 +120,7 @@ export const talk = async (
   const answered = (asked: readonly ChatTurn[]): Promise<string | undefined> =>
     new Promise((done) => {
       let text = ''
+      let cut: string | undefined
       const ended = (note?: string): void => {
         forget()
         if (text !== '') io.stdout.write('\n')
@@ -120,13 +131,15 @@ export const talk = async (
         coming.unsubscribe()
         ended('(stopped)')
       })
-      const coming = answerTo(a, batch, asked, o).subscribe({
+      const coming = answerTo(a, batch, asked, o, (note) => {
+        cut = note
+      }).subscribe({
         next: (piece) => {
           text += piece
           write(io, piece)
         },
         error: (e) => ended(messageOf(e)),
-        complete: () => ended(text === '' ? '(it said nothing)' : undefined),
+        complete: () => ended(text === '' ? '(it said nothing)' : cut),
       })
     })
 

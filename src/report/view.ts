@@ -120,6 +120,12 @@ const samplesOf = (
     })
     .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
 
+/** What to say where nothing was measured after a stage. */
+export const nothingEvaluated = (finished: boolean): string =>
+  finished
+    ? 'Nothing was evaluated on held-out samples: the experiment measures nothing there.'
+    : 'Nothing was evaluated yet.'
+
 /** Whether the last answer to a sample was right. */
 export const endedRight = (s: SampleView): boolean => s.answers[s.answers.length - 1]?.correct === true
 

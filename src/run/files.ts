@@ -55,7 +55,9 @@ export const systemError =
   (file: string, doing: string) =>
   (cause: unknown): FileError => {
     const code = (cause as NodeJS.ErrnoException | null)?.code ?? ''
-    if (code === 'ENOENT') return fileError('Missing', { file }, `${doing}: there is no such file`, cause)
+    // what stands where a folder should is a file
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      return fileError('Missing', { file }, `${doing}: there is no such file`, cause)
     const hint =
       code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
         ? 'the disk is full, or this user’s share of it; free some space and run again'

@@ -6,8 +6,9 @@
  * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
@@ -297,6 +298,18 @@ export const within = (root: string, parts: readonly string[]): string => {
   return path
 }
 
+/** Where the run is that was meant: around what was named, or in it. */
+const runNear = async (root: string): Promise<string> => {
+  const isRun = (folder: string): boolean => existsSync(join(folder, manifestFile))
+  for (let at = dirname(root), above = 0; above < 4; at = dirname(at), above++)
+    if (isRun(at)) return `; it lies in the run ${at}`
+  const names = await readdir(root).catch((): string[] => [])
+  const runs = names.filter((name) => isRun(join(root, name))).sort()
+  if (runs.length === 0) return ''
+  const last = runs.slice(-3).map((name) => join(root, name))
+  return `; name one of the ${runs.length === 1 ? 'run' : `${runs.length} runs`} in it, such as ${last.at(-1)}`
+}
+
 /**
  * Reads a run back. Fails with `Missing` where the folder is not a run, `BadFile` or `BadLine` where a file is damaged.
  *
@@ -306,10 +319,22 @@ export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> =
   const root = resolve(folder)
   return pipe(
     readManifest(root),
-    TE.mapLeft((e) =>
+    TE.orElse((e) =>
       e._tag === 'Missing'
-        ? fileError('Missing', { file: root }, `this is not a run folder: it has no ${manifestFile}`, e)
-        : e,
+        ? pipe(
+            TE.fromTask<string, FileError>(() => runNear(root)),
+            TE.chain((near) =>
+              TE.left(
+                fileError(
+                  'Missing',
+                  { file: root },
+                  `this is not a run folder: it has no ${manifestFile}${near}`,
+                  e,
+                ),
+              ),
+            ),
+          )
+        : TE.left(e),
     ),
     TE.chain((manifest) =>
       pipe(

@@ -178,6 +178,7 @@ test('a picture is seen: its tokens are in the prompt, and too many or too long 
   const asked = ['chat', 'joined', ...onnx, '--message', 'what', '--max-tokens', '3']
   const { code, err } = await cli([...asked, '--picture', 'red.png'])
   assert.is(code, 0, err)
+  assert.match(err, '(cut off: --max-tokens is 3)')
   const none = await cli([...asked, '--picture', 'no.png'])
   assert.equal([none.code, none.out], [1, ''])
   assert.match(none.err, 'there is no such file')
@@ -195,6 +196,10 @@ test('what cannot work is said before anything is loaded', async () => {
   }
   assert.match(await said(1, 'chat', 'own', '--message', 'a'), 'writes no text')
   assert.match(await said(1, 'serve', 'own'), 'writes no text')
+  assert.match(
+    await said(2, 'serve', 'own', '--port', '65536'),
+    '--port is an integer from 0 to 65535, and not',
+  )
   assert.match(await said(2, 'chat', 'nothing', '--message', 'a'), 'there is no folder nothing')
   assert.match(await said(2, 'chat', 'text'), 'give --message')
   assert.match(

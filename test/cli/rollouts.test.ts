@@ -144,6 +144,12 @@ test('what is asked for and is not there is said, with what there is', async () 
   await says([], 2, /<run folder> is missing/)
   await says(['nowhere'], 2, /this is not a run folder/)
   await says(
+    ['run/events.jsonl'],
+    2,
+    /run.events\.jsonl: this is not a run folder: .*; it lies in the run .*run$/m,
+  )
+  await says(['.'], 2, /this is not a run folder: .*; name one of the \d+ runs in it, such as /)
+  await says(
     ['plain'],
     1,
     /plain has no rollouts: its stages are 'rl', and none of them is of reinforcement, or/,

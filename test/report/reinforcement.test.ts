@@ -101,6 +101,37 @@ test('metrics in reading order, with advisories in words above them', async () =
   assert.match(own, /aria-label="Clipped tokens: low 1.0 %; high 2.0 % → 8.0 %, over 4 updates\."/)
 })
 
+const asked = (step: number, mean: number, length: number): EventOf<'validated'> => ({
+  ...{ type: 'validated', stage: 'rl', step, rewards: { mean, std: 0.4, count: 60 }, families: {} },
+  ...{ length, truncated: 0, unjudged: 4, seconds: 1 },
+})
+
+test('held-out tasks of the stage itself: from before the first update to the last, with lengths, and whether it may be chance', async () => {
+  const stage = syntheticReinforcement()
+  const page = (last: number) =>
+    render([stage[0]!, asked(0, 0.25, 40), ...stage.slice(1, -1), asked(4, last, 31.5), stage.at(-1)!])
+  const own = section(await page(0.75), 'reinforcement')
+  assert.match(
+    own,
+    '64 held-out tasks got a mean reward of 0.250 in 40.0 tokens before the first update, and a mean reward of 0.750 in 31.5 tokens after update 4: <small class="gain right">▲ 0.500</small>.',
+  )
+  assert.not.match(own, 'Nothing was measured')
+  // a standard error of 0.073
+  assert.match(section(await page(0.35), 'reinforcement'), '▲ 0.100</small>, which may be chance.')
+  assert.not.match(section(await page(0.4), 'reinforcement'), 'which may be chance')
+})
+
+test('a finished run that measures nothing after its stages says so, and what became of the rewards', async () => {
+  const page = await render([...syntheticReinforcement(), { type: 'run-finished', seconds: 9 }])
+  assert.match(page, 'Nothing was evaluated on held-out samples: the experiment measures nothing there.')
+  assert.not.match(page, 'evaluated yet')
+  assert.match(
+    page,
+    /reward of rl<\/span>\s*<div class="value">0.500<\/div>\s*<span class="note">on the tasks that it learns from, 0.300 at first/,
+  )
+  assert.equal(unbalanced(page), [])
+})
+
 test('a stage that was begun and has no update yet is shown too', async () => {
   const begun = syntheticReinforcement().slice(0, 2)
   const own = section(await render(begun), 'reinforcement')

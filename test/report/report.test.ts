@@ -582,6 +582,8 @@ test('a setting that every stage has stands once, one that differs in a column e
   assert.match(page, /<td[^>]*>7<\/td><td[^>]*>9<\/td>/)
   const alone = await render(brief(), { ...manifest, recipe: { stages: [stage('one', 7)] } })
   assert.not.match(alone, 'The same in every stage')
+  const plain = await render(brief(), { ...manifest, recipe: { stages: [{ name: 'one', selection: {} }] } })
+  assert.match(plain, /selection<\/th><td>as by default<\/td>/)
   assert.equal(unbalanced(page), [])
 })
 

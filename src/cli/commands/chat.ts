@@ -79,9 +79,14 @@ type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEi
 const said: Use = (a, args, io, options) => async () => {
   const turn = await userTurn(args.text('message')!, args.all('picture'), io.cwd)
   const batch = a.batching.open(a.session)
-  const ended = await follow(answerTo(a, batch, [turn], options), io, (text) => write(io, text))
+  let cut: string | undefined
+  const answer = answerTo(a, batch, [turn], options, (note) => {
+    cut = note
+  })
+  const ended = await follow(answer, io, (text) => write(io, text))
   if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
   io.stdout.write('\n')
+  if (cut !== undefined) io.stderr.write(`${cut}\n`)
   if (ended.how === 'interrupted') return E.left({ _tag: 'Interrupted', message: 'stopped.' } as const)
   return E.right(undefined)
 }

@@ -92,6 +92,11 @@ const episodeWanted = (args: Args, run: RecordedRun): E.Either<CliError, OfEpiso
 type Folded = { readonly reading: Reading; readonly damaged: readonly FileError[] }
 
 /** Reads the groups that are wanted; where there are none, says what there is. */
+/** A stage that went on has begun more than once. */
+const stagesBegun = (run: RecordedRun): readonly string[] => [
+  ...new Set(run.events.flatMap((e) => (e.type === 'stage-started' ? [`'${e.stage}'`] : []))),
+]
+
 const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.Either<CliError, Folded>> => {
   const { foldRollouts } = await import('../../run/index.ts')
   const { nothingRead, read } = await import('../rollout-rows.ts')
@@ -111,7 +116,7 @@ const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.
       failed(
         lines.length > 0
           ? `none of ${lines.length} recorded groups can be read: ${lines[0]!.message}`
-          : `${run.folder} has no rollouts: its stages are ${run.events.flatMap((e) => (e.type === 'stage-started' ? [`'${e.stage}'`] : [])).join(', ') || 'not begun'}, and none of them is of reinforcement, or it has drawn nothing yet`,
+          : `${run.folder} has no rollouts: its stages are ${stagesBegun(run).join(', ') || 'not begun'}, and none of them is of reinforcement, or it has drawn nothing yet`,
       ),
     )
   }

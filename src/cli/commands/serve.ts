@@ -12,7 +12,13 @@ export const serveCommand: Command = {
   summary: 'Offers a trained model as an OpenAI-compatible endpoint.',
   positionals: [modelArgument],
   flags: {
-    port: { value: 'n', help: 'where it listens; 0: any that is free', integerFrom: 0, otherwise: '8000' },
+    port: {
+      value: 'n',
+      help: 'where it listens; 0: any that is free',
+      integerFrom: 0,
+      integerTo: 65535,
+      otherwise: '8000',
+    },
     host: {
       value: 'address',
       help: 'whom it listens to; 0.0.0.0: whoever reaches this machine',

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Manifest, Measurement } from '../../run/index.ts'
 import { duration, grouped, percent, short, significant } from '../../terminal/index.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
-import type { RunView } from '../view.ts'
+import { nothingEvaluated, type RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 
 /** The title, whether the run ended, and the last stage's accuracies. */
@@ -43,7 +43,8 @@ const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\
 /** What the last stage that was measured came to: a tile a family. */
 const headlines = (view: RunView): Part => {
   const last = view.stages.findLast((s) => s.evaluations.length + s.measures.length > 0)
-  if (last === undefined) return html`<p>Nothing was evaluated yet.</p>`
+  if (last === undefined)
+    return html`${rewards(view)}<p>${nothingEvaluated(view.state.finished !== undefined)}</p>`
   const tile = (family: string): Part => {
     const m = [...last.evaluations, ...last.measures].find((x) => x.family === family)
     const averaged = last.averaged.find((x) => x.family === family)
@@ -63,6 +64,21 @@ ${view.families.map(tile)}</ul>
   ]
     .filter((t) => t !== false)
     .join(', and ')}, on held-out samples after stage ${last.stage}.</p>`
+}
+
+/** Of a run that measures nothing after its stages: what each stage of reinforcement made of its reward. */
+const rewards = (view: RunView): Part => {
+  const stages = view.stages.filter((s) => s.episodes.length > 0)
+  if (stages.length === 0) return false
+  return html`<ul class="tiles" aria-label="Rewards of the stages of reinforcement">
+${stages.map((s) => {
+  const of = s.validations.length > 1 ? s.validations : s.episodes
+  const [first, last] = [of[0]!.rewards.mean, of.at(-1)!.rewards.mean]
+  return html`<li class="tile"><span class="name">reward of ${s.stage}</span>
+<div class="value">${significant(last)}</div>
+<span class="note">${s.validations.length > 1 ? 'on held-out tasks' : 'on the tasks that it learns from'}, ${significant(first)} at first</span></li>
+`
+})}</ul>`
 }
 
 const figure = (m: Measurement): Html =>
@@ -162,6 +178,7 @@ export const inLines = (value: unknown): Part => {
   if (Array.isArray(value) && value.some(isObject))
     return value.map((v, i) => html`${i > 0 && html`<br>`}${inLines(v)}`)
   if (!isObject(value)) return inWords(value)
+  if (Object.keys(value).length === 0) return 'as by default'
   return settings(value).map((s, i) => html`${i > 0 && html`<br>`}${s}`)
 }
 

@@ -10,7 +10,7 @@ import { colour, legend } from '../chart.ts'
 import { familyChart, measureChart } from '../charts.ts'
 import { gainMark, gainOf } from '../gain.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
-import type { RunView, StageView } from '../view.ts'
+import { nothingEvaluated, type RunView, type StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 
 /** A share with its counts and its interval, or a mean with its unit, in a cell. */
@@ -90,7 +90,8 @@ export const accuracy = async (view: RunView): Promise<Html> => {
   const meant = view.stages.filter((s) => s.measures.length > 0)
   const shares = view.families.filter((f) => shared.some((s) => s.evaluations.some((e) => e.family === f)))
   const means = view.families.filter((f) => meant.some((s) => s.measures.some((m) => m.family === f)))
-  if (shares.length + means.length === 0) return html`<p>Nothing was evaluated yet.</p>`
+  if (shares.length + means.length === 0)
+    return html`<p>${nothingEvaluated(view.state.finished !== undefined)}</p>`
   const hasAverages = view.stages.some((s) => s.averaged.length > 0)
   return html`${
     hasAverages &&

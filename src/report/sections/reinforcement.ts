@@ -7,7 +7,7 @@
 import type { EventOf } from '../../run/index.ts'
 import { duration, grouped, percent, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
-import { gainMark, gainOf } from '../gain.ts'
+import { type Gain, gainMark, gainOf } from '../gain.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
 import { type Picture, picture, type Series } from '../rl-charts.ts'
 import type { RolloutSample } from '../rollout-sample.ts'
@@ -79,9 +79,28 @@ const phases = (s: StageView) => {
   ]
 }
 
+/** What the stage's own held-out tasks came to, from the first time that they were asked to the last. */
+const validated = (s: StageView): Html | false => {
+  const judged = s.validations.filter((v) => v.rewards.count > 0)
+  const [first, last] = [judged[0], judged.at(-1)]
+  if (first === undefined || last === undefined) return false
+  const told = (v: typeof first): string =>
+    `a mean reward of ${significant(v.rewards.mean)} in ${significant(v.length)} tokens ${v.step === 0 ? 'before the first update' : `after update ${grouped(v.step)}`}`
+  const questions = `${plural(last.rewards.count + last.unjudged, 'held-out task')} got`
+  if (first === last) return html`${questions} ${told(last)}.`
+  const by = last.rewards.mean - first.rewards.mean
+  const gain: Gain = { by, sure: Math.abs(by) > 1.96 * Math.hypot(error(first.rewards), error(last.rewards)) }
+  return html`${questions} ${told(first)}, and ${told(last)}: ${gainMark(gain, 'measured')}${!gain.sure && ', which may be chance'}.`
+}
+
+/** The standard error of a mean. */
+const error = ({ std, count }: Episode['rewards']): number => std / Math.sqrt(count)
+
 const heldOut = (view: RunView, s: StageView): Html => {
   const before = view.stages.filter((x) => x.index < s.index)
   const rows = [...s.evaluations, ...s.measures]
+  const asked = validated(s)
+  if (rows.length === 0 && asked !== false) return asked
   if (rows.length === 0)
     return html`Nothing was measured on held-out tasks${s.finished === undefined && ' yet'}; a reward that grows on the tasks that it is trained on shows less than that.`
   const cells = rows.map((m) => {
@@ -93,7 +112,7 @@ const heldOut = (view: RunView, s: StageView): Html => {
     const value = m.type === 'evaluated' ? percent(m.correct / m.total) : `${significant(m.value)} ${m.unit}`
     return html`${m.family} <b>${value}</b>${gain !== undefined && html` ${gainMark(gain, m.type)}`}`
   })
-  return html`Held-out tasks after the stage${before.length > 0 && ', and what it gained over the stage before'}: ${cells.map((c, i) => html`${i > 0 && '; '}${c}`)}.`
+  return html`Held-out tasks after the stage${before.length > 0 && ', and what it gained over the stage before'}: ${cells.map((c, i) => html`${i > 0 && '; '}${c}`)}.${asked !== false && html` ${asked}`}`
 }
 
 const reasons = (sample: RolloutSample | undefined): Part => {

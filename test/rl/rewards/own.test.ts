@@ -111,7 +111,7 @@ test('a process that was itself stopped gives its rewards their time again', asy
       if (line !== 'holding' && line !== 'asking') continue
       child.kill('SIGSTOP')
       writeFileSync(flag, '')
-      child.stdin.write('0.5\n')
+      if (line === 'asking') child.stdin.write('0.5\n')
       await new Promise((resolve) => setTimeout(resolve, 1700))
       child.kill('SIGCONT')
     }
