@@ -31,6 +31,7 @@ import {
 } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
 import { checkedSampling } from './drawing-settings.ts'
+import { checkedAdvantages } from './operator-settings.ts'
 import type { PolicyGradient } from './policy-gradient.ts'
 import type { Reads } from './reads.ts'
 import type { Reward } from './reward.ts'
@@ -204,16 +205,6 @@ const wordSetting = (where: string, setting: string, x: unknown, words: readonly
     )
 }
 
-const checkedAdvantages = (where: string, given: AdvantageSettings | undefined): AdvantageSettings => {
-  const a = recordSetting(where, 'advantages', given, ['scale', 'epsilon', 'families', 'steps'])
-  wordSetting(where, 'advantages.scale', a.scale, ['std', 'none'])
-  if (a.epsilon !== undefined) numberSetting(where, 'advantages.epsilon', a.epsilon)
-  if (a.steps !== undefined) numberSetting(where, 'advantages.steps', a.steps)
-  const families = Object.entries(a.families ?? {})
-  for (const [family, weight] of families) numberSetting(where, `advantages.families.${family}`, weight)
-  return a
-}
-
 const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {
   const selection = recordSetting(where, 'selection', s.selection, ['least'])
   if (selection.least === undefined) return selection
@@ -302,7 +293,10 @@ export const checkedReinforcement = (given: object) => {
   return {
     ...{ where, group, episodes, ...episode },
     ...{ optimizer, transforms, ema },
-    ...{ advantages: checkedAdvantages(where, s.advantages), selection: checkedSelection(where, s, group) },
+    ...{
+      advantages: checkedAdvantages(where, s.advantages ?? {}, 'advantages'),
+      selection: checkedSelection(where, s, group),
+    },
     adaLrs: s.adaLrs === undefined ? undefined : checkedSearch(where, s.adaLrs, episodes),
     checkpointEvery: wholeSetting(where, 'checkpointEvery', s.checkpointEvery ?? 1, 0),
     patience: wholeSetting(where, 'patience', s.patience ?? 10, 0),

@@ -27,7 +27,7 @@ import {
   type Task,
   update,
 } from '../../src/rl/index.ts'
-import { scripted } from '../support/tiny.ts'
+import { messageThrown, scripted } from '../support/tiny.ts'
 
 const prompt: Conversation = { id: 'p', ids: [1], lossMask: [false], promptLength: 1, images: [] }
 const taskOf = (id: string): Task => ({ id, family: 'f', prompt, question: id, columns: {} })
@@ -590,3 +590,58 @@ measurements('fails with its source and with a measurement; unsubscribing stops 
 })
 
 measurements.run()
+
+const settings = suite('operators: settings')
+
+settings('what is misspelt or cannot be is refused where it is written', () => {
+  const { policy } = policyOf(() => of())
+  const minibatch = { groups: 4, updates: 2, seed: 1 }
+  const reward: Reward = { name: 'r', config: 0, score: () => async () => scored(1) }
+  const learner = { session: { call: () => {} }, objective: { collate: () => [] } }
+  for (const [make, message] of [
+    [() => rollout({ policy, group: 0, sampling }), 'rollout, group: it is 0; give a whole number from 1'],
+    [
+      () => rollout({ policy, grup: 2, sampling } as never),
+      "rollout, grup: there is no such setting; there are policy, group, sampling, batch. Did you mean 'group'?",
+    ],
+    [() => rollout({ group: 2, sampling } as never), 'rollout, policy: it is undefined; give a policy'],
+    [
+      () => rollout({ policy, group: 2, sampling: { maxNewTokens: 0 } }),
+      'rollout, sampling.maxNewTokens: it is 0',
+    ],
+    [() => rollout({ policy, group: 2, sampling, batch: 1.5 }), 'rollout, batch: it is 1.5'],
+    [() => score({ reward: undefined as never }), 'score, reward: it is undefined; give a reward'],
+    [
+      () => score({ reward: (() => 1) as never }),
+      'score, reward: it is a function; is it to be called first?',
+    ],
+    [() => score({ reward, concurrency: 0 }), 'score, concurrency: it is 0'],
+    [() => score({ reward, seconds: 0 }), 'score, seconds: it is 0; give a finite number above 0'],
+    [
+      () => groupAdvantages({ scale: 'sd' as never }),
+      "groupAdvantages, scale: it is 'sd'; give 'std' or 'none'",
+    ],
+    [() => groupAdvantages({ epsilon: -1 }), 'groupAdvantages, epsilon: it is -1'],
+    [() => groupAdvantages({ families: { f: Number.NaN } }), 'groupAdvantages, families.f: it is NaN'],
+    [
+      () => dynamicSampling({ wantd: 3 } as never),
+      "dynamicSampling, wantd: there is no such setting; there are wanted, least. Did you mean 'wanted'?",
+    ],
+    [() => dynamicSampling({ wanted: 0 }), 'dynamicSampling, wanted: it is 0'],
+    [() => dynamicSampling({ least: 1 }), 'dynamicSampling, least: it is 1; give a whole number from 2'],
+    [() => minibatches({ ...minibatch, groups: 0 }), 'minibatches, groups: it is 0'],
+    [() => minibatches({ ...minibatch, passes: 0 }), 'minibatches, passes: it is 0'],
+    [() => minibatches({ groups: 4, updates: 2 } as never), 'minibatches, seed: it is undefined'],
+    [() => evaluateEvery({ every: 0, evaluate: () => of() }), 'evaluateEvery, every: it is 0'],
+    [() => update({ ...learner, rate: 1e-5 } as never), 'update, rate: it is 0.00001; give a function'],
+    [
+      () => update({ ...learner, session: undefined, rate: () => 1 } as never),
+      'update, session: it is undefined',
+    ],
+  ] as const)
+    assert.match(messageThrown(make), message)
+  dynamicSampling({ wanted: Number.POSITIVE_INFINITY })
+  groupAdvantages()
+})
+
+settings.run()

@@ -4,7 +4,9 @@
  * @since 0.3.0
  */
 import { concatMap, type OperatorFunction, scan, takeWhile } from 'rxjs'
+import { wholeSetting } from '../../train/index.ts'
 import type { ScoredGroup, SelectedGroup } from '../group.ts'
+import { operatorSettings } from '../operator-settings.ts'
 import { type SelectionSettings, selectionOf } from '../selection.ts'
 import type { Columns } from '../task.ts'
 
@@ -30,14 +32,20 @@ interface Counted<C extends Columns> {
  * result   -A--b--(C|)          A and C are kept
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const dynamicSampling =
-  <C extends Columns>({
-    wanted = Number.POSITIVE_INFINITY,
-    ...settings
-  }: DynamicSamplingOptions = {}): OperatorFunction<ScoredGroup<C>, SelectedGroup<C>> =>
-  (groups$) =>
+export const dynamicSampling = <C extends Columns>(
+  options: DynamicSamplingOptions = {},
+): OperatorFunction<ScoredGroup<C>, SelectedGroup<C>> => {
+  const where = 'dynamicSampling'
+  const { wanted = Number.POSITIVE_INFINITY, ...settings } = operatorSettings(where, options, [
+    'wanted',
+    'least',
+  ])
+  if (wanted !== Number.POSITIVE_INFINITY) wholeSetting(where, 'wanted', wanted, 1)
+  if (settings.least !== undefined) wholeSetting(where, 'least', settings.least, 2)
+  return (groups$) =>
     groups$.pipe(
       scan(
         ({ kept }: Counted<C>, group: ScoredGroup<C>): Counted<C> => {
@@ -49,3 +57,4 @@ export const dynamicSampling =
       takeWhile(({ kept }) => kept < wanted, true),
       concatMap(({ group }) => (group === undefined ? [] : [group])),
     )
+}

@@ -4,6 +4,8 @@
  * @since 0.3.0
  */
 import { concat, concatMap, defer, type Observable, type OperatorFunction, of } from 'rxjs'
+import { wholeSetting } from '../../train/index.ts'
+import { operatorSettings } from '../operator-settings.ts'
 
 /** Settings of {@link evaluateEvery}. */
 export interface EvaluateEveryOptions<S, E> {
@@ -28,11 +30,15 @@ export interface EvaluateEveryOptions<S, E> {
  * result   -1--2ee3--4ee-|
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const evaluateEvery =
-  <S, E>({ every, after = 0, evaluate }: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> =>
-  (steps$) =>
+export const evaluateEvery = <S, E>(options: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> => {
+  const where = 'evaluateEvery'
+  const { every, after = 0, evaluate } = operatorSettings(where, options, ['every', 'after', 'evaluate'])
+  wholeSetting(where, 'every', every, 1)
+  wholeSetting(where, 'after', after, 0)
+  return (steps$) =>
     steps$.pipe(
       concatMap(
         (step, i): Observable<S | E> =>
@@ -44,3 +50,4 @@ export const evaluateEvery =
             : of(step),
       ),
     )
+}

@@ -6,6 +6,7 @@
 import { map, type OperatorFunction } from 'rxjs'
 import { type AdvantageSettings, advantages } from '../advantages.ts'
 import type { RatedGroup, SelectedGroup } from '../group.ts'
+import { checkedAdvantages } from '../operator-settings.ts'
 import { rewardsOf } from '../selection.ts'
 import type { Columns } from '../task.ts'
 
@@ -19,12 +20,14 @@ import type { Columns } from '../task.ts'
  * result   -A---B---|
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
 export const groupAdvantages = <C extends Columns>(
   settings: AdvantageSettings = {},
-): OperatorFunction<SelectedGroup<C>, RatedGroup<C>> =>
-  map((group) => {
+): OperatorFunction<SelectedGroup<C>, RatedGroup<C>> => {
+  checkedAdvantages('groupAdvantages', settings)
+  return map((group) => {
     const weight = settings.families?.[group.task.family] ?? 1
     const plain = advantages(rewardsOf(group.judgements), settings)
     return {
@@ -32,3 +35,4 @@ export const groupAdvantages = <C extends Columns>(
       advantages: weight === 1 ? plain : plain.map((a) => (a === undefined ? a : a * weight)),
     }
   })
+}

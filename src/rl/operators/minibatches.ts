@@ -5,7 +5,9 @@
  */
 import { bufferCount, concatMap, filter, type OperatorFunction } from 'rxjs'
 import { random } from '../../random/index.ts'
+import { wholeSetting } from '../../train/index.ts'
 import type { RatedGroup } from '../group.ts'
+import { operatorSettings } from '../operator-settings.ts'
 import type { Columns } from '../task.ts'
 
 /** Settings of {@link minibatches}. */
@@ -59,14 +61,19 @@ export const minibatchesOf = <C extends Columns>(
  * result   ---------(xy)-|              x and y of two groups each
  * ```
  *
- * @throws RangeError where `updates` is no multiple of `passes`, at once
+ * @throws RecipeError where a setting is none, RangeError where `updates` is no multiple of `passes`, at once
  * @category operators
  */
-export const minibatches = <C extends Columns>({
-  groups,
-  episode = 0,
-  ...options
-}: MinibatchOptions): OperatorFunction<RatedGroup<C>, Minibatch<C>> => {
+export const minibatches = <C extends Columns>(
+  given: MinibatchOptions,
+): OperatorFunction<RatedGroup<C>, Minibatch<C>> => {
+  const where = 'minibatches'
+  operatorSettings(where, given, ['groups', 'updates', 'passes', 'seed', 'episode'])
+  const { groups, episode = 0, ...options } = given
+  wholeSetting(where, 'groups', groups, 1)
+  wholeSetting(where, 'passes', options.passes ?? 1, 1)
+  wholeSetting(where, 'seed', options.seed, Number.MIN_SAFE_INTEGER)
+  wholeSetting(where, 'episode', episode, 0)
   const { updates, passes = 1 } = options
   if (!Number.isSafeInteger(updates / passes) || updates < passes)
     throw new RangeError(`minibatches: ${updates} updates in ${passes} passes; give a multiple of the passes`)

@@ -5,8 +5,11 @@
  */
 import { bufferCount, concat, concatMap, map, type OperatorFunction, of, scan } from 'rxjs'
 import type { Sampling } from '../../generation/index.ts'
+import { valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Completion } from '../completion.ts'
+import { checkedSampling } from '../drawing-settings.ts'
 import type { Group } from '../group.ts'
+import { operatorSettings } from '../operator-settings.ts'
 import type { Policy } from '../policy.ts'
 import type { Columns, Task } from '../task.ts'
 
@@ -66,16 +69,18 @@ const gathered =
  * groups   ----------B-A-|
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const rollout =
-  <C extends Columns>({
-    policy,
-    group,
-    sampling,
-    batch = 64,
-  }: RolloutOptions): OperatorFunction<Task<C>, Group<C>> =>
-  (tasks$) =>
+export const rollout = <C extends Columns>(options: RolloutOptions): OperatorFunction<Task<C>, Group<C>> => {
+  const where = 'rollout'
+  const known = ['policy', 'group', 'sampling', 'batch'] as const
+  const { policy, group, sampling, batch = 64 } = operatorSettings(where, options, known)
+  valueSetting(where, 'policy', policy, ['sample'], 'a policy, such as sessionPolicy({ … })')
+  wholeSetting(where, 'group', group, 1)
+  wholeSetting(where, 'batch', batch, 1)
+  checkedSampling(where, 'sampling', sampling, {})
+  return (tasks$) =>
     tasks$.pipe(
       map((task, index) => ({ task, index })),
       bufferCount(batch),
@@ -94,3 +99,4 @@ export const rollout =
         )
       }),
     )
+}

@@ -4,7 +4,9 @@
  * @since 0.3.0
  */
 import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
+import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
+import { operatorSettings } from '../operator-settings.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
 import type { Columns } from '../task.ts'
@@ -102,15 +104,19 @@ const collected = <C extends Columns>({ parts, next }: Waiting<C>, one: Placed<C
  * scored   ---A-B-------|
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const score =
-  <C extends Columns>({
-    reward,
-    concurrency = 64,
-    seconds = 600,
-  }: ScoreOptions<C>): OperatorFunction<Group<C>, ScoredGroup<C>> =>
-  (groups$) =>
+export const score = <C extends Columns>(
+  options: ScoreOptions<C>,
+): OperatorFunction<Group<C>, ScoredGroup<C>> => {
+  const where = 'score'
+  const known = ['reward', 'concurrency', 'seconds'] as const
+  const { reward, concurrency = 64, seconds = 600 } = operatorSettings(where, options, known)
+  valueSetting(where, 'reward', reward, ['score'], 'a reward, such as answer()')
+  wholeSetting(where, 'concurrency', concurrency, 1)
+  numberSetting(where, 'seconds', seconds, true)
+  return (groups$) =>
     groups$.pipe(
       map((group, number) => ({ group, number })),
       concatMap(({ group, number }) =>
@@ -128,3 +134,4 @@ export const score =
       scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
       concatMap(({ ready }) => ready),
     )
+}

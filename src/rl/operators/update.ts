@@ -5,8 +5,9 @@
  */
 import { concatMap, defer, type OperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
-import { type Updated, update as updateOnce } from '../../train/index.ts'
+import { kindOf, RecipeError, type Updated, update as updateOnce, valueSetting } from '../../train/index.ts'
 import { experiencesOf } from '../experience.ts'
+import { operatorSettings } from '../operator-settings.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
 import type { Minibatch } from './minibatches.ts'
@@ -44,16 +45,20 @@ export interface UpdatedMinibatch<out C extends Columns = Columns> {
  * result       ----x--y-|
  * ```
  *
+ * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const update =
-  <C extends Columns>({
-    session,
-    objective,
-    rate,
-    filterOverlong = false,
-  }: UpdateOptions): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> =>
-  (minibatches$) =>
+export const update = <C extends Columns>(
+  options: UpdateOptions,
+): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> => {
+  const where = 'update'
+  const known = ['session', 'objective', 'rate', 'filterOverlong'] as const
+  const { session, objective, rate, filterOverlong = false } = operatorSettings(where, options, known)
+  valueSetting(where, 'session', session, ['call'], 'a session of a learner, of engine.load(…)')
+  valueSetting(where, 'objective', objective, ['collate'], 'an objective, such as policyGradient(…)')
+  if (typeof rate !== 'function')
+    throw new RecipeError(where, 'rate', `it is ${kindOf(rate)}; give a function, such as () => 1e-5`)
+  return (minibatches$) =>
     minibatches$.pipe(
       concatMap((minibatch) =>
         defer(async (): Promise<UpdatedMinibatch<C>> => {
@@ -70,3 +75,4 @@ export const update =
         }),
       ),
     )
+}

@@ -36,8 +36,11 @@ export const inWords = (thrown: unknown): string => {
 
 const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> => typeof x === 'object' && x !== null
 
-const shown = (x: unknown): string =>
-  x === null || typeof x !== 'object' ? `${typeof x} ${inWords(x)}` : Array.isArray(x) ? 'a list' : 'a record'
+const shown = (x: unknown): string => {
+  if (x === undefined || x === null) return x === null ? 'null' : 'nothing'
+  if (typeof x !== 'object') return `${typeof x === 'string' ? 'the text' : `a ${typeof x},`} ${inWords(x)}`
+  return Array.isArray(x) ? 'a list' : 'a record'
+}
 
 /** A judgement as it was given, a number as `Scored`; anything else, and a number that is not finite, is `Failed`. */
 export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
@@ -50,6 +53,7 @@ export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
           ? (given as unknown as Scored)
           : ({ ...given, evidence: {} } as Scored)
         : failed(`its value is ${given.value}`, elapsedMs, given.parts as JudgedParts | undefined)
+    if (given._tag === 'Scored') return failed(`its value is no number: ${shown(given.value)}`, elapsedMs)
     if ((given._tag === 'Abstained' || given._tag === 'Failed') && typeof given.why === 'string')
       return given._tag === 'Abstained'
         ? (given as unknown as Abstained)

@@ -215,12 +215,12 @@ test('what it throws, NaN and other types are failures that say what happened', 
     [/its value is NaN/, () => Number.NaN],
     [/its value is Infinity/, () => scored(Number.POSITIVE_INFINITY)],
     [/its value is NaN/, async () => Number.NaN],
-    [/undefined.*neither a number nor a judgement/, () => undefined],
-    [/string 1/, () => '1'],
-    [/boolean true/, () => true],
+    [/^it gave nothing, which is neither a number nor a judgement$/, () => undefined],
+    [/^it gave the text 1, which/, () => '1'],
+    [/^it gave a boolean, true, which/, () => true],
     [/a list/, () => [1]],
     [/a record/, () => ({ value: 1 })],
-    [/a record/, () => ({ _tag: 'Scored', value: '1', evidence: {} })],
+    [/^its value is no number: the text 1$/, () => ({ _tag: 'Scored', value: '1', evidence: {} })],
   ]
   for (const [why, judgeIt] of wrong) {
     const j: Judgement = await judge(reward('own', judgeIt as () => number), '', {})

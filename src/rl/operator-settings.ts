@@ -1,0 +1,33 @@
+/**
+ * Settings of operators, checked where an operator is made: one that is misspelt would do nothing and say nothing.
+ *
+ * @since 0.3.0
+ */
+import { kindOf, numberSetting, onlySettings, RecipeError } from '../train/index.ts'
+import type { AdvantageSettings } from './advantages.ts'
+
+/** What an operator is given, with no settings but these. @throws RecipeError */
+export const operatorSettings = <S extends object>(
+  where: string,
+  given: S,
+  known: readonly (keyof S & string)[],
+): S => {
+  if (typeof given !== 'object' || given === null)
+    throw new RecipeError(where, 'settings', `it is ${kindOf(given)}; give a record`)
+  onlySettings(where, given, known)
+  return given
+}
+
+/** How rewards become advantages; `inside` stands before the names of settings. @throws RecipeError */
+export const checkedAdvantages = (where: string, a: AdvantageSettings, inside = ''): AdvantageSettings => {
+  const of: string = inside === '' ? where : `${where}, ${inside}`
+  operatorSettings(of, a, ['scale', 'epsilon', 'families', 'steps'])
+  const name = (setting: string): string => (inside === '' ? setting : `${inside}.${setting}`)
+  if (a.scale !== undefined && a.scale !== 'std' && a.scale !== 'none')
+    throw new RecipeError(where, name('scale'), `it is ${kindOf(a.scale)}; give 'std' or 'none'`)
+  if (a.epsilon !== undefined) numberSetting(where, name('epsilon'), a.epsilon)
+  if (a.steps !== undefined) numberSetting(where, name('steps'), a.steps)
+  for (const [family, weight] of Object.entries(a.families ?? {}))
+    numberSetting(where, name(`families.${family}`), weight)
+  return a
+}
