@@ -26,7 +26,8 @@ const lines = createInterface(process.stdin)
 const asks = reward(
   'asks',
   () => {
-    tell('asking')
+    // where the function has returned
+    setImmediate(() => tell('asking'))
     return new Promise<number>((resolve) => lines.once('line', (line) => resolve(Number(line))))
   },
   limit,
