@@ -1,3 +1,4 @@
+/** Processes that are killed while they write a checkpoint. `KILLS` says how often; default 12. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -109,7 +110,7 @@ const found = async (at: string): Promise<number> => {
 }
 
 test('a checkpoint is there as a whole after a kill at any moment, and what was half written is swept', async () => {
-  const kills = 24
+  const kills = Number(process.env.KILLS ?? 12)
   let halves = 0
   const chain = async (name: string): Promise<void> => {
     const at = join(root, name, 'checkpoints', 'tune')

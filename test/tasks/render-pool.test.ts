@@ -73,8 +73,8 @@ test('render pool: a thread goes from one iteration to the next, which gets its 
     for (const from of [0, 40])
       assert.equal(await take(job, 2, { from, chunk: 1 }), [itemAt(job, from), itemAt(job, from + 1)])
     assert.is(started, 0)
-    await take(job, 4, { workers: 4, chunk: 1 })
-    assert.ok(started >= 2)
+    await take(job, 3, { workers: 3, chunk: 1 })
+    assert.ok(started >= 1, 'two are kept at most')
   } finally {
     process.off('worker', count)
   }
