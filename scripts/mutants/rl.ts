@@ -233,7 +233,13 @@ export const rl = [
   mutantsOf(
     'src/rl/operators/kept-groups.ts',
     ['rl/operators'],
-    [['groups that were left out are computed', 'if (!group.selection.kept) return group', '']],
+    [
+      [
+        'groups that were left out are computed',
+        'g.selection.kept ? g.completions',
+        'groups.length > 0 ? g.completions',
+      ],
+    ],
   ),
   mutantsOf(
     'src/rl/operators/evaluate-every.ts',
