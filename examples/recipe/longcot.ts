@@ -32,7 +32,7 @@ export const longCot = (about: About) => {
   const { sizes, stage } = learnt(160)
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
-    ...{ ...stage, steps: times(about, 380, 40), learningRate: 1.2e-3 },
+    ...{ ...stage, steps: times(about, 380, 100), learningRate: 1.2e-3 },
     source: afterwards(written, (kept) => {
       const shares = [
         { share: 0.7, source: repeated(kept) },
