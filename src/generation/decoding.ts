@@ -25,7 +25,7 @@ import {
   imagesOf,
 } from '../models/index.ts'
 import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
-import { type Drawn, draw, LogitsError, type Settled } from './sampling.ts'
+import { type Drawn, draw, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -153,9 +153,6 @@ const steps = 4
 
 /** Tokens a row of one call on a device, whose own loop costs it nothing: there the call from here is what takes time. */
 const looped = 64
-
-/** Whether every token may be drawn. */
-const unfiltered = (s: Settled, vocab: number): boolean => s.topK >= vocab && s.topP === 1 && s.minP === 0
 
 const rowOf = (logits: TensorValue, r: number): Float32Array => {
   const vocab = logits.shape[1]!

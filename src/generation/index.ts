@@ -22,5 +22,6 @@ export {
   type Sampling,
   type Settled,
   settled,
+  unfiltered,
 } from './sampling.ts'
 export { type Uniforms, uniforms } from './uniforms.ts'

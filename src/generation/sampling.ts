@@ -58,6 +58,10 @@ export const settled = (s: Sampling): Settled => {
   }
 }
 
+/** Whether the filters leave every token of a vocabulary. */
+export const unfiltered = ({ topK, topP, minP }: Settled, vocab: number): boolean =>
+  topK >= vocab && topP === 1 && minP === 0
+
 /** The place of the largest, the first of them. */
 const largest = (xs: ArrayLike<number>): number => {
   let best = 0

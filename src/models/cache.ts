@@ -58,10 +58,10 @@ export const cacheOf = (
   return { key, whole: state(key, axes, zeros) }
 }
 
-/** How tokens are drawn, as inputs. */
-export const drawInputs = (model: CausalLm): Omit<DrawInputs, 'uniform'> => ({
-  scale: input('scale', []),
-  greedy: input('greedy', [], 'bool'),
+/** How tokens are drawn, as inputs: alike in all rows, or by each row's own along `batch`. */
+export const drawInputs = (model: CausalLm, ...batch: readonly Axis[]): Omit<DrawInputs, 'uniform'> => ({
+  scale: input('scale', batch),
+  greedy: input('greedy', batch, 'bool'),
   bias: input('bias', [axis('vocab', model.vocabSize)]),
 })
 

@@ -20,7 +20,6 @@ import {
   negativeLogLikelihood,
   pad,
   reshape,
-  type Scalar,
   select,
   softmax,
   sub,
@@ -31,10 +30,10 @@ import { type Filters, filterTokens } from './filter-tokens.ts'
 
 /** What a draw reads beside the logits. */
 export interface DrawInputs {
-  /** float32: 1 / temperature. */
-  readonly scale: Scalar
-  /** bool: whether the likeliest token is taken in place of a draw. */
-  readonly greedy: Scalar
+  /** float32, of rank 0 or `[batch]`: 1 / temperature. */
+  readonly scale: Tensor
+  /** bool, likewise: whether the likeliest token is taken in place of a draw. */
+  readonly greedy: Tensor
   /** float32 `[vocab]`: 0, or −∞ for a token that is never drawn. */
   readonly bias: Tensor
   /** float32 `[batch]`, from 0 and below 1. */

@@ -162,18 +162,29 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
   return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }
 }
 
+/** How the rows of {@link extend} are drawn. */
+export interface ExtendOptions {
+  /** Whether each row has its own scale and greediness; default no. */
+  readonly each?: boolean
+}
+
 /**
  * Adds several tokens a row in one call: each is drawn inside the graph and read by the next.
  *
  * Inputs: `input_ids`, `position` int32 `[batch]` as of {@link decode}; `uniform` float32 `[step, batch]`, the numbers by
- * which tokens are drawn; `scale` float32 and `greedy` bool, of rank 0, and `bias` float32 `[vocab]`, as {@link drawToken}
- * takes them. Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`.
+ * which tokens are drawn; `scale` float32 and `greedy` bool, of rank 0 (`[batch]` with `each`), and `bias` float32 `[vocab]`,
+ * as {@link drawToken} takes them. Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`.
  *
  * @param steps tokens a row
  * @throws GraphError as {@link prefill}, and where `steps` is no whole number
  * @category generation
  */
-export const extend = (model: CausalLm, s: GenerationSizes, steps: number): Results => {
+export const extend = (
+  model: CausalLm,
+  s: GenerationSizes,
+  steps: number,
+  { each = false }: ExtendOptions = {},
+): Results => {
   const site = siteOf(extend)
   checkedSizes(model, s, site)
   if (!Number.isSafeInteger(steps) || steps < 1)
@@ -183,7 +194,7 @@ export const extend = (model: CausalLm, s: GenerationSizes, steps: number): Resu
   const places = iota(slots)
   const position = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
-  const how = drawInputs(model)
+  const how = each ? drawInputs(model, batch) : drawInputs(model)
   const earlier = less(places, position)
   const next = new Map<string, Tensor>()
   /** What this call has added to each side of each layer, `[batch, …, key, headDim]` a step. */

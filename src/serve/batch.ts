@@ -14,9 +14,16 @@ import {
   tilesOf,
 } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
-import type { Session, TensorValue } from '../engine/index.ts'
-import { type Drawn, draw, type Settled, type Uniforms } from '../generation/index.ts'
-import { type CausalLm, decode, prefill } from '../models/index.ts'
+import { type Session, type TensorValue, tensorValue } from '../engine/index.ts'
+import {
+  type Drawn,
+  draw,
+  LogitsError,
+  type Settled,
+  type Uniforms,
+  unfiltered,
+} from '../generation/index.ts'
+import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
 import { neverDrawn } from '../rl/index.ts'
 import { imageValues, ints, orThrow } from '../train/index.ts'
 import { likeliest } from './likeliest.ts'
@@ -90,6 +97,9 @@ const rowOf = (logits: TensorValue, r: number): Float32Array => {
   return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
 }
 
+/** Tokens a row of one call, where every row at work is drawn inside the graph. */
+const steps = 4
+
 /** Sizes of a call that reads one prompt: short or long, without, with one or with many images (few or many squares). */
 const readings = ({ context, images }: BatchSizes, squares: boolean) =>
   [...new Set([Math.ceil(context / 4), context])].flatMap((tokens) =>
@@ -110,6 +120,13 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
   const shapes = readings(sizes, processor.image?.patchSize !== undefined)
   const graph = { rows, capacity: context }
   const never = neverDrawn({ model, processor })
+  const bias = tensorValue(
+    'float32',
+    [model.vocabSize],
+    Float32Array.from({ length: model.vocabSize }, (_, id) =>
+      never.includes(id) ? Number.NEGATIVE_INFINITY : 0,
+    ),
+  )
 
   const inputsOf = (prompt: Conversation, { tokens, images }: (typeof shapes)[number]) => {
     const text = collateText([prompt], { rows: 1, tokens }, processor)
@@ -135,28 +152,34 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
     const working: (Asked | undefined)[] = Array.from({ length: rows }, () => undefined)
     let running = false
 
-    /** Draws the next token of a row from its logits, and says it. */
-    const grow = (at: number, logits: Float32Array): void => {
+    /** Says the next token of a row; what makes it may throw. */
+    const grow = (at: number, next: (row: Asked) => Drawn & Pick<Token, 'top'>): void => {
       const row = working[at]!
-      const { sampling, uniforms, top = 0 } = row.job
+      const { stopIds } = row.job.sampling
       try {
-        const drawn = draw(logits, sampling, uniforms(row.ids.length), { seen: row.seen, never })
-        row.ids.push(drawn.id)
-        row.seen?.add(drawn.id)
-        const ended = drawn.id === processor.end || sampling.stopIds.includes(drawn.id)
+        const token = next(row)
+        row.ids.push(token.id)
+        row.seen?.add(token.id)
+        const ended = token.id === processor.end || stopIds.includes(token.id)
         const last = ended ? 'end' : row.ids.length >= row.most ? 'length' : undefined
         if (last !== undefined) working[at] = undefined
-        row.to.next({
-          ...drawn,
-          top: top === 0 ? [] : likeliest(logits, sampling.temperature, top),
-          ...(last === undefined ? {} : { last }),
-        })
+        row.to.next({ ...token, ...(last === undefined ? {} : { last }) })
         if (last !== undefined) row.to.complete()
       } catch (e) {
         working[at] = undefined
         row.to.error(e)
       }
     }
+    /** Draws it from these logits. */
+    const by =
+      (logits: Float32Array) =>
+      ({ job, ids, seen }: Asked): Drawn & Pick<Token, 'top'> => {
+        const { sampling, uniforms, top = 0 } = job
+        return {
+          ...draw(logits, sampling, uniforms(ids.length), { seen, never }),
+          top: top === 0 ? [] : likeliest(logits, sampling.temperature, top),
+        }
+      }
 
     /** Reads a prompt into a row. */
     const read = async (asked: Asked, at: number): Promise<void> => {
@@ -166,18 +189,59 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
       source[at] = 0
       const inputs = { ...inputsOf(prompt, shapeOf(prompt)), source: ints(source, rows) }
       const { logits } = await orThrow(session.call('prefill', inputs))
-      grow(at, rowOf(logits!, 0))
+      grow(at, by(rowOf(logits!, 0)))
     }
 
-    /** Adds a token to every row at work. */
+    /** Whether a row's tokens can be drawn inside the graph: by its temperature alone, with none told beside them. */
+    const drawnInside = (row: Asked | undefined): boolean =>
+      row === undefined ||
+      (row.seen === undefined && !row.job.top && unfiltered(row.job.sampling, model.vocabSize))
+
+    /** Adds several tokens to every row at work; what comes behind an answer's end is nobody's. */
+    const severalSteps = async (inputs: Readonly<Record<string, TensorValue>>): Promise<void> => {
+      const temperatures = Float32Array.from(working, (row) => row?.job.sampling.temperature ?? 0)
+      const uniform = new Float32Array(steps * rows)
+      for (const [at, row] of working.entries())
+        if (row !== undefined)
+          for (let i = 0; i < steps; i++) uniform[i * rows + at] = row.job.uniforms(row.ids.length + i)
+      const { ids, log_probs } = await orThrow(
+        session.call('extend', {
+          ...inputs,
+          uniform: tensorValue('float32', [steps, rows], uniform),
+          scale: tensorValue(
+            'float32',
+            [rows],
+            temperatures.map((t) => (t === 0 ? 1 : 1 / t)),
+          ),
+          greedy: tensorValue(
+            'bool',
+            [rows],
+            Uint8Array.from(temperatures, (t) => (t === 0 ? 1 : 0)),
+          ),
+          bias,
+        }),
+      )
+      for (const [at, row] of working.entries())
+        for (let i = 0; i < steps; i++) {
+          if (row === undefined || working[at] !== row || row.to.closed) break
+          const [id, logProb] = [ids!.data[i * rows + at]!, log_probs!.data[i * rows + at]!]
+          grow(at, () => {
+            if (Number.isNaN(logProb)) throw new LogitsError(id, logProb)
+            return { id, logProb, top: [] }
+          })
+        }
+    }
+
+    /** Adds a token or several to every row at work. */
     const step = async (): Promise<void> => {
       const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? processor.pad)
       const places = Int32Array.from(working, (row) =>
         row === undefined ? 0 : row.job.prompt.ids.length + row.ids.length - 1,
       )
       const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
+      if (working.every(drawnInside)) return severalSteps(inputs)
       const { logits } = await orThrow(session.call('decode', inputs))
-      for (const at of working.keys()) if (working[at] !== undefined) grow(at, rowOf(logits!, at))
+      for (const at of working.keys()) if (working[at] !== undefined) grow(at, by(rowOf(logits!, at)))
     }
 
     /** Works until nobody waits for an answer. */
@@ -228,6 +292,7 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
         prefill(model, { ...graph, prompt: tokens, prompts: 1, images }),
       ),
       decode: fixed(() => decode(model, { ...graph, prompt: context, images: 0 })),
+      extend: fixed(() => extend(model, { ...graph, prompt: context, images: 0 }, steps, { each: true })),
     },
     check: (prompt) => void inputsOf(prompt, shapes.at(-1)!),
     open,
