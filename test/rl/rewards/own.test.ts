@@ -20,6 +20,7 @@ import {
 } from '../../../src/rl/index.ts'
 import { bounded } from '../../../src/rl/rewards/bounded.ts'
 import { always, completionOf, judge, judgedOf } from '../../support/judged.ts'
+import { loader, moduleAt } from '../../support/program.ts'
 
 const test = suite("rl: a user's own reward")
 
@@ -97,11 +98,8 @@ test('a loop without end is stopped, wherever it stands, and says whose it is', 
 
 test('a process that was itself stopped gives its rewards their time again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sailwright-still-'))
-  const [flag, script] = [
-    join(folder, 'flag'),
-    fileURLToPath(import.meta.resolve('../../support/stood-still.ts')),
-  ]
-  const child = spawn(process.execPath, ['--import', 'tsx', script, flag], {
+  const [flag, script] = [join(folder, 'flag'), moduleAt('test/support/stood-still.ts')]
+  const child = spawn(process.execPath, [...loader, script, flag], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const said: string[] = []
