@@ -123,7 +123,7 @@ const samplesOf = (
 /** What to say where nothing was measured after a stage. */
 export const nothingEvaluated = (finished: boolean): string =>
   finished
-    ? 'Nothing was evaluated on held-out samples: the experiment measures nothing there.'
+    ? 'After its stages nothing was evaluated: the experiment measures nothing there.'
     : 'Nothing was evaluated yet.'
 
 /** Whether the last answer to a sample was right. */

@@ -124,7 +124,7 @@ test('held-out tasks of the stage itself: from before the first update to the la
 test('a finished run that measures nothing after its stages says so, and what became of the rewards', async () => {
   const events = syntheticReinforcement().filter((e) => e.type !== 'evaluated' && e.type !== 'measured')
   const page = await render([...events, { type: 'run-finished', seconds: 9 }])
-  assert.match(page, 'Nothing was evaluated on held-out samples: the experiment measures nothing there.')
+  assert.match(page, 'After its stages nothing was evaluated: the experiment measures nothing there.')
   assert.not.match(page, 'evaluated yet')
   assert.match(
     page,
