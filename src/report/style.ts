@@ -130,7 +130,7 @@ details.group > summary small { color: var(--muted); white-space: nowrap; }
 i.p1, i.p2, i.p3, i.p4 { font-style: normal; border-radius: .15rem; }
 i.p1 { background: color-mix(in srgb, var(--second) 10%, transparent); } i.p2 { background: color-mix(in srgb, var(--second) 22%, transparent); }
 i.p3 { background: color-mix(in srgb, var(--second) 38%, transparent); } i.p4 { background: color-mix(in srgb, var(--second) 58%, transparent); }
-.shades i { padding: 0 .3rem; }
+.shades i { padding: 0 .3rem; white-space: nowrap; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(--muted); font-size: .875rem; border-top: 1px solid var(--line); }
 @media (max-width: 30rem) {
   body { font-size: 15px; }

@@ -305,9 +305,11 @@ const runNear = async (root: string): Promise<string> => {
     if (isRun(at)) return `; it lies in the run ${at}`
   const names = await readdir(root).catch((): string[] => [])
   const runs = names.filter((name) => isRun(join(root, name))).sort()
-  if (runs.length === 0) return ''
-  const last = runs.slice(-3).map((name) => join(root, name))
-  return `; name one of the ${runs.length === 1 ? 'run' : `${runs.length} runs`} in it, such as ${last.at(-1)}`
+  const [last] = runs.slice(-1).map((name) => join(root, name))
+  if (last === undefined) return ''
+  return runs.length === 1
+    ? `; the run in it is ${last}`
+    : `; name one of the ${runs.length} runs in it, such as ${last}`
 }
 
 /**
