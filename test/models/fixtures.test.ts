@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
@@ -7,6 +8,7 @@ import { adapter } from '../../src/models/adapter.ts'
 import { type Preset, presetModel, presets, qwen3Medium } from '../../src/models/presets.ts'
 import type { Qwen3Config } from '../../src/models/qwen3.ts'
 import type { SailVitConfig } from '../../src/models/sail-vit.ts'
+import { grouped } from '../../src/terminal/index.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { continueGreedily, greedyCases, type ModelCase, modelCases } from '../support/model-cases.ts'
 
@@ -75,6 +77,16 @@ const counted = (p: Preset): number => {
   const [folded, d] = [4 * p.config.vision.hiddenSize, p.config.language.hiddenSize]
   return vit(p.config.vision) + 2 * folded + (folded + 1) * d + (d + 1) * d + language(p.config.language)
 }
+
+test('README names every preset with its number of parameters', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const told = [...readme.matchAll(/^\| `([\w.-]+)` \| ([\d,]+) \|/gm)].map(([, name, count]) => [
+    name!,
+    count!,
+  ])
+  assert.equal(told.map(([name]) => name).sort(), Object.keys(presets).sort())
+  for (const [name, count] of told) assert.is(count, grouped(counted(presets[name!]!)), name)
+})
 
 test('presets have the published number of parameters, and building one allocates none of them', () => {
   const huge = 682_031_616
