@@ -15,11 +15,11 @@ export const thinkFusion = (about: About) => {
     attempts: 1,
   }
   // half of them asked for the result alone, half without a word about it: short steps and the result, as SFT taught
-  const direct = rendered({ mixture: plainly('direct', about), captions: 0, direct: 0.5 })
+  const direct = rendered({ mixture: plainly('direct', about, 4), captions: 0, direct: 0.5 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
-    ...{ ...stage, steps: times(about, 200, 2), learningRate: 8e-4 },
+    ...{ ...stage, steps: times(about, 200, 2), learningRate: 6e-4 },
     // rejection sampling, with the weights that the stage begins with
     source: afterwards(harvested({ ...asked, policy, sampling, right }), (chains) => {
       const shares = [

@@ -19,8 +19,8 @@ export const mixtureOf = (name: string, { seed }: About, lowest: Level, highest:
 })
 
 /** Images as SFT asks about them, so that its answers are not forgotten. */
-export const plainly = (name: string, { seed }: About): Mixture => ({
-  ...{ seed: `${name}/${seed}`, split: 'train', levels: [2, 3] },
+export const plainly = (name: string, { seed }: About, highest: Level = 3): Mixture => ({
+  ...{ seed: `${name}/${seed}`, split: 'train', levels: [2, highest] },
   weights: { read: 1, count: 2, chart: 1.5, arithmetic: 0.7 },
 })
 
