@@ -65,6 +65,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'formats',
     'models',
+    'optim',
     'data',
     'run',
     'train',
