@@ -62,7 +62,7 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
 
 /**
  * {@link attend} over keys and values that lie in several stretches, without joining them: what a large cache holds and
- * what is new need not become one tensor. Every token attends to one key at least.
+ * what is new need not become one tensor. Every token attends to one key at least, and the scores of hidden keys are finite.
  *
  * @param stretches in the order in which the mask counts their keys
  * @param mask bool, true where a token may attend: any of `[…, token, key]`, `key` of all stretches together
@@ -78,7 +78,9 @@ const attendStretches = (
   const scaled = binaryOf('mul', q, 1 / Math.sqrt(axisOf('attend', q, headDim, site).size), site)
   const scores = stretches.map(([k]) => contractOf(scaled, k, [headDim], site))
   const all = concat(scores, Key)
-  const allowed = mask === undefined ? all : selectOf(mask, all, Number.NEGATIVE_INFINITY, site)
+  // what is added is small and the same in every layer, a choice among the scores is neither
+  const allowed =
+    mask === undefined ? all : binaryOf('add', all, selectOf(mask, 0, Number.NEGATIVE_INFINITY, site), site)
   const weights = softmaxOf('softmax', allowed, Key, site)
   let start = 0
   const mixed = stretches.map(([k, v]) => {

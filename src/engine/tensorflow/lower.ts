@@ -4,7 +4,6 @@
  */
 import {
   attentionBlocks,
-  bodyOf,
   longSums,
   narrow,
   overVariant,
@@ -16,12 +15,11 @@ import {
 import { attentionLimits } from '../attention-limits.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { slotWrites } from '../state-writes.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
+import { emitInPlace, inPlace, inPlaceRoots, isOwn } from './in-place.ts'
 import { loopsIn } from './loop.ts'
-import { emitNode, isNative, operandsUsed } from './node.ts'
+import { emitNode, operandsUsed } from './node.ts'
 import { isSumOfSquares } from './patterns.ts'
-import { emitSlotWrite } from './slots.ts'
 
 /** A variant inside the graph: what is fed and what is fetched. */
 export interface LoweredVariant {
@@ -31,31 +29,12 @@ export interface LoweredVariant {
   readonly outputs: ReadonlyMap<string, Ref>
   /** A tensor that is there once every state has its next value; undefined where none changes. */
   readonly done: Ref | undefined
+  /** The states that it changes where they lie. */
+  readonly inPlace: readonly string[]
 }
 
 /** Where the states live: the handle of each variable, by key. */
 export type Handles = ReadonlyMap<string, string>
-
-/** Whether the value may be the very memory that the caller passed in, which a variable must not keep: `of` says it of its inputs. */
-const isFed = (t: Tensor, of: (x: Tensor) => boolean): boolean => {
-  switch (t.op.op) {
-    case 'input':
-      return true
-    case 'composite':
-      return (t.op.kind === 'after' || !isNative(t)) && of(bodyOf(t))
-    case 'reshape':
-    case 'stopGradient':
-    case 'broadcast':
-    case 'transpose':
-    case 'cast':
-    case 'slice':
-    case 'concat':
-    case 'pad':
-      return t.inputs.some(of)
-    default:
-      return false
-  }
-}
 
 /** What an update depends on. */
 const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
@@ -73,14 +52,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     (roots) => longSums(isSumOfSquares)(narrow(attentionBlocks(attentionLimits)(roots))),
     given,
   )
-  const writes = slotWrites(variant)
-  const slots = new Map(writes.flat().map((s) => [s.next, s]))
-  /** What a node is computed from in this lowering. */
-  const dependsOn = (t: Tensor): readonly Tensor[] => {
-    const slot = slots.get(t)
-    return slot !== undefined ? [slot.place, slot.value] : operandsUsed(t)
-  }
-  const written: (readonly [key: string, node: string])[] = []
+  const parts = inPlace(variant)
   const values = new Map<Tensor, Ref>()
   const inputs = new Map<string, Ref>()
   const reads = new Map<string, Ref>()
@@ -108,50 +80,37 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
       const ref = shared(reads, op.key, () => read(t, op.key))
       return g.reshape(ref, sizes(t.axes))
     }
-    const operands = dependsOn(t).map((x) => values.get(x)!)
-    const slot = slots.get(t)
-    if (slot !== undefined) {
-      // the elements that stand there are those that the write before this one left
-      const before = written.findLast(([key]) => key === slot.key)?.[1]
-      const handle = handles.get(slot.key)!
-      const after = before === undefined ? [] : [before]
-      const node = emitSlotWrite({ g }, slot, handle, operands[0]!, operands[1]!, after)
-      written.push([slot.key, node])
-      const ref = read(t, slot.key)
-      g.after(ref.name, node)
-      return ref
-    }
-    if (op.op === 'loop') return loop(t, operands)
-    return emitNode(g, t, operands)
+    const operands = operandsUsed(t).map((x) => values.get(x)!)
+    return op.op === 'loop' ? loop(t, operands) : emitNode(g, t, operands)
   }
   const refOf = (t: Tensor): Ref => values.get(t)!
 
   const updates = adamWUpdates(variant)
   const updated = new Set(updates.flatMap((u) => [u.parameter, u.first, u.second]))
-  const assigned = [...variant.next].filter(([key, t]) => !updated.has(key) && slots.get(t)?.key !== key)
+  const elsewhere = new Set([...updated, ...parts.map((p) => p.key)])
+  const assigned = [...variant.next].filter(([key]) => !elsewhere.has(key))
   const outputs = Object.entries(variant.outputs)
   const roots = [
-    // the writes of a state in their order, whatever reads the last one's value
-    ...writes.flat().map((w) => w.next),
     ...outputs.map(([, t]) => t),
-    ...[...variant.next].flatMap(([key, t]) => (updated.has(key) ? [] : [t])),
+    ...assigned.map(([, t]) => t),
+    ...parts.flatMap(inPlaceRoots),
     ...updates.flatMap(updateRoots),
     ...updates.filter((u) => u.settings.decay !== 0).map((u) => variant.states.get(u.parameter)!),
   ]
-  const fed = new Set<Tensor>()
-  for (const t of topological(roots, dependsOn)) {
+  for (const t of topological(roots, operandsUsed)) {
     g.blame(t)
     values.set(t, emit(t))
-    if (isFed(t, (x) => fed.has(x))) fed.add(t)
   }
 
-  // Outputs are computed from the states as the call found them; an Identity each, because what is fed cannot be fetched.
+  // Outputs are computed from the states as the call found them; a node each, because what is fed cannot be fetched.
   const fetched = new Map<string, Ref>()
   for (const [output, t] of outputs) {
     g.blame(t)
     const ref = refOf(t)
-    const identity = g.op('Identity', [ref.name], { T: attr.type(tfTypeOf(t.dtype)) }, `output/${output}`)
-    fetched.set(output, { ...ref, name: identity })
+    // what may lie in a state's memory is taken out before the state changes there
+    const kind = parts.length === 0 || isOwn(t) ? 'Identity' : 'DeepCopy'
+    const name = g.op(kind, [ref.name], { T: attr.type(tfTypeOf(t.dtype)) }, `output/${output}`)
+    fetched.set(output, { ...ref, name })
   }
 
   const afterReads = (node: string, ...keys: readonly string[]): void => {
@@ -160,14 +119,17 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
       if (before !== undefined) g.after(node, before.name)
     }
   }
-  const effects = written.map(([, node]) => node)
-  for (const [key, node] of written) afterReads(node, key)
+  const effects: string[] = []
+  const kept = new Set<Tensor>()
   // All next values are computed before the first state changes: the old value of one may be the new value of another.
   const next = assigned.map(([key, t]) => ({ key, t, ref: refOf(t) }))
   for (const { key, t, ref } of next) {
     g.blame(t)
     const type = tfTypeOf(t.dtype)
-    const value = fed.has(t) ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
+    // a variable holds memory that neither the caller nor another variable has
+    const isShared = !isOwn(t) || kept.has(t)
+    kept.add(t)
+    const value = isShared ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
     const assign = g.op(
       'AssignVariableOp',
       [handles.get(key)!, value],
@@ -181,11 +143,30 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     g.blame(variant.next.get(u.parameter))
     effects.push(adamW(g, u, refOf, handles, variant, afterReads))
   }
+  if (parts.length > 0) {
+    // all that reads a state's memory has run before it changes
+    const before = g.op('NoOp', [], {}, 'before')
+    const computed = [...fetched.values(), ...parts.flatMap(inPlaceRoots).map(refOf)]
+    g.after(before, ...computed.map((r) => r.name), ...effects)
+    for (const p of parts) {
+      g.blame(variant.next.get(p.key))
+      const spec = variant.states.get(p.key)!
+      const node = emitInPlace(
+        { g },
+        p,
+        shared(reads, p.key, () => read(spec, p.key)),
+        refOf,
+      )
+      g.after(node, before)
+      effects.push(node)
+    }
+  }
   g.blame(undefined)
-  if (effects.length === 0) return { inputs, outputs: fetched, done: undefined }
+  const changed = parts.map((p) => p.key)
+  if (effects.length === 0) return { inputs, outputs: fetched, done: undefined, inPlace: changed }
   const done = g.op('Identity', [g.int(0)], { T: attr.type('int32') }, 'done')
   g.after(done, ...effects)
-  return { inputs, outputs: fetched, done: { name: done, dtype: 'int32', shape: [] } }
+  return { inputs, outputs: fetched, done: { name: done, dtype: 'int32', shape: [] }, inPlace: changed }
 }
 
 /**

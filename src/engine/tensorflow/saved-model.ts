@@ -77,15 +77,6 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     const assign = g.op('AssignVariableOp', [handle, copy], { dtype: type }, `assign/${key}`)
     const done = g.op('Identity', [g.int(0)], { T: attr.type('int32') }, `written/${key}`)
     g.after(done, assign)
-    const fresh = repeated(spec)
-    if (fresh === undefined) seeded.push(key)
-    else {
-      const filled = g.op('Fill', [g.ints(shape), scalarOf(g, dtype, fresh).name], {
-        T: type,
-        index_type: attr.type('int32'),
-      })
-      g.after(init, g.op('AssignVariableOp', [handle, filled], { dtype: type }, `init/${key}`))
-    }
     writes.set(key, { value: { name: value, dtype, shape }, done: { name: done, dtype: 'int32', shape: [] } })
   }
   const functions = new Map(
@@ -95,6 +86,23 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     ]),
   )
   g.scope('')
+  const changed = new Set([...functions.values()].flatMap((vs) => vs.flatMap((v) => v.inPlace)))
+  for (const spec of program.states.values()) {
+    const { key, axes, dtype } = spec
+    const fresh = repeated(spec)
+    if (fresh === undefined) {
+      seeded.push(key)
+      continue
+    }
+    const type = attr.type(tfTypeOf(dtype))
+    const filled = g.op('Fill', [g.ints(sizes(axes)), scalarOf(g, dtype, fresh).name], {
+      T: type,
+      index_type: attr.type('int32'),
+    })
+    // two of one shape may be one node, and one memory, to TensorFlow
+    const own = changed.has(key) ? g.op('DeepCopy', [filled], { T: type }) : filled
+    g.after(init, g.op('AssignVariableOp', [handles.get(key)!, own], { dtype: type }, `init/${key}`))
+  }
   return { builder: g, handles, init, seeded, functions, reads, writes, ownerOf: g.ownerOf }
 }
 
@@ -172,9 +180,10 @@ export const writeSavedModel = async (program: Program, values: StateData, folde
         `writeSavedModel: state '${key}' is ${spec.dtype} of ${showAxes(spec.axes)}; a ${data.constructor.name} of ${data.length} was given`,
       )
     const initial = g.constant(spec.dtype, sizes(spec.axes), data)
-    const assign = g.op('AssignVariableOp', [lowered.handles.get(key)!, initial.name], {
-      dtype: attr.type(tfTypeOf(spec.dtype)),
-    })
+    const type = attr.type(tfTypeOf(spec.dtype))
+    // a copy, because states may change where they lie and constants may not
+    const copy = g.op('DeepCopy', [initial.name], { T: type })
+    const assign = g.op('AssignVariableOp', [lowered.handles.get(key)!, copy], { dtype: type })
     g.after(init, assign)
   }
   const signatures: Record<string, SignatureDef> = {}
