@@ -17,14 +17,17 @@ export type InPlace =
   | { readonly kind: 'slots'; readonly key: string; readonly writes: readonly SlotWrite[] }
   | { readonly kind: 'rows'; readonly key: string; readonly write: RowWrite }
 
-/** The states of a narrow variant that are changed where they lie: nothing in the call reads what they become. */
+/**
+ * The states of a narrow variant that are changed where they lie: nothing in the call reads what they become. They are
+ * float32, because on a GPU the operation takes no int32 and no bool.
+ */
 export const inPlace = (variant: Variant): readonly InPlace[] => {
   const outputs = Object.values(variant.outputs)
   const nexts = [...variant.next.values()]
   const read = new Set([...topological([...outputs, ...nexts]).flatMap((t) => t.inputs), ...outputs])
   return stateWrites(variant).flatMap((writes): readonly InPlace[] => {
     const { key, next } = writes.at(-1)!
-    if (read.has(next) || nexts.filter((t) => t === next).length > 1) return []
+    if (next.dtype !== 'float32' || read.has(next) || nexts.filter((t) => t === next).length > 1) return []
     const slots = writes.flatMap((w) => slotWrite(w) ?? [])
     if (slots.length === writes.length) return [{ kind: 'slots', key, writes: slots }]
     const rows = writes.length === 1 ? rowWrite(writes[0]!) : undefined
