@@ -151,26 +151,34 @@ lowering('a cache takes a token in where it lies; a place outside writes nothing
     const shape = before.map((a) => a.size)
     const rows = shape.reduce((n, s) => n * s, 1)
     const cache = state('cache', axes, zeros)
-    const p = one(() => {
-      const next = select(
-        equal(input('place', before, 'int32'), iota(Slot)),
-        input('value', [...before, C]),
-        cache,
-      )
-      return { outputs: { seen: total(square(next as Tensor)) }, next: new Map([['cache', next as Tensor]]) }
-    })
-    assert.is(counts(p).ResourceScatterNdUpdate, 1)
-    assert.is(counts(p).AssignVariableOp, undefined)
-    const places = Array.from({ length: rows }, (_, i) => [0, 5, 6, -1, 3][i % 5]!)
-    for (const shift of [0, 2])
-      await agrees(
-        p,
-        {
-          place: tensorValue('int32', shape, [...places.slice(shift), ...places.slice(0, shift)]),
-          value: tensorValue('float32', [...shape, 5], waves(rows * 5, 100)),
-        },
-        { cache: waves(rows * 30) },
-      )
+    const of = (seen: 'before' | 'after') =>
+      one(() => {
+        const next: Tensor = select(
+          equal(input('place', before, 'int32'), iota(Slot)),
+          input('value', [...before, C]),
+          cache,
+        )
+        const read: Tensor = seen === 'before' ? cache : next
+        return { outputs: { seen: total(square(read)) }, next: new Map([['cache', next]]) }
+      })
+    // where the call reads what is written, it is computed and assigned
+    for (const [seen, inPlace, assigned] of [
+      ['before', 1, undefined],
+      ['after', undefined, 1],
+    ] as const) {
+      assert.is(counts(of(seen)).InplaceUpdate, inPlace)
+      assert.is(counts(of(seen)).AssignVariableOp, assigned)
+      const places = Array.from({ length: rows }, (_, i) => [0, 5, 6, -1, 3][i % 5]!)
+      for (const shift of [0, 2])
+        await agrees(
+          of(seen),
+          {
+            place: tensorValue('int32', shape, [...places.slice(shift), ...places.slice(0, shift)]),
+            value: tensorValue('float32', [...shape, 5], waves(rows * 5, 100)),
+          },
+          { cache: waves(rows * 30) },
+        )
+    }
   }
 })
 

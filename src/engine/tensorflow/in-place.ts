@@ -6,10 +6,11 @@
  * `InplaceUpdate` writes into the memory of the variable's own value. Nothing else may hold that memory, and what reads the
  * old value must have run: `lower.ts` and `saved-model.ts` see to both.
  */
-import { elements, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import { bodyOf, elements, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type RowWrite, rowWrite, type SlotWrite, slotWrite, stateWrites } from '../state-writes.ts'
 import { type Ref, tfTypeOf } from './builder.ts'
+import { isNative } from './node.ts'
 import { repeated, type Work } from './value.ts'
 
 /** What a call writes into one state. */
@@ -145,6 +146,13 @@ export const emitInPlace = (w: Work, p: InPlace, whole: Ref, refOf: (t: Tensor) 
   )
   const view = g.reshape(whole, [elements(first.before) * first.slot.size, elements(first.after)])
   return update(view, number, gathered(w, values, rows))
+}
+
+/** The node that computes a value's memory, of which this one may be another view. */
+export const sourceOf = (t: Tensor): Tensor => {
+  const { op } = t
+  if (op.op === 'reshape' || op.op === 'stopGradient') return sourceOf(t.inputs[0]!)
+  return op.op === 'composite' && (op.kind === 'after' || !isNative(t)) ? sourceOf(bodyOf(t)) : t
 }
 
 /** Whether a node computes its value into memory of its own, which no state, input or constant has. */

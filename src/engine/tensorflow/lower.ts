@@ -16,7 +16,7 @@ import { attentionLimits } from '../attention-limits.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
-import { emitInPlace, inPlace, inPlaceRoots, isOwn } from './in-place.ts'
+import { emitInPlace, inPlace, inPlaceRoots, isOwn, sourceOf } from './in-place.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { isSumOfSquares } from './patterns.ts'
@@ -108,7 +108,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     g.blame(t)
     const ref = refOf(t)
     // what may lie in a state's memory is taken out before the state changes there
-    const kind = parts.length === 0 || isOwn(t) ? 'Identity' : 'DeepCopy'
+    const kind = parts.length === 0 || isOwn(sourceOf(t)) ? 'Identity' : 'DeepCopy'
     const name = g.op(kind, [ref.name], { T: attr.type(tfTypeOf(t.dtype)) }, `output/${output}`)
     fetched.set(output, { ...ref, name })
   }
@@ -127,8 +127,9 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     g.blame(t)
     const type = tfTypeOf(t.dtype)
     // a variable holds memory that neither the caller nor another variable has
-    const isShared = !isOwn(t) || kept.has(t)
-    kept.add(t)
+    const source = sourceOf(t)
+    const isShared = !isOwn(source) || kept.has(source)
+    kept.add(source)
     const value = isShared ? g.op('DeepCopy', [ref.name], { T: attr.type(type) }) : ref.name
     const assign = g.op(
       'AssignVariableOp',
