@@ -14,8 +14,8 @@ export const evaluation = [
       ['the last of equals', 'if (xs[i]! > xs[best]!) best = i', 'if (xs[i]! >= xs[best]!) best = i'],
       [
         'nothing is left where topP is passed at once',
-        'if (before >= topP) p[i] = 0',
-        'if (before + share > topP) p[i] = 0',
+        'if (before < topP) last = p[i]!',
+        'if (before + p[i]! / kept <= topP) last = p[i]!',
       ],
       [
         'what is below zero gets likelier',
@@ -26,14 +26,22 @@ export const evaluation = [
     ],
   ),
   mutantsOf(
+    'src/models/filter-tokens.ts',
+    ['models/generate'],
+    [
+      ['the last of the likeliest is left out', 'lessEqual(last, z)', 'less(last, z)'],
+      ['rounding takes tokens away', 'or(lessEqual(smallest, z), lessEqual(1, topP))', 'less(smallest, z)'],
+    ],
+  ),
+  mutantsOf(
     'src/generation/decoding.ts',
     ['generation/rows', 'rl/session-policy'],
     [
       ['one token too many', 'capacity - p.ids.length)', 'capacity - p.ids.length + 1)'],
       [
         'the whole conversation is the prompt',
-        'ids: c.ids.slice(0, c.promptLength)',
-        'ids: c.ids.slice(0, c.promptLength - 1)',
+        'ids: ids.slice(0, promptLength)',
+        'ids: ids.slice(0, promptLength - 1)',
       ],
       [
         'the next token goes where the last one stood',
