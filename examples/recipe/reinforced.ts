@@ -2,22 +2,13 @@
 import { repeated } from 'sailwright/data'
 import { adamWith } from 'sailwright/optim'
 import * as rl from 'sailwright/rl'
-import {
-  type Level,
-  nanoModel,
-  type ProblemColumns,
-  problems,
-  type Scene,
-  sceneRules,
-  stepRules,
-} from 'sailwright/tasks'
+import type { Level, ProblemColumns, Scene } from 'sailwright/tasks'
+import { nanoModel, problems, sceneRules, stepRules } from 'sailwright/tasks'
 import { afterwards } from 'sailwright/train'
 import type { About } from './answering.ts'
 import { mixtureOf, policy, processor, sampling, times } from './thought.ts'
 
-const answer = rl.answer()
-const format = rl.format()
-const steps = rl.sceneSteps<Scene>(stepRules)
+const [answer, format, steps] = [rl.answer(), rl.format(), rl.sceneSteps<Scene>(stepRules)]
 
 /** Is the answer right, is it in a box behind a thought, and which steps of the thought hold: rules look into the scene. */
 export const verified = rl.weighted({ answer, format, steps }, { answer: 0.6, format: 0.1, steps: 0.3 })

@@ -402,14 +402,16 @@ export default {
 })
 
 test('run: one that fails says so, keeps what was done, and goes on from there', async () => {
-  const words = ['run', tiny, '--engine', 'onnx', '--out', 'fails']
+  // as a user has it, with types: a message names its lines
+  const file = join(experiments, 'tiny.ts')
+  const words = ['run', file, '--engine', 'onnx', '--out', 'fails']
   const { code, out, err } = await cli([...words, '--set', 'fail=5'])
   assert.is(code, 1)
   assert.is(out, '')
   assert.match(err, 'this step was told to fail')
   assert.match(err, /at .*tiny\.ts:\d+/)
   assert.match(err, 'What was done is in fails, its report is fails/report.html')
-  assert.match(err, `To go on: ${called()} run ${tiny} --engine onnx --out fails --set fail=5 (with --allow-`)
+  assert.match(err, `To go on: ${called()} run ${file} --engine onnx --out fails --set fail=5 (with --allow-`)
   assert.match(readFileSync(join(root, 'fails/report.html'), 'utf8'), 'stopped on an error')
   assert.not.ok(existsSync(join(root, 'fails/lock.json')))
   const more = await cli(words)
