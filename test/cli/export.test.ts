@@ -37,7 +37,7 @@ const root = mkdtempSync(join(tmpdir(), 'sailwright-export-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 const experiment = moduleAt('test/support/experiments/exported.ts')
 const [engine] = await hostEngines()
-const kinds = ['text', 'joined', 'lora', 'own'] as const
+const kinds = ['text', 'joined', 'lora', 'experts', 'own'] as const
 type Kind = (typeof kinds)[number]
 
 const cli = async (words: readonly string[], cwd = root) => {
@@ -475,6 +475,7 @@ test('what cannot be exported is refused with what to do', async () => {
     [['joined', '--hf', '--ema'], 2, /keeps no moving averages/],
     [['text', '--adapter'], 1, /there is no adapter/],
     [['lora', '--adapter', '--ema'], 2, /take one of them/],
+    [['experts', '--adapter'], 1, /layers\.0\.mlp\.[^']*lora_[AB][^']*' for theirs/],
     [['text', '--hf', '--tokens', '9'], 2, /--tokens is a size of a graph, and --hf writes none/],
     [['text', '--onnx', '--batch', '0'], 2, /--batch is an integer from 1/],
     [['changed', '--hf'], 1, /makes another graph of stage tune .* --allow-changed-code/],

@@ -183,19 +183,32 @@ const written = (
         case 'savedmodel':
           return exportSavedModel(folder, exported, stage, sizes)
         case 'adapter':
-          return adapterOf(from, folder)
+          return adapterOf(from, folder, exported.weights.keys)
       }
     }),
     TE.mapLeft((e) => failed(e.message)),
   )
 
-/** The adapter that a stage left. */
-const adapterOf = (from: string, folder: string): TE.TaskEither<Error, WrittenFolder> =>
+/** The adapter that a stage left; refused where PEFT would read it as another. */
+const adapterOf = (
+  from: string,
+  folder: string,
+  weights: readonly string[],
+): TE.TaskEither<Error, WrittenFolder> =>
   TE.tryCatch(async () => {
-    const { adapterFolder } = await import('../../train/index.ts')
+    const [{ adapterFolder, orThrow }, { readAdapter }] = await Promise.all([
+      import('../../train/index.ts'),
+      import('../../optim/index.ts'),
+    ])
     const files = await readdir(join(from, adapterFolder)).catch(() => [])
     if (files.length === 0)
       throw new Error('there is no adapter: a stage leaves one where its transforms have withLora(…)')
+    const { tensors } = await orThrow(readAdapter(join(from, adapterFolder)))
+    const dense = [...tensors.keys()].find((key) => key.includes('.mlp.'))
+    if (dense !== undefined && weights.some((key) => key.includes('.mlp.experts.')))
+      throw new Error(
+        `the model has experts, and PEFT takes '${dense}' for theirs and drops it without an error: export the merged model with --hf, or adapt attention alone`,
+      )
     await cp(join(from, adapterFolder), folder, { recursive: true })
     return { files, unused: [] }
   }, E.toError)

@@ -1,6 +1,7 @@
 /**
  * An experiment for tests of exports: `--set kind` says which model it trains, in a few steps: `text` (a Qwen3, with moving
- * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `own` (a classifier of the file's own, with a head).
+ * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `experts` (adapters on one of two layers, the other of
+ * which has experts), `own` (a classifier of the file's own, with a head).
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import { conversation } from '../../../src/data/conversation.ts'
@@ -15,6 +16,10 @@ import { tiny, tinyModel, tinyStage, watched } from '../tiny.ts'
 
 const texts = processor(nanoTokenizer())
 const text = qwen3Model('tiny-text', tiny.language)
+const experts = qwen3Model('tiny-experts', {
+  ...{ ...tiny.language, layers: 2 },
+  moe: { experts: 2, perToken: 1, intermediateSize: 8, normalise: true, denseLayers: [0] },
+})
 const chats = watched((i) => conversation(texts, { id: `${i}`, request: `say ${i % 5}`, answer: `${i % 5}` }))
 
 const [point, hidden] = [d.axis('point', 3), d.axis('hidden', 8)]
@@ -58,7 +63,7 @@ const ownObjective: t.Objective<number> = {
 }
 
 const file: t.ExperimentFile = ({ seed, setting }) => {
-  const kind = setting.choice('kind', ['text', 'joined', 'lora', 'own'], 'text')
+  const kind = setting.choice('kind', ['text', 'joined', 'lora', 'experts', 'own'], 'text')
   const steps = setting.integer('steps', 3, { from: 1 })
   const begun = (model: Model) =>
     t.begin({ name: `exported-${kind}`, seed, model, start: t.fromScratch, now: 'fresh' })
@@ -71,15 +76,16 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
     })
     return t.experiment(pipe(begun(own), t.next(stage)), t.unmeasured)
   }
-  const objective = t.nextToken(text, texts, { rows: 4, tokens: 24 })
-  const on = d.keys('projections', '**_proj.weight')
+  const model = kind === 'experts' ? experts : text
+  const objective = t.nextToken(model, texts, { rows: 4, tokens: 24 })
+  const on = d.keys('projections', kind === 'experts' ? '**.layers.0.**_proj.weight' : '**_proj.weight')
   const stage = t.supervised({
     ...{ ...about, objective, source: chats },
-    ...(kind === 'lora'
+    ...(kind === 'lora' || kind === 'experts'
       ? { train: [loraKeys], transforms: [t.withLora({ rank: 2, alpha: 4, on })] }
       : { train: [d.everyKey], ema: 0.9 }),
   })
-  return t.experiment(pipe(begun(text), t.next(stage)), t.unmeasured)
+  return t.experiment(pipe(begun(model), t.next(stage)), t.unmeasured)
 }
 
 export default file
