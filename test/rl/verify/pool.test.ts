@@ -136,7 +136,7 @@ test("a user's check in a thread: numbers, promises, judgements; what hangs is F
   const of = (check: string) => judge(verified('own', { module, check, pool, input: () => ({}) }), '', {})
   assert.equal(await of('later'), { _tag: 'Scored', value: 0.5, evidence: {} })
   assert.equal(await of('judges'), { _tag: 'Abstained', why: 'not mine' })
-  assert.match(((await of('nothing')) as Failed).why, /undefined/)
+  assert.match(((await of('nothing')) as Failed).why, /gave nothing, which is neither/)
   const plain = verified<{ readonly answer: string }>('plain', { module, pool })
   assert.equal(await judge(plain, 'four', { answer: 'four' }), { _tag: 'Scored', value: 1, evidence: {} })
   const quick = verifierPool({ workers: 1, timeoutMs: 300 })
