@@ -159,8 +159,9 @@ const usesOf = (
             ? weightIn(t.inputs[1 - i]!, on) === undefined &&
               !has(t.inputs[1 - i]!, t.op.over[0] === w.first ? w.second : w.first)
             : false
-      // a further axis is made to stack matrices along, as those of experts are
-      if (!fits && t.op.op === 'reshape' && t.axes.length > x.axes.length)
+      // a further axis is made to stack matrices along, as those of experts are, of which tokens then choose
+      const stacks = t.op.op === 'reshape' && t.axes.length > x.axes.length
+      if (!fits && (stacks || t.op.op === 'contractChosen'))
         throw new LoraError(
           'on',
           `it names '${w.key}', which is stacked with others, as matrices of experts are: their product has no pair of PEFT's layout`,
