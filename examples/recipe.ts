@@ -36,7 +36,7 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     // the reward; lowest level, episodes, rate
     next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 12, 3e-4])),
     next(thinkFusion(about)), // to 'fused'
-    next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 5, 1.5e-4])),
+    next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 5, 8e-5])),
   )
   const fused = ['think-fusion', 'mixed-rl']
   return experiment(recipe, measures(scale, ['longcot', 'verifiable-rl', ...fused], fused))

@@ -1,7 +1,7 @@
 /** Think-fusion SFT (paper §4.2.4): nine answers without a thought to one chain that the policy wrote itself and that is right. */
 import { mixed, packed, repeated } from 'sailwright/data'
 import { all, answer, format, harvested } from 'sailwright/rl'
-import { problems, rendered } from 'sailwright/tasks'
+import { nanoModel, problems, rendered } from 'sailwright/tasks'
 import { afterwards, supervised } from 'sailwright/train'
 import type { About } from './answering.ts'
 import { learnt, mixtureOf, plainly, policy, sampling, times } from './thought.ts'
@@ -11,15 +11,16 @@ export const thinkFusion = (about: About) => {
   const right = all({ answer: answer(), format: format() })
   const asked = {
     tasks: problems(mixtureOf('think-fusion', about, 3, 4)),
-    count: times(about, 384, 8),
+    count: times(about, 768, 8),
     attempts: 1,
   }
-  // half of them asked for the result alone, half without a word about it: short steps and the result, as SFT taught
-  const direct = rendered({ mixture: plainly('direct', about, 4), captions: 0, direct: 0.5 })
+  // asked for the result alone
+  const direct = rendered({ mixture: plainly('direct', about, 4), captions: 0, direct: 1 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
-    ...{ ...stage, steps: times(about, 200, 2), learningRate: 6e-4 },
+    // the encoder and the adapter see as they did: trained on bare results, they count worse
+    ...{ ...stage, train: [nanoModel.parts.language], steps: times(about, 200, 2), learningRate: 6e-4 },
     // rejection sampling, with the weights that the stage begins with
     source: afterwards(harvested({ ...asked, policy, sampling, right }), (chains) => {
       const shares = [
