@@ -12,7 +12,7 @@ import { from, mergeMap, Observable } from 'rxjs'
 import type { Processor } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
-import { RecipeError } from '../train/index.ts'
+import { onlySettings, RecipeError } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
@@ -49,6 +49,11 @@ export interface ServerPolicyOptions {
   /** Further attempts after one that timed out, was cut, or got 408, 409, 429 or 500 and above; default 3. */
   readonly retries?: number
 }
+
+const names: readonly (keyof ServerPolicyOptions)[] = [
+  ...(['baseURL', 'model', 'apiKey', 'processor', 'transport', 'version', 'seed'] as const),
+  ...(['concurrency', 'timeoutMs', 'retries'] as const),
+]
 
 const Logged = t.array(t.type({ logprob: t.number }))
 const Choice = t.intersection([
@@ -99,6 +104,7 @@ const samplingOf = (s: Sampling): Record<string, number> => ({
 export const serverPolicy = (o: ServerPolicyOptions): Policy => {
   const { concurrency = 16, timeoutMs = 120_000, retries = 3, seed = 0, processor } = o
   const where = 'serverPolicy'
+  onlySettings(where, o, names)
   if (!/^https?:\/\//.test(o.baseURL))
     throw new RecipeError(
       where,

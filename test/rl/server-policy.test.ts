@@ -377,6 +377,7 @@ test('settings are refused where they are given', () => {
     [{ transport: 'grpc' }, /transport: it is 'grpc'/],
     [{ concurrency: 0 }, /concurrency: it is 0/],
     [{ timeoutMs: Number.NaN }, /timeoutMs: it is NaN/],
+    [{ baseUrl: 'http://y' }, /baseUrl.*baseURL/s],
   ] as const)
     assert.throws(() => serverPolicy({ ...options, baseURL: 'http://x', ...more } as never), message)
 })
