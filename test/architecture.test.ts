@@ -11,13 +11,14 @@ const slashed = (path: string): string => path.replaceAll(sep, '/')
 
 /** What each folder of `src` may import, from the lowest up: of those above it in this list, never of one below. */
 const floors: Readonly<Record<string, readonly string[]>> = {
+  async: [],
   random: [],
   text: [],
   package: [],
   terminal: [],
   dsl: ['random', 'terminal'],
-  engine: ['terminal', 'dsl'],
-  formats: [],
+  engine: ['async', 'terminal', 'dsl'],
+  formats: ['async'],
   models: ['dsl', 'formats'],
   optim: ['dsl', 'formats'],
   data: ['random', 'text', 'formats'],

@@ -15,7 +15,7 @@ import { dirname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { atMost } from './at-most.ts'
+import { atMost } from '../async/index.ts'
 import { bytesIntoFloats, bytesPerElement, type FloatDtype, isFloatDtype } from './dtype.ts'
 import {
   type Entries,

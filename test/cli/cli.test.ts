@@ -7,11 +7,11 @@ import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { adviceOf, type EngineFound } from '../../src/cli/advice.ts'
-import type { Args, CliError, Io } from '../../src/cli/command.ts'
+import type { Args, CliError } from '../../src/cli/command.ts'
 import { runCommand, settingsOf } from '../../src/cli/commands/run.ts'
 import { commandHelp, wrap } from '../../src/cli/help.ts'
 import type { MachineNow } from '../../src/cli/machine.ts'
-import { commands, main } from '../../src/cli/main.ts'
+import { commands } from '../../src/cli/main.ts'
 import { parse } from '../../src/cli/parse.ts'
 import { shellWord } from '../../src/cli/shell-word.ts'
 import { presets } from '../../src/models/presets.ts'
@@ -20,6 +20,7 @@ import { type RecordedRun, readRun } from '../../src/run/run-folder.ts'
 import { called } from '../../src/terminal/called.ts'
 import { editDistance, nearest } from '../../src/terminal/nearest.ts'
 import { presentEngines } from '../support/engines.ts'
+import { commandIn, type Ended } from '../support/in-process.ts'
 import { command, moduleAt } from '../support/program.ts'
 import { writeSyntheticRun } from '../support/synthetic-run.ts'
 
@@ -34,26 +35,8 @@ const experiments = resolve('test/support/experiments')
 const tiny = moduleAt('test/support/experiments/tiny.ts')
 const trained = moduleAt('test/support/experiments/trained.ts')
 
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
 /** The program run in this process, with streams that collect. */
-const cli = async (words: readonly string[], cwd = root): Promise<Outcome> => {
-  const out: string[] = []
-  const err: string[] = []
-  const io: Io = {
-    stdout: { write: (t) => out.push(t) },
-    stderr: { write: (t) => err.push(t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd,
-    onInterrupt: () => () => undefined,
-  }
-  const code = await main(words, io)
-  return { code, out: out.join(''), err: err.join('') }
-}
+const cli = (words: readonly string[], cwd = root) => commandIn(root)(words, { cwd })
 
 /** The program run as a process of its own. */
 const spawned = (words: readonly string[]) => {
@@ -69,7 +52,7 @@ const spawned = (words: readonly string[]) => {
   child.stderr.on('data', (d) => {
     err += d
   })
-  const ended = new Promise<Outcome>((done) =>
+  const ended = new Promise<Ended>((done) =>
     child.once('close', (code) => done({ code: code ?? -1, out, err })),
   )
   return { child, ended, said: () => err }

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { main } from '../../src/cli/main.ts'
 import { cpuPlugin } from '../support/cpu-plugin.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('run --devices')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-run-devices-'))
@@ -16,18 +16,9 @@ test.after(() => {
   else process.env.SAILWRIGHT_XLA_PLUGIN = before
 })
 
-const run = async (out: string, ...words: readonly string[]) => {
-  let err = ''
-  const experiment = resolve('test/support/experiments/tiny.ts')
-  const code = await main(['run', experiment, '--out', out, ...words], {
-    stdout: { write: () => undefined },
-    stderr: { write: (t) => (err += t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd: root,
-    onInterrupt: () => () => undefined,
-  })
-  return { code, err }
-}
+const command = commandIn(root)
+const run = (out: string, ...words: readonly string[]) =>
+  command(['run', resolve('test/support/experiments/tiny.ts'), '--out', out, ...words])
 
 test('another engine than xla, and WebGPU, have one device', async () => {
   for (const [said, ...words] of [

@@ -13,8 +13,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Io } from '../../src/cli/command.ts'
-import { main } from '../../src/cli/main.ts'
 import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
 import { decodeModel } from '../../src/engine/proto/onnx.ts'
 import { loadTensorflow } from '../../src/engine/tensorflow/index.ts'
@@ -28,6 +26,7 @@ import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import { exportOnnxModel, forwardProgram, loadWeights, orThrow, type Weights } from '../../src/train/index.ts'
 import { inMemory } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
+import { commandIn } from '../support/in-process.ts'
 import { moduleAt } from '../support/program.ts'
 import { fromPython } from '../support/python.ts'
 import { tiny, tinyModel } from '../support/tiny.ts'
@@ -40,18 +39,7 @@ const [engine] = await hostEngines()
 const kinds = ['text', 'joined', 'lora', 'experts', 'own'] as const
 type Kind = (typeof kinds)[number]
 
-const cli = async (words: readonly string[], cwd = root) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const io: Io = {
-    stdout: { write: (t) => out.push(t) },
-    stderr: { write: (t) => err.push(t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd,
-    onInterrupt: () => () => undefined,
-  }
-  const code = await main(words, io)
-  return { code, out: out.join(''), err: err.join('') }
-}
+const cli = commandIn(root)
 
 /** A run of each kind, in a folder of its name. */
 test.before(async () => {

@@ -8,6 +8,7 @@ import { main } from '../../src/cli/main.ts'
 import { readSafetensors } from '../../src/formats/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import { forkWord, loadWeights, orThrow } from '../../src/train/index.ts'
+import { commandIn } from '../support/in-process.ts'
 import { moduleAt } from '../support/program.ts'
 
 const test = suite('fork')
@@ -15,17 +16,9 @@ const root = mkdtempSync(join(tmpdir(), 'sailwright-fork-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 const experiment = moduleAt('test/support/experiments/forked.ts')
 
-const run = async (out: string, ...words: readonly string[]) => {
-  let err = ''
-  const code = await main(['run', experiment, '--engine', 'onnx', '--out', out, ...words], {
-    stdout: { write: () => undefined },
-    stderr: { write: (t) => (err += t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd: root,
-    onInterrupt: () => () => undefined,
-  })
-  return { code, err }
-}
+const command = commandIn(root)
+const run = (out: string, ...words: readonly string[]) =>
+  command(['run', experiment, '--engine', 'onnx', '--out', out, ...words])
 const eventsOf = (out: string): readonly RunEvent[] =>
   readFileSync(join(root, out, 'events.jsonl'), 'utf8')
     .trim()

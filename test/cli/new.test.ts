@@ -6,24 +6,15 @@ import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { starters } from '../../src/cli/commands/new.ts'
-import { main } from '../../src/cli/main.ts'
 import { called } from '../../src/terminal/index.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('new')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-new-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const cli = async (words: readonly string[], cwd: string) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const code = await main(words, {
-    stdout: { write: (t) => out.push(t) },
-    stderr: { write: (t) => err.push(t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd,
-    onInterrupt: () => () => undefined,
-  })
-  return { code, out: out.join(''), err: err.join('') }
-}
+const command = commandIn(root)
+const cli = (words: readonly string[], cwd: string) => command(words, { cwd })
 const emptyFolder = (name: string): string => {
   mkdirSync(join(root, name))
   return join(root, name)

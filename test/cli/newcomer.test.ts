@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { main } from '../../src/cli/main.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('newcomer')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-newcomer-'))
@@ -22,17 +22,7 @@ interface Ended {
 }
 
 /** The command in this process. */
-const cli = async (words: readonly string[]): Promise<Ended> => {
-  let err = ''
-  const code = await main(words, {
-    stdout: { write: () => undefined },
-    stderr: { write: (t) => (err += t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd: root,
-    onInterrupt: () => () => undefined,
-  })
-  return { code, err }
-}
+const cli = commandIn(root)
 
 /** Node on some words, in a process of its own. */
 const node = (...words: readonly string[]): Promise<Ended> =>

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { main } from '../../src/cli/main.ts'
 import type { RunEvent } from '../../src/run/index.ts'
+import { commandIn } from '../support/in-process.ts'
 import { moduleAt } from '../support/program.ts'
 
 const test = suite('stages')
@@ -13,17 +13,9 @@ const root = mkdtempSync(join(tmpdir(), 'sailwright-stages-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 const staged = moduleAt('test/support/experiments/staged.ts')
 
-const runOf = async (file: string, ...words: readonly string[]) => {
-  let err = ''
-  const code = await main(['run', file, '--engine', 'onnx', ...words], {
-    stdout: { write: () => undefined },
-    stderr: { write: (t) => (err += t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd: root,
-    onInterrupt: () => () => undefined,
-  })
-  return { code, err }
-}
+const command = commandIn(root)
+const runOf = (file: string, ...words: readonly string[]) =>
+  command(['run', file, '--engine', 'onnx', ...words])
 const run = (out: string, ...words: readonly string[]) => runOf(staged, '--out', out, ...words)
 const done = async (out: string, ...words: readonly string[]): Promise<string> => {
   const { code, err } = await run(out, ...words)

@@ -5,25 +5,18 @@ import { join, resolve } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { main } from '../../src/cli/main.ts'
 import { processor, type RgbImage, readWholeImage, shown, unitConversation } from '../../src/data/index.ts'
 import { nano, presets, toPublished } from '../../src/models/index.ts'
 import { nanoModel, nanoTokenizer } from '../../src/tasks/index.ts'
 import { stepMemory } from '../../src/train/index.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('cli: summary of pictures and of memory')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-summary-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const cli = async (...words: readonly string[]) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const code = await main(['summary', ...words], {
-    stdout: { write: (t) => out.push(t) },
-    stderr: { write: (t) => err.push(t) },
-    ...{ env: { XDG_CACHE_HOME: join(root, 'cache') }, cwd: root, onInterrupt: () => () => undefined },
-  })
-  return { code, out: out.join(''), err: err.join('') }
-}
+const command = commandIn(root)
+const cli = (...words: readonly string[]) => command(['summary', ...words])
 const json = async (...words: readonly string[]) => {
   const { code, out, err } = await cli(...words, '--json')
   assert.is(code, 0, err)

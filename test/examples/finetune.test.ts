@@ -7,8 +7,6 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Io } from '../../src/cli/command.ts'
-import { main } from '../../src/cli/main.ts'
 import { fixed, program } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/index.ts'
 import { pretrained } from '../../src/models/index.ts'
@@ -16,6 +14,7 @@ import { random } from '../../src/random/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { hostEngines } from '../support/engines.ts'
 import { fixturePath } from '../support/fixtures.ts'
+import { commandIn } from '../support/in-process.ts'
 import { fromPython } from '../support/python.ts'
 
 const test = suite('examples: a published model, tuned')
@@ -40,18 +39,8 @@ for base, merged, adapter in zip(*[iter(sys.argv[2:])] * 3):
         out.append({name: m(ids).logits.flatten().tolist() for name, m in models.items()})
 print(json.dumps(out))`
 
-const cli = async (...words: readonly string[]) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const io: Io = {
-    stdout: { write: (t) => out.push(t) },
-    stderr: { write: (t) => err.push(t) },
-    env: { XDG_CACHE_HOME: join(root, 'cache') },
-    cwd: root,
-    onInterrupt: () => () => undefined,
-  }
-  const code = await main(words, io)
-  return { code, out: out.join(''), err: err.join('') }
-}
+const command = commandIn(root)
+const cli = (...words: readonly string[]) => command(words)
 
 /** A copy of a folder that transformers wrote, with a tokenizer of few words and a chat template. */
 const folderOf = (name: string): string => {

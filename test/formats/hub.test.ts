@@ -15,11 +15,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Io } from '../../src/cli/command.ts'
-import { main } from '../../src/cli/main.ts'
 import { type FetchedModel, type FetchOptions, fetchModel, type HubError } from '../../src/formats/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { commit, type Faults, type HubServer, hubServer } from '../support/hub-server.ts'
+import { commandIn } from '../support/in-process.ts'
 import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('formats: models fetched from a hub')
@@ -367,14 +366,8 @@ test('a signal stops it, and the part stays', async () => {
   same(folder)
 })
 
-const cli = async (words: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const io: Io = {
-    ...{ stdout: { write: (t) => out.push(t) }, stderr: { write: (t) => err.push(t) }, env, cwd: root },
-    onInterrupt: () => () => undefined,
-  }
-  return { code: await main(words, io), out: out.join(''), err: err.join('') }
-}
+const command = commandIn(root)
+const cli = (words: readonly string[], env: Readonly<Record<string, string>> = {}) => command(words, { env })
 
 test('sailwright fetch: into the name’s folder, from the endpoint of the environment, with the token', async () => {
   const hub = await serving()

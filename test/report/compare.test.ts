@@ -5,10 +5,10 @@ import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { main } from '../../src/cli/main.ts'
 import { compare, labelsOf, settingRows } from '../../src/report/compare/comparison.ts'
 import { renderComparison, wilsonDifference, writeComparison } from '../../src/report/index.ts'
 import type { Manifest, RecordedRun, RunEvent } from '../../src/run/index.ts'
+import { commandIn } from '../support/in-process.ts'
 import { syntheticEvents, syntheticManifest, writeSyntheticRun } from '../support/synthetic-run.ts'
 
 const test = suite('report: runs compared')
@@ -191,12 +191,7 @@ test('runs without a step or an evaluation have a page, too', async () => {
   assert.match(page, 'Nothing was evaluated yet.')
 })
 
-const command = async (...words: readonly string[]) => {
-  const [out, err]: [string[], string[]] = [[], []]
-  const sink = (to: string[]) => ({ write: (t: string) => to.push(t) })
-  const io = { stdout: sink(out), stderr: sink(err), env: {}, cwd: root, onInterrupt: () => () => undefined }
-  return { code: await main(['report', ...words], io), out: out.join(''), err: err.join('') }
-}
+const command = (...words: readonly string[]) => commandIn(root)(['report', ...words], { env: {} })
 
 test('the command: a page beside the first run or where it is told, and errors that say which run', async () => {
   for (const [name, r] of Object.entries({ a: one, b: other }))

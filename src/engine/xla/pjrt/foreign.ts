@@ -3,6 +3,7 @@
  * have none: the addon is loaded from the platform package directly.
  */
 import { createRequire } from 'node:module'
+import { atMost } from '../../../async/index.ts'
 
 /** A library that is open. */
 export type Library = unknown
@@ -68,23 +69,6 @@ const addon = (): Koffi => {
 /** Calls on other threads at once: koffi refuses more than 64, and each has its stack. */
 const most = 32
 
-/** Does tasks at once, but not more than so many. */
-const limited = (limit: number): (<A>(task: () => Promise<A>) => Promise<A>) => {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async (task) => {
-    if (running < limit) running++
-    else await new Promise<void>((begin) => waiting.push(begin))
-    try {
-      return await task()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) running--
-      else next()
-    }
-  }
-}
-
 let made: Foreign | undefined
 
 /**
@@ -99,7 +83,7 @@ export const foreign = (): Foreign => {
   const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
   const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
   const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
-  const inTurn = limited(most)
+  const inTurn = atMost(most)
   made = {
     open: (path, global = false) => koffi.load(path, { global }),
     symbol: (library, name) => (library as ReturnType<Koffi['load']>).symbol(name),

@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { atMost } from '../../src/formats/at-most.ts'
+import { atMost } from '../../src/async/at-most.ts'
 import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('so many at a time')
