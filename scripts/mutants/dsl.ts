@@ -240,8 +240,16 @@ export const dsl = [
     'src/dsl/passes/attention-blocks.ts',
     ['dsl/attention-blocks'],
     [
-      ['the keys end a step too early', 'possible.at(-1) ?? keys[0]!', 'possible.at(-2) ?? keys[0]!'],
-      ['the keys begin at the first', 'const [first, last] = [possible[0]', 'const [first, last] = [keys[0]'],
+      [
+        'the keys end a step too early',
+        'keys.findLast(isSeen) ?? keys[0]!',
+        'keys[keys.findLastIndex(isSeen) - 1] ?? keys[0]!',
+      ],
+      [
+        'the keys begin at the first',
+        'const [first, last] = [keys.find(isSeen)',
+        'const [first, last] = [keys[0]',
+      ],
       ['a row that sees nothing gets a mean', 'b.sees === undefined ? x :', 'b.sees !== undefined ? x :'],
       ['the level is not taken off', "binaryOf('sub', rise, level, site)", 'rise'],
       [

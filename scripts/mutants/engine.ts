@@ -170,7 +170,7 @@ export const engine = [
         'u.factor === undefined ? gradient.name :',
         'u.factor !== undefined ? gradient.name :',
       ],
-      ['a variable keeps the caller’s memory', 'fed.has(t) ? g.op', 'fed.has(t) && t.axes.length > 9 ? g.op'],
+      ['a variable keeps the caller’s memory', 'const isShared = !isOwn(source) ||', 'const isShared ='],
     ],
   ),
   mutantsOf(
@@ -192,20 +192,16 @@ export const engine = [
     ],
   ),
   mutantsOf(
-    'src/engine/tensorflow/slots.ts',
-    ['engine/graphs'],
+    'src/engine/tensorflow/in-place.ts',
+    ['engine/state-writes'],
     [
       [
         'a place beyond the end writes the last',
-        "g.op('Equal', [places.name, clamped]",
-        "g.op('Equal', [clamped, clamped]",
+        "g.op('Equal', [places, g.op('Maximum', [nearest, g.int(0)], type)], type)",
+        "g.op('Equal', [nearest, nearest], type)",
       ],
       ['the last slot is never written', 'g.int(s.slot.size - 1)', 'g.int(s.slot.size - 2)'],
-      [
-        'all rows write to the first',
-        'out[r * shape.length + d] = rest % shape[d]!',
-        'out[r * shape.length + d] = 0',
-      ],
+      ['all rows write to the first', '(_, i) => i * s.slot.size', '() => 0'],
     ],
   ),
   mutantsOf(

@@ -42,9 +42,7 @@ export const readPictures = async (
   most: number,
   cwd: string,
 ): Promise<ReadPictures> => {
-  const { anySizes, gridOf, gridTiles, isVideo, readVideo, readWholeImage, tilesEach } = await import(
-    '../data/index.ts'
-  )
+  const { anySizes, gridOf, gridTiles, isVideo, readVideo, readWholeImage } = await import('../data/index.ts')
   const reading: ImageReading =
     image.patchSize === undefined ? gridTiles(image.size, image.tokens, { most }) : anySizes(image)
   const shown = await Promise.all(
@@ -55,8 +53,6 @@ export const readPictures = async (
     }),
   )
   const cut = reading.cut(shown.flat())
-  const frames = shown.flat().filter(({ frame }) => frame === true).length
-  const each = tilesEach(Math.max(1, shown.flat().length - frames), most, Math.max(1, 64 - frames))
   let used = 0
   const pictures = names.map((picture, i): ReadPicture => {
     const own = shown[i]!
@@ -68,7 +64,9 @@ export const readPictures = async (
       if (image.patchSize !== undefined)
         return times(tiles[0]!.width / image.size, tiles[0]!.height / image.size, `squares of ${side}`)
       if (tiles.length === own.length) return `1 tile of ${side}`
-      const { columns, rows } = gridOf(width, height, { most: each, size: image.size })
+      // the last is the whole
+      const count = tiles.length - 1
+      const { columns, rows } = gridOf(width, height, { least: count, most: count, size: image.size })
       return `${times(columns, rows, `tiles of ${side}`)}, and the whole`
     }
     return {

@@ -1,6 +1,6 @@
 /** What training a model takes in memory, and whether this machine has it. */
 import type { CausalLm } from '../models/index.ts'
-import { grouped, type Look, significant, textTable } from '../terminal/index.ts'
+import { gigabytes, grouped, type Look, significant, textTable } from '../terminal/index.ts'
 import type { Experiment, StepMemory } from '../train/index.ts'
 import { machineNow } from './machine.ts'
 
@@ -103,7 +103,6 @@ export const planExperiment = async (e: Experiment): Promise<MemoryPlan> => {
   )
 }
 
-const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
 const size = (bytes: number): string => (bytes < 1e9 ? `${significant(bytes / 1e6)} MB` : gigabytes(bytes))
 
 /** As a table, with what is not in it. */

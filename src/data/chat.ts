@@ -177,15 +177,12 @@ const reader = (row: Row) => {
 
   /** The row's own images and videos, taken one by one. */
   const ownMedia = () => {
-    const own = { image: ownImages(), video: ownVideos() }
-    const used = { image: 0, video: 0 }
-    const next = (medium: Medium): ChatPart | undefined => {
-      const i = used[medium]++
-      if (i >= own[medium].length) return undefined
-      return medium === 'image'
-        ? { type: medium, image: own.image[i]! }
-        : { type: medium, video: own.video[i]! }
+    const own: Readonly<Record<Medium, readonly ChatPart[]>> = {
+      image: ownImages().map((image) => ({ type: 'image', image })),
+      video: ownVideos().map((video) => ({ type: 'video', video })),
     }
+    const used = { image: 0, video: 0 }
+    const next = (medium: Medium): ChatPart | undefined => own[medium][used[medium]++]
     return { own, used, next }
   }
 
@@ -203,9 +200,7 @@ const reader = (row: Row) => {
     for (const medium of ['image', 'video'] as const) {
       const count = own[medium].length
       const marked = turns.reduce((n, { text }) => n + text.split(marks[medium]).length - 1, 0)
-      if (marked === 0 && orFirst)
-        for (let part = next(medium); part !== undefined; part = next(medium))
-          before.push(part, ...behind(part))
+      if (marked === 0 && orFirst) before.push(...own[medium].flatMap((part) => [part, ...behind(part)]))
       else if (marked !== count)
         fail(
           `it has ${marked} ${marks[medium]} marks and ${count} ${medium}s; give as many of one as of the other${

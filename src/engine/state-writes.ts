@@ -89,11 +89,17 @@ export const slotWrite = (write: StateWrite): SlotWrite | undefined => {
   return { ...write, place: found.place, before, slot: found.slot, after }
 }
 
+/** Writes of one state as such; undefined where one is another. */
+export const slotsOf = (writes: readonly StateWrite[]): readonly SlotWrite[] | undefined => {
+  const slots = writes.flatMap((w) => slotWrite(w) ?? [])
+  return slots.length === writes.length ? slots : undefined
+}
+
 /** The states all of whose writes are of that kind. */
 export const slotWrites = (variant: Variant): readonly (readonly SlotWrite[])[] =>
   stateWrites(variant).flatMap((writes) => {
-    const slots = writes.flatMap((w) => slotWrite(w) ?? [])
-    return slots.length === writes.length ? [slots] : []
+    const slots = slotsOf(writes)
+    return slots === undefined ? [] : [slots]
   })
 
 /** Whole rows of another tensor: `select(where, gather(table, index), state)`, under the state's first axis. */

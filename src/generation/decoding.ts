@@ -25,7 +25,7 @@ import {
   imagesOf,
 } from '../models/index.ts'
 import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
-import { type Drawn, draw, LogitsError, type Settled, unfiltered } from './sampling.ts'
+import { biasOf, type Drawn, draw, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -305,13 +305,11 @@ export const decoding = (
       return draw(logits, sampling, uniform, { seen: row.seen, never })
     }
 
-    const bias = new Float32Array(model.vocabSize)
-    for (const id of never ?? []) bias[id] = Number.NEGATIVE_INFINITY
     const { temperature } = sampling
     const how = {
       scale: scalarValue(temperature === 0 ? 1 : 1 / temperature),
       greedy: tensorValue('bool', [], [temperature === 0 ? 1 : 0]),
-      bias: tensorValue('float32', [model.vocabSize], bias),
+      bias: biasOf(model.vocabSize, never),
     }
     const plain = unfiltered(sampling, model.vocabSize)
     const onDevice = session.engine === 'xla'

@@ -15,6 +15,7 @@ export {
 export { type Generator, generator } from './generator.ts'
 export {
   type Beside,
+  biasOf,
   type Drawn,
   draw,
   LogitsError,

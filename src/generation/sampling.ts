@@ -6,6 +6,7 @@
  *
  * @since 0.3.0
  */
+import { type TensorValue, tensorValue } from '../engine/index.ts'
 import { kindOf, numberSetting, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'
 
 /** How tokens are drawn. */
@@ -61,6 +62,13 @@ export const settled = (s: Sampling): Settled => {
 /** Whether the filters leave every token of a vocabulary. */
 export const unfiltered = ({ topK, topP, minP }: Settled, vocab: number): boolean =>
   topK >= vocab && topP === 1 && minP === 0
+
+/** What is added to logits `[vocab]`, so that these tokens are never drawn. */
+export const biasOf = (vocab: number, never: readonly number[] = []): TensorValue => {
+  const bias = new Float32Array(vocab)
+  for (const id of never) bias[id] = Number.NEGATIVE_INFINITY
+  return tensorValue('float32', [vocab], bias)
+}
 
 /** The place of the largest, the first of them. */
 const largest = (xs: ArrayLike<number>): number => {

@@ -88,6 +88,10 @@ export interface CausalLm extends Model {
   readonly head: (hidden: Tensor) => Tensor
 }
 
+/** Whether a model writes text. */
+export const isCausalLm = (model: Model): model is CausalLm =>
+  typeof (model as Partial<CausalLm>).head === 'function'
+
 /** What a causal language model reads at every position. */
 export interface CausalInputs extends TokenContext {
   /** int32 `[batch, token]`. */

@@ -121,8 +121,8 @@ const samplesOf = (
     .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
 
 /** What to say where nothing was measured after a stage. */
-export const nothingEvaluated = (finished: boolean): string =>
-  finished
+export const nothingEvaluated = ({ state }: RunView): string =>
+  state.finished !== undefined
     ? 'After its stages nothing was evaluated: the experiment measures nothing there.'
     : 'Nothing was evaluated yet.'
 

@@ -133,21 +133,24 @@ export const packExperiences = <E extends Packed>(
   const packs: Filling<E>[] = []
   /** How many of them, in their order, fit a row. */
   const fitting = (pack: Filling<E>, row: number, left: readonly E[]): number => {
-    const { promptIds, images } = left[0]!
-    if (taken([...pack.images, ...images]) > sizes.images) return 0
+    const { promptIds } = left[0]!
     const most = Math.min(left.length, sizes.completions - pack.placed.length)
     let [fits, end] = [0, pack.filled[row]! + promptIds.length]
     while (fits < most && end + left[fits]!.ids.length <= sizes.tokens) end += left[fits++]!.ids.length
     return fits
   }
   const roomFor = (left: readonly E[]): Room<E> => {
+    const { images } = left[0]!
     let best: Room<E> | undefined
-    for (const pack of packs)
+    for (const pack of packs) {
+      if (pack.placed.length >= sizes.completions) continue
+      if (taken([...pack.images, ...images]) > sizes.images) continue
       for (const row of pack.filled.keys()) {
         const fits = fitting(pack, row, left)
         if (fits > (best?.fits ?? 0)) best = { pack, row, fits }
         if (fits === left.length) return best!
       }
+    }
     if (best !== undefined) return best
     const pack: Filling<E> = {
       ...{ placed: [], prompts: [], images: new Set<RgbImage>() },

@@ -18,13 +18,22 @@ export const operatorSettings = <S extends object>(
   return given
 }
 
+/** One of some words. @throws RecipeError */
+export const wordSetting = (where: string, setting: string, x: unknown, words: readonly string[]): void => {
+  if (x !== undefined && !words.includes(x as string))
+    throw new RecipeError(
+      where,
+      setting,
+      `it is ${kindOf(x)}; give ${words.map((w) => `'${w}'`).join(' or ')}`,
+    )
+}
+
 /** How rewards become advantages; `inside` stands before the names of settings. @throws RecipeError */
 export const checkedAdvantages = (where: string, a: AdvantageSettings, inside = ''): AdvantageSettings => {
   const of: string = inside === '' ? where : `${where}, ${inside}`
   operatorSettings(of, a, ['scale', 'epsilon', 'families', 'steps'])
   const name = (setting: string): string => (inside === '' ? setting : `${inside}.${setting}`)
-  if (a.scale !== undefined && a.scale !== 'std' && a.scale !== 'none')
-    throw new RecipeError(where, name('scale'), `it is ${kindOf(a.scale)}; give 'std' or 'none'`)
+  wordSetting(where, name('scale'), a.scale, ['std', 'none'])
   if (a.epsilon !== undefined) numberSetting(where, name('epsilon'), a.epsilon)
   if (a.steps !== undefined) numberSetting(where, name('steps'), a.steps)
   for (const [family, weight] of Object.entries(a.families ?? {}))

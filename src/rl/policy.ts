@@ -15,8 +15,6 @@ export interface Request {
   /** The place in the task's group, from 0. With seed, task and token it decides what is drawn, whatever else is in the batch. */
   readonly sample: number
   readonly prompt: Conversation
-  /** What is asked, as text: for policies that take no tokens. */
-  readonly question?: string
 }
 
 /** Answers prompts. */

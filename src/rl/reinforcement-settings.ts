@@ -31,7 +31,7 @@ import {
 } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
 import { checkedSampling } from './drawing-settings.ts'
-import { checkedAdvantages } from './operator-settings.ts'
+import { checkedAdvantages, wordSetting } from './operator-settings.ts'
 import type { PolicyGradient } from './policy-gradient.ts'
 import type { Reads } from './reads.ts'
 import type { Reward } from './reward.ts'
@@ -193,16 +193,6 @@ const recordSetting = <A extends object>(
   if (typeof given !== 'object') throw new RecipeError(where, setting, `it is ${kindOf(x)}; give a record`)
   onlySettings(`${where}, ${setting}`, given, known)
   return given
-}
-
-/** One of some words. @throws RecipeError */
-const wordSetting = (where: string, setting: string, x: unknown, words: readonly string[]): void => {
-  if (x !== undefined && !words.includes(x as string))
-    throw new RecipeError(
-      where,
-      setting,
-      `it is ${kindOf(x)}; give ${words.map((w) => `'${w}'`).join(' or ')}`,
-    )
 }
 
 const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {

@@ -16,6 +16,7 @@ import {
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
 import { type Session, type TensorValue, tensorValue } from '../engine/index.ts'
 import {
+  biasOf,
   type Drawn,
   draw,
   LogitsError,
@@ -120,13 +121,7 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
   const shapes = readings(sizes, processor.image?.patchSize !== undefined)
   const graph = { rows, capacity: context }
   const never = neverDrawn({ model, processor })
-  const bias = tensorValue(
-    'float32',
-    [model.vocabSize],
-    Float32Array.from({ length: model.vocabSize }, (_, id) =>
-      never.includes(id) ? Number.NEGATIVE_INFINITY : 0,
-    ),
-  )
+  const bias = biasOf(model.vocabSize, never)
 
   const inputsOf = (prompt: Conversation, { tokens, images }: (typeof shapes)[number]) => {
     const text = collateText([prompt], { rows: 1, tokens }, processor)

@@ -9,10 +9,10 @@ import { random } from '../random/index.ts'
 import { css, drawGlyphs, drawInks, fonts, type Glyph, imageSize, moved, paint } from './canvas.ts'
 import {
   drawGround,
-  drawShape,
   placeShapes,
   type Shape,
   shapePatches,
+  shapesImage,
   smallestShape,
   toneOf,
 } from './families/count.ts'
@@ -89,11 +89,7 @@ const shapes = (seed: string, i: number): Labelled => {
     return { ...place, colour, kind: r.pick(shapeKinds), rgb: toneOf(colour, r) }
   })
   const ground = drawGround(r)
-  const image = paint((c) => {
-    c.fillStyle = css(ground)
-    c.fillRect(0, 0, imageSize, imageSize)
-    for (const shape of drawn) drawShape(c, shape)
-  })
+  const image = shapesImage(ground, drawn)
   return { id: `dense/shapes/${seed}/${i}`, image, patches: shapePatches(drawn) }
 }
 

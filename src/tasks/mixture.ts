@@ -59,9 +59,14 @@ export const contentKey = (scene: Scene): string => `${scene.family}:${taskOf(sc
 export const partitionOf = (key: string): 'heldout' | 'training' =>
   hash32(key, 0x5a11) % 16 === 0 ? 'heldout' : 'training'
 
-const checked = (mixture: Mixture, i: number): void => {
+/** @throws MixtureError where it is no whole number from 0 */
+export const checkedIndex = (i: number): void => {
   if (!Number.isSafeInteger(i) || i < 0)
     throw new MixtureError(`a sample's index must be a whole number from 0, not ${i}`)
+}
+
+const checked = (mixture: Mixture, i: number): void => {
+  checkedIndex(i)
   const total = families.reduce((sum, f) => {
     const w = mixture.weights[f] ?? 0
     if (!(w >= 0 && Number.isFinite(w)))

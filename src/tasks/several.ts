@@ -17,20 +17,20 @@ import {
   unitConversation,
 } from '../data/index.ts'
 import { type Random, random } from '../random/index.ts'
-import { css, imageSize, paint, type Rgb } from './canvas.ts'
+import type { Rgb } from './canvas.ts'
 import type { Image } from './drawn.ts'
 import {
+  combinations,
   drawGround,
-  drawShape,
   placeShapes,
   type Shape,
   type ShapeColour,
   type ShapeKind,
+  shapesImage,
   toneOf,
 } from './families/count.ts'
-import { MixtureError, partitionOf } from './mixture.ts'
+import { checkedIndex, partitionOf } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
-import { shapeColours, shapeKinds } from './patches.ts'
 import type { Split } from './sample.ts'
 
 /** Which of several images differs; in which frame of a video the shape changes. */
@@ -67,7 +67,6 @@ export interface SeveralSample {
   readonly final: string
 }
 
-const looks: readonly Look[] = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
 const words = ({ colour, kind }: Look): string => `${colour} ${kind}`
 /** Fewest and most images of a scene. */
 const counts = [3, 4] as const
@@ -84,8 +83,8 @@ const shapeOf = (r: Random, look: Look): Shape => {
 
 const sceneOf = (family: SeveralFamily, r: Random): SeveralScene => {
   const n = r.int(counts[0], counts[1])
-  const one = r.pick(looks)
-  const other = r.pick(looks.filter((l) => l !== one))
+  const one = r.pick(combinations)
+  const other = r.pick(combinations.filter((l) => l !== one))
   const at = family === 'differs' ? r.int(1, n) : r.int(2, n)
   const isOther = (i: number): boolean => (family === 'differs' ? i === at : i >= at)
   const ground = drawGround(r)
@@ -112,13 +111,7 @@ export const severalTruth = ({ family, images }: SeveralScene): number => {
 }
 
 const rendered = ({ images }: SeveralScene): readonly Image[] =>
-  images.map(({ shape, ground }) =>
-    paint((c) => {
-      c.fillStyle = css(ground)
-      c.fillRect(0, 0, imageSize, imageSize)
-      drawShape(c, shape)
-    }),
-  )
+  images.map(({ shape, ground }) => shapesImage(ground, [shape]))
 
 /**
  * The i-th sample of a seed: a function of these alone. Contents of `heldout` occur in no other split.
@@ -131,8 +124,7 @@ export const severalAt = (
   split: Split,
   i: number,
 ): SeveralSample => {
-  if (!Number.isSafeInteger(i) || i < 0)
-    throw new MixtureError(`a sample's index must be a whole number from 0, not ${i}`)
+  checkedIndex(i)
   const side = split === 'heldout' ? 'heldout' : 'training'
   for (let attempt = 0; ; attempt++) {
     const scene = sceneOf(family, random(seed, 'several', split, family, i, attempt))

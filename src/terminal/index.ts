@@ -5,7 +5,17 @@
  */
 export { asCalled, called } from './called.ts'
 export { type Compiling, compilingLines } from './compiling.ts'
-export { begunWith, duration, grouped, keptOf, percent, rate, short, significant } from './format.ts'
+export {
+  begunWith,
+  duration,
+  gigabytes,
+  grouped,
+  keptOf,
+  percent,
+  rate,
+  short,
+  significant,
+} from './format.ts'
 export { didYouMean, editDistance, nearest } from './nearest.ts'
 export {
   bar,

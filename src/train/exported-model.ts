@@ -15,7 +15,7 @@ import {
   topological,
 } from '../dsl/index.ts'
 import type { TokenizerFiles } from '../formats/index.ts'
-import type { CausalLm, GraphSizes, Model } from '../models/index.ts'
+import { type GraphSizes, isCausalLm, type Model } from '../models/index.ts'
 import { type Placement, placeWeights, type StoredWeights, shapesOf } from './weights.ts'
 
 /** What an export takes. */
@@ -50,9 +50,6 @@ export const exportedText = (p: Processor): ExportedText | undefined =>
         ...(p.template === undefined ? {} : { template: p.template.jinja }),
         ...(p.image === undefined ? {} : { placeholder: p.image.placeholder }),
       }
-
-const isCausalLm = (model: Model): model is CausalLm =>
-  typeof (model as Partial<CausalLm>).head === 'function'
 
 /** What a model's graph gives, by name: `logits` of a language model, `output` of any other. */
 export const outputOf = (model: Model): string => (isCausalLm(model) ? 'logits' : 'output')

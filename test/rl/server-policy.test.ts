@@ -50,7 +50,7 @@ const json = (
 
 const p = nanoProcessor()
 const request = (task: string, sample = 0, images = 0): Request => ({
-  ...{ task, sample, question: `question ${task}` },
+  ...{ task, sample },
   prompt: conversation(p, {
     ...{ id: task, request: `question ${task}`, answer: '' },
     images: Array.from({ length: images }, () => ({

@@ -2,7 +2,15 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Engine, XlaDescription, xlaDescription } from '../../engine/index.ts'
-import { duration, inked, type Look, lookOf, significant, textTable } from '../../terminal/index.ts'
+import {
+  duration,
+  gigabytes,
+  inked,
+  type Look,
+  lookOf,
+  significant,
+  textTable,
+} from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
 import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
 import type { MachineNow } from '../machine.ts'
@@ -140,8 +148,6 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
     advice: adviceOf(here, engines, taken?.name),
   }
 }
-
-const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
 
 /** What a plugin is, and a line for each of its devices. */
 const pluginLines = ({ from, apiVersion, platform, devices }: XlaDescription): readonly string[] => [

@@ -91,12 +91,12 @@ const episodeWanted = (args: Args, run: RecordedRun): E.Either<CliError, OfEpiso
 
 type Folded = { readonly reading: Reading; readonly damaged: readonly FileError[] }
 
-/** Reads the groups that are wanted; where there are none, says what there is. */
 /** A stage that went on has begun more than once. */
 const stagesBegun = (run: RecordedRun): readonly string[] => [
   ...new Set(run.events.flatMap((e) => (e.type === 'stage-started' ? [`'${e.stage}'`] : []))),
 ]
 
+/** Reads the groups that are wanted; where there are none, says what there is. */
 const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.Either<CliError, Folded>> => {
   const { foldRollouts } = await import('../../run/index.ts')
   const { nothingRead, read } = await import('../rollout-rows.ts')

@@ -182,17 +182,20 @@ const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
 
 const precisions = ['float32', 'tf32', 'bfloat16'] as const
 
+/** The engine with which a run began, as its manifest has it. */
+interface BegunEngine {
+  readonly name?: string
+  readonly precision?: string
+  readonly devices?: number
+}
+
 /** The precision with which the run in this folder began, or what was asked for. */
-const precisionFor = (args: Args, folder: string | undefined): Precision | undefined => {
-  const said = args.text('precision') ?? manifestIn(folder)?.engine?.precision
+const precisionFor = (args: Args, began: BegunEngine | undefined): Precision | undefined => {
+  const said = args.text('precision') ?? began?.precision
   return precisions.find((p) => p === said)
 }
 
-const manifestIn = (
-  folder: string | undefined,
-):
-  | { readonly engine?: { readonly name?: string; readonly precision?: string; readonly devices?: number } }
-  | undefined => {
+const manifestIn = (folder: string | undefined): { readonly engine?: BegunEngine } | undefined => {
   if (folder === undefined) return undefined
   try {
     return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
@@ -202,10 +205,8 @@ const manifestIn = (
 }
 
 /** The engine with which the run in this folder began: it goes on with that one. */
-const begunWith = (folder: string | undefined): EngineName | undefined => {
-  const engine = manifestIn(folder)?.engine
-  return ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === engine?.name)
-}
+const begunWith = (began: BegunEngine | undefined): EngineName | undefined =>
+  ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === began?.name)
 
 const onWebgpu = (wanted: string): TE.TaskEither<CliError, Picked> =>
   wanted === 'auto' || wanted === 'onnx'
@@ -233,13 +234,14 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
   const out = args.text('out')
   const folder = out && resolve(io.cwd, out)
-  const devices = args.integer('devices') ?? manifestIn(folder)?.engine?.devices ?? 1
+  const began = manifestIn(folder)?.engine
+  const devices = args.integer('devices') ?? began?.devices ?? 1
   if (args.text('device') === 'webgpu')
     return devices === 1
       ? onWebgpu(wanted)
       : TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
-  const begun = wanted === 'auto' ? begunWith(folder) : undefined
-  const precision = precisionFor(args, folder)
+  const begun = wanted === 'auto' ? begunWith(began) : undefined
+  const precision = precisionFor(args, began)
   const taken = devices > 1 ? overDevices(wanted, devices) : onOne(wanted, begun, io)
   return pipe(
     taken,

@@ -29,7 +29,7 @@ export const summaryCommand: Command = {
   positionals: [
     {
       name: 'model',
-      help: 'a preset (nano, moe-nano, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, qwen3-30b-a3b, sail-vl2-2b, sail-vl2-8b, sail-vl2-30b-a3b), the folder of a published model, or an experiment file',
+      help: 'a preset (nano, moe-nano, nano-anyres, aimv2-large, aimv2-huge, qwen3-0.6b, qwen3-1.7b, qwen3-8b, qwen3-30b-a3b, sail-vl2-2b, sail-vl2-anyres-2b, sail-vl2-8b, sail-vl2-30b-a3b), the folder of a published model, or an experiment file',
       required: true,
     },
   ],
@@ -140,9 +140,6 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
   )
 }
 
-const isCausalLm = (model: Model): model is CausalLm =>
-  typeof (model as Partial<CausalLm>).head === 'function'
-
 const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise<void> => {
   const look = lookOf(io.stdout, io.env)
   const tell = (value: unknown, text: () => string): void => {
@@ -160,6 +157,7 @@ const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise
   }
   if (!args.on('plan')) return print(model, graphOf(model, args), args, io)
   const [rows, tokens] = [args.integer('batch'), args.integer('tokens')]
+  const { isCausalLm } = await import('../../models/index.ts')
   if (experiment === undefined && !isCausalLm(model))
     throw new WrongWords(
       `'${model.name}' writes no text, and --plan is of training on text; name the experiment's file instead.`,

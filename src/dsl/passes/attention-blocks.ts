@@ -101,9 +101,9 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
     const keys = ranges(key.size, step)
     const blockOf = (tokens: Range): Block => {
       if (mask === undefined) return { tokens, keys: [0, key.size], mask, sees: undefined }
-      const possible = keys.filter((r) => mayBeTrue(mask, { [token.name]: tokens, [key.name]: r }))
+      const isSeen = (r: Range): boolean => mayBeTrue(mask, { [token.name]: tokens, [key.name]: r })
       // where nothing is seen one range is taken all the same, so that there is a softmax
-      const [first, last] = [possible[0] ?? keys[0]!, possible.at(-1) ?? keys[0]!]
+      const [first, last] = [keys.find(isSeen) ?? keys[0]!, keys.findLast(isSeen) ?? keys[0]!]
       const seen: Range = [first[0], last[0] + last[1] - first[0]]
       const own = part(mask, { [token.name]: tokens, [key.name]: seen })
       return { tokens, keys: seen, mask: own, sees: seesOf(own, key.name) }

@@ -1,19 +1,13 @@
 /** Long sums in two stages: added one after the other in float32 they lose digits in proportion to their length. */
 import { type Axis, axis, elements } from '../axis.ts'
-import { node, type Op, rewrite, type Tensor } from '../graph.ts'
+import { contractOf } from '../contract.ts'
+import { node, rewrite, type Tensor } from '../graph.ts'
 import { overBodies } from '../loop.ts'
+import { reduceOf } from '../reduce.ts'
+import { reshaped, transposed } from '../shape.ts'
 
 /** Numbers of one size that are added one after the other in float32 to within about 1e-7 of their sum. */
 const longest = 8192
-
-const placed = (op: Op, inputs: readonly Tensor[], axes: readonly Axis[], like: Tensor): Tensor =>
-  node(op, inputs, axes, like.dtype, like.site)
-
-const reshape = (x: Tensor, axes: readonly Axis[]): Tensor =>
-  x.axes.length === axes.length &&
-  x.axes.every((a, i) => a.name === axes[i]!.name && a.size === axes[i]!.size)
-    ? x
-    : placed({ op: 'reshape' }, [x], axes, x)
 
 /** The divisor of n that is nearest to its root, from below. */
 const middleDivisor = (n: number): number => {
@@ -40,23 +34,24 @@ const inRows = (x: Tensor, from: number, to: number): readonly [head: Axis[], ta
   const head = some(names.head, elements(x.axes.slice(0, from)))
   const tail = some(names.tail, elements(x.axes.slice(to)))
   const [rows, columns] = cut(n)
-  const flat = reshape(x, [...head, axis(names.run, n), ...tail])
+  const flat = reshaped(x, [...head, axis(names.run, n), ...tail], x.site)
   const room = rows * columns - n
   const full = axis(names.run, rows * columns)
   const filled =
     room === 0
       ? flat
-      : placed({ op: 'pad', along: full.name, before: 0, after: room }, [flat], [...head, full, ...tail], x)
-  return [head, tail, reshape(filled, [...head, axis(names.row, rows), axis(names.column, columns), ...tail])]
+      : node(
+          { op: 'pad', along: full.name, before: 0, after: room },
+          [flat],
+          [...head, full, ...tail],
+          x.dtype,
+          x.site,
+        )
+  const two = [axis(names.row, rows), axis(names.column, columns)]
+  return [head, tail, reshaped(filled, [...head, ...two, ...tail], x.site)]
 }
 
-const sum = (x: Tensor, over: readonly string[]): Tensor =>
-  placed(
-    { op: 'reduce', fn: 'sum', over },
-    [x],
-    x.axes.filter((a) => !over.includes(a.name)),
-    x,
-  )
+const sum = (x: Tensor, over: readonly string[]): Tensor => reduceOf('sum', x, over, x.site)
 
 /** The summed axes from the last on that lie side by side. */
 const lastRun = (axes: readonly Axis[], over: readonly string[]): readonly [from: number, to: number] => {
@@ -79,7 +74,7 @@ const longReduction = (t: Tensor, over: readonly string[]): Tensor => {
         x,
         x.axes.slice(from, to).map((a) => a.name),
       )
-    else x = reshape(sum(sum(inRows(x, from, to)[2], [names.column]), [names.row]), rest)
+    else x = reshaped(sum(sum(inRows(x, from, to)[2], [names.column]), [names.row]), rest, x.site)
   }
 }
 
@@ -97,26 +92,16 @@ const longProduct = (t: Tensor, over: readonly string[]): Tensor => {
   const batch = a.axes.filter((x) => has(b, x.name) && !over.includes(x.name))
   const side = (x: Tensor, other: Tensor): Tensor => {
     const lead = [...batch, ...own(x, other)]
-    const order = [...lead, ...summed]
-    const turned = order.every((n, i) => n.name === x.names[i])
-      ? x
-      : placed({ op: 'transpose' }, [x], order, x)
-    const [, , y] = inRows(turned, lead.length, order.length)
-    return reshape(y, [...lead, ...y.axes.slice(-2)])
+    const order = [...lead, ...summed].map((n) => n.name)
+    const [, , y] = inRows(transposed(x, order, x.site), lead.length, order.length)
+    return reshaped(y, [...lead, ...y.axes.slice(-2)], y.site)
   }
   const [x, y] = [side(a, b), side(b, a)]
   const row = x.axes.at(-2)!
-  const products = placed(
-    { op: 'contract', over: [names.column] },
-    [x, y],
-    [...batch, row, ...t.axes.filter((n) => !batch.some((m) => m.name === n.name))],
-    t,
-  )
-  const added = sum(products, [names.row])
-  const out = added.names.every((n, i) => n === t.names[i])
-    ? added
-    : placed({ op: 'transpose' }, [added], t.axes, t)
-  return { ...out, marks: t.marks }
+  const rest = t.axes.filter((n) => !batch.some((m) => m.name === n.name))
+  const order = [...batch, row, ...rest].map((n) => n.name)
+  const products = contractOf(x, y, [names.column], t.site, order)
+  return { ...transposed(sum(products, [names.row]), t.names, t.site), marks: t.marks }
 }
 
 /**

@@ -2,6 +2,7 @@
 import { type Axis, elements, sizes } from '../axis.ts'
 import { evaluate } from '../evaluate.ts'
 import { node, type Tensor, topological, withInputs } from '../graph.ts'
+import { sliceOf } from '../shape.ts'
 
 /** Where a part begins along an axis, and its length. */
 export type Range = readonly [start: number, length: number]
@@ -28,12 +29,7 @@ export const parts = (): ((t: Tensor, ranges: Ranges) => Tensor) => {
   const made = new Map<Tensor, Map<string, Tensor>>()
 
   const sliced = (t: Tensor, ranges: Ranges): Tensor =>
-    t.axes.reduce((x, a) => {
-      const [start, size] = rangeOf(a, ranges)
-      if (size === a.size) return x
-      const axes = x.axes.map((b) => (b.name === a.name ? { name: b.name, size } : b))
-      return node({ op: 'slice', along: a.name, start }, [x], axes, x.dtype, x.site)
-    }, t)
+    t.axes.reduce((x, a) => sliceOf(x, a.name, ...rangeOf(a, ranges), x.site), t)
 
   const make = (t: Tensor, ranges: Ranges): Tensor => {
     const axes = t.axes.map((a) => ({ name: a.name, size: rangeOf(a, ranges)[1] }))

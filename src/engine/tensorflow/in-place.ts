@@ -8,7 +8,7 @@
  */
 import { bodyOf, elements, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type RowWrite, rowWrite, type SlotWrite, slotWrite, stateWrites } from '../state-writes.ts'
+import { type RowWrite, rowWrite, type SlotWrite, slotsOf, stateWrites } from '../state-writes.ts'
 import { type Ref, tfTypeOf } from './builder.ts'
 import { isNative } from './node.ts'
 import { repeated, type Work } from './value.ts'
@@ -23,14 +23,16 @@ export type InPlace =
  * float32, because on a GPU the operation takes no int32 and no bool.
  */
 export const inPlace = (variant: Variant): readonly InPlace[] => {
+  const all = stateWrites(variant)
+  if (all.length === 0) return []
   const outputs = Object.values(variant.outputs)
   const nexts = [...variant.next.values()]
   const read = new Set([...topological([...outputs, ...nexts]).flatMap((t) => t.inputs), ...outputs])
-  return stateWrites(variant).flatMap((writes): readonly InPlace[] => {
+  return all.flatMap((writes): readonly InPlace[] => {
     const { key, next } = writes.at(-1)!
     if (next.dtype !== 'float32' || read.has(next) || nexts.filter((t) => t === next).length > 1) return []
-    const slots = writes.flatMap((w) => slotWrite(w) ?? [])
-    if (slots.length === writes.length) return [{ kind: 'slots', key, writes: slots }]
+    const slots = slotsOf(writes)
+    if (slots !== undefined) return [{ kind: 'slots', key, writes: slots }]
     const rows = writes.length === 1 ? rowWrite(writes[0]!) : undefined
     return rows === undefined ? [] : [{ kind: 'rows', key, write: rows }]
   })

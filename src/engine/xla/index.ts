@@ -48,6 +48,9 @@ export interface XlaOptions {
 /** The clients that this thread opened, by the plugin's file and how many devices were asked for. */
 const clients = new Map<string, OpenedClient>()
 
+const clientWith = (plugin: string | undefined, devices: number): TE.TaskEither<EngineError, OpenedClient> =>
+  openClient({ devices, ...(plugin === undefined ? {} : { plugin }) })
+
 /** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
   (plugin: string | undefined, devices: number): TE.TaskEither<EngineError, OpenedClient> =>
@@ -56,7 +59,7 @@ const clientOf =
     const had = clients.get(id)
     if (had !== undefined) return right(had)
     markUsed()
-    const opened = await openClient({ devices, ...(plugin === undefined ? {} : { plugin }) })()
+    const opened = await clientWith(plugin, devices)()
     if (isLeft(opened)) return opened
     clients.set(id, opened.right)
     return opened
@@ -84,12 +87,7 @@ export const openXla = (
   pipe(
     TE.fromEither(shardingOf(options)),
     TE.bindTo('sharding'),
-    TE.bind('opened', ({ sharding }) =>
-      openClient({
-        devices: deviceCount(sharding),
-        ...(options.plugin === undefined ? {} : { plugin: options.plugin }),
-      }),
-    ),
+    TE.bind('opened', ({ sharding }) => clientWith(options.plugin, deviceCount(sharding))),
     TE.map(({ sharding, opened }) => {
       const backend = xlaBackend(opened, program, settingsOf(options, options, sharding))
       const close = async (): Promise<void> => {

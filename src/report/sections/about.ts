@@ -43,8 +43,7 @@ const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\
 /** What the last stage that was measured came to: a tile a family. */
 const headlines = (view: RunView): Part => {
   const last = view.stages.findLast((s) => s.evaluations.length + s.measures.length > 0)
-  if (last === undefined)
-    return html`${rewards(view)}<p>${nothingEvaluated(view.state.finished !== undefined)}</p>`
+  if (last === undefined) return html`${rewards(view)}<p>${nothingEvaluated(view)}</p>`
   const tile = (family: string): Part => {
     const m = [...last.evaluations, ...last.measures].find((x) => x.family === family)
     const averaged = last.averaged.find((x) => x.family === family)

@@ -90,8 +90,7 @@ export const accuracy = async (view: RunView): Promise<Html> => {
   const meant = view.stages.filter((s) => s.measures.length > 0)
   const shares = view.families.filter((f) => shared.some((s) => s.evaluations.some((e) => e.family === f)))
   const means = view.families.filter((f) => meant.some((s) => s.measures.some((m) => m.family === f)))
-  if (shares.length + means.length === 0)
-    return html`<p>${nothingEvaluated(view.state.finished !== undefined)}</p>`
+  if (shares.length + means.length === 0) return html`<p>${nothingEvaluated(view)}</p>`
   const hasAverages = view.stages.some((s) => s.averaged.length > 0)
   return html`${
     hasAverages &&

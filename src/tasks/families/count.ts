@@ -7,7 +7,7 @@
 import type { SKRSContext2D } from '@napi-rs/canvas'
 import type { Random } from '../../random/index.ts'
 import { css, darkColours, imageSize, lightColours, near, paint, type Rgb } from '../canvas.ts'
-import type { PatchLabels } from '../drawn.ts'
+import type { Image, PatchLabels } from '../drawn.ts'
 import {
   blankPatches,
   centreClass,
@@ -130,7 +130,8 @@ export const counted = (scene: Pick<CountScene, 'asked' | 'shapes'>): number =>
 
 const noun = (kind: string, n: number): string => (n === 1 ? kind : `${kind}s`)
 
-const combinations = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
+/** Each colour of each kind. */
+export const combinations = shapeColours.flatMap((colour) => shapeKinds.map((kind) => ({ colour, kind })))
 
 /**
  * The steps of an answer: how many of the shapes asked for have their middle in the first visual token, in the first two,
@@ -149,6 +150,14 @@ const tally = (shapes: readonly Shape[]) =>
   combinations
     .map((of) => ({ ...of, n: shapes.filter((s) => s.colour === of.colour && s.kind === of.kind).length }))
     .filter(({ n }) => n > 0)
+
+/** Shapes on a ground. */
+export const shapesImage = (ground: Rgb, shapes: readonly Shape[]): Image =>
+  paint((c) => {
+    c.fillStyle = css(ground)
+    c.fillRect(0, 0, imageSize, imageSize)
+    for (const shape of shapes) drawShape(c, shape)
+  })
 
 /** The count family. The content key: how many there are of each coloured kind, and which of the 16 fields they lie in. */
 export const count: TaskFamily<CountScene> = {
@@ -180,12 +189,7 @@ export const count: TaskFamily<CountScene> = {
     const kinds = tally(s.shapes).map((t) => `${t.n}${t.colour}${t.kind}`)
     return `${kinds.join()}@${[...fields].sort((a, b) => a - b).join()}`
   },
-  image: (s) =>
-    paint((c) => {
-      c.fillStyle = css(s.ground)
-      c.fillRect(0, 0, imageSize, imageSize)
-      for (const shape of s.shapes) drawShape(c, shape)
-    }),
+  image: (s) => shapesImage(s.ground, s.shapes),
   patches: (s) => shapePatches(s.shapes),
   caption: (s) =>
     tally(s.shapes)
