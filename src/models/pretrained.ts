@@ -23,6 +23,7 @@ import { encoderKeys, type PretrainedWeights } from './published-keys.ts'
 import { qwen3Model } from './qwen3.ts'
 import { sailVitModel } from './sail-vit.ts'
 import { type SailVl2Model, sailVl2Model } from './sail-vl2.ts'
+import { WeightsError } from './weights-error.ts'
 
 export type { PretrainedWeights } from './published-keys.ts'
 
@@ -71,34 +72,18 @@ const joined = (name: string, preset: Preset, source: Checkpoint): Opened => {
   }
 }
 
-/** Weights on disk that do not make the model which `config.json` says they are. */
-export class PretrainedError extends Error {
-  readonly tag: 'MissingKeys' | 'OtherShape'
-  /** The model's keys at fault, all of them. */
-  readonly keys: readonly string[]
-  constructor(tag: PretrainedError['tag'], keys: readonly string[], message: string) {
-    super(message)
-    this.name = 'PretrainedError'
-    this.tag = tag
-    this.keys = keys
-  }
-}
-
 const some = (items: readonly string[]): string =>
   `${items.slice(0, 5).join(', ')}${items.length > 5 ? ` and ${items.length - 5} more` : ''}`
 
 /** What is there against what the model reads: the keys that it does not read, or what is wrong. */
-const compared = (
-  folder: string,
-  { model, source }: Opened,
-): E.Either<PretrainedError, readonly string[]> => {
+const compared = (folder: string, { model, source }: Opened): E.Either<WeightsError, readonly string[]> => {
   const wanted = new Map([...parametersOf(model.graph())].map(([key, t]) => [key, sizes(t.axes)]))
   const there = new Set(source.keys)
   const unread = source.keys.filter((key) => !wanted.has(key))
   const missing = [...wanted.keys()].filter((key) => !there.has(key))
   if (missing.length > 0)
     return E.left(
-      new PretrainedError(
+      new WeightsError(
         'MissingKeys',
         missing,
         `${folder}: its weights lack ${missing.length} of the ${wanted.size} keys that its config.json calls for: ${some(missing)}${
@@ -110,7 +95,7 @@ const compared = (
   if (odd.length === 0) return E.right(unread)
   const told = odd.map(([key, shape]) => `${key} is [${source.shape(key)}], not [${shape}]`)
   return E.left(
-    new PretrainedError(
+    new WeightsError(
       'OtherShape',
       odd.map(([key]) => key),
       `${folder}: ${odd.length} of ${wanted.size} weights have other shapes than its config.json says: ${some(told)}; is config.json that of these weights?`,
@@ -133,7 +118,7 @@ const orNone = (
  * weights are `model.safetensors` or its shards, the tokenizer is `tokenizer.json` with what lies beside it. Only headers
  * are read of the weights.
  *
- * Fails with what is wrong with one of the files, naming it; with {@link PretrainedError} where a key that the model reads is
+ * Fails with what is wrong with one of the files, naming it; with {@link WeightsError} where a key that the model reads is
  * missing or of another shape. Keys that it does not read are listed in `unread`.
  *
  * @param name what reports call the model; default: the folder's name
@@ -142,7 +127,7 @@ const orNone = (
 export const pretrained = (
   folder: string,
   name: string = basename(resolve(folder)),
-): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError | PretrainedError, Pretrained> =>
+): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError | WeightsError, Pretrained> =>
   pipe(
     TE.Do,
     TE.bind('preset', () => readConfig(folder)),

@@ -5,6 +5,7 @@
  */
 import './unrun.ts'
 
+export { WeightsError } from '../models/index.ts'
 export { type CuratedOptions, curated } from './curated.ts'
 export { after, allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
@@ -111,7 +112,6 @@ export {
   saveWeights,
   shapesOf,
   type Weights,
-  WeightsError,
   weightKeys,
   weightsFile,
 } from './weights.ts'

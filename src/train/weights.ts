@@ -20,7 +20,7 @@ import {
   type StorageDtype,
   streamSafetensors,
 } from '../formats/index.ts'
-import { isCacheKey } from '../models/index.ts'
+import { isCacheKey, WeightsError } from '../models/index.ts'
 import { isEmaKey, isGradientKey, isOptimizerKey, isReferenceKey, isSoupKey } from '../optim/index.ts'
 
 /** A model's weights by published key. */
@@ -78,19 +78,6 @@ export const weightKeys = (p: Program): readonly string[] => [...p.states.keys()
 
 /** Reads a session's weights. */
 export const readWeights = (s: Session): TE.TaskEither<EngineError, Weights> => s.read(weightKeys(s.program))
-
-/** Weights that do not make a model: `missing` keys that may not begin fresh, or one of another shape. */
-export class WeightsError extends Error {
-  readonly tag: 'MissingKeys' | 'OtherShape'
-  /** The keys at fault. */
-  readonly keys: readonly string[]
-  constructor(tag: WeightsError['tag'], keys: readonly string[], message: string) {
-    super(message)
-    this.name = 'WeightsError'
-    this.tag = tag
-    this.keys = keys
-  }
-}
 
 /** What a program takes of weights that are there. */
 export interface Placement {

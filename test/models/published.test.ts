@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { fixed, program, sizes } from '../../src/dsl/index.ts'
 import { type Session, type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { type Entry, openCheckpoint, readSafetensors, writeSafetensors } from '../../src/formats/index.ts'
-import { type Pretrained, PretrainedError, pretrained } from '../../src/models/index.ts'
+import { type Pretrained, pretrained, WeightsError } from '../../src/models/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { hostEngines } from '../support/engines.ts'
 import { fixturePath, maxRelativeError } from '../support/fixtures.ts'
@@ -145,11 +145,11 @@ const editing = async (folder: string, change: (all: Map<string, Entry>) => void
   change(all)
   await orThrow(writeSafetensors(file, all))
 }
-const refused = async (folder: string): Promise<PretrainedError> => {
+const refused = async (folder: string): Promise<WeightsError> => {
   const got = await pretrained(folder)()
   if (got._tag === 'Right') throw new Error('it was opened')
-  assert.instance(got.left, PretrainedError)
-  return got.left as PretrainedError
+  assert.instance(got.left, WeightsError)
+  return got.left as WeightsError
 }
 
 test('what is read is what is there: missing keys and other shapes are errors that list them, unread keys are told', async () => {

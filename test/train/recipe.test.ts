@@ -11,6 +11,7 @@ import type { Engine, TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { openCheckpoint } from '../../src/formats/safetensors-index.ts'
 import { sailVl2Parts as parts } from '../../src/models/sail-vl2.ts'
+import { WeightsError } from '../../src/models/weights-error.ts'
 import { RunEvent } from '../../src/run/events.ts'
 import { texts } from '../../src/tasks/sources.ts'
 import { allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
@@ -26,7 +27,6 @@ import {
   type StoredWeights,
   saveWeights,
   type Weights,
-  WeightsError,
   weightKeys,
 } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
