@@ -150,8 +150,8 @@ export type FileOptions = Omit<ExperimentOptions, 'setting' | 'data'> & {
 /**
  * Loads an experiment file and asks it for its experiment.
  *
- * Fails with `Usage` where there is no such file or a setting is not what the file needs, `Failed` where it does not load,
- * throws, never ends, or exports something else.
+ * Fails with `Usage` where there is no such file, a setting is not what the file needs, or the file throws and would not
+ * without one; `Failed` where it does not load, throws, never ends, or exports something else.
  */
 export const loadExperiment = (
   word: string,
@@ -162,7 +162,7 @@ export const loadExperiment = (
     find(word, cwd),
     TE.chain((path) =>
       pipe(
-        attempted(path, () => {
+        attempted(path, options, () => {
           const left = (): void => {
             process.stderr.write(
               `sailwright run: ${word} ended the process (process.exit) before it gave an experiment.\n`,
@@ -219,14 +219,30 @@ const weighed = (
   )
 }
 
-/** What a user's file threw becomes an error that says what is wrong with the file. */
+/** What a user's file threw becomes an error that says what is wrong with the file, or with a setting that it refuses. */
 const attempted =
-  <A>(path: string, act: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  <A>(path: string, options: FileOptions, act: () => Promise<A>): TE.TaskEither<CliError, A> =>
   () =>
     act().then(E.right, async (e: unknown) => {
       const { SettingError } = await import('../train/index.ts')
-      return E.left(e instanceof SettingError ? usage(`${e.message}.`) : failed(await blamed(path, e)))
+      if (e instanceof SettingError) return E.left(usage(`${e.message}.`))
+      const said = await blamed(path, e)
+      const refused = await refusedOf(path, options)
+      return E.left(refused.length === 0 ? failed(said) : usage(`${refused.join(' ')} cannot be: ${said}`))
     })
+
+/** The words of the settings that are at fault: without them the file gives an experiment. One alone, where it is one. */
+const refusedOf = async (path: string, options: FileOptions): Promise<readonly string[]> => {
+  const given = Object.entries(options.settings)
+  const passesWith = async (settings: typeof given): Promise<boolean> => {
+    const trial = made(path, { ...options, settings: Object.fromEntries(settings) })
+    const found = await unlessIdle(trial).catch(() => neverSettles)
+    return typeof found !== 'symbol' && isExperiment(found.made)
+  }
+  const words = (settings: typeof given) => settings.map(([key, value]) => `--set ${key}=${value}`)
+  for (const one of given) if (await passesWith(given.filter((s) => s !== one))) return words([one])
+  return given.length > 1 && (await passesWith([])) ? words(given) : []
+}
 
 const made = async (path: string, options: FileOptions) => {
   const module = await load(path)

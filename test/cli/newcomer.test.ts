@@ -178,6 +178,40 @@ test('settings: of another kind, never asked for, out of reach', async () => {
   }
 })
 
+test('a setting that the experiment refuses is a wrong argument; an experiment that is wrong without it is not', async () => {
+  write(
+    'refusing.ts',
+    `import { adamWith } from 'sailwright/optim'
+    import { wholeSetting } from 'sailwright/train'
+    export default ({ setting }) => {
+      wholeSetting('stage rl', 'episodes', setting.integer('episodes', 8), 1)
+      adamWith({ beta2: setting.number('beta', 0.9) })
+      const [low, high] = [setting.number('low', 0), setting.number('high', 1)]
+      if (low > high) throw new Error('low is above high')
+      return { name: 'x', model: {}, run: () => {} }
+    }`,
+  )
+  const set = (...all: readonly string[]) => cli(['run', 'refusing.ts', ...all.flatMap((s) => ['--set', s])])
+  for (const [all, said] of [
+    [['episodes=0'], /--set episodes=0 cannot be: stage rl, episodes: it is 0; give a whole number from 1/],
+    [['low=0.5', 'episodes=-1'], /run: --set episodes=-1 cannot be: /],
+    [['beta=1.5'], /--set beta=1.5 cannot be: .*beta2/],
+    [['episodes=0', 'beta=2'], /--set episodes=0 --set beta=2 cannot be: /],
+    [['low=2', 'high=1.5', 'beta=0.5'], /run: --set low=2 cannot be: low is above high/],
+  ] as const) {
+    const { code, err } = await set(...all)
+    assert.is(code, 2, `${all}: ${err}`)
+    assert.match(err, said)
+  }
+  write(
+    'wrong.ts',
+    "export default ({ setting }) => { setting.number('scale', 1); throw new Error('no data') }",
+  )
+  const { code, err } = await cli(['run', 'wrong.ts', '--set', 'scale=2'])
+  assert.is(code, 1, err)
+  assert.not.match(err, 'cannot be')
+})
+
 const bin = resolve('bin/sailwright.js')
 
 test('a file that never ends loading, or ends the process, is named', async () => {
