@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { isAbsolute, relative } from 'node:path'
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { called, type Sink } from '../terminal/index.ts'
 import type { Lines } from './lines.ts'
 
@@ -93,7 +93,7 @@ export interface Command {
   readonly examples: readonly (readonly [command: string, what: string])[]
   /** More for `--help`, a paragraph each. */
   readonly notes?: readonly string[]
-  readonly run: (args: Args, io: Io) => TaskEither<CliError, void>
+  readonly run: (args: Args, io: Io) => TE.TaskEither<CliError, void>
 }
 
 /** Prints exactly one JSON value on stdout. */
@@ -106,6 +106,10 @@ export const messageOf = (e: unknown): string =>
   typeof e === 'object' && e !== null && 'message' in e && typeof e.message === 'string'
     ? e.message
     : String(e)
+
+/** What a promise gives; where it rejects, the command has failed with that message. */
+export const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  TE.tryCatch(make, (e) => failed(messageOf(e)))
 
 /** A path as a person reads it: from the working directory where it lies inside, else absolute. */
 export const shownPath = (cwd: string, path: string): string => {

@@ -6,13 +6,13 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint } from '../dsl/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
 import { asCalled, didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
-import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { attempt, type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { type LoadedFile, loadExperiment } from './load-file.ts'
 
 /** What the command line says of it. */
@@ -50,12 +50,6 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 const orFailed = <A>(task: TE.TaskEither<Error, A>): TE.TaskEither<CliError, A> =>
   TE.mapLeft((e: Error) => failed(e.message))(task)
 
-const attempt = <A>(make: () => Promise<E.Either<CliError, A>>): TE.TaskEither<CliError, A> =>
-  pipe(
-    TE.tryCatch(make, (e) => failed(messageOf(e))),
-    TE.chainEitherK((made) => made),
-  )
-
 /** Finds what a word names. Fails with `Usage` where there is no such thing, and says what there is. */
 export const found = (r: ExportRequest): TE.TaskEither<CliError, Found> => {
   const path = resolve(r.cwd, r.word)
@@ -81,108 +75,111 @@ const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found
   const odd = r.averages ? 'ema' : r.stage !== undefined ? 'stage' : r.file !== undefined ? 'file' : undefined
   if (odd !== undefined)
     return TE.left(usage(`--${odd} is about a run, and ${r.word} is a model's folder; leave it out.`))
-  return attempt(async () => {
-    const { pretrained } = await import('../models/index.ts')
-    const opened = await pretrained(path)()
-    if (E.isLeft(opened)) return E.left(failed(opened.left.message))
-    const { model, source: weights, tokenizer: t } = opened.right
-    const text =
-      t === undefined
-        ? {}
-        : {
-            text: {
-              files: t.files,
-              ...(t.eos === undefined ? {} : { end: t.eos }),
-              ...(t.pad === undefined ? {} : { pad: t.pad }),
-            },
-          }
-    const exported = { model, weights, ...text }
-    return E.right({
-      ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path },
-      ...(t === undefined ? {} : { tokenizer: t }),
-    })
-  })
+  return pipe(
+    attempt(async (): Promise<E.Either<CliError, Found>> => {
+      const { pretrained } = await import('../models/index.ts')
+      const opened = await pretrained(path)()
+      if (E.isLeft(opened)) return E.left(failed(opened.left.message))
+      const { model, source: weights, tokenizer: t } = opened.right
+      const text =
+        t === undefined
+          ? {}
+          : {
+              text: {
+                files: t.files,
+                ...(t.eos === undefined ? {} : { end: t.eos }),
+                ...(t.pad === undefined ? {} : { pad: t.pad }),
+              },
+            }
+      const exported = { model, weights, ...text }
+      return E.right({
+        ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path },
+        ...(t === undefined ? {} : { tokenizer: t }),
+      })
+    }),
+    TE.chainEitherK(identity),
+  )
 }
 
 /** The weights after a stage of a run. */
 const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
-  attempt(async () => {
-    const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
-    const read = await readRun(path)()
-    if (E.isLeft(read)) return E.left(failed(read.left.message))
-    const { manifest, events } = read.right
-    const shown = shownPath(r.cwd, path)
-    const state = withoutRepeats(events).reduce(advance, emptyRun)
-    const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
-    const there =
-      ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
-    if (named !== undefined && !ended.includes(named))
-      return E.left(
-        usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
-      )
-    if (named === undefined && state.finished === undefined)
-      return E.left(
-        usage(
-          `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(manifest.command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
+  pipe(
+    attempt(async (): Promise<E.Either<CliError, Found>> => {
+      const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
+      const read = await readRun(path)()
+      if (E.isLeft(read)) return E.left(failed(read.left.message))
+      const { manifest, events } = read.right
+      const shown = shownPath(r.cwd, path)
+      const state = withoutRepeats(events).reduce(advance, emptyRun)
+      const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
+      const there =
+        ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
+      if (named !== undefined && !ended.includes(named))
+        return E.left(
+          usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
+        )
+      if (named === undefined && state.finished === undefined)
+        return E.left(
+          usage(
+            `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(manifest.command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
+          ),
+        )
+      const stage = named ?? ended.at(-1)
+      if (stage === undefined) return E.left(usage(`${shown} has no weights: ${there}.`))
+      const { averagesFile, checkpointFolder, weightsFile } = await import('../train/index.ts')
+      const folder = join(path, checkpointFolder(stage))
+      const file = join(folder, r.averages ? averagesFile : weightsFile)
+      if (!isFile(file))
+        return E.left(
+          usage(
+            r.averages
+              ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
+              : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
+          ),
+        )
+      const experimentFile = r.file ?? manifest.file
+      if (!existsSync(resolve(r.cwd, experimentFile)))
+        return E.left(
+          usage(
+            `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
+          ),
+        )
+      return pipe(
+        loadExperiment(experimentFile, r.cwd, {
+          quick: manifest.quick ?? false,
+          seed: manifest.seed,
+          settings: manifest.settings ?? {},
+          ...(manifest.rewards === undefined ? {} : { rewards: manifest.rewards }),
+          data: { path: manifest.data },
+        }),
+        TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
+        TE.bindTo('stage'),
+        TE.bind('weights', () =>
+          pipe(
+            TE.tryCatch(() => import('../formats/index.ts'), E.toError),
+            TE.chainW(({ openCheckpoint }) => openCheckpoint(file)),
+            orFailed,
+          ),
         ),
-      )
-    const stage = named ?? ended.at(-1)
-    if (stage === undefined) return E.left(usage(`${shown} has no weights: ${there}.`))
-    const { averagesFile, checkpointFolder, weightsFile } = await import('../train/index.ts')
-    const folder = join(path, checkpointFolder(stage))
-    const file = join(folder, r.averages ? averagesFile : weightsFile)
-    if (!isFile(file))
-      return E.left(
-        usage(
-          r.averages
-            ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
-            : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
-        ),
-      )
-    const experimentFile = r.file ?? manifest.file
-    if (!existsSync(resolve(r.cwd, experimentFile)))
-      return E.left(
-        usage(
-          `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
-        ),
-      )
-    return pipe(
-      loadExperiment(experimentFile, r.cwd, {
-        quick: manifest.quick ?? false,
-        seed: manifest.seed,
-        settings: manifest.settings ?? {},
-        ...(manifest.rewards === undefined ? {} : { rewards: manifest.rewards }),
-        data: { path: manifest.data },
-      }),
-      TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
-      TE.bindTo('stage'),
-      TE.bind('weights', () =>
-        pipe(
-          TE.tryCatch(() => import('../formats/index.ts'), E.toError),
-          TE.chainW(({ openCheckpoint }) => openCheckpoint(file)),
-          orFailed,
-        ),
-      ),
-      TE.bind('text', ({ stage: { processor } }) =>
-        TE.tryCatch(
-          async () => {
+        TE.bind('text', ({ stage: { processor } }) =>
+          attempt(async () => {
             const { exportedText } = await import('../train/index.ts')
             return processor === undefined ? undefined : exportedText(processor)
-          },
-          (e) => failed(messageOf(e)),
+          }),
         ),
-      ),
-      TE.map(
-        ({ stage: ofStage, weights, text }): Found => ({
-          exported: { model: ofStage.model, weights, ...(text === undefined ? {} : { text }) },
-          what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
-          folder,
-          beside: named === undefined ? path : `${path}-${stage}`,
-          stage: ofStage,
-        }),
-      ),
-    )()
-  })
+        TE.map(
+          ({ stage: ofStage, weights, text }): Found => ({
+            exported: { model: ofStage.model, weights, ...(text === undefined ? {} : { text }) },
+            what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
+            folder,
+            beside: named === undefined ? path : `${path}-${stage}`,
+            stage: ofStage,
+          }),
+        ),
+      )()
+    }),
+    TE.chainEitherK(identity),
+  )
 
 /** The stage by name, as the experiment makes it now. Fails where it would compute something else than the run did. */
 const stageOf = (

@@ -10,7 +10,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
 import type { Experiment, Fork, Forked } from '../train/index.ts'
-import { type Args, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
+import { type Args, attempt, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
 import type { LoadedFile } from './load-file.ts'
 import type { FirstStage, StageRange } from './stage-range.ts'
 
@@ -98,10 +98,7 @@ const askedOf = (
   const word = args.text('fork')
   const isRun = (folder: string): boolean => existsSync(join(resolve(io.cwd, folder), 'manifest.json'))
   return pipe(
-    TE.tryCatch(
-      () => import('../train/index.ts'),
-      (e) => failed(messageOf(e)),
-    ),
+    attempt(() => import('../train/index.ts')),
     TE.chain(({ forkWord }): TE.TaskEither<CliError, Asked | undefined> => {
       const named = word === undefined ? undefined : forkWord(word, isRun)
       const run = named && resolve(io.cwd, named.run)
@@ -149,10 +146,7 @@ const planned = (
       : at === there.stage && begun?.begins === from.index)
   if (isSame) return TE.right(begun!)
   return pipe(
-    TE.tryCatch(
-      () => import('../train/index.ts'),
-      (e) => failed(messageOf(e)),
-    ),
+    attempt(() => import('../train/index.ts')),
     TE.chain(({ ForkError, planFork }) =>
       pipe(
         planFork(run, at, experiment, shown, from !== undefined),
@@ -208,19 +202,16 @@ export const placed = (io: Io, fork: Fork, run: RunFolder): TE.TaskEither<CliErr
             TE.chainIOEitherKW(run.record),
             TE.mapLeft((e) => failed(e.message)),
             TE.chain(() =>
-              TE.tryCatch(
-                async () => {
-                  const { changesBetween } = await import('../run/index.ts')
-                  const { forked: _, ...here } = run.manifest
-                  const { forked: __, ...there } = fork.manifest
-                  const { settings } = changesBetween(there, here)
-                  const lines = settings.length === 0 ? ['no setting differs'] : settings
-                  io.stderr.write(
-                    `this run ${fork.told}\nagainst ${fork.forked.run}:${lines.map((l) => `\n  ${l}`).join('')}\n`,
-                  )
-                },
-                (e) => failed(messageOf(e)),
-              ),
+              attempt(async () => {
+                const { changesBetween } = await import('../run/index.ts')
+                const { forked: _, ...here } = run.manifest
+                const { forked: __, ...there } = fork.manifest
+                const { settings } = changesBetween(there, here)
+                const lines = settings.length === 0 ? ['no setting differs'] : settings
+                io.stderr.write(
+                  `this run ${fork.told}\nagainst ${fork.forked.run}:${lines.map((l) => `\n  ${l}`).join('')}\n`,
+                )
+              }),
             ),
           ),
     ),

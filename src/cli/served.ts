@@ -10,19 +10,10 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Processor } from '../data/index.ts'
 import type { Compiling, EngineName, Session } from '../engine/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
-import type { CausalLm, Model } from '../models/index.ts'
+import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
-import {
-  type Args,
-  type CliError,
-  type Flag,
-  failed,
-  type Io,
-  messageOf,
-  noEngine,
-  usage,
-} from './command.ts'
+import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
 import { type Found, found } from './exported.ts'
 
 /** The argument and the options by which a command names a model that answers. */
@@ -71,12 +62,6 @@ export interface Answering {
   readonly batching: Batching
   readonly session: Session
 }
-
-const isCausalLm = (model: Model): model is CausalLm =>
-  typeof (model as Partial<CausalLm>).head === 'function'
-
-const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
-  TE.tryCatch(make, (e) => failed(messageOf(e)))
 
 /** What lays out the chats of a published model: its own template, and the tokens that its vocabulary has. */
 const publishedProcessor = async (tokenizer: Tokenizer, model: CausalLm): Promise<Processor> => {
@@ -130,7 +115,8 @@ const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
 
 const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<CliError, Answering> =>
   pipe(
-    TE.fromEither(
+    attempt(() => import('../models/index.ts')),
+    TE.chainEitherK(({ isCausalLm }) =>
       isCausalLm(from.exported.model)
         ? E.right(from.exported.model)
         : E.left(failed(`${from.what}: the model (${from.exported.model.name}) writes no text.`)),

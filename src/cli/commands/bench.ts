@@ -5,7 +5,16 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { BenchEvent, BenchResult } from '../../bench/index.ts'
 import type { EngineName, Precision } from '../../engine/index.ts'
 import { duration, lookOf, significant } from '../../terminal/index.ts'
-import { type Args, type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
+import {
+  type Args,
+  attempt,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+} from '../command.ts'
 import { follow } from '../follow.ts'
 
 /** `sailwright bench`. */
@@ -51,10 +60,7 @@ export const benchCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      TE.tryCatch(
-        () => (args.on('visual-packing') ? simulated(args, io) : measured(args, io)),
-        (e): CliError => failed(messageOf(e)),
-      ),
+      attempt(() => (args.on('visual-packing') ? simulated(args, io) : measured(args, io))),
       TE.chainEitherK(identity),
     ),
 }

@@ -2,7 +2,16 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type Args, type CliError, type Command, failed, type Io, messageOf, usage } from '../command.ts'
+import {
+  type Args,
+  attempt,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  usage,
+} from '../command.ts'
 import { follow } from '../follow.ts'
 import { type Answering, modelArgument, modelFlags, numberOf, withAnswering } from '../served.ts'
 import { answerTo, type TalkOptions, talk, userTurn, write } from '../talk.ts'
@@ -96,10 +105,7 @@ const talked: Use = (a, args, io, options) => {
   const lines = io.lines!()
   io.stderr.write(`${a.what}, on ${a.engine}. /exit ends.\n`)
   return pipe(
-    TE.tryCatch(
-      () => talk(a, lines, io, options, args.all('picture')),
-      (e) => failed(messageOf(e)),
-    ),
+    attempt(() => talk(a, lines, io, options, args.all('picture'))),
     (task) => async () => {
       try {
         return await task()

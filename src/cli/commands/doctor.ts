@@ -12,7 +12,7 @@ import {
   textTable,
 } from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
-import { type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
+import { attempt, type Command, failed, type Io, printJson } from '../command.ts'
 import type { MachineNow } from '../machine.ts'
 
 /** Seconds of measuring an engine: four of training steps, one of products. */
@@ -44,10 +44,7 @@ export const doctorCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      TE.tryCatch(
-        () => examine(io, !args.on('no-measure')),
-        (e): CliError => failed(messageOf(e)),
-      ),
+      attempt(() => examine(io, !args.on('no-measure'))),
       TE.tapIO((found) => () => {
         if (args.on('json')) printJson(io, found)
         else io.stdout.write(shown(found, lookOf(io.stdout, io.env)))

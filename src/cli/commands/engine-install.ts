@@ -6,6 +6,7 @@ import type { InstallErrorTag } from '../../engine/index.ts'
 import { called, didYouMean, inked, lookOf } from '../../terminal/index.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
@@ -95,20 +96,17 @@ const followed = <I>(
   told: (installed: I) => string,
 ): TE.TaskEither<CliError, void> =>
   pipe(
-    TE.tryCatch(
-      async () => {
-        const look = lookOf(io.stderr, io.env)
-        let last: { readonly installed: I } | undefined
-        const ended = await follow(await events(), io, (event) => {
-          if (event.type === 'installed') last = event
-          else if (event.type === 'step')
-            io.stderr.write(`${inked(look, 'bold', event.step)}: ${event.message}\n`)
-          else if (args.on('verbose')) io.stderr.write(`  ${inked(look, 'dim', event.line)}\n`)
-        })
-        return { ended, last }
-      },
-      (e): CliError => failed(messageOf(e)),
-    ),
+    attempt(async () => {
+      const look = lookOf(io.stderr, io.env)
+      let last: { readonly installed: I } | undefined
+      const ended = await follow(await events(), io, (event) => {
+        if (event.type === 'installed') last = event
+        else if (event.type === 'step')
+          io.stderr.write(`${inked(look, 'bold', event.step)}: ${event.message}\n`)
+        else if (args.on('verbose')) io.stderr.write(`  ${inked(look, 'dim', event.line)}\n`)
+      })
+      return { ended, last }
+    }),
     TE.chain(({ ended, last }): TE.TaskEither<CliError, void> => {
       if (ended.how === 'failed') {
         const { tag } = ended.error as { tag?: InstallErrorTag }

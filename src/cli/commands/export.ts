@@ -7,6 +7,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { WrittenFolder } from '../../train/index.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
@@ -136,8 +137,7 @@ const placedWhole = <A>(
   write: (folder: string) => TE.TaskEither<CliError, A>,
 ): TE.TaskEither<CliError, A> => {
   const temporary = `${out}.${process.pid}.tmp`
-  const step = (act: () => Promise<unknown>): TE.TaskEither<CliError, unknown> =>
-    TE.tryCatch(act, (e) => failed(messageOf(e)))
+  const step = (act: () => Promise<unknown>): TE.TaskEither<CliError, unknown> => attempt(act)
   return pipe(
     step(() => mkdir(temporary, { recursive: true })),
     TE.chain(() => write(temporary)),

@@ -7,11 +7,11 @@ import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.
 import { bar, called, duration, grouped, percent, short } from '../../terminal/index.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
   type Io,
-  messageOf,
   printJson,
   shownPath,
   usage,
@@ -48,10 +48,7 @@ export const fetchCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      TE.tryCatch(
-        () => fetching(args, io),
-        (e): CliError => failed(messageOf(e)),
-      ),
+      attempt(() => fetching(args, io)),
       TE.chainEitherK(identity),
       TE.map(({ model, seconds }) => said(args, io, model, seconds)),
     ),

@@ -8,11 +8,10 @@ import { packageFile } from '../../package/index.ts'
 import { asCalled, called, didYouMean } from '../../terminal/index.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
-  failed,
   type Io,
-  messageOf,
   printJson,
   shownPath,
   usage,
@@ -78,10 +77,7 @@ export const newCommand: Command = {
       TE.fromIOEither(() => planned(args, io)),
       TE.chain((plan) =>
         pipe(
-          TE.tryCatch(
-            () => written(plan),
-            (e): CliError => failed(messageOf(e)),
-          ),
+          attempt(() => written(plan)),
           TE.map((sampled) => said(args, io, plan, sampled)),
         ),
       ),

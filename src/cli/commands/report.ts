@@ -4,11 +4,11 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
   type Io,
-  messageOf,
   printJson,
   usage,
 } from '../command.ts'
@@ -46,10 +46,7 @@ export const reportCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      TE.tryCatch(
-        () => import('../../report/index.ts'),
-        (e): CliError => failed(messageOf(e)),
-      ),
+      attempt(() => import('../../report/index.ts')),
       TE.chain((report) =>
         args.positionals.length > 1 ? compared(report, args, io) : alone(report, args, io),
       ),

@@ -14,11 +14,11 @@ import type { Experiment, Fork } from '../../train/index.ts'
 import { blamed } from '../blame.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
   type Io,
-  messageOf,
   noEngine,
   printJson,
   shownPath,
@@ -176,9 +176,6 @@ const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<
   }
   return E.right(Object.fromEntries(weights))
 }
-
-const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
-  TE.tryCatch(make, (e) => failed(messageOf(e)))
 
 const precisions = ['float32', 'tf32', 'bfloat16'] as const
 

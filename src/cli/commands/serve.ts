@@ -3,7 +3,16 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Serving } from '../../serve/index.ts'
-import { type Args, type CliError, type Command, failed, type Io, messageOf, printJson } from '../command.ts'
+import {
+  type Args,
+  attempt,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  messageOf,
+  printJson,
+} from '../command.ts'
 import { type Answering, modelArgument, modelFlags, withAnswering } from '../served.ts'
 
 /** `sailwright serve <run|checkpoint|folder>`. */
@@ -43,10 +52,7 @@ const served = (a: Answering, args: Args, io: Io): TE.TaskEither<CliError, void>
   const [port, host] = [args.integer('port'), args.text('host')]
   const name = args.text('name') ?? a.name
   return pipe(
-    TE.tryCatch(
-      () => import('../../serve/index.ts'),
-      (e) => failed(messageOf(e)),
-    ),
+    attempt(() => import('../../serve/index.ts')),
     TE.chain(({ serve }) =>
       pipe(
         serve({

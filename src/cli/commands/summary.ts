@@ -9,6 +9,7 @@ import { didYouMean, lookOf } from '../../terminal/index.ts'
 import type { Experiment } from '../../train/index.ts'
 import {
   type Args,
+  attempt,
   type CliError,
   type Command,
   failed,
@@ -106,9 +107,6 @@ interface Chosen {
   readonly model: Model
   readonly experiment?: Experiment
 }
-
-const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
-  TE.tryCatch(make, (e): CliError => failed(messageOf(e)))
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
