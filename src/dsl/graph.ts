@@ -254,6 +254,10 @@ export const topological = (
   return order
 }
 
+/** Whether a value is the same in every call: it depends on no input, no state and no argument of a loop. */
+export const isFixed = (t: Tensor): boolean =>
+  topological([t]).every(({ op }) => op.op !== 'input' && op.op !== 'state' && op.op !== 'argument')
+
 /** The axis of that name, or undefined. */
 export const findAxis = (t: Tensor, name: string): Axis | undefined => t.axes.find((a) => a.name === name)
 

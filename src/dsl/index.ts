@@ -51,6 +51,7 @@ export {
   type CompositeKind,
   type Dtype,
   findAxis,
+  isFixed,
   type LogicFn,
   type LoopBody,
   type Mark,

@@ -16,16 +16,19 @@ import {
   greater,
   input,
   iota,
+  isFixed,
   loop,
   mul,
   program,
   type Scalar,
   scalar,
+  state,
   stopGradient,
   sum,
   type Tensor,
   topological,
   total,
+  zeros,
 } from '../../src/dsl/index.ts'
 import { optimise } from '../../src/dsl/passes/index.ts'
 
@@ -168,6 +171,23 @@ test('an index that a body computes stays in range, a literal one out of range i
   assert.throws(() => printed(of(() => scalar(2, 'int32'))), /index .* is 2; gather takes 0 … 1/)
   const [hit] = [equal(iota(row), constant(Int32Array.of(1), []))]
   assert.equal(numbers(sum(cast(hit, 'float32'), 'row'), {}), [1])
+})
+
+test('what is the same in every call: literals, and not what is given, held, or goes through a loop', () => {
+  const literal = greater(iota(row), 1)
+  assert.ok(isFixed(literal))
+  assert.not.ok(isFixed(greater(input('x', [row]), 1)))
+  assert.not.ok(isFixed(greater(state('w', [row], zeros), 1)))
+  const inside: Tensor[] = []
+  loop({
+    times: 2,
+    carried: { y: input('x', [row]) },
+    step: ({ y }, i) => {
+      inside.push(greater(y, 1), equal(iota(row), i), literal)
+      return { next: { y } }
+    },
+  })
+  assert.equal(inside.map(isFixed), [false, false, true])
 })
 
 test.run()

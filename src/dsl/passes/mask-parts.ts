@@ -1,7 +1,7 @@
 /** A part of a mask, computed from the parts of what it is made of; and whether it can be true anywhere. */
 import { type Axis, elements, sizes } from '../axis.ts'
 import { evaluate } from '../evaluate.ts'
-import { node, type Tensor, topological, withInputs } from '../graph.ts'
+import { isFixed, node, type Tensor, withInputs } from '../graph.ts'
 import { sliceOf } from '../shape.ts'
 
 /** Where a part begins along an axis, and its length. */
@@ -88,10 +88,7 @@ export const possibility = (): ((t: Tensor, ranges: Ranges) => boolean) => {
   const literal = new Map<Tensor, Float64Array | undefined>()
   const valuesOf = (t: Tensor): Float64Array | undefined => {
     if (literal.has(t)) return literal.get(t)
-    const known =
-      elements(t.axes) <= most &&
-      (t.axes.length < 2 || t.op.op === 'constant') &&
-      topological([t]).every(({ op }) => !['input', 'state', 'argument'].includes(op.op))
+    const known = elements(t.axes) <= most && (t.axes.length < 2 || t.op.op === 'constant') && isFixed(t)
     const values = known ? evaluate([t])[0] : undefined
     literal.set(t, values)
     return values

@@ -2,7 +2,7 @@
  * Attention as the calls of cuDNN that XLA hands on: `__cudnn$fmhaSoftmax` and its backward keep no scores in memory, only
  * one number a row of them. They take bfloat16 `[batch, token, head, headDim]`; the keys may have fewer heads.
  */
-import { elements, evaluate, operandsOf, sizes, type Tensor, topological } from '../../dsl/index.ts'
+import { elements, evaluate, isFixed, operandsOf, sizes, type Tensor } from '../../dsl/index.ts'
 import { quoted, signature, typeOf, type Value } from './builder.ts'
 import type { Native } from './composites.ts'
 import * as hlo from './hlo.ts'
@@ -49,8 +49,7 @@ const causals = new WeakMap<Tensor, boolean>()
 const isCausal = (mask: Tensor, token: string, key: string): boolean => {
   const had = causals.get(mask)
   if (had !== undefined) return had
-  const fed = topological([mask]).some((t) => t.op.op === 'input' || t.op.op === 'state')
-  let causal = !fed && mask.axes.length === 2 && mask.axes[0]!.size === mask.axes[1]!.size
+  let causal = isFixed(mask) && mask.axes.length === 2 && mask.axes[0]!.size === mask.axes[1]!.size
   if (causal) {
     const [data] = evaluate([mask])
     const size = mask.axes[0]!.size
