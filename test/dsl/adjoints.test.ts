@@ -1,6 +1,8 @@
 /** Every adjoint against central differences in float64, on random shapes, axis orders and broadcasts. */
+import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { adjoints } from '../../src/dsl/adjoints.ts'
 import { type Axis, axis, elements } from '../../src/dsl/axis.ts'
 import { contractChosenOf, outerChosenOf } from '../../src/dsl/chosen.ts'
 import { contractOf } from '../../src/dsl/contract.ts'
@@ -458,6 +460,11 @@ test('what the loss does not depend on has a gradient of zeros', () => {
   assert.equal([...evaluate([g[1]!], { inputs: {} })[0]!], [0, 0, 0])
   assert.equal(g[1]!.axes, y.axes)
   assert.ok(findAxis(g[0]!, 'a'))
+})
+
+test('README says how many primitives there are', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  assert.match(readme, `, ${Object.keys(adjoints).length} primitives,`)
 })
 
 test.run()
