@@ -26,6 +26,9 @@ export type ImageInput =
   | { readonly bytes: Uint8Array; readonly name: string }
   | { readonly pixels: RgbImage }
 
+/** Whether a file is an image by the end of its name. */
+export const isImageName = (name: string): boolean => /\.(png|jpe?g|webp|gif|tiff?|bmp|avif)$/i.test(name)
+
 interface Inks {
   readonly width: number
   readonly height: number

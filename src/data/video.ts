@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { framesByFfmpeg } from './ffmpeg.ts'
 import type { RgbImage } from './image.ts'
-import { ImageError, type ImageInput, readWholeImage } from './read-image.ts'
+import { ImageError, type ImageInput, isImageName, readWholeImage } from './read-image.ts'
 
 /** Most frames that are read of a video, as SAIL-VL2 is evaluated. */
 export const mostFrames = 16
@@ -45,12 +45,9 @@ export const evenlyInTime = (delays: readonly number[], most: number): readonly 
   })
 }
 
-const isImageName = (name: string): boolean =>
-  !name.startsWith('.') && /\.(png|jpe?g|webp|gif|tiff?|bmp|avif)$/i.test(name)
-
 /** The frames of a folder: its images, in the order of their names, numbers in them as numbers. */
 const framesOfFolder = (folder: string): readonly ImageInput[] => {
-  const names = readdirSync(folder).filter(isImageName)
+  const names = readdirSync(folder).filter((name) => !name.startsWith('.') && isImageName(name))
   if (names.length === 0)
     throw new ImageError('BadImage', folder, 'the folder has no images; give one with a file a frame')
   const order = new Intl.Collator('en', { numeric: true })

@@ -27,3 +27,20 @@ export const timeLimit = (ms: number, over: () => void): (() => void) => {
   wait(again)
   return () => clearTimeout(timer)
 }
+
+/** An answer that comes within a {@link timeLimit}, else what `late` gives in its place. */
+export const inTime = async <A, B>(
+  ms: number,
+  ask: () => A | PromiseLike<A>,
+  late: () => B,
+): Promise<Awaited<A> | B> => {
+  let stop = (): void => {}
+  const over = new Promise<B>((resolve) => {
+    stop = timeLimit(ms, () => resolve(late()))
+  })
+  try {
+    return await Promise.race([ask(), over])
+  } finally {
+    stop()
+  }
+}

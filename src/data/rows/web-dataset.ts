@@ -6,6 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
+import { isImageName } from '../read-image.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
@@ -18,15 +19,13 @@ const splitName = (name: string): readonly [key: string, extension: string] => {
   return dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1).toLowerCase()]
 }
 
-const isImage = (extension: string): boolean => /(^|\.)(png|jpe?g|webp|gif|tiff?|bmp|avif)$/.test(extension)
-
 /** The files of one sample as columns. */
 const rowOf = (at: Pick<Row, 'file' | 'line'>, key: string, files: readonly TarFile[]): Row => {
   const columns: Record<string, unknown> = {}
   const images: Uint8Array[] = []
   for (const { name, bytes } of files) {
     const [, extension] = splitName(name)
-    if (isImage(extension)) images.push(Uint8Array.from(bytes))
+    if (isImageName(name)) images.push(Uint8Array.from(bytes))
     else if (/^(txt|cls|id)$/.test(extension)) columns[extension] = bytes.toString('utf8').trimEnd()
     else if (extension === 'json') {
       const json = parseJson(bytes.toString('utf8'))

@@ -10,7 +10,7 @@ import { operatorSettings } from '../operator-settings.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
 import type { Columns } from '../task.ts'
-import { timeLimit } from '../time-limit.ts'
+import { inTime } from '../time-limit.ts'
 
 /** Settings of {@link score}. */
 export interface ScoreOptions<in C extends Columns> {
@@ -24,8 +24,6 @@ export interface ScoreOptions<in C extends Columns> {
 const isJudgement = (x: Judgement): boolean =>
   x?._tag === 'Scored' ? Number.isFinite(x.value) : x?._tag === 'Abstained' || x?._tag === 'Failed'
 
-const never = Symbol('no answer')
-
 /** What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed. */
 const judged = async <C extends Columns>(
   reward: Reward<C>,
@@ -34,24 +32,19 @@ const judged = async <C extends Columns>(
 ): Promise<Judgement> => {
   const began = performance.now()
   const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
-  let stop = (): void => {}
-  const late = new Promise<typeof never>((resolve) => {
-    stop = timeLimit(seconds * 1000, () => resolve(never))
-  })
+  const ms = seconds * 1000
   try {
-    const said = await Promise.race([
-      asked(reward, reward.score(about), Math.min(holdMs, seconds * 1000)),
-      late,
-    ])
-    if (said === never) return failed(`reward '${reward.name}' gave no answer in ${seconds} s`)
+    const said = await inTime(
+      ms,
+      () => asked(reward, reward.score(about), Math.min(holdMs, ms)),
+      () => failed(`reward '${reward.name}' gave no answer in ${seconds} s`),
+    )
     if (isJudgement(said)) return said
     return said?._tag === 'Scored' && typeof said.value === 'number'
       ? failed(`reward '${reward.name}' gave the value ${String(said.value)}; give a finite number`)
       : failed(`reward '${reward.name}' gave ${JSON.stringify(said)}, which is no judgement`)
   } catch (e) {
     return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
-  } finally {
-    stop()
   }
 }
 

@@ -6,7 +6,7 @@
 import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
-import { timeLimit } from '../time-limit.ts'
+import { inTime } from '../time-limit.ts'
 import { bounded, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords } from './judgement.ts'
 
@@ -22,14 +22,6 @@ export interface OwnRewardOptions {
    * may hold the thread.
    */
   readonly timeoutMs?: number
-}
-
-const late = (ms: number): Promise<never> & { readonly stop: () => void } => {
-  let stop = (): void => {}
-  const never = new Promise<never>((_, reject) => {
-    stop = timeLimit(ms, () => reject(new Error(`it gave no answer in ${ms} ms`)))
-  })
-  return Object.assign(never, { stop: () => stop() })
 }
 
 /**
@@ -69,12 +61,8 @@ export const reward = <C extends Columns = Columns>(
       try {
         const given: unknown = bounded(judge, held, () => judge(judged))
         if (!(given instanceof Promise)) return asJudgement(given, performance.now() - began)
-        const limit = late(timeoutMs)
-        try {
-          return asJudgement(await Promise.race([given, limit]), performance.now() - began)
-        } finally {
-          limit.stop()
-        }
+        const late = () => failed(`it gave no answer in ${timeoutMs} ms`, performance.now() - began)
+        return asJudgement(await inTime(timeoutMs, () => given, late), performance.now() - began)
       } catch (thrown) {
         return failed(inWords(thrown), performance.now() - began)
       }
