@@ -131,6 +131,20 @@ test('a finished run that measures nothing after its stages says so, and what be
     /reward of rl<\/span>\s*<div class="value">0.500<\/div>\s*<span class="note">on the tasks that it learns from, 0.300 at first/,
   )
   assert.equal(unbalanced(page), [])
+  // a time at which nothing was judged has no mean, and is no beginning and no end
+  const none = (step: number): EventOf<'validated'> => {
+    const one = asked(step, Number.NaN, 40)
+    return { ...one, rewards: { ...one.rewards, count: 0 } }
+  }
+  const tiles = async (...all: readonly EventOf<'validated'>[]) =>
+    /<ul class="tiles" aria-label="Rewards.*?<\/ul>/s.exec(
+      await render([events[0]!, ...all, ...events.slice(1), { type: 'run-finished', seconds: 9 }]),
+    )![0]
+  assert.match(
+    await tiles(none(0), asked(1, 0.25, 40), asked(2, 0.75, 40), none(3)),
+    /<div class="value">0.750<\/div>\s*<span class="note">on held-out tasks, 0.250 at first/,
+  )
+  assert.match(await tiles(none(0), asked(1, 0.25, 40)), 'on the tasks that it learns from')
 })
 
 test('a stage that was begun and has no update yet is shown too', async () => {

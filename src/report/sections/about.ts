@@ -40,23 +40,34 @@ ${headlines(view)}`
 
 const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')
 
+/** A name, its figure in large, and a note under it. */
+const tile = (
+  name: string,
+  value: Part,
+  note: Part,
+): Html => html`<li class="tile"><span class="name">${name}</span>
+<div class="value">${value}</div>
+<span class="note">${note}</span></li>
+`
+
 /** What the last stage that was measured came to: a tile a family. */
 const headlines = (view: RunView): Part => {
   const last = view.stages.findLast((s) => s.evaluations.length + s.measures.length > 0)
   if (last === undefined) return html`${rewards(view)}<p>${nothingEvaluated(view)}</p>`
-  const tile = (family: string): Part => {
+  const measured = (family: string): Part => {
     const m = [...last.evaluations, ...last.measures].find((x) => x.family === family)
     const averaged = last.averaged.find((x) => x.family === family)
     return (
       m !== undefined &&
-      html`<li class="tile"><span class="name">${family}</span>
-<div class="value">${figure(m)}</div>
-<span class="note">${aside(m)}${averaged !== undefined && html`<br>averaged weights ${figure(averaged)}`}</span></li>
-`
+      tile(
+        family,
+        figure(m),
+        html`${aside(m)}${averaged !== undefined && html`<br>averaged weights ${figure(averaged)}`}`,
+      )
     )
   }
   return html`<ul class="tiles" aria-label="Held-out samples after stage ${last.stage}">
-${view.families.map(tile)}</ul>
+${view.families.map(measured)}</ul>
 <p class="note">${[
     last.evaluations.length > 0 && 'Shares of right answers, with the 95 % interval (Wilson)',
     last.measures.length > 0 && 'means in their unit',
@@ -67,16 +78,24 @@ ${view.families.map(tile)}</ul>
 
 /** Of a run that measures nothing after its stages: what each stage of reinforcement made of its reward. */
 const rewards = (view: RunView): Part => {
-  const stages = view.stages.filter((s) => s.episodes.length > 0)
+  // where nothing was judged there is no mean
+  const judged = <A extends { readonly rewards: { readonly count: number } }>(all: readonly A[]) =>
+    all.filter((x) => x.rewards.count > 0)
+  const stages = view.stages
+    .map(({ stage, episodes, validations }) => ({
+      ...{ stage, episodes: judged(episodes), validations: judged(validations) },
+    }))
+    .filter((s) => s.episodes.length > 0)
   if (stages.length === 0) return false
   return html`<ul class="tiles" aria-label="Rewards of the stages of reinforcement">
 ${stages.map((s) => {
   const of = s.validations.length > 1 ? s.validations : s.episodes
   const [first, last] = [of[0]!.rewards.mean, of.at(-1)!.rewards.mean]
-  return html`<li class="tile"><span class="name">reward of ${s.stage}</span>
-<div class="value">${significant(last)}</div>
-<span class="note">${s.validations.length > 1 ? 'on held-out tasks' : 'on the tasks that it learns from'}, ${significant(first)} at first</span></li>
-`
+  return tile(
+    `reward of ${s.stage}`,
+    significant(last),
+    `${s.validations.length > 1 ? 'on held-out tasks' : 'on the tasks that it learns from'}, ${significant(first)} at first`,
+  )
 })}</ul>`
 }
 
