@@ -56,6 +56,8 @@ export interface BackendOptions {
   readonly threads?: number
   /** Default `float32`. */
   readonly precision?: Precision
+  /** What compiles, where the engine runs node by node else. */
+  readonly compile?: 'xla'
   /** The plugin's file and its flags, where the engine has plugins. */
   readonly plugin?: string
   readonly flags?: Readonly<Record<string, string | number | boolean>>

@@ -7,7 +7,7 @@ export { type EngineError, type EngineErrorTag, engineError, refused } from './e
 export { exportOnnx, onnxEngine, type WriteOnnxOptions, writeOnnx } from './onnx/index.ts'
 export { loadOnnxRuntime } from './onnx/runtime.ts'
 export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
-export { inPrecision } from './precision.ts'
+export { compiledByXla, inPrecision } from './precision.ts'
 export type {
   Engine,
   EngineName,

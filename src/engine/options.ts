@@ -1,5 +1,5 @@
 /** What loading is told, checked before anything is built. */
-import { type Either, left, right } from 'fp-ts/lib/Either.js'
+import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import { type EngineError, engineError } from './error.ts'
 import type { EngineName, LoadOptions, Precision } from './session.ts'
 
@@ -12,16 +12,39 @@ const precisions: Readonly<Record<EngineName, readonly Precision[]>> = {
   xla: ['float32', 'tf32', 'bfloat16'],
 }
 
-/** Fails with `BadOption`: a seed is an integer, a number of threads a positive one, a precision one that the engine has. */
+/** Fails with `BadOption` where tensorflow is not to compile by XLA, or another engine is to. */
+const checkCompile = (name: EngineName, compile: unknown): Either<EngineError, void> => {
+  if (compile === undefined) return right(undefined)
+  if (compile !== 'xla')
+    return left(
+      engineError('BadOption', `compile is ${show(compile)}; it must be 'xla', or left out for no compiler`),
+    )
+  return name === 'tensorflow'
+    ? right(undefined)
+    : left(
+        engineError(
+          'BadOption',
+          `compile is 'xla', which is for the engine tensorflow; ${name === 'xla' ? 'xla compiles without it' : `${name} has no compiler`}: leave compile out`,
+        ),
+      )
+}
+
+/**
+ * Fails with `BadOption`: a seed is an integer, a number of threads a positive one, a precision one that the engine has, and
+ * only tensorflow can be told to compile.
+ */
 export const checkOptions = (name: EngineName, options: LoadOptions): Either<EngineError, LoadOptions> => {
-  const { seed, threads, precision } = options
-  if (precision !== undefined && !precisions[name].includes(precision))
+  const { seed, threads, precision, compile } = options
+  const compiles = checkCompile(name, compile)
+  if (isLeft(compiles)) return compiles
+  const has = compile === 'xla' ? precisions.xla : precisions[name]
+  if (precision !== undefined && !has.includes(precision))
     return left(
       engineError(
         'BadOption',
         precisions.xla.includes(precision)
-          ? `precision is ${show(precision)}; ${name} computes in ${precisions[name].join(', ')} alone, the engine xla in ${precisions.xla.join(', ')}; weights that are stored in bfloat16 are read as float32`
-          : `precision is ${show(precision)}; it must be one of ${precisions[name].join(', ')}`,
+          ? `precision is ${show(precision)}; ${name} computes in ${has.join(', ')} alone, ${name === 'tensorflow' ? "compiled (compile: 'xla') in all of them, " : ''}the engine xla in ${precisions.xla.join(', ')}; weights that are stored in bfloat16 are read as float32`
+          : `precision is ${show(precision)}; it must be one of ${has.join(', ')}`,
       ),
     )
   if (seed !== undefined && !Number.isSafeInteger(seed))

@@ -77,10 +77,15 @@ export interface LoadOptions {
   /** Threads of the native library; default: the number of cores. */
   readonly threads?: number
   /**
-   * Default `float32`, which is all that tensorflow and onnx compute in. Weights that are stored in fewer bits are read as
-   * float32 by every engine.
+   * Default `float32`, which is all that onnx computes in, and tensorflow unless it compiles. Weights that are stored in fewer
+   * bits are read as float32 by every engine.
    */
   readonly precision?: Precision
+  /**
+   * `xla`: tensorflow has XLA compile every function, each for its one set of shapes, when it is first called. What cannot be
+   * compiled is `Refused`. By default TensorFlow runs its own kernels, node by node.
+   */
+  readonly compile?: 'xla'
   /**
    * What states begin with in place of their initialiser: those that it has a key of. A source is read key by key, and
    * the session keeps the arrays that it gives; a map's are copied.
@@ -101,6 +106,8 @@ export interface Engine {
     | undefined
   /** What its programs compute in unless loading says another; default `float32`. */
   readonly precision?: Precision
+  /** What compiles its programs unless loading says another; default nothing. */
+  readonly compile?: 'xla'
   /** How many devices share the rows of a batch; default 1. */
   readonly devices?: number
   /** What a thread of its own needs to be told to load the same engine: plain data. */

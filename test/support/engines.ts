@@ -4,6 +4,7 @@
 import { isRight } from 'fp-ts/lib/Either.js'
 import type { EngineError } from '../../src/engine/error.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
+import { compiledByXla } from '../../src/engine/precision.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
 import { type XlaOptions, xlaEngine } from '../../src/engine/xla/index.ts'
 import { cpuPlugin } from './cpu-plugin.ts'
@@ -24,6 +25,20 @@ const tensorflow = async (): Promise<Presence> => {
     const why: EngineError = { _tag: 'NotInstalled', message: String(e), cause: e }
     return { name: 'tensorflow', engine: undefined, why }
   }
+}
+
+/**
+ * TensorFlow with XLA compiling every function. Tests compile more than they compute, so XLA is told to try less; it reads
+ * that once, from the environment.
+ */
+export const compiledTensorflow = async (): Promise<Presence> => {
+  process.env.XLA_FLAGS ??= '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+  const found = await tensorflow()
+  if (found.engine === undefined) return found
+  const compiled = compiledByXla(found.engine)
+  return isRight(compiled)
+    ? { name: 'tensorflow', engine: compiled.right }
+    : { name: 'tensorflow', engine: undefined, why: compiled.left }
 }
 
 const onnx = async (): Promise<Presence> => {
@@ -60,8 +75,12 @@ export const allEngines = async (): Promise<readonly Presence[]> => [
 /** Without xla, which is slow on a processor: for what is no engine's own business. */
 export const hostEngines = async (): Promise<readonly Engine[]> => found([await onnx(), await tensorflow()])
 
-/** The engines that load here; those that do not are named on stderr, once. */
-export const presentEngines = async (): Promise<readonly Engine[]> => found(await allEngines())
+/**
+ * The engines that load here; those that do not are named on stderr, once. SAILWRIGHT_COMPILED=1 runs such tests on
+ * TensorFlow compiled by XLA in their place, which takes minutes.
+ */
+export const presentEngines = async (): Promise<readonly Engine[]> =>
+  found(process.env.SAILWRIGHT_COMPILED === undefined ? await allEngines() : [await compiledTensorflow()])
 
 const found = (all: readonly Presence[]): readonly Engine[] => {
   for (const p of all)

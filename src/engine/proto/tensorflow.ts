@@ -11,7 +11,24 @@ const schema: Schema = {
   MetaInfoDef: { metaGraphVersion: '1 string', tags: '4 string*', tensorflowVersion: '5 string' },
   SignatureDef: { inputs: '1 <TensorInfo>', outputs: '2 <TensorInfo>', methodName: '3 string' },
   TensorInfo: { name: '1 string', dtype: '2 int32', tensorShape: '3 TensorShapeProto' },
-  GraphDef: { node: '1 NodeDef*', versions: '4 VersionDef' },
+  GraphDef: { node: '1 NodeDef*', versions: '4 VersionDef', library: '2 FunctionDefLibrary' },
+  FunctionDefLibrary: { function: '1 FunctionDef*' },
+  FunctionDef: {
+    signature: '1 OpDef',
+    nodeDef: '3 NodeDef*',
+    ret: '4 <string>',
+    attr: '5 <AttrValue>',
+    controlRet: '6 <string>',
+  },
+  OpDef: {
+    name: '1 string',
+    inputArg: '2 ArgDef*',
+    outputArg: '3 ArgDef*',
+    isStateful: '17 bool',
+    controlOutput: '20 string*',
+  },
+  ArgDef: { name: '1 string', type: '3 int32' },
+  NameAttrList: { name: '1 string', attr: '2 <AttrValue>' },
   VersionDef: { producer: '1 int32', minConsumer: '2 int32' },
   NodeDef: {
     name: '1 string',
@@ -29,6 +46,7 @@ const schema: Schema = {
     type: '6 int32',
     shape: '7 TensorShapeProto',
     tensor: '8 TensorProto',
+    func: '10 NameAttrList',
   },
   ListValue: {
     s: '2 bytes*',
@@ -98,6 +116,7 @@ export interface AttrValue {
   type?: number
   shape?: TensorShapeProto
   tensor?: TensorProto
+  func?: { name: string; attr: Record<string, AttrValue> }
 }
 /** One operation; `input` names outputs (`node` or `node:1`), and control inputs (`^node`) at the end. */
 export interface NodeDef {
@@ -107,10 +126,30 @@ export interface NodeDef {
   device?: string
   attr: Record<string, AttrValue>
 }
-/** A graph, and the version of TensorFlow's graph format that it was written for. */
+/** What a function takes or gives: its name in the function's body and its element type. */
+export interface ArgDef {
+  name: string
+  type: number
+}
+/** A function: nodes that name outputs as `node:product:0`, and what it gives, by the name of its output. */
+export interface FunctionDef {
+  signature: {
+    name: string
+    inputArg: ArgDef[]
+    outputArg: ArgDef[]
+    isStateful: boolean
+    controlOutput: string[]
+  }
+  nodeDef: NodeDef[]
+  ret: Record<string, string>
+  attr: Record<string, AttrValue>
+  controlRet: Record<string, string>
+}
+/** A graph, the functions that its nodes name, and the version of TensorFlow's graph format that it was written for. */
 export interface GraphDef {
   node: NodeDef[]
   versions: { producer: number; minConsumer: number }
+  library?: { function: FunctionDef[] }
 }
 /** A signature's input or output: the graph's tensor, its element type and shape. */
 export interface TensorInfo {
@@ -154,6 +193,7 @@ export const attr = {
   string: (s: string): AttrValue => ({ s: utf8.encode(s) }),
   shape: (sizes: readonly number[]): AttrValue => ({ shape: tfShape(sizes) }),
   tensor: (tensor: TensorProto): AttrValue => ({ tensor }),
+  func: (name: string): AttrValue => ({ func: { name, attr: {} } }),
 }
 
 /** A constant whose bytes are `data`'s own (no copy before the file is encoded). */

@@ -13,16 +13,19 @@ import {
   showAxes,
   sizes,
   type Tensor,
+  type Variant,
 } from '../../dsl/index.ts'
 import {
   attr,
   encodeSavedModel,
+  type FunctionDef,
   type SavedModel,
   type SignatureDef,
   tensorInfo,
 } from '../proto/tensorflow.ts'
 import { holds, repeated } from '../values.ts'
 import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
+import { type Compilation, type CompiledVariant, lowerCompiled } from './compiled.ts'
 import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
 
 /** A program's graph and the ways into it. */
@@ -41,6 +44,8 @@ export interface LoweredProgram {
   readonly seeded: readonly string[]
   /** The user's node that a TensorFlow node stands for. */
   readonly ownerOf: (node: string) => Tensor | undefined
+  /** Function → its variants as they are compiled; none where the graph runs node by node. */
+  readonly compiled: ReadonlyMap<string, readonly CompiledVariant[]>
 }
 
 const variable = (g: Builder, key: string, dtype: Dtype, shape: readonly number[]): string => {
@@ -56,8 +61,8 @@ const scalarOf = (g: Builder, dtype: Dtype, x: number): Ref =>
     dtype === 'float32' ? Float32Array.of(x) : dtype === 'int32' ? Int32Array.of(x) : Uint8Array.of(x),
   )
 
-/** Lowers a whole program; the variants are named `step.0`, `step.1`, …. */
-export const lowerProgram = (program: Program): LoweredProgram => {
+/** Lowers a whole program; the variants are named `step.0`, `step.1`, …. XLA compiles them where it is told how. */
+export const lowerProgram = (program: Program, compilation?: Compilation): LoweredProgram => {
   const g = builder()
   const handles = new Map<string, string>()
   const reads = new Map<string, Ref>()
@@ -79,12 +84,20 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     g.after(done, assign)
     writes.set(key, { value: { name: value, dtype, shape }, done: { name: done, dtype: 'int32', shape: [] } })
   }
-  const functions = new Map(
-    [...program.functions].map(([name, variants]) => [
-      name,
-      variants.map((v, i) => lowerVariant(g, `${name}.${i}`, v, handles)),
-    ]),
-  )
+  let count = 0
+  const lowered = <A>(one: (scope: string, v: Variant) => A): ReadonlyMap<string, readonly A[]> =>
+    new Map(
+      [...program.functions].map(([name, variants]) => [
+        name,
+        variants.map((v, i) => one(`${name}.${i}`, v)),
+      ]),
+    )
+  const compiled: LoweredProgram['compiled'] =
+    compilation === undefined
+      ? new Map()
+      : lowered((scope, v) => lowerCompiled(g, scope, count++, v, handles, compilation))
+  const functions: LoweredProgram['functions'] =
+    compilation === undefined ? lowered((scope, v) => lowerVariant(g, scope, v, handles)) : compiled
   g.scope('')
   const changed = new Set([...functions.values()].flatMap((vs) => vs.flatMap((v) => v.inPlace)))
   for (const spec of program.states.values()) {
@@ -103,7 +116,7 @@ export const lowerProgram = (program: Program): LoweredProgram => {
     const own = changed.has(key) ? g.op('DeepCopy', [filled], { T: type }) : filled
     g.after(init, g.op('AssignVariableOp', [handles.get(key)!, own], { dtype: type }, `init/${key}`))
   }
-  return { builder: g, handles, init, seeded, functions, reads, writes, ownerOf: g.ownerOf }
+  return { builder: g, handles, init, seeded, functions, reads, writes, ownerOf: g.ownerOf, compiled }
 }
 
 const info = (r: Ref) => tensorInfo(r.name.includes(':') ? r.name : `${r.name}:0`, tfTypeOf(r.dtype), r.shape)
@@ -145,12 +158,17 @@ export const tag = 'serve'
 export const savedModel = (
   nodes: SavedModel['metaGraphs'][number]['graphDef']['node'],
   signatures: Readonly<Record<string, SignatureDef>>,
+  library: readonly FunctionDef[] = [],
 ): SavedModel => ({
   savedModelSchemaVersion: 1,
   metaGraphs: [
     {
       metaInfoDef: { tags: [tag], tensorflowVersion: '2.9.1' },
-      graphDef: { node: nodes, versions: { producer: 1087, minConsumer: 12 } },
+      graphDef: {
+        node: nodes,
+        versions: { producer: 1087, minConsumer: 12 },
+        ...(library.length === 0 ? {} : { library: { function: [...library] } }),
+      },
       signatureDef: { ...signatures },
     },
   ],

@@ -8,13 +8,15 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { elements, type Program, sizes } from '../../dsl/index.ts'
+import { elements, type Program, sizes, type Tensor } from '../../dsl/index.ts'
+import { called } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { checkOptions } from '../options.ts'
-import { encodeSavedModel, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
+import { encodeSavedModel, type FunctionDef, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import type { Ref } from './builder.ts'
+import type { Compilation } from './compiled.ts'
 import type { Tensorflow } from './load.ts'
 import {
   doneName,
@@ -40,6 +42,18 @@ export interface SessionOptions extends LoadOptions {
 /** TensorFlow's words about a node, `{{node step.0/MatMul_3}}` or `Node 'step.0/MatMul_3'`. */
 const nodeIn = (message: string): string | undefined =>
   /\{\{node ([^}\s]+)\}\}/.exec(message)?.[1] ?? /[Nn]ode[: ]+'?([A-Za-z0-9.][\w./-]*)/.exec(message)?.[1]
+
+/** A function that XLA does not compile, or not where it is called first, as an error that names the user's node. */
+const notCompiled = (name: string, blamed: Tensor | undefined, cause: unknown): EngineError => {
+  const why = `function '${name}' is not compiled: ${messageOf(cause)}`
+  return blamed === undefined
+    ? engineError('Refused', `tensorflow refuses it; ${why}`, cause)
+    : refused('tensorflow', blamed, why, cause)
+}
+
+/** What the compiler says before anything runs. */
+const compiling =
+  /Cannot deserialize computation|tf2xla conversion failed|XlaCallModule|UNIMPLEMENTED|unsupported/i
 
 /** TensorFlow's failure as an error that names the user's node. */
 const failure = (tag: 'Refused' | 'Failed', lowered: LoweredProgram, cause: unknown): EngineError => {
@@ -76,13 +90,13 @@ class Native {
     this.#folder = folder
   }
   /** Loads the graph, whose nodes these are, and runs its initialiser. */
-  load(nodes: readonly NodeDef[], init: string): Promise<Opened> {
+  load(nodes: readonly NodeDef[], init: string, library: readonly FunctionDef[]): Promise<Opened> {
     const none = new Map()
     return this.#openIn(
       'load',
       none,
       none,
-      savedModel([...nodes], withInit(init, { call: signature([], []) })),
+      savedModel([...nodes], withInit(init, { call: signature([], []) }), library),
     )
   }
   /** Opens a signature of the graph that is loaded. */
@@ -185,7 +199,12 @@ const backendOf = (
           ),
         )
       } catch (e) {
-        return E.left(failure('Failed', lowered, e))
+        const blamedIn = lowered.compiled.get(name)?.[index]?.blamedIn
+        return E.left(
+          blamedIn !== undefined && compiling.test(messageOf(e))
+            ? notCompiled(name, blamedIn(messageOf(e)), e)
+            : failure('Failed', lowered, e),
+        )
       }
     },
     read: async (specs) => {
@@ -229,10 +248,13 @@ export const openGraph =
   async () => {
     const checked = checkThreads(tensorflow, options)
     if (E.isLeft(checked)) return checked
-    const lowered = lowerProgram(program)
+    const compilation = compilationOf(tensorflow, options)
+    if (E.isLeft(compilation)) return compilation
+    const lowered = lowerProgram(program, compilation.right)
     const native = new Native(tensorflow, scratch ?? temporaryFolder())
+    const library = [...lowered.compiled.values()].flatMap((vs) => vs.map((v) => v.definition))
     try {
-      await native.load(lowered.builder.nodes(), lowered.init)
+      await native.load(lowered.builder.nodes(), lowered.init, library)
     } catch (e) {
       await native.close().catch(() => undefined)
       return E.left(failure('Refused', lowered, e))
@@ -259,6 +281,26 @@ export const loadSession =
       return E.isLeft(backend) ? backend : openSession(backend.right, options)()
     })
   }
+
+/** The first TensorFlow whose XLA takes our modules. */
+const compiles = [2, 13] as const
+
+/** How a program is compiled, where it is; fails with `BadOption` where this TensorFlow is too old. */
+const compilationOf = (
+  { tensorflow, gpu }: Tensorflow,
+  { compile, precision = 'float32' }: Pick<LoadOptions, 'compile' | 'precision'>,
+): E.Either<EngineError, Compilation | undefined> => {
+  if (compile === undefined) return E.right(undefined)
+  const [major = 0, minor = 0] = tensorflow.split('.').map(Number)
+  return major > compiles[0] || (major === compiles[0] && minor >= compiles[1])
+    ? E.right({ precision, platform: gpu ? 'cuda' : 'cpu' })
+    : E.left(
+        engineError(
+          'BadOption',
+          `compile is 'xla', which needs TensorFlow ${compiles.join('.')} or later, and this is ${tensorflow}; '${called()} engine install tensorflow' builds a newer one, or leave compile out`,
+        ),
+      )
+}
 
 /** TensorFlow has one number of threads a process, fixed when it is loaded. */
 const checkThreads = (

@@ -81,12 +81,13 @@ const backendIn =
     thread: Thread,
     { name: engine, threadOptions }: Engine,
     program: Program,
-    { threads, precision }: LoadOptions,
+    { threads, precision, compile }: LoadOptions,
     scratch: string | undefined,
     heard: ThreadOptions,
   ): TE.TaskEither<EngineError, Backend> =>
   async () => {
     const sent = new Set<Variant>()
+    const compiledOnce = new Set<Variant>()
     const functions = [...program.functions]
     const opening = parcel()
     // tensorflow takes a whole program at once; the others compile what is called
@@ -104,6 +105,7 @@ const backendIn =
           ...threadOptions,
           ...(threads === undefined ? {} : { threads }),
           ...(precision === undefined ? {} : { precision }),
+          ...(compile === undefined ? {} : { compile }),
           ...(scratch === undefined ? {} : { scratch }),
         },
       },
@@ -116,7 +118,9 @@ const backendIn =
       const graph = sent.has(variant) ? undefined : flatten([variant], lend)
       sent.add(variant)
       const answering = thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
-      const answer = await (graph === undefined ? answering : told(name, heard, answering))
+      const first = graph !== undefined || (compile !== undefined && !compiledOnce.has(variant))
+      compiledOnce.add(variant)
+      const answer = await (first ? told(name, heard, answering) : answering)
       return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
     }
     const underWay = new Set<Promise<Called>>()
@@ -173,12 +177,17 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => (
   name: engine.name,
   version: engine.version,
   ...(engine.precision === undefined ? {} : { precision: engine.precision }),
+  ...(engine.compile === undefined ? {} : { compile: engine.compile }),
   ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
   ...(engine.devices === undefined ? {} : { devices: engine.devices }),
   load:
     (program, given = {}) =>
     async () => {
-      const options = engine.precision === undefined ? given : { precision: engine.precision, ...given }
+      const options = {
+        ...(engine.precision === undefined ? {} : { precision: engine.precision }),
+        ...(engine.compile === undefined ? {} : { compile: engine.compile }),
+        ...given,
+      }
       const checked = checkOptions(engine.name, options)
       if (isLeft(checked)) return checked
       return guarded(`loading program '${program.name}'`, async () => {
