@@ -64,7 +64,8 @@ const serve = async (name: EngineName, folder: string): Promise<void> => {
         const program = benchProgram(measured)
         const built = seconds()
         const precision = process.env.SAILWRIGHT_BENCH_PRECISION as Precision | undefined
-        const options = { seed: measured.seed, threads: measured.threads }
+        const compile = process.env.SAILWRIGHT_BENCH_COMPILE === 'xla' ? { compile: 'xla' as const } : {}
+        const options = { seed: measured.seed, threads: measured.threads, ...compile }
         session = await orThrow(
           engine.load(program, precision === undefined ? options : { ...options, precision }),
         )

@@ -25,6 +25,8 @@ export interface NanoBenchOptions {
   readonly engines?: readonly EngineName[]
   /** What the engines compute in; default `float32`. */
   readonly precision?: Precision
+  /** `xla` measures tensorflow compiled beside tensorflow as it is. */
+  readonly compile?: 'xla'
   /** The Python that is asked for PyTorch; default `$SAILWRIGHT_PYTHON`, else `python3`; `false` leaves PyTorch out. */
   readonly python?: string | false
   /** Blocks that each has; default 9. */
@@ -49,6 +51,7 @@ export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
     case: nanoStep(threads),
     contenders: (folder) => [
       ...engines.map((e) => engineContender(e, threads, o.precision)),
+      ...(o.compile === undefined ? [] : [engineContender('tensorflow', threads, o.precision, o.compile)]),
       ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
     ],
     ...(o.rounds === undefined ? {} : { rounds: o.rounds }),

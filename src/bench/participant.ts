@@ -112,18 +112,24 @@ export const startParticipant = (c: Contender, folder: string): Participant => {
   }
 }
 
-/** One of this project's engines as a contender. */
-export const engineContender = (name: EngineName, threads: number, precision?: Precision): Contender => {
+/** One of this project's engines as a contender; tensorflow may be compiled by XLA. */
+export const engineContender = (
+  name: EngineName,
+  threads: number,
+  precision?: Precision,
+  compile?: 'xla',
+): Contender => {
   // built, the process is JavaScript like this file; from source tsx reads both
   const source = import.meta.url.endsWith('.ts')
   const file = fileURLToPath(new URL(source ? './engine-process.ts' : './engine-process.js', import.meta.url))
   return {
-    name,
+    name: compile === undefined ? name : `${name} compiled`,
     own: true,
     command: [process.execPath, ...(source ? ['--import', import.meta.resolve('tsx')] : []), file, name],
     env: {
       TF_NUM_INTRAOP_THREADS: String(threads),
       ...(precision === undefined ? {} : { SAILWRIGHT_BENCH_PRECISION: precision }),
+      ...(compile === undefined ? {} : { SAILWRIGHT_BENCH_COMPILE: compile }),
     },
   }
 }

@@ -85,6 +85,7 @@ export const manifestOf = (s: Started): Manifest => {
     engine: {
       ...{ name: picked.engine.name, version: picked.engine.version, why: picked.why },
       ...(picked.engine.precision === undefined ? {} : { precision: picked.engine.precision }),
+      ...(picked.engine.compile === undefined ? {} : { compile: picked.engine.compile }),
       ...((picked.engine.devices ?? 1) === 1 ? {} : { devices: picked.engine.devices }),
     },
     name: experiment.name,

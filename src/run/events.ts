@@ -408,8 +408,11 @@ const Ran = t.type({
   cores: t.number,
   engine: t.intersection([
     t.type({ name: t.string, version: t.string, why: t.string }),
-    /** What it computes in, without it float32; how many devices share a batch, without it one. */
-    t.partial({ precision: t.string, devices: t.number }),
+    /**
+     * What it computes in, without it float32; what compiles what it runs, without it nothing that was asked for; how many
+     * devices share a batch, without it one.
+     */
+    t.partial({ precision: t.string, compile: t.string, devices: t.number }),
   ]),
   name: t.string,
   file: t.string,

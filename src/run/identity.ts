@@ -34,6 +34,7 @@ const settingsOf = (m: Manifest): readonly (readonly [name: string, value: unkno
 const surroundingsOf = (m: Manifest): readonly (readonly [name: string, value: unknown])[] => [
   ['Sailwright', m.sailwright],
   [`engine ${m.engine.name}`, m.engine.version],
+  ['compile', m.engine.compile ?? 'none'],
   ['devices', m.engine.devices ?? 1],
   ['Node', m.node],
   ['platform', m.platform],

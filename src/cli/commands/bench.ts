@@ -31,9 +31,15 @@ export const benchCommand: Command = {
     },
     precision: {
       value: 'name',
-      help: 'what the engine computes in; only xla has another than float32',
+      help: 'what the engine computes in; only xla, and tensorflow compiled, have another than float32',
       choices: ['float32', 'tf32', 'bfloat16'],
       otherwise: 'float32',
+    },
+    compile: {
+      value: 'name',
+      help: 'measures tensorflow compiled by XLA as well',
+      choices: ['xla'],
+      otherwise: 'tensorflow as it is',
     },
     python: {
       value: 'path',
@@ -86,6 +92,7 @@ const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> =
     benchNano({
       ...(engine === undefined ? {} : { engines: [engine] }),
       ...(precision === undefined ? {} : { precision }),
+      ...(args.text('compile') === undefined ? {} : { compile: 'xla' as const }),
       ...(args.on('no-pytorch') ? { python: false as const } : python === undefined ? {} : { python }),
       ...(rounds === undefined ? {} : { rounds }),
       ...(steps === undefined ? {} : { steps }),

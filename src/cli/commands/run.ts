@@ -7,7 +7,7 @@ import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject } from 'rxjs'
-import type { Compiling, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
+import type { Compiling, Engine, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
 import type { Experiment, Fork } from '../../train/index.ts'
@@ -49,9 +49,15 @@ export const runCommand: Command = {
     },
     precision: {
       value: 'name',
-      help: 'what products are computed in; the state stays float32, and only xla has another',
+      help: 'what products are computed in; the state stays float32, and only xla, and tensorflow with --compile xla, have another',
       choices: ['float32', 'tf32', 'bfloat16'],
       otherwise: 'float32; a run that goes on keeps its own',
+    },
+    compile: {
+      value: 'name',
+      help: 'has tensorflow compile what it runs, by the compiler XLA that is inside it',
+      choices: ['xla'],
+      otherwise: 'nothing: it runs its own kernels; a run that goes on keeps its own',
     },
     device: {
       value: 'name',
@@ -183,6 +189,7 @@ const precisions = ['float32', 'tf32', 'bfloat16'] as const
 interface BegunEngine {
   readonly name?: string
   readonly precision?: string
+  readonly compile?: string
   readonly devices?: number
 }
 
@@ -233,16 +240,31 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const folder = out && resolve(io.cwd, out)
   const began = manifestIn(folder)?.engine
   const devices = args.integer('devices') ?? began?.devices ?? 1
+  if (args.text('device') === 'webgpu' && args.text('compile') !== undefined)
+    return TE.left(
+      usage('--compile is for the engine tensorflow, and --device webgpu for onnx; leave out one'),
+    )
   if (args.text('device') === 'webgpu')
     return devices === 1
       ? onWebgpu(wanted)
       : TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
   const begun = wanted === 'auto' ? begunWith(began) : undefined
   const precision = precisionFor(args, began)
-  const taken = devices > 1 ? overDevices(wanted, devices) : onOne(wanted, begun, io)
+  const begunSo = wanted === 'auto' || wanted === 'tensorflow' ? began?.compile : undefined
+  const compiles = (args.text('compile') ?? begunSo) === 'xla'
+  // of the engines one has a compiler to be told of
+  const named = compiles && wanted === 'auto' ? 'tensorflow' : wanted
+  const taken = devices > 1 ? overDevices(named, devices) : onOne(named, begun, io)
   return pipe(
     taken,
-    TE.chain((picked) => (precision === undefined ? TE.right(picked) : inItsPrecision(picked, precision))),
+    TE.chain((picked) =>
+      compiles ? toldTo(picked, (e) => e.compiledByXla(picked.engine)) : TE.right(picked),
+    ),
+    TE.chain((picked) =>
+      precision === undefined
+        ? TE.right(picked)
+        : toldTo(picked, (e) => e.inPrecision(picked.engine, precision)),
+    ),
   )
 }
 
@@ -267,12 +289,15 @@ const onOne = (
     TE.chain(TE.mapLeft(noEngine)),
   )
 
-const inItsPrecision = (picked: Picked, precision: Precision): TE.TaskEither<CliError, Picked> =>
+const toldTo = (
+  picked: Picked,
+  told: (engines: typeof import('../../engine/index.ts')) => E.Either<EngineError, Engine>,
+): TE.TaskEither<CliError, Picked> =>
   pipe(
     attempt(() => import('../../engine/index.ts')),
-    TE.chainEitherK(({ inPrecision }) =>
+    TE.chainEitherK((engines) =>
       pipe(
-        inPrecision(picked.engine, precision),
+        told(engines),
         E.bimap(
           (e): CliError => usage(e.message),
           (engine) => ({ ...picked, engine }),
