@@ -138,9 +138,16 @@ export const openSession =
       keys: Iterable<string>,
       make: (key: string, lent: Room) => Promise<Either<EngineError, TensorValue>>,
     ): Promise<Either<EngineError, void>> => {
+      const { groupBytes, copies = false } = backend
+      const bytesOf = (key: string): number => elements(program.states.get(key)!.axes) * 4
+      const all = [...keys]
+      // one that is copied as a whole goes first, while little else is in memory
+      const large = copies ? all.filter((key) => bytesOf(key) > groupBytes) : []
+      const alone = new Set(large)
+      large.sort((a, b) => bytesOf(b) - bytesOf(a))
+      let lent = room(large.length === 0 ? 0 : bytesOf(large[0]!))
       let group = new Map<string, TensorValue>()
       let bytes = 0
-      const lent = room(backend.copies === true ? backend.groupBytes : 0)
       const flush = async (): Promise<void> => {
         if (group.size === 0) return
         await backend.write(group, true)
@@ -149,13 +156,23 @@ export const openSession =
         bytes = 0
         lent.empty()
       }
-      for (const key of keys) {
-        const size = elements(program.states.get(key)!.axes) * 4
-        if (bytes + size > backend.groupBytes) await flush()
+      const add = async (key: string): Promise<Either<EngineError, void>> => {
+        if (bytes + bytesOf(key) > groupBytes) await flush()
         const value = await make(key, lent)
         if (isLeft(value)) return value
         group.set(key, value.right)
-        bytes += size
+        bytes += bytesOf(key)
+        return right(undefined)
+      }
+      for (const key of large) {
+        const added = await add(key)
+        if (isLeft(added)) return added
+      }
+      await flush()
+      lent = room(copies ? groupBytes : 0)
+      for (const key of all) {
+        const added = alone.has(key) ? right(undefined) : await add(key)
+        if (isLeft(added)) return added
       }
       await flush()
       return right(undefined)

@@ -41,7 +41,8 @@ export const bytesPerElement = (dtype: StorageDtype): number => storageDtypes[dt
 
 // --- views ------------------------------------------------------------------------------------------------
 
-const hostIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+/** Whether this machine's numbers lie as those of a file. */
+export const hostIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /**
  * The same bytes in the host's order and at an offset that a typed array of `size`-byte elements accepts. Copied by the
@@ -143,7 +144,15 @@ export const bf16ToF32 = (patterns: Uint16Array): Float32Array => {
 }
 
 const bf16Into = (patterns: Uint16Array, to: Uint32Array): void => {
-  for (let i = 0; i < to.length; i++) to[i] = patterns[i]! << 16
+  // two at a time where they lie so: half the reads
+  const pairs = hostIsLittleEndian && patterns.byteOffset % 4 === 0 ? to.length >> 1 : 0
+  const two = new Uint32Array(patterns.buffer, pairs === 0 ? 0 : patterns.byteOffset, pairs)
+  for (let i = 0; i < pairs; i++) {
+    const x = two[i]!
+    to[2 * i] = x << 16
+    to[2 * i + 1] = x & 0xffff0000
+  }
+  for (let i = 2 * pairs; i < to.length; i++) to[i] = patterns[i]! << 16
 }
 
 /**

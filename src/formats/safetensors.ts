@@ -16,7 +16,13 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { atMost } from '../async/index.ts'
-import { bytesIntoFloats, bytesPerElement, type FloatDtype, isFloatDtype } from './dtype.ts'
+import {
+  bytesIntoFloats,
+  bytesPerElement,
+  type FloatDtype,
+  hostIsLittleEndian,
+  isFloatDtype,
+} from './dtype.ts'
 import {
   type Entries,
   type Entry,
@@ -163,6 +169,11 @@ const readFloats = async (
 ): Promise<Float32Array> => {
   const size = bytesPerElement(dtype)
   const out = room?.length === length / size ? room : new Float32Array(length / size)
+  if (dtype === 'F32' && hostIsLittleEndian) {
+    // as they are stored
+    await readInto(handle, file, from, new Uint8Array(out.buffer, out.byteOffset, length), pieceBytes)
+    return out
+  }
   const [one, other] = [new Uint8Array(Math.min(length, atOnce)), new Uint8Array(Math.min(length, atOnce))]
   /** Begins to read the piece at `at`. */
   const begin = async (at: number): Promise<Uint8Array> => {

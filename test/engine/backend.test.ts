@@ -129,14 +129,53 @@ sessions('weights that come one by one are taken group by group, not all at once
 })
 
 sessions(
+  'what is larger than a group goes first, the largest at its head, where the library copies',
+  async () => {
+    const widths = { small: 2, large: 40, larger: 50, tiny: 1 }
+    const states = new Map(
+      Object.entries(widths).map(([key, n]) => [
+        key,
+        { key, axes: [axis('n', n)], dtype: 'float32', init: normal(1) } as const,
+      ]),
+    )
+    for (const [copies, want] of [
+      [true, ['larger', 'large', 'small,tiny']],
+      [false, ['small', 'large', 'larger', 'tiny']],
+    ] as const) {
+      const taken: string[] = []
+      const backend: Backend = {
+        ...{
+          name: 'onnx',
+          program: { name: 'p', states, functions: new Map() },
+          empty: [...states.keys()],
+          copies,
+        },
+        groupBytes: copies ? 100 : 0,
+        call: async () => right({}),
+        read: async () => new Map(),
+        write: async (values) => void taken.push([...values.keys()].join()),
+        close: async () => undefined,
+      }
+      const values = new Map(
+        Object.entries(widths).map(([key, n]) => [key, tensorValue('float32', [n], new Float32Array(n))]),
+      )
+      const read = (key: string) => TE.right(values.get(key)!)
+      await orThrow(openSession(backend, { values: { keys: [...values.keys()], read } }))
+      assert.equal(taken, want)
+    }
+  },
+)
+
+sessions(
   'weights pass through one buffer into a library that copies them, and through none into another',
   async () => {
-    // one line of 64 bytes a weight: two fit into a group's room, the third of a group has memory of its own
+    // one line of 64 bytes a weight: two fit into a group's room, the third of a group has memory of its
+    // own, and those that are larger than a group have one room
     for (const [groupBytes, copies, rooms] of [
       [80, true, [0, 0, undefined, undefined, undefined]],
       [128, true, [0, 0, undefined, undefined, undefined]],
       [16, true, [0, 0, 0, 0, 0]],
-      [15, true, keys.map(() => undefined)],
+      [15, true, [0, 0, 0, 0, 0]],
       [128, false, keys.map(() => undefined)],
     ] as const) {
       const { held, open } = watched(groupBytes, copies)

@@ -34,7 +34,7 @@ import type { TfjsSavedModel, TfjsTensor } from './tfjs.ts'
 export interface SessionOptions extends LoadOptions {
   /**
    * States are read and written in groups of at most this many bytes, so that a large model is not copied all at once;
-   * default 2²⁶.
+   * default a tenth of them, and at least 2²⁶: TensorFlow takes as long to prepare for a group as for a function.
    */
   readonly groupBytes?: number
 }
@@ -234,6 +234,13 @@ const backendOf = (
   }
 }
 
+/** A tenth of a program's states in bytes, and at least 2²⁶. */
+const tenthOf = (program: Program): number =>
+  Math.max(
+    2 ** 26,
+    Math.ceil([...program.states.values()].reduce((n, s) => n + elements(s.axes) * 4, 0) / 10),
+  )
+
 /**
  * The backend of a program that the passes went over: its graph is in TensorFlow.
  *
@@ -243,7 +250,7 @@ export const openGraph =
   (
     tensorflow: Tensorflow,
     program: Program,
-    { scratch, groupBytes = 2 ** 26, ...options }: BackendOptions & Pick<SessionOptions, 'groupBytes'> = {},
+    { scratch, groupBytes, ...options }: BackendOptions & Pick<SessionOptions, 'groupBytes'> = {},
   ): TaskEither<EngineError, Backend> =>
   async () => {
     const checked = checkThreads(tensorflow, options)
@@ -259,7 +266,7 @@ export const openGraph =
       await native.close().catch(() => undefined)
       return E.left(failure('Refused', lowered, e))
     }
-    return E.right(backendOf(program, lowered, native, groupBytes))
+    return E.right(backendOf(program, lowered, native, groupBytes ?? tenthOf(program)))
   }
 
 /**
