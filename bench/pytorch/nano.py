@@ -70,6 +70,8 @@ def main():
     batches = [{} for _ in range(case["batches"])]
     for key, tensor in read_safetensors(os.path.join(folder, "batches.safetensors")).items():
         index, name = key.split(".")
+        if name == "learnt_places":
+            continue  # every position is computed here
         # embedding and cross_entropy take 64-bit indices; converting them is not part of the step
         batches[int(index)][name] = tensor.long() if tensor.dtype == torch.int32 else tensor
     weights = read_safetensors(os.path.join(folder, "weights.safetensors"))

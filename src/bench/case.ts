@@ -29,6 +29,8 @@ export interface BenchCase {
   readonly batch: number
   /** Tokens a sequence. */
   readonly length: number
+  /** Tokens of a sequence that are learnt at most, where that is told; PyTorch computes all positions all the same. */
+  readonly learnt?: number
   /** Different batches, taken in turn. */
   readonly batches: number
   /** Of the weights and of the samples. */
@@ -51,6 +53,7 @@ export const nanoStep = (threads: number): BenchCase => ({
   model: { name: 'nano', config: nano },
   batch: 16,
   length: 128,
+  learnt: 32,
   batches: 4,
   seed: 0,
   learningRate: 1e-4,
@@ -70,7 +73,10 @@ const captioned = (c: BenchCase): Captioned => ({
 })
 
 const objectiveOf = (c: BenchCase) =>
-  nextToken(sailVl2Model(c.model.name, c.model.config), nanoProcessor(), { rows: c.batch, tokens: c.length })
+  nextToken(sailVl2Model(c.model.name, c.model.config), nanoProcessor(), {
+    ...{ rows: c.batch, tokens: c.length },
+    ...(c.learnt === undefined ? {} : { learnt: c.learnt }),
+  })
 
 /** The case as a stage of training; its program is what the engines are measured on. */
 export const benchStage = (c: BenchCase): Stage<'fresh', 'trained'> => {

@@ -41,6 +41,11 @@ export interface TokenContext {
   readonly mask: Tensor
   /** A key-value cache, where tokens are generated one by one. */
   readonly cache?: KeyValues
+  /**
+   * int32 `[batch, token]`, of as many tokens as are wanted: their places in the row. What the last layer computes of others
+   * is what these attend to. Default: all.
+   */
+  readonly wanted?: Tensor
 }
 
 /** Images beside a text. */
@@ -82,7 +87,7 @@ export interface CausalLm extends Model {
   readonly experts?: MoeConfig
   /** ids int32 `[batch, token]` → `[batch, token, embed]`. */
   readonly embed: (ids: Tensor, images?: ImageInputs) => Tensor
-  /** `[batch, token, embed]` → `[batch, token, embed]`, after the last norm. */
+  /** `[batch, token, embed]` → `[batch, token, embed]`, of the tokens that the context wants, after the last norm. */
   readonly decode: (embedded: Tensor, context: TokenContext) => Tensor
   /** `[…, embed]` → `[…, vocab]`. */
   readonly head: (hidden: Tensor) => Tensor
@@ -100,7 +105,7 @@ export interface CausalInputs extends TokenContext {
 }
 
 /**
- * Logits at every position: `[batch, token, vocab]`.
+ * Logits at every position, or where they are wanted: `[batch, token, vocab]`.
  *
  * @category models
  */

@@ -9,6 +9,7 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import {
   type Axis,
+  add,
   andThen,
   applyTo,
   at,
@@ -17,6 +18,7 @@ import {
   everyKey,
   head,
   type Layer,
+  layer,
   named,
   preNorm,
   type Rotations,
@@ -25,11 +27,13 @@ import {
   rotations,
   selfAttention,
   swiGlu,
+  type Tensor,
   tied,
 } from '../dsl/index.ts'
 import { type CausalLm, causalLm, type TokenContext } from './model.ts'
 import { mixtureOfExperts } from './moe.ts'
 import { activeShare, isSparse, type MoeConfig } from './moe-config.ts'
+import { atPlaces } from './wanted.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
 export interface Qwen3Config {
@@ -60,7 +64,14 @@ export const embedAxis = (c: Qwen3Config): Axis<'embed'> => axis('embed', c.hidd
 /** The vocabulary. */
 export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', c.vocabSize)
 
-/** Decoder layer `index`, from 0. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. */
+/** Whether the last layer computes what is wanted alone; experts are chosen, and balanced, for all tokens. */
+const endsEarly = (c: Qwen3Config, { wanted }: Qwen3Context, index: number): boolean =>
+  wanted !== undefined && index === c.layers - 1 && !isSparse(c.moe, index)
+
+/**
+ * Decoder layer `index`, from 0. Keys `input_layernorm`, `self_attn.*`, `post_attention_layernorm`, `mlp.*`. The last one, where
+ * it is dense, gives the wanted tokens alone.
+ */
 export const qwen3Layer = (
   c: Qwen3Config,
   context: Qwen3Context,
@@ -69,12 +80,23 @@ export const qwen3Layer = (
 ): Hidden => {
   const [embed, hidden] = [embedAxis(c), axis('hidden', c.intermediateSize)]
   const { heads, kvHeads, headDim, epsilon } = c
-  const { token, mask, cache } = context
-  const sizes = { token, embed, heads, kvHeads, headDim, qkNorm: epsilon }
-  const attention = selfAttention({ ...sizes, rotary, mask, ...(cache === undefined ? {} : { cache }) })
+  const { token, mask, cache, wanted } = context
+  const pick = (x: Tensor): Tensor => (wanted === undefined ? x : atPlaces(x, wanted))
+  const early = endsEarly(c, context, index)
+  const attention = selfAttention({
+    ...{ token, embed, heads, kvHeads, headDim, qkNorm: epsilon, rotary, mask },
+    ...(cache === undefined ? {} : { cache }),
+    ...(early ? { queries: pick } : {}),
+  })
   const feedForward = isSparse(c.moe, index) ? mixtureOfExperts(c.moe, embed) : swiGlu(embed, hidden)
+  const norm = at('input_layernorm')(rmsNorm(embed, epsilon))
+  const attended = at('self_attn')(attention)
   return pipe(
-    preNorm(at('input_layernorm')(rmsNorm(embed, epsilon)), at('self_attn')(attention)),
+    early
+      ? layer('wantedTokens', [token, embed], (x, path) =>
+          add(pick(x), applyTo(pipe(norm, andThen(attended)), x, path)),
+        )
+      : preNorm(norm, attended),
     andThen(preNorm(at('post_attention_layernorm')(rmsNorm(embed, epsilon)), at('mlp')(feedForward))),
     named('decoderLayer'),
   )
@@ -87,8 +109,13 @@ export const qwen3Embedding = (c: Qwen3Config): Layer<readonly [], readonly ['em
 /** All decoder layers and the last norm. Keys `model.layers.<i>.*`, `model.norm.weight`. */
 export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
   const rotary = rotations(context.positions, axis('headDim', c.headDim), c.ropeTheta)
+  const { token, wanted } = context
+  const late = wanted !== undefined && !endsEarly(c, context, c.layers - 1)
+  const layers: Hidden = at('layers')(repeat(c.layers, (i) => qwen3Layer(c, context, rotary, i)))
   return pipe(
-    at('layers')(repeat(c.layers, (i) => qwen3Layer(c, context, rotary, i))),
+    late
+      ? pipe(layers, andThen(layer('wantedTokens', [token, embedAxis(c)], (x) => atPlaces(x, wanted))))
+      : layers,
     andThen(at('norm')(rmsNorm(embedAxis(c), c.epsilon))),
     named('decoder'),
     at('model'),

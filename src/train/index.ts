@@ -36,6 +36,7 @@ export {
   pixelInput,
   textGraph,
   textInputs,
+  type WholeSizes,
 } from './next-token.ts'
 export {
   crossEntropyTerms,

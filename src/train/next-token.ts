@@ -4,18 +4,20 @@
  * @since 0.1.0
  */
 import {
+  CollateError,
   type Conversation,
   collateImages,
   collateText,
   countedLabels,
   fitting,
   type ImageBatch,
+  noLoss,
   type Processor,
   placeNumbers,
 } from '../data/index.ts'
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
+import { atPlaces, type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
@@ -31,6 +33,11 @@ export interface NextTokenSizes {
    * images, else 0. Of a model that reads images of any size their squares, which are its visual tokens; there is no default.
    */
   readonly images?: number
+  /**
+   * Tokens of a row that are learnt at most; a conversation with more is an error. What the last layer, the head and the loss
+   * would compute of all others is left out: the loss and its gradients stay the same. Default: any number.
+   */
+  readonly learnt?: number
 }
 
 /** Images of a micro-batch that says nothing of them: one a row; of any resolution none, for they are of any number of squares. */
@@ -94,19 +101,50 @@ export const textGraph = (rows: number, tokens: number) => {
   }
 }
 
+/** Sizes with their defaults; without `learnt` any number of tokens of a row may be learnt. */
+export type WholeSizes = Required<Omit<NextTokenSizes, 'learnt'>> & Pick<NextTokenSizes, 'learnt'>
+
+/**
+ * Where a row's next token is learnt, in order: int32 row by row. Places left over are the last one of the row, behind which
+ * there is nothing to learn.
+ *
+ * @throws CollateError `TooMany` where a conversation learns more
+ */
+const learntPlaces = (
+  conversations: readonly Conversation[],
+  labels: Int32Array,
+  { rows, tokens }: WholeSizes,
+  learnt: number,
+): Int32Array => {
+  const places = new Int32Array(rows * learnt).fill(tokens - 1)
+  conversations.forEach(({ id }, row) => {
+    const own = labels.subarray(row * tokens + 1, (row + 1) * tokens)
+    const at = Array.from(own.keys()).filter((i) => own[i] !== noLoss)
+    if (at.length > learnt)
+      throw new CollateError(
+        'TooMany',
+        id,
+        `sample ${id} has ${at.length} tokens to learn and a row has place for ${learnt}; raise learnt in the sizes, or leave it out`,
+      )
+    places.set(at, row * learnt)
+  })
+  return places
+}
+
 /** The loss of {@link nextToken} as graph, at sizes that are given in full. */
-export const nextTokenTerms = (
-  model: CausalLm,
-  { rows, tokens, images }: Required<NextTokenSizes>,
-): LossTerms => {
+export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }: WholeSizes): LossTerms => {
   const x = textGraph(rows, tokens)
+  const wanted =
+    learnt === undefined ? undefined : input('learnt_places', [x.batch, axis('token', learnt)], 'int32')
   const logits = logitsOf(model, {
     ...x,
+    ...(wanted === undefined ? {} : { wanted }),
     ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
   })
   // behind its conversation a row has position 0 again
   const counted = equal(x.positions, iota(x.token))
-  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: x.labels }))
+  const labels = wanted === undefined ? x.labels : atPlaces(x.labels, wanted)
+  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels }))
 }
 
 /**
@@ -124,11 +162,18 @@ export const nextToken = (
   fitting(processor, model)
   if (typeof sizes !== 'object' || sizes === null)
     throw new RecipeError('nextToken', 'sizes', `it is ${kindOf(sizes)}; give { rows, tokens }`)
-  onlySettings('nextToken', sizes, ['rows', 'tokens', 'images'])
+  onlySettings('nextToken', sizes, ['rows', 'tokens', 'images', 'learnt'])
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
-  const all = { rows, tokens, images }
+  const learnt = sizes.learnt === undefined ? undefined : wholeSetting('nextToken', 'learnt', sizes.learnt, 1)
+  if (learnt !== undefined && learnt >= tokens)
+    throw new RecipeError(
+      'nextToken',
+      'learnt',
+      `it is ${learnt}, and a row of ${tokens} tokens has less to learn; leave it out`,
+    )
+  const all = { rows, tokens, images, ...(learnt === undefined ? {} : { learnt }) }
   return {
     name: 'nextToken',
     config: { kind: 'nextToken', model: model.config, processor: processor.config, ...all },
@@ -149,6 +194,9 @@ export const nextToken = (
           sizes: all,
           inputs: {
             ...textInputs(text, rows, tokens),
+            ...(learnt === undefined
+              ? {}
+              : { learnt_places: ints(learntPlaces(some, text.labels, all, learnt), rows, learnt) }),
             ...(images === 0
               ? {}
               : {

@@ -15,7 +15,7 @@ import {
 import type { CausalLm } from '../models/index.ts'
 import { accumulatedSum, adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
 import { type LearnerProgram, learnerProgram } from './learner.ts'
-import { type NextTokenSizes, nextTokenTerms } from './next-token.ts'
+import { nextTokenTerms, type WholeSizes } from './next-token.ts'
 import { wholeSetting } from './recipe-error.ts'
 import type { GraphTransform } from './transform.ts'
 import { isWeightKey } from './weights.ts'
@@ -25,7 +25,7 @@ export interface PlannedStep {
   readonly model: CausalLm
   /** The parameters that learn. */
   readonly train: readonly Keys[]
-  readonly sizes: Required<NextTokenSizes>
+  readonly sizes: WholeSizes
   /** Such as `withLora(…)`. */
   readonly transforms?: readonly GraphTransform[]
   /** Default {@link adamWith}. */
@@ -99,6 +99,7 @@ export const stepMemory = ({ model, train, sizes, transforms = [], optimizer }: 
     rows: wholeSetting(where, 'rows', sizes.rows, 1),
     tokens: wholeSetting(where, 'tokens', sizes.tokens, 2),
     images: wholeSetting(where, 'images', sizes.images, 0),
+    ...(sizes.learnt === undefined ? {} : { learnt: wholeSetting(where, 'learnt', sizes.learnt, 1) }),
   }
   return learnerMemory(
     learnerProgram({

@@ -119,6 +119,11 @@ export interface AttentionAxes<T extends string, E extends string> {
   readonly mask?: Tensor
   /** Keys and values of earlier tokens, where tokens are generated one by one. */
   readonly cache?: KeyValues
+  /**
+   * Picks the tokens that attend, and that come out: it is given what has the token axis (the input, rotations, the mask) and
+   * answers it with fewer tokens. All are attended to. Default: all attend.
+   */
+  readonly queries?: (x: Tensor) => Tensor
 }
 
 /** Keys and values of the same tokens: `key`, `head` and `headDim` among their axes. */
@@ -166,31 +171,34 @@ export const selfAttention = <T extends string, E extends string>(
     'selfAttention',
     [c.token, c.embed],
     (x, path) => {
-      const lead = x.axes.slice(0, -2)
+      const asked = c.queries ?? ((t: Tensor): Tensor => t)
       const cut = (t: Tensor, as: readonly Axis[]): Tensor =>
-        reshaped(t, [...lead, c.token, ...as, Dim], site)
+        reshaped(t, [...t.axes.slice(0, -1), ...as, Dim], site)
       const [q, k, v] = projections(x, path)
-      const rotated = (t: Tensor): Tensor => (c.rotary === undefined ? t : rotate(t, c.rotary, Dim.name))
+      const rotated = (t: Tensor, by = c.rotary): Tensor => (by === undefined ? t : rotate(t, by, Dim.name))
       const toKey = (t: Tensor): Tensor => renamed(t, { [c.token.name]: Key }, site)
       const own = [toKey(rotated(norm(cut(k, [Head]), 'k_norm', path))), toKey(cut(v, [Head]))] as const
       const stretches = c.cache === undefined ? [own] : c.cache(path, ...own)
-      const query_ = rotated(norm(cut(q, queryHeads), 'q_norm', path))
+      const turns = c.rotary && { cos: asked(c.rotary.cos), sin: asked(c.rotary.sin) }
+      const mask = c.mask && asked(c.mask)
+      const query_ = rotated(norm(cut(q, queryHeads), 'q_norm', path), turns)
       const out =
         stretches.length > 1
-          ? attendStretches(query_, stretches, Dim.name, c.mask, site)
-          : attend(query_, ...stretches[0]!, Dim.name, c.mask)
+          ? attendStretches(query_, stretches, Dim.name, mask, site)
+          : attend(query_, ...stretches[0]!, Dim.name, mask)
       return applyTo(
         at(c.output ?? 'o_proj')(linear(query, c.embed, { bias: false })),
-        reshaped(out, [...lead, c.token, query], site),
+        reshaped(out, [...q.axes.slice(0, -1), query], site),
         path,
       )
     },
   )
 
   function projections(x: Tensor, path: string): readonly [Tensor, Tensor, Tensor] {
+    const asked = c.queries ?? ((t: Tensor): Tensor => t)
     if (c.fused === undefined)
       return [
-        applyTo(at('q_proj')(linear(c.embed, query, { bias: false })), x, path),
+        applyTo(at('q_proj')(linear(c.embed, query, { bias: false })), asked(x), path),
         applyTo(at('k_proj')(linear(c.embed, kv, { bias: false })), x, path),
         applyTo(at('v_proj')(linear(c.embed, kv, { bias: false })), x, path),
       ]
@@ -198,7 +206,7 @@ export const selfAttention = <T extends string, E extends string>(
     const y = applyTo(at(c.fused)(linear(c.embed, all, { bias: false })), x, path)
     const part = (start: number, to: Axis): Tensor =>
       renamed(slice(y, 'qkv', start, to.size), { qkv: to.name }, site)
-    return [part(0, query), part(query.size, kv), part(query.size + kv.size, kv)]
+    return [asked(part(0, query)), part(query.size, kv), part(query.size + kv.size, kv)]
   }
 }
 
