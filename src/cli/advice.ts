@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { EngineName, XlaDescription } from '../engine/index.ts'
+import type { CudaLibrary, EngineName, XlaDescription } from '../engine/index.ts'
 import { called, gigabytes, significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
@@ -22,6 +22,8 @@ export interface EngineFound {
   readonly device?: 'webgpu'
   /** Its plugin and devices, where it has such. */
   readonly plugin?: XlaDescription
+  /** The libraries of CUDA that a TensorFlow for CUDA opens, where it computes on no GPU. */
+  readonly cuda?: readonly CudaLibrary[]
   /** Why it does not load, or could not be measured. */
   readonly problem?: string
   readonly step?: StepMeasure
@@ -49,6 +51,11 @@ export const adviceOf = (
       m.system.startsWith('linux')
         ? `TensorFlow does not load; to have both engines and compare them: ${called()} engine install tensorflow (needs a C++ compiler and pip).`
         : 'TensorFlow does not load; the installer builds it on Linux only, and the onnx engine works here.',
+    )
+  const closed = tensorflow?.cuda?.filter((l) => l.problem !== undefined) ?? []
+  if (closed.length > 0)
+    advice.push(
+      `TensorFlow is built for CUDA and uses no GPU, because ${closed.map((l) => l.name).join(', ')} ${closed.length === 1 ? 'does' : 'do'} not open: ${called()} engine install tensorflow --from 'tensorflow[and-cuda]' (some 3 GB)`,
     )
   const speed = (e: EngineFound | undefined): number => e?.step?.samplesPerSecond ?? 0
   const used = engines.find((e) => e.name === taken)

@@ -20,12 +20,15 @@ export type {
 } from './session.ts'
 export { type Environment, rememberSpeeds, type Speeds } from './speeds.ts'
 export {
+  type CudaLibrary,
   type InstallErrorTag,
   type InstallEvent,
+  installed as installedTensorflow,
   installTensorflow,
   loadTensorflow,
   type StateData,
   tensorflowEngine,
+  triedCuda,
   writeSavedModel,
 } from './tensorflow/index.ts'
 export { engineUsed } from './used.ts'

@@ -63,6 +63,14 @@ const pluginOf = async (ask: typeof xlaDescription): Promise<Pick<EngineFound, '
   return plugin._tag === 'Left' ? {} : { from: plugin.right.plugin, plugin: plugin.right }
 }
 
+/** What a TensorFlow for CUDA opens, where it uses no GPU. */
+const cudaOf = async (gpu: boolean): Promise<Pick<EngineFound, 'cuda'>> => {
+  const { installedTensorflow, triedCuda } = await import('../../engine/index.ts')
+  const library = gpu ? undefined : installedTensorflow()?.library
+  const cuda = library === undefined ? [] : triedCuda(library)
+  return cuda.length === 0 ? {} : { cuda }
+}
+
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
@@ -99,7 +107,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       loads: true,
       version: engine.version,
       ...(tensorflow?._tag === 'Right'
-        ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu }
+        ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu, ...(await cudaOf(tensorflow.right.gpu)) }
         : c.name === 'xla'
           ? { gpu: engine.accelerated === true, ...(await pluginOf(xlaDescription)) }
           : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: onWebgpu }),
@@ -167,6 +175,9 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     ...engines.flatMap((e) => [
       `  ${e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
       ...(e.plugin === undefined ? [] : pluginLines(e.plugin).map((l) => `      ${l}`)),
+      ...(e.cuda ?? []).flatMap((l) =>
+        l.problem === undefined ? [] : [`      ${l.name} does not open: ${l.problem}`],
+      ),
       ...(e.problem === undefined ? [] : e.problem.split('\n').map((l) => `      ${l}`)),
     ]),
     taken === null ? '  none can be taken' : `  taken: ${head(taken.name)}, because ${taken.why}`,

@@ -1,4 +1,4 @@
-/** Compiling: tfjs-node's own binding, and what keeps TensorFlow quiet. */
+/** Compiling: tfjs-node's own binding, what keeps TensorFlow quiet, and a switch that its C interface lacks. */
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -38,20 +38,46 @@ struct Level {
 /**
  * An addon of its own, loaded before the binding: TensorFlow's library writes to standard error while it is being loaded,
  * before any level can be set. It loads the library with standard error turned away.
+ *
+ * Its one function, `tf32(on)`, says whether a GPU may round float32 to TF32 in products, and answers whether it may now;
+ * undefined where this TensorFlow has no such switch. It holds for the process.
  */
-const muteSource = `
+export const muteSource = `
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
-extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void*, void* exports) {
+#include "node_api.h"
+namespace {
+void* Library() {
+  static void* library = dlopen(LIBRARY, RTLD_LAZY);
+  return library;
+}
+napi_value Tf32(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value given[1], answer;
+  napi_get_undefined(env, &answer);
+  if (napi_get_cb_info(env, info, &count, given, nullptr, nullptr) != napi_ok || Library() == nullptr) return answer;
+  auto enable = reinterpret_cast<void (*)(bool)>(dlsym(Library(), "_ZN3tsl32enable_tensor_float_32_executionEb"));
+  auto enabled = reinterpret_cast<bool (*)()>(dlsym(Library(), "_ZN3tsl33tensor_float_32_execution_enabledEv"));
+  if (enable == nullptr || enabled == nullptr) return answer;
+  bool on;
+  if (count > 0 && napi_get_value_bool(env, given[0], &on) == napi_ok) enable(on);
+  napi_get_boolean(env, enabled(), &answer);
+  return answer;
+}
+}  // namespace
+extern "C" __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
+  napi_value tf32;
+  if (napi_create_function(env, "tf32", NAPI_AUTO_LENGTH, Tf32, nullptr, &tf32) == napi_ok)
+    napi_set_named_property(env, exports, "tf32", tf32);
   const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
   if (level == nullptr || level[0] < '1') return exports;
   const int saved = dup(2);
   const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (saved >= 0 && null >= 0) {
     dup2(null, 2);
-    dlopen(LIBRARY, RTLD_LAZY);
+    Library();
     dup2(saved, 2);
   }
   if (saved >= 0) close(saved);
@@ -62,14 +88,16 @@ extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(
 
 /**
  * Included before the binding's own sources: tfjs-node opens sessions with TensorFlow's defaults, and this gives them the
- * configuration that an environment variable holds.
+ * configuration that an environment variable holds. And it copies what is not int32 to the device when it is given, and back
+ * again when a session is run, which takes it from the host: this leaves it there, uncopied.
  */
-const sessionSource = `
+export const sessionSource = `
 #pragma once
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include "tensorflow/c/c_api.h"
+#include "tensorflow/c/eager/c_api.h"
 inline TF_SessionOptions* SailwrightSessionOptions() {
   TF_SessionOptions* options = TF_NewSessionOptions();
   const char* hex = std::getenv("${configVariable}");
@@ -83,6 +111,10 @@ inline TF_SessionOptions* SailwrightSessionOptions() {
   return options;
 }
 #define TF_NewSessionOptions SailwrightSessionOptions
+inline TFE_TensorHandle* SailwrightLeftOnHost(TFE_TensorHandle* handle, TFE_Context*, const char*, TF_Status* status) {
+  return TFE_TensorHandleCopySharingTensor(handle, status);
+}
+#define TFE_TensorHandleCopyToDevice SailwrightLeftOnHost
 `
 
 /** Compiles into a file that is there whole or not at all. */
@@ -143,5 +175,10 @@ export const compileBinding = async (
     )
   // without it the engine works as well, and says two lines more
   const first = library.files.at(-1)!
-  await compileInto(home.mute, compiler, [...shared, `-DLIBRARY="${first}"`, mute, '-ldl'], options)
+  await compileInto(
+    home.mute,
+    compiler,
+    [...shared, '-DNAPI_VERSION=8', `-I${nodeHeaders(home)}`, `-DLIBRARY="${first}"`, mute, '-ldl'],
+    options,
+  )
 }

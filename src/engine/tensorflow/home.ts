@@ -13,7 +13,7 @@ export interface EngineHome {
   readonly tfjs: string
   /** The compiled binding. */
   readonly binding: string
-  /** A small addon that keeps TensorFlow's library quiet while it is loaded. */
+  /** A small addon that keeps TensorFlow's library quiet while it is loaded, and has the switch of TF32. */
   readonly mute: string
   /** Where a wheel or tarball is unpacked; a folder given by the user is used where it is. */
   readonly library: string

@@ -12,15 +12,15 @@ import { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.
 import { loadSession, openGraph } from './session.ts'
 
 export { InstallError, type InstallErrorTag } from '../install/install-error.ts'
+export { type CudaLibrary, triedCuda } from './cuda.ts'
 export { type EngineHome, engineHome, tfjsVersion } from './home.ts'
 export {
   type InstallEvent,
-  type Installed,
   type InstallOptions,
   type InstallStep,
-  installed,
   installTensorflow,
 } from './install.ts'
+export { type Installed, installed } from './installed.ts'
 export { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 export { type StateData, writeSavedModel } from './saved-model.ts'
 

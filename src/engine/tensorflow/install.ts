@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +16,7 @@ import { installing, writeRecord } from '../install/installing.ts'
 import { sourceOf } from '../install/source.ts'
 import { compileBinding, nodeHeaders } from './binding.ts'
 import { type EngineHome, engineHome, tfjsVersion } from './home.ts'
+import { type Installed, installed } from './installed.ts'
 import { findLibrary, provideLibrary } from './library.ts'
 
 /** How to install. */
@@ -37,30 +38,6 @@ export type InstallEvent =
   /** A line that npm, pip or the compiler wrote. */
   | { readonly type: 'line'; readonly step: InstallStep; readonly line: string }
   | { readonly type: 'installed'; readonly installed: Installed }
-
-const InstalledCodec = t.type({
-  /** What was installed from: a path or a requirement. */
-  from: t.string,
-  tfjs: t.string,
-  tensorflow: t.string,
-  gpu: t.boolean,
-  library: t.string,
-  binding: t.string,
-})
-/** What an installation left behind, as `installed.json` records it. */
-export type Installed = t.TypeOf<typeof InstalledCodec>
-
-/** What is installed in the side folder, or undefined; a record without its binding counts as nothing. */
-export const installed = (home: EngineHome = engineHome()): Installed | undefined => {
-  try {
-    const record: unknown = JSON.parse(readFileSync(home.record, 'utf8'))
-    return InstalledCodec.is(record) && existsSync(record.binding) && existsSync(record.library)
-      ? record
-      : undefined
-  } catch {
-    return undefined
-  }
-}
 
 type Tell = (event: InstallEvent) => void
 

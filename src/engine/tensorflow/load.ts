@@ -14,7 +14,9 @@ import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import { markUsed } from '../used.ts'
+import { compilerVariables } from './cuda.ts'
 import { engineHome } from './home.ts'
+import { installed } from './installed.ts'
 import { configVariable, sessionConfig } from './session-config.ts'
 import type { Tfjs } from './tfjs.ts'
 
@@ -31,6 +33,11 @@ export interface Tensorflow {
   readonly from: string
   /** How many threads it computes with, in this process. */
   readonly threads: number
+  /**
+   * Lets a GPU round float32 to TF32 in products, or not, in this process, and answers whether it may; undefined where the
+   * switch is not there.
+   */
+  readonly tf32?: (on: boolean) => boolean | undefined
 }
 
 /** What loading TensorFlow may be told. */
@@ -39,17 +46,22 @@ export interface TensorflowOptions {
   readonly threads?: number
 }
 
+/** What an addon beside the binding adds to it. */
+type Additions = Pick<Tensorflow, 'tf32'>
+
 interface Candidate {
   readonly from: string
   /** Resolves the package's main file, or says why not. */
   readonly resolve: () => string
+  /** Loads what was compiled beside the package. */
+  readonly additions?: () => Additions
 }
 
 const here = createRequire(import.meta.url)
 
 const candidates = (): readonly Candidate[] => {
   const home = engineHome()
-  const installed = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'].flatMap((name): Candidate[] => [
+  const packages = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'].flatMap((name): Candidate[] => [
     { from: name, resolve: () => here.resolve(name) },
     {
       from: `${name} of this project`,
@@ -61,11 +73,14 @@ const candidates = (): readonly Candidate[] => {
       from: home.root,
       resolve: () => {
         if (!existsSync(home.binding)) throw new Error('nothing is built there')
-        if (existsSync(home.mute)) here(home.mute)
         return join(home.tfjs, 'dist', 'index.js')
       },
+      additions: () => {
+        setCompilerVariables(installed(home)?.library)
+        return existsSync(home.mute) ? (here(home.mute) as Additions) : {}
+      },
     },
-    ...installed,
+    ...packages,
   ]
 }
 
@@ -94,6 +109,12 @@ const setThreads = (wanted: number | undefined): number => {
   return Number(process.env[variables[0]!]) || availableParallelism()
 }
 
+/** XLA inside a TensorFlow for CUDA is told where its compiler lies. In a worker the environment is a copy. */
+const setCompilerVariables = (library: string | undefined): void => {
+  if (isMainThread && library !== undefined)
+    Object.assign(process.env, compilerVariables(library, process.env))
+}
+
 /** Node 23 took `util.isNullOrUndefined` and `util.isArray` away; tfjs-node 4.22.0 still calls them. */
 const restoreUtil = (): void => {
   const util = here('node:util') as Record<string, unknown>
@@ -117,6 +138,7 @@ const firstLine = (e: unknown): string => (e instanceof Error ? e.message : Stri
 
 const load = (c: Candidate, threads: number): Tensorflow => {
   const main = c.resolve()
+  const { tf32 } = c.additions?.() ?? {}
   const tf = silently(() => {
     const loaded = here(main) as Tfjs
     loaded.env().set('PROD', true)
@@ -130,6 +152,7 @@ const load = (c: Candidate, threads: number): Tensorflow => {
     gpu: backend.isUsingGpuDevice,
     from: c.from,
     threads,
+    ...(tf32 === undefined ? {} : { tf32 }),
   }
 }
 

@@ -85,9 +85,11 @@ class Native {
   readonly #tensorflow: Tensorflow
   readonly #folder: string
   readonly #open = new Map<string, Opened>()
-  constructor(tensorflow: Tensorflow, folder: string) {
+  readonly #tf32: boolean
+  constructor(tensorflow: Tensorflow, folder: string, tf32: boolean) {
     this.#tensorflow = tensorflow
     this.#folder = folder
+    this.#tf32 = tf32
   }
   /** Loads the graph, whose nodes these are, and runs its initialiser. */
   load(nodes: readonly NodeDef[], init: string, library: readonly FunctionDef[]): Promise<Opened> {
@@ -118,7 +120,9 @@ class Native {
   }
   /** Runs an opened signature; every native tensor is freed again. */
   run(opened: Opened, inputs: ReadonlyMap<string, TensorValue>): ReadonlyMap<string, TensorValue['data']> {
-    const { tf } = this.#tensorflow
+    const { tf, tf32 } = this.#tensorflow
+    // the process has one switch, which another session may have turned
+    tf32?.(this.#tf32)
     const fed: Record<string, TfjsTensor> = {}
     let fetched: Record<string, TfjsTensor> = {}
     try {
@@ -258,7 +262,11 @@ export const openGraph =
     const compilation = compilationOf(tensorflow, options)
     if (E.isLeft(compilation)) return compilation
     const lowered = lowerProgram(program, compilation.right)
-    const native = new Native(tensorflow, scratch ?? temporaryFolder())
+    const native = new Native(
+      tensorflow,
+      scratch ?? temporaryFolder(),
+      compilation.right?.precision === 'tf32',
+    )
     const library = [...lowered.compiled.values()].flatMap((vs) => vs.map((v) => v.definition))
     try {
       await native.load(lowered.builder.nodes(), lowered.init, library)
