@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { adviceOf } from '../../src/cli/advice.ts'
@@ -16,6 +16,7 @@ import { compilerVariables, triedCuda } from '../../src/engine/tensorflow/cuda.t
 import { engineHome, engineOf, installed, loadTensorflow } from '../../src/engine/tensorflow/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { compiledTensorflow } from '../support/engines.ts'
+import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('tensorflow: what CUDA needs')
 let folder = ''
@@ -68,9 +69,9 @@ test('loading sets them in this process, before the library is loaded', () => {
     binding: home.binding,
   }
   writeFileSync(home.record, JSON.stringify(record))
-  const script = `import { loadTensorflow } from ${JSON.stringify(resolve('src/engine/tensorflow/load.ts'))}\nloadTensorflow()`
+  const script = `import { loadTensorflow } from ${JSON.stringify(moduleAt('src/engine/tensorflow/load.ts'))}\nloadTensorflow()`
   const { XLA_FLAGS: _, ...env } = process.env
-  const ran = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+  const ran = spawnSync(process.execPath, [...loader, '--input-type=module', '-e', script], {
     env: { ...env, SAILWRIGHT_HOME: folder },
     encoding: 'utf8',
   })
