@@ -2,7 +2,7 @@
  * Tokens a second of sampling at temperature 1: 64 prompts of 24 to 40 tokens × 64 new tokens, on each engine and by Hugging
  * Face `generate` on the same architecture, each in a process of its own, in turns.
  *
- *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--rows N] [--threads N] [--only name,…]
+ *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--rows N] [--threads N] [--only name,…] [--models nano,wide]
  *     node --import tsx bench/generation.ts --engine xla [--precision bfloat16] [--rows N]
  *
  * The second way measures one engine alone, in this process, at nano and at 88 million parameters.
@@ -48,6 +48,12 @@ const wide: Qwen3Config = {
 const large: Qwen3Config = {
   ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
   ...{ headDim: 64, ropeTheta: 1e4, epsilon: 1e-6, tied: true },
+}
+
+const models: Readonly<Record<string, Pick<Case, 'name' | 'config'>>> = {
+  nano: { name: 'nano, text alone', config: nano.language },
+  wide: { name: 'Qwen3 of d 256, 6 layers', config: wide },
+  large: { name: 'Qwen3 of d 768, 12 layers', config: large },
 }
 
 /** One engine, ready for rounds. */
@@ -156,6 +162,7 @@ const { values } = parseArgs({
     ...{ serve: { type: 'string' }, case: { type: 'string' }, rounds: { type: 'string' } },
     ...{ tokens: { type: 'string' }, threads: { type: 'string' }, only: { type: 'string' } },
     ...{ engine: { type: 'string' }, precision: { type: 'string' }, rows: { type: 'string' } },
+    models: { type: 'string' },
   },
 })
 if (values.serve !== undefined) await serve(values.serve as EngineName, JSON.parse(values.case!) as Case)
@@ -167,21 +174,15 @@ else {
   }
   const precision = values.precision === undefined ? {} : { precision: values.precision as Precision }
   if (values.engine !== undefined) {
-    for (const [name, config] of [
-      ['nano, text alone', nano.language],
-      ['Qwen3 of d 768, 12 layers', large],
-    ] as const)
+    for (const m of values.models?.split(',') ?? ['nano', 'large'])
       await alone(
         values.engine as EngineName,
-        { name, config, ...about, ...precision },
+        { ...models[m]!, ...about, ...precision },
         Number(values.rounds ?? 5),
       )
     process.exit()
   }
   const only = values.only?.split(',') ?? ['hugging face', 'onnx', 'tensorflow']
-  for (const [name, config] of [
-    ['nano, text alone', nano.language],
-    ['Qwen3 of d 256, 6 layers', wide],
-  ] as const)
-    await measure({ name, config, ...about }, Number(values.rounds ?? 5), only)
+  for (const m of values.models?.split(',') ?? ['nano', 'wide'])
+    await measure({ ...models[m]!, ...about }, Number(values.rounds ?? 5), only)
 }

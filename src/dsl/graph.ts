@@ -136,6 +136,9 @@ export type OpName = Op['op']
  * - `crossEntropyGradient` logits, target · settings `axis`; softmax − one-hot
  * - `adamW` parameter, first moment, second moment, gradient, learning rate, correction 1 (1−β₁ᵗ), correction 2 (1−β₂ᵗ)
  *   · settings `part` (`parameter`, `first`, `second`: which of the three results), `beta1`, `beta2`, `epsilon`, `decay`
+ * - `cachedAttention` q (one a row), keys and values of the call's own tokens, keys and values that a cache holds, place (int32: the slot of
+ *   the last of the own tokens) · settings `scale`, `axis`; the own tokens are seen and, of the cache, the slots before the
+ *   first of them. Where a place is no slot of the cache the value is not defined
  * - `addN` any number of tensors of one shape: their sum
  * - `after` a value, then any others: the value, computed once the others are
  */
@@ -148,6 +151,7 @@ export type CompositeKind =
   | 'rotary'
   | 'attention'
   | 'attentionGradient'
+  | 'cachedAttention'
   | 'crossEntropy'
   | 'crossEntropyGradient'
   | 'adamW'

@@ -149,7 +149,7 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
     const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
     return [
       [k.own, v.own],
-      [k.whole, v.whole],
+      [k.whole, v.whole, position],
     ]
   }
   const itself: Tensor = constant(new Uint8Array(s.rows).fill(1), [batch, axis(Key, 1)])
@@ -219,7 +219,7 @@ export const extend = (
       const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
       return [
         [k.all, v.all],
-        [k.whole, v.whole],
+        [k.whole, v.whole, at],
       ]
     }
     const own: Tensor = constant(new Uint8Array(s.rows * (i + 1)).fill(1), [batch, axis(Key, i + 1)])

@@ -89,8 +89,21 @@ const attendStretches = (
     start += size
     return contractOf(own, v, [Key], site, q.names)
   })
-  return mixed.reduce((a, b) => binaryOf('add', a, b, site))
+  const body = mixed.reduce((a, b) => binaryOf('add', a, b, site))
+  const [own, cached] = stretches
+  return cached?.[2] === undefined || stretches.length > 2
+    ? body
+    : composite(
+        'cachedAttention',
+        { scale: 1 / Math.sqrt(axisOf('attend', q, headDim, site).size), axis: headDim },
+        transposed(body, q.names, site),
+        [q, own![0], own![1], ...cached] as Tensor[],
+        site,
+      )
 }
+
+/** Several queries a row are not asked of a cache that takes in one token. */
+const withoutPlace = ([keys, values]: KeysAndValues): KeysAndValues => [keys, values]
 
 /** Whether there is a key that a token may attend to. */
 const anyOf = (mask: Tensor, site: Site): Tensor =>
@@ -126,8 +139,12 @@ export interface AttentionAxes<T extends string, E extends string> {
   readonly queries?: (x: Tensor) => Tensor
 }
 
-/** Keys and values of the same tokens: `key`, `head` and `headDim` among their axes. */
-export type KeysAndValues = readonly [keys: Tensor, values: Tensor]
+/**
+ * Keys and values of the same tokens: `key`, `head` and `headDim` among their axes. Where they are those of a cache that takes
+ * in the tokens of the stretch before: the slot of the last of these (int32). The mask then shows those, and of the cache the
+ * slots before them; an engine may write and read the cache where it lies.
+ */
+export type KeysAndValues = readonly [keys: Tensor, values: Tensor, place?: Tensor]
 
 /**
  * A key-value cache as attention sees it: given a layer's new keys and values (`[…, key, head, headDim]`), those to attend
@@ -184,8 +201,14 @@ export const selfAttention = <T extends string, E extends string>(
       const query_ = rotated(norm(cut(q, queryHeads), 'q_norm', path), turns)
       const out =
         stretches.length > 1
-          ? attendStretches(query_, stretches, Dim.name, mask, site)
-          : attend(query_, ...stretches[0]!, Dim.name, mask)
+          ? attendStretches(
+              query_,
+              c.token.size === 1 ? stretches : stretches.map(withoutPlace),
+              Dim.name,
+              mask,
+              site,
+            )
+          : attend(query_, stretches[0]![0], stretches[0]![1], Dim.name, mask)
       return applyTo(
         at(c.output ?? 'o_proj')(linear(query, c.embed, { bias: false })),
         reshaped(out, [...q.axes.slice(0, -1), query], site),

@@ -20,10 +20,11 @@ export { exportOnnx, type WriteOnnxOptions, writeOnnx } from './export.ts'
 const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }> = pipe(
   TE.fromIO(loadOnnxRuntime),
   TE.chainEitherK((found) => found),
-  TE.map(({ ort, version }) => ({
+  TE.map(({ ort, version, library }) => ({
     InferenceSession: ort.InferenceSession,
     Tensor: ort.Tensor as unknown as Runtime['Tensor'],
     version,
+    ...(library === undefined ? {} : { library }),
   })),
 )
 

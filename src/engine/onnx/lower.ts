@@ -16,6 +16,12 @@ import {
 import { attentionLimits } from '../attention-limits.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
+import {
+  cachedAttentions,
+  cachedAttentionUses,
+  emitCachedAttention,
+  type Written,
+} from './cached-attention.ts'
 import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
 import { loopsIn } from './loop.ts'
 import { type Overwrite, overwrites } from './overwrite.ts'
@@ -28,6 +34,13 @@ export const opset = 21
 export type Source =
   | (Described & { readonly from: 'output' | 'input' | 'state' })
   | (Described & { readonly from: 'constant'; readonly data: ArrayBufferView })
+
+/** An input or an output of a model. */
+export interface OnnxTensor {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+}
 
 interface Described {
   /** The output's, input's or constant's name, or the state's key. */
@@ -52,6 +65,10 @@ export interface Lowered {
   readonly updates: readonly AdamWUpdate<Source>[]
   /** States that are overwritten in part, beside the graph. */
   readonly overwrites: readonly Overwrite<Source>[]
+  /** The model's inputs and outputs, in their order. */
+  readonly tensors: { readonly inputs: readonly OnnxTensor[]; readonly outputs: readonly OnnxTensor[] }
+  /** ONNX outputs that are bound to the state of a key: what the graph writes into memory that it reads. */
+  readonly written: ReadonlyMap<string, string>
   /** The graph node behind an ONNX node's name. */
   readonly ownerOf: (nodeName: string) => Tensor | undefined
 }
@@ -70,11 +87,25 @@ const lowerRoots = (
   roots: readonly Tensor[],
   e: Emitter,
   weights: ReadonlyMap<string, ArrayBufferView>,
+  attentions: ReadonlySet<Tensor>,
 ): {
   readonly sourceOf: (t: Tensor) => Source
   readonly leaves: ReadonlyMap<string, Leaf & { t: Tensor }>
+  readonly written: ReadonlyMap<string, string>
 } => {
-  const plan = planner(roots, e.mode)
+  const written: Written[] = []
+  const plan = planner(roots, e.mode, (t) =>
+    attentions.has(t)
+      ? {
+          uses: cachedAttentionUses(t),
+          emit: (e, value) => {
+            const { name, written: results } = emitCachedAttention(t, e, value)
+            written.push(...results)
+            return name
+          },
+        }
+      : undefined,
+  )
   const names = new Map<Tensor, string>()
   const leaves = new Map<string, Leaf & { t: Tensor }>()
   const leafNames = new Map<string, string>()
@@ -118,15 +149,22 @@ const lowerRoots = (
       ? { from: 'output', name, ...described }
       : { from: 'constant', name, data: constant.data, ...described }
   }
-  return { sourceOf, leaves }
+  return { sourceOf, leaves, written: new Map(written) }
 }
 
-/** Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is in it. */
+/**
+ * Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is
+ * in it.
+ *
+ * @param weights states that are constants of the graph
+ * @param bound whether results may be bound to states
+ */
 export const lower = (
   name: string,
   given: Variant,
   mode: Mode = 'run',
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
+  bound = false,
 ): Lowered => {
   const variant = overVariant(
     (roots) => longSums()(narrow(mode === 'run' ? attentionBlocks(attentionLimits)(roots) : roots)),
@@ -134,10 +172,13 @@ export const lower = (
   )
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
-  const parts = mode === 'run' ? overwrites(variant) : []
+  const attentions = bound ? cachedAttentions(variant) : undefined
+  const parts =
+    mode === 'run' ? overwrites(variant).filter((o) => attentions?.states.has(o.state) !== true) : []
   const beside = new Set([
     ...updates.flatMap((u) => [u.parameter, u.first, u.second]),
     ...parts.map((o) => o.state),
+    ...(attentions?.states ?? []),
   ])
   const next = [...variant.next].filter(([key]) => !beside.has(key))
   const ofUpdate = (u: AdamWUpdate<Tensor>): Tensor[] => [
@@ -154,13 +195,28 @@ export const lower = (
     ...updates.flatMap(ofUpdate),
     ...parts.flatMap((o) => o.inputs),
   ]
-  const { sourceOf, leaves } = lowerRoots(roots, e, weights)
+  const { sourceOf, leaves, written } = lowerRoots(roots, e, weights, attentions?.nodes ?? new Set())
 
   const sources = new Map(roots.map((t) => [t, sourceOf(t)]))
   const at = (t: Tensor): Source => sources.get(t)!
   const fetches = dedupe(sources.values())
   const declared = new Map([...sources.values()].flatMap((s) => (s.from === 'output' ? [[s.name, s]] : [])))
-  const { node, initializer } = e.collected(new Set([...sources.values()].map((s) => s.name)))
+  const { node, initializer } = e.collected(
+    new Set([...[...sources.values()].map((s) => s.name), ...written.keys()]),
+  )
+  const states = new Map([...leaves].filter(([, l]) => l.from === 'state').map(([n, l]) => [n, l.name]))
+  const shapeOf = new Map([...leaves.values()].map((l) => [l.name, sizes(l.t.axes)]))
+  const tensors = {
+    inputs: [...leaves].map(([n, l]) => ({ name: n, dtype: l.t.dtype, shape: sizes(l.t.axes) })),
+    outputs: [
+      ...fetches.map((n) => {
+        const { dtype, shape } = declared.get(n)!
+        return { name: n, dtype, shape }
+      }),
+      ...[...written].map(([n, key]) => ({ name: n, dtype: 'float32' as const, shape: shapeOf.get(key)! })),
+    ],
+  }
+  const described = (t: OnnxTensor) => onnxValue(t.name, onnxTypeOf(t.dtype), t.shape)
   return {
     model: {
       irVersion: 10,
@@ -173,16 +229,14 @@ export const lower = (
         name,
         node,
         initializer,
-        input: [...leaves].map(([n, l]) => onnxValue(n, onnxTypeOf(l.t.dtype), sizes(l.t.axes))),
-        output: fetches.map((n) => {
-          const s = declared.get(n)!
-          return onnxValue(n, onnxTypeOf(s.dtype), s.shape)
-        }),
+        input: tensors.inputs.map(described),
+        output: tensors.outputs.map(described),
       },
     },
     inputs: new Map([...leaves].filter(([, l]) => l.from === 'input').map(([n, l]) => [n, l.name])),
-    states: new Map([...leaves].filter(([, l]) => l.from === 'state').map(([n, l]) => [n, l.name])),
+    states,
     fetches,
+    tensors,
     outputs: new Map(outputs.map(([n, t]) => [n, at(t)])),
     next: new Map(next.map(([key, t]) => [key, at(t)])),
     updates: updates.map((u) => ({
@@ -194,6 +248,7 @@ export const lower = (
       correction2: at(u.correction2),
     })),
     overwrites: parts.map((o) => ({ ...o, inputs: o.inputs.map(at) })),
+    written,
     ownerOf: e.ownerOf,
   }
 }

@@ -117,8 +117,14 @@ interface Given extends Part {
  *
  * A composite runs natively where it fits, unless something else needs the inside of its definition (a gradient that was
  * taken through it): then the definition is computed anyway, and the operation would be work done twice.
+ *
+ * @param special how nodes are computed that have a way of their own in this graph
  */
-export const planner = (roots: readonly Tensor[], mode: Mode): ((t: Tensor) => Plan) => {
+export const planner = (
+  roots: readonly Tensor[],
+  mode: Mode,
+  special: (t: Tensor) => Plan | undefined = () => undefined,
+): ((t: Tensor) => Plan) => {
   const set = new Set<Tensor>()
   const parts = new Map<Tensor, Given>()
   for (const t of topological(roots)) {
@@ -133,7 +139,7 @@ export const planner = (roots: readonly Tensor[], mode: Mode): ((t: Tensor) => P
     const plan = (t: Tensor): Plan => {
       const had = plans.get(t)
       if (had !== undefined) return had
-      const made = planOf(t, (x) => set.has(x), parts)
+      const made = special(t) ?? planOf(t, (x) => set.has(x), parts)
       plans.set(t, made)
       return made
     }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
@@ -16,6 +17,8 @@ export interface OnnxRuntime {
   readonly version: string
   /** Where it was found: `sailwright`, or a package's name. */
   readonly from: string
+  /** The library's file, where it lies as it does in the package. */
+  readonly library?: string
 }
 
 const here = createRequire(import.meta.url)
@@ -30,6 +33,16 @@ const places: readonly (readonly [from: string, resolve: () => string])[] = [
   ],
 ]
 
+/** The runtime's library beside its binding. */
+const libraryOf = (resolved: string): string | undefined => {
+  const folder = dirname(resolved.endsWith('.js') ? dirname(resolved) : join(resolved, 'x'))
+  const bin = join(folder, 'bin', 'napi-v6', process.platform, process.arch)
+  const file = existsSync(bin)
+    ? readdirSync(bin).find((f) => /^(lib)?onnxruntime\.(so|dylib|dll|1|\d)/.test(f))
+    : undefined
+  return file === undefined ? undefined : join(bin, file)
+}
+
 let loaded: E.Either<EngineError, OnnxRuntime> | undefined
 
 /** Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried. */
@@ -39,8 +52,13 @@ export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
   const tried: string[] = []
   for (const [from, resolve] of places) {
     try {
-      const ort = here(resolve()) as typeof Ort
-      loaded = E.right({ ort, version: ort.env.versions.node ?? ort.env.versions.common, from })
+      const resolved = resolve()
+      const ort = here(resolved) as typeof Ort
+      const library = libraryOf(resolved)
+      loaded = E.right({
+        ...{ ort, version: ort.env.versions.node ?? ort.env.versions.common, from },
+        ...(library === undefined ? {} : { library }),
+      })
       return loaded
     } catch (e) {
       const missing = (e as { code?: string }).code === 'MODULE_NOT_FOUND'

@@ -13,6 +13,7 @@ import type { Data } from '../values.ts'
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
+import { type BoundSession, type CApi, cApi } from './c-api.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
 
@@ -20,6 +21,8 @@ import { overwrite } from './overwrite.ts'
 export interface Runtime {
   readonly InferenceSession: typeof InferenceSession
   readonly Tensor: new (type: Dtype, data: Data, dims: readonly number[]) => OrtTensor
+  /** The file of the library, where it is known: then caches are written where they lie. */
+  readonly library?: string
 }
 
 /** How native sessions are made. */
@@ -33,10 +36,13 @@ interface State {
 
 interface Compiled {
   readonly lowered: Lowered
+  /** Undefined where nothing has to run. */
   readonly native: InferenceSession | undefined
+  /** In its place where results are bound to states. */
+  readonly bound?: BoundSession
 }
 
-type Results = InferenceSession.OnnxValueMapType
+type Results = Readonly<Record<string, { readonly data: unknown }>>
 
 /** The runtime takes no array over shared memory: those are copied. */
 const unshared = (data: Data): Data =>
@@ -47,10 +53,13 @@ const compile = async (
   name: string,
   variant: Variant,
   options: NativeOptions,
+  api: CApi | undefined,
 ): Promise<Either<EngineError, Compiled>> => {
-  const lowered = lower(name, variant)
-  if (lowered.fetches.length === 0) return right({ lowered, native: undefined })
+  const lowered = lower(name, variant, 'run', new Map(), api !== undefined)
+  if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, native: undefined })
   try {
+    if (api !== undefined && lowered.written.size > 0)
+      return right({ lowered, native: undefined, bound: boundTo(api, lowered, options) })
     const native = await runtime.InferenceSession.create(encodeModel(lowered.model), options)
     return right({ lowered, native })
   } catch (e) {
@@ -63,17 +72,21 @@ const compile = async (
   }
 }
 
+const boundTo = (api: CApi, { tensors, model }: Lowered, options: NativeOptions): BoundSession =>
+  api.session(encodeModel(model), tensors.inputs, tensors.outputs, options)
+
 /** The backend of one program; native sessions follow with the first call of each variant. */
 export const onnxBackend = (runtime: Runtime, program: Program, options: NativeOptions): Backend => {
   const wrap = (spec: StateSpec, data: Data): OrtTensor =>
     new runtime.Tensor(spec.dtype, data, sizes(spec.axes))
+  const api = cApi(runtime.library)
   const states = new Map<string, State>()
   const compiled = new Map<Variant, Compiled>()
 
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
     if (had !== undefined) return right(had)
-    const made = await compile(runtime, name, variant, options)
+    const made = await compile(runtime, name, variant, options, api)
     if (made._tag === 'Right') compiled.set(variant, made.right)
     return made
   }
@@ -86,6 +99,15 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       }),
       ...[...lowered.states].map(([onnxName, key]) => [onnxName, states.get(key)!.tensor] as const),
     ])
+
+  /** Runs a session whose tensors are bound. */
+  const runBound = (bound: BoundSession, lowered: Lowered, inputs: Values): Results => {
+    for (const [onnxName, input] of lowered.inputs) bound.array(onnxName).set(inputs.get(input)!.data)
+    for (const [onnxName, key] of [...lowered.states, ...lowered.written])
+      bound.bind(onnxName, states.get(key)!.data)
+    bound.run()
+    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: bound.array(n).slice() }]))
+  }
 
   const put = (key: string, data: Data): void => {
     states.set(key, { data, tensor: wrap(program.states.get(key)!, data) })
@@ -148,9 +170,14 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     call: async (name, { variant, inputs }) => {
       const ready = await compiledOf(name, variant)
       if (isLeft(ready)) return ready
-      const { lowered, native } = ready.right
+      const { lowered, native, bound } = ready.right
       try {
-        const results = native === undefined ? {} : await native.run(feed(lowered, inputs))
+        const results =
+          bound !== undefined
+            ? runBound(bound, lowered, inputs)
+            : native === undefined
+              ? {}
+              : await native.run(feed(lowered, inputs))
         return right(deliver(lowered, results, inputs))
       } catch (e) {
         return left(failed(name, lowered, e))
@@ -172,6 +199,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     },
     close: async () => {
       const natives = [...compiled.values()].flatMap((c) => c.native ?? [])
+      for (const c of compiled.values()) c.bound?.release()
       compiled.clear()
       states.clear()
       const ends = await Promise.allSettled(natives.map(async (n) => n.release()))

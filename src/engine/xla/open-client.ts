@@ -3,8 +3,9 @@ import { isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
+import { foreign } from '../foreign.ts'
 import { type FoundPlugin, findPlugin } from './find.ts'
-import { Client, foreign, Plugin } from './pjrt/index.ts'
+import { Client, Plugin } from './pjrt/index.ts'
 
 /** Which plugin. */
 export interface ClientOptions {

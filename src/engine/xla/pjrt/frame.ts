@@ -1,5 +1,5 @@
 /** One struct in memory that does not move. */
-import type { Foreign } from './foreign.ts'
+import type { Foreign } from '../../foreign.ts'
 import type { Layout } from './layout.ts'
 
 /** What a field may be given: a number, a truth value, an address, an array or a struct, whose address is taken. */

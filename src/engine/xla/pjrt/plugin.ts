@@ -4,7 +4,7 @@
  * A plugin may refuse a struct that is shorter than its own; it says how long its own is, and the call is made again with
  * zeros in the fields that are not known here.
  */
-import { type Call, type Foreign, foreign } from './foreign.ts'
+import { type Call, type Foreign, foreign } from '../../foreign.ts'
 import { type Fields, Frame, spare } from './frame.ts'
 import {
   argumentLayouts,

@@ -3,7 +3,7 @@
  * have none: the addon is loaded from the platform package directly.
  */
 import { createRequire } from 'node:module'
-import { atMost } from '../../../async/index.ts'
+import { atMost } from '../async/index.ts'
 
 /** A library that is open. */
 export type Library = unknown
@@ -14,6 +14,9 @@ export interface Call {
   /** On another thread: the event loop turns meanwhile. */
   readonly later: (argument: number | bigint) => Promise<number | bigint>
 }
+
+/** A C function of pointers and whole numbers that gives a word. */
+export type Words = (...given: readonly (number | bigint)[]) => number | bigint
 
 /** What is needed of native code. */
 export interface Foreign {
@@ -27,6 +30,8 @@ export interface Foreign {
   readonly bytes: (address: number | bigint, length: number) => Uint8Array<ArrayBuffer>
   /** The function at an address, or a symbol. */
   readonly call: (address: unknown) => Call
+  /** The function of so many words at an address, or a symbol. */
+  readonly words: (address: unknown, count: number) => Words
 }
 
 /** The part of koffi that is used. */
@@ -43,7 +48,7 @@ interface Koffi {
   readonly decode: (
     address: unknown,
     type: unknown,
-  ) => ((argument: unknown) => number | bigint) & {
+  ) => ((...given: readonly unknown[]) => number | bigint) & {
     readonly async: (argument: unknown, done: (error: Error | null, value: number | bigint) => void) => void
   }
   readonly address: (view: ArrayBufferView) => bigint
@@ -83,6 +88,7 @@ export const foreign = (): Foreign => {
   const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
   const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
   const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
+  const ofWords = new Map<number, unknown>()
   const inTurn = atMost(most)
   made = {
     open: (path, global = false) => koffi.load(path, { global }),
@@ -107,6 +113,12 @@ export const foreign = (): Foreign => {
               }),
           ),
       })
+    },
+    words: (address, count) => {
+      const text = Array.from({ length: count }, () => 'uint64').join(', ')
+      const type = ofWords.get(count) ?? koffi.proto(`uint64 sailwright_function_of_${count}(${text})`)
+      ofWords.set(count, type)
+      return koffi.decode(address, type)
     },
   }
   return made

@@ -1,0 +1,182 @@
+/**
+ * Attention over a cache that is written in the same call, as the runtime's own operation does both: a row reads no more of
+ * the cache than it has filled, and the new keys and values go into the memory of the state. The operation gives its cache
+ * as results, which are bound to the states that it reads.
+ */
+import { elements, operandsOf, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import { type SlotWrite, slotsOf, stateWrites } from '../state-writes.ts'
+import { type Emitter, runtimeDomain } from './emitter.ts'
+import type { ValueOf } from './operators.ts'
+
+/** The nodes of a variant that run so, and the states that they write. */
+export interface CachedAttentions {
+  readonly nodes: ReadonlySet<Tensor>
+  readonly states: ReadonlySet<string>
+}
+
+const none: CachedAttentions = { nodes: new Set(), states: new Set() }
+
+interface Parts {
+  readonly query: Tensor
+  readonly place: Tensor
+  /** Keys and values: those of the call, one after another, and the cache. */
+  readonly sides: readonly (readonly [own: readonly Tensor[], cache: Tensor])[]
+}
+
+const along = (t: Tensor, name: string): number => t.axes.findIndex((a) => a.name === name)
+
+/** What lies behind reshapes, and transposes that only move axes of one element. */
+const core = (t: Tensor): Tensor => {
+  const { op } = t
+  if (op.op === 'reshape') return core(t.inputs[0]!)
+  if (op.op !== 'transpose') return t
+  const large = (x: Tensor): string => x.axes.flatMap((a) => (a.size === 1 ? [] : [a.name])).join('\u0001')
+  return large(t) === large(t.inputs[0]!) ? core(t.inputs[0]!) : t
+}
+
+/** The pieces of the call's own keys, or of its values: one token each. */
+const pieces = (t: Tensor, key: string): readonly Tensor[] =>
+  t.op.op === 'concat' && t.op.along === key ? t.inputs : [t]
+
+/** Its parts, where a node has the axes that the operation takes: the cache `[row, head, key, dim]`, one query a row. */
+const partsOf = (t: Tensor): Parts | undefined => {
+  if (t.op.op !== 'composite' || t.op.kind !== 'cachedAttention') return undefined
+  const [query, keys, values, cachedKeys, cachedValues, place] = operandsOf(t) as readonly Tensor[]
+  const [row, head, key, dim] = cachedKeys!.axes
+  if (dim === undefined || cachedKeys!.axes.length !== 4 || dim.name !== t.op.settings.axis) return undefined
+  // one query a row: between row and dimension stand the heads, and the groups of each
+  const inside = query!.axes.slice(1, -1).filter((a) => a.size > 1)
+  const fits =
+    cachedKeys!.names.join() === cachedValues!.names.join() &&
+    query!.names.join() === t.names.join() &&
+    query!.axes[0]!.name === row!.name &&
+    query!.axes.at(-1)!.name === dim.name &&
+    (head!.size === 1 ? inside.length <= 1 : inside[0]?.name === head!.name && inside.length <= 2) &&
+    key!.size > 1 &&
+    dim.size % 8 === 0 &&
+    place!.dtype === 'int32' &&
+    place!.names.join() === row!.name
+  if (!fits) return undefined
+  const sides = [
+    [pieces(keys!, key!.name), cachedKeys!],
+    [pieces(values!, key!.name), cachedValues!],
+  ] as const
+  const single = sides.every(([own, cache]) =>
+    own.every(
+      (p) =>
+        elements(p.axes) === row!.size * head!.size * dim.size &&
+        p.axes[0]!.name === row!.name &&
+        along(p, head!.name) < along(p, dim.name) &&
+        cache.op.op === 'state',
+    ),
+  )
+  return single ? { query: query!, place: place!, sides } : undefined
+}
+
+/** Whether a write puts this piece where the place says. */
+const puts = (w: SlotWrite, piece: Tensor, cache: Tensor): boolean =>
+  core(w.value) === core(piece) &&
+  w.slot.name === cache.names[2] &&
+  w.next.names.join() === cache.names.join() &&
+  w.place.names.join() === cache.names[0]
+
+/**
+ * Those of a narrow variant: each writes one token into each of its two states, in the order in which the states take them,
+ * and nothing else reads them. All of a variant or none.
+ */
+export const cachedAttentions = (variant: Variant): CachedAttentions => {
+  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+  const found = new Map(
+    topological(roots).flatMap((t) => {
+      const p = partsOf(t)
+      return p === undefined ? [] : [[t, p] as const]
+    }),
+  )
+  if (found.size === 0) return none
+  const writes = new Map(
+    stateWrites(variant).flatMap((all) => {
+      const slots = slotsOf(all)
+      return slots === undefined ? [] : [[slots[0]!.key, slots] as const]
+    }),
+  )
+  /** For each state the nodes over it, by how many tokens it has when they have run. */
+  const over = new Map<string, Map<number, Tensor>>()
+  for (const [t, { sides, place }] of found)
+    for (const [own, cache] of sides) {
+      const key = cache.op.op === 'state' ? cache.op.key : ''
+      const all = writes.get(key)
+      const last = all?.[own.length - 1]
+      const had = over.get(key) ?? new Map<number, Tensor>()
+      if (
+        all === undefined ||
+        last?.place !== place ||
+        had.has(own.length) ||
+        !own.every((p, i) => puts(all[i]!, p, cache))
+      )
+        return none
+      over.set(key, had.set(own.length, t))
+    }
+  const used = (t: Tensor): readonly Tensor[] => (found.has(t) ? operandsOf(t) : t.inputs)
+  const nexts = [...variant.next].filter(([key]) => !over.has(key)).map(([, t]) => t)
+  const all = topological([...Object.values(variant.outputs), ...nexts], used)
+  // every write is some node's, and each node's value is needed by the next
+  for (const [key, nodes] of over) {
+    const count = writes.get(key)!.length
+    for (let i = 1; i <= count; i++) {
+      const [before, node] = [nodes.get(i - 1), nodes.get(i)]
+      if (node === undefined || !all.includes(node)) return none
+      if (before !== undefined && !topological([found.get(node)!.query], used).includes(before)) return none
+    }
+  }
+  const reads = all.some(
+    (t) => !found.has(t) && used(t).some((x) => x.op.op === 'state' && over.has(x.op.key)),
+  )
+  const given = [...Object.values(variant.outputs), ...nexts].some(
+    (t) => t.op.op === 'state' && over.has(t.op.key),
+  )
+  return reads || given ? none : { nodes: new Set(found.keys()), states: new Set(over.keys()) }
+}
+
+/** A result that is bound to a state. */
+export type Written = readonly [result: string, key: string]
+
+/** Emits one, and answers its value and what it writes. */
+export const emitCachedAttention = (
+  t: Tensor,
+  e: Emitter,
+  value: ValueOf,
+): { readonly name: string; readonly written: readonly Written[] } => {
+  const { query, place, sides } = partsOf(t)!
+  const [row, head, slots, dim] = sizes(sides[0]![1].axes) as [number, number, number, number]
+  const heads = elements(query.axes) / row / dim
+  const scalar = (n: number): string => e.constant('int32', [], Int32Array.of(n))
+  // the operation looks at no place: one outside would be another's memory
+  const inside = e.node('Max', [e.node('Min', [value(place), scalar(slots - 1)]), scalar(0)])
+  const flat = (x: Tensor, count: number): string => e.reshape(value(x), sizes(x.axes), [row, 1, count * dim])
+  const names = e.nodes(
+    'GroupQueryAttention',
+    [
+      flat(query, heads),
+      ...sides.map(([own]) => flat(own.at(-1)!, head)),
+      ...sides.map(([, cache]) => value(cache)),
+      inside,
+      e.constant('int32', [1], Int32Array.of(slots)),
+    ],
+    {
+      num_heads: heads,
+      kv_num_heads: head,
+      scale: { float: Number(t.op.op === 'composite' ? t.op.settings.scale : 0) },
+    },
+    { domain: runtimeDomain, outputs: 3, once: false },
+  )
+  return {
+    name: e.reshape(names[0]!, [row, 1, heads * dim], sizes(t.axes)),
+    written: sides.map(([, cache], i) => [names[i + 1]!, cache.op.op === 'state' ? cache.op.key : '']),
+  }
+}
+
+/** What is computed for one: its query, the last of its own tokens, and where that stands. */
+export const cachedAttentionUses = (t: Tensor): readonly Tensor[] => {
+  const { query, place, sides } = partsOf(t)!
+  return [query, ...sides.map(([own]) => own.at(-1)!), ...sides.map(([, cache]) => cache), place]
+}
