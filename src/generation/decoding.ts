@@ -14,10 +14,9 @@ import {
   tilesOf,
 } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
-import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
+import { type Session, scalarValue, tensorValue } from '../engine/index.ts'
 import {
   type CausalLm,
-  decode,
   extend,
   extendLoop,
   fillCache,
@@ -25,7 +24,7 @@ import {
   imagesOf,
 } from '../models/index.ts'
 import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
-import { biasOf, type Drawn, draw, LogitsError, type Settled, unfiltered } from './sampling.ts'
+import { biasOf, type Drawn, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -103,7 +102,6 @@ interface Row<V> {
   readonly version: V
   readonly ids: number[]
   readonly logProbs: number[]
-  readonly seen: Set<number> | undefined
   /** Most tokens of its answer. */
   readonly most: number
   readonly promptLength: number
@@ -153,11 +151,6 @@ const steps = 4
 
 /** Tokens a row of one call on a device, whose own loop costs it nothing: there the call from here is what takes time. */
 const looped = 64
-
-const rowOf = (logits: TensorValue, r: number): Float32Array => {
-  const vocab = logits.shape[1]!
-  return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
-}
 
 /** The end of the last run of answers over each session, by the name of its cache. */
 const turns = new WeakMap<Session, Map<string, Promise<void>>>()
@@ -285,55 +278,47 @@ export const decoding = (
     const prompts = asked.map(({ prompt }) => each.get(prompt)!)
     const working: (Row<V> | undefined)[] = Array.from({ length: rows }, () => undefined)
     let waiting = 0
+    const vocab = model.vocabSize
+    const { temperature } = sampling
+    const plain = sampling.repetitionPenalty === 1 && (temperature === 0 || unfiltered(sampling, vocab))
+    /** The tokens that each row has. */
+    const seen = new Uint8Array(plain ? 0 : rows * vocab)
 
     /** Adds a token to a row's answer; answers it where it has ended. */
     const grow = (at: number, { id, logProb }: Drawn): Answer<V> | undefined => {
       const row = working[at]!
       row.ids.push(id)
       row.logProbs.push(logProb)
-      row.seen?.add(id)
+      if (!plain) seen[at * vocab + id] = 1
       const ended = ends.has(id)
       if (!ended && row.ids.length < row.most) return undefined
       working[at] = undefined
       const { index, ids, logProbs } = row
       return { index, ids, logProbs, ended, version: row.version }
     }
-    /** The token that these logits give a row. */
-    const chosen = (at: number, logits: ArrayLike<number>): Drawn => {
-      const row = working[at]!
-      const uniform = asked[row.index]!.uniforms(row.ids.length)
-      return draw(logits, sampling, uniform, { seen: row.seen, never })
-    }
-
-    const { temperature } = sampling
     const how = {
       scale: scalarValue(temperature === 0 ? 1 : 1 / temperature),
       greedy: tensorValue('bool', [], [temperature === 0 ? 1 : 0]),
-      bias: biasOf(model.vocabSize, never),
+      bias: biasOf(vocab, never),
     }
-    const plain = unfiltered(sampling, model.vocabSize)
     const onDevice = session.engine === 'xla'
-    // a processor filters faster here, one row after another
-    const many = sampling.repetitionPenalty === 1 && (plain || onDevice)
     const every = (x: number): Float32Array<ArrayBuffer> => new Float32Array(rows).fill(x)
     const filters = {
-      top_k: ints(new Int32Array(rows).fill(Math.min(sampling.topK, model.vocabSize)), rows),
+      top_k: ints(new Int32Array(rows).fill(Math.min(sampling.topK, vocab)), rows),
       top_p: { shape: [rows], dtype: 'float32', data: every(sampling.topP) },
       min_p: { shape: [rows], dtype: 'float32', data: every(sampling.minP) },
+      penalty: { shape: [rows], dtype: 'float32', data: every(sampling.repetitionPenalty) },
+      seen: { shape: [rows, vocab], dtype: 'bool', data: seen },
     } as const
-    const ending = Uint8Array.from({ length: model.vocabSize }, (_, id) => (ends.has(id) ? 1 : 0))
+    const ending = Uint8Array.from({ length: vocab }, (_, id) => (ends.has(id) ? 1 : 0))
 
-    /** The next tokens of every row, by place: drawn in the graph where it can, else one by one here. */
+    /** The next tokens of every row, by place. */
     const more = async (): Promise<readonly (readonly Drawn[])[]> => {
       const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? row?.before ?? processor.pad)
       const places = Int32Array.from(working, (row) =>
         row === undefined ? 0 : row.promptLength + row.ids.length - 1,
       )
       const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
-      if (!many) {
-        const { logits } = await orThrow(session.call(called('decode'), inputs))
-        return working.map((row, at) => (row === undefined ? [] : [chosen(at, rowOf(logits!, at))]))
-      }
       const most = onDevice ? looped : steps
       const uniform = new Float32Array(most * rows)
       for (const [at, row] of working.entries())
@@ -341,18 +326,18 @@ export const decoding = (
           for (let i = 0; i < most; i++)
             uniform[i * rows + at] = asked[row.index]!.uniforms(row.ids.length + i)
       const drawing = {
-        ...{ ...inputs, ...how },
+        ...{ ...inputs, ...how, ...(plain ? {} : filters) },
         uniform: { shape: [most, rows], dtype: 'float32' as const, data: uniform },
       }
       const left = Int32Array.from(working, (row) => (row === undefined ? 0 : row.most - row.ids.length))
       const drawn = await orThrow(
         onDevice
           ? session.call(called(plain ? 'extendLoop' : 'extendLoopFiltered'), {
-              ...{ ...drawing, ...(plain ? {} : filters) },
+              ...drawing,
               left: ints(left, rows),
               ends: { shape: [ending.length], dtype: 'bool', data: ending },
             })
-          : session.call(called('extend'), drawing),
+          : session.call(called(plain ? 'extend' : 'extendFiltered'), drawing),
       )
       const [tokens, logProbs, ran] = [drawn.ids!.data, drawn.log_probs!.data, drawn.ran?.data[0] ?? steps]
       return working.map((row, at) =>
@@ -375,9 +360,13 @@ export const decoding = (
         for (const [i, p] of found.taken.entries()) {
           const index = waiting++
           const most = Math.min(sampling.maxNewTokens, capacity - p.ids.length)
-          const seen = sampling.repetitionPenalty === 1 ? undefined : new Set(p.ids)
+          if (!plain) {
+            const from = free[i]! * vocab
+            seen.fill(0, from, from + vocab)
+            for (const id of p.ids) seen[from + id] = 1
+          }
           working[free[i]!] = {
-            ...{ index, version: now, ids: [], logProbs: [], seen, most, promptLength: p.ids.length },
+            ...{ index, version: now, ids: [], logProbs: [], most, promptLength: p.ids.length },
             before: p.ids.at(-1) ?? processor.pad,
           }
           if (most <= 0) {
@@ -403,8 +392,8 @@ export const decoding = (
     sizes,
     functions: {
       [called('prefill')]: buckets(shapes, (shape) => fillCache(model, { ...graph, ...shape })),
-      [called('decode')]: fixed(() => decode(model, graph)),
       [called('extend')]: fixed(() => extend(model, graph, steps)),
+      [called('extendFiltered')]: fixed(() => extend(model, graph, steps, { filtered: true })),
       [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped)),
       [called('extendLoopFiltered')]: fixed(() => extendLoop(model, graph, looped, { filtered: true })),
     },

@@ -11,7 +11,7 @@ import {
   transpose,
   zeros,
 } from '../dsl/index.ts'
-import type { DrawInputs } from './draw-token.ts'
+import type { DrawInputs, Penalty } from './draw-token.ts'
 import type { Filters } from './filter-tokens.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
@@ -65,9 +65,18 @@ export const drawInputs = (model: CausalLm, ...batch: readonly Axis[]): Omit<Dra
   bias: input('bias', [axis('vocab', model.vocabSize)]),
 })
 
-/** What each row leaves of its tokens, as inputs. */
-export const filterInputs = (batch: Axis): Filters => ({
-  topK: input('top_k', [batch], 'int32'),
-  topP: input('top_p', [batch]),
-  minP: input('min_p', [batch]),
+/** What each row leaves of its tokens, and what makes those less likely that it has, as inputs. */
+export const filterInputs = (
+  model: Pick<CausalLm, 'vocabSize'>,
+  batch: Axis,
+): { readonly filters: Filters; readonly penalty: Penalty } => ({
+  filters: {
+    topK: input('top_k', [batch], 'int32'),
+    topP: input('top_p', [batch]),
+    minP: input('min_p', [batch]),
+  },
+  penalty: {
+    seen: input('seen', [batch, axis('vocab', model.vocabSize)], 'bool'),
+    by: input('penalty', [batch]),
+  },
 })

@@ -12,12 +12,14 @@ import {
   axis,
   constant,
   contract,
+  div,
   equal,
   greater,
   iota,
   less,
   mul,
   negativeLogLikelihood,
+  or,
   pad,
   reshape,
   select,
@@ -25,6 +27,7 @@ import {
   sub,
   sum,
   type Tensor,
+  transpose,
 } from '../dsl/index.ts'
 import { type Filters, filterTokens } from './filter-tokens.ts'
 
@@ -40,6 +43,26 @@ export interface DrawInputs {
   readonly uniform: Tensor
   /** Default: every token may be drawn. */
   readonly filters?: Filters
+  /** Default: none. */
+  readonly penalty?: Penalty
+}
+
+/** What makes tokens less likely that a row already has. */
+export interface Penalty {
+  /** bool `[batch, vocab]`: those it has. */
+  readonly seen: Tensor
+  /** float32 `[batch]`: their logits are divided by it where positive, and multiplied where not; 1 for no penalty. */
+  readonly by: Tensor
+}
+
+/** Logits after the penalty. */
+const penalised = (logits: Tensor, { seen, by }: Penalty): Tensor =>
+  transpose(select(seen, select(less(0, logits), div(logits, by), mul(logits, by)), logits), logits.names)
+
+/** What is seen once these tokens are, `[batch]`. */
+export const alsoSeen = (seen: Tensor, ids: Tensor): Tensor => {
+  const [, vocab] = seen.axes as readonly [Axis, Axis]
+  return transpose(or(seen, equal(ids, iota(vocab))), seen.names)
 }
 
 /** The size of a block: the divisor that is nearest to the root, or the root where that one is far from it. */
@@ -71,7 +94,7 @@ const passing = (x: Tensor, along: Axis, target: Tensor): Tensor => {
  *
  * @param logits float32 `[batch, vocab]`
  * @returns ids int32 `[batch]`, and the natural logarithm of each one's probability, float32 `[batch]`: under
- *   softmax(logits · scale), whatever the bias and the filters
+ *   softmax(logits · scale), whatever the bias, the penalty and the filters
  */
 export const drawToken = (
   logits: Tensor,
@@ -79,7 +102,8 @@ export const drawToken = (
 ): { readonly ids: Tensor; readonly logProbs: Tensor } => {
   const [batch, vocab] = logits.axes as readonly [Axis, Axis]
   const scaled: Tensor = mul(logits, d.scale)
-  const open: Tensor = add(scaled, d.bias)
+  const fair = d.penalty === undefined ? scaled : mul(penalised(logits, d.penalty), d.scale)
+  const open: Tensor = add(fair, d.bias)
   const size = blockSize(vocab.size)
   const [block, inner] = [axis('block', Math.ceil(vocab.size / size)), axis('inner', size)]
   const over = block.size * size - vocab.size

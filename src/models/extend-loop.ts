@@ -39,7 +39,7 @@ import {
   transpose,
 } from '../dsl/index.ts'
 import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
-import { drawToken } from './draw-token.ts'
+import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import type { GenerationSizes } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
 
@@ -68,7 +68,7 @@ const written = (whole: Tensor, added: Tensor, position: Tensor): Tensor => {
 
 /** How tokens are drawn. */
 export interface ExtendLoopOptions {
-  /** Whether each row may filter its tokens, which costs two searches a token; default no. */
+  /** Whether each row may filter its tokens and make them less likely, which costs two searches a token; default no. */
   readonly filtered?: boolean
 }
 
@@ -78,8 +78,7 @@ export interface ExtendLoopOptions {
  *
  * Inputs: those of {@link extend}; `left` int32 `[batch]`, how many tokens a row may still take (0 where it is free), and
  * `ends` bool `[vocab]`, the tokens after which it takes none. Outputs: `ids` int32 and `log_probs` float32 `[step, batch]`,
- * of which the first `ran` (int32) steps count. With filters also `top_k` int32, `top_p` and `min_p` float32 `[batch]`: what
- * each row leaves of its tokens, as transformers filters them.
+ * of which the first `ran` (int32) steps count. Where they are filtered, the inputs of {@link extend} for that.
  *
  * @param steps most tokens a row
  * @throws GraphError as {@link prefill}, and where `steps` is no whole number
@@ -101,7 +100,10 @@ export const extendLoop = (
   const position: Tensor = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
   const ends = input('ends', [axis('vocab', model.vocabSize)], 'bool')
-  const how = { ...drawInputs(model), ...(filtered ? { filters: filterInputs(batch) } : {}) }
+  const how: Omit<DrawInputs, 'uniform'> = {
+    ...drawInputs(model),
+    ...(filtered ? filterInputs(model, batch) : {}),
+  }
   const earlier = transpose(less(iota(slots), position), ['batch', Key])
   const hiddenAt = (id: Tensor, at: Tensor, mine: Tensor, cache: KeyValues): Tensor =>
     model.decode(model.embed(reshape(id, [batch, token])), {
@@ -147,6 +149,7 @@ export const extendLoop = (
     ran: scalar(0, 'int32'),
     ids: broadcast(scalar(0, 'int32'), [step, batch]),
     log_probs: broadcast(scalar(0), [step, batch]),
+    ...(how.penalty === undefined ? {} : { seen: how.penalty.seen }),
   }
   const result = loop<Record<string, Tensor>>({
     times: steps,
@@ -165,7 +168,11 @@ export const extendLoop = (
       )
       const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
       const turn = equal(iota(step), i)
-      const drawn = drawToken(logits, { ...how, uniform: sum(select(turn, uniform, 0), 'step') })
+      const drawn = drawToken(logits, {
+        ...how,
+        ...(how.penalty === undefined ? {} : { penalty: { ...how.penalty, seen: now.seen! } }),
+        uniform: sum(select(turn, uniform, 0), 'step'),
+      })
       const put = (x: Tensor, into: Tensor): Tensor => transpose(select(turn, x, into), ['step', 'batch'])
       const left: Tensor = select(gather(ends, drawn.ids), 0, sub(now.left!, 1))
       const open = cast(greater(left, 0), 'float32')
@@ -177,6 +184,7 @@ export const extendLoop = (
           ran: add(i, 1),
           ids: put(drawn.ids, now.ids!),
           log_probs: put(drawn.logProbs, now.log_probs!),
+          ...(how.penalty === undefined ? {} : { seen: alsoSeen(now.seen!, drawn.ids) }),
         },
         done: less(max(open, 'batch'), 0.5) as Scalar,
       }

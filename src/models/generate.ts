@@ -34,8 +34,8 @@ import {
   type Tensor,
 } from '../dsl/index.ts'
 import { placesInput } from './any-resolution.ts'
-import { cacheOf, checkedSizes, drawInputs, stored } from './cache.ts'
-import { drawToken } from './draw-token.ts'
+import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
+import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
 import type { CausalLm, ImageInputs } from './model.ts'
 
@@ -166,6 +166,8 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
 export interface ExtendOptions {
   /** Whether each row has its own scale and greediness; default no. */
   readonly each?: boolean
+  /** Whether each row may filter its tokens and make them less likely, which costs two searches a token; default no. */
+  readonly filtered?: boolean
 }
 
 /**
@@ -173,7 +175,10 @@ export interface ExtendOptions {
  *
  * Inputs: `input_ids`, `position` int32 `[batch]` as of {@link decode}; `uniform` float32 `[step, batch]`, the numbers by
  * which tokens are drawn; `scale` float32 and `greedy` bool, of rank 0 (`[batch]` with `each`), and `bias` float32 `[vocab]`,
- * as {@link drawToken} takes them. Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`.
+ * as {@link drawToken} takes them. Where they are filtered also `top_k` int32, `top_p`, `min_p` and `penalty` float32 `[batch]`
+ * and `seen` bool `[batch, vocab]`, the tokens that a row already has: filters and repetition penalty as transformers has them.
+ * Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`. A place must be one that the cache has: what a row gives for
+ * another is not defined, nor what its last place then holds.
  *
  * @param steps tokens a row
  * @throws GraphError as {@link prefill}, and where `steps` is no whole number
@@ -183,7 +188,7 @@ export const extend = (
   model: CausalLm,
   s: GenerationSizes,
   steps: number,
-  { each = false }: ExtendOptions = {},
+  { each = false, filtered = false }: ExtendOptions = {},
 ): Results => {
   const site = siteOf(extend)
   checkedSizes(model, s, site)
@@ -194,7 +199,11 @@ export const extend = (
   const places = iota(slots)
   const position = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
-  const how = each ? drawInputs(model, batch) : drawInputs(model)
+  const how: Omit<DrawInputs, 'uniform'> = {
+    ...(each ? drawInputs(model, batch) : drawInputs(model)),
+    ...(filtered ? filterInputs(model, batch) : {}),
+  }
+  let { penalty } = how
   const earlier = less(places, position)
   const next = new Map<string, Tensor>()
   /** What this call has added to each side of each layer, `[batch, …, key, headDim]` a step. */
@@ -231,7 +240,13 @@ export const extend = (
       cache,
     })
     const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
-    drawn.push(drawToken(logits, { ...how, uniform: reshape(slice(uniform, 'step', i, 1), [batch]) }))
+    const one = drawToken(logits, {
+      ...how,
+      ...(penalty === undefined ? {} : { penalty }),
+      uniform: reshape(slice(uniform, 'step', i, 1), [batch]),
+    })
+    drawn.push(one)
+    if (penalty !== undefined) penalty = { ...penalty, seen: alsoSeen(penalty.seen, one.ids) }
   }
   const row = axis('step', 1)
   const joined = (xs: readonly Tensor[]): Tensor =>

@@ -98,7 +98,7 @@ const rowOf = (logits: TensorValue, r: number): Float32Array => {
   return (logits.data as Float32Array).subarray(r * vocab, (r + 1) * vocab)
 }
 
-/** Tokens a row of one call, where every row at work is drawn inside the graph. */
+/** Tokens a row of one call, where nobody wants to be told others beside them. */
 const steps = 4
 
 /** Sizes of a call that reads one prompt: short or long, without, with one or with many images (few or many squares). */
@@ -118,10 +118,11 @@ const readings = ({ context, images }: BatchSizes, squares: boolean) =>
 export const batching = (model: CausalLm, processor: Processor, sizes: BatchSizes): Batching => {
   fitting(processor, model)
   const { rows, context } = sizes
+  const vocab = model.vocabSize
   const shapes = readings(sizes, processor.image?.patchSize !== undefined)
   const graph = { rows, capacity: context }
   const never = neverDrawn({ model, processor })
-  const bias = biasOf(model.vocabSize, never)
+  const bias = biasOf(vocab, never)
 
   const inputsOf = (prompt: Conversation, { tokens, images }: (typeof shapes)[number]) => {
     const text = collateText([prompt], { rows: 1, tokens }, processor)
@@ -187,21 +188,43 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
       grow(at, by(rowOf(logits!, 0)))
     }
 
-    /** Whether a row's tokens can be drawn inside the graph: by its temperature alone, with none told beside them. */
-    const drawnInside = (row: Asked | undefined): boolean =>
-      row === undefined ||
-      (row.seen === undefined && !row.job.top && unfiltered(row.job.sampling, model.vocabSize))
+    /** Whether a row's tokens are drawn by its temperature alone. */
+    const plainly = (row: Asked | undefined): boolean =>
+      row === undefined || (row.seen === undefined && unfiltered(row.job.sampling, vocab))
+
+    /** How each row filters its tokens and makes them less likely. */
+    const filters = (): Readonly<Record<string, TensorValue>> => {
+      const seen = new Uint8Array(rows * vocab)
+      for (const [at, row] of working.entries()) for (const id of row?.seen ?? []) seen[at * vocab + id] = 1
+      const floats = (of: (s: Settled) => number, free: number): TensorValue =>
+        tensorValue(
+          'float32',
+          [rows],
+          Float32Array.from(working, (row) => (row === undefined ? free : of(row.job.sampling))),
+        )
+      return {
+        top_k: ints(
+          Int32Array.from(working, (row) => Math.min(row?.job.sampling.topK ?? vocab, vocab)),
+          rows,
+        ),
+        top_p: floats((s) => s.topP, 1),
+        min_p: floats((s) => s.minP, 0),
+        penalty: floats((s) => s.repetitionPenalty, 1),
+        seen: tensorValue('bool', [rows, vocab], seen),
+      }
+    }
 
     /** Adds several tokens to every row at work; what comes behind an answer's end is nobody's. */
     const severalSteps = async (inputs: Readonly<Record<string, TensorValue>>): Promise<void> => {
+      const plain = working.every(plainly)
       const temperatures = Float32Array.from(working, (row) => row?.job.sampling.temperature ?? 0)
       const uniform = new Float32Array(steps * rows)
       for (const [at, row] of working.entries())
         if (row !== undefined)
           for (let i = 0; i < steps; i++) uniform[i * rows + at] = row.job.uniforms(row.ids.length + i)
       const { ids, log_probs } = await orThrow(
-        session.call('extend', {
-          ...inputs,
+        session.call(plain ? 'extend' : 'extendFiltered', {
+          ...{ ...inputs, ...(plain ? {} : filters()) },
           uniform: tensorValue('float32', [steps, rows], uniform),
           scale: tensorValue(
             'float32',
@@ -234,7 +257,7 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
         row === undefined ? 0 : row.job.prompt.ids.length + row.ids.length - 1,
       )
       const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
-      if (working.every(drawnInside)) return severalSteps(inputs)
+      if (working.every((row) => !row?.job.top)) return severalSteps(inputs)
       const { logits } = await orThrow(session.call('decode', inputs))
       for (const at of working.keys()) if (working[at] !== undefined) grow(at, by(rowOf(logits!, at)))
     }
@@ -288,6 +311,9 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchSize
       ),
       decode: fixed(() => decode(model, { ...graph, prompt: context, images: 0 })),
       extend: fixed(() => extend(model, { ...graph, prompt: context, images: 0 }, steps, { each: true })),
+      extendFiltered: fixed(() =>
+        extend(model, { ...graph, prompt: context, images: 0 }, steps, { each: true, filtered: true }),
+      ),
     },
     check: (prompt) => void inputsOf(prompt, shapes.at(-1)!),
     open,

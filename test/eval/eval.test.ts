@@ -251,7 +251,7 @@ answers('counts what is right, by family, and shows the first of each', async ()
   assert.ok(all.every((m) => isRight(RunEvent.decode(m))))
   assert.equal(e.families, [...families])
   assert.equal(Object.keys(e.functions('any')), [
-    ...['prefill', 'decode', 'extend', 'extendLoop', 'extendLoopFiltered'],
+    ...['prefill', 'extend', 'extendFiltered', 'extendLoop', 'extendLoopFiltered'],
   ])
 })
 

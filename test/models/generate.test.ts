@@ -245,7 +245,7 @@ test('a token drawn in the graph is the one that is drawn on the host, and never
   )
 })
 
-test('top-k, top-p and min-p leave what they leave outside the graph, each row its own', () => {
+test('top-k, top-p, min-p and the repetition penalty leave what they leave outside the graph, each row its own', () => {
   const cases = fc.integer({ min: 1, max: 30 }).chain((n) =>
     fc.record({
       rows: fc.array(
@@ -255,6 +255,9 @@ test('top-k, top-p and min-p leave what they leave outside the graph, each row i
           topK: fc.integer({ min: 1, max: n + 2 }),
           topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 1, noNaN: true })),
           minP: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true })),
+          // a power of two changes logits exactly, so that equal ones stay equal
+          penalty: fc.constantFrom(1, 2, 0.5),
+          seen: fc.array(fc.nat(n - 1), { maxLength: n }),
           uniform: uniform23,
         }),
         { minLength: 1, maxLength: 3 },
@@ -271,7 +274,7 @@ test('top-k, top-p and min-p leave what they leave outside the graph, each row i
         greedy: input('greedy', [], 'bool'),
         bias: input('bias', [of]),
         uniform: input('uniform', [batch]),
-        filters: filterInputs(batch),
+        ...filterInputs({ vocabSize: of.size }, batch),
       })
       const [got, gotLog] = evaluate([ids, logProbs], {
         inputs: {
@@ -284,17 +287,20 @@ test('top-k, top-p and min-p leave what they leave outside the graph, each row i
             top_k: rows.map((r) => r.topK),
             top_p: rows.map((r) => r.topP),
             min_p: rows.map((r) => r.minP),
+            penalty: rows.map((r) => r.penalty),
+            seen: rows.flatMap((r) => r.logits.map((_, id) => Number(r.seen.includes(id)))),
           },
         },
         states: new Map(),
       })
-      rows.forEach(({ logits, topK, topP, minP, uniform }, r) => {
-        const s = settled({ maxNewTokens: 1, temperature, topK, topP, minP })
+      rows.forEach(({ logits, topK, topP, minP, penalty, seen, uniform }, r) => {
+        const own = { topK, topP, minP, repetitionPenalty: penalty }
+        const s = settled({ maxNewTokens: 1, temperature, ...own })
         const want = draw(
           logits.map((x) => x / 4),
           s,
           uniform,
-          { never },
+          { never, seen: new Set(seen) },
         )
         assert.is(got![r], want.id)
         assert.ok(Math.abs(gotLog![r]! - want.logProb) < 1e-9)
@@ -313,7 +319,7 @@ for (const engine of await presentEngines())
       greedy: input('greedy', [], 'bool'),
       bias: input('bias', [of]),
       uniform: input('uniform', [batch]),
-      filters: filterInputs(batch),
+      ...filterInputs({ vocabSize: size }, batch),
     })
     const random = (key: string, count: number): Float32Array =>
       fill({ kind: 'uniform', limit: 1 }, count, 2, key) as Float32Array
@@ -322,12 +328,14 @@ for (const engine of await presentEngines())
     const [uniform, topP, minP] = [share('uniform'), share('top_p'), share('min_p').map((x) => x / 4)]
     const topK = Int32Array.from({ length: n }, (_, i) => 2 + 3 * i)
     const inputs = { logits, uniform, scale: [0.5], greedy: [0], bias: new Float32Array(size) }
-    const filters = { top_k: topK, top_p: topP, min_p: minP }
+    const seen = random('seen', n * size).map((x) => (x > 0.6 ? 1 : 0))
+    const filters = { top_k: topK, top_p: topP, min_p: minP, seen, penalty: new Float32Array(n).fill(1.25) }
     const [got] = await onEngine(engine, [ids], { ...inputs, ...filters })
     const want = Array.from({ length: n }, (_, r) => {
-      const own = { topK: topK[r]!, topP: topP[r]!, minP: minP[r]! }
+      const own = { topK: topK[r]!, topP: topP[r]!, minP: minP[r]!, repetitionPenalty: 1.25 }
       const s = settled({ maxNewTokens: 1, temperature: 2, ...own })
-      return draw(logits.subarray(r * size, (r + 1) * size), s, uniform[r]!).id
+      const had = Array.from({ length: size }, (_, id) => id).filter((id) => seen[r * size + id] === 1)
+      return draw(logits.subarray(r * size, (r + 1) * size), s, uniform[r]!, { seen: new Set(had) }).id
     })
     assert.equal(got, want)
     assert.ok(new Set(want).size > 8)

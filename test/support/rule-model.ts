@@ -52,7 +52,7 @@ export const ruled = (
       return { logits: logitsOf(texts) }
     }
     const places = of('position')
-    if (call === 'extend') {
+    if (call === 'extend' || call === 'extendFiltered') {
       const [steps, count] = inputs.uniform!.shape as [number, number]
       const drawn = new Int32Array(steps * count)
       of('input_ids').forEach((id, row) => {

@@ -1,0 +1,113 @@
+/** Attention over a cache that onnx writes where it lies, against its definition. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fill, fixed, type Program, program } from '../../src/dsl/index.ts'
+import { optimiseProgram } from '../../src/dsl/passes/index.ts'
+import { openSession } from '../../src/engine/backend.ts'
+import { type TensorValue, tensorValue } from '../../src/engine/index.ts'
+import { cApi } from '../../src/engine/onnx/c-api.ts'
+import { nativeOptions } from '../../src/engine/onnx/index.ts'
+import { lower } from '../../src/engine/onnx/lower.ts'
+import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
+import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
+import { decode, extend, isCacheKey, qwen3Model } from '../../src/models/index.ts'
+import { orThrow } from '../../src/train/index.ts'
+
+const test = suite('onnx: attention over a cache where it lies')
+const loaded = loadOnnxRuntime()
+if (loaded._tag === 'Left') throw new Error(loaded.left.message)
+const { ort, library } = loaded.right
+const runtime: Runtime = {
+  InferenceSession: ort.InferenceSession,
+  Tensor: ort.Tensor as unknown as Runtime['Tensor'],
+}
+const api = cApi(library)
+
+const language = {
+  ...{ vocabSize: 30, hiddenSize: 16, intermediateSize: 24, layers: 2, heads: 4, kvHeads: 2, headDim: 8 },
+  ...{ ropeTheta: 100, epsilon: 1e-6, tied: true },
+}
+const [rows, capacity, steps] = [3, 12, 3]
+const sizes = { rows, prompt: 6, capacity }
+
+const programOf = (c: typeof language): Program => {
+  const model = qwen3Model('m', c)
+  const functions = {
+    decode: fixed(() => decode(model, sizes)),
+    extend: fixed(() => extend(model, sizes, steps)),
+  }
+  return optimiseProgram(program({ name: 'p', functions }))
+}
+
+const position = [0, 4, capacity - steps]
+const inputs: Readonly<Record<string, TensorValue>> = {
+  input_ids: tensorValue('int32', [rows], [3, 7, 11]),
+  position: tensorValue('int32', [rows], position),
+}
+const drawing = {
+  ...inputs,
+  uniform: tensorValue(
+    'float32',
+    [steps, rows],
+    Array.from({ length: steps * rows }, (_, i) => ((7 * i) % 9) / 9),
+  ),
+  scale: tensorValue('float32', [], [1]),
+  greedy: tensorValue('bool', [], [0]),
+  bias: tensorValue('float32', [30], new Float32Array(30)),
+}
+
+/** What two calls give and leave, from the same weights and the same cache. */
+const called = async (p: Program, r: Runtime) => {
+  const session = await orThrow(openSession(onnxBackend(r, p, nativeOptions(1)), { seed: 3 }))
+  const keys = [...p.states.keys()].filter(isCacheKey)
+  const held = new Map(
+    keys.map((k) => {
+      const { axes } = p.states.get(k)!
+      const shape = axes.map((a) => a.size)
+      const count = shape.reduce((n, s) => n * s, 1)
+      return [k, tensorValue('float32', shape, fill({ kind: 'uniform', limit: 1 }, count, 5, k))]
+    }),
+  )
+  await orThrow(session.write(held))
+  const { logits } = await orThrow(session.call('decode', inputs))
+  const { ids, log_probs } = await orThrow(session.call('extend', drawing))
+  const left = await orThrow(session.read(keys))
+  await orThrow(session.close())
+  return { logits: logits!, ids: ids!, logProbs: log_probs!, left }
+}
+
+const close = (a: TensorValue, b: TensorValue, what: string): void =>
+  a.data.forEach((x, i) => {
+    assert.ok(Math.abs(x - b.data[i]!) < 1e-5, `${what} ${i}: ${x} and ${b.data[i]}`)
+  })
+
+if (api !== undefined)
+  test('it gives the same tokens, log-probabilities and logits, and leaves the same cache', async () => {
+    for (const kvHeads of [1, 2, 4]) {
+      const p = programOf({ ...language, kvHeads })
+      for (const [name, count] of [
+        ['decode', 1],
+        ['extend', steps],
+      ] as const) {
+        const lowered = lower(name, p.functions.get(name)![0]!, 'run', new Map(), true)
+        assert.is(lowered.written.size, 2 * language.layers * count, name)
+        assert.is(lowered.overwrites.length, 0)
+      }
+      const [where, apart] = [await called(p, { ...runtime, library: library! }), await called(p, runtime)]
+      assert.equal(where.ids, apart.ids)
+      close(where.logits, apart.logits, 'logits')
+      close(where.logProbs, apart.logProbs, 'log-probability')
+      for (const [key, value] of apart.left) close(where.left.get(key)!, value, key)
+    }
+  })
+else test.skip('npm has no addon for this platform by which C functions are called', () => undefined)
+
+test('a size of heads that the operation does not take, and a session of the binding, keep the definition', () => {
+  const p = programOf({ ...language, headDim: 6 })
+  const odd = lower('decode', p.functions.get('decode')![0]!, 'run', new Map(), true)
+  assert.is(odd.written.size, 0)
+  assert.ok(odd.overwrites.length > 0)
+  assert.is(lower('extend', programOf(language).functions.get('extend')![0]!).written.size, 0)
+})
+
+test.run()
