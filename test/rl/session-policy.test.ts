@@ -229,7 +229,7 @@ test('with another generation of other sizes in one program', () => {
   const other = { ...parts, sizes: { ...sizes, rows: 2, capacity: 33, images: 4 } }
   const evaluation = policyFunctions(other)
   assert.throws(
-    () => program({ name: 'clash', functions: { ...functions, x: evaluation['policy.decode']! } }),
+    () => program({ name: 'clash', functions: { ...functions, x: evaluation['policy.extend']! } }),
     /cache/,
   )
   assert.ok(Object.keys(functions).every((f) => f.startsWith('policy.')))
