@@ -6,7 +6,7 @@ import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { type Op, type Tensor, topological } from './graph.ts'
 import { scalarOf } from './leaves.ts'
-import { broadcasted, reshaped } from './shape.ts'
+import { broadcasted, reshaped, transposed } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
 /** States of one key are one thing, however often a model names them (a tied head). */
@@ -15,9 +15,18 @@ const identity = (t: Tensor): Tensor | string => (t.op.op === 'state' ? t.op.key
 const flowsOf = (y: Tensor, g: Tensor, site: Site): readonly Flow[] =>
   (adjoints[y.op.op] as (y: Tensor, g: Tensor, op: Op, s: Site) => readonly Flow[])(y, g, y.op, site)
 
+/** The choice among scores whose result is an attention's softmax, where each score counts once. */
+const maskingOf = (order: readonly Tensor[]): Tensor | undefined => {
+  const masked = order.find((t) => t.op.op === 'softmax')?.inputs[0]
+  const scores = masked?.op.op === 'select' ? masked.inputs[1]! : undefined
+  return scores !== undefined && scores.axes.length === masked!.axes.length && scores.op.op !== 'broadcast'
+    ? masked
+    : undefined
+}
+
 /**
- * What flows from a composite's body into its operands by the definition, whatever they are made of; undefined where an
- * operand does not count.
+ * What flows from an attention's body into its operands by the definition, whatever they are made of; undefined where an
+ * operand does not count. What flows out of the softmax is 0 where a key is hidden: it is not chosen among again.
  */
 const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly (Tensor | undefined)[] => {
   const ends = new Set(operands)
@@ -26,12 +35,17 @@ const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly 
   for (const t of order)
     if (t.dtype === 'float32' && t.op.op !== 'stopGradient' && !ends.has(t))
       if (t.inputs.some((x) => depends.has(x))) depends.add(t)
+  const masking = maskingOf(order)
   const flowing = new Map<Tensor, Tensor>([[body, g]])
   for (let i = order.length - 1; i >= 0; i--) {
     const y = order[i]!
     const flow = flowing.get(y)
     if (flow === undefined || ends.has(y) || !depends.has(y)) continue
-    flowsOf(y, flow, y.site).forEach((part, k) => {
+    const flows: readonly Flow[] =
+      y === masking
+        ? [undefined, () => transposed(flow, y.inputs[1]!.names, y.site)]
+        : flowsOf(y, flow, y.site)
+    flows.forEach((part, k) => {
       const x = y.inputs[k]!
       if (part === undefined || !depends.has(x)) return
       const [sofar, more] = [flowing.get(x), part()]

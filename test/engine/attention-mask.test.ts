@@ -2,15 +2,24 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  and,
+  as,
   attend,
   axis,
   causal,
+  equal,
   evaluate,
   type GraphError,
+  gather,
   gradient,
   input,
+  less,
   mul,
+  notPadding,
   optimise,
+  rename,
+  reshape,
+  sameSegment,
   type Tensor,
   topological,
   total,
@@ -140,6 +149,31 @@ test('a causal mask hides no row, and costs no test for one', () => {
     selects.map((t) => t.names),
     [['batch', 'head', 'token', 'key']],
   )
+})
+
+test('where tokens see themselves no row is tested, and no flow is masked again, at any length', () => {
+  const Long = axis('token', 300)
+  const of = (name: string): Tensor => input(name, [Batch, Long], 'int32')
+  const [queries, keys] = [
+    input('q', [Batch, Long, Head, Dim]),
+    input('k', [Batch, as(Long, 'key'), Head, Dim]),
+  ]
+  const packs = and(sameSegment(of('segment'), 'token'), causal(Long))
+  const rows = gather(reshape(packs, [axis('place', 600), as(Long, 'key')]), of('places'))
+  const selects = (m: Tensor): number => {
+    const out = attend(queries, keys, mul(keys, 2), 'headDim', m)
+    return topological(gradient(total(out), [queries])).filter((t) => t.op.op === 'select').length
+  }
+  for (const m of [causal(Long), packs, rows, sameSegment(of('segment'), 'token')]) assert.is(selects(m), 1)
+  // keys may be hidden from all: padding, another's segment, and what comes strictly before
+  const own = rename(of('segment'), 'token', 'key')
+  for (const m of [
+    notPadding(of('attention'), 'token'),
+    and(causal(Long), notPadding(of('attention'), 'token')),
+    equal(of('other'), own),
+    less(own, of('segment')),
+  ])
+    assert.ok(selects(m) > 1)
 })
 
 test('scores of hidden keys that are infinite or not a number', async () => {

@@ -13,6 +13,7 @@ import { type Site, siteOf } from '../site.ts'
 import { linear } from './linear.ts'
 import { rmsNorm } from './norm.ts'
 import { type Rotations, rotate } from './rotary.ts'
+import { allSee } from './sees.ts'
 
 /** The name of the attended side of a mask and of the scores. */
 export const Key = 'key'
@@ -45,12 +46,13 @@ export const attend = (q: Tensor, k: Tensor, v: Tensor, headDim: string, mask?: 
       site,
       mask.axes,
     )
-  const sees = anyOf(mask, site)
+  const sees = allSee(mask, Key) ? undefined : anyOf(mask, site)
   // a row of −∞ alone has no softmax: where nothing is seen all weights are equal, and then not taken
-  const hidden = selectOf(sees, Number.NEGATIVE_INFINITY, 0, site)
+  const none = Number.NEGATIVE_INFINITY
+  const hidden = sees === undefined ? none : selectOf(sees, none, 0, site)
   const allowed = selectOf(mask, scores, hidden, site)
   const mixed = contractOf(softmaxOf('softmax', allowed, Key, site), v, [Key], site, q.names)
-  const body = selectOf(sees, mixed, 0, site)
+  const body = sees === undefined ? mixed : selectOf(sees, mixed, 0, site)
   return composite(
     'attention',
     { scale, axis: headDim },

@@ -1,0 +1,49 @@
+/** Whether every token sees a key, as far as the mask's definition tells it. */
+import { sizes } from '../axis.ts'
+import type { Tensor } from '../graph.ts'
+
+/** What a broadcast repeats. */
+const repeated = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? repeated(t.inputs[0]!) : t)
+
+/** A tensor under the names that it had first. */
+const unnamed = (t: Tensor): Tensor =>
+  t.op.op === 'reshape' && sizes(t.axes).join() === sizes(t.inputs[0]!.axes).join()
+    ? unnamed(t.inputs[0]!)
+    : t
+
+const isSame = (a: Tensor, b: Tensor): boolean =>
+  a === b || (a.op.op === 'iota' && b.op.op === 'iota' && a.axes[0]!.size === b.axes[0]!.size)
+
+/**
+ * The axis of tokens, each of which sees the key of its own place: tokens are compared with themselves under the name of the
+ * keys. Undefined where that is not so, or not known.
+ */
+const diagonal = (mask: Tensor, key: string): string | undefined => {
+  const { op, inputs } = mask
+  if (op.op === 'transpose' || op.op === 'broadcast') return diagonal(inputs[0]!, key)
+  if (op.op === 'logic') {
+    const [a, b] = inputs.map((x) => diagonal(x, key)) as [string | undefined, string | undefined]
+    return op.fn === 'and' ? (a === b ? a : undefined) : (a ?? b)
+  }
+  if (op.op !== 'compare' || op.fn === 'less') return undefined
+  const [a, b] = inputs.map(repeated) as [Tensor, Tensor]
+  if (a.names.length !== b.names.length || !isSame(unnamed(a), unnamed(b))) return undefined
+  const other = a.names.flatMap((n, i) => (n === b.names[i] ? [] : [[n, b.names[i]!]]))
+  return other.length === 1 && other[0]!.includes(key) ? other[0]!.find((n) => n !== key) : undefined
+}
+
+/**
+ * Whether each row of a mask has a key that is seen, whatever is fed: where tokens see themselves, and where rows are picked
+ * out of such a mask. False may be too careful.
+ */
+export const allSee = (mask: Tensor, key: string): boolean => {
+  const x = mask.inputs[0]
+  const { op } = mask
+  if (x !== undefined && (op.op === 'gather' || op.op === 'reshape')) {
+    // whole rows: the keys stay together
+    const [from, to] = [x.axes.at(-1), mask.axes.at(-1)]
+    if (from?.name === key && to?.name === key && from.size === to.size && x.axes.length > 1)
+      return allSee(x, key)
+  }
+  return diagonal(mask, key) !== undefined
+}
