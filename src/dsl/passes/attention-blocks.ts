@@ -4,6 +4,7 @@ import { after, bodyOf, operandsOf } from '../composite.ts'
 import { contractOf } from '../contract.ts'
 import { binaryOf, castTo, compareOf, selectOf } from '../elementwise.ts'
 import { findAxis, rewrite, type Settings, type Tensor, topological } from '../graph.ts'
+import { allSee } from '../layers/sees.ts'
 import { reduceOf, softmaxOf } from '../reduce.ts'
 import { concat, pad, sliceOf, transposed } from '../shape.ts'
 import { parts, possibility, type Range } from './mask-parts.ts'
@@ -39,7 +40,7 @@ interface Block {
   readonly keys: Range
   /** Which of the keys a token may see; undefined where all. */
   readonly mask: Tensor | undefined
-  /** Which tokens see a key at all; undefined where all do. */
+  /** Which tokens see a key at all; undefined where all are known to. */
   readonly sees: Tensor | undefined
 }
 
@@ -66,11 +67,27 @@ const insideOf = (t: Tensor): readonly Tensor[] => {
 const ranges = (size: number, step: number): readonly Range[] =>
   Array.from({ length: Math.ceil(size / step) }, (_, i) => [i * step, Math.min(step, size - i * step)])
 
-/** Cuts attentions; the parts of a mask that several share are computed once. */
+/** The axes that a block is cut along, where there are scores enough; undefined where not. */
+const cutAxes = (t: Tensor, limits: BlockSizes) => {
+  const [q, k] = operandsOf(t) as readonly [Tensor, Tensor]
+  const key = k.axes.find((a) => !q.names.includes(a.name))
+  const dim = k.axes.find((a) => a.name === settingsOf(t).axis)
+  const own = q.axes.filter((a) => !k.names.includes(a.name)).sort((a, b) => a.size - b.size)
+  const token = own.at(-1)
+  if (key === undefined || dim === undefined || token === undefined) return undefined
+  const rows = elements(q.axes) / dim.size
+  if (rows * key.size < limits.from) return undefined
+  const most = Math.max(1, Math.floor(limits.block / ((rows / token.size) * key.size)))
+  const count = Math.ceil(token.size / most)
+  return count < 2 ? undefined : { key, dim, own, token, step: Math.ceil(token.size / count) }
+}
+
+/** Cuts attentions; the blocks of a mask that several share, and their parts of it, are found once. */
 const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
   const part = parts()
   const mayBeTrue = possibility()
   const seeing = new Map<Tensor, Tensor>()
+  const blocksOf = new Map<Tensor | undefined, Map<string, readonly Block[]>>()
 
   const seesOf = (mask: Tensor, key: string): Tensor => {
     const had = seeing.get(mask)
@@ -84,20 +101,16 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
     return sees
   }
 
-  return (t) => {
-    const [q, k, v, mask] = operandsOf(t) as readonly [Tensor, Tensor, Tensor, Tensor | undefined]
-    const { scale, axis: dim } = settingsOf(t)
-    const key = k.axes.find((a) => !q.names.includes(a.name))
-    const dimAxis = k.axes.find((a) => a.name === dim)
-    const own = q.axes.filter((a) => !k.names.includes(a.name)).sort((a, b) => a.size - b.size)
-    const token = own.at(-1)
-    if (key === undefined || dimAxis === undefined || token === undefined) return undefined
-    const rows = elements(q.axes) / dimAxis.size
-    if (rows * key.size < limits.from) return undefined
-    const most = Math.max(1, Math.floor(limits.block / ((rows / token.size) * key.size)))
-    const count = Math.ceil(token.size / most)
-    if (count < 2) return undefined
-    const step = Math.ceil(token.size / count)
+  const blocks = (
+    mask: Tensor | undefined,
+    token: Axis,
+    key: Axis,
+    step: number,
+    known: boolean,
+  ): readonly Block[] => {
+    const forms = blocksOf.get(mask) ?? new Map<string, readonly Block[]>()
+    blocksOf.set(mask, forms)
+    const form = [token.name, token.size, key.name, key.size, step].join('\u0001')
     const keys = ranges(key.size, step)
     const blockOf = (tokens: Range): Block => {
       if (mask === undefined) return { tokens, keys: [0, key.size], mask, sees: undefined }
@@ -106,21 +119,28 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
       const [first, last] = [keys.find(isSeen) ?? keys[0]!, keys.findLast(isSeen) ?? keys[0]!]
       const seen: Range = [first[0], last[0] + last[1] - first[0]]
       const own = part(mask, { [token.name]: tokens, [key.name]: seen })
-      return { tokens, keys: seen, mask: own, sees: seesOf(own, key.name) }
+      return { tokens, keys: seen, mask: own, sees: known ? undefined : seesOf(own, key.name) }
     }
-    const shared = k.names.filter((n) => n !== key.name && n !== dimAxis.name)
+    const made = forms.get(form) ?? ranges(token.size, step).map(blockOf)
+    forms.set(form, made)
+    return made
+  }
+
+  return (t) => {
+    const axes = cutAxes(t, limits)
+    if (axes === undefined) return undefined
+    const [q, k, v, mask] = operandsOf(t) as readonly [Tensor, Tensor, Tensor, Tensor | undefined]
+    const { key, dim, token, step } = axes
+    const scale = Number(settingsOf(t).scale)
+    const shared = k.names.filter((n) => n !== key.name && n !== dim.name)
+    const own = axes.own.map((a) => a.name)
     const { site } = t
-    const ownNames = own.map((a) => a.name)
     return {
-      q: transposed(binaryOf('mul', q, Number(scale), site), [...shared, ...ownNames, dimAxis.name], site),
-      k: transposed(k, [...shared, key.name, dimAxis.name], site),
-      v: transposed(v, [...shared, key.name, dimAxis.name], site),
-      scale: Number(scale),
-      own: ownNames,
-      token: token.name,
-      key,
-      dim: dimAxis.name,
-      blocks: ranges(token.size, step).map(blockOf),
+      q: transposed(binaryOf('mul', q, scale, site), [...shared, ...own, dim.name], site),
+      k: transposed(k, [...shared, key.name, dim.name], site),
+      v: transposed(v, [...shared, key.name, dim.name], site),
+      ...{ scale, own, key, token: token.name, dim: dim.name },
+      blocks: blocks(mask, token, key, step, mask !== undefined && allSee(mask, key.name)),
     }
   }
 }
@@ -133,9 +153,10 @@ const weighed = (c: Cut, b: Block, before: readonly Tensor[]) => {
   const v = sliceOf(c.v, c.key.name, ...b.keys, site)
   const scores = contractOf(q, k, [c.dim], site)
   const order = scores.names
-  const hidden = b.sees === undefined ? undefined : selectOf(b.sees, Number.NEGATIVE_INFINITY, 0, site)
+  const none = Number.NEGATIVE_INFINITY
+  const hidden = b.sees === undefined ? none : selectOf(b.sees, none, 0, site)
   const allowed =
-    b.mask === undefined ? scores : transposed(selectOf(b.mask, scores, hidden!, site), order, site)
+    b.mask === undefined ? scores : transposed(selectOf(b.mask, scores, hidden, site), order, site)
   return { q, k, v, weights: softmaxOf('softmax', allowed, c.key.name, site) }
 }
 
@@ -192,17 +213,17 @@ const backward = (t: Tensor, c: Cut): Readonly<Record<string, Tensor>> => {
 export const attentionBlocks =
   (limits: BlockSizes) =>
   (roots: readonly Tensor[]): readonly Tensor[] => {
-    const all = topological(roots).filter((t) => isKind(t, 'attention'))
+    const all = topological(roots).filter((t) => isKind(t, 'attention') && cutAxes(t, limits) !== undefined)
     if (all.length === 0) return roots
     // where a gradient was taken through a definition its inside is needed anyway
     const used = new Set(topological(roots, (t) => (attentionOf(t) === undefined ? t.inputs : operandsOf(t))))
-    const open = new Set(all.filter((t) => insideOf(t).some((x) => used.has(x))))
+    const long = new Set(all.filter((t) => !insideOf(t).some((x) => used.has(x))))
     const cut = cutter(limits)
     const cuts = new Map<Tensor, Cut | undefined>()
     const gradients = new Map<Tensor, Map<Tensor, Readonly<Record<string, Tensor>>>>()
     return rewrite(roots, (t, before) => {
       const original = attentionOf(before)
-      if (original === undefined || open.has(original)) return t
+      if (original === undefined || !long.has(original)) return t
       const c = cuts.has(original) ? cuts.get(original) : cut(t)
       cuts.set(original, c)
       if (c === undefined) return t

@@ -2,18 +2,8 @@
  * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one {@link Plan} a
  * node.
  */
-import {
-  attentionBlocks,
-  type Dtype,
-  longSums,
-  narrow,
-  overVariant,
-  sizes,
-  type Tensor,
-  topological,
-  type Variant,
-} from '../../dsl/index.ts'
-import { attentionLimits } from '../attention-limits.ts'
+import { type Dtype, overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import { processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import {
@@ -166,10 +156,7 @@ export const lower = (
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
   bound = false,
 ): Lowered => {
-  const variant = overVariant(
-    (roots) => longSums()(narrow(mode === 'run' ? attentionBlocks(attentionLimits)(roots) : roots)),
-    given,
-  )
+  const variant = overVariant(processorPasses(mode === 'run'), given)
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
   const attentions = bound ? cachedAttentions(variant) : undefined

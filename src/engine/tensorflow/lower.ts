@@ -2,18 +2,9 @@
  * One variant of a function as nodes of the program's TensorFlow graph: a walk from what is wanted back to the leaves,
  * then the updates of the states, each after the reads of the value that it replaces.
  */
-import {
-  attentionBlocks,
-  longSums,
-  narrow,
-  overVariant,
-  sizes,
-  type Tensor,
-  topological,
-  type Variant,
-} from '../../dsl/index.ts'
-import { attentionLimits } from '../attention-limits.ts'
+import { overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
+import { processorPasses } from '../processor-passes.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { emitInPlace, inPlace, inPlaceRoots, isOwn, sourceOf } from './in-place.ts'
@@ -48,10 +39,7 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 /** Lowers one variant under the scope `name` (`step.0`). */
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
-  const variant = overVariant(
-    (roots) => longSums(isSumOfSquares)(narrow(attentionBlocks(attentionLimits)(roots))),
-    given,
-  )
+  const variant = overVariant(processorPasses(true, isSumOfSquares), given)
   const parts = inPlace(variant)
   const values = new Map<Tensor, Ref>()
   const inputs = new Map<string, Ref>()
