@@ -25,11 +25,11 @@ export const rewards = [
     ],
   ),
   mutantsOf(
-    'src/rl/rewards/own.ts',
-    ['rl/rewards/own'],
+    'src/rl/time-limit.ts',
+    ['rl/rewards/own', 'rl/operators'],
     [
-      ['a promise is waited for without end', 'await Promise.race([given, limit])', 'await given'],
-      ['the clock goes on after the answer', 'limit.stop()', ''],
+      ['a promise is waited for without end', 'await Promise.race([ask(), over])', 'await ask()'],
+      ['the clock goes on after the answer', '    stop()\n', ''],
     ],
   ),
   mutantsOf(
