@@ -280,7 +280,7 @@ export const dsl = [
   ),
   mutantsOf(
     'src/dsl/passes/mask-parts.ts',
-    ['dsl/attention-blocks'],
+    ['dsl/mask-parts'],
     [
       ['positions of a part begin at 0', '(_, i) => start + i)', '(_, i) => i)'],
       ['or needs both', 'a && b : a || b', 'a && b : a && b'],
