@@ -222,6 +222,36 @@ test('no such model, revision, server; a server that fails for a moment, and for
   }
 })
 
+test('what answers and is no hub is said at once, and not asked for again: a page to log in, nothing, a listing or redirects without an end', async () => {
+  const page = '<html>log in</html>'
+  const cases: readonly (readonly [Faults, HubError['tag'], RegExp])[] = [
+    [{ instead: { of: 'info', body: page } }, 'BadListing', /what answers is no hub \(.*JSON\).*--endpoint/],
+    [{ instead: { of: 'info', body: 'null' } }, 'BadListing', /what answers is no hub/],
+    [{ instead: { of: 'info', body: '{}' } }, 'BadListing', /what answers is no hub: it names no commit/],
+    [{ instead: { of: 'list', body: page } }, 'BadListing', /what answers is no hub/],
+    [{ instead: { of: 'list', body: '{}' } }, 'BadListing', /what answers is no hub/],
+    [{ instead: { of: 'file', body: page } }, 'Unreachable', /model\.safetensors: .* sends a web page/],
+    [
+      { instead: { of: 'info', body: '', redirect: true } },
+      'Unreachable',
+      /cannot be reached \(redirect count exceeded\)/,
+    ],
+    [{ endless: true }, 'BadListing', /its listing of files has no end/],
+  ]
+  for (const [faults, tag, message] of cases) {
+    const hub = await serving(faults)
+    // a second try would take longer than the test may
+    const error = await left(fresh(), { endpoint: hub.endpoint, pause: 1e6 })
+    assert.is(error.tag, tag, error.message)
+    assert.match(error.message, message)
+  }
+  const odd = await left(fresh(), { endpoint: 'nonsense', pause: 1e6 })
+  assert.is(odd.tag, 'BadName')
+  assert.match(odd.message, /'nonsense' is no address of a hub: it begins with http/)
+  const scheme = await left(fresh(), { endpoint: 'ftp://localhost', pause: 1e6 })
+  assert.equal([scheme.tag, /unknown scheme/.test(scheme.message)], ['Unreachable', true])
+})
+
 test('what cannot be read as a model, a listing that leads elsewhere, no room: refused before a byte of weights', async () => {
   const without = async (name: string) =>
     (await serving({}, new Map([...files].filter(([n]) => n !== name)))).endpoint

@@ -25,6 +25,14 @@ export interface Faults {
     readonly reason?: string
     times: number
   }
+  /** What it sends in place of every answer of the kind: a page of a proxy, an object of something else; or a redirect to the same place. */
+  readonly instead?: {
+    readonly of: 'info' | 'list' | 'file'
+    readonly body: string
+    readonly redirect?: true
+  }
+  /** The listing has another page, always. */
+  readonly endless?: true
   /** Sends this many bytes of a file, and then nothing more. */
   readonly stalls?: Record<string, number>
 }
@@ -67,6 +75,16 @@ export const hubServer = async (
     fail(res, status.code, status.reason)
     return true
   }
+  const replaced = (of: 'info' | 'list' | 'file', req: IncomingMessage, res: ServerResponse): boolean => {
+    const { instead } = faults
+    if (instead?.of !== of) return false
+    res.writeHead(instead.redirect ? 302 : 200, {
+      'content-type': instead.body.startsWith('<') ? 'text/html; charset=utf-8' : 'application/json',
+      ...(instead.redirect ? { location: req.url! } : {}),
+    })
+    res.end(instead.body)
+    return true
+  }
   const send = (req: IncomingMessage, res: ServerResponse, path: string): void => {
     const whole = files.get(path)!
     const content = Buffer.from(whole)
@@ -100,20 +118,25 @@ export const hubServer = async (
     seen.push({ path, range: req.headers.range, token: req.headers.authorization })
     const [info, list] = [`/api/models/${repo}/revision/`, `/api/models/${repo}/tree/${commit}`]
     if (path.startsWith(info)) {
-      if (faulty('info', res)) return
+      if (faulty('info', res) || replaced('info', req, res)) return
       const rev = path.slice(info.length)
       if (rev !== 'main' && rev !== commit) fail(res, 404, 'RevisionNotFound')
       else
         json(res, { _id: '1', id: repo, sha: commit, private: false, downloads: 0, likes: 0, gated: false })
     } else if (path === list) {
+      if (replaced('list', req, res)) return
       // two pages, as of a folder with many files
       const [first, half] = [searchParams.get('cursor') === null, Math.ceil(tree.length / 2)]
       const next = `<http://${req.headers.host}${list}?cursor=2>; rel="next"`
-      json(res, first ? tree.slice(0, half) : tree.slice(half), first ? { link: next } : {})
+      json(
+        res,
+        first ? tree.slice(0, half) : faults.endless ? [] : tree.slice(half),
+        first || faults.endless ? { link: next } : {},
+      )
     } else if (path.startsWith(`/${repo}/resolve/${commit}/`) || path.startsWith('/large/')) {
       const name = decodeURIComponent(path.replace(`/${repo}/resolve/${commit}/`, '').replace('/large/', ''))
       if (!files.has(name)) fail(res, 404, 'EntryNotFound')
-      else if (faulty('file', res)) return
+      else if (faulty('file', res) || (large(name) && replaced('file', req, res))) return
       else if (large(name) && !path.startsWith('/large/')) {
         res.writeHead(302, { location: `/large/${name}` })
         res.end()

@@ -61,18 +61,33 @@ const codeOf = (e: unknown): string => {
   return typeof code === 'string' ? code : cause === undefined ? '' : codeOf(cause)
 }
 
+/** What `fetch` says of a failure that has no code lies at its root: an address of another kind, redirects without an end. */
+const rootOf = (e: unknown): string => {
+  const { message, cause } = e as { readonly message?: unknown; readonly cause?: unknown }
+  return cause instanceof Error ? rootOf(cause) : String(message ?? e)
+}
+
 /** Nobody answers, or what answers stops. */
 export const networkFailure = (endpoint: string, what: string, e: unknown): HubError => {
   if (e instanceof HubError) return e
   const code = codeOf(e)
-  return refused.includes(code)
-    ? new HubError(
-        'Unreachable',
-        `${what}: ${endpoint} cannot be reached (${code}): check the network, or name a mirror with --endpoint or a folder with --from`,
-        e,
-      )
-    : new HubError('Cut', `${what}: the connection was cut (${code === '' ? (e as Error).message : code})`, e)
+  if (code === 'ERR_INVALID_URL')
+    return new HubError(
+      'BadName',
+      `'${endpoint}' is no address of a hub: it begins with http:// or https://`,
+      e,
+    )
+  if (refused.includes(code) || (code === '' && e instanceof TypeError))
+    return new HubError(
+      'Unreachable',
+      `${what}: ${endpoint} cannot be reached (${code === '' ? rootOf(e) : code}): check the network, or name a mirror with --endpoint or a folder with --from`,
+      e,
+    )
+  return new HubError('Cut', `${what}: the connection was cut (${code === '' ? rootOf(e) : code})`, e)
 }
+
+/** Answers that make up one listing, at most: a hub tells a thousand files in each. */
+const mostPages = 1000
 
 /**
  * `fetch` whose failures are this area's errors. The library's own streams pass on no more than a message, so that the last
@@ -87,6 +102,11 @@ const watched = (r: HubRequest, what: string, signal: AbortSignal) => {
       if (!response.ok) throw await failureOf(r, response, what)
       if (ranged && response.status !== 206) {
         await response.body?.cancel()
+        if (response.headers.get('content-type')?.startsWith('text/html') === true)
+          throw new HubError(
+            'Unreachable',
+            `${what}: ${r.endpoint} sends a web page where a file is asked for: look at it in a browser, or name another --endpoint`,
+          )
         throw new HubError(
           'BadListing',
           `${what}: ${r.endpoint} sends the whole file where a part is asked for`,
@@ -115,21 +135,39 @@ export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
   const { repo, endpoint, token, recursive } = r
   const name = `${endpoint}/${repo}`
   const { ask } = watched(r, repo, r.signal)
-  const hub = { hubUrl: endpoint, ...(token === undefined ? {} : { accessToken: token }) }
-  const info = await modelInfo({
-    ...{ ...hub, name: repo, revision: r.revision, additionalFields: ['sha'], fetch: ask },
-  })
-  const revision = info.sha
-  if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision))
-    throw new HubError('BadListing', `${name}: what answers is no hub: it names no commit`)
-  const files: ShelfFile[] = []
-  for await (const entry of listFiles({ ...hub, repo, revision, recursive, fetch: ask })) {
-    if (entry.type !== 'file') continue
-    const sum = checksumOf(entry)
-    if (sum === undefined || sum.hex.length !== lengths[sum.kind] || !Number.isSafeInteger(entry.size))
-      throw new HubError('BadListing', `${name}: it tells no size and checksum of ${entry.path}`)
-    files.push({ path: entry.path, bytes: entry.size, sum })
+  let pages = 0
+  const turning: typeof fetch = (url, init) => {
+    if (++pages > mostPages)
+      throw new HubError('BadListing', `${name}: its listing of files has no end: name another --endpoint`)
+    return ask(url, init)
   }
+  const hub = { hubUrl: endpoint, ...(token === undefined ? {} : { accessToken: token }) }
+  const listed = async (): Promise<{ readonly revision: string; readonly files: readonly ShelfFile[] }> => {
+    const info = await modelInfo({
+      ...{ ...hub, name: repo, revision: r.revision, additionalFields: ['sha'], fetch: ask },
+    })
+    const revision = info.sha
+    if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision))
+      throw new HubError('BadListing', `${name}: what answers is no hub: it names no commit`)
+    const files: ShelfFile[] = []
+    for await (const entry of listFiles({ ...hub, repo, revision, recursive, fetch: turning })) {
+      if (entry.type !== 'file') continue
+      const sum = checksumOf(entry)
+      if (sum === undefined || sum.hex.length !== lengths[sum.kind] || !Number.isSafeInteger(entry.size))
+        throw new HubError('BadListing', `${name}: it tells no size and checksum of ${entry.path}`)
+      files.push({ path: entry.path, bytes: entry.size, sum })
+    }
+    return { revision, files }
+  }
+  const { revision, files } = await listed().catch((e: unknown) => {
+    // what came whole and cannot be read is an answer of something else: a page to log in, a proxy's
+    if (e instanceof HubError || codeOf(e) !== '' || r.signal.aborted) throw e
+    throw new HubError(
+      'BadListing',
+      `${name}: what answers is no hub (${(e as Error).message}): check the network, or name another --endpoint`,
+      e,
+    )
+  })
   return {
     name,
     revision,
