@@ -1,12 +1,13 @@
 /**
- * A published Qwen3, dense or with experts, tuned on chats of one's own by LoRA: the weights stay, small adapters beside the
- * projections learn.
+ * A published Qwen3, dense or with experts, or a SAIL-VL2, tuned on chats of one's own by LoRA: the weights stay, small adapters
+ * beside the language model's projections learn.
  *
  *     sailwright run examples/finetune.ts --set model=Qwen3-0.6B --data chats.jsonl --out runs/tuned
  *     sailwright export runs/tuned --hf --out tuned        the whole model, for transformers
  *     sailwright export runs/tuned --adapter --out adapter the adapters alone, for PEFT over the published folder
  *
- * `model` is a folder in Hugging Face's layout, `sailwright fetch` brings one. The data has a chat a row, as text-sft.ts says.
+ * `model` is a folder in Hugging Face's layout, `sailwright fetch` brings one. The data has a chat a row, as text-sft.ts says; of a
+ * model that sees with `images`, for so many tiles of which a row has room as `--set images=` says.
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as d from 'sailwright/data'
@@ -19,18 +20,20 @@ import * as t from 'sailwright/train'
 const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const folder = setting.text('model', 'model')
   const { kind, model, source, tokenizer } = await t.orThrow(pretrained(folder))
-  if (kind !== 'language' || tokenizer === undefined)
+  if (kind === 'vision' || tokenizer === undefined)
     throw new t.SettingError(`--set model=${folder} is no language model with a tokenizer`)
 
-  const processor = d.processor(d.textTokenizer(tokenizer), { template: d.chatTemplate(tokenizer) })
-  const [rows, tokens] = [
-    setting.integer('rows', 1, { from: 1 }),
-    setting.integer('tokens', 256, { from: 2 }),
-  ]
-  const objective = t.nextToken(model, processor, { rows, tokens })
+  const processor = d.publishedProcessor(tokenizer, model)
+  const { image } = processor
+  const rows = setting.integer('rows', 1, { from: 1 })
+  // of a row: as many tiles as an image may be cut into, or, where images have any size, squares
+  const tiles = image?.patchSize === undefined ? image?.most : 1024
+  const images = tiles === undefined ? 0 : setting.integer('images', tiles, { from: 0 })
+  const tokens = setting.integer('tokens', 256 + images * (image?.tokens ?? 0), { from: 2 })
+  const objective = t.nextToken(model, processor, { rows, tokens, images: rows * images })
   const sides = d.split(data.rows(), { heldOut: 1 / 16, by: (row) => JSON.stringify(row.columns) })
   const { onBadRow } = data
-  const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
+  const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, images, onBadRow })
 
   // of a model with experts attention alone: PEFT takes what it reads of any `mlp` there for the experts'
   const mlp = source.keys.some((key) => key.includes('.experts.')) ? [] : ['**.mlp.*_proj.weight']

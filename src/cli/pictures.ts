@@ -28,23 +28,27 @@ export interface ReadPictures {
   readonly tokens: number
 }
 
+const counted = (n: number, what: string): string => `${grouped(n)} ${what}${n === 1 ? '' : 's'}`
+
 const times = (columns: number, rows: number, of: string): string => `${columns} × ${rows} ${of}`
 
 /**
  * Reads pictures and videos, together, for they share a budget.
  *
- * @param most most tiles of a picture, where the model reads tiles
+ * @param given most tiles of a picture, where the model reads tiles; default: as the model was published, else 10
  * @throws ImageError where one cannot be read
  */
 export const readPictures = async (
   image: ImageSizes,
   names: readonly string[],
-  most: number,
+  given: number | undefined,
   cwd: string,
 ): Promise<ReadPictures> => {
   const { anySizes, gridOf, gridTiles, isVideo, readVideo, readWholeImage } = await import('../data/index.ts')
+  const most = given ?? image.tiling?.most ?? 10
+  const tiling = { ...image.tiling, most, least: Math.min(image.tiling?.least ?? 1, most) }
   const reading: ImageReading =
-    image.patchSize === undefined ? gridTiles(image.size, image.tokens, { most }) : anySizes(image)
+    image.patchSize === undefined ? gridTiles(image.size, image.tokens, tiling) : anySizes(image)
   const shown = await Promise.all(
     names.map(async (name): Promise<readonly GivenImage[]> => {
       const path = resolve(cwd, name)
@@ -64,10 +68,10 @@ export const readPictures = async (
       if (image.patchSize !== undefined)
         return times(tiles[0]!.width / image.size, tiles[0]!.height / image.size, `squares of ${side}`)
       if (tiles.length === own.length) return `1 tile of ${side}`
-      // the last is the whole
-      const count = tiles.length - 1
+      // the last is the whole, where there is one
+      const count = tiles.length - (tiling.thumbnail === false ? 0 : 1)
       const { columns, rows } = gridOf(width, height, { least: count, most: count, size: image.size })
-      return `${times(columns, rows, `tiles of ${side}`)}, and the whole`
+      return `${times(columns, rows, `tiles of ${side}`)}${count < tiles.length ? ', and the whole' : ''}`
     }
     return {
       ...{ picture, width, height, ...(frame === true ? { frames: own.length } : {}) },
@@ -95,7 +99,7 @@ export const showPictures = (
     ],
     pictures.map((p) => [
       p.picture,
-      `${p.frames === undefined ? '' : `${p.frames} frames of `}${p.width} × ${p.height}`,
+      `${p.frames === undefined ? '' : `${counted(p.frames, 'frame')} of `}${p.width} × ${p.height}`,
       p.read,
       grouped(p.tokens),
     ]),
@@ -104,6 +108,6 @@ export const showPictures = (
   const all = `${name} reads them as ${grouped(tokens)} tokens`
   const around = 'a token opens each picture or frame and one closes it'
   return image.patchSize === undefined
-    ? `${table}\n\n${all}: ${grouped(tiles)} tiles of ${image.tokens}; ${around}. Without tiling each picture is one tile.`
+    ? `${table}\n\n${all}: ${counted(tiles, 'tile')} of ${image.tokens}; ${around}. Without tiling each picture is one tile.`
     : `${table}\n\n${all}, one a square; ${around}.`
 }

@@ -3,13 +3,12 @@
  *
  * @since 0.3.0
  */
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Processor } from '../data/index.ts'
 import type { Compiling, EngineName, Session } from '../engine/index.ts'
-import type { Tokenizer } from '../formats/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
@@ -63,26 +62,29 @@ export interface Answering {
   readonly session: Session
 }
 
-/** What lays out the chats of a published model: its own template, and the tokens that its vocabulary has. */
-const publishedProcessor = async (tokenizer: Tokenizer, model: CausalLm): Promise<Processor> => {
-  const { anySizes, chatTemplate, processor, textTokenizer } = await import('../data/index.ts')
-  const imageOptions = (image: NonNullable<CausalLm['image']>) =>
-    image.patchSize === undefined ? image : { ...image, reading: anySizes(image) }
-  const has = (token: string): boolean => tokenizer.idOf(token) !== undefined
-  const end = tokenizer.eos === undefined ? undefined : tokenizer.tokenOf(tokenizer.eos)
-  return processor(textTokenizer(tokenizer), {
-    template: chatTemplate(tokenizer),
-    // a base model's configuration ends a text, and not a turn
-    chat: has('<|im_end|>') || end === undefined ? {} : { end },
-    ...(model.image === undefined ? {} : { image: imageOptions(model.image) }),
-    ...(has('<think>') && has('</think>') ? { thought: {} } : {}),
-  })
+/** What a prompt may have, where the command line does not say. */
+interface Room {
+  readonly context: number
+  readonly images: number
 }
 
-/** Images of a prompt at most: 4, or as many tiles as an image may be cut into; where images have any size, as many visual tokens as the context holds. */
-const imagesOf = ({ image }: Processor, given: number | undefined, context: number): number => {
-  if (image === undefined) return 0
-  return given ?? (image.patchSize === undefined ? Math.max(4, image.most) : context)
+/**
+ * Room for the pictures that are shown with the first words, besides 512 tokens. Images of a prompt are at most 4, or as many
+ * tiles as an image may be cut into; where images have any size, as many visual tokens as the context holds.
+ */
+const roomOf = async ({ image }: Processor, args: Args, shown: readonly string[]): Promise<Room> => {
+  const [context, images] = [args.integer('context'), args.integer('images')]
+  if (image === undefined) return { context: context ?? 512, images: 0 }
+  const { isVideo } = await import('../data/index.ts')
+  const tiles = await Promise.all(
+    shown.map(async (path) => ((await isVideo(path)) ? image.frames : image.most)),
+  )
+  const all = tiles.reduce((n, m) => n + m, 0)
+  const tokens = context ?? 512 + (image.patchSize === undefined ? all * image.tokens : 0)
+  return {
+    context: tokens,
+    images: images ?? (image.patchSize === undefined ? Math.max(4, image.most, all) : tokens),
+  }
 }
 
 /** What lays out the model's chats. */
@@ -91,7 +93,8 @@ const processorOf = (
   model: CausalLm,
 ): TE.TaskEither<CliError, Processor> => {
   if (stage?.processor !== undefined) return TE.right(stage.processor)
-  if (tokenizer !== undefined) return attempt(() => publishedProcessor(tokenizer, model))
+  if (tokenizer !== undefined)
+    return attempt(async () => (await import('../data/index.ts')).publishedProcessor(tokenizer, model))
   return TE.left(
     failed(
       stage === undefined
@@ -113,7 +116,13 @@ const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
   })
 }
 
-const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<CliError, Answering> =>
+const loaded = (
+  args: Args,
+  io: Io,
+  from: Found,
+  rows: number,
+  pictures: readonly string[],
+): TE.TaskEither<CliError, Answering> =>
   pipe(
     attempt(() => import('../models/index.ts')),
     TE.chainEitherK(({ isCausalLm }) =>
@@ -137,11 +146,8 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
     TE.bind('batching', ({ model, processor }) =>
       attempt(async () => {
         const { batching } = await import('../serve/index.ts')
-        const sizes: BatchSizes = {
-          rows,
-          context: args.integer('context') ?? 512,
-          images: imagesOf(processor, args.integer('images'), args.integer('context') ?? 512),
-        }
+        const shown = pictures.map((path) => resolve(io.cwd, path))
+        const sizes: BatchSizes = { rows, ...(await roomOf(processor, args, shown)) }
         return batching(model, processor, sizes)
       }),
     ),
@@ -171,17 +177,22 @@ const loaded = (args: Args, io: Io, from: Found, rows: number): TE.TaskEither<Cl
     })),
   )
 
-/** Loads the model that the command line names, uses it, and closes it. */
+/**
+ * Loads the model that the command line names, uses it, and closes it.
+ *
+ * @param pictures those that will be shown with the first words
+ */
 export const withAnswering = <A>(
   args: Args,
   io: Io,
   rows: number,
   use: (a: Answering) => TE.TaskEither<CliError, A>,
+  pictures: readonly string[] = [],
 ): TE.TaskEither<CliError, A> =>
   pipe(
     named(args, io),
     TE.chain((from) =>
-      TE.bracket(loaded(args, io, from, rows), use, ({ session }) =>
+      TE.bracket(loaded(args, io, from, rows, pictures), use, ({ session }) =>
         pipe(
           session.close(),
           TE.bimap(

@@ -6,6 +6,7 @@
 import { ChatError, specialIn } from '../formats/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
+import { tilesOf } from './collate.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
@@ -18,6 +19,11 @@ export interface ConversationOptions extends RowOptions {
   readonly processor: Processor
   /** Tokens that a row of the batch holds; longer conversations are bad rows. Default: no limit. */
   readonly tokens?: number
+  /**
+   * Images that a row of the batch has room for, each tile and each frame counted, of an encoder of any resolution squares;
+   * conversations with more are bad rows. Default: no limit.
+   */
+  readonly images?: number
   /**
    * What a text that spells one of the tokenizer's special tokens makes of its row: a bad row, or, with `'text'`, a row in
    * which it stays ordinary text. It never becomes the token. An assistant may write `<think>` and `</think>`. Default
@@ -56,7 +62,7 @@ const speltIn = (
 
 const made = (
   row: Row,
-  { processor, tokens = Infinity, special = 'bad' }: ConversationOptions,
+  { processor, tokens = Infinity, images = Infinity, special = 'bad' }: ConversationOptions,
 ): Promise<Conversation> =>
   ofRow(row, async (chat) => {
     const spelt = special === 'bad' ? speltIn(processor, chat) : undefined
@@ -72,18 +78,29 @@ const made = (
         row,
         `it has ${length} tokens and a row holds ${tokens}; raise the row's tokens or shorten it`,
       )
+    const tiles = tilesOf(processor, laid.images)
+    if (tiles > images)
+      throw new RowError(
+        row,
+        `its images are ${tiles} ${processor.image?.patchSize === undefined ? 'tiles and frames' : 'squares'} and a row has room for ${images}; raise the row's images or leave some out`,
+      )
     return laid
   })
 
-const configOf = (kind: string, rows: Source<Row>, { processor, tokens, special }: ConversationOptions) => ({
+const configOf = (
+  kind: string,
+  rows: Source<Row>,
+  { processor, tokens, images, special }: ConversationOptions,
+) => ({
   ...{ kind, rows: rows.config, processor: processor.config },
   ...(tokens === undefined ? {} : { tokens }),
+  ...(images === undefined ? {} : { images }),
   ...(special === 'text' ? { special } : {}),
 })
 
 /**
  * The conversations of rows, one a row, as `chatOf` reads them. A bad row is one that is no chat, whose image is missing or
- * damaged, that is longer than `tokens`, or in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
+ * damaged, that is longer than `tokens` or has more than `images`, or in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
  *
  * @category sources
  */

@@ -14,7 +14,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { parseJson } from '../formats/index.ts'
+import { parseJson, quote } from '../formats/index.ts'
 import { anyResolutionOf, anyResolutionPublished, anyResolutionWords } from './any-resolution-published.ts'
 import {
   ConfigError,
@@ -36,6 +36,19 @@ import type { SailVl2Config } from './sail-vl2.ts'
 export { ConfigError, type ConfigErrorTag } from './config-words.ts'
 
 // --- the three models ---------------------------------------------------------------------------------------
+
+const isNone = (u: unknown): u is undefined => u === undefined
+
+/** Weights that were made smaller mean nothing without what makes them large again. */
+const unquantised = optional(
+  new Word(
+    'null',
+    isNone,
+    'weights are read as they are: take the model as it was before it was quantised',
+    'Unsupported',
+  ),
+  undefined,
+)
 
 const noBias = 'the encoder is built without biases on these maps'
 
@@ -70,6 +83,7 @@ export const visionConfig = codec(
     mlp_bias: only(false, noBias),
     hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
     is_native: only(false, 'positions are learned or rotary, and not fixed sines'),
+    quantization_config: unquantised,
     ...anyResolutionWords,
   },
   (w): SailVitConfig | readonly [string, string] => {
@@ -114,6 +128,9 @@ export const visionConfig = codec(
   }),
 )
 
+const flag = (todo: string, otherwise: boolean) =>
+  optional(new Word('true or false', isBoolean, todo), otherwise)
+
 const plainRotary = 'rotary positions are built unscaled'
 
 /** A factor that changes nothing where it is 1. */
@@ -141,12 +158,7 @@ const Rope = t.type({
   factor: one,
   partial_rotary_factor: one,
   mrope_section: optional(
-    new Word(
-      'null',
-      (u): u is undefined => u === undefined,
-      'positions have one number a token',
-      'Unsupported',
-    ),
+    new Word('null', isNone, 'positions have one number a token', 'Unsupported'),
     undefined,
   ),
 })
@@ -182,13 +194,11 @@ export const languageConfig = codec(
     rope_parameters: optional(Rope, undefined),
     rope_scaling: optional(Rope, undefined),
     partial_rotary_factor: one,
-    tie_word_embeddings: optional(
-      new Word('true or false', isBoolean, 'whether the head shares the embedding'),
-      false,
-    ),
+    tie_word_embeddings: flag('whether the head shares the embedding', false),
     attention_bias: only(false, 'attention is built without biases'),
     hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
     use_sliding_window: only(false, 'every layer attends to all earlier tokens'),
+    quantization_config: unquantised,
   },
   (w): Qwen3Config | readonly [string, string] => {
     // as in transformers: what stands nearer to the rotary positions holds, for converters leave a class default at the top
@@ -244,7 +254,8 @@ export const languageConfig = codec(
 
 /**
  * A vision-language model: `vision_config`, `llm_config` and how the adapter joins them. Without `ps_version` the pixel
- * shuffle's order is `v1`, the default of the published class; what is written always says which.
+ * shuffle's order is `v1`, the default of the published class; what is written always says which. With `dynamic_image_size`
+ * images are cut into tiles, 6 at most where the file does not say.
  *
  * @category codecs
  */
@@ -253,6 +264,7 @@ export const visionLanguageConfig = codec(
   {
     vision_config: visionConfig,
     llm_config: languageConfig,
+    quantization_config: unquantised,
     downsample_ratio: only(0.5, 'the adapter folds 2 × 2 tokens into one'),
     ps_version: optional(
       new Word(
@@ -263,6 +275,12 @@ export const visionLanguageConfig = codec(
       'v1' as const,
     ),
     select_layer: only(-1, 'the adapter reads the output of the last norm'),
+    force_image_size: optional(count('the side that images are brought to, which is image_size'), undefined),
+    pad2square: only(false, 'images are stretched to a tile and not padded'),
+    dynamic_image_size: flag('whether images are cut into tiles', false),
+    use_thumbnail: flag('whether the whole image follows its tiles', false),
+    min_dynamic_patch: optional(count('the fewest tiles of an image'), 1),
+    max_dynamic_patch: optional(count('the most tiles of an image'), 6),
   },
   (w): SailVl2Config | readonly [string, string] => {
     const side = w.vision_config.imageSize / w.vision_config.patchSize
@@ -273,7 +291,21 @@ export const visionLanguageConfig = codec(
       ]
     if (w.vision_config.anyResolution !== undefined && w.ps_version === 'v1')
       return ['ps_version', 'is "v1" or missing; images of any size are folded in the order "v2"']
-    return { vision: w.vision_config, language: w.llm_config, order: w.ps_version }
+    const { imageSize, anyResolution } = w.vision_config
+    if (w.force_image_size !== undefined && w.force_image_size !== imageSize)
+      return [
+        'force_image_size',
+        `is ${w.force_image_size}, and vision_config.image_size is ${imageSize}; images are read at the encoder's size alone`,
+      ]
+    const [least, most] = [w.min_dynamic_patch, w.max_dynamic_patch]
+    if (w.dynamic_image_size && anyResolution !== undefined)
+      return ['dynamic_image_size', 'is true, and the encoder reads images of any size uncut; make it false']
+    if (w.dynamic_image_size && least > most)
+      return ['min_dynamic_patch', `is ${least}, and max_dynamic_patch is ${most}; change one of them`]
+    return {
+      ...{ vision: w.vision_config, language: w.llm_config, order: w.ps_version },
+      ...(w.dynamic_image_size ? { tiling: { least, most, thumbnail: w.use_thumbnail } } : {}),
+    }
   },
   (c) => ({
     model_type: 'sailvl',
@@ -282,6 +314,14 @@ export const visionLanguageConfig = codec(
     downsample_ratio: 0.5,
     ps_version: c.order ?? 'v2',
     select_layer: -1,
+    force_image_size: c.vision.imageSize,
+    dynamic_image_size: c.tiling !== undefined,
+    ...(c.tiling === undefined
+      ? {}
+      : {
+          ...{ min_dynamic_patch: c.tiling.least, max_dynamic_patch: c.tiling.most },
+          use_thumbnail: c.tiling.thumbnail,
+        }),
   }),
 )
 
@@ -312,6 +352,15 @@ export const decodeConfig = <C>(
 const has = (json: unknown, key: string): boolean =>
   typeof json === 'object' && json !== null && Object.hasOwn(json, key)
 
+/** The configuration of a model of another layout, in which the language model's is called otherwise. */
+const otherLayout = (json: unknown, file: string): ConfigError =>
+  new ConfigError(
+    'Unsupported',
+    file,
+    'text_config',
+    `is that of another layout${has(json, 'model_type') ? ` (${quote((json as { readonly model_type: unknown }).model_type)})` : ''}; of models that see those are read that have vision_config and llm_config, as SAIL-VL2 and InternVL publish them`,
+  )
+
 /**
  * Reads whichever of the three kinds parsed JSON is: with `llm_config` or `vision_config` a vision-language model, with
  * `vocab_size` a language model, else a vision encoder.
@@ -319,20 +368,22 @@ const has = (json: unknown, key: string): boolean =>
  * @category reading
  */
 export const fromPublished = (json: unknown, file = 'config.json'): E.Either<ConfigError, Preset> =>
-  has(json, 'llm_config') || has(json, 'vision_config')
-    ? pipe(
-        decodeConfig(visionLanguageConfig, json, file),
-        E.map((config): Preset => ({ kind: 'vision-language', config })),
-      )
-    : has(json, 'vocab_size')
+  has(json, 'text_config') && !has(json, 'llm_config')
+    ? E.left(otherLayout(json, file))
+    : has(json, 'llm_config') || has(json, 'vision_config')
       ? pipe(
-          decodeConfig(languageConfig, json, file),
-          E.map((config): Preset => ({ kind: 'language', config })),
+          decodeConfig(visionLanguageConfig, json, file),
+          E.map((config): Preset => ({ kind: 'vision-language', config })),
         )
-      : pipe(
-          decodeConfig(visionConfig, json, file),
-          E.map((config): Preset => ({ kind: 'vision', config })),
-        )
+      : has(json, 'vocab_size')
+        ? pipe(
+            decodeConfig(languageConfig, json, file),
+            E.map((config): Preset => ({ kind: 'language', config })),
+          )
+        : pipe(
+            decodeConfig(visionConfig, json, file),
+            E.map((config): Preset => ({ kind: 'vision', config })),
+          )
 
 /**
  * A model's `config.json` in published words; {@link fromPublished} reads it back. Token ids are the tokenizer's and not

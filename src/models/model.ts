@@ -72,6 +72,18 @@ export interface ImageSizes {
   readonly tokens: number
   /** Pixels along each side of a patch, where the model reads images of any size, as squares of patches. */
   readonly patchSize?: number
+  /** Into which grids the published model was trained to see an image cut; default: an image is one tile. */
+  readonly tiling?: TileGrids
+}
+
+/** Grids of tiles of which an image is cut into the one that is nearest to its shape. */
+export interface TileGrids {
+  /** Fewest tiles of a grid: `min_dynamic_patch`. */
+  readonly least: number
+  /** Most tiles of a grid: `max_dynamic_patch`. */
+  readonly most: number
+  /** Whether the whole image comes last where it was cut: `use_thumbnail`. */
+  readonly thumbnail: boolean
 }
 
 /**

@@ -32,7 +32,7 @@ import {
 } from '../dsl/index.ts'
 import { type AdapterConfig, adapter, packedAdapter, visualAxis } from './adapter.ts'
 import { type PatchPlaces, placesInput } from './any-resolution.ts'
-import type { CausalLm, ImageSizes } from './model.ts'
+import type { CausalLm, ImageSizes, TileGrids } from './model.ts'
 import { activeShare } from './moe-config.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
 import { type SailVitConfig, sailVit, sailVitPacked, vitAxes } from './sail-vit.ts'
@@ -43,6 +43,8 @@ export interface SailVl2Config {
   readonly language: Qwen3Config
   /** Token order of the pixel shuffle; default `v2`. */
   readonly order?: PixelShuffleOrder
+  /** Into which grids of tiles it sees an image cut; default: an image is one tile. Nothing of its graph. */
+  readonly tiling?: TileGrids
 }
 
 /** The adapter that a configuration implies. */
@@ -144,7 +146,10 @@ export interface SailVl2Model extends CausalLm {
 /** What it reads of images: tiles, or squares of 2 × 2 patches. */
 const imageSizes = (c: SailVl2Config): ImageSizes =>
   c.vision.anyResolution === undefined
-    ? { size: c.vision.imageSize, tokens: visualTokens(c) }
+    ? {
+        ...{ size: c.vision.imageSize, tokens: visualTokens(c) },
+        ...(c.tiling === undefined ? {} : { tiling: c.tiling }),
+      }
     : { size: 2 * c.vision.patchSize, tokens: 1, patchSize: c.vision.patchSize }
 
 /**

@@ -1,6 +1,6 @@
 /** `sailwright chat` and `sailwright serve`: what a run trained, asked in the terminal and over HTTP. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -16,6 +16,7 @@ import { conversation, processor } from '../../src/data/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
 import { moduleAt } from '../support/program.ts'
+import { tinyModel } from '../support/tiny.ts'
 
 const test = suite('chat and serve')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-chat-'))
@@ -186,6 +187,32 @@ test('a picture is seen: its tokens are in the prompt, and too many or too long 
   assert.match(many.err, 'there are 2 pictures, and room for 1; raise --images')
   const long = await cli([...asked, '--context', '24', '--picture', 'red.png'])
   assert.match(long.err, /what was said has \d+ tokens, and with the answer it may have 24/)
+})
+
+test('a published model sees a picture in the tiles that its config.json says, and a video; there is room for them', async () => {
+  assert.is((await cli(['export', 'joined', '--hf', '--out', 'seeing'])).code, 0)
+  const file = join(root, 'seeing', 'config.json')
+  const config = JSON.parse(readFileSync(file, 'utf8'))
+  const wide = sharp({ create: { width: 600, height: 100, channels: 3, background: 'red' } })
+  writeFileSync(join(root, 'wide.png'), await wide.png().toBuffer())
+  mkdirSync(join(root, 'frames'))
+  for (let i = 0; i < 16; i++) cpSync(join(root, 'red.png'), join(root, 'frames', `${i}.png`))
+  const asked = ['chat', 'seeing', ...onnx, '--message', 'what', '--max-tokens', '2']
+  const tokens = async (picture: string): Promise<number> => {
+    const few = await cli([...asked, '--context', '12', '--picture', picture])
+    return Number(/what was said has (\d+) tokens/.exec(few.err)![1])
+  }
+  const one = await tokens('wide.png')
+  writeFileSync(
+    file,
+    JSON.stringify({ ...config, dynamic_image_size: true, max_dynamic_patch: 6, use_thumbnail: true }),
+  )
+  // six tiles and the whole
+  assert.is((await tokens('wide.png')) - one, 6 * tinyModel.image.tokens)
+  for (const picture of ['wide.png', 'frames']) {
+    const { code, err } = await cli([...asked, '--picture', picture])
+    assert.equal([code, err.trim()], [0, '(cut off: --max-tokens is 2)'], picture)
+  }
 })
 
 test('what cannot work is said before anything is loaded', async () => {

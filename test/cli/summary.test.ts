@@ -47,6 +47,31 @@ test('pictures: tiles and tokens are those of a conversation', async () => {
   assert.match(text.out, /nano reads them as 160 tokens: 10 tiles of 16/)
   const squares = await cli('nano-anyres', '--pictures', 'a.png')
   assert.match(squares.out, /300 × 200 +11 × 7 squares of 28 × 28 +77\n/)
+  const uncut = await cli('nano-anyres', '--tiles', '4', '--pictures', 'a.png')
+  assert.equal([uncut.code, uncut.out], [2, ''])
+  assert.match(uncut.err, "'nano-anyres' reads pictures of any size, uncut; leave --tiles out")
+  const single = await cli('nano', '--pictures', 'b.png', '--tiles', '1')
+  assert.match(single.out, 'nano reads them as 16 tokens: 1 tile of 16;')
+})
+
+test('pictures: a published folder says itself into how many tiles they are cut', async () => {
+  const folder = join(root, 'tiled')
+  mkdirSync(folder)
+  await still(300, 100).toFile(join(root, 'wide.png'))
+  const config = (words: object): void =>
+    writeFileSync(
+      join(folder, 'config.json'),
+      JSON.stringify({ ...toPublished({ kind: 'vision-language', config: nano }), ...words }),
+    )
+  const told = async (...words: readonly string[]) =>
+    (await json(folder, '--pictures', 'wide.png', ...words)).pictures[0].read
+  config({})
+  assert.is(await told(), '3 × 1 tiles of 112 × 112, and the whole')
+  config({ dynamic_image_size: true, max_dynamic_patch: 2 })
+  assert.is(await told(), '2 × 1 tiles of 112 × 112')
+  config({ dynamic_image_size: true, max_dynamic_patch: 2, use_thumbnail: true })
+  assert.is(await told(), '2 × 1 tiles of 112 × 112, and the whole')
+  assert.is(await told('--tiles', '3'), '3 × 1 tiles of 112 × 112, and the whole')
 })
 
 test('plan: by what is trained and by length, as it is counted; of an experiment by stage', async () => {

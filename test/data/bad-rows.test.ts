@@ -25,6 +25,10 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   [{ question: 'Why?', answer: '<IMG_CONTEXT>' }, /its turn 1 spells the special token <IMG_CONTEXT>/],
   [{ question: 'Why?', answer: 'because '.repeat(40) }, /it has \d+ tokens and a row holds 64/],
   [
+    { question: 'Which?', images: ['good.png', 'good.png'], ...said },
+    /its images are 2 tiles and frames and a row has room for 1; raise the row's images/,
+  ],
+  [
     { question: 'Why?' },
     /its columns are question; give messages, conversations, or a question and an answer/,
   ],
@@ -43,7 +47,7 @@ kinds('each is told with its line; the rows between them are read', async () => 
   const file = join(folder, 'rows.jsonl')
   writeFileSync(file, rows.map(([row]) => `${JSON.stringify(row)}\n${fine}\n`).join(''))
   const bad = badRows()
-  const options = { processor: nanoProcessor(), tokens: 64, onBadRow: bad.add }
+  const options = { processor: nanoProcessor(), tokens: 64, images: 1, onBadRow: bad.add }
   let read = 0
   for await (const { example } of conversations(jsonl(file, options), options).open()) {
     assert.is(example.images.length, 1)

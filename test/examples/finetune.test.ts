@@ -2,13 +2,15 @@
  * The example that tunes a published folder: what it exports is read by transformers and by PEFT, which compute the same
  * logits. The folders are transformers' own, dense in bfloat16 and with experts, at random weights.
  */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fixed, program } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/index.ts'
+import { type Entry, readSafetensors, writeSafetensors } from '../../src/formats/index.ts'
 import { pretrained } from '../../src/models/index.ts'
 import { random } from '../../src/random/index.ts'
 import { orThrow } from '../../src/train/task.ts'
@@ -39,15 +41,22 @@ for base, merged, adapter in zip(*[iter(sys.argv[2:])] * 3):
         out.append({name: m(ids).logits.flatten().tolist() for name, m in models.items()})
 print(json.dumps(out))`
 
+const alone = `
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+ids = torch.tensor(json.loads(sys.argv[1])).view(2, -1)
+with torch.no_grad():
+    print(json.dumps(AutoModelForCausalLM.from_pretrained(sys.argv[2], dtype=torch.float32).eval()(ids).logits.flatten().tolist()))`
+
 const command = commandIn(root)
 const cli = (...words: readonly string[]) => command(words)
 
 /** A copy of a folder that transformers wrote, with a tokenizer of few words and a chat template. */
-const folderOf = (name: string): string => {
+const folderOf = (name: string, more: readonly string[] = []): string => {
   const folder = join(root, name)
   cpSync(fixturePath(`published/${name}`), folder, { recursive: true })
   for (const extra of ['case.json', 'expected.safetensors']) rmSync(join(folder, extra))
-  const special = ['<|im_end|>', '<|im_start|>', '<|endoftext|>']
+  const special = ['<|im_end|>', '<|im_start|>', '<|endoftext|>', ...more]
   const words = ['what', 'follows', 'user', 'assistant', ...Array.from({ length: 60 }, (_, i) => `${i}`)]
   const vocab = Object.fromEntries(['[UNK]', ...special, ...words].map((word, id) => [word, id]))
   const tokenizer = {
@@ -98,7 +107,7 @@ test('dense and with experts: adapters learn, and the exports are those of trans
     ],
   })
   writeFileSync(data, Array.from({ length: 60 }, (_, i) => JSON.stringify(chat(i))).join('\n'))
-  const folders = ['qwen3-bf16-shards-v5', 'qwen3-moe-v5'].map(folderOf)
+  const folders = ['qwen3-bf16-shards-v5', 'qwen3-moe-v5'].map((name) => folderOf(name))
   const words: string[] = []
   for (const folder of folders) {
     const run = `${folder}-run`
@@ -134,6 +143,59 @@ test('dense and with experts: adapters learn, and the exports are those of trans
     assert.ok(farthest(adapted, own) < near, `the adapter over the folder: ${farthest(adapted, own)}`)
     assert.ok(farthest(before, own) > 100 * near, 'the adapters do something')
   }
+})
+
+/** The language model of a joined folder as a folder of its own, which transformers reads. */
+const spokenPart = async (folder: string): Promise<string> => {
+  const to = `${folder}-language`
+  mkdirSync(to)
+  const { llm_config: config } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
+  writeFileSync(join(to, 'config.json'), JSON.stringify(config))
+  const file = await orThrow(readSafetensors(join(folder, 'model.safetensors')))
+  const all = new Map<string, Entry>()
+  for (const key of file.keys.filter((k) => k.startsWith('language_model.')))
+    all.set(key.replace('language_model.', ''), await orThrow(file.tensor(key)))
+  await orThrow(writeSafetensors(join(to, 'model.safetensors'), all))
+  return to
+}
+
+test('a model that sees learns from images, in the tiles that its config.json says; its language model is that of transformers', async () => {
+  const folder = folderOf('sail-vl2-untied-v5', ['<img>', '</img>', '<IMG_CONTEXT>'])
+  const image = sharp({ create: { width: 60, height: 30, channels: 3, background: 'red' } })
+  await image.png().toFile(join(root, 'red.png'))
+  const data = join(root, 'seen.jsonl')
+  const row = (i: number) => ({ images: ['red.png'], question: `what ${i}`, answer: '7' })
+  const two = { images: ['red.png', 'red.png'], question: 'what', answer: '7' }
+  const rows = [...Array.from({ length: 30 }, (_, i) => row(i)), two]
+  writeFileSync(data, rows.map((r) => JSON.stringify(r)).join('\n'))
+  const run = `${folder}-run`
+  const set = [`model=${folder}`, 'rows=2', 'images=3', 'tokens=40', 'steps=20', 'rate=0.02', 'rank=4']
+  const ended = await cli(
+    ...['run', resolve('examples/finetune.ts'), '--data', data, '--engine', engine!.name, '--out', run],
+    ...set.flatMap((s) => ['--set', s]),
+  )
+  assert.is(ended.code, 0, ended.err)
+  // a red image of 60 × 30 is two tiles and the whole
+  assert.match(
+    ended.err + ended.out,
+    /seen\.jsonl:31: its images are 6 tiles and frames and a row has room for 3/,
+  )
+  const made = await cli('export', run, '--hf', '--out', `${folder}-hf`)
+  assert.is(made.code, 0, made.err)
+  const exported = await orThrow(pretrained(`${folder}-hf`))
+  assert.equal(exported.kind === 'vision-language' && exported.model.image.tiling, {
+    ...{ least: 1, most: 10, thumbnail: true },
+  })
+  const spoken = await spokenPart(`${folder}-hf`)
+  const got = (await fromPython(modules.slice(0, 2), alone, JSON.stringify(ids), spoken)) as
+    | number[]
+    | undefined
+  if (got === undefined) return
+  const own = await logitsOf(spoken)
+  const near = 2e-5 * own.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+  assert.ok(farthest(got, own) < near, `the exported language model: ${farthest(got, own)}`)
+  const first = await logitsOf(await spokenPart(folder))
+  assert.ok(farthest(first, own) > 100 * near, 'the adapters do something')
 })
 
 test.run()

@@ -15,9 +15,10 @@ import {
   visionConfig,
   visionLanguageConfig,
 } from '../../src/models/config.ts'
-import { nano, type Preset, presets } from '../../src/models/presets.ts'
+import { nano, type Preset, presetModel, presets } from '../../src/models/presets.ts'
 import type { Qwen3Config } from '../../src/models/qwen3.ts'
 import type { SailVitConfig } from '../../src/models/sail-vit.ts'
+import type { SailVl2Model } from '../../src/models/sail-vl2.ts'
 import { fixtureJson, fixturePath } from '../support/fixtures.ts'
 
 const test = suite('models: config.json in published words')
@@ -204,6 +205,54 @@ test('a scaling that scales nothing is none; the base that stands nearest to the
   assert.is(theta({ rope_theta: 1e4, rope_scaling: { rope_theta: 3e5 } }), 3e5)
   assert.is(theta({ rope_theta: 1e4, rope_parameters: { rope_theta: 1e6, rope_type: 'default' } }), 1e6)
   assert.is(theta({ rope_theta: 1e4, rope_parameters: { rope_type: 'default' } }), 1e4)
+})
+
+test('how a joined model was trained to see images cut: read, written, and refused where it cannot be done', () => {
+  const plain = toPublished({ kind: 'vision-language', config: nano })
+  const tiled = { ...plain, dynamic_image_size: true }
+  const tilingOf = (words: object): unknown => (read({ ...tiled, ...words }).config as typeof nano).tiling
+  assert.is((read(plain).config as typeof nano).tiling, undefined)
+  // the defaults of the published class
+  assert.equal(tilingOf({}), { least: 1, most: 6, thumbnail: false })
+  const all = { min_dynamic_patch: 2, max_dynamic_patch: 12, use_thumbnail: true }
+  assert.equal(tilingOf(all), { least: 2, most: 12, thumbnail: true })
+  const { image } = presetModel('tiled', read({ ...tiled, ...all })) as SailVl2Model
+  assert.equal(image, { size: 112, tokens: 16, tiling: { least: 2, most: 12, thumbnail: true } })
+  assert.equal(read({ ...plain, force_image_size: nano.vision.imageSize }), read(plain))
+  for (const [words, key, why] of [
+    [{ force_image_size: 224 }, 'force_image_size', /is 224, and vision_config.image_size is 112/],
+    [{ pad2square: true }, 'pad2square', /is true, not false; images are stretched/],
+    [{ dynamic_image_size: 'yes' }, 'dynamic_image_size', /is "yes", not true or false/],
+    [{ ...tiled, min_dynamic_patch: 7 }, 'min_dynamic_patch', /is 7, and max_dynamic_patch is 6/],
+    [{ ...tiled, max_dynamic_patch: 0 }, 'max_dynamic_patch', /is 0, not a whole number from 1 on/],
+  ] as const) {
+    const error = failure({ ...plain, ...words })
+    assert.is(error.key, key)
+    assert.match(error.message, why)
+  }
+  const any = toPublished(presets['nano-anyres']!)
+  assert.is(failure({ ...any, dynamic_image_size: true }).key, 'dynamic_image_size')
+})
+
+test('quantised weights and other layouts of models that see are refused by name', () => {
+  const fp8 = { quantization_config: { quant_method: 'fp8' } }
+  const [see, say] = [toPublished({ kind: 'vision-language', config: nano }), json('qwen3-tied')]
+  for (const [words, key] of [
+    [{ ...say, ...fp8 }, 'quantization_config'],
+    [{ ...see, ...fp8 }, 'quantization_config'],
+    [
+      { ...see, llm_config: { ...languageConfig.encode(nano.language), ...fp8 } },
+      'llm_config.quantization_config',
+    ],
+    [{ ...visionConfig.encode(nano.vision), ...fp8 }, 'quantization_config'],
+  ] as const) {
+    const error = failure(words)
+    assert.equal([error.tag, error.key], ['Unsupported', key])
+    assert.match(error.message, /not null; weights are read as they are: take the model as it was before/)
+  }
+  const other = failure({ model_type: 'qwen3_vl', text_config: say, vision_config: { depth: 2 } })
+  assert.equal([other.tag, other.key], ['Unsupported', 'text_config'])
+  assert.match(other.message, /another layout \("qwen3_vl"\).*vision_config and llm_config/)
 })
 
 test('errors name the key, what it is and what to do', () => {

@@ -1,4 +1,6 @@
 /** `sailwright chat`: talks to a trained model in the terminal. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -37,6 +39,11 @@ export const chatCommand: Command = {
     'max-tokens': { value: 'n', help: 'of an answer', integerFrom: 1, otherwise: 'as many as fit' },
     seed: { value: 'n', help: 'of what is drawn', integerFrom: 0, otherwise: '0' },
     ...modelFlags,
+    context: { ...modelFlags.context!, otherwise: '512, and what is shown with --picture' },
+    images: {
+      ...modelFlags.images!,
+      otherwise: '4, or the most tiles of one image, or what is shown with --picture',
+    },
   },
   examples: [
     ['sailwright chat runs/recipe-20260102-030405', 'lines are said, answers stream; /exit ends'],
@@ -50,11 +57,16 @@ export const chatCommand: Command = {
   run: (args, io) =>
     pipe(
       TE.fromEither(optionsOf(args)),
+      TE.chainFirstEitherK(() => shownAre(args, io)),
       TE.chain((options) =>
         args.text('message') === undefined && io.lines === undefined
           ? TE.left(usage('there are no lines to read here; give --message.'))
-          : withAnswering(args, io, 1, (a) =>
-              (args.text('message') === undefined ? talked : said)(a, args, io, options),
+          : withAnswering(
+              args,
+              io,
+              1,
+              (a) => (args.text('message') === undefined ? talked : said)(a, args, io, options),
+              args.all('picture'),
             ),
       ),
     ),
@@ -81,6 +93,14 @@ const optionsOf = (args: Args): E.Either<CliError, TalkOptions> =>
       }
     }),
   )
+
+/** Whether what is to be shown is there, before a model is loaded. */
+const shownAre = (args: Args, io: Io): E.Either<CliError, void> => {
+  const gone = args.all('picture').find((path) => !existsSync(resolve(io.cwd, path)))
+  return gone === undefined
+    ? E.right(undefined)
+    : E.left(failed(`--picture ${gone}: there is no such file or folder.`))
+}
 
 type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEither<CliError, void>
 

@@ -57,7 +57,7 @@ export const summaryCommand: Command = {
       value: 'n',
       help: 'most tiles of a picture, with --pictures',
       integerFrom: 1,
-      otherwise: '10, as SAIL-VL2 is evaluated; 1 is no tiling',
+      otherwise: 'what config.json says, else 10, as SAIL-VL2 is evaluated; 1 is no tiling',
     },
     plan: {
       help: 'prints what training it takes in memory instead: weights, gradients, moments, activations; of an experiment, stage by stage',
@@ -150,7 +150,9 @@ const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise
       throw new WrongWords(
         `'${model.name}' is no model that answers about pictures; leave --pictures out, or name another.`,
       )
-    const read = await readPictures(image, args.all('pictures'), args.integer('tiles') ?? 10, io.cwd)
+    if (args.on('tiles') && image.patchSize !== undefined)
+      throw new WrongWords(`'${model.name}' reads pictures of any size, uncut; leave --tiles out.`)
+    const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
     return tell({ name: model.name, ...read }, () => showPictures(model.name, image, read, look))
   }
   if (!args.on('plan')) return print(model, graphOf(model, args), args, io)
