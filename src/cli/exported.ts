@@ -42,6 +42,8 @@ export interface Found {
   readonly stage?: Stage
   /** Of a model's folder, where it has one. */
   readonly tokenizer?: Tokenizer
+  /** Of a model's folder: weights that the model has no place for. */
+  readonly unread?: readonly string[]
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
@@ -80,7 +82,7 @@ const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found
       const { pretrained } = await import('../models/index.ts')
       const opened = await pretrained(path)()
       if (E.isLeft(opened)) return E.left(failed(opened.left.message))
-      const { model, source: weights, tokenizer: t } = opened.right
+      const { model, source: weights, tokenizer: t, unread } = opened.right
       const text =
         t === undefined
           ? {}
@@ -93,7 +95,7 @@ const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found
             }
       const exported = { model, weights, ...text }
       return E.right({
-        ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path },
+        ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path, unread },
         ...(t === undefined ? {} : { tokenizer: t }),
       })
     }),

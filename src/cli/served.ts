@@ -14,6 +14,7 @@ import type { Batching, BatchSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
 import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
 import { type Found, found } from './exported.ts'
+import { notRead } from './not-read.ts'
 
 /** The argument and the options by which a command names a model that answers. */
 export const modelArgument = {
@@ -166,6 +167,8 @@ const loaded = (
             const line = compilingLine(c)
             if (line !== undefined) io.stderr.write(`${line}\n`)
           }
+          const { unread = [] } = from
+          if (unread.length > 0) io.stderr.write(`${notRead(unread)}\n`)
           return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
         }),
         TE.chain(TE.mapLeft((e) => failed(e.message))),

@@ -45,11 +45,12 @@ export type Pretrained =
   | Parts<'vision', Model>
   | Parts<'vision-language', SailVl2Model>
 
-type Opened = Pretrained extends infer P
-  ? P extends unknown
-    ? Omit<P, 'unread' | 'tokenizer'>
-    : never
-  : never
+type Without<P, K extends string> = P extends unknown ? Omit<P, K> : never
+
+/** A model and its weights, without what its folder says in words. */
+export type PretrainedModel = Without<Pretrained, 'tokenizer'>
+
+type Opened = Without<Pretrained, 'unread' | 'tokenizer'>
 
 const joined = (name: string, preset: Preset, source: Checkpoint): Opened => {
   switch (preset.kind) {
@@ -114,6 +115,25 @@ const orNone = (
   )
 
 /**
+ * The model and the weights of a folder, as {@link pretrained} opens them, and not its tokenizer.
+ *
+ * @param name what reports call the model; default: the folder's name
+ * @category reading
+ */
+export const pretrainedModel = (
+  folder: string,
+  name: string = basename(resolve(folder)),
+): TE.TaskEither<ConfigError | SafetensorsError | WeightsError, PretrainedModel> =>
+  pipe(
+    TE.Do,
+    TE.bind('preset', () => readConfig(folder)),
+    TE.bindW('source', () => openCheckpoint(folder)),
+    TE.let('opened', ({ preset, source }) => joined(name, preset, source)),
+    TE.bindW('unread', ({ opened }) => TE.fromEither(compared(folder, opened))),
+    TE.map(({ opened, unread }) => ({ ...opened, unread })),
+  )
+
+/**
  * Opens a folder: `config.json` says which model it is (Qwen3, SAIL-VL2, or an AIMv2 encoder in Apple's or in transformers' key names), the
  * weights are `model.safetensors` or its shards, the tokenizer is `tokenizer.json` with what lies beside it. Only headers
  * are read of the weights.
@@ -130,13 +150,7 @@ export const pretrained = (
 ): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError | WeightsError, Pretrained> =>
   pipe(
     TE.Do,
-    TE.bind('preset', () => readConfig(folder)),
-    TE.bindW('source', () => openCheckpoint(folder)),
+    TE.bind('opened', () => pretrainedModel(folder, name)),
     TE.bindW('tokenizer', () => orNone(loadTokenizer(folder))),
-    TE.let('opened', ({ preset, source }) => joined(name, preset, source)),
-    TE.bindW('unread', ({ opened }) => TE.fromEither(compared(folder, opened))),
-    TE.map(({ opened, unread, tokenizer }) => ({
-      ...{ ...opened, unread },
-      ...(tokenizer === undefined ? {} : { tokenizer }),
-    })),
+    TE.map(({ opened, tokenizer }) => ({ ...opened, ...(tokenizer === undefined ? {} : { tokenizer }) })),
   )

@@ -78,7 +78,9 @@ export const encoderKeys = (c: PretrainedWeights): PretrainedWeights => {
   for (const key of c.keys) {
     const inside = key.startsWith(encoderPrefix) ? key.slice(encoderPrefix.length) : key
     // what is no part of an encoder keeps its name: it is unread, and told of by it
-    const own = bare || inside !== key ? `${encoderPrefix}${renamed(inside)}` : key
+    const ours = renamed(inside)
+    const isPart = inside !== key || (bare && (ours !== inside || /^(preprocessor|trunk)\./.test(inside)))
+    const own = isPart ? `${encoderPrefix}${ours}` : key
     theirs.set(own, [...(theirs.get(own) ?? []), key])
   }
   const partsOf = (own: string): readonly string[] => inOrder(theirs.get(own) ?? [own])

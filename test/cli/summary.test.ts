@@ -1,14 +1,17 @@
 /** How a model reads pictures and what training it takes, as `sailwright summary` tells it; folders of published models. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { processor, type RgbImage, readWholeImage, shown, unitConversation } from '../../src/data/index.ts'
+import { type Entry, readSafetensors, writeSafetensors } from '../../src/formats/index.ts'
 import { nano, presets, toPublished } from '../../src/models/index.ts'
 import { nanoModel, nanoTokenizer } from '../../src/tasks/index.ts'
 import { stepMemory } from '../../src/train/index.ts'
+import { orThrow } from '../../src/train/task.ts'
+import { fixturePath } from '../support/fixtures.ts'
 import { commandIn } from '../support/in-process.ts'
 
 const test = suite('cli: summary of pictures and of memory')
@@ -72,6 +75,28 @@ test('pictures: a published folder says itself into how many tiles they are cut'
   config({ dynamic_image_size: true, max_dynamic_patch: 2, use_thumbnail: true })
   assert.is(await told(), '2 × 1 tiles of 112 × 112, and the whole')
   assert.is(await told('--tiles', '3'), '3 × 1 tiles of 112 × 112, and the whole')
+})
+
+test('a published folder: whether its weights are those of the model, what is missing, what is not read', async () => {
+  const folder = join(root, 'published')
+  cpSync(fixturePath('published/aimv2-v5'), folder, { recursive: true })
+  const last = async () => (await cli('published')).out.trim().split('\n').at(-1)!
+  assert.match(await last(), /^Its weights are those of this model: all \d+ are read\.$/)
+  const file = join(folder, 'model.safetensors')
+  const stored = await orThrow(readSafetensors(file))
+  const all = new Map<string, Entry>()
+  for (const key of stored.keys) all.set(key, await orThrow(stored.tensor(key)))
+  all.set('head.cls_token', { dtype: 'F32', shape: [1], values: Float32Array.of(1) })
+  await orThrow(writeSafetensors(file, all))
+  assert.match(await last(), /^\d+ of its weights are read; not read, .* no place for it: head\.cls_token$/)
+  assert.equal((await json('published')).weights.unread, ['head.cls_token'])
+  all.delete('rms_norm.weight')
+  await orThrow(writeSafetensors(file, all))
+  assert.match(await last(), /^Its weights do not make this model\. .* lack 1 of .*post_trunk_norm\.weight/)
+  writeFileSync(file, 'no weights')
+  assert.match(await last(), /^Its weights do not make this model\. .*model\.safetensors: /)
+  rmSync(file)
+  assert.match(await last(), /parameters/)
 })
 
 test('plan: by what is trained and by length, as it is counted; of an experiment by stage', async () => {

@@ -1,11 +1,11 @@
 /** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; how it reads pictures; what training takes. */
-import { statSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+import { existsSync, statSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
 import type { CausalLm, Model } from '../../models/index.ts'
-import { didYouMean, lookOf } from '../../terminal/index.ts'
+import { didYouMean, grouped, lookOf } from '../../terminal/index.ts'
 import type { Experiment } from '../../train/index.ts'
 import {
   type Args,
@@ -19,6 +19,7 @@ import {
   usage,
 } from '../command.ts'
 import { loadExperiment, looksLikeFile } from '../load-file.ts'
+import { notRead } from '../not-read.ts'
 import { readPictures, showPictures } from '../pictures.ts'
 import { planExperiment, planModel, showPlan } from '../plan.ts'
 
@@ -106,7 +107,31 @@ const oneView = (args: Args): TE.TaskEither<CliError, void> => {
 interface Chosen {
   readonly model: Model
   readonly experiment?: Experiment
+  /** Of a published model's folder. */
+  readonly folder?: string
 }
+
+/** Whether a folder's weights are those of the model that its `config.json` says; undefined where it has none. */
+const weightsIn = async (
+  folder: string | undefined,
+): Promise<
+  { readonly read: number; readonly unread: readonly string[] } | { readonly wrong: string } | undefined
+> => {
+  const files = ['model.safetensors', 'model.safetensors.index.json']
+  if (folder === undefined || !files.some((f) => existsSync(join(folder, f)))) return undefined
+  const { pretrainedModel } = await import('../../models/index.ts')
+  const opened = await pretrainedModel(folder)()
+  if (opened._tag === 'Left') return { wrong: opened.left.message }
+  const { source, unread } = opened.right
+  return { read: source.keys.length - unread.length, unread }
+}
+
+const showWeights = (w: NonNullable<Awaited<ReturnType<typeof weightsIn>>>): string =>
+  'wrong' in w
+    ? `Its weights do not make this model. ${w.wrong}`
+    : w.unread.length === 0
+      ? `Its weights are those of this model: all ${grouped(w.read)} are read.`
+      : `${grouped(w.read)} of its weights are read; ${notRead(w.unread)}`
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
@@ -122,7 +147,7 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
         return pipe(
           readConfig(path),
           TE.mapLeft((e): CliError => failed(e.message)),
-          TE.map((config) => ({ model: presetModel(basename(path), config) })),
+          TE.map((config) => ({ model: presetModel(basename(path), config), folder: path })),
         )
       if (looksLikeFile(word))
         return pipe(
@@ -138,7 +163,7 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
   )
 }
 
-const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise<void> => {
+const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io): Promise<void> => {
   const look = lookOf(io.stdout, io.env)
   const tell = (value: unknown, text: () => string): void => {
     if (args.on('json')) printJson(io, value)
@@ -155,7 +180,7 @@ const shown = async ({ model, experiment }: Chosen, args: Args, io: Io): Promise
     const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
     return tell({ name: model.name, ...read }, () => showPictures(model.name, image, read, look))
   }
-  if (!args.on('plan')) return print(model, graphOf(model, args), args, io)
+  if (!args.on('plan')) return print(model, graphOf(model, args), await weightsIn(folder), args, io)
   const [rows, tokens] = [args.integer('batch'), args.integer('tokens')]
   const { isCausalLm } = await import('../../models/index.ts')
   if (experiment === undefined && !isCausalLm(model))
@@ -180,7 +205,13 @@ const graphOf = (model: Model, args: Args): Tensor => {
   })
 }
 
-const print = async (model: Model, graph: Tensor, args: Args, io: Io): Promise<void> => {
+const print = async (
+  model: Model,
+  graph: Tensor,
+  weights: Awaited<ReturnType<typeof weightsIn>>,
+  args: Args,
+  io: Io,
+): Promise<void> => {
   const { name, activeShare } = model
   const { mermaid, showSummary, summary, summaryJson, svg } = await import('../../dsl/index.ts')
   const given = args.integer('depth')
@@ -194,7 +225,14 @@ const print = async (model: Model, graph: Tensor, args: Args, io: Io): Promise<v
     io.stderr.write(`${path}\n`)
   }
   const active = activeShare === undefined ? {} : { activeShare }
-  if (args.on('json')) printJson(io, summaryJson(summary([graph], { name, ...active, ...depth })))
+  if (args.on('json'))
+    printJson(io, {
+      ...summaryJson(summary([graph], { name, ...active, ...depth })),
+      ...(weights === undefined ? {} : { weights }),
+    })
   else if (args.on('mermaid')) io.stdout.write(`${mermaid([graph], { name, ...depth })}\n`)
-  else io.stdout.write(`${showSummary(summary([graph], { name, depth: 4, ...active, ...depth }))}\n`)
+  else {
+    const table = showSummary(summary([graph], { name, depth: 4, ...active, ...depth }))
+    io.stdout.write(`${table}\n${weights === undefined ? '' : `\n${showWeights(weights)}\n`}`)
+  }
 }
