@@ -52,6 +52,14 @@ const fromInks = ({ width, height, data: inks }: Inks): RgbImage => {
   return { width, height, channels: 3, data }
 }
 
+/** What to do about a failure that `sharp` tells. */
+const adviceOn = (message: string): string =>
+  /unsupported image format/.test(message)
+    ? ': PNG, JPEG, WebP, TIFF, GIF and AVIF are read; convert it to one of those'
+    : /pixel limit/.test(message)
+      ? ': it has more than 268 million pixels; make it smaller'
+      : ''
+
 /**
  * Reads an image as 8-bit sRGB, of its own size. What a camera says of the image's direction is applied; what is transparent
  * is white; grey, CMYK and 16 bits are converted. A colour profile inside the file is
@@ -85,7 +93,12 @@ export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbIm
     const { message } = e as Error
     if (/^Input file is missing/.test(message))
       throw new ImageError('NotFound', name, 'there is no such file', e)
-    throw new ImageError('BadImage', name, `it cannot be read (${message.trim().split('\n')[0]})`, e)
+    throw new ImageError(
+      'BadImage',
+      name,
+      `it cannot be read (${message.trim().split('\n')[0]})${adviceOn(message)}`,
+      e,
+    )
   }
 }
 

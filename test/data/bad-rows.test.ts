@@ -16,7 +16,10 @@ const said = { answer: 'yes' }
 const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   [{ question: 'Is it?', image: 'none.png', ...said }, /image .*none\.png: there is no such file/],
   [{ question: 'Is it?', image: 'broken.png', ...said }, /image .*broken\.png: it cannot be read/],
-  [{ question: 'Is it?', image: 'text.png', ...said }, /image .*text\.png: it cannot be read/],
+  [
+    { question: 'Is it?', image: 'text.png', ...said },
+    /image .*text\.png: it cannot be read .*: PNG, JPEG, WebP, TIFF, GIF and AVIF are read/,
+  ],
   [{ question: 5, ...said }, /its question is 5; give a text/],
   [{ messages: [{ role: 'user', content: 7 }] }, /its messages is /],
   [[1], /no JSON object/],
