@@ -109,6 +109,9 @@ export interface CausalLm extends Model {
 export const isCausalLm = (model: Model): model is CausalLm =>
   typeof (model as Partial<CausalLm>).head === 'function'
 
+/** The experts of a model, where it writes text and has some. */
+export const expertsOf = (model: Model): MoeConfig | undefined => (model as Partial<CausalLm>).experts
+
 /** What a causal language model reads at every position. */
 export interface CausalInputs extends TokenContext {
   /** int32 `[batch, token]`. */

@@ -33,6 +33,13 @@ export interface MoeConfig {
 export const isSparse = (c: MoeConfig | undefined, i: number): c is MoeConfig =>
   c !== undefined && (i + 1) % (c.sparseStep ?? 1) === 0 && !(c.denseLayers ?? []).includes(i)
 
+/** The first `count` layers that have experts, by their numbers from 0. */
+export const sparseLayers = (c: MoeConfig, count: number): readonly number[] => {
+  const layers: number[] = []
+  for (let i = 0; layers.length < count; i++) if (isSparse(c, i)) layers.push(i)
+  return layers
+}
+
 /** The share of a layer's tokens that a parameter works for: experts-per-token of all experts for an expert's, 1 for any other. */
 export const activeShare =
   (c: MoeConfig | undefined) =>

@@ -3,10 +3,12 @@
  *
  * @since 0.3.0
  */
+
 import { setImmediate } from 'node:timers/promises'
 import { identity } from 'fp-ts/lib/function.js'
 import { EMPTY, filter, from, of } from 'rxjs'
 import type { Placed, RgbImage } from '../data/index.ts'
+import { expertsOf } from '../models/index.ts'
 import { isAtMark } from '../optim/index.ts'
 import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import {
@@ -90,7 +92,7 @@ export async function* runReinforcement<C extends Columns>(
   let { tailLoss, tailSkipped = 0 } = at
   let behind = place.source
   let step = at.step
-  const loads = expertLoads(s.name, steps)
+  const loads = expertLoads(s.name, steps, expertsOf(objective.model))
   let saved = step
   let recent: Parameters<typeof advisories>[0] = { groups, episodes: [], steps: [] }
   // a checkpoint has the reference

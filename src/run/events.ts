@@ -102,14 +102,18 @@ export const Packed = t.type({
 
 /**
  * How much each expert of a model was used by the updates since the last such event: for each layer that has experts, from
- * the first, the shares of its tokens' choices that went to its experts, in their order. They add up to 1.
+ * the first, the shares of its tokens' choices that went to its experts, in their order. They add up to 1. `layers` are those layers'
+ * numbers from 0; runs of older versions have none.
  */
-export const ExpertLoad = t.type({
-  type: t.literal('expert-load'),
-  stage: t.string,
-  step: t.number,
-  load: t.readonlyArray(t.readonlyArray(t.number)),
-})
+export const ExpertLoad = t.intersection([
+  t.type({
+    type: t.literal('expert-load'),
+    stage: t.string,
+    step: t.number,
+    load: t.readonlyArray(t.readonlyArray(t.number)),
+  }),
+  t.partial({ layers: t.readonlyArray(t.number) }),
+])
 
 /** What a reward said of a completion, with what it was put together from. */
 export type RecordedJudgement =

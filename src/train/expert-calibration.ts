@@ -6,7 +6,14 @@
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, program, type Tensor } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/index.ts'
-import { calibratedRouter, loadEntropy, type MoeConfig, routersOf } from '../models/index.ts'
+import {
+  calibratedRouter,
+  expertsOf,
+  loadEntropy,
+  type MoeConfig,
+  routersOf,
+  sparseLayers,
+} from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
@@ -63,7 +70,7 @@ export const calibration = <E, const From extends string, const To extends strin
   const where = `stage '${textSetting('calibration', 'name', s.name)}'`
   const { objective } = s
   const batches = wholeSetting(where, 'batches', s.batches ?? 16, 1)
-  const experts = (objective.model as { readonly experts?: MoeConfig }).experts
+  const experts = expertsOf(objective.model)
   const counted = objective.terms(objective.buckets[0]!).batch?.counted
   if (experts === undefined || counted === undefined)
     throw new RecipeError(
@@ -135,7 +142,8 @@ export const calibration = <E, const From extends string, const To extends strin
         ...{ samples, tokens: 0, seconds: since(), dataSeconds: 0, computeSeconds: since() },
       }
       yield step
-      const load: EventOf<'expert-load'> = { type: 'expert-load', ...about, load: loads }
+      const layers = sparseLayers(moe, loads.length)
+      const load: EventOf<'expert-load'> = { type: 'expert-load', ...about, layers, load: loads }
       yield load
     }
     return { loss, samples, seconds: since() }

@@ -6,7 +6,15 @@
  */
 import { mul, type Scalar, type Tensor } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { balanceLoss, type CausalLm, routerSums, routersOf, routerZLoss } from '../models/index.ts'
+import {
+  balanceLoss,
+  type CausalLm,
+  type MoeConfig,
+  routerSums,
+  routersOf,
+  routerZLoss,
+  sparseLayers,
+} from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
 import type { LossTerms } from './objective.ts'
 
@@ -50,10 +58,13 @@ const records = 50
 /**
  * Records of the load of experts over a stage's updates: `add` takes what each update gave and answers an event where one is
  * due, of all updates since the last.
+ *
+ * @param experts those of the model, which say the numbers of its layers
  */
 export const expertLoads = (
   stage: string,
   steps: number,
+  experts?: MoeConfig,
 ): {
   readonly add: (
     step: number,
@@ -71,11 +82,12 @@ export const expertLoads = (
       for (let i = 0; i < sum.length; i++) sum[i]! += given.data[i]!
       if (step % every !== 0 && step !== 1 && step !== steps) return undefined
       added = undefined
-      const [layers, experts] = given.shape as readonly [number, number]
+      const [layers, each] = given.shape as readonly [number, number]
       return {
         ...{ type: 'expert-load', stage, step },
+        ...(experts === undefined ? {} : { layers: sparseLayers(experts, layers) }),
         load: Array.from({ length: layers }, (_, l) => {
-          const row = sum.subarray(l * experts, (l + 1) * experts)
+          const row = sum.subarray(l * each, (l + 1) * each)
           const all = row.reduce((a, b) => a + b, 0)
           return Array.from(row, (n) => (all === 0 ? 0 : n / all))
         }),

@@ -8,6 +8,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { batchesOf, packingPlan } from '../data/index.ts'
 import { anyOf } from '../dsl/index.ts'
 import { chooseVariant, scalarValue } from '../engine/index.ts'
+import { expertsOf } from '../models/index.ts'
 import { isAtMark } from '../optim/index.ts'
 import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import { expertLoads } from './expert-terms.ts'
@@ -105,7 +106,7 @@ export const supervised = <const From extends string, const To extends string, E
     }
     let coming = batchOf(from.step + 1)
     try {
-      const loads = expertLoads(s.name, steps)
+      const loads = expertLoads(s.name, steps, expertsOf(objective.model))
       for (let step = from.step + 1; step <= steps; step++) {
         const asked = performance.now()
         const { batches, next } = await coming

@@ -115,6 +115,12 @@ test('how much each expert is used is drawn by layer, at the end of each stage t
     section,
     'At step 2; evenness by layer 0.75 to 1.00, at step 1 0.50 to 1.00. 1 expert has no token.',
   )
+  // every other layer has experts: rows are called by the layers' numbers
+  const other = { ...load(2, [even, even]), layers: [1, 3] }
+  const sparse = await render(plain.toSpliced(at + 1, 0, other))
+  assert.match(sparse, '<title>layer 3, expert 0: 25.0 %</title>')
+  assert.not.match(sparse, '<title>layer 0, expert 0')
+  assert.match(sparse, /<text[^>]*>1<\/text><text[^>]*>3<\/text>/)
   // twice an even share is darkest
   assert.match(section, /fill-opacity="1\.00"[^>]*><title>layer 0, expert 0:/)
   assert.match(section, /class="idle"[^>]*><title>layer 0, expert 3:/)

@@ -88,6 +88,7 @@ for (const engine of engines)
       [1, 2, 3],
     )
     want.loads.forEach((w, i) => {
+      assert.equal(w.layers, [0, 1])
       assert.equal([w.load.length, w.load[0]!.length], [2, 4])
       w.load.forEach((row, l) => {
         assert.ok(Math.abs(row.reduce((a, b) => a + b) - 1) < 1e-9)
@@ -181,6 +182,16 @@ test('a long stage makes few records, each of the updates since the last', () =>
   assert.equal(at.slice(0, 3), [1, 20, 40])
   assert.is(at.at(-1), 1000)
   assert.is(expertLoads('dense', 9).add(1, {}), undefined)
+})
+
+test('a record names the layers that have experts', () => {
+  const moe = { experts: 2, perToken: 1, intermediateSize: 8, normalise: true }
+  const data = Float32Array.of(1, 0, 1, 0)
+  const layersOf = (c: MoeConfig) =>
+    expertLoads('x', 1, c).add(1, { expertLoad: { shape: [2, 2], dtype: 'float32', data } })?.layers
+  assert.equal(layersOf(moe), [0, 1])
+  assert.equal(layersOf({ ...moe, sparseStep: 2 }), [1, 3])
+  assert.equal(layersOf({ ...moe, denseLayers: [0, 2] }), [1, 3])
 })
 
 test.run()

@@ -3,6 +3,8 @@
  *
  * @since 0.3.0
  */
+
+import type { EventOf } from '../../run/index.ts'
 import { percent } from '../../terminal/index.ts'
 import { type Html, html, trusted } from '../html.ts'
 import type { RunView, StageView } from '../view.ts'
@@ -15,7 +17,7 @@ export const evenness = (load: readonly number[]): number =>
 const sideOf = (experts: number): number => Math.max(5, Math.min(22, Math.floor(700 / experts)))
 
 /** A row a layer, a column an expert; the more of the layer's tokens, the darker. */
-const grid = (load: readonly (readonly number[])[]): string => {
+const grid = ({ load, layers = load.map((_, l) => l) }: EventOf<'expert-load'>): string => {
   const experts = load[0]?.length ?? 0
   const side = sideOf(experts)
   const [left, top] = [26, 4]
@@ -27,13 +29,13 @@ const grid = (load: readonly (readonly number[])[]): string => {
         f === 0
           ? 'class="idle" fill="var(--second)" fill-opacity="0.40"'
           : `fill="var(--strong)" fill-opacity="${(0.06 + 0.94 * shade).toFixed(2)}"`
-      return `<rect ${fill} x="${left + e * side}" y="${top + l * side}" width="${side - 1}" height="${side - 1}"><title>layer ${l}, expert ${e}: ${percent(f)}</title></rect>`
+      return `<rect ${fill} x="${left + e * side}" y="${top + l * side}" width="${side - 1}" height="${side - 1}"><title>layer ${layers[l]}, expert ${e}: ${percent(f)}</title></rect>`
     }),
   )
   const labels = load.flatMap((_, l) =>
     l % Math.ceil(14 / side) === 0
       ? [
-          `<text x="${left - 5}" y="${top + l * side + side / 2 + 3.5}" text-anchor="end" font-size="10" fill="var(--muted)">${l}</text>`,
+          `<text x="${left - 5}" y="${top + l * side + side / 2 + 3.5}" text-anchor="end" font-size="10" fill="var(--muted)">${layers[l]}</text>`,
         ]
       : [],
   )
@@ -49,7 +51,7 @@ const figure = ({ index, stage, loads }: StageView): Html => {
   }
   const idle = last.load.flat().filter((f) => f === 0).length
   return html`<figure class="chart"><h3>${index + 1}. ${stage}</h3>
-<div class="scroll" tabindex="0" role="region" aria-label="load of the experts of ${stage}">${trusted(grid(last.load))}</div>
+<div class="scroll" tabindex="0" role="region" aria-label="load of the experts of ${stage}">${trusted(grid(last))}</div>
 <figcaption>At step ${last.step}; evenness by layer ${ends(last.load)}, at step ${first.step} ${ends(first.load)}.${idle > 0 && ` ${idle} ${idle === 1 ? 'expert has' : 'experts have'} no token.`}</figcaption></figure>
 `
 }
@@ -62,7 +64,7 @@ export const experts = (view: RunView): readonly (readonly [id: string, title: s
     [
       'experts',
       'How much each expert is used',
-      html`<p class="note">A row a layer that has experts, a column an expert; the darker, the more of the layer’s tokens go through it, up to twice an even share; one that has none is orange. Evenness is the entropy of a layer’s load by that of an even one: 1 where all experts are used alike.</p>
+      html`<p class="note">A row a layer that has experts, by its number from 0, a column an expert; the darker, the more of the layer’s tokens go through it, up to twice an even share; one that has none is orange. Evenness is the entropy of a layer’s load by that of an even one: 1 where all experts are used alike.</p>
 <div class="grid">${stages.map(figure)}</div>`,
     ],
   ]
