@@ -4,6 +4,32 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/engine`. */
 export const engine = [
   mutantsOf(
+    'src/engine/tensorflow/compiled.ts',
+    ['engine/tensorflow-compiled'],
+    [
+      ['a state takes an output’s value', 'const at = lowered.outputs.length + i', 'const at = i'],
+      ['all is compiled for a processor', 'utf8.encode(platform.toUpperCase())', "utf8.encode('CPU')"],
+      [
+        'a function calls the first one’s',
+        'const called = `compiled_${index}`',
+        'const called = `compiled_${Math.min(index, 0)}`',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/cuda.ts',
+    ['engine/tensorflow-cuda'],
+    [
+      ['the user’s own folder is overruled', 'XLA_FLAGS.includes(flag)', 'XLA_FLAGS === flag'],
+      ['every library opens', 'return /did not self-register/.test(why)', 'return /./.test(why)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/session.ts',
+    ['engine/tensorflow-cuda'],
+    [['every call may round to TF32', 'tf32?.(this.#tf32)', 'tf32?.(true)']],
+  ),
+  mutantsOf(
     'src/engine/values.ts',
     ['engine/onnx-session', 'engine/graphs'],
     [
