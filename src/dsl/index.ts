@@ -163,6 +163,8 @@ export {
   buckets,
   type FunctionSpec,
   fixed,
+  forEngine,
+  madeFor,
   type Program,
   program,
   type Results,

@@ -43,11 +43,15 @@ export interface Program {
   readonly states: ReadonlyMap<string, StateSpec>
   /** The variants of each function, in the order of their buckets. */
   readonly functions: ReadonlyMap<string, readonly Variant[]>
+  /** The engines that some functions are made for, by their names; the other functions are for all. */
+  readonly engines?: ReadonlyMap<string, readonly string[]>
 }
 
 /** A function before it is compiled: a list of sizes and what to build at each. */
 export interface FunctionSpec {
   readonly build: readonly (() => Results)[]
+  /** The engines that it is made for: what takes a whole program at once leaves it out elsewhere. Default: all. */
+  readonly engines?: readonly string[]
 }
 
 /**
@@ -65,7 +69,20 @@ export const buckets = <S>(sizes: readonly S[], build: (size: S) => Results): Fu
 })
 
 /** A function of one size. */
-export const fixed = (build: () => Results): FunctionSpec => ({ build: [build] })
+export const fixed = (
+  build: () => Results,
+  { engines }: Pick<FunctionSpec, 'engines'> = {},
+): FunctionSpec => ({ build: [build], ...(engines === undefined ? {} : { engines }) })
+
+/** Whether an engine of this name has a function of the program. */
+export const madeFor = ({ engines }: Program, name: string, engine: string): boolean =>
+  engines?.get(name)?.includes(engine) ?? true
+
+/** The program with the functions that an engine of this name has. */
+export const forEngine = (p: Program, engine: string): Program => ({
+  ...p,
+  functions: new Map([...p.functions].filter(([name]) => madeFor(p, name, engine))),
+})
 
 const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
   a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
@@ -224,5 +241,10 @@ export const program = (spec: {
       name,
       variants.map((v) => checked(name, v, states)),
     )
-  return { name: spec.name, states, functions }
+  const engines = new Map(
+    Object.entries(spec.functions).flatMap(([name, f]) =>
+      f.engines === undefined ? [] : [[name, f.engines] as const],
+    ),
+  )
+  return { name: spec.name, states, functions, ...(engines.size === 0 ? {} : { engines }) }
 }

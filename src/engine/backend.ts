@@ -10,6 +10,7 @@ import {
   elements,
   type IndexCheck,
   indexCheck,
+  madeFor,
   type Program,
   type StateSpec,
   sizes,
@@ -217,6 +218,13 @@ export const openSession =
       const started = inTurn(
         what,
         async () => {
+          if (!madeFor(program, name, backend.name))
+            return left(
+              engineError(
+                'BadInput',
+                `${what} is made for ${program.engines!.get(name)!.join(' and ')}, and this session is ${backend.name}'s; call another function, or load the program with such an engine`,
+              ),
+            )
           const choice = chooseVariant(program, name, inputs)
           if (isLeft(choice)) return choice
           chosen = choice.right

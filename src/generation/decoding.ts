@@ -392,10 +392,14 @@ export const decoding = (
     sizes,
     functions: {
       [called('prefill')]: buckets(shapes, (shape) => fillCache(model, { ...graph, ...shape })),
-      [called('extend')]: fixed(() => extend(model, graph, steps)),
-      [called('extendFiltered')]: fixed(() => extend(model, graph, steps, { filtered: true })),
-      [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped)),
-      [called('extendLoopFiltered')]: fixed(() => extendLoop(model, graph, looped, { filtered: true })),
+      [called('extend')]: fixed(() => extend(model, graph, steps), { engines: ['onnx', 'tensorflow'] }),
+      [called('extendFiltered')]: fixed(() => extend(model, graph, steps, { filtered: true }), {
+        engines: ['onnx', 'tensorflow'],
+      }),
+      [called('extendLoop')]: fixed(() => extendLoop(model, graph, looped), { engines: ['xla'] }),
+      [called('extendLoopFiltered')]: fixed(() => extendLoop(model, graph, looped, { filtered: true }), {
+        engines: ['xla'],
+      }),
     },
     check: (prompts) => {
       for (const p of prompts.map(promptOf)) {

@@ -8,7 +8,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { elements, type Program, sizes, type Tensor } from '../../dsl/index.ts'
+import { elements, forEngine, type Program, sizes, type Tensor } from '../../dsl/index.ts'
 import { called } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
@@ -261,7 +261,7 @@ export const openGraph =
     if (E.isLeft(checked)) return checked
     const compilation = compilationOf(tensorflow, options)
     if (E.isLeft(compilation)) return compilation
-    const lowered = lowerProgram(program, compilation.right)
+    const lowered = lowerProgram(forEngine(program, 'tensorflow'), compilation.right)
     const native = new Native(
       tensorflow,
       scratch ?? temporaryFolder(),

@@ -5,7 +5,14 @@
  */
 import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
-import { clampProgram, elements, optimiseProgram, type Program, type Variant } from '../../dsl/index.ts'
+import {
+  clampProgram,
+  elements,
+  forEngine,
+  optimiseProgram,
+  type Program,
+  type Variant,
+} from '../../dsl/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type Called, guarded, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
@@ -88,7 +95,7 @@ const backendIn =
   async () => {
     const sent = new Set<Variant>()
     const compiledOnce = new Set<Variant>()
-    const functions = [...program.functions]
+    const functions = [...forEngine(program, engine).functions]
     const opening = parcel()
     // tensorflow takes a whole program at once; the others compile what is called
     const all = engine === 'tensorflow' ? functions.flatMap(([, variants]) => variants) : []
