@@ -89,6 +89,16 @@ for (const [engine, nodesOf] of Object.entries(lowered)) {
     // a block waits for the one before it: of four, two are forward, and the backward ones need those for Σ g y
     assert.is(pairs.length, 6)
   })
+
+  test(`${engine}: pieces are copied when their block is due, so that none is kept`, () => {
+    const nodes = nodesOf(2048)
+    const softmax = new Set(softmaxes(nodes).map((n) => n.name))
+    const pieces = nodes.filter((n) => n.op === 'Slice')
+    const early = pieces.filter((n) => [...waitsFor(nodes, n.name)].every((x) => !softmax.has(x)))
+    // queries, keys and values of the first block; later ones, and those of the gradient, wait for a softmax
+    assert.is(early.length, 3)
+    assert.is(pieces.length, 12)
+  })
 }
 
 test('tensorflow: an input that is waited with is copied before a state keeps it', () => {

@@ -145,12 +145,16 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
   }
 }
 
+/** A piece is a copy: it is made when its block is due, and again for the gradient, so that none is kept. */
+const piece = (x: Tensor, along: string, range: Range, before: readonly Tensor[]): Tensor =>
+  range[1] === findAxis(x, along)!.size ? x : sliceOf(after(x, ...before), along, ...range, x.site)
+
 /** A block's operands and its softmax, computed after what is given. */
 const weighed = (c: Cut, b: Block, before: readonly Tensor[]) => {
   const { site } = c.q
-  const q = after(sliceOf(c.q, c.token, ...b.tokens, site), ...before)
-  const k = sliceOf(c.k, c.key.name, ...b.keys, site)
-  const v = sliceOf(c.v, c.key.name, ...b.keys, site)
+  const q = piece(c.q, c.token, b.tokens, before)
+  const k = piece(c.k, c.key.name, b.keys, before)
+  const v = piece(c.v, c.key.name, b.keys, before)
   const scores = contractOf(q, k, [c.dim], site)
   const order = scores.names
   const none = Number.NEGATIVE_INFINITY
@@ -192,9 +196,9 @@ const backward = (t: Tensor, c: Cut): Readonly<Record<string, Tensor>> => {
     // the first one waits too: what the forward pass computed of it is not kept
     const before = k === undefined ? [sums] : [q.at(-1)!, k, v!]
     const w = weighed(c, b, before)
-    const own = whereSeen(b, sliceOf(flow, c.token, ...b.tokens, site))
+    const own = whereSeen(b, piece(flow, c.token, b.tokens, before))
     const rise = contractOf(own, w.v, [c.dim], site, w.weights.names)
-    const level = sliceOf(sums, c.token, ...b.tokens, site)
+    const level = piece(sums, c.token, b.tokens, before)
     const slope = binaryOf('mul', w.weights, binaryOf('sub', rise, level, site), site)
     q.push(contractOf(slope, w.k, [c.key.name], site, c.q.names))
     k = sum(k, whole(contractOf(w.q, slope, c.own, site, flat), b.keys))

@@ -5,6 +5,7 @@
 import {
   bodyOf,
   elements,
+  findAxis,
   operandsOf,
   type Settings,
   sizes,
@@ -132,9 +133,16 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
   return e.reshape(turned, dims, sizes(t.axes))
 }
 
+const nevers = new WeakMap<Emitter, Map<string, string>>()
+
 /** A bool that is false, and known once these values are. */
-const neverOf = (values: readonly Tensor[], e: Emitter, value: ValueOf): string =>
-  values
+const neverOf = (values: readonly Tensor[], e: Emitter, value: ValueOf): string => {
+  const made = nevers.get(e) ?? new Map<string, string>()
+  nevers.set(e, made)
+  const key = values.map(value).join('\u0001')
+  const had = made.get(key)
+  if (had !== undefined) return had
+  const never = values
     .map((t) => {
       const first = e.node('Gather', [
         e.reshape(value(t), sizes(t.axes), [elements(t.axes)]),
@@ -143,6 +151,26 @@ const neverOf = (values: readonly Tensor[], e: Emitter, value: ValueOf): string 
       return e.node('Less', [first, first])
     })
     .reduce((a, b) => e.node('Or', [a, b]))
+  made.set(key, never)
+  return never
+}
+
+/** A slice of what an `after` gives: where it begins is known late, and nothing else is copied. */
+export const lateSlice = (
+  t: Tensor,
+  { along, start }: { readonly along: string; readonly start: number },
+  e: Emitter,
+  value: ValueOf,
+): string => {
+  const [x, ...before] = operandsOf(t.inputs[0]!) as readonly [Tensor, ...Tensor[]]
+  const begin = e.ints([start])
+  return e.node('Slice', [
+    value(x),
+    e.node('Where', [neverOf(before, e, value), begin, begin]),
+    e.ints([start + findAxis(t, along)!.size]),
+    e.ints([t.names.indexOf(along)]),
+  ])
+}
 
 /** The composites by kind. */
 export const natives: Readonly<Record<string, Native>> = {

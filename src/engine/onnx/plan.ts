@@ -11,7 +11,7 @@ import {
   topological,
   withInputs,
 } from '../../dsl/index.ts'
-import { insideOf, natives, type Part } from './composites.ts'
+import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
 import { operators, type Tabled, type ValueOf } from './operators.ts'
 
@@ -102,6 +102,12 @@ const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<
       return (t.op.fn === 'add' ? sideBySide(t) : undefined) ?? byTable(t)
     case 'contract':
       return byTable(t, t.inputs.map(untransposed))
+    case 'slice': {
+      const { op } = t
+      const x = t.inputs[0]!
+      if (x.op.op !== 'composite' || x.op.kind !== 'after' || !isNative(x)) return byTable(t)
+      return { uses: operandsOf(x), emit: (e, value) => lateSlice(t, op, e, value) }
+    }
     default:
       return byTable(t)
   }
