@@ -50,7 +50,7 @@ const file: t.ExperimentFile = ({ quick, seed, setting }) => {
   const questions = shapes.map(([of, shape]) => [of, heldOutLines({ seed: 'held-out', shape }, layout)])
   const samples = Math.ceil(32 * Math.min(1, 8 * scale))
   const measured = exactAnswers({
-    generator: generator(model, layout, { rows: 32, images: 32 * each, prompt: 48, capacity: 60 }),
+    generator: generator(model, layout, { rows: samples, images: samples * each, prompt: 48, capacity: 60 }),
     ...{ questions: Object.fromEntries(questions), samples, lastSamples: 8 * samples },
   })
   return t.experiment(recipe, measured)

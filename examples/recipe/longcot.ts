@@ -30,9 +30,11 @@ export const longCot = (about: About) => {
   // so that what was learnt before is not forgotten
   const plain = rendered({ mixture: plainly('plain', about), captions: 0 })
   const { sizes, stage } = learnt(160)
+  // a short pass, 1/32, learns to think first: 100 steps
+  const least = Math.ceil(3200 * Math.min(1 / 32, about.scale))
   return supervised({
     ...{ name: 'longcot', from: 'souped', to: 'thinking' },
-    ...{ ...stage, steps: times(about, 380, 100), learningRate: 1.2e-3 },
+    ...{ ...stage, steps: times(about, 380, least), learningRate: 1.2e-3 },
     source: afterwards(written, (kept) => {
       const shares = [
         { share: 0.7, source: repeated(kept) },

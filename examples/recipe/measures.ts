@@ -6,7 +6,7 @@ import { after, allOf } from 'sailwright/train'
 export const measures = (scale: number, thinking: readonly string[], bare: readonly string[]) => {
   const samples = Math.ceil(64 * Math.min(1, 8 * scale))
   const asked = {
-    generator: generator(nanoModel, nanoProcessor(), { rows: 64, prompt: 60, capacity: 120 }),
+    generator: generator(nanoModel, nanoProcessor(), { rows: samples, prompt: 60, capacity: 120 }),
     ...{ samples, lastSamples: 2 * samples, lengths: true },
   }
   /** At the hardest level that most stages train, without a word about how to answer. */

@@ -1,8 +1,7 @@
 /** `sailwright new`: each kind of experiment, written into an empty folder and run to its end. */
-import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { starters } from '../../src/cli/commands/new.ts'
@@ -19,14 +18,6 @@ const emptyFolder = (name: string): string => {
   mkdirSync(join(root, name))
   return join(root, name)
 }
-/** The built command, in a process of its own, as a user starts it. */
-const spawned = (words: readonly string[], cwd: string) =>
-  new Promise<{ code: number; out: string; err: string }>((done) => {
-    execFile(process.execPath, [resolve('bin/sailwright.js'), ...words], { cwd }, (e, out, err) =>
-      done({ code: e === null ? 0 : Number(e.code ?? -1), out, err }),
-    )
-  })
-
 /** What each kind measures after its last stage. */
 const measured: Readonly<Record<string, readonly [stages: readonly string[], family: string]>> = {
   sft: [['sft'], 'tokens'],
@@ -57,7 +48,7 @@ for (const [kind, { sample }] of Object.entries(starters))
     const code = readFileSync(join(folder, `${kind}.ts`), 'utf8')
     assert.ok(code.split('\n').filter((l) => /^\s*(\/\/|\/?\*)|\/\/ /.test(l)).length > 10, 'it is commented')
     const words = ['run', `${kind}.ts`, '--quick', '--engine', 'onnx', '--out', 'out', '--json']
-    const ran = await spawned(words, folder)
+    const ran = await cli(words, folder)
     assert.is(ran.code, 0, ran.err)
     const { stages } = JSON.parse(ran.out) as {
       stages: { stage: string; families: { family: string; total: number }[] }[]
@@ -84,7 +75,7 @@ for (const [kind, { sample }] of Object.entries(starters))
 test('sft learns its sample', async () => {
   const folder = join(root, 'sft')
   const words = ['run', 'sft.ts', '--engine', 'onnx', '--set', 'steps=60', '--out', 'longer']
-  const { code, err } = await spawned(words, folder)
+  const { code, err } = await cli(words, folder)
   assert.is(code, 0, err)
   const losses = readFileSync(join(folder, 'longer/events.jsonl'), 'utf8')
     .trim()
@@ -110,7 +101,7 @@ test('data of the user’s own is named in the file, and no sample is written', 
   assert.match(text, `data.rows("../../my 'chats'.jsonl")`)
   // data without a row is refused by its name
   writeFileSync(join(folder, 'nothing.jsonl'), '')
-  const none = await spawned(
+  const none = await cli(
     ['run', 'deep/er/sft.ts', '--data', 'nothing.jsonl', '--engine', 'onnx', '--out', 'none'],
     folder,
   )

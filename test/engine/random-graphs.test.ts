@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { presentEngines } from '../support/engines.ts'
 import { graphCases, loopCase, mistakes } from '../support/graph-cases.ts'
 
-const count = Number(process.env.SAILWRIGHT_GRAPHS ?? 30)
+const count = Number(process.env.SAILWRIGHT_GRAPHS ?? 14)
 const from = Number(process.env.SAILWRIGHT_GRAPHS_FROM ?? 0)
 /** Graphs in one program. */
 const together = 30

@@ -15,6 +15,7 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('doc examples')
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -160,10 +161,9 @@ const ranQuickly = async (code: string, ...more: readonly string[]) => {
   try {
     writeFileSync(join(own, 'my.ts'), code)
     const words = ['run', 'my.ts', '--quick', '--engine', 'onnx', '--out', 'out', '--json', ...more]
-    const { stdout } = await start(process.execPath, [join(root, 'bin/sailwright.js'), ...words], {
-      cwd: own,
-    })
-    const { stages } = JSON.parse(stdout) as {
+    const { code: ended, out, err } = await commandIn(own)(words)
+    assert.is(ended, 0, err)
+    const { stages } = JSON.parse(out) as {
       readonly stages: readonly { readonly stage: string; readonly families: readonly { family: string }[] }[]
     }
     return {
@@ -192,21 +192,12 @@ test("the README's reinforcement is a file that the command reads, in thirty lin
   assert.ok(code.split('\n').length <= 30)
   const own = mkdtempSync(join(folder, 'reinforcement-'))
   writeFileSync(join(own, 'my.ts'), code)
-  const { stdout } = await start(process.execPath, [join(root, 'bin/sailwright.js'), 'summary', 'my.ts'], {
-    cwd: own,
-  })
-  assert.match(stdout, /language_model/)
+  const command = commandIn(own)
+  assert.match((await command(['summary', 'my.ts'])).out, /language_model/)
   // its weights are looked for before anything is drawn
-  const running = start(
-    process.execPath,
-    [join(root, 'bin/sailwright.js'), 'run', 'my.ts', '--engine', 'onnx'],
-    { cwd: own },
-  )
-  const failed = await running.then(
-    () => undefined,
-    (e: { readonly stderr: string }) => e.stderr,
-  )
-  assert.match(failed ?? '', /thinker\.safetensors/)
+  const { code: ended, err } = await command(['run', 'my.ts', '--engine', 'onnx'])
+  assert.is(ended, 1)
+  assert.match(err, /thinker\.safetensors/)
 })
 
 test('a loss, a schedule, an optimizer and metrics of one’s own: trained, measured by both weights, logged', async () => {

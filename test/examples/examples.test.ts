@@ -1,4 +1,4 @@
-/** The examples, run and compiled as a user does, against the sources instead of the built package. */
+/** The examples, run and compiled as a user does, as the built package has them. */
 import { execFile } from 'node:child_process'
 import {
   cpSync,
@@ -23,6 +23,8 @@ import { toPublished } from '../../src/models/config.ts'
 import { qwen3Model } from '../../src/models/qwen3.ts'
 import { fillNormal, keyOf } from '../../src/random/index.ts'
 import { orThrow } from '../../src/train/task.ts'
+import { commandIn, type Ended } from '../support/in-process.ts'
+import { loader, moduleAt } from '../support/program.ts'
 import { tiny } from '../support/tiny.ts'
 
 const test = suite('examples')
@@ -49,22 +51,21 @@ test.before(() => {
 })
 test.after(() => rmSync(folder, { recursive: true, force: true }))
 
-interface Ended {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-const node = async (...words: readonly string[]): Promise<Ended> => {
+/** A program among the examples, in a process of its own. */
+const script = async (name: string, ...words: readonly string[]): Promise<Ended> => {
   const env = { ...process.env, TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json'), NO_COLOR: '1' }
-  return promisify(execFile)(process.execPath, words, { cwd: root, env }).then(
+  const all = [...loader, moduleAt(`examples/${name}`), ...words]
+  return promisify(execFile)(process.execPath, all, { cwd: root, env }).then(
     ({ stdout, stderr }) => ({ code: 0, out: stdout, err: stderr }),
     (e) => ({ code: Number(e.code), out: String(e.stdout), err: String(e.stderr) }),
   )
 }
 
+/** The command in this process: what one run has loaded serves the next. */
+const cli = (words: readonly string[]): Promise<Ended> => commandIn(folder)(words, { cwd: root })
+
 test('hello-layer: summary, engine, and a loss that falls', async () => {
-  const { code, out, err } = await node('--import', 'tsx', 'examples/hello-layer.ts', '100')
+  const { code, out, err } = await script('hello-layer.ts', '100')
   assert.is(code, 0, err)
   assert.match(out, /hello +4,481/)
   assert.match(out, /blocks\.0…1 ×2 +block +batch 128 × hidden 32 +4,352/)
@@ -98,7 +99,7 @@ test('hello-layer: the mistake that it speaks of is an error of the compiler tha
 test('custom-reward: four answers, their parts by name, and other weights from the command line', async () => {
   assert.ok(example('custom-reward.ts').split('\n').length <= 60)
   const worth = async (...words: readonly string[]) => {
-    const { code, out, err } = await node('--import', 'tsx', 'examples/custom-reward.ts', ...words)
+    const { code, out, err } = await script('custom-reward.ts', ...words)
     assert.is(code, 0, err)
     return out.trim().split('\n')
   }
@@ -116,7 +117,7 @@ test('custom-reward: four answers, their parts by name, and other weights from t
     (await worth('brief=0.5,format=0')).map((line) => line.slice(0, 4)),
     ['1.30', '0.80', '0.50', '0.50'],
   )
-  const { code, err } = await node('--import', 'tsx', 'examples/custom-reward.ts', 'breif=1')
+  const { code, err } = await script('custom-reward.ts', 'breif=1')
   assert.is(code, 1)
   assert.match(err, /Did you mean 'brief'/)
 })
@@ -134,7 +135,7 @@ test('recipe: all ten stages at a two hundredth of their size, a report at the e
     out,
     '--json',
   ]
-  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  const { code, out: said, err } = await cli(words)
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
   assert.equal(
@@ -150,7 +151,7 @@ test('recipe: all ten stages at a two hundredth of their size, a report at the e
 test('moe: upcycled, calibrated, tuned; how evenly experts are used is measured and drawn', async () => {
   const out = join(folder, 'moe')
   const words = ['examples/moe.ts', '--engine', 'onnx', '--quick', '--set', 'steps=1', '--out', out, '--json']
-  const { code, out: said, err } = await node('bin/sailwright.js', 'run', ...words)
+  const { code, out: said, err } = await cli(['run', ...words])
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said) as { readonly stages: readonly { readonly stage: string }[] }
   assert.equal(
@@ -170,8 +171,9 @@ test('ada-lrs: with and without the search, from the same rate over the same ste
     ['off', fixed],
   ] as const) {
     const out = join(folder, `search-${search}`)
-    const rest = ['--engine', 'onnx', '--quick', '--set', `search=${search}`, '--out', out]
-    const { code, err } = await node('bin/sailwright.js', 'run', 'examples/ada-lrs.ts', ...rest)
+    const set = [`search=${search}`, 'steps=20'].flatMap((one) => ['--set', one])
+    const rest = ['--engine', 'onnx', '--quick', ...set, '--out', out]
+    const { code, err } = await cli(['run', 'examples/ada-lrs.ts', ...rest])
     assert.is(code, 0, err)
     for (const line of readFileSync(join(out, 'events.jsonl'), 'utf8').trim().split('\n'))
       events.push(JSON.parse(line))
@@ -202,7 +204,7 @@ const ownRun = async (name: string, data: string, settings: Readonly<Record<stri
     out,
     '--json',
   ]
-  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  const { code, out: said, err } = await cli(words)
   assert.is(code, 0, err)
   const { stages, badRows } = JSON.parse(said) as {
     readonly stages: readonly { readonly stage: string }[]
@@ -315,7 +317,7 @@ test('own-model: a Llama as transformers saved it, tuned on a few conversations'
     out,
     '--json',
   ]
-  const { code, err } = await node('bin/sailwright.js', ...words)
+  const { code, err } = await cli(words)
   assert.is(code, 0, err)
   const events = readFileSync(join(out, 'events.jsonl'), 'utf8')
     .trim()
@@ -343,7 +345,7 @@ test('classify: a folder of images of two colours, told apart on those that were
   )
   writeFileSync(join(images, 'metadata.jsonl'), rows.map((r) => `${JSON.stringify(r)}\n`).join(''))
   const words = ['run', 'examples/classify.ts', '--engine', 'onnx', '--data', images, '--set', 'steps=20']
-  const { code, out: said, err } = await node('bin/sailwright.js', ...words, '--out', out, '--json')
+  const { code, out: said, err } = await cli([...words, '--out', out, '--json'])
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said)
   const { family, correct, total } = stages[0].families[0]
@@ -356,7 +358,7 @@ test('any-resolution: wide, tall and square images through three stages', async 
   const out = join(folder, 'any-resolution')
   const set = ['--set', 'scale=0.002', '--set', 'encoder=both']
   const words = ['run', 'examples/any-resolution.ts', '--engine', 'onnx', ...set, '--out', out, '--json']
-  const { code, out: said, err } = await node('bin/sailwright.js', ...words)
+  const { code, out: said, err } = await cli(words)
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said) as {
     readonly stages: readonly { readonly families: readonly { readonly family: string }[] }[]
@@ -370,7 +372,7 @@ test('any-resolution: wide, tall and square images through three stages', async 
 test('several-images: one image is described, then several are compared, and each is in the report', async () => {
   const out = join(folder, 'several')
   const words = ['examples/several-images.ts', '--engine', 'onnx', '--quick', '--set', 'steps=2']
-  const { code, err, out: said } = await node('bin/sailwright.js', 'run', ...words, '--out', out, '--json')
+  const { code, err, out: said } = await cli(['run', ...words, '--out', out, '--json'])
   assert.is(code, 0, err)
   const { stages } = JSON.parse(said) as {
     readonly stages: readonly {

@@ -1,6 +1,6 @@
 /**
  * A run of reinforcement killed at any moment and started again: the same weights to the byte, and every rollout once.
- * `KILLS` says how often; default 3.
+ * `KILLS` says how often; default 2.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -52,7 +52,7 @@ test('the same weights to the byte, and every rollout once', async () => {
   const all = written(whole)
   const out = join(root, 'killed')
   let kills = 0
-  for (let i = 0; i < Number(process.env.KILLS ?? 3); i++) {
+  for (let i = 0; i < Number(process.env.KILLS ?? 2); i++) {
     // a start may do again what came after the last checkpoint, and then write little
     const before = written(out)
     const target = before + Math.random() * (all - before) * 0.6

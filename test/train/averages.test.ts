@@ -120,8 +120,10 @@ for (const engine of engines) {
     assert.is(after!.averaged.length, 0)
   })
 
+  // what goes on is the same code on each engine
+  if (engine !== engines[0]) continue
   test(`${engine.name}: stopped between the two, only what is missing is measured, and comes to the same`, async () => {
-    for (const until_ of engine === engines[0] ? [1, 4] : [4]) {
+    for (const until_ of [1, 4]) {
       const at = await folder()
       let seen = 0
       const counted = counting(engine)

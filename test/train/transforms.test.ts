@@ -141,8 +141,10 @@ const measuring: Evaluation = {
 }
 
 for (const engine of engines) {
+  /** The run that is not killed. */
+  let at = ''
   test(`${engine.name}: a stage with LoRA trains the adapters alone, saves them as PEFT does and hands on the merged model`, async () => {
-    const at = await folder()
+    at = await folder()
     losses.length = 0
     const events = await whole(stages, engine, at, [], measuring)
     const stage = stages.stages[1]!
@@ -187,11 +189,10 @@ for (const engine of engines) {
       'adapter/adapter_model.safetensors',
       'adapter/adapter_config.json',
     ]
-    const read = (at: string) => Promise.all(files.map((f) => readFile(join(at, 'checkpoints/adapt', f))))
-    const alone = await folder()
-    await whole(stages, engine, alone)
-    const want = await read(alone)
-    const last = await readFile(join(alone, 'checkpoints/after/model.safetensors'))
+    const read = (there: string) =>
+      Promise.all(files.map((f) => readFile(join(there, 'checkpoints/adapt', f))))
+    const want = await read(at)
+    const last = await readFile(join(at, 'checkpoints/after/model.safetensors'))
     for (const [what, going] of [
       ['inside', (e: RunEvent) => !(e.type === 'step' && e.stage === 'adapt' && e.step === 5)],
       [
@@ -199,15 +200,17 @@ for (const engine of engines) {
         (e: RunEvent) => !(e.type === 'checkpointed' && e.stage === 'adapt' && e.step === 7),
       ],
     ] as const) {
-      const at = await folder()
-      const earlier = await killed(stages, engine, at, going)
-      const middle = join(at, 'checkpoints/adapt/training.safetensors')
+      // what goes on is the same code on each engine
+      if (engine !== engines[0] && what !== 'inside') continue
+      const there = await folder()
+      const earlier = await killed(stages, engine, there, going)
+      const middle = join(there, 'checkpoints/adapt/training.safetensors')
       assert.ok(existsSync(middle), what)
       losses.length = 0
-      await whole(stages, engine, at, earlier, what === 'inside' ? unmeasured : measuring)
-      for (const [i, bytes] of (await read(at)).entries())
+      await whole(stages, engine, there, earlier, what === 'inside' ? unmeasured : measuring)
+      for (const [i, bytes] of (await read(there)).entries())
         assert.ok(bytes.equals(want[i]!), `${what}: ${files[i]}`)
-      assert.ok((await readFile(join(at, 'checkpoints/after/model.safetensors'))).equals(last), what)
+      assert.ok((await readFile(join(there, 'checkpoints/after/model.safetensors'))).equals(last), what)
     }
   })
 }
