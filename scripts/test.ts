@@ -1,6 +1,7 @@
 /**
- * Runs the test files, compiled, in as many processes at a time as there are cores (at most four); a process's output comes
- * whole, when it ends. Ends with the totals of all, and what the longest files took: seconds, and of those of the processors.
+ * Runs the test files, compiled, in as many processes at a time as there are cores (at most four). A process runs one file after
+ * another, so that what they import and the engines are loaded once; a file's output comes whole, when it has ended. Ends with
+ * the totals of all, and what the longest files took: seconds, and of those of the processors.
  *
  *     npm test                        all of them
  *     npm test -- 'engine/|dsl/laws'  those whose path matches
@@ -14,7 +15,7 @@ import { join, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { compiledTests } from './compiled-tests.ts'
-import type { FileRun } from './test-file.ts'
+import type { FileRun, ToldFile } from './test-file.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const longest = 20 * 60 * 1000
@@ -73,37 +74,89 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(130)
   })
 
-const runFile = (folder: string, file: string): Promise<Ended> =>
-  new Promise((done) => {
-    const began = performance.now()
-    const words = [join(folder, 'scripts', 'test-file.js'), join(folder, 'test'), file.replace(/ts$/, 'js')]
-    const child = spawn(process.execPath, words, {
-      cwd: root,
-      env: { ...process.env, FORCE_COLOR: '1' },
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+/**
+ * Files whose process is theirs alone: they count what is in it, measure its memory, or load its engines in a way of their own.
+ */
+const alone =
+  /^(engine\/(lifetime|opening|onnx-webgpu|worker|tensorflow-install|session-faults|pick)|engine\/xla\/|data\/large-files|train\/step-memory|bench\/|examples\/|package\/|run\/|.*kills)/
+/** MiB; a process that has more runs no other file. */
+const most = 1500
+
+/** A process that runs test files, one after another. */
+interface Runner {
+  readonly run: (file: string) => Promise<Ended>
+  /** Tells it that there is no other; false where it does not end then. */
+  readonly end: () => Promise<boolean>
+  /** Whether it takes another file. */
+  readonly takes: () => boolean
+  /** The file that it ran last. */
+  readonly last: () => string
+}
+
+const startRunner = (folder: string): Runner => {
+  const words = [join(folder, 'scripts', 'test-file.js'), join(folder, 'test')]
+  const child = spawn(process.execPath, words, {
+    cwd: root,
+    env: { ...process.env, FORCE_COLOR: '1' },
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+  })
+  running.add(child)
+  let [out, result, last, open, memory] = ['', '', '', true, 0]
+  let told: (result: string) => void = () => undefined
+  for (const i of [1, 2, 3])
+    (child.stdio[i] as Readable).setEncoding('utf8').on('data', (text: string) => {
+      if (i !== 3) out += text
+      else result += text
+      if (result.endsWith('\n')) told(result)
     })
-    running.add(child)
-    let [out, result] = ['', '']
-    for (const i of [1, 2, 3])
-      (child.stdio[i] as Readable).setEncoding('utf8').on('data', (text: string) => {
-        if (i === 3) result += text
-        else out += text
-      })
-    const late = setTimeout(() => child.kill('SIGKILL'), longest)
+  let how = ''
+  const gone = new Promise<boolean>((done) => {
     child.on('close', (code, signal) => {
-      clearTimeout(late)
       running.delete(child)
-      process.stdout.write(out.trimEnd().concat('\n'))
-      const seconds = (performance.now() - began) / 1000
-      const none = { total: 0, passed: 0, skipped: 0, seconds, processor: 0 }
-      const run: FileRun = result === '' ? none : JSON.parse(result)
-      const whole = code === 0 && run.total + run.skipped > 0
-      if (whole) return done({ file, run, fine: run.passed === run.total })
-      // what broke off, or failed outside of a test, is one failure more
-      process.stdout.write(`  ${file} broke off: ${signal ?? `exit code ${code}`}\n`)
-      done({ file, run: { ...run, total: run.total + 1 }, fine: false })
+      how = `${signal ?? `exit code ${code}`}`
+      open = false
+      told('')
+      done(code === 0)
     })
   })
+  child.stdin!.on('error', () => undefined)
+  return {
+    run: async (file) => {
+      const began = performance.now()
+      ;[last, result] = [file, '']
+      const answered = new Promise<string>((done) => {
+        told = done
+      })
+      child.stdin!.write(`${file.replace(/ts$/, 'js')}\n`)
+      const late = setTimeout(() => child.kill('SIGKILL'), longest)
+      const said = open ? await answered : ''
+      clearTimeout(late)
+      told = () => undefined
+      // what it wrote before it told of the file
+      await new Promise((go) => setImmediate(go))
+      process.stdout.write(out.trimEnd().concat('\n'))
+      out = ''
+      if (said !== '') {
+        const { memory: taken, ...run } = JSON.parse(said) as ToldFile
+        memory = taken
+        if (run.total + run.skipped > 0) return { file, run, fine: run.passed === run.total }
+      }
+      process.stdout.write(`  ${file} broke off: ${how || 'it has no tests'}\n`)
+      const seconds = (performance.now() - began) / 1000
+      return { file, run: { total: 1, passed: 0, skipped: 0, seconds, processor: 0 }, fine: false }
+    },
+    end: async () => {
+      child.stdin!.end()
+      const late = setTimeout(() => child.kill('SIGKILL'), 60_000)
+      const ended = await gone
+      clearTimeout(late)
+      if (out.trim() !== '') process.stdout.write(out)
+      return ended
+    },
+    takes: () => open && memory < most,
+    last: () => last,
+  }
+}
 
 const main = async (): Promise<void> => {
   const folder = compiledTests(join(root, '.cache', 'tests'))
@@ -111,11 +164,31 @@ const main = async (): Promise<void> => {
   const began = performance.now()
   const ended: Ended[] = []
   let next = 0
+  /** Ends a process; where it has broken off, or does not end by itself, its last file has failed. */
+  const finish = async (runner: Runner | undefined): Promise<void> => {
+    if (runner === undefined || (await runner.end())) return
+    const last = ended.findLastIndex((e) => e.file === runner.last())
+    if (!ended[last]!.fine) return
+    process.stdout.write(`  the process that ran ${runner.last()} last did not end by itself\n`)
+    ended[last] = { ...ended[last]!, fine: false }
+  }
   const worker = async (): Promise<void> => {
+    let runner: Runner | undefined
     while (next < files.length) {
-      ended.push(await runFile(folder, files[next++]!))
+      const file = files[next++]!
+      if (runner !== undefined && (alone.test(file) || !runner.takes())) {
+        await finish(runner)
+        runner = undefined
+      }
+      runner ??= startRunner(folder)
+      ended.push(await runner.run(file))
       writeTimes(ended)
+      if (alone.test(file)) {
+        await finish(runner)
+        runner = undefined
+      }
     }
+    await finish(runner)
   }
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker))
   const sum = (of: (run: FileRun) => number): number => ended.reduce((n, e) => n + of(e.run), 0)

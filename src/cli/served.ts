@@ -8,11 +8,12 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Processor } from '../data/index.ts'
-import type { Compiling, EngineName, Session } from '../engine/index.ts'
+import type { Compiling, EngineName, Picked, Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
 import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
+import { overDevices } from './devices.ts'
 import { type Found, found } from './exported.ts'
 import { notRead } from './not-read.ts'
 
@@ -36,6 +37,12 @@ export const modelFlags: Readonly<Record<string, Flag>> = {
     help: 'what computes',
     choices: ['auto', 'tensorflow', 'onnx', 'xla'],
     otherwise: 'auto',
+  },
+  devices: {
+    value: 'n',
+    help: 'how many devices share the rows that are answered at a time, by the engine xla',
+    integerFrom: 1,
+    otherwise: '1',
   },
   context: {
     value: 'tokens',
@@ -117,6 +124,29 @@ const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
   })
 }
 
+/** The engine that answers: where several devices share the rows, xla over them. */
+const engineFor = (args: Args, io: Io, rows: number): TE.TaskEither<CliError, Picked> => {
+  const [wanted, devices] = [(args.text('engine') ?? 'auto') as 'auto' | EngineName, args.integer('devices')]
+  if (devices === undefined || devices === 1)
+    return pipe(
+      attempt(() => import('../engine/index.ts')),
+      TE.chain(({ pickEngine }) => pipe(pickEngine(wanted, io.env), TE.mapLeft(noEngine))),
+    )
+  if (rows === 1)
+    return TE.left(
+      usage(
+        `--devices ${devices}: what devices share are rows, and one conversation is one row; leave it out, or use serve`,
+      ),
+    )
+  if (rows % devices !== 0)
+    return TE.left(
+      usage(
+        `--devices ${devices}: it does not divide the ${rows} rows that are answered at a time; give a number that does`,
+      ),
+    )
+  return overDevices(wanted, devices)
+}
+
 const loaded = (
   args: Args,
   io: Io,
@@ -133,17 +163,7 @@ const loaded = (
     ),
     TE.bindTo('model'),
     TE.bind('processor', ({ model }) => processorOf(from, model)),
-    TE.bind('picked', () =>
-      pipe(
-        attempt(() => import('../engine/index.ts')),
-        TE.chain(({ pickEngine }) =>
-          pipe(
-            pickEngine((args.text('engine') ?? 'auto') as 'auto' | EngineName, io.env),
-            TE.mapLeft(noEngine),
-          ),
-        ),
-      ),
-    ),
+    TE.bind('picked', () => engineFor(args, io, rows)),
     TE.bind('batching', ({ model, processor }) =>
       attempt(async () => {
         const { batching } = await import('../serve/index.ts')

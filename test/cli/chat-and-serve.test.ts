@@ -15,6 +15,7 @@ import { write } from '../../src/cli/talk.ts'
 import { conversation, processor } from '../../src/data/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
+import { cpuPlugin } from '../support/cpu-plugin.ts'
 import { moduleAt } from '../support/program.ts'
 import { tinyModel } from '../support/tiny.ts'
 
@@ -228,6 +229,15 @@ test('what cannot work is said before anything is loaded', async () => {
     '--port is an integer from 0 to 65535, and not',
   )
   assert.match(await said(2, 'chat', 'nothing', '--message', 'a'), 'there is no folder nothing')
+  assert.match(
+    await said(2, 'chat', 'text', '--message', 'a', '--devices', '2'),
+    '--devices 2: what devices share are rows, and one conversation is one row',
+  )
+  assert.match(
+    await said(2, 'serve', 'text', '--rows', '8', '--devices', '3'),
+    '--devices 3: it does not divide the 8 rows that are answered at a time',
+  )
+  assert.match(await said(2, 'serve', 'text', ...onnx, '--devices', '2'), 'is for the engine xla')
   assert.match(await said(2, 'chat', 'text'), 'give --message')
   assert.match(
     await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),
@@ -271,6 +281,34 @@ test('served: the openai client and a policy ask it; Ctrl-C ends it', async () =
   server.child.kill('SIGINT')
   assert.is(await server.ended, 130)
 })
+
+const plugin = await cpuPlugin()
+if (plugin !== undefined)
+  test('served over two devices: the rows are dealt out, and the answers are those of one', async () => {
+    process.env.SAILWRIGHT_XLA_PLUGIN = plugin
+    const words = ['--devices', '2', '--rows', '4', '--context', '32', '--port', '0', '--json']
+    const server = started('serve', 'text', ...words)
+    await until(() => server.said.out.includes('}') || server.child.exitCode !== null)
+    assert.match(server.said.out, 'baseURL', server.said.err)
+    const { baseURL, model, engine } = JSON.parse(server.said.out)
+    assert.is(engine, 'xla')
+    const client = new OpenAI({ baseURL, apiKey: 'none' })
+    const said = await Promise.all(
+      [0, 1, 2, 3, 4].map((i) =>
+        client.chat.completions.create({
+          ...{ model, temperature: 0 },
+          messages: [{ role: 'user' as const, content: `say ${i}` }],
+        }),
+      ),
+    )
+    assert.equal(
+      said.map(({ choices }) => choices[0]!.message.content),
+      ['0', '1', '2', '3', '4'],
+    )
+    server.child.kill('SIGINT')
+    assert.is(await server.ended, 130)
+  })
+else test.skip('there is no plugin for this processor', () => undefined)
 
 test('served: a port that is in use', async () => {
   const other = createServer()

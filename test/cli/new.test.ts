@@ -6,14 +6,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { starters } from '../../src/cli/commands/new.ts'
 import { called } from '../../src/terminal/index.ts'
-import { commandIn } from '../support/in-process.ts'
+import { commandAt } from '../support/in-process.ts'
 
 const test = suite('new')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-new-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 
-const command = commandIn(root)
-const cli = (words: readonly string[], cwd: string) => command(words, { cwd })
+const cli = (words: readonly string[], cwd: string) => commandAt(cwd)(words)
 const emptyFolder = (name: string): string => {
   mkdirSync(join(root, name))
   return join(root, name)

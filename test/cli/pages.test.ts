@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { commandAt } from '../support/in-process.ts'
 import { fromPython } from '../support/python.ts'
 
 const test = suite('pages')
@@ -13,15 +14,12 @@ const test = suite('pages')
 const blocks = (page: string, language: string): readonly string[] =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map((m) => m[1]!)
 
-const ran = (words: readonly string[], cwd: string) =>
-  new Promise<{ code: number; said: string }>((done) => {
-    // which engine is faster here is not measured for a page
-    const engine = words[0] === 'run' || words[0] === 'chat' ? ['--engine', 'onnx'] : []
-    const all = [resolve('bin/sailwright.js'), ...words, ...engine]
-    execFile(process.execPath, all, { cwd }, (e, out, err) =>
-      done({ code: e === null ? 0 : Number(e.code ?? -1), said: out + err }),
-    )
-  })
+/** A command in this process: what one has loaded serves the next. */
+const ran = (words: readonly string[], cwd: string) => {
+  // which engine is faster here is not measured for a page
+  const engine = words[0] === 'run' || words[0] === 'chat' ? ['--engine', 'onnx'] : []
+  return commandAt(cwd)([...words, ...engine])
+}
 
 /** A command that goes on beside what follows it, from the first line that it prints. */
 const begun = (words: readonly string[], cwd: string) =>
@@ -53,8 +51,8 @@ for (const file of pages)
           beside.push(await begun(words.slice(0, -1), folder))
           continue
         }
-        const { code, said } = await ran(words, folder)
-        assert.is(code, 0, `${line}\n${said}`)
+        const { code, out, err } = await ran(words, folder)
+        assert.is(code, 0, `${line}\n${out}${err}`)
       }
       for (const [i, code] of blocks(page, 'js').entries()) {
         if (i === 0) symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))

@@ -15,7 +15,7 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { commandIn } from '../support/in-process.ts'
+import { commandAt } from '../support/in-process.ts'
 
 const test = suite('doc examples')
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -161,7 +161,7 @@ const ranQuickly = async (code: string, ...more: readonly string[]) => {
   try {
     writeFileSync(join(own, 'my.ts'), code)
     const words = ['run', 'my.ts', '--quick', '--engine', 'onnx', '--out', 'out', '--json', ...more]
-    const { code: ended, out, err } = await commandIn(own)(words)
+    const { code: ended, out, err } = await commandAt(own)(words)
     assert.is(ended, 0, err)
     const { stages } = JSON.parse(out) as {
       readonly stages: readonly { readonly stage: string; readonly families: readonly { family: string }[] }[]
@@ -192,7 +192,7 @@ test("the README's reinforcement is a file that the command reads, in thirty lin
   assert.ok(code.split('\n').length <= 30)
   const own = mkdtempSync(join(folder, 'reinforcement-'))
   writeFileSync(join(own, 'my.ts'), code)
-  const command = commandIn(own)
+  const command = commandAt(own)
   assert.match((await command(['summary', 'my.ts'])).out, /language_model/)
   // its weights are looked for before anything is drawn
   const { code: ended, err } = await command(['run', 'my.ts', '--engine', 'onnx'])

@@ -25,3 +25,16 @@ export const commandIn =
     })
     return { code, out: out.join(''), err: err.join('') }
   }
+
+/** Runs commands in a folder in which this process is meanwhile: experiments may name what lies there. */
+export const commandAt =
+  (folder: string) =>
+  async (words: readonly string[]): Promise<Ended> => {
+    const before = process.cwd()
+    process.chdir(folder)
+    try {
+      return await commandIn(folder)(words)
+    } finally {
+      process.chdir(before)
+    }
+  }

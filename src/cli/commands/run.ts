@@ -24,6 +24,7 @@ import {
   shownPath,
   usage,
 } from '../command.ts'
+import { overDevices } from '../devices.ts'
 import { type Ended, follow } from '../follow.ts'
 import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
 import { neverSettles, unlessIdle } from '../idle.ts'
@@ -220,19 +221,6 @@ const onWebgpu = (wanted: string): TE.TaskEither<CliError, Picked> =>
         TE.map((engine): Picked => ({ engine, why: 'asked for by its device' })),
       )
     : TE.left(usage(`--device webgpu is for the engine onnx, and --engine is ${wanted}; leave --engine out`))
-
-const overDevices = (wanted: string, devices: number): TE.TaskEither<CliError, Picked> =>
-  wanted === 'auto' || wanted === 'xla'
-    ? pipe(
-        attempt(async () => (await import('../../engine/index.ts')).xlaEngine({ devices })),
-        TE.chain(
-          TE.mapLeft((e) => (e._tag === 'BadOption' ? usage(`--devices: ${e.message}`) : noEngine(e))),
-        ),
-        TE.map((engine): Picked => ({ engine, why: `${devices} devices were asked for` })),
-      )
-    : TE.left(
-        usage(`--devices ${devices} is for the engine xla, and --engine is ${wanted}; leave --engine out`),
-      )
 
 const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName

@@ -1,24 +1,33 @@
 /** Training on several devices: the batch is dealt out, gradients are summed, and the way is that of one device. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import { firstValueFrom, lastValueFrom, toArray } from 'rxjs'
+import { firstValueFrom, lastValueFrom, takeWhile, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Engine } from '../../../src/engine/session.ts'
 import { inWorker } from '../../../src/engine/worker/index.ts'
 import { type XlaOptions, xlaEngine } from '../../../src/engine/xla/index.ts'
 import { adamWith } from '../../../src/optim/index.ts'
-import type { EventOf } from '../../../src/run/events.ts'
+import type { RunEvent } from '../../../src/run/events.ts'
+import { withoutRepeats } from '../../../src/run/run-state.ts'
 import { unmeasured } from '../../../src/train/evaluation.ts'
 import { begin, experiment, fromScratch, next } from '../../../src/train/recipe.ts'
 import { orThrow } from '../../../src/train/task.ts'
 import { loadWeights } from '../../../src/train/weights.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
 import { maxRelativeError } from '../../support/fixtures.ts'
-import { contextIn, thrown, tinyModel, tinyStage } from '../../support/tiny.ts'
+import {
+  contextIn,
+  counting,
+  type TinySettings,
+  thrown,
+  tinyModel,
+  tinyStage,
+  until,
+} from '../../support/tiny.ts'
 
 const test = suite('xla: training on several devices')
 const folders: string[] = []
@@ -26,28 +35,41 @@ test.after(async () => {
   for (const f of folders) await rm(f, { recursive: true, force: true })
 })
 
-const trained = (steps: number, rows = 8) =>
+const trained = (steps: number, rows = 8, more: TinySettings<'fresh', 'tuned'> = {}) =>
   experiment(
     pipe(
       begin({ name: 'devices', seed: 3, model: tinyModel, start: fromScratch, now: 'fresh' }),
       // a large epsilon keeps gradients that are next to nothing from being blown up to whole steps
-      next(tinyStage({ rows, steps, optimizer: adamWith({ epsilon: 1e-3 }), maxGradientNorm: 0.5 })),
+      next(tinyStage({ rows, steps, optimizer: adamWith({ epsilon: 1e-3 }), maxGradientNorm: 0.5, ...more })),
     ),
     unmeasured,
     { checkpointEvery: 2 },
   )
 
 interface Run {
+  readonly events: readonly RunEvent[]
   readonly losses: readonly number[]
   readonly weights: ReadonlyMap<string, { readonly data: ArrayLike<number> }>
 }
 
-const ran = async (engine: Engine, steps: number): Promise<Run> => {
+const folder = async (): Promise<string> => {
   const at = await mkdtemp(join(tmpdir(), 'sailwright-devices-'))
   folders.push(at)
-  const events = await firstValueFrom(trained(steps).run(contextIn(at, engine)).pipe(toArray()))
-  const losses = events.filter((e): e is EventOf<'step'> => e.type === 'step').map((e) => e.loss)
-  return { losses, weights: await orThrow(loadWeights(join(at, 'checkpoints', 'tiny', 'model.safetensors'))) }
+  return at
+}
+const lossesOf = (events: readonly RunEvent[]): readonly number[] =>
+  withoutRepeats(events).flatMap((e) => (e.type === 'step' ? [e.loss] : []))
+
+const weightsIn = (at: string) => orThrow(loadWeights(join(at, 'checkpoints', 'tiny', 'model.safetensors')))
+
+const ran = async (
+  engine: Engine,
+  steps: number,
+  more: TinySettings<'fresh', 'tuned'> = {},
+): Promise<Run> => {
+  const at = await folder()
+  const events = await firstValueFrom(trained(steps, 8, more).run(contextIn(at, engine)).pipe(toArray()))
+  return { events, losses: lossesOf(events), weights: await weightsIn(at) }
 }
 
 const plugin = await cpuPlugin()
@@ -82,6 +104,61 @@ if (plugin !== undefined) {
     near(await ran(inWorker(await engineOf({ devices: 2, optimizer: 'parted' })), steps), one)
   })
 
+  test('stopped on two devices, a run goes on to the same bits on two, and the same way on eight and on one', async () => {
+    const whole = await ran(await engineOf({ devices: 2, optimizer: 'parted' }), steps)
+    const began = await folder()
+    const two = counting(await engineOf({ devices: 2, optimizer: 'parted' }))
+    const earlier = await firstValueFrom(
+      trained(steps)
+        .run(contextIn(began, two))
+        .pipe(
+          takeWhile((e) => !(e.type === 'step' && e.step === 5), true),
+          toArray(),
+        ),
+    )
+    await until(() => two.open === 0)
+    for (const options of [
+      { devices: 2, optimizer: 'parted' },
+      { devices: 8, optimizer: 'parted' },
+      { devices: 1 },
+    ] as const) {
+      const at = await folder()
+      await cp(began, at, { recursive: true })
+      const rest = await firstValueFrom(
+        trained(steps)
+          .run(contextIn(at, await engineOf(options), earlier))
+          .pipe(toArray()),
+      )
+      assert.equal(
+        rest.flatMap((e) => (e.type === 'step' ? [e.step] : [])),
+        [5, 6],
+        'it goes on from the checkpoint of step 4',
+      )
+      const run = { events: rest, losses: lossesOf([...earlier, ...rest]), weights: await weightsIn(at) }
+      if (options.devices !== 2) near(run, whole)
+      else {
+        assert.equal(run.losses, whole.losses)
+        for (const [key, w] of whole.weights) assert.equal(run.weights.get(key)!.data, w.data, key)
+      }
+    }
+  })
+
+  test('a search for the learning rate decides on two devices as on one, and rolls back what they share', async () => {
+    // steps that are far too long: what the first trial tries is undone
+    const adaLrs = { window: 3, search: [0, 1], error: 0 } as const
+    const searched = async (options: XlaOptions) =>
+      ran(await engineOf(options), 15, { adaLrs, learningRate: 0.3, schedule: { kind: 'constant' } })
+    const [one, two] = [await searched({}), await searched({ devices: 2, optimizer: 'parted' })]
+    const decisions = ({ events }: Run) =>
+      events.flatMap((e) => (e.type === 'ada-lrs' ? [[e.step, e.decision, e.scale]] : []))
+    assert.ok(
+      decisions(one).some(([, decision]) => decision === 'RolledBack'),
+      JSON.stringify(decisions(one)),
+    )
+    assert.equal(decisions(two), decisions(one))
+    near(two, one)
+  })
+
   test('a number of devices that is none is refused', async () => {
     for (const devices of [0, -1, 1.5]) {
       const got = await xlaEngine({ plugin, devices })()
@@ -91,8 +168,7 @@ if (plugin !== undefined) {
 }
 
 test('rows that the devices do not divide are refused before anything is loaded', async () => {
-  const at = await mkdtemp(join(tmpdir(), 'sailwright-devices-'))
-  folders.push(at)
+  const at = await folder()
   const engine: Engine = {
     ...{ name: 'xla', version: 'xla', devices: 4 },
     load: () => async () => {
