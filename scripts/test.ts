@@ -74,11 +74,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(130)
   })
 
-/**
- * Files whose process is theirs alone: they count what is in it, measure its memory, or load its engines in a way of their own.
- */
-const alone =
-  /^(engine\/(lifetime|opening|onnx-webgpu|worker|tensorflow-install|session-faults|pick)|engine\/xla\/|data\/large-files|train\/step-memory|bench\/|examples\/|package\/|run\/|.*kills)/
+/** Files that share a process with others; the others are let alone, since they count or change what a process has, or start some. */
+const shares =
+  /^(async|random|dsl|data(?!\/large)|formats|models|optim|report|log|tasks|eval|train(?!\/step-memory))\//
 /** MiB; a process that has more runs no other file. */
 const most = 1500
 
@@ -176,14 +174,14 @@ const main = async (): Promise<void> => {
     let runner: Runner | undefined
     while (next < files.length) {
       const file = files[next++]!
-      if (runner !== undefined && (alone.test(file) || !runner.takes())) {
+      if (runner !== undefined && (!shares.test(file) || !runner.takes())) {
         await finish(runner)
         runner = undefined
       }
       runner ??= startRunner(folder)
       ended.push(await runner.run(file))
       writeTimes(ended)
-      if (alone.test(file)) {
+      if (!shares.test(file)) {
         await finish(runner)
         runner = undefined
       }

@@ -171,8 +171,7 @@ test('ada-lrs: with and without the search, from the same rate over the same ste
     ['off', fixed],
   ] as const) {
     const out = join(folder, `search-${search}`)
-    const set = [`search=${search}`, 'steps=20'].flatMap((one) => ['--set', one])
-    const rest = ['--engine', 'onnx', '--quick', ...set, '--out', out]
+    const rest = ['--engine', 'onnx', '--quick', '--set', `search=${search}`, '--out', out]
     const { code, err } = await cli(['run', 'examples/ada-lrs.ts', ...rest])
     assert.is(code, 0, err)
     for (const line of readFileSync(join(out, 'events.jsonl'), 'utf8').trim().split('\n'))

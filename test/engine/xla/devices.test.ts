@@ -147,7 +147,7 @@ if (plugin !== undefined) {
     // steps that are far too long: what the first trial tries is undone
     const adaLrs = { window: 3, search: [0, 1], error: 0 } as const
     const searched = async (options: XlaOptions) =>
-      ran(await engineOf(options), 15, { adaLrs, learningRate: 0.3, schedule: { kind: 'constant' } })
+      ran(await engineOf(options), 21, { adaLrs, learningRate: 0.3, schedule: { kind: 'constant' } })
     const [one, two] = [await searched({}), await searched({ devices: 2, optimizer: 'parted' })]
     const decisions = ({ events }: Run) =>
       events.flatMap((e) => (e.type === 'ada-lrs' ? [[e.step, e.decision, e.scale]] : []))
