@@ -6,16 +6,13 @@
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Picked } from '../engine/index.ts'
-import { type CliError, failed, messageOf, noEngine, usage } from './command.ts'
+import { attempt, type CliError, noEngine, usage } from './command.ts'
 
 /** xla over so many devices. Fails with `Usage` where another engine was asked for. */
 export const overDevices = (wanted: string, devices: number): TE.TaskEither<CliError, Picked> =>
   wanted === 'auto' || wanted === 'xla'
     ? pipe(
-        TE.tryCatch(
-          async () => (await import('../engine/index.ts')).xlaEngine({ devices }),
-          (e) => failed(messageOf(e)),
-        ),
+        attempt(async () => (await import('../engine/index.ts')).xlaEngine({ devices })),
         TE.chain(
           TE.mapLeft((e) => (e._tag === 'BadOption' ? usage(`--devices: ${e.message}`) : noEngine(e))),
         ),
