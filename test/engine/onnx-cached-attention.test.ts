@@ -57,7 +57,8 @@ const drawing = {
 }
 
 /** What two calls give and leave, from the same weights and the same cache. */
-const called = async (p: Program, r: Runtime) => {
+const called = async (p: Program, r: Runtime, at = position) => {
+  const placed = { position: tensorValue('int32', [rows], at) }
   const session = await orThrow(openSession(onnxBackend(r, p, nativeOptions(1)), { seed: 3 }))
   const keys = [...p.states.keys()].filter(isCacheKey)
   const held = new Map(
@@ -69,8 +70,8 @@ const called = async (p: Program, r: Runtime) => {
     }),
   )
   await orThrow(session.write(held))
-  const { logits } = await orThrow(session.call('decode', inputs))
-  const { ids, log_probs } = await orThrow(session.call('extend', drawing))
+  const { logits } = await orThrow(session.call('decode', { ...inputs, ...placed }))
+  const { ids, log_probs } = await orThrow(session.call('extend', { ...drawing, ...placed }))
   const left = await orThrow(session.read(keys))
   await orThrow(session.close())
   return { logits: logits!, ids: ids!, logProbs: log_probs!, left }
@@ -79,6 +80,25 @@ const called = async (p: Program, r: Runtime) => {
 const close = (a: TensorValue, b: TensorValue, what: string): void =>
   a.data.forEach((x, i) => {
     assert.ok(Math.abs(x - b.data[i]!) < 1e-5, `${what} ${i}: ${x} and ${b.data[i]}`)
+  })
+
+if (api !== undefined)
+  test('a row whose place the cache does not have changes no other row', async () => {
+    const p = programOf(language)
+    for (const beyond of [-1, capacity - 1, capacity, 1_000_000]) {
+      const at = [0, 4, beyond]
+      const [where, apart] = [
+        await called(p, { ...runtime, library: library! }, at),
+        await called(p, runtime, at),
+      ]
+      const others = (t: TensorValue): readonly number[] => [...t.data].filter((_, i) => i % rows !== 2)
+      assert.equal(others(where.ids), others(apart.ids))
+      for (const [key, value] of apart.left) {
+        const count = (2 * value.data.length) / rows
+        const first = (t: TensorValue): TensorValue => ({ ...t, data: t.data.slice(0, count) })
+        close(first(where.left.get(key)!), first(value), key)
+      }
+    }
   })
 
 if (api !== undefined)
