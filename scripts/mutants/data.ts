@@ -4,6 +4,25 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/data`. */
 export const data = [
   mutantsOf(
+    'src/data/conversations.ts',
+    ['data/bad-rows'],
+    [
+      [
+        'more images than a row has room for are let through',
+        'if (tiles > images)',
+        'if (tiles > images + 1)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/models/config.ts',
+    ['models/config', 'cli/summary'],
+    [
+      ['images are cut that are not to be', 'w.dynamic_image_size ? { tiling', 'true ? { tiling'],
+      ['the side of images may be another', 'w.force_image_size !== imageSize)', 'false)'],
+    ],
+  ),
+  mutantsOf(
     'src/data/pack.ts',
     ['data/pack'],
     [

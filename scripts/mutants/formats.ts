@@ -4,6 +4,15 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/formats`. */
 export const formats = [
   mutantsOf(
+    'src/formats/hub/hub-shelf.ts',
+    ['formats/hub'],
+    [
+      ['a listing may be without an end', '++pages > mostPages', 'pages > mostPages'],
+      ['a page in place of an answer is a cut connection', "codeOf(e) !== '' || r.signal.aborted", 'true'],
+      ['an address that is none is asked again', "if (code === 'ERR_INVALID_URL')", 'if (false)'],
+    ],
+  ),
+  mutantsOf(
     'src/formats/safetensors.ts',
     ['formats/safetensors', 'formats/pieces'],
     [

@@ -224,6 +224,7 @@ test('no such model, revision, server; a server that fails for a moment, and for
 
 test('what answers and is no hub is said at once, and not asked for again: a page to log in, nothing, a listing or redirects without an end', async () => {
   const page = '<html>log in</html>'
+  const soon = () => AbortSignal.timeout(20_000)
   const cases: readonly (readonly [Faults, HubError['tag'], RegExp])[] = [
     [{ instead: { of: 'info', body: page } }, 'BadListing', /what answers is no hub \(.*JSON\).*--endpoint/],
     [{ instead: { of: 'info', body: 'null' } }, 'BadListing', /what answers is no hub/],
@@ -240,16 +241,22 @@ test('what answers and is no hub is said at once, and not asked for again: a pag
   ]
   for (const [faults, tag, message] of cases) {
     const hub = await serving(faults)
-    // a second try would take longer than the test may
-    const error = await left(fresh(), { endpoint: hub.endpoint, pause: 1e6 })
+    // a second try would come too late
+    const error = await left(fresh(), { endpoint: hub.endpoint, pause: 1e6, signal: soon() })
     assert.is(error.tag, tag, error.message)
     assert.match(error.message, message)
   }
-  const odd = await left(fresh(), { endpoint: 'nonsense', pause: 1e6 })
+  const odd = await left(fresh(), { endpoint: 'nonsense', pause: 1e6, signal: soon() })
   assert.is(odd.tag, 'BadName')
   assert.match(odd.message, /'nonsense' is no address of a hub: it begins with http/)
-  const scheme = await left(fresh(), { endpoint: 'ftp://localhost', pause: 1e6 })
+  const scheme = await left(fresh(), { endpoint: 'ftp://localhost', pause: 1e6, signal: soon() })
   assert.equal([scheme.tag, /unknown scheme/.test(scheme.message)], ['Unreachable', true])
+})
+
+test('a signal stops it while it waits to ask again', async () => {
+  const down = await serving({ status: { of: 'info', code: 503, times: 99 } })
+  const signal = AbortSignal.timeout(200)
+  assert.is((await left(fresh(), { endpoint: down.endpoint, pause: 1e6, signal })).tag, 'Interrupted')
 })
 
 test('what cannot be read as a model, a listing that leads elsewhere, no room: refused before a byte of weights', async () => {

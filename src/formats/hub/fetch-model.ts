@@ -5,6 +5,7 @@
  */
 import { mkdir, readFile, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { parseJson } from '../json.ts'
@@ -77,7 +78,9 @@ const shelfOf = async (repo: string, o: FetchOptions, signal: AbortSignal): Prom
       if (signal.aborted) throw new HubError('Interrupted', `${repo}: stopped`, e)
       const error = networkFailure(endpoint, repo, e)
       if (error.tag !== 'Cut' || n >= tries) throw error
-      await new Promise((done) => setTimeout(done, pause * 2 ** (n - 1)))
+      await wait(pause * 2 ** (n - 1), undefined, { signal }).catch((e: unknown) => {
+        throw new HubError('Interrupted', `${repo}: stopped`, e)
+      })
     }
 }
 

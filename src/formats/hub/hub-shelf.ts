@@ -87,7 +87,7 @@ export const networkFailure = (endpoint: string, what: string, e: unknown): HubE
 }
 
 /** Answers that make up one listing, at most: a hub tells a thousand files in each. */
-const mostPages = 1000
+const mostPages = 200
 
 /**
  * `fetch` whose failures are this area's errors. The library's own streams pass on no more than a message, so that the last
