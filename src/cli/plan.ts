@@ -83,9 +83,12 @@ export const planModel = async (
   const lengths = tokens === undefined ? [256, 1024, 4096].filter((n) => n > each) : [tokens]
   const images = image === undefined ? 0 : image.patchSize === undefined ? rows : rows * each
   const steps = (await choices(model)).flatMap(({ trains, ...what }) =>
-    lengths.map((n) => {
+    lengths.flatMap((n) => {
       const sizes = { rows, tokens: n, images }
-      return { trains, ...sizes, ...stepMemory({ model, ...what, sizes }) }
+      const held = { trains, ...sizes, ...stepMemory({ model, ...what, sizes }) }
+      // what does not learn may stay as it is published
+      const stored = { ...held, trains: `${trains}, the rest in 16 bits`, weights: held.storedWeights }
+      return held.storedWeights < held.weights && 'transforms' in what ? [held, stored] : [held]
     }),
   )
   return planOf(model.name, steps)
@@ -132,11 +135,11 @@ export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string =
     look,
   )
   return [
-    `${plan.name}: one update${sized ? ' by AdamW' : ''}, in float32, as onnx and tensorflow hold it`,
+    `${plan.name}: one update${sized ? ' by AdamW' : ''}, computed in float32, as onnx and tensorflow hold it`,
     '',
     table,
     '',
     `Here ${gigabytes(plan.availableBytes)} of ${gigabytes(plan.memoryBytes)} are available${plan.gpus.map((g) => `; GPU ${g}`).join('')}.`,
-    'Counted from the graph that is run: gradients of all that learns at once, for clipping; activations that the backward pass reads. An engine needs more while it computes, and its library.',
+    'Counted from the graph that is run: gradients of all that learns at once, for clipping; activations that the backward pass reads, long attentions in blocks. In 16 bits weights are left that are stored in bfloat16, by the engine onnx, with --weights stored. An engine needs more while it computes, and its library.',
   ].join('\n')
 }

@@ -17,6 +17,7 @@ import {
   type Variant,
 } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
+import { sixteenBits } from './options.ts'
 import { outOfMemory } from './out-of-memory.ts'
 import { type Room, room } from './room.ts'
 import type { EngineName, LoadOptions, Precision, Session, TensorValue, WeightSource } from './session.ts'
@@ -48,6 +49,11 @@ export interface Backend {
   readonly read: (specs: readonly StateSpec[]) => Promise<Values>
   /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
   readonly write: (values: Values, given: boolean) => Promise<void>
+  /**
+   * Takes a weight as its bfloat16 patterns, in an array that becomes the backend's; false where it cannot hold it exactly, and
+   * then the patterns are as they were. Undefined where the backend holds float32 alone.
+   */
+  readonly keep?: (key: string, patterns: Uint16Array) => Promise<boolean>
   readonly close: () => Promise<void>
 }
 
@@ -107,9 +113,25 @@ export const guarded = async <A>(
   }
 }
 
-/** Opens a session over a native library; the state is filled from `values` at once, and else when it is needed. */
+/** The states that no function of a program replaces. The program is as it was built: passes are not run for it. */
+export const lasting = (program: Program): ReadonlySet<string> => {
+  const replaced = new Set(
+    [...program.functions.values()].flatMap((vs) => vs.flatMap((v) => [...v.next.keys()])),
+  )
+  return new Set([...program.states.keys()].filter((key) => !replaced.has(key)))
+}
+
+/**
+ * Opens a session over a native library; the state is filled from `values` at once, and else when it is needed.
+ *
+ * @param last the states that may lie as they are stored, where that is asked for
+ */
 export const openSession =
-  (backend: Backend, { seed = 0, values }: LoadOptions = {}): TaskEither<EngineError, Session> =>
+  (
+    backend: Backend,
+    { seed = 0, values, weights }: LoadOptions = {},
+    last: ReadonlySet<string> = new Set(),
+  ): TaskEither<EngineError, Session> =>
   async () => {
     const { program } = backend
     const empty = new Set(backend.empty)
@@ -280,18 +302,30 @@ export const openSession =
     const known = (keys: Iterable<string>): readonly string[] =>
       [...new Set(keys)].filter((k) => program.states.has(k))
     const fill = async (): Promise<Either<EngineError, void>> => {
+      const can = sixteenBits(weights !== 'stored' || backend.keep !== undefined)
+      if (isLeft(can)) return can
       if (values === undefined) return right(undefined)
       if (values instanceof Map)
         return writeAll(checkStates(program, new Map(known(values.keys()).map((k) => [k, values.get(k)!]))))
       const source = values as WeightSource
-      return take(known(source.keys), async (key, lent) => {
+      const bad = (key: string, e: Error) =>
+        left(engineError('BadInput', `state '${key}' cannot be read: ${messageOf(e)}`, e))
+      const others: string[] = []
+      for (const key of known(source.keys)) {
+        const { dtype, axes } = program.states.get(key)!
+        const may = weights === 'stored' && last.has(key) && dtype === 'float32' && axes.length > 1
+        const reading = may ? source.bfloat16?.(key) : undefined
+        const patterns = reading === undefined ? undefined : await reading()
+        if (patterns !== undefined && isLeft(patterns)) return bad(key, patterns.left)
+        const fits = patterns?.right.length === elements(axes)
+        if (patterns !== undefined && fits && (await backend.keep!(key, patterns.right))) empty.delete(key)
+        else others.push(key)
+      }
+      return take(others, async (key, lent) => {
         const { dtype, axes } = program.states.get(key)!
         const place = dtype === 'float32' ? lent.floats(elements(axes)) : undefined
         const value = await source.read(key, place)()
-        if (isLeft(value))
-          return left(
-            engineError('BadInput', `state '${key}' cannot be read: ${messageOf(value.left)}`, value.left),
-          )
+        if (isLeft(value)) return bad(key, value.left)
         const checked = checkStates(program, new Map([[key, value.right]]))
         return isLeft(checked) ? checked : value
       })

@@ -29,14 +29,31 @@ const checkCompile = (name: EngineName, compile: unknown): Either<EngineError, v
       )
 }
 
+/** Why no other engine holds weights in 16 bits. */
+const float32Alone =
+  "weights is 'stored', which holds weights in 16 bits; of the engines onnx on a processor can do so: leave weights out, or take the engine onnx"
+
+/** Fails with `BadOption` where weights are to stay in 16 bits that cannot. */
+export const sixteenBits = (can: boolean): Either<EngineError, void> =>
+  can ? right(undefined) : left(engineError('BadOption', float32Alone))
+
+const checkWeights = (name: EngineName, weights: unknown): Either<EngineError, void> => {
+  if (weights === undefined || weights === 'float32') return right(undefined)
+  return weights === 'stored'
+    ? sixteenBits(name === 'onnx')
+    : left(engineError('BadOption', `weights is ${show(weights)}; it must be 'float32' or 'stored'`))
+}
+
 /**
- * Fails with `BadOption`: a seed is an integer, a number of threads a positive one, a precision one that the engine has, and
- * only tensorflow can be told to compile.
+ * Fails with `BadOption`: a seed is an integer, a number of threads a positive one, a precision one that the engine has; only
+ * tensorflow can be told to compile, and only onnx to hold weights in 16 bits.
  */
 export const checkOptions = (name: EngineName, options: LoadOptions): Either<EngineError, LoadOptions> => {
-  const { seed, threads, precision, compile } = options
+  const { seed, threads, precision, compile, weights } = options
   const compiles = checkCompile(name, compile)
   if (isLeft(compiles)) return compiles
+  const held = checkWeights(name, weights)
+  if (isLeft(held)) return held
   const has = compile === 'xla' ? precisions.xla : precisions[name]
   if (precision !== undefined && !has.includes(precision))
     return left(

@@ -1,4 +1,4 @@
-/** An engine that computes in another precision than it does by itself, or compiles. */
+/** An engine that computes in another precision than it does by itself, compiles, or holds weights in 16 bits. */
 import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type { EngineError } from './error.ts'
 import { checkOptions } from './options.ts'
@@ -6,12 +6,13 @@ import type { Engine, LoadOptions, Precision } from './session.ts'
 
 const told = (
   engine: Engine,
-  options: Pick<LoadOptions, 'precision' | 'compile'>,
+  options: Pick<LoadOptions, 'precision' | 'compile' | 'weights'>,
 ): Either<EngineError, Engine> => {
-  const { precision, compile } = engine
+  const { precision, compile, weights } = engine
   const all = {
     ...(precision === undefined ? {} : { precision }),
     ...(compile === undefined ? {} : { compile }),
+    ...(weights === undefined ? {} : { weights }),
     ...options,
   }
   const checked = checkOptions(engine.name, all)
@@ -39,3 +40,12 @@ export const inPrecision = (engine: Engine, precision: Precision): Either<Engine
  * @category engines
  */
 export const compiledByXla = (engine: Engine): Either<EngineError, Engine> => told(engine, { compile: 'xla' })
+
+/**
+ * The engine onnx, in which weights that are stored in bfloat16 and never change stay in 16 bits. Fails with `BadOption` for
+ * another engine.
+ *
+ * @category engines
+ */
+export const weightsAsStored = (engine: Engine): Either<EngineError, Engine> =>
+  told(engine, { weights: 'stored' })

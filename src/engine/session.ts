@@ -22,6 +22,8 @@ export interface WeightSource {
    * may lie in it.
    */
   readonly read: (key: string, room?: Float32Array) => TaskEither<Error, TensorValue>
+  /** One weight's bfloat16 patterns in an array of their own; undefined where it is not stored in bfloat16. */
+  readonly bfloat16?: (key: string) => TaskEither<Error, Uint16Array> | undefined
 }
 
 /** A copy of a session's whole state; it outlives the session. */
@@ -87,6 +89,12 @@ export interface LoadOptions {
    */
   readonly compile?: 'xla'
   /**
+   * In what weights lie in memory. `stored`: a weight of `values` that is stored in bfloat16, is no vector and is never replaced
+   * stays in 16 bits, and each product converts what it takes, which is computed in float32 as ever. Of the engines onnx on a
+   * processor can do so; another fails with `BadOption`. Default `float32`.
+   */
+  readonly weights?: 'float32' | 'stored'
+  /**
    * What states begin with in place of their initialiser: those that it has a key of. A source is read key by key, and
    * the session keeps the arrays that it gives; a map's are copied.
    */
@@ -108,6 +116,8 @@ export interface Engine {
   readonly precision?: Precision
   /** What compiles its programs unless loading says another; default nothing. */
   readonly compile?: 'xla'
+  /** In what its weights lie unless loading says another; default `float32`. */
+  readonly weights?: 'float32' | 'stored'
   /** How many devices share the rows of a batch; default 1. */
   readonly devices?: number
   /** What a thread of its own needs to be told to load the same engine: plain data. */

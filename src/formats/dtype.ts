@@ -61,6 +61,9 @@ const u16 = (bytes: Uint8Array): Uint16Array => {
   return new Uint16Array(a.buffer, a.byteOffset, a.length >> 1)
 }
 
+/** The patterns of a 16-bit dtype from their little-endian bytes; they share memory where they may. */
+export const patternsOf = u16
+
 /** The little-endian bytes of an array in the host's order. A view of it where the host is little-endian. */
 const littleEndian = (array: Uint16Array | Float32Array | Int32Array): Uint8Array => {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)

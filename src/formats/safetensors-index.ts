@@ -10,7 +10,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { isFloatDtype, type StorageDtype } from './dtype.ts'
+import { isFloatDtype, patternsOf, type StorageDtype } from './dtype.ts'
 import { parseJson } from './json.ts'
 import {
   type Entries,
@@ -57,6 +57,8 @@ export interface Checkpoint {
   readonly floats: (key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, Float32Array>
   /** The values of an I64, I32, U8 or BOOL tensor as int32. */
   readonly ints: (key: string) => TE.TaskEither<SafetensorsError, Int32Array>
+  /** The patterns of a BF16 tensor, in an array of their own; undefined where it is none. */
+  readonly bfloat16: (key: string) => TE.TaskEither<SafetensorsError, Uint16Array> | undefined
   /** A tensor as `floats` or `ints` gives it, by its dtype, with its shape. */
   readonly read: (key: string, room?: Float32Array) => TE.TaskEither<SafetensorsError, CheckpointTensor>
 }
@@ -153,6 +155,15 @@ const checkpoint = (
     dtype: (key) => fileOf.get(key)?.info(key)?.dtype,
     floats: read((file, key, room) => file.floats(key, room)),
     ints: read((file, key) => file.ints(key)),
+    bfloat16: (key) => {
+      const file = fileOf.get(key)
+      return file?.info(key)?.dtype !== 'BF16'
+        ? undefined
+        : pipe(
+            file.tensor(key),
+            TE.map(({ bytes }) => patternsOf(bytes)),
+          )
+    },
     read: read(tensor),
   }
 }

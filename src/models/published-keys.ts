@@ -9,7 +9,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type Checkpoint, type CheckpointTensor, SafetensorsError } from '../formats/index.ts'
 
 /** Weights on disk, by the model's own keys, read one by one: a source for an engine's `load` and for a recipe's start. */
-export type PretrainedWeights = Pick<Checkpoint, 'keys' | 'shape' | 'dtype' | 'read'>
+export type PretrainedWeights = Pick<Checkpoint, 'keys' | 'shape' | 'dtype' | 'read' | 'bfloat16'>
 
 /** The prefix of an encoder inside a joined model, and of its keys here. */
 export const encoderPrefix = 'vision_model.'
@@ -94,6 +94,7 @@ export const encoderKeys = (c: PretrainedWeights): PretrainedWeights => {
       return [shapes.reduce((n, s) => n + (s?.[0] ?? 0), 0), ...first.slice(1)]
     },
     dtype: (own) => c.dtype(partsOf(own)[0]!),
+    bfloat16: (own) => (partsOf(own).length === 1 ? c.bfloat16(partsOf(own)[0]!) : undefined),
     read: (own, room) =>
       pipe(
         partsOf(own),

@@ -381,7 +381,8 @@ async function* runRecipe(
     if (isTrained) weights = await orThrow(openCheckpoint(whole))
     const { taken, fresh, unused } = placed(r, stage, program, shapesOf(weights))
     // a checkpoint in the middle of a stage has all states itself
-    const values = { keys: inside ? [] : taken, read: weights.read }
+    const { read, bfloat16 } = weights
+    const values = { keys: inside ? [] : taken, read, ...(bfloat16 === undefined ? {} : { bfloat16 }) }
     const session = await orThrow(context.engine.load(program, { seed: r.seed, values }))
     try {
       let totals: StageTotals

@@ -4,6 +4,7 @@
  * @since 0.4.0
  */
 import {
+  attentionBlocks,
   elementBytes,
   elements,
   type Keys,
@@ -12,6 +13,7 @@ import {
   type StateSpec,
   type Tensor,
 } from '../dsl/index.ts'
+import { attentionLimits } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { accumulatedSum, adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
 import { type LearnerProgram, learnerProgram } from './learner.ts'
@@ -40,6 +42,8 @@ export interface StepMemory {
   readonly trained: number
   /** Of the weights. */
   readonly weights: number
+  /** Of the weights where the matrices that do not learn lie in 16 bits, as `weights: 'stored'` leaves those in bfloat16. */
+  readonly storedWeights: number
   /** Of what the optimizer keeps: in AdamW two moments of each weight that learns, and a count of updates. */
   readonly optimizer: number
   /** Of a gradient of each weight that learns: clipping reads all of them together. */
@@ -63,6 +67,12 @@ const passes = (program: Program): readonly [readonly Tensor[], readonly Tensor[
   return next === undefined ? [[], []] : [[next.get(accumulatedSum)!], [...next.values()]]
 }
 
+/** Bytes that a gradient reads of a forward pass whose long attentions run in blocks, as engines on a processor run them. */
+const kept = (first: readonly Tensor[], then: readonly Tensor[]): number => {
+  const run = attentionBlocks(attentionLimits)([...first, ...then])
+  return keptBytes(run.slice(0, first.length), run.slice(first.length))
+}
+
 /**
  * What an update of a learner holds, as every engine does: states and gradients are as many bytes as their elements say;
  * activations are those of the graph that is run at the first of its sizes, each result held once. What an engine needs besides
@@ -80,9 +90,12 @@ export const learnerMemory = ({ program, trained }: LearnerProgram): StepMemory 
     parameters: count(weights),
     trained: count(moved),
     weights: bytes(weights),
+    storedWeights:
+      bytes(weights) -
+      bytes(weights.filter((s) => !learns.has(s.key) && s.dtype === 'float32' && s.axes.length > 1)) / 2,
     optimizer: bytes(moments),
     gradients: bytes(moved),
-    activations: keptBytes(...passes(program)),
+    activations: kept(...passes(program)),
     others: bytes(states) - bytes(weights) - bytes(moments),
   }
 }

@@ -103,7 +103,14 @@ test('plan: by what is trained and by length, as it is counted; of an experiment
   const plan = await json('nano', '--plan', '--batch', '2', '--tokens', '40')
   assert.equal(
     plan.rows.map((r: { trains: string }) => r.trains),
-    ['everything', 'vision', 'adapter', 'language', 'LoRA of rank 16'],
+    [
+      'everything',
+      'vision',
+      'adapter',
+      'language',
+      'LoRA of rank 16',
+      'LoRA of rank 16, the rest in 16 bits',
+    ],
   )
   const sizes = { rows: 2, tokens: 40, images: 2 }
   const { together, fits, trains, ...first } = plan.rows[0]
@@ -118,6 +125,9 @@ test('plan: by what is trained and by length, as it is counted; of an experiment
   const { hiddenSize: e, intermediateSize: h, heads, headDim } = nano.language
   const adapters = 4 * 16 * (4 * (e + heads * headDim) + 3 * (e + h))
   assert.is(plan.rows[4].trained, adapters)
+  const [whole, stored] = plan.rows.slice(4)
+  assert.is(stored.weights, whole.storedWeights)
+  assert.ok(stored.weights < 0.6 * whole.weights && stored.together < whole.together)
   const text = await cli('nano', '--plan', '--tokens', '40')
   assert.match(
     text.out,

@@ -123,6 +123,13 @@ test('a frozen part keeps less; more rows and tokens keep more; adapters learn l
   assert.is(of({ sizes: { ...sizes, tokens: 48 } }).activations > all.activations, true)
   assert.is(of({ sizes: { rows: 4, tokens: 24, images: 4 } }).activations > 1.9 * all.activations, true)
   const little = of(adapters)
+  assert.is(all.storedWeights, all.weights, 'what learns has its float32')
+  const large = { rows: 1, tokens: 2048, images: 0 }
+  const [short, long] = [of({ sizes: { ...large, tokens: 1024 } }), of({ sizes: large })]
+  assert.ok(
+    long.activations < 2.6 * short.activations,
+    'attention of long rows runs in blocks, whose scores are not kept',
+  )
   assert.is(little.trained, 2 * (16 + 12))
   assert.is(little.parameters, all.parameters + little.trained)
 })

@@ -60,6 +60,12 @@ export const runCommand: Command = {
       choices: ['xla'],
       otherwise: 'nothing: it runs its own kernels; a run that goes on keeps its own',
     },
+    weights: {
+      value: 'kind',
+      help: 'in what weights lie in memory: stored leaves those in 16 bits that are stored in bfloat16 and do not learn, by the engine onnx',
+      choices: ['float32', 'stored'],
+      otherwise: 'float32',
+    },
     device: {
       value: 'name',
       help: 'where the engine onnx computes: webgpu is a GPU by Vulkan, Metal or Direct3D',
@@ -252,6 +258,11 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
       precision === undefined
         ? TE.right(picked)
         : toldTo(picked, (e) => e.inPrecision(picked.engine, precision)),
+    ),
+    TE.chain((picked) =>
+      args.text('weights') === 'stored'
+        ? toldTo(picked, (e) => e.weightsAsStored(picked.engine))
+        : TE.right(picked),
     ),
   )
 }

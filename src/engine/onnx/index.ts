@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
-import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
+import { type Backend, type BackendOptions, guarded, lasting, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine } from '../session.ts'
@@ -87,6 +87,7 @@ export const loadOnnx =
       openSession(
         backendIn(runtime, clampProgram(optimiseProgram(program)), { ...options, device }),
         options,
+        lasting(program),
       )(),
     )
   }

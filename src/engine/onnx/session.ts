@@ -14,13 +14,18 @@ import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
 import { type BoundSession, type CApi, cApi } from './c-api.ts'
+import { halve, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
   readonly InferenceSession: typeof InferenceSession
-  readonly Tensor: new (type: Dtype, data: Data, dims: readonly number[]) => OrtTensor
+  readonly Tensor: new (
+    type: Dtype | 'float16',
+    data: Data | Uint16Array,
+    dims: readonly number[],
+  ) => OrtTensor
   /** The file of the library, where it is known: then caches are written where they lie. */
   readonly library?: string
 }
@@ -34,12 +39,20 @@ interface State {
   readonly tensor: OrtTensor
 }
 
+/** A weight in 16 bits. */
+interface Half {
+  readonly patterns: Uint16Array
+  readonly tensor: OrtTensor
+}
+
 interface Compiled {
   readonly lowered: Lowered
   /** Undefined where nothing has to run. */
   readonly native: InferenceSession | undefined
   /** In its place where results are bound to states. */
   readonly bound?: BoundSession
+  /** Inputs that are rows of a weight. */
+  readonly rows: ReadonlyMap<string, OrtTensor>
 }
 
 type Results = Readonly<Record<string, { readonly data: unknown }>>
@@ -53,15 +66,25 @@ const compile = async (
   name: string,
   variant: Variant,
   options: NativeOptions,
+  halves: ReadonlyMap<string, Half>,
   api: CApi | undefined,
 ): Promise<Either<EngineError, Compiled>> => {
   const lowered = lower(name, variant, 'run', new Map(), api !== undefined)
-  if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, native: undefined })
+  const rest = { native: undefined, rows: new Map() }
+  if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, ...rest })
+  const inputs = [...lowered.states].filter(([, key]) => halves.has(key)).map(([onnxName]) => onnxName)
+  const { graph, rows } = withHalves(lowered.model.graph, new Set(inputs))
+  const part = ({ of, start, count }: Rows): OrtTensor => {
+    const { patterns, tensor } = halves.get(lowered.states.get(of)!)!
+    const width = tensor.dims[1]!
+    const own = patterns.subarray(start * width, (start + count) * width)
+    return new runtime.Tensor('float16', own, [count, width])
+  }
   try {
     if (api !== undefined && lowered.written.size > 0)
-      return right({ lowered, native: undefined, bound: boundTo(api, lowered, options) })
-    const native = await runtime.InferenceSession.create(encodeModel(lowered.model), options)
-    return right({ lowered, native })
+      return right({ lowered, ...rest, bound: boundTo(api, lowered, options) })
+    const native = await runtime.InferenceSession.create(encodeModel({ ...lowered.model, graph }), options)
+    return right({ lowered, native, rows: new Map([...rows].map(([n, r]) => [n, part(r)])) })
   } catch (e) {
     const t = blamed(lowered, messageOf(e))
     return left(
@@ -81,23 +104,32 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     new runtime.Tensor(spec.dtype, data, sizes(spec.axes))
   const api = cApi(runtime.library)
   const states = new Map<string, State>()
+  const halves = new Map<string, Half>()
   const compiled = new Map<Variant, Compiled>()
+
+  /** A state's own numbers; those of a weight in 16 bits are made. */
+  const numbers = (key: string): Data => states.get(key)?.data ?? wholeOf(halves.get(key)!.patterns)
 
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
     if (had !== undefined) return right(had)
-    const made = await compile(runtime, name, variant, options, api)
+    for (const key of variant.next.keys()) if (halves.has(key)) put(key, numbers(key))
+    // a session whose tensors are bound takes no weight in 16 bits
+    const made = await compile(runtime, name, variant, options, halves, halves.size === 0 ? api : undefined)
     if (made._tag === 'Right') compiled.set(variant, made.right)
     return made
   }
 
-  const feed = (lowered: Lowered, inputs: Values): Record<string, OrtTensor> =>
+  const feed = ({ lowered, rows }: Compiled, inputs: Values): Record<string, OrtTensor> =>
     Object.fromEntries([
       ...[...lowered.inputs].map(([onnxName, input]) => {
         const v = inputs.get(input)!
         return [onnxName, new runtime.Tensor(v.dtype, unshared(v.data), v.shape)] as const
       }),
-      ...[...lowered.states].map(([onnxName, key]) => [onnxName, states.get(key)!.tensor] as const),
+      ...[...lowered.states].map(
+        ([onnxName, key]) => [onnxName, (states.get(key) ?? halves.get(key))!.tensor] as const,
+      ),
+      ...rows,
     ])
 
   /** Runs a session whose tensors are bound. */
@@ -109,7 +141,17 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     return Object.fromEntries(lowered.fetches.map((n) => [n, { data: bound.array(n).slice() }]))
   }
 
+  /** Forgets what is compiled; answers the native sessions that are to be released. */
+  const forget = (): readonly InferenceSession[] => {
+    const all = [...compiled.values()]
+    compiled.clear()
+    for (const c of all) c.bound?.release()
+    return all.flatMap((c) => c.native ?? [])
+  }
+
   const put = (key: string, data: Data): void => {
+    // what was compiled reads it in 16 bits
+    if (halves.delete(key)) for (const n of forget()) n.release().catch(() => undefined)
     states.set(key, { data, tensor: wrap(program.states.get(key)!, data) })
   }
 
@@ -123,7 +165,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     const look = (s: Source): Data => {
       if (s.from === 'constant') return s.data as unknown as Data
       if (s.from === 'output') return results[s.name]!.data as Data
-      return s.from === 'input' ? inputs.get(s.name)!.data : states.get(s.name)!.data
+      return s.from === 'input' ? inputs.get(s.name)!.data : numbers(s.name)
     }
     const own = (s: Source): Data => {
       const data = look(s)
@@ -177,7 +219,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
             ? runBound(bound, lowered, inputs)
             : native === undefined
               ? {}
-              : await native.run(feed(lowered, inputs))
+              : await native.run(feed(ready.right, inputs))
         return right(deliver(lowered, results, inputs))
       } catch (e) {
         return left(failed(name, lowered, e))
@@ -187,7 +229,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       new Map(
         specs.map((s) => [
           s.key,
-          { shape: sizes(s.axes), dtype: s.dtype, data: states.get(s.key)!.data.slice() },
+          { shape: sizes(s.axes), dtype: s.dtype, data: states.get(s.key)?.data.slice() ?? numbers(s.key) },
         ]),
       ),
     write: async (values, given) => {
@@ -197,12 +239,17 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
         else had.data.set(v.data)
       }
     },
+    keep: async (key, patterns) => {
+      if (!halve(patterns)) return false
+      const tensor = new runtime.Tensor('float16', patterns, sizes(program.states.get(key)!.axes))
+      halves.set(key, { patterns, tensor })
+      return true
+    },
     close: async () => {
-      const natives = [...compiled.values()].flatMap((c) => c.native ?? [])
-      for (const c of compiled.values()) c.bound?.release()
-      compiled.clear()
+      const all = forget()
       states.clear()
-      const ends = await Promise.allSettled(natives.map(async (n) => n.release()))
+      halves.clear()
+      const ends = await Promise.allSettled(all.map(async (n) => n.release()))
       for (const e of ends) if (e.status === 'rejected') throw e.reason
     },
   }

@@ -46,7 +46,11 @@ const answers: {
     const made = await open(program, options)()
     if (isLeft(made)) return left(plainEngineError(made.left))
     opened = made.right
-    return right({ empty: opened.empty, groupBytes: opened.groupBytes })
+    return right({
+      empty: opened.empty,
+      groupBytes: opened.groupBytes,
+      keeps: opened.keep !== undefined,
+    })
   },
   call: async (question, reply) => (await calling(question, reply))(),
   read: async ({ keys }, reply) => {
@@ -58,6 +62,7 @@ const answers: {
     await backend().write(new Map(values), true)
     return undefined
   },
+  keep: async ({ key, patterns }) => backend().keep!(key, patterns),
   close: async () => {
     await backend().close()
     return undefined

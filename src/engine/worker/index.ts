@@ -14,7 +14,7 @@ import {
   type Variant,
 } from '../../dsl/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
-import { type Backend, type Called, guarded, openSession, type Values } from '../backend.ts'
+import { type Backend, type Called, guarded, lasting, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import type { Engine, LoadOptions, TensorValue } from '../session.ts'
@@ -144,7 +144,16 @@ const backendIn =
     return right({
       name: engine,
       program,
-      ...opened.right,
+      empty: opened.right.empty,
+      groupBytes: opened.right.groupBytes,
+      ...(opened.right.keeps
+        ? {
+            keep: async (key: string, patterns: Uint16Array) => {
+              const moved = [patterns.buffer as ArrayBuffer]
+              return thread.ask('keep', { key, patterns }, moved)
+            },
+          }
+        : {}),
       call: async (name, chosen) => asked(name, chosen),
       // the thread answers in order, and starts the next call as soon as its engine may
       ...(engine === 'xla' ? { start: async (name: string, chosen: Chosen) => started(name, chosen) } : {}),
@@ -219,7 +228,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => (
               await end()
             }
           }
-          return await openSession({ ...made.right, close }, options)()
+          return await openSession({ ...made.right, close }, options, lasting(program))()
         } catch (e) {
           await end()
           throw e

@@ -21,7 +21,15 @@ export interface Questions {
       readonly graph: FlatGraph | undefined
       readonly options: BackendOptions
     },
-    answer: Either<EngineError, { readonly empty: readonly string[]; readonly groupBytes: number }>,
+    answer: Either<
+      EngineError,
+      {
+        readonly empty: readonly string[]
+        readonly groupBytes: number
+        /** Whether the backend holds weights in 16 bits. */
+        readonly keeps: boolean
+      }
+    >,
   ]
   readonly call: readonly [
     question: {
@@ -35,6 +43,10 @@ export interface Questions {
   ]
   readonly read: readonly [question: { readonly keys: readonly string[] }, answer: SentValues]
   readonly write: readonly [question: { readonly values: SentValues }, answer: undefined]
+  readonly keep: readonly [
+    question: { readonly key: string; readonly patterns: Uint16Array },
+    answer: boolean,
+  ]
   readonly close: readonly [question: Record<string, never>, answer: undefined]
 }
 

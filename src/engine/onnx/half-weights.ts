@@ -1,0 +1,254 @@
+/**
+ * Weights that are stored in bfloat16 stay in 16 bits. The runtime's products on a processor take float32 alone, and of the
+ * short formats it converts float16 quickly; so a weight is held as float16, 2⁸ times its number, and each product converts
+ * what it takes and forgets it. bfloat16 has 8 bits of a number and float16 11, so that what is held is exact; only below 2⁻²⁵
+ * numbers are rounded, to multiples of 2⁻³².
+ */
+import {
+  type GraphProto,
+  type NodeProto,
+  onnxNode,
+  onnxTensor,
+  onnxType,
+  type ValueInfoProto,
+} from '../proto/onnx.ts'
+
+const scale = 256
+
+/** Elements that a product converts at a time, where it can: about what lies in a processor's cache. */
+const most = 2 ** 22
+
+const toEven = (x: number): number => {
+  const below = Math.floor(x)
+  const over = x - below
+  return over > 0.5 || (over === 0.5 && below % 2 === 1) ? below + 1 : below
+}
+
+/** By bfloat16 pattern the float16 pattern of 2⁸ times the number, where that has one. */
+const held = (): Uint16Array => {
+  const numbers = new Float32Array(Uint32Array.from({ length: 2 ** 16 }, (_, i) => i << 16).buffer)
+  return Uint16Array.from(numbers, (number, i) => {
+    const size = Math.abs(number) * scale
+    const sign = i & 0x8000
+    // exponents count from −127 there and from −15 here, mantissas have 7 bits and 10
+    if (size >= 2 ** -14) return sign | (((i & 0x7fff) - ((127 - 15 - 8) << 7)) << 3)
+    return sign | toEven(size * 2 ** 24)
+  })
+}
+
+/** By float16 pattern a 2⁸th of the number. */
+const numbers = (): Float32Array =>
+  Float32Array.from({ length: 2 ** 16 }, (_, i) => {
+    const [exponent, mantissa] = [(i >> 10) & 31, i & 1023]
+    const size = exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15)
+    return ((i & 0x8000) === 0 ? size : -size) / scale
+  })
+
+const once = <A>(make: () => A): (() => A) => {
+  let made: A | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+const heldOf = once(held)
+const numberOf = once(numbers)
+
+/** The bfloat16 pattern of 2⁸ − 1: from 255.9 on float16 has no place for 2⁸ times a number. */
+const largest = 0x437f
+
+/**
+ * bfloat16 patterns become those that are held, in place. False, and nothing is changed, where a number is too large, infinite
+ * or none.
+ */
+export const halve = (patterns: Uint16Array): boolean => {
+  for (let i = 0; i < patterns.length; i++) if ((patterns[i]! & 0x7fff) > largest) return false
+  const to = heldOf()
+  for (let i = 0; i < patterns.length; i++) patterns[i] = to[patterns[i]!]!
+  return true
+}
+
+/** The numbers of what is held. */
+export const wholeOf = (patterns: Uint16Array): Float32Array => {
+  const of = numberOf()
+  const floats = new Float32Array(patterns.length)
+  for (let i = 0; i < floats.length; i++) floats[i] = of[patterns[i]!]!
+  return floats
+}
+
+/** Rows of a weight that a graph takes as an input of their own. */
+export interface Rows {
+  /** The graph's name of the weight. */
+  readonly of: string
+  readonly start: number
+  readonly count: number
+}
+
+/** A graph whose weights are held in 16 bits, and its inputs that are parts of one. */
+export interface Halved {
+  readonly graph: GraphProto
+  readonly rows: ReadonlyMap<string, Rows>
+}
+
+const flag = (n: NodeProto, name: string): number => n.attribute?.find((a) => a.name === name)?.i ?? 0
+
+const products: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul'])
+
+/** What the graphs inside a node read. */
+const readInside = (n: NodeProto): readonly string[] =>
+  (n.attribute ?? []).flatMap((a) =>
+    a.g === undefined
+      ? []
+      : [...a.g.node.flatMap((m) => [...m.input, ...readInside(m)]), ...a.g.output.map((o) => o.name)],
+  )
+
+const renamed = (n: NodeProto, names: ReadonlyMap<string, string>): NodeProto => {
+  const to = (name: string): string => names.get(name) ?? name
+  return {
+    ...n,
+    input: n.input.map(to),
+    ...(n.attribute === undefined
+      ? {}
+      : {
+          attribute: n.attribute.map((a) =>
+            a.g === undefined
+              ? a
+              : {
+                  ...a,
+                  g: {
+                    ...a.g,
+                    node: a.g.node.map((m) => renamed(m, names)),
+                    output: a.g.output.map((o) => ({ ...o, name: to(o.name) })),
+                  },
+                },
+          ),
+        }),
+  }
+}
+
+/**
+ * The graph over weights in 16 bits.
+ *
+ * @param halves the graph's inputs that are
+ */
+export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halved => {
+  const rows = new Map<string, Rows>()
+  if (halves.size === 0) return { graph, rows }
+  const taken = new Set([...graph.node.flatMap((n) => n.output), ...graph.input.map((i) => i.name)])
+  for (const i of graph.initializer ?? []) taken.add(i.name ?? '')
+  const unique = (wanted: string): string => {
+    let name = wanted
+    for (let i = 1; taken.has(name); i++) name = `${wanted}.${i}`
+    taken.add(name)
+    return name
+  }
+  const factor = unique('half_factor')
+  const node: NodeProto[] = []
+  const added: ValueInfoProto[] = []
+  const dims = new Map<string, readonly number[]>()
+  const emit = (
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, number> = {},
+  ): string => {
+    const name = unique(`half_${opType}_${node.length}`)
+    node.push(onnxNode(opType, inputs, [name], attributes, { name }))
+    return name
+  }
+  const half = (v: ValueInfoProto, name = v.name, shape?: readonly number[]): ValueInfoProto => ({
+    name,
+    type: {
+      tensorType: {
+        elemType: onnxType.float16,
+        shape: {
+          dim: shape?.map((dimValue) => ({ dimValue })) ?? v.type!.tensorType.shape!.dim,
+        },
+      },
+    },
+  })
+  const input = graph.input.map((v) => {
+    if (!halves.has(v.name)) return v
+    dims.set(
+      v.name,
+      v.type!.tensorType.shape!.dim.map((d) => d.dimValue!),
+    )
+    return half(v)
+  })
+  const whole = (name: string): string => emit('Mul', [emit('Cast', [name], { to: 1 }), factor])
+  const scaled = new Map<string, string>()
+  const scaledOf = (x: string): string => {
+    const had = scaled.get(x) ?? emit('Mul', [x, factor])
+    scaled.set(x, had)
+    return had
+  }
+  const parts = new Map<string, readonly string[]>()
+  /** The rows of a matrix in parts that are converted one by one. */
+  const partsOf = (name: string): readonly string[] => {
+    const had = parts.get(name)
+    if (had !== undefined) return had
+    const [count, width] = dims.get(name) as readonly [number, number]
+    const each = Math.max(1, Math.floor(most / width))
+    const made: string[] = []
+    const v = graph.input.find((i) => i.name === name)!
+    for (let start = 0; start < count; start += each) {
+      const part = unique(`${name} rows ${start}`)
+      const size = Math.min(each, count - start)
+      rows.set(part, { of: name, start, count: size })
+      added.push(half(v, part, [size, width]))
+      made.push(part)
+    }
+    parts.set(name, made)
+    return made
+  }
+  for (const n of graph.node) {
+    const inside = new Set(readInside(n).filter((name) => halves.has(name)))
+    const [a, b] = n.input
+    const isProduct =
+      products.has(n.opType) && n.input.length === 2 && halves.has(a!) !== halves.has(b!) && inside.size === 0
+    if (isProduct && halves.has(b!) && flag(n, 'transB') === 1) {
+      const shape = dims.get(b!)!
+      const x = scaledOf(a!)
+      if (shape.length === 2 && shape[0]! * shape[1]! > 2 * most) {
+        const pieces = partsOf(b!).map((part) => {
+          const converted = emit('Cast', [part], { to: 1 })
+          const y = unique(`${n.output[0]} ${part}`)
+          node.push({ ...n, name: y, input: [x, converted], output: [y] })
+          return y
+        })
+        node.push(
+          onnxNode('Concat', pieces, n.output, { axis: -1 }, n.name === undefined ? {} : { name: n.name }),
+        )
+      } else node.push({ ...n, input: [x, emit('Cast', [b!], { to: 1 })] })
+    } else if (isProduct)
+      node.push({
+        ...n,
+        input: n.input.map((name) => (halves.has(name) ? emit('Cast', [name], { to: 1 }) : scaledOf(name))),
+      })
+    else if (n.opType === 'Gather' && halves.has(a!) && n.output.length === 1) {
+      const found = unique(`${n.output[0]} half`)
+      node.push({ ...n, output: [found] })
+      const floats = emit('Cast', [found], { to: 1 })
+      node.push(onnxNode('Mul', [floats, factor], n.output, {}, { name: unique(`half_Mul_${node.length}`) }))
+    } else {
+      const names = new Map(
+        [...n.input, ...inside]
+          .filter((name) => halves.has(name))
+          .map((name) => [name, whole(name)] as const),
+      )
+      node.push(names.size === 0 ? n : renamed(n, names))
+    }
+  }
+  return {
+    graph: {
+      ...graph,
+      node,
+      input: [...input, ...added],
+      initializer: [
+        ...(graph.initializer ?? []),
+        onnxTensor(factor, 'float32', [], Float32Array.of(1 / scale)),
+      ],
+    },
+    rows,
+  }
+}
