@@ -147,15 +147,17 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
   const node: NodeProto[] = []
   const added: ValueInfoProto[] = []
   const dims = new Map<string, readonly number[]>()
-  const emit = (
-    opType: string,
-    inputs: readonly string[],
-    attributes: Record<string, number> = {},
-  ): string => {
-    const name = unique(`half_${opType}_${node.length}`)
-    node.push(onnxNode(opType, inputs, [name], attributes, { name }))
+  /**
+   * What reads weights alone. It stands before all others: of what a node reads the runtime computes last what stands first. So
+   * a weight is converted just before its product, and not all of them before the first.
+   */
+  const first: NodeProto[] = []
+  const emit = (into: NodeProto[], opType: string, inputs: readonly string[], to?: number): string => {
+    const name = unique(`half_${opType}`)
+    into.push(onnxNode(opType, inputs, [name], to === undefined ? {} : { to }, { name }))
     return name
   }
+  const converted = (name: string): string => emit(first, 'Cast', [name], 1)
   const half = (v: ValueInfoProto, name = v.name, shape?: readonly number[]): ValueInfoProto => ({
     name,
     type: {
@@ -175,10 +177,10 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
     )
     return half(v)
   })
-  const whole = (name: string): string => emit('Mul', [emit('Cast', [name], { to: 1 }), factor])
+  const whole = (name: string): string => emit(first, 'Mul', [converted(name), factor])
   const scaled = new Map<string, string>()
   const scaledOf = (x: string): string => {
-    const had = scaled.get(x) ?? emit('Mul', [x, factor])
+    const had = scaled.get(x) ?? emit(node, 'Mul', [x, factor])
     scaled.set(x, had)
     return had
   }
@@ -211,25 +213,24 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
       const x = scaledOf(a!)
       if (shape.length === 2 && shape[0]! * shape[1]! > 2 * most) {
         const pieces = partsOf(b!).map((part) => {
-          const converted = emit('Cast', [part], { to: 1 })
           const y = unique(`${n.output[0]} ${part}`)
-          node.push({ ...n, name: y, input: [x, converted], output: [y] })
+          node.push({ ...n, name: y, input: [x, converted(part)], output: [y] })
           return y
         })
         node.push(
           onnxNode('Concat', pieces, n.output, { axis: -1 }, n.name === undefined ? {} : { name: n.name }),
         )
-      } else node.push({ ...n, input: [x, emit('Cast', [b!], { to: 1 })] })
+      } else node.push({ ...n, input: [x, converted(b!)] })
     } else if (isProduct)
       node.push({
         ...n,
-        input: n.input.map((name) => (halves.has(name) ? emit('Cast', [name], { to: 1 }) : scaledOf(name))),
+        input: n.input.map((name) => (halves.has(name) ? converted(name) : scaledOf(name))),
       })
     else if (n.opType === 'Gather' && halves.has(a!) && n.output.length === 1) {
       const found = unique(`${n.output[0]} half`)
       node.push({ ...n, output: [found] })
-      const floats = emit('Cast', [found], { to: 1 })
-      node.push(onnxNode('Mul', [floats, factor], n.output, {}, { name: unique(`half_Mul_${node.length}`) }))
+      const floats = emit(node, 'Cast', [found], 1)
+      node.push(onnxNode('Mul', [floats, factor], n.output, {}, { name: unique('half_Mul') }))
     } else {
       const names = new Map(
         [...n.input, ...inside]
@@ -242,7 +243,7 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
   return {
     graph: {
       ...graph,
-      node,
+      node: [...first, ...node],
       input: [...input, ...added],
       initializer: [
         ...(graph.initializer ?? []),
