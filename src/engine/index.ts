@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-export { attentionLimits } from './attention-limits.ts'
+
 export { type EngineError, type EngineErrorTag, engineError, refused } from './error.ts'
 export { exportOnnx, onnxEngine, type WriteOnnxOptions, writeOnnx } from './onnx/index.ts'
 export { loadOnnxRuntime } from './onnx/runtime.ts'
 export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
 export { compiledByXla, inPrecision, weightsAsStored } from './precision.ts'
+export { attentionLimits } from './processor-passes.ts'
 export type {
   Engine,
   EngineName,
