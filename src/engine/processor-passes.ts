@@ -3,9 +3,10 @@ import { attentionBlocks, type BlockSizes, longSums, narrow, type Tensor } from 
 
 /**
  * Where attention begins to run in blocks: below it what is saved is not worth computing scores twice. Blocks of 8 MiB of
- * scores, from twice as many on: at two rows of four heads, from 725 tokens.
+ * scores, from twice as many on: at two rows of four heads, from 725 tokens. From 2,048 tokens on they are of 128 tokens, so
+ * that a block grows with the length and their number too.
  */
-export const attentionLimits: BlockSizes = { from: 2 ** 22, block: 2 ** 21 }
+export const attentionLimits: BlockSizes = { from: 2 ** 22, block: 2 ** 21, tokens: 128 }
 
 /**
  * @param blocks whether attention of long sequences runs in blocks

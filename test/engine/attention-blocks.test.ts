@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { after } from '../../src/dsl/composite.ts'
 import {
   attend,
+  attentionBlocks,
   axis,
   causal,
   fixed,
@@ -14,6 +15,7 @@ import {
   type Results,
   state,
   type Tensor,
+  topological,
   total,
   zeros,
 } from '../../src/dsl/index.ts'
@@ -100,6 +102,14 @@ for (const [engine, nodesOf] of Object.entries(lowered)) {
     assert.is(pieces.length, 12)
   })
 }
+
+test('a block is of so many tokens at least, however many scores that are', () => {
+  const blocks = (tokens: number): number => {
+    const made = attentionBlocks({ from: 1, block: 1, tokens })([results(64).y!])
+    return topological(made).filter((t) => t.op.op === 'softmax').length
+  }
+  assert.equal([blocks(1), blocks(16), blocks(40)], [64, 4, 2])
+})
 
 test('tensorflow: an input that is waited with is copied before a state keeps it', () => {
   const x = axis('x', 2)

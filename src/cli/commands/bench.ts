@@ -62,7 +62,7 @@ export const benchCommand: Command = {
     ['sailwright bench --visual-packing', 'what it costs to wait for the device with most images'],
   ],
   notes: [
-    'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one image each. Exit code 1 where what was measured does not compute the same.',
+    'A step is forward, backward, clipping and AdamW of the nano model: 16 sequences of 128 tokens, one image each. The engines compute its last block and its loss where something is learnt, PyTorch everywhere. Exit code 1 where what was measured does not compute the same.',
   ],
   run: (args, io) =>
     pipe(

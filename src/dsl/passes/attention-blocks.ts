@@ -13,8 +13,10 @@ import { parts, possibility, type Range } from './mask-parts.ts'
 export interface BlockSizes {
   /** An attention of fewer scores runs as it is. */
   readonly from: number
-  /** About so many scores are a block. */
+  /** About so many scores are a block … */
   readonly block: number
+  /** … but of so many tokens at least: each block costs copies of all keys. Default 1. */
+  readonly tokens?: number
 }
 
 /** An attention that is cut. */
@@ -77,7 +79,7 @@ const cutAxes = (t: Tensor, limits: BlockSizes) => {
   if (key === undefined || dim === undefined || token === undefined) return undefined
   const rows = elements(q.axes) / dim.size
   if (rows * key.size < limits.from) return undefined
-  const most = Math.max(1, Math.floor(limits.block / ((rows / token.size) * key.size)))
+  const most = Math.max(limits.tokens ?? 1, Math.floor(limits.block / ((rows / token.size) * key.size)))
   const count = Math.ceil(token.size / most)
   return count < 2 ? undefined : { key, dim, own, token, step: Math.ceil(token.size / count) }
 }
