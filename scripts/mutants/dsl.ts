@@ -260,8 +260,8 @@ export const dsl = [
       ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
       [
         'a definition that is needed anyway is cut',
-        'original === undefined || open.has(original)',
-        'original === undefined',
+        'all.filter((t) => !insideOf(t).some((x) => used.has(x)))',
+        'all',
       ],
       ['short ones are cut', 'if (rows * key.size < limits.from)', 'if (false)'],
     ],
@@ -270,11 +270,7 @@ export const dsl = [
     'src/dsl/passes/attention-blocks.ts',
     ['engine/attention-blocks'],
     [
-      [
-        'blocks wait for none',
-        'const q = after(sliceOf(c.q, c.token, ...b.tokens, site), ...before)',
-        'const q = sliceOf(c.q, c.token, ...b.tokens, site)',
-      ],
+      ['blocks wait for none', 'sliceOf(after(x, ...before), along', 'sliceOf(x, along'],
       ['the first block backward does not wait', 'k === undefined ? [sums] :', 'k === undefined ? [] :'],
     ],
   ),

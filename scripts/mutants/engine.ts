@@ -130,7 +130,7 @@ export const engine = [
         'if (closed)\n            return left',
         'if (!closed && closed)\n            return left',
       ],
-      ['states in one group whatever their size', 'if (bytes + size > backend.groupBytes) await flush()', ''],
+      ['states in one group whatever their size', 'if (bytes + bytesOf(key) > groupBytes) await flush()', ''],
       [
         'what a call writes is filled once more',
         'filled = [...variant.next.keys()].filter((key) => empty.delete(key))',
