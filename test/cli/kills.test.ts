@@ -1,6 +1,6 @@
 /**
  * Whole runs that are killed again and again: they end with the weights of a run that was not, byte for byte. `KILLS` says how
- * often in each kind of stage; default 2.
+ * often in each kind of stage; default 1.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -50,9 +50,18 @@ const checkpoints = (folder: string): ReadonlyMap<string, Buffer> => {
   )
 }
 
+/** The files of a stage are those of the run that nothing stopped. */
+const same = (folder: string, stage: string): void => {
+  const got = checkpoints(folder)
+  const want = [...checkpoints(join(root, 'alone'))].filter(([file]) => file.startsWith(`${stage}/`))
+  assert.ok(want.length > 0)
+  for (const [file, bytes] of want) assert.ok(got.get(file)!.equals(bytes), file)
+}
+
 /** Runs to the end, in a process of its own. */
-const finished = async (folder: string): Promise<string> => {
-  const child = spawn(process.execPath, wordsFor(folder), { stdio: ['ignore', 'ignore', 'pipe'] })
+const finished = async (folder: string, ...more: readonly string[]): Promise<string> => {
+  const words = [...wordsFor(folder), ...more]
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] })
   let err = ''
   child.stderr.on('data', (d) => {
     err += d
@@ -74,9 +83,14 @@ const reached = (e: RunEvent, { stage, step }: Target): boolean =>
   (order.indexOf(e.stage) > order.indexOf(stage) || (e.stage === stage && e.step >= step))
 
 /** Starts the run, and kills it at the target; answers where it stood, undefined where it had ended by itself. */
-const killed = async (folder: string, target: Target): Promise<string | undefined> => {
+const killed = async (
+  folder: string,
+  target: Target,
+  ...more: readonly string[]
+): Promise<string | undefined> => {
   const before = eventsIn(folder).length
-  const child = spawn(process.execPath, [...wordsFor(folder), '--set', 'pace=12'], { stdio: 'ignore' })
+  const words = [...wordsFor(folder), '--set', 'pace=20', ...more]
+  const child = spawn(process.execPath, words, { stdio: 'ignore' })
   const gone = new Promise<NodeJS.Signals | null>((done) => child.once('exit', (_, signal) => done(signal)))
   const told = (): readonly RunEvent[] => eventsIn(folder).slice(before)
   while (child.exitCode === null && !told().some((e) => reached(e, target)))
@@ -88,9 +102,14 @@ const killed = async (folder: string, target: Target): Promise<string | undefine
   return last?.type === 'step' ? `${last.stage} ${last.step}` : ''
 }
 
-/** Random moments in a stage, in their order: the first one early, so that it is not past the stage's end when it comes. */
+/**
+ * Random moments in a stage, in their order: not so late that the stage has ended when the kill comes; where there are several,
+ * the first one early.
+ */
 const momentsIn = (stage: keyof typeof stages, count: number): readonly Target[] =>
-  Array.from({ length: count }, (_, i) => Math.ceil(Math.random() * (i === 0 ? 4 : stages[stage])))
+  Array.from({ length: count }, (_, i) =>
+    Math.ceil(Math.random() * (i === 0 ? (count === 1 ? stages[stage] - 6 : 4) : stages[stage])),
+  )
     .sort((a, b) => a - b)
     .map((step, i) => ({ stage, step, later: Math.random() * (i === 0 ? 20 : 60) }))
 
@@ -109,7 +128,7 @@ test('killed at random moments of every kind of stage, a run ends with the bits 
     ],
   )
   const stands: string[] = []
-  const kills = Number(process.env.KILLS ?? 2)
+  const kills = Number(process.env.KILLS ?? 1)
   /** A run that is killed in every other kind of stage, from the first or from the second on. */
   const chain = async (name: string, from: 0 | 1): Promise<void> => {
     const folder = join(root, name)
@@ -150,23 +169,23 @@ test('a disk that is full ends a run with its reason; with more room it goes on 
   assert.is(status, 1, stderr)
   assert.match(stderr, /checkpoints\/plain\/training\.safetensors: the disk is full/)
   assert.match(stderr, /What was done is in/)
-  await finished(folder)
-  for (const [file, bytes] of checkpoints(join(root, 'alone')))
-    assert.ok(checkpoints(folder).get(file)!.equals(bytes), file)
+  // the stage in which there was no room
+  await finished(folder, '--until', 'plain')
+  same(folder, 'plain')
 })
 
 test('a truncated checkpoint: the one before it is taken, which is said, and the bits are the same', async () => {
   const folder = join(root, 'truncated')
+  const alone = ['--fork', `${join(root, 'alone')}@lora`, '--until', 'searched']
   // behind the third checkpoint of that stage, and before the end that takes them away
-  assert.is.not(await killed(folder, { stage: 'searched', step: 13, later: 0 }), undefined)
+  assert.is.not(await killed(folder, { stage: 'searched', step: 13, later: 0 }, ...alone), undefined)
   const latest = join(folder, 'checkpoints/searched/training.safetensors')
   writeFileSync(latest, readFileSync(latest).subarray(0, -5))
   assert.match(
-    await finished(folder),
+    await finished(folder, ...alone),
     /stage searched goes on from step \d+, the checkpoint before its latest/,
   )
-  for (const [file, bytes] of checkpoints(join(root, 'alone')))
-    assert.ok(checkpoints(folder).get(file)!.equals(bytes), file)
+  same(folder, 'searched')
 })
 
 test.run()
