@@ -4,17 +4,17 @@ import type { EngineError } from './error.ts'
 import { checkOptions } from './options.ts'
 import type { Engine, LoadOptions, Precision } from './session.ts'
 
-const told = (
-  engine: Engine,
-  options: Pick<LoadOptions, 'precision' | 'compile' | 'weights'>,
-): Either<EngineError, Engine> => {
-  const { precision, compile, weights } = engine
-  const all = {
-    ...(precision === undefined ? {} : { precision }),
-    ...(compile === undefined ? {} : { compile }),
-    ...(weights === undefined ? {} : { weights }),
-    ...options,
-  }
+type Settings = Pick<LoadOptions, 'precision' | 'compile' | 'weights'>
+
+/** What an engine does with every program, unless loading says another. */
+export const settingsOf = ({ precision, compile, weights }: Engine): Settings => ({
+  ...(precision === undefined ? {} : { precision }),
+  ...(compile === undefined ? {} : { compile }),
+  ...(weights === undefined ? {} : { weights }),
+})
+
+const told = (engine: Engine, options: Settings): Either<EngineError, Engine> => {
+  const all = { ...settingsOf(engine), ...options }
   const checked = checkOptions(engine.name, all)
   if (isLeft(checked)) return checked
   return right({

@@ -24,6 +24,7 @@ import {
   type Tensor,
 } from '../../src/dsl/index.ts'
 import { halve, wholeOf } from '../../src/engine/onnx/half-weights.ts'
+import { weightsAsStored } from '../../src/engine/precision.ts'
 import type { Engine, TensorValue, WeightSource } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { inWorker } from '../../src/engine/worker/index.ts'
@@ -175,6 +176,22 @@ for (const [name, engine] of [
     await orThrow(half.close())
     await orThrow(whole.close())
   })
+
+test('an engine that is told to goes on so in a thread of its own', async () => {
+  const told = weightsAsStored(onnx)
+  if (told._tag === 'Left') throw told.left
+  const engine = inWorker(told.right)
+  assert.is(engine.weights, 'stored')
+  for (const [options, first] of [
+    [{}, 'bfloat16'],
+    [{ weights: 'float32' }, 'float32'],
+  ] as const) {
+    asked.length = 0
+    const s = await orThrow(engine.load(built, { values: source, ...options }))
+    assert.ok(asked.includes(`${first} table`), asked.join())
+    await orThrow(s.close())
+  }
+})
 
 const failure = async (engine: Engine, options: object): Promise<string> => {
   const loaded = await engine.load(built, { values: source, ...options } as never)()

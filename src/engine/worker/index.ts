@@ -17,6 +17,7 @@ import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type Called, guarded, lasting, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { settingsOf } from '../precision.ts'
 import type { Engine, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import type { Chosen } from '../values.ts'
@@ -192,18 +193,13 @@ const backendIn =
 export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => ({
   name: engine.name,
   version: engine.version,
-  ...(engine.precision === undefined ? {} : { precision: engine.precision }),
-  ...(engine.compile === undefined ? {} : { compile: engine.compile }),
+  ...settingsOf(engine),
   ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
   ...(engine.devices === undefined ? {} : { devices: engine.devices }),
   load:
     (program, given = {}) =>
     async () => {
-      const options = {
-        ...(engine.precision === undefined ? {} : { precision: engine.precision }),
-        ...(engine.compile === undefined ? {} : { compile: engine.compile }),
-        ...given,
-      }
+      const options = { ...settingsOf(engine), ...given }
       const checked = checkOptions(engine.name, options)
       if (isLeft(checked)) return checked
       return guarded(`loading program '${program.name}'`, async () => {
