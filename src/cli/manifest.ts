@@ -86,6 +86,7 @@ export const manifestOf = (s: Started): Manifest => {
       ...{ name: picked.engine.name, version: picked.engine.version, why: picked.why },
       ...(picked.engine.precision === undefined ? {} : { precision: picked.engine.precision }),
       ...(picked.engine.compile === undefined ? {} : { compile: picked.engine.compile }),
+      ...(picked.engine.weights === undefined ? {} : { weights: picked.engine.weights }),
       ...((picked.engine.devices ?? 1) === 1 ? {} : { devices: picked.engine.devices }),
     },
     name: experiment.name,

@@ -413,10 +413,10 @@ const Ran = t.type({
   engine: t.intersection([
     t.type({ name: t.string, version: t.string, why: t.string }),
     /**
-     * What it computes in, without it float32; what compiles what it runs, without it nothing that was asked for; how many
-     * devices share a batch, without it one.
+     * What it computes in, without it float32; what compiles what it runs, without it nothing that was asked for; in what its
+     * weights lie, without it float32; how many devices share a batch, without it one.
      */
-    t.partial({ precision: t.string, compile: t.string, devices: t.number }),
+    t.partial({ precision: t.string, compile: t.string, weights: t.string, devices: t.number }),
   ]),
   name: t.string,
   file: t.string,

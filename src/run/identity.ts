@@ -35,6 +35,7 @@ const surroundingsOf = (m: Manifest): readonly (readonly [name: string, value: u
   ['Sailwright', m.sailwright],
   [`engine ${m.engine.name}`, m.engine.version],
   ['compile', m.engine.compile ?? 'none'],
+  ['weights', m.engine.weights ?? 'float32'],
   ['devices', m.engine.devices ?? 1],
   ['Node', m.node],
   ['platform', m.platform],

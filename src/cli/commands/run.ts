@@ -64,7 +64,7 @@ export const runCommand: Command = {
       value: 'kind',
       help: 'in what weights lie in memory: stored leaves those in 16 bits that are stored in bfloat16 and do not learn, by the engine onnx',
       choices: ['float32', 'stored'],
-      otherwise: 'float32',
+      otherwise: 'float32; a run that goes on keeps its own',
     },
     device: {
       value: 'name',
@@ -197,6 +197,7 @@ interface BegunEngine {
   readonly name?: string
   readonly precision?: string
   readonly compile?: string
+  readonly weights?: string
   readonly devices?: number
 }
 
@@ -234,21 +235,33 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const folder = out && resolve(io.cwd, out)
   const began = manifestIn(folder)?.engine
   const devices = args.integer('devices') ?? began?.devices ?? 1
-  if (args.text('device') === 'webgpu' && args.text('compile') !== undefined)
+  const webgpu = args.text('device') === 'webgpu'
+  if (webgpu && args.text('compile') !== undefined)
     return TE.left(
       usage('--compile is for the engine tensorflow, and --device webgpu for onnx; leave out one'),
     )
-  if (args.text('device') === 'webgpu')
-    return devices === 1
-      ? onWebgpu(wanted)
-      : TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
+  if (webgpu && args.text('weights') === 'stored')
+    return TE.left(
+      usage(
+        '--weights stored is for the engine onnx on a processor, and --device webgpu is none; leave out one',
+      ),
+    )
+  if (webgpu && devices !== 1)
+    return TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
   const begun = wanted === 'auto' ? begunWith(began) : undefined
   const precision = precisionFor(args, began)
-  const begunSo = wanted === 'auto' || wanted === 'tensorflow' ? began?.compile : undefined
-  const compiles = (args.text('compile') ?? begunSo) === 'xla'
-  // of the engines one has a compiler to be told of
-  const named = compiles && wanted === 'auto' ? 'tensorflow' : wanted
-  const taken = devices > 1 ? overDevices(named, devices) : onOne(named, begun, io)
+  /** What was asked for, or what the run began with, where that is this engine's. */
+  const kept = (flag: 'compile' | 'weights', engine: EngineName): string | undefined =>
+    args.text(flag) ?? (!webgpu && (wanted === 'auto' || wanted === engine) ? began?.[flag] : undefined)
+  const compiles = kept('compile', 'tensorflow') === 'xla'
+  const stored = kept('weights', 'onnx') === 'stored'
+  // of the engines one has a compiler to be told of, and one holds weights in 16 bits
+  const named = wanted !== 'auto' ? wanted : compiles ? 'tensorflow' : stored ? 'onnx' : wanted
+  const taken = webgpu
+    ? onWebgpu(wanted)
+    : devices > 1
+      ? overDevices(wanted, devices)
+      : onOne(named, begun, io)
   return pipe(
     taken,
     TE.chain((picked) =>
@@ -260,9 +273,7 @@ const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
         : toldTo(picked, (e) => e.inPrecision(picked.engine, precision)),
     ),
     TE.chain((picked) =>
-      args.text('weights') === 'stored'
-        ? toldTo(picked, (e) => e.weightsAsStored(picked.engine))
-        : TE.right(picked),
+      stored ? toldTo(picked, (e) => e.weightsAsStored(picked.engine)) : TE.right(picked),
     ),
   )
 }
