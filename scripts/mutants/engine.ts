@@ -87,20 +87,21 @@ export const engine = [
     [
       ['two outputs share their memory', "s.from !== 'output' || given.has(data)", "s.from !== 'output'"],
       ['a state is read while it changes', "s.from === 'state' ? look(s).slice() : look(s)", 'look(s)'],
-      ['native sessions are never released', 'natives.map(async (n) => n.release())', '[]'],
+      ['native sessions are never released', 'all.map(async (n) => n.release())', '[]'],
       [
         'only the first native session is released',
-        'natives.map(async (n) => n.release())',
-        '[natives[0]?.release()]',
+        'all.map(async (n) => n.release())',
+        '[all[0]?.release()]',
       ],
-      ['release is not waited for', 'await Promise.allSettled(natives', 'Promise.allSettled(natives'],
+      ['release is not waited for', 'await Promise.allSettled(all', 'Promise.allSettled(all'],
       ['a native session for each call', 'compiled.set(variant, made.right)', ''],
       [
         'reading hands out the state itself',
-        'states.get(s.key)!.data.slice() },',
-        'states.get(s.key)!.data },',
+        'states.get(s.key)?.data.slice() ??',
+        'states.get(s.key)?.data ??',
       ],
       ['a state keeps the caller’s memory', 'given ? unshared(v.data) : v.data.slice()', 'v.data'],
+      ['bound sessions are never released', 'c.bound?.release()', 'void c'],
     ],
   ),
   mutantsOf(
