@@ -16,6 +16,7 @@ import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine
 import { overDevices } from './devices.ts'
 import { type Found, found } from './exported.ts'
 import { notRead } from './not-read.ts'
+import { toldTo } from './told-to.ts'
 
 /** The argument and the options by which a command names a model that answers. */
 export const modelArgument = {
@@ -133,10 +134,21 @@ const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
 /** The engine that answers: where several devices share the rows, xla over them. */
 const engineFor = (args: Args, io: Io, rows: number): TE.TaskEither<CliError, Picked> => {
   const [wanted, devices] = [(args.text('engine') ?? 'auto') as 'auto' | EngineName, args.integer('devices')]
+  const stored = args.text('weights') === 'stored'
   if (devices === undefined || devices === 1)
     return pipe(
       attempt(() => import('../engine/index.ts')),
-      TE.chain(({ pickEngine }) => pipe(pickEngine(wanted, io.env), TE.mapLeft(noEngine))),
+      // one engine holds weights in 16 bits
+      TE.chain(({ pickEngine }) =>
+        pipe(pickEngine(stored && wanted === 'auto' ? 'onnx' : wanted, io.env), TE.mapLeft(noEngine)),
+      ),
+      TE.chain((picked) =>
+        stored ? toldTo(picked, (e) => e.weightsAsStored(picked.engine)) : TE.right(picked),
+      ),
+    )
+  if (stored)
+    return TE.left(
+      usage(`--weights stored is for the engine onnx, and --devices ${devices} for xla; leave out one`),
     )
   if (rows === 1)
     return TE.left(
@@ -195,8 +207,7 @@ const loaded = (
           }
           const { unread = [] } = from
           if (unread.length > 0) io.stderr.write(`${notRead(unread)}\n`)
-          const lie = args.text('weights') === 'stored' ? { weights: 'stored' as const } : {}
-          return inWorker(picked.engine, { onCompiling }).load(made, { values: weights, ...lie })
+          return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
         }),
         TE.chain(TE.mapLeft((e) => failed(e.message))),
       ),

@@ -146,11 +146,12 @@ test('several turns, each with those before; what cannot be answered was not sai
     '/exit',
     'say 0',
   ]
-  const { code, out, err } = await cli(['chat', 'text', ...onnx, '--max-tokens', '4'], lines)
+  const { code, out, err } = await cli(['chat', 'text', '--weights', 'stored', '--max-tokens', '4'], lines)
   assert.is(code, 0, err)
   const answers = out.trim().split('\n')
   assert.is(answers.length, 3)
   assert.equal([answers[0], answers[2]], ['3', '4'])
+  // it alone holds weights in 16 bits
   assert.match(err, 'the weights after stage tune of text, on onnx')
   assert.match(err, '/picture <file>')
   assert.match(err, 'reads text alone')
@@ -238,6 +239,10 @@ test('what cannot work is said before anything is loaded', async () => {
     '--devices 3: it does not divide the 8 rows that are answered at a time',
   )
   assert.match(await said(2, 'serve', 'text', ...onnx, '--devices', '2'), 'is for the engine xla')
+  assert.match(
+    await said(2, 'serve', 'text', '--weights', 'stored', '--devices', '2'),
+    '--weights stored is for the engine onnx, and --devices 2 for xla',
+  )
   assert.match(await said(2, 'chat', 'text'), 'give --message')
   assert.match(
     await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),

@@ -7,7 +7,7 @@ import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject } from 'rxjs'
-import type { Compiling, Engine, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
+import type { Compiling, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
 import type { Experiment, Fork } from '../../train/index.ts'
@@ -31,6 +31,7 @@ import { neverSettles, unlessIdle } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { shellWord } from '../shell-word.ts'
 import { type StageRange, stageRangeOf } from '../stage-range.ts'
+import { toldTo } from '../told-to.ts'
 
 /** `sailwright run <file.ts>`. */
 export const runCommand: Command = {
@@ -297,23 +298,6 @@ const onOne = (
       return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
     }),
     TE.chain(TE.mapLeft(noEngine)),
-  )
-
-const toldTo = (
-  picked: Picked,
-  told: (engines: typeof import('../../engine/index.ts')) => E.Either<EngineError, Engine>,
-): TE.TaskEither<CliError, Picked> =>
-  pipe(
-    attempt(() => import('../../engine/index.ts')),
-    TE.chainEitherK((engines) =>
-      pipe(
-        told(engines),
-        E.bimap(
-          (e): CliError => usage(e.message),
-          (engine) => ({ ...picked, engine }),
-        ),
-      ),
-    ),
   )
 
 const openFolder = (

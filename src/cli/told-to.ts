@@ -1,0 +1,24 @@
+/** An engine that the command line says more of: its precision, its compiler, in what weights lie. */
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
+import type { Engine, EngineError, Picked } from '../engine/index.ts'
+import { attempt, type CliError, usage } from './command.ts'
+
+/** The engine that was picked, told so. Fails with `Usage` where it cannot be. */
+export const toldTo = (
+  picked: Picked,
+  told: (engines: typeof import('../engine/index.ts')) => E.Either<EngineError, Engine>,
+): TE.TaskEither<CliError, Picked> =>
+  pipe(
+    attempt(() => import('../engine/index.ts')),
+    TE.chainEitherK((engines) =>
+      pipe(
+        told(engines),
+        E.bimap(
+          (e): CliError => usage(e.message),
+          (engine) => ({ ...picked, engine }),
+        ),
+      ),
+    ),
+  )
