@@ -15,7 +15,7 @@ import {
   type Processor,
   placeNumbers,
 } from '../data/index.ts'
-import { axis, causal, equal, input, iota } from '../dsl/index.ts'
+import { axis, causal, equal, findAxis, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { atPlaces, type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
@@ -141,6 +141,12 @@ export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }
     ...(wanted === undefined ? {} : { wanted }),
     ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
   })
+  if (learnt !== undefined && findAxis(logits, 'token')?.size !== learnt)
+    throw new RecipeError(
+      'nextToken',
+      'learnt',
+      `it is ${learnt}, and the decode of model '${model.name}' gives other tokens than its context wants; leave it out, or take context.wanted there`,
+    )
   // behind its conversation a row has position 0 again
   const counted = equal(x.positions, iota(x.token))
   const labels = wanted === undefined ? x.labels : atPlaces(x.labels, wanted)

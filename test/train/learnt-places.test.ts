@@ -119,4 +119,13 @@ test('as many as a row has tokens are no setting', async () => {
   assert.match(e.message, /learnt/)
 })
 
+test('a model whose decode takes no notice of what is wanted is told', async () => {
+  const { decode, ...rest } = models.dense!
+  const all: CausalLm = { ...rest, decode: (x, { wanted: _, ...context }) => decode(x, context) }
+  const o = nextToken(all, tinyProcessor, { ...sizes, learnt })
+  const e = await thrown(() => o.terms(o.buckets[0]!))
+  assert.instance(e, RecipeError)
+  assert.match(e.message, /learnt: it is 8, and the decode of model 'dense' gives other tokens/)
+})
+
 test.run()
