@@ -87,7 +87,7 @@ const candidates = (): readonly Candidate[] => {
 /**
  * TensorFlow's log off (what fails also fails the call, with TensorFlow's message), the GPU's memory taken as needed, oneDNN's
  * products on processors of any maker (TensorFlow itself takes them on some of AVX-512 alone, and without them a step of nano
- * takes a sixth longer), and the session's configuration, unless the user says otherwise.
+ * takes a fifth longer), and the session's configuration, unless the user says otherwise.
  */
 const quietEnvironment = (): void => {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3'
