@@ -101,7 +101,6 @@ export const engine = [
         'states.get(s.key)?.data ??',
       ],
       ['a state keeps the caller’s memory', 'given ? unshared(v.data) : v.data.slice()', 'v.data'],
-      ['bound sessions are never released', 'c.bound?.release()', 'void c'],
     ],
   ),
   mutantsOf(

@@ -86,8 +86,11 @@ const opened = (f: Foreign, library: string): CApi => {
     }
     return new TextDecoder().decode(Uint8Array.from(bytes))
   }
-  const call = (name: Name, ...given: readonly (number | bigint)[]): void => {
-    const status = functions.get(name)!(...given)
+  /** What the last call was given: the collector sees no use in an address, so arrays are held until the next call. */
+  const held: { given: readonly unknown[] } = { given: [] }
+  const call = (name: Name, ...given: readonly (number | bigint | ArrayBufferView)[]): void => {
+    held.given = given
+    const status = functions.get(name)!(...given.map((x) => (typeof x === 'object' ? f.address(x) : x)))
     if (BigInt(status) === 0n) return
     const said = message(status)
     functions.get('ReleaseStatus')!(status)
@@ -97,47 +100,45 @@ const opened = (f: Foreign, library: string): CApi => {
     functions.get(name)!(what)
   }
   /** What a function makes, which writes it to its last argument. */
-  const made = (name: Name, ...given: readonly (number | bigint)[]): bigint => {
+  const made = (name: Name, ...given: readonly (number | bigint | ArrayBufferView)[]): bigint => {
     const out = new BigUint64Array(1)
-    call(name, ...given, f.address(out))
+    call(name, ...given, out)
     return out[0]!
   }
   // the library keeps one environment a process: the one that its binding for Node made, if it has
-  const label = text('sailwright')
-  const environment = made('CreateEnv', 4, f.address(label))
+  const environment = made('CreateEnv', 4, text('sailwright'))
   const memory = made('CreateCpuMemoryInfo', 1, 0)
 
   const tensor = (b: OnnxTensor, data: Data): bigint => {
     const dims = BigInt64Array.from(b.shape, BigInt)
     return made(
       'CreateTensorWithDataAsOrtValue',
-      ...[memory, f.address(data), data.byteLength, f.address(dims), dims.length, elementType[b.dtype]],
+      ...[memory, data, data.byteLength, dims, dims.length, elementType[b.dtype]],
     )
   }
 
-  const configured = (o: InferenceSession.SessionOptions): bigint => {
-    const options = made('CreateSessionOptions')
+  const configure = (options: bigint, o: InferenceSession.SessionOptions): void => {
     call('DisableMemPattern', options)
     call('SetSessionLogSeverityLevel', options, o.logSeverityLevel ?? 2)
     call('SetSessionGraphOptimizationLevel', options, o.graphOptimizationLevel === 'disabled' ? 0 : 99)
     call('SetIntraOpNumThreads', options, o.intraOpNumThreads ?? 0)
     call('SetInterOpNumThreads', options, o.interOpNumThreads ?? 0)
-    for (const [key, value] of entries(o.extra ?? {})) {
-      const [k, v] = [text(key), text(value)]
-      call('AddSessionConfigEntry', options, f.address(k), f.address(v))
+    for (const [key, value] of entries(o.extra ?? {}))
+      call('AddSessionConfigEntry', options, text(key), text(value))
+  }
+
+  const native = (model: Uint8Array, o: InferenceSession.SessionOptions): bigint => {
+    const options = made('CreateSessionOptions')
+    try {
+      configure(options, o)
+      return made('CreateSessionFromArray', environment, model, model.length, options)
+    } finally {
+      release('ReleaseSessionOptions', options)
     }
-    return options
   }
 
   return {
     session: (model, inputs, outputs, o) => {
-      const options = configured(o)
-      let session: bigint
-      try {
-        session = made('CreateSessionFromArray', environment, f.address(model), model.length, options)
-      } finally {
-        release('ReleaseSessionOptions', options)
-      }
       const all = [...inputs, ...outputs]
       const names = all.map((b) => text(b.name))
       const nameAt = BigUint64Array.from(names, (n) => BigInt(f.address(n)))
@@ -147,7 +148,18 @@ const opened = (f: Foreign, library: string): CApi => {
           b.shape.reduce((n, s) => n * s, 1),
         ),
       )
-      const values = BigUint64Array.from(all, (b, i) => tensor(b, data[i]!))
+      const session = native(model, o)
+      const values = new BigUint64Array(all.length)
+      const end = (): void => {
+        for (const v of values) if (v !== 0n) release('ReleaseValue', v)
+        release('ReleaseSession', session)
+      }
+      try {
+        for (const [i, b] of all.entries()) values[i] = tensor(b, data[i]!)
+      } catch (e) {
+        end()
+        throw e
+      }
       const places = new Map(all.map((b, i) => [b.name, i]))
       const place = (name: string): number => {
         const i = places.get(name)
@@ -174,10 +186,7 @@ const opened = (f: Foreign, library: string): CApi => {
         run: () => {
           call('Run', ...words)
         },
-        release: () => {
-          for (const v of values) release('ReleaseValue', v)
-          release('ReleaseSession', session)
-        },
+        release: end,
         memory: [names, nameAt, values],
       }
     },
