@@ -50,8 +50,8 @@ export interface Backend {
   /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
   readonly write: (values: Values, given: boolean) => Promise<void>
   /**
-   * Takes a weight as its bfloat16 patterns, in an array that becomes the backend's; false where it cannot hold it exactly, and
-   * then the patterns are as they were. Undefined where the backend holds float32 alone.
+   * Takes a weight as its bfloat16 patterns, in an array that becomes the backend's; false where a number is too large for it.
+   * Numbers below 2⁻²⁵ may be rounded. Undefined where the backend holds float32 alone.
    */
   readonly keep?: (key: string, patterns: Uint16Array) => Promise<boolean>
   readonly close: () => Promise<void>

@@ -90,7 +90,8 @@ export interface LoadOptions {
   readonly compile?: 'xla'
   /**
    * In what weights lie in memory. `stored`: a weight of `values` that is stored in bfloat16, is no vector and is never replaced
-   * stays in 16 bits, and each product converts what it takes, which is computed in float32 as ever. Of the engines onnx on a
+   * stays in 16 bits, and each product converts what it takes, which is computed in float32 as ever; numbers below 2⁻²⁵ are
+   * rounded to multiples of 2⁻³². One with a number of 256 or more stays in float32. Of the engines onnx on a
    * processor can do so; another fails with `BadOption`. Default `float32`.
    */
   readonly weights?: 'float32' | 'stored'

@@ -120,8 +120,9 @@ const filled = (model: CausalLm, s: GenerationSizes) => {
 /**
  * Adds one token a row.
  *
- * Inputs: `input_ids` and `position` int32 `[batch]` (the token and its place; a place that the cache does not have is
- * not kept). Output: `logits` `[batch, vocab]` of the next.
+ * Inputs: `input_ids` and `position` int32 `[batch]`, the token and its place. Output: `logits` `[batch, vocab]` of the next.
+ * A place must be one that the cache has: what a row gives for another is not defined, nor what its first or last place then
+ * holds; the other rows are as they were.
  *
  * @throws GraphError as {@link prefill}
  * @category generation
@@ -178,7 +179,7 @@ export interface ExtendOptions {
  * as {@link drawToken} takes them. Where they are filtered also `top_k` int32, `top_p`, `min_p` and `penalty` float32 `[batch]`
  * and `seen` bool `[batch, vocab]`, the tokens that a row already has: filters and repetition penalty as transformers has them.
  * Outputs: `ids` int32 and `log_probs` float32, `[step, batch]`. A place must be one that the cache has: what a row gives for
- * another is not defined, nor what its last place then holds.
+ * another is not defined, nor what its first or last place then holds; the other rows are as they were.
  *
  * @param steps tokens a row
  * @throws GraphError as {@link prefill}, and where `steps` is no whole number

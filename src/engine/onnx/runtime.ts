@@ -38,7 +38,7 @@ const libraryOf = (resolved: string): string | undefined => {
   const folder = dirname(resolved.endsWith('.js') ? dirname(resolved) : join(resolved, 'x'))
   const bin = join(folder, 'bin', 'napi-v6', process.platform, process.arch)
   const file = existsSync(bin)
-    ? readdirSync(bin).find((f) => /^(lib)?onnxruntime\.(so|dylib|dll|1|\d)/.test(f))
+    ? readdirSync(bin).find((f) => /^(lib)?onnxruntime\.(so|dylib|dll|\d)/.test(f))
     : undefined
   return file === undefined ? undefined : join(bin, file)
 }
