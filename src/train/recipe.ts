@@ -380,9 +380,10 @@ async function* runRecipe(
     const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
     if (isTrained) weights = await orThrow(openCheckpoint(whole))
     const { taken, fresh, unused } = placed(r, stage, program, shapesOf(weights))
-    // a checkpoint in the middle of a stage has all states itself
+    // a checkpoint in the middle of a stage has all states itself, but not in 16 bits
     const { read, bfloat16 } = weights
-    const values = { keys: inside ? [] : taken, read, ...(bfloat16 === undefined ? {} : { bfloat16 }) }
+    const keys = inside && context.engine.weights !== 'stored' ? [] : taken
+    const values = { keys, read, ...(bfloat16 === undefined ? {} : { bfloat16 }) }
     const session = await orThrow(context.engine.load(program, { seed: r.seed, values }))
     try {
       let totals: StageTotals

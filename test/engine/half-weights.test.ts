@@ -23,7 +23,11 @@ import {
   sum,
   type Tensor,
 } from '../../src/dsl/index.ts'
+import { lasting, openSession } from '../../src/engine/backend.ts'
 import { halve, wholeOf } from '../../src/engine/onnx/half-weights.ts'
+import { nativeOptions } from '../../src/engine/onnx/index.ts'
+import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
+import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
 import { weightsAsStored } from '../../src/engine/precision.ts'
 import type { Engine, TensorValue, WeightSource } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
@@ -176,6 +180,33 @@ for (const [name, engine] of [
     await orThrow(half.close())
     await orThrow(whole.close())
   })
+
+test('what is written over a weight stays in 16 bits where it is the same, and only there', async () => {
+  const { ort } = await orThrow(async () => loadOnnxRuntime())
+  let made = 0
+  const runtime = {
+    Tensor: ort.Tensor,
+    InferenceSession: {
+      create: async (...given: readonly unknown[]) => {
+        made++
+        return (ort.InferenceSession.create as (...given: readonly unknown[]) => unknown)(...given)
+      },
+    },
+  } as unknown as Runtime
+  const backend = onnxBackend(runtime, built, nativeOptions(1))
+  const s = await orThrow(openSession(backend, { values: source, weights: 'stored' }, lasting(built)))
+  await orThrow(s.call('look', { ids }))
+  await orThrow(s.restore(await orThrow(s.snapshot())))
+  await orThrow(s.call('look', { ids }))
+  assert.is(made, 1, 'nothing is compiled anew')
+  const up = (await orThrow(s.read(['up']))).get('up')!
+  up.data[7] = -0
+  await orThrow(s.write(new Map([['up', up]])))
+  await orThrow(s.call('look', { ids }))
+  assert.is(made, 2)
+  assert.ok(Object.is((await orThrow(s.read(['up']))).get('up')!.data[7], -0))
+  await orThrow(s.close())
+})
 
 test('an engine that is told to goes on so in a thread of its own', async () => {
   const told = weightsAsStored(onnx)

@@ -3,7 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
+import { filter, firstValueFrom, takeWhile, tap, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Engine, TensorValue } from '../../src/engine/session.ts'
@@ -238,6 +238,27 @@ test('a checkpoint whose event was not written any more counts from the one befo
     const later = await whole(engine, at, cut)
     assert.equal(lossesOf(later), lossesOf(events).slice(from))
     assert.ok((await weightsFile(at)).equals(await weightsFile(alone)))
+  }
+})
+
+test('where weights stay in 16 bits, a stage that goes on reads them as they are stored before its checkpoint', async () => {
+  const at = await folder()
+  const earlier = await stopped(engine, at, (e) => !isStep(e, 5))
+  for (const stored of [false, true]) {
+    const keys: number[] = []
+    const told: Engine = {
+      ...engine,
+      ...(stored ? { weights: 'stored' as const } : {}),
+      load: (program, options) => {
+        keys.push((options!.values!.keys as readonly string[]).length)
+        return engine.load(program, options)
+      },
+    }
+    const going = started(told, at, earlier, { checkpointEvery: 0 })
+    const first = await firstValueFrom(going.pipe(filter((e) => e.type === 'step')))
+    assert.is(first.step, 5)
+    assert.is(keys.length, 1)
+    assert.is(keys[0]! > 0, stored)
   }
 })
 

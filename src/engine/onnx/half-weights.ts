@@ -77,6 +77,12 @@ export const wholeOf = (patterns: Uint16Array): Float32Array => {
   return floats
 }
 
+/** Whether numbers are, bit for bit, those of what is held. */
+export const isHeld = (patterns: Uint16Array, given: ArrayLike<number>): boolean => {
+  const of = numberOf()
+  return patterns.every((p, i) => Object.is(of[p], given[i]))
+}
+
 /** Rows of a weight that a graph takes as an input of their own. */
 export interface Rows {
   /** The graph's name of the weight. */

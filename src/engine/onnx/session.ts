@@ -14,7 +14,7 @@ import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
 import { type BoundSession, type CApi, cApi } from './c-api.ts'
-import { halve, type Rows, wholeOf, withHalves } from './half-weights.ts'
+import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
 
@@ -234,6 +234,9 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       ),
     write: async (values, given) => {
       for (const [key, v] of values) {
+        const half = halves.get(key)
+        // a checkpoint has the same numbers: they stay in 16 bits
+        if (half !== undefined && isHeld(half.patterns, v.data)) continue
         const had = states.get(key)
         if (given || had === undefined) put(key, given ? unshared(v.data) : v.data.slice())
         else had.data.set(v.data)
