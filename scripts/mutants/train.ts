@@ -159,8 +159,8 @@ export const train = [
       ['weights are not taken', '{ seed: r.seed, values }', '{ seed: r.seed }'],
       [
         'matrices are not handed on',
-        'keys: inside ? [] : taken',
-        'keys: inside ? [] : taken.filter((k) => weights.shape(k)!.length < 2)',
+        "'stored' ? [] : taken",
+        "'stored' ? [] : taken.filter((k) => weights.shape(k)!.length < 2)",
       ],
       ['sessions are never closed', 'await orThrow(session.close())', ''],
       ['every stage is the last', 'index === r.stages.length - 1', 'index >= 0'],
