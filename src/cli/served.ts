@@ -207,6 +207,8 @@ const loaded = (
           }
           const { unread = [] } = from
           if (unread.length > 0) io.stderr.write(`${notRead(unread)}\n`)
+          if (args.text('weights') === 'stored' && !weights.keys.some((k) => weights.dtype?.(k) === 'BF16'))
+            io.stderr.write('--weights stored: none is stored in bfloat16, so that all lie in float32\n')
           return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
         }),
         TE.chain(TE.mapLeft((e) => failed(e.message))),

@@ -151,6 +151,7 @@ test('several turns, each with those before; what cannot be answered was not sai
   const answers = out.trim().split('\n')
   assert.is(answers.length, 3)
   assert.equal([answers[0], answers[2]], ['3', '4'])
+  assert.match(err, '--weights stored: none is stored in bfloat16, so that all lie in float32')
   // it alone holds weights in 16 bits
   assert.match(err, 'the weights after stage tune of text, on onnx')
   assert.match(err, '/picture <file>')
