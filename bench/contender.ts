@@ -13,7 +13,8 @@ export interface Contender<R extends Round, About> {
   readonly name: string
   /** What it said of itself first. */
   readonly about: About
-  readonly round: () => Promise<R>
+  /** Asks for one; what is given goes with the question, as JSON. */
+  readonly round: (asked?: unknown) => Promise<R>
   readonly end: () => void
 }
 
@@ -45,8 +46,8 @@ export const contender = async <R extends Round, About>(
     const about = (await reply()) as About
     return {
       ...{ name, about },
-      round: async (): Promise<R> => {
-        child.stdin.write('go\n')
+      round: async (asked: unknown = 'go'): Promise<R> => {
+        child.stdin.write(`${JSON.stringify(asked)}\n`)
         return reply()
       },
       end: () => child.kill(),
