@@ -124,14 +124,14 @@ interface Group {
   readonly shape: Reading
 }
 
-/** The prompt alone. @throws CollateError `BadMask` where it ends outside the conversation */
+/** The prompt alone. @throws CollateError `BadMask` where it is empty or ends outside the conversation */
 const promptOf = (c: Conversation): Conversation => {
   const { id, ids, promptLength, lossMask } = c
-  if (!(Number.isSafeInteger(promptLength) && promptLength >= 0 && promptLength <= ids.length))
+  if (!(Number.isSafeInteger(promptLength) && promptLength >= 1 && promptLength <= ids.length))
     throw new CollateError(
       'BadMask',
       id,
-      `conversation '${id}' has ${ids.length} tokens, and its promptLength is ${promptLength}; give how many stand before the answer`,
+      `conversation '${id}' has ${ids.length} tokens, and its promptLength is ${promptLength}; give how many stand before the answer, at least one, which the answer follows`,
     )
   return { ...c, ids: ids.slice(0, promptLength), lossMask: lossMask.slice(0, promptLength) }
 }

@@ -108,6 +108,12 @@ const bad: readonly (readonly [
     ['generation', 'policy'],
   ],
   [
+    'an empty prompt',
+    { promptLength: 0, images: [] },
+    /promptLength is 0; .*at least one/,
+    ['generation', 'policy'],
+  ],
+  [
     'a prompt that ends nowhere',
     { promptLength: Number.NaN },
     /promptLength is NaN/,
