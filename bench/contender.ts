@@ -39,7 +39,7 @@ export const contender = async <R extends Round, About>(
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const reply = async () => {
     const { value, done } = await lines.next()
-    if (done) throw new Error(printed.trim().split('\n').at(-1))
+    if (done) throw new Error(printed)
     return JSON.parse(value)
   }
   try {

@@ -53,7 +53,7 @@ if (preset.kind !== 'language') throw new Error('that preset is a language model
 const model = qwen3Model('qwen3-0.6b', preset.config)
 const tokens = Number(values.tokens ?? 16)
 const threads = Number(values.threads ?? availableParallelism())
-const ids = Array.from({ length: 24 }, (_, i) => (7919 * i + 13) % 100_000)
+const ids = Array.from({ length: 24 }, (_, i) => (37 * i + 13) % 400)
 
 /** One engine's process: a line on stdin asks. */
 const serve = async (name: string, folder: string): Promise<void> => {
