@@ -10,8 +10,6 @@
  *
  * Each run is one of `sailwright run bench/expert-policy.ts`. A run whose folder is complete is only read.
  */
-import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -25,6 +23,7 @@ import { adamWith } from 'sailwright/optim'
 import * as rl from 'sailwright/rl'
 import { nanoProcessor, problems, rendered } from 'sailwright/tasks'
 import * as t from 'sailwright/train'
+import { eventsIn, runExperiment } from './experiment-run.ts'
 
 const model = sailVl2Model('moe-nano', moeNano)
 const processor = nanoProcessor()
@@ -91,8 +90,7 @@ interface Told {
 }
 
 const read = async (folder: string): Promise<Told> => {
-  const lines = (await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '')).split('\n')
-  const events = lines.flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
+  const events = await eventsIn(folder)
   const of = (type: string) => events.filter((e) => e.type === type)
   return {
     rewards: of('episode').map((e) => e.rewards.mean),
@@ -110,14 +108,7 @@ const runOnce = async (
 ) => {
   const there = await read(folder)
   if (there.finished) return there
-  const command = fileURLToPath(new URL('../bin/sailwright.js', import.meta.url))
-  const settings = Object.entries(set).flatMap(([k, v]) => ['--set', `${k}=${v}`])
-  const args = [command, 'run', fileURLToPath(import.meta.url), '--engine', engine, '--seed', `${seed}`]
-  const child = spawn(process.execPath, [...args, '--out', folder, ...settings], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const code = await new Promise<number | null>((done) => child.on('close', done))
-  if (code !== 0) throw new Error(`the run in ${folder} ended with ${code}`)
+  await runExperiment({ file: fileURLToPath(import.meta.url), folder, engine, seed, set })
   return read(folder)
 }
 

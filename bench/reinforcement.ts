@@ -9,8 +9,6 @@
  *
  * Each run is one of `sailwright run bench/reinforcement.ts`. A run whose folder is complete is only read.
  */
-import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -49,6 +47,7 @@ import {
   supervised,
 } from 'sailwright/train'
 import { advantages, verified } from '../examples/recipe/reinforced.ts'
+import { eventsIn, runExperiment } from './experiment-run.ts'
 
 const weightsOf = (families: readonly Family[]): Mixture['weights'] =>
   Object.fromEntries(families.map((f) => [f, 1]))
@@ -189,8 +188,7 @@ interface Share {
 
 /** The last measurement of each family in a run's folder. */
 const readShares = async (folder: string): Promise<ReadonlyMap<string, Share>> => {
-  const lines = (await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '')).split('\n')
-  const events = lines.flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
+  const events = await eventsIn(folder)
   const errors = new Map<string, number>()
   const shares = new Map<string, Share>()
   for (const e of events) {
@@ -209,14 +207,7 @@ const runOnce = async (
 ): Promise<ReadonlyMap<string, Share>> => {
   const there = await readShares(folder)
   if (there.has(set.families!.split(',').at(-1)!)) return there
-  const command = fileURLToPath(new URL('../bin/sailwright.js', import.meta.url))
-  const settings = Object.entries(set).flatMap(([k, v]) => ['--set', `${k}=${v}`])
-  const args = [command, 'run', fileURLToPath(import.meta.url), '--engine', engine, '--seed', `${seed}`]
-  const child = spawn(process.execPath, [...args, '--out', folder, ...settings], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const code = await new Promise<number | null>((done) => child.on('close', done))
-  if (code !== 0) throw new Error(`the run in ${folder} ended with ${code}`)
+  await runExperiment({ file: fileURLToPath(import.meta.url), folder, engine, seed, set })
   return readShares(folder)
 }
 

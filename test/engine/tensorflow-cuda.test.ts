@@ -17,6 +17,7 @@ import { engineHome, engineOf, installed, loadTensorflow } from '../../src/engin
 import { orThrow } from '../../src/train/task.ts'
 import { compiledTensorflow } from '../support/engines.ts'
 import { loader, moduleAt } from '../support/program.ts'
+import { putFile } from '../support/put-file.ts'
 
 const test = suite('tensorflow: what CUDA needs')
 let folder = ''
@@ -25,12 +26,7 @@ test.before.each(() => {
 })
 test.after.each(() => rmSync(folder, { recursive: true, force: true }))
 
-const put = (file: string, text = ''): string => {
-  const path = join(folder, file)
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, text)
-  return path
-}
+const put = (file: string, text = ''): string => putFile(folder, file, text)
 
 test('the compiler beside TensorFlow is told to XLA and put on the path, and what the user says stays', () => {
   const library = put('site/tensorflow/libtensorflow_cc.so.2')

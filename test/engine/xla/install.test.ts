@@ -10,7 +10,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -24,6 +23,7 @@ import { xlaHome } from '../../../src/engine/xla/home.ts'
 import { type InstallXlaEvent, type InstallXlaOptions, installXla } from '../../../src/engine/xla/install.ts'
 import { choose } from '../../../src/engine/xla/wheels.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
+import { putFile } from '../../support/put-file.ts'
 
 const test = suite('xla: installing')
 let folder = ''
@@ -32,12 +32,7 @@ test.before.each(() => {
 })
 test.after.each(() => rmSync(folder, { recursive: true, force: true }))
 
-const put = (file: string, text = ''): string => {
-  const path = join(folder, file)
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, text)
-  return path
-}
+const put = (file: string, text = ''): string => putFile(folder, file, text)
 const failing = async (run: () => unknown): Promise<InstallError> => {
   try {
     await run()
