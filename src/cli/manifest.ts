@@ -88,6 +88,7 @@ export const manifestOf = (s: Started): Manifest => {
       ...(picked.engine.compile === undefined ? {} : { compile: picked.engine.compile }),
       ...(picked.engine.weights === undefined ? {} : { weights: picked.engine.weights }),
       ...((picked.engine.devices ?? 1) === 1 ? {} : { devices: picked.engine.devices }),
+      ...(picked.engine.device === undefined ? {} : { device: picked.engine.device }),
     },
     name: experiment.name,
     file: shownPath(s.cwd, s.path),

@@ -16,7 +16,7 @@ import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine
 import { overDevices } from './devices.ts'
 import { type Found, found } from './exported.ts'
 import { notRead } from './not-read.ts'
-import { toldTo } from './told-to.ts'
+import { askedFor, holding } from './told-to.ts'
 
 /** The argument and the options by which a command names a model that answers. */
 export const modelArgument = {
@@ -138,13 +138,10 @@ const engineFor = (args: Args, io: Io, rows: number): TE.TaskEither<CliError, Pi
   if (devices === undefined || devices === 1)
     return pipe(
       attempt(() => import('../engine/index.ts')),
-      // one engine holds weights in 16 bits
       TE.chain(({ pickEngine }) =>
-        pipe(pickEngine(stored && wanted === 'auto' ? 'onnx' : wanted, io.env), TE.mapLeft(noEngine)),
+        pipe(pickEngine(askedFor(wanted, { stored }), io.env), TE.mapLeft(noEngine)),
       ),
-      TE.chain((picked) =>
-        stored ? toldTo(picked, (e) => e.weightsAsStored(picked.engine)) : TE.right(picked),
-      ),
+      TE.chain((picked) => holding(picked, stored)),
     )
   if (stored)
     return TE.left(

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Engine, EngineError, Picked } from '../engine/index.ts'
+import type { Engine, EngineError, EngineName, Picked } from '../engine/index.ts'
 import { attempt, type CliError, usage } from './command.ts'
 
 /** The engine that was picked, told so. Fails with `Usage` where it cannot be. */
@@ -22,3 +22,13 @@ export const toldTo = (
       ),
     ),
   )
+
+/** Which engine to ask for where none is named: one has a compiler to be told of, and one holds weights in 16 bits. */
+export const askedFor = (
+  wanted: 'auto' | EngineName,
+  { compiles = false, stored = false }: { readonly compiles?: boolean; readonly stored?: boolean },
+): 'auto' | EngineName => (wanted !== 'auto' ? wanted : compiles ? 'tensorflow' : stored ? 'onnx' : wanted)
+
+/** The engine that was picked; with `--weights stored` as one that holds weights in 16 bits. Fails with `Usage` where it cannot. */
+export const holding = (picked: Picked, stored: boolean): TE.TaskEither<CliError, Picked> =>
+  stored ? toldTo(picked, (e) => e.weightsAsStored(picked.engine)) : TE.right(picked)

@@ -121,6 +121,8 @@ export interface Engine {
   readonly weights?: 'float32' | 'stored'
   /** How many devices share the rows of a batch; default 1. */
   readonly devices?: number
+  /** Where it computes, of an engine that can compute in several places; default the processor. */
+  readonly device?: 'webgpu'
   /** What a thread of its own needs to be told to load the same engine: plain data. */
   readonly threadOptions?: Readonly<Record<string, unknown>>
   /**

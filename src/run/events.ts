@@ -414,9 +414,16 @@ const Ran = t.type({
     t.type({ name: t.string, version: t.string, why: t.string }),
     /**
      * What it computes in, without it float32; what compiles what it runs, without it nothing that was asked for; in what its
-     * weights lie, without it float32; how many devices share a batch, without it one.
+     * weights lie, without it float32; how many devices share a batch, without it one; where onnx computes, without it on the
+     * processor.
      */
-    t.partial({ precision: t.string, compile: t.string, weights: t.string, devices: t.number }),
+    t.partial({
+      precision: t.string,
+      compile: t.string,
+      weights: t.string,
+      devices: t.number,
+      device: t.string,
+    }),
   ]),
   name: t.string,
   file: t.string,

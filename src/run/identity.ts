@@ -22,6 +22,7 @@ const settingsOf = (m: Manifest): readonly (readonly [name: string, value: unkno
   ['seed', m.seed],
   ['quick', m.quick ?? false],
   ['engine', m.engine.name],
+  ['device', m.engine.device ?? 'cpu'],
   ['precision', m.engine.precision ?? 'float32'],
   ['model.name', m.model.name],
   ['model.config', m.model.config],

@@ -1,13 +1,12 @@
 /** `sailwright run`: an experiment from its file to its report. */
-import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject } from 'rxjs'
-import type { Compiling, EngineError, EngineName, Picked, Precision } from '../../engine/index.ts'
+import type { Compiling, Picked } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
 import type { Experiment, Fork } from '../../train/index.ts'
@@ -19,19 +18,17 @@ import {
   type Command,
   failed,
   type Io,
-  noEngine,
   printJson,
   shownPath,
   usage,
 } from '../command.ts'
-import { overDevices } from '../devices.ts'
 import { type Ended, follow } from '../follow.ts'
 import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
 import { neverSettles, unlessIdle } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
+import { pickedEngine } from '../run-engine.ts'
 import { shellWord } from '../shell-word.ts'
 import { type StageRange, stageRangeOf } from '../stage-range.ts'
-import { toldTo } from '../told-to.ts'
 
 /** `sailwright run <file.ts>`. */
 export const runCommand: Command = {
@@ -71,7 +68,7 @@ export const runCommand: Command = {
       value: 'name',
       help: 'where the engine onnx computes: webgpu is a GPU by Vulkan, Metal or Direct3D',
       choices: ['cpu', 'webgpu'],
-      otherwise: 'cpu',
+      otherwise: 'cpu; a run that goes on keeps its own',
     },
     devices: {
       value: 'n',
@@ -190,115 +187,6 @@ const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<
   }
   return E.right(Object.fromEntries(weights))
 }
-
-const precisions = ['float32', 'tf32', 'bfloat16'] as const
-
-/** The engine with which a run began, as its manifest has it. */
-interface BegunEngine {
-  readonly name?: string
-  readonly precision?: string
-  readonly compile?: string
-  readonly weights?: string
-  readonly devices?: number
-}
-
-/** The precision with which the run in this folder began, or what was asked for. */
-const precisionFor = (args: Args, began: BegunEngine | undefined): Precision | undefined => {
-  const said = args.text('precision') ?? began?.precision
-  return precisions.find((p) => p === said)
-}
-
-const manifestIn = (folder: string | undefined): { readonly engine?: BegunEngine } | undefined => {
-  if (folder === undefined) return undefined
-  try {
-    return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-  } catch {
-    return undefined
-  }
-}
-
-/** The engine with which the run in this folder began: it goes on with that one. */
-const begunWith = (began: BegunEngine | undefined): EngineName | undefined =>
-  ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === began?.name)
-
-const onWebgpu = (wanted: string): TE.TaskEither<CliError, Picked> =>
-  wanted === 'auto' || wanted === 'onnx'
-    ? pipe(
-        attempt(async () => (await import('../../engine/index.ts')).onnxEngine({ device: 'webgpu' })),
-        TE.chain(TE.mapLeft((e) => failed(e.message))),
-        TE.map((engine): Picked => ({ engine, why: 'asked for by its device' })),
-      )
-    : TE.left(usage(`--device webgpu is for the engine onnx, and --engine is ${wanted}; leave --engine out`))
-
-const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
-  const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
-  const out = args.text('out')
-  const folder = out && resolve(io.cwd, out)
-  const began = manifestIn(folder)?.engine
-  const devices = args.integer('devices') ?? began?.devices ?? 1
-  const webgpu = args.text('device') === 'webgpu'
-  if (webgpu && args.text('compile') !== undefined)
-    return TE.left(
-      usage('--compile is for the engine tensorflow, and --device webgpu for onnx; leave out one'),
-    )
-  if (webgpu && args.text('weights') === 'stored')
-    return TE.left(
-      usage(
-        '--weights stored is for the engine onnx on a processor, and --device webgpu is none; leave out one',
-      ),
-    )
-  if (webgpu && devices !== 1)
-    return TE.left(usage(`--device webgpu is one device; leave out one of --device and --devices ${devices}`))
-  const begun = wanted === 'auto' ? begunWith(began) : undefined
-  const precision = precisionFor(args, began)
-  /** What was asked for, or what the run began with, where that is this engine's. */
-  const kept = (flag: 'compile' | 'weights', engine: EngineName): string | undefined =>
-    args.text(flag) ?? (!webgpu && (wanted === 'auto' || wanted === engine) ? began?.[flag] : undefined)
-  const compiles = kept('compile', 'tensorflow') === 'xla'
-  const stored = kept('weights', 'onnx') === 'stored'
-  // of the engines one has a compiler to be told of, and one holds weights in 16 bits
-  const named = wanted !== 'auto' ? wanted : compiles ? 'tensorflow' : stored ? 'onnx' : wanted
-  const taken = webgpu
-    ? onWebgpu(wanted)
-    : devices > 1
-      ? overDevices(wanted, devices)
-      : onOne(named, begun, io)
-  return pipe(
-    taken,
-    TE.chain((picked) =>
-      compiles ? toldTo(picked, (e) => e.compiledByXla(picked.engine)) : TE.right(picked),
-    ),
-    TE.chain((picked) =>
-      precision === undefined
-        ? TE.right(picked)
-        : toldTo(picked, (e) => e.inPrecision(picked.engine, precision)),
-    ),
-    TE.chain((picked) =>
-      stored ? toldTo(picked, (e) => e.weightsAsStored(picked.engine)) : TE.right(picked),
-    ),
-  )
-}
-
-const onOne = (
-  wanted: 'auto' | EngineName,
-  begun: EngineName | undefined,
-  io: Io,
-): TE.TaskEither<CliError, Picked> =>
-  pipe(
-    attempt(async () => {
-      const { fasterOf, pickEngine, unmeasured } = await import('../../engine/index.ts')
-      if (begun !== undefined)
-        return TE.map((p: Picked) => ({ ...p, why: 'the run began with it' }))(pickEngine(begun))
-      const both = wanted === 'auto' ? await unmeasured(io.env) : undefined
-      if (both === undefined) return pickEngine(wanted, io.env)
-      io.stderr.write(
-        `measuring once which engine is faster here, ${both.map((e) => e.name).join(' or ')} …\n`,
-      )
-      const { measureOnce } = await import('../measure.ts')
-      return TE.right<EngineError, Picked>(fasterOf(both, await measureOnce(both, io.env, new Date())))
-    }),
-    TE.chain(TE.mapLeft(noEngine)),
-  )
 
 const openFolder = (
   args: Args,

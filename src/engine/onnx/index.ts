@@ -113,7 +113,7 @@ export const onnxEngine = ({ device = 'cpu' }: OnnxOptions = {}): TE.TaskEither<
       (ort): Engine => ({
         name: 'onnx',
         version: `onnxruntime-node ${ort.version} (${device})`,
-        ...(device === 'cpu' ? {} : { accelerated: true, threadOptions: { device } }),
+        ...(device === 'cpu' ? {} : { accelerated: true, device, threadOptions: { device } }),
         load: loadOnnx(ort, { device }),
       }),
     ),
