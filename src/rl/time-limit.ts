@@ -6,7 +6,7 @@
  */
 
 /** Milliseconds of which a process that goes on knows nothing, from which on it stood still. */
-export const slack = 500
+const slack = 500
 
 /** How often time is given again. */
 const again = 3

@@ -1,39 +1,42 @@
-/** A process that is stopped while it waits for rewards: says what it waits for, and what came of it. */
-import { existsSync, writeSync } from 'node:fs'
-import { createInterface } from 'node:readline/promises'
+/** A process that is stopped while it waits for rewards: says what came of each. */
+import { spawnSync } from 'node:child_process'
 import { reward } from '../../src/rl/index.ts'
 import { timeLimit } from '../../src/rl/time-limit.ts'
 import { judge } from './judged.ts'
 
-const [flag] = process.argv.slice(2)
-// a stream that is stopped in the middle of a write takes no other
-const tell = (what: string): void => void writeSync(1, `${what}\n`)
+/** Stops this process for 1.7 s; it does nothing else from the call on. */
+const standStill = (): void => {
+  const { pid } = process
+  spawnSync('sh', ['-c', `kill -STOP ${pid}; sleep 1.7; kill -CONT ${pid}`])
+}
 const limit = { timeoutMs: 1000 }
+const tell = (what: unknown): void => console.log(JSON.stringify(what))
 
 let calls = 0
 const holds = reward(
   'holds',
   () => {
-    if (++calls === 1) tell('holding')
-    while (!existsSync(flag!));
+    if (++calls === 1) standStill()
     return 1
   },
   limit,
 )
-tell(JSON.stringify(await judge(holds, '', {})))
+tell(await judge(holds, '', {}))
 
-const lines = createInterface(process.stdin)
 const asks = reward(
   'asks',
-  () => {
-    // where the function has returned
-    setImmediate(() => tell('asking'))
-    return new Promise<number>((resolve) => lines.once('line', (line) => resolve(Number(line))))
-  },
+  () =>
+    new Promise<number>((resolve) => {
+      // where the function has returned; what it waits for comes after its timer
+      setImmediate(() => {
+        standStill()
+        setImmediate(() => setImmediate(() => resolve(0.5)))
+      })
+    }),
   limit,
 )
-tell(JSON.stringify(await judge(asks, '', {})))
-lines.close()
+tell(await judge(asks, '', {}))
 
 const began = performance.now()
-timeLimit(50, () => tell(JSON.stringify({ waited: performance.now() - began >= 50 })))
+// a timer may be a millisecond early
+timeLimit(50, () => tell({ waited: performance.now() - began >= 48 }))
