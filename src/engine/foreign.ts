@@ -16,7 +16,11 @@ export interface Call {
 }
 
 /** A C function of pointers and whole numbers that gives a word. */
-export type Words = (...given: readonly (number | bigint)[]) => number | bigint
+export interface Words {
+  (...given: readonly (number | bigint)[]): number | bigint
+  /** On another thread: the event loop turns meanwhile. */
+  readonly later: (...given: readonly (number | bigint)[]) => Promise<number | bigint>
+}
 
 /** What is needed of native code. */
 export interface Foreign {
@@ -49,7 +53,8 @@ interface Koffi {
     address: unknown,
     type: unknown,
   ) => ((...given: readonly unknown[]) => number | bigint) & {
-    readonly async: (argument: unknown, done: (error: Error | null, value: number | bigint) => void) => void
+    /** The last one is told what came of it. */
+    readonly async: (...given: readonly unknown[]) => void
   }
   readonly address: (view: ArrayBufferView) => bigint
 }
@@ -90,6 +95,20 @@ export const foreign = (): Foreign => {
   const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
   const ofWords = new Map<number, unknown>()
   const inTurn = atMost(most)
+  /** A call on another thread. */
+  const later = (
+    native: ReturnType<Koffi['decode']>,
+    given: readonly (number | bigint)[],
+  ): Promise<number | bigint> =>
+    inTurn(
+      () =>
+        new Promise((resolve, reject) => {
+          native.async(...given, (error: Error | null, value: number | bigint) => {
+            if (error === null) resolve(value)
+            else reject(error)
+          })
+        }),
+    )
   made = {
     open: (path, global = false) => koffi.load(path, { global }),
     symbol: (library, name) => (library as ReturnType<Koffi['load']>).symbol(name),
@@ -102,23 +121,17 @@ export const foreign = (): Foreign => {
     call: (address) => {
       const native = koffi.decode(address, prototype)
       return Object.assign((argument: number | bigint) => native(argument), {
-        later: (argument: number | bigint) =>
-          inTurn(
-            () =>
-              new Promise<number | bigint>((resolve, reject) => {
-                native.async(argument, (error, value) => {
-                  if (error === null) resolve(value)
-                  else reject(error)
-                })
-              }),
-          ),
+        later: (argument: number | bigint) => later(native, [argument]),
       })
     },
     words: (address, count) => {
       const text = Array.from({ length: count }, () => 'uint64').join(', ')
       const type = ofWords.get(count) ?? koffi.proto(`uint64 sailwright_function_of_${count}(${text})`)
       ofWords.set(count, type)
-      return koffi.decode(address, type)
+      const native = koffi.decode(address, type)
+      return Object.assign((...given: readonly (number | bigint)[]) => native(...given), {
+        later: (...given: readonly (number | bigint)[]) => later(native, given),
+      })
     },
   }
   return made

@@ -44,6 +44,11 @@ export interface BoundSession {
   readonly array: (name: string) => Data
   /** @throws Error with the runtime's message */
   readonly run: () => void
+  /** On another thread, where others of the same session may run at once. Rejects with the runtime's message. */
+  readonly runLater: () => Promise<void>
+  /** The same session over arrays of its own. */
+  readonly beside: () => BoundSession
+  /** The session goes with the last that is released. */
   readonly release: () => void
   /** What the runtime reads in every call: it must not be collected. */
   readonly memory: readonly unknown[]
@@ -88,13 +93,16 @@ const opened = (f: Foreign, library: string): CApi => {
   }
   /** What the last call was given: the collector sees no use in an address, so arrays are held until the next call. */
   const held: { given: readonly unknown[] } = { given: [] }
-  const call = (name: Name, ...given: readonly (number | bigint | ArrayBufferView)[]): void => {
-    held.given = given
-    const status = functions.get(name)!(...given.map((x) => (typeof x === 'object' ? f.address(x) : x)))
+  /** @throws Error with what a status says, where it is one */
+  const checked = (status: number | bigint): void => {
     if (BigInt(status) === 0n) return
     const said = message(status)
     functions.get('ReleaseStatus')!(status)
     throw new Error(said)
+  }
+  const call = (name: Name, ...given: readonly (number | bigint | ArrayBufferView)[]): void => {
+    held.given = given
+    checked(functions.get(name)!(...given.map((x) => (typeof x === 'object' ? f.address(x) : x))))
   }
   const release = (name: Name, what: bigint): void => {
     functions.get(name)!(what)
@@ -137,61 +145,74 @@ const opened = (f: Foreign, library: string): CApi => {
     }
   }
 
+  /** A session over arrays of its own; `uses` counts those that share it. */
+  const bound = (
+    session: bigint,
+    uses: { count: number },
+    inputs: readonly OnnxTensor[],
+    outputs: readonly OnnxTensor[],
+  ): BoundSession => {
+    uses.count++
+    const all = [...inputs, ...outputs]
+    const names = all.map((b) => text(b.name))
+    const nameAt = BigUint64Array.from(names, (n) => BigInt(f.address(n)))
+    const data = all.map((b) =>
+      emptyData(
+        b.dtype,
+        b.shape.reduce((n, s) => n * s, 1),
+      ),
+    )
+    const values = new BigUint64Array(all.length)
+    const end = (): void => {
+      for (const v of values) if (v !== 0n) release('ReleaseValue', v)
+      if (--uses.count === 0) release('ReleaseSession', session)
+    }
+    try {
+      for (const [i, b] of all.entries()) values[i] = tensor(b, data[i]!)
+    } catch (e) {
+      end()
+      throw e
+    }
+    const places = new Map(all.map((b, i) => [b.name, i]))
+    const place = (name: string): number => {
+      const i = places.get(name)
+      if (i === undefined) throw new Error(`there is no tensor '${name}'`)
+      return i
+    }
+    const behind = 8n * BigInt(inputs.length)
+    const nameList = BigInt(f.address(nameAt))
+    const valueList = BigInt(f.address(values))
+    const words = [
+      ...[session, 0, nameList, valueList, inputs.length],
+      ...[nameList + behind, outputs.length, valueList + behind],
+    ]
+    return {
+      bind: (name, given) => {
+        const i = place(name)
+        if (sameMemory(data[i]!, given)) return
+        const value = tensor(all[i]!, given)
+        release('ReleaseValue', values[i]!)
+        values[i] = value
+        data[i] = given
+      },
+      array: (name) => data[place(name)]!,
+      run: () => {
+        call('Run', ...words)
+      },
+      runLater: async () => checked(await functions.get('Run')!.later(...words)),
+      beside: () => bound(session, uses, inputs, outputs),
+      release: end,
+      memory: [names, nameAt, values],
+    }
+  }
+
   return {
-    session: (model, inputs, outputs, o) => {
-      const all = [...inputs, ...outputs]
-      const names = all.map((b) => text(b.name))
-      const nameAt = BigUint64Array.from(names, (n) => BigInt(f.address(n)))
-      const data = all.map((b) =>
-        emptyData(
-          b.dtype,
-          b.shape.reduce((n, s) => n * s, 1),
-        ),
-      )
-      const session = native(model, o)
-      const values = new BigUint64Array(all.length)
-      const end = (): void => {
-        for (const v of values) if (v !== 0n) release('ReleaseValue', v)
-        release('ReleaseSession', session)
-      }
-      try {
-        for (const [i, b] of all.entries()) values[i] = tensor(b, data[i]!)
-      } catch (e) {
-        end()
-        throw e
-      }
-      const places = new Map(all.map((b, i) => [b.name, i]))
-      const place = (name: string): number => {
-        const i = places.get(name)
-        if (i === undefined) throw new Error(`there is no tensor '${name}'`)
-        return i
-      }
-      const behind = 8n * BigInt(inputs.length)
-      const nameList = BigInt(f.address(nameAt))
-      const valueList = BigInt(f.address(values))
-      const words = [
-        ...[session, 0, nameList, valueList, inputs.length],
-        ...[nameList + behind, outputs.length, valueList + behind],
-      ]
-      return {
-        bind: (name, given) => {
-          const i = place(name)
-          if (data[i] === given) return
-          const value = tensor(all[i]!, given)
-          release('ReleaseValue', values[i]!)
-          values[i] = value
-          data[i] = given
-        },
-        array: (name) => data[place(name)]!,
-        run: () => {
-          call('Run', ...words)
-        },
-        release: end,
-        memory: [names, nameAt, values],
-      }
-    },
+    session: (model, inputs, outputs, o) => bound(native(model, o), { count: 0 }, inputs, outputs),
   }
 }
+
+const sameMemory = (a: Data, b: Data): boolean =>
+  a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length === b.length
 
 /** Settings as the runtime names them: `a.b` for what lies in groups. */
 const entries = (x: Readonly<Record<string, unknown>>, before = ''): readonly (readonly [string, string])[] =>

@@ -2,11 +2,20 @@
  * One variant of a function as one ONNX graph: a walk from what is wanted back to the leaves, one {@link Plan} a
  * node.
  */
-import { type Dtype, overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import {
+  type Axis,
+  type Dtype,
+  overVariant,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
 import { processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import {
+  type CachedAttentions,
   cachedAttentions,
   cachedAttentionUses,
   emitCachedAttention,
@@ -16,6 +25,7 @@ import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './e
 import { loopsIn } from './loop.ts'
 import { type Overwrite, overwrites } from './overwrite.ts'
 import { planner } from './plan.ts'
+import { overPart, partsOf, type RowParts, rowsIn } from './row-parts.ts'
 
 /** The ONNX operator set that is written; every operation used has its current meaning in it. */
 export const opset = 21
@@ -59,6 +69,8 @@ export interface Lowered {
   readonly tensors: { readonly inputs: readonly OnnxTensor[]; readonly outputs: readonly OnnxTensor[] }
   /** ONNX outputs that are bound to the state of a key: what the graph writes into memory that it reads. */
   readonly written: ReadonlyMap<string, string>
+  /** Where the model computes a part of the rows: how its tensors lie in the whole. */
+  readonly rows?: RowParts
   /** The graph node behind an ONNX node's name. */
   readonly ownerOf: (nodeName: string) => Tensor | undefined
 }
@@ -142,12 +154,43 @@ const lowerRoots = (
   return { sourceOf, leaves, written: new Map(written) }
 }
 
+/** A variant over one of several parts of its rows. */
+interface Part {
+  readonly variant: Variant
+  readonly attentions: CachedAttentions
+  readonly rows: Axis
+  readonly count: number
+}
+
+/** The variant over a part of the rows of its caches, where all that it does is read and write them and give results. */
+const inParts = (whole: Variant, threads: number): Part | undefined => {
+  const { states } = cachedAttentions(whole)
+  const [key] = states
+  const rows = key === undefined ? undefined : whole.states.get(key)?.axes[0]
+  if (rows === undefined || states.size < whole.next.size) return undefined
+  const count = partsOf(rows.size, threads)
+  if (count === 1 || Object.values(whole.outputs).some((t) => t.inputs.length === 0)) return undefined
+  const variant = overPart(whole, rows, count)
+  if (variant === undefined) return undefined
+  const attentions = cachedAttentions(variant)
+  return attentions.states.size === states.size ? { variant, attentions, rows, count } : undefined
+}
+
+const partsIn = (
+  { rows, count }: Part,
+  tensors: readonly (readonly [name: string, t: Tensor])[],
+): RowParts => ({
+  count,
+  at: new Map(tensors.flatMap(([n, t]) => (rowsIn(t, rows) < 0 ? [] : [[n, rowsIn(t, rows)] as const]))),
+})
+
 /**
  * Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is
  * in it.
  *
  * @param weights states that are constants of the graph
  * @param bound whether results may be bound to states
+ * @param threads those that may compute parts of the rows side by side, where results are bound
  */
 export const lower = (
   name: string,
@@ -155,11 +198,14 @@ export const lower = (
   mode: Mode = 'run',
   weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
   bound = false,
+  threads = 1,
 ): Lowered => {
-  const variant = overVariant(processorPasses(mode === 'run'), given)
+  const whole = overVariant(processorPasses(mode === 'run'), given)
+  const part = bound ? inParts(whole, threads) : undefined
+  const variant = part?.variant ?? whole
   const e = emitter(mode)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
-  const attentions = bound ? cachedAttentions(variant) : undefined
+  const attentions = part?.attentions ?? (bound ? cachedAttentions(variant) : undefined)
   const parts =
     mode === 'run' ? overwrites(variant).filter((o) => attentions?.states.has(o.state) !== true) : []
   const beside = new Set([
@@ -203,6 +249,13 @@ export const lower = (
       ...[...written].map(([n, key]) => ({ name: n, dtype: 'float32' as const, shape: shapeOf.get(key)! })),
     ],
   }
+  const rows =
+    part &&
+    partsIn(part, [
+      ...[...leaves].map(([n, l]) => [n, l.t] as const),
+      ...roots.flatMap((t) => (at(t).from === 'output' ? [[at(t).name, t] as const] : [])),
+      ...[...written].map(([n, key]) => [n, variant.states.get(key)!] as const),
+    ])
   const described = (t: OnnxTensor) => onnxValue(t.name, onnxTypeOf(t.dtype), t.shape)
   return {
     model: {
@@ -224,7 +277,7 @@ export const lower = (
     states,
     fetches,
     tensors,
-    outputs: new Map(outputs.map(([n, t]) => [n, at(t)])),
+    outputs: new Map(outputs.map(([n, t]) => [n, { ...at(t), shape: sizes(whole.outputs[n]!.axes) }])),
     next: new Map(next.map(([key, t]) => [key, at(t)])),
     updates: updates.map((u) => ({
       ...u,
@@ -236,6 +289,7 @@ export const lower = (
     })),
     overwrites: parts.map((o) => ({ ...o, inputs: o.inputs.map(at) })),
     written,
+    ...(rows === undefined ? {} : { rows }),
     ownerOf: e.ownerOf,
   }
 }

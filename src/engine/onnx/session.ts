@@ -9,7 +9,7 @@ import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { encodeModel } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
-import type { Data } from '../values.ts'
+import { type Data, emptyData } from '../values.ts'
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
@@ -17,6 +17,7 @@ import { type BoundSession, type CApi, cApi } from './c-api.ts'
 import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
+import { partOf, putPart } from './row-parts.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
@@ -49,8 +50,8 @@ interface Compiled {
   readonly lowered: Lowered
   /** Undefined where nothing has to run. */
   readonly native: InferenceSession | undefined
-  /** In its place where results are bound to states. */
-  readonly bound?: BoundSession
+  /** In its place where results are bound to states: one for each part of the rows. */
+  readonly bound?: readonly BoundSession[]
   /** Inputs that are rows of a weight. */
   readonly rows: ReadonlyMap<string, OrtTensor>
 }
@@ -69,7 +70,7 @@ const compile = async (
   halves: ReadonlyMap<string, Half>,
   api: CApi | undefined,
 ): Promise<Either<EngineError, Compiled>> => {
-  const lowered = lower(name, variant, 'run', new Map(), api !== undefined)
+  const lowered = lower(name, variant, 'run', new Map(), api !== undefined, options.intraOpNumThreads)
   const rest = { native: undefined, rows: new Map() }
   if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, ...rest })
   const inputs = [...lowered.states].filter(([, key]) => halves.has(key)).map(([onnxName]) => onnxName)
@@ -95,8 +96,37 @@ const compile = async (
   }
 }
 
-const boundTo = (api: CApi, { tensors, model }: Lowered, options: NativeOptions): BoundSession =>
-  api.session(encodeModel(model), tensors.inputs, tensors.outputs, options)
+const boundTo = (
+  api: CApi,
+  { tensors, model, rows }: Lowered,
+  options: NativeOptions,
+): readonly BoundSession[] => {
+  const count = rows?.count ?? 1
+  // the parts are run side by side and share what threads are left
+  const threads = Math.floor((options.intraOpNumThreads ?? 1) / count)
+  const first = api.session(encodeModel(model), tensors.inputs, tensors.outputs, {
+    ...options,
+    ...(count === 1 ? {} : { intraOpNumThreads: threads }),
+  })
+  return Array.from({ length: count }, (_, i) => (i === 0 ? first : first.beside()))
+}
+
+/** Waits for all, and only then fails with the first that failed: none may still write into states. */
+const allEnded = async (running: readonly Promise<void>[]): Promise<void> => {
+  for (const end of await Promise.allSettled(running)) if (end.status === 'rejected') throw end.reason
+}
+
+/** A result, of all parts together. */
+const joined = (name: string, bound: readonly BoundSession[], { rows, tensors }: Lowered): Data => {
+  const place = rows?.at.get(name)
+  const [first] = bound.map((b) => b.array(name)) as [Data]
+  if (place === undefined) return first.slice()
+  const { dtype, shape } = tensors.outputs.find((t) => t.name === name)!
+  const whole = emptyData(dtype, first.length * bound.length)
+  const dims = shape.map((n, i) => (i === place ? n * bound.length : n))
+  for (const [part, b] of bound.entries()) putPart(whole, dims, place, part, bound.length, b.array(name))
+  return whole
+}
 
 /** The backend of one program; native sessions follow with the first call of each variant. */
 export const onnxBackend = (runtime: Runtime, program: Program, options: NativeOptions): Backend => {
@@ -133,19 +163,34 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     ])
 
   /** Runs a session whose tensors are bound. */
-  const runBound = (bound: BoundSession, lowered: Lowered, inputs: Values): Results => {
-    for (const [onnxName, input] of lowered.inputs) bound.array(onnxName).set(inputs.get(input)!.data)
-    for (const [onnxName, key] of [...lowered.states, ...lowered.written])
-      bound.bind(onnxName, states.get(key)!.data)
-    bound.run()
-    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: bound.array(n).slice() }]))
+  const runBound = async (
+    bound: readonly BoundSession[],
+    lowered: Lowered,
+    inputs: Values,
+  ): Promise<Results> => {
+    const { count, at } = lowered.rows ?? { count: 1, at: new Map<string, number>() }
+    for (const [part, b] of bound.entries()) {
+      for (const [onnxName, input] of lowered.inputs) {
+        const { data, shape } = inputs.get(input)!
+        const place = at.get(onnxName)
+        b.array(onnxName).set(place === undefined ? data : partOf(data, shape, place, part, count))
+      }
+      for (const [onnxName, key] of [...lowered.states, ...lowered.written]) {
+        const { data } = states.get(key)!
+        const own = data.length / count
+        b.bind(onnxName, at.has(onnxName) ? data.subarray(part * own, (part + 1) * own) : data)
+      }
+    }
+    if (bound.length === 1) bound[0]!.run()
+    else await allEnded(bound.map((b) => b.runLater()))
+    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: joined(n, bound, lowered) }]))
   }
 
   /** Forgets what is compiled; answers the native sessions that are to be released. */
   const forget = (): readonly InferenceSession[] => {
     const all = [...compiled.values()]
     compiled.clear()
-    for (const c of all) c.bound?.release()
+    for (const c of all) for (const b of c.bound ?? []) b.release()
     return all.flatMap((c) => c.native ?? [])
   }
 
@@ -216,7 +261,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       try {
         const results =
           bound !== undefined
-            ? runBound(bound, lowered, inputs)
+            ? await runBound(bound, lowered, inputs)
             : native === undefined
               ? {}
               : await native.run(feed(ready.right, inputs))
