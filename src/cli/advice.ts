@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { CudaLibrary, EngineName, XlaDescription } from '../engine/index.ts'
+import { type CudaLibrary, type EngineName, placeOf, type XlaDescription } from '../engine/index.ts'
 import { called, gigabytes, significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
@@ -20,6 +20,12 @@ export interface EngineFound {
   readonly gpu?: boolean
   /** Where onnx computes, if not on the CPU. */
   readonly device?: 'webgpu'
+  /** The GPU that it computes on there, and its driver. */
+  readonly graphics?: string
+  /** Whether it is left unmeasured, since what it computes on is a program on the processor. */
+  readonly unmeasured?: boolean
+  /** How far its losses are from the processor's, relative, where that is too far. */
+  readonly differs?: number
   /** Its plugin and devices, where it has such. */
   readonly plugin?: XlaDescription
   /** The libraries of CUDA that a TensorFlow for CUDA opens, where it computes on no GPU. */
@@ -30,7 +36,11 @@ export interface EngineFound {
   readonly product?: { readonly size: number; readonly gflops: number }
 }
 
-/** Sentences that say what to do, the most useful first; empty where there is nothing to gain. */
+/**
+ * Sentences that say what to do, the most useful first; empty where there is nothing to gain.
+ *
+ * @param taken as {@link placeOf} names it
+ */
 export const adviceOf = (
   m: MachineNow,
   engines: readonly EngineFound[],
@@ -58,11 +68,13 @@ export const adviceOf = (
       `TensorFlow is built for CUDA and uses no GPU, because ${closed.map((l) => l.name).join(', ')} ${closed.length === 1 ? 'does' : 'do'} not open: ${called()} engine install tensorflow --from 'tensorflow[and-cuda]' (some 3 GB)`,
     )
   const speed = (e: EngineFound | undefined): number => e?.step?.samplesPerSecond ?? 0
-  const used = engines.find((e) => e.name === taken)
-  const best = engines.reduce((a, b) => (speed(b) > speed(a) ? b : a), used ?? engines[0]!)
-  if (used?.step !== undefined && best.name !== used.name && speed(best) > 1.1 * speed(used))
+  const used = engines.find((e) => placeOf(e) === taken)
+  const best = engines
+    .filter((e) => e.differs === undefined)
+    .reduce((a, b) => (speed(b) > speed(a) ? b : a), used ?? engines[0]!)
+  if (used?.step !== undefined && best !== used && speed(best) > 1.1 * speed(used))
     advice.push(
-      `In this measurement ${best.name} was ${significant(speed(best) / speed(used))} times as fast as ${used.name}: ${called()} run <file.ts> --engine ${best.name}`,
+      `In this measurement ${placeOf(best)} was ${significant(speed(best) / speed(used))} times as fast as ${taken}: ${called()} run <file.ts> --engine ${best.name}${best.device === undefined ? '' : ` --device ${best.device}`}`,
     )
   if (m.load > m.cores * 1.25)
     advice.push(

@@ -7,7 +7,14 @@ import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { benchBatches, benchProgram, nanoStep, spread } from '../bench/index.ts'
+import {
+  type BenchCase,
+  benchBatches,
+  benchProgram,
+  lossTolerance,
+  nanoStep,
+  spread,
+} from '../bench/index.ts'
 import { axis, contract, fixed, type Program, program, state, total, uniform } from '../dsl/index.ts'
 import {
   type Engine,
@@ -35,7 +42,25 @@ export interface StepMeasure {
   readonly stepSeconds: number
   /** `batch / stepSeconds`. */
   readonly samplesPerSecond: number
+  /** Of the first steps, four at most: who computes the same has the same. */
+  readonly losses: readonly number[]
 }
+
+/** Steps whose losses are kept. */
+const firstSteps = 4
+
+/** The largest relative difference of two engines' losses in the steps that both made. */
+export const lossDifference = (a: readonly number[], b: readonly number[]): number => {
+  const both = Math.min(a.length, b.length)
+  const differences = a.slice(0, both).map((x, i) => Math.abs(x - b[i]!) / Math.abs(b[i]!))
+  return differences.length === 0 || differences.some(Number.isNaN)
+    ? Number.POSITIVE_INFINITY
+    : Math.max(...differences)
+}
+
+/** Whether an engine computes what the processor does: losses as near as `sailwright bench` wants them. */
+export const sameLosses = (a: readonly number[], b: readonly number[]): boolean =>
+  lossDifference(a, b) <= lossTolerance
 
 /** Calls a function of a session again and again for so many seconds, at least so often; the seconds of each call. */
 const repeatedly =
@@ -45,6 +70,7 @@ const repeatedly =
     inputs: Readonly<Record<string, TensorValue>>,
     seconds: number,
     least = 3,
+    seen: (out: Readonly<Record<string, TensorValue>>) => void = () => undefined,
   ): TE.TaskEither<EngineError, readonly number[]> =>
   async () => {
     const times: number[] = []
@@ -54,6 +80,7 @@ const repeatedly =
       const result = await session.call(name, inputs)()
       if (result._tag === 'Left') return result
       times.push((performance.now() - called) / 1000)
+      seen(result.right)
       await setImmediate()
     }
     return { _tag: 'Right', right: times }
@@ -74,25 +101,32 @@ export const measureStep = (
   engine: Engine,
   seconds: number,
   least?: number,
+  about: BenchCase = nanoStep(availableParallelism()),
 ): TE.TaskEither<EngineError, StepMeasure> =>
   pipe(
     TE.fromIO(() => {
-      const about = nanoStep(availableParallelism())
       const feeds = {
         ...benchBatches({ ...about, batches: 1 })[0]!,
         learning_rate: scalarValue(about.learningRate),
       }
       const began = performance.now()
-      return { about, feeds, began, step: benchProgram(about) }
+      const losses: number[] = []
+      const seen = (out: Readonly<Record<string, TensorValue>>): void => {
+        if (losses.length < firstSteps) losses.push(Number(out.loss!.data[0]))
+      }
+      return { about, feeds, began, losses, seen, step: benchProgram(about) }
     }),
-    TE.chain(({ about, feeds, began, step }) =>
+    TE.chain(({ about, feeds, began, losses, seen, step }) =>
       within(engine, step, (session) =>
         pipe(
           session.call('step', feeds),
-          TE.map(() => (performance.now() - began) / 1000),
+          TE.map((out) => {
+            seen(out)
+            return (performance.now() - began) / 1000
+          }),
           TE.chain((firstStepSeconds) =>
             pipe(
-              repeatedly(session, 'step', feeds, seconds, least),
+              repeatedly(session, 'step', feeds, seconds, least, seen),
               TE.map((times): StepMeasure => {
                 const stepSeconds = spread(times).median
                 return {
@@ -103,6 +137,7 @@ export const measureStep = (
                   steps: times.length,
                   stepSeconds,
                   samplesPerSecond: about.batch / stepSeconds,
+                  losses,
                 }
               }),
             ),

@@ -92,7 +92,7 @@ export const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked
     ? onWebgpu(wanted, kept ? 'the run began with it' : 'asked for by its device')
     : devices > 1
       ? overDevices(wanted, devices)
-      : onOne(askedFor(wanted, { compiles, stored }), begun, io)
+      : onOne(askedFor(wanted, { compiles, stored }), begun, io, device !== 'cpu')
   return pipe(
     taken,
     TE.chain((picked) =>
@@ -111,6 +111,7 @@ const onOne = (
   wanted: 'auto' | EngineName,
   begun: EngineName | undefined,
   io: Io,
+  webgpu: boolean,
 ): TE.TaskEither<CliError, Picked> =>
   pipe(
     attempt(async () => {
@@ -118,7 +119,7 @@ const onOne = (
       if (begun !== undefined)
         return TE.map((p: Picked) => ({ ...p, why: 'the run began with it' }))(pickEngine(begun))
       const both = wanted === 'auto' ? await unmeasured(io.env) : undefined
-      if (both === undefined) return pickEngine(wanted, io.env)
+      if (both === undefined) return pickEngine(wanted, io.env, { webgpu })
       io.stderr.write(
         `measuring once which engine is faster here, ${both.map((e) => e.name).join(' or ')} …\n`,
       )

@@ -139,7 +139,8 @@ const engineFor = (args: Args, io: Io, rows: number): TE.TaskEither<CliError, Pi
     return pipe(
       attempt(() => import('../engine/index.ts')),
       TE.chain(({ pickEngine }) =>
-        pipe(pickEngine(askedFor(wanted, { stored }), io.env), TE.mapLeft(noEngine)),
+        // what was measured on a GPU are steps of training, of which answers are none
+        pipe(pickEngine(askedFor(wanted, { stored }), io.env, { webgpu: false }), TE.mapLeft(noEngine)),
       ),
       TE.chain((picked) => holding(picked, stored)),
     )

@@ -5,9 +5,18 @@
  */
 
 export { type EngineError, type EngineErrorTag, engineError, refused } from './error.ts'
+export { type GraphicsDevice, graphicsDevices, graphicsHere } from './onnx/graphics.ts'
 export { exportOnnx, onnxEngine, type WriteOnnxOptions, writeOnnx } from './onnx/index.ts'
 export { loadOnnxRuntime } from './onnx/runtime.ts'
-export { type Candidate, candidates, fasterOf, type Picked, pickEngine, unmeasured } from './pick.ts'
+export {
+  type Candidate,
+  candidates,
+  fasterOf,
+  type Picked,
+  type Picking,
+  pickEngine,
+  unmeasured,
+} from './pick.ts'
 export { compiledByXla, inPrecision, weightsAsStored } from './precision.ts'
 export { attentionLimits } from './processor-passes.ts'
 export type {
@@ -20,7 +29,7 @@ export type {
   TensorValue,
   WeightSource,
 } from './session.ts'
-export { type Environment, rememberSpeeds, type Speeds } from './speeds.ts'
+export { type Environment, placeOf, rememberedSpeeds, rememberSpeeds, type Speeds } from './speeds.ts'
 export {
   type CudaLibrary,
   type InstallErrorTag,

@@ -3,9 +3,10 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { called } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
+import { graphicsHere } from './onnx/graphics.ts'
 import { onnxEngine } from './onnx/index.ts'
 import type { Engine, EngineName } from './session.ts'
-import { type Environment, rememberedSpeeds, type Speeds } from './speeds.ts'
+import { type Environment, placeOf, rememberedSpeeds, type Speeds } from './speeds.ts'
 import { tensorflowEngine } from './tensorflow/index.ts'
 import { xlaEngine } from './xla/index.ts'
 
@@ -21,14 +22,27 @@ export interface Candidate {
   readonly loaded: E.Either<EngineError, Engine>
 }
 
-/** How each engine is loaded, in the order in which they are listed. */
-const loaders: Readonly<Record<EngineName, () => TaskEither<EngineError, Engine>>> = {
+/** How engines are loaded, and what a GPU is called here. */
+export interface Loaders extends Readonly<Record<EngineName, () => TaskEither<EngineError, Engine>>> {
+  /** onnx on a GPU. */
+  readonly webgpu: () => TaskEither<EngineError, Engine>
+  /** The GPU that WebGPU has here, and its driver. */
+  readonly graphics: () => string
+}
+
+/** As they are loaded here. */
+export const real: Loaders = {
   tensorflow: () => tensorflowEngine(),
   onnx: () => onnxEngine(),
   xla: () => xlaEngine(),
+  webgpu: () => onnxEngine({ device: 'webgpu' }),
+  graphics: () => graphicsHere(),
 }
 
-const tried = async (name: EngineName): Promise<Candidate> => ({ name, loaded: await loaders[name]()() })
+const tried = async (name: EngineName, loaders: Loaders = real): Promise<Candidate> => ({
+  name,
+  loaded: await loaders[name]()(),
+})
 
 /** Tries to load every engine. */
 export const candidates = async (): Promise<readonly Candidate[]> => [
@@ -37,26 +51,98 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
   await tried('xla'),
 ]
 
-/** The faster of two engines by a measurement, and in words how it was measured. */
-export const fasterOf = (engines: readonly [Engine, Engine], speeds: Speeds): Picked => {
-  const speed = (e: Engine): number => speeds.samplesPerSecond[e.name] ?? 0
-  const [fast, slow] = speed(engines[1]) > speed(engines[0]) ? [engines[1], engines[0]] : engines
-  if (!(speed(slow) > 0)) return { engine: fast, why: `${slow.name} failed when it was measured` }
-  const times = (speed(fast) / speed(slow)).toFixed(2)
-  return {
-    engine: fast,
-    why: `${times} times as fast as ${slow.name} here, measured ${speeds.measuredAt.slice(0, 10)}; '${called()} doctor' measures again`,
-  }
+/** The fastest of some engines by a measurement, and in words how it was measured. */
+export const fasterOf = (engines: readonly [Engine, ...Engine[]], speeds: Speeds): Picked => {
+  const speed = (e: Engine): number => speeds.samplesPerSecond[placeOf(e)] ?? 0
+  const [fast, next] = engines.toSorted((a, b) => speed(b) - speed(a)) as [Engine, Engine?]
+  const again = `measured ${speeds.measuredAt.slice(0, 10)}; '${called()} doctor' measures again`
+  if (next === undefined) return { engine: fast, why: `no other loads, ${again}` }
+  if (!(speed(next) > 0)) return { engine: fast, why: `${placeOf(next)} failed when it was measured` }
+  const times = (speed(fast) / speed(next)).toFixed(2)
+  const on = fast.device === undefined ? '' : ` on ${speeds.gpu}`
+  return { engine: fast, why: `${times} times as fast as ${placeOf(next)} here${on}, ${again}` }
+}
+
+/** The name under which onnx on a GPU was measured. */
+const onWebgpu = placeOf({ name: 'onnx', device: 'webgpu' })
+
+/** onnx on a GPU where it was the fastest and computed what the processor does; else why it is left out, if there is a reason. */
+const measuredGpu = async (
+  speeds: Speeds,
+  loaders: Loaders,
+): Promise<{ readonly engine?: Engine; readonly instead?: string }> => {
+  const { [onWebgpu]: speed = 0, ...others } = speeds.samplesPerSecond
+  if (!(speed > Math.max(0, ...Object.values(others)))) return {}
+  const faster = `; ${onWebgpu} was faster and is left out, because`
+  if (speeds.differ?.includes(onWebgpu) === true)
+    return { instead: `${faster} its losses were not the processor's` }
+  if (loaders.graphics() !== speeds.gpu) return { instead: `${faster} the GPU or its driver is another now` }
+  const loaded = await loaders.webgpu()()
+  return E.isRight(loaded)
+    ? { engine: loaded.right }
+    : { instead: `${faster} it does not load now: ${briefly(loaded.left)}` }
 }
 
 /** Why an engine does not load, on one line. */
 const briefly = (e: EngineError): string => e.message.split('\n')[0]!.replace(/[.\s]*Tried:$/, '')
 
+/** What may be said of a choice. */
+export interface Picking {
+  /** Whether `auto` may take onnx on a GPU where that was measured as the fastest; default yes. */
+  readonly webgpu?: boolean
+}
+
+/** {@link pickEngine} of engines that are loaded so. */
+export const picking =
+  (loaders: Loaders) =>
+  (
+    wanted: 'auto' | EngineName,
+    env: Environment = process.env,
+    { webgpu = true }: Picking = {},
+  ): TaskEither<EngineError, Picked> =>
+  async () => {
+    if (wanted !== 'auto')
+      return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(
+        await loaders[wanted]()(),
+      )
+    const xla = await tried('xla', loaders)
+    if (isAccelerated(xla)) return E.right({ engine: xla.loaded.right, why: 'it computes on the GPU' })
+    const [tensorflow, onnx] = [await tried('tensorflow', loaders), await tried('onnx', loaders)]
+    if (isAccelerated(tensorflow))
+      return E.right({ engine: tensorflow.loaded.right, why: 'it computes on the GPU' })
+    const here = [tensorflow, onnx].flatMap(({ loaded }) => (E.isRight(loaded) ? [loaded.right] : []))
+    const problems = [tensorflow, onnx].flatMap(({ loaded }) => (E.isLeft(loaded) ? [loaded.left] : []))
+    const [engine] = here
+    if (engine === undefined)
+      return E.left(
+        engineError(
+          'NotInstalled',
+          `no engine loads.\n  tensorflow: ${problems[0]!.message}\n  onnx: ${problems[1]!.message}`,
+        ),
+      )
+    const [problem] = problems
+    const alone = problem === undefined ? undefined : `the other one does not load: ${briefly(problem)}`
+    const speeds = rememberedSpeeds(here, env)
+    if (speeds === undefined)
+      return E.right({
+        engine,
+        why:
+          alone === undefined
+            ? `both engines load; which is faster here, '${called()} doctor' measures`
+            : `${alone}; whether a GPU is faster, '${called()} doctor' measures`,
+      })
+    const gpu = webgpu ? await measuredGpu(speeds, loaders) : {}
+    if (gpu.engine !== undefined) return E.right(fasterOf([engine, ...here.slice(1), gpu.engine], speeds))
+    const picked = alone === undefined ? fasterOf([engine, ...here.slice(1)], speeds) : { engine, why: alone }
+    return E.right({ ...picked, why: `${picked.why}${gpu.instead ?? ''}` })
+  }
+
 /**
- * A name takes that engine or fails with its reason. `auto` takes one that computes on a GPU or another accelerator, xla
- * before tensorflow; else of tensorflow and onnx the one that loads; of both, the one that was faster when they were last
- * measured on this machine, else tensorflow. It measures nothing itself: `sailwright doctor` does, and `sailwright run`
- * where nothing is remembered.
+ * A name takes that engine or fails with its reason. `auto` takes one that computes on a GPU or another accelerator by its
+ * maker's libraries, xla before tensorflow; else, of tensorflow, onnx, and onnx on a GPU by WebGPU, the one that was fastest
+ * when they were last measured on this machine; where nothing was measured, tensorflow before onnx. WebGPU is taken only where
+ * it was measured, on the same GPU and driver, and its losses were the processor's. It measures nothing itself:
+ * `sailwright doctor` does, and `sailwright run` where nothing is remembered and both engines load.
  *
  * @example
  * import { axis, fixed, input, mul, program } from 'sailwright/dsl'
@@ -71,39 +157,7 @@ const briefly = (e: EngineError): string => e.message.split('\n')[0]!.replace(/[
  *
  * @category engines
  */
-export const pickEngine =
-  (wanted: 'auto' | EngineName, env: Environment = process.env): TaskEither<EngineError, Picked> =>
-  async () => {
-    if (wanted !== 'auto')
-      return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(
-        await loaders[wanted]()(),
-      )
-    const xla = await tried('xla')
-    if (isAccelerated(xla)) return E.right({ engine: xla.loaded.right, why: 'it computes on the GPU' })
-    const [tensorflow, onnx] = [await tried('tensorflow'), await tried('onnx')]
-    if (E.isLeft(tensorflow.loaded) && E.isLeft(onnx.loaded))
-      return E.left(
-        engineError(
-          'NotInstalled',
-          `no engine loads.\n  tensorflow: ${tensorflow.loaded.left.message}\n  onnx: ${onnx.loaded.left.message}`,
-        ),
-      )
-    if (E.isLeft(tensorflow.loaded)) {
-      const { right: engine } = onnx.loaded as E.Right<Engine>
-      return E.right({ engine, why: `the other one does not load: ${briefly(tensorflow.loaded.left)}` })
-    }
-    const engine = tensorflow.loaded.right
-    if (E.isLeft(onnx.loaded))
-      return E.right({ engine, why: `the other one does not load: ${briefly(onnx.loaded.left)}` })
-    if (isAccelerated(tensorflow)) return E.right({ engine, why: 'it computes on the GPU' })
-    const both = [engine, onnx.loaded.right] as const
-    const speeds = rememberedSpeeds(both, env)
-    return E.right(
-      speeds === undefined
-        ? { engine, why: `both engines load; which is faster here, '${called()} doctor' measures` }
-        : fasterOf(both, speeds),
-    )
-  }
+export const pickEngine = picking(real)
 
 /** Whether an engine loads and computes on a GPU or another accelerator. */
 const isAccelerated = (c: Candidate): c is Candidate & { readonly loaded: E.Right<Engine> } =>

@@ -12,15 +12,29 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import type { Engine } from './session.ts'
 
-/** One measurement of the engines that compute on the processor here, by name, in training steps of the same model. */
+/** One measurement of what computes here, in training steps of the same model. */
 const Speeds = t.readonly(
-  t.type({
-    /** When, ISO 8601. */
-    measuredAt: t.string,
-    samplesPerSecond: t.readonly(t.record(t.string, t.number)),
-  }),
+  t.intersection([
+    t.type({
+      /** When, ISO 8601. */
+      measuredAt: t.string,
+      /** By {@link placeOf}. */
+      samplesPerSecond: t.readonly(t.record(t.string, t.number)),
+    }),
+    t.partial({
+      /** The GPU that WebGPU was measured on, and its driver. */
+      gpu: t.string,
+      /** Those whose losses were not the processor's: they are never taken for their speed. */
+      differ: t.readonlyArray(t.string),
+    }),
+  ]),
 )
 export type Speeds = t.TypeOf<typeof Speeds>
+
+/** What is measured: `onnx`, `onnx on webgpu`. */
+export const placeOf = ({ name, device }: Pick<Engine, 'name' | 'device'>): string =>
+  device === undefined ? name : `${name} on ${device}`
+
 const File = t.record(t.string, Speeds)
 
 /** The environment, as far as it says where the cache is. */
@@ -32,7 +46,7 @@ const speedsFile = (env: Environment): string =>
 
 const own = createRequire(import.meta.url)
 
-/** What a measurement holds for: processor, cores, the engines' versions and this package's. */
+/** What a measurement holds for: processor, cores, the versions of the engines that compute there and this package's. */
 const keyOf = (engines: readonly Engine[]): string =>
   [
     `sailwright ${(own('sailwright/package.json') as { version: string }).version}`,

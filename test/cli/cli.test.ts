@@ -596,7 +596,7 @@ test('advice follows from what was found', () => {
     ...{ load: 1, memoryBytes: 16e9, freeBytes: 8e9, gpus: [] },
   }
   const step = (samplesPerSecond: number) => ({
-    ...{ model: 'nano', batch: 16, length: 128, firstStepSeconds: 1, steps: 9 },
+    ...{ model: 'nano', batch: 16, length: 128, firstStepSeconds: 1, steps: 9, losses: [] },
     ...{ stepSeconds: 16 / samplesPerSecond, samplesPerSecond },
   })
   const onnx: EngineFound = { name: 'onnx', loads: true, step: step(200) }
@@ -606,6 +606,14 @@ test('advice follows from what was found', () => {
   assert.match(adviceOf(here, [missing, onnx], 'onnx').join(), `${called()} engine install tensorflow`)
   assert.match(adviceOf({ ...here, gpus: ['A GPU'] }, [cpu, onnx], 'tensorflow')[0]!, 'engine install xla')
   assert.match(adviceOf(here, [cpu, onnx], 'tensorflow').join(), 'onnx was 2.00 times as fast as tensorflow')
+  const webgpu: EngineFound = { ...onnx, device: 'webgpu', gpu: true, step: step(900) }
+  assert.match(
+    adviceOf(here, [onnx, webgpu], 'onnx').join(),
+    'onnx on webgpu was 4.50 times as fast as onnx: ',
+  )
+  assert.match(adviceOf(here, [onnx, webgpu], 'onnx').join(), '--engine onnx --device webgpu')
+  assert.equal(adviceOf(here, [onnx, webgpu], 'onnx on webgpu'), [])
+  assert.equal(adviceOf(here, [onnx, { ...webgpu, differs: 0.01 }], 'onnx'), [])
   assert.match(adviceOf({ ...here, load: 9 }, [onnx], 'onnx').join(), 'load 9.0 on 4 cores')
   assert.match(adviceOf({ ...here, freeBytes: 1e9 }, [onnx], 'onnx').join(), 'Only 1.00 GB')
   assert.match(adviceOf(here, [missing], undefined)[0]!, 'No engine loads')

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -52,6 +55,30 @@ test('on webgpu training is what it is on the CPU, in a thread too; states are r
     ['a', 4, 5, 6],
     ['b', 1, 2, 3],
   ])
+})
+
+test('what WebGPU has here is named; a measurement decides, and a program on the processor loses it', () => {
+  const env = vulkanEnvironment()
+  if (env === undefined) return
+  const cache = mkdtempSync(join(tmpdir(), 'sailwright-webgpu-'))
+  try {
+    const script = moduleAt('test/support/webgpu/measured.ts')
+    const ended = spawnSync(process.execPath, [...loader, script, cache], {
+      ...{ encoding: 'utf8', env: { ...process.env, ...env } },
+    })
+    assert.is(ended.status, 0, ended.stderr)
+    const { speeds, agrees, takes, why } = JSON.parse(ended.stdout)
+    assert.is(agrees, true, 'the losses are those of the processor')
+    const { onnx, 'onnx on webgpu': webgpu } = speeds.samplesPerSecond
+    assert.ok(onnx > 0 && webgpu > 0)
+    if (speeds.gpu.includes('a program on the processor')) {
+      assert.match(speeds.gpu, /^\S.* \(driver [\d.]+, a program on the processor\)$/)
+      assert.ok(onnx > webgpu, `${onnx} and ${webgpu} samples a second`)
+    }
+    assert.is(takes, webgpu > onnx ? 'onnx on webgpu' : 'onnx', why)
+  } finally {
+    rmSync(cache, { recursive: true, force: true })
+  }
 })
 
 test('doctor names WebGPU where it finds a GPU; a run refuses it on another engine', () => {

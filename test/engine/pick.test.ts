@@ -3,9 +3,12 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isRight } from 'fp-ts/lib/Either.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fasterOf, pickEngine, unmeasured } from '../../src/engine/pick.ts'
+import { engineError } from '../../src/engine/error.ts'
+import { deviceOf, graphicsHere } from '../../src/engine/onnx/graphics.ts'
+import { fasterOf, type Loaders, pickEngine, picking, unmeasured } from '../../src/engine/pick.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
 import { rememberedSpeeds, rememberSpeeds } from '../../src/engine/speeds.ts'
 import { called } from '../../src/terminal/called.ts'
@@ -104,6 +107,109 @@ test('auto: what is remembered of the engines that load here; a name is a name',
   assert.not.ok(existsSync(join(root, 'auto', 'sailwright', `engine-speeds.json.${process.pid}.tmp`)))
   const named = await pickEngine('tensorflow', env)()
   assert.ok(isRight(named) && named.right.why === 'asked for by name')
+})
+
+const swiftShader = 'SwiftShader Device (Subzero) (driver 5.0.0, a program on the processor)'
+const gpu: Engine = { ...engine('onnx', 'onnx 1 (webgpu)'), accelerated: true, device: 'webgpu' }
+const missing = TE.left(engineError('NotInstalled', 'there is none'))
+/** Engines that load as they are told; a GPU is asked for only where a measurement gives reason to. */
+const machine = (more: Partial<Loaders> = {}) => {
+  const asked: string[] = []
+  const loaders: Loaders = {
+    ...{ tensorflow: () => TE.right(both[0]), onnx: () => TE.right(both[1]), xla: () => missing },
+    webgpu: () => {
+      asked.push('webgpu')
+      return TE.right(gpu)
+    },
+    graphics: () => 'A GPU (driver 1.2.3)',
+    ...more,
+  }
+  return { pick: picking(loaders), asked }
+}
+let place = 0
+/** What `auto` takes after a measurement. */
+const chosen = async (
+  speeds: object | undefined,
+  { more = {}, webgpu = true }: { readonly more?: Partial<Loaders>; readonly webgpu?: boolean } = {},
+) => {
+  const env = { XDG_CACHE_HOME: join(root, `gpu-${place++}`) }
+  const { pick, asked } = machine(more)
+  const processors = more.tensorflow === undefined ? both : [both[1]]
+  if (speeds !== undefined) rememberSpeeds(processors, { ...measured(10, 20), ...speeds }, env)
+  const picked = await pick('auto', env, { webgpu })()
+  assert.ok(isRight(picked))
+  const { engine, why } = picked.right
+  return { takes: engine.version, why, asked: asked.length }
+}
+const faster = {
+  samplesPerSecond: { tensorflow: 10, onnx: 20, 'onnx on webgpu': 50 },
+  gpu: 'A GPU (driver 1.2.3)',
+}
+
+test('a GPU by WebGPU that was measured as the fastest is taken, and where it was fastest is said', async () => {
+  const taken = await chosen(faster)
+  assert.is(taken.takes, 'onnx 1 (webgpu)')
+  assert.match(
+    taken.why,
+    /^2\.50 times as fast as onnx here on A GPU \(driver 1\.2\.3\), measured 2026-02-03; /,
+  )
+  const alone = await chosen(
+    { ...faster, samplesPerSecond: { onnx: 20, 'onnx on webgpu': 50 } },
+    { more: { tensorflow: () => missing } },
+  )
+  assert.is(alone.takes, 'onnx 1 (webgpu)')
+  assert.match(alone.why, '2.50 times as fast as onnx here')
+  assert.is((await chosen(faster, { webgpu: false })).takes, 'onnx 1 (cpu)')
+})
+
+test('a GPU is not taken unmeasured, nor one in software that is slower, and is not even asked for', async () => {
+  const none = await chosen(undefined, { more: { graphics: () => swiftShader } })
+  assert.equal([none.takes, none.asked], ['tensorflow 1 (cpu)', 0])
+  assert.match(none.why, `'${called()} doctor' measures`)
+  const alone = await chosen(undefined, { more: { tensorflow: () => missing } })
+  assert.equal([alone.takes, alone.asked], ['onnx 1 (cpu)', 0])
+  assert.match(alone.why, `there is none; whether a GPU is faster, '${called()} doctor' measures`)
+  const slow = { samplesPerSecond: { tensorflow: 10, onnx: 20, 'onnx on webgpu': 2 }, gpu: swiftShader }
+  const software = await chosen(slow, { more: { graphics: () => swiftShader } })
+  assert.equal([software.takes, software.asked], ['onnx 1 (cpu)', 0])
+  assert.match(software.why, '2.00 times as fast as tensorflow here')
+})
+
+test('a GPU that was faster is left out where its losses differ, another is there now, or it does not load', async () => {
+  const cases = [
+    [{ ...faster, differ: ['onnx on webgpu'] }, {}, "its losses were not the processor's", 0],
+    [faster, { graphics: () => 'A GPU (driver 1.2.4)' }, 'the GPU or its driver is another now', 0],
+    [faster, { webgpu: () => missing }, 'it does not load now: there is none', 0],
+  ] as const
+  for (const [speeds, more, why, asked] of cases) {
+    const left = await chosen(speeds, { more })
+    assert.equal([left.takes, left.asked], ['onnx 1 (cpu)', asked], why)
+    assert.match(left.why, '2.00 times as fast as tensorflow here')
+    assert.match(left.why, `onnx on webgpu was faster and is left out, because ${why}`)
+  }
+})
+
+test('what computes on a GPU by its maker’s libraries comes first', async () => {
+  const xla = { ...engine('xla', 'xla (a GPU)'), accelerated: true }
+  assert.is((await chosen(faster, { more: { xla: () => TE.right(xla) } })).takes, 'xla (a GPU)')
+})
+
+test('a device of Vulkan: its name, its driver, whether it is a program', () => {
+  const properties = (vendor: number, driver: number, type: number): Uint8Array => {
+    const bytes = new Uint8Array(2048)
+    new Uint32Array(bytes.buffer).set([4206592, driver, vendor, 49374, type])
+    bytes.set(new TextEncoder().encode('Some device'), 20)
+    return bytes
+  }
+  const software = deviceOf(properties(6880, 5 << 22, 4))
+  assert.equal(software, { name: 'Some device', driver: '5.0.0', software: true })
+  const nvidia = deviceOf(properties(0x10de, ((570 << 22) | (133 << 14) | (20 << 6)) >>> 0, 2))
+  assert.equal(nvidia, { name: 'Some device', driver: '570.133.20', software: false })
+  assert.is(
+    graphicsHere([software, { ...nvidia, name: 'A GPU' }]),
+    'A GPU (driver 570.133.20), Some device (driver 5.0.0, a program on the processor)',
+  )
+  assert.match(graphicsHere([]), process.platform)
 })
 
 test.run()

@@ -1,7 +1,7 @@
 /** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Engine, XlaDescription, xlaDescription } from '../../engine/index.ts'
+import type { Engine, GraphicsDevice, Speeds, XlaDescription, xlaDescription } from '../../engine/index.ts'
 import {
   duration,
   gigabytes,
@@ -40,7 +40,7 @@ export const doctorCommand: Command = {
   },
   examples: [['sailwright doctor', 'looks and measures each engine for five seconds']],
   notes: [
-    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, an image each) and products of square matrices. It is remembered: where both engines load, a run takes the faster one. Exit code 1 where no engine loads.',
+    'The measurement is real work: training steps of the nano model (16 sequences of 128 tokens, an image each) and products of square matrices. It is remembered with the versions of the engines, the processor, and of WebGPU the GPU and its driver: a run takes the fastest, WebGPU only where its losses were those of the processor. Exit code 1 where no engine loads.',
   ],
   run: (args, io) =>
     pipe(
@@ -71,11 +71,54 @@ const cudaOf = async (gpu: boolean): Promise<Pick<EngineFound, 'cuda'>> => {
   return cuda.length === 0 ? {} : { cuda }
 }
 
+/** WebGPU against the processor: what was found, with how far its losses are where they are not the same. */
+const compared = async (engines: readonly EngineFound[]): Promise<readonly EngineFound[]> => {
+  const { lossDifference, sameLosses } = await import('../measure.ts')
+  const there = engines.find((e) => e.name === 'onnx' && e.device === undefined)?.step?.losses ?? []
+  return engines.map((e) =>
+    e.device === undefined || e.step === undefined || sameLosses(e.step.losses, there)
+      ? e
+      : { ...e, differs: lossDifference(e.step.losses, there) },
+  )
+}
+
+/** Whether all that Vulkan has are programs on the processor: a step of training takes minutes there. */
+const isSoftware = (devices: readonly GraphicsDevice[]): boolean =>
+  devices.length > 0 && devices.every((d) => d.software)
+
+/** What is remembered of a measurement. */
+export const speedsOf = (
+  engines: readonly EngineFound[],
+  placeOf: (e: EngineFound) => string,
+  at: Date,
+): Speeds => {
+  const measured = engines.filter((e) => e.name !== 'xla' && e.step !== undefined)
+  const differ = measured.filter((e) => e.differs !== undefined).map(placeOf)
+  const gpu = measured.find((e) => e.graphics !== undefined)?.graphics
+  return {
+    measuredAt: at.toISOString(),
+    samplesPerSecond: Object.fromEntries(measured.map((e) => [placeOf(e), e.step!.samplesPerSecond])),
+    ...(gpu === undefined ? {} : { gpu }),
+    ...(differ.length === 0 ? {} : { differ }),
+  }
+}
+
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
   const [
     { version },
     { machineNow, mayHaveVulkan },
-    { candidates, loadOnnxRuntime, loadTensorflow, onnxEngine, pickEngine, rememberSpeeds, xlaDescription },
+    {
+      candidates,
+      graphicsDevices,
+      graphicsHere,
+      loadOnnxRuntime,
+      loadTensorflow,
+      onnxEngine,
+      pickEngine,
+      placeOf,
+      rememberSpeeds,
+      xlaDescription,
+    },
     { adviceOf },
   ] = await Promise.all([
     import('../version.ts'),
@@ -111,10 +154,11 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
         : c.name === 'xla'
           ? { gpu: engine.accelerated === true, ...(await pluginOf(xlaDescription)) }
           : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: onWebgpu }),
-      ...(onWebgpu ? { device: 'webgpu' } : {}),
+      ...(onWebgpu ? { device: 'webgpu', graphics: graphicsHere() } : {}),
     }
-    if (!measure) {
-      engines.push(found)
+    const software = onWebgpu && isSoftware(graphicsDevices())
+    if (!measure || software) {
+      engines.push(software ? { ...found, unmeasured: true } : found)
       continue
     }
     io.stderr.write(
@@ -131,26 +175,33 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       ...(problem === undefined ? {} : { problem: problem.message }),
     })
   }
-  const speed = (name: EngineFound['name']): number =>
-    engines.find((e) => e.name === name)?.step?.samplesPerSecond ?? 0
-  const samplesPerSecond = { tensorflow: speed('tensorflow'), onnx: speed('onnx') }
-  if (Object.values(samplesPerSecond).every((s) => s > 0))
+  const found = measure ? await compared(engines) : engines
+  const speeds = speedsOf(found, placeOf, new Date())
+  // a failure on the processor is no measurement
+  if (
+    loaded.length > 0 &&
+    loaded.every((e) => e.name === 'xla' || (speeds.samplesPerSecond[placeOf(e)] ?? 0) > 0)
+  )
     rememberSpeeds(
       loaded.filter((e) => e.name !== 'xla'),
-      { measuredAt: new Date().toISOString(), samplesPerSecond },
+      speeds,
       io.env,
     )
   const picked = await pickEngine('auto', io.env)()
   const taken =
     picked._tag === 'Left'
       ? null
-      : { name: picked.right.engine.name, version: picked.right.engine.version, why: picked.right.why }
+      : {
+          name: placeOf(picked.right.engine),
+          version: picked.right.engine.version,
+          why: picked.right.why,
+        }
   return {
     sailwright: version(),
     machine: here,
-    engines,
+    engines: found,
     taken,
-    advice: adviceOf(here, engines, taken?.name),
+    advice: adviceOf(here, found, taken?.name),
   }
 }
 
@@ -174,6 +225,15 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     head('Engines'),
     ...engines.flatMap((e) => [
       `  ${e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
+      ...(e.graphics === undefined ? [] : [`      on ${e.graphics}`]),
+      ...(e.unmeasured === true
+        ? ['      which is no GPU: it is not measured, and taken only where it is asked for']
+        : []),
+      ...(e.differs === undefined
+        ? []
+        : [
+            `      its losses are not the processor's (${(100 * e.differs).toPrecision(2)} % off): it is taken only where it is asked for`,
+          ]),
       ...(e.plugin === undefined ? [] : pluginLines(e.plugin).map((l) => `      ${l}`)),
       ...(e.cuda ?? []).flatMap((l) =>
         l.problem === undefined ? [] : [`      ${l.name} does not open: ${l.problem}`],
