@@ -1,7 +1,8 @@
 /**
  * Runs the test files, compiled, in as many processes at a time as there are cores (at most four). A process runs one file after
  * another, so that what they import and the engines are loaded once; a file's output comes whole, when it has ended. Ends with
- * the totals of all, and what the longest files took: seconds, and of those of the processors.
+ * the totals of all, and what the longest files took: seconds, and of those of the processors. A file that failed is run once
+ * more, alone, after all others: where it passes then, it counts as passed, and the end names it as unsteady.
  *
  *     npm test                        all of them
  *     npm test -- 'engine/|dsl/laws'  those whose path matches
@@ -83,12 +84,12 @@ const most = 1500
 /** A process that runs test files, one after another. */
 interface Runner {
   readonly run: (file: string) => Promise<Ended>
-  /** Tells it that there is no other; false where it does not end then. */
+  /** Tells it that there is no other; false where it does not end by itself then, and no file broke off. */
   readonly end: () => Promise<boolean>
   /** Whether it takes another file. */
   readonly takes: () => boolean
-  /** The file that it ran last. */
-  readonly last: () => string
+  /** The files that it ran. */
+  readonly files: readonly string[]
 }
 
 const startRunner = (folder: string): Runner => {
@@ -99,7 +100,8 @@ const startRunner = (folder: string): Runner => {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   })
   running.add(child)
-  let [out, result, last, open, memory] = ['', '', '', true, 0]
+  let [out, result, open, broken, memory] = ['', '', true, false, 0]
+  const files: string[] = []
   let told: (result: string) => void = () => undefined
   for (const i of [1, 2, 3])
     (child.stdio[i] as Readable).setEncoding('utf8').on('data', (text: string) => {
@@ -121,13 +123,15 @@ const startRunner = (folder: string): Runner => {
   return {
     run: async (file) => {
       const began = performance.now()
-      ;[last, result] = [file, '']
+      files.push(file)
+      result = ''
       const answered = new Promise<string>((done) => {
         told = done
       })
       child.stdin!.write(`${file.replace(/ts$/, 'js')}\n`)
       const late = setTimeout(() => child.kill('SIGKILL'), longest)
       const said = open ? await answered : ''
+      broken = said === ''
       clearTimeout(late)
       told = () => undefined
       // what it wrote before it told of the file
@@ -149,10 +153,10 @@ const startRunner = (folder: string): Runner => {
       const ended = await gone
       clearTimeout(late)
       if (out.trim() !== '') process.stdout.write(out)
-      return ended
+      return ended || broken
     },
     takes: () => open && memory < most,
-    last: () => last,
+    files,
   }
 }
 
@@ -160,15 +164,17 @@ const main = async (): Promise<void> => {
   const folder = compiledTests(join(root, '.cache', 'tests'))
   const files = testFiles(process.argv[2])
   const began = performance.now()
-  const ended: Ended[] = []
+  let ended: readonly Ended[] = []
   let next = 0
-  /** Ends a process; where it has broken off, or does not end by itself, its last file has failed. */
+  /** Ends a process; where it does not end by itself, each of its files may be why, and has failed. */
   const finish = async (runner: Runner | undefined): Promise<void> => {
     if (runner === undefined || (await runner.end())) return
-    const last = ended.findLastIndex((e) => e.file === runner.last())
-    if (!ended[last]!.fine) return
-    process.stdout.write(`  the process that ran ${runner.last()} last did not end by itself\n`)
-    ended[last] = { ...ended[last]!, fine: false }
+    const suspects = ended.filter((e) => e.fine && runner.files.includes(e.file))
+    if (suspects.length === 0) return
+    process.stdout.write(
+      `  the process that ran ${suspects.map((e) => e.file).join(', ')} did not end by itself\n`,
+    )
+    ended = ended.map((e) => (suspects.includes(e) ? { ...e, fine: false } : e))
   }
   const worker = async (): Promise<void> => {
     let runner: Runner | undefined
@@ -179,7 +185,8 @@ const main = async (): Promise<void> => {
         runner = undefined
       }
       runner ??= startRunner(folder)
-      ended.push(await runner.run(file))
+      const run = await runner.run(file)
+      ended = [...ended, run]
       writeTimes(ended)
       if (!shares.test(file)) {
         await finish(runner)
@@ -189,6 +196,15 @@ const main = async (): Promise<void> => {
     await finish(runner)
   }
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker))
+  const failed = ended.filter((e) => !e.fine).map((e) => e.file)
+  for (const file of failed) {
+    process.stdout.write(`\n  once more, alone: ${file}\n`)
+    const alone = startRunner(folder)
+    const run = await alone.run(file)
+    ended = ended.map((e) => (e.file === file ? run : e))
+    await finish(alone)
+  }
+  const unsteady = ended.filter((e) => e.fine && failed.includes(e.file))
   const sum = (of: (run: FileRun) => number): number => ended.reduce((n, e) => n + of(e.run), 0)
   const bad = ended.filter((e) => !e.fine)
   const slow = ended.toSorted((a, b) => b.run.seconds - a.run.seconds).slice(0, 15)
@@ -197,7 +213,7 @@ const main = async (): Promise<void> => {
   process.stdout.write(
     `
   Longest:   ${slow.map(({ file, run }) => `${file} ${took(run.seconds, run.processor)}`).join('\n             ')}
-${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
+${unsteady.map((e) => `  Unsteady:  ${e.file} failed beside others and passed alone\n`).join('')}${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
   Total:     ${sum((r) => r.total)}
   Passed:    ${sum((r) => r.passed)}
   Skipped:   ${sum((r) => r.skipped)}
