@@ -79,12 +79,13 @@ const file: ExperimentFile = ({ seed }) => ({
 export default file
 `
 
+let reached: Promise<Ended> | undefined
 /** Why a package manager cannot be tried here, if it cannot. */
 const hindrance = async (manager: string): Promise<string | undefined> => {
-  const { code } = await run(manager, ['--version'], folder, 20)
+  const { code } = await run(manager, ['--version'], folder, 60)
   if (code !== 0) return `${manager} is not here`
-  const seen = await run('npm', ['view', 'fp-ts', 'version', '--fetch-retries=0'], folder, 20)
-  return seen.code === 0 ? undefined : 'the npm registry cannot be reached'
+  reached ??= run('npm', ['view', 'fp-ts', 'version', '--fetch-retries=0'], folder, 60)
+  return (await reached).code === 0 ? undefined : 'the npm registry cannot be reached'
 }
 
 /** Packs a copy: packing changes package.json meanwhile, which other tests read. */
