@@ -20,6 +20,7 @@ import {
 import { AnswerReply, decodeReply } from '../../../src/rl/rewards/judge/reply.ts'
 import { type Answer, failing, judgeServer, type Sent, saying } from '../../support/judge-server.ts'
 import { judge, judgedOf, scoreOf } from '../../support/judged.ts'
+import { worked } from '../../support/worked.ts'
 
 const test = suite('rl: judges')
 
@@ -83,7 +84,7 @@ test('questions at the same time are one where they are the same, and not more t
       assert.ok(server.most() <= 3, `${server.most()} at once`)
       // whoever has an answer makes room
       const late = new Promise<never>((_, no) => {
-        setTimeout(() => no(new Error('no room is left')), 5000).unref()
+        setTimeout(() => no(new Error('no room is left')), 60_000).unref()
       })
       assert.is((await Promise.race([ask('\\boxed{99}'), late]))._tag, 'Scored')
     },
@@ -195,7 +196,7 @@ test('replies are found among sentences, fences and thoughts', () => {
   assert.equal(decodeReply(AnswerReply, `{"correct": 0, "why": "\\"}{\\""}`)._tag, 'Right')
   // what was only thought is no verdict
   assert.is(decodeReply(AnswerReply, '<think>{"correct": 1}</think>yes')._tag, 'Left')
-  const began = performance.now()
+  const began = worked()
   for (const text of [
     '{'.repeat(99_000),
     '{}'.repeat(49_000),
@@ -204,7 +205,7 @@ test('replies are found among sentences, fences and thoughts', () => {
     'x'.repeat(1e6),
   ])
     assert.is(decodeReply(AnswerReply, text)._tag, 'Left')
-  assert.ok(performance.now() - began < 5_000)
+  assert.ok(worked() - began < 5_000)
 })
 
 test('the text under judgement arrives as data, whatever is in it', () => {

@@ -20,6 +20,7 @@ import {
 import { bounded } from '../../../src/rl/rewards/bounded.ts'
 import { always, completionOf, judge, judgedOf } from '../../support/judged.ts'
 import { loader, moduleAt } from '../../support/program.ts'
+import { worked } from '../../support/worked.ts'
 
 const test = suite("rl: a user's own reward")
 
@@ -124,8 +125,7 @@ test('a function that hardly worked is called again, three times in all; one tha
   assert.is(calls, 3)
   const began: number[] = []
   const works = (): never => {
-    const { user, system } = process.cpuUsage()
-    began.push((user + system) / 1000)
+    began.push(worked())
     for (;;);
   }
   assert.throws(() => bounded({}, 100, works), /held the thread for 0\.1 s/)

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { type Judgement, type Scored, sceneJudge } from '../../../src/rl/index.ts'
 import { describeSample, type Family, type Level, type Scene, sceneRules } from '../../../src/tasks/index.ts'
 import { judge, scoreOf } from '../../support/judged.ts'
+import { worked } from '../../support/worked.ts'
 
 const test = suite('rl: the judge of scenes')
 
@@ -89,9 +90,9 @@ test('nothing that a thought has in it takes long or passes', async () => {
     '0 '.repeat(5e5),
   ])
     for (const scene of [arithmetic, chart, d.scene]) {
-      const began = performance.now()
+      const began = worked()
       assert.ok(scoreOf(await of(scene, thinking, '9'.repeat(1e5))) < 1)
-      assert.ok(performance.now() - began < 5_000, thinking.slice(0, 10))
+      assert.ok(worked() - began < 5_000, thinking.slice(0, 10))
     }
 })
 
