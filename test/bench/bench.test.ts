@@ -22,6 +22,7 @@ import { type Finished, quietRounds, ratioTo, spread, summedUp } from '../../src
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { loadWeights, readWeights } from '../../src/train/weights.ts'
+import { until } from '../support/until.ts'
 
 /** A model of a few thousand parameters with grouped queries and a head of its own. */
 const tiny: BenchCase = {
@@ -204,10 +205,6 @@ test('unsubscribing ends every process and leaves no folder', async () => {
       return false
     }
   }
-  const until = async (done: () => boolean): Promise<void> => {
-    for (let i = 0; i < 1000 && !done(); i++) await new Promise((r) => setTimeout(r, 10))
-    assert.ok(done())
-  }
   await until(() => new Set(pids()).size >= 2)
   const started = [...new Set(pids())]
   subscription.unsubscribe()
@@ -278,11 +275,11 @@ test('it goes on until enough rounds are quiet, and no longer than it was told',
   }, 1)
   const last = await lastValueFrom(
     measureInTurns({
-      ...{ case: tiny, contenders: () => [loud], rounds: 1, steps: 1, warmUp: 1, rest: 1, patience: 0.5 },
+      ...{ case: tiny, contenders: () => [loud], rounds: 1, steps: 1, warmUp: 1, rest: 1, patience: 2 },
     }),
   ).finally(() => clearInterval(spin))
   if (last.type !== 'finished') throw new Error(`it ended with ${last.type}`)
-  assert.ok(last.result.rounds > 2 && last.result.rounds <= 10, `${last.result.rounds} rounds`)
+  assert.ok(last.result.rounds > 1 && last.result.rounds <= 35, `${last.result.rounds} rounds`)
   assert.is(last.result.quiet, 0)
   assert.match(showBench(last.result, plain), /The machine was busy: other programs used [0-9.]+ cores/)
 })

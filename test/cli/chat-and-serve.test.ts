@@ -18,6 +18,7 @@ import { nanoTokenizer } from '../../src/tasks/index.ts'
 import { cpuPlugin } from '../support/cpu-plugin.ts'
 import { moduleAt } from '../support/program.ts'
 import { tinyModel } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const test = suite('chat and serve')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-chat-'))
@@ -97,15 +98,6 @@ test.before(async () => {
   const image = sharp({ create: { width: 20, height: 30, channels: 3, background: 'red' } })
   writeFileSync(join(root, 'red.png'), await image.png().toBuffer())
 })
-
-/** Waits for what a process does, which begins late on a machine with much to do; an error after two minutes without it. */
-const until = async (done: () => boolean): Promise<void> => {
-  const began = performance.now()
-  while (!done()) {
-    if (performance.now() - began > 120_000) throw new Error('it did not happen within two minutes')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 /** The command in a process of its own. */
 const started = (...words: readonly string[]) => {

@@ -512,7 +512,7 @@ test('run: killed inside a stage and started again, it ends with the bits of a r
     return lines.map((l) => JSON.parse(l))
   }
   const words = ['run', trained, '--engine', 'onnx', '--out', folder, '--checkpoint-every', '5']
-  const { child, ended, said } = spawned([...words, '--set', 'pace=20'])
+  const { child, ended, said } = spawned([...words, '--set', 'pace=20', '--set', 'hold=40'])
   while (!told().some((e) => e.type === 'step' && e.stage === 'tune' && e.step === 12)) {
     assert.is(child.exitCode, null, said())
     await new Promise((go) => setTimeout(go, 10))

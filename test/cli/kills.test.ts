@@ -89,7 +89,9 @@ const killed = async (
   ...more: readonly string[]
 ): Promise<string | undefined> => {
   const before = eventsIn(folder).length
-  const words = [...wordsFor(folder), '--set', 'pace=20', ...more]
+  // it goes some steps past the target, and not out of its stage
+  const hold = `hold=${target.stage} ${target.step + 3}`
+  const words = [...wordsFor(folder), '--set', 'pace=20', '--set', hold, ...more]
   const child = spawn(process.execPath, words, { stdio: 'ignore' })
   const gone = new Promise<NodeJS.Signals | null>((done) => child.once('exit', (_, signal) => done(signal)))
   const told = (): readonly RunEvent[] => eventsIn(folder).slice(before)

@@ -27,7 +27,7 @@ const cli = commandIn(root)
 /** Node on some words, in a process of its own. */
 const node = (...words: readonly string[]): Promise<Ended> =>
   new Promise((done) => {
-    execFile(process.execPath, words, { cwd: root, timeout: 60_000 }, (e, _, err) =>
+    execFile(process.execPath, words, { cwd: root, timeout: 600_000 }, (e, _, err) =>
       done({ code: e === null ? 0 : Number(e.code ?? -1), err }),
     )
   })

@@ -23,6 +23,7 @@ import { badRows, mapped, type Row, RowError, RowsError } from '../../src/data/r
 import type { Source } from '../../src/data/source.ts'
 import { loader, moduleAt } from '../support/program.ts'
 import { thrown } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const rows = suite('data: rows')
 const folder = mkdtempSync(join(tmpdir(), 'sailwright-rows-'))
@@ -121,8 +122,7 @@ rows('a reading that ends early closes its file', async () => {
   const open = (): number => readdirSync('/dev/fd').length
   const before = open()
   for (let i = 0; i < 20; i++) for await (const _ of source.open()) break
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  assert.ok(open() <= before + 2, `${open()} open, ${before} before`)
+  await until(() => open() <= before + 2)
 })
 
 rows('an image folder: file_name is the image, other columns stay; a row without it is bad', async () => {

@@ -300,7 +300,9 @@ for (const direct of engines) {
     const calls = [1, 2, 3].map(() => s.call('f', { x })())
     await new Promise((go) => setTimeout(go, 5))
     await worker!.terminate()
-    for (const called of [...(await Promise.all(calls)), await s.read()()]) {
+    // the first may have ended on a machine with much to do
+    const [, ...waiting] = await Promise.all(calls)
+    for (const called of [...waiting, await s.read()()]) {
       assert.ok(isLeft(called))
       assert.is(called.left._tag, 'Failed')
       assert.match(called.left.message, "the engine's thread has ended: exit code 1")
@@ -368,7 +370,7 @@ for (const direct of engines) {
         const out = await session.call('f', { x: tensorValue('float32', [2], [1, 2]) })()
         process.stdout.write([process.pid, ...out.right.y.data].join(' '))`,
       ],
-      { encoding: 'utf8', timeout: 60_000 },
+      { encoding: 'utf8', timeout: 600_000 },
     )
     assert.is(status, 0, stderr)
     const [pid, ...y] = stdout.trim().split(' ')

@@ -20,6 +20,7 @@ import { orThrow } from '../../src/train/task.ts'
 import { commit, type Faults, type HubServer, hubServer } from '../support/hub-server.ts'
 import { commandIn } from '../support/in-process.ts'
 import { loader, moduleAt } from '../support/program.ts'
+import { until } from '../support/until.ts'
 
 const test = suite('formats: models fetched from a hub')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-hub-'))
@@ -224,7 +225,7 @@ test('no such model, revision, server; a server that fails for a moment, and for
 
 test('what answers and is no hub is said at once, and not asked for again: a page to log in, nothing, a listing or redirects without an end', async () => {
   const page = '<html>log in</html>'
-  const soon = () => AbortSignal.timeout(20_000)
+  const soon = () => AbortSignal.timeout(120_000)
   const cases: readonly (readonly [Faults, HubError['tag'], RegExp])[] = [
     [{ instead: { of: 'info', body: page } }, 'BadListing', /what answers is no hub \(.*JSON\).*--endpoint/],
     [{ instead: { of: 'info', body: 'null' } }, 'BadListing', /what answers is no hub/],
@@ -393,7 +394,10 @@ test('a signal stops it, and the part stays', async () => {
   const hub = await serving({ stalls: { 'model.safetensors': 5000 } })
   const [folder, ending] = [fresh(), new AbortController()]
   const onProgress: FetchOptions['onProgress'] = ({ path }) => {
-    if (path === 'model.safetensors') setTimeout(() => ending.abort(), 50)
+    // all that came lies on the disk
+    const there = () =>
+      readdirSync(folder).some((n) => n.endsWith('.part') && statSync(join(folder, n)).size === 5000)
+    if (path === 'model.safetensors') until(there).then(() => ending.abort(), assert.unreachable)
   }
   const error = await left(folder, { endpoint: hub.endpoint, signal: ending.signal, onProgress })
   assert.is(error.tag, 'Interrupted')

@@ -1,6 +1,6 @@
 /** The operators of reinforcement as marbles: completion, errors, unsubscription in flight, back-pressure, order. */
 import * as E from 'fp-ts/lib/Either.js'
-import { concatMap, delay, from, map, type Observable, of, Subject } from 'rxjs'
+import { from, map, type Observable, of, Subject } from 'rxjs'
 import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -28,6 +28,7 @@ import {
   update,
 } from '../../src/rl/index.ts'
 import { messageThrown, scripted } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const prompt: Conversation = { id: 'p', ids: [1], lossMask: [false], promptLength: 1, images: [] }
 const taskOf = (id: string): Task => ({ id, family: 'f', prompt, question: id, columns: {} })
@@ -232,11 +233,14 @@ scores('a group without completions keeps its place, and those behind it come', 
 
 scores('begins while groups are still drawn', async () => {
   const { reward, started } = rewardOf(() => 1)
-  const late = new Promise<string[]>((resolve) => setTimeout(() => resolve([...started]), 20))
-  const groups = from(['a', 'b']).pipe(concatMap((id, i) => of(groupOf(id)).pipe(delay(i * 60))))
-  const out = await gathered(groups.pipe(score({ reward })))
-  assert.equal(await late, ['a0', 'a1'])
-  assert.is(out.length, 2)
+  const groups = new Subject<Group>()
+  const out = gathered(groups.pipe(score({ reward })))
+  groups.next(groupOf('a'))
+  await until(() => started.length >= 2)
+  assert.equal(started, ['a0', 'a1'])
+  groups.next(groupOf('b'))
+  groups.complete()
+  assert.is((await out).length, 2)
 })
 
 scores('what throws or gives no judgement has failed, with why, and the stream goes on', async () => {
@@ -502,6 +506,7 @@ updates('unsubscribing lets the update in progress end and starts no other', asy
     .subscribe((u) => out.push(u.minibatch.index))
   await new Promise((r) => setImmediate(r))
   subscription.unsubscribe()
+  await until(() => calls.includes('apply'))
   await new Promise((r) => setTimeout(r, 30))
   assert.equal(calls, ['accumulate', 'accumulate', 'apply'])
   assert.equal(out, [])
@@ -548,7 +553,7 @@ anew('of kept groups alone, all their completions, those that wait in one call',
   const source = new Subject<RatedGroup>()
   const out = gathered(source.pipe(operator))
   for (const g of given) source.next(g)
-  await new Promise((r) => setTimeout(r))
+  await until(() => asked.length > 0)
   source.next(rated('DDD'))
   source.complete()
   const groups = await out

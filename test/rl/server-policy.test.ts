@@ -18,6 +18,7 @@ import {
 } from '../../src/data/index.ts'
 import { type Completion, PolicyError, type Request, serverPolicy } from '../../src/rl/index.ts'
 import { nanoModel, nanoProcessor, nanoTokenizer } from '../../src/tasks/index.ts'
+import { until } from '../support/until.ts'
 
 type Handler = (body: Record<string, unknown>, res: ServerResponse, req: IncomingMessage) => void
 
@@ -292,12 +293,16 @@ test('what passes is tried again: 429 as late as it asks, 500, a cut connection,
   assert.equal((await all({ ...options, baseURL: cut.baseURL }, [request('a')]))[0]!.ids, yes)
 
   let k = 0
+  let first: Parameters<Handler>[1] | undefined
   const late = await serving((_, res) => {
-    if (k++ === 0) setTimeout(() => json(res, tokens([1, 2, 3])), 600)
-    else json(res, tokens(yes))
+    if (k++ === 0) first = res
+    else {
+      json(first!, tokens([1, 2, 3]))
+      json(res, tokens(yes))
+    }
   })
   // the answer that comes after its deadline is nobody's
-  const made = await all({ ...options, baseURL: late.baseURL, timeoutMs: 250 }, [request('a')])
+  const made = await all({ ...options, baseURL: late.baseURL, timeoutMs: 1000 }, [request('a')])
   assert.equal(
     made.map((c) => c.ids),
     [yes],
@@ -345,13 +350,15 @@ test('what stays is an error that names the task: silence, refusal, no JSON, no 
 })
 
 test('so many at once and no more; unsubscribing cuts what is under way', async () => {
-  let [now, most, cut] = [0, 0, 0]
+  let [most, cut] = [0, 0]
+  const waiting: Parameters<Handler>[1][] = []
   const { baseURL } = await serving((_, res) => {
-    most = Math.max(most, ++now)
-    setTimeout(() => {
-      now--
-      json(res, tokens(yes))
-    }, 60)
+    most = Math.max(most, waiting.push(res))
+    // a fourth would come meanwhile
+    if (waiting.length === 3)
+      setTimeout(() => {
+        for (const each of waiting.splice(0)) json(each, tokens(yes))
+      }, 30)
   })
   const requests = Array.from({ length: 9 }, (_, i) => request(`t${i}`))
   assert.is((await all({ ...options, baseURL, concurrency: 3 }, requests)).length, 9)
@@ -365,7 +372,7 @@ test('so many at once and no more; unsubscribing cuts what is under way', async 
   })
   const some = serverPolicy({ ...options, baseURL: hanging.baseURL, concurrency: 3 })
   await firstValueFrom(some.sample(requests, sampling))
-  for (let i = 0; i < 100 && cut < 2; i++) await new Promise((done) => setTimeout(done, 20))
+  await until(() => cut >= 2)
   assert.is(cut, 2)
   assert.is(hanging.asked.length, 3)
 })

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -41,6 +42,7 @@ import {
 } from '../../src/run/run-folder.ts'
 import { loader, moduleAt } from '../support/program.ts'
 import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
+import { until } from '../support/until.ts'
 
 const test = suite('run folder')
 let root = ''
@@ -358,23 +360,22 @@ test('a process that is killed while it records leaves whole events and at most 
     import { openRun } from ${JSON.stringify(moduleAt('src/run/run-folder.ts'))}
     import { syntheticManifest } from ${JSON.stringify(moduleAt('test/support/synthetic-run.ts'))}
     const run = (await openRun(${JSON.stringify(folder)}, syntheticManifest())()).right
-    console.log('begun')
     for (let i = 0; ; i++) {
       run.record({ type: 'run-failed', message: i + ' ' + 'x'.repeat(20000) })()
       if (i % 16 === 0) await new Promise((go) => setImmediate(go))
     }`
   const child = spawn(process.execPath, [...loader, '--input-type=module', '-e', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'ignore', 'inherit'],
   })
-  await new Promise((begun) => child.stdout.once('data', begun))
-  await new Promise((go) => setTimeout(go, 60))
+  const events = join(folder, 'events.jsonl')
+  await until(() => existsSync(events) && statSync(events).size > 50_000)
   child.kill('SIGKILL')
   await new Promise((gone) => child.once('exit', gone))
   assert.ok(existsSync(join(folder, 'lock.json')))
   const run = await opened(folder)
-  const events = right(await run.events()())
-  assert.ok(events.length > 0)
-  for (const [i, e] of events.entries())
+  const whole = right(await run.events()())
+  assert.ok(whole.length > 0)
+  for (const [i, e] of whole.entries())
     assert.ok(e.type === 'run-failed' && e.message === `${i} ${'x'.repeat(20000)}`, `event ${i}`)
 })
 

@@ -14,10 +14,10 @@ test.after(() => rmSync(root, { recursive: true, force: true }))
 const tiny = moduleAt('test/support/experiments/tiny.ts')
 const program = [...command]
 
-/** A run of its own process; resolves when it is in its second stage. */
-const running = async (name: string, pace = 40) => {
+/** A run of its own process, which never goes past a step of its second stage; resolves when it is there. */
+const running = async (name: string, hold = 4) => {
   const folder = join(root, name)
-  const words = ['run', tiny, '--engine', 'onnx', '--set', `pace=${pace}`, '--out', folder]
+  const words = ['run', tiny, '--engine', 'onnx', '--set', `hold=${hold}`, '--out', folder]
   const child = spawn(process.execPath, [...program, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
   let err = ''
   child.stderr.on('data', (d) => {
@@ -26,7 +26,11 @@ const running = async (name: string, pace = 40) => {
   const ended = new Promise<{ code: number | null; signal: string | null }>((done) =>
     child.once('exit', (code, signal) => done({ code, signal })),
   )
-  while (!err.includes('stage 2/2')) {
+  const events = join(folder, 'events.jsonl')
+  // the step before the one that it holds
+  const stepped = () =>
+    existsSync(events) && (readFileSync(events, 'utf8').match(/"type":"step"/g)?.length ?? 0) >= 12 + hold - 1
+  while (!err.includes('stage 2/2') || !stepped()) {
     assert.is(child.exitCode, null, err)
     await new Promise((go) => setTimeout(go, 10))
   }
@@ -39,7 +43,7 @@ test('each signal interrupts in the same orderly way, with its own exit code', a
     const { child, ended, at, said } = await running(signal)
     child.kill(signal)
     assert.equal(await ended, { code, signal: null }, said())
-    assert.match(said(), /stopped in stage 2 of 2, second, after step \d+ of 12\./)
+    assert.match(said(), /stopped in stage 2 of 2, second, after step 3 of 12\./)
     assert.match(said(), `To go on: ${called()} run`)
     assert.match(readFileSync(at('report.html'), 'utf8'), 'not finished')
     assert.not.ok(existsSync(at('lock.json')))

@@ -30,7 +30,8 @@ import {
   servedRule,
   sizes,
 } from '../support/serving.ts'
-import { tinyProcessor as p, tinyConversation, tinyModel, until } from '../support/tiny.ts'
+import { tinyProcessor as p, tinyConversation, tinyModel } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const test = suite(`serve: on ${engines.map((e) => e.name).join(' and ')}`)

@@ -233,12 +233,3 @@ export const messageThrown = (act: () => unknown): string => {
   }
   return 'nothing was thrown'
 }
-
-/** Waits for what happens after an unsubscription; an error after ten seconds without it. */
-export const until = async (done: () => boolean): Promise<void> => {
-  const started = performance.now()
-  while (!done()) {
-    if (performance.now() - started > 10_000) throw new Error('it did not happen within ten seconds')
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-}

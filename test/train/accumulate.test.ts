@@ -17,15 +17,8 @@ import { loadWeights, type Weights } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { temporaryFolders } from '../support/temporary-folders.ts'
-import {
-  contextIn,
-  counting,
-  tinyConversation,
-  tinyModel,
-  tinyProcessor,
-  until,
-  watched,
-} from '../support/tiny.ts'
+import { contextIn, counting, tinyConversation, tinyModel, tinyProcessor, watched } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: gradients that add up on ${engines.map((e) => e.name).join(' and ')}`)

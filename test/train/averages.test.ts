@@ -28,9 +28,9 @@ import {
   tinyModel,
   tinyProcessor,
   tinyStage,
-  until,
   watched,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: averages beside weights on ${engines.map((e) => e.name).join(' and ')}`)

@@ -34,9 +34,9 @@ import {
   tinyConversation,
   tinyModel,
   tinyStage,
-  until,
   watched,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await presentEngines()
 const test = suite(`train: going on inside a stage on ${engines.map((e) => e.name).join(' and ')}`)

@@ -27,8 +27,8 @@ import {
   thrown,
   tinyModel,
   tinyStage,
-  until,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: AdaLRS in a stage on ${engines.map((e) => e.name).join(' and ')}`)

@@ -41,9 +41,9 @@ import {
   tinyModel,
   tinyProcessor,
   tinyStage,
-  until,
   watched,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 

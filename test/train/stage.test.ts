@@ -21,9 +21,9 @@ import {
   thrown,
   tinyConversation,
   tinyStage,
-  until,
   watched,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const position = { index: 1, of: 3 }

@@ -32,9 +32,9 @@ import {
   tinyModel,
   tinyProcessor,
   tinyStage,
-  until,
   watched,
 } from '../support/tiny.ts'
+import { until } from '../support/until.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: schedules, adapters and averages on ${engines.map((e) => e.name).join(' and ')}`)

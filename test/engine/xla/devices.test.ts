@@ -19,15 +19,8 @@ import { orThrow } from '../../../src/train/task.ts'
 import { loadWeights } from '../../../src/train/weights.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
 import { maxRelativeError } from '../../support/fixtures.ts'
-import {
-  contextIn,
-  counting,
-  type TinySettings,
-  thrown,
-  tinyModel,
-  tinyStage,
-  until,
-} from '../../support/tiny.ts'
+import { contextIn, counting, type TinySettings, thrown, tinyModel, tinyStage } from '../../support/tiny.ts'
+import { until } from '../../support/until.ts'
 
 const test = suite('xla: training on several devices')
 const folders: string[] = []

@@ -1,6 +1,7 @@
 /**
  * An experiment of every kind of stage, for tests that kill it: a model of a few thousand weights that trains on a file of
- * questions (`--set rows=`). `--set pace` holds its data back, in milliseconds an example, so that there is time to kill it.
+ * questions (`--set rows=`). `--set pace` holds its data back, in milliseconds an example, so that it is killed in the midst of
+ * a step; `--set hold=` names a stage and a step that it never goes past, so that it is there whenever the kill comes.
  */
 import { setTimeout } from 'node:timers/promises'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -26,6 +27,24 @@ const [rows, tokens, steps] = [2, 40, 12]
 
 const file: t.ExperimentFile = ({ seed, setting }) => {
   const pace = setting.number('pace', 0, { from: 0 })
+  const [holdStage, holdStep] = setting.text('hold', '').split(' ')
+  const holding = (stage: t.Stage<'m', 'm'>): t.Stage<'m', 'm'> =>
+    stage.name !== holdStage
+      ? stage
+      : {
+          ...stage,
+          async *run(context) {
+            const events = stage.run(context)
+            for (;;) {
+              const { value, done } = await events.next()
+              if (done) return value
+              yield value
+              // a timer keeps the process alive
+              if (value.type === 'step' && value.step >= Number(holdStep))
+                await new Promise(() => setInterval(() => undefined, 1000))
+            }
+          },
+        }
   const held = <E>(source: d.Source<E>): d.Source<E> => ({
     config: source.config,
     async *open(place) {
@@ -85,33 +104,48 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
   return t.experiment(
     pipe(
       t.begin({ name: 'survivor', seed, model, start: t.fromScratch, now: 'm' }),
-      t.next(plain),
+      t.next(holding(plain)),
       t.next(
-        t.supervised({
-          ...{ ...common, name: 'packed', objective: t.packedNextToken(model, processor, sizes) },
-          source: d.packed(source, { ...sizes, buffer: 6 }),
-        }),
-      ),
-      t.next(t.supervised({ ...common, name: 'accumulated', accumulate: 2, ema: 0.9, objective, source })),
-      t.next(
-        t.supervised({
-          ...{ ...common, name: 'lora', objective, source, train: [loraKeys] },
-          transforms: [
-            t.withLora({ rank: 2, alpha: 4, on: keys('q and v', '**.q_proj.weight', '**.v_proj.weight') }),
-          ],
-        }),
+        holding(
+          t.supervised({
+            ...{ ...common, name: 'packed', objective: t.packedNextToken(model, processor, sizes) },
+            source: d.packed(source, { ...sizes, buffer: 6 }),
+          }),
+        ),
       ),
       t.next(
-        t.supervised({
-          ...{ ...common, name: 'searched', objective, source, train: [adapter, language], steps: 2 * steps },
-          ...{
-            schedule: { kind: 'constant' },
-            learningRate: 3e-2,
-            adaLrs: { window: 4, search: [0, 1], error: 0 },
-          },
-        }),
+        holding(t.supervised({ ...common, name: 'accumulated', accumulate: 2, ema: 0.9, objective, source })),
       ),
-      t.next(own),
+      t.next(
+        holding(
+          t.supervised({
+            ...{ ...common, name: 'lora', objective, source, train: [loraKeys] },
+            transforms: [
+              t.withLora({ rank: 2, alpha: 4, on: keys('q and v', '**.q_proj.weight', '**.v_proj.weight') }),
+            ],
+          }),
+        ),
+      ),
+      t.next(
+        holding(
+          t.supervised({
+            ...{
+              ...common,
+              name: 'searched',
+              objective,
+              source,
+              train: [adapter, language],
+              steps: 2 * steps,
+            },
+            ...{
+              schedule: { kind: 'constant' },
+              learningRate: 3e-2,
+              adaLrs: { window: 4, search: [0, 1], error: 0 },
+            },
+          }),
+        ),
+      ),
+      t.next(holding(own)),
     ),
     t.unmeasured,
     { checkpointEvery: 3 },
