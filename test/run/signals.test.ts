@@ -14,10 +14,10 @@ test.after(() => rmSync(root, { recursive: true, force: true }))
 const tiny = moduleAt('test/support/experiments/tiny.ts')
 const program = [...command]
 
-/** A run of its own process, which never goes past a step of its second stage; resolves when it is there. */
-const running = async (name: string, hold = 4) => {
+/** A run of its own process, which stays in its second stage where nothing else is set; resolves after a step there. */
+const running = async (name: string, setting = 'hold=4') => {
   const folder = join(root, name)
-  const words = ['run', tiny, '--engine', 'onnx', '--set', `hold=${hold}`, '--out', folder]
+  const words = ['run', tiny, '--engine', 'onnx', '--set', setting, '--out', folder]
   const child = spawn(process.execPath, [...program, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
   let err = ''
   child.stderr.on('data', (d) => {
@@ -27,9 +27,9 @@ const running = async (name: string, hold = 4) => {
     child.once('exit', (code, signal) => done({ code, signal })),
   )
   const events = join(folder, 'events.jsonl')
-  // the step before the one that it holds
+  // the step before the one that is held
   const stepped = () =>
-    existsSync(events) && (readFileSync(events, 'utf8').match(/"type":"step"/g)?.length ?? 0) >= 12 + hold - 1
+    existsSync(events) && (readFileSync(events, 'utf8').match(/"type":"step"/g)?.length ?? 0) >= 15
   while (!err.includes('stage 2/2') || !stepped()) {
     assert.is(child.exitCode, null, err)
     await new Promise((go) => setTimeout(go, 10))
@@ -63,7 +63,7 @@ test('a second signal does not wait for the report', async () => {
 })
 
 test('a run whose output nobody reads any more goes on to its end', async () => {
-  const { child, ended, at } = await running('unread')
+  const { child, ended, at } = await running('unread', 'pace=40')
   child.stdout.destroy()
   child.stderr.destroy()
   assert.equal(await ended, { code: 0, signal: null })
