@@ -4,21 +4,30 @@
  * @since 0.1.0
  */
 import {
-  CollateError,
   type Conversation,
   collateImages,
   collateText,
   countedLabels,
   fitting,
   type ImageBatch,
-  noLoss,
   type Processor,
   placeNumbers,
 } from '../data/index.ts'
-import { axis, causal, equal, findAxis, input, iota } from '../dsl/index.ts'
+import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { atPlaces, type CausalLm, imageInputs, logitsOf, nextLabels } from '../models/index.ts'
+import { atPlaces, type CausalLm, imageInputs, nextLabels } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
+import {
+  type AtPlaces,
+  type Learnt,
+  labelledPlaces,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+  placed,
+  placesInput,
+  wantedLogits,
+} from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
@@ -34,10 +43,11 @@ export interface NextTokenSizes {
    */
   readonly images?: number
   /**
-   * Tokens of a row that are learnt at most; a conversation with more is an error. What the last layer, the head and the loss
-   * would compute of all others is left out: the loss and its gradients stay the same. Default: any number.
+   * Tokens of a row that are learnt at most: the last block, the head and the loss are computed for as many places of a row, and
+   * the loss and its gradients stay the same. With a number a conversation that learns more is an error. Default `auto`: what
+   * each batch has, in one of up to three sizes; `all` computes everything.
    */
-  readonly learnt?: number
+  readonly learnt?: Learnt
 }
 
 /** Images of a micro-batch that says nothing of them: one a row; of any resolution none, for they are of any number of squares. */
@@ -102,51 +112,17 @@ export const textGraph = (rows: number, tokens: number) => {
 }
 
 /** Sizes with their defaults; without `learnt` any number of tokens of a row may be learnt. */
-export type WholeSizes = Required<Omit<NextTokenSizes, 'learnt'>> & Pick<NextTokenSizes, 'learnt'>
-
-/**
- * Where a row's next token is learnt, in order: int32 row by row. Places left over are the last one of the row, behind which
- * there is nothing to learn.
- *
- * @throws CollateError `TooMany` where a conversation learns more
- */
-const learntPlaces = (
-  conversations: readonly Conversation[],
-  labels: Int32Array,
-  { rows, tokens }: WholeSizes,
-  learnt: number,
-): Int32Array => {
-  const places = new Int32Array(rows * learnt).fill(tokens - 1)
-  conversations.forEach(({ id }, row) => {
-    const own = labels.subarray(row * tokens + 1, (row + 1) * tokens)
-    const at = Array.from(own.keys()).filter((i) => own[i] !== noLoss)
-    if (at.length > learnt)
-      throw new CollateError(
-        'TooMany',
-        id,
-        `sample ${id} has ${at.length} tokens to learn and a row has place for ${learnt}; raise learnt in the sizes, or leave it out`,
-      )
-    places.set(at, row * learnt)
-  })
-  return places
-}
+export type WholeSizes = AtPlaces<Required<Omit<NextTokenSizes, 'learnt'>>>
 
 /** The loss of {@link nextToken} as graph, at sizes that are given in full. */
 export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }: WholeSizes): LossTerms => {
   const x = textGraph(rows, tokens)
-  const wanted =
-    learnt === undefined ? undefined : input('learnt_places', [x.batch, axis('token', learnt)], 'int32')
-  const logits = logitsOf(model, {
+  const wanted = learnt === undefined ? undefined : placesInput(x.batch, learnt)
+  const logits = wantedLogits('nextToken', model, {
     ...x,
     ...(wanted === undefined ? {} : { wanted }),
     ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
   })
-  if (learnt !== undefined && findAxis(logits, 'token')?.size !== learnt)
-    throw new RecipeError(
-      'nextToken',
-      'learnt',
-      `it is ${learnt}, and the decode of model '${model.name}' gives other tokens than its context wants; leave it out, or take context.wanted there`,
-    )
   // behind its conversation a row has position 0 again
   const counted = equal(x.positions, iota(x.token))
   const labels = wanted === undefined ? x.labels : atPlaces(x.labels, wanted)
@@ -172,23 +148,26 @@ export const nextToken = (
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
-  const learnt = sizes.learnt === undefined ? undefined : wholeSetting('nextToken', 'learnt', sizes.learnt, 1)
-  if (learnt !== undefined && learnt >= tokens)
-    throw new RecipeError(
-      'nextToken',
-      'learnt',
-      `it is ${learnt}, and a row of ${tokens} tokens has less to learn; leave it out`,
-    )
-  const all = { rows, tokens, images, ...(learnt === undefined ? {} : { learnt }) }
+  const learnt = learntSetting('nextToken', sizes.learnt, tokens)
+  const all = { rows, tokens, images }
+  const buckets = learntSizes(learnt, all, model, () => textGraph(rows, tokens))
   return {
     name: 'nextToken',
-    config: { kind: 'nextToken', model: model.config, processor: processor.config, ...all },
+    config: {
+      kind: 'nextToken',
+      model: model.config,
+      processor: processor.config,
+      ...all,
+      ...learntConfig(learnt),
+    },
     unit: 'nats per token',
     model,
     processor,
     batch: rows,
-    buckets: [all],
-    terms: () => nextTokenTerms(model, all),
+    get buckets() {
+      return buckets()
+    },
+    terms: (at) => nextTokenTerms(model, { ...all, ...at }),
     collate: (conversations) => {
       const batches: MicroBatch[] = []
       for (let at = 0; at < conversations.length; at += rows) {
@@ -196,13 +175,12 @@ export const nextToken = (
         const text = collateText(some, all, processor)
         // images that the batch has no place for are an error there
         const seen = collateImages(some, all, processor)
+        const learns = placed(buckets(), labelledPlaces(text.labels, all), (row) => some[row]!.id)
         batches.push({
-          sizes: all,
+          sizes: learns.sizes,
           inputs: {
             ...textInputs(text, rows, tokens),
-            ...(learnt === undefined
-              ? {}
-              : { learnt_places: ints(learntPlaces(some, text.labels, all, learnt), rows, learnt) }),
+            ...learns.inputs,
             ...(images === 0
               ? {}
               : {

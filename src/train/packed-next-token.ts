@@ -22,8 +22,18 @@ import {
   type Tensor,
   total,
 } from '../dsl/index.ts'
-import { type CausalLm, imageInputs, logitsOf } from '../models/index.ts'
+import { atPlaces, type CausalLm, imageInputs } from '../models/index.ts'
 import { withExperts } from './expert-terms.ts'
+import {
+  type Learnt,
+  labelledPlaces,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+  placed,
+  placesInput,
+  wantedLogits,
+} from './learnt-places.ts'
 import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
@@ -58,6 +68,12 @@ export interface PackedLossOptions {
    * learn (thought and answer of a chain, the answer alone of a direct one), its dual loss of think-fusion (§4.2.4).
    */
   readonly mean?: LossMean
+  /**
+   * Tokens of a row that are learnt at most, of all its samples together: the last block, the head and the loss are computed for
+   * as many places of a row, and the loss and its gradients stay the same. With a number a row that learns more is an error.
+   * Default `auto`: what each pack has, in one of up to three sizes; `all` computes everything.
+   */
+  readonly learnt?: Learnt
 }
 
 /** How many samples have a position that is counted: `counted` bool `[batch, token]`, segments from 1. */
@@ -89,7 +105,7 @@ const samplesCounted = (counted: Tensor, segments: Tensor, tokens: number): Scal
  * })
  *
  * @throws ProcessorError where the processor does not make what the model reads
- * @throws RecipeError where a size is no whole number
+ * @throws RecipeError where a size is no whole number, or a setting is none
  * @category objectives
  */
 export const packedNextToken = (
@@ -103,11 +119,18 @@ export const packedNextToken = (
     wholeSetting('packedNextToken', setting, sizes[setting], least)
   const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
   const all = { rows, tokens, images }
-  onlySettings('packedNextToken', options, ['mean'])
+  onlySettings('packedNextToken', options, ['mean', 'learnt'])
   const { mean = 'token' } = options
   if (mean !== 'token' && mean !== 'sample')
     throw new RecipeError('packedNextToken', 'mean', `it is ${kindOf(mean)}; give 'token' or 'sample'`)
   const perSample = mean === 'sample'
+  const learnt = learntSetting('packedNextToken', options.learnt, tokens)
+  const graph = () => {
+    const x = textGraph(rows, tokens)
+    const segments = input('segment_ids', [x.batch, x.token], 'int32')
+    return { ...x, segments, mask: and(sameSegment(segments, 'token'), x.mask) }
+  }
+  const buckets = learntSizes(learnt, all, model, graph)
   return {
     name: 'packedNextToken',
     config: {
@@ -116,29 +139,34 @@ export const packedNextToken = (
       processor: processor.config,
       ...all,
       ...(perSample ? { mean } : {}),
+      ...learntConfig(learnt),
     },
     unit: perSample ? 'nats per sample' : 'nats per token',
     model,
     processor,
     ...{ example: 'pack', batch: 1 },
-    buckets: [all],
-    terms: () => {
-      const x = textGraph(rows, tokens)
-      const segments = input('segment_ids', [x.batch, x.token], 'int32')
-      const logits = logitsOf(model, {
+    get buckets() {
+      return buckets()
+    },
+    terms: ({ learnt: places }) => {
+      const x = graph()
+      const wanted = places === undefined ? undefined : placesInput(x.batch, places)
+      const logits = wantedLogits('packedNextToken', model, {
         ...x,
-        mask: and(sameSegment(segments, 'token'), x.mask),
+        ...(wanted === undefined ? {} : { wanted }),
         ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
       })
-      const terms = crossEntropyTerms('vocab', { logits, labels: x.labels })
-      const counted = lessEqual(0, x.labels)
+      const at = (t: Tensor): Tensor => (wanted === undefined ? t : atPlaces(t, wanted))
+      const [labels, segments] = [at(x.labels), at(x.segments)]
+      const terms = crossEntropyTerms('vocab', { logits, labels })
+      const counted = lessEqual(0, labels)
       const own = perSample ? { ...terms, weight: samplesCounted(counted, segments, tokens) } : terms
-      const balanced = withExperts(model, logits, less(0, segments), own)
+      const balanced = withExperts(model, logits, less(0, x.segments), own)
       return {
         ...balanced,
         metrics: () => {
           // no token's id is -100, so what is right is counted
-          const right = equal(argmax(logits, 'vocab'), x.labels)
+          const right = equal(argmax(logits, 'vocab'), labels)
           return {
             ...terms.metrics?.(),
             exactMatch: wholeSegments(right, counted, segments, tokens),
@@ -149,10 +177,12 @@ export const packedNextToken = (
     collate: (packs) =>
       packs.map((pack) => {
         const b = collatePacked(pack, all, processor)
+        const learns = placed(buckets(), labelledPlaces(b.labels, all), (row) => pack.rows[row]![0]!.id)
         return {
-          sizes: all,
+          sizes: learns.sizes,
           inputs: {
             ...textInputs(b, rows, tokens),
+            ...learns.inputs,
             segment_ids: ints(b.segment_ids, rows, tokens),
             ...(images === 0
               ? {}

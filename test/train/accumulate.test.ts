@@ -25,12 +25,21 @@ const test = suite(`train: gradients that add up on ${engines.map((e) => e.name)
 const { folder, remove } = temporaryFolders('sailwright-accumulate-')
 test.after(remove)
 
-/** With an image or without, and from 2 to 12 learnt tokens: micro-batches count differently. */
-const uneven = (i: number): Conversation =>
-  conversation(tinyProcessor, {
+/**
+ * With an image or without, and from 2 to 12 learnt tokens, now and then 40: micro-batches count differently, and learn at
+ * up to half of a row's places or at more.
+ */
+const uneven = (i: number): Conversation => {
+  const c = conversation(tinyProcessor, {
     ...{ id: `uneven/${i}`, request: 'what', answer: 'abcdefghijk'.slice(0, 1 + ((i * 5) % 11)) },
     images: i % 3 === 1 ? [] : tinyConversation(i).images,
   })
+  if (i % 6 !== 1) return c
+  const more = 40 - c.lossMask.filter(Boolean).length
+  const rest = Array.from({ length: more }, (_, t) => 7 + (t % 5))
+  return { ...c, ids: [...c.ids, ...rest], lossMask: [...c.lossMask, ...rest.map(() => true)] }
+}
+const tokens = 72
 
 const steps = 4
 /** The same examples an update, in `accumulate` micro-batches of `rows`. */
@@ -50,7 +59,7 @@ const experimentOf = (rows: number, accumulate: number) =>
           },
           // the limit clips each update; a large epsilon keeps tiny gradients from being blown up to whole steps
           ...{ learningRate: 1e-2, maxGradientNorm: 0.5, optimizer: adamWith({ epsilon: 1e-3 }) },
-          objective: nextToken(tinyModel, tinyProcessor, { rows, tokens: 44 }),
+          objective: nextToken(tinyModel, tinyProcessor, { rows, tokens }),
           source: watched(uneven),
         }),
       ),
@@ -85,6 +94,11 @@ for (const engine of engines) {
       [at, at + 1].reduce((n, i) => n + uneven(i).lossMask.filter(Boolean).length, 0),
     )
     assert.is(new Set(counted).size, 3, `${counted}`)
+    const batches = nextToken(tinyModel, tinyProcessor, { rows: 2, tokens }).collate([0, 1, 2, 3].map(uneven))
+    assert.equal(
+      batches.map((b) => b.sizes.learnt),
+      [undefined, 36],
+    )
     one.taken.forEach((want, i) => {
       const got = three.taken[i]!
       assert.equal(
