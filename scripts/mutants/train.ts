@@ -142,6 +142,17 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/learnt-places.ts',
+    ['train/learnt-places'],
+    [
+      ['a size too small is taken', '.filter((s) => room(s) >= most)', '.filter((s) => room(s) >= most / 2)'],
+      ['the largest size is taken', 'room(a) - room(b)', 'room(b) - room(a)'],
+      ['places left over are the first', '.fill(tokens - 1)', ''],
+      ['tokens may be mixed afterwards', '!mixed && !reordered && ', ''],
+      ['what a model does is not looked at', '&& staysApart(decoded, wanted, n)', ''],
+    ],
+  ),
+  mutantsOf(
     'src/train/recipe.ts',
     ['train/arithmetic', 'train/recipe'],
     [
