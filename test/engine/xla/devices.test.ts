@@ -58,11 +58,7 @@ const lossesOf = (events: readonly RunEvent[]): readonly number[] =>
 
 const weightsIn = (at: string) => orThrow(loadWeights(join(at, 'checkpoints', 'tiny', 'model.safetensors')))
 
-const ran = async (
-  engine: Engine,
-  steps: number,
-  more = wide,
-): Promise<Run> => {
+const ran = async (engine: Engine, steps: number, more = wide): Promise<Run> => {
   const at = await folder()
   const events = await firstValueFrom(trained(steps, 8, more).run(contextIn(at, engine)).pipe(toArray()))
   return { events, losses: lossesOf(events), weights: await weightsIn(at) }
