@@ -25,7 +25,7 @@ export interface NanoBenchOptions {
   readonly engines?: readonly EngineName[]
   /** What the engines compute in; default `float32`. */
   readonly precision?: Precision
-  /** `xla` measures tensorflow compiled beside tensorflow as it is. */
+  /** `xla` measures tensorflow compiled beside tensorflow as it is; in another precision than float32 compiled alone. */
   readonly compile?: 'xla'
   /** The Python that is asked for PyTorch; default `$SAILWRIGHT_PYTHON`, else `python3`; `false` leaves PyTorch out. */
   readonly python?: string | false
@@ -39,6 +39,21 @@ export interface NanoBenchOptions {
   readonly threads?: number
 }
 
+/** The engines that a measurement starts, and whether compiled. As it is, tensorflow computes in float32 alone. */
+export const measuredEngines = ({
+  engines = ['tensorflow', 'onnx'],
+  precision = 'float32',
+  compile,
+}: Pick<NanoBenchOptions, 'engines' | 'precision' | 'compile'>): readonly (readonly [
+  EngineName,
+  'xla'?,
+])[] => [
+  ...engines
+    .filter((e) => e !== 'tensorflow' || compile === undefined || precision === 'float32')
+    .map((e) => [e] as const),
+  ...(compile === undefined ? [] : [['tensorflow', compile] as const]),
+]
+
 /**
  * One training step of nano on the engines, in PyTorch eager and in `torch.compile`, in turns.
  *
@@ -46,12 +61,11 @@ export interface NanoBenchOptions {
  */
 export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
   const threads = o.threads ?? availableParallelism()
-  const { engines = ['tensorflow', 'onnx'], python } = o
+  const { python } = o
   return measureInTurns({
     case: nanoStep(threads),
     contenders: (folder) => [
-      ...engines.map((e) => engineContender(e, threads, o.precision)),
-      ...(o.compile === undefined ? [] : [engineContender('tensorflow', threads, o.precision, o.compile)]),
+      ...measuredEngines(o).map(([name, compile]) => engineContender(name, threads, o.precision, compile)),
       ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
     ],
     ...(o.rounds === undefined ? {} : { rounds: o.rounds }),

@@ -227,12 +227,15 @@ const attempted =
       const { SettingError } = await import('../train/index.ts')
       if (e instanceof SettingError) return E.left(usage(`${e.message}.`))
       const said = await blamed(path, e)
-      const refused = await refusedOf(path, options)
+      const refused = await refusedOf(path, options, e)
       return E.left(refused.length === 0 ? failed(said) : usage(`${refused.join(' ')} cannot be: ${said}`))
     })
 
-/** The words of the settings that are at fault: without them the file gives an experiment. One alone, where it is one. */
-const refusedOf = async (path: string, options: FileOptions): Promise<readonly string[]> => {
+/**
+ * The words of the settings that are at fault: without them the file gives an experiment, or the error names them where the
+ * file cannot do without. One alone, where it is one.
+ */
+const refusedOf = async (path: string, options: FileOptions, e: unknown): Promise<readonly string[]> => {
   const given = Object.entries(options.settings)
   const passesWith = async (settings: typeof given): Promise<boolean> => {
     const trial = made(path, { ...options, settings: Object.fromEntries(settings) })
@@ -241,7 +244,11 @@ const refusedOf = async (path: string, options: FileOptions): Promise<readonly s
   }
   const words = (settings: typeof given) => settings.map(([key, value]) => `--set ${key}=${value}`)
   for (const one of given) if (await passesWith(given.filter((s) => s !== one))) return words([one])
-  return given.length > 1 && (await passesWith([])) ? words(given) : []
+  if (given.length > 1 && (await passesWith([]))) return words(given)
+  // a RecipeError, which the file may have of another copy of the package
+  const { tag, setting } = Object(e) as { readonly tag?: unknown; readonly setting?: unknown }
+  const named = tag === 'BadSetting' ? String(setting).split('.').at(-1) : undefined
+  return words(given.filter(([key]) => key === named))
 }
 
 const made = async (path: string, options: FileOptions) => {

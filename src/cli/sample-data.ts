@@ -17,7 +17,8 @@ export const writeChats = async (path: string): Promise<void> => {
     ],
     source: 'sample data made by sailwright new; put your own in its place',
   }))
-  await mkdir(dirname(path), { recursive: true })
+  const { makeFolder } = await import('../formats/index.ts')
+  await makeFolder(dirname(path))
   await writeFile(path, lines(rows), { flag: 'wx' })
 }
 
@@ -41,7 +42,8 @@ interface Shown {
 const writeImages = async (folder: string, rowsOf: (image: Shown) => readonly unknown[]): Promise<void> => {
   const { default: sharp } = await import('sharp')
   // a folder that is there already is the user's own
-  await mkdir(dirname(folder), { recursive: true })
+  const { makeFolder } = await import('../formats/index.ts')
+  await makeFolder(dirname(folder))
   await mkdir(folder)
   const rows: unknown[] = []
   for (let i = 0; i < 72; i++) {

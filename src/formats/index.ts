@@ -16,6 +16,7 @@ export * from './chat-sail-vl2.ts'
 export * from './chat-template.ts'
 export type { FloatDtype, StorageDtype } from './dtype.ts'
 export { isFloatDtype } from './dtype.ts'
+export { makeFolder } from './folder.ts'
 export * from './hub/index.ts'
 export { parseJson } from './json.ts'
 export {

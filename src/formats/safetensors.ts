@@ -10,7 +10,7 @@
  * @since 0.1.0
  */
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -23,6 +23,7 @@ import {
   hostIsLittleEndian,
   isFloatDtype,
 } from './dtype.ts'
+import { makeFolder } from './folder.ts'
 import {
   type Entries,
   type Entry,
@@ -379,7 +380,7 @@ export const replaceFile = (
 ): TE.TaskEither<SafetensorsError, void> =>
   TE.tryCatch(async () => {
     const folder = dirname(path)
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const temporary = temporaryOf(path)
     try {
       const handle = await open(temporary, 'wx')

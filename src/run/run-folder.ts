@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -17,6 +17,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import sharp from 'sharp'
+import { makeFolder } from '../formats/index.ts'
 import { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
 import {
   decodeAt,
@@ -158,7 +159,7 @@ export const openRun = (
 ): TE.TaskEither<FileError, RunFolder> => {
   const root = resolve(folder)
   return pipe(
-    TE.tryCatch(() => mkdir(root, { recursive: true }), systemError(root, 'making the run folder')),
+    TE.tryCatch(() => makeFolder(root), systemError(root, 'making the run folder')),
     // nothing is put into a folder that is no run, not even a lock
     TE.chain(() => entriesOf(root)),
     TE.chainIOEitherK(() => takeLock(root)),

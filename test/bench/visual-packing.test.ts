@@ -1,11 +1,13 @@
 /** Visual packing, simulated: what is counted, that it is the same every time, and what it gains. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { measuredEngines } from '../../src/bench/index.ts'
 import { markdownVisualPacking, showVisualPacking } from '../../src/bench/show-visual-packing.ts'
 import { simulateVisualPacking, type TiledMixture, tiledMixtures } from '../../src/bench/visual-packing.ts'
 import { benchCommand } from '../../src/cli/commands/bench.ts'
 import { cost } from '../../src/dsl/index.ts'
 import { aimv2Huge, qwen3Medium, qwen3Model, sailVitModel } from '../../src/models/index.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('bench: visual packing')
 
@@ -58,6 +60,20 @@ test('balanced images gain at least 1.48 times on pages, pictures and reasoning,
   assert.match(shown, `${uneven!.name}: ${uneven!.about}`)
   assert.equal(markdownVisualPacking(all).match(/^\|/gm)?.length, 4)
   assert.ok(benchCommand.flags['visual-packing'] !== undefined)
+})
+
+test('what says how to measure is refused beside it, by name', async () => {
+  const cli = commandIn(process.cwd())
+  const { code, out, err } = await cli(['bench', '--visual-packing', '--engine', 'onnx', '--rounds', '3'])
+  assert.equal([code, out], [2, ''])
+  assert.match(err, '--visual-packing measures nothing, and --engine, --rounds say how to measure')
+})
+
+test('in another precision tensorflow is measured compiled alone', () => {
+  assert.equal(measuredEngines({ compile: 'xla' }), [['tensorflow'], ['onnx'], ['tensorflow', 'xla']])
+  const compiled = { engines: ['tensorflow'], compile: 'xla', precision: 'bfloat16' } as const
+  assert.equal(measuredEngines(compiled), [['tensorflow', 'xla']])
+  assert.equal(measuredEngines({ engines: ['xla'], precision: 'bfloat16' }), [['xla']])
 })
 
 test.run()

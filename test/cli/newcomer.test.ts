@@ -204,6 +204,17 @@ test('a setting that the experiment refuses is a wrong argument; an experiment t
     assert.match(err, said)
   }
   write(
+    'needing.ts',
+    `import { wholeSetting } from 'sailwright/train'
+    export default ({ settings }) => {
+      if (settings.episodes === undefined) throw new Error('say --set episodes=<n>')
+      wholeSetting('stage rl', 'episodes', Number(settings.episodes), 1)
+    }`,
+  )
+  const needed = await cli(['run', 'needing.ts', '--set', 'episodes=0'])
+  assert.is(needed.code, 2, needed.err)
+  assert.match(needed.err, '--set episodes=0 cannot be: stage rl, episodes: it is 0')
+  write(
     'wrong.ts',
     "export default ({ setting }) => { setting.number('scale', 1); throw new Error('no data') }",
   )

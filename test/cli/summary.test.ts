@@ -80,7 +80,12 @@ test('pictures: a published folder says itself into how many tiles they are cut'
 test('a published folder: whether its weights are those of the model, what is missing, what is not read', async () => {
   const folder = join(root, 'published')
   cpSync(fixturePath('published/aimv2-v5'), folder, { recursive: true })
-  const last = async () => (await cli('published')).out.trim().split('\n').at(-1)!
+  const last = async (code = 0) => {
+    const told = await cli('published')
+    assert.is(told.code, code, told.err)
+    if (code !== 0) assert.match(told.err, 'Its weights do not make this model.')
+    return told.out.trim().split('\n').at(-1)!
+  }
   assert.match(await last(), /^Its weights are those of this model: all \d+ are read\.$/)
   const file = join(folder, 'model.safetensors')
   const stored = await orThrow(readSafetensors(file))
@@ -92,9 +97,9 @@ test('a published folder: whether its weights are those of the model, what is mi
   assert.equal((await json('published')).weights.unread, ['head.cls_token'])
   all.delete('rms_norm.weight')
   await orThrow(writeSafetensors(file, all))
-  assert.match(await last(), /^Its weights do not make this model\. .* lack 1 of .*post_trunk_norm\.weight/)
+  assert.match(await last(1), /^Its weights do not make this model\. .* lack 1 of .*post_trunk_norm\.weight/)
   writeFileSync(file, 'no weights')
-  assert.match(await last(), /^Its weights do not make this model\. .*model\.safetensors: /)
+  assert.match(await last(1), /^Its weights do not make this model\. .*model\.safetensors: /)
   rmSync(file)
   assert.not.match((await cli('published')).out, 'weights')
 })

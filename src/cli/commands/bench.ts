@@ -14,6 +14,7 @@ import {
   type Io,
   messageOf,
   printJson,
+  usage,
 } from '../command.ts'
 import { follow } from '../follow.ts'
 
@@ -66,9 +67,24 @@ export const benchCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      attempt(() => (args.on('visual-packing') ? simulated(args, io) : measured(args, io))),
+      TE.fromEither(fitting(args)),
+      TE.chain(() => attempt(() => (args.on('visual-packing') ? simulated(args, io) : measured(args, io)))),
       TE.chainEitherK(identity),
     ),
+}
+
+const ofMeasuring = ['engine', 'precision', 'compile', 'python', 'no-pytorch', 'rounds', 'steps'] as const
+
+/** The simulation measures nothing, so that it has no use for what says how to measure. */
+const fitting = (args: Args): E.Either<CliError, void> => {
+  const idle = args.on('visual-packing') ? ofMeasuring.filter((flag) => args.on(flag)) : []
+  return idle.length === 0
+    ? E.right(undefined)
+    : E.left(
+        usage(
+          `--visual-packing measures nothing, and ${idle.map((f) => `--${f}`).join(', ')} ${idle.length === 1 ? 'says' : 'say'} how to measure; leave one or the other out`,
+        ),
+      )
 }
 
 const simulated = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {

@@ -1,5 +1,5 @@
 /** `sailwright export`: a trained model in a form that others read. */
-import { cp, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { cp, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -139,11 +139,11 @@ const placedWhole = <A>(
   const temporary = `${out}.${process.pid}.tmp`
   const step = (act: () => Promise<unknown>): TE.TaskEither<CliError, unknown> => attempt(act)
   return pipe(
-    step(() => mkdir(temporary, { recursive: true })),
+    step(async () => (await import('../../formats/index.ts')).makeFolder(temporary)),
     TE.chain(() => write(temporary)),
     TE.chainFirst(() =>
       step(async () => {
-        await mkdir(dirname(out), { recursive: true })
+        await (await import('../../formats/index.ts')).makeFolder(dirname(out))
         // an empty folder of that name makes room
         await rmdir(out).catch(() => undefined)
         await rename(temporary, out)

@@ -1,6 +1,6 @@
 /** `sailwright new`: a commented experiment in the user's own folder. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -136,7 +136,8 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
 
 /** Writes the file last: what it reads is there before it. Gives whether a sample was written. */
 const written = async ({ folder, file, code, data, writeSample }: Plan): Promise<boolean> => {
-  await mkdir(folder, { recursive: true })
+  const { makeFolder } = await import('../../formats/index.ts')
+  await makeFolder(folder)
   if (data !== undefined) await writeSample?.(join(folder, data))
   await writeFile(file, code, { flag: 'wx' })
   return writeSample !== undefined

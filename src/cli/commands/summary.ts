@@ -180,7 +180,12 @@ const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io):
     const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
     return tell({ name: model.name, ...read }, () => showPictures(model.name, image, read, look))
   }
-  if (!args.on('plan')) return print(model, graphOf(model, args), await weightsIn(folder), args, io)
+  if (!args.on('plan')) {
+    const weights = await weightsIn(folder)
+    await print(model, graphOf(model, args), weights, args, io)
+    if (weights !== undefined && 'wrong' in weights) throw new Error(showWeights(weights))
+    return
+  }
   const [rows, tokens] = [args.integer('batch'), args.integer('tokens')]
   const { isCausalLm } = await import('../../models/index.ts')
   if (experiment === undefined && !isCausalLm(model))

@@ -3,11 +3,12 @@
  *
  * @since 0.4.0
  */
-import { mkdir, readFile, statfs } from 'node:fs/promises'
+import { readFile, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { makeFolder } from '../folder.ts'
 import { parseJson } from '../json.ts'
 import { folderShelf } from './folder-shelf.ts'
 import { HubError, hubErrorOf } from './hub-error.ts'
@@ -112,7 +113,7 @@ const fetched = async (repo: string, o: FetchOptions): Promise<FetchedModel> => 
     return e.right
   }
   let wanted = o.all === true ? shelf.files : orThrow(wantedOf(shelf))
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const done = new Map<string, ShelfFile & { readonly taken: boolean }>()
   let bytes = 0
   const take = async (files: readonly ShelfFile[]): Promise<void> => {

@@ -5,9 +5,10 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { makeFolder } from '../folder.ts'
 import { HubError, hubErrorOf } from './hub-error.ts'
 import type { Shelf, ShelfFile } from './shelf.ts'
 
@@ -141,7 +142,7 @@ export const takeFile = async (
   const path = join(folder, file.path)
   const part = join(folder, partName(file))
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     if (await isWhole(path, file)) {
       o.onBytes(file.bytes)
       return false
