@@ -112,11 +112,20 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
   const lead = rotaryLead(t, s)!
   const count = elements(cos.axes.slice(0, -1))
   const dim = x.axes.at(-1)!.size
-  const dims = [
-    elements(x.axes.slice(0, lead)),
-    count,
-    elements(x.axes) / elements(x.axes.slice(0, lead)) / count,
-  ]
+  const before = elements(x.axes.slice(0, lead))
+  const width = elements(x.axes) / before / count
+  // where nothing lies before the positions each is a row of its own, as attention over a cache takes them
+  const [dims, places] =
+    before === 1
+      ? [
+          [count, 1, width],
+          e.constant(
+            'int64',
+            [count, 1],
+            BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
+          ),
+        ]
+      : [[before, count, width], e.ints([0])]
   const half = (angles: Tensor): string =>
     e.node('Slice', [
       e.reshape(value(angles), sizes(angles.axes), [count, dim]),
@@ -126,7 +135,7 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
     ])
   const turned = e.node(
     'RotaryEmbedding',
-    [e.reshape(value(x), sizes(x.axes), dims), e.ints([0]), half(cos), half(sin)],
+    [e.reshape(value(x), sizes(x.axes), dims), places, half(cos), half(sin)],
     {},
     { domain: runtimeDomain },
   )
