@@ -9,6 +9,7 @@ import { join, relative, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RunEvent } from '../../src/run/index.ts'
+import { commandIn } from '../support/in-process.ts'
 
 const test = suite('runs that are killed')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-survivors-'))
@@ -25,7 +26,7 @@ writeFileSync(
 const survivor = resolve('test/support/experiments/survivor.ts')
 const program = resolve('bin/sailwright.js')
 const wordsFor = (folder: string): readonly string[] => [
-  ...[program, 'run', survivor, '--engine', 'onnx', '--set', `rows=${rows}`, '--out', folder],
+  ...['run', survivor, '--engine', 'onnx', '--set', `rows=${rows}`, '--out', folder],
 ]
 
 /** The experiment's stages, and how many steps each has. */
@@ -58,15 +59,9 @@ const same = (folder: string, stage: string): void => {
   for (const [file, bytes] of want) assert.ok(got.get(file)!.equals(bytes), file)
 }
 
-/** Runs to the end, in a process of its own. */
+/** Runs to the end, in this process: what one run has loaded serves the next. A fork is named by its path from where it runs. */
 const finished = async (folder: string, ...more: readonly string[]): Promise<string> => {
-  const words = [...wordsFor(folder), ...more]
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let err = ''
-  child.stderr.on('data', (d) => {
-    err += d
-  })
-  const code = await new Promise((done) => child.once('close', done))
+  const { code, err } = await commandIn(root)([...wordsFor(folder), ...more], { cwd: process.cwd() })
   assert.is(code, 0, err)
   return err
 }
@@ -91,7 +86,7 @@ const killed = async (
   const before = eventsIn(folder).length
   // it goes some steps past the target, and not out of its stage
   const hold = `hold=${target.stage} ${target.step + 3}`
-  const words = [...wordsFor(folder), '--set', 'pace=20', '--set', hold, ...more]
+  const words = [program, ...wordsFor(folder), '--set', 'pace=20', '--set', hold, ...more]
   const child = spawn(process.execPath, words, { stdio: 'ignore' })
   const gone = new Promise<NodeJS.Signals | null>((done) => child.once('exit', (_, signal) => done(signal)))
   const told = (): readonly RunEvent[] => eventsIn(folder).slice(before)
@@ -164,7 +159,7 @@ test('a disk that is full ends a run with its reason; with more room it goes on 
     'bash',
     [
       ...['-c', 'ulimit -f "$0"; exec "$@"', String(Math.ceil(weights / 1024) + 4)],
-      ...[process.execPath, ...wordsFor(folder)],
+      ...[process.execPath, program, ...wordsFor(folder)],
     ],
     { encoding: 'utf8' },
   )
