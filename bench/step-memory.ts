@@ -88,10 +88,10 @@ for (let step = 0; step < 3; step++) {
   seconds.push((performance.now() - at) / 1000)
 }
 const m = learnerMemory(made)
-const counted = m.weights + m.gradients + m.optimizer + m.activations
+const counted = m.weights + m.gradients + m.optimizer + m.activations + m.working
 const took = status('VmHWM') - before
 const mega = (bytes: number): string => (bytes / 1e6).toFixed(0)
 console.log(
-  `${name}, ${tokens} tokens: weights ${mega(m.weights)}, gradients ${mega(m.gradients)}, moments ${mega(m.optimizer)}, activations ${mega(m.activations)}: counted ${mega(counted)} MB; took ${mega(took)} MB, ${(took / counted).toFixed(2)} times as much (${mega(opened)} when it was open; steps ${seconds.map((t) => t.toFixed(1)).join(', ')} s)`,
+  `${name}, ${tokens} tokens: weights ${mega(m.weights)}, gradients ${mega(m.gradients)}, moments ${mega(m.optimizer)}, activations ${mega(m.activations)}, working ${mega(m.working)}: counted ${mega(counted)} MB; took ${mega(took)} MB, ${(took / counted).toFixed(2)} times as much (${mega(opened)} when it was open; steps ${seconds.map((t) => t.toFixed(1)).join(', ')} s)`,
 )
 await orThrow(session.close())

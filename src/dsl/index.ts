@@ -82,7 +82,7 @@ export {
 } from './init.ts'
 export { type Cost, cost, elementBytes, type GraphCost, type IsParameter } from './inspect/cost.ts'
 export type { DiagramOptions } from './inspect/diagram.ts'
-export { keptBytes } from './inspect/kept.ts'
+export { keptBytes, peakBytes } from './inspect/kept.ts'
 export { mermaid } from './inspect/mermaid.ts'
 export {
   type Row,

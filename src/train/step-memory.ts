@@ -10,6 +10,7 @@ import {
   type Keys,
   keptBytes,
   type Program,
+  peakBytes,
   type StateSpec,
   type Tensor,
 } from '../dsl/index.ts'
@@ -50,6 +51,8 @@ export interface StepMemory {
   readonly gradients: number
   /** Of the forward pass's results that the backward pass reads. */
   readonly activations: number
+  /** Of what lies beside gradients and activations at the fullest moment of the forward and the backward pass. */
+  readonly working: number
   /** Of all other states: gradients that add up over micro-batches, averages, a cache. */
   readonly others: number
 }
@@ -67,16 +70,26 @@ const passes = (program: Program): readonly [readonly Tensor[], readonly Tensor[
   return next === undefined ? [[], []] : [[next.get(accumulatedSum)!], [...next.values()]]
 }
 
-/** Bytes that a gradient reads of a forward pass whose long attentions run in blocks, as engines on a processor run them. */
-const kept = (first: readonly Tensor[], then: readonly Tensor[]): number => {
-  const run = attentionBlocks(attentionLimits)([...first, ...then])
-  return keptBytes(run.slice(0, first.length), run.slice(first.length))
+/** What is computed until all gradients are there. */
+const untilGradients = (program: Program, then: readonly Tensor[]): readonly Tensor[] => {
+  const step = program.functions.get('step')?.[0]
+  // the norm of the gradient is among them
+  return step === undefined ? then : Object.values(step.outputs)
+}
+
+/** The activations that are kept, and the most that lies there, where long attentions run in blocks, as on a processor. */
+const bytesOfPasses = (program: Program): { readonly kept: number; readonly peak: number } => {
+  const [first, then] = passes(program)
+  const until = untilGradients(program, then)
+  const run = attentionBlocks(attentionLimits)([...first, ...then, ...until])
+  const [ran, after] = [run.slice(0, first.length), run.slice(first.length, first.length + then.length)]
+  return { kept: keptBytes(ran, after), peak: peakBytes(run.slice(first.length + then.length), after) }
 }
 
 /**
  * What an update of a learner holds, as every engine does: states and gradients are as many bytes as their elements say;
- * activations are those of the graph that is run at the first of its sizes, each result held once. What an engine needs besides
- * while it computes, its library, and a batch's inputs are not in it.
+ * activations are those of the graph that is run at the first of its sizes, each result held once; what works beside them is what
+ * the order of the graph needs. An engine's library, its own copies, and a batch's inputs are not in it.
  *
  * @category cost
  */
@@ -86,6 +99,7 @@ export const learnerMemory = ({ program, trained }: LearnerProgram): StepMemory 
   const learns = new Set(trained)
   const moved = weights.filter(({ key }) => learns.has(key))
   const moments = states.filter(({ key }) => isOptimizerKey(key))
+  const { kept, peak } = bytesOfPasses(program)
   return {
     parameters: count(weights),
     trained: count(moved),
@@ -95,7 +109,8 @@ export const learnerMemory = ({ program, trained }: LearnerProgram): StepMemory 
       bytes(weights.filter((s) => !learns.has(s.key) && s.dtype === 'float32' && s.axes.length > 1)) / 2,
     optimizer: bytes(moments),
     gradients: bytes(moved),
-    activations: kept(...passes(program)),
+    activations: kept,
+    working: Math.max(0, peak - kept - bytes(moved)),
     others: bytes(states) - bytes(weights) - bytes(moments),
   }
 }

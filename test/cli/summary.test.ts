@@ -123,7 +123,12 @@ test('plan: by what is trained and by length, as it is counted; of an experiment
   assert.equal(first, { ...sizes, ...counted })
   assert.is(
     together,
-    counted.weights + counted.optimizer + counted.gradients + counted.activations + counted.others,
+    counted.weights +
+      counted.optimizer +
+      counted.gradients +
+      counted.activations +
+      counted.working +
+      counted.others,
   )
   assert.equal([fits, trains], [together < plan.availableBytes, 'everything'])
   // of each language matrix of 4 layers two factors of rank 16
@@ -136,7 +141,7 @@ test('plan: by what is trained and by length, as it is counted; of an experiment
   const text = await cli('nano', '--plan', '--tokens', '40')
   assert.match(
     text.out,
-    /everything +2,550,880 +1 × 40 +10\.2 MB +10\.2 MB +20\.4 MB +[\d.]+ MB +[\d.]+ MB +yes\n/,
+    /everything +2,550,880 +1 × 40 +10\.2 MB +10\.2 MB +20\.4 MB +[\d.]+ MB +[\d.]+ MB +[\d.]+ MB +yes\n/,
   )
   assert.match(text.out, /Here [\d.]+ [GM]B of [\d.]+ GB are available/)
   const experts = await json('moe-nano', '--plan', '--tokens', '40')

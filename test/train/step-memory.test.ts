@@ -12,13 +12,14 @@ import {
   keys,
   parameter,
   parametersOf,
+  peakBytes,
   reshape,
   square,
   tanh,
   total,
   zeros,
 } from '../../src/dsl/index.ts'
-import { type CausalLm, presetModel, presets } from '../../src/models/index.ts'
+import { type CausalLm, presetModel, presets, qwen3Model } from '../../src/models/index.ts'
 import { adamWith, loraKeys, muon } from '../../src/optim/index.ts'
 import { learnerMemory, learnerProgram, orThrow, stepMemory, withLora } from '../../src/train/index.ts'
 import { nextTokenTerms } from '../../src/train/next-token.ts'
@@ -48,6 +49,19 @@ test('of a small network it is what one counts by hand', () => {
   // a view holds nothing of its own, and is held once with what it shows
   const flat = reshape(hidden, [axis('all', 128)])
   assert.is(kept(total(add(total(square(flat)), total(square(hidden)))), first), 4 * 128)
+})
+
+test('of what lies at once it is what one counts by hand', () => {
+  const line = input('line', [axis('row', 8)])
+  const made = tanh(line)
+  // the first beside the second; a number
+  assert.is(peakBytes([total(tanh(made))], []), 4 * 8 * 2)
+  // what comes after reads the first: it stays while the third is made beside the second
+  const deep = tanh(tanh(made))
+  assert.is(peakBytes([total(deep)], [total(made)]), 4 * 8 * 3)
+  assert.is(peakBytes([total(deep)], []), 4 * 8 * 2)
+  // a view is no copy
+  assert.is(peakBytes([total(reshape(made, [axis('all', 8)]))], []), 4 * 8 + 4)
 })
 
 const sizes = { rows: 2, tokens: 24, images: 2 }
@@ -132,6 +146,17 @@ test('a frozen part keeps less; more rows and tokens keep more; adapters learn l
   )
   assert.is(little.trained, 2 * (16 + 12))
   assert.is(little.parameters, all.parameters + little.trained)
+})
+
+test('what works beside gradients and activations is the logits of a large vocabulary, once more at least', () => {
+  const model = qwen3Model('wide', {
+    ...{ vocabSize: 4096, hiddenSize: 16, intermediateSize: 16, layers: 1, heads: 2, kvHeads: 1, headDim: 8 },
+    ...{ ropeTheta: 1e4, epsilon: 1e-6, tied: true },
+  })
+  const of = (tokens: number): number =>
+    stepMemory({ model, train: Object.values(model.parts), sizes: { rows: 1, tokens, images: 0 } }).working
+  assert.ok(of(512) >= 4 * 512 * 4096, `${of(512)}`)
+  assert.ok(of(1024) > 1.9 * of(512))
 })
 
 test('a published model is counted without its weights', () => {

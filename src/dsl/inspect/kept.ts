@@ -30,3 +30,36 @@ export const keptBytes = (first: readonly Tensor[], then: readonly Tensor[]): nu
     if (!before.has(t)) for (const x of t.inputs) if (before.has(x)) kept.add(held(x))
   return [...kept].reduce((bytes, t) => bytes + activationBytesOf(t), 0)
 }
+
+/**
+ * Bytes of the results that are there at the fullest moment while `first` is computed, node after node in the graph's order:
+ * each lies from where it is made to where it is last read, and what the way to `then` reads of it stays. Weights, inputs and
+ * constants are not counted. An engine that takes another order, or computes several nodes as one, has another number.
+ *
+ * @example
+ * const x = input('x', [axis('row', 8)])
+ * const y = tanh(tanh(x))
+ * peakBytes([total(y)], []) // 4 * 8 * 2: the first lies beside the second while that is made
+ *
+ * @category cost
+ */
+export const peakBytes = (first: readonly Tensor[], then: readonly Tensor[]): number => {
+  const order = topological(first)
+  const inside = new Set(order)
+  const stays = new Set(first.map(held))
+  for (const t of topological(then))
+    if (!inside.has(t)) for (const x of t.inputs) if (inside.has(x)) stays.add(held(x))
+  const last = new Map<Tensor, number>()
+  order.forEach((t, i) => {
+    for (const x of t.inputs) last.set(held(x), i)
+  })
+  const ending = new Map<number, Tensor[]>()
+  for (const [t, i] of last) if (!stays.has(t)) ending.set(i, [...(ending.get(i) ?? []), t])
+  let [there, most] = [0, 0]
+  order.forEach((t, i) => {
+    there += activationBytesOf(t)
+    most = Math.max(most, there)
+    for (const x of ending.get(i) ?? []) there -= activationBytesOf(x)
+  })
+  return most
+}
