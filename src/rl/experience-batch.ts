@@ -13,6 +13,7 @@ import {
   tokensOfTiles,
 } from '../data/index.ts'
 import {
+  type Axis,
   and,
   axis,
   causal,
@@ -25,7 +26,7 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import { floats, imageValues, ints } from '../train/index.ts'
+import { type AtPlaces, floats, imageValues, ints, placed, placesInput } from '../train/index.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 
@@ -78,16 +79,47 @@ const byCompletion = <A extends Int32Array | Float32Array>(
   return into
 }
 
+/** The place in its row of the token that a drawn one is predicted by: the one before it, for the first where the prompt ends. */
+const predictedAt = ({ prompt, start }: PlacedExperience<Experience>, t: number): number =>
+  (t === 0 ? prompt.start + prompt.promptIds.length : start + t) - 1
+
+/** Where a pack's tokens are predicted, row by row, in order. */
+const predictingPlaces = (
+  { placed }: ExperiencePack<Experience>,
+  rows: number,
+): readonly (readonly number[])[] => {
+  const all = Array.from({ length: rows }, () => new Set<number>())
+  for (const p of placed)
+    p.experience.ids.forEach((_, t) => {
+      all[p.prompt.row]!.add(predictedAt(p, t))
+    })
+  return all.map((places) => [...places].sort((a, b) => a - b))
+}
+
+/** A pack as the model reads it, and the sizes that it was laid out for. */
+export interface ReadPack {
+  readonly sizes: AtPlaces<ExperienceSizes>
+  readonly inputs: Readonly<Record<string, TensorValue>>
+}
+
 /**
  * What the model reads of a pack, which positions predict the drawn tokens, and which tokens these are. `segment_ids` numbers
  * the copies of prompts, from 1, and all that stands behind each; `branch_ids` numbers its completions, from 1, and is 0 in
  * the prompt. The positions of every completion go on where its prompt ends.
+ *
+ * @param all the sizes that there are; the smallest is taken that has a place for each position that predicts
  */
 export const readingInputs = (
   pack: ExperiencePack<Experience>,
-  sizes: ExperienceSizes,
+  all: readonly AtPlaces<ExperienceSizes>[],
   processor: Processor,
-): Readonly<Record<string, TensorValue>> => {
+): ReadPack => {
+  const predicting = predictingPlaces(pack, all[0]!.rows)
+  const { sizes, inputs: wanted } = placed(
+    all,
+    predicting,
+    (row) => pack.placed.find(({ prompt }) => prompt.row === row)!.experience.id,
+  )
   const { rows, tokens, images, completions, answer } = sizes
   const part = (id: string, ids: readonly number[], row: number, start: number) => ({
     conversation: { id, ids, promptLength: ids.length, images: [], lossMask: ids.map(() => false) },
@@ -115,13 +147,15 @@ export const readingInputs = (
     for (let at = from; at < end; at++) text.position_ids[at]! += prompt.promptIds.length
   })
   const drawn = completions * answer
-  const places = byCompletion(new Int32Array(drawn), pack.placed, answer, ({ prompt, start }, t) => {
-    // a token is predicted where the one before it stands: the first one where the prompt ends
-    const before = t === 0 ? prompt.start + prompt.promptIds.length : start + t
-    return prompt.row * tokens + before - 1
+  // each place by its number among those of its row that are computed
+  const numberOf = predicting.map((own) => new Map(own.map((place, i) => [place, i])))
+  const places = byCompletion(new Int32Array(drawn), pack.placed, answer, (p, t) => {
+    const [row, place] = [p.prompt.row, predictedAt(p, t)]
+    return sizes.learnt === undefined ? row * tokens + place : row * sizes.learnt + numberOf[row]!.get(place)!
   })
   const targets = byCompletion(new Int32Array(drawn), pack.placed, answer, (p, t) => p.experience.ids[t]!)
-  return {
+  const inputs = {
+    ...wanted,
     input_ids: ints(text.input_ids, rows, tokens),
     position_ids: ints(text.position_ids, rows, tokens),
     segment_ids: ints(segmentIds, rows, tokens),
@@ -139,6 +173,7 @@ export const readingInputs = (
           ),
         }),
   }
+  return { sizes, inputs }
 }
 
 /** Log-probabilities, which an experience has beside those of the old policy. */
@@ -179,25 +214,35 @@ export const inputOf: Readonly<Record<ExtraLogProbs, string>> = {
   referenceLogProbs: 'reference_log_probs',
 }
 
+/** What a model reads of experiences, but for images, as graph inputs; and the copies of prompts by number. */
+export const experienceGraph = ({ rows, tokens }: Pick<ExperienceSizes, 'rows' | 'tokens'>) => {
+  const [batch, token] = [axis('batch', rows), axis('token', tokens)]
+  const of = (name: string): Tensor => input(name, [batch, token], 'int32')
+  const segments = of('segment_ids')
+  return {
+    ...{ token, segments, ids: of('input_ids'), positions: of('position_ids') },
+    mask: and(and(sameSegment(segments, 'token'), sameBranch(of('branch_ids'), 'token')), causal(token)),
+  }
+}
+
 /**
  * Logits of the drawn tokens, and which they are: float32 `[batch, token, vocab]` and int32 `[batch, token]`, a row a
  * completion. The head is applied where a token was drawn and nowhere else: prompts, with all their image tokens, cost none.
  */
 export const drawnLogits = (
   model: CausalLm,
-  { rows, tokens, images, completions, answer }: ExperienceSizes,
+  { learnt, ...sizes }: AtPlaces<ExperienceSizes>,
 ): { readonly logits: Tensor; readonly targets: Tensor; readonly segments: Tensor } => {
-  const [batch, token] = [axis('batch', rows), axis('token', tokens)]
-  const of = (name: string): Tensor => input(name, [batch, token], 'int32')
-  const seen = images === 0 ? undefined : imageInputs(model, images, batch, token)
-  const segments = of('segment_ids')
-  const hidden = model.decode(model.embed(of('input_ids'), seen), {
-    token,
-    positions: of('position_ids'),
-    mask: and(and(sameSegment(segments, 'token'), sameBranch(of('branch_ids'), 'token')), causal(token)),
+  const { rows, tokens, images, completions, answer } = sizes
+  const { segments, ids, ...context } = experienceGraph(sizes)
+  const [batch] = ids.axes as readonly [Axis<'batch'>]
+  const seen = images === 0 ? undefined : imageInputs(model, images, batch, context.token)
+  const hidden = model.decode(model.embed(ids, seen), {
+    ...context,
+    ...(learnt === undefined ? {} : { wanted: placesInput(batch, learnt) }),
   })
   const drawn = [axis('batch', completions), axis('token', answer)]
   const places = input('places', drawn, 'int32')
-  const flat = merge(hidden, ['batch', 'token'], axis('position', rows * tokens))
+  const flat = merge(hidden, ['batch', 'token'], axis('position', rows * (learnt ?? tokens)))
   return { segments, logits: model.head(gather(flat, places)), targets: input('targets', drawn, 'int32') }
 }

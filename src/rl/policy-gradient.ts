@@ -7,9 +7,9 @@
 import { fitting, type Processor } from '../data/index.ts'
 import {
   axis,
+  buckets,
   div,
   type FunctionSpec,
-  fixed,
   input,
   less,
   logSoftmax,
@@ -26,8 +26,13 @@ import {
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import {
+  type AtPlaces,
   imagesByDefault,
   kindOf,
+  type Learnt,
+  learntConfig,
+  learntSetting,
+  learntSizes,
   numberSetting,
   type Objective,
   onlySettings,
@@ -41,6 +46,7 @@ import type { Experience } from './experience.ts'
 import {
   drawnLogits,
   type ExtraLogProbs,
+  experienceGraph,
   inputOf,
   learningInputs,
   readingInputs,
@@ -63,6 +69,12 @@ export interface PolicyGradientSettings extends Omit<ExperienceSizes, 'images' |
    * loss, which keeps the policy from always drawing the same; default: nothing is.
    */
   readonly entropyBonus?: number
+  /**
+   * Places of a row that predict what was drawn, at most: the last block is computed there alone, as the head is in any case.
+   * With a number a row that has more is an error. Default `auto`: where answers of full length leave half a row to prompts, what
+   * each pack has, in one of up to three sizes; `all` computes the block of every token.
+   */
+  readonly learnt?: Learnt
   /** Whether tokens are worth what the steps that they belong to are, beside their completion; default false. */
   readonly steps?: boolean
 }
@@ -126,6 +138,7 @@ export const policyGradient = (
     'loss',
     'temperature',
     'entropyBonus',
+    'learnt',
     'steps',
   ] as const
   onlySettings(where, settings, names)
@@ -157,13 +170,19 @@ export const policyGradient = (
     ...(loss.reads?.sampling === true ? (['samplingLogProbs'] as const) : []),
     ...(loss.reads?.reference === true ? (['referenceLogProbs'] as const) : []),
   ]
+  const learnt = learntSetting(where, settings.learnt, sizes.tokens)
+  // rows that are full of answers predict at most of their places: they have the one size
+  const predicted = (sizes.completions / rows) * sizes.answer
+  const all = learntSizes(learnt, sizes, model, () => experienceGraph(sizes), predicted)
   const drawn = [axis('batch', sizes.completions), axis('token', sizes.answer)]
-  const at = (): {
+  const at = (
+    given: AtPlaces<ExperienceSizes>,
+  ): {
     readonly logits: Tensor
     readonly logProbs: Tensor
     readonly segments: Tensor
   } => {
-    const { logits: raw, targets, segments } = drawnLogits(model, sizes)
+    const { logits: raw, targets, segments } = drawnLogits(model, given)
     const logits = temperature === 1 ? raw : div(raw, temperature)
     return { segments, logits, logProbs: neg(negativeLogLikelihood(logits, targets, 'vocab')) }
   }
@@ -174,15 +193,21 @@ export const policyGradient = (
       ...{ model: model.config, processor: processor.config, loss: loss.config, temperature, ...sizes },
       ...(bonus === undefined ? {} : { entropyBonus: bonus }),
       ...(bySteps ? { steps: true } : {}),
+      ...learntConfig(learnt),
     },
     unit: 'advantage per token',
     model,
     processor,
     batch: sizes.completions,
-    buckets: [{ ...sizes }],
+    get buckets() {
+      return all().map((one) => ({ ...one }))
+    },
     ...{ loss, temperature, sizes, steps: bySteps },
-    terms: () => {
-      const { logits, logProbs, segments } = at()
+    terms: ({ learnt: places }) => {
+      const { logits, logProbs, segments } = at({
+        ...sizes,
+        ...(places === undefined ? {} : { learnt: places }),
+      })
       const mask = input('mask', drawn)
       const terms = loss.terms({
         logProbs,
@@ -192,31 +217,36 @@ export const policyGradient = (
         ...Object.fromEntries(extra.map((key) => [key, input(inputOf[key], drawn)])),
       })
       const measured = tokenMean(entropyOf(stopGradient(logits)), mask)
-      const learnt = bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)
+      const spread = bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)
       return withExperts(model, logits, less(0, segments), {
         ...terms,
-        ...(learnt === undefined
+        ...(spread === undefined
           ? {}
           : {
               auxiliary: {
                 ...terms.auxiliary,
-                entropy: mul(div(learnt.sum, maximum(learnt.weight, 1)), -bonus!) as Scalar,
+                entropy: mul(div(spread.sum, maximum(spread.weight, 1)), -bonus!) as Scalar,
               },
             }),
         stepMetrics: { ...terms.stepMetrics, entropy: measured },
       })
     },
     collate: (experiences) =>
-      packExperiences(experiences, sizes, processor).map((pack) => ({
-        sizes: { ...sizes },
-        inputs: { ...readingInputs(pack, sizes, processor), ...learningInputs(pack, sizes, extra, bySteps) },
-        weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
-      })),
-    functions: { logProbs: fixed(() => ({ outputs: { logProbs: at().logProbs } })) },
+      packExperiences(experiences, sizes, processor).map((pack) => {
+        const read = readingInputs(pack, all(), processor)
+        return {
+          sizes: { ...read.sizes },
+          inputs: { ...read.inputs, ...learningInputs(pack, sizes, extra, bySteps) },
+          weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
+        }
+      }),
+    get functions() {
+      return { logProbs: buckets(all(), (given) => ({ outputs: { logProbs: at(given).logProbs } })) }
+    },
     logProbs: async (session, experiences, by = 'logProbs') => {
       const found = new Map<Experience, readonly number[]>()
       for (const pack of packExperiences(experiences, sizes, processor)) {
-        const out = await orThrow(session.call(by, readingInputs(pack, sizes, processor)))
+        const out = await orThrow(session.call(by, readingInputs(pack, all(), processor).inputs))
         pack.placed.forEach(({ experience: e }, i) => {
           const from = i * sizes.answer
           found.set(e, Array.from(out.logProbs!.data.slice(from, from + e.ids.length)))

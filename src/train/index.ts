@@ -25,6 +25,15 @@ export {
 export { tryFirstBatch } from './first-batch.ts'
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
+export {
+  type AtPlaces,
+  type Learnt,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+  placed,
+  placesInput,
+} from './learnt-places.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
 export {
   floats,

@@ -91,17 +91,21 @@ export const wantedLogits = (where: string, model: CausalLm, x: CausalInputs): T
  * they are first read.
  *
  * @param inputs what the model reads, but for images
+ * @param mean places that a row needs on the average, where that is known: fewer are no size
  */
 export const learntSizes = <S extends { readonly tokens: number }>(
   learnt: Learnt,
   sizes: S,
   model: CausalLm,
   inputs: () => CausalInputs,
+  mean = 0,
 ): (() => readonly [AtPlaces<S>, ...AtPlaces<S>[]]) => {
   const find = (): readonly [AtPlaces<S>, ...AtPlaces<S>[]] => {
     if (learnt === 'all') return [sizes]
     if (learnt !== 'auto') return [{ ...sizes, learnt }]
-    const fewer = [2, 4].map((parts) => Math.ceil(sizes.tokens / parts)).filter((n) => n >= least)
+    const fewer = [2, 4]
+      .map((parts) => Math.ceil(sizes.tokens / parts))
+      .filter((n) => n >= Math.max(least, mean))
     if (fewer.length === 0 || !givesWanted(model, inputs(), fewer[0]!)) return [sizes]
     return [sizes, ...fewer.map((n) => ({ ...sizes, learnt: n }))]
   }

@@ -190,7 +190,7 @@ test('in a batch the places of tiles follow one another, of conversations and of
     cutting,
   )
   assert.is(more.length, 0)
-  const inputs = readingInputs(pack!, sizes, cutting)
+  const { inputs } = readingInputs(pack!, [sizes], cutting)
   assert.equal(
     [...inputs.visual_index!.data].filter((i) => Number(i) >= 0),
     Array.from({ length: 6 * tokens }, (_, i) => i),

@@ -1,6 +1,7 @@
 /** The objective of reinforcement: packed completions are the completions one by one, with images, on every engine. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { findAxis, topological } from '../../src/dsl/index.ts'
 import { adamWith } from '../../src/optim/index.ts'
 import {
   dapo,
@@ -14,7 +15,7 @@ import {
 import { learnerProgram, orThrow, update } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
-import { tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
+import { thrown, tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 
@@ -91,6 +92,43 @@ for (const engine of engines)
       }
       assert.ok(maxRelativeError(alone.after.flat(), alone.logProbs.flat()) > 1e-4, 'nothing was learnt')
     })
+
+test('the last block is computed where something was drawn, where answers of full length leave half a row', async () => {
+  const sizes = { rows: 2, tokens: 96, images: 2, completions: 6 }
+  const of = (some: Partial<PolicyGradientSettings> = {}) => objectiveOf(dapo(), { ...sizes, ...some })
+  const learntIn = (o: ReturnType<typeof objectiveOf>) => o.buckets.map((b) => b.learnt)
+  assert.equal(learntIn(of()), [undefined, 48])
+  assert.equal(of().collate(experiences)[0]!.sizes, { ...sizes, answer: 6, learnt: 48 })
+  assert.equal(learntIn(of({ completions: 17 })), [undefined])
+  assert.equal(learntIn(of({ learnt: 'all' })), [undefined])
+  assert.equal(learntIn(of({ learnt: 20 })), [20])
+  assert.not('learnt' in (of().config as object))
+  assert.is((of({ learnt: 20 }).config as { learnt?: unknown }).learnt, 20)
+  const e = await thrown(() => of({ learnt: 3 }).collate(experiences))
+  assert.match(e.message, /has \d+ tokens to learn and a row has place for 3; raise learnt/)
+  const blocks = topological([of().terms(of().buckets[1]!).sum])
+  const widths = new Set(blocks.flatMap((t) => (findAxis(t, 'hidden') ? [findAxis(t, 'token')?.size] : [])))
+  // the tiny model's one block is its last
+  assert.equal(
+    [...widths].filter((n) => n !== undefined && n > 36),
+    [48],
+  )
+})
+
+for (const engine of engines)
+  test(`and gives what computing all of it gives, on ${engine.name}`, async () => {
+    const sizes = { rows: 2, tokens: 96, images: 2, completions: 6 }
+    const [all, some] = [
+      await updated(engine, objectiveOf(dapo(), { ...sizes, learnt: 'all' })),
+      await updated(engine, objectiveOf(dapo(), sizes)),
+    ]
+    const near = (got: number, want: number, what: string): void =>
+      assert.ok(Math.abs(got - want) <= 1e-6 * (1 + Math.abs(want)), `${what}: ${got} for ${want}`)
+    for (const key of ['loss', 'weight', 'gradientNorm'] as const) near(some[key], all[key], key)
+    for (const [name, value] of Object.entries(all.metrics)) near(some.metrics[name]!, value, name)
+    assert.ok(maxRelativeError(some.logProbs.flat(), all.logProbs.flat()) < 1e-6)
+    assert.ok(maxRelativeError(some.after.flat(), all.after.flat()) < 1e-5)
+  })
 
 for (const engine of engines)
   test(`an update of one call gives what accumulating gives, metrics too, on ${engine.name}`, async () => {

@@ -105,7 +105,7 @@ const objectiveOf = (some: Omit<ExperienceSizes, 'answer'>) =>
   policyGradient(tinyModel, tinyProcessor, { ...some, answer: 6, loss: dapo({ low: 0.99, high: 99 }) })
 
 const [together, alone] = [
-  objectiveOf({ rows: 2, tokens: 80, images: 4, completions: 20 }),
+  objectiveOf({ rows: 2, tokens: 80, images: 4, completions: 13 }),
   objectiveOf({ rows: 1, tokens: 36, images: 1, completions: 1 }),
 ]
 
