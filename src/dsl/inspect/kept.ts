@@ -39,7 +39,8 @@ export const keptBytes = (first: readonly Tensor[], then: readonly Tensor[]): nu
  * @example
  * const x = input('x', [axis('row', 8)])
  * const y = tanh(tanh(x))
- * peakBytes([total(y)], []) // 4 * 8 * 2: the first lies beside the second while that is made
+ * // the first lies beside the second while that is made
+ * peakBytes([total(y)], []) // 4 * 8 * 2
  *
  * @category cost
  */
