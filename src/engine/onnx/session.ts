@@ -52,6 +52,8 @@ interface Compiled {
   readonly native: InferenceSession | undefined
   /** In its place where results are bound to states: one for each part of the rows. */
   readonly bound?: readonly BoundSession[]
+  /** Results that only an update reads: the weight whose gradient each is. */
+  readonly gradients?: ReadonlyMap<string, string>
   /** Inputs that are rows of a weight. */
   readonly rows: ReadonlyMap<string, OrtTensor>
 }
@@ -82,8 +84,13 @@ const compile = async (
     return new runtime.Tensor('float16', own, [count, width])
   }
   try {
-    if (api !== undefined && lowered.written.size > 0)
-      return right({ lowered, ...rest, bound: boundTo(api, lowered, options) })
+    if (api !== undefined && (lowered.written.size > 0 || lowered.updates.length > 0))
+      return right({
+        lowered,
+        ...rest,
+        bound: boundTo(api, lowered, options),
+        gradients: gradientsOf(lowered),
+      })
     const native = await runtime.InferenceSession.create(encodeModel({ ...lowered.model, graph }), options)
     return right({ lowered, native, rows: new Map([...rows].map(([n, r]) => [n, part(r)])) })
   } catch (e) {
@@ -128,6 +135,18 @@ const joined = (name: string, bound: readonly BoundSession[], { rows, tensors }:
   return whole
 }
 
+/** Gradients that nobody but the update of their weight reads, by their name, with the weight's key. */
+const gradientsOf = ({ updates, outputs, next, overwrites }: Lowered): ReadonlyMap<string, string> => {
+  const others = new Set([
+    ...[...outputs.values(), ...next.values(), ...overwrites.flatMap((o) => o.inputs)].map((s) => s.name),
+  ])
+  return new Map(
+    updates.flatMap(({ gradient, parameter }) =>
+      gradient.from === 'output' && !others.has(gradient.name) ? [[gradient.name, parameter] as const] : [],
+    ),
+  )
+}
+
 /** The backend of one program; native sessions follow with the first call of each variant. */
 export const onnxBackend = (runtime: Runtime, program: Program, options: NativeOptions): Backend => {
   const wrap = (spec: StateSpec, data: Data): OrtTensor =>
@@ -135,6 +154,8 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
   const api = cApi(runtime.library)
   const states = new Map<string, State>()
   const halves = new Map<string, Half>()
+  /** Where the runtime writes gradients, by their weight: all variants use the same arrays. */
+  const scratch = new Map<string, Data>()
   const compiled = new Map<Variant, Compiled>()
 
   /** A state's own numbers; those of a weight in 16 bits are made. */
@@ -165,9 +186,11 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
   /** Runs a session whose tensors are bound. */
   const runBound = async (
     bound: readonly BoundSession[],
-    lowered: Lowered,
+    { lowered, gradients: given }: Compiled,
     inputs: Values,
   ): Promise<Results> => {
+    const gradients = bound.length === 1 ? (given ?? new Map<string, string>()) : new Map<string, string>()
+    for (const [onnxName, key] of gradients) bound[0]!.bind(onnxName, scratchOf(key))
     const { count, at } = lowered.rows ?? { count: 1, at: new Map<string, number>() }
     for (const [part, b] of bound.entries()) {
       for (const [onnxName, input] of lowered.inputs) {
@@ -183,7 +206,14 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     }
     if (bound.length === 1) bound[0]!.run()
     else await allEnded(bound.map((b) => b.runLater()))
-    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: joined(n, bound, lowered) }]))
+    const result = (n: string): Data => (gradients.has(n) ? bound[0]!.array(n) : joined(n, bound, lowered))
+    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: result(n) }]))
+  }
+
+  const scratchOf = (key: string): Data => {
+    const had = scratch.get(key) ?? new Float32Array(states.get(key)!.data.length)
+    scratch.set(key, had)
+    return had
   }
 
   /** Forgets what is compiled; answers the native sessions that are to be released. */
@@ -261,7 +291,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       try {
         const results =
           bound !== undefined
-            ? await runBound(bound, lowered, inputs)
+            ? await runBound(bound, ready.right, inputs)
             : native === undefined
               ? {}
               : await native.run(feed(ready.right, inputs))
@@ -297,6 +327,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
       const all = forget()
       states.clear()
       halves.clear()
+      scratch.clear()
       const ends = await Promise.allSettled(all.map(async (n) => n.release()))
       for (const e of ends) if (e.status === 'rejected') throw e.reason
     },
