@@ -2,10 +2,12 @@
 import { adjoints, type Flow } from './adjoints.ts'
 import { showAxes } from './axis.ts'
 import { composite } from './composite.ts'
+import { compositeFlows } from './composite-flows.ts'
 import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { type Op, type Tensor, topological } from './graph.ts'
 import { scalarOf } from './leaves.ts'
+import { reduceOf } from './reduce.ts'
 import { broadcasted, reshaped, transposed } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -15,6 +17,12 @@ const identity = (t: Tensor): Tensor | string => (t.op.op === 'state' ? t.op.key
 const flowsOf = (y: Tensor, g: Tensor, site: Site): readonly Flow[] =>
   (adjoints[y.op.op] as (y: Tensor, g: Tensor, op: Op, s: Site) => readonly Flow[])(y, g, y.op, site)
 
+/** The nodes of a composite's definition that only it has. */
+const insideOf = (y: Tensor): readonly Tensor[] => {
+  const ends = new Set(y.inputs.slice(1))
+  return topological([y.inputs[0]!], (t) => (ends.has(t) ? [] : t.inputs)).filter((t) => !ends.has(t))
+}
+
 /** The choice among scores whose result is an attention's softmax, where each score counts once. */
 const maskingOf = (order: readonly Tensor[]): Tensor | undefined => {
   const masked = order.find((t) => t.op.op === 'softmax')?.inputs[0]
@@ -22,6 +30,25 @@ const maskingOf = (order: readonly Tensor[]): Tensor | undefined => {
   return scores !== undefined && scores.axes.length === masked!.axes.length && scores.op.op !== 'broadcast'
     ? masked
     : undefined
+}
+
+/**
+ * Σ over the keys of softmax times its gradient, where values are all that it weighs: as the mix is Σ P v, and v's product with
+ * the mix's gradient is what flows into P, it is Σ of mix times its gradient, over as many numbers as the mix has.
+ */
+const levelOf = (
+  y: Tensor,
+  order: readonly Tensor[],
+  flowing: ReadonlyMap<Tensor, Tensor>,
+): Tensor | undefined => {
+  const uses = order.filter((t) => t.inputs.includes(y))
+  const [mix] = uses
+  if (uses.length !== 1 || mix!.op.op !== 'contract' || mix!.inputs[0] === mix!.inputs[1]) return undefined
+  const g = flowing.get(mix!)
+  const rows = y.axes.filter((a) => y.op.op === 'softmax' && a.name !== y.op.over)
+  if (g === undefined || !rows.every((a) => mix!.names.includes(a.name))) return undefined
+  const rest = mix!.names.filter((n) => !rows.some((a) => a.name === n))
+  return reduceOf('sum', binaryOf('mul', g, mix!, y.site), rest, y.site)
 }
 
 /**
@@ -41,10 +68,13 @@ const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly 
     const y = order[i]!
     const flow = flowing.get(y)
     if (flow === undefined || ends.has(y) || !depends.has(y)) continue
+    const level = y.op.op === 'softmax' ? levelOf(y, order, flowing) : undefined
     const flows: readonly Flow[] =
       y === masking
         ? [undefined, () => transposed(flow, y.inputs[1]!.names, y.site)]
-        : flowsOf(y, flow, y.site)
+        : level !== undefined
+          ? [() => binaryOf('mul', y, binaryOf('sub', flow, level, y.site), y.site)]
+          : flowsOf(y, flow, y.site)
     flows.forEach((part, k) => {
       const x = y.inputs[k]!
       if (part === undefined || !depends.has(x)) return
@@ -65,10 +95,9 @@ const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly 
 const attentionFlows = (y: Tensor, g: Tensor, wanted: ReadonlySet<Tensor | string>): readonly Flow[] => {
   const [body, ...operands] = y.inputs as readonly [Tensor, ...Tensor[]]
   const [q, k, v] = operands.slice(0, 3) as [Tensor, Tensor, Tensor]
-  const ends = new Set(operands)
-  const inside = topological([body], (t) => (ends.has(t) ? [] : t.inputs)).filter((t) => !ends.has(t))
   // where two operands are one, or the definition's inside is asked for, the definition is walked
-  if (new Set([q, k, v]).size < 3 || inside.some((t) => wanted.has(identity(t)))) return flowsOf(y, g, y.site)
+  if (new Set([q, k, v]).size < 3 || insideOf(y).some((t) => wanted.has(identity(t))))
+    return flowsOf(y, g, y.site)
   let parts: readonly (Tensor | undefined)[] | undefined
   const settings = y.op.op === 'composite' ? y.op.settings : {}
   const flow = (i: number, part: string, x: Tensor) => (): Tensor => {
@@ -77,6 +106,17 @@ const attentionFlows = (y: Tensor, g: Tensor, wanted: ReadonlySet<Tensor | strin
     return composite('attentionGradient', { ...settings, part }, to, [...operands, y, g], y.site)
   }
   return [undefined, flow(0, 'q', q), flow(1, 'k', k), flow(2, 'v', v)]
+}
+
+/** A composite's own flows, unless the inside of its definition is asked for. */
+const shorterFlows = (
+  y: Tensor,
+  g: Tensor,
+  depends: (t: Tensor) => boolean,
+  wanted: ReadonlySet<Tensor | string>,
+): readonly Flow[] | undefined => {
+  const flows = compositeFlows(y, g, depends)
+  return flows === undefined || insideOf(y).some((t) => wanted.has(identity(t))) ? undefined : flows
 }
 
 /**
@@ -112,13 +152,16 @@ export const gradient = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
     )
       depends.add(t)
 
+  const has = (t: Tensor): boolean => depends.has(t)
   const flowing = new Map<Tensor | string, Tensor>([[identity(loss), scalarOf(1, 'float32', site)]])
   for (let i = order.length - 1; i >= 0; i--) {
     const y = order[i]!
     const g = flowing.get(identity(y))
     if (g === undefined || !depends.has(y)) continue
     const isAttention = y.op.op === 'composite' && y.op.kind === 'attention'
-    const flows = isAttention ? attentionFlows(y, g, wanted) : flowsOf(y, g, y.site)
+    const flows = isAttention
+      ? attentionFlows(y, g, wanted)
+      : (shorterFlows(y, g, has, wanted) ?? flowsOf(y, g, y.site))
     flows.forEach((flow, k) => {
       const x = y.inputs[k]!
       if (flow === undefined || !depends.has(x)) return

@@ -135,7 +135,7 @@ export {
 export { embedding, head, type LinearOptions, linear } from './layers/linear.ts'
 export { mlp, type SwiGluNames, swiGlu } from './layers/mlp.ts'
 export { layerNorm, preNorm, rmsNorm } from './layers/norm.ts'
-export { type Rotations, rotate, rotations } from './layers/rotary.ts'
+export { halvesAgree, type Rotations, rotate, rotations } from './layers/rotary.ts'
 export {
   learnedPositions,
   type PatchifyAxes,

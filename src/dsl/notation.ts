@@ -23,6 +23,7 @@ export const notation = (s: Site) => {
     log: unary('log'),
     sin: unary('sin'),
     cos: unary('cos'),
+    add: binary('add'),
     mul: binary('mul'),
     div: binary('div'),
     sub: binary('sub'),

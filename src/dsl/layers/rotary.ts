@@ -1,12 +1,13 @@
 /** Rotary positions (Su et al. 2021), rotate-half form. */
 import { type Axis, axis } from '../axis.ts'
 import { composite } from '../composite.ts'
-import { add, cast, cos, mul, neg, sin } from '../elementwise.ts'
+import { cast, cos, mul, sin } from '../elementwise.ts'
 import { GraphError } from '../error.ts'
-import { findAxis, type Tensor } from '../graph.ts'
+import { findAxis, node, type Tensor } from '../graph.ts'
 import { constant } from '../leaves.ts'
-import { concat, renamed, slice } from '../shape.ts'
-import { siteOf } from '../site.ts'
+import { notation } from '../notation.ts'
+import { concat, renamed, sliceOf } from '../shape.ts'
+import { type Site, siteOf } from '../site.ts'
 
 /** Cosines and sines of a set of positions: axes of the positions, then the head dimension. */
 export interface Rotations {
@@ -53,10 +54,31 @@ export const rotate = (
   token?: { readonly from: string; readonly to: string },
 ): Tensor => {
   const site = siteOf(rotate)
-  const half = findAxis(x, headDim)!.size / 2
   const rename = (t: Tensor): Tensor =>
     token === undefined ? t : renamed(t, { [token.from]: token.to }, site)
-  const [c, s] = [rename(r.cos), rename(r.sin)]
-  const turned = concat([neg(slice(x, headDim, half, half)), slice(x, headDim, 0, half)], headDim)
-  return composite('rotary', { axis: headDim }, add(mul(x, c), mul(turned, s)), [x, c, s], site)
+  return rotateOf(x, rename(r.cos), rename(r.sin), headDim, site)
+}
+
+/** {@link rotate} with this site. */
+export const rotateOf = (x: Tensor, cos: Tensor, sin: Tensor, headDim: string, site: Site): Tensor => {
+  const { add, mul, neg } = notation(site)
+  const half = findAxis(x, headDim)!.size / 2
+  const parts = [neg(sliceOf(x, headDim, half, half, site)), sliceOf(x, headDim, 0, half, site)]
+  const turned = node({ op: 'concat', along: headDim }, parts, x.axes, x.dtype, site)
+  return composite('rotary', { axis: headDim }, add(mul(x, cos), mul(turned, sin)), [x, cos, sin], site)
+}
+
+/** Whether the two halves of the last axis are the same: by construction, or as literals. */
+export const halvesAgree = (t: Tensor): boolean => {
+  const { op } = t
+  if (op.op === 'unary' || op.op === 'stopGradient') return halvesAgree(t.inputs[0]!)
+  if (op.op === 'reshape') {
+    const from = t.inputs[0]!
+    return from.axes.at(-1)?.size === t.axes.at(-1)?.size && halvesAgree(from)
+  }
+  if (op.op === 'concat')
+    return op.along === t.names.at(-1) && t.inputs.length === 2 && t.inputs[0] === t.inputs[1]
+  if (op.op !== 'constant') return false
+  const size = t.axes.at(-1)!.size
+  return op.data.every((x, i) => i % size < size / 2 || x === op.data[i - size / 2])
 }

@@ -6,6 +6,7 @@ import {
   bodyOf,
   elements,
   findAxis,
+  halvesAgree,
   operandsOf,
   type Settings,
   sizes,
@@ -89,21 +90,6 @@ const rotaryLead = (t: Tensor, s: Settings): number | undefined => {
     lead + positions.length < x.axes.length &&
     t.names.join() === x.names.join()
   return fits && halvesAgree(cos) && halvesAgree(sin) ? lead : undefined
-}
-
-/** Whether the two halves of the last axis are the same: by construction, or as literals. */
-const halvesAgree = (t: Tensor): boolean => {
-  const { op } = t
-  if (op.op === 'unary' || op.op === 'stopGradient') return halvesAgree(t.inputs[0]!)
-  if (op.op === 'reshape') {
-    const from = t.inputs[0]!
-    return from.axes.at(-1)?.size === t.axes.at(-1)?.size && halvesAgree(from)
-  }
-  if (op.op === 'concat')
-    return op.along === t.names.at(-1) && t.inputs.length === 2 && t.inputs[0] === t.inputs[1]
-  if (op.op !== 'constant') return false
-  const size = t.axes.at(-1)!.size
-  return op.data.every((x, i) => i % size < size / 2 || x === op.data[i - size / 2])
 }
 
 /** The turned halves of the last axis, in one operation over a table of angles with one row a position. */
