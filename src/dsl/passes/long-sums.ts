@@ -1,7 +1,7 @@
 /** Long sums in two stages: added one after the other in float32 they lose digits in proportion to their length. */
 import { type Axis, axis, elements } from '../axis.ts'
 import { contractOf } from '../contract.ts'
-import { node, rewrite, type Tensor } from '../graph.ts'
+import { findAxis, node, rewrite, type Tensor } from '../graph.ts'
 import { overBodies } from '../loop.ts'
 import { reduceOf } from '../reduce.ts'
 import { reshaped, transposed } from '../shape.ts'
@@ -91,13 +91,17 @@ const longProduct = (t: Tensor, over: readonly string[]): Tensor => {
   if (elements(own(a, b)) > 1 && elements(own(b, a)) > 1) return t
   const batch = a.axes.filter((x) => has(b, x.name) && !over.includes(x.name))
   const side = (x: Tensor, other: Tensor): Tensor => {
-    const lead = [...batch, ...own(x, other)]
-    const order = [...lead, ...summed].map((n) => n.name)
-    const [, , y] = inRows(transposed(x, order, x.site), lead.length, order.length)
-    return reshaped(y, [...lead, ...y.axes.slice(-2)], y.site)
+    // the summed axes stay before or behind the others, as they lie
+    const mine = own(x, other)
+    const last = x.axes.at(-1)
+    const [lead, tail] = last !== undefined && has(t, last.name) ? [batch, mine] : [[...batch, ...mine], []]
+    const order = [...lead, ...summed, ...tail].map((n) => n.name)
+    const [, , y] = inRows(transposed(x, order, x.site), lead.length, order.length - tail.length)
+    const from = y.axes.findIndex((n) => n.name === names.row)
+    return reshaped(y, [...lead, ...y.axes.slice(from, from + 2), ...tail], y.site)
   }
   const [x, y] = [side(a, b), side(b, a)]
-  const row = x.axes.at(-2)!
+  const row = findAxis(x, names.row)!
   const rest = t.axes.filter((n) => !batch.some((m) => m.name === n.name))
   const order = [...batch, row, ...rest].map((n) => n.name)
   const products = contractOf(x, y, [names.column], t.site, order)
