@@ -92,6 +92,35 @@ lowering('operands that all repeat along an axis', async () => {
     await holds(what, () => ({ outputs: { z: make() } }), numbers, { weight: [1, 2, 3, 4, 5] })
 })
 
+const products: Readonly<Record<string, () => d.Tensor>> = {
+  'a number before a product': () => d.contract(d.mul(u, 0.3), v, 'c') as d.Tensor,
+  'a number on each side and behind': () =>
+    d.mul(d.contract(d.mul(u, 0.3), d.mul(2, d.transpose(v, ['m', 'c', 'b'])), 'c') as d.Tensor, 0.7),
+  'a number before a product that is needed itself': () => {
+    const y = d.contract(u, v, 'c') as d.Tensor
+    return d.add(d.mul(y, 3), y)
+  },
+  'a matrix and a vector': () => d.contract(u, d.input('k', [C]), 'c') as d.Tensor,
+  'a vector and a matrix': () => d.contract(d.input('x', [N]), u, 'n') as d.Tensor,
+  'a vector and a matrix that lies the other way': () =>
+    d.contract(d.input('x', [N]), d.transpose(u, ['b', 'c', 'n']), 'n') as d.Tensor,
+  'two vectors': () => d.contract(d.input('x', [N]), d.input('y', [N]), 'n') as d.Tensor,
+  'a batch whose rows lie apart': () => d.contract(u, d.transpose(v, ['c', 'm', 'b']), 'c') as d.Tensor,
+}
+const u = d.input('u', [N, B, C])
+const v = d.input('v', [B, M, C])
+
+lowering('products with numbers, of vectors, and of what lies otherwise', async () => {
+  const wave = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i))
+  for (const [what, make] of Object.entries(products))
+    await holds(what, () => ({ outputs: { z: make() } }), {
+      ...numbers,
+      u: wave(40),
+      v: wave(24),
+      k: [2, -1],
+    })
+})
+
 lowering('a state whose next value repeats, and one that is the gradient of such a product', async () => {
   const s = d.state('s', [M, N], d.zeros)
   const W = d.parameter('W', [M, N], d.zeros)

@@ -18,6 +18,7 @@ import {
   type Tensor,
   type UnaryFn,
 } from '../../dsl/index.ts'
+import type { AttributeValue } from '../proto/onnx.ts'
 import { emptyData } from '../values.ts'
 import { contractChosen, outerChosen } from './chosen.ts'
 import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
@@ -81,6 +82,35 @@ const aligned = (x: Tensor, t: Tensor, e: Emitter, value: ValueOf): string => {
 const operands = (t: Tensor, e: Emitter, value: ValueOf): string[] =>
   t.inputs.map((x) => aligned(x, t, e, value))
 
+/**
+ * An operand that must be moved keeps its innermost axis innermost, because that moves whole rows; the product's own flag says
+ * which way round the matrix lies.
+ */
+const inRows = (o: OperandPlan, batch: number, last: number): OperandPlan => {
+  const { perm, view, tensor, transposed } = o
+  const innermost = tensor.axes.length - 1
+  if (perm === undefined || last === 0 || perm.at(-1) === innermost) return o
+  const [lead, first, second] = [perm.slice(0, batch), perm.slice(batch, -last), perm.slice(-last)]
+  if (first.at(-1) !== innermost) return o
+  const turned = [...view.slice(0, -2), view.at(-1)!, view.at(-2)!]
+  return { tensor, perm: [...lead, ...second, ...first], view: turned, transposed: !transposed }
+}
+
+/** How a product runs on the CPU, where flags say which way round its matrices lie. */
+const planInRows = (t: Tensor): ContractionPlan => {
+  const plan = contractionPlan(t)
+  const { left, right } = plan
+  const over = t.op.op === 'contract' ? t.op.over : []
+  const batch = left.tensor.names.filter((n) => !over.includes(n) && right.tensor.names.includes(n)).length
+  const free = (o: OperandPlan): number => o.tensor.axes.length - batch - over.length
+  // the left matrix has the sum last unless it is transposed, the right one if it is
+  return {
+    ...plan,
+    left: inRows(left, batch, left.transposed ? free(left) : over.length),
+    right: inRows(right, batch, right.transposed ? over.length : free(right)),
+  }
+}
+
 /** One side of a product: transposed where the plan says so, then under the product's shape. */
 const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
   const dims = sizes(o.tensor.axes)
@@ -95,28 +125,58 @@ const side = (o: OperandPlan, e: Emitter, value: ValueOf): string => {
 const flipped = (name: string, view: readonly number[], e: Emitter): string =>
   e.transpose(name, view, view.length === 2 ? [1, 0] : [0, 2, 1])
 
+/** A number that a product is multiplied with, as the runtime's own products take it. */
+type Alpha = { readonly alpha: AttributeValue } | undefined
+
 /**
  * A product whose right side is a matrix, as the runtime takes it without a view of its own: the left side's dimensions
  * before the summed one stay as they are. Undefined where the left side does not lie so.
  */
-const byMatrix = (plan: ContractionPlan, e: Emitter, value: ValueOf): string | undefined => {
+const byMatrix = (plan: ContractionPlan, e: Emitter, value: ValueOf, alpha: Alpha): string | undefined => {
   const { left, right } = plan
   const dims = sizes(left.tensor.axes)
   if (plan.batched || dims.length < 3 || left.perm !== undefined || left.transposed) return undefined
   if (dims.at(-1) !== plan.k || (right.transposed && e.mode !== 'run')) return undefined
   const inputs = [value(left.tensor), side(right, e, value)]
-  const out = right.transposed
-    ? e.node('FusedMatMul', inputs, { transB: 1 }, { domain: runtimeDomain })
-    : e.node('MatMul', inputs)
+  const out =
+    right.transposed || alpha !== undefined
+      ? e.node(
+          'FusedMatMul',
+          inputs,
+          { transB: right.transposed ? 1 : 0, ...alpha },
+          { domain: runtimeDomain },
+        )
+      : e.node('MatMul', inputs)
   return e.reshape(out, [...dims.slice(0, -1), plan.n], sizes(plan.produced))
 }
 
-/** Σ over k of two operands of rank 2, or of rank 3 with one batch dimension. */
-const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
-  const plan = contractionPlan(t)
-  const matrix = byMatrix(plan, e, value)
-  if (matrix !== undefined)
-    return plan.perm === undefined ? matrix : e.transpose(matrix, sizes(plan.produced), plan.perm)
+/** A product with a vector as the runtime takes it, of rank 1. Undefined where neither side is one, or the other does not lie so. */
+const byVector = (plan: ContractionPlan, e: Emitter, value: ValueOf): string | undefined => {
+  const { left, right, batched, m, n, k } = plan
+  if (batched || e.mode === 'webgpu' || left.perm !== undefined || right.perm !== undefined) return undefined
+  const vector = (o: OperandPlan): string => e.reshape(value(o.tensor), sizes(o.tensor.axes), [k])
+  const dims = sizes(left.tensor.axes)
+  if (n === 1 && m > 1 && !left.transposed && dims.at(-1) === k) {
+    const out = e.node('MatMul', [value(left.tensor), vector(right)])
+    return e.reshape(out, dims.slice(0, -1), sizes(plan.produced))
+  }
+  if (m !== 1 || n === 1 || right.transposed) return undefined
+  const out = e.node('MatMul', [vector(left), side(right, e, value)])
+  return e.reshape(out, [n], sizes(plan.produced))
+}
+
+/**
+ * Σ over k of two operands of rank 2, or of rank 3 with one batch dimension.
+ *
+ * @param factor what the product is multiplied with; only on the CPU another than 1
+ */
+export const product = (t: Tensor, e: Emitter, value: ValueOf, factor = 1): string => {
+  const plan = e.mode === 'run' ? planInRows(t) : contractionPlan(t)
+  const alpha = factor === 1 ? undefined : { alpha: { float: factor } }
+  const simple = alpha === undefined ? byVector(plan, e, value) : undefined
+  const whole = simple ?? byMatrix(plan, e, value, alpha)
+  if (whole !== undefined)
+    return plan.perm === undefined ? whole : e.transpose(whole, sizes(plan.produced), plan.perm)
   const [ta, tb] = [plan.left.transposed, plan.right.transposed]
   const rows = e.mode === 'run' && !ta && byRow(plan)
   const seen = (o: OperandPlan, at: number): string => {
@@ -126,12 +186,12 @@ const product = (t: Tensor, e: Emitter, value: ValueOf): string => {
   const [a, b] = [seen(plan.left, 2), seen(plan.right, 1)]
   const flags = { transA: ta ? 1 : 0, transB: tb ? 1 : 0 }
   const out =
-    !ta && !tb
+    !ta && !tb && alpha === undefined
       ? e.node('MatMul', [a, b])
       : !plan.batched
-        ? e.node('Gemm', [a, b], flags)
+        ? e.node('Gemm', [a, b], { ...flags, ...alpha })
         : e.mode === 'run'
-          ? e.node('FusedMatMul', [a, b], flags, { domain: runtimeDomain })
+          ? e.node('FusedMatMul', [a, b], { ...flags, ...alpha }, { domain: runtimeDomain })
           : e.node('MatMul', [
               ta ? flipped(a, plan.left.view, e) : a,
               tb ? flipped(b, plan.right.view, e) : b,

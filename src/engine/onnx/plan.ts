@@ -2,18 +2,11 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import {
-  bodyOf,
-  findAxis,
-  type Op,
-  operandsOf,
-  type Tensor,
-  topological,
-  withInputs,
-} from '../../dsl/index.ts'
+import { bodyOf, type Op, operandsOf, type Tensor, topological, withInputs } from '../../dsl/index.ts'
+import { sideBySide } from '../side-by-side.ts'
 import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
-import { operators, type Tabled, type ValueOf } from './operators.ts'
+import { operators, product, type Tabled, type ValueOf } from './operators.ts'
 
 /** A node's way of being computed. */
 export interface Plan {
@@ -31,51 +24,56 @@ const byTable = (t: Tensor, inputs: readonly Tensor[] = t.inputs): Plan => {
 
 const alias = (of: Tensor): Plan => ({ uses: [of], emit: (_e, value) => value(of) })
 
-/** The pads along one axis that a tree of sums consists of, at most `most`; undefined where it has another term. */
-const pads = (t: Tensor, along: string, most: number): readonly Tensor[] | undefined => {
-  const found: Tensor[] = []
-  const left = [t]
-  for (let x = left.pop(); x !== undefined; x = left.pop())
-    if (x.op.op === 'binary' && x.op.fn === 'add') left.push(...[...x.inputs].reverse())
-    else if (x.op.op === 'pad' && x.op.along === along && x.axes.length === t.axes.length) {
-      found.push(x)
-      if (found.length > most) return undefined
-    } else return undefined
-  return found
+/** A sum of pieces that lie side by side: the pieces joined. */
+const joined = (t: Tensor): Plan | undefined => {
+  const found = sideBySide(t)
+  if (found === undefined) return undefined
+  const axis = t.names.indexOf(found.along)
+  return { uses: found.pieces, emit: (e, value) => e.node('Concat', found.pieces.map(value), { axis }) }
 }
 
-const isSum = (t: Tensor): boolean => t.op.op === 'binary' && t.op.fn === 'add'
-
-/** The first term of a tree of sums. */
-const firstTerm = (t: Tensor): Tensor => {
-  let first = t
-  while (isSum(first)) first = first.inputs[0]!
-  return first
+/** A number that a tensor is multiplied with, and the tensor. */
+interface Scaled {
+  readonly of: Tensor
+  readonly factor: number
 }
 
-/** A sum of padded pieces that lie side by side, as the gradient of slices is: the pieces joined. */
-const sideBySide = (t: Tensor): Plan | undefined => {
-  // a long chain of other sums is not walked down from each of its links
-  if (!t.inputs.every((x) => isSum(x) || x.op.op === 'pad')) return undefined
-  const first = firstTerm(t).op
-  if (first.op !== 'pad') return undefined
-  const whole = findAxis(t, first.along)!.size
-  const pieces = (pads(t, first.along, whole) ?? [])
-    .map((x) => ({ start: x.op.op === 'pad' ? x.op.before : 0, of: x.inputs[0]! }))
-    .sort((a, b) => a.start - b.start)
-  let end = 0
-  for (const p of pieces) {
-    if (p.start !== end) return undefined
-    end += findAxis(p.of, first.along)!.size
-  }
-  if (end !== whole) return undefined
-  const uses = pieces.map((p) => p.of)
-  const axis = t.names.indexOf(first.along)
-  return { uses, emit: (e, value) => e.node('Concat', uses.map(value), { axis }) }
+/** The tensor and the literal that a product of both is made of. */
+const scaled = (t: Tensor): Scaled | undefined => {
+  if (t.op.op !== 'binary' || t.op.fn !== 'mul') return undefined
+  for (const [of, by] of [t.inputs, [...t.inputs].reverse()] as (readonly [Tensor, Tensor])[])
+    if (by.op.op === 'constant' && by.axes.length === 0 && of.names.join() === t.names.join())
+      return { of, factor: by.op.data[0]! }
+  return undefined
 }
 
-/** A product sees through transposes: it brings its operands into its own order. */
-const untransposed = (t: Tensor): Tensor => (t.op.op === 'transpose' ? t.inputs[0]! : t)
+/**
+ * An operand of a product, which brings it into its own order and may multiply with a number: what transposes and literal
+ * factors are over.
+ */
+const bare = (t: Tensor, factors: boolean): Scaled => {
+  if (t.op.op === 'transpose') return bare(t.inputs[0]!, factors)
+  const s = factors ? scaled(t) : undefined
+  if (s === undefined) return { of: t, factor: 1 }
+  const { of, factor } = bare(s.of, factors)
+  return { of, factor: factor * s.factor }
+}
+
+const productPlan = (t: Tensor, mode: Mode, factor = 1): Plan => {
+  const sides = t.inputs.map((x) => bare(x, mode === 'run'))
+  const over = withInputs(
+    t,
+    sides.map((s) => s.of),
+  )
+  const all = sides.reduce((f, s) => f * s.factor, factor)
+  return { uses: over.inputs, emit: (e, value) => product(over, e, value, all) }
+}
+
+/** A product times a literal, where nobody needs the product itself: it multiplies. */
+const timesNumber = (t: Tensor, mode: Mode, once: (t: Tensor) => boolean): Plan | undefined => {
+  const s = mode === 'run' ? scaled(t) : undefined
+  return s?.of.op.op === 'contract' && once(s.of) ? productPlan(s.of, mode, s.factor) : undefined
+}
 
 const native = (t: Tensor): Plan | undefined => {
   if (t.op.op !== 'composite') return undefined
@@ -84,7 +82,13 @@ const native = (t: Tensor): Plan | undefined => {
   return { uses: operandsOf(t), emit: (e, value) => emit(t, settings, e, value) }
 }
 
-const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<Tensor, Given>): Plan => {
+const planOf = (
+  t: Tensor,
+  mode: Mode,
+  isNative: (t: Tensor) => boolean,
+  parts: ReadonlyMap<Tensor, Given>,
+  once: (t: Tensor) => boolean,
+): Plan => {
   const given = parts.get(t)
   if (given !== undefined) return { uses: operandsOf(given.by), emit: given.emit }
   switch (t.op.op) {
@@ -99,9 +103,9 @@ const planOf = (t: Tensor, isNative: (t: Tensor) => boolean, parts: ReadonlyMap<
     case 'stopGradient':
       return alias(t.inputs[0]!)
     case 'binary':
-      return (t.op.fn === 'add' ? sideBySide(t) : undefined) ?? byTable(t)
+      return (t.op.fn === 'add' ? joined(t) : timesNumber(t, mode, once)) ?? byTable(t)
     case 'contract':
-      return byTable(t, t.inputs.map(untransposed))
+      return productPlan(t, mode)
     case 'slice': {
       const { op } = t
       const x = t.inputs[0]!
@@ -131,6 +135,10 @@ export const planner = (
   mode: Mode,
   special: (t: Tensor) => Plan | undefined = () => undefined,
 ): ((t: Tensor) => Plan) => {
+  const uses = new Map<Tensor, number>()
+  for (const t of [...topological(roots).flatMap((t) => t.inputs), ...roots])
+    uses.set(t, (uses.get(t) ?? 0) + 1)
+  const once = (t: Tensor): boolean => uses.get(t) === 1
   const set = new Set<Tensor>()
   const parts = new Map<Tensor, Given>()
   for (const t of topological(roots)) {
@@ -145,7 +153,7 @@ export const planner = (
     const plan = (t: Tensor): Plan => {
       const had = plans.get(t)
       if (had !== undefined) return had
-      const made = special(t) ?? planOf(t, (x) => set.has(x), parts)
+      const made = special(t) ?? planOf(t, mode, (x) => set.has(x), parts, once)
       plans.set(t, made)
       return made
     }
