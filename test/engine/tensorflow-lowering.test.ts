@@ -3,6 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
 import {
+  add,
+  applyTo,
   axis,
   contract,
   crossEntropy,
@@ -16,6 +18,8 @@ import {
   type Results,
   select,
   sigmoid,
+  silu,
+  slice,
   square,
   state,
   type Tensor,
@@ -117,6 +121,26 @@ for (const [name, f, op] of [
     assert.is(counts(p)[op], 1)
     await agrees(p, {}, { w: waves(12) })
   })
+
+lowering('the slope of x σ(x) is one operation', async () => {
+  const w = state('w', [B, T], zeros)
+  const p = one(() => ({
+    outputs: { g: gradient(total(square(applyTo(silu, w)) as Tensor), [w])[0]! },
+  }))
+  assert.is(counts(p).SigmoidGrad, 1)
+  await agrees(p, {}, { w: waves(12) })
+})
+
+lowering('gradients of slices side by side are joined, and not padded and added', async () => {
+  const w = state('w', [B, T], zeros)
+  const p = one(() => {
+    const [a, b] = [slice(w, 't', 0, 1), slice(w, 't', 1, 3)]
+    return { outputs: { g: gradient(add(total(square(a)), total(sigmoid(b))), [w])[0]! } }
+  })
+  const { Pad, ConcatV2 } = counts(p)
+  assert.equal([Pad, ConcatV2], [undefined, 1])
+  await agrees(p, {}, { w: waves(12) })
+})
 
 lowering('cross-entropy and its gradient share one log-softmax', async () => {
   const w = state('w', [B, T, C], zeros)

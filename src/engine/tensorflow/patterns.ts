@@ -4,7 +4,8 @@
  */
 import type { Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
-import type { Ref } from './builder.ts'
+import { sideBySide } from '../side-by-side.ts'
+import { type Ref, tfTypeOf } from './builder.ts'
 import { resultOf, type Work } from './value.ts'
 
 /** A node seen otherwise: what it is computed from, and how. */
@@ -85,5 +86,35 @@ const activationGradient = (t: Tensor): Match | undefined => {
   return undefined
 }
 
+/** y (1 − s) of y = x s, s = σ(x), as the slope of x σ(x) has it: x · s (1 − s) in one pass. */
+const slopeOfSilu = (t: Tensor): Match | undefined => {
+  const m = binary(t, 'mul')
+  const rest = m === undefined ? undefined : binary(m[1], 'sub')
+  const y = m === undefined ? undefined : binary(m[0], 'mul')
+  if (rest === undefined || y === undefined || !isOne(rest[0])) return undefined
+  const [x, s] = y
+  if (s !== rest[1] || !isUnary(s, 'sigmoid') || s.inputs[0] !== x || !sameAxes(x, t)) return undefined
+  return {
+    operands: [s, x],
+    emit: (w, [vs, vx]) => resultOf(t, w.g.op('SigmoidGrad', [vs!.name, vx!.name], float)),
+  }
+}
+
+/** A sum of padded pieces that lie side by side: the pieces joined. */
+const joined = (t: Tensor): Match | undefined => {
+  const found = sideBySide(t)
+  if (found === undefined || found.pieces.length < 2) return undefined
+  return {
+    operands: found.pieces,
+    emit: (w, pieces) => {
+      const names = pieces.map((p) => p.name)
+      const along = w.g.int(t.names.indexOf(found.along))
+      const kinds = { T: attr.type(tfTypeOf(t.dtype)), Tidx: attr.type('int32') }
+      return resultOf(t, w.g.op('ConcatV2', [...names, along], { N: attr.int(names.length), ...kinds }))
+    },
+  }
+}
+
 /** The first pattern that fits. */
-export const match = (t: Tensor): Match | undefined => sumOfSquares(t) ?? activationGradient(t)
+export const match = (t: Tensor): Match | undefined =>
+  sumOfSquares(t) ?? activationGradient(t) ?? slopeOfSilu(t) ?? joined(t)
