@@ -6,7 +6,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { indexed } from '../data/index.ts'
+import { type Conversation, indexed, type Pack } from '../data/index.ts'
 import { elements, type Program, sizes } from '../dsl/index.ts'
 import { freshState, type TensorValue } from '../engine/index.ts'
 import {
@@ -20,7 +20,7 @@ import {
 import { nano, type SailVl2Config, sailVl2Model } from '../models/index.ts'
 import { adamWith } from '../optim/index.ts'
 import { type Captioned, conversationAt, nanoProcessor } from '../tasks/index.ts'
-import { nextToken, orThrow, type Stage, supervised, weightKeys } from '../train/index.ts'
+import { nextToken, orThrow, packedNextToken, type Stage, supervised, weightKeys } from '../train/index.ts'
 
 /** A step to be measured. */
 export interface BenchCase {
@@ -31,6 +31,8 @@ export interface BenchCase {
   readonly length: number
   /** Tokens of a sequence that are learnt at most, where that is told; PyTorch computes all positions all the same. */
   readonly learnt?: number
+  /** Whether the samples of a step share rows of that length, where several fit; PyTorch has a row a sample all the same. */
+  readonly packed?: boolean
   /** Different batches, taken in turn. */
   readonly batches: number
   /** Of the weights and of the samples. */
@@ -78,21 +80,54 @@ const objectiveOf = (c: BenchCase) =>
     ...(c.learnt === undefined ? {} : { learnt: c.learnt }),
   })
 
+/** The samples of a batch. */
+const samplesOf = (c: BenchCase, batch: number): readonly Conversation[] =>
+  Array.from({ length: c.batch }, (_, row) => conversationAt(captioned(c), batch * c.batch + row))
+
+/** The samples of a batch as a pack: the longest first, each in the first row that has room for it. */
+export const packOf = (c: BenchCase, batch: number): Pack => {
+  const rows: Conversation[][] = []
+  const tokens = (row: readonly Conversation[]): number => row.reduce((n, x) => n + x.ids.length, 0)
+  for (const sample of [...samplesOf(c, batch)].sort((a, b) => b.ids.length - a.ids.length)) {
+    const row = rows.find((r) => tokens(r) + sample.ids.length <= c.length)
+    if (row === undefined) rows.push([sample])
+    else row.push(sample)
+  }
+  return { rows }
+}
+
+/** The batches' samples in as few rows as the one that needs most of them. */
+const packedObjectiveOf = (c: BenchCase) => {
+  const packs = Array.from({ length: c.batches }, (_, b) => packOf(c, b))
+  const rows = Math.max(...packs.map((p) => p.rows.length))
+  const objective = packedNextToken(sailVl2Model(c.model.name, c.model.config), nanoProcessor(), {
+    ...{ rows, tokens: c.length, images: c.batch },
+  })
+  return { packs, objective }
+}
+
 /** The case as a stage of training; its program is what the engines are measured on. */
 export const benchStage = (c: BenchCase): Stage<'fresh', 'trained'> => {
-  const objective = objectiveOf(c)
-  return supervised({
-    ...{ name: 'bench', from: 'fresh', to: 'trained', steps: 1, objective, learningRate: c.learningRate },
-    train: Object.values(objective.model.parts),
-    source: indexed({ kind: 'bench', ...captioned(c) }, function* (index) {
-      for (let i = index; ; i++) yield conversationAt(captioned(c), i)
-    }),
+  const settings = {
+    ...({ name: 'bench', from: 'fresh', to: 'trained', steps: 1, learningRate: c.learningRate } as const),
     maxGradientNorm: c.clip,
     optimizer: adamWith({
       ...{ beta1: c.optimizer.beta1, beta2: c.optimizer.beta2, epsilon: c.optimizer.epsilon },
       weightDecay: c.optimizer.decay,
     }),
+  }
+  if (c.packed === true) {
+    const { packs, objective } = packedObjectiveOf(c)
+    const source = indexed({ kind: 'bench packed', ...captioned(c) }, function* (index) {
+      for (let i = index; ; i++) yield packs[i % packs.length]!
+    })
+    return supervised({ ...settings, objective, source, train: Object.values(objective.model.parts) })
+  }
+  const objective = objectiveOf(c)
+  const source = indexed({ kind: 'bench', ...captioned(c) }, function* (index) {
+    for (let i = index; ; i++) yield conversationAt(captioned(c), i)
   })
+  return supervised({ ...settings, objective, source, train: Object.values(objective.model.parts) })
 }
 
 /** The case as a program with its `step`. */
@@ -103,11 +138,12 @@ export type Feeds = Readonly<Record<string, TensorValue>>
 
 /** The case's batches. */
 export const benchBatches = (c: BenchCase): readonly Feeds[] => {
+  if (c.packed === true) {
+    const { packs, objective } = packedObjectiveOf(c)
+    return packs.map((pack) => objective.collate([pack])[0]!.inputs)
+  }
   const objective = objectiveOf(c)
-  return Array.from({ length: c.batches }, (_, b) => {
-    const rows = Array.from({ length: c.batch }, (_, row) => conversationAt(captioned(c), b * c.batch + row))
-    return objective.collate(rows)[0]!.inputs
-  })
+  return Array.from({ length: c.batches }, (_, b) => objective.collate(samplesOf(c, b))[0]!.inputs)
 }
 
 /** How many parameters the case trains. */

@@ -13,7 +13,7 @@ import {
   type TensorValue,
 } from '../engine/index.ts'
 import { orThrow } from '../train/index.ts'
-import { benchProgram, readCase } from './case.ts'
+import { benchBatches, benchProgram, readCase } from './case.ts'
 import type { Reply, Request } from './protocol.ts'
 
 const answer = (reply: Reply): void => {
@@ -41,7 +41,10 @@ const numberOf = (v: TensorValue | undefined): number => Number(v?.data[0] ?? Nu
 
 const serve = async (name: EngineName, folder: string): Promise<void> => {
   const { engine } = await orThrow(pickEngine(name))
-  const { case: measured, batches } = await readCase(folder)
+  const given = await readCase(folder)
+  const packed = process.env.SAILWRIGHT_BENCH_PACKED === '1'
+  const measured = packed ? { ...given.case, packed } : given.case
+  const batches = packed ? benchBatches(measured) : given.batches
   const learningRate = scalarValue(measured.learningRate)
   let session: Session | undefined
   let done = 0

@@ -27,6 +27,8 @@ export interface NanoBenchOptions {
   readonly precision?: Precision
   /** `xla` measures tensorflow compiled beside tensorflow as it is; in another precision than float32 compiled alone. */
   readonly compile?: 'xla'
+  /** Measures the engines over packed rows as well: samples share rows, and PyTorch has a row a sample all the same. */
+  readonly packed?: boolean
   /** The Python that is asked for PyTorch; default `$SAILWRIGHT_PYTHON`, else `python3`; `false` leaves PyTorch out. */
   readonly python?: string | false
   /** Blocks that each has; default 9. */
@@ -62,10 +64,19 @@ export const measuredEngines = ({
 export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
   const threads = o.threads ?? availableParallelism()
   const { python } = o
+  const precision = o.precision === undefined ? {} : { precision: o.precision }
   return measureInTurns({
     case: nanoStep(threads),
     contenders: (folder) => [
-      ...measuredEngines(o).map(([name, compile]) => engineContender(name, threads, o.precision, compile)),
+      ...[false, ...(o.packed === true ? [true] : [])].flatMap((packed) =>
+        measuredEngines(o).map(([name, compile]) =>
+          engineContender(name, threads, {
+            ...precision,
+            ...(compile === undefined ? {} : { compile }),
+            packed,
+          }),
+        ),
+      ),
       ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
     ],
     ...(o.rounds === undefined ? {} : { rounds: o.rounds }),

@@ -112,24 +112,33 @@ export const startParticipant = (c: Contender, folder: string): Participant => {
   }
 }
 
-/** One of this project's engines as a contender; tensorflow may be compiled by XLA. */
+/** What an engine is told beside the case. */
+export interface EngineWay {
+  readonly precision?: Precision
+  /** Has XLA compile it; only tensorflow knows that. */
+  readonly compile?: 'xla'
+  /** Lays the samples of a step into rows that they share. */
+  readonly packed?: boolean
+}
+
+/** One of this project's engines as a contender. */
 export const engineContender = (
   name: EngineName,
   threads: number,
-  precision?: Precision,
-  compile?: 'xla',
+  { precision, compile, packed = false }: EngineWay = {},
 ): Contender => {
   // built, the process is JavaScript like this file; from source tsx reads both
   const source = import.meta.url.endsWith('.ts')
   const file = fileURLToPath(new URL(source ? './engine-process.ts' : './engine-process.js', import.meta.url))
   return {
-    name: compile === undefined ? name : `${name} compiled`,
+    name: [name, ...(compile === undefined ? [] : ['compiled']), ...(packed ? ['packed'] : [])].join(' '),
     own: true,
     command: [process.execPath, ...(source ? ['--import', import.meta.resolve('tsx')] : []), file, name],
     env: {
       TF_NUM_INTRAOP_THREADS: String(threads),
       ...(precision === undefined ? {} : { SAILWRIGHT_BENCH_PRECISION: precision }),
       ...(compile === undefined ? {} : { SAILWRIGHT_BENCH_COMPILE: compile }),
+      ...(packed ? { SAILWRIGHT_BENCH_PACKED: '1' } : {}),
     },
   }
 }

@@ -7,7 +7,14 @@ import { lastValueFrom, toArray } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { agreement } from '../../src/bench/agreement.ts'
-import { type BenchCase, benchBatches, benchProgram, readCase, writeCase } from '../../src/bench/case.ts'
+import {
+  type BenchCase,
+  benchBatches,
+  benchProgram,
+  packOf,
+  readCase,
+  writeCase,
+} from '../../src/bench/case.ts'
 import {
   allAgree,
   type BenchResult,
@@ -320,7 +327,8 @@ test('a case read back is the case: batches bit for bit, weights those of a fres
 test('the onnx engine is measured in a process of its own', async () => {
   const events = await lastValueFrom(
     measureInTurns({
-      ...{ case: tiny, contenders: () => [engineContender('onnx', 1)], rounds: 1, steps: 2, rest: 1 },
+      contenders: () => [engineContender('onnx', 1), engineContender('onnx', 1, { packed: true })],
+      ...{ case: tiny, rounds: 1, steps: 2, rest: 1 },
     }).pipe(toArray()),
   )
   const last = events.at(-1)
@@ -334,8 +342,24 @@ test('the onnx engine is measured in a process of its own', async () => {
   assert.ok(one.peakBytes > 30 * 2 ** 20 && one.peakBytes < 2 * 2 ** 30, `${one.peakBytes} bytes`)
   assert.equal(
     events.map((e) => e.type),
-    ['starting', 'prepared', 'block', 'finished'],
+    ['starting', 'prepared', 'starting', 'prepared', 'compared', 'block', 'block', 'finished'],
   )
+  // packed rows give the same losses and the same gradient
+  assert.equal(last?.type === 'finished' ? last.result.agreements.map((a) => [a.name, a.agrees]) : [], [
+    ['onnx packed', true],
+  ])
+})
+
+test('packed: all samples of a batch, in rows that none is too long for, and fewer of them', () => {
+  const c = { ...tiny, batch: 8 }
+  const { rows } = packOf(c, 0)
+  const [padded] = benchBatches(c)
+  assert.is(rows.flat().length, 8)
+  assert.ok(rows.length < 8 && rows.every((r) => r.reduce((n, x) => n + x.ids.length, 0) <= c.length))
+  const learnt = (labels: ArrayLike<number | bigint>): number =>
+    Array.from(labels).filter((x) => Number(x) !== -100).length
+  const [packed] = benchBatches({ ...c, packed: true })
+  assert.is(learnt(packed!.labels!.data), learnt(padded!.labels!.data))
 })
 
 const python = pythonOf(undefined)

@@ -42,6 +42,9 @@ export const benchCommand: Command = {
       choices: ['xla'],
       otherwise: 'tensorflow as it is',
     },
+    packed: {
+      help: 'measures the engines over packed rows as well: several samples share one, and padding is not computed',
+    },
     python: {
       value: 'path',
       help: 'the Python that is asked for PyTorch',
@@ -109,6 +112,7 @@ const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> =
       ...(engine === undefined ? {} : { engines: [engine] }),
       ...(precision === undefined ? {} : { precision }),
       ...(args.text('compile') === undefined ? {} : { compile: 'xla' as const }),
+      ...(args.on('packed') ? { packed: true } : {}),
       ...(args.on('no-pytorch') ? { python: false as const } : python === undefined ? {} : { python }),
       ...(rounds === undefined ? {} : { rounds }),
       ...(steps === undefined ? {} : { steps }),
