@@ -128,8 +128,38 @@ export const dsl = [
     'src/dsl/layers/rotary.ts',
     ['dsl/layers'],
     [
-      ['turned without a sign', '[neg(slice(x, headDim, half, half)),', '[slice(x, headDim, half, half),'],
+      [
+        'turned without a sign',
+        '[neg(sliceOf(x, headDim, half, half, site)),',
+        '[sliceOf(x, headDim, half, half, site),',
+      ],
+      [
+        'halves are one, whatever they are',
+        't.inputs.length === 2 && t.inputs[0] === t.inputs[1]',
+        't.inputs.length === 2',
+      ],
       ['frequencies half as far apart', '-(2 * i) / headDim.size', '-i / headDim.size'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/composite-flows.ts',
+    ['dsl/composite-flows'],
+    [
+      ['what is turned back is turned on', 'neg(sin)', 'sin'],
+      ['the slope of silu lacks a factor', 'mul(body, sub(1, s))', 'mul(x, sub(1, s))'],
+      ['the norm’s mean is a sum', 'mul(along, 1 / axis.size)', 'along'],
+      ['learnt angles get nothing', 'if (depends(cos) || depends(sin) || cos', 'if (cos'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/gradient.ts',
+    ['dsl/composite-flows'],
+    [
+      [
+        'the inside of a definition is passed by',
+        'flows === undefined || insideOf(y).some((t) => wanted.has(identity(t)))',
+        'flows === undefined',
+      ],
     ],
   ),
   mutantsOf(

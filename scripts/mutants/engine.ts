@@ -117,6 +117,19 @@ export const engine = [
   ),
   mutantsOf(
     'src/engine/onnx/session.ts',
+    ['engine/onnx-adamw'],
+    [['a gradient that is handed out is written over', '&& !others.has(gradient.name)', '']],
+  ),
+  mutantsOf(
+    'src/engine/onnx/plan.ts',
+    ['engine/lowering'],
+    [
+      ['a number behind a product that others need is lost', '&& once(s.of)', ''],
+      ['one number of two counts', 'factor: factor * s.factor', 'factor: s.factor'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/session.ts',
     ['optim/step'],
     [['the clip’s factor is lost', 'u.factor === undefined ? 1 : scalar(u.factor)', '1']],
   ),
@@ -165,10 +178,10 @@ export const engine = [
     ],
   ),
   mutantsOf(
-    'src/engine/onnx/plan.ts',
+    'src/engine/side-by-side.ts',
     ['engine/graphs'],
     [
-      ['pieces that leave a gap at the end are a whole', 'if (end !== whole) return undefined', ''],
+      ['pieces that leave a gap at the end are a whole', 'return end === whole ?', 'return end <= whole ?'],
       ['pieces that overlap lie side by side', 'if (p.start !== end) return undefined', ''],
     ],
   ),

@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluate } from '../../src/dsl/evaluate.ts'
 import {
+  add,
   andThen,
   applyTo,
   at,
@@ -23,9 +24,10 @@ import {
   sum,
   swiGlu,
   type Tensor,
+  total,
 } from '../../src/dsl/index.ts'
 import { normal } from '../../src/dsl/init.ts'
-import { fixed, type Program, program, type Variant } from '../../src/dsl/program.ts'
+import { buckets, fixed, type Program, program, type Variant } from '../../src/dsl/program.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import { adamWStep, adamWUpdates } from '../../src/engine/onnx/adamw.ts'
 import { adamWKernel } from '../../src/engine/onnx/adamw-kernel.ts'
@@ -106,6 +108,48 @@ updates('no weight and no moment leaves the graph, and a clip’s factor is appl
   const exported = lower('step', variantOf(training(0.5)), 'export')
   assert.is(exported.updates.length, 0)
   assert.is(exported.next.size, 7)
+})
+
+updates('a gradient that is handed out stays what it was, in each bucket', async () => {
+  const p = program({
+    name: 'handed out',
+    functions: {
+      step: buckets([{ rows: 2 }, { rows: 3 }], ({ rows }) => {
+        const w = parameter('w', [In], normal(1))
+        const b = parameter('b', [In], normal(1))
+        const x = input('x', [axis('row', rows!), In])
+        const loss = total(square(add(mul(x, w), b)))
+        const parameters = parametersOf(loss)
+        const gradients = gradient(loss, [w, b])
+        const named = new Map([
+          ['w', gradients[0]!],
+          ['b', gradients[1]!],
+        ])
+        return { outputs: { g: gradients[0]! }, next: adamW(parameters, named, input('rate', []), {}).next }
+      }),
+    },
+  })
+  const s = await must((await must(onnxEngine())).load(p, { seed: 5 }))
+  const rate = scalarValue(0.1)
+  const call = async (rows: number) => {
+    const x = Array.from({ length: rows * 5 }, (_, i) => Math.sin(i))
+    const before = await must(s.read(['w', 'b']))
+    const out = await must(s.call('step', { x: tensorValue('float32', [rows, 5], x), rate }))
+    const [ws, bs] = [before.get('w')!.data, before.get('b')!.data]
+    const want = Array.from({ length: 5 }, (_, i) =>
+      Array.from({ length: rows }, (_, r) => x[r * 5 + i]!).reduce(
+        (n, v) => n + 2 * v * (v * ws[i]! + bs[i]!),
+        0,
+      ),
+    )
+    return { got: out.g!.data, want }
+  }
+  const calls = [await call(2), await call(3), await call(2)]
+  for (const { got, want } of calls)
+    want.forEach((v, i) => {
+      assert.ok(Math.abs(got[i]! - v) < 1e-4, `${i}: ${got[i]} for ${v}`)
+    })
+  await must(s.close())
 })
 
 updates('half an update stays with the graph', () => {
