@@ -7,7 +7,6 @@ import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { type Op, type Tensor, topological } from './graph.ts'
 import { scalarOf } from './leaves.ts'
-import { reduceOf } from './reduce.ts'
 import { broadcasted, reshaped, transposed } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -33,25 +32,6 @@ const maskingOf = (order: readonly Tensor[]): Tensor | undefined => {
 }
 
 /**
- * Σ over the keys of softmax times its gradient, where values are all that it weighs: as the mix is Σ P v, and v's product with
- * the mix's gradient is what flows into P, it is Σ of mix times its gradient, over as many numbers as the mix has.
- */
-const levelOf = (
-  y: Tensor,
-  order: readonly Tensor[],
-  flowing: ReadonlyMap<Tensor, Tensor>,
-): Tensor | undefined => {
-  const uses = order.filter((t) => t.inputs.includes(y))
-  const [mix] = uses
-  if (uses.length !== 1 || mix!.op.op !== 'contract' || mix!.inputs[0] === mix!.inputs[1]) return undefined
-  const g = flowing.get(mix!)
-  const rows = y.axes.filter((a) => y.op.op === 'softmax' && a.name !== y.op.over)
-  if (g === undefined || !rows.every((a) => mix!.names.includes(a.name))) return undefined
-  const rest = mix!.names.filter((n) => !rows.some((a) => a.name === n))
-  return reduceOf('sum', binaryOf('mul', g, mix!, y.site), rest, y.site)
-}
-
-/**
  * What flows from an attention's body into its operands by the definition, whatever they are made of; undefined where an
  * operand does not count. What flows out of the softmax is 0 where a key is hidden: it is not chosen among again.
  */
@@ -68,13 +48,10 @@ const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly 
     const y = order[i]!
     const flow = flowing.get(y)
     if (flow === undefined || ends.has(y) || !depends.has(y)) continue
-    const level = y.op.op === 'softmax' ? levelOf(y, order, flowing) : undefined
     const flows: readonly Flow[] =
       y === masking
         ? [undefined, () => transposed(flow, y.inputs[1]!.names, y.site)]
-        : level !== undefined
-          ? [() => binaryOf('mul', y, binaryOf('sub', flow, level, y.site), y.site)]
-          : flowsOf(y, flow, y.site)
+        : flowsOf(y, flow, y.site)
     flows.forEach((part, k) => {
       const x = y.inputs[k]!
       if (part === undefined || !depends.has(x)) return

@@ -10,7 +10,6 @@ import { rewrite, type Tensor, topological } from '../../src/dsl/graph.ts'
 import { input, iota, parametersOf } from '../../src/dsl/index.ts'
 import { applyTo } from '../../src/dsl/layer.ts'
 import { silu } from '../../src/dsl/layers/activation.ts'
-import { attend, causal } from '../../src/dsl/layers/attention.ts'
 import { rmsNorm } from '../../src/dsl/layers/norm.ts'
 import { rotate, rotations } from '../../src/dsl/layers/rotary.ts'
 import { total } from '../../src/dsl/reduce.ts'
@@ -100,16 +99,6 @@ test('rotary: by the definition where the halves differ, and where angles are le
   const [cos, own] = [input('cos', [Token, Dim]), input('sin', [Token, Dim])]
   both(rotate(x, { cos, sin: own }, 'dim'), [x, cos, own])
   both(rotate(x, { cos, sin: sin(own) }, 'dim'), [x])
-})
-
-test('attention: no pass over all scores for the sum of weights times their gradient', () => {
-  const keys = [Row, axis('key', 3), Head, Dim]
-  const [k, v] = [input('x', keys), input('y', keys)]
-  const f = attend(x, k, v, 'dim', causal(Token))
-  const loss = total(mul(f, input('r', f.axes)))
-  const flows = gradient(loss, [x])
-  const reduced = topological(flows).filter((t) => t.op.op === 'reduce' && t.inputs[0]!.names.includes('key'))
-  assert.is(reduced.length, 0)
 })
 
 test.run()

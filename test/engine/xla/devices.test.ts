@@ -136,10 +136,10 @@ if (plugin !== undefined) {
   })
 
   test('a search for the learning rate decides on two devices as on one, and rolls back what they share', async () => {
-    // steps that are far too long: what the first trial tries is undone
+    // steps that are too long: what the first trial tries is undone; at 0.3 rounding alone grows tenfold a step near the end
     const adaLrs = { window: 3, search: [0, 1], error: 0 } as const
     const searched = async (options: XlaOptions) =>
-      ran(await engineOf(options), 21, { adaLrs, learningRate: 0.3, schedule: { kind: 'constant' } })
+      ran(await engineOf(options), 21, { adaLrs, learningRate: 0.2, schedule: { kind: 'constant' } })
     const [one, two] = [await searched({}), await searched({ devices: 2, optimizer: 'parted' })]
     const decisions = ({ events }: Run) =>
       events.flatMap((e) => (e.type === 'ada-lrs' ? [[e.step, e.decision, e.scale]] : []))
