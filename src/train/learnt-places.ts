@@ -43,29 +43,34 @@ export const learntConfig = (learnt: Learnt): { readonly learnt?: Learnt } =>
 export const placesInput = (batch: Axis, places: number): Tensor =>
   input('learnt_places', [batch, axis('token', places)], 'int32')
 
-/** Whether what was taken out of a row stays what it is: nothing mixes it along the tokens, of which there are `n`. */
-const staysApart = (decoded: Tensor, wanted: Tensor, n: number): boolean => {
+/**
+ * Whether what was taken out of a row stays what it is: nothing mixes it along the tokens, of which there are `n`, and nothing
+ * meets it that counts them by itself, as positions from 0 do.
+ */
+const staysApart = (logits: Tensor, wanted: Tensor, n: number): boolean => {
   const after = new Set([wanted])
-  return topological([decoded]).every(({ op, inputs, axes }, i, all) => {
-    const from = inputs.filter((t) => after.has(t))
-    if (from.length === 0) return true
+  return topological([logits]).every(({ op, inputs, axes }, i, all) => {
+    if (!inputs.some((t) => after.has(t))) return true
     after.add(all[i]!)
     const kept = axes.some((a) => a.name === 'token' && a.size === n)
     const mixed = 'over' in op && [op.over].flat().includes('token')
     const reordered = op.op === 'gather' && after.has(inputs[0]!)
-    return !mixed && !reordered && from.every((t) => findAxis(t, 'token') === undefined || kept)
+    // of a table of all tokens those that are wanted are taken
+    const met = op.op === 'gather' ? inputs.slice(1) : inputs
+    const stay = met.every((t) => findAxis(t, 'token') === undefined || (kept && after.has(t)))
+    return !mixed && !reordered && stay
   })
 }
 
 /**
- * Whether a model's decode gives the tokens that its context wants, each as it is among all. One that takes no notice, or mixes
- * them afterwards, is asked for all.
+ * Whether a model's decode and head give the tokens that the context wants, each as it is among all. One that takes no notice,
+ * mixes or numbers them afterwards is asked for all.
  */
-const givesWanted = (model: CausalLm, { ids, ...context }: CausalInputs, n: number): boolean => {
-  const wanted = placesInput(ids.axes[0]!, n)
+const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
+  const wanted = placesInput(x.ids.axes[0]!, n)
   try {
-    const decoded = model.decode(model.embed(ids), { ...context, wanted })
-    return findAxis(decoded, 'token')?.size === n && staysApart(decoded, wanted, n)
+    const logits = logitsOf(model, { ...x, wanted })
+    return findAxis(logits, 'token')?.size === n && staysApart(logits, wanted, n)
   } catch {
     // what is wrong with a model is told where its loss is built
     return false

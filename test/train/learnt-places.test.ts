@@ -12,6 +12,7 @@ import {
   fill,
   findAxis,
   gradient,
+  iota,
   mean,
   mul,
   pad,
@@ -205,22 +206,27 @@ const withBefore = (x: Tensor): Tensor => {
   return n < 2 ? x : add(x, slice(pad(x, 'token', 1, 0), 'token', 0, n))
 }
 const own: Readonly<Record<string, CausalLm>> = {
-  'takes no notice': decoding(
+  'decode takes no notice': decoding(
     (m) =>
       (x, { wanted: _, ...context }) =>
         m.decode(x, context),
   ),
-  'mixes tokens afterwards': decoding((m) => (x, context) => withBefore(m.decode(x, context))),
-  'takes the mean of all': decoding((m) => (x, context) => {
+  'decode mixes tokens afterwards': decoding((m) => (x, context) => withBefore(m.decode(x, context))),
+  'decode takes the mean of all': decoding((m) => (x, context) => {
     const y = m.decode(x, context)
     return add(y, mean(y, 'token'))
   }),
-  'reads every position': decoding(
+  'decode reads every position': decoding(
     (m) => (x, context) => add(m.decode(x, context), cast(context.positions, 'float32')),
   ),
+  'decode numbers tokens afterwards': decoding((m) => (x, context) => {
+    const y = m.decode(x, context)
+    return add(y, cast(iota(findAxis(y, 'token')!), 'float32'))
+  }),
+  'head mixes tokens': { ...models.dense!, head: (x) => withBefore(models.dense!.head(x)) },
 }
 for (const [what, model] of Object.entries(own))
-  test(`a decode that ${what} computes everything, without an error`, () => {
+  test(`a model whose ${what} computes everything, without an error`, () => {
     for (const o of [
       nextToken(model, tinyProcessor, { rows: 2, tokens: 128 }),
       packedNextToken(model, tinyProcessor, wide),
