@@ -26,7 +26,7 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import { type AtPlaces, floats, imageValues, ints, placed, placesInput } from '../train/index.ts'
+import { type AtPlaces, floats, givenOf, imageValues, ints, placed, placesInput } from '../train/index.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 
@@ -228,6 +228,8 @@ export const experienceGraph = ({ rows, tokens }: Pick<ExperienceSizes, 'rows' |
 /**
  * Logits of the drawn tokens, and which they are: float32 `[batch, token, vocab]` and int32 `[batch, token]`, a row a
  * completion. The head is applied where a token was drawn and nowhere else: prompts, with all their image tokens, cost none.
+ *
+ * @throws RecipeError where the model's decode takes no notice of the places that it is asked for
  */
 export const drawnLogits = (
   model: CausalLm,
@@ -237,10 +239,12 @@ export const drawnLogits = (
   const { segments, ids, ...context } = experienceGraph(sizes)
   const [batch] = ids.axes as readonly [Axis<'batch'>]
   const seen = images === 0 ? undefined : imageInputs(model, images, batch, context.token)
-  const hidden = model.decode(model.embed(ids, seen), {
+  const wanted = learnt === undefined ? undefined : placesInput(batch, learnt)
+  const decoded = model.decode(model.embed(ids, seen), {
     ...context,
-    ...(learnt === undefined ? {} : { wanted: placesInput(batch, learnt) }),
+    ...(wanted === undefined ? {} : { wanted }),
   })
+  const hidden = givenOf('policyGradient', model, decoded, wanted)
   const drawn = [axis('batch', completions), axis('token', answer)]
   const places = input('places', drawn, 'int32')
   const flat = merge(hidden, ['batch', 'token'], axis('position', rows * (learnt ?? tokens)))

@@ -27,6 +27,7 @@ export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
 export {
   type AtPlaces,
+  givenOf,
   type Learnt,
   learntConfig,
   learntSetting,

@@ -77,18 +77,21 @@ const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
   }
 }
 
-/** Logits of all tokens, or of those that are wanted. @throws RecipeError where the model gives others */
-export const wantedLogits = (where: string, model: CausalLm, x: CausalInputs): Tensor => {
-  const logits = logitsOf(model, x)
-  if (x.wanted === undefined) return logits
-  const n = findAxis(x.wanted, 'token')?.size
-  if (findAxis(logits, 'token')?.size === n) return logits
+/** What a model gave of all tokens, or of those that are wanted. @throws RecipeError where it gave others */
+export const givenOf = (where: string, model: CausalLm, given: Tensor, wanted?: Tensor): Tensor => {
+  if (wanted === undefined) return given
+  const n = findAxis(wanted, 'token')?.size
+  if (findAxis(given, 'token')?.size === n) return given
   throw new RecipeError(
     where,
     'learnt',
     `it is ${n}, and the decode of model '${model.name}' gives other tokens than its context wants; leave it out, or take context.wanted there`,
   )
 }
+
+/** Logits of all tokens, or of those that are wanted. @throws RecipeError where the model gives others */
+export const wantedLogits = (where: string, model: CausalLm, x: CausalInputs): Tensor =>
+  givenOf(where, model, logitsOf(model, x), x.wanted)
 
 /**
  * The sizes that a step is compiled for: as given, with fewer places where that is told. Found by themselves they are all places,

@@ -12,7 +12,7 @@ import {
   packExperiences,
   policyGradient,
 } from '../../src/rl/index.ts'
-import { learnerProgram, orThrow, update } from '../../src/train/index.ts'
+import { learnerProgram, orThrow, RecipeError, update } from '../../src/train/index.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
 import { thrown, tinyConversation, tinyModel, tinyProcessor } from '../support/tiny.ts'
@@ -92,6 +92,19 @@ for (const engine of engines)
       }
       assert.ok(maxRelativeError(alone.after.flat(), alone.logProbs.flat()) > 1e-4, 'nothing was learnt')
     })
+
+test('a model whose decode takes no notice of the places that it is asked for is told', async () => {
+  const all: typeof tinyModel = {
+    ...tinyModel,
+    decode: (x, { wanted: _, ...context }) => tinyModel.decode(x, context),
+  }
+  const o = policyGradient(all, tinyProcessor, {
+    ...{ rows: 1, tokens: 36, answer: 6, learnt: 20, loss: dapo() },
+  })
+  const e = await thrown(() => o.terms(o.buckets[0]!))
+  assert.instance(e, RecipeError)
+  assert.match(e.message, 'policyGradient, learnt: it is 20, and the decode of model')
+})
 
 test('the last block is computed where something was drawn, where answers of full length leave half a row', async () => {
   const sizes = { rows: 2, tokens: 96, images: 2, completions: 6 }
