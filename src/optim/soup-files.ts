@@ -3,13 +3,14 @@
  *
  * @since 0.2.0
  */
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import {
   type Checkpoint,
+  makeFolder,
   openCheckpoint,
   singleName,
   streamSafetensors,
@@ -82,7 +83,7 @@ const write = (first: Checkpoint, mixed: Ingredient, into: string): TE.TaskEithe
   TE.tryCatch(
     async () => {
       if (await exists(into)) throw new Error(`${into} is already there; name a folder that is not`)
-      await mkdir(dirname(into), { recursive: true })
+      await makeFolder(dirname(into))
       const folder = temporaryOf(into)
       try {
         for (const [name, keys] of await filesOf(first))

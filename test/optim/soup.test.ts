@@ -246,6 +246,7 @@ files('what differs is told before anything is written, and what is there stays'
     await left(soupFiles([one, join(root, 'none')], into), /none/)
     assert.not(existsSync(into))
     await left(soupFiles([one], other), /already there/)
+    if (existsSync('/proc/self')) await left(soupFiles([one], '/proc/sailwright/soup'), /ENOENT/)
   }),
 )
 

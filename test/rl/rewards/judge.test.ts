@@ -1,5 +1,5 @@
 /** A judge behind an endpoint, against a server on loopback that behaves well and badly. */
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -357,6 +357,16 @@ test('replies are kept in a file; broken lines are passed over, and a judge that
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+if (existsSync('/proc/self'))
+  test('a place that keeps nothing does not hold a judge up', () =>
+    withServer(
+      [saying(right)],
+      async (ask) => {
+        assert.is(scoreOf(await ask()), 1)
+      },
+      { cacheFile: '/proc/sailwright/judge.jsonl' },
+    ))
 
 test('how often a judge agrees with a rule is counted, and changes nothing', () =>
   withServer(

@@ -4,8 +4,9 @@
  * @since 0.3.0
  */
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, readFile } from 'node:fs/promises'
+import { appendFile, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makeFolder } from '../../../formats/index.ts'
 
 /** Replies by content. */
 export interface ReplyCache {
@@ -48,7 +49,7 @@ export const replyCache = (file?: string): ReplyCache => {
       if (file === undefined) return
       writing = writing
         .then(async () => {
-          await mkdir(dirname(file), { recursive: true })
+          await makeFolder(dirname(file))
           await appendFile(file, `${JSON.stringify({ key, reply })}\n`)
         })
         .catch(() => {})
