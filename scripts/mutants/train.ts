@@ -149,7 +149,8 @@ export const train = [
       ['the largest size is taken', 'room(a) - room(b)', 'room(b) - room(a)'],
       ['places left over are the first', '.fill(tokens - 1)', ''],
       ['tokens may be mixed afterwards', '!mixed && !reordered && ', ''],
-      ['what a model does is not looked at', '&& staysApart(decoded, wanted, n)', ''],
+      ['what a model does is not looked at', '&& staysApart(logits, wanted, n)', ''],
+      ['what numbers tokens anew passes', '(kept && after.has(t))', 'kept'],
     ],
   ),
   mutantsOf(
