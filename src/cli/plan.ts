@@ -141,6 +141,6 @@ export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string =
     table,
     '',
     `Here ${gigabytes(plan.availableBytes)} of ${gigabytes(plan.memoryBytes)} are available${plan.gpus.map((g) => `; GPU ${g}`).join('')}.`,
-    "Counted from the graph that is run: gradients of all that learns at once, for clipping; activations that the backward pass reads, long attentions in blocks; working is what lies beside both at the fullest moment, in the order of the graph. In 16 bits weights are left that are stored in bfloat16, by the engine onnx, with --weights stored. Not in it are an engine's library and its own copies: measured were 0.2 to 0.4 GB more, of a model of 60 million parameters (onnx has gradients twice).",
+    "Counted from the graph that is run where a batch learns at any place (one that learns at few takes less): gradients of all that learns at once, for clipping; activations that the backward pass reads, long attentions in blocks; working is what lies beside both at the fullest moment, in the order of the graph. In 16 bits weights are left that are stored in bfloat16, by the engine onnx, with --weights stored. Not in it are an engine's library and its own copies: measured were 0.2 to 0.4 GB more, of a model of 60 million parameters (onnx has gradients twice).",
   ].join('\n')
 }

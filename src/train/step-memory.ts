@@ -88,8 +88,9 @@ const bytesOfPasses = (program: Program): { readonly kept: number; readonly peak
 
 /**
  * What an update of a learner holds, as every engine does: states and gradients are as many bytes as their elements say;
- * activations are those of the graph that is run at the first of its sizes, each result held once; what works beside them is what
- * the order of the graph needs. An engine's library, its own copies, and a batch's inputs are not in it.
+ * activations are those of the graph that is run at the first of its sizes, of the shipped objectives the largest, each result
+ * held once; what works beside them is what the order of the graph needs. An engine's library, its own copies, and a batch's
+ * inputs are not in it.
  *
  * @category cost
  */

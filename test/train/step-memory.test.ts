@@ -22,9 +22,9 @@ import {
 import { type CausalLm, presetModel, presets, qwen3Model } from '../../src/models/index.ts'
 import { adamWith, loraKeys, muon } from '../../src/optim/index.ts'
 import { learnerMemory, learnerProgram, orThrow, stepMemory, withLora } from '../../src/train/index.ts'
-import { nextTokenTerms } from '../../src/train/next-token.ts'
+import { nextToken, nextTokenTerms } from '../../src/train/next-token.ts'
 import { hostEngines } from '../support/engines.ts'
-import { messageThrown, tinyModel } from '../support/tiny.ts'
+import { messageThrown, tinyModel, tinyProcessor } from '../support/tiny.ts'
 
 const engines = await hostEngines()
 const test = suite(`train: the memory of a step, on ${engines.map((e) => e.name).join(' and ')}`)
@@ -127,6 +127,18 @@ test('gradients that add up are states of their own, and the same is kept', () =
   assert.is(several.others, one.gradients + 8)
   for (const key of ['weights', 'optimizer', 'gradients'] as const) assert.is(several[key], one[key])
   assert.ok(Math.abs(several.activations - one.activations) <= 0.02 * one.activations)
+})
+
+test('of a step in several sizes it is what the largest takes', () => {
+  const of = (learnt: number | 'auto' | 'all') =>
+    learnerMemory(
+      learnerProgram({
+        ...{ name: 'sizes', maxGradientNorm: 1, accumulate: 1, optimizer: adamWith(), train: parts },
+        objective: nextToken(tinyModel, tinyProcessor, { rows: 2, tokens: 128, learnt }),
+      }),
+    )
+  assert.equal(of('auto'), of('all'))
+  assert.ok(of(32).activations < of('all').activations)
 })
 
 test('a frozen part keeps less; more rows and tokens keep more; adapters learn little', () => {
