@@ -156,7 +156,7 @@ export const placed = <S extends { readonly rows: number; readonly tokens: numbe
     throw new CollateError(
       'TooMany',
       id,
-      `sample ${id} has ${most} tokens to learn and a row has place for ${room(all[0]!)}; raise learnt, or leave it out`,
+      `the row of sample ${id} has ${most} tokens to learn and a row has place for ${room(all[0]!)}; raise learnt, or leave it out`,
     )
   }
   const { rows, tokens, learnt } = sizes

@@ -193,6 +193,12 @@ test('the setting is a number, auto or all; a run says of it what was asked for'
   const e = await thrown(() => few.collate([pack]))
   assert.instance(e, CollateError)
   assert.match(e.message, /sample text\/30 has 30 tokens to learn and a row has place for 12; raise learnt/)
+  // of several samples it is their row that has so many
+  const together = await thrown(() => few.collate([{ rows: [[uneven(0), text(12)]] }]))
+  assert.match(
+    together.message,
+    /^the row of sample uneven\/0 has 14 tokens to learn and a row has place for 12/,
+  )
 })
 
 /** The model with another decode. */
