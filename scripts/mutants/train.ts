@@ -151,6 +151,7 @@ export const train = [
       ['tokens may be mixed afterwards', '!mixed && !reordered && ', ''],
       ['what a model does is not looked at', '&& staysApart(logits, wanted, n)', ''],
       ['what numbers tokens anew passes', '(kept && after.has(t))', 'kept'],
+      ['experts may be chosen for a part of the tokens', '&& chosenForAll ', ''],
     ],
   ),
   mutantsOf(

@@ -6,7 +6,7 @@
 import { CollateError, noLoss } from '../data/index.ts'
 import { type Axis, axis, findAxis, input, type Tensor, topological } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { type CausalInputs, type CausalLm, logitsOf } from '../models/index.ts'
+import { type CausalInputs, type CausalLm, logitsOf, routersOf } from '../models/index.ts'
 import { kindOf, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /**
@@ -64,13 +64,15 @@ const staysApart = (logits: Tensor, wanted: Tensor, n: number): boolean => {
 
 /**
  * Whether a model's decode and head give the tokens that the context wants, each as it is among all. One that takes no notice,
- * mixes or numbers them afterwards is asked for all.
+ * mixes or numbers them afterwards, or chooses experts for them alone, is asked for all.
  */
 const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
   const wanted = placesInput(x.ids.axes[0]!, n)
   try {
     const logits = logitsOf(model, { ...x, wanted })
-    return findAxis(logits, 'token')?.size === n && staysApart(logits, wanted, n)
+    // experts are balanced over all tokens, as they are chosen for all
+    const chosenForAll = routersOf(logits).every((r) => findAxis(r.input, 'token')?.size !== n)
+    return findAxis(logits, 'token')?.size === n && chosenForAll && staysApart(logits, wanted, n)
   } catch {
     // what is wrong with a model is told where its loss is built
     return false

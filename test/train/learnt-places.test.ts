@@ -5,6 +5,9 @@ import { CollateError, type Conversation, conversation } from '../../src/data/in
 import { evaluate } from '../../src/dsl/evaluate.ts'
 import {
   add,
+  applyTo,
+  at,
+  axis,
   buckets,
   cast,
   elements,
@@ -24,7 +27,7 @@ import {
 } from '../../src/dsl/index.ts'
 import type { Engine } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
-import { type CausalLm, sailVl2Model } from '../../src/models/index.ts'
+import { type CausalLm, mixtureOfExperts, sailVl2Model } from '../../src/models/index.ts'
 import { nanoModel, nanoProcessor } from '../../src/tasks/index.ts'
 import type { Learnt } from '../../src/train/learnt-places.ts'
 import { nextToken } from '../../src/train/next-token.ts'
@@ -229,6 +232,13 @@ const own: Readonly<Record<string, CausalLm>> = {
     const y = m.decode(x, context)
     return add(y, cast(iota(findAxis(y, 'token')!), 'float32'))
   }),
+  'experts are chosen for what is wanted': {
+    ...models['with experts']!,
+    decode: (x, context) => {
+      const more = at('more')(mixtureOfExperts(experts, axis('embed', language.hiddenSize)))
+      return applyTo(more, models['with experts']!.decode(x, context))
+    },
+  },
   'head mixes tokens': { ...models.dense!, head: (x) => withBefore(models.dense!.head(x)) },
 }
 for (const [what, model] of Object.entries(own))
