@@ -54,6 +54,8 @@ const rotary = (y: Tensor, g: Tensor, depends: (t: Tensor) => boolean): readonly
   const [x, cos, sin] = operandsOf(y) as readonly [Tensor, Tensor, Tensor]
   const axis = y.op.op === 'composite' ? String(y.op.settings.axis) : ''
   if (depends(cos) || depends(sin) || cos === undefined || findAxis(cos, axis) === undefined) return undefined
+  // what lacks an axis of the positions gets a sum over it
+  if (y.axes.length !== x.axes.length) return undefined
   if (![cos, sin].every((t) => t.names.at(-1) === axis && halvesAgree(t))) return undefined
   const { neg } = notation(y.site)
   const back = () => rotateOf(transposed(g, x.names, y.site), cos, neg(sin), axis, y.site)

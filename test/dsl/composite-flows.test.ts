@@ -95,6 +95,11 @@ test('rotary: turned back, where both halves of the angles are one', () => {
   assert.is(topological(back).filter((t) => t.op.op === 'composite' && t.op.kind === 'rotary').length, 1)
 })
 
+test('rotary: of what is turned to each of several positions, the sum over them', () => {
+  const one = input('x', [Row, Head, Dim])
+  both(rotate(one, rotations(iota(Token), Dim, 100), 'dim'), [one])
+})
+
 test('rotary: by the definition where the halves differ, and where angles are learnt', () => {
   const [cos, own] = [input('cos', [Token, Dim]), input('sin', [Token, Dim])]
   both(rotate(x, { cos, sin: own }, 'dim'), [x, cos, own])
