@@ -79,6 +79,12 @@ const addon = (): Koffi => {
 /** Calls on other threads at once: koffi refuses more than 64, and each has its stack. */
 const most = 32
 
+/** How many of them run at once, while others wait: Node's pool has four threads where its environment says nothing else. */
+export const callsAtOnce = (env: NodeJS.ProcessEnv = process.env): number => {
+  const said = Number.parseInt(env.UV_THREADPOOL_SIZE ?? '4', 10)
+  return Math.min(most, said > 0 ? said : 1)
+}
+
 let made: Foreign | undefined
 
 /**

@@ -1,4 +1,6 @@
 /** Rows of a cache in parts, each on a thread of its own, against all rows at once. */
+import { readdirSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -21,6 +23,7 @@ import {
 } from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { openSession } from '../../src/engine/backend.ts'
+import { callsAtOnce } from '../../src/engine/foreign.ts'
 import { type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { cApi } from '../../src/engine/onnx/c-api.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
@@ -132,7 +135,7 @@ if (cApi(library) !== undefined)
       lower('extend', written.functions.get('extend')![0]!, 'run', new Map(), true, threads).rows?.count
     assert.equal([1, 2, 3, 4].map(parts), [undefined, 2, 3, 3])
     const whole = await called(1)
-    for (const threads of [2, 3]) {
+    for (const threads of [2, 3, 5]) {
       const apart = await called(threads)
       for (const call of ['first', 'second'] as const) {
         assert.equal(apart[call].ids, whole[call].ids, `${threads} ${call}`)
@@ -191,5 +194,33 @@ test('parts are equal, and none is small', () => {
     [2, 2, 4, 1, 1],
   )
 })
+
+test('no more parts than calls run at once, of which Node has four', () => {
+  assert.equal(
+    [partsOf(256, 16, 4), partsOf(256, 16, 32), partsOf(64, 2, 1), partsOf(256, 6, 4)],
+    [4, 16, 1, 4],
+  )
+  const said = (size: string) => callsAtOnce({ UV_THREADPOOL_SIZE: size })
+  assert.equal(
+    [callsAtOnce({}), said('1'), said('8'), said('0'), said('x'), said('900')],
+    [4, 1, 8, 1, 1, 32],
+  )
+})
+
+if (cApi(library) !== undefined && process.platform === 'linux')
+  test('all parts together take as many threads as there are: one each, and those of their session', async () => {
+    const here = (): number => readdirSync('/proc/self/task').length
+    const run = async (threads: number): Promise<number> => {
+      const session = await orThrow(openSession(onnxBackend(runtime, written, nativeOptions(threads))))
+      const before = here()
+      await orThrow(session.call('decode', inputs))
+      const made = here() - before
+      await orThrow(session.close())
+      return made
+    }
+    // Node's pool begins with this
+    await stat('.')
+    assert.equal([await run(1), await run(2), await run(3), await run(5)], [0, 0, 0, 2])
+  })
 
 test.run()

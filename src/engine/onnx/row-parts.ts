@@ -13,6 +13,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { callsAtOnce } from '../foreign.ts'
 import { type Data, emptyData } from '../values.ts'
 
 /** How the tensors of a part lie in the whole. */
@@ -124,11 +125,17 @@ const literal = (t: Tensor, rows: Axis, axes: readonly Axis[], count: number): T
     : undefined
 }
 
-/** In how many parts so many rows are computed by at most so many threads. */
-export const partsOf = (rows: number, threads: number): number => {
-  for (let n = threads; n > 1; n--) if (rows % n === 0 && rows / n >= fewest) return n
+/** In how many parts so many rows are computed by at most so many threads, of which `calls` can be begun at once. */
+export const partsOf = (rows: number, threads: number, calls = callsAtOnce()): number => {
+  for (let n = Math.min(threads, calls); n > 1; n--) if (rows % n === 0 && rows / n >= fewest) return n
   return 1
 }
+
+/**
+ * For how many threads the session of so many parts is made: each part comes with a thread, and a session makes one less than
+ * it is told, for all of them together.
+ */
+export const sessionThreads = (threads: number, parts: number): number => Math.max(1, threads - parts + 1)
 
 /** A graph over one of so many parts of the rows, roots for roots; undefined where something depends on several rows. */
 const graphOverPart = (

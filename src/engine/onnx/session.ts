@@ -17,7 +17,7 @@ import { type BoundSession, type CApi, cApi } from './c-api.ts'
 import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
-import { partOf, putPart } from './row-parts.ts'
+import { partOf, putPart, sessionThreads } from './row-parts.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
@@ -110,7 +110,7 @@ const boundTo = (
 ): readonly BoundSession[] => {
   const count = rows?.count ?? 1
   // the parts are run side by side and share what threads are left
-  const threads = Math.floor((options.intraOpNumThreads ?? 1) / count)
+  const threads = sessionThreads(options.intraOpNumThreads ?? 1, count)
   const first = api.session(encodeModel(model), tensors.inputs, tensors.outputs, {
     ...options,
     ...(count === 1 ? {} : { intraOpNumThreads: threads }),
