@@ -22,6 +22,7 @@ import {
   parametersOf,
   program,
   slice,
+  softmax,
   type Tensor,
   topological,
 } from '../../src/dsl/index.ts'
@@ -225,6 +226,9 @@ const own: Readonly<Record<string, CausalLm>> = {
     const y = m.decode(x, context)
     return add(y, mean(y, 'token'))
   }),
+  'decode weighs tokens by one another': decoding(
+    (m) => (x, context) => softmax(m.decode(x, context), 'token'),
+  ),
   'decode reads every position': decoding(
     (m) => (x, context) => add(m.decode(x, context), cast(context.positions, 'float32')),
   ),
