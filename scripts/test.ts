@@ -84,7 +84,7 @@ const most = 1500
 /** A process that runs test files, one after another. */
 interface Runner {
   readonly run: (file: string) => Promise<Ended>
-  /** Tells it that there is no other; false where it does not end by itself then, and no file broke off. */
+  /** Tells it that there is no other; false where it does not end by itself then, or broke off before. */
   readonly end: () => Promise<boolean>
   /** Whether it takes another file. */
   readonly takes: () => boolean
@@ -100,7 +100,7 @@ const startRunner = (folder: string): Runner => {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   })
   running.add(child)
-  let [out, result, open, broken, memory] = ['', '', true, false, 0]
+  let [out, result, open, memory] = ['', '', true, 0]
   const files: string[] = []
   let told: (result: string) => void = () => undefined
   for (const i of [1, 2, 3])
@@ -131,7 +131,6 @@ const startRunner = (folder: string): Runner => {
       child.stdin!.write(`${file.replace(/ts$/, 'js')}\n`)
       const late = setTimeout(() => child.kill('SIGKILL'), longest)
       const said = open ? await answered : ''
-      broken = said === ''
       clearTimeout(late)
       told = () => undefined
       // what it wrote before it told of the file
@@ -153,7 +152,7 @@ const startRunner = (folder: string): Runner => {
       const ended = await gone
       clearTimeout(late)
       if (out.trim() !== '') process.stdout.write(out)
-      return ended || broken
+      return ended
     },
     takes: () => open && memory < most,
     files,
@@ -166,13 +165,13 @@ const main = async (): Promise<void> => {
   const began = performance.now()
   let ended: readonly Ended[] = []
   let next = 0
-  /** Ends a process; where it does not end by itself, each of its files may be why, and has failed. */
+  /** Ends a process; where it does not end by itself, or broke off, each of its files may be why, and has failed. */
   const finish = async (runner: Runner | undefined): Promise<void> => {
     if (runner === undefined || (await runner.end())) return
     const suspects = ended.filter((e) => e.fine && runner.files.includes(e.file))
     if (suspects.length === 0) return
     process.stdout.write(
-      `  the process that ran ${suspects.map((e) => e.file).join(', ')} did not end by itself\n`,
+      `  the process that ran ${suspects.map((e) => e.file).join(', ')} did not end well\n`,
     )
     ended = ended.map((e) => (suspects.includes(e) ? { ...e, fine: false } : e))
   }

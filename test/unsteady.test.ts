@@ -74,4 +74,15 @@ test('one that fails twice is failed; of those whose process does not end well, 
   assert.not.match(said, / {2}Failed in: .*(good|last)\.test\.ts/)
 })
 
+test('what a file leaves behind is its own failure, and not of the one that runs by then', async () => {
+  const slow = 'return new Promise((go) => setTimeout(go, 900))'
+  const { said, code } = await ran({
+    'random/a-leaves.test.ts': file('leaves', '', "setTimeout(() => { throw new Error('late') }, 400)"),
+    // as many as there may be processes: one follows in the process of the first
+    ...Object.fromEntries([1, 2, 3, 4].map((i) => [`random/b${i}.test.ts`, file(`b${i}`, slow)])),
+  })
+  assert.is(code, 1, said)
+  assert.match(said, / {2}Failed in: random\/a-leaves\.test\.ts\n/)
+})
+
 test.run()
