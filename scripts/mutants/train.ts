@@ -149,9 +149,17 @@ export const train = [
       ['the largest size is taken', 'room(a) - room(b)', 'room(b) - room(a)'],
       ['places left over are the first', '.fill(tokens - 1)', ''],
       ['tokens may be mixed afterwards', '!mixed && !reordered && ', ''],
-      ['what a model does is not looked at', '&& staysApart(logits, wanted, n)', ''],
+      [
+        'what a model does is not looked at',
+        'return staysApart(given, wanted, n) ? undefined :',
+        'return staysApart(given, wanted, n) || true ? undefined :',
+      ],
       ['what numbers tokens anew passes', '(kept && after.has(t))', 'kept'],
-      ['experts may be chosen for a part of the tokens', '&& chosenForAll ', ''],
+      [
+        'experts may be chosen for a part of the tokens',
+        'if (routersOf(given).some(',
+        'if (false && routersOf(given).some(',
+      ],
     ],
   ),
   mutantsOf(

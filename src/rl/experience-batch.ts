@@ -229,7 +229,7 @@ export const experienceGraph = ({ rows, tokens }: Pick<ExperienceSizes, 'rows' |
  * Logits of the drawn tokens, and which they are: float32 `[batch, token, vocab]` and int32 `[batch, token]`, a row a
  * completion. The head is applied where a token was drawn and nowhere else: prompts, with all their image tokens, cost none.
  *
- * @throws RecipeError where the model's decode takes no notice of the places that it is asked for
+ * @throws RecipeError where the model's decode does not give the places that it is asked for, each as it is among all
  */
 export const drawnLogits = (
   model: CausalLm,

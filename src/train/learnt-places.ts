@@ -63,16 +63,23 @@ const staysApart = (logits: Tensor, wanted: Tensor, n: number): boolean => {
 }
 
 /**
- * Whether a model's decode and head give the tokens that the context wants, each as it is among all. One that takes no notice,
- * mixes or numbers them afterwards, or chooses experts for them alone, is asked for all.
+ * Why what a model gave are not the wanted tokens, each as it is among all: one that takes no notice of them, that mixes or
+ * numbers them afterwards, or that chooses experts for them alone has to be asked for all. Nothing where they are.
  */
+const otherThanWanted = (given: Tensor, wanted: Tensor): string | undefined => {
+  const n = findAxis(wanted, 'token')!.size
+  if (findAxis(given, 'token')?.size !== n) return 'gives other tokens than its context wants'
+  // experts are balanced over all tokens, as they are chosen for all
+  if (routersOf(given).some((r) => findAxis(r.input, 'token')?.size === n))
+    return 'chooses experts for the tokens alone that its context wants'
+  return staysApart(given, wanted, n) ? undefined : 'mixes or numbers the tokens that its context wants'
+}
+
+/** Whether a model's decode and head give the tokens that the context wants. */
 const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
   const wanted = placesInput(x.ids.axes[0]!, n)
   try {
-    const logits = logitsOf(model, { ...x, wanted })
-    // experts are balanced over all tokens, as they are chosen for all
-    const chosenForAll = routersOf(logits).every((r) => findAxis(r.input, 'token')?.size !== n)
-    return findAxis(logits, 'token')?.size === n && chosenForAll && staysApart(logits, wanted, n)
+    return otherThanWanted(logitsOf(model, { ...x, wanted }), wanted) === undefined
   } catch {
     // what is wrong with a model is told where its loss is built
     return false
@@ -81,13 +88,12 @@ const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
 
 /** What a model gave of all tokens, or of those that are wanted. @throws RecipeError where it gave others */
 export const givenOf = (where: string, model: CausalLm, given: Tensor, wanted?: Tensor): Tensor => {
-  if (wanted === undefined) return given
-  const n = findAxis(wanted, 'token')?.size
-  if (findAxis(given, 'token')?.size === n) return given
+  const why = wanted && otherThanWanted(given, wanted)
+  if (why === undefined) return given
   throw new RecipeError(
     where,
     'learnt',
-    `it is ${n}, and the decode of model '${model.name}' gives other tokens than its context wants; leave it out, or take context.wanted there`,
+    `it is ${findAxis(wanted!, 'token')!.size}, and the decode of model '${model.name}' ${why}; leave it out`,
   )
 }
 

@@ -256,6 +256,13 @@ for (const [what, model] of Object.entries(own))
     }
     const [batch] = nextToken(model, tinyProcessor, wide).collate([text(3)])
     assert.not('learnt_places' in batch!.inputs)
+    // asked for a number of places by hand, it is an error; where axes do not meet, the graph says so
+    const asked = nextToken(model, tinyProcessor, { ...wide, learnt: 48 })
+    const told =
+      what === 'decode reads every position'
+        ? / 48 /
+        : / learnt: it is 48, and the decode of model '.*; leave it out$/
+    assert.throws(() => asked.terms(asked.buckets[0]!), told)
   })
 test('a decode that works token by token afterwards leaves the others out', () => {
   const model = decoding((m) => (x, context) => mul(m.decode(x, context), 2))
