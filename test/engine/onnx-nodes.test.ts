@@ -1,7 +1,16 @@
 /** How many nodes the onnx engine writes: what nothing reads costs time in every call. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Axis, attend, axis, contract, input, type Results, type Tensor } from '../../src/dsl/index.ts'
+import {
+  type Axis,
+  attend,
+  axis,
+  contract,
+  input,
+  mul,
+  type Results,
+  type Tensor,
+} from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { fixed, program } from '../../src/dsl/program.ts'
 import { lower } from '../../src/engine/onnx/lower.ts'
@@ -43,6 +52,15 @@ test('attention: the scale is the product’s own, and heads move whole rows', (
   assert.is(operations.filter((o) => o === 'Mul').length, 0)
   assert.is(operations.filter((o) => o === 'Transpose').length, 4)
   assert.ok(operations.includes('FusedMatMul'))
+})
+
+test('a product takes a number over from an operand only where the sum stays finite without it', () => {
+  const [Row, Dim, Out] = [axis('row', 3), axis('dim', 4), axis('out', 2)]
+  const scales = (by: number): number =>
+    operationsOf(() => ({
+      outputs: { y: contract(mul(input('x', [Row, Dim]), by), input('w', [Dim, Out]), 'dim') as Tensor },
+    })).filter((o) => o === 'Mul').length
+  assert.equal([0.25, -1000, 1e-30, 1e6, 0].map(scales), [0, 0, 1, 1, 1])
 })
 
 test('a product with a vector has no view around it', () => {

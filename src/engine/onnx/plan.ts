@@ -38,12 +38,15 @@ interface Scaled {
   readonly factor: number
 }
 
+/** Whether a product may be multiplied in place of its operand: a sum of numbers that were not scaled must stay finite. */
+const moderate = (factor: number): boolean => Math.abs(factor) >= 2 ** -10 && Math.abs(factor) <= 2 ** 10
+
 /** The tensor and the literal that a product of both is made of. */
 const scaled = (t: Tensor): Scaled | undefined => {
   if (t.op.op !== 'binary' || t.op.fn !== 'mul') return undefined
   for (const [of, by] of [t.inputs, [...t.inputs].reverse()] as (readonly [Tensor, Tensor])[])
     if (by.op.op === 'constant' && by.axes.length === 0 && of.names.join() === t.names.join())
-      return { of, factor: by.op.data[0]! }
+      return moderate(by.op.data[0]!) ? { of, factor: by.op.data[0]! } : undefined
   return undefined
 }
 
