@@ -8,19 +8,12 @@ import { type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { cApi } from '../../src/engine/onnx/c-api.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
 import { lower } from '../../src/engine/onnx/lower.ts'
-import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
 import { decode, extend, isCacheKey, qwen3Model } from '../../src/models/index.ts'
 import { orThrow } from '../../src/train/index.ts'
+import { library, runtime, runtimeOfBinding } from '../support/onnx-runtime.ts'
 
 const test = suite('onnx: attention over a cache where it lies')
-const loaded = loadOnnxRuntime()
-if (loaded._tag === 'Left') throw new Error(loaded.left.message)
-const { ort, library } = loaded.right
-const runtime: Runtime = {
-  InferenceSession: ort.InferenceSession,
-  Tensor: ort.Tensor as unknown as Runtime['Tensor'],
-}
 const api = cApi(library)
 
 const language = {
@@ -87,10 +80,7 @@ if (api !== undefined)
     const p = programOf(language)
     for (const beyond of [-1, capacity - 1, capacity, 1_000_000]) {
       const at = [0, 4, beyond]
-      const [where, apart] = [
-        await called(p, { ...runtime, library: library! }, at),
-        await called(p, runtime, at),
-      ]
+      const [where, apart] = [await called(p, runtime, at), await called(p, runtimeOfBinding, at)]
       const others = (t: TensorValue): readonly number[] => [...t.data].filter((_, i) => i % rows !== 2)
       assert.equal(others(where.ids), others(apart.ids))
       for (const [key, value] of apart.left) {
@@ -113,7 +103,7 @@ if (api !== undefined)
         assert.is(lowered.written.size, 2 * language.layers * count, name)
         assert.is(lowered.overwrites.length, 0)
       }
-      const [where, apart] = [await called(p, { ...runtime, library: library! }), await called(p, runtime)]
+      const [where, apart] = [await called(p, runtime), await called(p, runtimeOfBinding)]
       assert.equal(where.ids, apart.ids)
       close(where.logits, apart.logits, 'logits')
       close(where.logProbs, apart.logProbs, 'log-probability')

@@ -29,20 +29,12 @@ import { cApi } from '../../src/engine/onnx/c-api.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
 import { lower } from '../../src/engine/onnx/lower.ts'
 import { overPart, partsOf } from '../../src/engine/onnx/row-parts.ts'
-import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
-import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
+import { onnxBackend } from '../../src/engine/onnx/session.ts'
 import { decode, extend, isCacheKey, qwen3Model } from '../../src/models/index.ts'
 import { orThrow } from '../../src/train/index.ts'
+import { library, runtime } from '../support/onnx-runtime.ts'
 
 const test = suite('onnx: rows of a cache in parts')
-const loaded = loadOnnxRuntime()
-if (loaded._tag === 'Left') throw new Error(loaded.left.message)
-const { ort, library } = loaded.right
-const runtime: Runtime = {
-  InferenceSession: ort.InferenceSession,
-  Tensor: ort.Tensor as unknown as Runtime['Tensor'],
-  ...(library === undefined ? {} : { library }),
-}
 
 const [rows, capacity, steps, vocab] = [48, 12, 3, 30]
 const model = qwen3Model('m', {
