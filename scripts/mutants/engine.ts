@@ -299,6 +299,24 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/xla/loop.ts',
+    ['engine/xla/lowering', 'engine/xla/generation-program', 'engine/loop'],
+    [
+      ['no weights are joined', 'if (!w.alone) return body', 'return body'],
+      ['what nothing multiplies is rounded', 'return all.length > 0 && all.every', 'return all.every'],
+      ['what is carried counts as a weight', 'i >= from && isWeight(x)', 'isWeight(x)'],
+      ['what is added up is rounded', "u.op.op === 'contract' ||", "u.op.op === 'binary' ||"],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/xla/builder.ts',
+    ['engine/xla/lowering', 'engine/loop'],
+    [
+      ['each step rounds the weights', "(type === 'bfloat16' && text", '(false && text'],
+      ['what a step makes is moved out of it', 'scopes.findLast(', 'scopes.find('],
+    ],
+  ),
+  mutantsOf(
     'src/engine/worker/flat-graph.ts',
     ['engine/worker'],
     [

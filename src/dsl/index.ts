@@ -153,6 +153,7 @@ export {
   type BlockSizes,
   clampProgram,
   longSums,
+  mergeProjections,
   narrow,
   type OptimiseOptions,
   optimise,

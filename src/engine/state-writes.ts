@@ -3,9 +3,17 @@
  * cache takes in one token, or several such choices one around the other, as it takes in several. Both engines write such
  * states where they lie, each in its own way.
  */
-import { type Axis, findAxis, type Tensor, topological, type Variant } from '../dsl/index.ts'
+import {
+  type Axis,
+  bodyRoots,
+  findAxis,
+  type LoopBody,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../dsl/index.ts'
 
-/** New elements of one state. */
+/** New elements of one state, or of one value that a loop carries. */
 export interface StateWrite {
   readonly key: string
   /** The node that is the state's next value once they are written, under the state's axes. */
@@ -16,10 +24,14 @@ export interface StateWrite {
   readonly value: Tensor
 }
 
-/** The choices from the innermost, whose other side is the state, to the outermost; undefined where there is another side. */
-const chain = (key: string, next: Tensor): readonly StateWrite[] | undefined => {
+/** The choices from the innermost, whose other side is the whole, to the outermost; undefined where there is another side. */
+const chain = (
+  key: string,
+  next: Tensor,
+  isWhole: (t: Tensor) => boolean,
+): readonly StateWrite[] | undefined => {
   const found: StateWrite[] = []
-  for (let t = next; t.op.op !== 'state' || t.op.key !== key; ) {
+  for (let t = next; !isWhole(t); ) {
     if (t.op.op !== 'select' || t.axes.length !== next.axes.length) return undefined
     const [where, value, old] = t.inputs as readonly [Tensor, Tensor, Tensor]
     found.unshift({ key, next: t, where, value })
@@ -29,22 +41,30 @@ const chain = (key: string, next: Tensor): readonly StateWrite[] | undefined => 
   return found.length === 0 ? undefined : found
 }
 
-/**
- * The writes of each next state of a narrow variant that consists of such; those of one state in their order. What lies
- * between two writes of a state is used by nothing else.
- */
-export const stateWrites = (variant: Variant): readonly (readonly StateWrite[])[] => {
-  const all = [...variant.next].flatMap(([key, next]) => {
-    const writes = chain(key, next)
-    return writes === undefined ? [] : [writes]
-  })
+/** Those of which what lies between two writes is used by nothing else. */
+const sole = (
+  all: readonly (readonly StateWrite[])[],
+  roots: readonly Tensor[],
+): readonly (readonly StateWrite[])[] => {
   if (all.every((writes) => writes.length === 1)) return all
   const uses = new Map<Tensor, number>()
-  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
   for (const t of [...topological(roots).flatMap((t) => t.inputs), ...roots])
     uses.set(t, (uses.get(t) ?? 0) + 1)
   return all.filter((writes) => writes.slice(0, -1).every((w) => uses.get(w.next) === 1))
 }
+
+/**
+ * The writes of each next state of a narrow variant that consists of such; those of one state in their order. What lies
+ * between two writes of a state is used by nothing else.
+ */
+export const stateWrites = (variant: Variant): readonly (readonly StateWrite[])[] =>
+  sole(
+    [...variant.next].flatMap(([key, next]) => {
+      const writes = chain(key, next, (t) => t.op.op === 'state' && t.op.key === key)
+      return writes === undefined ? [] : [writes]
+    }),
+    [...Object.values(variant.outputs), ...variant.next.values()],
+  )
 
 /** One place a row: the new elements stand under the axes but the slot's. */
 export interface SlotWrite extends StateWrite {
@@ -101,6 +121,16 @@ export const slotWrites = (variant: Variant): readonly (readonly SlotWrite[])[] 
     const slots = slotsOf(writes)
     return slots === undefined ? [] : [slots]
   })
+
+/** The same of what the steps of a loop carry, by their place. */
+export const carriedSlotWrites = (body: LoopBody): readonly SlotWrite[] =>
+  sole(
+    body.results.flatMap((next, i) => {
+      const writes = chain(`${i}`, next, (t) => t.op.op === 'argument' && t.op.at === i + 1)
+      return writes === undefined ? [] : [writes]
+    }),
+    bodyRoots(body),
+  ).flatMap((writes) => slotsOf(writes) ?? [])
 
 /** Whole rows of another tensor: `select(where, gather(table, index), state)`, under the state's first axis. */
 export interface RowWrite extends StateWrite {

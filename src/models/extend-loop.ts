@@ -1,17 +1,13 @@
 /**
- * Many tokens a row in one call, as a loop: what the call adds to the cache is carried from step to step beside it, and
- * written into it behind.
+ * Many tokens a row in one call, as a loop: the cache goes around, and each step writes its token where it lies.
  *
  * @since 0.4.0
  */
 import {
-  type Axis,
   add,
-  and,
   axis,
   broadcast,
   cast,
-  concat,
   equal,
   GraphError,
   gather,
@@ -19,14 +15,10 @@ import {
   input,
   iota,
   Key,
-  type KeyValues,
   less,
   lessEqual,
   loop,
   max,
-  maximum,
-  minimum,
-  mul,
   type Results,
   reshape,
   type Scalar,
@@ -34,7 +26,6 @@ import {
   select,
   siteOf,
   sub,
-  sum,
   type Tensor,
   transpose,
 } from '../dsl/index.ts'
@@ -48,23 +39,6 @@ const without = (t: Tensor, name: string): Tensor =>
     t,
     t.axes.filter((a) => a.name !== name),
   )
-
-/** The cache with what a call added, `[batch, …, key, headDim]`, at the places from `position` on. */
-const written = (whole: Tensor, added: Tensor, position: Tensor): Tensor => {
-  const [batch, slots] = [whole.axes[0]!, whole.axes.find((a) => a.name === Key)!]
-  const steps = added.axes.find((a) => a.name === Key)!
-  const others = added.axes.filter((a) => a !== batch && a !== steps && a.name !== batch.name)
-  const offset: Tensor = sub(iota(slots), position)
-  const inside = and(lessEqual(0, offset), less(offset, steps.size))
-  const place = minimum(maximum(offset, 0), steps.size - 1)
-  const index: Tensor = add(mul(iota(batch), steps.size), place)
-  const table = reshape(transpose(added, [batch.name, Key, ...others.map((a) => a.name)]), [
-    axis('added', batch.size * steps.size),
-    ...others,
-  ])
-  const value = transpose(gather(table, transpose(index, [batch.name, Key])), whole.names)
-  return transpose(select(inside, value, whole), whole.names)
-}
 
 /** How tokens are drawn. */
 export interface ExtendLoopOptions {
@@ -95,7 +69,7 @@ export const extendLoop = (
   if (!Number.isSafeInteger(steps) || steps < 1)
     throw new GraphError('BadArgument', `generation: steps is ${steps}; give a whole number from 1 on`, site)
   const [batch, token, step] = [axis('batch', s.rows), axis('token', 1), axis('step', steps)]
-  const [slots, own] = [axis(Key, s.capacity), axis(Key, steps)]
+  const slots = axis(Key, s.capacity)
   const ids: Tensor = input('input_ids', [batch], 'int32')
   const position: Tensor = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
@@ -104,46 +78,33 @@ export const extendLoop = (
     ...drawInputs(model),
     ...(filtered ? filterInputs(model, batch) : {}),
   }
-  const earlier = transpose(less(iota(slots), position), ['batch', Key])
-  const hiddenAt = (id: Tensor, at: Tensor, mine: Tensor, cache: KeyValues): Tensor =>
+  /** The residual stream of one token a row, over a cache that takes it in as `taken` says. */
+  const hiddenAt = (
+    id: Tensor,
+    at: Tensor,
+    taken: (key: string, one: Tensor, whole: Tensor) => Tensor,
+  ): Tensor =>
     model.decode(model.embed(reshape(id, [batch, token])), {
       token,
       positions: reshape(at, [batch, token]),
-      // a place that the cache has not reached holds nothing yet
-      mask: concat([mine, earlier], Key),
-      cache,
+      mask: transpose(lessEqual(iota(slots), at), [batch.name, Key]),
+      cache: (path, keys, values) => {
+        const [k, v] = ([['key', keys] as const, ['value', values] as const] as const).map(([side, t]) => {
+          const one = stored(t)
+          const { key, whole } = cacheOf(s, path, side, one, batch, slots)
+          return taken(key, one, whole)
+        }) as [Tensor, Tensor]
+        return [[k, v]]
+      },
     })
-  /** Both stretches of both sides: what the call has added, as `add` says it of a step's own, and the cache. */
-  const stretches =
-    (added: (key: string, one: Tensor, whole: Tensor) => Tensor): KeyValues =>
-    (path, keys, values) => {
-      const [k, v] = ([['key', keys] as const, ['value', values] as const] as const).map(([side, t]) => {
-        const one = stored(t)
-        const { key, whole } = cacheOf(s, path, side, one, batch, slots)
-        return [added(key, one, whole), whole] as const
-      }) as [readonly [Tensor, Tensor], readonly [Tensor, Tensor]]
-      return [
-        [k[0], v[0]],
-        [k[1], v[1]],
-      ]
-    }
-  const wholes = new Map<string, Tensor>()
-  const nothing: Record<string, Tensor> = {}
+  const wholes: Record<string, Tensor> = {}
   // one step tells what each layer keeps
-  const itself = broadcast(scalar(1, 'bool'), [batch, axis(Key, 1)])
-  hiddenAt(
-    ids,
-    position,
-    itself,
-    stretches((key, one, whole) => {
-      wholes.set(key, whole)
-      const axes: readonly Axis[] = one.axes.map((a) => (a.name === Key ? own : a))
-      nothing[key] = broadcast(scalar(0), axes)
-      return one
-    }),
-  )
+  hiddenAt(ids, position, (key, _one, whole) => {
+    wholes[key] = whole
+    return whole
+  })
   const carried: Record<string, Tensor> = {
-    ...nothing,
+    ...wholes,
     id: ids,
     left: input('left', [batch], 'int32'),
     ran: scalar(0, 'int32'),
@@ -156,22 +117,18 @@ export const extendLoop = (
     carried,
     step: (now, i) => {
       const next: Record<string, Tensor> = {}
-      const hidden = hiddenAt(
-        now.id!,
-        add(position, i),
-        broadcast(lessEqual(iota(own), i), [batch, own]),
-        stretches((key, one) => {
-          const all = select(equal(iota(own), i), without(one, Key), now[key]!)
-          next[key] = transpose(all, now[key]!.names)
-          return next[key]
-        }),
-      )
+      const at: Tensor = add(position, i)
+      const here = equal(at, iota(slots))
+      const hidden = hiddenAt(now.id!, at, (key, one) => {
+        next[key] = transpose(select(here, without(one, Key), now[key]!), now[key]!.names)
+        return next[key]
+      })
       const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
       const turn = equal(iota(step), i)
       const drawn = drawToken(logits, {
         ...how,
         ...(how.penalty === undefined ? {} : { penalty: { ...how.penalty, seen: now.seen! } }),
-        uniform: sum(select(turn, uniform, 0), 'step'),
+        uniform: gather(uniform, i),
       })
       const put = (x: Tensor, into: Tensor): Tensor => transpose(select(turn, x, into), ['step', 'batch'])
       const left: Tensor = select(gather(ends, drawn.ids), 0, sub(now.left!, 1))
@@ -192,6 +149,6 @@ export const extendLoop = (
   })
   return {
     outputs: { ids: result.ids!, log_probs: result.log_probs!, ran: result.ran! },
-    next: new Map([...wholes].map(([key, whole]) => [key, written(whole, result[key]!, position)])),
+    next: new Map(Object.keys(wholes).map((key) => [key, result[key]!])),
   }
 }

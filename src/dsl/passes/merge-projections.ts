@@ -14,20 +14,24 @@ export interface Projections {
   readonly columns: readonly number[]
 }
 
-/** A weight: a state, perhaps in other words. */
-const isWeight = (t: Tensor): boolean =>
-  t.op.op === 'state' || ((t.op.op === 'reshape' || t.op.op === 'transpose') && isWeight(t.inputs[0]!))
+/** A weight, perhaps in other words. */
+const isWeight = (t: Tensor, isOne: (t: Tensor) => boolean): boolean =>
+  isOne(t) || ((t.op.op === 'reshape' || t.op.op === 'transpose') && isWeight(t.inputs[0]!, isOne))
+
+const isState = (t: Tensor): boolean => t.op.op === 'state'
 
 const has = (axes: readonly Axis[], name: string): boolean => axes.some((a) => a.name === name)
 
 /** x, weight, and their own axes, where `t` is a product of x with a weight without batch axes. */
 const projection = (
   t: Tensor,
+  isOne: (t: Tensor) => boolean,
 ): { readonly x: number; readonly rows: readonly Axis[]; readonly columns: readonly Axis[] } | undefined => {
   if (t.op.op !== 'contract') return undefined
   const { over } = t.op
-  const x = isWeight(t.inputs[1]!) && !isWeight(t.inputs[0]!) ? 0 : isWeight(t.inputs[0]!) ? 1 : undefined
-  if (x === undefined || isWeight(t.inputs[x]!)) return undefined
+  const [first, second] = t.inputs.map((a) => isWeight(a, isOne)) as [boolean, boolean]
+  if (first === second) return undefined
+  const x = first ? 1 : 0
   const own = (a: Tensor): readonly Axis[] => a.axes.filter((n) => !over.includes(n.name))
   const [rows, columns] = [own(t.inputs[x]!), own(t.inputs[1 - x]!)]
   return columns.length > 0 && rows.every((a) => !has(columns, a.name)) ? { x, rows, columns } : undefined
@@ -55,14 +59,15 @@ const matrix = (
  * `pays` decides for each set.
  *
  * @param pays whether to merge a set of two or more products
+ * @param isOne whether a leaf is a weight; default: states are
  * @category passes
  */
 export const mergeProjections =
-  (pays: (set: Projections) => boolean = () => true) =>
+  (pays: (set: Projections) => boolean = () => true, isOne: (t: Tensor) => boolean = isState) =>
   (roots: readonly Tensor[]): Tensor[] => {
     const byOperand = new Map<Tensor, Map<string, Tensor[]>>()
     for (const t of topological(roots)) {
-      const p = projection(t)
+      const p = projection(t, isOne)
       if (p === undefined || t.op.op !== 'contract') continue
       const x = t.inputs[p.x]!
       const sets = byOperand.get(x) ?? new Map<string, Tensor[]>()
@@ -74,7 +79,7 @@ export const mergeProjections =
     for (const sets of byOperand.values())
       for (const products of sets.values()) {
         if (products.length < 2) continue
-        const ps = products.map((t) => projection(t)!)
+        const ps = products.map((t) => projection(t, isOne)!)
         const first = products[0]!
         const rows = elements(ps[0]!.rows)
         const inner = elements(first.inputs[ps[0]!.x]!.axes) / rows
@@ -87,13 +92,13 @@ export const mergeProjections =
       const had = joined.get(set)
       if (had !== undefined) return had
       const first = set.products[0]!
-      const p = projection(first)!
+      const p = projection(first, isOne)!
       const sum = x.axes.filter((a) => !has(p.rows, a.name))
       const fresh = (name: string): string => (has(x.axes, name) ? fresh(`${name} `) : name)
       const name = fresh('joined')
       const inner = axis(fresh('inner'), set.inner)
       const weights = set.products.map((t) => {
-        const q = projection(t)!
+        const q = projection(t, isOne)!
         return matrix(t.inputs[1 - q.x]!, q.columns, sum, inner, name)
       })
       const columns = axis(
@@ -116,7 +121,7 @@ export const mergeProjections =
     return rewrite(roots, (t, before) => {
       const set = setOf.get(before)
       if (set === undefined) return t
-      const p = projection(before)!
+      const p = projection(before, isOne)!
       const product = join(set, t.inputs[p.x]!)
       const along = product.axes[product.axes.length - 1]!.name
       const place = set.products.indexOf(before)

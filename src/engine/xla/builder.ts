@@ -50,7 +50,8 @@ export interface Builder {
   readonly scalar: (type: Element, value: number) => Value
   /**
    * A region of an operation: what `build` gives from values of these types, as text. What was made before can be read in
-   * it; what is made in it can be read nowhere else.
+   * it; what is made in it can be read nowhere else, but for what only lays out anew or rounds values from outside: that is
+   * made there, once.
    */
   readonly region: (
     given: readonly { readonly type: Element; readonly shape: readonly number[] }[],
@@ -97,19 +98,42 @@ export const quoted = (text: string): string =>
 
 const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
 
+/** The function, or a region of one of its operations that is being built. */
+interface Scope {
+  /** An operation with a body takes several. */
+  readonly lines: string[]
+  /** The node behind each line. */
+  readonly owners: (Tensor | undefined)[]
+  /** What can be read, by the text that made it. */
+  readonly made: Map<string, readonly Value[]>
+  /** The names that it gave. */
+  readonly names: Set<string>
+}
+
+const emptyScope = (names: readonly string[] = []): Scope => ({
+  ...{ lines: [], owners: [], made: new Map(), names: new Set(names) },
+})
+
+/** An operation that lays values out anew, or rounds them, and makes nothing larger. */
+const prepares = (text: string, type: Element): boolean =>
+  /^stablehlo\.(concatenate|reduce_precision|reshape|transpose) /.test(text) ||
+  (type === 'bfloat16' && text.startsWith('stablehlo.convert '))
+
 /** An empty function. */
 export const builder = (): Builder => {
-  /** The lines of the function; an operation with a body takes several. */
-  const lines: string[] = []
-  /** What can be read, by the text that made it: in the function, and in each region that is being built. */
-  const scopes = [new Map<string, readonly Value[]>()]
-  const readable = (text: string) => scopes.map((s) => s.get(text)).find((v) => v !== undefined)
+  /** The function, and each region that is being built inside the one before. */
+  const scopes = [emptyScope()]
+  const readable = (text: string) => scopes.map((s) => s.made.get(text)).find((v) => v !== undefined)
+  /** Where an operation is put: what only prepares values from outside of a region is done there, once. */
+  const scopeOf = (text: string, type: Element): Scope => {
+    if (scopes.length === 1 || !prepares(text, type)) return scopes.at(-1)!
+    const read = text.match(/%\w+/g) ?? []
+    return scopes.findLast((s) => read.some((name) => s.names.has(name))) ?? scopes[0]!
+  }
   const args: string[] = []
   const locations: string[] = []
   const known = new Map<Tensor, number>()
   const owners = new Map<string, Tensor>()
-  /** The node behind each line of the function. */
-  const lineOwners: (Tensor | undefined)[] = []
   let blamed: Tensor | undefined
   let place = 'loc(unknown)'
   let count = 0
@@ -133,12 +157,14 @@ export const builder = (): Builder => {
     if (had !== undefined) return had
     const name = `%${count++}`
     const line = `${name}${results.length > 1 ? `:${results.length}` : ''} = ${text} ${place}`
+    const scope = scopeOf(text, results[0]!.type)
     for (const part of line.split('\n')) {
-      lines.push(part)
-      lineOwners.push(blamed)
+      scope.lines.push(part)
+      scope.owners.push(blamed)
     }
     const values = results.map((r, i) => ({ ...r, name: results.length > 1 ? `${name}#${i}` : name }))
-    scopes.at(-1)!.set(text, values)
+    scope.made.set(text, values)
+    scope.names.add(name)
     return values
   }
   const op: Builder['op'] = (text, type, shape) => ops(text, [{ type, shape }])[0]!
@@ -163,12 +189,9 @@ export const builder = (): Builder => {
     },
     region: (given, build) => {
       const values = given.map((v): Value => ({ ...v, name: `%r${regions++}` }))
-      const from = lines.length
-      scopes.push(new Map())
+      scopes.push(emptyScope(values.map((v) => v.name)))
       const results = build(values)
-      scopes.pop()
-      const inside = lines.splice(from)
-      lineOwners.splice(from)
+      const { lines: inside } = scopes.pop()!
       return [
         '{',
         `^bb0(${values.map((v) => `${v.name}: ${typeOfValue(v)}`).join(', ')}):`,
@@ -194,7 +217,7 @@ export const builder = (): Builder => {
       return [
         `module @${quoted(name)} {`,
         `func.func public @main(${args.join(', ')}) -> (${given.join(', ')}) {`,
-        ...lines,
+        ...scopes[0]!.lines,
         results.length === 0
           ? 'return'
           : `return ${results.map((r) => r.name).join(', ')} : ${types.join(', ')}`,
@@ -205,6 +228,7 @@ export const builder = (): Builder => {
       ].join('\n')
     },
     blamedIn: (message) => {
+      const { lines, owners: lineOwners } = scopes[0]!
       // what cannot be read is named by its line, of which two come before the function's own
       const line = /(?:^|\s)-:(\d+):\d+: error/.exec(message)
       if (line !== null) return lineOwners[Number(line[1]) - 3]

@@ -1,9 +1,18 @@
 /** A loop as `stablehlo.while`: the step's number and what is carried go around, what is captured is read from outside. */
-import { bodyRoots, type LoopBody, sizes, type Tensor, topological } from '../../dsl/index.ts'
-import { typeOfValue, type Value } from './builder.ts'
+import {
+  bodyRoots,
+  type LoopBody,
+  mergeProjections,
+  sizes,
+  type Tensor,
+  topological,
+} from '../../dsl/index.ts'
+import { carriedSlotWrites, type SlotWrite } from '../state-writes.ts'
+import { type Element, typeOfValue, type Value } from './builder.ts'
 import * as hlo from './hlo.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { isWeight, keeping } from './precision.ts'
+import { writeSlots } from './slots.ts'
 import type { Work } from './value.ts'
 
 /** Emits loops, and answers a node's value from its operands'; the nodes of one loop are one operation. */
@@ -20,20 +29,82 @@ export const loopsIn = (w: Work): Loops => {
     emitted.set(op.body, all)
     let found = all.find((l) => l.operands === key)
     if (found === undefined) {
-      // weights stay weights inside: what a product with one gives may be kept narrower
-      const weights = new Set(t.inputs.flatMap((x, i) => (isWeight(x) ? [i + 1] : [])))
+      // what is read from outside stays a weight inside: what a product with one gives may be kept narrower
+      const from = op.body.results.length
+      const weights = new Set(t.inputs.flatMap((x, i) => (i >= from && isWeight(x) ? [i + 1] : [])))
       const inside = { ...w, keptIn: keeping(w.precision, weights), dealt: (x: Value) => x }
-      found = { operands: key, results: emitLoop(inside, op.times, op.body, operands) }
+      found = { operands: key, results: emitLoop(inside, op.times, prepared(w, op.body, weights), operands) }
       all.push(found)
     }
     return found.results[op.of]!
   }
 }
 
+/** Weights are joined once, before the first step: products of one tensor with several are one in each step. */
+const prepared = (w: Work, body: LoopBody, weights: ReadonlySet<number>): LoopBody => {
+  if (!w.alone) return body
+  const join = mergeProjections(
+    () => true,
+    (t) => t.op.op === 'argument' && weights.has(t.op.at),
+  )
+  const roots = join(bodyRoots(body))
+  const count = body.results.length
+  return { ...body, results: roots.slice(0, count), done: body.done && roots[count] }
+}
+
+/** What a node of a body is computed from: its operands, or where one slot is written its place, its value and the whole. */
+const operandsIn =
+  (w: Work, slots: ReadonlyMap<Tensor, SlotWrite>) =>
+  (t: Tensor): readonly Tensor[] => {
+    const slot = slots.get(t)
+    return slot === undefined ? operandsUsed(w, t) : [slot.place, slot.value, t.inputs[2]!]
+  }
+
+/**
+ * The places of what is carried as products take it: where nothing but products reads it, and slots of it are written, it
+ * goes around in bfloat16, and no step converts all of it.
+ */
+const multipliedAlone = (
+  w: Work,
+  body: LoopBody,
+  operands: (t: Tensor) => readonly Tensor[],
+  slots: ReadonlyMap<Tensor, SlotWrite>,
+): ReadonlySet<number> => {
+  if (w.precision !== 'bfloat16' || w.platform === 'cpu') return new Set()
+  const roots = bodyRoots(body)
+  const users = new Map<Tensor, Tensor[]>()
+  for (const t of topological(roots, operands))
+    for (const x of operands(t)) users.set(x, [...(users.get(x) ?? []), t])
+  const multiplied = (t: Tensor): boolean => {
+    const all = users.get(t) ?? []
+    const onward = (u: Tensor): boolean =>
+      u.op.op === 'contract' || ((u.op.op === 'reshape' || u.op.op === 'transpose') && multiplied(u))
+    return all.length > 0 && all.every(onward)
+  }
+  return new Set(
+    body.results.flatMap((next, i) => {
+      const slot = slots.get(next)
+      const whole = slot === undefined ? undefined : next.inputs[2]!
+      const fits =
+        whole?.op.op === 'argument' &&
+        whole.op.at === i + 1 &&
+        whole.dtype === 'float32' &&
+        users.get(whole)!.every((u) => u === next) &&
+        roots.filter((r) => r === next).length === 1 &&
+        multiplied(next)
+      return fits ? [i] : []
+    }),
+  )
+}
+
 const emitLoop = (w: Work, times: number, body: LoopBody, operands: readonly Value[]): readonly Value[] => {
   const { g } = w
   const count = body.results.length
-  const carried = body.results.map((t, i) => hlo.convert(g, operands[i]!, t.dtype))
+  const slots = new Map(carriedSlotWrites(body).map((s) => [s.next, s]))
+  const operandsOf = operandsIn(w, slots)
+  const narrower = multipliedAlone(w, body, operandsOf, slots)
+  const typeAt = (i: number): Element => (narrower.has(i) ? 'bfloat16' : body.results[i]!.dtype)
+  const carried = body.results.map((_, i) => hlo.convert(g, operands[i]!, typeAt(i)))
   const captured = operands.slice(count)
   const first = [g.scalar('int32', 0), g.scalar('bool', 1), ...carried]
   const condition = g.region(first, ([i, going]) => [
@@ -43,16 +114,18 @@ const emitLoop = (w: Work, times: number, body: LoopBody, operands: readonly Val
     const given = [i!, ...now, ...captured]
     const values = new Map<Tensor, Value>()
     const loop = loopsIn(w)
-    const roots = bodyRoots(body)
-    for (const t of topological(roots, (x) => operandsUsed(w, x))) {
-      g.blame(t)
-      const own = operandsUsed(w, t).map((x) => values.get(x)!)
-      values.set(
-        t,
-        t.op.op === 'argument' ? given[t.op.at]! : t.op.op === 'loop' ? loop(t, own) : emitNode(w, t, own),
-      )
+    const emit = (t: Tensor): Value => {
+      const own = operandsOf(t).map((x) => values.get(x)!)
+      const slot = slots.get(t)
+      if (slot !== undefined) return writeSlots(w, slot, own[0]!, own[1]!, own[2]!)
+      if (t.op.op === 'argument') return given[t.op.at]!
+      return t.op.op === 'loop' ? loop(t, own) : emitNode(w, t, own)
     }
-    const results = body.results.map((t) => hlo.convert(g, values.get(t)!, t.dtype))
+    for (const t of topological(bodyRoots(body), operandsOf)) {
+      g.blame(t)
+      values.set(t, emit(t))
+    }
+    const results = body.results.map((t, i) => hlo.convert(g, values.get(t)!, typeAt(i)))
     const going =
       body.done === undefined
         ? g.scalar('bool', 1)

@@ -19,7 +19,15 @@ import * as hlo from './hlo.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
-import { annotation, cutOf, innerAnnotation, oneDevice, type Sharding, stateCut } from './sharding.ts'
+import {
+  annotation,
+  cutOf,
+  deviceCount,
+  innerAnnotation,
+  oneDevice,
+  type Sharding,
+  stateCut,
+} from './sharding.ts'
 import { writeSlots } from './slots.ts'
 import type { Attention, Work } from './value.ts'
 
@@ -66,6 +74,7 @@ export const lower = (
     ...{ g, precision, platform, attention },
     attended: new Map(),
     keptIn: keeping(precision),
+    alone: deviceCount(sharding) === 1,
     dealt: (x, axes) => {
       const said = innerAnnotation(sharding, axes)
       return said === undefined ? x : hlo.annotated(g, x, said)

@@ -66,7 +66,10 @@ const contract: Row<'contract'> = (w, t, op, [x, y]) => {
   const [a, b] = t.inputs as readonly [Tensor, Tensor]
   const over = op.over
   const batch = a.names.filter((n) => !over.includes(n) && place(b.axes, n) >= 0)
-  const made = product(w, t, factor(w, x!), factor(w, y!), {
+  // what is multiplied by literals is added up, not rounded: sums of probabilities by which tokens are drawn
+  const adds = t.inputs.some((i) => i.op.op === 'constant')
+  const how: Work = adds ? { ...w, precision: 'float32', keptIn: (node) => node.dtype } : w
+  const made = product(how, t, factor(how, x!), factor(how, y!), {
     batch: [placesOf(a.axes, batch), placesOf(b.axes, batch)],
     over: [placesOf(a.axes, over), placesOf(b.axes, over)],
   })

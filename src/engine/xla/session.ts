@@ -3,7 +3,7 @@
  * compiled when it is first called.
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { cost, type Program, sizes, type Variant } from '../../dsl/index.ts'
+import { cost, type Program, sizes, topological, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
@@ -40,12 +40,16 @@ export interface XlaSettings {
 
 /** Up to so many operations a call, trying kernels costs more than it gains: nano's step has 2e10, one of 88 M 1e13. */
 const smallCall = 1e12
+/** The same of a call that is a loop, whose few products run many times: 64 tokens of nano have 1e10, of 88 M 7e11. */
+const smallLoop = 1e11
 
 /** On a GPU XLA times several kernels for every product, for half a minute; a small call takes the first. */
-export const kernelTrials = (platform: string, variant: Variant): Readonly<Record<string, Flag>> =>
-  platform === 'cuda' && cost([...Object.values(variant.outputs), ...variant.next.values()]).flops < smallCall
-    ? { xla_gpu_autotune_level: 0 }
-    : {}
+export const kernelTrials = (platform: string, variant: Variant): Readonly<Record<string, Flag>> => {
+  if (platform !== 'cuda') return {}
+  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+  const small = topological(roots).some((t) => t.op.op === 'loop') ? smallLoop : smallCall
+  return cost(roots).flops < small ? { xla_gpu_autotune_level: 0 } : {}
+}
 
 /** A value on the devices: an array on each, a part of it or the whole. */
 type Spread = readonly DeviceArray[]

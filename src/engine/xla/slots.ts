@@ -1,13 +1,13 @@
 /**
  * States of which a call replaces one place a row, as a key-value cache takes in one token:
- * `next = select(equal(place, iota(slot)), value, state)`. The new elements are scattered into the state, which is donated
- * and so changed where it lies; the definition would pass over all of it.
+ * `next = select(equal(place, iota(slot)), value, state)`, and what a loop carries alike. The new elements are scattered into
+ * the state, which is donated and so changed where it lies; the definition would pass over all of it.
  */
 import { elements, sizes } from '../../dsl/index.ts'
 import type { SlotWrite } from '../state-writes.ts'
 import type { Value } from './builder.ts'
 import * as hlo from './hlo.ts'
-import { exact, repeated, type Work } from './value.ts'
+import { repeated, type Work } from './value.ts'
 
 /** The state with the new elements. A place outside the slots writes nothing, as the definition says. */
 export const writeSlots = (w: Work, s: SlotWrite, place: Value, value: Value, old: Value): Value => {
@@ -17,7 +17,7 @@ export const writeSlots = (w: Work, s: SlotWrite, place: Value, value: Value, ol
   const counts = shape.map((_, i) => hlo.reshape(g, hlo.iota(g, shape, i), [rows, 1]))
   const named = hlo.reshape(g, repeated(w, place, s.place.axes, s.before), [rows, 1])
   const places = hlo.concatenate(g, [...counts, named], 1)
-  const fresh = repeated(w, exact(w, value), s.value.axes, [...s.before, ...s.after])
+  const fresh = repeated(w, hlo.convert(g, value, old.type), s.value.axes, [...s.before, ...s.after])
   return hlo.scatter(g, 'replace', old, places, hlo.reshape(g, fresh, [rows, ...sizes(s.after)]), {
     window: s.after.map((_, i) => i + 1),
     named: [...s.before.map((_, i) => i), s.before.length],

@@ -47,6 +47,8 @@ export interface Work {
   readonly attended: Map<Tensor, Attended>
   /** In which type a node's value is kept. */
   readonly keptIn: (t: Tensor) => Element
+  /** Whether one device computes all. */
+  readonly alone: boolean
   /** A value of these axes, of which some are dealt out over devices where they are told to be. */
   readonly dealt: (x: Value, axes: readonly Axis[]) => Value
 }

@@ -130,4 +130,67 @@ test('keys that are the values as well have the gradient of both', () => {
   })
 })
 
+/** The text before a loop, and of its condition and step. */
+const aroundLoop = (text: string): readonly [before: string, inside: string] => {
+  const at = text.indexOf('"stablehlo.while"')
+  assert.ok(at > 0)
+  return [text.slice(0, at), text.slice(at, text.indexOf('}) : (tensor<i32>, tensor<i1>', at))]
+}
+
+const attendingLoop = (): d.Results => {
+  const [Batch, Slot] = [d.axis('batch', 2), d.axis('slot', 64)]
+  const [own, other] = ['own', 'other'].map((name) => d.parameter(name, [Out, Embed], d.normal(1)))
+  const cache: d.Tensor = d.state('cache', [Batch, Slot, Embed], d.zeros)
+  const { x, kept, sum } = d.loop<{ x: d.Tensor; kept: d.Tensor; sum: d.Tensor }>({
+    times: 3,
+    carried: { x: d.input('x', [Batch, Embed]), kept: cache, sum: d.scalar(0) },
+    step: (now, i) => {
+      const here = d.equal(d.add(d.input('place', [Batch], 'int32'), i), d.iota(Slot))
+      const next: d.Tensor = d.select(here, now.x, now.kept)
+      const scores = d.contract(now.x, next, 'embed')
+      const [a, b] = [own!, other!].map((w) => d.contract(now.x, w, 'embed'))
+      const grown = d.add(now.x, d.add(d.total(scores), d.total(d.mul(a!, b!))))
+      return { next: { x: grown, kept: next, sum: d.add(now.sum, d.total(now.x)) } }
+    },
+  })
+  return { outputs: { x, sum }, next: new Map([['cache', kept]]) }
+}
+
+test('a loop has its weights joined and rounded once, before its first step, and writes a slot where it lies', () => {
+  const [before, inside] = aroundLoop(textOf(attendingLoop, { precision: 'bfloat16', platform: 'cuda' }).text)
+  assert.match(before, /concatenate .* -> tensor<6x8xf32>/)
+  assert.match(before, /convert .*\(tensor<6x8xf32>\) -> tensor<6x8xbf16>/)
+  assert.not.match(inside, 'concatenate %arg')
+  assert.not.match(inside, /convert %arg/)
+  // one product with both weights, one with the cache
+  assert.is(inside.match(/dot_general/g)!.length, 2)
+  assert.is(inside.match(/"stablehlo\.scatter"/g)!.length, 1)
+  assert.not.match(inside, 'stablehlo.select')
+})
+
+test('what nothing but products reads goes around a loop as they take it; what is added up does not', () => {
+  const text = (precision: 'float32' | 'bfloat16', platform: string): string =>
+    aroundLoop(textOf(attendingLoop, { precision, platform }).text)[1]
+  const half = text('bfloat16', 'cuda')
+  assert.match(half, /: tensor<2x64x8xbf16>/)
+  assert.not.match(half, 'tensor<2x64x8xf32>')
+  // the sum, and x, which is added to
+  assert.match(half, /: tensor<2x8xf32>/)
+  assert.match(half, /: tensor<f32>/)
+  assert.not.match(text('float32', 'cuda'), 'bf16')
+  assert.not.match(text('bfloat16', 'cpu'), 'bf16')
+})
+
+test('what is multiplied by literals is added up as it is: cumulative sums are not rounded', () => {
+  const text = textOf(
+    () => {
+      const ones = d.constant(new Float32Array(24).fill(1), [Embed, Out])
+      return { outputs: { y: d.contract(d.input('x', [Row, Embed]), ones, 'embed') } }
+    },
+    { precision: 'bfloat16', platform: 'cuda' },
+  ).text
+  assert.not.match(text, 'bf16')
+  assert.match(text, 'precision = [HIGHEST, HIGHEST]')
+})
+
 test.run()
