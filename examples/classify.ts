@@ -37,9 +37,14 @@ const classify = (classes: number): t.Objective<{ image: rows.RgbImage; label: n
 
 const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   const [images, seen] = [data.rows(), new Set<string>()]
-  for await (const { example } of images.open()) seen.add(String(example.columns.label))
+  for await (const { example } of images.open())
+    if (example.columns.label != null) seen.add(String(example.columns.label))
   const classes = [...seen].sort()
-  const labelOf = ({ columns }: rows.Row) => classes.indexOf(String(columns.label))
+  const labelOf = (row: rows.Row) => {
+    const label = classes.indexOf(String(row.columns.label))
+    if (label >= 0) return label
+    throw new rows.RowError(row, 'it has no label')
+  }
   const labelled = (from: rows.Source<rows.Row>) =>
     rows.mapped(
       { rows: from.config, classes },
@@ -47,7 +52,7 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
       async (r) => ({ image: await rows.readRowImage(r, vit.imageSize), label: labelOf(r) }),
       data, // has onBadRow: an image that cannot be read is set aside
     )
-  const sides = rows.split(images, { heldOut: 0.2, by: (r) => String(r.columns.image) })
+  const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })
   const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
   const [objective, name] = [classify(classes.length), 'classify']
   const about = { name, from: 'fresh', to: 'classifier', train: [d.everyKey], learningRate: 1e-3 } as const

@@ -31,7 +31,7 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const images = tiles === undefined ? 0 : setting.integer('images', tiles, { from: 0 })
   const tokens = setting.integer('tokens', 256 + images * (image?.tokens ?? 0), { from: 2 })
   const objective = t.nextToken(model, processor, { rows, tokens, images: rows * images })
-  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: (row) => JSON.stringify(row.columns) })
+  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: d.rowKey })
   const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, images, onBadRow })
 

@@ -22,8 +22,7 @@ const file: t.ExperimentFile = ({ quick, seed, setting, data }) => {
   const [rows, tokens] = [setting.integer('rows', 16, { from: 1 }), 128]
   // an image that cannot be read, a question without an answer: set aside, and listed when the run ends
   const { onBadRow } = data
-  const by = (row: d.Row) => String(row.columns.file_name)
-  const { train, heldOut } = d.split(data.rows(), { heldOut: 1 / 8, by })
+  const { train, heldOut } = d.split(data.rows(), { heldOut: 1 / 8, by: d.rowKey })
   const objective = t.nextToken(nanoModel, processor, { rows, tokens })
   const shuffled = d.shuffled(d.repeated(train), { seed, buffer: 1000 })
   const source = d.conversations(shuffled, { processor, tokens, onBadRow })

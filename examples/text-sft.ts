@@ -27,7 +27,7 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   ]
   const objective = t.nextToken(model, processor, { rows, tokens })
 
-  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: (row) => JSON.stringify(row.columns) })
+  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: d.rowKey })
   // a row that is no chat, or too long, is set aside: the run ends with a list of those
   const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })

@@ -74,22 +74,27 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   // what --data says, else the sample; the classes are the labels that occur
   const images = data.rows('sample-images')
   const seen = new Set<string>()
-  for await (const { example } of images.open()) seen.add(String(example.columns.label))
+  for await (const { example } of images.open())
+    if (example.columns.label != null) seen.add(String(example.columns.label))
   const classes = [...seen].sort()
   const model = classifier(classes)
+  const labelOf = (row: rows.Row) => {
+    const label = classes.indexOf(String(row.columns.label))
+    if (label >= 0) return label
+    throw new rows.RowError(row, 'it has no label')
+  }
   const labelled = (from: rows.Source<rows.Row>) =>
     rows.mapped(
       { rows: from.config, classes },
       from,
       async (row) => ({
         image: await rows.readRowImage(row, vit.imageSize),
-        label: classes.indexOf(String(row.columns.label)),
+        label: labelOf(row),
       }),
-      data, // has onBadRow: an image that cannot be read is set aside, and the run ends with their list
+      data, // has onBadRow: a row without an image that can be read, or a label, is set aside, and the run ends with their list
     )
   // one image in five is held out: which ones depends on their names alone
-  const by = (row: rows.Row) => String(row.columns.image)
-  const sides = rows.split(images, { heldOut: 0.2, by })
+  const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })
 
   const objective = classify(model, classes)
   const stage = t.supervised({

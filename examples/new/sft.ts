@@ -53,8 +53,7 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const all = data.rows('sample-chats.jsonl')
   const { onBadRow } = data
   // one chat in eight is held out: which ones depends on what they say alone
-  const by = (row: d.Row) => JSON.stringify(row.columns)
-  const sides = d.split(all, { heldOut: 1 / 8, by })
+  const sides = d.split(all, { heldOut: 1 / 8, by: d.rowKey })
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })
 
   // the loss: each token of what the assistant says, given all before it

@@ -30,8 +30,7 @@ const file: t.ExperimentFile = ({ quick, seed, setting, data }) => {
   const all = data.rows('sample-questions')
   const { onBadRow } = data
   // one image in five is held out, with all of its questions
-  const by = (row: d.Row) => String(row.columns.file_name)
-  const sides = d.split(all, { heldOut: 1 / 5, by })
+  const sides = d.split(all, { heldOut: 1 / 5, by: d.rowKey })
   const shuffled = d.shuffled(d.repeated(sides.train), { seed, buffer: 1000 })
   const source = d.conversations(shuffled, { processor, tokens, onBadRow })
   const objective = t.nextToken(nanoModel, processor, { rows, tokens })

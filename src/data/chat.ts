@@ -102,6 +102,13 @@ export const spaced = (parts: readonly ChatPart[]): readonly ChatPart[] =>
     return apart ? [part] : [part, { type: 'text', text: '\n' }]
   })
 
+/** What a message may say beside its content that a layout does not write: without it something else would be learnt. */
+const unread = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking'] as const
+
+/** Whether a value says something: data sets fill columns that a row has no use for with null, '' or an empty list. */
+const saysSomething = (value: unknown): boolean =>
+  value != null && value !== '' && !(Array.isArray(value) && value.length === 0)
+
 /** Reads one row; every `fail` says what is wrong with it. */
 const reader = (row: Row) => {
   const fail = (reason: string): never => {
@@ -234,6 +241,17 @@ const reader = (row: Row) => {
     const what =
       "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
     const messages = column('messages', t.array(Message), what)
+    messages.forEach((message: Readonly<Record<string, unknown>>, i) => {
+      const more = unread.find((key) => saysSomething(message[key]))
+      if (more !== undefined)
+        fail(
+          `its turn ${i} has ${more}, which is not read; put what is to be learnt into content, or take it out`,
+        )
+      if (message.weight != null && message.weight !== 1)
+        fail(
+          `its turn ${i} has the weight ${shown(message.weight)}, and every answer is learnt with weight 1; take the turn or the row out`,
+        )
+    })
     if (messages.every(({ content }) => typeof content === 'string'))
       return placed(
         messages.map(({ role, content }, i) => ({ role: roleOf(i, role), text: content as string })),
@@ -333,12 +351,14 @@ const replies = ['answer', 'response', 'completion'] as const
  * `conversations`, where that is an error. Videos are the row's `video` or `videos`, in the same forms or as lists of frames,
  * and stand where the texts have `<video>`. Nothing is fetched.
  *
- * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order
+ * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order, where
+ *   a message has what is not read: `tool_calls`, `reasoning_content`, a `weight` other than 1
  * @category reading
  */
 export const chatOf = (row: Row): Chat => {
   const { fail, fromMessages, fromShareGpt, fromPair } = reader(row)
-  const has = (name: string): boolean => row.columns[name] !== undefined
+  // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
+  const has = (name: string): boolean => row.columns[name] != null
   const [question, answer] = [pairs.find(has), replies.find(has)]
   const turns = has('messages')
     ? fromMessages()

@@ -23,9 +23,9 @@ export interface Source<out E> {
   readonly open: (place?: unknown) => AsyncIterableIterator<Placed<E>>
 }
 
-/** A source that cannot be opened at a place, or that gives no stream of examples. */
+/** A source that cannot be opened at a place, that gives no stream of examples, or a side of a split without one. */
 export class SourceError extends Error {
-  readonly tag: 'BadPlace' | 'BadStream'
+  readonly tag: 'BadPlace' | 'BadStream' | 'EmptySide'
   constructor(message: string, tag: SourceError['tag'] = 'BadPlace') {
     super(message)
     this.name = 'SourceError'

@@ -174,6 +174,48 @@ const learntText = (p: Processor, c: Pick<Conversation, 'ids' | 'lossMask'>): re
   return runs.map((ids) => p.tokenizer.decode(ids))
 }
 
+chats('a column that is null is none, as in Parquet files with rows of several kinds', () => {
+  const pair = { question: 'is it', answer: 'yes' }
+  assert.equal(short(chatOf(row({ messages: null, conversations: null, ...pair }))), [
+    'user: is it',
+    'assistant: yes',
+  ])
+  assert.equal(short(chatOf(row({ question: null, prompt: 'is it', answer: null, response: 'yes' }))), [
+    'user: is it',
+    'assistant: yes',
+  ])
+})
+
+chats('what a message says beside its content is never dropped without a word', () => {
+  const said = (more: object) => () =>
+    chatOf(
+      row({
+        messages: [
+          { role: 'user', content: 'is it' },
+          { role: 'assistant', content: 'yes', ...more },
+        ],
+      }),
+    )
+  const call = { id: '1', type: 'function', function: { name: 'look', arguments: '{}' } }
+  for (const more of [
+    { tool_calls: [call] },
+    { function_call: call.function },
+    { reasoning_content: 'so' },
+    { reasoning: 'so' },
+    { thinking: 'so' },
+  ])
+    assert.throws(said(more), new RegExp(`its turn 1 has ${Object.keys(more)[0]}, which is not read`))
+  for (const weight of [0, 0.5, '1']) assert.throws(said({ weight }), /its turn 1 has the weight/)
+  for (const more of [
+    { tool_calls: [] },
+    { tool_calls: null },
+    { reasoning_content: '' },
+    { weight: 1 },
+    { name: 'a' },
+  ])
+    assert.equal(short(said(more)()), ['user: is it', 'assistant: yes'])
+})
+
 chats('in the processor’s layout one exchange is what conversation() makes of it', () =>
   fc.assert(
     fc.asyncProperty(fc.string(), fc.string(), fc.nat(2), async (request, reply, images) => {

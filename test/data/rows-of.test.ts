@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { badRows, type Row, RowsError, repeated, rowsOf, type Source, split } from '../../src/data/index.ts'
+import { badRows, type Row, RowsError, repeated, rowsOf, type Source } from '../../src/data/index.ts'
 import { fixturePath } from '../support/fixtures.ts'
 import { thrown } from '../support/tiny.ts'
 
@@ -130,9 +130,8 @@ kinds('a file without a row is named when it is read, and a place at its end is 
   const [[, next] = []] = await all(rowsOf(shards))
   assert.equal(await all(rowsOf(shards), next), [])
   // what a filter leaves nothing of is named too
-  const none = split(rowsOf(shards), { heldOut: 0.5, by: () => 'same' })
-  const side = (await all(none.train)).length === 0 ? none.train : none.heldOut
-  const e = await thrown(async () => repeated(side).open().next())
+  const none: Source<Row> = { config: rowsOf(shards).config, async *open() {} }
+  const e = await thrown(async () => repeated(none).open().next())
   assert.match(e.message, /to be repeated has no example: .*shards-without-rows/)
 })
 

@@ -20,6 +20,7 @@ import * as assert from 'uvu/assert'
 import { imageFolder } from '../../src/data/rows/image-folder.ts'
 import { jsonl } from '../../src/data/rows/jsonl.ts'
 import { badRows, mapped, type Row, RowError, RowsError } from '../../src/data/rows/row.ts'
+import { rowKey } from '../../src/data/rows/row-key.ts'
 import type { Source } from '../../src/data/source.ts'
 import { loader, moduleAt } from '../support/program.ts'
 import { thrown } from '../support/tiny.ts'
@@ -67,6 +68,27 @@ rows(
       { numRuns: 60 },
     ),
 )
+
+rows('the key of a row is its images, else all that it says', () => {
+  const key = (columns: Row['columns'], line = 1): string => rowKey({ columns, file: 'a.jsonl', line })
+  const [red, blue] = [Uint8Array.of(1, 2), Uint8Array.of(1, 3)]
+  const keys = [
+    key({ image: 'a.png', question: 'one' }),
+    key({ image: 'b.png', question: 'one' }),
+    key({ image: { bytes: red, path: 'x.png' }, question: 'one' }),
+    key({ image: { bytes: blue, path: 'x.png' }, question: 'one' }),
+    key({ image: { bytes: null, path: 'x.png' } }),
+    key({ images: ['a.png', 'b.png'] }),
+    key({ video: ['a.png', red] }),
+    key({ question: 'one' }),
+    key({ question: 'two' }),
+  ]
+  assert.is(new Set(keys).size, keys.length)
+  assert.is(key({ image: 'a.png', question: 'two' }, 2), keys[0])
+  assert.is(key({ image: { bytes: red, path: 'y.png' } }), keys[2])
+  assert.is(key({ image: red }), keys[2])
+  assert.is(key({ image: null, question: 'one' }), JSON.stringify({ image: null, question: 'one' }))
+})
 
 rows('JSONL: rows that cross the blocks in which a file is read', async () => {
   const given = Array.from({ length: 40 }, (_, i) => ({ i, text: 'ä'.repeat(3000 * (i % 9)) }))

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { shuffled } from '../../src/data/shuffled.ts'
-import { indexed, listed, repeated, type Source } from '../../src/data/source.ts'
+import { indexed, listed, repeated, type Source, SourceError } from '../../src/data/source.ts'
 import { split } from '../../src/data/split.ts'
 import { thrown, watched } from '../support/tiny.ts'
 
@@ -72,19 +72,62 @@ orders('shuffled: wrong settings and places of other sources are refused', async
     assert.match((await thrown(() => all(source, place))).message, /opens at \{ block, given, source \}/)
 })
 
+/** A side's examples; none where it says that it is empty. */
+const side = async <E>(source: Source<E>): Promise<readonly E[]> => {
+  try {
+    return firsts(await all(source))
+  } catch (e) {
+    if (e instanceof SourceError && e.tag === 'EmptySide') return []
+    throw e
+  }
+}
+
+orders('split: a side without an example says why', async () => {
+  const told = async (examples: Source<number>, by: (n: number) => string): Promise<readonly string[]> => {
+    const { train, heldOut } = split(examples, { heldOut: 0.5, by })
+    const said: string[] = []
+    for (const one of [train, heldOut])
+      try {
+        for await (const _ of one.open()) break
+      } catch (e) {
+        said.push((e as Error).message)
+      }
+    return said
+  }
+  const many = listed('numbers', numbers(40))
+  assert.match(
+    (await told(many, () => 'undefined')).join(),
+    /has none of 40 examples; by gives 'undefined' for all/,
+  )
+  assert.match((await told(listed('one', [1]), String)).join(), /has none of 1 examples; take more/)
+  assert.match(
+    (await told(listed('none', []), String)).join(),
+    /'train' has no example.*'heldOut' has no example/,
+  )
+  assert.match((await told(many, () => undefined as never)).join(), /by gives undefined; give a text/)
+  const endless = indexed('numbers', function* (from) {
+    for (let i = from; ; i++) yield i
+  })
+  assert.match((await told(endless, () => 'same')).join(), /none of 100000 examples; by gives 'same'/)
+  assert.equal(await told(many, String), [])
+  // a run that goes on may find nothing left on its side
+  const { train } = split(many, { heldOut: 0.5, by: String })
+  assert.equal(await all(train, 40), [])
+})
+
 orders('split: each example is on one side, all of one key on the same, whatever else there is', () =>
   fc.assert(
     fc.asyncProperty(fc.array(fc.nat(40), { maxLength: 60 }), fc.nat(9), async (keys, seed) => {
       const options = { heldOut: 0.3, by: (k: number) => `key ${k}`, seed }
       const { train, heldOut } = split(listed('keys', keys), options)
-      const [a, b] = [firsts(await all(train)), firsts(await all(heldOut))]
+      const [a, b] = [await side(train), await side(heldOut)]
       assert.equal(
         [...a, ...b].sort((x, y) => x - y),
         [...keys].sort((x, y) => x - y),
       )
       assert.not.ok(a.some((k) => b.includes(k)))
       for (const k of new Set(keys)) {
-        const alone = await all(split(listed('one', [k]), options).heldOut)
+        const alone = await side(split(listed('one', [k]), options).heldOut)
         assert.is(alone.length === 1, b.includes(k))
       }
     }),

@@ -249,10 +249,12 @@ scores('what throws or gives no judgement has failed, with why, and the stream g
     ['a1', { value: 1 }],
     ['b0', { _tag: 'Scored', value: '1', evidence: {} }],
     ['b1', { _tag: 'Abstained', why: 'nothing to say' }],
+    ['c0', { _tag: 'Scored', value: 1, evidence: { of: 1n } }],
+    ['c1', { ...scored(1), parts: { inner: { ...scored(1), evidence: { of: 1n } } } }],
   ])
   const { reward } = rewardOf((t) => said.get(t) as Judgement)
   const out = await gathered(
-    of('a', 'b').pipe(
+    of('a', 'b', 'c').pipe(
       map((id) => groupOf(id)),
       score({ reward }),
     ),
@@ -265,6 +267,8 @@ scores('what throws or gives no judgement has failed, with why, and the stream g
     'Failed: reward \'fake\' gave {"value":1}, which is no judgement',
     'Failed: reward \'fake\' gave {"_tag":"Scored","value":"1","evidence":{}}, which is no judgement',
     'Abstained: nothing to say',
+    "Failed: reward 'fake': its evidence is no plain JSON data (Do not know how to serialize a BigInt)",
+    "Failed: reward 'fake': its evidence is no plain JSON data (Do not know how to serialize a BigInt)",
   ])
 })
 

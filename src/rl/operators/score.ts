@@ -9,6 +9,7 @@ import type { Group, ScoredGroup } from '../group.ts'
 import { operatorSettings } from '../operator-settings.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
+import { noPlainEvidence, unrecordable } from '../rewards/judgement.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'
 
@@ -39,7 +40,11 @@ const judged = async <C extends Columns>(
       () => asked(reward, reward.score(about), Math.min(holdMs, ms)),
       () => failed(`reward '${reward.name}' gave no answer in ${seconds} s`),
     )
-    if (isJudgement(said)) return said
+    if (isJudgement(said)) {
+      // a judgement is recorded whole: what cannot be would end the run
+      const why = unrecordable(said)
+      return why === undefined ? said : failed(`reward '${reward.name}': ${noPlainEvidence(why)}`)
+    }
     return said?._tag === 'Scored' && typeof said.value === 'number'
       ? failed(`reward '${reward.name}' gave the value ${String(said.value)}; give a finite number`)
       : failed(`reward '${reward.name}' gave ${JSON.stringify(said)}, which is no judgement`)

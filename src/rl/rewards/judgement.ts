@@ -42,17 +42,34 @@ const shown = (x: unknown): string => {
   return Array.isArray(x) ? 'a list' : 'a record'
 }
 
-/** A judgement as it was given, a number as `Scored`; anything else, and a number that is not finite, is `Failed`. */
+/** Why data cannot be recorded, such as a bigint in it or a record that holds itself; undefined where it can be. */
+export const unrecordable = (data: unknown): string | undefined => {
+  try {
+    JSON.stringify(data)
+    return undefined
+  } catch (e) {
+    return inWords(e).split('\n')[0]!
+  }
+}
+
+/** What a judgement says whose evidence cannot be recorded. */
+export const noPlainEvidence = (why: string): string => `its evidence is no plain JSON data (${why})`
+
+/**
+ * A judgement as it was given, a number as `Scored`; anything else, a number that is not finite, and evidence that cannot be
+ * recorded are `Failed`.
+ */
 export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
   if (typeof given === 'number')
     return Number.isFinite(given) ? scored(given) : failed(`its value is ${given}`, elapsedMs)
   if (isRecord(given)) {
-    if (given._tag === 'Scored' && typeof given.value === 'number')
-      return Number.isFinite(given.value)
-        ? isRecord(given.evidence)
-          ? (given as unknown as Scored)
-          : ({ ...given, evidence: {} } as Scored)
-        : failed(`its value is ${given.value}`, elapsedMs, given.parts as JudgedParts | undefined)
+    if (given._tag === 'Scored' && typeof given.value === 'number') {
+      const parts = given.parts as JudgedParts | undefined
+      if (!Number.isFinite(given.value)) return failed(`its value is ${given.value}`, elapsedMs, parts)
+      if (!isRecord(given.evidence)) return { ...given, evidence: {} } as Scored
+      const why = unrecordable(given.evidence)
+      return why === undefined ? (given as unknown as Scored) : failed(noPlainEvidence(why), elapsedMs, parts)
+    }
     if (given._tag === 'Scored') return failed(`its value is no number: ${shown(given.value)}`, elapsedMs)
     if ((given._tag === 'Abstained' || given._tag === 'Failed') && typeof given.why === 'string')
       return given._tag === 'Abstained'

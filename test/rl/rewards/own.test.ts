@@ -209,6 +209,15 @@ test('what it throws, NaN and other types are failures that say what happened', 
       },
     ],
     [/its value is NaN/, () => Number.NaN],
+    [/its evidence is no plain JSON data \(.*BigInt/, () => scored(1, { count: 1n })],
+    [
+      /its evidence is no plain JSON data \(.*circular/,
+      () => {
+        const around: Record<string, unknown> = {}
+        around.around = around
+        return scored(1, around)
+      },
+    ],
     [/its value is Infinity/, () => scored(Number.POSITIVE_INFINITY)],
     [/its value is NaN/, async () => Number.NaN],
     [/^it gave nothing, which is neither a number nor a judgement$/, () => undefined],
