@@ -83,6 +83,7 @@ const withFiles: Readonly<Record<string, string>> = {
   'src/dsl/site.ts': "the path of a user's line, from a stack",
   'src/dsl/fingerprint.ts': 'a checksum',
   'src/models/config.ts': 'reads config.json',
+  'src/models/image-processing.ts': 'reads preprocessor_config.json',
   'src/models/pretrained.ts': 'reads a published folder',
   'src/optim/lora-adapter.ts': 'reads and writes adapter_config.json',
   'src/optim/soup-files.ts': 'reads and writes checkpoints',
@@ -128,6 +129,19 @@ test('imports only go down', () => {
     .map(({ file, to }) => `${file} → ${to}`)
   // another one: move what is imported down, or say here what the folder may import
   assert.equal([...new Set(up)].sort(), [])
+})
+
+test('each entry of the package is a namespace of its root', () => {
+  const { exports } = JSON.parse(text('package.json')) as {
+    readonly exports: Readonly<Record<string, unknown>>
+  }
+  const entries = Object.keys(exports).flatMap((e) => (/^\.\/\w+$/.exec(e) === null ? [] : [e.slice(2)]))
+  const namespaces = [...text('src/index.ts').matchAll(/^export \* as (\w+) from '\.\/(\w+)\/index\.ts'$/gm)]
+  assert.ok(entries.length > 10)
+  assert.equal(
+    namespaces.map(([, name, folder]) => `${name} ${folder}`),
+    entries.sort().map((e) => `${e} ${e}`),
+  )
 })
 
 test('a folder is entered through its index.ts', () => {

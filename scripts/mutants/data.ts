@@ -4,6 +4,28 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/data`. */
 export const data = [
   mutantsOf(
+    'src/data/split.ts',
+    ['data/shuffled'],
+    [
+      ['an empty side says nothing', 'if (!given) throw', 'if (false) throw'],
+      ['an endless source of one key is read for ever', 'alike && read === manyAlike', 'read === -1'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/chat.ts',
+    ['data/chat'],
+    [
+      ['calls of tools are dropped', 'if (more !== undefined)', 'if (false)'],
+      ['a weight of 0 is learnt', 'message.weight !== 1)', 'false)'],
+      ['a column that is null is one', '=> row.columns[name] != null', '=> row.columns[name] !== undefined'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/row-key.ts',
+    ['data/rows'],
+    [['bytes of one path are one image', 'bytes == null ? String(path) : named(bytes)', 'String(path)']],
+  ),
+  mutantsOf(
     'src/data/conversations.ts',
     ['data/bad-rows'],
     [

@@ -19,8 +19,13 @@ export const rewards = [
       ],
       [
         'a judgement that is not finite counts',
-        'return Number.isFinite(given.value)\n',
-        'return given.value !== null\n',
+        'if (!Number.isFinite(given.value))',
+        'if (given.value === null)',
+      ],
+      [
+        'evidence that cannot be recorded ends the run',
+        'return why === undefined ? (given',
+        'return why !== 0 as never ? (given',
       ],
     ],
   ),

@@ -10,7 +10,7 @@ import { type Conversation, indexed, type Pack } from '../data/index.ts'
 import { elements, type Program, sizes } from '../dsl/index.ts'
 import { freshState, type TensorValue } from '../engine/index.ts'
 import {
-  decode,
+  decodeSafetensors,
   type Entry,
   type StoredTensor,
   storedFloats,
@@ -198,7 +198,7 @@ export const readCase = async (
 ): Promise<{ readonly case: BenchCase; readonly batches: readonly Feeds[] }> => {
   // the folder is this program's own, made by the process that started this one
   const c = JSON.parse(await readFile(join(folder, caseFile), 'utf8')) as BenchCase
-  const file = decode(await readFile(join(folder, batchesFile)), batchesFile)
+  const file = decodeSafetensors(await readFile(join(folder, batchesFile)), batchesFile)
   if (file._tag === 'Left') throw file.left
   const batches: Record<string, TensorValue>[] = Array.from({ length: c.batches }, () => ({}))
   for (const [key, stored] of file.right) {

@@ -21,12 +21,31 @@ export const unlessIdle = async <A>(promise: Promise<A>): Promise<A | typeof nev
   }
 }
 
-/** Runs an action; where the process is ended meanwhile (`process.exit`), the last words are said. */
-export const withLastWords = async <A>(say: () => void, act: () => Promise<A>): Promise<A> => {
+/** Runs an action; where the process is ended meanwhile (`process.exit`), the last words are said. They are given the exit code. */
+export const withLastWords = async <A>(say: (code: number) => void, act: () => Promise<A>): Promise<A> => {
   process.once('exit', say)
   try {
     return await act()
   } finally {
     process.removeListener('exit', say)
+  }
+}
+
+/** Runs an action; where something is thrown meanwhile that nobody catches, as in a timer, its error comes first. */
+export const unlessStray = async <A>(act: () => Promise<A>): Promise<A> => {
+  let stray = (_: unknown): void => undefined
+  const thrown = new Promise<never>((_, fail) => {
+    stray = (e) => {
+      const message = e instanceof Error ? e.message : String(e)
+      const told = new Error(`something was thrown that nobody catches: ${message}`, { cause: e })
+      if (e instanceof Error && e.stack !== undefined) told.stack = e.stack
+      fail(told)
+    }
+  })
+  process.on('uncaughtException', stray)
+  try {
+    return await Promise.race([act(), thrown])
+  } finally {
+    process.removeListener('uncaughtException', stray)
   }
 }

@@ -359,7 +359,9 @@ export const chatOf = (row: Row): Chat => {
   const { fail, fromMessages, fromShareGpt, fromPair } = reader(row)
   // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
   const has = (name: string): boolean => row.columns[name] != null
-  const [question, answer] = [pairs.find(has), replies.find(has)]
+  const one = (names: readonly string[]): string | undefined =>
+    names.find(has) ?? names.find((name) => row.columns[name] === null)
+  const [question, answer] = [one(pairs), one(replies)]
   const turns = has('messages')
     ? fromMessages()
     : has('conversations')

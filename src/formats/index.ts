@@ -21,7 +21,6 @@ export * from './hub/index.ts'
 export { parseJson } from './json.ts'
 export {
   decode as decodeSafetensors,
-  decode,
   type Entries,
   type Entry,
   encode as encodeSafetensors,

@@ -17,6 +17,7 @@ import {
   type TokenizerError,
 } from '../formats/index.ts'
 import { type ConfigError, readConfig } from './config.ts'
+import { checkedImages } from './image-processing.ts'
 import type { CausalLm, Model } from './model.ts'
 import type { Preset } from './presets.ts'
 import { encoderKeys, type PretrainedWeights } from './published-keys.ts'
@@ -127,6 +128,9 @@ export const pretrainedModel = (
   pipe(
     TE.Do,
     TE.bind('preset', () => readConfig(folder)),
+    TE.chainFirst(({ preset }) =>
+      preset.kind === 'vision-language' ? checkedImages(folder) : TE.right(undefined),
+    ),
     TE.bindW('source', () => openCheckpoint(folder)),
     TE.let('opened', ({ preset, source }) => joined(name, preset, source)),
     TE.bindW('unread', ({ opened }) => TE.fromEither(compared(folder, opened))),
@@ -138,7 +142,8 @@ export const pretrainedModel = (
  * weights are `model.safetensors` or its shards, the tokenizer is `tokenizer.json` with what lies beside it. Only headers
  * are read of the weights.
  *
- * Fails with what is wrong with one of the files, naming it; with {@link WeightsError} where a key that the model reads is
+ * Fails with what is wrong with one of the files, naming it; where `preprocessor_config.json` of a vision-language model says that
+ * its images were normalised or resized otherwise than they are here; with {@link WeightsError} where a key that the model reads is
  * missing or of another shape. Keys that it does not read are listed in `unread`.
  *
  * @param name what reports call the model; default: the folder's name

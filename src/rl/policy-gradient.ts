@@ -27,6 +27,7 @@ import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import {
   type AtPlaces,
+  batchSetting,
   imagesByDefault,
   kindOf,
   type Learnt,
@@ -160,6 +161,7 @@ export const policyGradient = (
     completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
     answer: wholeSetting(where, 'answer', settings.answer, 1),
   }
+  batchSetting(where, rows, sizes.tokens)
   if (sizes.answer >= sizes.tokens)
     throw new RecipeError(
       where,

@@ -75,6 +75,7 @@ export {
 export { beginSearch, decisionEvent, type RateSearch, searched } from './rate-search.ts'
 export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
 export {
+  batchSetting,
   folderSetting,
   jsonSetting,
   kindOf,

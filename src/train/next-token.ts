@@ -29,7 +29,7 @@ import {
   wantedLogits,
 } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
-import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
+import { batchSetting, kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /** Sizes of {@link nextToken}. */
 export interface NextTokenSizes {
@@ -148,6 +148,7 @@ export const nextToken = (
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
+  batchSetting('nextToken', rows, tokens)
   const learnt = learntSetting('nextToken', sizes.learnt, tokens)
   const all = { rows, tokens, images }
   const buckets = learntSizes(learnt, all, model, () => textGraph(rows, tokens))

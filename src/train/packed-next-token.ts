@@ -36,7 +36,7 @@ import {
 } from './learnt-places.ts'
 import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
-import { kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
+import { batchSetting, kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /** How many samples of a pack have something to learn: a first token is never learnt. */
 const samplesWith = (pack: Pack): number =>
@@ -118,6 +118,7 @@ export const packedNextToken = (
   const whole = (setting: keyof PackSizes, least: number): number =>
     wholeSetting('packedNextToken', setting, sizes[setting], least)
   const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
+  batchSetting('packedNextToken', rows, tokens)
   const all = { rows, tokens, images }
   onlySettings('packedNextToken', options, ['mean', 'learnt'])
   const { mean = 'token' } = options

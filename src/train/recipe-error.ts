@@ -29,6 +29,19 @@ export const wholeSetting = (where: string, setting: string, n: unknown, least: 
   throw new RecipeError(where, setting, `it is ${shown(n)}; give a whole number from ${least}`)
 }
 
+/** Most tokens of a batch: its ids are one array. */
+const mostTokens = 2 ** 31 - 1
+
+/** Sees that a batch's rows of tokens can be one array. @throws RecipeError, before memory is asked for in vain */
+export const batchSetting = (where: string, rows: number, tokens: number): void => {
+  if (rows * tokens > mostTokens)
+    throw new RecipeError(
+      where,
+      'rows',
+      `${rows} rows of ${tokens} tokens are more than the ${mostTokens} tokens that a batch can hold; take fewer rows, and accumulate in the stage`,
+    )
+}
+
 /** A finite number from 0, or above it. @throws RecipeError */
 export const numberSetting = (where: string, setting: string, x: unknown, above = false): number => {
   if (typeof x === 'number' && Number.isFinite(x) && (above ? x > 0 : x >= 0)) return x

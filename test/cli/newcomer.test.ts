@@ -243,6 +243,30 @@ test('a file that never ends loading, or ends the process, is named', async () =
   const stalls = await node(bin, 'run', 'stalls.ts', '--engine', 'onnx', '--out', 'stalled')
   assert.is(stalls.code, 1, stalls.err)
   assert.match(stalls.err, 'neither goes on nor ends')
+  const running = (name: string, act: string) =>
+    write(
+      name,
+      `import { NEVER } from 'rxjs'
+      import { nanoModel as model } from 'sailwright/tasks'
+      setInterval(() => undefined, 1000)
+      const run = () => { setTimeout(() => { ${act} }, 0); return NEVER }
+      export default { name: 'away', seed: 0, model, families: [], recipe: {}, run }`,
+    )
+  for (const [name, act, said] of [
+    [
+      'ends.ts',
+      'process.exit(0)',
+      /ended the process \(process\.exit\) before the run's end\. To go on: .* run ends\.ts/,
+    ],
+    ['strays.ts', "throw new Error('a timer')", /nobody catches: a timer\n {2}at .*strays\.ts:4:\d+/],
+    ['rejects.ts', "Promise.reject(new Error('a promise'))", /nobody catches: a promise/],
+  ] as const) {
+    running(name, act)
+    const { code, err } = await node(bin, 'run', name, '--engine', 'onnx', '--out', `${name}-run`)
+    assert.is(code, 1, err)
+    assert.match(err, said)
+    assert.not.match(err, 'Node.js v')
+  }
   const exits = await node(bin, 'run', 'exits.ts')
   assert.is(exits.code, 1)
   assert.match(exits.err, 'exits.ts ended the process (process.exit)')

@@ -132,6 +132,44 @@ test('what is missing is named', async () => {
   assert.match(error.message, /neither model\.safetensors nor model\.safetensors\.index\.json/)
 })
 
+test('images that were made into numbers otherwise are refused, by their key', async () => {
+  const put = (folder: string, said: unknown): string => {
+    writeFileSync(
+      join(folder, 'preprocessor_config.json'),
+      typeof said === 'string' ? said : JSON.stringify(said),
+    )
+    return folder
+  }
+  const folder = copyOf('sail-vl2')
+  const own = {
+    ...{ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], do_normalize: true },
+    ...{
+      rescale_factor: 0.00392156862745098,
+      resample: 3,
+      size: { height: 448, width: 448 },
+      do_center_crop: true,
+    },
+  }
+  for (const fine of [own, {}, { image_mean: null }])
+    assert.is((await orThrow(pretrained(put(folder, fine)))).kind, 'vision-language')
+  const refused: readonly (readonly [unknown, RegExp])[] = [
+    [
+      { ...own, image_mean: [0.5, 0.5, 0.5] },
+      /preprocessor_config\.json, image_mean: is \[0\.5,0\.5,0\.5\], not \[0\.485/,
+    ],
+    [{ image_std: [0.5, 0.5, 0.5] }, /image_std: is/],
+    [{ image_mean: 0.485 }, /image_mean: is 0\.485/],
+    [{ do_normalize: false }, /do_normalize: is false/],
+    [{ rescale_factor: 1 }, /rescale_factor: is 1/],
+    [{ resample: 2 }, /resample: is 2/],
+    ['{', /preprocessor_config\.json: is no JSON/],
+  ]
+  for (const [said, why] of refused) assert.match((await left(pretrained(put(folder, said)))).message, why)
+  // an encoder alone is given numbers, and a language model reads no images
+  for (const alone of ['sail-vit', 'qwen3-tied'])
+    await orThrow(pretrained(put(copyOf(alone), { image_mean: [0.5, 0.5, 0.5] })))
+})
+
 test('a checkpoint reads integers as integers', async () => {
   const file = join(root, 'mixed.safetensors')
   const entries: ReadonlyMap<string, Entry> = new Map<string, Entry>([

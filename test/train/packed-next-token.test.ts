@@ -393,6 +393,11 @@ training('sizes that cannot be are refused by name, and text alone takes no imag
     assert.ok(e instanceof RecipeError)
     assert.match(e.message, `packedNextToken, ${Object.keys(bad)[0]}`)
   }
+  const many = { ...sizes, rows: 1e8, tokens: 100 }
+  assert.match(
+    (await thrown(() => packedNextToken(otherModel, otherProcessor, many))).message,
+    /packedNextToken, rows: 100000000 rows of 100 tokens are more than the 2147483647 tokens/,
+  )
   const plain = packedNextToken(otherModel, otherProcessor, { rows: 1, tokens: 40, images: 0 })
   const [batch] = plain.collate([{ rows: [[text('a'), text('b')]] }])
   assert.equal(Object.keys(batch!.inputs).sort(), ['input_ids', 'labels', 'position_ids', 'segment_ids'])

@@ -363,6 +363,11 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
     /nextToken, sizes: it is null/,
   ],
   [
+    'a batch that no array holds',
+    () => two({ objective: nextToken(tinyModel, tinyProcessor, { rows: 1e9, tokens: 96 }) }),
+    /nextToken, rows: 1000000000 rows of 96 tokens are more than the 2147483647 tokens/,
+  ],
+  [
     'a size that there is not',
     () =>
       two({ objective: nextToken(tinyModel, tinyProcessor, { rows: 1, tokens: 40, length: 3 } as never) }),

@@ -5,7 +5,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject } from 'rxjs'
+import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject, takeUntil } from 'rxjs'
 import type { Compiling, Picked } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
@@ -24,7 +24,7 @@ import {
 } from '../command.ts'
 import { type Ended, follow } from '../follow.ts'
 import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
-import { neverSettles, unlessIdle } from '../idle.ts'
+import { neverSettles, unlessIdle, unlessStray, withLastWords } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { pickedEngine } from '../run-engine.ts'
 import { shellWord } from '../shell-word.ts'
@@ -310,7 +310,7 @@ const carriedOut = (
       const ended: Ended = done
         ? // what is asked for now and was not then is written from its events
           await follow(logging(EMPTY), io)
-        : await followed(stream, io)
+        : await followed(stream, io, goOn(args, folder))
       if (!done && until !== undefined && ended.how === 'finished')
         say(`\nended after stage ${until.name}, as --until says`)
       if (quick && ended.how === 'finished') say(`\n${shortPass}`)
@@ -369,9 +369,30 @@ const hasEnded = (state: RunState, { stages }: Experiment, until: string | undef
 const shortPass =
   'A short pass (--quick): it shows that everything works, and is far too short to learn. Its accuracies say nothing about the recipe.'
 
-/** Follows a stream; one that neither goes on nor ends has failed. */
-const followed = async (stream: Observable<RunEvent>, io: Io): Promise<Ended> => {
-  const ended = await unlessIdle(follow(stream, io))
+/** What the process ends with for a signal, of which the user knows. */
+const bySignal: readonly number[] = [129, 130, 143]
+
+/**
+ * Follows a stream. One that neither goes on nor ends has failed, and so has one beside which something is thrown that nobody
+ * catches. Where the experiment ends the process, that is said.
+ *
+ * @param further how the run goes on
+ */
+const followed = async (stream: Observable<RunEvent>, io: Io, further: string): Promise<Ended> => {
+  const stop = new Subject<void>()
+  const left = (code: number): void => {
+    if (bySignal.includes(code)) return
+    process.stderr.write(
+      `sailwright run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
+    )
+    if (code === 0) process.exitCode = 1
+  }
+  const ended = await withLastWords(left, () =>
+    unlessStray(() => unlessIdle(follow(stream.pipe(takeUntil(stop)), io))),
+  ).catch((error): Ended => {
+    stop.next()
+    return { how: 'failed', error }
+  })
   return ended === neverSettles
     ? {
         how: 'failed',
