@@ -25,6 +25,14 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/tensorflow/pages.ts',
+    ['engine/tensorflow-pages'],
+    [
+      ['nothing is given back', 'if (resident > 0) madvise', 'if (resident < 0) madvise'],
+      ['what was written would be lost', " || kilobytes(lines, 'Anonymous') !== 0", ''],
+    ],
+  ),
+  mutantsOf(
     'src/engine/tensorflow/session.ts',
     ['engine/tensorflow-cuda'],
     [['every call may round to TF32', 'tf32?.(this.#tf32)', 'tf32?.(true)']],

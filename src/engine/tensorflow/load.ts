@@ -17,6 +17,7 @@ import { markUsed } from '../used.ts'
 import { compilerVariables } from './cuda.ts'
 import { engineHome } from './home.ts'
 import { installed } from './installed.ts'
+import { releasePages } from './pages.ts'
 import { configVariable, sessionConfig } from './session-config.ts'
 import type { Tfjs } from './tfjs.ts'
 
@@ -145,6 +146,7 @@ const load = (c: Candidate, threads: number): Tensorflow => {
     return loaded
   })
   const backend = tf.backend()
+  releasePages(/\/libtensorflow[^/]*$/)
   return {
     tf,
     tensorflow: backend.binding.TF_Version,
