@@ -2,7 +2,8 @@
 
     python lengths.py <configuration as JSON> <rows> <tokens> <steps> <threads>
 
-Says as JSON the seconds to the first step, milliseconds of each further one, and the most memory the process held.
+Says as JSON the seconds to the first step, milliseconds of each further one, the most memory the process held, and what it
+held before its first step.
 """
 
 import json
@@ -30,6 +31,11 @@ ids = ((torch.arange(rows * tokens) * 7919) % config["vocabSize"]).view(rows, to
 positions = torch.arange(tokens).expand(rows, tokens)
 
 
+def mebibytes(what):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(what))
+
+
 def step():
     adamw.zero_grad(set_to_none=True)
     loss = model(input_ids=ids, position_ids=positions, labels=ids)
@@ -39,6 +45,7 @@ def step():
     return loss.item()
 
 
+before = mebibytes("VmRSS")
 step()
 first = time.perf_counter() - began
 took = []
@@ -46,6 +53,4 @@ for _ in range(steps):
     at, busy = time.perf_counter(), time.process_time()
     step()
     took.append([1000 * (time.perf_counter() - at), 1000 * (time.process_time() - busy)])
-with open("/proc/self/status") as status:
-    peak = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-print(json.dumps({"first": first, "took": took, "peak": peak}))
+print(json.dumps({"first": first, "took": took, "peak": mebibytes("VmHWM"), "open": before}))
