@@ -40,6 +40,7 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   for await (const { example } of images.open())
     if (example.columns.label != null) seen.add(String(example.columns.label))
   const classes = [...seen].sort()
+  if (classes.length === 0) throw new t.SettingError('no row of the data has a label')
   const labelOf = (row: rows.Row) => {
     const label = classes.indexOf(String(row.columns.label))
     if (label >= 0) return label

@@ -5,7 +5,7 @@
  */
 import { isAbsolute, relative } from 'node:path'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { called, type Sink } from '../terminal/index.ts'
+import { called, type Sink, systemWords } from '../terminal/index.ts'
 import type { Lines } from './lines.ts'
 
 /** Why a command did not do what was asked. */
@@ -101,11 +101,14 @@ export const printJson = (io: Io, value: unknown): void => {
   io.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** The message of whatever was thrown or left. */
-export const messageOf = (e: unknown): string =>
-  typeof e === 'object' && e !== null && 'message' in e && typeof e.message === 'string'
-    ? e.message
-    : String(e)
+/** The message of whatever was thrown or left; of what the system refuses to do with a file why, and what to do. */
+export const messageOf = (e: unknown): string => {
+  if (typeof e !== 'object' || e === null || !('message' in e) || typeof e.message !== 'string')
+    return String(e)
+  const { code, syscall, path } = e as Partial<NodeJS.ErrnoException>
+  const why = syscall === undefined ? undefined : systemWords(code)
+  return why === undefined ? e.message : `${path === undefined ? '' : `${path}: `}${why}`
+}
 
 /** What a promise gives; where it rejects, the command has failed with that message. */
 export const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>

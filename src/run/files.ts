@@ -20,6 +20,7 @@ import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type * as t from 'io-ts'
 import { replaceFile } from '../formats/index.ts'
+import { systemWords } from '../terminal/index.ts'
 
 /**
  * What can go wrong with a run's files. `Missing`: nothing is there. `Io`: the system refused. `BadLine`, `BadFile`: the
@@ -58,14 +59,7 @@ export const systemError =
     // what stands where a folder should is a file
     if (code === 'ENOENT' || code === 'ENOTDIR')
       return fileError('Missing', { file }, `${doing}: there is no such file`, cause)
-    const hint =
-      code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
-        ? 'the disk is full, or this user’s share of it; free some space and run again'
-        : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
-          ? 'this user may not; choose another folder or change its permissions'
-          : cause instanceof Error
-            ? cause.message
-            : String(cause)
+    const hint = systemWords(code) ?? (cause instanceof Error ? cause.message : String(cause))
     return fileError('Io', { file }, `${doing}: ${hint}`, cause)
   }
 

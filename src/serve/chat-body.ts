@@ -43,6 +43,10 @@ const Message = t.type(
   'a message with role and content',
 )
 
+/** Whether a value asks for something: null and an empty list do not. */
+const asksForSomething = (value: unknown): boolean =>
+  value != null && !(Array.isArray(value) && value.length === 0)
+
 const Body = t.intersection([
   Common,
   t.type({ messages: t.array(Message, 'a list of messages') }),
@@ -105,7 +109,18 @@ const shownBy = (part: Exclude<Part, { readonly type: 'text' }>, at: string): Ch
   return { type: 'video', video: frames.length > 1 ? { frames } : frames[0]! }
 }
 
-const turnOf = ({ role, content }: t.TypeOf<typeof Message>, i: number): ChatTurn => {
+/** What a message of the protocol may have that no layout here writes. */
+const calls = ['tool_calls', 'function_call'] as const
+
+const turnOf = (message: t.TypeOf<typeof Message>, i: number): ChatTurn => {
+  const { role, content } = message
+  const call = calls.find((key) => asksForSomething((message as Readonly<Record<string, unknown>>)[key]))
+  if (call !== undefined)
+    throw new RequestError(
+      400,
+      `messages[${i}].${call} is not offered here, and leaving it out may change the answer; take the turn out of the request`,
+      { param: `messages[${i}].${call}`, code: 'unsupported_parameter' },
+    )
   const at = `messages[${i}].content`
   const own = role === 'developer' ? 'system' : role
   if (typeof content === 'string') return { role: own, parts: [{ type: 'text', text: content }] }

@@ -17,6 +17,7 @@ export {
   significant,
 } from './format.ts'
 export { didYouMean, editDistance, nearest } from './nearest.ts'
+export { systemWords } from './system-words.ts'
 export {
   bar,
   type Column,

@@ -12,7 +12,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint, type Program, parametersOf, sizes } from '../dsl/index.ts'
-import { openCheckpoint, readSafetensors } from '../formats/index.ts'
+import { openCheckpoint, readSafetensors, type SafetensorsError } from '../formats/index.ts'
 import {
   differences,
   type EventOf,
@@ -84,34 +84,52 @@ export const forkWord = (
   return { run: word.slice(0, cut), at: word.slice(cut + 1) }
 }
 
+/** Checkpoints of a run, and what is wrong with those that cannot be read. */
+interface Points {
+  readonly points: readonly Point[]
+  readonly damaged: readonly string[]
+}
+
 /** Every checkpoint that there is, in the order in which the run came to them. */
-const pointsOf = async ({ folder, events }: RecordedRun): Promise<readonly Point[]> => {
+const pointsOf = async ({ folder, events }: RecordedRun): Promise<Points> => {
   const stages = [...new Set(events.flatMap((e) => (e.type === 'stage-started' ? [e.stage] : [])))]
   const points: Point[] = []
+  const damaged: string[] = []
+  const unread = (e: SafetensorsError): void => {
+    if (e.tag !== 'NotFound') damaged.push(e.message)
+  }
   for (const stage of stages) {
     const at = join(folder, checkpointFolder(stage))
     const steps = events.findLast((e) => e.type === 'stage-started' && e.stage === stage)
     for (const file of progressFiles(join(at, progressFile))) {
       const read = await readSafetensors(file)()
+      if (E.isLeft(read)) unread(read.left)
       const step = E.isRight(read) ? Number(read.right.metadata.step) : Number.NaN
       if (Number.isSafeInteger(step)) points.push({ stage, step, inside: true, file })
     }
     const file = join(at, weightsFile)
-    if (steps?.type === 'stage-started' && E.isRight(await openCheckpoint(file)()))
-      points.push({ stage, step: steps.steps, inside: false, file })
+    const weights = await openCheckpoint(file)()
+    if (E.isLeft(weights)) unread(weights.left)
+    else if (steps?.type === 'stage-started') points.push({ stage, step: steps.steps, inside: false, file })
   }
-  return points
+  return { points, damaged }
 }
 
 const shownPoint = (p: Point): string =>
   p.inside ? `${p.step} (inside stage ${p.stage})` : `${p.stage} (its end, step ${p.step})`
 
 /** The one that is meant: of a stage its latest, of a number the one after so many steps, of nothing the last. */
-const pointAt = (run: string, all: readonly Point[], at: string | undefined, ended: boolean): Point => {
+const pointAt = (
+  run: string,
+  { points: all, damaged }: Points,
+  at: string | undefined,
+  ended: boolean,
+): Point => {
   const points = ended ? all.filter((p) => !p.inside) : all
   const there = all.length === 0 ? 'it has none' : `there is ${all.map(shownPoint).join(', ')}`
   const refuse = (why: string): never => {
-    throw new ForkError('NoCheckpoint', `${run} ${why}: ${there}.`)
+    const broken = damaged.length === 0 ? '' : ` What cannot be read: ${damaged.join('; ')}.`
+    throw new ForkError('NoCheckpoint', `${run} ${why}: ${there}.${broken}`)
   }
   if (at === undefined) return points.at(-1) ?? refuse('has no checkpoint to begin from')
   const ofStage = points.filter((p) => p.stage === at)
@@ -255,8 +273,9 @@ export const planFork = (
     const read = await readRun(run)()
     if (E.isLeft(read)) throw new ForkError('NoRun', read.left.message)
     const { manifest } = read.right
-    const points = await pointsOf(read.right)
-    const point = pointAt(shown, points, at, ended)
+    const found = await pointsOf(read.right)
+    const { points } = found
+    const point = pointAt(shown, found, at, ended)
     const { begins, everything, why } = beginningOf(manifest, point, stages)
     const weights = await weightsAt(point, points)
     const stage = stages[begins]!

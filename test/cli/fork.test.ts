@@ -1,5 +1,5 @@
 /** `sailwright run --fork`: a run that begins from another's checkpoint. */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -154,6 +154,19 @@ test('a checkpoint of another model is refused by the first key that differs, an
     assert.match(err, said)
     assert.not(existsSync(join(root, 'refused')))
   }
+})
+
+test('a checkpoint that cannot be read is no checkpoint, and is named', async () => {
+  cpSync(join(root, 'whole'), join(root, 'damaged'), { recursive: true })
+  const file = join(root, 'damaged', 'checkpoints', 'warm', 'model.safetensors')
+  truncateSync(file, 2000)
+  const { code, err } = await run('refused', '--fork', 'damaged@warm')
+  assert.is(code, 2, err)
+  assert.match(
+    err,
+    /no checkpoint 'warm': there is tune .*\. What cannot be read: .*warm\/model\.safetensors/,
+  )
+  rmSync(join(root, 'damaged'), { recursive: true })
 })
 
 test('what is no run, no checkpoint or no recipe is refused, and what there is is named', async () => {

@@ -1,9 +1,18 @@
 /** `sailwright new`: each kind of experiment, written into an empty folder and run to its end. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { messageOf } from '../../src/cli/command.ts'
 import { starters } from '../../src/cli/commands/new.ts'
 import { called } from '../../src/terminal/index.ts'
 import { commandAt } from '../support/in-process.ts'
@@ -131,6 +140,31 @@ test('what cannot be written is refused with what to do', async () => {
     assert.match(err, said)
   }
   assert.equal(readdirSync(folder), ['plain'])
+  // what is half written would be taken for data of the user's own
+  for (const [kind, sample] of [
+    ['sft', 'sample-chats.jsonl'],
+    ['classify', 'sample-images'],
+  ] as const) {
+    const half = emptyFolder(`half-${kind}`)
+    symlinkSync(join(half, 'nowhere', 'else'), join(half, sample))
+    const { code, err } = await cli(['new', kind], half)
+    assert.is(code, 1, err)
+    assert.equal(readdirSync(half), [])
+  }
+})
+
+test('what the system refuses is said in words', () => {
+  const error = (code: string, syscall?: string) =>
+    Object.assign(new Error(`${code}: no words`), {
+      code,
+      path: '/a/b',
+      ...(syscall === undefined ? {} : { syscall }),
+    })
+  assert.match(messageOf(error('ENOSPC', 'write')), /^\/a\/b: the disk is full/)
+  assert.match(messageOf(error('EROFS', 'open')), /^\/a\/b: this user may not/)
+  assert.is(messageOf(error('ENOENT', 'open')), 'ENOENT: no words')
+  // an error of the user's own
+  assert.is(messageOf(error('EACCES')), 'EACCES: no words')
 })
 
 test.run()

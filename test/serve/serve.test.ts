@@ -382,6 +382,15 @@ test('a bad body is 400, with what is wrong and where', async () => {
       /not offered/,
     ],
     ['/chat/completions', { model: 'tiny', messages, tools: [{}] }, 'tools', /not offered/],
+    [
+      '/chat/completions',
+      {
+        model: 'tiny',
+        messages: [...messages, { role: 'assistant', content: 'a', tool_calls: [{ id: '1' }] }, ...messages],
+      },
+      `messages[${messages.length}].tool_calls`,
+      /not offered/,
+    ],
     ['/chat/completions', { model: 'tiny', messages, temprature: 1 }, 'temprature', /not offered/],
     ['/completions', { model: 'tiny' }, 'prompt', /prompt is missing/],
     ['/completions', { model: 'tiny', prompt: [] }, 'prompt', /empty/],

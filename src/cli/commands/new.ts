@@ -1,6 +1,6 @@
 /** `sailwright new`: a commented experiment in the user's own folder. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -138,7 +138,14 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
 const written = async ({ folder, file, code, data, writeSample }: Plan): Promise<boolean> => {
   const { makeFolder } = await import('../../formats/index.ts')
   await makeFolder(folder)
-  if (data !== undefined) await writeSample?.(join(folder, data))
+  if (data !== undefined && writeSample !== undefined)
+    try {
+      await writeSample(join(folder, data))
+    } catch (e) {
+      // what is half written would be taken for data of the user's own
+      await rm(join(folder, data), { recursive: true, force: true })
+      throw e
+    }
   await writeFile(file, code, { flag: 'wx' })
   return writeSample !== undefined
 }
