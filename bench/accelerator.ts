@@ -401,10 +401,10 @@ const main = async (): Promise<void> => {
   try {
     while (values.hold !== undefined && !existsSync(values.hold) && left() > 0) await wait(100)
     // nothing is measured while something compiles, unless that takes very long
-    await Promise.race([
-      Promise.all([...compiling.values()].map((c) => c.prepared)),
-      wait(1000 * Math.min(80, Math.max(0, left() / 3))),
-    ])
+    const prepared = Promise.all([...compiling.values()].map((c) => c.prepared))
+    const patience = 1000 * Math.min(80, Math.max(0, left() / 3))
+    // a timer that is left over would hold the process
+    await Promise.race([prepared, new Promise((resolve) => setTimeout(resolve, patience).unref())])
     for (const { c, precision } of pairs) {
       const found: Measured[] = []
       const row = { case: c.name, sequences: c.rows, tokens: c.tokens, precision, contenders: found }

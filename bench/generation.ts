@@ -3,9 +3,10 @@
  * Face `generate` on the same architecture, each in a process of its own, in turns.
  *
  *     node --import tsx bench/generation.ts [--rounds N] [--tokens N] [--rows N] [--threads N] [--only name,…] [--models nano,wide]
- *     node --import tsx bench/generation.ts --engine xla [--precision bfloat16] [--rows N]
+ *     node --import tsx bench/generation.ts --engine xla [--precision bfloat16] [--rows N] [--flags JSON]
  *
- * The second way measures one engine alone, in this process, at nano and at 88 million parameters.
+ * The second way measures one engine alone, in this process, at nano and at 88 million parameters; `--flags` are flags of XLA
+ * by name, for every program.
  */
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
@@ -13,7 +14,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { processor } from '../src/data/index.ts'
 import { elements, program } from '../src/dsl/index.ts'
-import { type EngineName, type Precision, pickEngine } from '../src/engine/index.ts'
+import {
+  type EngineName,
+  type Precision,
+  pickEngine,
+  type XlaOptions,
+  xlaEngine,
+} from '../src/engine/index.ts'
 import { decoding, settled, uniforms } from '../src/generation/index.ts'
 import { isCacheKey, nano, type Qwen3Config, qwen3Model } from '../src/models/index.ts'
 import { nanoTokenizer } from '../src/tasks/index.ts'
@@ -27,6 +34,8 @@ interface Case {
   readonly tokens: number
   readonly threads: number
   readonly precision?: Precision
+  /** Of XLA. */
+  readonly flags?: XlaOptions['flags']
 }
 
 interface Tokens extends Round {
@@ -58,7 +67,10 @@ const models: Readonly<Record<string, Pick<Case, 'name' | 'config'>>> = {
 
 /** One engine, ready for rounds. */
 const opened = async (name: EngineName, c: Case) => {
-  const { engine } = await orThrow(pickEngine(name))
+  const engine =
+    c.flags === undefined
+      ? (await orThrow(pickEngine(name))).engine
+      : await orThrow(xlaEngine({ flags: c.flags }))
   const text = processor(nanoTokenizer())
   const prompt = Math.max(...c.lengths)
   // no token ends an answer, so that every round has the same tokens to write
@@ -117,7 +129,7 @@ const alone = async (name: EngineName, c: Case, rounds: number): Promise<void> =
   for (let i = 0; i < rounds; i++) found.push(await round())
   const speed = median(found.map((r) => r.tokens / r.seconds))
   process.stdout.write(
-    `${c.name}, ${c.lengths.length} rows × ${c.tokens} tokens, ${c.precision ?? 'float32'}: ${speed.toFixed(0)} tokens/s (${rounds} rounds; the first, with compiling, ${first.toFixed(1)} s); ${version}, ${parameters} parameters\n`,
+    `${c.name}, ${c.lengths.length} rows × ${c.tokens} tokens, ${c.precision ?? 'float32'}${c.flags === undefined ? '' : `, ${JSON.stringify(c.flags)}`}: ${speed.toFixed(0)} tokens/s (${rounds} rounds; the first, with compiling, ${first.toFixed(1)} s); ${version}, ${parameters} parameters\n`,
   )
   await close()
 }
@@ -162,7 +174,7 @@ const { values } = parseArgs({
     ...{ serve: { type: 'string' }, case: { type: 'string' }, rounds: { type: 'string' } },
     ...{ tokens: { type: 'string' }, threads: { type: 'string' }, only: { type: 'string' } },
     ...{ engine: { type: 'string' }, precision: { type: 'string' }, rows: { type: 'string' } },
-    models: { type: 'string' },
+    ...{ models: { type: 'string' }, flags: { type: 'string' } },
   },
 })
 if (values.serve !== undefined) await serve(values.serve as EngineName, JSON.parse(values.case!) as Case)
@@ -172,12 +184,15 @@ else {
     tokens: Number(values.tokens ?? 64),
     threads: Number(values.threads ?? availableParallelism()),
   }
-  const precision = values.precision === undefined ? {} : { precision: values.precision as Precision }
+  const how = {
+    ...(values.precision === undefined ? {} : { precision: values.precision as Precision }),
+    ...(values.flags === undefined ? {} : { flags: JSON.parse(values.flags) as Case['flags'] }),
+  }
   if (values.engine !== undefined) {
     for (const m of values.models?.split(',') ?? ['nano', 'large'])
       await alone(
         values.engine as EngineName,
-        { ...models[m]!, ...about, ...precision },
+        { ...models[m]!, ...about, ...how },
         Number(values.rounds ?? 5),
       )
     process.exit()

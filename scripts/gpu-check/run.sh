@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a bare machine, in the repository's folder: unpacks what `pack.ts` packed and runs `there.ts`.
 #
-#     bash .gpu/run [part …]
+#     bash .gpu/run [part …]      `targets`: what is asked for on a card, in under three minutes
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."

@@ -3,9 +3,10 @@
  * does not stop the rest. `run.sh` starts it; results go to `$OUT`: `gpu-check.json`, `gpu-check.txt`, `log.txt`,
  * `files.tar` (what the parts wrote).
  *
- *     bash .gpu/run [part …]      parts by name; default: all, in this order
+ *     bash .gpu/run [part …]      parts by name, in that order; default: all
+ *     bash .gpu/run targets       what the engine is asked for on a card, in under three minutes
  *
- * `GPU_CHECK_SECONDS` is how long all may take together (default 540), `GPU_CHECK_ENGINE` the engine (default xla),
+ * `GPU_CHECK_SECONDS` is how long all may take together (default 540, the targets 175), `GPU_CHECK_ENGINE` the engine (default xla),
  * `GPU_CHECK_TINY=1` takes sizes for trying the whole out without a GPU.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -21,6 +22,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { engineHome } from '../../src/engine/tensorflow/home.ts'
 import { nano } from '../../src/models/index.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -34,7 +36,15 @@ const engine = process.env.GPU_CHECK_ENGINE ?? 'xla'
 const tiny = process.env.GPU_CHECK_TINY === '1'
 const python = process.env.PYTHON ?? 'python3'
 const began = Number(process.env.GPU_CHECK_BEGAN ?? Date.now() / 1000)
-const total = Number(process.env.GPU_CHECK_SECONDS ?? 540)
+
+/** Steps of nano, generation, the recipe whole, and what stands beside them. */
+const targets = [
+  ...['doctor', 'step-nano', 'generation', 'recipe', 'webgpu', 'tensorflow-xla', 'generation-hugging-face'],
+  'generation-flags',
+]
+const words = process.argv.slice(2)
+const asked = words.flatMap((word) => (word === 'targets' ? targets : [word]))
+const total = Number(process.env.GPU_CHECK_SECONDS ?? (words.includes('targets') ? 175 : 540))
 const elapsed = (): number => Date.now() / 1000 - began
 const left = (): number => total - elapsed()
 
@@ -176,8 +186,7 @@ const recipe = (name: string, limit: number, ...words: readonly string[]): Part 
     command: sailwright(
       'run',
       'examples/recipe.ts',
-      '--engine',
-      engine,
+      ...(words.includes('--engine') ? [] : ['--engine', engine]),
       '--precision',
       tiny ? 'float32' : 'bfloat16',
       '--out',
@@ -187,6 +196,20 @@ const recipe = (name: string, limit: number, ...words: readonly string[]): Part 
   },
   tell: lastLines(25),
 })
+
+/** Whether TensorFlow is installed there, which is too large to be carried. */
+const hasTensorflow = existsSync(engineHome().binding)
+
+/** What XLA might do otherwise: no kernels of Triton's, kernels that were tried, loops as graphs of the driver. */
+const flagSets: readonly Readonly<Record<string, string | number | boolean>>[] = [
+  { xla_gpu_enable_triton_gemm: false },
+  { xla_gpu_autotune_level: 4 },
+  { xla_gpu_autotune_level: 0 },
+  {
+    xla_gpu_enable_command_buffer:
+      'FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE',
+  },
+]
 
 /** Vulkan's loader, where a folder of packages was carried; the driver is the machine's. */
 const webgpu: Part = {
@@ -256,6 +279,16 @@ const parts: readonly Part[] = [
     },
   },
   {
+    // one model, by this engine alone
+    ...{ name: 'step-nano', limit: 60 },
+    command: tsx(
+      ...['bench/accelerator.ts', '--engine', engine, '--out', join(files, 'step-nano.json')],
+      ...['--cases', tiny ? 'tiny' : 'nano', '--rows', 'bfloat16', '--torch', ''],
+      ...(tiny ? ['--tiny'] : []),
+    ),
+    tell: lastLines(4),
+  },
+  {
     ...{ name: 'generation', limit: 100 },
     command: tsx(
       'bench/generation.ts',
@@ -293,6 +326,26 @@ const parts: readonly Part[] = [
   },
   recipe('recipe-quick', 110, '--quick'),
   recipe('recipe', 200),
+  {
+    ...{ name: 'generation-flags', limit: 120 },
+    command: [
+      ...[
+        'bash',
+        '-c',
+        'for f in "$@"; do timeout 40 "$NODE" --import tsx bench/generation.ts $WORDS --flags "$f" || echo "$f: ended with $?"; done',
+      ],
+      'flags',
+      ...flagSets.map((f) => JSON.stringify(f)),
+    ],
+    env: {
+      NODE: process.execPath,
+      WORDS: `--engine xla --precision bfloat16${tiny ? ' --rows 4 --tokens 8 --rounds 1 --models nano' : ''}`,
+    },
+    tell: matching(/tokens\/s|ended with/, 12),
+  },
+  ...(hasTensorflow
+    ? [recipe('tensorflow-xla', 90, '--quick', '--engine', 'tensorflow', '--compile', 'xla')]
+    : []),
   // ONNX Runtime is packed only where it is asked for
   ...(existsSync(join(root, 'vendor/onnxruntime-node')) ? [webgpu] : []),
 ]
@@ -323,10 +376,13 @@ if (plugin !== undefined && plugin !== '') {
 }
 machine.plugin = process.env.SAILWRIGHT_XLA_PLUGIN ?? 'none'
 
-const asked = process.argv.slice(2)
-const chosen = [...parts, ...extras].filter(
-  (p) => asked.length === 0 || asked.some((a) => p.name === a || p.name.startsWith(`${a}.`)),
-)
+const named = (word: string, p: Part): boolean => p.name === word || p.name.startsWith(`${word}.`)
+const all = [...parts, ...extras]
+const chosen =
+  asked.length === 0
+    ? // the steps have nano's
+      all.filter((p) => p.name !== 'step-nano')
+    : [...new Set(asked.flatMap((word) => all.filter((p) => named(word, p))))]
 const gpu = spawnSync(
   'nvidia-smi',
   ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader'],

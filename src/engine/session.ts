@@ -40,7 +40,8 @@ export interface Session {
   /** The program as the engine runs it. */
   readonly program: Program
   /**
-   * Runs one function; the variant is the one whose input shapes equal those given.
+   * Runs one function; the variant is the one whose input shapes equal those given. The arrays that are given stay as they
+   * are until the answer.
    * Fails with `UnknownFunction`, `NoVariant` (naming the compiled sizes), `BadInput` (missing, unknown, of another dtype
    * or length, an index out of range), `Refused`, `Failed`, `OutOfMemory`, `Closed`.
    */

@@ -140,10 +140,11 @@ export const xlaBackend = (
   const upload = (
     { data, dtype, shape }: Pick<TensorValue, 'data' | 'dtype' | 'shape'>,
     cut: Cut,
+    borrowed = false,
   ): Spread => {
     const own = partShape(sharding, cut, shape)
     return Array.from({ length: devices }, (_, d) =>
-      client.upload(partOf(sharding, cut, data, shape, d), dtype, own, d),
+      client.upload(partOf(sharding, cut, data, shape, d), dtype, own, d, borrowed),
     )
   }
 
@@ -163,7 +164,8 @@ export const xlaBackend = (
       const given = lowered.arguments.map((a) => {
         if (a.from === 'state') return stateOf(a.key)
         const { axes } = variant.inputs.get(a.name)!
-        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes))
+        // whoever calls leaves them alone until the answer
+        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes), true)
         fed.push(...spread)
         return spread
       })

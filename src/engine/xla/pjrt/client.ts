@@ -1,6 +1,6 @@
 /** The devices of a plugin: what is compiled, uploaded and freed there. */
 import { compileOptions, type Flag } from './compile-options.ts'
-import { type Alive, DeviceArray } from './device-array.ts'
+import { type Alive, awaitEvent, DeviceArray } from './device-array.ts'
 import { codeOf, type ElementType, hloName } from './element-types.ts'
 import { Executable } from './executable.ts'
 import { type NamedValue, namedValues } from './named-values.ts'
@@ -29,6 +29,15 @@ export interface CompileOptions {
   readonly flags?: Readonly<Record<string, Flag>>
   /** How many devices share each call; shardings stand in the text (`mhlo.sharding`). Default 1. */
   readonly devices?: number
+}
+
+/** From so many bytes on the host's copy of values is worth another thread. */
+const large = 2 ** 16
+
+/** Values on their way to a device, which must stay as they are until the event. */
+interface Moving {
+  readonly event: bigint
+  readonly values: ArrayBufferView
 }
 
 const utf8 = new TextEncoder()
@@ -71,6 +80,8 @@ export class Client {
   readonly #flags: Readonly<Record<string, Flag>>
   readonly #copies = new Map<string, Promise<Executable>>()
   readonly #devices: readonly bigint[]
+  /** In the order in which they were sent. */
+  readonly #moving: Moving[] = []
   #pointer: bigint
 
   private constructor(plugin: Plugin, pointer: bigint, flags: Readonly<Record<string, Flag>>) {
@@ -151,13 +162,31 @@ export class Client {
     return new Executable(this.#plugin, this.#alive, f.pointer('loaded_executable'), devices)
   }
 
+  /** Lets go what has arrived. */
+  #arrived(): void {
+    while (this.#moving.length > 0) {
+      const { event } = this.#moving[0]!
+      if (!this.#plugin.call('Event_IsReady', { event }).flag('is_ready')) return
+      this.#moving.shift()
+      this.#plugin.release('Event_Destroy', event)
+    }
+  }
+
   /**
    * An array on a device, by its place among {@link devices}, of row-major host values, which may change again when this
-   * returns.
+   * returns; `borrowed` ones when a program that takes the array has ended: many are then copied on another thread.
    *
    * @throws PjrtError, and RangeError where there is no such device
    */
-  upload(values: ArrayBufferView, type: ElementType, shape: readonly number[], device = 0): DeviceArray {
+  upload(
+    values: ArrayBufferView,
+    type: ElementType,
+    shape: readonly number[],
+    device = 0,
+    borrowed = false,
+  ): DeviceArray {
+    this.#arrived()
+    const lent = borrowed && values.byteLength >= large
     const target = this.#devices[device]
     if (target === undefined)
       throw new RangeError(`there is no device ${device} among ${this.#devices.length}`)
@@ -168,12 +197,13 @@ export class Client {
       type: codeOf(type),
       dims: BigInt64Array.from(shape.length === 0 ? [0] : shape, BigInt),
       num_dims: shape.length,
-      // kImmutableOnlyDuringCall
-      host_buffer_semantics: 0,
+      // kImmutableUntilTransferCompletes, kImmutableOnlyDuringCall
+      host_buffer_semantics: lent ? 1 : 0,
       device: target,
     })
     const [done, buffer] = [f.pointer('done_with_host_buffer'), f.pointer('buffer')]
-    if (done !== 0n) this.#plugin.release('Event_Destroy', done)
+    if (done !== 0n && lent) this.#moving.push({ event: done, values })
+    else if (done !== 0n) this.#plugin.release('Event_Destroy', done)
     return new DeviceArray(this.#plugin, this.#alive, buffer, type, shape)
   }
 
@@ -207,6 +237,7 @@ export class Client {
     this.#pointer = 0n
     for (const program of this.#copies.values()) (await program).close()
     this.#copies.clear()
+    for (const { event } of this.#moving.splice(0)) await awaitEvent(this.#plugin, event)
     this.#plugin.call('Client_Destroy', { client })
   }
 }

@@ -50,6 +50,30 @@ if (plugin !== undefined) {
     a.close()
   })
 
+  test('values that are lent are what a program reads, however many are on their way', async () => {
+    const size = 1 << 18
+    const program = await client.compile(
+      `module @twice { func.func public @main(%a: tensor<${size}xf32>) -> tensor<${size}xf32> { %b = stablehlo.add %a, %a : tensor<${size}xf32>\nreturn %b : tensor<${size}xf32> } }`,
+    )
+    const sums = await Promise.all(
+      Array.from({ length: 24 }, async (_, i) => {
+        // nobody but the client holds these
+        const a = client.upload(new Float32Array(size).fill(i), 'float32', [size], 0, true)
+        const [twice] = program.execute([a]) as readonly [DeviceArray]
+        a.close()
+        const read = await twice.read()
+        twice.close()
+        return [read[0], read.at(-1), read.every((x) => x === read[0])]
+      }),
+    )
+    assert.equal(
+      sums,
+      sums.map((_, i) => [2 * i, 2 * i, true]),
+    )
+    assert.is(client.liveArrays, 0)
+    program.close()
+  })
+
   test('state is donated from call to call: 1,000 calls leave as many arrays as there were, and closing frees all', async () => {
     const program = await client.compile(adding())
     let w = floats(0, 0, 0, 0)
