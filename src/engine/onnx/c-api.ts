@@ -15,6 +15,7 @@ const table = {
   CreateSessionFromArray: [8, 5],
   Run: [9, 8],
   CreateSessionOptions: [10, 1],
+  EnableProfiling: [14, 2],
   DisableMemPattern: [17, 1],
   SetSessionLogSeverityLevel: [22, 2],
   SetSessionGraphOptimizationLevel: [23, 2],
@@ -131,6 +132,9 @@ const opened = (f: Foreign, library: string): CApi => {
     call('SetSessionGraphOptimizationLevel', options, o.graphOptimizationLevel === 'disabled' ? 0 : 99)
     call('SetIntraOpNumThreads', options, o.intraOpNumThreads ?? 0)
     call('SetInterOpNumThreads', options, o.interOpNumThreads ?? 0)
+    // the binding's sessions of the same second write to the prefix alone
+    if (o.enableProfiling === true)
+      call('EnableProfiling', options, text(`${o.profileFilePrefix ?? 'profile'}-bound`))
     for (const [key, value] of entries(o.extra ?? {}))
       call('AddSessionConfigEntry', options, text(key), text(value))
   }
