@@ -8,11 +8,10 @@ import { basename, dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { fingerprint } from '../dsl/index.ts'
 import type { Tokenizer } from '../formats/index.ts'
 import { asCalled, didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
-import { attempt, type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { attempt, type CliError, failed, shownPath, usage } from './command.ts'
 import { type LoadedFile, loadExperiment } from './load-file.ts'
 
 /** What the command line says of it. */
@@ -154,7 +153,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
           ...(manifest.rewards === undefined ? {} : { rewards: manifest.rewards }),
           data: { path: manifest.data },
         }),
-        TE.chainEitherK((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
+        TE.chain((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
         TE.bindTo('stage'),
         TE.bind('weights', () =>
           pipe(
@@ -189,31 +188,31 @@ const stageOf = (
   name: string,
   program: string | undefined,
   r: ExportRequest,
-): E.Either<CliError, Stage> => {
+): TE.TaskEither<CliError, Stage> => {
   const shown = shownPath(r.cwd, path)
   if (experiment.stages === undefined)
-    return E.left(
+    return TE.left(
       failed(
         `${shown} gives an experiment that names no stages, so that there is no model to export; make it with experiment(…), or give it stages.`,
       ),
     )
   const stage = experiment.stages.find((s) => s.name === name)
   if (stage === undefined)
-    return E.left(
+    return TE.left(
       failed(
         `${shown} has no stage '${name}' any more; it has ${experiment.stages.map((s) => s.name).join(', ')}. Put it back as it was when the run began.`,
       ),
     )
-  if (program === undefined || r.allowChangedCode) return E.right(stage)
+  if (program === undefined || r.allowChangedCode) return TE.right(stage)
   return pipe(
-    E.tryCatch(
-      () => fingerprint(stage.program({}).program),
-      (e) => failed(messageOf(e)),
-    ),
-    E.chain((now) =>
+    attempt(async () => {
+      const { fingerprint } = await import('../dsl/index.ts')
+      return fingerprint(stage.program({}).program)
+    }),
+    TE.chain((now) =>
       now === program
-        ? E.right(stage)
-        : E.left(
+        ? TE.right(stage)
+        : TE.left(
             failed(
               `${shown} now makes another graph of stage ${name} than the one that the run trained; put it back as it was, or export all the same with --allow-changed-code.`,
             ),

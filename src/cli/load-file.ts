@@ -22,7 +22,6 @@ import { blamed } from './blame.ts'
 import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
 import { isExperiment, notExperiment } from './default-export.ts'
 import { neverSettles, unlessIdle, withLastWords } from './idle.ts'
-import { registerHooks } from './module-hooks.ts'
 
 const kinds = ['.ts', '.mts', '.js', '.mjs']
 
@@ -73,13 +72,19 @@ const find = (word: string, cwd: string): TE.TaskEither<CliError, string> => {
   return TE.right(path)
 }
 
-let understood = false
+let understood: Promise<void> | undefined
 
 /** Makes `import` understand experiment files, once. */
-const understandExperiments = async (): Promise<void> => {
-  if (understood) return
-  understood = true
-  registerHooks(pathToFileURL(packageFile('package.json')).href)
+const understandExperiments = (): Promise<void> => {
+  const understand = async (): Promise<void> => {
+    const { inThisThread, registerHooks } = await import('./module-hooks.ts')
+    // a thread of its own is asked about each import that comes after: what experiments are written with is loaded before
+    if (!inThisThread)
+      await Promise.all([import('../eval/index.ts'), import('../rl/index.ts'), import('../tasks/index.ts')])
+    registerHooks(pathToFileURL(packageFile('package.json')).href)
+  }
+  understood ??= understand()
+  return understood
 }
 
 /** Loads a module; TypeScript is stripped on the way, that of imported files too. */

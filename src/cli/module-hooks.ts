@@ -113,10 +113,14 @@ type RegisterHooks = (hooks: {
   readonly load: (url: string, context: object, next: Load<Loaded>) => Loaded
 }) => void
 
+const sync = (nodeModule as unknown as { registerHooks?: RegisterHooks }).registerHooks
+
+/** Whether the hooks are called in this thread. */
+export const inThisThread = sync !== undefined
+
 /** Registers the rules for all later imports. `inside` is a file URL inside this package. Call it once. */
 export const registerHooks = (inside: string): void => {
   process.setSourceMapsEnabled(true)
-  const sync = (nodeModule as unknown as { registerHooks?: RegisterHooks }).registerHooks
   if (sync === undefined) nodeModule.register(import.meta.url, { data: { own: inside } })
   else {
     own = inside

@@ -2,7 +2,6 @@
 import type { CausalLm } from '../models/index.ts'
 import { gigabytes, grouped, type Look, significant, textTable } from '../terminal/index.ts'
 import type { Experiment, StepMemory } from '../train/index.ts'
-import { machineNow } from './machine.ts'
 
 /** A step of training, and what it holds. */
 export interface PlannedRow extends StepMemory {
@@ -35,6 +34,7 @@ const planOf = async (
   name: string,
   steps: readonly (StepMemory & Pick<PlannedRow, 'trains' | 'rows' | 'tokens' | 'images'>)[],
 ): Promise<MemoryPlan> => {
+  const { machineNow } = await import('./machine.ts')
   const { freeBytes, memoryBytes, gpus } = await machineNow()
   return {
     ...{ name, availableBytes: freeBytes, memoryBytes, gpus },

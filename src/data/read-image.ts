@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import sharp, { type Sharp } from 'sharp'
+import type { Sharp } from 'sharp'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 
@@ -73,6 +73,7 @@ export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbIm
   if ('pixels' in input) return input.pixels
   const name = 'path' in input ? input.path : input.name
   if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
+  const { default: sharp } = await import('sharp')
   try {
     const opened = () =>
       sharp('path' in input ? input.path : input.bytes, {

@@ -7,7 +7,6 @@ import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import sharp from 'sharp'
 import { framesByFfmpeg } from './ffmpeg.ts'
 import type { RgbImage } from './image.ts'
 import { ImageError, type ImageInput, isImageName, readWholeImage } from './read-image.ts'
@@ -76,6 +75,7 @@ const framesOfImage = async (
   input: Exclude<VideoInput, { frames: unknown }>,
   most: number,
 ): Promise<readonly RgbImage[]> => {
+  const { default: sharp } = await import('sharp')
   const { pages = 1, delay } = await sharp('path' in input ? input.path : input.bytes)
     .metadata()
     .catch((e: Error) => {
@@ -137,6 +137,7 @@ export const isVideo = async (path: string): Promise<boolean> => {
   const head = await headOf({ path }).catch(() => undefined)
   if (head === undefined) return false
   if (!isImageFile(head)) return /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts|wmv|flv|3gp)$/i.test(path)
+  const { default: sharp } = await import('sharp')
   const { pages = 1 } = await sharp(path)
     .metadata()
     .catch(() => ({ pages: 1 }))

@@ -16,7 +16,6 @@ import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { type MonoTypeOperatorFunction, map } from 'rxjs'
-import sharp from 'sharp'
 import { makeFolder } from '../formats/index.ts'
 import { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
 import {
@@ -410,11 +409,12 @@ export const writeImage = (
   const { width, height, channels, data } = image
   return pipe(
     TE.tryCatch(
-      () => {
+      async () => {
         if (data.length !== width * height * channels)
           throw new RangeError(
             `the image is said to be ${width} × ${height} × ${channels} and has ${data.length} bytes`,
           )
+        const { default: sharp } = await import('sharp')
         return sharp(data, { raw: { width, height, channels } }).png().toBuffer()
       },
       systemError(path, 'encoding the image'),

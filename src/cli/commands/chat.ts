@@ -16,7 +16,7 @@ import {
 } from '../command.ts'
 import { follow } from '../follow.ts'
 import { type Answering, modelArgument, modelFlags, numberOf, withAnswering } from '../served.ts'
-import { answerTo, type TalkOptions, talk, userTurn, write } from '../talk.ts'
+import type { TalkOptions } from '../talk.ts'
 
 /** `sailwright chat <run|checkpoint|folder>`. */
 export const chatCommand: Command = {
@@ -106,6 +106,7 @@ type Use = (a: Answering, args: Args, io: Io, options: TalkOptions) => TE.TaskEi
 
 /** One answer, on stdout. */
 const said: Use = (a, args, io, options) => async () => {
+  const { answerTo, userTurn, write } = await import('../talk.ts')
   const turn = await userTurn(args.text('message')!, args.all('picture'), io.cwd)
   const batch = a.batching.open(a.session)
   let cut: string | undefined
@@ -125,7 +126,7 @@ const talked: Use = (a, args, io, options) => {
   const lines = io.lines!()
   io.stderr.write(`${a.what}, on ${a.engine}. /exit ends.\n`)
   return pipe(
-    attempt(() => talk(a, lines, io, options, args.all('picture'))),
+    attempt(async () => (await import('../talk.ts')).talk(a, lines, io, options, args.all('picture'))),
     (task) => async () => {
       try {
         return await task()

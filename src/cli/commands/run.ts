@@ -5,7 +5,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { defer, EMPTY, type MonoTypeOperatorFunction, type Observable, Subject, takeUntil } from 'rxjs'
+import type { MonoTypeOperatorFunction, Observable } from 'rxjs'
 import type { Compiling, Picked } from '../../engine/index.ts'
 import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
 import { called, inked, lookOf } from '../../terminal/index.ts'
@@ -232,6 +232,7 @@ const carriedOut = (
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
+      const { defer, EMPTY, Subject, takeUntil } = await import('rxjs')
       const { withBadRows } = await import('../../train/index.ts')
       const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats } = await import(
         '../../run/index.ts'

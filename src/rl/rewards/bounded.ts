@@ -44,20 +44,35 @@ const worked = (): number => {
   return (user + system) / 1000
 }
 
-/** What the script gives when it calls this, or that it was stopped. */
+/** What the script gives when it calls this. @throws what it throws; the timeout where it was stopped */
+const called = (ms: number, f: () => unknown): unknown => {
+  // what was stopped inside of another has left its own here
+  place[key] = f
+  const timeout = Math.min(longest, Math.ceil(ms))
+  return script.runInThisContext({ timeout, displayErrors: false })
+}
+
+/** What a function gives within its time, or that it was stopped. */
 const attempt = (ms: number, f: () => unknown): unknown => {
   for (let left = attempts; ; left--) {
-    // what was stopped inside of another has left its own here
-    place[key] = f
     const before = worked()
-    const timeout = Math.min(longest, Math.ceil(left === attempts ? ms : Math.max(ms, leastAgain)))
     try {
-      return script.runInThisContext({ timeout, displayErrors: false })
+      return called(left === attempts ? ms : Math.max(ms, leastAgain), f)
     } catch (e) {
       // a process that was stopped (Ctrl-Z, a machine asleep or overloaded) did not work meanwhile: its reward did not either
       if (!isTimeout(e) || left === 1 || worked() - before >= ms / 2) throw e
     }
   }
+}
+
+/** How often a function was stopped, one time after the other. @throws Error where that is so often that it is not asked any more */
+const stopsOf = (owner: object): number => {
+  const times = stopped.get(owner) ?? 0
+  if (times >= most)
+    throw new Error(
+      `it was stopped ${most} times in a row, and is not asked any more in this start of the run`,
+    )
+  return times
 }
 
 /**
@@ -69,11 +84,7 @@ const attempt = (ms: number, f: () => unknown): unknown => {
  * @throws what the function throws; Error where it was stopped
  */
 export const bounded = <A>(owner: object, ms: number, f: () => A): A => {
-  const times = stopped.get(owner) ?? 0
-  if (times >= most)
-    throw new Error(
-      `it was stopped ${most} times in a row, and is not asked any more in this start of the run`,
-    )
+  const times = stopsOf(owner)
   const before = place[key]
   try {
     const given = attempt(ms, f) as A
@@ -93,6 +104,65 @@ export const bounded = <A>(owner: object, ms: number, f: () => A): A => {
   }
 }
 
+/** A function that is to be asked, and who waits for what it gives. */
+interface Waiting {
+  readonly owner: object
+  readonly ms: number
+  readonly f: () => unknown
+  readonly give: (said: { readonly given: unknown }) => void
+  readonly fail: (thrown: unknown) => void
+}
+let waiting: Waiting[] = []
+
+/** Tells the one who waits what a function gave or threw. */
+const tell = ({ give, fail }: Waiting, ask: () => unknown): void => {
+  try {
+    give({ given: ask() })
+  } catch (thrown) {
+    fail(thrown)
+  }
+}
+
+/** Asks all that wait under one guard, since a guard is a thread. Where it stops them, one by one from the one that it stopped. */
+const askAll = (): void => {
+  const all = waiting
+  waiting = []
+  let at = 0
+  const unguarded = ({ owner, f }: Waiting) => {
+    stopsOf(owner)
+    try {
+      return f()
+    } finally {
+      stopped.delete(owner)
+    }
+  }
+  const before = place[key]
+  if (all.length > 1)
+    try {
+      called(Math.min(...all.map(({ ms }) => ms)), () => {
+        for (; at < all.length; at++) tell(all[at]!, () => unguarded(all[at]!))
+      })
+    } catch (e) {
+      if (!isTimeout(e)) throw e
+    } finally {
+      place[key] = before
+    }
+  for (; at < all.length; at++) tell(all[at]!, () => bounded(all[at]!.owner, all[at]!.ms, all[at]!.f))
+}
+
+/**
+ * What a function gives, {@link bounded}, together with all others that are asked in the same turn: where all of them take less
+ * than the shortest of their times, one guard serves them. Else the one that was stopped is called again, alone and with its whole
+ * time, and so are those after it.
+ */
+export const boundedTogether = <A>(owner: object, ms: number, f: () => A): Promise<{ readonly given: A }> =>
+  new Promise((give, fail) => {
+    if (waiting.push({ owner, ms, f, give: give as Waiting['give'], fail }) === 1) queueMicrotask(askAll)
+  })
+
 /** A reward's answer as it promises it; one that keeps no time of its own is stopped where it holds the thread. */
-export const asked = <A>(reward: Reward<never>, score: () => A, ms: number = holdMs): A =>
-  keepsTime in reward ? score() : bounded(reward, ms, score)
+export const asked = async <A>(
+  reward: Reward<never>,
+  score: () => PromiseLike<A> | A,
+  ms: number = holdMs,
+): Promise<A> => (keepsTime in reward ? score() : (await boundedTogether(reward, ms, score)).given)

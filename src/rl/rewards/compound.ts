@@ -7,7 +7,7 @@
 import { RecipeError } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
-import { bounded, holdMs, keepsTime } from './bounded.ts'
+import { boundedTogether, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords, type JudgedParts, judgementOf } from './judgement.ts'
 
 /** Rewards by name. */
@@ -116,10 +116,8 @@ export const wrapped = <C extends Columns>(
     const began = performance.now()
     const judgement = await judgementOf(reward, judged)
     try {
-      return asJudgement(
-        bounded(change, holdMs, () => change(judgement, judged)),
-        performance.now() - began,
-      )
+      const { given } = await boundedTogether(change, holdMs, () => change(judgement, judged))
+      return asJudgement(given, performance.now() - began)
     } catch (thrown) {
       return failed(inWords(thrown), performance.now() - began)
     }

@@ -7,7 +7,7 @@ import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '.
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'
-import { bounded, holdMs, keepsTime } from './bounded.ts'
+import { boundedTogether, holdMs, keepsTime } from './bounded.ts'
 import { asJudgement, failed, inWords } from './judgement.ts'
 
 /** What a user's function may give: a number, or a judgement with its evidence. */
@@ -30,7 +30,7 @@ export interface OwnRewardOptions {
  * It runs in the thread that trains, where a loop without end is stopped after ten seconds, but not one that follows an
  * `await`: text that may be hostile is for {@link verified}. Where this thread
  * hardly worked meanwhile, since the process stood still or the function only waits, the function is called again, three times
- * in all. A function that was stopped 16 times in a row is not asked again.
+ * in all; and once more where the answers of a group together took so long that the guard over all of them stopped this one. A function that was stopped 16 times in a row is not asked again.
  *
  * @example
  * const short = reward('short', ({ completion }) => (completion.ids.length <= 32 ? 1 : 0))
@@ -61,7 +61,7 @@ export const reward = <C extends Columns = Columns>(
     score: (judged) => async () => {
       const began = performance.now()
       try {
-        const given: unknown = bounded(judge, held, () => judge(judged))
+        const { given }: { readonly given: unknown } = await boundedTogether(judge, held, () => judge(judged))
         if (!(given instanceof Promise)) return asJudgement(given, performance.now() - began)
         const late = () => failed(`it gave no answer in ${timeoutMs} ms`, performance.now() - began)
         return asJudgement(await inTime(timeoutMs, () => given, late), performance.now() - began)

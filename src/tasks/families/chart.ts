@@ -1,14 +1,10 @@
 /**
- * Bar charts through Vega-Lite: three to five bars (six or seven at level 4, without written values) named by capitals, values 0 to 20, an axis; upright or lying, with
+ * Bar charts: three to five bars (six or seven at level 4, without written values) named by capitals, values 0 to 20, an axis; upright or lying, with
  * and without grid lines and written values, light and dark. The question asks for a bar's value or the largest bar.
- *
- * Each style is compiled once; a chart then only swaps its data.
  *
  * @since 0.1.0
  */
 import type { SKRSContext2D } from '@napi-rs/canvas'
-import * as vega from 'vega'
-import { compile, type TopLevelSpec } from 'vega-lite'
 import { css, imageSize, near, paint, type Rgb } from '../canvas.ts'
 import { barLetters, blankPatches, type Claim, centreClass, claim, patchAt } from '../patches.ts'
 import type { TaskFamily } from './family.ts'
@@ -57,86 +53,96 @@ const frameOf = (style: ChartStyle) => {
   return { pad, width: imageSize - pad.left - pad.right, height: imageSize - pad.top - pad.bottom }
 }
 
-const specOf = (style: ChartStyle): TopLevelSpec => {
+/** The values that the axis names. */
+const ticks = [0, 5, 10, 15, 20] as const
+
+/** A straight line of one pixel; its ends are whole pixels from the plot's corner, whose middles it runs through. */
+const line = (c: SKRSContext2D, x: number, y: number, toX: number, toY: number): void => {
+  c.beginPath()
+  c.moveTo(x + 0.5, y + 0.5)
+  c.lineTo(toX + 0.5, toY + 0.5)
+  c.stroke()
+}
+
+/**
+ * Draws axes, bars and values, the plot's corner at (0, 0), as Vega draws them of the Vega-Lite specification that stands in the
+ * test of this file: to the pixel. Vega itself would be most of what loading this package takes.
+ */
+const drawChart = (c: SKRSContext2D, style: ChartStyle, bars: readonly Bar[]): void => {
   const { pad, width, height } = frameOf(style)
+  const { upright } = style
   const ink = style.dark ? '#eee' : '#222'
-  const faint = style.dark ? '#5a5a5a' : '#ccc'
   const font = `Sailwright ${style.dark ? 'slab' : 'sans'}`
-  const names = {
-    field: 'letter',
-    type: 'nominal' as const,
-    // an explicit order: a view that is used again would else keep the order in which it first saw the letters
-    sort: { field: 'place', op: 'min' as const, order: 'ascending' as const },
-    scale: { paddingInner: between, paddingOuter: outside },
-    axis: { labelAngle: 0, labelFontSize: 13, ticks: false, labelPadding: 2, domainColor: ink },
+  const places = layout(style, bars).map(({ bar }) => ({ ...bar, x: bar.x - pad.left, y: bar.y - pad.top }))
+  /** How far a value lies along its axis. */
+  const along = (value: number): number =>
+    upright ? height * (1 - value / chartMax) : (width * value) / chartMax
+  const write = (text: string, x: number, y: number, align: 'left' | 'center' | 'right'): void => {
+    c.textAlign = align
+    c.fillText(text, x, y)
   }
-  const values = {
-    field: 'value',
-    type: 'quantitative' as const,
-    scale: { domain: [0, chartMax], nice: false },
-    axis: {
-      values: [0, 5, 10, 15, 20],
-      labelFontSize: 9,
-      tickSize: 2,
-      labelPadding: 1,
-      labelOverlap: false,
-      grid: style.grid,
-      domainColor: ink,
-      tickColor: ink,
-    },
+  const names = (): void => {
+    c.font = `13px ${font}`
+    bars.forEach(({ letter }, i) => {
+      const { x, y, width: across, height: down } = places[i]!
+      if (upright) write(letter, x + across / 2, height + 12.5, 'center')
+      else write(letter, -1.5, y + down / 2 + 4, 'right')
+    })
+    if (upright) line(c, 0, height, width, height)
+    else line(c, 0, 0, 0, height)
   }
-  const along = style.upright ? { x: names, y: values } : { x: values, y: names }
-  const text = style.upright
-    ? ({ type: 'text', dy: -5, baseline: 'middle' } as const)
-    : ({ type: 'text', dx: 2, align: 'left', baseline: 'middle' } as const)
-  return {
-    width,
-    height,
-    padding: pad,
-    autosize: 'none',
-    data: { name: 'bars', values: [{ place: 0, letter: 'A', value: 0, colour: '#000' }] },
-    encoding: along,
-    layer: [
-      { mark: 'bar', encoding: { color: { field: 'colour', type: 'nominal', scale: null } } },
-      ...(style.written
-        ? [
-            {
-              mark: { ...text, font, fontSize: 9, color: ink },
-              encoding: { text: { field: 'value', type: 'quantitative' as const } },
-            },
-          ]
-        : []),
-    ],
-    config: {
-      background: 'transparent',
-      view: { stroke: null },
-      axis: { title: null, labelColor: ink, labelFont: font, gridColor: faint },
-    },
-  } as TopLevelSpec
-}
-
-// Vega exports its canvas renderer, but its type declarations leave it out.
-interface Renderer {
-  initialize(
-    element: null,
-    width: number,
-    height: number,
-    origin: readonly [number, number],
-    scale: number,
-    options: { readonly externalContext: SKRSContext2D },
-  ): { render(scene: unknown): unknown }
-}
-const { CanvasRenderer } = vega as unknown as { CanvasRenderer: new (loader: unknown) => Renderer }
-
-const views = new Map<string, vega.View>()
-const viewOf = (style: ChartStyle): vega.View => {
-  const key = JSON.stringify([style.upright, style.grid, style.written, style.dark])
-  let view = views.get(key)
-  if (view === undefined) {
-    view = new vega.View(vega.parse(compile(specOf(style)).spec), { renderer: 'none' }).initialize()
-    views.set(key, view)
+  const values = (): void => {
+    for (const value of ticks) {
+      const at = Math.round(along(value))
+      if (upright) line(c, 0, at, -2, at)
+      else line(c, at, height, at, height + 2)
+    }
+    c.font = `9px ${font}`
+    for (const value of ticks)
+      if (upright) write(`${value}`, -2.5, along(value) + 3.5, 'right')
+      else
+        write(
+          ...([`${value}`, along(value) + 0.5, height + 10.5] as const),
+          // the first and the last stay inside the plot
+          value === 0 ? 'left' : value === chartMax ? 'right' : 'center',
+        )
+    if (upright) line(c, 0, height, 0, 0)
+    else line(c, 0, height, width, height)
   }
-  return view
+  if (style.grid) {
+    c.strokeStyle = style.dark ? '#5a5a5a' : '#ccc'
+    for (const value of ticks) {
+      const at = Math.round(along(value))
+      if (upright) line(c, 0, at, width, at)
+      else line(c, at, height, at, 0)
+    }
+  }
+  c.strokeStyle = ink
+  c.fillStyle = ink
+  // the axis below first: lines that cross mix at their ends
+  if (upright) {
+    names()
+    values()
+  } else {
+    values()
+    names()
+  }
+  bars.forEach(({ rgb }, i) => {
+    const { x, y, width: across, height: down } = places[i]!
+    c.fillStyle = css(rgb)
+    // as a path: where an edge lies inside a pixel, a rectangle mixes its colours a little otherwise
+    c.beginPath()
+    c.rect(x, y, across, down)
+    c.fill()
+  })
+  if (!style.written) return
+  c.fillStyle = ink
+  c.font = `9px ${font}`
+  bars.forEach(({ value }, i) => {
+    const { x, y, width: across, height: down } = places[i]!
+    if (upright) write(`${value}`, x + across / 2, y - 2, 'center')
+    else write(`${value}`, x + across + 2, y + down / 2 + 3, 'left')
+  })
 }
 
 /** The rectangles of bars and of their letters on the image, in pixels, by the arithmetic of a band scale. */
@@ -172,7 +178,7 @@ const tones: readonly Rgb[] = [
 
 const ticksOf = (style: ChartStyle): Claim[] => {
   const { pad, width, height } = frameOf(style)
-  return [0, 5, 10, 15, 20].map((v) =>
+  return ticks.map((v) =>
     style.upright
       ? { name: 'axis', x: 1, y: pad.top + height * (1 - v / chartMax) - 5, width: 13, height: 10 }
       : {
@@ -236,18 +242,10 @@ export const chart: TaskFamily<ChartScene> = {
     paint((c) => {
       c.fillStyle = css(s.ground)
       c.fillRect(0, 0, imageSize, imageSize)
-      const view = viewOf(s.style)
-      view
-        .data(
-          'bars',
-          s.bars.map((b, place) => ({ place, letter: b.letter, value: b.value, colour: css(b.rgb) })),
-        )
-        .run()
       const { pad } = frameOf(s.style)
       c.save()
-      new CanvasRenderer(view.loader())
-        .initialize(null, imageSize, imageSize, [pad.left, pad.top], 1, { externalContext: c })
-        .render((view.scenegraph() as unknown as { readonly root: unknown }).root)
+      c.translate(pad.left, pad.top)
+      drawChart(c, s.style, s.bars)
       c.restore()
     }),
   patches: (s) => {

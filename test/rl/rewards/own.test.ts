@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { Script } from 'node:vm'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   abstained,
+  type Failed,
   type Group,
   type Judgement,
   type Reward,
@@ -283,6 +285,82 @@ test('a group is judged in the order of its completions', async () => {
     [1, 0, 1],
   )
   assert.is(task.columns.river, 'Tiber')
+})
+
+/** How often V8 is told to end a script in time: each time is a thread. The first of them has at most so many milliseconds. */
+const guards = async (work: () => Promise<unknown>, first = Number.POSITIVE_INFINITY): Promise<number> => {
+  const { runInThisContext } = Script.prototype
+  let count = 0
+  Script.prototype.runInThisContext = function (options) {
+    const { timeout } = options as { readonly timeout: number }
+    const most = count++ === 0 ? first : Number.POSITIVE_INFINITY
+    return runInThisContext.call(this, { ...(options as object), timeout: Math.min(timeout, most) })
+  }
+  try {
+    await work()
+  } finally {
+    Script.prototype.runInThisContext = runInThisContext
+  }
+  return count
+}
+
+test('one guard is over all answers of a group, of each reward that is asked', async () => {
+  const hand: Reward = { ...{ name: 'hand', config: 0 }, score: () => async () => scored(0.5) }
+  const long = reward('long', ({ completion }) => completion.text.length)
+  const broken = reward('broken', () => {
+    throw new Error('no')
+  })
+  const all = weighted({ hand, long, broken }, { hand: 1, long: 1, broken: 0 })
+  const texts = ['a', 'bb', 'ccc', 'dddd']
+  let judgements: readonly Judgement[] = []
+  const count = await guards(async () => {
+    judgements = (await scoreGroup(all, group({}, ...texts))()).judgements
+  })
+  assert.is(count, 1)
+  assert.equal(
+    judgements.map((j) => (j as Scored).value),
+    [1.5, 2.5, 3.5, 4.5],
+  )
+  assert.equal(
+    judgements.map((j) => j.parts?.broken?._tag),
+    texts.map(() => 'Failed'),
+  )
+})
+
+test('of answers under one guard only the one that holds the thread fails, however many do', async () => {
+  const loops = reward(
+    'loops',
+    ({ completion }) => {
+      while (completion.text === 'loop');
+      return completion.text.length
+    },
+    { timeoutMs: 200 },
+  )
+  const texts = ['a', 'bb', 'loop', 'ccc', 'loop', 'dddd']
+  const { judgements } = await scoreGroup(loops, group({}, ...texts))()
+  assert.equal(
+    judgements.map((j) =>
+      j._tag === 'Scored' ? j.value : /held the thread for 0\.2 s/.test((j as Failed).why),
+    ),
+    [1, 2, true, 3, true, 4],
+  )
+})
+
+test('a group that takes longer than one answer may is answered all the same, one by one', async () => {
+  const slow = reward('slow', ({ completion }) => {
+    for (const until = worked() + 50; worked() < until; );
+    return completion.text.length
+  })
+  const texts = ['a', 'bb', 'ccc', 'dddd', 'eeeee']
+  let judgements: readonly Judgement[] = []
+  const count = await guards(async () => {
+    judgements = (await scoreGroup(slow, group({}, ...texts))()).judgements
+  }, 20)
+  assert.is(count, 1 + texts.length)
+  assert.equal(
+    judgements.map((j) => (j as Scored).value),
+    [1, 2, 3, 4, 5],
+  )
 })
 
 test('columns that are missing or of another type do not compile', () => {
