@@ -79,6 +79,11 @@ export interface BackendOptions {
   readonly scratch?: string
 }
 
+/** Bytes that are read ahead at most. */
+const mostAhead = 2 ** 26
+
+const bytesOf = ({ axes }: StateSpec): number => elements(axes) * 4
+
 const checks = new WeakMap<Variant, IndexCheck>()
 
 /** The check of a variant's indices, made once. */
@@ -162,13 +167,13 @@ export const openSession =
       make: (key: string, lent: Room) => Promise<Either<EngineError, TensorValue>>,
     ): Promise<Either<EngineError, void>> => {
       const { groupBytes, copies = false } = backend
-      const bytesOf = (key: string): number => elements(program.states.get(key)!.axes) * 4
+      const sizeOf = (key: string): number => bytesOf(program.states.get(key)!)
       const all = [...keys]
       // one that is copied as a whole goes first, while little else is in memory
-      const large = copies ? all.filter((key) => bytesOf(key) > groupBytes) : []
+      const large = copies ? all.filter((key) => sizeOf(key) > groupBytes) : []
       const alone = new Set(large)
-      large.sort((a, b) => bytesOf(b) - bytesOf(a))
-      let lent = room(large.length === 0 ? 0 : bytesOf(large[0]!))
+      large.sort((a, b) => sizeOf(b) - sizeOf(a))
+      let lent = room(large.length === 0 ? 0 : sizeOf(large[0]!))
       let group = new Map<string, TensorValue>()
       let bytes = 0
       const flush = async (): Promise<void> => {
@@ -180,11 +185,11 @@ export const openSession =
         lent.empty()
       }
       const add = async (key: string): Promise<Either<EngineError, void>> => {
-        if (bytes + bytesOf(key) > groupBytes) await flush()
+        if (bytes + sizeOf(key) > groupBytes) await flush()
         const value = await make(key, lent)
         if (isLeft(value)) return value
         group.set(key, value.right)
-        bytes += bytesOf(key)
+        bytes += sizeOf(key)
         return right(undefined)
       }
       for (const key of large) {
@@ -211,13 +216,50 @@ export const openSession =
         },
       )
 
+    /** What was read ahead and not asked for yet, and whether one state alone was asked for last. */
+    let ahead = new Map<string, TensorValue>()
+    let oneByOne = false
+    const forget = (): void => {
+      ahead = new Map()
+      oneByOne = false
+    }
+
+    /** The states that stand behind one, as many as are read ahead with it. */
+    const behind = (spec: StateSpec): readonly StateSpec[] => {
+      const all = [...program.states.values()]
+      const found: StateSpec[] = []
+      let bytes = bytesOf(spec)
+      for (const next of all.slice(all.findIndex(({ key }) => key === spec.key) + 1)) {
+        bytes += bytesOf(next)
+        if (bytes > Math.min(backend.groupBytes, mostAhead) || empty.has(next.key)) break
+        found.push(next)
+      }
+      return found
+    }
+
     const readAll = async (specs: readonly StateSpec[]): Promise<Either<EngineError, Values>> => {
+      const [one] = specs
+      const alone = specs.length === 1 && one !== undefined
+      const had = alone ? ahead.get(one.key) : undefined
+      if (alone && had !== undefined) {
+        // whoever asked may change it
+        ahead.delete(one.key)
+        return right(new Map([[one.key, had]]))
+      }
       const settled = await settle(specs.map((s) => s.key))
-      return isLeft(settled) ? settled : right(await backend.read(specs))
+      if (isLeft(settled)) return settled
+      // an engine that reads in groups prepares for each: states that are read one after another are read together
+      const more = alone && oneByOne ? behind(one) : []
+      const values = await backend.read([...specs, ...more])
+      oneByOne = alone
+      if (more.length === 0) return right(values)
+      ahead = new Map(more.map(({ key }) => [key, values.get(key)!]))
+      return right(new Map([[one!.key, values.get(one!.key)!]]))
     }
 
     const writeAll = async (checked: Either<EngineError, Values>): Promise<Either<EngineError, void>> => {
       if (isLeft(checked)) return checked
+      forget()
       await backend.write(checked.right, false)
       for (const key of checked.right.keys()) empty.delete(key)
       return right(undefined)
@@ -255,6 +297,7 @@ export const openSession =
           if (wrong !== undefined) return left(badIndex(name, wrong.message, wrong.use.by.site.line))
           const settled = await settle(variant.states.keys())
           if (isLeft(settled)) return settled
+          forget()
           const given = await start(name, chosen)
           if (given._tag === 'Right') {
             filled = [...variant.next.keys()].filter((key) => empty.delete(key))
@@ -292,6 +335,7 @@ export const openSession =
         const turn = queue.then(async (): Promise<Either<EngineError, void>> => {
           if (closed) return right(undefined)
           closed = true
+          forget()
           return guarded('close', async () => right(await backend.close()))
         })
         queue = turn

@@ -6,7 +6,7 @@
 import { type FunctionSpec, type Keys, type Program, rewrite, state, zeros } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import { isReferenceKey, referenceKey } from '../optim/index.ts'
-import { orThrow } from '../train/index.ts'
+import { inGroups, orThrow } from '../train/index.ts'
 
 /** The function of a stage's program that gives log-probabilities under its reference. */
 export const referenceFunction = 'referenceLogProbs'
@@ -32,11 +32,11 @@ export const underReference = (spec: FunctionSpec, learns: readonly Keys[]): Fun
 
 const keptOf = (p: Program): readonly string[] => [...p.states.keys()].filter(isReferenceKey)
 
-/** Keeps the weights of a session as its reference, one after the other. Throws what the engine says. */
+/** Keeps the weights of a session as its reference, some at a time. Throws what the engine says. */
 export const keepReference = async (session: Session): Promise<void> => {
-  for (const kept of keptOf(session.program)) {
-    const key = kept.slice(referenceKey('').length)
-    const value = (await orThrow(session.read([key]))).get(key)!
-    await orThrow(session.write(new Map([[kept, value]])))
+  for (const group of inGroups(session.program, keptOf(session.program))) {
+    const keyOf = (kept: string): string => kept.slice(referenceKey('').length)
+    const values = await orThrow(session.read(group.map(keyOf)))
+    await orThrow(session.write(new Map(group.map((kept) => [kept, values.get(keyOf(kept))!]))))
   }
 }

@@ -116,6 +116,7 @@ export { type Mark, mark, rollBack, type Updated, update } from './update.ts'
 export {
   averagesFile,
   checkpointFolder,
+  inGroups,
   loadWeights,
   type Placement,
   placeWeights,

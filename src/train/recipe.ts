@@ -6,7 +6,7 @@
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { defer } from 'rxjs'
 import { anyOf, elements, everyKey, type Keys, type Program, sizes } from '../dsl/index.ts'
-import type { Session } from '../engine/index.ts'
+import type { Session, TensorValue } from '../engine/index.ts'
 import { openCheckpoint } from '../formats/index.ts'
 import type { Model } from '../models/index.ts'
 import {
@@ -42,6 +42,7 @@ import type { Stage, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import {
   checkpointFolder,
+  inGroups,
   inMemory,
   type Placement,
   placeWeights,
@@ -226,9 +227,13 @@ const measuredOf = (events: readonly RunEvent[], stage: string, weights?: string
     ),
   )
 
-/** Puts weights into a session, one after the other. */
+/** Puts weights into a session, some at a time. */
 const putIn = async (session: Session, weights: StoredWeights, keys: readonly string[]): Promise<void> => {
-  for (const key of keys) await orThrow(session.write(new Map([[key, await orThrow(weights.read(key))]])))
+  for (const group of inGroups(session.program, keys)) {
+    const values = new Map<string, TensorValue>()
+    for (const key of group) values.set(key, await orThrow(weights.read(key)))
+    await orThrow(session.write(values))
+  }
 }
 
 /** A stage's program, of which the keys that it says to train are states. @throws RecipeError */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type Keys, type Program, sizes } from '../dsl/index.ts'
+import { elements, type Keys, type Program, sizes } from '../dsl/index.ts'
 import {
   copyOf,
   type EngineError,
@@ -75,6 +75,22 @@ export const isWeightKey = (key: string): boolean =>
 
 /** The keys of a program's states that are the model's own. */
 export const weightKeys = (p: Program): readonly string[] => [...p.states.keys()].filter(isWeightKey)
+
+/** Keys of a program in groups of at most 2²⁶ bytes, since an engine prepares for each time that it is read or written. */
+export const inGroups = (p: Program, keys: readonly string[]): readonly (readonly string[])[] => {
+  const groups: string[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const key of keys) {
+    const size = elements(p.states.get(key)!.axes) * 4
+    if (bytes + size > 2 ** 26) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(key)
+    bytes += size
+  }
+  return groups
+}
 
 /** Reads a session's weights. */
 export const readWeights = (s: Session): TE.TaskEither<EngineError, Weights> => s.read(weightKeys(s.program))

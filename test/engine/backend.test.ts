@@ -117,6 +117,55 @@ sessions('groups are of at most so many bytes, a larger state by itself', async 
   }
 })
 
+sessions(
+  'states that are read one after another are read in groups, and never from before a change',
+  async () => {
+    const { said, held, open } = watched(48)
+    const s = await open({ seed: 6 })
+    await orThrow(s.read())
+    const one = async (key: string): Promise<unknown> => {
+      const read = await orThrow(s.read([key]))
+      assert.equal([...read.keys()], [key])
+      return read.get(key)!.data
+    }
+    const asked = async (...all: readonly string[]): Promise<readonly string[]> => {
+      said.length = 0
+      for (const key of all) assert.equal(await one(key), held.get(key)!.data, key)
+      return [...said]
+    }
+    assert.equal(await asked('a', 'b', 'c', 'd', 'e'), ['read a', 'read b,c,d', 'read e'])
+    // what is asked for twice is read twice: whoever has it may change it
+    assert.equal(await asked('a', 'b', 'c', 'c', 'd'), ['read a,b,c', 'read c,d,e'])
+    await orThrow(s.write(new Map([['e', value]])))
+    assert.equal(await asked('e', 'd', 'e'), ['read e', 'read d,e'])
+    await orThrow(s.call('set', { value }))
+    assert.equal(await asked('a', 'c'), ['read a', 'read c,d,e'])
+    const twice = tensorValue('float32', [4], [2, 4, 6, 8])
+    await orThrow(s.call('set', { value: twice }))
+    assert.equal(await one('c'), twice.data)
+    const snapshot = await orThrow(s.snapshot())
+    assert.equal(await asked('b', 'c'), ['read b', 'read c,d,e'])
+    await orThrow(s.restore({ states: new Map([...snapshot.states, ['d', value]]) }))
+    assert.equal(await one('d'), value.data)
+  },
+)
+
+sessions('of states that hold nothing yet none is read ahead, and none without groups', async () => {
+  const { said, open } = watched(1000)
+  const s = await open({ seed: 6 })
+  for (const key of ['a', 'b', 'a', 'c']) await orThrow(s.read([key]))
+  assert.equal(said, ['take a', 'read a', 'take b', 'read b', 'read a,b', 'take c', 'read c'])
+  const single = watched(0)
+  const other = await single.open({ seed: 6 })
+  await orThrow(other.read())
+  single.said.length = 0
+  for (const key of keys) await orThrow(other.read([key]))
+  assert.equal(
+    single.said,
+    keys.map((key) => `read ${key}`),
+  )
+})
+
 sessions('weights that come one by one are taken group by group, not all at once', async () => {
   const { said, open } = watched(32)
   const read = (key: string) =>
