@@ -15,6 +15,7 @@ import { availableParallelism } from 'node:os'
 import { join, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { seldom } from '../test/support/program.ts'
 import { compiledTests } from './compiled-tests.ts'
 import type { FileRun, ToldFile } from './test-file.ts'
 
@@ -77,7 +78,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 
 /** Files that share a process with others; the others are let alone, since they count or change what a process has, or start some. */
 const shares =
-  /^(async|random|dsl|data(?!\/large)|formats|models|optim|report|log|tasks|eval|train(?!\/step-memory))\//
+  /^(async|random|dsl|data(?!\/large)|formats|models|optim|report|log|tasks|eval|generation|train(?!\/step-memory)|rl(?!\/(kills|standstill|reward-weights|rewards\/own|verify\/pool)))\//
 /** MiB; a process that has more runs no other file. */
 const most = 1500
 
@@ -93,7 +94,7 @@ interface Runner {
 }
 
 const startRunner = (folder: string): Runner => {
-  const words = [join(folder, 'scripts', 'test-file.js'), join(folder, 'test')]
+  const words = [...seldom, join(folder, 'scripts', 'test-file.js'), join(folder, 'test')]
   const child = spawn(process.execPath, words, {
     cwd: root,
     env: { ...process.env, FORCE_COLOR: '1' },
