@@ -151,7 +151,15 @@ export const engine = [
         'if (closed)\n            return left',
         'if (!closed && closed)\n            return left',
       ],
-      ['states in one group whatever their size', 'if (bytes + bytesOf(key) > groupBytes) await flush()', ''],
+      ['states in one group whatever their size', 'if (bytes + sizeOf(key) > groupBytes) await flush()', ''],
+      [
+        'what was read ahead outlives a call',
+        '          forget()\n          const given',
+        '          const given',
+      ],
+      ['what was read ahead outlives a writing', 'return checked\n      forget()\n', 'return checked\n'],
+      ['what was read ahead is handed out twice', '        ahead.delete(one.key)\n', ''],
+      ['states that hold nothing are read ahead', ' || empty.has(next.key)) break', ') break'],
       [
         'what a call writes is filled once more',
         'filled = [...variant.next.keys()].filter((key) => empty.delete(key))',

@@ -4,6 +4,23 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of rewards and judges. */
 export const rewards = [
   mutantsOf(
+    'src/rl/rewards/bounded.ts',
+    ['rl/rewards/own'],
+    [
+      ['each answer has a guard of its own', 'if (all.length > 1)', 'if (all.length > 1e6)'],
+      [
+        'those behind the one that was stopped are never asked',
+        'for (; at < all.length; at++) tell(all[at]!, () => bounded',
+        'if (at < all.length) tell(all[at]!, () => bounded',
+      ],
+      [
+        'the one that was stopped is not asked again',
+        'if (!isTimeout(e)) throw e\n    } finally {\n      place[key] = before',
+        'at++\n    } finally {\n      place[key] = before',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/rl/rewards/judgement.ts',
     ['rl/rewards/own', 'rl/rewards/algebra'],
     [

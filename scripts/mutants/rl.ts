@@ -122,7 +122,11 @@ export const rl = [
     ['rl/stage-options'],
     [
       ['the reference is what learns', 'referenceKey(t.op.key), t.axes', 't.op.key, t.axes'],
-      ['the reference is nothing', 'await orThrow(session.write(new Map([[kept, value]])))', ''],
+      [
+        'the reference is nothing',
+        'await orThrow(session.write(new Map(group.map((kept) => [kept, values.get(keyOf(kept))!]))))',
+        '',
+      ],
     ],
   ),
   mutantsOf(

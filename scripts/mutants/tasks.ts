@@ -4,6 +4,18 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/tasks`. */
 export const tasks = [
   mutantsOf(
+    'src/tasks/families/chart.ts',
+    ['tasks/chart'],
+    [
+      ['a line runs between pixels', 'c.moveTo(x + 0.5, y + 0.5)', 'c.moveTo(x, y)'],
+      [
+        'grid lines lie where the values are, and not on pixels',
+        'const at = Math.round(along(value))\n      if (upright) line(c, 0, at, width',
+        'const at = along(value)\n      if (upright) line(c, 0, at, width',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/tasks/scene-steps.ts',
     ['rl/rewards/scene-steps'],
     [

@@ -232,7 +232,7 @@ const carriedOut = (
 ): TE.TaskEither<CliError, void> =>
   pipe(
     attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { defer, EMPTY, Subject, takeUntil } = await import('rxjs')
+      const { defer, EMPTY, Subject } = await import('rxjs')
       const { withBadRows } = await import('../../train/index.ts')
       const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats } = await import(
         '../../run/index.ts'
@@ -380,6 +380,7 @@ const bySignal: readonly number[] = [129, 130, 143]
  * @param further how the run goes on
  */
 const followed = async (stream: Observable<RunEvent>, io: Io, further: string): Promise<Ended> => {
+  const { Subject, takeUntil } = await import('rxjs')
   const stop = new Subject<void>()
   const left = (code: number): void => {
     if (bySignal.includes(code)) return
