@@ -15,7 +15,6 @@ import { availableParallelism } from 'node:os'
 import { join, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { seldom } from '../test/support/program.ts'
 import { compiledTests } from './compiled-tests.ts'
 import type { FileRun, ToldFile } from './test-file.ts'
 
@@ -81,6 +80,9 @@ const shares =
   /^(async|random|dsl|data(?!\/large)|formats|models|optim|report|log|tasks|eval|generation|train(?!\/step-memory)|rl(?!\/(kills|standstill|reward-weights|rewards\/own|verify\/pool)))\//
 /** MiB; a process that has more runs no other file. */
 const most = 1500
+
+/** They run most of their code seldom: V8 optimises what has run eight times as often as it waits for otherwise. */
+const seldom = ['--interrupt-budget=1000000']
 
 /** A process that runs test files, one after another. */
 interface Runner {

@@ -385,7 +385,7 @@ const followed = async (stream: Observable<RunEvent>, io: Io, further: string): 
   const left = (code: number): void => {
     if (bySignal.includes(code)) return
     process.stderr.write(
-      `sailwright run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
+      `${called()} run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
     )
     if (code === 0) process.exitCode = 1
   }
