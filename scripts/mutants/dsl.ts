@@ -270,24 +270,36 @@ export const dsl = [
     'src/dsl/passes/attention-blocks.ts',
     ['dsl/attention-blocks'],
     [
+      ['the keys end a step too early', 'Math.max(first, last) + 1)', 'Math.max(first, last))'],
+      ['the keys begin at the first', 'all.slice(first, Math', 'all.slice(0, Math'],
       [
-        'the keys end a step too early',
-        'keys.findLast(isSeen) ?? keys[0]!',
-        'keys[keys.findLastIndex(isSeen) - 1] ?? keys[0]!',
+        'a run of what is seen whole is masked',
+        'const hides = may(mask, at(range), false)',
+        'const hides = true',
       ],
+      ['no run is masked', 'mask: hides ? part(mask, at(range)) : undefined', 'mask: undefined'],
       [
-        'the keys begin at the first',
-        'const [first, last] = [keys.find(isSeen)',
-        'const [first, last] = [keys[0]',
+        'a row that sees nothing gets a mean',
+        'const y = sees === undefined ?',
+        'const y = sees !== undefined ?',
       ],
-      ['a row that sees nothing gets a mean', 'b.sees === undefined ? x :', 'b.sees !== undefined ? x :'],
-      ['the level is not taken off', "binaryOf('sub', rise, level, site)", 'rise'],
+      ['the level is not taken off', 'withLast(c.v, -1, c.dim)', 'withLast(c.v, 0, c.dim)'],
+      [
+        'weights that do not sum to 1',
+        "binaryOf('sub', most(allowed), unaryOf",
+        "binaryOf('add', most(allowed), unaryOf",
+      ],
       [
         'the gradient of queries without the scale',
-        "binaryOf('mul', concat(q, c.token), c.scale, site)",
-        'concat(q, c.token)',
+        "binaryOf('mul', everything, c.scale, site)",
+        'everything',
       ],
-      ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
+      [
+        'keys get the first run’s gradient',
+        'ks.unshift(sum(flows.map((f) => f.k)))',
+        'ks.unshift(flows[0]!.k)',
+      ],
+      ['what flows into queries lies at the wrong place', 'pad(x, along, start - from,', 'pad(x, along, 0,'],
       [
         'a definition that is needed anyway is cut',
         'all.filter((t) => !insideOf(t).some((x) => used.has(x)))',
@@ -301,7 +313,11 @@ export const dsl = [
     ['engine/attention-blocks'],
     [
       ['blocks wait for none', 'sliceOf(after(x, ...before), along', 'sliceOf(x, along'],
-      ['the first block backward does not wait', 'k === undefined ? [sums] :', 'k === undefined ? [] :'],
+      [
+        'the first block backward does not wait',
+        'into === undefined ? [sums] :',
+        'into === undefined ? [] :',
+      ],
     ],
   ),
   mutantsOf(
@@ -310,8 +326,11 @@ export const dsl = [
     [
       ['positions of a part begin at 0', '(_, i) => start + i)', '(_, i) => i)'],
       ['or needs both', 'a && b : a || b', 'a && b : a && b'],
-      ['less by the largest', 'return a[0] < b[1]', 'return a[1] < b[1]'],
-      ['lessEqual by the least', '? a[0] <= b[1] :', '? a[0] <= b[0] :'],
+      ['less by the largest', 'value ? a[0] < b[1] :', 'value ? a[1] < b[1] :'],
+      ['lessEqual by the least', 'value ? a[0] <= b[1] :', 'value ? a[0] <= b[0] :'],
+      ['both can be false where each can', "(op.fn === 'and') === value ?", "op.fn === 'and' ?"],
+      ['less is never false', ': a[1] >= b[0]', ': false'],
+      ['no number is a bound', 'Number.isNaN(least) ? undefined :', 'false ? undefined :'],
     ],
   ),
   mutantsOf(

@@ -62,14 +62,19 @@ test('a part holds what the whole holds there', () => {
   )
 })
 
-test('of one comparison it is known whether a part can be true', () => {
+test('of one comparison it is known whether a part can be true, and whether false', () => {
   fc.assert(
     fc.property(comparison, ranges, (a, at) => {
       const mask = maskOf(a)
-      const is = within(numbers(mask), at).some((x) => x !== 0)
+      const there = within(numbers(mask), at)
+      const is = there.some((x) => x !== 0)
       // that two ranges of numbers meet does not make two numbers equal
       if (a.fn === 'equal') assert.ok(possibility()(mask, at) || !is)
       else assert.is(possibility()(mask, at), is)
+      assert.is(
+        possibility()(mask, at, false),
+        there.some((x) => x === 0),
+      )
     }),
   )
 })
@@ -81,10 +86,20 @@ test('what can be true is never said not to be; both, and one of two', () => {
       const [mayX, mayY] = [possibility()(x, at), possibility()(y, at)]
       assert.is(possibility()(and(x, y), at), mayX && mayY)
       assert.is(possibility()(or(x, y), at), mayX || mayY)
+      const [notX, notY] = [possibility()(x, at, false), possibility()(y, at, false)]
+      assert.is(possibility()(and(x, y), at, false), notX || notY)
+      assert.is(possibility()(or(x, y), at, false), notX && notY)
     }),
   )
   const given = less(input('x', [token], 'int32'), constant(Int32Array.of(0, 0, 0, 0), [token]))
   assert.ok(possibility()(given, {}))
+  assert.ok(possibility()(given, {}, false))
+})
+
+test('of numbers that are none nothing is known', () => {
+  const odd = less(constant(Float32Array.of(0, 0, Number.NaN, 0), [token]), 1)
+  assert.ok(possibility()(odd, {}))
+  assert.ok(possibility()(odd, {}, false))
 })
 
 test.run()

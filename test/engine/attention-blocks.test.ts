@@ -76,30 +76,47 @@ const waitsFor = (nodes: readonly Node[], name: string): ReadonlySet<string> => 
 }
 
 for (const [engine, nodesOf] of Object.entries(lowered)) {
-  const softmaxes = (nodes: readonly Node[]) => nodes.filter((n) => n.op === 'Softmax')
+  const weighing = (nodes: readonly Node[], op = /^(Softmax|Exp)$/) => nodes.filter((n) => op.test(n.op))
+  /** Copies of a range: a slice, or rows whose numbers are known late. */
+  const pieces = (nodes: readonly Node[]): readonly Node[] => {
+    const choices = new Set(nodes.filter((n) => n.op === 'Where').map((n) => n.name))
+    return nodes.filter((n) => n.op === 'Slice' || (n.op === 'Gather' && choices.has(n.reads[1]!)))
+  }
 
   test(`${engine}: a short one as its definition, whose softmax the gradient shares`, () => {
-    assert.is(softmaxes(nodesOf(1024)).length, 1)
+    assert.is(weighing(nodesOf(1024)).length, 1)
   })
 
   test(`${engine}: a long one block after block, forward and backward`, () => {
     const nodes = nodesOf(2048)
-    const found = softmaxes(nodes)
-    assert.is(found.length, 4)
+    const found = weighing(nodes)
+    assert.equal(
+      found.map((n) => n.op),
+      ['Softmax', 'Softmax', 'Exp', 'Exp', 'Exp'],
+    )
     const waits = found.map((n) => waitsFor(nodes, n.name))
     const pairs = found.flatMap((_, i) => found.flatMap((b, j) => (waits[i]!.has(b.name) ? [[i, j]] : [])))
-    // a block waits for the one before it: of four, two are forward, and the backward ones need those for Σ g y
-    assert.is(pairs.length, 6)
+    // a block waits for the one before it: the second of tokens for the first; the last keys, which half of the tokens see, for
+    // both; the first keys for all three, in two runs: the tokens that see them all and those that do not
+    assert.is(pairs.length, 1 + 2 + 3 + 3)
   })
 
   test(`${engine}: pieces are copied when their block is due, so that none is kept`, () => {
     const nodes = nodesOf(2048)
-    const softmax = new Set(softmaxes(nodes).map((n) => n.name))
-    const pieces = nodes.filter((n) => n.op === 'Slice')
-    const early = pieces.filter((n) => [...waitsFor(nodes, n.name)].every((x) => !softmax.has(x)))
+    const weights = new Set(weighing(nodes).map((n) => n.name))
+    const found = pieces(nodes)
+    const early = found.filter((n) => [...waitsFor(nodes, n.name)].every((x) => !weights.has(x)))
     // queries, keys and values of the first block; later ones, and those of the gradient, wait for a softmax
     assert.is(early.length, 3)
-    assert.is(pieces.length, 12)
+    assert.ok(found.length > 20)
+  })
+
+  test(`${engine}: only what a mask may hide is masked`, () => {
+    // the scores of tokens among their own block's keys, forward and backward
+    assert.is(
+      weighing(nodesOf(2048), /^(Where|SelectV2)$/).filter((n) => n.reads[1] !== n.reads[2]).length,
+      4,
+    )
   })
 }
 

@@ -2,12 +2,13 @@
 import { type Axis, elements } from '../axis.ts'
 import { after, bodyOf, operandsOf } from '../composite.ts'
 import { contractOf } from '../contract.ts'
-import { binaryOf, castTo, compareOf, selectOf } from '../elementwise.ts'
+import { binaryOf, castTo, compareOf, selectOf, unaryOf } from '../elementwise.ts'
 import { findAxis, rewrite, type Settings, type Tensor, topological } from '../graph.ts'
 import { allSee } from '../layers/sees.ts'
+import { scalarOf } from '../leaves.ts'
 import { reduceOf, softmaxOf } from '../reduce.ts'
-import { concat, pad, sliceOf, transposed } from '../shape.ts'
-import { parts, possibility, type Range } from './mask-parts.ts'
+import { broadcasted, concat, pad, reshaped, sliceOf, transposed } from '../shape.ts'
+import { parts, possibility, type Range, type Ranges } from './mask-parts.ts'
 
 /** When attention runs in blocks, and in how large ones. */
 export interface BlockSizes {
@@ -33,17 +34,26 @@ interface Cut {
   readonly token: string
   readonly key: Axis
   readonly dim: string
+  /** By tokens, in their order: the keys that one of them may see. */
   readonly blocks: readonly Block[]
+  /** By keys, in their order: the tokens that may see one of them. */
+  readonly columns: readonly Block[]
 }
 
-/** Some tokens, and the keys from the first to the last that one of them may see. */
+/** A range of one axis against what of the other may be seen from it: of tokens against keys, or of keys against tokens. */
 interface Block {
-  readonly tokens: Range
-  readonly keys: Range
-  /** Which of the keys a token may see; undefined where all. */
-  readonly mask: Tensor | undefined
-  /** Which tokens see a key at all; undefined where all are known to. */
+  readonly range: Range
+  /** Side by side. */
+  readonly runs: readonly Run[]
+  /** Which tokens see a key at all; undefined where all are known to, and in columns. */
   readonly sees: Tensor | undefined
+}
+
+/** A range of the other axis. */
+interface Run {
+  readonly range: Range
+  /** What of it is seen; undefined where all is. */
+  readonly mask: Tensor | undefined
 }
 
 const isKind = (t: Tensor, kind: string): boolean => t.op.op === 'composite' && t.op.kind === kind
@@ -64,6 +74,12 @@ const insideOf = (t: Tensor): readonly Tensor[] => {
     depends.add(x)
     return true
   })
+}
+
+/** From where the first begins to where the last ends. */
+const spanOf = (all: readonly Range[]): Range => {
+  const start = Math.min(...all.map((r) => r[0]))
+  return [start, Math.max(...all.map((r) => r[0] + r[1])) - start]
 }
 
 const ranges = (size: number, step: number): readonly Range[] =>
@@ -87,9 +103,9 @@ const cutAxes = (t: Tensor, limits: BlockSizes) => {
 /** Cuts attentions; the blocks of a mask that several share, and their parts of it, are found once. */
 const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
   const part = parts()
-  const mayBeTrue = possibility()
+  const may = possibility()
   const seeing = new Map<Tensor, Tensor>()
-  const blocksOf = new Map<Tensor | undefined, Map<string, readonly Block[]>>()
+  const made = new Map<Tensor | undefined, Map<string, Pick<Cut, 'blocks' | 'columns'>>>()
 
   const seesOf = (mask: Tensor, key: string): Tensor => {
     const had = seeing.get(mask)
@@ -103,29 +119,52 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
     return sees
   }
 
-  const blocks = (
-    mask: Tensor | undefined,
-    token: Axis,
-    key: Axis,
-    step: number,
-    known: boolean,
-  ): readonly Block[] => {
-    const forms = blocksOf.get(mask) ?? new Map<string, readonly Block[]>()
-    blocksOf.set(mask, forms)
-    const form = [token.name, token.size, key.name, key.size, step].join('\u0001')
-    const keys = ranges(key.size, step)
-    const blockOf = (tokens: Range): Block => {
-      if (mask === undefined) return { tokens, keys: [0, key.size], mask, sees: undefined }
-      const isSeen = (r: Range): boolean => mayBeTrue(mask, { [token.name]: tokens, [key.name]: r })
-      // where nothing is seen one range is taken all the same, so that there is a softmax
-      const [first, last] = [keys.find(isSeen) ?? keys[0]!, keys.findLast(isSeen) ?? keys[0]!]
-      const seen: Range = [first[0], last[0] + last[1] - first[0]]
-      const own = part(mask, { [token.name]: tokens, [key.name]: seen })
-      return { tokens, keys: seen, mask: own, sees: known ? undefined : seesOf(own, key.name) }
+  /**
+   * What of an axis may be seen from a range of the other, in runs side by side, each of which is seen whole or needs the
+   * mask. Where nothing is seen one range is taken all the same, so that there is a softmax.
+   */
+  const runsOf = (mask: Tensor | undefined, from: Ranges, along: Axis, step: number): readonly Run[] => {
+    if (mask === undefined) return [{ range: [0, along.size], mask }]
+    const all = ranges(along.size, step)
+    const at = (range: Range): Ranges => ({ ...from, [along.name]: range })
+    const first = Math.max(
+      0,
+      all.findIndex((r) => may(mask, at(r))),
+    )
+    const last = all.findLastIndex((r) => may(mask, at(r)))
+    const found: { range: Range; hides: boolean }[] = []
+    for (const range of all.slice(first, Math.max(first, last) + 1)) {
+      const hides = may(mask, at(range), false)
+      const before = found.at(-1)
+      if (before?.hides === hides) before.range = spanOf([before.range, range])
+      else found.push({ range, hides })
     }
-    const made = forms.get(form) ?? ranges(token.size, step).map(blockOf)
-    forms.set(form, made)
-    return made
+    return found.map(({ range, hides }) => ({ range, mask: hides ? part(mask, at(range)) : undefined }))
+  }
+
+  const blocks = (mask: Tensor | undefined, token: Axis, key: Axis, step: number, known: boolean) => {
+    const forms = made.get(mask) ?? new Map<string, Pick<Cut, 'blocks' | 'columns'>>()
+    made.set(mask, forms)
+    const form = [token.name, token.size, key.name, key.size, step].join('\u0001')
+    const blockOf = (range: Range): Block => {
+      const from = { [token.name]: range }
+      const runs = runsOf(mask, from, key, step)
+      if (mask === undefined || known || runs.some((r) => r.mask === undefined))
+        return { range, runs, sees: undefined }
+      const own = part(mask, { ...from, [key.name]: spanOf(runs.map((r) => r.range)) })
+      return { range, runs, sees: seesOf(own, key.name) }
+    }
+    const columnOf = (range: Range): Block => ({
+      ...{ range, sees: undefined },
+      runs: runsOf(mask, { [key.name]: range }, token, step),
+    })
+    const found = forms.get(form) ?? {
+      blocks: ranges(token.size, step).map(blockOf),
+      // of no more scores than the blocks
+      columns: ranges(key.size, Math.max(1, Math.floor((step * key.size) / token.size))).map(columnOf),
+    }
+    forms.set(form, found)
+    return found
   }
 
   return (t) => {
@@ -142,7 +181,7 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
       k: transposed(k, [...shared, key.name, dim.name], site),
       v: transposed(v, [...shared, key.name, dim.name], site),
       ...{ scale, own, key, token: token.name, dim: dim.name },
-      blocks: blocks(mask, token, key, step, mask !== undefined && allSee(mask, key.name)),
+      ...blocks(mask, token, key, step, mask !== undefined && allSee(mask, key.name)),
     }
   }
 }
@@ -151,68 +190,110 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
 const piece = (x: Tensor, along: string, range: Range, before: readonly Tensor[]): Tensor =>
   range[1] === findAxis(x, along)!.size ? x : sliceOf(after(x, ...before), along, ...range, x.site)
 
-/** A block's operands and its softmax, computed after what is given. */
-const weighed = (c: Cut, b: Block, before: readonly Tensor[]) => {
+/** One more number at the end of the last axis. */
+const withLast = (x: Tensor, last: Tensor | number, dim: string): Tensor => {
+  const axes = [...x.axes.slice(0, -1), { name: dim, size: 1 }]
+  const column =
+    typeof last === 'number'
+      ? broadcasted(scalarOf(last, 'float32', x.site), axes, x.site)
+      : reshaped(transposed(last, x.names.slice(0, -1), x.site), axes, x.site)
+  return concat([x, column], dim) as Tensor
+}
+
+/** A piece of a larger range, with zeros around. */
+const widened = (x: Tensor, along: string, [start, size]: Range, [from, count]: Range): Tensor =>
+  pad(x, along, start - from, from + count - start - size) as Tensor
+
+/** Attention of the tokens; where it is learnt, ln Σ exp of each token's scores follows its numbers along `dim`. */
+const forward = (c: Cut, learnt: boolean): Tensor => {
   const { site } = c.q
-  const q = piece(c.q, c.token, b.tokens, before)
-  const k = piece(c.k, c.key.name, b.keys, before)
-  const v = piece(c.v, c.key.name, b.keys, before)
-  const scores = contractOf(q, k, [c.dim], site)
-  const order = scores.names
   const none = Number.NEGATIVE_INFINITY
-  const hidden = b.sees === undefined ? none : selectOf(b.sees, none, 0, site)
-  const allowed =
-    b.mask === undefined ? scores : transposed(selectOf(b.mask, scores, hidden, site), order, site)
-  return { q, k, v, weights: softmaxOf('softmax', allowed, c.key.name, site) }
-}
-
-/** What no token sees is 0. */
-const whereSeen = (b: Block, x: Tensor): Tensor =>
-  b.sees === undefined ? x : transposed(selectOf(b.sees, x, 0, x.site), x.names, x.site)
-
-const forward = (t: Tensor, c: Cut): Tensor => {
-  const { site } = t
   const done: Tensor[] = []
-  for (const b of c.blocks) {
-    const { v, weights } = weighed(c, b, done.slice(-1))
-    done.push(whereSeen(b, contractOf(weights, v, [c.key.name], site, c.q.names)))
+  for (const { range, runs, sees } of c.blocks) {
+    const before = done.slice(-1)
+    const q = piece(c.q, c.token, range, before)
+    const hidden = sees === undefined ? none : selectOf(sees, none, 0, site)
+    const scores = runs.map((r) => {
+      const all = contractOf(q, piece(c.k, c.key.name, r.range, before), [c.dim], site)
+      return r.mask === undefined ? all : transposed(selectOf(r.mask, all, hidden, site), all.names, site)
+    })
+    const allowed = concat(scores, c.key.name) as Tensor
+    const weights = softmaxOf('softmax', allowed, c.key.name, site)
+    const v = piece(c.v, c.key.name, spanOf(runs.map((r) => r.range)), before)
+    const mixed = contractOf(weights, v, [c.key.name], site, c.q.names)
+    const y = sees === undefined ? mixed : transposed(selectOf(sees, mixed, 0, site), mixed.names, site)
+    const most = (x: Tensor): Tensor => reduceOf('max', x, [c.key.name], site)
+    // the largest weight is exp of the largest score less ln Σ exp, and never too small a number
+    const level = (): Tensor => binaryOf('sub', most(allowed), unaryOf('log', most(weights), site), site)
+    done.push(learnt ? withLast(y, level(), c.dim) : y)
   }
-  return transposed(concat(done, c.token), t.names, site)
-}
-
-/** What flows into queries, keys and values: y = P v, P = softmax(q kᵀ), dP = g vᵀ, and P (dP − Σ g y) flows into the scores. */
-const backward = (t: Tensor, c: Cut): Readonly<Record<string, Tensor>> => {
-  const { site } = t
-  const [y, g] = operandsOf(t).slice(-2) as [Tensor, Tensor]
-  const flow = transposed(g, c.q.names, site)
-  const sums = reduceOf('sum', binaryOf('mul', flow, transposed(y, c.q.names, site), site), [c.dim], site)
-  const whole = (x: Tensor, [start, size]: Range): Tensor =>
-    pad(x, c.key.name, start, c.key.size - start - size) as Tensor
-  const q: Tensor[] = []
-  let [k, v]: (Tensor | undefined)[] = []
-  // a product that turns the scores round takes tensorflow four times as long as one that turns the queries
-  const flat = [...c.k.names.slice(0, -2), c.dim, c.key.name]
-  const sum = (a: Tensor | undefined, b: Tensor): Tensor =>
-    a === undefined ? b : binaryOf('add', a, b, site)
-  for (const b of c.blocks) {
-    // the first one waits too: what the forward pass computed of it is not kept
-    const before = k === undefined ? [sums] : [q.at(-1)!, k, v!]
-    const w = weighed(c, b, before)
-    const own = whereSeen(b, piece(flow, c.token, b.tokens, before))
-    const rise = contractOf(own, w.v, [c.dim], site, w.weights.names)
-    const level = piece(sums, c.token, b.tokens, before)
-    const slope = binaryOf('mul', w.weights, binaryOf('sub', rise, level, site), site)
-    q.push(contractOf(slope, w.k, [c.key.name], site, c.q.names))
-    k = sum(k, whole(contractOf(w.q, slope, c.own, site, flat), b.keys))
-    v = sum(v, whole(contractOf(own, w.weights, c.own, site, flat), b.keys))
-  }
-  return { q: binaryOf('mul', concat(q, c.token), c.scale, site), k: k!, v: v! }
+  return concat(done, c.token) as Tensor
 }
 
 /**
- * Attention and its gradient, where there are many scores, in blocks of tokens one after the other: the softmax of a block
- * is that of the definition, and the gradient computes it again. Keys that no token of a block may see are left out. The
- * numbers are the definition's up to rounding.
+ * What flows into queries, keys and values, keys by keys: y = P v, P = exp(q kᵀ − l) with l = ln Σ exp q kᵀ of each token,
+ * dP = g vᵀ, and P (dP − Σ g y) flows into the scores. Products subtract: q and l follow one another along `dim`, and so do
+ * k and −1.
+ */
+const backward = (t: Tensor, c: Cut, whole: Tensor): Readonly<Record<string, Tensor>> => {
+  const { site } = t
+  const g = transposed(operandsOf(t).at(-1)!, c.q.names, site)
+  const size = findAxis(c.q, c.dim)!.size
+  const y = sliceOf(whole, c.dim, 0, size, site)
+  const level = sliceOf(whole, c.dim, size, 1, site)
+  const sums = reduceOf('sum', binaryOf('mul', g, y, site), [c.dim], site)
+  const [q1, g1] = [concat([c.q, level], c.dim) as Tensor, withLast(g, sums, c.dim)]
+  const [k1, v1] = [withLast(c.k, -1, c.dim), withLast(c.v, -1, c.dim)]
+  const sum = (all: readonly Tensor[]): Tensor => all.reduce((a, b) => binaryOf('add', a, b, site))
+  // a product that turns the scores round takes tensorflow four times as long as one that turns the keys
+  const flat = [...c.k.names.slice(0, -2), c.dim, ...c.own]
+  const [ks, vs]: [Tensor[], Tensor[]] = [[], []]
+  /** The tokens that something flows into so far, and what. */
+  let into: { readonly range: Range; readonly q: Tensor } | undefined
+  // from the last one on: under a causal mask each is seen by more tokens than the one before
+  for (const { range, runs } of c.columns.toReversed()) {
+    // the first one waits too: what the forward pass computed of it is not kept
+    const before = into === undefined ? [sums] : [into.q, ks[0]!, vs[0]!]
+    const keys = (x: Tensor): Tensor => piece(x, c.key.name, range, before)
+    const flows = runs.map((r) => {
+      const tokens = (x: Tensor): Tensor => piece(x, c.token, r.range, before)
+      const all = contractOf(keys(k1), tokens(q1), [c.dim], site)
+      const none = Number.NEGATIVE_INFINITY
+      const allowed =
+        r.mask === undefined ? all : transposed(selectOf(r.mask, all, none, site), all.names, site)
+      const weights = unaryOf('exp', allowed, site)
+      const slope = binaryOf('mul', weights, contractOf(keys(v1), tokens(g1), [c.dim], site), site)
+      return {
+        q: contractOf(keys(c.k), slope, [c.key.name], site, flat),
+        k: contractOf(slope, tokens(c.q), c.own, site, c.k.names),
+        v: contractOf(weights, tokens(g), c.own, site, c.k.names),
+      }
+    })
+    ks.unshift(sum(flows.map((f) => f.k)))
+    vs.unshift(sum(flows.map((f) => f.v)))
+    const own = {
+      range: spanOf(runs.map((r) => r.range)),
+      q: concat(
+        flows.map((f) => f.q),
+        c.token,
+      ) as Tensor,
+    }
+    const both = into === undefined ? [own] : [into, own]
+    const span = spanOf(both.map((x) => x.range))
+    into = { range: span, q: sum(both.map((x) => widened(x.q, c.token, x.range, span))) }
+  }
+  const everything = widened(into!.q, c.token, into!.range, [0, findAxis(c.q, c.token)!.size])
+  return {
+    q: binaryOf('mul', everything, c.scale, site),
+    k: concat(ks, c.key.name) as Tensor,
+    v: concat(vs, c.key.name) as Tensor,
+  }
+}
+
+/**
+ * Attention and its gradient, where there are many scores, in blocks one after the other: forward blocks of tokens, whose
+ * softmax is that of the definition; backward blocks of keys, of which the gradient computes the weights again. What no token
+ * of a block may see is left out, and what all see needs no mask. The numbers are the definition's up to rounding.
  *
  * @category passes
  */
@@ -224,21 +305,31 @@ export const attentionBlocks =
     // where a gradient was taken through a definition its inside is needed anyway
     const used = new Set(topological(roots, (t) => (attentionOf(t) === undefined ? t.inputs : operandsOf(t))))
     const long = new Set(all.filter((t) => !insideOf(t).some((x) => used.has(x))))
+    const learnt = new Set(
+      [...used].map((t) => (isKind(t, 'attentionGradient') ? attentionOf(t) : undefined)),
+    )
     const cut = cutter(limits)
-    const cuts = new Map<Tensor, Cut | undefined>()
+    /** What each attention is cut into, and its numbers as `forward` gives them. */
+    const cuts = new Map<Tensor, { readonly c: Cut; readonly whole: Tensor } | undefined>()
     const gradients = new Map<Tensor, Map<Tensor, Readonly<Record<string, Tensor>>>>()
     return rewrite(roots, (t, before) => {
       const original = attentionOf(before)
       if (original === undefined || !long.has(original)) return t
-      const c = cuts.has(original) ? cuts.get(original) : cut(t)
-      cuts.set(original, c)
-      if (c === undefined) return t
-      if (original === before) return forward(t, c)
+      if (original === before) {
+        const c = cut(t)
+        if (c === undefined) return t
+        const whole = forward(c, learnt.has(original))
+        cuts.set(original, { c, whole })
+        const y = sliceOf(whole, c.dim, 0, findAxis(c.q, c.dim)!.size, t.site)
+        return transposed(y, t.names, t.site)
+      }
+      const made = cuts.get(original)
+      if (made === undefined) return t
       const g = operandsOf(t).at(-1)!
-      const made = gradients.get(original) ?? new Map<Tensor, Readonly<Record<string, Tensor>>>()
-      gradients.set(original, made)
-      const flows = made.get(g) ?? backward(t, c)
-      made.set(g, flows)
+      const flowing = gradients.get(original) ?? new Map<Tensor, Readonly<Record<string, Tensor>>>()
+      gradients.set(original, flowing)
+      const flows = flowing.get(g) ?? backward(t, made.c, made.whole)
+      flowing.set(g, flows)
       return transposed(flows[String(settingsOf(t).part)]!, t.names, t.site)
     })
   }

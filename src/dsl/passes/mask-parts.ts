@@ -81,10 +81,10 @@ type Bounds = readonly [least: number, largest: number]
 const most = 1 << 20
 
 /**
- * Whether a bool can be true anywhere in a part, whatever is fed. False is certain; true may be too careful. Where literals of
- * one axis are compared, each side's bounds decide.
+ * Whether a bool can be true, or false, anywhere in a part, whatever is fed. False is certain; true may be too careful. Where
+ * literals of one axis are compared, each side's bounds decide.
  */
-export const possibility = (): ((t: Tensor, ranges: Ranges) => boolean) => {
+export const possibility = (): ((t: Tensor, ranges: Ranges, value?: boolean) => boolean) => {
   const literal = new Map<Tensor, Float64Array | undefined>()
   const valuesOf = (t: Tensor): Float64Array | undefined => {
     if (literal.has(t)) return literal.get(t)
@@ -108,14 +108,14 @@ export const possibility = (): ((t: Tensor, ranges: Ranges) => boolean) => {
       for (let k = start; k < start + size; k++) walk(i + 1, at + k * strides[i]!)
     }
     walk(0, 0)
-    return [least, largest]
+    return Number.isNaN(least) ? undefined : [least, largest]
   }
-  const may = (t: Tensor, ranges: Ranges): boolean => {
+  const may = (t: Tensor, ranges: Ranges, value = true): boolean => {
     const { op } = t
     switch (op.op) {
       case 'logic': {
-        const [a, b] = t.inputs.map((x) => may(x, ranges)) as [boolean, boolean]
-        return op.fn === 'and' ? a && b : a || b
+        const [a, b] = t.inputs.map((x) => may(x, ranges, value)) as [boolean, boolean]
+        return (op.fn === 'and') === value ? a && b : a || b
       }
       case 'compare': {
         // of broadcast operands what they repeat is compared
@@ -125,18 +125,21 @@ export const possibility = (): ((t: Tensor, ranges: Ranges) => boolean) => {
           return bounds(y, ranges)
         })
         if (a === undefined || b === undefined) return true
-        if (op.fn === 'less') return a[0] < b[1]
-        return op.fn === 'lessEqual' ? a[0] <= b[1] : a[0] <= b[1] && b[0] <= a[1]
+        if (op.fn === 'less') return value ? a[0] < b[1] : a[1] >= b[0]
+        if (op.fn === 'lessEqual') return value ? a[0] <= b[1] : a[1] > b[0]
+        return value ? a[0] <= b[1] && b[0] <= a[1] : a[0] < b[1] || b[0] < a[1]
       }
       case 'broadcast':
       case 'transpose':
-        return may(t.inputs[0]!, ranges)
+        return may(t.inputs[0]!, ranges, value)
       case 'reshape': {
         const from = renamedRanges(t, ranges)
-        return from === undefined || may(t.inputs[0]!, from)
+        return from === undefined || may(t.inputs[0]!, from, value)
       }
-      case 'constant':
-        return (bounds(t, ranges)?.[1] ?? 1) !== 0
+      case 'constant': {
+        const [least, largest] = bounds(t, ranges) ?? [0, 1]
+        return value ? largest !== 0 : least === 0
+      }
       default:
         return true
     }

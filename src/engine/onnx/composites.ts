@@ -5,7 +5,6 @@
 import {
   bodyOf,
   elements,
-  findAxis,
   halvesAgree,
   operandsOf,
   type Settings,
@@ -150,7 +149,12 @@ const neverOf = (values: readonly Tensor[], e: Emitter, value: ValueOf): string 
   return never
 }
 
-/** A slice of what an `after` gives: where it begins is known late, and nothing else is copied. */
+const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b))
+
+/**
+ * A slice of what an `after` gives: which rows it takes is known late, and nothing else is copied. Rows are gathered in as
+ * large pieces as divide the slice, because the runtime gathers on all threads and slices on one.
+ */
 export const lateSlice = (
   t: Tensor,
   { along, start }: { readonly along: string; readonly start: number },
@@ -158,13 +162,18 @@ export const lateSlice = (
   value: ValueOf,
 ): string => {
   const [x, ...before] = operandsOf(t.inputs[0]!) as readonly [Tensor, ...Tensor[]]
-  const begin = e.ints([start])
-  return e.node('Slice', [
-    value(x),
-    e.node('Where', [neverOf(before, e, value), begin, begin]),
-    e.ints([start + findAxis(t, along)!.size]),
-    e.ints([t.names.indexOf(along)]),
-  ])
+  const axis = t.names.indexOf(along)
+  const [whole, size] = [x.axes[axis]!.size, t.axes[axis]!.size]
+  const piece = common(common(whole, start), size)
+  const [lead, rest] = [sizes(t.axes.slice(0, axis)), elements(t.axes.slice(axis + 1))]
+  const places = e.constant(
+    'int32',
+    [size / piece],
+    Int32Array.from({ length: size / piece }, (_, i) => start / piece + i),
+  )
+  const rows = e.reshape(value(x), sizes(x.axes), [...lead, whole / piece, piece * rest])
+  const out = e.node('Gather', [rows, e.node('Where', [neverOf(before, e, value), places, places])], { axis })
+  return e.reshape(out, [...lead, size / piece, piece * rest], sizes(t.axes))
 }
 
 /** The composites by kind. */
