@@ -137,6 +137,21 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/onnx/plan.ts',
+    ['engine/onnx-nodes'],
+    [
+      ['places that come twice are in order', 'x > from[i - 1]!', 'x >= from[i - 1]!'],
+      ['other places are the same', 'x === to[i] &&', ''],
+      ['a triangle without its diagonal', '(lower ? c <= r : r <= c)', '(lower ? c < r : r <= c)'],
+      [
+        'one triangle is the other',
+        'const lower = places[0] === column',
+        'const lower = places[0] !== column',
+      ],
+      ['a product of two is a sum of squares', 'a === undefined || a !== b', 'a === undefined'],
+    ],
+  ),
+  mutantsOf(
     'src/engine/onnx/session.ts',
     ['optim/step'],
     [['the clip’s factor is lost', 'u.factor === undefined ? 1 : scalar(u.factor)', '1']],

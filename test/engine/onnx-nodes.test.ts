@@ -3,18 +3,34 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   type Axis,
+  and,
   attend,
   axis,
+  broadcast,
+  causal,
+  constant,
   contract,
+  elements,
+  evaluate,
   input,
+  iota,
+  less,
+  lessEqual,
   mul,
   type Results,
+  select,
+  sub,
+  sum,
   type Tensor,
+  transpose,
 } from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { fixed, program } from '../../src/dsl/program.ts'
+import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import { lower } from '../../src/engine/onnx/lower.ts'
+import type { Engine } from '../../src/engine/session.ts'
 import { extend } from '../../src/models/generate.ts'
+import { onEngine } from '../support/on-engine.ts'
 import { tinyModel } from '../support/tiny.ts'
 
 const test = suite('onnx: nodes')
@@ -70,6 +86,81 @@ test('a product with a vector has no view around it', () => {
     operationsOf(() => ({ outputs: { y: contract(x, input('w', [Dim]), 'dim') as Tensor } })),
     ['MatMul'],
   )
+})
+
+test('a choice by a triangle that is known, on either side, sets what is hidden to 0 and adds −∞; another is a choice', async () => {
+  // masks of fewer elements are literals before they come here
+  const n = 70
+  const [Token, Key] = [axis('token', n), axis('key', n)]
+  const [at, keys] = [iota(Token), iota(Key)]
+  const places = (a: Axis, f: (i: number) => number): Tensor =>
+    constant(
+      Int32Array.from({ length: n }, (_, i) => f(i)),
+      [a],
+    )
+  const twice = (i: number): number => Math.max(1, i)
+  const masks: Readonly<Record<string, readonly [mask: Tensor, choices: number]>> = {
+    causal: [causal(Token), 0],
+    'of a block that begins later': [
+      lessEqual(
+        places(Key, (i) => i + 7),
+        places(Token, (i) => i + 7),
+      ),
+      0,
+    ],
+    'turned round': [transpose(causal(Token), ['key', 'token']), 0],
+    'from the other side': [lessEqual(at, keys), 0],
+    'without the diagonal': [less(keys, at), 1],
+    'a window': [and(lessEqual(keys, at), less(sub(at, 3), keys)), 1],
+    'other places': [
+      lessEqual(
+        places(Key, (i) => (i < 60 ? i : i + 1)),
+        at,
+      ),
+      1,
+    ],
+    'places that come twice': [lessEqual(places(Key, twice), places(Token, twice)), 1],
+    fed: [lessEqual(keys, input('at', [Token], 'int32')), 1],
+  }
+  const fed = Array.from({ length: n }, (_, i) => (i * 29) % n)
+  const { right: engine } = (await onnxEngine()()) as { right: Engine }
+  for (const order of [
+    [axis('batch', 2), Token, Key],
+    [Key, Token],
+  ])
+    for (const [name, [mask, choices]] of Object.entries(masks)) {
+      const y = select(mask, input('x', order), Number.NEGATIVE_INFINITY) as Tensor
+      assert.is(operationsOf(() => ({ outputs: { y } })).filter((o) => o === 'Where').length, choices, name)
+      const x = Array.from({ length: elements(order) }, (_, i) => Math.sin(i))
+      // what is hidden is not looked at
+      const [hides] = evaluate([broadcast(mask, order)], { inputs: { at: fed } })
+      hides!.forEach((seen, i) => {
+        if (seen === 0) x[i] = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY][i % 3]!
+      })
+      const inputs = { x, at: fed }
+      const [want] = evaluate([y], { inputs })
+      const [got] = await onEngine(engine, [y], inputs)
+      assert.equal([...got!], Array.from(want!, Math.fround), name)
+    }
+})
+
+test('a sum of squares is one operation; squares that others need, and products of two, are not', async () => {
+  const x = input('x', [axis('row', 150), axis('column', 90)])
+  const { right: engine } = (await onnxEngine()()) as { right: Engine }
+  const cases: readonly (readonly [roots: readonly Tensor[], operations: number])[] = [
+    [[sum(mul(x, x), 'row', 'column')], 1],
+    [[sum(mul(x, x), 'row')], 1],
+    [[sum(mul(x, mul(x, 2)), 'row')], 0],
+    [[sum(mul(x, x), 'row'), mul(x, x)], 0],
+  ]
+  for (const [roots, operations] of cases) {
+    const made = operationsOf(() => ({ outputs: Object.fromEntries(roots.map((t, i) => [`y${i}`, t])) }))
+    assert.is(made.filter((o) => o === 'ReduceSumSquare').length, operations)
+    const inputs = { x: Array.from({ length: elements(x.axes) }, (_, i) => Math.sin(i)) }
+    const [want] = evaluate(roots, { inputs })
+    const [got] = await onEngine(engine, roots, inputs)
+    want!.forEach((w, i) => assert.ok(Math.abs(got![i]! - w) <= 1e-6 * Math.abs(w) + 1e-5))
+  }
 })
 
 test.run()

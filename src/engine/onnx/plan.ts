@@ -2,7 +2,17 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import { bodyOf, type Op, operandsOf, type Tensor, topological, withInputs } from '../../dsl/index.ts'
+import {
+  bodyOf,
+  evaluate,
+  isFixed,
+  type Op,
+  operandsOf,
+  sizes,
+  type Tensor,
+  topological,
+  withInputs,
+} from '../../dsl/index.ts'
 import { sideBySide } from '../side-by-side.ts'
 import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
@@ -78,6 +88,65 @@ const timesNumber = (t: Tensor, mode: Mode, once: (t: Tensor) => boolean): Plan 
   return s?.of.op.op === 'contract' && once(s.of) ? productPlan(s.of, mode, s.factor) : undefined
 }
 
+/** A sum of squares, which nobody needs apart, in one pass over what is squared. */
+const squares = (t: Tensor, over: readonly string[], once: (t: Tensor) => boolean): Plan | undefined => {
+  const summed = t.inputs[0]!
+  let x = summed
+  while (x.op.op === 'reshape' && once(x)) x = x.inputs[0]!
+  const [a, b] = x.op.op === 'binary' && x.op.fn === 'mul' && once(x) ? x.inputs : []
+  if (a === undefined || a !== b || a.dtype !== 'float32' || a.axes.length !== x.axes.length) return undefined
+  const places = over.map((n) => summed.names.indexOf(n)).sort((p, q) => p - q)
+  return {
+    uses: [a],
+    emit: (e, value) =>
+      e.node('ReduceSumSquare', [e.reshape(value(a), sizes(a.axes), sizes(summed.axes)), e.ints(places)], {
+        keepdims: 0,
+      }),
+  }
+}
+
+const bottom = (t: Tensor, through: string): Tensor =>
+  t.op.op === through ? bottom(t.inputs[0]!, through) : t
+
+/** Of a mask that compares places with the same places along another axis: the axis whose places are not larger, and the other. */
+const notLarger = (mask: Tensor): readonly [least: string, most: string] | undefined => {
+  if (mask.op.op !== 'compare' || mask.op.fn !== 'lessEqual') return undefined
+  const [a, b] = mask.inputs.map((x) => bottom(x, 'broadcast')) as [Tensor, Tensor]
+  if (a.axes.length !== 1 || b.axes.length !== 1 || !isFixed(a) || !isFixed(b)) return undefined
+  const [from, to] = evaluate([a, b]) as [Float64Array, Float64Array]
+  const same = from.length === to.length && from.every((x, i) => x === to[i] && (i === 0 || x > from[i - 1]!))
+  return same ? [a.names[0]!, b.names[0]!] : undefined
+}
+
+/**
+ * A choice between scores and −∞ by a triangle that is known: what is hidden is set to 0, and −∞ added. The runtime's own
+ * choice takes three passes on one thread.
+ */
+const triangular = (t: Tensor): Plan | undefined => {
+  const [mask, x, none] = t.inputs as readonly [Tensor, Tensor, Tensor]
+  const { op } = bottom(none, 'broadcast')
+  if (op.op !== 'constant' || op.data.length !== 1 || op.data[0] !== Number.NEGATIVE_INFINITY)
+    return undefined
+  const places = notLarger(bottom(bottom(mask, 'broadcast'), 'transpose'))
+  const [row, column] = t.names.slice(-2)
+  if (places === undefined || !places.includes(row!) || !places.includes(column!)) return undefined
+  if (x.names.join() !== t.names.join()) return undefined
+  const lower = places[0] === column
+  const n = t.axes.at(-1)!.size
+  const hidden = Float32Array.from({ length: n * n }, (_, i) => {
+    const [r, c] = [Math.floor(i / n), i % n]
+    return (lower ? c <= r : r <= c) ? 0 : Number.NEGATIVE_INFINITY
+  })
+  return {
+    uses: [x],
+    emit: (e, value) =>
+      e.node('Add', [
+        e.node('Trilu', [value(x)], { upper: lower ? 0 : 1 }),
+        e.constant('float32', [n, n], hidden),
+      ]),
+  }
+}
+
 const native = (t: Tensor): Plan | undefined => {
   if (t.op.op !== 'composite') return undefined
   const { emit } = natives[t.op.kind]!
@@ -109,6 +178,10 @@ const planOf = (
       return (t.op.fn === 'add' ? joined(t) : timesNumber(t, mode, once)) ?? byTable(t)
     case 'contract':
       return productPlan(t, mode)
+    case 'select':
+      return (mode === 'run' ? triangular(t) : undefined) ?? byTable(t)
+    case 'reduce':
+      return (t.op.fn === 'sum' && mode !== 'webgpu' ? squares(t, t.op.over, once) : undefined) ?? byTable(t)
     case 'slice': {
       const { op } = t
       const x = t.inputs[0]!
