@@ -270,14 +270,14 @@ export const dsl = [
     'src/dsl/passes/attention-blocks.ts',
     ['dsl/attention-blocks'],
     [
-      ['the keys end a step too early', 'Math.max(first, last) + 1)', 'Math.max(first, last))'],
+      ['the keys end a step too early', 'all.findLastIndex(sees)) + 1)', 'all.findLastIndex(sees)))'],
       ['the keys begin at the first', 'all.slice(first, Math', 'all.slice(0, Math'],
       [
         'a run of what is seen whole is masked',
-        'const hides = may(mask, at(range), false)',
-        'const hides = true',
+        'const hides = mask !== undefined && may(mask, at(range), false)',
+        'const hides = mask !== undefined',
       ],
-      ['no run is masked', 'mask: hides ? part(mask, at(range)) : undefined', 'mask: undefined'],
+      ['no run is masked', 'mask: hides ? part(mask!, at(range)) : undefined', 'mask: undefined'],
       [
         'a row that sees nothing gets a mean',
         'const y = sees === undefined ?',
@@ -286,8 +286,8 @@ export const dsl = [
       ['the level is not taken off', 'withLast(c.v, -1, c.dim)', 'withLast(c.v, 0, c.dim)'],
       [
         'weights that do not sum to 1',
-        "binaryOf('sub', most(allowed), unaryOf",
-        "binaryOf('add', most(allowed), unaryOf",
+        "binaryOf('add', largest, unaryOf",
+        "binaryOf('sub', largest, unaryOf",
       ],
       [
         'the gradient of queries without the scale',

@@ -195,7 +195,7 @@ test('keys that no token of a block may see are not multiplied', () => {
   const s = { batch: 1, token: 16, key: 16, head: 1, group: 1, dim: 2 }
   const scores = (name: string): number =>
     topological(attentionBlocks({ from: 1, block: 64 })(caseOf(name, s).roots.slice(0, 1)))
-      .filter((t) => t.op.op === 'softmax')
+      .filter((t) => t.op.op === 'unary' && t.op.fn === 'exp')
       .reduce((n, t) => n + elements(t.axes), 0)
   assert.is(scores('none'), 256)
   assert.is(scores('causal'), 4 * 4 + 4 * 8 + 4 * 12 + 4 * 16)
@@ -216,6 +216,17 @@ test('what all tokens of a block see needs no mask', () => {
   assert.is(masked('inside a sample, known', four), 2 * 4 * 16)
   assert.is(masked('inside a sample, known, to both sides', four), 0)
   assert.is(masked('inside a sample, causal', one), 2 * 160)
+})
+
+test('what is seen from a block is cut into runs of eight steps, so that few shapes occur', () => {
+  const s = { batch: 1, token: 72, key: 72, head: 1, group: 1, dim: 2 }
+  const shapes = (name: string): number[] =>
+    topological(attentionBlocks({ from: 1, block: 144 })(caseOf(name, s).roots))
+      .filter((t) => t.op.op === 'unary' && t.op.fn === 'exp')
+      .map((t) => elements(t.axes))
+  // blocks of two tokens: of 36 steps four runs of eight and one of four
+  assert.equal([...new Set(shapes('none'))], [2 * 16, 2 * 8])
+  assert.is(new Set(shapes('causal')).size, 8)
 })
 
 test('few scores, and a definition whose inside is asked for, stay', () => {

@@ -6,7 +6,7 @@ import { binaryOf, castTo, compareOf, selectOf, unaryOf } from '../elementwise.t
 import { findAxis, rewrite, type Settings, type Tensor, topological } from '../graph.ts'
 import { allSee } from '../layers/sees.ts'
 import { scalarOf } from '../leaves.ts'
-import { reduceOf, softmaxOf } from '../reduce.ts'
+import { reduceOf } from '../reduce.ts'
 import { broadcasted, concat, pad, reshaped, sliceOf, transposed } from '../shape.ts'
 import { parts, possibility, type Range, type Ranges } from './mask-parts.ts'
 
@@ -100,6 +100,9 @@ const cutAxes = (t: Tensor, limits: BlockSizes) => {
   return count < 2 ? undefined : { key, dim, own, token, step: Math.ceil(token.size / count) }
 }
 
+/** So many steps are a run at most: a runtime that plans which value gets whose memory has one piece of it for each shape. */
+const most = 8
+
 /** Cuts attentions; the blocks of a mask that several share, and their parts of it, are found once. */
 const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
   const part = parts()
@@ -124,22 +127,20 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
    * mask. Where nothing is seen one range is taken all the same, so that there is a softmax.
    */
   const runsOf = (mask: Tensor | undefined, from: Ranges, along: Axis, step: number): readonly Run[] => {
-    if (mask === undefined) return [{ range: [0, along.size], mask }]
     const all = ranges(along.size, step)
     const at = (range: Range): Ranges => ({ ...from, [along.name]: range })
-    const first = Math.max(
-      0,
-      all.findIndex((r) => may(mask, at(r))),
-    )
-    const last = all.findLastIndex((r) => may(mask, at(r)))
-    const found: { range: Range; hides: boolean }[] = []
-    for (const range of all.slice(first, Math.max(first, last) + 1)) {
-      const hides = may(mask, at(range), false)
+    const sees = (r: Range): boolean => mask === undefined || may(mask, at(r))
+    const first = Math.max(0, all.findIndex(sees))
+    const found: { range: Range; hides: boolean; count: number }[] = []
+    for (const range of all.slice(first, Math.max(first, all.findLastIndex(sees)) + 1)) {
+      const hides = mask !== undefined && may(mask, at(range), false)
       const before = found.at(-1)
-      if (before?.hides === hides) before.range = spanOf([before.range, range])
-      else found.push({ range, hides })
+      if (before?.hides === hides && before.count < most) {
+        before.range = spanOf([before.range, range])
+        before.count++
+      } else found.push({ range, hides, count: 1 })
     }
-    return found.map(({ range, hides }) => ({ range, mask: hides ? part(mask, at(range)) : undefined }))
+    return found.map(({ range, hides }) => ({ range, mask: hides ? part(mask!, at(range)) : undefined }))
   }
 
   const blocks = (mask: Tensor | undefined, token: Axis, key: Axis, step: number, known: boolean) => {
@@ -213,18 +214,25 @@ const forward = (c: Cut, learnt: boolean): Tensor => {
     const before = done.slice(-1)
     const q = piece(c.q, c.token, range, before)
     const hidden = sees === undefined ? none : selectOf(sees, none, 0, site)
+    const along = [c.key.name]
     const scores = runs.map((r) => {
       const all = contractOf(q, piece(c.k, c.key.name, r.range, before), [c.dim], site)
       return r.mask === undefined ? all : transposed(selectOf(r.mask, all, hidden, site), all.names, site)
     })
-    const allowed = concat(scores, c.key.name) as Tensor
-    const weights = softmaxOf('softmax', allowed, c.key.name, site)
-    const v = piece(c.v, c.key.name, spanOf(runs.map((r) => r.range)), before)
-    const mixed = contractOf(weights, v, [c.key.name], site, c.q.names)
-    const y = sees === undefined ? mixed : transposed(selectOf(sees, mixed, 0, site), mixed.names, site)
-    const most = (x: Tensor): Tensor => reduceOf('max', x, [c.key.name], site)
-    // the largest weight is exp of the largest score less ln Σ exp, and never too small a number
-    const level = (): Tensor => binaryOf('sub', most(allowed), unaryOf('log', most(weights), site), site)
+    const largest = scores
+      .map((x) => reduceOf('max', x, along, site))
+      .reduce((a, b) => binaryOf('max', a, b, site))
+    const weights = scores.map((x) => unaryOf('exp', binaryOf('sub', x, largest, site), site))
+    const add = (all: readonly Tensor[]): Tensor => all.reduce((a, b) => binaryOf('add', a, b, site))
+    const total = add(weights.map((x) => reduceOf('sum', x, along, site)))
+    const mixed = add(
+      runs.map((r, i) =>
+        contractOf(weights[i]!, piece(c.v, c.key.name, r.range, before), along, site, c.q.names),
+      ),
+    )
+    const mean = binaryOf('div', mixed, total, site)
+    const y = sees === undefined ? mean : transposed(selectOf(sees, mean, 0, site), mean.names, site)
+    const level = (): Tensor => binaryOf('add', largest, unaryOf('log', total, site), site)
     done.push(learnt ? withLast(y, level(), c.dim) : y)
   }
   return concat(done, c.token) as Tensor
@@ -291,8 +299,7 @@ const backward = (t: Tensor, c: Cut, whole: Tensor): Readonly<Record<string, Ten
 }
 
 /**
- * Attention and its gradient, where there are many scores, in blocks one after the other: forward blocks of tokens, whose
- * softmax is that of the definition; backward blocks of keys, of which the gradient computes the weights again. What no token
+ * Attention and its gradient, where there are many scores, in blocks one after the other: forward blocks of tokens, backward blocks of keys, of which the gradient computes the weights again. What no token
  * of a block may see is left out, and what all see needs no mask. The numbers are the definition's up to rounding.
  *
  * @category passes
