@@ -9,10 +9,10 @@ import { attentionBlocks, type BlockSizes, longSums, narrow, type Tensor } from 
 export const attentionLimits: BlockSizes = { from: 2 ** 22, block: 2 ** 21, tokens: 128 }
 
 /**
- * @param blocks whether attention of long sequences runs in blocks
+ * @param blocks how attention of long sequences runs in blocks; undefined: it does not
  * @param keep sums that the engine computes well by an operation of its own
  */
 export const processorPasses =
-  (blocks: boolean, keep?: (t: Tensor) => boolean) =>
+  (blocks: BlockSizes | undefined, keep?: (t: Tensor) => boolean) =>
   (roots: readonly Tensor[]): Tensor[] =>
-    longSums(keep)(narrow(blocks ? attentionBlocks(attentionLimits)(roots) : roots))
+    longSums(keep)(narrow(blocks === undefined ? roots : attentionBlocks(blocks)(roots)))

@@ -173,11 +173,11 @@ const shapes = fc.record({
 for (const name of Object.keys(masks))
   test(`values and gradients under a mask: ${name}`, () => {
     fc.assert(
-      fc.property(shapes, ({ more, block, ...rest }) => {
+      fc.property(shapes, fc.boolean(), ({ more, block, ...rest }, runs) => {
         const s = { ...rest, key: rest.token + (square.has(name) ? 0 : more) }
         const { roots, inputs } = caseOf(name, s)
         const want = evaluate(roots, { inputs })
-        const cut = attentionBlocks({ from: 1, block })(roots)
+        const cut = attentionBlocks({ from: 1, block, runs })(roots)
         close('blocks', evaluate(cut, { inputs }), want, 1e-12)
         const rows = s.batch * s.head * s.group
         const all = rows * s.token * s.key
@@ -187,14 +187,14 @@ for (const name of Object.keys(masks))
           assert.ok(mostScores(cut, (t) => t.dtype === 'float32') <= Math.max(block, least))
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 40 },
     )
   })
 
 test('keys that no token of a block may see are not multiplied', () => {
   const s = { batch: 1, token: 16, key: 16, head: 1, group: 1, dim: 2 }
   const scores = (name: string): number =>
-    topological(attentionBlocks({ from: 1, block: 64 })(caseOf(name, s).roots.slice(0, 1)))
+    topological(attentionBlocks({ from: 1, block: 64, runs: true })(caseOf(name, s).roots.slice(0, 1)))
       .filter((t) => t.op.op === 'unary' && t.op.fn === 'exp')
       .reduce((n, t) => n + elements(t.axes), 0)
   assert.is(scores('none'), 256)
@@ -206,7 +206,7 @@ test('keys that no token of a block may see are not multiplied', () => {
 test('what all tokens of a block see needs no mask', () => {
   const s = { batch: 1, token: 16, key: 16, head: 1, group: 1, dim: 2 }
   const masked = (name: string, begins: readonly boolean[]): number =>
-    topological(attentionBlocks({ from: 1, block: 64 })(caseOf(name, { ...s, begins }).roots))
+    topological(attentionBlocks({ from: 1, block: 64, runs: true })(caseOf(name, { ...s, begins }).roots))
       .filter((t) => t.op.op === 'select' && t.names.includes('key'))
       .reduce((n, t) => n + elements(t.axes), 0)
   const [one, four] = [[false], Array.from({ length: 16 }, (_, i) => i % 4 === 0)]
@@ -221,7 +221,7 @@ test('what all tokens of a block see needs no mask', () => {
 test('what is seen from a block is cut into runs of eight steps, so that few shapes occur', () => {
   const s = { batch: 1, token: 72, key: 72, head: 1, group: 1, dim: 2 }
   const shapes = (name: string): number[] =>
-    topological(attentionBlocks({ from: 1, block: 144 })(caseOf(name, s).roots))
+    topological(attentionBlocks({ from: 1, block: 144, runs: true })(caseOf(name, s).roots))
       .filter((t) => t.op.op === 'unary' && t.op.fn === 'exp')
       .map((t) => elements(t.axes))
   // blocks of two tokens: of 36 steps four runs of eight and one of four
@@ -254,9 +254,11 @@ test('on every engine', async () => {
     for (const token of [40, 41]) {
       const { roots, inputs } = caseOf(name, { batch: 2, token, key: token, head: 2, group: 2, dim: 8 })
       const want = evaluate(roots, { inputs })
-      const cut = narrow(attentionBlocks({ from: 1, block: 2048 })(roots))
-      for (const e of engines)
-        close(`${e.name}, ${name}, ${token}`, await onEngine(e, cut, inputs), want, 2e-5)
+      for (const runs of [false, true]) {
+        const cut = narrow(attentionBlocks({ from: 1, block: 2048, runs })(roots))
+        for (const e of engines)
+          close(`${e.name}, ${name}, ${token}`, await onEngine(e, cut, inputs), want, 2e-5)
+      }
     }
 })
 

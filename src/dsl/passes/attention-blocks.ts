@@ -6,7 +6,7 @@ import { binaryOf, castTo, compareOf, selectOf, unaryOf } from '../elementwise.t
 import { findAxis, rewrite, type Settings, type Tensor, topological } from '../graph.ts'
 import { allSee } from '../layers/sees.ts'
 import { scalarOf } from '../leaves.ts'
-import { reduceOf } from '../reduce.ts'
+import { reduceOf, softmaxOf } from '../reduce.ts'
 import { broadcasted, concat, pad, reshaped, sliceOf, transposed } from '../shape.ts'
 import { parts, possibility, type Range, type Ranges } from './mask-parts.ts'
 
@@ -18,6 +18,11 @@ export interface BlockSizes {
   readonly block: number
   /** … but of so many tokens at least: each block costs copies of all keys. Default 1. */
   readonly tokens?: number
+  /**
+   * Whether blocks are computed in runs of keys without a softmax, and the gradient keys by keys, where a pass over scores costs
+   * more than small operations. Default: the softmax of all keys, tokens by tokens.
+   */
+  readonly runs?: boolean
 }
 
 /** An attention that is cut. */
@@ -37,15 +42,22 @@ interface Cut {
   /** By tokens, in their order: the keys that one of them may see. */
   readonly blocks: readonly Block[]
   /** By keys, in their order: the tokens that may see one of them. */
-  readonly columns: readonly Block[]
+  readonly columns: readonly Column[]
 }
 
-/** A range of one axis against what of the other may be seen from it: of tokens against keys, or of keys against tokens. */
-interface Block {
+/** A range of one axis against what of the other may be seen from it: of keys against tokens. */
+interface Column {
   readonly range: Range
   /** Side by side. */
   readonly runs: readonly Run[]
-  /** Which tokens see a key at all; undefined where all are known to, and in columns. */
+}
+
+/** Of tokens against keys. */
+interface Block extends Column {
+  /** All runs together, and what of them is seen; undefined where all is. */
+  readonly span: Range
+  readonly mask: Tensor | undefined
+  /** Which tokens see a key at all; undefined where all are known to. */
   readonly sees: Tensor | undefined
 }
 
@@ -150,13 +162,14 @@ const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => {
     const blockOf = (range: Range): Block => {
       const from = { [token.name]: range }
       const runs = runsOf(mask, from, key, step)
-      if (mask === undefined || known || runs.some((r) => r.mask === undefined))
-        return { range, runs, sees: undefined }
-      const own = part(mask, { ...from, [key.name]: spanOf(runs.map((r) => r.range)) })
-      return { range, runs, sees: seesOf(own, key.name) }
+      const span = spanOf(runs.map((r) => r.range))
+      if (mask === undefined) return { range, runs, span, mask, sees: undefined }
+      const own = part(mask, { ...from, [key.name]: span })
+      const all = known || runs.some((r) => r.mask === undefined)
+      return { range, runs, span, mask: own, sees: all ? undefined : seesOf(own, key.name) }
     }
-    const columnOf = (range: Range): Block => ({
-      ...{ range, sees: undefined },
+    const columnOf = (range: Range): Column => ({
+      range,
       runs: runsOf(mask, { [key.name]: range }, token, step),
     })
     const found = forms.get(form) ?? {
@@ -204,6 +217,65 @@ const withLast = (x: Tensor, last: Tensor | number, dim: string): Tensor => {
 /** A piece of a larger range, with zeros around. */
 const widened = (x: Tensor, along: string, [start, size]: Range, [from, count]: Range): Tensor =>
   pad(x, along, start - from, from + count - start - size) as Tensor
+
+/** A block's operands and its softmax, computed after what is given. */
+const weighed = (c: Cut, b: Block, before: readonly Tensor[]) => {
+  const { site } = c.q
+  const q = piece(c.q, c.token, b.range, before)
+  const k = piece(c.k, c.key.name, b.span, before)
+  const v = piece(c.v, c.key.name, b.span, before)
+  const scores = contractOf(q, k, [c.dim], site)
+  const order = scores.names
+  const none = Number.NEGATIVE_INFINITY
+  const hidden = b.sees === undefined ? none : selectOf(b.sees, none, 0, site)
+  const allowed =
+    b.mask === undefined ? scores : transposed(selectOf(b.mask, scores, hidden, site), order, site)
+  return { q, k, v, weights: softmaxOf('softmax', allowed, c.key.name, site) }
+}
+
+/** What no token sees is 0. */
+const whereSeen = (b: Block, x: Tensor): Tensor =>
+  b.sees === undefined ? x : transposed(selectOf(b.sees, x, 0, x.site), x.names, x.site)
+
+/** Attention of the tokens. */
+const forwardWhole = (c: Cut): Tensor => {
+  const { site } = c.q
+  const done: Tensor[] = []
+  for (const b of c.blocks) {
+    const { v, weights } = weighed(c, b, done.slice(-1))
+    done.push(whereSeen(b, contractOf(weights, v, [c.key.name], site, c.q.names)))
+  }
+  return concat(done, c.token) as Tensor
+}
+
+/** What flows into queries, keys and values, tokens by tokens: y = P v, P = softmax(q kᵀ), dP = g vᵀ, and P (dP − Σ g y) flows into the scores. */
+const backwardWhole = (t: Tensor, c: Cut): Readonly<Record<string, Tensor>> => {
+  const { site } = t
+  const [y, g] = operandsOf(t).slice(-2) as [Tensor, Tensor]
+  const flow = transposed(g, c.q.names, site)
+  const sums = reduceOf('sum', binaryOf('mul', flow, transposed(y, c.q.names, site), site), [c.dim], site)
+  const whole = (x: Tensor, [start, size]: Range): Tensor =>
+    pad(x, c.key.name, start, c.key.size - start - size) as Tensor
+  const q: Tensor[] = []
+  let [k, v]: (Tensor | undefined)[] = []
+  // a product that turns the scores round takes tensorflow four times as long as one that turns the queries
+  const flat = [...c.k.names.slice(0, -2), c.dim, c.key.name]
+  const sum = (a: Tensor | undefined, b: Tensor): Tensor =>
+    a === undefined ? b : binaryOf('add', a, b, site)
+  for (const b of c.blocks) {
+    // the first one waits too: what the forward pass computed of it is not kept
+    const before = k === undefined ? [sums] : [q.at(-1)!, k, v!]
+    const w = weighed(c, b, before)
+    const own = whereSeen(b, piece(flow, c.token, b.range, before))
+    const rise = contractOf(own, w.v, [c.dim], site, w.weights.names)
+    const level = piece(sums, c.token, b.range, before)
+    const slope = binaryOf('mul', w.weights, binaryOf('sub', rise, level, site), site)
+    q.push(contractOf(slope, w.k, [c.key.name], site, c.q.names))
+    k = sum(k, whole(contractOf(w.q, slope, c.own, site, flat), b.span))
+    v = sum(v, whole(contractOf(own, w.weights, c.own, site, flat), b.span))
+  }
+  return { q: binaryOf('mul', concat(q, c.token), c.scale, site), k: k!, v: v! }
+}
 
 /** Attention of the tokens; where it is learnt, ln Σ exp of each token's scores follows its numbers along `dim`. */
 const forward = (c: Cut, learnt: boolean): Tensor => {
@@ -325,7 +397,7 @@ export const attentionBlocks =
       if (original === before) {
         const c = cut(t)
         if (c === undefined) return t
-        const whole = forward(c, learnt.has(original))
+        const whole = limits.runs ? forward(c, learnt.has(original)) : forwardWhole(c)
         cuts.set(original, { c, whole })
         const y = sliceOf(whole, c.dim, 0, findAxis(c.q, c.dim)!.size, t.site)
         return transposed(y, t.names, t.site)
@@ -335,7 +407,8 @@ export const attentionBlocks =
       const g = operandsOf(t).at(-1)!
       const flowing = gradients.get(original) ?? new Map<Tensor, Readonly<Record<string, Tensor>>>()
       gradients.set(original, flowing)
-      const flows = flowing.get(g) ?? backward(t, made.c, made.whole)
+      const flows =
+        flowing.get(g) ?? (limits.runs ? backward(t, made.c, made.whole) : backwardWhole(t, made.c))
       flowing.set(g, flows)
       return transposed(flows[String(settingsOf(t).part)]!, t.names, t.site)
     })

@@ -11,7 +11,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
-import { processorPasses } from '../processor-passes.ts'
+import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
 import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import {
@@ -200,7 +200,10 @@ export const lower = (
   bound = false,
   threads = 1,
 ): Lowered => {
-  const whole = overVariant(processorPasses(mode === 'run'), given)
+  const whole = overVariant(
+    processorPasses(mode === 'run' ? { ...attentionLimits, runs: true } : undefined),
+    given,
+  )
   const part = bound ? inParts(whole, threads) : undefined
   const variant = part?.variant ?? whole
   const e = emitter(mode)

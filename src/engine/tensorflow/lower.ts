@@ -4,7 +4,7 @@
  */
 import { overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
-import { processorPasses } from '../processor-passes.ts'
+import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
 import { emitInPlace, inPlace, inPlaceRoots, isOwn, sourceOf } from './in-place.ts'
@@ -39,7 +39,7 @@ const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
 /** Lowers one variant under the scope `name` (`step.0`). */
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
-  const variant = overVariant(processorPasses(true, isSumOfSquares), given)
+  const variant = overVariant(processorPasses(attentionLimits, isSumOfSquares), given)
   const parts = inPlace(variant)
   const values = new Map<Tensor, Ref>()
   const inputs = new Map<string, Ref>()
