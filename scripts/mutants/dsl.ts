@@ -294,6 +294,9 @@ export const dsl = [
         "binaryOf('mul', everything, c.scale, site)",
         'everything',
       ],
+      ['a row that sees nothing, whole', 'b.sees === undefined ? x :', 'b.sees !== undefined ? x :'],
+      ['the level is not taken off, whole', "binaryOf('sub', rise, level, site)", 'rise'],
+      ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
       [
         'keys get the first run’s gradient',
         'ks.unshift(sum(flows.map((f) => f.k)))',
