@@ -122,12 +122,16 @@ test('an ONNX model comes back', () => {
 
 test('the session configuration is the ConfigProto that TensorFlow reads', () => {
   // graph_options (10) { rewrite_options (10) { meta_optimizer_iterations (12): ONE, optimizers (100): … } }
+  // experimental (16) { disable_thread_spinning (9): true }
   const text = (s: string): string =>
     `a206${s.length.toString(16).padStart(2, '0')}${Buffer.from(s).toString('hex')}`
   const rewrite = `6001${['pruning', 'arithmetic', 'dependency'].map(text).join('')}`
   const within = (tag: string, hex: string): string =>
     `${tag}${(hex.length / 2).toString(16).padStart(2, '0')}${hex}`
-  assert.is(Buffer.from(sessionConfig()).toString('hex'), within('52', within('52', rewrite)))
+  assert.is(
+    Buffer.from(sessionConfig()).toString('hex'),
+    within('52', within('52', rewrite)) + within('8201', '4801'),
+  )
 })
 
 test('a large tensor is copied once and arrives whole', () => {

@@ -88,12 +88,13 @@ const candidates = (): readonly Candidate[] => {
 /**
  * TensorFlow's log off (what fails also fails the call, with TensorFlow's message), the GPU's memory taken as needed, oneDNN's
  * products on processors of any maker (TensorFlow itself takes them on some of AVX-512 alone, and without them a step of nano
- * takes a fifth longer), and the session's configuration, unless the user says otherwise.
+ * takes a fifth longer), of which the thread that asks for one computes its share, and the session's configuration, unless the user says otherwise.
  */
 const quietEnvironment = (): void => {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3'
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
   process.env.TF_ENABLE_ONEDNN_OPTS ??= '1'
+  process.env.TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD ??= '1'
   process.env[configVariable] ??= Buffer.from(sessionConfig()).toString('hex')
 }
 
