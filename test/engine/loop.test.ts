@@ -6,6 +6,8 @@ import {
   axis,
   broadcast,
   cast,
+  concat,
+  evaluate,
   fixed,
   greater,
   input,
@@ -90,6 +92,23 @@ test('two loops of one body, and a loop in a loop that reads what is outside of 
       [13, 20, 27],
     ],
   )
+})
+
+test('what joins values of a loop and of the one around it is made in the inner one', async () => {
+  const { y } = loop({
+    times: 2,
+    carried: { y: x },
+    step: ({ y }) => ({
+      next: {
+        y: loop({
+          times: 2,
+          carried: { z: y },
+          step: ({ z }) => ({ next: { z: add(z, total(concat([z, y], 'row'))) } }),
+        }).z,
+      },
+    }),
+  })
+  await gives([y], [Array.from(evaluate([y], { inputs: given })[0]!)])
 })
 
 const counting = () =>

@@ -174,6 +174,8 @@ test('what nothing but products reads goes around a loop as they take it; what i
   const half = text('bfloat16', 'cuda')
   assert.match(half, /: tensor<2x64x8xbf16>/)
   assert.not.match(half, 'tensor<2x64x8xf32>')
+  // scores are no product with a weight
+  assert.match(half, /dot_general .*tensor<2x64x8xbf16>\) -> tensor<2x64xf32>/)
   // the sum, and x, which is added to
   assert.match(half, /: tensor<2x8xf32>/)
   assert.match(half, /: tensor<f32>/)
