@@ -36,22 +36,19 @@ const classify = (classes: number): t.Objective<{ image: rows.RgbImage; label: n
 })
 
 const file: t.ExperimentFile = async ({ seed, setting, data }) => {
-  const [images, seen] = [data.rows(), new Set<string>()]
-  for await (const { example } of images.open())
-    if (example.columns.label != null) seen.add(String(example.columns.label))
-  const classes = [...seen].sort()
-  if (classes.length === 0) throw new t.SettingError('no row of the data has a label')
-  const labelOf = (row: rows.Row) => {
-    const label = classes.indexOf(String(row.columns.label))
-    if (label >= 0) return label
-    throw new rows.RowError(row, 'it has no label')
-  }
+  const [images, seen] = [data.rows(), new Set<unknown>()]
+  for await (const { example } of images.open()) seen.add(example.columns.label ?? undefined)
+  const classes = [...seen].flatMap((label) => (label === undefined ? [] : [String(label)])).sort()
   const labelled = (from: rows.Source<rows.Row>) =>
     rows.mapped(
       { rows: from.config, classes },
       from,
-      async (r) => ({ image: await rows.readRowImage(r, vit.imageSize), label: labelOf(r) }),
-      data, // has onBadRow: an image that cannot be read is set aside
+      async (r) => {
+        const [image, label] = [await rows.readRowImage(r, vit.imageSize), classes.indexOf(`${r.columns.label}`)]
+        if (label >= 0) return { image, label }
+        throw new rows.RowError(r, 'it has no label')
+      },
+      data, // has onBadRow: a row without an image that can be read, or a label, is set aside
     )
   const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })
   const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
@@ -59,7 +56,7 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   const about = { name, from: 'fresh', to: 'classifier', train: [d.everyKey], learningRate: 1e-3 } as const
   const stage = t.supervised({ ...about, objective, source, steps: setting.integer('steps', 300) })
   const held = { family: 'images', stage: name, objective, source: labelled(sides.heldOut), batches: 99 }
-  const start = t.begin({ name, seed, model, start: t.fromScratch, now: 'fresh' })
-  return t.experiment(pipe(start, t.next(stage)), heldOut(held))
+  const begun = t.begin({ name, seed, model, start: t.fromScratch, now: 'fresh' })
+  return t.experiment(pipe(begun, t.next(stage)), heldOut(held))
 }
 export default file
