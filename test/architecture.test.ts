@@ -21,7 +21,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   formats: ['async'],
   models: ['dsl', 'formats'],
   optim: ['dsl', 'formats'],
-  data: ['random', 'text', 'formats'],
+  data: ['random', 'text', 'terminal', 'formats'],
   run: ['terminal', 'dsl', 'engine', 'formats', 'models', 'optim'],
   train: ['random', 'terminal', 'dsl', 'engine', 'formats', 'models', 'optim', 'data', 'run'],
   tasks: ['random', 'package', 'dsl', 'formats', 'models', 'optim', 'data', 'run', 'train'],

@@ -8,6 +8,7 @@ import { type Chat, chatOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { tilesOf } from './collate.ts'
 import type { Conversation } from './conversation.ts'
+import { onlyOptions } from './only-options.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
@@ -31,6 +32,10 @@ export interface ConversationOptions extends RowOptions {
    */
   readonly special?: 'bad' | 'text'
 }
+
+const optionNames: readonly (keyof ConversationOptions)[] = [
+  ...(['processor', 'tokens', 'images', 'special', 'onBadRow'] as const),
+]
 
 const isRows = (e: unknown): e is Error =>
   e instanceof ImageError || e instanceof ChatError || (e instanceof ProcessorError && e.tag === 'OtherModel')
@@ -104,8 +109,10 @@ const configOf = (
  *
  * @category sources
  */
-export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> =>
-  mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), options)
+export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
+  onlyOptions('conversations', options, optionNames)
+  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), options)
+}
 
 const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
   (chat.turns.findLast((t) => t.role === role)?.parts ?? [])
@@ -119,8 +126,9 @@ const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
  *
  * @category sources
  */
-export const questions = (rows: Source<Row>, options: ConversationOptions): Source<Question> =>
-  mapped(
+export const questions = (rows: Source<Row>, options: ConversationOptions): Source<Question> => {
+  onlyOptions('questions', options, optionNames)
+  return mapped(
     configOf('questions', rows, options),
     rows,
     async (row): Promise<Question> => {
@@ -130,3 +138,4 @@ export const questions = (rows: Source<Row>, options: ConversationOptions): Sour
     },
     options,
   )
+}

@@ -8,6 +8,7 @@ import * as t from 'io-ts'
 import { tilesOf } from './collate.ts'
 import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
+import { onlyOptions } from './only-options.ts'
 import type { Processor } from './processor.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
@@ -163,6 +164,7 @@ interface Waiting<C> extends Load {
 }
 
 const checked = (o: PackOptions): PackOptions => {
+  onlyOptions('packed', o, ['rows', 'tokens', 'images', 'buffer', 'visualSlack', 'processor'])
   for (const [setting, least] of [
     ['rows', 1],
     ['tokens', 2],

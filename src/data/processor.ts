@@ -6,6 +6,7 @@
  */
 import type { Tokenizer } from '../formats/index.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
+import { onlyOptions } from './only-options.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 import { mostFrames } from './video.ts'
 
@@ -130,6 +131,15 @@ const readingOf = ({ size, tokens, tiling, reading }: ImageOptions): ImageReadin
   }
 }
 
+/** A model's `image`, which is given as it is, has the size of its patches as well. */
+const imageNames: readonly (keyof ImageOptions | 'patchSize')[] = [
+  ...(['size', 'tokens', 'patchSize', 'tiling', 'reading', 'frames'] as const),
+  ...(['placeholder', 'open', 'close'] as const),
+]
+const tilingNames: readonly (keyof ImageTiling)[] = [
+  ...(['least', 'most', 'thumbnail', 'multiScale', 'budget'] as const),
+]
+
 const whole = (what: string, n: number): number => {
   if (Number.isSafeInteger(n) && n > 0) return n
   throw new ProcessorError('BadSize', `processor, ${what}: it is ${n}; give a whole number from 1`)
@@ -155,6 +165,11 @@ export const processor = (
       'NoToken',
       'processor, tokenizer: it is none; give one such as textTokenizer(…) or nanoTokenizer(), called',
     )
+  onlyOptions('processor', options, ['chat', 'image', 'thought', 'template'])
+  onlyOptions('processor, chat', options.chat ?? {}, ['start', 'end', 'pad'])
+  onlyOptions('processor, thought', options.thought ?? {}, ['open', 'close'])
+  onlyOptions('processor, image', options.image ?? {}, imageNames)
+  onlyOptions('processor, image, tiling', options.image?.tiling ?? {}, tilingNames)
   const { start = '<|im_start|>', end = '<|im_end|>', pad = '<|endoftext|>' } = options.chat ?? {}
   const id = (what: string, token: string): number => {
     const found = tokenizer.idOf(token)

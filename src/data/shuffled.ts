@@ -5,6 +5,7 @@
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
+import { onlyOptions } from './only-options.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link shuffled}. */
@@ -25,7 +26,9 @@ const Place = t.intersection([t.type({ block: Whole, given: Whole }), t.partial(
  * @throws SourceError where `buffer` is no whole number from 1, or it is opened at a place of another source
  * @category combinators
  */
-export const shuffled = <E>(source: Source<E>, { seed, buffer }: ShuffleOptions): Source<E> => {
+export const shuffled = <E>(source: Source<E>, options: ShuffleOptions): Source<E> => {
+  onlyOptions('shuffled', options, ['seed', 'buffer'])
+  const { seed, buffer } = options
   if (!Number.isSafeInteger(buffer) || buffer < 1)
     throw new SourceError(`shuffled: buffer is ${buffer}; give a whole number from 1`)
   return {

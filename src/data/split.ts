@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 import { random, type Seed } from '../random/index.ts'
+import { onlyOptions } from './only-options.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link split}. */
@@ -46,7 +47,9 @@ const emptySide = (name: 'train' | 'heldOut', read: number, first: string, alike
  *   where `by` gives one key for all of them
  * @category combinators
  */
-export const split = <E>(source: Source<E>, { heldOut, by, seed = 0 }: SplitOptions<E>): Split<E> => {
+export const split = <E>(source: Source<E>, options: SplitOptions<E>): Split<E> => {
+  onlyOptions('split', options, ['heldOut', 'by', 'seed'])
+  const { heldOut, by, seed = 0 } = options
   if (!(heldOut > 0 && heldOut < 1))
     throw new SourceError(`split: heldOut is ${heldOut}; give a share between 0 and 1`)
   const side = (name: 'train' | 'heldOut'): Source<E> => ({

@@ -9,6 +9,7 @@ import type { Generator } from '../generation/index.ts'
 import {
   type Evaluation,
   kindOf,
+  onlySettings,
   orThrow,
   RecipeError,
   type RunContext,
@@ -54,6 +55,7 @@ const savedImages = async (
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
   const { generator: g, questions } = o
   const where = 'exactAnswers'
+  onlySettings(where, o, ['generator', 'questions', 'samples', 'lastSamples', 'shown', 'name', 'lengths'])
   const samples = wholeSetting('exactAnswers', 'samples', o.samples, 1)
   const lastSamples = wholeSetting('exactAnswers', 'lastSamples', o.lastSamples ?? samples, 1)
   const shown = wholeSetting('exactAnswers', 'shown', o.shown ?? 8, 0)

@@ -11,6 +11,7 @@ import {
   type Metric,
   type MicroBatch,
   type Objective,
+  onlySettings,
   orThrow,
   RecipeError,
   type Sizes,
@@ -60,6 +61,7 @@ const metricOf = <E>(where: string, objective: Objective<E>, metric: string, siz
 export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
   const { family, objective, metric = 'correct' } = o
   const where = `heldOut '${textSetting('heldOut', 'family', family)}'`
+  onlySettings(where, o, ['family', 'stage', 'objective', 'source', 'batches', 'metric'])
   if (o.stage !== undefined) textSetting(where, 'stage', o.stage)
   valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
   valueSetting(where, 'source', o.source, ['open'], 'a source of examples')

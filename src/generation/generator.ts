@@ -7,6 +7,7 @@ import type { Conversation, Processor } from '../data/index.ts'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
+import { onlySettings } from '../train/index.ts'
 import { type DecodingSizes, decoding } from './decoding.ts'
 import { settled } from './sampling.ts'
 
@@ -43,6 +44,7 @@ export interface Generator {
  * @category generation
  */
 export const generator = (model: CausalLm, processor: Processor, sizes: DecodingSizes): Generator => {
+  onlySettings('generator', sizes, ['rows', 'prompt', 'capacity', 'images'])
   const { config, functions, check, answers, ...rest } = decoding(model, processor, sizes)
   const sampling = settled({ maxNewTokens: rest.sizes.capacity, temperature: 0 })
   return {

@@ -220,7 +220,13 @@ const After = 4
 /** Windows of the shortest search: two to see the descent slow down, and those from a trial on. */
 const Windows = 2 + After
 
+const names = ['steps', 'alpha', 'beta', 'lambda', 'search', 'window', 'error']
+
 const checked = (s: AdaLrsSettings): Required<AdaLrsSettings> => {
+  // one that is misspelt would do nothing and say nothing
+  const odd = Object.keys(s).find((name) => !names.includes(name))
+  if (odd !== undefined)
+    throw new AdaLrsError(odd, 'there is no such setting', `there are ${names.join(', ')}`)
   const whole = (least: number) => (x: number) => Number.isSafeInteger(x) && x >= least
   const steps = number('steps', s.steps, whole(1), 'give the whole number of steps of the training')
   const alpha = number('alpha', s.alpha ?? 3, (x) => x > 1, 'give a factor above 1')

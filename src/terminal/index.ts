@@ -16,7 +16,7 @@ export {
   short,
   significant,
 } from './format.ts'
-export { didYouMean, editDistance, nearest } from './nearest.ts'
+export { didYouMean, editDistance, nearest, unknownName } from './nearest.ts'
 export { systemWords } from './system-words.ts'
 export {
   bar,

@@ -44,6 +44,19 @@ export const nearest = (word: string, known: readonly string[]): string | undefi
   return ranked[0]?.k
 }
 
+/**
+ * The first name of a record that is not known, and what to say of it; undefined where all are: a setting that is misspelt would
+ * do nothing and say nothing.
+ */
+export const unknownName = (
+  x: object,
+  known: readonly string[],
+): { readonly name: string; readonly what: string } | undefined => {
+  const name = Object.keys(x).find((k) => !known.includes(k))
+  if (name === undefined) return undefined
+  return { name, what: `there is no such setting; there are ${known.join(', ')}.${didYouMean(name, known)}` }
+}
+
 /** ` Did you mean 'summary'?`, or nothing where nothing is near. */
 export const didYouMean = (word: string, known: readonly string[]): string => {
   const near = nearest(word, known)

@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { didYouMean } from '../terminal/index.ts'
+import { unknownName } from '../terminal/index.ts'
 
 /** A setting that cannot be: `where` and `setting` name it, the message says what it is and what it may be. */
 export class RecipeError extends Error {
@@ -122,13 +122,8 @@ export const folderSetting = (where: string, setting: string, name: unknown): st
  * @throws RecipeError
  */
 export const onlySettings = (where: string, x: object, known: readonly string[]): void => {
-  const odd = Object.keys(x).find((k) => !known.includes(k))
-  if (odd !== undefined)
-    throw new RecipeError(
-      where,
-      odd,
-      `there is no such setting; there are ${known.join(', ')}.${didYouMean(odd, known)}`,
-    )
+  const odd = unknownName(x, known)
+  if (odd !== undefined) throw new RecipeError(where, odd.name, odd.what)
 }
 
 /** An async iteration. @throws RecipeError where it is something else, such as what an async function gives */

@@ -32,6 +32,7 @@ import {
   iterationSetting,
   jsonSetting,
   kindOf,
+  onlySettings,
   RecipeError,
   textSetting,
   valueSetting,
@@ -117,6 +118,7 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       `it is ${kindOf(r)}; give a record with name, seed, model, start`,
     )
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
+  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now'])
   wholeSetting(where, 'seed', r.seed, 0)
   textSetting(where, 'now', r.now)
   valueSetting(where, 'model', r.model, ['graph'], 'a model, such as nanoModel')
@@ -126,6 +128,7 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       'start.weights',
       'it is no task of weights and no source of them; give fromScratch, or weights such as openCheckpoint(folder), not called and not awaited',
     )
+  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   if (r.start.config === undefined)
     throw new RecipeError(
       where,
@@ -490,6 +493,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     throw new RecipeError('experiment', 'recipe', `it is ${kindOf(r)}; give what begin(…) and next(…) make`)
   const where = `recipe '${r.name}'`
   if (r.stages.length === 0) throw new RecipeError(where, 'stages', 'there is none; append one with next(…)')
+  onlySettings(`${where}, options`, options, ['checkpointEvery'])
   valueSetting(
     where,
     'evaluation',

@@ -5,7 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { type ScheduleSpec, schedule } from '../optim/index.ts'
-import { RecipeError } from './recipe-error.ts'
+import { onlySettings, RecipeError } from './recipe-error.ts'
 
 /** A schedule of the user's own. */
 export interface OwnSchedule {
@@ -23,6 +23,9 @@ export interface StageSchedule {
 
 /** Warm-up over a tenth, then cosine down to a tenth of the peak. */
 export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
+
+/** The settings of schedules of every kind. */
+const names = ['kind', 'steps', 'warmup', 'start', 'minRatio', 'decay', 'shape']
 
 const isOwn = (s: ScheduleSpec | OwnSchedule): s is OwnSchedule =>
   typeof (s as Partial<OwnSchedule> | null)?.factor === 'function'
@@ -57,6 +60,7 @@ export const stageSchedule = (
     })
     return { config: spec.config, factor: (step) => factors[step - 1]! }
   }
+  if (typeof spec === 'object' && spec !== null) onlySettings(`${where}, schedule`, spec, names)
   const made = schedule(spec, steps)
   if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
   return { config: spec, factor: made.right }

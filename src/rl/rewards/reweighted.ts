@@ -89,7 +89,7 @@ export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weight
 /**
  * Weights as they are written on a command line: `answer=0.5,format=0.1`.
  *
- * @throws RecipeError where a part is no name and number
+ * @throws RecipeError where a part is no name and number, or a name is given twice
  * @category algebra
  */
 export const weightsFrom = (text: string): Weights => {
@@ -99,6 +99,8 @@ export const weightsFrom = (text: string): Weights => {
     const weight = value === undefined || value === '' ? Number.NaN : Number(value)
     if (name === undefined || name === '' || more.length > 0 || !Number.isFinite(weight))
       throw new RecipeError('weights', part.trim(), 'it is no weight; write name=number, such as answer=0.5')
+    if (Object.hasOwn(weights, name))
+      throw new RecipeError('weights', part.trim(), 'its name is given twice; say it once')
     Object.defineProperty(weights, name, {
       value: weight,
       enumerable: true,
