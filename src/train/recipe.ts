@@ -118,7 +118,6 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       `it is ${kindOf(r)}; give a record with name, seed, model, start`,
     )
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
-  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now'])
   wholeSetting(where, 'seed', r.seed, 0)
   textSetting(where, 'now', r.now)
   valueSetting(where, 'model', r.model, ['graph'], 'a model, such as nanoModel')
@@ -128,7 +127,6 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       'start.weights',
       'it is no task of weights and no source of them; give fromScratch, or weights such as openCheckpoint(folder), not called and not awaited',
     )
-  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   if (r.start.config === undefined)
     throw new RecipeError(
       where,
@@ -143,6 +141,8 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       ['has'],
       "a part of the model, or keys('head', 'head.**')",
     )
+  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now'])
+  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   return { ...r, stages: [] }
 }
 
