@@ -44,8 +44,8 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
       { rows: from.config, classes },
       from,
       async (r) => {
-        const [image, label] = [await rows.readRowImage(r, vit.imageSize), classes.indexOf(`${r.columns.label}`)]
-        if (label >= 0) return { image, label }
+        const label = classes.indexOf(`${r.columns.label}`)
+        if (label >= 0) return { image: await rows.readRowImage(r, vit.imageSize), label }
         throw new rows.RowError(r, 'it has no label')
       },
       data, // has onBadRow: a row without an image that can be read, or a label, is set aside
