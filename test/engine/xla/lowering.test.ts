@@ -183,6 +183,23 @@ test('what nothing but products reads goes around a loop as they take it; what i
   assert.not.match(text('bfloat16', 'cpu'), 'bf16')
 })
 
+test('a state that goes around a loop is no weight there: products with it are kept as float32', () => {
+  const text = textOf(
+    () => {
+      const { y } = d.loop<{ y: d.Tensor; m: d.Tensor }>({
+        times: 2,
+        carried: { y: d.input('y', [Row, Out]), m: d.state('m', [Out, Embed], d.zeros) },
+        step: ({ y, m }) => ({
+          next: { y: d.add(y, d.contract(d.input('x', [Row, Embed]), m, 'embed')), m: d.mul(m, 0.5) },
+        }),
+      })
+      return { outputs: { y } }
+    },
+    { precision: 'bfloat16', platform: 'cuda' },
+  ).text
+  assert.match(text, /dot_general .* -> tensor<4x3xf32>/)
+})
+
 test('what is multiplied by literals is added up as it is: cumulative sums are not rounded', () => {
   const text = textOf(
     () => {
