@@ -1,4 +1,4 @@
-/** Think-fusion SFT (paper §4.2.4): nine answers without a thought to one chain that the policy wrote itself and that is right. */
+/** Think-fusion SFT (paper §4.2.4): answers in one word, a few in steps, and chains that the policy wrote itself and that are right. */
 import { mixed, packed, repeated } from 'sailwright/data'
 import { all, answer, format, harvested } from 'sailwright/rl'
 import { nanoModel, problems, rendered } from 'sailwright/tasks'
@@ -16,6 +16,8 @@ export const thinkFusion = (about: About) => {
   }
   // asked for the result alone
   const direct = rendered({ mixture: plainly('direct', about, 4), captions: 0, direct: 1 })
+  // and asked plainly, a few, so that the steps of an answer are not forgotten
+  const plain = rendered({ mixture: plainly('plain answers', about, 4), captions: 0 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
@@ -24,7 +26,8 @@ export const thinkFusion = (about: About) => {
     // rejection sampling, with the weights that the stage begins with
     source: afterwards(harvested({ ...asked, policy, sampling, right }), (chains) => {
       const shares = [
-        { share: 0.9, source: direct },
+        { share: 0.84, source: direct },
+        { share: 0.06, source: plain },
         { share: 0.1, source: repeated(chains) },
       ]
       return packed(mixed(shares, { seed }), sizes)
