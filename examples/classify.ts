@@ -39,17 +39,14 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   const [images, seen] = [data.rows(), new Set<unknown>()]
   for await (const { example } of images.open()) seen.add(example.columns.label ?? undefined)
   const classes = [...seen].flatMap((label) => (label === undefined ? [] : [String(label)])).sort()
+  const shown = async (r: rows.Row) => {
+    const label = classes.indexOf(`${r.columns.label}`)
+    if (label >= 0) return { image: await rows.readRowImage(r, vit.imageSize), label }
+    throw new rows.RowError(r, 'it has no label')
+  }
+  // data has onBadRow: a row without an image that can be read, or a label, is set aside
   const labelled = (from: rows.Source<rows.Row>) =>
-    rows.mapped(
-      { rows: from.config, classes },
-      from,
-      async (r) => {
-        const label = classes.indexOf(`${r.columns.label}`)
-        if (label >= 0) return { image: await rows.readRowImage(r, vit.imageSize), label }
-        throw new rows.RowError(r, 'it has no label')
-      },
-      data, // has onBadRow: a row without an image that can be read, or a label, is set aside
-    )
+    rows.mapped({ rows: from.config, classes }, from, shown, data)
   const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })
   const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
   const [objective, name] = [classify(classes.length), 'classify']

@@ -4,6 +4,22 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/data`. */
 export const data = [
   mutantsOf(
+    'src/data/only-options.ts',
+    ['train/misspelt'],
+    [['a misspelt option does nothing and says nothing', 'if (odd !== undefined)', 'if (false)']],
+  ),
+  mutantsOf(
+    'src/models/image-processing.ts',
+    ['models/pretrained'],
+    [
+      [
+        'images of another mean are read',
+        'Math.abs(x - values[i]!) < 1e-3)',
+        'Math.abs(x - values[i]!) < 1)',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/data/split.ts',
     ['data/shuffled'],
     [

@@ -19,6 +19,7 @@ import {
   mergeLora,
   saveAdapter,
 } from '../optim/index.ts'
+import { kindOf, onlySettings, RecipeError, valueSetting } from './recipe-error.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** A rewrite of a loss's graph. */
@@ -70,10 +71,15 @@ export const adapterFolder = 'adapter'
  * const projections = keys('projections', 'language_model.**_proj.weight')
  * const transforms = [withLora({ rank: 8, alpha: 16, on: projections })]
  *
- * @throws LoraError where rank or alpha is out of its range
+ * @throws LoraError where rank or alpha is out of its range, RecipeError where a setting is none
  * @category transforms
  */
-export const withLora = ({ rank, alpha, on }: WithLoraSettings): GraphTransform => {
+export const withLora = (settings: WithLoraSettings): GraphTransform => {
+  if (typeof settings !== 'object' || settings === null)
+    throw new RecipeError('withLora', 'settings', `it is ${kindOf(settings)}; give { rank, alpha, on }`)
+  onlySettings('withLora', settings, ['rank', 'alpha', 'on'])
+  valueSetting('withLora', 'on', settings.on, ['has'], "keys, such as keys('projections', '**_proj.weight')")
+  const { rank, alpha, on } = settings
   const adapts = (key: string): boolean => !loraKeys.has(key) && on.has(key)
   const own: Keys = { name: loraKeys.name, has: (key) => loraKeys.has(key) && adapts(adaptedWeight(key)) }
   const floats = (weights: StoredWeights, keys: readonly string[]): TE.TaskEither<Error, Tensors> =>

@@ -42,6 +42,7 @@ const table: readonly (readonly [make: (s: never) => unknown, s: object, odd: st
   ],
   [(schedule) => t.supervised({ ...stage, schedule }), { kind: 'cosine' }, 'warmpu', 'warmup'],
   [(adaLrs) => t.supervised({ ...stage, steps: 1000, adaLrs }), {}, 'windw', 'window'],
+  [t.withLora, { rank: 2, alpha: 4, on: tinyModel.parts.language }, 'alhpa', 'alpha'],
   [adaLrsReducer, { steps: 1000 }, 'lamdba', 'lambda'],
   [heldOut, { family: 'f', objective, source, batches: 1 }, 'metrc', 'metric'],
   [exactAnswers, { generator: made, questions: { q: source }, samples: 1 }, 'lenghts', 'lengths'],
@@ -68,5 +69,10 @@ for (const [make, own, odd, name] of table)
         e.message.includes(`, ${odd}: there is no such setting; there are `) && e.message.includes(name),
     )
   })
+
+test('adapters without settings, or on no keys, are refused by name', () => {
+  assert.throws(() => t.withLora(undefined as never), /withLora, settings: it is undefined/)
+  assert.throws(() => t.withLora({ rank: 2, alpha: 4 } as never), /withLora, on: it is undefined; give keys/)
+})
 
 test.run()

@@ -8,7 +8,7 @@ import type { Reward } from '../reward.ts'
 import type { Percent, Where } from '../verify/index.ts'
 import { checked, type InPool } from './verified.ts'
 
-/** A true answer, or several of which one is to be given; a task without one has none. */
+/** A true answer, or several of which one is to be given; a task without one, or with a blank one, has none. */
 export type Truth = string | number | readonly (string | number)[] | null | undefined
 
 /** Settings of {@link answer}. */
@@ -31,9 +31,11 @@ export interface AnswerOptions<K extends string> extends InPool {
 
 const names = ['column', 'from', 'percent', 'decimals', 'mathematics', 'delimiter', 'delimited', 'pool']
 
-/** The true answers of a column, as texts. */
+/** The true answers of a column, as texts. A blank one is none: an empty box would be right. */
 export const truthsOf = (truth: Truth): readonly string[] =>
-  truth === null || truth === undefined ? [] : (Array.isArray(truth) ? truth : [truth]).map(String)
+  truth === null || truth === undefined
+    ? []
+    : (Array.isArray(truth) ? truth : [truth]).map(String).filter((text) => text.trim() !== '')
 
 /**
  * 1 where the answer in the last `\boxed{…}` is the true one, else 0 (SAIL-VL2, section 4.2.3): the same words, option letter

@@ -127,6 +127,11 @@ test('answer: the column, several truths, numbers, none', async () => {
   assert.is(scoreOf(await judge(answer({ pool }), '\\boxed{NYC}', { answer: ['New York', 'nyc'] })), 1)
   const none = await judge(answer({ pool }), '\\boxed{4}', { answer: null })
   assert.match((none as Abstained).why, /no answer/)
+  // an empty box would be right
+  for (const blank of ['', ' ', [''], []]) {
+    const said = await judge(answer(), '\\boxed{}', { answer: blank })
+    assert.is(said._tag, 'Abstained', JSON.stringify(blank))
+  }
   const j = await judge(answer({ pool }), '\\boxed{0.5}', { answer: '\\frac12' })
   assert.equal(j, scored(1, { extracted: '0.5', from: 'box', expected: '\\frac12', by: 'mathematics' }))
   const missing = await judge(answer({ pool }), 'it is 0.5', { answer: '\\frac12' })
