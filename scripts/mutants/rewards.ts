@@ -212,9 +212,10 @@ export const rewards = [
       ['of several truths the first alone counts', ').map(String)', ').slice(0, 1).map(String)'],
       [
         'no truth is an empty one',
-        'truth === null || truth === undefined ? []',
-        "truth === null || truth === undefined ? ['']",
+        'truth === null || truth === undefined\n    ? []',
+        "truth === null || truth === undefined\n    ? ['']",
       ],
+      ['a blank truth is one', ".filter((text) => text.trim() !== '')", ''],
     ],
   ),
   mutantsOf(
