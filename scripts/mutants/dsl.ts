@@ -321,6 +321,11 @@ export const dsl = [
         'into === undefined ? [sums] :',
         'into === undefined ? [] :',
       ],
+      [
+        'the first block backward does not wait, whole',
+        'k === undefined ? [sums] :',
+        'k === undefined ? [] :',
+      ],
     ],
   ),
   mutantsOf(
