@@ -164,8 +164,8 @@ export const xlaBackend = (
       const given = lowered.arguments.map((a) => {
         if (a.from === 'state') return stateOf(a.key)
         const { axes } = variant.inputs.get(a.name)!
-        // whoever calls leaves them alone until the answer
-        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes), true)
+        // whoever calls leaves them alone until the answer, which waits for one device alone
+        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes), devices === 1)
         fed.push(...spread)
         return spread
       })

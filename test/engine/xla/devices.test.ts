@@ -7,9 +7,12 @@ import { pipe } from 'fp-ts/lib/function.js'
 import { firstValueFrom, lastValueFrom, takeWhile, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { axis, fixed, input, program, total } from '../../../src/dsl/index.ts'
 import type { Engine } from '../../../src/engine/session.ts'
+import { tensorValue } from '../../../src/engine/values.ts'
 import { inWorker } from '../../../src/engine/worker/index.ts'
 import { type XlaOptions, xlaEngine } from '../../../src/engine/xla/index.ts'
+import { Client } from '../../../src/engine/xla/pjrt/client.ts'
 import { adamWith } from '../../../src/optim/index.ts'
 import type { RunEvent } from '../../../src/run/events.ts'
 import { withoutRepeats } from '../../../src/run/run-state.ts'
@@ -149,6 +152,32 @@ if (plugin !== undefined) {
     )
     assert.equal(decisions(two), decisions(one))
     near(two, one)
+  })
+
+  test('what is fed is lent to one device; of several the answer waits for the first alone, and each has a copy', async () => {
+    const a = axis('a', 1 << 15)
+    const p = program({
+      name: 'p',
+      functions: { f: fixed(() => ({ outputs: { y: total(input('x', [a])) } })) },
+    })
+    const { upload } = Client.prototype
+    const lent = async (devices: number): Promise<readonly boolean[]> => {
+      const session = await orThrow((await engineOf({ devices })).load(p))
+      const found: boolean[] = []
+      Client.prototype.upload = function (...given) {
+        found.push(given[4] ?? false)
+        return upload.apply(this, given)
+      }
+      try {
+        await orThrow(session.call('f', { x: tensorValue('float32', [a.size], new Float32Array(a.size)) }))
+      } finally {
+        Client.prototype.upload = upload
+        await orThrow(session.close())
+      }
+      return found
+    }
+    assert.equal(await lent(1), [true])
+    assert.equal(await lent(2), [false, false])
   })
 
   test('a number of devices that is none is refused', async () => {
