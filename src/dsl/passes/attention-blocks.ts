@@ -248,7 +248,10 @@ const forwardWhole = (c: Cut): Tensor => {
   return concat(done, c.token) as Tensor
 }
 
-/** What flows into queries, keys and values, tokens by tokens: y = P v, P = softmax(q kᵀ), dP = g vᵀ, and P (dP − Σ g y) flows into the scores. */
+/**
+ * What flows into queries, keys and values, tokens by tokens: y = P v, P = softmax(q kᵀ), dP = g vᵀ, and P (dP − Σ g y)
+ * flows into the scores.
+ */
 const backwardWhole = (t: Tensor, c: Cut): Readonly<Record<string, Tensor>> => {
   const { site } = t
   const [y, g] = operandsOf(t).slice(-2) as [Tensor, Tensor]
@@ -371,8 +374,9 @@ const backward = (t: Tensor, c: Cut, whole: Tensor): Readonly<Record<string, Ten
 }
 
 /**
- * Attention and its gradient, where there are many scores, in blocks one after the other: forward blocks of tokens, backward blocks of keys, of which the gradient computes the weights again. What no token
- * of a block may see is left out, and what all see needs no mask. The numbers are the definition's up to rounding.
+ * Attention and its gradient, where there are many scores, in blocks one after the other: forward of tokens, backward of
+ * tokens too, or of keys where `runs` is asked for. The gradient computes the weights of each again. What no token of a block
+ * may see is left out, and in `runs` what all see needs no mask. The numbers are the definition's up to rounding.
  *
  * @category passes
  */

@@ -88,7 +88,8 @@ const candidates = (): readonly Candidate[] => {
 /**
  * TensorFlow's log off (what fails also fails the call, with TensorFlow's message), the GPU's memory taken as needed, oneDNN's
  * products on processors of any maker (TensorFlow itself takes them on some of AVX-512 alone, and without them a step of nano
- * takes a fifth longer), of which the thread that asks for one computes its share, and the session's configuration, unless the user says otherwise.
+ * takes a fifth longer), of which the thread that asks for one computes its share, and the session's configuration, unless the
+ * user says otherwise. In a worker the environment is a copy: what the library itself asks for there stays as it is.
  */
 const quietEnvironment = (): void => {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3'
