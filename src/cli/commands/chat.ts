@@ -122,17 +122,15 @@ const said: Use = (a, args, io, options) => async () => {
 }
 
 /** Answers to lines, until there are no more. */
-const talked: Use = (a, args, io, options) => {
-  const lines = io.lines!()
-  io.stderr.write(`${a.what}, on ${a.engine}. /exit ends.\n`)
-  return pipe(
-    attempt(async () => (await import('../talk.ts')).talk(a, lines, io, options, args.all('picture'))),
-    (task) => async () => {
-      try {
-        return await task()
-      } finally {
-        lines.close()
-      }
-    },
-  )
-}
+const talked: Use = (a, args, io, options) =>
+  attempt(async () => {
+    // before a word is said: Ctrl-C is heard from then on
+    const { talk } = await import('../talk.ts')
+    const lines = io.lines!()
+    io.stderr.write(`${a.what}, on ${a.engine}. /exit ends.\n`)
+    try {
+      await talk(a, lines, io, options, args.all('picture'))
+    } finally {
+      lines.close()
+    }
+  })
