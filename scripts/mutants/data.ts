@@ -39,7 +39,10 @@ export const data = [
   mutantsOf(
     'src/data/rows/row-key.ts',
     ['data/rows'],
-    [['bytes of one path are one image', 'bytes == null ? String(path) : named(bytes)', 'String(path)']],
+    [
+      ['bytes of one path are one image', 'names(bytes ?? path)', 'names(path)'],
+      ['rows without an image are all one', 'media.length === 0 ? JSON.stringify(columns) : ', ''],
+    ],
   ),
   mutantsOf(
     'src/data/conversations.ts',

@@ -82,7 +82,14 @@ rows('the key of a row is its images, else all that it says', () => {
     key({ video: ['a.png', red] }),
     key({ question: 'one' }),
     key({ question: 'two' }),
+    // rows of a data set with images that have none of their own
+    key({ images: [], question: 'one' }),
+    key({ images: [], question: 'two' }),
+    key({ image: '', question: 'one' }),
+    key({ image: { bytes: null, path: null }, question: 'one' }),
+    key({ image: { bytes: null, path: null }, question: 'two' }),
   ]
+  assert.is(key({ images: [], image: 'a.png' }), keys[0])
   assert.is(new Set(keys).size, keys.length)
   assert.is(key({ image: 'a.png', question: 'two' }, 2), keys[0])
   assert.is(key({ image: { bytes: red, path: 'y.png' } }), keys[2])

@@ -6,18 +6,26 @@
 import { createHash } from 'node:crypto'
 import type { Row } from './row.ts'
 
-/** A path as it is written, bytes by their checksum, Hugging Face's struct by its bytes where it has some. */
-const named = (medium: unknown): string => {
-  if (typeof medium === 'string') return medium
-  if (medium instanceof Uint8Array) return createHash('sha256').update(medium).digest('hex')
-  if (Array.isArray(medium)) return medium.map(named).join('\n')
-  const { bytes, path } = (medium ?? {}) as { readonly bytes?: unknown; readonly path?: unknown }
-  return bytes == null ? String(path) : named(bytes)
+/**
+ * The names of what a column has: a path as it is written, bytes by their checksum, Hugging Face's struct by its bytes where it has
+ * some. Data sets fill a column that a row has no use for with null, '' or an empty list: those name nothing.
+ */
+const names = (medium: unknown): readonly string[] => {
+  if (medium == null || medium === '') return []
+  if (typeof medium === 'string') return [medium]
+  if (medium instanceof Uint8Array) return [createHash('sha256').update(medium).digest('hex')]
+  if (Array.isArray(medium)) return medium.flatMap(names)
+  const { bytes, path } = medium as { readonly bytes?: unknown; readonly path?: unknown }
+  return names(bytes ?? path)
 }
 
+/** The names of the first column that has some. */
+const first = (...media: readonly unknown[]): readonly string[] =>
+  media.map(names).find((n) => n.length > 0) ?? []
+
 /**
- * The key of a row for `split`: its images and videos where it has columns of them (`image`, `images`, `video`, `videos`), so that
- * all rows of one image are on one side; else all that its columns say.
+ * The key of a row for `split`: its images and videos where it has some (columns `image`, `images`, `video`, `videos`), so that all
+ * rows of one image are on one side; else all that its columns say.
  *
  * @example
  * const row = { columns: { image: 'shelf.png', question: 'How many?' }, file: 'rows.jsonl', line: 1 }
@@ -27,6 +35,6 @@ const named = (medium: unknown): string => {
  */
 export const rowKey = ({ columns }: Row): string => {
   const { images, image, videos, video } = columns
-  const media = [images ?? image, videos ?? video].filter((m) => m != null)
-  return media.length === 0 ? JSON.stringify(columns) : media.map(named).join('\n')
+  const media = [...first(images, image), ...first(videos, video)]
+  return media.length === 0 ? JSON.stringify(columns) : media.join('\n')
 }

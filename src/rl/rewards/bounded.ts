@@ -123,41 +123,58 @@ const tell = ({ give, fail }: Waiting, ask: () => unknown): void => {
   }
 }
 
-/** Asks all that wait under one guard, since a guard is a thread. Where it stops them, one by one from the one that it stopped. */
-const askAll = (): void => {
-  const all = waiting
-  waiting = []
-  let at = 0
-  const unguarded = ({ owner, f }: Waiting) => {
-    stopsOf(owner)
-    try {
-      return f()
-    } finally {
-      stopped.delete(owner)
-    }
+/** Asks one of those that wait under the guard of others. */
+const unguarded = ({ owner, f }: Waiting): unknown => {
+  stopsOf(owner)
+  try {
+    return f()
+  } finally {
+    stopped.delete(owner)
   }
-  const before = place[key]
-  if (all.length > 1)
-    try {
-      called(Math.min(...all.map(({ ms }) => ms)), () => {
-        for (; at < all.length; at++) tell(all[at]!, () => unguarded(all[at]!))
-      })
-    } catch (e) {
-      if (!isTimeout(e)) throw e
-    } finally {
-      place[key] = before
-    }
-  for (; at < all.length; at++) tell(all[at]!, () => bounded(all[at]!.owner, all[at]!.ms, all[at]!.f))
 }
 
 /**
- * What a function gives, {@link bounded}, together with all others that are asked in the same turn: where all of them take less
- * than the shortest of their times, one guard serves them. Else the one that was stopped is called again, alone and with its whole
- * time, and so are those after it.
+ * Asks those that wait, in their order, some under one guard, since a guard is a thread: those that follow one another with one
+ * limit, until half of it is over. Where it stops one, that one and those after it are asked one by one.
+ */
+const askAll = (): void => {
+  const all = waiting
+  waiting = []
+  const before = place[key]
+  let [at, alone] = [0, false]
+  while (at < all.length) {
+    const { owner, ms, f } = all[at]!
+    if (alone || all[at + 1]?.ms !== ms) {
+      tell(all[at++]!, () => bounded(owner, ms, f))
+      continue
+    }
+    const half = performance.now() + ms / 2
+    try {
+      called(ms, () => {
+        while (all[at]?.ms === ms && performance.now() < half) {
+          tell(all[at]!, () => unguarded(all[at]!))
+          at++
+        }
+      })
+    } catch (e) {
+      if (!isTimeout(e)) throw e
+      alone = true
+    } finally {
+      place[key] = before
+    }
+  }
+}
+
+/**
+ * What a function gives, {@link bounded}, together with others that are asked in the same turn, under one guard. A function that
+ * takes less than half of its time is called once, unless the process stands still; one that the guard stopped is called again,
+ * alone and with its whole time.
  */
 export const boundedTogether = <A>(owner: object, ms: number, f: () => A): Promise<{ readonly given: A }> =>
   new Promise((give, fail) => {
-    if (waiting.push({ owner, ms, f, give: give as Waiting['give'], fail }) === 1) queueMicrotask(askAll)
+    waiting.push({ owner, ms, f, give: give as Waiting['give'], fail })
+    // each time: one that asks others may be stopped right here, and those that come after must not wait for ever
+    queueMicrotask(askAll)
   })
 
 /** A reward's answer as it promises it; one that keeps no time of its own is stopped where it holds the thread. */

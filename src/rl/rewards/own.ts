@@ -28,9 +28,10 @@ export interface OwnRewardOptions {
  * A reward from a function. The columns that it reads are in its type: where tasks lack one, the program does not compile.
  * What it throws, a number that is not finite, a value of another type and a promise that is not kept in time are `Failed`.
  * It runs in the thread that trains, where a loop without end is stopped after ten seconds, but not one that follows an
- * `await`: text that may be hostile is for {@link verified}. Where this thread
- * hardly worked meanwhile, since the process stood still or the function only waits, the function is called again, three times
- * in all; and once more where the answers of a group together took so long that the guard over all of them stopped this one. A function that was stopped 16 times in a row is not asked again.
+ * `await`: text that may be hostile is for {@link verified}. Where this thread hardly worked meanwhile, since the process stood
+ * still or the function only waits, the function is called again, three times
+ * in all. Answers that are asked for in one turn share a guard: one that takes longer than half of its time may be called once more,
+ * alone. A function that was stopped 16 times in a row is not asked again.
  *
  * @example
  * const short = reward('short', ({ completion }) => (completion.ids.length <= 32 ? 1 : 0))
@@ -59,9 +60,13 @@ export const reward = <C extends Columns = Columns>(
     config: { kind: 'own', name, timeoutMs, ...(options.config === undefined ? {} : { of: options.config }) },
     [keepsTime]: true,
     score: (judged) => async () => {
-      const began = performance.now()
+      let began = performance.now()
       try {
-        const { given }: { readonly given: unknown } = await boundedTogether(judge, held, () => judge(judged))
+        const { given }: { readonly given: unknown } = await boundedTogether(judge, held, () => {
+          // others of the same turn were asked before
+          began = performance.now()
+          return judge(judged)
+        })
         if (!(given instanceof Promise)) return asJudgement(given, performance.now() - began)
         const late = () => failed(`it gave no answer in ${timeoutMs} ms`, performance.now() - began)
         return asJudgement(await inTime(timeoutMs, () => given, late), performance.now() - began)

@@ -287,13 +287,16 @@ test('a group is judged in the order of its completions', async () => {
   assert.is(task.columns.river, 'Tiber')
 })
 
-/** How often V8 is told to end a script in time: each time is a thread. The first of them has at most so many milliseconds. */
-const guards = async (work: () => Promise<unknown>, first = Number.POSITIVE_INFINITY): Promise<number> => {
+/** The milliseconds that V8 is told to end scripts after: each time is a thread. The first of them has at most so many. */
+const guards = async (
+  work: () => Promise<unknown>,
+  first = Number.POSITIVE_INFINITY,
+): Promise<readonly number[]> => {
   const { runInThisContext } = Script.prototype
-  let count = 0
+  const limits: number[] = []
   Script.prototype.runInThisContext = function (options) {
     const { timeout } = options as { readonly timeout: number }
-    const most = count++ === 0 ? first : Number.POSITIVE_INFINITY
+    const most = limits.push(timeout) === 1 ? first : Number.POSITIVE_INFINITY
     return runInThisContext.call(this, { ...(options as object), timeout: Math.min(timeout, most) })
   }
   try {
@@ -301,7 +304,7 @@ const guards = async (work: () => Promise<unknown>, first = Number.POSITIVE_INFI
   } finally {
     Script.prototype.runInThisContext = runInThisContext
   }
-  return count
+  return limits
 }
 
 test('one guard is over all answers of a group, of each reward that is asked', async () => {
@@ -313,10 +316,10 @@ test('one guard is over all answers of a group, of each reward that is asked', a
   const all = weighted({ hand, long, broken }, { hand: 1, long: 1, broken: 0 })
   const texts = ['a', 'bb', 'ccc', 'dddd']
   let judgements: readonly Judgement[] = []
-  const count = await guards(async () => {
+  const limits = await guards(async () => {
     judgements = (await scoreGroup(all, group({}, ...texts))()).judgements
   })
-  assert.is(count, 1)
+  assert.is(limits.length, 1)
   assert.equal(
     judgements.map((j) => (j as Scored).value),
     [1.5, 2.5, 3.5, 4.5],
@@ -353,14 +356,85 @@ test('a group that takes longer than one answer may is answered all the same, on
   })
   const texts = ['a', 'bb', 'ccc', 'dddd', 'eeeee']
   let judgements: readonly Judgement[] = []
-  const count = await guards(async () => {
+  const limits = await guards(async () => {
     judgements = (await scoreGroup(slow, group({}, ...texts))()).judgements
   }, 20)
-  assert.is(count, 1 + texts.length)
+  assert.is(limits.length, 1 + texts.length)
   assert.equal(
     judgements.map((j) => (j as Scored).value),
     [1, 2, 3, 4, 5],
   )
+})
+
+/** Runs an action by a clock of its own, which goes on as it is told. */
+const byClock = async (act: (pass: (ms: number) => void) => Promise<void>): Promise<void> => {
+  const { now } = performance
+  let time = 0
+  performance.now = () => time
+  try {
+    await act((ms) => {
+      time += ms
+    })
+  } finally {
+    performance.now = now
+  }
+}
+
+test('an answer has half of its time at least under the guard of others, and its own time is told', () =>
+  byClock(async (pass) => {
+    let calls = 0
+    const slow = reward('slow', ({ completion }) => {
+      calls++
+      pass(3000)
+      if (completion.text === 'no') throw new Error('no')
+      return completion.text.length
+    })
+    let judgements: readonly Judgement[] = []
+    const limits = await guards(async () => {
+      judgements = (await scoreGroup(slow, group({}, 'a', 'bb', 'ccc', 'dddd', 'no'))()).judgements
+    })
+    // 0 and 3 s, 6 and 9 s, 12 s
+    assert.equal(limits, [10_000, 10_000, 10_000])
+    assert.is(calls, 5)
+    assert.equal(
+      judgements.map((j) => (j._tag === 'Scored' ? j.value : (j as Failed).elapsedMs)),
+      [1, 2, 3, 4, 3000],
+    )
+  }))
+
+test('no answer has the limit of another reward', async () => {
+  const asked: string[] = []
+  const of = (name: string, timeoutMs?: number) =>
+    reward(
+      name,
+      ({ completion }) => asked.push(`${name} ${completion.text}`),
+      timeoutMs === undefined ? {} : { timeoutMs },
+    )
+  const [quick, again, long] = [of('quick', 5000), of('again', 5000), of('long')]
+  const all = weighted({ quick, again, long }, { quick: 1, again: 1, long: 1 })
+  const limits = await guards(() => scoreGroup(all, group({}, 'a', 'b'))())
+  assert.equal(limits, [5000, 10_000, 5000, 10_000])
+  assert.equal(asked, ['quick a', 'again a', 'long a', 'quick b', 'again b', 'long b'])
+})
+
+test('one that is stopped while it asks another leaves nothing that waits for ever', async () => {
+  const { queueMicrotask } = globalThis
+  const asks = reward(
+    'asks',
+    (judged) => {
+      globalThis.queueMicrotask = () => {
+        for (;;);
+      }
+      void named.score(judged as never)()
+      return 1
+    },
+    { timeoutMs: 20 },
+  )
+  const asking = judge(asks, '', {})
+  await new Promise((done) => setImmediate(done))
+  globalThis.queueMicrotask = queueMicrotask
+  assert.is((await asking)._tag, 'Failed')
+  assert.equal(await judge(named, 'it is Rome', { city: 'Rome' }), scored(1))
 })
 
 test('columns that are missing or of another type do not compile', () => {
