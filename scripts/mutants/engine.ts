@@ -142,6 +142,7 @@ export const engine = [
     [
       ['places that come twice are in order', 'x > from[i - 1]!', 'x >= from[i - 1]!'],
       ['other places are the same', 'x === to[i] &&', ''],
+      ['a triangle of any size is a constant', 'if (n * n > largest) return undefined', ''],
       ['a triangle without its diagonal', '(lower ? c <= r : r <= c)', '(lower ? c < r : r <= c)'],
       [
         'one triangle is the other',

@@ -144,6 +144,20 @@ test('a choice by a triangle that is known, on either side, sets what is hidden 
     }
 })
 
+test('a large triangle is no constant of the model', () => {
+  const bytes = (n: number): number => {
+    const token = axis('token', n)
+    const build = (): Results => ({
+      outputs: { y: select(causal(token), input('x', [token, axis('key', n)]), Number.NEGATIVE_INFINITY) },
+    })
+    const p = program({ name: 'triangle', functions: { f: fixed(build) } })
+    const { initializer } = lower('f', p.functions.get('f')![0]!).model.graph
+    return Math.max(...initializer!.map((i) => i.rawData!.byteLength))
+  }
+  assert.is(bytes(2048), 4 * 2048 ** 2)
+  assert.is(bytes(2049), 4 * 2049)
+})
+
 test('a sum of squares is one operation; squares that others need, and products of two, are not', async () => {
   const x = input('x', [axis('row', 150), axis('column', 90)])
   const { right: engine } = (await onnxEngine()()) as { right: Engine }

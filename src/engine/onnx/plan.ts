@@ -118,6 +118,9 @@ const notLarger = (mask: Tensor): readonly [least: string, most: string] | undef
   return same ? [a.names[0]!, b.names[0]!] : undefined
 }
 
+/** A triangle of more numbers is none of the model's constants: it would stay in memory. */
+const largest = 2 ** 22
+
 /**
  * A choice between scores and −∞ by a triangle that is known: what is hidden is set to 0, and −∞ added. The runtime's own
  * choice takes three passes on one thread.
@@ -133,6 +136,7 @@ const triangular = (t: Tensor): Plan | undefined => {
   if (x.names.join() !== t.names.join()) return undefined
   const lower = places[0] === column
   const n = t.axes.at(-1)!.size
+  if (n * n > largest) return undefined
   const hidden = Float32Array.from({ length: n * n }, (_, i) => {
     const [r, c] = [Math.floor(i / n), i % n]
     return (lower ? c <= r : r <= c) ? 0 : Number.NEGATIVE_INFINITY
