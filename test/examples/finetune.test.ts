@@ -162,12 +162,14 @@ const spokenPart = async (folder: string): Promise<string> => {
 test('a model that sees learns from images, in the tiles that its config.json says; its language model is that of transformers', async () => {
   const folder = folderOf('sail-vl2-untied-v5', ['<img>', '</img>', '<IMG_CONTEXT>'])
   const image = sharp({ create: { width: 60, height: 30, channels: 3, background: 'red' } })
-  await image.png().toFile(join(root, 'red.png'))
+  // rows are split by their images: each has its own
+  const images = Array.from({ length: 60 }, (_, i) => `red-${i}.png`)
+  for (const name of images) await image.clone().png().toFile(join(root, name))
   const data = join(root, 'seen.jsonl')
-  const row = (i: number) => ({ images: ['red.png'], question: `what ${i}`, answer: '7' })
+  const row = (i: number) => ({ images: [images[i]], question: `what ${i}`, answer: '7' })
   // every fourth has more images than a row has room for
   const rows = Array.from({ length: 60 }, (_, i) =>
-    i % 4 === 3 ? { ...row(i), images: ['red.png', 'red.png'] } : row(i),
+    i % 4 === 3 ? { ...row(i), images: [images[i], images[i]] } : row(i),
   )
   writeFileSync(data, rows.map((r) => JSON.stringify(r)).join('\n'))
   const run = `${folder}-run`
