@@ -250,11 +250,13 @@ export const openSession =
       if (isLeft(settled)) return settled
       // an engine that reads in groups prepares for each: states that are read one after another are read together
       const more = alone && oneByOne ? behind(one) : []
-      const values = await backend.read([...specs, ...more])
       oneByOne = alone
-      if (more.length === 0) return right(values)
-      ahead = new Map(more.map(({ key }) => [key, values.get(key)!]))
-      return right(new Map([[one!.key, values.get(one!.key)!]]))
+      // one of those may be lost, or too much: what was asked for is read by itself then
+      const group =
+        more.length === 0 ? undefined : await backend.read([...specs, ...more]).catch(() => undefined)
+      if (group === undefined) return right(await backend.read(specs))
+      ahead = new Map(more.map(({ key }) => [key, group.get(key)!]))
+      return right(new Map([[one!.key, group.get(one!.key)!]]))
     }
 
     const writeAll = async (checked: Either<EngineError, Values>): Promise<Either<EngineError, void>> => {

@@ -66,6 +66,8 @@ const watched = (groupBytes: number, copies = false) => {
     },
     read: async (specs) => {
       said.push(`read ${specs.map((s) => s.key)}`)
+      const lost = specs.find((s) => !held.has(s.key))
+      if (lost !== undefined) throw new Error(`state '${lost.key}' was lost`)
       return new Map(specs.map((s) => [s.key, held.get(s.key)!]))
     },
     write: async (values: Values, given) => {
@@ -149,6 +151,17 @@ sessions(
     assert.equal(await one('d'), value.data)
   },
 )
+
+sessions('a state that is lost fails who asks for it, and nobody before', async () => {
+  const { held, open } = watched(1000)
+  const s = await open({ seed: 6 })
+  await orThrow(s.read())
+  held.delete('d')
+  for (const key of ['a', 'b', 'c', 'e', 'b'])
+    assert.equal((await orThrow(s.read([key]))).get(key)!.data, fresh(key, 6), key)
+  const got = await s.read(['d'])()
+  assert.is(isLeft(got) && got.left._tag, 'Failed')
+})
 
 sessions('of states that hold nothing yet none is read ahead, and none without groups', async () => {
   const { said, open } = watched(1000)
