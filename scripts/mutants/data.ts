@@ -32,7 +32,8 @@ export const data = [
     ['data/chat'],
     [
       ['calls of tools are dropped', 'if (more !== undefined)', 'if (false)'],
-      ['a weight of 0 is learnt', 'message.weight !== 1)', 'false)'],
+      ['a weight of 0 is learnt', 'turn.weight !== 1)', 'false)'],
+      ['the weight of a question is one of an answer', "roleOf(i, role) === 'assistant' && ", ''],
       ['a column that is null is one', '=> row.columns[name] != null', '=> row.columns[name] !== undefined'],
     ],
   ),

@@ -237,21 +237,25 @@ const reader = (row: Row) => {
       ? roles[role]!
       : fail(`its turn ${i} has the role ${shown(role)}; the roles are ${Object.keys(roles).join(', ')}`)
 
+  /** Sees that a turn has nothing that is not read. */
+  const sayAll = (turn: Readonly<Record<string, unknown>>, i: number, role: string): void => {
+    const more = unread.find((key) => saysSomething(turn[key]))
+    if (more !== undefined)
+      fail(
+        `its turn ${i} has ${more}, which is not read; put what is to be learnt into content, or take it out`,
+      )
+    // what is not an answer is never learnt, whatever its weight
+    if (roleOf(i, role) === 'assistant' && turn.weight != null && turn.weight !== 1)
+      fail(
+        `its turn ${i} has the weight ${shown(turn.weight)}, and every answer is learnt with weight 1; take the turn or the row out`,
+      )
+  }
+
   const fromMessages = (): readonly ChatTurn[] => {
     const what =
       "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
     const messages = column('messages', t.array(Message), what)
-    messages.forEach((message: Readonly<Record<string, unknown>>, i) => {
-      const more = unread.find((key) => saysSomething(message[key]))
-      if (more !== undefined)
-        fail(
-          `its turn ${i} has ${more}, which is not read; put what is to be learnt into content, or take it out`,
-        )
-      if (message.weight != null && message.weight !== 1)
-        fail(
-          `its turn ${i} has the weight ${shown(message.weight)}, and every answer is learnt with weight 1; take the turn or the row out`,
-        )
-    })
+    for (const [i, message] of messages.entries()) sayAll(message, i, message.role)
     if (messages.every(({ content }) => typeof content === 'string'))
       return placed(
         messages.map(({ role, content }, i) => ({ role: roleOf(i, role), text: content as string })),
@@ -288,16 +292,14 @@ const reader = (row: Row) => {
     return turns
   }
 
-  const fromShareGpt = (): readonly ChatTurn[] =>
-    placed(
-      column('conversations', t.array(ShareGptTurn), 'a list of { from, value }').map(
-        ({ from, value }, i) => ({
-          role: roleOf(i, from),
-          text: value,
-        }),
-      ),
+  const fromShareGpt = (): readonly ChatTurn[] => {
+    const turns = column('conversations', t.array(ShareGptTurn), 'a list of { from, value }')
+    for (const [i, turn] of turns.entries()) sayAll(turn, i, turn.from)
+    return placed(
+      turns.map(({ from, value }, i) => ({ role: roleOf(i, from), text: value })),
       false,
     )
+  }
 
   const fromPair = (question: string, answer: string): readonly ChatTurn[] =>
     placed(
@@ -352,7 +354,7 @@ const replies = ['answer', 'response', 'completion'] as const
  * and stand where the texts have `<video>`. Nothing is fetched.
  *
  * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order, where
- *   a message has what is not read: `tool_calls`, `reasoning_content`, a `weight` other than 1
+ *   a turn has what is not read: `tool_calls`, `reasoning_content`, of an answer a `weight` other than 1
  * @category reading
  */
 export const chatOf = (row: Row): Chat => {

@@ -214,6 +214,24 @@ chats('what a message says beside its content is never dropped without a word', 
     { name: 'a' },
   ])
     assert.equal(short(said(more)()), ['user: is it', 'assistant: yes'])
+  // a question is not learnt: some data sets say so
+  const messages = [
+    { role: 'user', content: 'is it', weight: 0 },
+    { role: 'assistant', content: 'yes', weight: 1 },
+  ]
+  assert.equal(short(chatOf(row({ messages }))), ['user: is it', 'assistant: yes'])
+  const shared = (question: object, answer: object) => () =>
+    chatOf(
+      row({
+        conversations: [
+          { from: 'human', value: 'is it', ...question },
+          { from: 'gpt', value: 'yes', ...answer },
+        ],
+      }),
+    )
+  assert.equal(short(shared({ weight: 0 }, { weight: 1 })()), ['user: is it', 'assistant: yes'])
+  assert.throws(shared({}, { weight: 0 }), /its turn 1 has the weight 0/)
+  assert.throws(shared({}, { reasoning: 'so' }), /its turn 1 has reasoning, which is not read/)
 })
 
 chats('in the processor’s layout one exchange is what conversation() makes of it', () =>

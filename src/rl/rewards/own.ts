@@ -29,9 +29,9 @@ export interface OwnRewardOptions {
  * What it throws, a number that is not finite, a value of another type and a promise that is not kept in time are `Failed`.
  * It runs in the thread that trains, where a loop without end is stopped after ten seconds, but not one that follows an
  * `await`: text that may be hostile is for {@link verified}. Where this thread hardly worked meanwhile, since the process stood
- * still or the function only waits, the function is called again, three times
- * in all. Answers that are asked for in one turn share a guard: one that takes longer than half of its time may be called once more,
- * alone. A function that was stopped 16 times in a row is not asked again.
+ * still or the function only waits, the function is called again, three times in all. Answers that are asked for in one turn
+ * share a guard: one that takes longer than half of its time may be called once more, alone. A function that was stopped 16 times
+ * in a row is not asked again.
  *
  * @example
  * const short = reward('short', ({ completion }) => (completion.ids.length <= 32 ? 1 : 0))
