@@ -141,7 +141,8 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       ['has'],
       "a part of the model, or keys('head', 'head.**')",
     )
-  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now'])
+  // another recipe may be begun anew: its stages are left out
+  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now', 'stages'])
   onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   return { ...r, stages: [] }
 }
