@@ -106,7 +106,9 @@ export const messageOf = (e: unknown): string => {
   if (typeof e !== 'object' || e === null || !('message' in e) || typeof e.message !== 'string')
     return String(e)
   const { code, syscall, path } = e as Partial<NodeJS.ErrnoException>
-  const why = syscall === undefined ? undefined : systemWords(code)
+  // of a connection or a process these would be the wrong words
+  const ofFile = syscall === 'write' || (syscall !== undefined && path !== undefined)
+  const why = ofFile ? systemWords(code) : undefined
   return why === undefined ? e.message : `${path === undefined ? '' : `${path}: `}${why}`
 }
 

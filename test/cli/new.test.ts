@@ -163,6 +163,12 @@ test('what the system refuses is said in words', () => {
   assert.match(messageOf(error('ENOSPC', 'write')), /^\/a\/b: the disk is full/)
   assert.match(messageOf(error('EROFS', 'open')), /^\/a\/b: this user may not/)
   assert.is(messageOf(error('ENOENT', 'open')), 'ENOENT: no words')
+  // a connection that a firewall refuses has no folder
+  const refused = { code: 'EPERM', syscall: 'connect' }
+  assert.is(
+    messageOf(Object.assign(new Error('connect EPERM 10.0.0.1:443'), refused)),
+    'connect EPERM 10.0.0.1:443',
+  )
   // an error of the user's own
   assert.is(messageOf(error('EACCES')), 'EACCES: no words')
 })
