@@ -1,6 +1,6 @@
 /**
  * Tasks that wait for one another. Small, since threads that compute load it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { atMost } from './at-most.ts'

@@ -1,7 +1,7 @@
 /**
  * The simulation of visual packing as text: a table for the terminal, the same as Markdown for a file.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type Column, type Look, textTable } from '../terminal/index.ts'
 import type { PackingOutcome, VisualPackingResult } from './visual-packing.ts'

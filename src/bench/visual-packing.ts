@@ -3,7 +3,7 @@
  * Nothing is timed. A pack takes what the graphs of SAIL-VL2-2B cost in floating-point operations at these lengths, so the
  * same options give the same numbers on every machine.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type Conversation, packed, type RgbImage, type Source } from '../data/index.ts'
 import { cost } from '../dsl/index.ts'

@@ -1,7 +1,7 @@
 /**
  * The files that a user's code consists of, and their checksums: what a run's identity says of code.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * `--devices`: the engine that shares a batch over several devices.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'

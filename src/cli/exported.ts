@@ -1,7 +1,7 @@
 /**
  * A trained model that a command is asked to use: found by a word that names a run, a checkpoint in it, or a model's folder.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'

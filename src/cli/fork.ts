@@ -2,7 +2,7 @@
  * `--fork` and `--from`: a run that begins from another's checkpoint, planned before its folder is made, and placed into it
  * once.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

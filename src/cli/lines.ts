@@ -1,7 +1,7 @@
 /**
  * Lines that a person types, or that a file or a pipe gives.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { createInterface } from 'node:readline'
 

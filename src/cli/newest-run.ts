@@ -1,7 +1,7 @@
 /**
  * The newest run of an experiment that has ended a stage, among the folders where runs lie.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * Recorded completions as rows: which are asked for, in what order, how many.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type EventOf, type RecordedJudgement, rewardOf } from '../run/index.ts'
 

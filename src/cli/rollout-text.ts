@@ -1,7 +1,7 @@
 /**
  * Rollouts as a terminal shows them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { stripVTControlCharacters } from 'node:util'
 import { type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'

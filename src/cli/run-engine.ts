@@ -1,7 +1,7 @@
 /**
  * Which engine carries a run out.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

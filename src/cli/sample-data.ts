@@ -1,7 +1,7 @@
 /**
  * Small data for a first run, made up and marked as such: chats, and images of coloured shapes.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

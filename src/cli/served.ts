@@ -1,7 +1,7 @@
 /**
  * A trained model that answers: found as for an export, loaded into a session, with what lays out its chats.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { basename, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'

@@ -1,7 +1,7 @@
 /**
  * `--from` and `--until`: which of a recipe's stages a start is to carry out.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { didYouMean } from '../terminal/index.ts'

@@ -1,7 +1,7 @@
 /**
  * A talk with a model: the turns so far, and answers as they come.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { resolve } from 'node:path'
 import { concat, concatMap, defer, filter, from, map, type Observable, tap } from 'rxjs'

@@ -2,7 +2,7 @@
  * Images of any size for an encoder that reads packed patches (SAIL-VL2 §2.1, SAILViT-AnyRes): each keeps its shape, in whole
  * squares of patches that make a token each, and a batch is one row of the patches of all images, with their places.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { CollateError, checkedBytes, moreImages } from './collate-error.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'

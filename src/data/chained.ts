@@ -1,7 +1,7 @@
 /**
  * Several sources as one.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from './source.ts'

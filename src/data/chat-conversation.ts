@@ -1,7 +1,7 @@
 /**
  * Chats as conversations: token ids, what is learnt of them, and their images.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { ChatError } from '../formats/index.ts'
 import type { Chat, ChatTurn, StillPart } from './chat.ts'

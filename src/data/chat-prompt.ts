@@ -1,7 +1,7 @@
 /**
  * What a model is given of a chat when it is to answer.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { ChatError, encodeChat, renderChat } from '../formats/index.ts'

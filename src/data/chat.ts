@@ -2,7 +2,7 @@
  * Chats: what users and the assistant say to each other, with images and videos between the words, read from a row of any of
  * the usual formats.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

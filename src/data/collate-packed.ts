@@ -1,7 +1,7 @@
 /**
  * From packs to the arrays of a batch. Axis names: row, token, image, channel, height, width.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import {
   type ImageBatch,

@@ -1,7 +1,7 @@
 /**
  * Conversations as token ids with a loss mask.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 import { type Processor, ProcessorError } from './processor.ts'

@@ -1,7 +1,7 @@
 /**
  * Conversations and questions from rows of a user's own data.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { ChatError, specialIn } from '../formats/index.ts'
 import { type Chat, chatOf } from './chat.ts'

@@ -2,7 +2,7 @@
  * How an encoder reads images: which pieces of them, and how many tokens stand for each. Everything that lays out images asks
  * a reading, so that an encoder of another kind needs no other code.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'

@@ -1,7 +1,7 @@
 /**
  * Images as text, for endpoints that take them in a request.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Images in memory, and as the numbers that an encoder reads.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** Red, green, blue, row by row from the top left: `data[(y * width + x) * 3 + channel]`, 0 to 255. */

@@ -1,7 +1,7 @@
 /**
  * Several sources in given shares.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'

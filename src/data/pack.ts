@@ -2,7 +2,7 @@
  * Stream packing (SAIL-VL2 §5.1): short samples share rows, so that little of a batch is padding. A row holds several
  * segments, one after the other; a micro-batch (a pack) holds several rows, which share a budget of images.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import { tilesOf } from './collate.ts'

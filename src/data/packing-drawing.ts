@@ -1,7 +1,7 @@
 /**
  * A packing as a picture: rows drawn to scale, segment by segment.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Load } from './pack.ts'
 import { loadsTogether, type PackLayout, packLine } from './packing-plan.ts'

@@ -1,7 +1,7 @@
 /**
  * What packing comes to, for a person: which samples share a row, and how full rows and packs are.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type Load, loadOf, type Pack, type PackSizes } from './pack.ts'
 import type { Processor } from './processor.ts'

@@ -2,7 +2,7 @@
  * A processor turns what people write and show into what a model reads: a tokenizer, the tokens that lay out a chat, and
  * how many tokens of which image stand for an image. Data functions take it as a value; nothing here belongs to one model.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { Tokenizer } from '../formats/index.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'

@@ -2,7 +2,7 @@
  * A prompt as units: texts, images and videos, in the order in which they are read. What stands for an image in the ids and what
  * the encoder reads of it come of one unit, so that they cannot disagree; and a prompt that is too long loses images whole.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type Conversation, conversationOf, type Exchange } from './conversation.ts'
 import type { RgbImage } from './image.ts'

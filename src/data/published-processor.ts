@@ -1,7 +1,7 @@
 /**
  * The processor of a published model: its own chat template, the tokens that its vocabulary has, images as it reads them.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import type { Tokenizer } from '../formats/index.ts'
 import { anySizes } from './any-resolution.ts'

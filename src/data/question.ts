@@ -1,7 +1,7 @@
 /**
  * A question with its answer: what an evaluation by generation asks.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { Conversation } from './conversation.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Image files as the pixels that a model reads.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Sharp } from 'sharp'
 import type { RgbImage } from './image.ts'

@@ -1,7 +1,7 @@
 /**
  * Images of another size, as Pillow's `resize(…, BICUBIC)` gives them: published models were trained on such.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Images as a model reads them: tiles, and the ids that stand for them. Both come of one value, so that they cannot disagree.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 import type { GivenImage } from './image-reading.ts'

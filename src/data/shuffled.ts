@@ -1,7 +1,7 @@
 /**
  * Examples in a random order, with a bounded buffer.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Held-out examples: which side an example is on is a function of its key.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { random, type Seed } from '../random/index.ts'
 import { onlyOptions } from './only-options.ts'

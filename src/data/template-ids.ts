@@ -1,7 +1,7 @@
 /**
  * Chats as token ids by a tokenizer's own template, and which of the tokens are the assistant's.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import {

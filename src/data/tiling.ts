@@ -2,7 +2,7 @@
  * Images cut into tiles of the encoder's size, as InternVL and SAIL-VL2 cut them: the grid whose shape is nearest to the image's,
  * and the whole image once more, small.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'

@@ -1,7 +1,7 @@
 /**
  * Videos as a few of their frames: a folder of frames, an animated GIF or WebP, or a video file where ffmpeg is installed.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 /**
  * A program's fingerprint: what tells one computation from another, in one short text.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
 import type { Axis } from './axis.ts'

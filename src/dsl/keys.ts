@@ -2,7 +2,7 @@
  * Which parameters are meant: a named predicate over published keys. A model offers its parts as such predicates, and a
  * stage trains some of them.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** Parameters by key. The name is what a person reads and what a run's manifest holds. */

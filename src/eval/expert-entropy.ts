@@ -1,7 +1,7 @@
 /**
  * How evenly a model uses its experts on a set of examples.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec, findAxis } from '../dsl/index.ts'

@@ -1,7 +1,7 @@
 /**
  * A tokenizer's added tokens: where a text contains them, by the rules of the Rust library `tokenizers`.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** One of `added_tokens` in a tokenizer.json. */

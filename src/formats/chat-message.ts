@@ -1,7 +1,7 @@
 /**
  * Messages of a chat, what can be wrong with them, and the pieces that a rendered chat is made of.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import type { Special } from './added-tokens.ts'

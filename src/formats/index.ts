@@ -1,7 +1,7 @@
 /**
  * Files of the field: safetensors, tokenizers, chat templates. No graph and no model.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 export {
   ChatError,

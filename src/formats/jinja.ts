@@ -1,7 +1,7 @@
 /**
  * Jinja templates as Python renders them: the library that renders them here strips blanks whatever it is told to strip.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { Template } from '@huggingface/jinja'
 

@@ -2,7 +2,7 @@
  * JSON texts as other programs write them: perhaps with a byte-order mark, perhaps with Python's words for numbers that
  * JSON does not have.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 

@@ -2,7 +2,7 @@
  * The parts of `@huggingface/tokenizers` that are used: a stretch of text to ids, and ids to text. What surrounds a stretch
  * (added tokens, pieces) is the tokenizer's own.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers'
 import { type AddedToken, wordCharacters } from './added-tokens.ts'

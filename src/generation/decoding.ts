@@ -2,7 +2,7 @@
  * Answers to any number of prompts through the rows of one cache: a row whose answer has ended takes the next prompt
  * while the others go on.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import {
   CollateError,

@@ -1,7 +1,7 @@
 /**
  * Generation: tokens drawn from a session, any number of prompts through the rows of one cache.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export {
   type Answer,

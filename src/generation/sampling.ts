@@ -4,7 +4,7 @@
  * Order and meaning of the filters are those of transformers' logits processors: repetition penalty, temperature, top-k,
  * top-p, min-p, each over what the ones before it left.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type TensorValue, tensorValue } from '../engine/index.ts'
 import { kindOf, numberSetting, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'

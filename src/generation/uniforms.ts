@@ -2,7 +2,7 @@
  * The numbers by which tokens are drawn: one for each token of each answer, a function of the run's seed, the task, the
  * sample and the token's position alone. What else is in a batch, and which engine runs it, does not enter.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { keyOf, type Seed, wordsFrom } from '../random/index.ts'
 

@@ -1,7 +1,7 @@
 /**
  * A run's numbers for the tools that the field draws curves with: TensorBoard, trackio.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 export type { Scalars } from './scalars.ts'

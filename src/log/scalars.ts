@@ -4,7 +4,7 @@
  * A step is counted over the whole run: those of earlier stages come before it. Time is the run's own: seconds spent in its
  * stages, so that a pause between two starts leaves no gap.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RunEvent } from '../run/index.ts'
 

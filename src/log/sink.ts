@@ -2,7 +2,7 @@
  * A sink of a run's numbers: a subscriber that reads events and writes a file beside them, also of a run that is gone on
  * with. A file holds each step once: whatever comes again replaces what it was.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { readFileSync } from 'node:fs'
 import { defer, finalize, type MonoTypeOperatorFunction, mergeMap, of } from 'rxjs'

@@ -2,7 +2,7 @@
  * TensorBoard's event files: records of the protobuf message `tensorflow.Event`, each between a length and checksums
  * (TFRecord: little-endian length, its masked CRC32C, the bytes, their masked CRC32C).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'

@@ -3,7 +3,7 @@
  * `timestamp`, a column a metric). trackio keeps runs in SQLite, which Node 20 has none of; the table is the form that its
  * own tool takes in.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Scalars } from './scalars.ts'

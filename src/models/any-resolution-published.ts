@@ -2,7 +2,7 @@
  * Any resolution in the words of a published `config.json`. SAIL-VL2's own is not released; these are the words of the
  * published AIMv2 encoders that read images of any size (Ovis).
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import type * as t from 'io-ts'
 import { type AnyResolution, type Interpolation, rotaryTheta } from './any-resolution.ts'

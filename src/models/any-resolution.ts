@@ -5,7 +5,7 @@
  *
  * Shapes: places int32 `[patch, place]`, one row a patch: image, row, column, rows, columns.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import {
   type Axis,

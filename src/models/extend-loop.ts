@@ -1,7 +1,7 @@
 /**
  * Many tokens a row in one call, as a loop: the cache goes around, and each step writes its token where it lies.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import {
   add,

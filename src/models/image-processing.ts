@@ -2,7 +2,7 @@
  * What a published folder says of how its model's images were made into numbers, `preprocessor_config.json`. Images are read in one
  * way here, so what says otherwise is refused: weights that were trained on other numbers would answer, and worse.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

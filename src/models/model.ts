@@ -1,7 +1,7 @@
 /**
  * A model as a value: what a trainer, an evaluation and a report need of it, and nothing of which model it is.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type Axis, axis, causal, input, type Keys, type KeyValues, type Tensor } from '../dsl/index.ts'
 import type { PatchPlaces } from './any-resolution.ts'

@@ -5,7 +5,7 @@
  * the whole batch, as SAIL-VL2 averages activation across ranks (arXiv 2509.14033 §2.2), and not a mean of the balances of
  * its parts.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import {
   add,

@@ -11,7 +11,7 @@
  * Qwen3-MoE's routers have no bias, and none is added: the offsets go into the published weight, along the mean of what the
  * router reads, μ. With W + b μᵀ/|μ|² an input x gets b · (μ·x)/|μ|² more, which over the probed tokens is b in the mean.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** What one router reads and how it weighs it. */

@@ -1,7 +1,7 @@
 /**
  * What a mixture of experts is, in the words of Qwen3-MoE's `config.json`.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** How the experts of a layer are computed; the numbers are the same. */

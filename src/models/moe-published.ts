@@ -1,7 +1,7 @@
 /**
  * The experts of a language model in the words of Qwen3-MoE's published `config.json`, read and written.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type * as t from 'io-ts'
 import { count, isBoolean, optional, Word } from './config-words.ts'

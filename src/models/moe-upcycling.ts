@@ -2,7 +2,7 @@
  * A dense model's weights as those of a mixture of experts (sparse upcycling, Komatsuzaki et al. 2023): each expert begins as
  * the dense feed-forward block, so that the model computes what it did, whatever its fresh routers say.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { isSparse, type MoeConfig } from './moe-config.ts'
 

@@ -7,7 +7,7 @@
  * product, at the price of all experts. `chosen` sends each token through its own experts alone: each expert's product has
  * as many rows as chose it, so that no token is dropped and none is padded, however the load falls.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import {
   type Axis,

@@ -1,7 +1,7 @@
 /**
  * Pretrained models: folders in Hugging Face's layout, as published or as written by a run.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { basename, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'

@@ -2,7 +2,7 @@
  * Weights on disk by the model's own keys: where a folder names them otherwise, they are renamed, and joined where it keeps
  * in several tensors what is one here.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'

@@ -1,7 +1,7 @@
 /**
  * AdaLRS over a stream: each event with its decision.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type OperatorFunction, scan } from 'rxjs'
 import { type AdaLrsDecision, type AdaLrsSettings, type AdaLrsState, adaLrsReducer } from './ada-lrs.ts'

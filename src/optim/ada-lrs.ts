@@ -22,7 +22,7 @@
  *
  * Pure: a reducer from (state, loss) to (decision, state). Who trains carries the decisions out; see {@link AdaLrs}.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 

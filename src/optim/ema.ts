@@ -5,7 +5,7 @@
  * min(decay, (1 + t) / (10 + t)), as TensorFlow's `ExponentialMovingAverage` does with `num_updates`. Before the first
  * update the average is the weight as it is then, be it fresh or loaded.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import {
   add,

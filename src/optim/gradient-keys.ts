@@ -1,7 +1,7 @@
 /**
  * The states in which gradients are added up between updates.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 const prefix = 'gradient.'

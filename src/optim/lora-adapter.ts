@@ -2,7 +2,7 @@
  * Adapters as files, in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`, whose keys are the model's
  * behind `base_model.model.`.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * Adapters put into the weights that they adapt, and taken out again. Arithmetic over arrays: no graph, no file.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { adaptedWeight, LoraError, loraKeys, loraKeysOf } from './lora.ts'
 

@@ -14,7 +14,7 @@
  * A table that is also the head (tied) has the embedding's pair, and both uses take it: it stays one weight. PEFT leaves
  * the head without, and then merging changes it.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import {
   type Axis,

@@ -12,7 +12,7 @@
  * The momentum is an average, as in `torch.optim.Muon`; the published sum μ m + g differs from it by a factor that the
  * division by ‖u‖ takes away.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import {
   type Axis,

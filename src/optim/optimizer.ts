@@ -1,7 +1,7 @@
 /**
  * An optimizer as a value: what it is, as data, and one update of all parameters, as graph. A stage takes any.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { matches, type Tensor } from '../dsl/index.ts'
 import { adamW, decays, type Update } from './adamw.ts'

@@ -1,7 +1,7 @@
 /**
  * The states that keep weights as they were when a stage began.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 const prefix = 'reference.'

@@ -1,7 +1,7 @@
 /**
  * A soup of checkpoints on disk: folders or files of safetensors in, a folder out.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { copyFile, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'

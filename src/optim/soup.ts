@@ -5,7 +5,7 @@
  * A soup is a source of weights like those that it is made of: it is read key by key, and no more than one tensor and its
  * sum are held at a time.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'

@@ -1,6 +1,6 @@
 /**
  * Files that ship with the package.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { packageFile } from './package-file.ts'

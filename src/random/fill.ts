@@ -1,7 +1,7 @@
 /**
  * Arrays of random numbers. Element `i` is a function of the key and `i`, so any slice can be drawn alone, by any worker.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { normalOf, truncatedOf } from './normal.ts'
 import { type Key, wordsFrom } from './threefry.ts'

@@ -1,7 +1,7 @@
 /**
  * Random numbers that a seed and names determine: the one generator of fresh weights, rendered samples and tests.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 export { fillNormal, fillTruncatedNormal, fillUniform } from './fill.ts'
 export { hash32 } from './hash32.ts'

@@ -1,7 +1,7 @@
 /**
  * Keys of random streams, made of a seed and a path of names and numbers.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type Key, threefry } from './threefry.ts'
 

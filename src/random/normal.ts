@@ -6,7 +6,7 @@
  * through six points of Wichura's approximation. Only additions, multiplications, divisions and square roots are used,
  * which IEEE 754 rounds alike on every machine; so the numbers are the same everywhere, bit for bit.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** Natural logarithm of a number in (0, 1), by the series of the inverse hyperbolic tangent. */

@@ -6,7 +6,7 @@
  * Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011;
  * checked against the known answers that its authors publish.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** 128 bits that determine a stream: {@link keyOf} makes one of a seed and names. */

@@ -1,7 +1,7 @@
 /**
  * What a stage gained over the stage before it that measured the same.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Measurement } from '../run/index.ts'
 import { significant } from '../terminal/index.ts'

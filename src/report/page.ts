@@ -1,7 +1,7 @@
 /**
  * The frame of a page that stands alone: head, sections with their navigation, style and script.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type Html, html, trusted } from './html.ts'
 import { script } from './script.ts'

@@ -1,7 +1,7 @@
 /**
  * Small pictures of what a stage of reinforcement measures, all over its updates.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { percent, significant } from '../terminal/index.ts'
 import { colour, draw, legend } from './chart.ts'

@@ -1,7 +1,7 @@
 /**
  * The groups of rollouts that a report shows of a stage: a few that say much, of all that were drawn.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type EventOf, rewardOf } from '../run/index.ts'
 

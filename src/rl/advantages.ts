@@ -1,7 +1,7 @@
 /**
  * Advantages: what a completion is worth against the others of its group.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** How rewards of a group become advantages. */

@@ -1,7 +1,7 @@
 /**
  * What a run of reinforcement shows of known diseases, in words.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { EventOf } from '../run/index.ts'
 

@@ -2,7 +2,7 @@
  * What the weights that a stage begins with make of tasks: which they solve now and then (pass@k, SAIL-VL2 §4.2.3), and the
  * right answers that they write (rejection sampling, §4.2.4).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import * as t from 'io-ts'

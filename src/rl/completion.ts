@@ -1,7 +1,7 @@
 /**
  * A completion: what a policy wrote for a task, and under which policy.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** Why a completion ended: with the token that ends a turn, or because it may not be longer. */

@@ -1,7 +1,7 @@
 /**
  * How answers are drawn, checked where it is given.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type DecodingSizes, type Sampling, type Settled, settled } from '../generation/index.ts'
 import { kindOf, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'

@@ -1,7 +1,7 @@
 /**
  * The rollouts of one episode: tasks are asked until enough groups teach something.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { filter, from, merge, tap } from 'rxjs'
 import { type RgbImage, wholeImages } from '../data/index.ts'

@@ -2,7 +2,7 @@
  * From packs of experiences to the arrays of a batch, and the graph that reads them. Axis names: row, token (of what the
  * model reads), completion, place (of what was drawn).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import {
   CollateError,

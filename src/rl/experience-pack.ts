@@ -1,7 +1,7 @@
 /**
  * How experiences share the rows of micro-batches: the completions of a prompt stand behind one copy of it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { CollateError, type Processor, type RgbImage, tilesOf } from '../data/index.ts'
 import type { Experience } from './experience.ts'

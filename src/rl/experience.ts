@@ -1,7 +1,7 @@
 /**
  * What a policy learns from: one completion with its advantage.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RgbImage } from '../data/index.ts'
 import type { RatedGroup } from './group.ts'

@@ -1,7 +1,7 @@
 /**
  * A group: the completions of one task, and what they are worth against each other.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Completion } from './completion.ts'
 import type { Judgement } from './reward.ts'

@@ -1,7 +1,7 @@
 /**
  * Reinforcement learning: tasks, policies, completions, rewards, groups.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 export type { Sampling } from '../generation/index.ts'

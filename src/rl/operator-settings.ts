@@ -1,7 +1,7 @@
 /**
  * Settings of operators, checked where an operator is made: one that is misspelt would do nothing and say nothing.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { kindOf, numberSetting, onlySettings, RecipeError } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'

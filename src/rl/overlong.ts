@@ -1,7 +1,7 @@
 /**
  * Overlong filtering (DAPO, ablation): an answer that was cut off says nothing of how it would have ended.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Completion } from './completion.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Where a stage of reinforcement goes on, beside its state: between two episodes, or between two updates of one.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { AdvisoryKind } from './advisories.ts'
 import type { RatedGroup } from './group.ts'

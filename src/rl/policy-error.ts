@@ -1,7 +1,7 @@
 /**
  * What can be wrong with asking a policy.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** What kind of fault it is: a request that cannot be answered, or a policy that can answer nothing more. */

@@ -2,7 +2,7 @@
  * The objective of reinforcement learning over any causal language model, with images or without: a policy loss on what was
  * drawn, each token given the prompt and all drawn before it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { fitting, type Processor } from '../data/index.ts'
 import {

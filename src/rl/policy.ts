@@ -1,7 +1,7 @@
 /**
  * A policy: whatever answers prompts. A session is one, a server another.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Observable } from 'rxjs'
 import type { Conversation } from '../data/index.ts'

@@ -1,7 +1,7 @@
 /**
  * What a reward reads is what tasks carry, or it does not compile.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Columns } from './task.ts'
 

@@ -1,7 +1,7 @@
 /**
  * A group as the run records it, and back.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { EventOf } from '../run/index.ts'
 import type { RatedGroup, ScoredGroup } from './group.ts'

@@ -1,7 +1,7 @@
 /**
  * The reference of a stage: the policy as it was when the stage began, kept in the same program.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type FunctionSpec, type Keys, type Program, rewrite, state, zeros } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'

@@ -1,7 +1,7 @@
 /**
  * How a stage of reinforcement runs: episode after episode, from any place.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import { setImmediate } from 'node:timers/promises'

@@ -1,7 +1,7 @@
 /**
  * A stage of reinforcement learning: episodes of rollouts, rewards, advantages and updates.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { Placed } from '../data/index.ts'

@@ -1,7 +1,7 @@
 /**
  * A reward as a value, and its result as data. What could not be judged is never a number.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Task as Effect } from 'fp-ts/lib/Task.js'
 import type { Completion } from './completion.ts'

@@ -1,7 +1,7 @@
 /**
  * Dynamic sampling (DAPO §3.2): groups that teach nothing are left out, with why.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { haveSpread } from './advantages.ts'
 import type { Judgement } from './reward.ts'

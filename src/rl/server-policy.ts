@@ -1,7 +1,7 @@
 /**
  * A server as a policy: vLLM, SGLang, llama.cpp, or whatever else speaks OpenAI's protocol.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { setMaxListeners } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'

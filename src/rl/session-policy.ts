@@ -1,7 +1,7 @@
 /**
  * A session as a policy: completions drawn on this machine, by the weights that it holds.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { Observable } from 'rxjs'
 import type { Processor } from '../data/index.ts'

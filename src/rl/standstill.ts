@@ -1,7 +1,7 @@
 /**
  * When a stage of reinforcement ends because nothing comes of going on.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { EventOf } from '../run/index.ts'
 import type { ScoredGroup } from './group.ts'

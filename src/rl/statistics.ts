@@ -1,7 +1,7 @@
 /**
  * What an episode's rollouts came to, as numbers.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { EventOf } from '../run/index.ts'
 import type { RatedGroup } from './group.ts'

@@ -2,7 +2,7 @@
  * What each token of a completion is worth by the step that it belongs to, against steps of its kind in the episode: process
  * supervision (arXiv 2402.03300 §4.1.3).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type AdvantageSettings, advantages } from './advantages.ts'
 import type { Completion } from './completion.ts'

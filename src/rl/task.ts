@@ -1,7 +1,7 @@
 /**
  * A task of reinforcement: a prompt, and what rewards read beside it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Conversation } from '../data/index.ts'
 

@@ -2,7 +2,7 @@
  * Time limits of a process that may itself be stopped (Ctrl-Z, a machine asleep or overloaded): what it then kept waiting is
  * not late.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** Milliseconds of which a process that goes on knows nothing, from which on it stood still. */

@@ -1,7 +1,7 @@
 /**
  * What each token of a completion reads as.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** What turns ids into text. */

@@ -1,7 +1,7 @@
 /**
  * The policy that a stage trains: what its session needs to answer prompts with the weights that it has at the time.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Processor } from '../data/index.ts'
 import type { FunctionSpec } from '../dsl/index.ts'

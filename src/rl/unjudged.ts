@@ -1,7 +1,7 @@
 /**
  * Completions without a reward, in words: how many, why, and the first of them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { ScoredGroup } from './group.ts'
 import type { Judgement } from './reward.ts'

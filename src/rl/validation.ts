@@ -1,7 +1,7 @@
 /**
  * Rewards on held-out tasks while a stage learns.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { defer, from, map, type Observable, toArray } from 'rxjs'
 import type { Placed, Source } from '../data/index.ts'

@@ -1,7 +1,7 @@
 /**
  * An observable as an iteration.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Observable } from 'rxjs'
 

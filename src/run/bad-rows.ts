@@ -1,7 +1,7 @@
 /**
  * The rows of a user's data that a run has set aside, in words.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { grouped, inked, type Look } from '../terminal/index.ts'
 import type { RunState } from './run-state.ts'

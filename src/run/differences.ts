@@ -1,7 +1,7 @@
 /**
  * Where two pieces of plain data differ, in words.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { isDeepStrictEqual } from 'node:util'
 

@@ -1,7 +1,7 @@
 /**
  * The recorded rollouts of a run, read one group at a time, also while the run goes on.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * What makes two starts the same run, and how two of them differ.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { asCalled } from '../terminal/index.ts'
 import { type Difference, differences, showDifference } from './differences.ts'

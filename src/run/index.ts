@@ -1,7 +1,7 @@
 /**
  * What a run is on disk and on the screen: its folder, its lock, its events, its checkpoints, its identity, its progress.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { badRowsBlock } from './bad-rows.ts'
 export {

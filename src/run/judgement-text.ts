@@ -1,7 +1,7 @@
 /**
  * What a reward said of a completion, in lines for people.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RecordedJudgement } from './events.ts'
 

@@ -1,7 +1,7 @@
 /**
  * The rollouts of a stage that has ended as one table: `rollouts/<stage>/rollouts.parquet`, a row a completion.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'

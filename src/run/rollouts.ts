@@ -1,7 +1,7 @@
 /**
  * The rollouts of a run on disk: `rollouts/<stage>/<episode>.jsonl`, a group a line, append-only, each group once.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { mkdirSync } from 'node:fs'
 import { readdir, rename } from 'node:fs/promises'

@@ -2,7 +2,7 @@
  * Answers to requests that come at any time, through the rows of one cache: each takes a free row, with its own way of
  * drawing tokens, and gives it back when it has ended or nobody waits for it any more.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { Observable, type Subscriber } from 'rxjs'
 import {

@@ -1,7 +1,7 @@
 /**
  * Serving: a model's answers to requests that come at any time, as OpenAI's protocol has them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export type { Offered } from './ask.ts'
 export { type Batch, type Batching, type BatchSizes, batching, type Job, type Token } from './batch.ts'

@@ -1,7 +1,7 @@
 /**
  * A request that is not answered, as OpenAI's protocol says it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** Why a request is not answered. */

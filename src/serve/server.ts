@@ -1,7 +1,7 @@
 /**
  * A model behind OpenAI's protocol, over HTTP.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,7 +1,7 @@
 /**
  * A text that comes token by token: what can be shown of it already, and where it must stop.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { TextTokenizer } from '../data/index.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Answers as text: the tokens of an answer with what each makes readable.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { Observable } from 'rxjs'
 import type { Processor } from '../data/index.ts'

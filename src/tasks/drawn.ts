@@ -1,7 +1,7 @@
 /**
  * What every rendered image has, whatever family it is of: pixels, a level, the labels of its patches.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { RgbImage } from '../data/index.ts'
 

@@ -2,7 +2,7 @@
  * Rendered image tasks of the nano scale: families with exact truth, mixtures of them by index, what the nano bases are
  * pretrained with, and the nano model's processor.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
 export * from './canvas.ts'

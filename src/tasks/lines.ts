@@ -2,7 +2,7 @@
  * Characters on images of any shape: side by side where there is room across, below one another on a tall one. What an encoder
  * of any resolution is for.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import {
   type Conversation,

@@ -1,7 +1,7 @@
 /**
  * Rendered tasks as problems of reinforcement: a prompt with its image, and what rewards read beside it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type Conversation, indexed, type Source } from '../data/index.ts'
 import { type Reply, sampleConversation } from './conversations.ts'

@@ -1,7 +1,7 @@
 /**
  * Held-out questions about rendered images, a family at a time.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 import { indexed, type Question, type Source } from '../data/index.ts'

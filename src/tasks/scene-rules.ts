@@ -2,7 +2,7 @@
  * Rules that judge a thought about a rendered image by the scene that it was drawn from: is it sound, is it true, does the
  * answer follow. `sceneJudge` of `sailwright/rl` makes a reward of them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'

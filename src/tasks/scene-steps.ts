@@ -2,7 +2,7 @@
  * Rules that judge each step of a thought about a rendered image by itself, by the scene that it was drawn from.
  * `sceneSteps` of `sailwright/rl` makes a reward of them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type ArithmeticScene, steps } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'

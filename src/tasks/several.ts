@@ -2,7 +2,7 @@
  * Questions about several images at once: which of them differs, and in which frame of a video something changes. Each image
  * shows one shape; where it stands, how large it is and on which ground says nothing.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import {
   type Conversation,

@@ -1,7 +1,7 @@
 /**
  * How the command was called, so that a hint can be typed as it stands.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'

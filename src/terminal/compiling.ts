@@ -1,7 +1,7 @@
 /**
  * What is compiled for long, in the lines of a log.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { duration } from './format.ts'
 

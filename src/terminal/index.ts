@@ -1,7 +1,7 @@
 /**
  * Words, numbers, tables and colours as a terminal shows them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { asCalled, called } from './called.ts'
 export { type Compiling, compilingLines } from './compiling.ts'

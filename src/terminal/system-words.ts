@@ -1,7 +1,7 @@
 /**
  * What the system refuses to do with a file, in words.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 
 /** Why, and what to do, of an error's code; undefined where the code says neither more nor less than its message. */

@@ -1,7 +1,7 @@
 /**
  * What stands in `\boxed{…}`, found in one pass, however deep the braces are.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** A box in a text, by the places of its characters. */

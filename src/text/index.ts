@@ -1,6 +1,6 @@
 /**
  * Answers as models write them: what stands in `\boxed{…}`. Pure and small, since threads that verify answers load it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { type Box, boxesIn, lastBoxed, lastBoxes } from './boxes.ts'

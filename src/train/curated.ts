@@ -1,7 +1,7 @@
 /**
  * A list of exchanges that a stage curates before its first step (SAIL-VL2 §4.2.2).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import {

@@ -1,7 +1,7 @@
 /**
  * A stage that trains nothing: it probes the routers of a model with experts on language data and calibrates them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, program, type Tensor } from '../dsl/index.ts'

@@ -2,7 +2,7 @@
  * What a loss has beside itself where the model has experts: their balance and the router z-loss, and how much each expert is
  * used.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { mul, type Scalar, type Tensor } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'

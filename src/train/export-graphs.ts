@@ -1,7 +1,7 @@
 /**
  * A model as a graph with its weights: an ONNX file, a SavedModel.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'

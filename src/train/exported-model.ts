@@ -2,7 +2,7 @@
  * A model as it leaves: with the weights and the tokenizer that belong to it, and with names and words for what goes into
  * its graph and comes out.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Processor } from '../data/index.ts'
 import {

@@ -4,7 +4,7 @@
  * What it takes: after a stage its weights; from inside a stage everything (weights, moments, the place in the data) where
  * the new run has that stage with the same settings and the same graph, and else its weights alone.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { copyFile, mkdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

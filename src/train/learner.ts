@@ -7,7 +7,7 @@
  * - `observe`: where there are losses of the update as a whole, such as the balance of experts, adds up the sums that they
  *   are built of over its micro-batches before the first gradient is taken: a forward pass more, for the same numbers.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import {
   add,

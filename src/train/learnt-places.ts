@@ -1,7 +1,7 @@
 /**
  * Where something is learnt: a step computes its last block, its head and its loss there alone, in one of a few sizes.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { CollateError, noLoss } from '../data/index.ts'
 import { type Axis, axis, findAxis, input, type Tensor, topological } from '../dsl/index.ts'

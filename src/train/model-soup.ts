@@ -2,7 +2,7 @@
  * A model soup as a stage (Wortsman et al., arXiv:2203.05482; SAIL-VL2 §4.2.1): several runs from the same weights, each with
  * data, order or rate of its own, and the average of what they end with.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { join } from 'node:path'
 import {

@@ -1,7 +1,7 @@
 /**
  * The user's own data as an experiment file receives it, and the rows of it that could not be used.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { catchError, concat, concatMap, defer, from, type MonoTypeOperatorFunction, throwError } from 'rxjs'
 import { type BadRows, badRows, type Row, type RowError, rowsOf, type Source } from '../data/index.ts'

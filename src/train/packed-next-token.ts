@@ -1,7 +1,7 @@
 /**
  * Next-token prediction over packs (SAIL-VL2 §5.1): several samples share a row and none sees another.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { collatePacked, fitting, layoutOf, type Pack, type PackSizes, type Processor } from '../data/index.ts'
 import {

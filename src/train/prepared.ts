@@ -2,7 +2,7 @@
  * Examples that a stage makes for itself before its first step, with the weights that it begins with: problems that are
  * neither trivial nor impossible to them, chains of thought that they wrote and that are right, a list that was curated.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../data/index.ts'

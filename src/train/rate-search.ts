@@ -1,7 +1,7 @@
 /**
  * AdaLRS in a stage: the reducer decides after each step, and what it decides is carried out on the session.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { Session } from '../engine/index.ts'
 import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/index.ts'

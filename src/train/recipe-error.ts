@@ -1,7 +1,7 @@
 /**
  * The settings of recipes, stages, objectives and evaluations, which are checked before work begins.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { unknownName } from '../terminal/index.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Other weights for the rewards of a recipe's stages, by name.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { didYouMean } from '../terminal/index.ts'
 import { RecipeError } from './recipe-error.ts'

@@ -1,7 +1,7 @@
 /**
  * The end of a stage that has more than the model's weights: added parameters are merged, moving averages kept.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'

@@ -1,7 +1,7 @@
 /**
  * The learning rate's course over a stage, as a factor of its peak: one of the shipped schedules, or a user's own.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { type ScheduleSpec, schedule } from '../optim/index.ts'

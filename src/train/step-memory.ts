@@ -1,7 +1,7 @@
 /**
  * What a step of training holds in memory, counted from its graph: no weights are allocated.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import {
   attentionBlocks,

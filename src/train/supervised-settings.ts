@@ -1,7 +1,7 @@
 /**
  * The settings of a supervised stage, checked.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Source } from '../data/index.ts'
 import type { Keys } from '../dsl/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Rewrites of a stage's loss before its gradient is taken, as values: adapters are one.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'

@@ -1,7 +1,7 @@
 /**
  * The functions beside a loss that compute with the parameters which its transforms add.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type FunctionSpec, parametersOf, type Results, type Tensor } from '../dsl/index.ts'
 import type { GraphTransform } from './transform.ts'

@@ -1,7 +1,7 @@
 /**
  * Updates of a learner over a session that runs its program, and marks to go back to.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { Program } from '../dsl/index.ts'
 import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'

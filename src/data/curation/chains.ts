@@ -2,7 +2,7 @@
  * The filters of chains of thought (SAIL-VL2 §4.1.3, §4.2.2: deduplication on image and question, format, redundancy, length
  * balance). The paper gives no thresholds; those here are settings.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { hash32, random, type Seed } from '../../random/index.ts'
 import { type Box, boxesIn } from '../../text/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Curation: examples in, those that are kept and those that are not, each with the reason.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** An example that was set aside. */

@@ -1,7 +1,7 @@
 /**
  * Multiple choice as free response (SAIL-VL2 §4.2.3), so that a guess among four is not right one time in four.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { boxesIn } from '../../text/index.ts'

@@ -2,7 +2,7 @@
  * The options of a question of multiple choice, read from its text: `(A) 3 (B) 4`, `A. 3` and `A) 3` on lines of their own,
  * `\textbf{(A)}\ 3 \qquad \textbf{(B)}\ 4`.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** A question of multiple choice, taken apart. */

@@ -1,7 +1,7 @@
 /**
  * A file's content as a stream of blocks; what is compressed by gzip is decompressed on the way.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'

@@ -1,7 +1,7 @@
 /**
  * Files of rows, seen before they are read.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { statSync } from 'node:fs'
 import { RowsError } from './row.ts'

@@ -1,7 +1,7 @@
 /**
  * A folder of images with a table of what belongs to them, as Hugging Face's `imagefolder` has it.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { join } from 'node:path'
 import type { Source } from '../source.ts'

@@ -1,7 +1,7 @@
 /**
  * Rows of JSON, one a line, read as a stream: no more than a line and a block of the file are in memory.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'

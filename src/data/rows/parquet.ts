@@ -1,7 +1,7 @@
 /**
  * Rows of a Parquet file, one row group after the other: the format in which data sets are published.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { AsyncBuffer, FileMetaData } from 'hyparquet'

@@ -1,7 +1,7 @@
 /**
  * What tells rows apart where they are split.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
 import type { Row } from './row.ts'

@@ -1,7 +1,7 @@
 /**
  * A row of a user's own data, and what is wrong with a bad one.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Placed, Source } from '../source.ts'
 

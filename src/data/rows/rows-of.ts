@@ -1,7 +1,7 @@
 /**
  * Rows of whatever a user has: a file or a folder of a kind that is seen from its name.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * Files of a tar archive, one after the other, as a stream.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { blocksOf } from './blocks.ts'
 import { RowsError } from './row.ts'

@@ -1,7 +1,7 @@
 /**
  * Shards of WebDataset: tar archives in which the files of one sample stand beside each other under one name.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'

@@ -1,7 +1,7 @@
 /**
  * What a graph keeps for its gradient.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { type Tensor, topological } from '../graph.ts'
 import { activationBytesOf } from './cost.ts'

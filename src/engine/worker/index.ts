@@ -1,7 +1,7 @@
 /**
  * An engine behind a thread: while it computes, the main thread's timers, signals and streams go on.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'

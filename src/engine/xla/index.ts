@@ -1,7 +1,7 @@
 /**
  * The xla engine: a program is compiled by XLA for the device of a PJRT plugin, its state lives on the device.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { isLeft, right } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'

@@ -2,7 +2,7 @@
  * Lays down what the xla engine needs: the plugin that an accelerator's maker ships in a wheel, with the libraries it
  * calls. What is here already is used where it lies. Nothing of it touches the user's project or Python.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 /**
  * A published model brought into a folder: the files that reading, training and exporting it need, each checked.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { readFile, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'

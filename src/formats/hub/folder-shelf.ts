@@ -1,7 +1,7 @@
 /**
  * A folder as a {@link Shelf}: a model's own, one with `<org>/<name>` in it, or a cache of Hugging Face's.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { createReadStream } from 'node:fs'
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 /**
  * What can go wrong while a model's files are fetched.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The Hugging Face hub, or a mirror of it, as a {@link Shelf}: listing and reading go through `@huggingface/hub`.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { HubError } from './hub-error.ts'
 import type { Checksum, Shelf, ShelfFile } from './shelf.ts'

@@ -1,7 +1,7 @@
 /**
  * Where a model's files can be taken from: the hub, a mirror of it, or a folder.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 
 /** How a file's content is told: by its SHA-256, or by git's SHA-1 of `blob <size>\0` and the content. */

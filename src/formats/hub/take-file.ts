@@ -1,7 +1,7 @@
 /**
  * One file taken from a {@link Shelf}: in pieces that go on where they ended, checked, and put in its place by rename.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'

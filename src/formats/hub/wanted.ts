@@ -1,7 +1,7 @@
 /**
  * Which of a model's files are needed to read it, to train it and to write it again.
  *
- * @since 0.4.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { HubError } from './hub-error.ts'

@@ -1,7 +1,7 @@
 /**
  * Runs laid over each other: losses and learning rates of a stage, and shares with their intervals.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { percent, significant } from '../../terminal/index.ts'
 import { draw } from '../chart.ts'

@@ -1,7 +1,7 @@
 /**
  * Several runs side by side: their stages met by name, and the settings in which they differ. Pure.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { basename, dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'

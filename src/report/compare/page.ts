@@ -1,7 +1,7 @@
 /**
  * Several runs on one page: what differs between them first, then their curves, what was measured, and their times.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * The rows of the user's data that the run has set aside.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { grouped } from '../../terminal/index.ts'
 import { type Html, html, htmlTable } from '../html.ts'

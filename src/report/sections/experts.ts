@@ -1,7 +1,7 @@
 /**
  * How much each expert of each layer is used.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import type { EventOf } from '../../run/index.ts'

@@ -1,7 +1,7 @@
 /**
  * How samples share the rows of a batch.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { drawPlan, type PackLayout, planLine } from '../../data/index.ts'
 import { type Html, html, trusted } from '../html.ts'

@@ -2,7 +2,7 @@
  * A stage of reinforcement in the order in which one asks: is it alive, is it learning, is the signal real, is it stable,
  * where does the time go.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { EventOf } from '../../run/index.ts'
 import { duration, grouped, percent, significant } from '../../terminal/index.ts'

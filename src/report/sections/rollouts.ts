@@ -1,7 +1,7 @@
 /**
  * The rollouts, a group at a time: what was asked once, then the completions side by side.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
 import { called, grouped } from '../../terminal/index.ts'

@@ -1,7 +1,7 @@
 /**
  * The settings that policy losses share.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { kindOf, numberSetting, onlySettings, RecipeError } from '../../train/index.ts'
 import type { ClipRange } from './clipped.ts'

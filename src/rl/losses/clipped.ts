@@ -1,7 +1,7 @@
 /**
  * The clipped surrogate of PPO, with bounds of its own on each side, and the dual clip.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { and, cast, greater, less, mul, neg, select, type Tensor } from '../../dsl/index.ts'
 

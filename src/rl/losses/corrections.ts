@@ -2,7 +2,7 @@
  * What any surrogate may be corrected by: truncated importance sampling, where another policy drew the tokens than the old
  * one, and a penalty on leaving a reference.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { add, exp, minimum, mul, type Tensor } from '../../dsl/index.ts'
 import { numberSetting, RecipeError } from '../../train/index.ts'

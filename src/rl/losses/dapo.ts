@@ -2,7 +2,7 @@
  * DAPO (arXiv 2503.14476): bounds of the ratio of their own on each side, each token counts alike, no penalty on leaving a
  * reference.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type ClipSettings, checkedClip } from './clip-settings.ts'
 import { clipped } from './clipped.ts'

@@ -1,7 +1,7 @@
 /**
  * Divergence of two policies, estimated on drawn tokens.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { exp, sub, type Tensor } from '../../dsl/index.ts'
 import { logRatio } from './ratio.ts'

@@ -1,7 +1,7 @@
 /**
  * Dr. GRPO (arXiv 2503.20783): GRPO without its favour for short right and long wrong answers.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { wholeSetting } from '../../train/index.ts'
 import { type ClipSettings, checkedClip } from './clip-settings.ts'

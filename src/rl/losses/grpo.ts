@@ -1,7 +1,7 @@
 /**
  * GRPO (arXiv 2402.03300): the same bound on both sides, each completion counts alike.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type ClipSettings, checkedClip } from './clip-settings.ts'
 import { clipped } from './clipped.ts'

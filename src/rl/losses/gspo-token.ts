@@ -1,7 +1,7 @@
 /**
  * GSPO-token (arXiv 2507.18071): a completion's ratio and bounds, with an advantage for each token.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type ClipSettings, checkedClip } from './clip-settings.ts'
 import { clipped } from './clipped.ts'

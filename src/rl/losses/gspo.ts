@@ -1,7 +1,7 @@
 /**
  * GSPO (arXiv 2507.18071): one ratio a completion, which is clipped as a whole.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { type ClipSettings, checkedClip } from './clip-settings.ts'
 import { clipped } from './clipped.ts'

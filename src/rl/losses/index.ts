@@ -1,7 +1,7 @@
 /**
  * Losses of reinforcement learning, and what they are put together from.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export type { ClipSettings } from './clip-settings.ts'
 export { type Clipped, type ClipRange, clipped } from './clipped.ts'

@@ -1,7 +1,7 @@
 /**
  * How losses of tokens become one number, before the division: by token, by completion, or by a constant.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { cast, div, greater, maximum, mul, sum, type Tensor, total } from '../../dsl/index.ts'
 import type { Fraction } from '../../train/index.ts'

@@ -1,7 +1,7 @@
 /**
  * What every policy loss measures with each update.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { stopGradient } from '../../dsl/index.ts'
 import type { Fraction } from '../../train/index.ts'

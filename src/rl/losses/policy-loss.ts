@@ -1,7 +1,7 @@
 /**
  * A policy loss as a value: one pure function of log-probabilities, advantages and a mask, before any mean is taken.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Tensor } from '../../dsl/index.ts'
 import type { LossTerms } from '../../train/index.ts'

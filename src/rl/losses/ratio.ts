@@ -1,7 +1,7 @@
 /**
  * How much likelier the policy that learns makes what was drawn: by token, or by completion as GSPO does.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { add, div, exp, maximum, minimum, mul, stopGradient, sub, sum, type Tensor } from '../../dsl/index.ts'
 import type { PolicyTensors } from './policy-loss.ts'

@@ -1,7 +1,7 @@
 /**
  * Groups that teach nothing are marked, until enough are kept.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { concatMap, type OperatorFunction, scan, takeWhile } from 'rxjs'
 import { wholeSetting } from '../../train/index.ts'

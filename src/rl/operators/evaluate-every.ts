@@ -1,7 +1,7 @@
 /**
  * Measurements between steps.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { concat, concatMap, defer, type Observable, type OperatorFunction, of } from 'rxjs'
 import { wholeSetting } from '../../train/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Rewards become advantages, a group at a time.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { map, type OperatorFunction } from 'rxjs'
 import { type AdvantageSettings, advantages } from '../advantages.ts'

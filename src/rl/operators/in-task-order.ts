@@ -1,7 +1,7 @@
 /**
  * Groups in the order of their tasks.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { concatMap, type MonoTypeOperatorFunction, scan } from 'rxjs'
 

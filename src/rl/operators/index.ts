@@ -1,7 +1,7 @@
 /**
  * Operators of reinforcement learning: each takes options and gives a function of a stream.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { type DynamicSamplingOptions, dynamicSampling } from './dynamic-sampling.ts'
 export { type EvaluateEveryOptions, evaluateEvery } from './evaluate-every.ts'

@@ -1,7 +1,7 @@
 /**
  * The groups of an episode become the batches of its updates.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { bufferCount, concatMap, filter, type OperatorFunction } from 'rxjs'
 import { random } from '../../random/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Tasks become groups of completions.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { bufferCount, concat, concatMap, map, type OperatorFunction, of, scan } from 'rxjs'
 import type { Sampling } from '../../generation/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Groups are judged.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
 import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Minibatches become updates of the policy.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { concatMap, defer, type OperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'

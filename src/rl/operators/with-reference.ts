@@ -1,7 +1,7 @@
 /**
  * Log-probabilities of what was drawn, under the reference.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import type { RatedGroup } from '../group.ts'

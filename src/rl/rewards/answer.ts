@@ -1,7 +1,7 @@
 /**
  * Whether the answer is right, by rules.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

@@ -1,7 +1,7 @@
 /**
  * A reward's own code, which may hold the thread that trains: it is stopped after a time.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { readFileSync } from 'node:fs'
 import { Script } from 'node:vm'

@@ -1,7 +1,7 @@
 /**
  * One reward changed: its value scaled or clipped, its evidence rewritten. What abstains or failed stays as it is.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { RecipeError } from '../../train/index.ts'
 import type { Evidence, Judgement, Reward } from '../reward.ts'

@@ -2,7 +2,7 @@
  * Rewards that are put together from others, and what is common to them: their parts by name, the columns that they read
  * together, and how their weights are found again.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { RecipeError } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'

@@ -1,7 +1,7 @@
 /**
  * Whether a completion has the shape that was asked for. Each rule is one pass over the text.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

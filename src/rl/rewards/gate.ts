@@ -1,7 +1,7 @@
 /**
  * A reward behind a condition, and a reward in place of one that has nothing to say.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { RecipeError } from '../../train/index.ts'
 import type { Judgement, Reward } from '../reward.ts'

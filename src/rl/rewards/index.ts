@@ -1,7 +1,7 @@
 /**
  * Rewards: their algebra, those that rules verify, judges, and a user's own.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 export { type AnswerOptions, answer, type Truth } from './answer.ts'

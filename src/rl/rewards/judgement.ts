@@ -1,7 +1,7 @@
 /**
  * Judgements: how they are made, and how a reward is asked for one so that nothing it does is thrown.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from '../reward.ts'

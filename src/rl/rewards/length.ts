@@ -1,7 +1,7 @@
 /**
  * How long a completion is, in tokens.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { numberSetting, onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

@@ -3,7 +3,7 @@
  *
  * The answer is what stands in the last box behind the thinking, else all of the text there.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { numberSetting, onlySettings } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

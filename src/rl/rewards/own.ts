@@ -1,7 +1,7 @@
 /**
  * A reward from a function of the user's.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'

@@ -1,7 +1,7 @@
 /**
  * A punishment for saying the same again and again.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

@@ -1,7 +1,7 @@
 /**
  * Other weights for a reward, by name: from a configuration or the command line.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { didYouMean } from '../../terminal/index.ts'
 import { RecipeError } from '../../train/index.ts'

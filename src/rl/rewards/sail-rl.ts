@@ -1,7 +1,7 @@
 /**
  * The reward of SAIL-RL.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { onlySettings, RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'

@@ -1,7 +1,7 @@
 /**
  * A group's completions judged by a reward, and the sentence that a user reads where both do not fit.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Task as Effect } from 'fp-ts/lib/Task.js'
 import type { Group, ScoredGroup } from '../group.ts'

@@ -5,7 +5,7 @@
  * three-valued logic): a 0 decides `all` and `product`, a 1 decides `any`. A part that abstains is left out; where all do,
  * the whole abstains. A value outside 0 to 1 is `Failed`.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Reward } from '../reward.ts'
 import {

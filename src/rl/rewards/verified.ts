@@ -1,7 +1,7 @@
 /**
  * Rewards whose work is done in a worker thread that can be ended.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { kindOf, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'

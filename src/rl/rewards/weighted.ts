@@ -1,7 +1,7 @@
 /**
  * A weighted sum of rewards.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { didYouMean } from '../../terminal/index.ts'
 import { kindOf, RecipeError } from '../../train/index.ts'

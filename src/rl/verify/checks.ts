@@ -1,7 +1,7 @@
 /**
  * What the workers run: pure functions of plain data, by name.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import { lastBoxed } from '../../text/index.ts'

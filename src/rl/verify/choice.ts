@@ -1,7 +1,7 @@
 /**
  * The option that a text chooses.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { bare, plainWords } from './text.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Complex numbers in floating point, as far as written answers need them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** `re + im·i` */

@@ -1,7 +1,7 @@
 /**
  * A place in the tokens of a formula, and how far reading may go: nodes and levels are bounded.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Token } from './tokens.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What an expression is worth: exactly where it is a fraction, else in floating point with numbers for its symbols.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as C from './complex.ts'
 import type { Fn, Node } from './expression.ts'

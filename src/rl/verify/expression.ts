@@ -1,7 +1,7 @@
 /**
  * A written answer as a tree.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Rational } from './rational.ts'
 

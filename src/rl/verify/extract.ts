@@ -1,7 +1,7 @@
 /**
  * Where in a text the answer stands.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { lastBoxed, lastBoxes } from '../../text/index.ts'
 import { parseAnswer } from './parse.ts'

@@ -1,7 +1,7 @@
 /**
  * Verifiers: pure functions of text, and the pool of threads in which rewards run them.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { lastBoxed, lastBoxes } from '../../text/index.ts'
 export type { Checked, CheckInput, CheckName } from './checks.ts'

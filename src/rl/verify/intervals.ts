@@ -1,7 +1,7 @@
 /**
  * Sets of real numbers as intervals: what unions, inequalities and sets of numbers say.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { evaluate } from './evaluate.ts'
 import { isScalar, type Node, symbolsOf } from './expression.ts'

@@ -1,7 +1,7 @@
 /**
  * What stands between the operators of a formula: numbers, names, groups, fractions, roots, functions, matrices.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { Cursor, NoFormula } from './cursor.ts'
 import { type Fn, functionNames, type Node } from './expression.ts'

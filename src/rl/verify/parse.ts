@@ -2,7 +2,7 @@
  * A written answer read as a tree: LaTeX as models write it, and plain formulas. Recursion and size are bounded; what is no
  * formula gives undefined, and nothing is thrown.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { NoFormula } from './cursor.ts'
 import type { Node, Relation } from './expression.ts'

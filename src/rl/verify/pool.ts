@@ -1,7 +1,7 @@
 /**
  * A pool of worker threads in which untrusted text is verified: what hangs, eats memory or ends its thread is a value.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'

@@ -1,7 +1,7 @@
 /**
  * Exact fractions of whole numbers, of bounded size: what would grow beyond it is undefined, so nothing takes long.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** A fraction in lowest terms; `d` is above 0. */

@@ -1,7 +1,7 @@
 /**
  * Rectangles in an image: read from text, brought to pixels, compared.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** Left, top, right, bottom. */

@@ -1,7 +1,7 @@
 /**
  * Numbers read from charts, with a tolerance.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { asciiDigits } from './text.ts'
 

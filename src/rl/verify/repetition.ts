@@ -1,7 +1,7 @@
 /**
  * How often a text says the same.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /**

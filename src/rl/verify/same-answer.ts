@@ -1,7 +1,7 @@
 /**
  * Whether a given answer is the true one: by its words, its option letter, its mathematics, its unit.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { letterOf } from './choice.ts'
 import type { Node } from './expression.ts'

@@ -1,7 +1,7 @@
 /**
  * Whether two expressions are worth the same: exactly where both are fractions, else by their values at some points.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as C from './complex.ts'
 import { evaluate, exactly } from './evaluate.ts'

@@ -1,7 +1,7 @@
 /**
  * Whether two trees give the same answer.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as C from './complex.ts'
 import { evaluate } from './evaluate.ts'

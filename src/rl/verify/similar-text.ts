@@ -1,7 +1,7 @@
 /**
  * How alike two texts are: ANLS, the soft accuracy of VQA, and whether one has the other.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { asciiWidth } from './text.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Answers as text: what surrounds them taken away, and how two are compared word by word.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** Characters of Unicode's decimal digits begin at a multiple of 16, or 6 after one. */

@@ -1,7 +1,7 @@
 /**
  * The words and signs of a written formula, LaTeX or plain. One pass; whatever is no formula gives undefined.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { decimal, type Rational, rational } from './rational.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Units behind a number.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 /** A quantity that units measure, and how many of its basic unit one is. */

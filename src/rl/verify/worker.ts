@@ -2,7 +2,7 @@
  * The worker's side of the pool: runs one check at a time, and writes into shared memory when it began and ended, so that
  * nobody takes a late message for late work.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { checks } from './checks.ts'

@@ -1,7 +1,7 @@
 /**
  * Replies by what was asked, in memory and, where a file is named, on disk.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
 import { appendFile, readFile } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 /**
  * What a judge is shown: a prompt from a file, and the text under judgement as data that cannot leave its place.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import { readFileSync } from 'node:fs'
 import { packageFile } from '../../../package/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Judges: models behind an endpoint, and rules over the scene of an image.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 export { dataMessage, judgePrompt } from './data-message.ts'
 export {

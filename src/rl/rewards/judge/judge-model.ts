@@ -1,7 +1,7 @@
 /**
  * A judge: a model behind an OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, a service).
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { OpenAI } from 'openai'

@@ -1,7 +1,7 @@
 /**
  * Rewards that a judge gives: for thinking, and for answers that no rule verifies.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import { createHash } from 'node:crypto'

@@ -1,7 +1,7 @@
 /**
  * What a judge replies: a JSON object somewhere in a text, decoded strictly.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'

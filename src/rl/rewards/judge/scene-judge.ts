@@ -1,7 +1,7 @@
 /**
  * A judge that needs no network: rules over the scene that an image was rendered from.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 
 import type { Judged, Reward } from '../../reward.ts'

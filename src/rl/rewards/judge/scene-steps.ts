@@ -1,7 +1,7 @@
 /**
  * Rules that judge each step of a thought by itself: what a policy learns from besides whether the whole was right.
  *
- * @since 0.3.0
+ * @since 0.1.0
  */
 import type { Judged, Reward } from '../../reward.ts'
 import { failed, inWords, scored } from '../judgement.ts'
