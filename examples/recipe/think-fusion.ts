@@ -14,10 +14,10 @@ export const thinkFusion = (about: About) => {
     count: times(about, 768, 8),
     attempts: 1,
   }
-  // asked for the result alone
-  const direct = rendered({ mixture: plainly('direct', about, 4), captions: 0, direct: 1 })
+  // asked for the result alone; of the hardest level, whose strings are longer than any that was read, it would be a guess
+  const direct = rendered({ mixture: plainly('direct', about), captions: 0, direct: 1 })
   // and asked plainly, a few, so that the steps of an answer are not forgotten
-  const plain = rendered({ mixture: plainly('plain answers', about, 4), captions: 0 })
+  const plain = rendered({ mixture: plainly('plain answers', about), captions: 0 })
   const { sizes, stage } = learnt(116)
   return supervised({
     ...{ name: 'think-fusion', from: 'reasoning', to: 'fused' },
