@@ -7,6 +7,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { ChatError, type ChatPiece, joinPieces, type Message, specialIn } from './chat-message.ts'
 import { jinja } from './jinja.ts'
+import { cutShort } from './json.ts'
 
 /** How {@link renderChat} renders. Further variables of the template go into `variables`. */
 export interface RenderOptions {
@@ -167,7 +168,7 @@ export const renderChat = (
           ? e
           : new ChatError(
               'BadTemplate',
-              `the template failed (${(e as Error).message})`,
+              `the template failed (${cutShort((e as Error).message)})`,
               'check it against the messages, the roles that it takes, and the variables that it needs',
               e,
             ),

@@ -9,6 +9,10 @@ import * as E from 'fp-ts/lib/Either.js'
 /** A text without the byte-order mark that some editors put before it. */
 export const withoutMark = (text: string): string => (text.startsWith('\ufeff') ? text.slice(1) : text)
 
+/** What a parser said of a file, without most of a long text that it quotes. */
+export const cutShort = (message: string): string =>
+  message.length <= 160 ? message : `${message.slice(0, 157)}...`
+
 /** Where a text has NaN or Infinity outside of its strings: line and column from 1, and the word. */
 const pythonNumber = (text: string): string | undefined => {
   for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g)) {
@@ -26,6 +30,6 @@ export const parseJson = (text: string): E.Either<string, unknown> => {
     return E.right(JSON.parse(json))
   } catch (e) {
     const { message } = e as Error
-    return E.left(pythonNumber(json) ?? (message.length <= 160 ? message : `${message.slice(0, 157)}...`))
+    return E.left(pythonNumber(json) ?? cutShort(message))
   }
 }

@@ -11,6 +11,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { bytesPerElement, isStorageDtype, type StorageDtype, storageDtypes } from './dtype.ts'
+import { cutShort } from './json.ts'
 import { quote, SafetensorsError, type SafetensorsErrorTag } from './safetensors-error.ts'
 
 /** Bytes of the length that precedes the header. */
@@ -165,14 +166,12 @@ const parseObject = (bytes: Uint8Array, file: string): E.Either<SafetensorsError
   try {
     json = JSON.parse(text)
   } catch (e) {
-    return fail('BadHeader', `the header is not JSON (${clip((e as Error).message)})`)
+    return fail('BadHeader', `the header is not JSON (${cutShort((e as Error).message)})`)
   }
   const twice = duplicateKey(text)
   if (twice !== undefined) return fail('DuplicateKey', 'the header has this key twice in one object', twice)
   return E.right(Object.entries(json as object))
 }
-
-const clip = (message: string): string => (message.length <= 160 ? message : `${message.slice(0, 157)}...`)
 
 /** The first key that occurs twice in one object of a valid JSON text; `JSON.parse` keeps only the last. */
 const duplicateKey = (json: string): string | undefined => {

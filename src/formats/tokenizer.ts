@@ -14,7 +14,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { type AddedToken, type Special, type Splitter, splitter } from './added-tokens.ts'
-import { parseJson, withoutMark } from './json.ts'
+import { cutShort, parseJson, withoutMark } from './json.ts'
 import { type Reader, readerOf, type Words, withoutTokens, wordsOf } from './tokenizer-words.ts'
 
 export type { Special } from './added-tokens.ts'
@@ -185,7 +185,7 @@ export const tokenizer = (
     words = wordsOf(json.right)
     reader = readerOf(json.right)
   } catch (e) {
-    const what = `the tokenizer cannot be built (${(e as Error).message})`
+    const what = `the tokenizer cannot be built (${cutShort((e as Error).message)})`
     return E.left(
       new TokenizerError('BadTokenizer', file, what, 'use a kind that @huggingface/tokenizers knows', e),
     )

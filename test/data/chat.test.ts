@@ -391,6 +391,7 @@ chats('by a template: a space that it trims is not learnt; what it cannot tell i
   )
   await refused(chatml.replace('m.content', "'same'"), /writes 0 of 1 answers|changes what/)
   await refused('{{ raise_exception("no") }}', /the template failed/)
+  await refused('{{ raise_exception("no" * 1000) }}', /^.{0,400}$/s)
   const odd = chatOf(row({ prompt: 'a\ufdd6', answer: 'b' }))
   assert.match((await thrown(() => chatIds(p, odd))).message, /no character/)
 })

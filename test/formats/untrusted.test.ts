@@ -151,6 +151,15 @@ test('tokenizer.json and tokenizer_config.json', () => {
       { numRuns: 150 },
     )
   assert.ok(refused > 50 && taken > 10, `${refused} refused, ${taken} taken`)
+  // what the library says of a kind that it does not know quotes all of its name
+  const long = { type: 'x'.repeat(1e5) }
+  for (const part of ['normalizer', 'pre_tokenizer', 'decoder', 'post_processor'])
+    assert.not(
+      reads(
+        () => tokenizer({ ...unigram, [part]: long }, {}, undefined, 'a/tokenizer.json'),
+        'a/tokenizer.json',
+      ),
+    )
 })
 
 test('safetensors: any bytes, and any header', () => {
