@@ -267,7 +267,7 @@ export const dsl = [
     ],
   ),
   mutantsOf(
-    'src/dsl/passes/attention-blocks.ts',
+    'src/dsl/passes/attention-cut.ts',
     ['dsl/attention-blocks'],
     [
       ['the keys end a step too early', 'all.findLastIndex(sees)) + 1)', 'all.findLastIndex(sees)))'],
@@ -277,12 +277,17 @@ export const dsl = [
         'const hides = mask !== undefined && may(mask, at(range), false)',
         'const hides = mask !== undefined',
       ],
-      ['no run is masked', 'mask: hides ? part(mask!, at(range)) : undefined', 'mask: undefined'],
-      [
-        'a row that sees nothing gets a mean',
-        'const y = sees === undefined ?',
-        'const y = sees !== undefined ?',
-      ],
+      ['what is not seen is kept', 'mask === undefined ? x : transposed', 'true ? x : transposed'],
+      ['short ones are cut', 'if (rows * key.size < limits.from)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-by-keys.ts',
+    ['dsl/attention-blocks'],
+    [
+      ['no run is masked', 'where(r.hides ? c.mask(b.range, r.range) : undefined,', 'where(undefined,'],
+      ['no run is masked backward', 'r.hides ? c.mask(r.range, range) : undefined', 'undefined'],
+      ['a row that sees nothing gets a mean', 'const y = where(b.sees,', 'const y = where(undefined,'],
       ['the level is not taken off', 'withLast(c.v, -1, c.dim)', 'withLast(c.v, 0, c.dim)'],
       [
         'weights that do not sum to 1',
@@ -294,33 +299,54 @@ export const dsl = [
         "binaryOf('mul', everything, c.scale, site)",
         'everything',
       ],
-      ['a row that sees nothing, whole', 'b.sees === undefined ? x :', 'b.sees !== undefined ? x :'],
-      ['the level is not taken off, whole', "binaryOf('sub', rise, level, site)", 'rise'],
-      ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
       [
         'keys get the first run’s gradient',
         'ks.unshift(sum(flows.map((f) => f.k)))',
         'ks.unshift(flows[0]!.k)',
       ],
       ['what flows into queries lies at the wrong place', 'pad(x, along, start - from,', 'pad(x, along, 0,'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-by-tokens.ts',
+    ['dsl/attention-blocks'],
+    [
+      ['a row that sees nothing, whole', 'where(b.sees, x, 0)', 'where(undefined, x, 0)'],
+      ['the level is not taken off, whole', "binaryOf('sub', rise, level, site)", 'rise'],
+      ['keys get the last block’s gradient', 'k = sum(k, whole(', 'k = sum(undefined, whole('],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-blocks.ts',
+    ['dsl/attention-blocks'],
+    [
       [
         'a definition that is needed anyway is cut',
         'all.filter((t) => !insideOf(t).some((x) => used.has(x)))',
         'all',
       ],
-      ['short ones are cut', 'if (rows * key.size < limits.from)', 'if (false)'],
     ],
   ),
   mutantsOf(
-    'src/dsl/passes/attention-blocks.ts',
+    'src/dsl/passes/attention-cut.ts',
+    ['engine/attention-blocks'],
+    [['blocks wait for none', 'sliceOf(after(x, ...before), along', 'sliceOf(x, along']],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-by-keys.ts',
     ['engine/attention-blocks'],
     [
-      ['blocks wait for none', 'sliceOf(after(x, ...before), along', 'sliceOf(x, along'],
       [
         'the first block backward does not wait',
         'into === undefined ? [sums] :',
         'into === undefined ? [] :',
       ],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/passes/attention-by-tokens.ts',
+    ['engine/attention-blocks'],
+    [
       [
         'the first block backward does not wait, whole',
         'k === undefined ? [sums] :',
