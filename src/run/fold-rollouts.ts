@@ -7,8 +7,9 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type EventOf, GroupDrawn } from './events.ts'
+import type { EventOf } from './events.ts'
 import { type FileError, foldReadable, systemError } from './files.ts'
+import { GroupDrawn } from './reinforcement-events.ts'
 import { rolloutsFolder } from './rollouts.ts'
 
 /** Which rollouts are read; default: all. */

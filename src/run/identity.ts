@@ -5,8 +5,8 @@
  */
 import { asCalled } from '../terminal/index.ts'
 import { type Difference, differences, showDifference } from './differences.ts'
-import type { Manifest } from './events.ts'
 import { decodeLine, encodeLine } from './files.ts'
+import type { Manifest } from './manifest.ts'
 
 /** How a start differs from the one that began a run; each a line for a reader. */
 export interface Changes {

@@ -15,12 +15,14 @@ export {
   saveProgress,
 } from './checkpoint.ts'
 export { differences } from './differences.ts'
-export { type EventOf, Manifest, manifestFormat, RecordedJudgement, RunEvent } from './events.ts'
+export { type EventOf, RunEvent } from './events.ts'
 export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
 export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
 export { changesBetween } from './identity.ts'
 export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
+export { Manifest, manifestFormat } from './manifest.ts'
 export { showProgress } from './progress.ts'
+export { RecordedJudgement } from './reinforcement-events.ts'
 export {
   openRollouts,
   type Rollouts,

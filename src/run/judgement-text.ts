@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { RecordedJudgement } from './events.ts'
+import type { RecordedJudgement } from './reinforcement-events.ts'
 
 /** A line of a judgement: `name` with the names around it, `said` the reward or what became of it, `why` what it rests on. */
 export interface JudgementLine {

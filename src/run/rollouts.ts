@@ -11,8 +11,9 @@ import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { type EventOf, GroupDrawn } from './events.ts'
+import type { EventOf } from './events.ts'
 import { type FileError, type LineWriter, openLines, readLines, repairLines, systemError } from './files.ts'
+import { GroupDrawn } from './reinforcement-events.ts'
 
 /** The folder of all rollouts inside a run folder. */
 export const rolloutsFolder = 'rollouts'

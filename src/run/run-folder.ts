@@ -17,7 +17,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import { makeFolder } from '../formats/index.ts'
-import { type EventOf, Manifest, manifestFormat, RunEvent } from './events.ts'
+import { type EventOf, RunEvent } from './events.ts'
 import {
   decodeAt,
   encodeLine,
@@ -33,6 +33,7 @@ import {
   writeWhole,
 } from './files.ts'
 import { changesBetween, refusal } from './identity.ts'
+import { Manifest, manifestFormat } from './manifest.ts'
 import { openRollouts, repairRollouts } from './rollouts.ts'
 import { lockFile, takeLock } from './run-lock.ts'
 import { sweepTemporaries } from './sweep.ts'

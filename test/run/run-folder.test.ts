@@ -21,7 +21,7 @@ import { concat, firstValueFrom, from, of, Subject, throwError, toArray } from '
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Manifest, RunEvent } from '../../src/run/events.ts'
+import { RunEvent } from '../../src/run/events.ts'
 import {
   decodeLine,
   encodeLine,
@@ -31,6 +31,7 @@ import {
   repairLines,
   writeWhole,
 } from '../../src/run/files.ts'
+import type { Manifest } from '../../src/run/manifest.ts'
 import {
   defaultRunFolder,
   openRun,

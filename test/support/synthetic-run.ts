@@ -4,7 +4,8 @@
 import { createCanvas } from '@napi-rs/canvas'
 import * as E from 'fp-ts/lib/Either.js'
 import { random } from '../../src/random/index.ts'
-import { type Manifest, manifestFormat, type RunEvent } from '../../src/run/events.ts'
+import type { RunEvent } from '../../src/run/events.ts'
+import { type Manifest, manifestFormat } from '../../src/run/manifest.ts'
 import { openRun, type RunFolder, writeImage } from '../../src/run/run-folder.ts'
 
 const families = ['read', 'count', 'chart', 'arithmetic'] as const
