@@ -22,6 +22,8 @@ export { changesBetween } from './identity.ts'
 export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
 export { Manifest, manifestFormat } from './manifest.ts'
 export { showProgress } from './progress.ts'
+export { type RecordedRun, readRun } from './read-run.ts'
+export { recordEvents } from './record-events.ts'
 export { RecordedJudgement } from './reinforcement-events.ts'
 export {
   openRollouts,
@@ -32,17 +34,8 @@ export {
   rolloutsFolder,
 } from './rollouts.ts'
 export { rolloutsTable, writeRolloutsTable } from './rollouts-table.ts'
-export {
-  defaultRunFolder,
-  type OpenOptions,
-  openRun,
-  type RecordedRun,
-  type RunFolder,
-  readRun,
-  recordEvents,
-  within,
-  writeImage,
-} from './run-folder.ts'
+export { type OpenOptions, openRun, type RunFolder } from './run-folder.ts'
+export { defaultRunFolder, within } from './run-paths.ts'
 export {
   advance,
   batchText,
@@ -52,3 +45,4 @@ export {
   type StageState,
   withoutRepeats,
 } from './run-state.ts'
+export { writeImage } from './write-image.ts'

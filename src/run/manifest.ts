@@ -1,5 +1,11 @@
 /** `manifest.json`: what ran, as the first start of a run writes it. */
+import { join } from 'node:path'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
+import { type FileError, fileError, readJson } from './files.ts'
+
+export const manifestFile = 'manifest.json'
 
 /** The number of the form of {@link Manifest}; it grows with every change after which older ones cannot be read. */
 export const manifestFormat = 3
@@ -81,3 +87,22 @@ const Short = t.partial({
 export const Manifest = t.intersection([Ran, Short])
 /** `manifest.json`: what ran. */
 export type Manifest = t.TypeOf<typeof Manifest>
+
+/** The manifest of a run's folder. One of another form is told by its number, whatever else is in it. */
+export const readManifest = (root: string): TE.TaskEither<FileError, Manifest> => {
+  const path = join(root, manifestFile)
+  return pipe(
+    readJson(path, t.partial({ format: t.number, sailwright: t.string })),
+    TE.chain(({ format = 1, sailwright = 'unknown' }) =>
+      format === manifestFormat
+        ? readJson(path, Manifest)
+        : TE.left(
+            fileError(
+              'OtherRun',
+              { file: path },
+              `the run was written in form ${format}, by Sailwright ${sailwright}, and this version reads form ${manifestFormat}; use the version that wrote it, or choose another folder with --out`,
+            ),
+          ),
+    ),
+  )
+}

@@ -5,27 +5,20 @@
  *
  * @since 0.1.0
  */
-import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import * as t from 'io-ts'
-import { type MonoTypeOperatorFunction, map } from 'rxjs'
 import { makeFolder } from '../formats/index.ts'
 import { type EventOf, RunEvent } from './events.ts'
 import {
-  decodeAt,
   encodeLine,
   type FileError,
   fileError,
-  type Lines,
   openLines,
-  readJson,
   readLines,
   repairLines,
   systemError,
@@ -33,9 +26,10 @@ import {
   writeWhole,
 } from './files.ts'
 import { changesBetween, refusal } from './identity.ts'
-import { Manifest, manifestFormat } from './manifest.ts'
+import { type Manifest, manifestFile, readManifest } from './manifest.ts'
 import { openRollouts, repairRollouts } from './rollouts.ts'
 import { lockFile, takeLock } from './run-lock.ts'
+import { eventsFile, within } from './run-paths.ts'
 import { sweepTemporaries } from './sweep.ts'
 
 /** A run's folder, open for writing by this process and no other. */
@@ -69,51 +63,6 @@ export interface RunFolder {
 export interface OpenOptions {
   /** Goes on although code, versions or cores have changed since the run began; an event says so. */
   readonly allowChangedCode?: boolean
-}
-
-/** A run as read back: for reports. */
-export interface RecordedRun {
-  readonly folder: string
-  readonly manifest: Manifest
-  readonly events: readonly RunEvent[]
-  readonly torn?: TornLine
-}
-
-const manifestFile = 'manifest.json'
-const eventsFile = 'events.jsonl'
-
-/**
- * `runs/<name>-<yyyymmdd-hhmmss>` in local time; characters that file names dislike become hyphens.
- *
- * @example
- * defaultRunFolder('recipe nano', new Date(2026, 10, 23, 9, 5, 7)) // 'runs/recipe-nano-20261123-090507'
- */
-export const defaultRunFolder = (name: string, at: Date): string => {
-  const two = (n: number): string => String(n).padStart(2, '0')
-  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`
-  const time = `${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`
-  return `runs/${fileName(name) || 'run'}-${day}-${time}`
-}
-
-const fileName = (name: string): string =>
-  name
-    .normalize('NFKD')
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[-.]+|[-.]+$/g, '')
-
-/** Names that a system keeps for itself, and those that look as if they had a checksum already. */
-const unusable = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|-[0-9a-f]{16}$/
-
-/**
- * A file name for any text, another one for another text, also where a system does not tell capitals from small letters: a
- * short text of small letters, digits and `._-` as it is, any other with a checksum of 64 bits at its end.
- */
-export const ownFileName = (text: string): string => {
-  const plain = fileName(text).toLowerCase().slice(0, 80)
-  if (plain === text && text !== '' && !unusable.test(text)) return text
-  // as JSON, halves of surrogate pairs differ too
-  const sum = createHash('sha256').update(JSON.stringify(text)).digest('hex').slice(0, 16)
-  return `${plain || 'image'}-${sum}`
 }
 
 /** What else may be there before the run has begun: the lock, and a file that a killed process was writing. */
@@ -231,25 +180,6 @@ const continueRun = (
     ),
   )
 
-/** The manifest of a run's folder. One of another form is told by its number, whatever else is in it. */
-const readManifest = (root: string): TE.TaskEither<FileError, Manifest> => {
-  const path = join(root, manifestFile)
-  return pipe(
-    readJson(path, t.partial({ format: t.number, sailwright: t.string })),
-    TE.chain(({ format = 1, sailwright = 'unknown' }) =>
-      format === manifestFormat
-        ? readJson(path, Manifest)
-        : TE.left(
-            fileError(
-              'OtherRun',
-              { file: path },
-              `the run was written in form ${format}, by Sailwright ${sailwright}, and this version reads form ${manifestFormat}; use the version that wrote it, or choose another folder with --out`,
-            ),
-          ),
-    ),
-  )
-}
-
 const opened = (
   root: string,
   manifest: Manifest,
@@ -285,142 +215,3 @@ const opened = (
       close: both(rollouts.close, lines.close),
     })),
   )
-
-/**
- * A path inside a folder.
- *
- * @throws RangeError where it would lead out of the folder
- */
-export const within = (root: string, parts: readonly string[]): string => {
-  const path = resolve(root, ...parts)
-  const from = relative(root, path)
-  if (from === '..' || from.startsWith(`..${sep}`) || isAbsolute(from))
-    throw new RangeError(`${parts.join('/')} leads out of the run folder ${root}; name a path inside it`)
-  return path
-}
-
-/** Where the run is that was meant: around what was named, or in it. */
-const runNear = async (root: string): Promise<string> => {
-  const isRun = (folder: string): boolean => existsSync(join(folder, manifestFile))
-  for (let at = dirname(root), above = 0; above < 4; at = dirname(at), above++)
-    if (isRun(at)) return `; it lies in the run ${at}`
-  const names = await readdir(root).catch((): string[] => [])
-  const runs = names.filter((name) => isRun(join(root, name))).sort()
-  const [last] = runs.slice(-1).map((name) => join(root, name))
-  if (last === undefined) return ''
-  return runs.length === 1
-    ? `; the run in it is ${last}`
-    : `; name one of the ${runs.length} runs in it, such as ${last}`
-}
-
-/**
- * Reads a run back. Fails with `Missing` where the folder is not a run, `BadFile` or `BadLine` where a file is damaged.
- *
- * @category reading
- */
-export const readRun = (folder: string): TE.TaskEither<FileError, RecordedRun> => {
-  const root = resolve(folder)
-  return pipe(
-    readManifest(root),
-    TE.orElse((e) =>
-      e._tag === 'Missing'
-        ? pipe(
-            TE.fromTask<string, FileError>(() => runNear(root)),
-            TE.chain((near) =>
-              TE.left(
-                fileError(
-                  'Missing',
-                  { file: root },
-                  `this is not a run folder: it has no ${manifestFile}${near}`,
-                  e,
-                ),
-              ),
-            ),
-          )
-        : TE.left(e),
-    ),
-    TE.chain((manifest) =>
-      pipe(
-        readLines(join(root, eventsFile), RunEvent),
-        TE.orElse((e) =>
-          e._tag === 'Missing' ? TE.right<FileError, Lines<RunEvent>>({ rows: [] }) : TE.left(e),
-        ),
-        TE.map(({ rows, ...rest }) => ({ folder: root, manifest, events: rows, ...rest })),
-      ),
-    ),
-  )
-}
-
-/** What is wrong with something that a stage or an evaluation of one's own said. */
-const notEvent = (said: unknown): Error => {
-  const type = (said as { readonly type?: unknown } | null)?.type
-  const about = decodeAt(
-    { file: typeof type === 'string' ? `'${type}'` : 'it' },
-    'BadLine',
-    encodeLine(said) ?? 'null',
-    RunEvent,
-  )
-  return new Error(
-    `the run said something that is no event${E.isLeft(about) ? `: ${about.left.message}` : ''}; RunEvent of 'sailwright/run' says which there are`,
-  )
-}
-
-/**
- * Passes every event on once it is written to the run folder, in order. A write that fails is an error of the stream
- * (its value is the {@link FileError}). Since writing is synchronous nothing queues up: when the stream completes, or is
- * unsubscribed from, everything that came through is in the file.
- *
- * ```text
- * source:  ---a---b--|
- * output:  ---a---b--|      each after its line is in events.jsonl
- * ```
- *
- * @category operators
- */
-export const recordEvents = (run: Pick<RunFolder, 'record'>): MonoTypeOperatorFunction<RunEvent> =>
-  map((event) => {
-    // what is no event would make the whole file unreadable
-    if (!RunEvent.is(event)) throw notEvent(event)
-    const written = run.record(event)()
-    if (E.isLeft(written)) throw written.left
-    return event
-  })
-
-/** An image in memory: RGB, rows from the top, one byte a channel. */
-export interface RgbImage {
-  readonly width: number
-  readonly height: number
-  readonly channels: 3
-  /** `height · width · 3` bytes. */
-  readonly data: Uint8Array | Uint8ClampedArray
-}
-
-/**
- * Writes an image as `images/<name>.png`, the name as {@link ownFileName} makes it, and gives its path inside the run folder, with forward slashes: what
- * `Predicted.image` wants.
- *
- * @category writing
- */
-export const writeImage = (
-  run: Pick<RunFolder, 'pathOf'>,
-  name: string,
-  image: RgbImage,
-): TE.TaskEither<FileError, string> => {
-  const path = `images/${ownFileName(name)}.png`
-  const { width, height, channels, data } = image
-  return pipe(
-    TE.tryCatch(
-      async () => {
-        if (data.length !== width * height * channels)
-          throw new RangeError(
-            `the image is said to be ${width} × ${height} × ${channels} and has ${data.length} bytes`,
-          )
-        const { default: sharp } = await import('sharp')
-        return sharp(data, { raw: { width, height, channels } }).png().toBuffer()
-      },
-      systemError(path, 'encoding the image'),
-    ),
-    TE.chain((png) => writeWhole(run.pathOf(path), png)),
-    TE.map(() => path),
-  )
-}

@@ -32,15 +32,11 @@ import {
   writeWhole,
 } from '../../src/run/files.ts'
 import type { Manifest } from '../../src/run/manifest.ts'
-import {
-  defaultRunFolder,
-  openRun,
-  ownFileName,
-  type RunFolder,
-  readRun,
-  recordEvents,
-  writeImage,
-} from '../../src/run/run-folder.ts'
+import { readRun } from '../../src/run/read-run.ts'
+import { recordEvents } from '../../src/run/record-events.ts'
+import { openRun, type RunFolder } from '../../src/run/run-folder.ts'
+import { defaultRunFolder, ownFileName } from '../../src/run/run-paths.ts'
+import { writeImage } from '../../src/run/write-image.ts'
 import { loader, moduleAt } from '../support/program.ts'
 import { syntheticEvents, syntheticManifest } from '../support/synthetic-run.ts'
 import { until } from '../support/until.ts'

@@ -6,7 +6,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { random } from '../../src/random/index.ts'
 import type { RunEvent } from '../../src/run/events.ts'
 import { type Manifest, manifestFormat } from '../../src/run/manifest.ts'
-import { openRun, type RunFolder, writeImage } from '../../src/run/run-folder.ts'
+import { openRun, type RunFolder } from '../../src/run/run-folder.ts'
+import { writeImage } from '../../src/run/write-image.ts'
 
 const families = ['read', 'count', 'chart', 'arithmetic'] as const
 const stages = [
