@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import type { Observable } from 'rxjs'
+import { called } from '../terminal/index.ts'
 import type { Io } from './command.ts'
+import { neverSettles, unlessIdle, unlessStray, withLastWords } from './idle.ts'
 
 /** How a stream ended. */
 export type Ended =
@@ -34,3 +36,42 @@ export const follow = <A>(
       resolve(ended)
     }
   })
+
+/** What the process ends with for a signal, of which the user knows. */
+const bySignal: readonly number[] = [129, 130, 143]
+
+/**
+ * Follows a run. One that neither goes on nor ends has failed, and so has one beside which something is thrown that nobody
+ * catches. Where the experiment ends the process, that is said.
+ *
+ * @param further how the run goes on
+ */
+export const followRun = async <A>(
+  stream: Observable<A>,
+  io: Pick<Io, 'onInterrupt'>,
+  further: string,
+): Promise<Ended> => {
+  const { Subject, takeUntil } = await import('rxjs')
+  const stop = new Subject<void>()
+  const left = (code: number): void => {
+    if (bySignal.includes(code)) return
+    process.stderr.write(
+      `${called()} run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
+    )
+    if (code === 0) process.exitCode = 1
+  }
+  const ended = await withLastWords(left, () =>
+    unlessStray(() => unlessIdle(follow(stream.pipe(takeUntil(stop)), io))),
+  ).catch((error): Ended => {
+    stop.next()
+    return { how: 'failed', error }
+  })
+  return ended === neverSettles
+    ? {
+        how: 'failed',
+        error: new Error(
+          'the run neither goes on nor ends: it waits for something that nothing settles any more',
+        ),
+      }
+    : ended
+}

@@ -1,34 +1,17 @@
 /** `sailwright run`: an experiment from its file to its report. */
-import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { MonoTypeOperatorFunction, Observable } from 'rxjs'
-import type { Compiling, Picked } from '../../engine/index.ts'
-import type { EventOf, RunEvent, RunFolder, RunState } from '../../run/index.ts'
-import { called, inked, lookOf } from '../../terminal/index.ts'
-import type { Experiment, Fork } from '../../train/index.ts'
-import { blamed } from '../blame.ts'
-import {
-  type Args,
-  attempt,
-  type CliError,
-  type Command,
-  failed,
-  type Io,
-  printJson,
-  shownPath,
-  usage,
-} from '../command.ts'
-import { type Ended, follow } from '../follow.ts'
+import type { Picked } from '../../engine/index.ts'
+import type { RunFolder } from '../../run/index.ts'
+import type { Fork } from '../../train/index.ts'
+import { type Args, attempt, type CliError, type Command, failed, type Io, usage } from '../command.ts'
 import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
-import { neverSettles, unlessIdle, unlessStray, withLastWords } from '../idle.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { pickedEngine } from '../run-engine.ts'
-import { shellWord } from '../shell-word.ts'
-import { type StageRange, stageRangeOf } from '../stage-range.ts'
+import { stageRangeOf } from '../stage-range.ts'
 
 /** `sailwright run <file.ts>`. */
 export const runCommand: Command = {
@@ -151,7 +134,14 @@ export const runCommand: Command = {
       TE.chain(({ loaded, picked, fork, range }) =>
         TE.bracket(
           openFolder(args, io, loaded, picked, fork),
-          (run) => carriedOut(args, io, loaded, picked, run, range),
+          (run) =>
+            pipe(
+              attempt(async () => {
+                const { carriedOut } = await import('../carried-out.ts')
+                return carriedOut(args, io, loaded, picked, run, range)
+              }),
+              TE.chainEitherK(identity),
+            ),
           // every event is with the system already: what closing says changes nothing
           (run) => TE.fromIO(IO.asUnit(run.close)),
         ),
@@ -221,233 +211,3 @@ const openFolder = (
     ),
     TE.chainFirst((run) => (isPlanned(fork) ? placed(io, fork, run) : TE.right(undefined))),
   )
-
-const carriedOut = (
-  args: Args,
-  io: Io,
-  { experiment, path, data }: LoadedFile,
-  picked: Picked,
-  run: RunFolder,
-  { until }: StageRange,
-): TE.TaskEither<CliError, void> =>
-  pipe(
-    attempt(async (): Promise<E.Either<CliError, void>> => {
-      const { defer, EMPTY, Subject } = await import('rxjs')
-      const { withBadRows } = await import('../../train/index.ts')
-      const { advance, badRowsBlock, emptyRun, recordEvents, showProgress, withoutRepeats } = await import(
-        '../../run/index.ts'
-      )
-      const { writeImage, writeRolloutsTable } = await import('../../run/index.ts')
-      const { inWorker, threadsAtRest } = await import('../../engine/index.ts')
-      const look = lookOf(io.stderr, io.env)
-      const every = args.integer('checkpoint-every')
-      const folder = shownPath(io.cwd, run.folder)
-      const say = (text: string): void => {
-        io.stderr.write(`${text}\n`)
-      }
-      const stateNow = async (): Promise<{
-        readonly events: readonly RunEvent[]
-        readonly state: RunState
-      }> => {
-        const events = await run.events()()
-        if (E.isLeft(events)) throw events.left
-        return { events: events.right, state: withoutRepeats(events.right).reduce(advance, emptyRun) }
-      }
-
-      const before = await stateNow()
-      say(`${inked(look, 'bold', experiment.name)}, ${picked.engine.version}: ${picked.why}`)
-      say(`run folder: ${folder}${run.continued ? ', which was there already' : ''}`)
-      const quick = args.on('quick')
-      if (quick) say(shortPass)
-      if (run.torn !== undefined) say('an event that the earlier start left half written was cut off')
-      const { tensorBoard, trackio } = await import('../../log/index.ts')
-      const sinks = args.all('log').map((tool) => (tool === 'trackio' ? trackio : tensorBoard))
-      const about = { pathOf: run.pathOf, earlier: before.events }
-      const logging: MonoTypeOperatorFunction<RunEvent> = (events) =>
-        sinks.reduce((s, sink) => s.pipe(sink(about)), events)
-      const compiling = new Subject<Compiling>()
-      const stream = defer(() =>
-        experiment.run({
-          // in a thread: while a step is computed, signals are heard and the progress goes on
-          engine: inWorker(picked.engine, { onCompiling: (c) => compiling.next(c) }),
-          saveImage: (name, image) =>
-            pipe(
-              writeImage(run, name, image),
-              TE.mapLeft((e) => new Error(e.message)),
-            ),
-          pathOf: run.pathOf,
-          earlier: before.events,
-          rollouts: (stage, episode) =>
-            pipe(
-              run.rollouts(stage, episode),
-              TE.mapLeft((e) => new Error(e.message)),
-            ),
-          setRolloutsAside: (stage, episode) =>
-            pipe(
-              run.setRolloutsAside(stage, episode),
-              TE.mapLeft((e) => new Error(e.message)),
-            ),
-          tableRollouts: (stage) =>
-            pipe(
-              writeRolloutsTable(run.folder, stage),
-              TE.mapLeft((e) => new Error(e.message)),
-            ),
-          ...(every === undefined ? {} : { checkpointEvery: every }),
-          ...(until === undefined ? {} : { until: until.name }),
-        }),
-      ).pipe(
-        withBadRows(data, before.events),
-        logging,
-        recordEvents(run),
-        showProgress(io.stderr, { look, from: before.state, compiling }),
-      )
-      const done = hasEnded(before.state, experiment, until?.name)
-      if (done)
-        say(
-          until === undefined
-            ? 'this run is finished: nothing is trained again'
-            : `this run has ended stage ${until.name} already: nothing is trained again`,
-        )
-      const ended: Ended = done
-        ? // what is asked for now and was not then is written from its events
-          await follow(logging(EMPTY), io)
-        : await followed(stream, io, goOn(args, folder))
-      if (!done && until !== undefined && ended.how === 'finished')
-        say(`\nended after stage ${until.name}, as --until says`)
-      if (quick && ended.how === 'finished') say(`\n${shortPass}`)
-      // what cannot be recorded any more is in the message below all the same
-      const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
-      if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
-      const { state } = await stateNow()
-      const bad = badRowsBlock(state, look)
-      if (bad !== undefined) say(`\n${bad}`)
-
-      const { writeReport } = await import('../../report/index.ts')
-      const written = await writeReport(run.folder)()
-      if (E.isLeft(written)) say(`the report could not be written: ${written.left.message}`)
-      const report = E.isRight(written) ? shownPath(io.cwd, written.right) : undefined
-      // a step that was begun is computed to its end; here a second signal is still heard
-      await threadsAtRest()
-      if (ended.how === 'failed' && !run.continued && !hasBegun(state)) {
-        run.close()
-        await rm(run.folder, { recursive: true, force: true }).catch(() => {})
-        return E.left(failed(`${problem}\nNothing was trained, and no run folder is left.`))
-      }
-      const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
-      if (ended.how === 'failed')
-        return E.left(
-          failed(
-            `${problem}\n${kept}\n${goOn(args, folder)} (with --allow-changed-code, where code was changed)`,
-          ),
-        )
-      if (ended.how === 'interrupted')
-        return E.left({
-          _tag: 'Interrupted',
-          message: `stopped ${where(state)}.\n${kept}\n${goOn(args, folder)}`,
-        })
-      if (args.on('json')) printJson(io, resultOf(folder, report, state))
-      else io.stdout.write(`${report ?? folder}\n`)
-      return E.right(undefined)
-    }),
-    TE.chainEitherK(identity),
-  )
-
-/**
- * Whether an earlier start has come to the end that this one is to come to. One that ended after an earlier stage has not; one
- * that went on to a later stage has, whether that ended or not.
- */
-const hasEnded = (state: RunState, { stages }: Experiment, until: string | undefined): boolean => {
-  const last = until ?? stages?.at(-1)?.name
-  if (last === undefined) return state.finished !== undefined
-  const own = state.stages.find((s) => s.stage === last)
-  return (
-    own?.finished !== undefined &&
-    (state.finished !== undefined || state.stages.some((s) => s.index > own.index))
-  )
-}
-
-/** What a reader of a short pass must know before its figures. */
-const shortPass =
-  'A short pass (--quick): it shows that everything works, and is far too short to learn. Its accuracies say nothing about the recipe.'
-
-/** What the process ends with for a signal, of which the user knows. */
-const bySignal: readonly number[] = [129, 130, 143]
-
-/**
- * Follows a stream. One that neither goes on nor ends has failed, and so has one beside which something is thrown that nobody
- * catches. Where the experiment ends the process, that is said.
- *
- * @param further how the run goes on
- */
-const followed = async (stream: Observable<RunEvent>, io: Io, further: string): Promise<Ended> => {
-  const { Subject, takeUntil } = await import('rxjs')
-  const stop = new Subject<void>()
-  const left = (code: number): void => {
-    if (bySignal.includes(code)) return
-    process.stderr.write(
-      `${called()} run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
-    )
-    if (code === 0) process.exitCode = 1
-  }
-  const ended = await withLastWords(left, () =>
-    unlessStray(() => unlessIdle(follow(stream.pipe(takeUntil(stop)), io))),
-  ).catch((error): Ended => {
-    stop.next()
-    return { how: 'failed', error }
-  })
-  return ended === neverSettles
-    ? {
-        how: 'failed',
-        error: new Error(
-          'the run neither goes on nor ends: it waits for something that nothing settles any more',
-        ),
-      }
-    : ended
-}
-
-/** Whether anything was done that a folder is kept for. */
-const hasBegun = (state: RunState): boolean => state.stages.length > 0 || state.finished !== undefined
-
-const where = (state: RunState): string => {
-  const stage = state.stages[state.current]
-  if (stage === undefined) return 'before the first stage'
-  return stage.finished === undefined
-    ? `in stage ${stage.index + 1} of ${stage.of}, ${stage.stage}, after step ${stage.step} of ${stage.steps}`
-    : `after stage ${stage.index + 1} of ${stage.of}, ${stage.stage}`
-}
-
-/** The words that start the same run again in its folder. */
-const goOn = (args: Args, folder: string): string => {
-  const words = args.text('out') === undefined ? [...args.typed, '--out', folder] : args.typed
-  return `To go on: ${called()} run ${words.map(shellWord).join(' ')}`
-}
-
-const shareOf = ({ family, correct, total }: EventOf<'evaluated'>) => ({
-  ...{ family, correct, total },
-  accuracy: correct / total,
-})
-const meanOf = ({ family, value, unit, weight }: EventOf<'measured'>) => ({ family, value, unit, weight })
-
-const resultOf = (folder: string, report: string | undefined, state: RunState): unknown => ({
-  folder,
-  report: report ?? null,
-  badRows: state.badRows.count,
-  stages: state.stages.map((s) => ({
-    stage: s.stage,
-    steps: s.step,
-    samples: s.finished?.samples ?? s.samples,
-    loss: s.finished?.loss ?? null,
-    trainSeconds: s.finished?.trainSeconds ?? s.seconds,
-    evaluateSeconds: s.finished?.evaluateSeconds ?? null,
-    families: s.evaluations.map(shareOf),
-    measures: s.measures.map(meanOf),
-    ...(s.averaged.length === 0
-      ? {}
-      : {
-          averaged: {
-            families: s.averaged.flatMap((m) => (m.type === 'evaluated' ? [shareOf(m)] : [])),
-            measures: s.averaged.flatMap((m) => (m.type === 'measured' ? [meanOf(m)] : [])),
-          },
-        }),
-  })),
-})
