@@ -242,6 +242,7 @@ export const dsl = [
     ['dsl/apart'],
     [
       ['every bucket has the first size', '() => build(s)', '() => build(sizes[0]!)'],
+      ['a function is built anew for each program', 'built ??= build()', 'built = build()'],
       ['a state of another shape is the same', '!sameShape(had.axes, t.axes) || ', ''],
     ],
   ),

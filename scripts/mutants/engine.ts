@@ -137,11 +137,29 @@ export const engine = [
     ],
   ),
   mutantsOf(
-    'src/engine/onnx/plan.ts',
-    ['engine/onnx-nodes'],
+    'src/engine/ordered-mask.ts',
+    ['engine/onnx-nodes', 'engine/xla/lowering'],
     [
       ['places that come twice are in order', 'x > from[i - 1]!', 'x >= from[i - 1]!'],
       ['other places are the same', 'x === to[i] &&', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/xla/attention.ts',
+    ['engine/xla/lowering'],
+    [
+      ['what comes after is seen', 'places[0] === key && places[1] === token', 'places[0] !== undefined'],
+      [
+        'a mask with a hole is causal',
+        '(data[row * size + column] !== 0) !==',
+        '(row === column) && false !==',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/plan.ts',
+    ['engine/onnx-nodes'],
+    [
       ['a triangle of any size is a constant', 'if (n * n > largest) return undefined', ''],
       ['a triangle without its diagonal', '(lower ? c <= r : r <= c)', '(lower ? c < r : r <= c)'],
       [

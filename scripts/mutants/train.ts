@@ -76,6 +76,14 @@ export const train = [
   ),
   mutantsOf(
     'src/train/learner.ts',
+    ['train/stage'],
+    [
+      ['a loss is built for whoever asks', 'built.get(sizes) ?? termsOf', 'termsOf'],
+      ['a learner is built for each program', 'made ??= learningOf(spec)', 'made = learningOf(spec)'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/learner.ts',
     ['train/experts'],
     [
       ['each micro-batch has a balance of its own', 'own.get(before) ?? t', 't'],

@@ -180,8 +180,12 @@ const fed = (t: Tensor, what: string, name: string, feeds: Numbers | undefined):
 }
 
 /** The operand's value laid out under `axes`: transposed, repeated. */
-const under = (axes: readonly Axis[], x: Tensor, v: Float64Array): Float64Array =>
-  Float64Array.from(offsets(axes, x.axes), (o) => v[o]!)
+const under = (axes: readonly Axis[], x: Tensor, v: Float64Array): Float64Array => {
+  const places = offsets(axes, x.axes)
+  const out = new Float64Array(places.length)
+  for (let i = 0; i < out.length; i++) out[i] = v[places[i]!]!
+  return out
+}
 
 const pairwise = (
   t: Tensor,
@@ -191,7 +195,9 @@ const pairwise = (
   const [a, b] = xs as readonly [Float64Array, Float64Array]
   const ia = offsets(t.axes, t.inputs[0]!.axes)
   const ib = offsets(t.axes, t.inputs[1]!.axes)
-  return Float64Array.from(ia, (o, i) => f(a[o]!, b[ib[i]!]!))
+  const out = new Float64Array(ia.length)
+  for (let i = 0; i < out.length; i++) out[i] = f(a[ia[i]!]!, b[ib[i]!]!)
+  return out
 }
 
 /** Offsets of lines along `over`: where each starts, and the places in it. */

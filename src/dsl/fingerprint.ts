@@ -28,21 +28,44 @@ const textOf = (value: unknown): string => {
   return JSON.stringify(value) ?? typeof value
 }
 
-const axesText = (axes: readonly Axis[]): string =>
-  axes.map((a) => `${JSON.stringify(a.name)}:${a.size}`).join(',')
+/** Gives what a function says of a value, asked once a value. */
+const remembered = <K extends object>(say: (of: K) => string): ((of: K) => string) => {
+  const said = new WeakMap<K, string>()
+  return (of) => {
+    const had = said.get(of)
+    if (had !== undefined) return had
+    const text = say(of)
+    said.set(of, text)
+    return text
+  }
+}
+
+const axesText = remembered((axes: readonly Axis[]): string =>
+  axes.map((a) => `${JSON.stringify(a.name)}:${a.size}`).join(','),
+)
 
 const sorted = <A>(entries: Iterable<readonly [string, A]>): readonly (readonly [string, A])[] =>
   [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
 
-/** A loop's body as text: of its arguments those that it reads are among its nodes. */
-const bodyText = (body: LoopBody): string => {
+/** A loop's body as text: of its arguments those that it reads are among its nodes. Each of a loop's results has it. */
+const bodyText = remembered((body: LoopBody): string => {
   const roots = bodyRoots(body)
   const { numbers, numberOf } = numbered(roots)
   return textOf([...numbers.keys(), body.arguments.length, roots.map((t) => numberOf.get(t))])
-}
+})
 
-const opText = (op: Op): string =>
-  op.op === 'loop' ? textOf({ ...op, body: bodyText(op.body) }) : textOf(op)
+/** What operations without settings, or with a function alone, are as text. */
+const plain = new Map<string, string>()
+
+const opText = (op: Op): string => {
+  if (op.op === 'loop') return textOf({ ...op, body: bodyText(op.body) })
+  const fields = Object.keys(op).length
+  if (fields > 2 || (fields === 2 && !('fn' in op))) return textOf(op)
+  const key = 'fn' in op ? `${op.op} ${op.fn}` : op.op
+  const text = plain.get(key) ?? textOf(op)
+  plain.set(key, text)
+  return text
+}
 
 /** The nodes in order, equal ones once. */
 const numbered = (roots: readonly Tensor[]) => {

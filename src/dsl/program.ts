@@ -54,6 +54,15 @@ export interface FunctionSpec {
   readonly engines?: readonly string[]
 }
 
+/** Builds when it is first asked: programs that have a function in common have its graph in common. */
+const once = (build: () => Results): (() => Results) => {
+  let built: Results | undefined
+  return () => {
+    built ??= build()
+    return built
+  }
+}
+
 /**
  * A function that is compiled once for each bucket of sizes.
  *
@@ -65,14 +74,14 @@ export interface FunctionSpec {
  * @category constructors
  */
 export const buckets = <S>(sizes: readonly S[], build: (size: S) => Results): FunctionSpec => ({
-  build: sizes.map((s) => () => build(s)),
+  build: sizes.map((s) => once(() => build(s))),
 })
 
 /** A function of one size. */
 export const fixed = (
   build: () => Results,
   { engines }: Pick<FunctionSpec, 'engines'> = {},
-): FunctionSpec => ({ build: [build], ...(engines === undefined ? {} : { engines }) })
+): FunctionSpec => ({ build: [once(build)], ...(engines === undefined ? {} : { engines }) })
 
 /** Whether an engine of this name has a function of the program. */
 export const madeFor = ({ engines }: Program, name: string, engine: string): boolean =>

@@ -9,7 +9,7 @@ import { anyOf, type FunctionSpec } from '../dsl/index.ts'
 import { chooseVariant } from '../engine/index.ts'
 import {
   endingOf,
-  learnerProgram,
+  learnerPrograms,
   previewOf,
   RecipeError,
   type Stage,
@@ -81,6 +81,13 @@ export const reinforcement = <
       ? { [referenceFunction]: underReference(objective.functions.logProbs!, s.train) }
       : {}
 
+  const learner = learnerPrograms({
+    ...{ name: s.name, objective, train: s.train, optimizer, maxGradientNorm, transforms },
+    ...(ema === undefined ? {} : { ema }),
+    // any number of micro-batches an update
+    accumulate: 2,
+  })
+
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
     // what its weights can be talked to with
@@ -103,13 +110,7 @@ export const reinforcement = <
           'evaluation',
           `it has a function '${twice}', which is what the stage draws with; give it another name`,
         )
-      return learnerProgram({
-        ...{ name: s.name, objective, train: s.train, optimizer, maxGradientNorm, transforms },
-        ...(ema === undefined ? {} : { ema }),
-        // any number of micro-batches an update
-        accumulate: 2,
-        functions: { ...beside, ...functions },
-      })
+      return learner({ ...beside, ...functions })
     },
     preflight: async (program) => {
       const stream = previewOf(tasks).open()

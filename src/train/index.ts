@@ -24,7 +24,7 @@ export {
 } from './exported-model.ts'
 export { tryFirstBatch } from './first-batch.ts'
 export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
-export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
+export { type LearnerProgram, type LearnerSpec, learnerProgram, learnerPrograms } from './learner.ts'
 export {
   type AtPlaces,
   givenOf,

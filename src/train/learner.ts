@@ -79,48 +79,75 @@ export const metricPrefix = 'metric.'
 /** What the outputs of sums over the whole update begin with. */
 export const batchPrefix = 'batch.'
 
+/** The loss, as the objective builds it. @throws RecipeError where that is no graph */
+const givenTerms = (spec: LearnerSpec, sizes: Sizes): LossTerms => {
+  const given = spec.objective.terms(sizes)
+  if (given?.sum?.op !== undefined && given.weight?.op !== undefined) return given
+  throw new RecipeError(
+    `stage '${spec.name}'`,
+    'objective.terms',
+    `it gives ${kindOf(given)}; it gives { sum, weight }, both as graph`,
+  )
+}
+
 /** The loss, rewritten. @throws RecipeError where a transform does not fit it */
 const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
-  (spec.transforms ?? []).reduce((terms: LossTerms, { apply }, i) => {
-    const auxiliary = Object.entries(terms.auxiliary ?? {})
-    const measured = Object.entries(terms.stepMetrics ?? {})
-    const fractions = measured.flatMap(([, m]) => [m.sum, m.weight])
-    const sums = Object.entries(terms.batch?.sums ?? {})
-    const losses = Object.entries(terms.batch?.losses ?? {})
-    const roots = [
-      ...[terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions],
-      ...[...sums, ...losses].map(([, t]) => t),
-    ]
-    try {
-      const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
-      const after = others.slice(auxiliary.length)
-      const whole = after.slice(fractions.length)
-      return {
-        ...{ sum: sum!, weight: weight! },
-        ...(auxiliary.length === 0
-          ? {}
-          : { auxiliary: Object.fromEntries(auxiliary.map(([name], k) => [name, others[k]!])) }),
-        ...(measured.length === 0
-          ? {}
-          : {
-              stepMetrics: Object.fromEntries(
-                measured.map(([name], k) => [name, { sum: after[2 * k]!, weight: after[2 * k + 1]! }]),
-              ),
-            }),
-        ...(terms.batch === undefined
-          ? {}
-          : {
-              batch: {
-                counted: terms.batch.counted,
-                sums: Object.fromEntries(sums.map(([name], k) => [name, whole[k]!])),
-                losses: Object.fromEntries(losses.map(([name], k) => [name, whole[sums.length + k]!])),
-              },
-            }),
+  (spec.transforms ?? []).reduce(
+    (terms: LossTerms, { apply }, i) => {
+      const auxiliary = Object.entries(terms.auxiliary ?? {})
+      const measured = Object.entries(terms.stepMetrics ?? {})
+      const fractions = measured.flatMap(([, m]) => [m.sum, m.weight])
+      const sums = Object.entries(terms.batch?.sums ?? {})
+      const losses = Object.entries(terms.batch?.losses ?? {})
+      const roots = [
+        ...[terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions],
+        ...[...sums, ...losses].map(([, t]) => t),
+      ]
+      try {
+        const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
+        const after = others.slice(auxiliary.length)
+        const whole = after.slice(fractions.length)
+        return {
+          ...{ sum: sum!, weight: weight! },
+          ...(auxiliary.length === 0
+            ? {}
+            : { auxiliary: Object.fromEntries(auxiliary.map(([name], k) => [name, others[k]!])) }),
+          ...(measured.length === 0
+            ? {}
+            : {
+                stepMetrics: Object.fromEntries(
+                  measured.map(([name], k) => [name, { sum: after[2 * k]!, weight: after[2 * k + 1]! }]),
+                ),
+              }),
+          ...(terms.batch === undefined
+            ? {}
+            : {
+                batch: {
+                  counted: terms.batch.counted,
+                  sums: Object.fromEntries(sums.map(([name], k) => [name, whole[k]!])),
+                  losses: Object.fromEntries(losses.map(([name], k) => [name, whole[sums.length + k]!])),
+                },
+              }),
+        }
+      } catch (e) {
+        throw new RecipeError(`stage '${spec.name}'`, `transforms[${i}]`, (e as Error).message, e)
       }
-    } catch (e) {
-      throw new RecipeError(`stage '${spec.name}'`, `transforms[${i}]`, (e as Error).message, e)
-    }
-  }, spec.objective.terms(sizes))
+    },
+    givenTerms(spec, sizes),
+  )
+
+/** The loss at one of the objective's sizes. */
+type TermsAt = (sizes: Sizes) => LossTerms
+
+/** The loss is built once at each size, whatever asks for it. */
+const builtOnce = (spec: LearnerSpec): TermsAt => {
+  const built = new Map<Sizes, LossTerms>()
+  return (sizes) => {
+    const terms = built.get(sizes) ?? termsOf(spec, sizes)
+    built.set(sizes, terms)
+    return terms
+  }
+}
 
 /** The parameters that learn, of those that the loss depends on. @throws RecipeError where there is none */
 const chosenOf = (spec: LearnerSpec, terms: LossTerms): ReadonlyMap<string, Tensor> => {
@@ -237,9 +264,9 @@ const groupsFit = (spec: LearnerSpec, terms: LossTerms): void => {
   )
 }
 
-const stepOf = (spec: LearnerSpec): FunctionSpec =>
+const stepOf = (spec: LearnerSpec, termsAt: TermsAt): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
-    const terms = termsOf(spec, sizes)
+    const terms = termsAt(sizes)
     const loss = lossOf(terms)
     const chosen = chosenOf(spec, terms)
     const { gradients, norm } = clipped(
@@ -267,15 +294,15 @@ const batchSums = (terms: LossTerms): readonly (readonly [key: string, t: Tensor
   [accumulatedBatch('weight'), terms.weight],
 ]
 
-const observeOf = (spec: LearnerSpec): FunctionSpec =>
+const observeOf = (spec: LearnerSpec, termsAt: TermsAt): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => ({
     outputs: {},
-    next: addedUp(batchSums(termsOf(spec, sizes))),
+    next: addedUp(batchSums(termsAt(sizes))),
   }))
 
-const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
+const accumulateOf = (spec: LearnerSpec, termsAt: TermsAt): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
-    const terms = termsOf(spec, sizes)
+    const terms = termsAt(sizes)
     const chosen = chosenOf(spec, terms)
     const sum = isObserved(terms) ? lossPart(terms) : lossSum(terms)
     const gradients = byKey(chosen, gradient(sum, [...chosen.values()]))
@@ -288,9 +315,9 @@ const accumulateOf = (spec: LearnerSpec): FunctionSpec =>
     return { outputs: { weight: terms.weight, ...metricOutputs(terms) }, next }
   })
 
-const applyOf = (spec: LearnerSpec): FunctionSpec =>
+const applyOf = (spec: LearnerSpec, termsAt: TermsAt): FunctionSpec =>
   fixed(() => {
-    const terms = termsOf(spec, spec.objective.buckets[0]!)
+    const terms = termsAt(spec.objective.buckets[0]!)
     const chosen = chosenOf(spec, terms)
     const [sum, weight] = [state(accumulatedSum, [], zeros), state(accumulatedWeight, [], zeros)]
     const divisor = select(less(0, weight), weight, 1)
@@ -317,22 +344,15 @@ const applyOf = (spec: LearnerSpec): FunctionSpec =>
     }
   })
 
-/**
- * The program of a learner: its updates, and whatever else its session is to run.
- *
- * @throws RecipeError where the loss depends on no parameter that is to be trained
- * @throws GraphError where objective or optimizer build no graph
- */
-export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
-  const [first] = spec.objective.buckets
-  const given = spec.objective.terms(first!)
-  if (given?.sum?.op === undefined || given.weight?.op === undefined)
-    throw new RecipeError(
-      `stage '${spec.name}'`,
-      'objective.terms',
-      `it gives ${kindOf(given)}; it gives { sum, weight }, both as graph`,
-    )
-  const terms = termsOf(spec, first!)
+/** What a learner runs to learn, and what it trains. */
+interface Learning {
+  readonly updates: Readonly<Record<string, FunctionSpec>>
+  readonly trained: readonly string[]
+}
+
+const learningOf = (spec: LearnerSpec): Learning => {
+  const termsAt = builtOnce(spec)
+  const terms = termsAt(spec.objective.buckets[0]!)
   const trained = [...chosenOf(spec, terms).keys()]
   groupsFit(spec, terms)
   for (const [i, { adds }] of (spec.transforms ?? []).entries())
@@ -344,20 +364,42 @@ export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
       )
   const updates: Readonly<Record<string, FunctionSpec>> =
     spec.accumulate === 1
-      ? { step: stepOf(spec) }
+      ? { step: stepOf(spec, termsAt) }
       : {
-          ...(isObserved(terms) ? { observe: observeOf(spec) } : {}),
-          ...{ accumulate: accumulateOf(spec), apply: applyOf(spec) },
+          ...(isObserved(terms) ? { observe: observeOf(spec, termsAt) } : {}),
+          ...{ accumulate: accumulateOf(spec, termsAt), apply: applyOf(spec, termsAt) },
         }
-  const taken = Object.keys(spec.functions ?? {}).find((name) => Object.hasOwn(updates, name))
-  if (taken !== undefined)
-    throw new RecipeError(
-      `stage '${spec.name}'`,
-      'evaluation',
-      `it has a function '${taken}', which is what the stage trains with; give it another name`,
-    )
-  return {
-    program: program({ name: spec.name, functions: { ...updates, ...spec.functions } }),
-    trained,
+  return { updates, trained }
+}
+
+/**
+ * The programs of a learner: its updates, and beside them whatever else a session is to run. Its graph is built when the first
+ * program is asked for, and the same in all of them.
+ *
+ * @throws RecipeError where the loss depends on no parameter that is to be trained
+ * @throws GraphError where objective or optimizer build no graph
+ */
+export const learnerPrograms = (spec: Omit<LearnerSpec, 'functions'>) => {
+  let made: Learning | undefined
+  return (functions: Readonly<Record<string, FunctionSpec>>): LearnerProgram => {
+    made ??= learningOf(spec)
+    const { updates, trained } = made
+    const taken = Object.keys(functions).find((name) => Object.hasOwn(updates, name))
+    if (taken !== undefined)
+      throw new RecipeError(
+        `stage '${spec.name}'`,
+        'evaluation',
+        `it has a function '${taken}', which is what the stage trains with; give it another name`,
+      )
+    return { program: program({ name: spec.name, functions: { ...updates, ...functions } }), trained }
   }
 }
+
+/**
+ * The program of a learner: its updates, and whatever else its session is to run.
+ *
+ * @throws RecipeError where the loss depends on no parameter that is to be trained
+ * @throws GraphError where objective or optimizer build no graph
+ */
+export const learnerProgram = (spec: LearnerSpec): LearnerProgram =>
+  learnerPrograms(spec)(spec.functions ?? {})

@@ -193,6 +193,26 @@ export const modelSoup = <const From extends string, const To extends string>(
     return { loss, samples, seconds: since() }
   }
 
+  /** The program that each run has. @throws RecipeError where it is not the same, or an optimizer begins otherwise */
+  const alike = (): StageProgram => {
+    const bare = all.map((r) => r.program({}))
+    const prints = bare.map(({ program: p }) => fingerprint({ ...p, name: '' }))
+    const other = prints.findIndex((print) => print !== prints[0])
+    if (other >= 0)
+      throw new RecipeError(
+        where,
+        `runs[${other}]`,
+        `its graph is another than that of '${first.name}'; the runs of a soup differ in data, rates and steps alone`,
+      )
+    const odd = [...bare[0]!.program.states].find(
+      ([k, { init }]) => isOptimizerKey(k) && init.kind !== 'zeros',
+    )
+    if (odd !== undefined)
+      throw new RecipeError(where, 'runs', `their optimizer's state '${odd[0]}' does not begin with zeros`)
+    return bare[0]!
+  }
+  let own: Readonly<Record<string, FunctionSpec>> | undefined
+
   const fileOf = (i: number): string => `run-${i + 1}.safetensors`
   const contrastFile = 'heterogeneous.safetensors'
   return {
@@ -204,26 +224,8 @@ export const modelSoup = <const From extends string, const To extends string>(
       ...(s.contrast === undefined ? {} : { contrast: s.contrast.config }),
     },
     program: (functions) => {
-      const bare = all.map((r) => r.program({}))
-      const other = bare.findIndex(
-        ({ program: p }) =>
-          fingerprint({ ...p, name: '' }) !== fingerprint({ ...bare[0]!.program, name: '' }),
-      )
-      if (other >= 0)
-        throw new RecipeError(
-          where,
-          `runs[${other}]`,
-          `its graph is another than that of '${first.name}'; the runs of a soup differ in data, rates and steps alone`,
-        )
-      const odd = [...bare[0]!.program.states].find(
-        ([k, { init }]) => isOptimizerKey(k) && init.kind !== 'zeros',
-      )
-      if (odd !== undefined)
-        throw new RecipeError(where, 'runs', `their optimizer's state '${odd[0]}' does not begin with zeros`)
-      return first.program({
-        ...functionsOf(bare[0]!, s.runs.length, s.contrast !== undefined),
-        ...functions,
-      })
+      own ??= functionsOf(alike(), s.runs.length, s.contrast !== undefined)
+      return first.program({ ...own, ...functions })
     },
     preflight: async (program) => {
       for (const r of all) await r.preflight(program)

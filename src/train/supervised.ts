@@ -12,7 +12,7 @@ import { expertsOf } from '../models/index.ts'
 import { isAtMark } from '../optim/index.ts'
 import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
 import { expertLoads } from './expert-terms.ts'
-import { learnerProgram } from './learner.ts'
+import { learnerPrograms } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
 import { previewOf, ready, withPrepared } from './prepared.ts'
 import { beginSearch, decisionEvent, searched } from './rate-search.ts'
@@ -177,18 +177,18 @@ export const supervised = <const From extends string, const To extends string, E
     return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since(started) }
   }
 
+  const learner = learnerPrograms({
+    ...{ name: s.name, objective, train: s.train, optimizer: checked.optimizer },
+    ...{ maxGradientNorm: checked.maxGradientNorm, accumulate, transforms },
+    ...(ema === undefined ? {} : { ema }),
+  })
+
   return {
     ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
     ...(own.length === 0 ? {} : { own: anyOf(own) }),
     ...(objective.processor === undefined ? {} : { processor: objective.processor }),
     ...endingOf(transforms, ema !== undefined),
-    program: (functions) =>
-      learnerProgram({
-        ...{ name: s.name, objective, train: s.train, optimizer: checked.optimizer },
-        ...{ maxGradientNorm: checked.maxGradientNorm, accumulate, transforms },
-        functions: withPrepared(where, s.source, functions),
-        ...(ema === undefined ? {} : { ema }),
-      }),
+    program: (functions) => learner(withPrepared(where, s.source, functions)),
     preflight: async (program) => {
       const stream = batchesOf(previewOf(s.source), perStep, undefined, where)
       try {

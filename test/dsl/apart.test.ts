@@ -177,4 +177,25 @@ programs('each bucket is built at its own size', () => {
   assert.is(refused({ f: buckets([], () => ({ outputs: {} })) }).tag, 'BadArgument')
 })
 
+programs('a function that several programs have is built once, and they have its graph in common', () => {
+  let built = 0
+  const f = buckets([2, 5], (n) => {
+    built++
+    return { outputs: { y: sum(input('x', [axis('n', n)]), 'n') } }
+  })
+  const g = fixed(() => {
+    built++
+    return { outputs: { y: mul(x, 2) } }
+  })
+  const [one, two] = [
+    program({ name: 'one', functions: { f, g } }),
+    program({ name: 'two', functions: { g, f } }),
+  ]
+  assert.is(built, 3)
+  for (const [name, variants] of one.functions)
+    variants.forEach((v, i) => {
+      assert.is(two.functions.get(name)![i]!.outputs.y, v.outputs.y)
+    })
+})
+
 programs.run()

@@ -3,10 +3,13 @@ import { firstValueFrom, take, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { batchesOf } from '../../src/data/source.ts'
+import { fixed, scalar } from '../../src/dsl/index.ts'
 import type { Engine, TensorValue } from '../../src/engine/session.ts'
 import { sailVl2Parts as parts } from '../../src/models/sail-vl2.ts'
 import { adamWith, isOptimizerKey } from '../../src/optim/index.ts'
 import type { EventOf } from '../../src/run/events.ts'
+import { nextToken } from '../../src/train/next-token.ts'
+import type { LossTerms, Sizes } from '../../src/train/objective.ts'
 import { observeStage, type Stage, type StageEvent, type StageTotals } from '../../src/train/stage.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { readWeights } from '../../src/train/weights.ts'
@@ -20,6 +23,9 @@ import {
   type TinySettings,
   thrown,
   tinyConversation,
+  tinyLength,
+  tinyModel,
+  tinyProcessor,
   tinyStage,
   watched,
 } from '../support/tiny.ts'
@@ -43,6 +49,31 @@ const answered = (
     position,
     trainable: 1234,
   })
+
+// --- its program ------------------------------------------------------------------------------------------
+
+const programs = suite('train: the program of a stage')
+
+programs('its loss is built once at each size, whatever the program is asked to have beside it', () => {
+  const sizes = [{ rows: 4 }, { rows: 2 }]
+  const whole = nextToken(tinyModel, tinyProcessor, { rows: 4, tokens: tinyLength })
+  for (const accumulate of [1, 2]) {
+    const built: Sizes[] = []
+    const terms = (at: Sizes): LossTerms => {
+      built.push(at)
+      return whole.terms({})
+    }
+    const stage = tinyStage({ objective: { ...whole, buckets: sizes, terms }, accumulate })
+    assert.is(built.length, 0)
+    const bare = stage.program({}).program
+    const beside = { more: fixed(() => ({ outputs: { one: scalar(1) } })) }
+    const { program } = stage.program(beside)
+    assert.equal([...program.functions.keys()], [...bare.functions.keys(), 'more'])
+    assert.equal(built, sizes)
+  }
+})
+
+programs.run()
 
 // --- events -----------------------------------------------------------------------------------------------
 

@@ -2,17 +2,8 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import {
-  bodyOf,
-  evaluate,
-  isFixed,
-  type Op,
-  operandsOf,
-  sizes,
-  type Tensor,
-  topological,
-  withInputs,
-} from '../../dsl/index.ts'
+import { bodyOf, type Op, operandsOf, sizes, type Tensor, topological, withInputs } from '../../dsl/index.ts'
+import { behind, notLarger } from '../ordered-mask.ts'
 import { sideBySide } from '../side-by-side.ts'
 import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
@@ -105,19 +96,6 @@ const squares = (t: Tensor, over: readonly string[], once: (t: Tensor) => boolea
   }
 }
 
-const bottom = (t: Tensor, through: string): Tensor =>
-  t.op.op === through ? bottom(t.inputs[0]!, through) : t
-
-/** Of a mask that compares places with the same places along another axis: the axis whose places are not larger, and the other. */
-const notLarger = (mask: Tensor): readonly [least: string, most: string] | undefined => {
-  if (mask.op.op !== 'compare' || mask.op.fn !== 'lessEqual') return undefined
-  const [a, b] = mask.inputs.map((x) => bottom(x, 'broadcast')) as [Tensor, Tensor]
-  if (a.axes.length !== 1 || b.axes.length !== 1 || !isFixed(a) || !isFixed(b)) return undefined
-  const [from, to] = evaluate([a, b]) as [Float64Array, Float64Array]
-  const same = from.length === to.length && from.every((x, i) => x === to[i] && (i === 0 || x > from[i - 1]!))
-  return same ? [a.names[0]!, b.names[0]!] : undefined
-}
-
 /** A triangle of more numbers is none of the model's constants: it would stay in memory. */
 const largest = 2 ** 22
 
@@ -127,10 +105,10 @@ const largest = 2 ** 22
  */
 const triangular = (t: Tensor): Plan | undefined => {
   const [mask, x, none] = t.inputs as readonly [Tensor, Tensor, Tensor]
-  const { op } = bottom(none, 'broadcast')
+  const { op } = behind(none, 'broadcast')
   if (op.op !== 'constant' || op.data.length !== 1 || op.data[0] !== Number.NEGATIVE_INFINITY)
     return undefined
-  const places = notLarger(bottom(bottom(mask, 'broadcast'), 'transpose'))
+  const places = notLarger(mask)
   const [row, column] = t.names.slice(-2)
   if (places === undefined || !places.includes(row!) || !places.includes(column!)) return undefined
   if (x.names.join() !== t.names.join()) return undefined

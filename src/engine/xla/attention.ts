@@ -3,6 +3,7 @@
  * one number a row of them. They take bfloat16 `[batch, token, head, headDim]`; the keys may have fewer heads.
  */
 import { elements, evaluate, isFixed, operandsOf, sizes, type Tensor } from '../../dsl/index.ts'
+import { notLarger } from '../ordered-mask.ts'
 import { quoted, signature, typeOf, type Value } from './builder.ts'
 import type { Native } from './composites.ts'
 import * as hlo from './hlo.ts'
@@ -43,22 +44,28 @@ const shapeOf = (t: Tensor): Shape | undefined => {
   }
 }
 
+/** Whether the elements of a mask, whatever is fed, say that each token sees the keys up to its own place. */
+const isTriangle = (mask: Tensor, token: string, key: string): boolean => {
+  const [rows, columns] = mask.axes
+  if (!isFixed(mask) || mask.axes.length !== 2 || rows!.size !== columns!.size) return false
+  const turned = rows!.name === key && columns!.name === token
+  const [data] = evaluate([mask]) as [Float64Array]
+  const { size } = rows!
+  for (let row = 0; row < size; row++)
+    for (let column = 0; column < size; column++)
+      if ((data[row * size + column] !== 0) !== (turned ? row <= column : column <= row)) return false
+  return true
+}
+
 const causals = new WeakMap<Tensor, boolean>()
 
 /** Whether a mask is that of tokens which attend to themselves and to those before them, whatever is fed. */
 const isCausal = (mask: Tensor, token: string, key: string): boolean => {
   const had = causals.get(mask)
   if (had !== undefined) return had
-  let causal = isFixed(mask) && mask.axes.length === 2 && mask.axes[0]!.size === mask.axes[1]!.size
-  if (causal) {
-    const [data] = evaluate([mask])
-    const size = mask.axes[0]!.size
-    const turned = mask.names[0] === key && mask.names[1] === token
-    causal = data!.every((x, i) => {
-      const [row, column] = [Math.floor(i / size), i % size]
-      return (x !== 0) === (turned ? row <= column : column <= row)
-    })
-  }
+  const places = mask.axes.length === 2 ? notLarger(mask) : undefined
+  const causal =
+    places === undefined ? isTriangle(mask, token, key) : places[0] === key && places[1] === token
   causals.set(mask, causal)
   return causal
 }

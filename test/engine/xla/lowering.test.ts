@@ -212,4 +212,40 @@ test('what is multiplied by literals is added up as it is: cumulative sums are n
   assert.match(text, 'precision = [HIGHEST, HIGHEST]')
 })
 
+/** What cuDNN is told of a mask of 64 tokens. */
+const maskType = (mask: d.Tensor): string => {
+  const [T, Head, Group, Dim] = [d.axis('token', 64), d.axis('head', 2), d.axis('group', 2), d.axis('dim', 8)]
+  const K = d.as(T, d.Key)
+  const build = (): d.Results => {
+    const [k, v] = [d.input('k', [Row, K, Head, Dim]), d.input('v', [Row, K, Head, Dim])]
+    return { outputs: { y: d.attend(d.input('q', [Row, T, Head, Group, Dim]), k, v, 'dim', mask) } }
+  }
+  const { text } = textOf(build, { precision: 'bfloat16', platform: 'cuda' })
+  return /\\22mask_type\\22:\\22(\w+)\\22/.exec(text)?.[1] ?? ''
+}
+
+test('a mask is causal to the library where it is, however it is put together', () => {
+  const T = d.axis('token', 64)
+  const K = d.as(T, d.Key)
+  const [token, key] = [d.iota(T), d.iota(K)]
+  const triangle = Uint8Array.from({ length: 64 * 64 }, (_, i) => Number(i % 64 <= Math.floor(i / 64)))
+  const causal: Readonly<Record<string, d.Tensor>> = {
+    'as the layer makes it': d.causal(T),
+    'keys first': d.transpose(d.causal(T), [K.name, T.name]),
+    'by other numbers': d.lessEqual(d.mul(key, 3), d.mul(token, 3)),
+    'by a strict comparison': d.less(key, d.add(token, 1)),
+    'both of two': d.and(d.causal(T), d.lessEqual(key, d.add(token, 5))),
+    'a literal': d.cast(d.constant(triangle, [T, K]), 'bool'),
+  }
+  for (const [how, mask] of Object.entries(causal)) assert.is(maskType(mask), 'CAUSAL', how)
+  const others: Readonly<Record<string, d.Tensor>> = {
+    'what comes after': d.lessEqual(token, key),
+    'one more': d.lessEqual(key, d.add(token, 1)),
+    'not itself': d.less(key, token),
+    'by places that come twice': d.lessEqual(d.minimum(key, 40), d.minimum(token, 40)),
+    'one hole': d.and(d.causal(T), d.not(d.and(d.equal(token, 9), d.equal(key, 3)))),
+  }
+  for (const [how, mask] of Object.entries(others)) assert.is(maskType(mask), 'NO_MASK', how)
+})
+
 test.run()
