@@ -171,38 +171,40 @@ export const train = [
     ],
   ),
   mutantsOf(
-    'src/train/recipe.ts',
+    'src/train/recipe-run.ts',
+    ['train/arithmetic', 'train/recipe'],
+    [
+      ['weights are not handed to the next stage', 'weights = yield* runStage', 'yield* runStage'],
+      ['a finished stage is trained again', 'if (index < earlier.finished) {', 'if (index < 0) {'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/stage-run.ts',
     ['train/arithmetic', 'train/recipe'],
     [
       [
-        'weights are not handed to the next stage',
-        'weights = await orThrow(openCheckpoint(whole))\n        if (stage',
-        'if (stage',
-      ],
-      [
         'what a stage does not have is dropped',
-        'withOthers(session, weights)',
-        'withOthers(session, inMemory(new Map()))',
+        'withOthers(session, before)',
+        'withOthers(session, { ...before, keys: [] })',
       ],
-      ['the seed is ignored', '{ seed: r.seed, values }', '{ seed: 0, values }'],
-      ['weights are not taken', '{ seed: r.seed, values }', '{ seed: r.seed }'],
+      ['the seed is ignored', '{ seed: recipe.seed, values }', '{ seed: 0, values }'],
+      ['weights are not taken', '{ seed: recipe.seed, values }', '{ seed: recipe.seed }'],
       [
         'matrices are not handed on',
         "'stored' ? [] : taken",
         "'stored' ? [] : taken.filter((k) => weights.shape(k)!.length < 2)",
       ],
       ['sessions are never closed', 'await orThrow(session.close())', ''],
-      ['every stage is the last', 'index === r.stages.length - 1', 'index >= 0'],
-      ['a finished stage is trained again', 'if (index < earlier.finished) {', 'if (index < 0) {'],
+      ['every stage is the last', 'index === recipe.stages.length - 1', 'index >= 0'],
       [
         'what was measured is measured again',
-        'isTrained ? measuredOf(context.earlier, stage.name) : new Set<string>()',
-        'new Set<string>()',
+        'wasTrained ? measuredOf(context.earlier, stage.name, weights) : new Set()',
+        'new Set()',
       ],
     ],
   ),
   mutantsOf(
-    'src/train/recipe.ts',
+    'src/train/stage-run.ts',
     ['train/checkpoint'],
     [
       [

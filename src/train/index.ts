@@ -73,7 +73,7 @@ export {
   withPrepared,
 } from './prepared.ts'
 export { beginSearch, decisionEvent, type RateSearch, searched } from './rate-search.ts'
-export { begin, experiment, fromScratch, next, type Recipe, type RunOptions, type Start } from './recipe.ts'
+export { begin, next, type Recipe } from './recipe.ts'
 export {
   batchSetting,
   folderSetting,
@@ -87,6 +87,8 @@ export {
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'
+export { experiment, type RunOptions } from './recipe-experiment.ts'
+export { fromScratch, type Start } from './recipe-start.ts'
 export { SettingError, type SettingReader, settingReader } from './settings.ts'
 export {
   observeStage,

@@ -9,7 +9,9 @@ import type { Conversation } from '../../../src/data/conversation.ts'
 import type { Source } from '../../../src/data/source.ts'
 import { unmeasured } from '../../../src/train/evaluation.ts'
 import type { ExperimentFile } from '../../../src/train/experiment.ts'
-import { begin, experiment, fromScratch, next } from '../../../src/train/recipe.ts'
+import { begin, next } from '../../../src/train/recipe.ts'
+import { experiment } from '../../../src/train/recipe-experiment.ts'
+import { fromScratch } from '../../../src/train/recipe-start.ts'
 import { tinyConversation, tinyModel, tinyStage } from '../tiny.ts'
 
 const held = (pace: number, hold: number): Source<Conversation> => ({
