@@ -27,7 +27,7 @@ export interface RowParts {
 const fewest = 16
 
 /** Most numbers in the weights: each part reads them all, and beyond the caches of a processor that is what takes time. */
-const mostWeights = 2 ** 23
+export const mostWeights = 2 ** 23
 
 /** The place of the rows among a tensor's axes, −1 where it has them not. */
 export const rowsIn = (t: { readonly axes: readonly Axis[] }, rows: Axis): number =>

@@ -5,19 +5,20 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
-import type { Backend, Values } from '../backend.ts'
+import { type Backend, lasting, type Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
-import { encodeModel } from '../proto/onnx.ts'
+import { encodeModel, onnxTensor } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
 import { type Data, emptyData } from '../values.ts'
 import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
 import { type BoundSession, type CApi, cApi } from './c-api.ts'
+import { onnxTypeOf } from './emitter.ts'
 import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
-import { partOf, putPart, sessionThreads } from './row-parts.ts'
+import { mostWeights, partOf, putPart, sessionThreads } from './row-parts.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
@@ -52,6 +53,8 @@ interface Compiled {
   readonly native: InferenceSession | undefined
   /** In its place where results are bound to states: one for each part of the rows. */
   readonly bound?: readonly BoundSession[]
+  /** States that such sessions have as constants: they are made anew when one is written. */
+  readonly constants?: ReadonlySet<string>
   /** Results that only an update reads: the weight whose gradient each is. */
   readonly gradients?: ReadonlyMap<string, string>
   /** Inputs that are rows of a weight. */
@@ -64,6 +67,44 @@ type Results = Readonly<Record<string, { readonly data: unknown }>>
 const unshared = (data: Data): Data =>
   data.buffer instanceof SharedArrayBuffer ? (data.slice() as Data) : data
 
+/**
+ * With weights that no function of the program changes as constants of the model: the runtime packs those once for its
+ * products, and else in each of them, which takes nearly as long as multiplying a few rows.
+ */
+const withConstants = (
+  lowered: Lowered,
+  weightOf: (key: string) => Data | undefined,
+): { readonly lowered: Lowered; readonly constants: ReadonlySet<string> } => {
+  const { model, states, tensors } = lowered
+  const found = new Map(
+    tensors.inputs.flatMap((t) => {
+      const data = states.has(t.name) ? weightOf(states.get(t.name)!) : undefined
+      return data === undefined ? [] : [[t.name, { ...t, data }] as const]
+    }),
+  )
+  const others = <T extends { readonly name: string }>(all: readonly T[]): T[] =>
+    all.filter((t) => !found.has(t.name))
+  const weights = [...found.values()]
+  if (weights.reduce((n, w) => n + w.data.length, 0) > mostWeights) return { lowered, constants: new Set() }
+  const graph = {
+    ...model.graph,
+    input: others(model.graph.input),
+    initializer: [
+      ...(model.graph.initializer ?? []),
+      ...weights.map((w) => onnxTensor(w.name, onnxTypeOf(w.dtype), w.shape, w.data)),
+    ],
+  }
+  return {
+    lowered: {
+      ...lowered,
+      model: { ...model, graph },
+      tensors: { ...tensors, inputs: others(tensors.inputs) },
+      states: new Map([...states].filter(([n]) => !found.has(n))),
+    },
+    constants: new Set([...found.keys()].map((n) => states.get(n)!)),
+  }
+}
+
 const compile = async (
   runtime: Runtime,
   name: string,
@@ -71,6 +112,7 @@ const compile = async (
   options: NativeOptions,
   halves: ReadonlyMap<string, Half>,
   api: CApi | undefined,
+  weightOf: (key: string) => Data | undefined,
 ): Promise<Either<EngineError, Compiled>> => {
   const lowered = lower(name, variant, 'run', new Map(), api !== undefined, options.intraOpNumThreads)
   const rest = { native: undefined, rows: new Map() }
@@ -84,7 +126,11 @@ const compile = async (
     return new runtime.Tensor('float16', own, [count, width])
   }
   try {
-    if (api !== undefined && (lowered.written.size > 0 || lowered.updates.length > 0))
+    if (api !== undefined && lowered.written.size > 0) {
+      const made = withConstants(lowered, weightOf)
+      return right({ ...rest, ...made, bound: boundTo(api, made.lowered, options) })
+    }
+    if (api !== undefined && lowered.updates.length > 0)
       return right({
         lowered,
         ...rest,
@@ -157,6 +203,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
   /** Where the runtime writes gradients, by their weight: all variants use the same arrays. */
   const scratch = new Map<string, Data>()
   const compiled = new Map<Variant, Compiled>()
+  const fixed = lasting(program)
 
   /** A state's own numbers; those of a weight in 16 bits are made. */
   const numbers = (key: string): Data => states.get(key)?.data ?? wholeOf(halves.get(key)!.patterns)
@@ -166,7 +213,10 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     if (had !== undefined) return right(had)
     for (const key of variant.next.keys()) if (halves.has(key)) put(key, numbers(key))
     // a session whose tensors are bound takes no weight in 16 bits
-    const made = await compile(runtime, name, variant, options, halves, halves.size === 0 ? api : undefined)
+    const boundBy = halves.size === 0 ? api : undefined
+    const made = await compile(runtime, name, variant, options, halves, boundBy, (key) =>
+      fixed.has(key) ? states.get(key)?.data : undefined,
+    )
     if (made._tag === 'Right') compiled.set(variant, made.right)
     return made
   }
@@ -222,6 +272,15 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     compiled.clear()
     for (const c of all) for (const b of c.bound ?? []) b.release()
     return all.flatMap((c) => c.native ?? [])
+  }
+
+  /** A state is written: sessions that have what it was before as a constant go. */
+  const outdate = (key: string): void => {
+    for (const [variant, { constants, bound }] of compiled) {
+      if (constants?.has(key) !== true) continue
+      compiled.delete(variant)
+      for (const b of bound ?? []) b.release()
+    }
   }
 
   const put = (key: string, data: Data): void => {
@@ -312,6 +371,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
         const half = halves.get(key)
         // a checkpoint has the same numbers: they stay in 16 bits
         if (half !== undefined && isHeld(half.patterns, v.data)) continue
+        outdate(key)
         const had = states.get(key)
         if (given || had === undefined) put(key, given ? unshared(v.data) : v.data.slice())
         else had.data.set(v.data)
