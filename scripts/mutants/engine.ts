@@ -125,6 +125,27 @@ export const engine = [
   ),
   mutantsOf(
     'src/engine/onnx/session.ts',
+    ['engine/onnx-cached-attention'],
+    [
+      ['a weight that is written stays what it was', 'compiled.delete(variant)', ''],
+      ['weights that functions change are constants', 'fixed.has(key) ?', 'true ?'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/cached-attention.ts',
+    ['engine/onnx-cached-attention'],
+    [
+      ['a row sees what it has not filled', "e.node('LessOrEqual'", "e.node('GreaterOrEqual'"],
+      ['any cache is read whole', 'axes[2]!.size <= mostSlots &&', ''],
+      [
+        'every row has the first one’s place',
+        'BigInt(i % 2 === 0 ? Math.floor(at / head) : at % head)',
+        'BigInt(i % 2 === 0 ? 0 : at % head)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/session.ts',
     ['engine/onnx-adamw'],
     [['a gradient that is handed out is written over', '&& !others.has(gradient.name)', '']],
   ),

@@ -1,13 +1,13 @@
 /** Attention over a cache that onnx writes where it lies, against its definition. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fill, fixed, type Program, program } from '../../src/dsl/index.ts'
+import { fill, fixed, mul, type Program, program, state } from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { openSession } from '../../src/engine/backend.ts'
-import { type TensorValue, tensorValue } from '../../src/engine/index.ts'
+import { type Session, type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { cApi } from '../../src/engine/onnx/c-api.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
-import { lower } from '../../src/engine/onnx/lower.ts'
+import { type Lowered, lower } from '../../src/engine/onnx/lower.ts'
 import { onnxBackend, type Runtime } from '../../src/engine/onnx/session.ts'
 import { decode, extend, isCacheKey, qwen3Model } from '../../src/models/index.ts'
 import { orThrow } from '../../src/train/index.ts'
@@ -70,6 +70,8 @@ const called = async (p: Program, r: Runtime, at = position) => {
   return { logits: logits!, ids: ids!, logProbs: log_probs!, left }
 }
 
+const operationsOf = (l: Lowered): ReadonlySet<string> => new Set(l.model.graph.node.map((n) => n.opType))
+
 const close = (a: TensorValue, b: TensorValue, what: string): void =>
   a.data.forEach((x, i) => {
     assert.ok(Math.abs(x - b.data[i]!) < 1e-5, `${what} ${i}: ${x} and ${b.data[i]}`)
@@ -102,6 +104,10 @@ if (api !== undefined)
         const lowered = lower(name, p.functions.get(name)![0]!, 'run', new Map(), true)
         assert.is(lowered.written.size, 2 * language.layers * count, name)
         assert.is(lowered.overwrites.length, 0)
+        // queries that share a matrix would be multiplied with it one by one
+        const used = operationsOf(lowered)
+        assert.is(used.has('GroupQueryAttention'), kvHeads < language.heads, name)
+        assert.is(used.has('ScatterND'), kvHeads === language.heads, name)
       }
       const [where, apart] = [await called(p, runtime), await called(p, runtimeOfBinding)]
       assert.equal(where.ids, apart.ids)
@@ -111,6 +117,57 @@ if (api !== undefined)
     }
   })
 else test.skip('npm has no addon for this platform by which C functions are called', () => undefined)
+
+if (api !== undefined)
+  test('of a long cache no more is read than is filled', () => {
+    const model = qwen3Model('m', { ...language, kvHeads: language.heads })
+    for (const [slots, operation] of [
+      [192, 'ScatterND'],
+      [193, 'GroupQueryAttention'],
+    ] as const) {
+      const functions = { decode: fixed(() => decode(model, { ...sizes, capacity: slots })) }
+      const [variant] = optimiseProgram(program({ name: 'p', functions })).functions.get('decode')!
+      assert.ok(operationsOf(lower('decode', variant!, 'run', new Map(), true)).has(operation), operation)
+    }
+  })
+
+/** What a call gives behind one before it and a change. */
+const logitsOf = async (p: Program, change: (session: Session) => Promise<unknown>) => {
+  const session = await orThrow(openSession(onnxBackend(runtime, p, nativeOptions(1)), { seed: 3 }))
+  await orThrow(session.call('decode', inputs))
+  await change(session)
+  const { logits } = await orThrow(session.call('decode', inputs))
+  await orThrow(session.close())
+  return logits!
+}
+const weight = 'model.layers.0.mlp.gate_proj.weight'
+const doubled = async (session: Session): Promise<void> => {
+  const held = (await orThrow(session.read([weight]))).get(weight)!
+  await orThrow(session.write(new Map([[weight, { ...held, data: held.data.map((x) => 2 * x) }]])))
+}
+
+test('weights that are written, or that another function changes, are those of the next call', async () => {
+  const p = programOf({ ...language, kvHeads: language.heads })
+  const model = qwen3Model('m', { ...language, kvHeads: language.heads })
+  const learning = optimiseProgram(
+    program({
+      name: 'p',
+      functions: {
+        decode: fixed(() => decode(model, sizes)),
+        double: fixed(() => {
+          const { axes, init } = p.states.get(weight)!
+          const next = mul(state(weight, axes, init), 2)
+          return { outputs: {}, next: new Map([[weight, next]]) }
+        }),
+      },
+    }),
+  )
+  const before = await logitsOf(p, async () => undefined)
+  const written = await logitsOf(p, doubled)
+  assert.ok(written.data.some((x, i) => Math.abs(x - before.data[i]!) > 1e-3))
+  close(written, await logitsOf(learning, doubled), 'written')
+  close(written, await logitsOf(learning, (s) => orThrow(s.call('double', {}))), 'doubled')
+})
 
 test('a size of heads that the operation does not take, and a session of the binding, keep the definition', () => {
   const p = programOf({ ...language, headDim: 6 })
