@@ -158,6 +158,19 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/xla/filling.ts',
+    ['engine/xla/session'],
+    [
+      ['a state that is drawn is filled', ': undefined\n}', ': 0\n}'],
+      ['ones are zeros', "=== 'ones' ? 1", "=== 'ones' ? 0"],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/worker/index.ts',
+    ['engine/xla/session'],
+    [['a thread is sent what it could fill', '...(opened.right.fills', '...(opened.right.fills && false']],
+  ),
+  mutantsOf(
     'src/engine/ordered-mask.ts',
     ['engine/onnx-nodes', 'engine/xla/lowering'],
     [

@@ -47,6 +47,11 @@ export interface Backend {
   readonly start?: (name: string, chosen: Chosen) => Promise<Either<EngineError, () => Promise<Called>>>
   /** Copies of states. */
   readonly read: (specs: readonly StateSpec[]) => Promise<Values>
+  /**
+   * Fills states with what they begin with where they lie, and answers which: those are not made and written. Undefined where
+   * they lie in the host's memory.
+   */
+  readonly fill?: (specs: readonly StateSpec[]) => Promise<readonly string[]>
   /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
   readonly write: (values: Values, given: boolean) => Promise<void>
   /**
@@ -207,14 +212,18 @@ export const openSession =
     }
 
     /** Fills those of the states that still hold nothing. */
-    const settle = (keys: Iterable<string>): Promise<Either<EngineError, void>> =>
-      take(
-        [...keys].filter((k) => empty.has(k)),
+    const settle = async (keys: Iterable<string>): Promise<Either<EngineError, void>> => {
+      const wanted = [...keys].filter((k) => empty.has(k)).map((k) => program.states.get(k)!)
+      const made = wanted.length === 0 ? undefined : await backend.fill?.(wanted)
+      for (const key of made ?? []) empty.delete(key)
+      return take(
+        wanted.flatMap(({ key }) => (empty.has(key) ? [key] : [])),
         async (key) => {
           const spec = program.states.get(key)!
           return right({ shape: sizes(spec.axes), dtype: spec.dtype, data: freshState(spec, seed) })
         },
       )
+    }
 
     /** What was read ahead and not asked for yet, and whether one state alone was asked for last. */
     let ahead = new Map<string, TensorValue>()

@@ -50,12 +50,17 @@ const answers: {
       empty: opened.empty,
       groupBytes: opened.groupBytes,
       keeps: opened.keep !== undefined,
+      fills: opened.fill !== undefined,
     })
   },
   call: async (question, reply) => (await calling(question, reply))(),
   read: async ({ keys }, reply) => {
     const { program, read } = backend()
     return packed(await read(keys.map((k) => program.states.get(k)!)), reply.give)
+  },
+  fill: async ({ keys }) => {
+    const { program, fill } = backend()
+    return fill!(keys.map((k) => program.states.get(k)!))
   },
   // what arrives here is this thread's own
   write: async ({ values }) => {

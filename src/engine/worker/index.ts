@@ -11,6 +11,7 @@ import {
   forEngine,
   optimiseProgram,
   type Program,
+  type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
@@ -153,6 +154,12 @@ const backendIn =
               const moved = [patterns.buffer as ArrayBuffer]
               return thread.ask('keep', { key, patterns }, moved)
             },
+          }
+        : {}),
+      ...(opened.right.fills
+        ? {
+            fill: async (specs: readonly StateSpec[]) =>
+              thread.ask('fill', { keys: specs.map((s) => s.key) }),
           }
         : {}),
       call: async (name, chosen) => asked(name, chosen),

@@ -28,6 +28,8 @@ export interface Questions {
         readonly groupBytes: number
         /** Whether the backend holds weights in 16 bits. */
         readonly keeps: boolean
+        /** Whether it fills states where they lie. */
+        readonly fills: boolean
       }
     >,
   ]
@@ -42,6 +44,7 @@ export interface Questions {
     answer: Either<EngineError, SentValues>,
   ]
   readonly read: readonly [question: { readonly keys: readonly string[] }, answer: SentValues]
+  readonly fill: readonly [question: { readonly keys: readonly string[] }, answer: readonly string[]]
   readonly write: readonly [question: { readonly values: SentValues }, answer: undefined]
   readonly keep: readonly [
     question: { readonly key: string; readonly patterns: Uint16Array },

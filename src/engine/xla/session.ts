@@ -3,11 +3,12 @@
  * compiled when it is first called.
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { cost, type Program, sizes, topological, type Variant } from '../../dsl/index.ts'
+import { cost, elements, type Program, sizes, topological, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
 import type { Chosen } from '../values.ts'
+import { filling, uniformOf } from './filling.ts'
 import { xlaHome } from './home.ts'
 import { keptProgram } from './kept-programs.ts'
 import { type Lowered, lower } from './lower.ts'
@@ -36,7 +37,12 @@ export interface XlaSettings {
   readonly flags?: Readonly<Record<string, Flag>>
   /** How several devices share the work; default one device. */
   readonly sharding?: Sharding
+  /** From so many bytes on states are filled on the device; default {@link muchToFill}. */
+  readonly fillFrom?: number
 }
+
+/** A program that fills less than this is loaded later than the host fills and uploads. */
+const muchToFill = 2 ** 27
 
 /** Up to so many operations a call, trying kernels costs more than it gains: nano's step has 2e10, one of 88 M 1e13. */
 const smallCall = 1e12
@@ -245,6 +251,22 @@ export const xlaBackend = (
           }),
         ),
       ),
+    fill: async (specs) => {
+      const uniform = uniformOf(specs)
+      const bytes = uniform.reduce((n, s) => n + 4 * elements(s.axes), 0)
+      if (bytes < (settings.fillFrom ?? muchToFill)) return []
+      const variant = filling(uniform)
+      const ready = await compiledOf('fill', variant)
+      if (isLeft(ready)) return []
+      compiled.delete(variant)
+      try {
+        const done = await start('fill', ready.right, variant, new Map())()
+        if (isLeft(done)) throw done.left.cause ?? done.left
+        return uniform.map((s) => s.key)
+      } finally {
+        ready.right.executable.close()
+      }
+    },
     write: async (values) => {
       for (const [key, v] of values) {
         const spec = program.states.get(key)!

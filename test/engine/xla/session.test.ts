@@ -1,5 +1,6 @@
 /** Sessions of the xla engine on a processor: what lives on the device, calls that are under way together, precision. */
 import { isLeft, isRight } from 'fp-ts/lib/Either.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as d from '../../../src/dsl/index.ts'
@@ -12,6 +13,7 @@ import { inWorker } from '../../../src/engine/worker/index.ts'
 import { xlaEngine } from '../../../src/engine/xla/index.ts'
 import { openClient } from '../../../src/engine/xla/open-client.ts'
 import { xlaBackend } from '../../../src/engine/xla/session.ts'
+import { shardingOf } from '../../../src/engine/xla/sharding.ts'
 import { orThrow } from '../../../src/train/task.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
 
@@ -118,6 +120,84 @@ if (plugin !== undefined) {
     const scale = Math.max(...exact.map(Math.abs))
     const off = Math.max(...exact.map((v, i) => Math.abs(v - rounded[i]!)))
     assert.ok(off > 1e-4 * scale && off < 0.02 * scale, `${off} of ${scale}`)
+  })
+
+  /** States that begin with one number, and one that is drawn. */
+  const many = d.program({
+    name: 'many',
+    functions: {
+      step: d.fixed(() => {
+        const [a, b] = [d.state('a', [Out, Embed], d.zeros), d.state('b', [Out, Embed], d.zeros)]
+        const w = d.parameter('w', [Out, Embed], d.normal(1))
+        return {
+          outputs: { y: d.total(d.mul(w, d.add(a, b))) },
+          next: new Map<string, d.Tensor>([
+            ['a', d.add(a, w)],
+            ['b', d.add(d.mul(b, 2), d.state('c', [Embed], d.filled(0.1)))],
+            ['n', d.add(d.state('n', [Row], d.filled(-7), 'int32'), 1)],
+            ['flag', d.not(d.state('flag', [Row], d.zeros, 'bool'))],
+            ['one', d.mul(d.state('one', [], d.ones), 3)],
+          ]),
+        }
+      }),
+    },
+  })
+
+  test('states that begin with one number are made on the device, with the same bits', async () => {
+    for (const devices of [1, 2]) {
+      const sharding = await orThrow(TE.fromEither(shardingOf({ devices, optimizer: 'parted' })))
+      const opened = await orThrow(openClient({ plugin, devices }))
+      const run = async (fillFrom: number) => {
+        const written: string[] = []
+        const backend = xlaBackend(opened, many, { precision: 'float32', sharding, fillFrom })
+        const write: typeof backend.write = (values, given) => {
+          written.push(...values.keys())
+          return backend.write(values, given)
+        }
+        const session = await orThrow(openSession({ ...backend, write }, { seed: 3 }))
+        const fresh = await orThrow(session.snapshot())
+        const held = opened.client.liveArrays
+        for (let i = 0; i < 3; i++) await orThrow(session.call('step', {}))
+        const after = await orThrow(session.snapshot())
+        await orThrow(session.close())
+        assert.is(held, many.states.size * devices)
+        assert.is(opened.client.liveArrays, 0)
+        return { written, states: [fresh, after].map((s) => [...s.states]) }
+      }
+      const [there, here] = [await run(0), await run(Number.POSITIVE_INFINITY)]
+      assert.equal(there.states, here.states)
+      assert.equal(there.written.sort(), ['flag', 'w'])
+      assert.is(here.written.length, many.states.size)
+      await opened.client.close()
+    }
+  })
+
+  test('a thread fills large states too: nothing of them crosses', async () => {
+    const Long = d.axis('long', 2 ** 25)
+    const program = d.program({
+      name: 'long',
+      functions: {
+        step: d.fixed(() => {
+          const long = d.state('long', [Long], d.filled(0.5))
+          return { outputs: { y: d.total(long) }, next: new Map([['long', d.add(long, 1)]]) }
+        }),
+      },
+    })
+    const session = await orThrow(inWorker(await orThrow(xlaEngine({ plugin }))).load(program))
+    const [Whole, large] = [globalThis.Float32Array, [] as number[]]
+    globalThis.Float32Array = new Proxy(Whole, {
+      construct: (target, words) => {
+        if (words[0] >= Long.size) large.push(words[0])
+        return Reflect.construct(target, words)
+      },
+    })
+    try {
+      assert.is((await orThrow(session.call('step', {}))).y!.data[0], 2 ** 24)
+    } finally {
+      globalThis.Float32Array = Whole
+    }
+    assert.equal(large, [])
+    await orThrow(session.close())
   })
 }
 
