@@ -48,7 +48,7 @@ export const evaluation = [
         'row.promptLength + row.ids.length - 1',
         'row.promptLength + row.ids.length - 2',
       ],
-      ['tokens behind the end are part of the answer', 'if (working[at] === undefined) break', ''],
+      ['tokens behind the end are part of the answer', ' && working[at] === row', ''],
       ['numbers of the answer’s beginning again', 'uniforms(row.ids.length + i)', 'uniforms(i)'],
     ],
   ),

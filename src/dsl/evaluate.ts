@@ -105,8 +105,7 @@ export const offsets = (axes: readonly Axis[], operand: readonly Axis[]): Int32A
   for (const a of axes) {
     const s = stride.get(a.name) ?? 0
     const wider = new Int32Array(out.length * a.size)
-    let k = 0
-    for (const base of out) for (let i = 0; i < a.size; i++) wider[k++] = base + i * s
+    for (let j = 0, k = 0; j < out.length; j++) for (let i = 0; i < a.size; i++) wider[k++] = out[j]! + i * s
     out = wider
   }
   return out
@@ -176,7 +175,7 @@ const fed = (t: Tensor, what: string, name: string, feeds: Numbers | undefined):
       t.site,
       t.axes,
     )
-  return Float64Array.from(found)
+  return new Float64Array(found)
 }
 
 /** The operand's value laid out under `axes`: transposed, repeated. */
@@ -294,7 +293,7 @@ const loopResults = (body: LoopBody, times: number, given: readonly Float64Array
 const rows: { readonly [K in Op['op']]: Row<K> } = {
   input: (t, _xs, { name }, feeds) => fed(t, 'input', name, feeds.inputs),
   state: (t, _xs, { key }, feeds) => fed(t, 'state', key, feeds.states),
-  constant: (_t, _xs, { data }) => Float64Array.from(data),
+  constant: (_t, _xs, { data }) => new Float64Array(data),
   iota: (t) => Float64Array.from({ length: t.axes[0]!.size }, (_, i) => i),
   unary: (_t, [x], { fn }) => x!.map(unaryFns[fn]),
   binary: (t, xs, { fn }) => pairwise(t, xs, t.dtype === 'int32' && fn === 'mul' ? Math.imul : binaryFns[fn]),

@@ -4,6 +4,7 @@ import { nodeValue, offsets } from './evaluate.ts'
 import { type Tensor, topological } from './graph.ts'
 import { bareInput, type IndexUse, indexUses } from './index-uses.ts'
 import { bodyRoots } from './loop.ts'
+import { commonSubexpressions } from './passes/common-subexpressions.ts'
 
 /** The integers and bools that are fed, by input. */
 export type FedIntegers = (input: string) => ArrayLike<number>
@@ -98,9 +99,12 @@ export const indexCheck = (
   roots: readonly Tensor[],
   wanted: (u: IndexUse) => boolean = () => true,
 ): IndexCheck => {
+  const checked = indexUses(roots).filter((u) => u.known === 'checked' && wanted(u))
+  // the same index is often computed once for each use
+  const indices = commonSubexpressions(checked.map((u) => u.index))
   const seen = new Map<Tensor, Set<number>>()
-  const uses = indexUses(roots).filter((u) => {
-    if (u.known !== 'checked' || !wanted(u)) return false
+  const all = checked.map((u, i): IndexUse => ({ ...u, index: indices[i]! }))
+  const uses = all.filter((u) => {
     const sizesSeen = seen.get(u.index) ?? new Set()
     seen.set(u.index, sizesSeen)
     if (sizesSeen.has(u.size)) return false
@@ -117,7 +121,7 @@ export const indexCheck = (
           values.set(
             t,
             t.op.op === 'input'
-              ? Float64Array.from(fed(t.op.name))
+              ? new Float64Array(fed(t.op.name))
               : nodeValue(
                   t,
                   t.inputs.map((x) => values.get(x)!),

@@ -24,7 +24,7 @@ import {
   imagesOf,
 } from '../models/index.ts'
 import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
-import { biasOf, type Drawn, LogitsError, type Settled, unfiltered } from './sampling.ts'
+import { biasOf, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -107,6 +107,14 @@ interface Row<V> {
   readonly promptLength: number
   /** The prompt's last token, which the answer's first one follows. */
   readonly before: number
+}
+
+/** What one call wrote, step by step and row by row in each. */
+interface Extended {
+  readonly ids: ArrayLike<number>
+  readonly logProbs: ArrayLike<number>
+  /** Steps. */
+  readonly ran: number
 }
 
 /** The size of one call that reads prompts. */
@@ -285,8 +293,7 @@ export const decoding = (
     const seen = new Uint8Array(plain ? 0 : rows * vocab)
 
     /** Adds a token to a row's answer; answers it where it has ended. */
-    const grow = (at: number, { id, logProb }: Drawn): Answer<V> | undefined => {
-      const row = working[at]!
+    const grow = (row: Row<V>, at: number, id: number, logProb: number): Answer<V> | undefined => {
       row.ids.push(id)
       row.logProbs.push(logProb)
       if (!plain) seen[at * vocab + id] = 1
@@ -312,8 +319,8 @@ export const decoding = (
     } as const
     const ending = Uint8Array.from({ length: vocab }, (_, id) => (ends.has(id) ? 1 : 0))
 
-    /** The next tokens of every row, by place. */
-    const more = async (): Promise<readonly (readonly Drawn[])[]> => {
+    /** The next tokens of every row: `[step, row]`, as many steps as `ran`. */
+    const more = async (): Promise<Extended> => {
       const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? row?.before ?? processor.pad)
       const places = Int32Array.from(working, (row) =>
         row === undefined ? 0 : row.promptLength + row.ids.length - 1,
@@ -322,9 +329,11 @@ export const decoding = (
       const most = onDevice ? looped : steps
       const uniform = new Float32Array(most * rows)
       for (const [at, row] of working.entries())
-        if (row !== undefined)
-          for (let i = 0; i < most; i++)
+        if (row !== undefined) {
+          const wanted = Math.min(most, row.most - row.ids.length)
+          for (let i = 0; i < wanted; i++)
             uniform[i * rows + at] = asked[row.index]!.uniforms(row.ids.length + i)
+        }
       const drawing = {
         ...{ ...inputs, ...how, ...(plain ? {} : filters) },
         uniform: { shape: [most, rows], dtype: 'float32' as const, data: uniform },
@@ -339,13 +348,7 @@ export const decoding = (
             })
           : session.call(called(plain ? 'extend' : 'extendFiltered'), drawing),
       )
-      const [tokens, logProbs, ran] = [drawn.ids!.data, drawn.log_probs!.data, drawn.ran?.data[0] ?? steps]
-      return working.map((row, at) =>
-        Array.from({ length: row === undefined ? 0 : ran }, (_, i) => ({
-          id: tokens[i * rows + at]!,
-          logProb: logProbs[i * rows + at]!,
-        })),
-      )
+      return { ids: drawn.ids!.data, logProbs: drawn.log_probs!.data, ran: drawn.ran?.data[0] ?? steps }
     }
 
     for (;;) {
@@ -376,11 +379,13 @@ export const decoding = (
         }
         continue
       }
-      for (const [at, tokens] of (await more()).entries())
-        for (const token of tokens) {
-          if (working[at] === undefined) break
-          if (Number.isNaN(token.logProb)) throw new LogitsError(token.id, token.logProb)
-          const done = grow(at, token)
+      const { ids, logProbs, ran } = await more()
+      for (const [at, row] of working.entries())
+        for (let i = 0; i < ran && row !== undefined && working[at] === row; i++) {
+          const id = ids[i * rows + at]!
+          const logProb = logProbs[i * rows + at]!
+          if (Number.isNaN(logProb)) throw new LogitsError(id, logProb)
+          const done = grow(row, at, id, logProb)
           if (done !== undefined) yield done
         }
     }

@@ -19,6 +19,7 @@ import {
   lessEqual,
   loop,
   max,
+  maximum,
   type Results,
   reshape,
   type Scalar,
@@ -87,7 +88,8 @@ export const extendLoop = (
     model.decode(model.embed(reshape(id, [batch, token])), {
       token,
       positions: reshape(at, [batch, token]),
-      mask: transpose(lessEqual(iota(slots), at), [batch.name, Key]),
+      // the first slot is always seen
+      mask: transpose(lessEqual(iota(slots), maximum(at, 0)), [batch.name, Key]),
       cache: (path, keys, values) => {
         const [k, v] = ([['key', keys] as const, ['value', values] as const] as const).map(([side, t]) => {
           const one = stored(t)

@@ -32,9 +32,27 @@ const diagonal = (mask: Tensor, key: string): string | undefined => {
   return other.length === 1 && other[0]!.includes(key) ? other[0]!.find((n) => n !== key) : undefined
 }
 
+/** Whether a value is never below 0, whatever is fed. */
+const notNegative = (t: Tensor): boolean => {
+  const { op, inputs } = t
+  if (op.op === 'iota') return true
+  if (op.op === 'constant') return op.data.every((x) => x >= 0)
+  if (op.op === 'binary') return op.fn === 'max' && inputs.some(notNegative)
+  return (op.op === 'broadcast' || op.op === 'reshape' || op.op === 'transpose') && notNegative(inputs[0]!)
+}
+
+/** Whether the first key is always seen: the places of the keys are compared with what is never below 0. */
+const firstSeen = (mask: Tensor, key: string): boolean => {
+  const { op, inputs } = mask
+  if (op.op === 'transpose' || op.op === 'broadcast') return firstSeen(inputs[0]!, key)
+  if (op.op !== 'compare' || op.fn !== 'lessEqual') return false
+  const [place, last] = inputs.map(repeated) as [Tensor, Tensor]
+  return place.op.op === 'iota' && place.names[0] === key && !last.names.includes(key) && notNegative(last)
+}
+
 /**
- * Whether each row of a mask has a key that is seen, whatever is fed: where tokens see themselves, and where rows are picked
- * out of such a mask. False may be too careful.
+ * Whether each row of a mask has a key that is seen, whatever is fed: where tokens see themselves or the first key, and where
+ * rows are picked out of such a mask. False may be too careful.
  */
 export const allSee = (mask: Tensor, key: string): boolean => {
   const x = mask.inputs[0]
@@ -45,5 +63,5 @@ export const allSee = (mask: Tensor, key: string): boolean => {
     if (from?.name === key && to?.name === key && from.size === to.size && x.axes.length > 1)
       return allSee(x, key)
   }
-  return diagonal(mask, key) !== undefined
+  return diagonal(mask, key) !== undefined || firstSeen(mask, key)
 }

@@ -49,12 +49,25 @@ const smallCall = 1e12
 /** The same of a call that is a loop, whose few products run many times: 64 tokens of nano have 1e10, of 88 M 7e11. */
 const smallLoop = 1e11
 
-/** On a GPU XLA times several kernels for every product, for half a minute; a small call takes the first. */
-export const kernelTrials = (platform: string, variant: Variant): Readonly<Record<string, Flag>> => {
+/** Products by cuBLAS, of which the first kernel is a good one; Triton's first is slow, and the best of many takes long to find. */
+const firstKernels = { xla_gpu_autotune_level: 0, xla_gpu_enable_triton_gemm: false }
+
+/** A loop's steps are launched by the GPU itself, with all that a step calls; what does not wait for each other runs at once. */
+const loopOnDevice = {
+  xla_gpu_command_buffer_scheduling_mode: 'CONCURRENT',
+  xla_gpu_enable_command_buffer:
+    'FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE',
+}
+
+/** How XLA compiles a function for a platform: on a GPU it else times several kernels for every product. */
+export const flagsFor = (platform: string, variant: Variant): Readonly<Record<string, Flag>> => {
   if (platform !== 'cuda') return {}
   const roots = [...Object.values(variant.outputs), ...variant.next.values()]
-  const small = topological(roots).some((t) => t.op.op === 'loop') ? smallLoop : smallCall
-  return cost(roots).flops < small ? { xla_gpu_autotune_level: 0 } : {}
+  const loops = topological(roots).some((t) => t.op.op === 'loop')
+  return {
+    ...(cost(roots).flops < (loops ? smallLoop : smallCall) ? firstKernels : {}),
+    ...(loops ? loopOnDevice : {}),
+  }
 }
 
 /** A value on the devices: an array on each, a part of it or the whole. */
@@ -115,7 +128,7 @@ export const xlaBackend = (
       shared,
     })
     try {
-      const options = { devices, flags: { ...kernelTrials(client.platform, variant), ...settings.flags } }
+      const options = { devices, flags: { ...flagsFor(client.platform, variant), ...settings.flags } }
       const kept = { folder: xlaHome().programs }
       const executable = await keptProgram(client, plugin.bytes, lowered.text, options, kept)
       const made = { lowered, executable }
@@ -133,7 +146,7 @@ export const xlaBackend = (
 
   const stateOf = (key: string): Spread => {
     const found = states.get(key)
-    if (found?.every((a) => !a.closed)) return found
+    if (found !== undefined && !found.some((a) => a.closed)) return found
     throw new Error(`state '${key}' was lost when an earlier call failed; write it, or load the program anew`)
   }
 
@@ -167,15 +180,17 @@ export const xlaBackend = (
     const fed: DeviceArray[] = []
     let results: readonly Spread[]
     try {
-      const given = lowered.arguments.map((a) => {
-        if (a.from === 'state') return stateOf(a.key)
-        const { axes } = variant.inputs.get(a.name)!
-        // whoever calls leaves them alone until the answer, which waits for one device alone
-        const spread = upload(inputs.get(a.name)!, cutOf(sharding, axes), devices === 1)
-        fed.push(...spread)
-        return spread
-      })
-      results = executable.executeOn(Array.from({ length: devices }, (_, d) => given.map((s) => s[d]!)))
+      const given: DeviceArray[][] = Array.from({ length: devices }, () => [])
+      for (const a of lowered.arguments) {
+        const spread =
+          a.from === 'state'
+            ? stateOf(a.key)
+            : // whoever calls leaves them alone until the answer, which waits for one device alone
+              upload(inputs.get(a.name)!, cutOf(sharding, variant.inputs.get(a.name)!.axes), devices === 1)
+        if (a.from === 'input') fed.push(...spread)
+        for (let d = 0; d < devices; d++) given[d]!.push(spread[d]!)
+      }
+      results = executable.executeOn(given)
     } finally {
       closeAll(fed)
     }

@@ -24,7 +24,6 @@ export const awaitEvent = async (plugin: Plugin, event: bigint): Promise<void> =
 export class DeviceArray {
   readonly type: ElementType
   readonly shape: readonly number[]
-  readonly bytes: number
   readonly #plugin: Plugin
   readonly #alive: Alive
   #pointer: bigint
@@ -33,11 +32,15 @@ export class DeviceArray {
   constructor(plugin: Plugin, alive: Alive, pointer: bigint, type: ElementType, shape: readonly number[]) {
     this.type = type
     this.shape = shape
-    this.bytes = bytesOf(type) * shape.reduce((n, d) => n * d, 1)
     this.#plugin = plugin
     this.#alive = alive
     this.#pointer = pointer
     alive.count++
+  }
+
+  /** Bytes of its elements. */
+  get bytes(): number {
+    return bytesOf(this.type) * this.shape.reduce((n, d) => n * d, 1)
   }
 
   get closed(): boolean {

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { axis, contract, fixed, input, loop, program, reshape, type Tensor } from '../../../src/dsl/index.ts'
-import { kernelTrials } from '../../../src/engine/xla/session.ts'
+import { flagsFor } from '../../../src/engine/xla/session.ts'
 
 const variant = (y: Tensor) =>
   program({ name: 'p', functions: { f: fixed(() => ({ outputs: { y } })) } }).functions.get('f')![0]!
@@ -21,17 +21,24 @@ const products = (size: number, times: number) => {
   return variant(loop({ times, carried: { x: input('a', [row, column]) as Tensor }, step }).x)
 }
 
-test('a small call takes the first kernel, a large one the best of those that were tried; other devices have no trials', () => {
-  assert.equal(kernelTrials('cuda', product(1024)), { xla_gpu_autotune_level: 0 })
-  assert.equal(kernelTrials('cuda', product(8192)), {})
-  assert.equal(kernelTrials('cpu', product(64)), {})
+const first = { xla_gpu_autotune_level: 0, xla_gpu_enable_triton_gemm: false }
+
+test('a small call takes the first kernels, a large one the best of those that were tried; other devices have no flags', () => {
+  assert.equal(flagsFor('cuda', product(1024)), first)
+  assert.equal(flagsFor('cuda', product(8192)), {})
+  assert.equal(flagsFor('cpu', product(64)), {})
+  assert.equal(flagsFor('cpu', products(64, 2)), {})
 })
 
-test('of the few products of a loop the best kernels are worth trials sooner', () => {
+test('a loop is launched by the GPU, and the best kernels of its few products are worth trials sooner', () => {
+  const onDevice = (flags: Readonly<Record<string, unknown>>): readonly string[] =>
+    String(flags.xla_gpu_enable_command_buffer).split(',')
   // 2 · 2048³ · 10 operations are 1.7e11
-  assert.equal(kernelTrials('cuda', products(2048, 10)), {})
-  assert.equal(kernelTrials('cuda', products(2048, 5)), { xla_gpu_autotune_level: 0 })
-  assert.equal(kernelTrials('cuda', product(4096)), { xla_gpu_autotune_level: 0 })
+  const [many, few] = [flagsFor('cuda', products(2048, 10)), flagsFor('cuda', products(2048, 5))]
+  assert.ok(onDevice(many).includes('WHILE') && onDevice(few).includes('WHILE'))
+  assert.is(many.xla_gpu_autotune_level, undefined)
+  assert.is(few.xla_gpu_autotune_level, 0)
+  assert.equal(flagsFor('cuda', product(4096)), first)
 })
 
 test.run()
