@@ -18,101 +18,25 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { right } from 'fp-ts/lib/Either.js'
-import { benchBatches, benchProgram, nanoStep } from '../src/bench/index.ts'
-import { indexed, processor } from '../src/data/index.ts'
 import { elements, type Program, sizes } from '../src/dsl/index.ts'
 import {
   type EngineName,
   type LoadOptions,
   pickEngine,
   scalarValue,
-  type TensorValue,
   tensorValue,
   type WeightSource,
 } from '../src/engine/index.ts'
 import { type Entry, writeSafetensors } from '../src/formats/index.ts'
-import { type Qwen3Config, qwen3Model, qwen3Small } from '../src/models/index.ts'
-import { adamWith } from '../src/optim/index.ts'
-import { fillNormal, keyOf, random } from '../src/random/index.ts'
-import { nanoTokenizer } from '../src/tasks/index.ts'
-import { nextToken, orThrow, supervised, weightKeys } from '../src/train/index.ts'
+import { fillNormal, keyOf } from '../src/random/index.ts'
+import { orThrow, weightKeys } from '../src/train/index.ts'
 import { type AcceleratorResult, type Measured, type Row, showAccelerator } from './accelerator-result.ts'
+import { batchCount, type Case, casesOf, clip, type Feeds, learningRate, optimizer } from './step-cases.ts'
 
-const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 }
-const learningRate = 1e-4
-const clip = 1
-/** Different batches, taken in turn. */
-const batchCount = 4
 /** First steps whose losses are compared. */
 const compared = 6
 const blocks = 5
 const blockSeconds = 0.3
-
-type Feeds = Readonly<Record<string, TensorValue>>
-
-interface Case {
-  readonly name: string
-  readonly kind: 'vision' | 'text'
-  /** What PyTorch builds its model of. */
-  readonly config: unknown
-  readonly rows: number
-  readonly tokens: number
-  readonly program: () => Program
-  readonly batches: () => readonly Feeds[]
-}
-
-/** Qwen3 of 88 million parameters. */
-const medium: Qwen3Config = {
-  ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
-  ...{ headDim: 64, ropeTheta: 1e6, epsilon: 1e-6, tied: true },
-}
-
-/** Qwen3 for trying the whole out where there is no accelerator. */
-const small: Qwen3Config = {
-  ...{ vocabSize: 600, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 4, kvHeads: 2 },
-  ...{ headDim: 8, ropeTheta: 1e6, epsilon: 1e-6, tied: true },
-}
-
-const textCase = (name: string, config: Qwen3Config, rows: number, tokens: number): Case => ({
-  ...{ name, kind: 'text', config, rows, tokens },
-  program: () =>
-    supervised({
-      ...{ name: 'bench', from: 'fresh', to: 'trained', steps: 1, learningRate },
-      objective: nextToken(qwen3Model(name, config), processor(nanoTokenizer()), { rows, tokens }),
-      train: Object.values(qwen3Model(name, config).parts),
-      source: indexed({ kind: 'none' }, function* () {}),
-      maxGradientNorm: clip,
-      optimizer: adamWith({
-        ...{ beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon },
-        weightDecay: optimizer.decay,
-      }),
-    }).program({}).program,
-  batches: () =>
-    Array.from({ length: batchCount }, (_, b) => {
-      const r = random('bench', name, b)
-      const ids = Int32Array.from({ length: rows * tokens }, () => r.int(0, config.vocabSize - 1))
-      const value = (data: Int32Array): TensorValue => tensorValue('int32', [rows, tokens], data)
-      return {
-        input_ids: value(ids),
-        position_ids: value(Int32Array.from(ids, (_, i) => i % tokens)),
-        labels: value(ids),
-      }
-    }),
-})
-
-const visionCase = (): Case => {
-  const c = { ...nanoStep(1), batches: batchCount, learningRate, clip, optimizer }
-  return {
-    ...{ name: 'nano', kind: 'vision', config: c.model.config, rows: c.batch, tokens: c.length },
-    program: () => benchProgram(c),
-    batches: () => benchBatches(c),
-  }
-}
-
-const casesOf = (tiny: boolean): readonly Case[] =>
-  tiny
-    ? [textCase('tiny', small, 2, 32), visionCase()]
-    : [visionCase(), textCase('88m', medium, 16, 1024), textCase('0.6b', qwen3Small, 4, 1024)]
 
 /** A prime, so that no matrix repeats it row by row. */
 const tileSize = 1048573

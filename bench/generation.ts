@@ -26,6 +26,7 @@ import { isCacheKey, nano, type Qwen3Config, qwen3Model } from '../src/models/in
 import { nanoTokenizer } from '../src/tasks/index.ts'
 import { orThrow } from '../src/train/index.ts'
 import { busy, contender, median, type Round } from './contender.ts'
+import { large, wide } from './models.ts'
 
 interface Case {
   readonly name: string
@@ -46,17 +47,6 @@ interface Tokens extends Round {
 interface About {
   readonly version: string
   readonly parameters: number
-}
-
-const wide: Qwen3Config = {
-  ...{ vocabSize: 512, hiddenSize: 256, intermediateSize: 768, layers: 6, heads: 4, kvHeads: 2, headDim: 64 },
-  ...{ ropeTheta: 1e4, epsilon: 1e-6, tied: true },
-}
-
-/** 88 million parameters. */
-const large: Qwen3Config = {
-  ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
-  ...{ headDim: 64, ropeTheta: 1e4, epsilon: 1e-6, tied: true },
 }
 
 const models: Readonly<Record<string, Pick<Case, 'name' | 'config'>>> = {

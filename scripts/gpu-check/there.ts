@@ -22,6 +22,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { large } from '../../bench/models.ts'
 import { engineHome } from '../../src/engine/tensorflow/home.ts'
 import { nano } from '../../src/models/index.ts'
 
@@ -200,15 +201,20 @@ const recipe = (name: string, limit: number, ...words: readonly string[]): Part 
 /** Whether TensorFlow is installed there, which is too large to be carried. */
 const hasTensorflow = existsSync(engineHome().binding)
 
-/** What XLA might do otherwise: no kernels of Triton's, kernels that were tried, loops as graphs of the driver. */
+/** What XLA might do otherwise: the best of kernels that were tried, loops that the host launches, one thing after another. */
 const flagSets: readonly Readonly<Record<string, string | number | boolean>>[] = [
-  { xla_gpu_enable_triton_gemm: false },
-  { xla_gpu_autotune_level: 4 },
-  { xla_gpu_autotune_level: 0 },
-  {
-    xla_gpu_enable_command_buffer:
-      'FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE',
-  },
+  { xla_gpu_autotune_level: 4, xla_gpu_enable_triton_gemm: true },
+  { xla_gpu_enable_command_buffer: 'FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION' },
+  { xla_gpu_command_buffer_scheduling_mode: 'LHS' },
+]
+
+/** Programs whose kernels are timed one by one, and flags beside the engine's own. */
+const timed: readonly (readonly [string, Readonly<Record<string, string | number | boolean>>])[] = [
+  ['nano-step', {}],
+  ['nano-step', { xla_gpu_enable_command_buffer: '' }],
+  ['nano-loop', {}],
+  ['88m-step', {}],
+  ['88m-loop', {}],
 ]
 
 /** Vulkan's loader, where a folder of packages was carried; the driver is the machine's. */
@@ -224,13 +230,7 @@ const webgpu: Part = {
 }
 
 /** What Hugging Face's `generate` is measured on: as bench/generation.ts. */
-const generated = [
-  nano.language,
-  {
-    ...{ vocabSize: 16384, hiddenSize: 768, intermediateSize: 2048, layers: 12, heads: 12, kvHeads: 4 },
-    ...{ headDim: 64, ropeTheta: 1e6, epsilon: 1e-6, tied: true },
-  },
-].map((config) => ({
+const generated = [nano.language, large].map((config) => ({
   config: tiny ? nano.language : config,
   ...{ lengths: Array.from({ length: tiny ? 4 : 64 }, (_, i) => 24 + ((5 * i) % 17)), tokens: tiny ? 8 : 64 },
   ...{ threads: 8, precision: 'bfloat16' },
@@ -323,6 +323,18 @@ const parts: readonly Part[] = [
             : `${r.version}, ${r.parameters} parameters`,
         )
         .join('\n'),
+  },
+  {
+    // by JAX's profiler, a process each; all compile at once
+    ...{ name: 'kernels', limit: 150 },
+    command: [
+      ...['bash', '-c'],
+      '"$NODE" --import tsx scripts/gpu-check/texts.ts "$TEXTS" && for f in "$@"; do "$PYTHON" scripts/gpu-check/kernels.py "$TEXTS" $f & done; wait',
+      'kernels',
+      ...timed.map(([name, flags]) => `${name} ${JSON.stringify(flags)}`),
+    ],
+    env: { NODE: process.execPath, PYTHON: python, TEXTS: files },
+    tell: matching(/ms a call|kernels in|Error/, 30),
   },
   recipe('recipe-quick', 110, '--quick'),
   recipe('recipe', 200),

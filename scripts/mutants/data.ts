@@ -200,7 +200,7 @@ export const data = [
     'src/data/image.ts',
     ['data/collate'],
     [
-      ['red is read for every channel', 'image.data[p * 3 + ch]!', 'image.data[p * 3]!'],
+      ['red is read for every channel', 'data[p * 3 + ch]!', 'data[p * 3]!'],
       ['the mean is not taken off', '* scale - shift', '* scale'],
       ['every channel has red’s deviation', '1 / (255 * imagenetStd[ch]!)', '1 / (255 * imagenetStd[0]!)'],
     ],

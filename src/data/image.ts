@@ -26,12 +26,13 @@ export const imagenetNormalise = (
   into: Float32Array = new Float32Array(3 * image.width * image.height),
   offset = 0,
 ): Float32Array => {
+  const { data } = image
   const area = image.width * image.height
   for (let ch = 0; ch < 3; ch++) {
     const scale = 1 / (255 * imagenetStd[ch]!)
     const shift = imagenetMean[ch]! / imagenetStd[ch]!
     const start = offset + ch * area
-    for (let p = 0; p < area; p++) into[start + p] = image.data[p * 3 + ch]! * scale - shift
+    for (let p = 0; p < area; p++) into[start + p] = data[p * 3 + ch]! * scale - shift
   }
   return into
 }

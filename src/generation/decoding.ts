@@ -409,7 +409,9 @@ export const decoding = (
     check: (prompts) => {
       for (const p of prompts.map(promptOf)) {
         textOf([p], 1)
-        collateImages([p], { rows: 1, tokens, images: sizes.images }, processor)
+        // its own images alone: those of all rows would be made into numbers for each prompt
+        const images = Math.min(sizes.images, imagesIn([p]))
+        collateImages([p], { rows: 1, tokens, images }, processor)
       }
     },
     answers,

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Observable } from 'rxjs'
-import type { Processor } from '../data/index.ts'
+import type { Conversation, Processor } from '../data/index.ts'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import {
@@ -71,9 +71,11 @@ const messageOf = (e: unknown): string => (e instanceof Error ? e.message : Stri
 export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
   const d = decodingOf(o)
   const never = neverDrawn(o)
-  const checked = ({ task, prompt }: Request, most: number): void => {
+  /** `looked`: the prompts that were, of which samples of one task share one. */
+  const checked = ({ task, prompt }: Request, most: number, looked: Set<Conversation>): void => {
     try {
-      d.check([prompt])
+      if (!looked.has(prompt)) d.check([prompt])
+      looked.add(prompt)
     } catch (e) {
       throw new PolicyError('BadRequest', `task ${task}: ${messageOf(e)}`, { task, cause: e })
     }
@@ -107,7 +109,8 @@ export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
       return new Observable((subscriber) => {
         const follow = async (): Promise<void> => {
           try {
-            for (const r of requests) checked(r, sampling.maxNewTokens)
+            const looked = new Set<Conversation>()
+            for (const r of requests) checked(r, sampling.maxNewTokens, looked)
             const asked = requests.map((r) => ({
               prompt: r.prompt,
               uniforms: uniforms(o.seed, r.task, r.sample),
