@@ -23,14 +23,8 @@ import { type EngineName, inWorker, pickEngine } from '../src/engine/index.ts'
 import { openCheckpoint } from '../src/formats/index.ts'
 import { logitsOf, presets, qwen3Model } from '../src/models/index.ts'
 import { adamWith } from '../src/optim/index.ts'
-import {
-  crossEntropyTerms,
-  learnerProgram,
-  orThrow,
-  saveWeights,
-  textGraph,
-  weightKeys,
-} from '../src/train/index.ts'
+import { crossEntropyTerms, learnerProgram, orThrow, saveWeights, weightKeys } from '../src/train/index.ts'
+import { textGraph } from '../src/train/internal.ts'
 
 const { values } = parseArgs({
   options: {

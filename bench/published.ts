@@ -22,7 +22,8 @@ import { openCheckpoint } from '../src/formats/index.ts'
 import { decoding, settled } from '../src/generation/index.ts'
 import { logitsOf, presets, qwen3Model } from '../src/models/index.ts'
 import { nanoTokenizer } from '../src/tasks/index.ts'
-import { orThrow, textGraph } from '../src/train/index.ts'
+import { orThrow } from '../src/train/index.ts'
+import { textGraph } from '../src/train/internal.ts'
 import { busy, contender, median, type Round } from './contender.ts'
 
 /** What is asked: the logits behind each of these tokens, into this file; or the tokens that are likeliest behind them. */

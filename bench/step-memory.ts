@@ -13,14 +13,8 @@ import { keys } from '../src/dsl/index.ts'
 import { pickEngine } from '../src/engine/index.ts'
 import { type CausalLm, pretrained, qwen3Model } from '../src/models/index.ts'
 import { adamWith, loraKeys } from '../src/optim/index.ts'
-import {
-  ints,
-  learnerMemory,
-  learnerProgram,
-  type MicroBatch,
-  orThrow,
-  withLora,
-} from '../src/train/index.ts'
+import { learnerProgram, type MicroBatch, orThrow, withLora } from '../src/train/index.ts'
+import { ints, learnerMemory } from '../src/train/internal.ts'
 import { nextTokenTerms } from '../src/train/next-token.ts'
 import { update } from '../src/train/update.ts'
 

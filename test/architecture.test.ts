@@ -147,12 +147,40 @@ test('each entry of the package is a namespace of its root', () => {
   )
 })
 
-test('a folder is entered through its index.ts', () => {
-  const past = crossing.filter(({ to }) => to.split('/').length > 2 && to !== `src/${folderOf(to)}/index.ts`)
+test('a folder is entered through its index.ts, and where it has one its internal.ts', () => {
+  const doors = ({ to }: { readonly to: string }) =>
+    ['index', 'internal'].map((door) => `src/${folderOf(to)}/${door}.ts`)
+  const past = crossing.filter((c) => c.to.split('/').length > 2 && !doors(c).includes(c.to))
   assert.equal(
     past.map(({ file, to }) => `${file} → ${to}`),
     [],
   )
+})
+
+test('what is in an internal.ts is used by another floor, and is no export of the package', () => {
+  /** The names in braces of a text's lines of one kind that lead to a module. */
+  const namesIn = (file: string, lines: RegExp): readonly string[] =>
+    [...code(file).matchAll(lines)].flatMap((m) =>
+      m[1]!
+        .split(',')
+        .map((n) => n.trim().replace(/^type /, ''))
+        .filter((n) => n !== ''),
+    )
+  const exported = /^export (?:type )?\{([^}]*)\} from/gm
+  for (const door of files.filter((file) => file.endsWith('/internal.ts'))) {
+    const names = namesIn(door, exported)
+    assert.ok(names.length > 0, door)
+    const index = new Set(namesIn(door.replace('internal', 'index'), exported))
+    assert.equal(
+      names.filter((n) => index.has(n)),
+      [],
+    )
+    const users = crossing.filter(({ to }) => to === door).map(({ file }) => code(file))
+    assert.equal(
+      names.filter((n) => !users.some((text) => new RegExp(`\\b${n}\\b`).test(text))),
+      [],
+    )
+  }
 })
 
 test('no module imports itself by way of others, not even for a type', () => {

@@ -24,7 +24,8 @@ import {
   writeRolloutsTable,
 } from '../run/index.ts'
 import { called, inked, lookOf } from '../terminal/index.ts'
-import { type Experiment, type RunContext, withBadRows } from '../train/index.ts'
+import type { Experiment, RunContext } from '../train/index.ts'
+import { withBadRows } from '../train/internal.ts'
 import { blamed } from './blame.ts'
 import { type Args, type CliError, failed, type Io, printJson, shownPath } from './command.ts'
 import { type Ended, follow, followRun } from './follow.ts'

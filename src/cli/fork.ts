@@ -9,7 +9,8 @@ import { join, resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
-import type { Experiment, Fork, Forked } from '../train/index.ts'
+import type { Experiment } from '../train/index.ts'
+import type { Fork, Forked } from '../train/internal.ts'
 import { type Args, attempt, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
 import type { LoadedFile } from './load-file.ts'
 import type { FirstStage, StageRange } from './stage-range.ts'
@@ -98,7 +99,7 @@ const askedOf = (
   const word = args.text('fork')
   const isRun = (folder: string): boolean => existsSync(join(resolve(io.cwd, folder), 'manifest.json'))
   return pipe(
-    attempt(() => import('../train/index.ts')),
+    attempt(() => import('../train/internal.ts')),
     TE.chain(({ forkWord }): TE.TaskEither<CliError, Asked | undefined> => {
       const named = word === undefined ? undefined : forkWord(word, isRun)
       const run = named && resolve(io.cwd, named.run)
@@ -146,7 +147,7 @@ const planned = (
       : at === there.stage && begun?.begins === from.index)
   if (isSame) return TE.right(begun!)
   return pipe(
-    attempt(() => import('../train/index.ts')),
+    attempt(() => import('../train/internal.ts')),
     TE.chain(({ ForkError, planFork }) =>
       pipe(
         planFork(run, at, experiment, shown, from !== undefined),

@@ -1,7 +1,8 @@
 /** What training a model takes in memory, and whether this machine has it. */
 import type { CausalLm } from '../models/index.ts'
 import { gigabytes, grouped, type Look, significant, textTable } from '../terminal/index.ts'
-import type { Experiment, StepMemory } from '../train/index.ts'
+import type { Experiment } from '../train/index.ts'
+import type { StepMemory } from '../train/internal.ts'
 
 /** A step of training, and what it holds. */
 export interface PlannedRow extends StepMemory {
@@ -76,7 +77,7 @@ export const planModel = async (
   model: CausalLm,
   { rows = 1, tokens }: { readonly rows?: number; readonly tokens?: number },
 ): Promise<MemoryPlan> => {
-  const { stepMemory } = await import('../train/index.ts')
+  const { stepMemory } = await import('../train/internal.ts')
   const { image } = model
   // a picture of the encoder's own size a row: where pictures have any size, 256 squares of it
   const each =
@@ -97,7 +98,7 @@ export const planModel = async (
 
 /** What each stage of an experiment takes that trains. */
 export const planExperiment = async (e: Experiment): Promise<MemoryPlan> => {
-  const { learnerMemory } = await import('../train/index.ts')
+  const { learnerMemory } = await import('../train/internal.ts')
   const stages = (e.stages ?? []).map((stage) => ({ stage, made: stage.program({}) }))
   return planOf(
     e.name,

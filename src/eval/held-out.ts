@@ -16,10 +16,10 @@ import {
   RecipeError,
   type Sizes,
   textSetting,
-  tryFirstBatch,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
+import { tryFirstBatch } from '../train/internal.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {

@@ -23,7 +23,8 @@ import {
   type GenerationSizes,
   imagesOf,
 } from '../models/index.ts'
-import { imageValues, ints, kindOf, orThrow, RecipeError } from '../train/index.ts'
+import { kindOf, orThrow, RecipeError } from '../train/index.ts'
+import { imageValues, ints } from '../train/internal.ts'
 import { biasOf, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 

@@ -26,7 +26,7 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import { type AtPlaces, floats, givenOf, imageValues, ints, placed, placesInput } from '../train/index.ts'
+import { type AtPlaces, floats, givenOf, imageValues, ints, placed, placesInput } from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 

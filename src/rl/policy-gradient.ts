@@ -26,14 +26,8 @@ import {
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import {
-  type AtPlaces,
-  batchSetting,
-  imagesByDefault,
   kindOf,
   type Learnt,
-  learntConfig,
-  learntSetting,
-  learntSizes,
   numberSetting,
   type Objective,
   onlySettings,
@@ -43,6 +37,14 @@ import {
   wholeSetting,
   withExperts,
 } from '../train/index.ts'
+import {
+  type AtPlaces,
+  batchSetting,
+  imagesByDefault,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+} from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import {
   drawnLogits,

@@ -6,7 +6,8 @@
 import { type FunctionSpec, type Keys, type Program, rewrite, state, zeros } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import { isReferenceKey, referenceKey } from '../optim/index.ts'
-import { inGroups, orThrow } from '../train/index.ts'
+import { orThrow } from '../train/index.ts'
+import { inGroups } from '../train/internal.ts'
 
 /** The function of a stage's program that gives log-probabilities under its reference. */
 export const referenceFunction = 'referenceLogProbs'

@@ -11,16 +11,8 @@ import type { Placed, RgbImage } from '../data/index.ts'
 import { expertsOf } from '../models/index.ts'
 import { isAtMark } from '../optim/index.ts'
 import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
-import {
-  beginSearch,
-  decisionEvent,
-  expertLoads,
-  ready,
-  type StageContext,
-  type StageEvent,
-  type StageTotals,
-  searched,
-} from '../train/index.ts'
+import type { StageContext, StageEvent, StageTotals } from '../train/index.ts'
+import { beginSearch, decisionEvent, expertLoads, ready, searched } from '../train/internal.ts'
 import { advisories } from './advisories.ts'
 import { type Drawing, drawEpisode } from './episode.ts'
 import type { RatedGroup } from './group.ts'

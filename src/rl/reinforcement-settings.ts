@@ -14,9 +14,7 @@ import {
   type ScheduleSpec,
 } from '../optim/index.ts'
 import {
-  folderSetting,
   type GraphTransform,
-  isPrepared,
   jsonSetting,
   kindOf,
   numberSetting,
@@ -25,10 +23,10 @@ import {
   type Prepared,
   RecipeError,
   textSetting,
-  trainSetting,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
+import { folderSetting, isPrepared, trainSetting } from '../train/internal.ts'
 import type { AdvantageSettings } from './advantages.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import { checkedAdvantages, wordSetting } from './operator-settings.ts'

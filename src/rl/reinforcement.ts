@@ -7,16 +7,15 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { Placed } from '../data/index.ts'
 import { anyOf, type FunctionSpec } from '../dsl/index.ts'
 import { chooseVariant } from '../engine/index.ts'
+import { RecipeError, type Stage } from '../train/index.ts'
 import {
   endingOf,
   learnerPrograms,
   previewOf,
-  RecipeError,
-  type Stage,
   stageSchedule,
   transformed,
   withPrepared,
-} from '../train/index.ts'
+} from '../train/internal.ts'
 import { referenceFunction, underReference } from './reference.ts'
 import { runReinforcement } from './reinforcement-run.ts'
 import { checkedReinforcement, type ReinforcementSettings } from './reinforcement-settings.ts'

@@ -26,7 +26,8 @@ import {
 } from '../generation/index.ts'
 import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
 import { neverDrawn } from '../rl/index.ts'
-import { imageValues, ints, orThrow } from '../train/index.ts'
+import { orThrow } from '../train/index.ts'
+import { imageValues, ints } from '../train/internal.ts'
 import { likeliest } from './likeliest.ts'
 
 /** Sizes of what answers. */

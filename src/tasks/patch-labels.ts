@@ -7,14 +7,8 @@ import { noLoss, pixelValues } from '../data/index.ts'
 import { at, axis, Ignored, input, linear } from '../dsl/index.ts'
 import { type SailVl2Config, sailVit, sailVl2Model, vitAxes } from '../models/index.ts'
 import { hash32 } from '../random/index.ts'
-import {
-  crossEntropyTerms,
-  ints,
-  numberSetting,
-  type Objective,
-  pixelInput,
-  wholeSetting,
-} from '../train/index.ts'
+import { crossEntropyTerms, numberSetting, type Objective, wholeSetting } from '../train/index.ts'
+import { ints, pixelInput } from '../train/internal.ts'
 import type { Labelled } from './dense.ts'
 import { centreClasses, patchClasses } from './patches.ts'
 import { probe } from './scene-token.ts'

@@ -13,7 +13,8 @@ import {
   sailVl2Model,
   visualAxis,
 } from '../models/index.ts'
-import { crossEntropyTerms, ints, type Objective, textGraph, textInputs } from '../train/index.ts'
+import { crossEntropyTerms, type Objective } from '../train/index.ts'
+import { ints, textGraph, textInputs } from '../train/internal.ts'
 import type { SceneConversation } from './conversations.ts'
 import { centreClasses, cornerOf } from './patches.ts'
 import type { PatchLabels } from './sample.ts'

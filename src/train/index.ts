@@ -10,7 +10,7 @@ export { type CuratedOptions, curated } from './curated.ts'
 export { after, allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export { type CalibrationSettings, calibration } from './expert-calibration.ts'
-export { expertLoads, withExperts } from './expert-terms.ts'
+export { withExperts } from './expert-terms.ts'
 export { type ExportGraphOptions, exportOnnxModel, exportSavedModel } from './export-graphs.ts'
 export { exportHuggingFace, type WrittenFolder } from './export-hugging-face.ts'
 export {
@@ -22,32 +22,10 @@ export {
   forwardName,
   forwardProgram,
 } from './exported-model.ts'
-export { tryFirstBatch } from './first-batch.ts'
-export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
-export { type LearnerProgram, type LearnerSpec, learnerProgram, learnerPrograms } from './learner.ts'
-export {
-  type AtPlaces,
-  givenOf,
-  type Learnt,
-  learntConfig,
-  learntSetting,
-  learntSizes,
-  placed,
-  placesInput,
-} from './learnt-places.ts'
+export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
+export type { Learnt } from './learnt-places.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
-export {
-  floats,
-  imagesByDefault,
-  imageValues,
-  ints,
-  type NextTokenSizes,
-  nextToken,
-  pixelInput,
-  textGraph,
-  textInputs,
-  type WholeSizes,
-} from './next-token.ts'
+export { type NextTokenSizes, nextToken, type WholeSizes } from './next-token.ts'
 export {
   crossEntropyTerms,
   type Fraction,
@@ -60,30 +38,17 @@ export {
   ratioOf,
   type Sizes,
 } from './objective.ts'
-export { type DataOptions, type OwnData, ownData, type WatchedData, withBadRows } from './own-data.ts'
+export { type DataOptions, type OwnData, ownData, type WatchedData } from './own-data.ts'
 export { type LossMean, type PackedLossOptions, packedNextToken } from './packed-next-token.ts'
-export {
-  afterwards,
-  isPrepared,
-  type Prepared,
-  type Preparing,
-  previewOf,
-  type Ready,
-  ready,
-  withPrepared,
-} from './prepared.ts'
-export { beginSearch, decisionEvent, type RateSearch, searched } from './rate-search.ts'
+export { afterwards, type Prepared, type Preparing } from './prepared.ts'
 export { begin, next, type Recipe } from './recipe.ts'
 export {
-  batchSetting,
-  folderSetting,
   jsonSetting,
   kindOf,
   numberSetting,
   onlySettings,
   RecipeError,
   textSetting,
-  trainSetting,
   valueSetting,
   wholeSetting,
 } from './recipe-error.ts'
@@ -100,9 +65,7 @@ export {
   type StageProgram,
   type StageTotals,
 } from './stage.ts'
-export { endingOf } from './stage-ending.ts'
-export { defaultSchedule, type OwnSchedule, stageSchedule } from './stage-schedule.ts'
-export { learnerMemory, type PlannedStep, type StepMemory, stepMemory } from './step-memory.ts'
+export type { OwnSchedule } from './stage-schedule.ts'
 export { supervised } from './supervised.ts'
 export type { SupervisedSettings } from './supervised-settings.ts'
 export { orThrow } from './task.ts'
@@ -113,12 +76,10 @@ export {
   type WithLoraSettings,
   withLora,
 } from './transform.ts'
-export { transformed } from './transformed.ts'
 export { type Mark, mark, rollBack, type Updated, update } from './update.ts'
 export {
   averagesFile,
   checkpointFolder,
-  inGroups,
   loadWeights,
   type Placement,
   placeWeights,

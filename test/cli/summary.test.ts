@@ -9,7 +9,7 @@ import { processor, type RgbImage, readWholeImage, shown, unitConversation } fro
 import { type Entry, readSafetensors, writeSafetensors } from '../../src/formats/index.ts'
 import { nano, presets, toPublished } from '../../src/models/index.ts'
 import { nanoModel, nanoTokenizer } from '../../src/tasks/index.ts'
-import { stepMemory } from '../../src/train/index.ts'
+import { stepMemory } from '../../src/train/internal.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { fixturePath } from '../support/fixtures.ts'
 import { commandIn } from '../support/in-process.ts'

@@ -14,7 +14,8 @@ import {
   uniforms,
 } from '../../src/generation/index.ts'
 import { decode, fillCache, qwen3Model } from '../../src/models/index.ts'
-import { ints, orThrow } from '../../src/train/index.ts'
+import { orThrow } from '../../src/train/index.ts'
+import { ints } from '../../src/train/internal.ts'
 import { hostEngines, presentEngines } from '../support/engines.ts'
 import { tiny, tinyConversation, tinyProcessor } from '../support/tiny.ts'
 

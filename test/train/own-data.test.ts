@@ -9,7 +9,8 @@ import { batchesOf, conversations, indexed, RowError } from '../../src/data/inde
 import { advance, badRowsBlock, emptyRun, RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 import { lookOf } from '../../src/terminal/index.ts'
-import { ownData, SettingError, withBadRows } from '../../src/train/index.ts'
+import { ownData, SettingError } from '../../src/train/index.ts'
+import { withBadRows } from '../../src/train/internal.ts'
 import { thrown } from '../support/tiny.ts'
 
 const own = suite('data of one’s own')

@@ -1,0 +1,35 @@
+/**
+ * What the floors above make their own stages, objectives and commands of. It is no export of the package: what users write
+ * with is in `index.ts`.
+ */
+export { expertLoads } from './expert-terms.ts'
+export { tryFirstBatch } from './first-batch.ts'
+export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
+export { learnerPrograms } from './learner.ts'
+export {
+  type AtPlaces,
+  givenOf,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+  placed,
+  placesInput,
+} from './learnt-places.ts'
+export {
+  floats,
+  imagesByDefault,
+  imageValues,
+  ints,
+  pixelInput,
+  textGraph,
+  textInputs,
+} from './next-token.ts'
+export { withBadRows } from './own-data.ts'
+export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
+export { beginSearch, decisionEvent, searched } from './rate-search.ts'
+export { batchSetting, folderSetting, trainSetting } from './recipe-error.ts'
+export { endingOf } from './stage-ending.ts'
+export { stageSchedule } from './stage-schedule.ts'
+export { learnerMemory, type StepMemory, stepMemory } from './step-memory.ts'
+export { transformed } from './transformed.ts'
+export { inGroups } from './weights.ts'
