@@ -42,7 +42,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
     'generation',
   ],
-  serve: ['random', 'dsl', 'engine', 'formats', 'models', 'data', 'train', 'generation', 'rl'],
+  serve: ['random', 'dsl', 'engine', 'formats', 'models', 'data', 'train', 'generation'],
   log: ['run', 'train'],
   report: ['terminal', 'data', 'run', 'train'],
   bench: [

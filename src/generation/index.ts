@@ -13,6 +13,7 @@ export {
   decoding,
 } from './decoding.ts'
 export { type Generator, generator } from './generator.ts'
+export { neverDrawn } from './never-drawn.ts'
 export {
   type Beside,
   biasOf,

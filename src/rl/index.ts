@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 
-export type { Sampling } from '../generation/index.ts'
+export { neverDrawn, type Sampling } from '../generation/index.ts'
 export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export { type Advisory, type AdvisoryKind, advisories, type Recent } from './advisories.ts'
 export { type AttemptSettings, harvested, solvable } from './attempts.ts'
@@ -35,7 +35,7 @@ export type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored, St
 export * from './rewards/index.ts'
 export { rewardsOf, type Selection, type SelectionSettings, selectionOf } from './selection.ts'
 export { type ServerPolicyOptions, serverPolicy } from './server-policy.ts'
-export { neverDrawn, policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
+export { policyFunctions, type SessionPolicyOptions, sessionPolicy } from './session-policy.ts'
 export { type EpisodeStatistics, type Spread, spreadOf, statisticsOf } from './statistics.ts'
 export { type SteppedGroup, stepAdvantages, stepsOf, withStepAdvantages } from './step-advantages.ts'
 export type { Columns, Task } from './task.ts'

@@ -12,6 +12,7 @@ import {
   type Decoding,
   type DecodingSizes,
   decoding,
+  neverDrawn,
   settled,
   uniforms,
 } from '../generation/index.ts'
@@ -45,15 +46,6 @@ const decodingOf = (o: Parts): Decoding => decoding(o.model, o.processor, o.size
  * @throws ProcessorError where the processor does not make what the model reads
  */
 export const policyFunctions = (o: Parts): Readonly<Record<string, FunctionSpec>> => decodingOf(o).functions
-
-/** Tokens that no answer may have, or it could not be trained on: those that stand for an image, those that are no text. */
-export const neverDrawn = ({ model, processor }: Pick<Parts, 'model' | 'processor'>): readonly number[] => [
-  ...(processor.image === undefined ? [] : [processor.image.placeholder]),
-  ...Array.from(
-    { length: model.vocabSize - processor.tokenizer.size },
-    (_, i) => processor.tokenizer.size + i,
-  ),
-]
 
 const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
 

@@ -20,12 +20,12 @@ import {
   type Drawn,
   draw,
   LogitsError,
+  neverDrawn,
   type Settled,
   type Uniforms,
   unfiltered,
 } from '../generation/index.ts'
 import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
-import { neverDrawn } from '../rl/index.ts'
 import { orThrow } from '../train/index.ts'
 import { imageValues, ints } from '../train/internal.ts'
 import { likeliest } from './likeliest.ts'
