@@ -70,8 +70,9 @@ export interface BackendOptions {
   readonly precision?: Precision
   /** What compiles, where the engine runs node by node else. */
   readonly compile?: 'xla'
-  /** The plugin's file and its flags, where the engine has plugins. */
+  /** The plugin's file and its flags, where the engine has plugins; its client, where another thread has it open. */
   readonly plugin?: string
+  readonly client?: bigint
   readonly flags?: Readonly<Record<string, string | number | boolean>>
   readonly attention?: 'auto' | 'definition'
   /** Where onnx computes. */

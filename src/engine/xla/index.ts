@@ -48,8 +48,16 @@ export interface XlaOptions {
 /** The clients that this thread opened, by the plugin's file and how many devices were asked for. */
 const clients = new Map<string, OpenedClient>()
 
-const clientWith = (plugin: string | undefined, devices: number): TE.TaskEither<EngineError, OpenedClient> =>
-  openClient({ devices, ...(plugin === undefined ? {} : { plugin }) })
+const clientWith = (
+  plugin: string | undefined,
+  devices: number,
+  client?: bigint,
+): TE.TaskEither<EngineError, OpenedClient> =>
+  openClient({
+    devices,
+    ...(plugin === undefined ? {} : { plugin }),
+    ...(client === undefined ? {} : { client }),
+  })
 
 /** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
@@ -77,8 +85,8 @@ const settingsOf = (
 })
 
 /**
- * The backend of a program that the passes went over, over a client of its own: closing the one closes the other. Fails
- * with `NotInstalled`.
+ * The backend of a program that the passes went over, over a client of its own or the one that is named: closing the one closes
+ * the other, where it is its own. Fails with `NotInstalled`.
  */
 export const openXla = (
   program: Program,
@@ -87,7 +95,7 @@ export const openXla = (
   pipe(
     TE.fromEither(shardingOf(options)),
     TE.bindTo('sharding'),
-    TE.bind('opened', ({ sharding }) => clientWith(options.plugin, deviceCount(sharding))),
+    TE.bind('opened', ({ sharding }) => clientWith(options.plugin, deviceCount(sharding), options.client)),
     TE.map(({ sharding, opened }) => {
       const backend = xlaBackend(opened, program, settingsOf(options, options, sharding))
       const close = async (): Promise<void> => {
@@ -106,7 +114,7 @@ const engineOn = (opened: OpenedClient, given: XlaOptions, sharding: Sharding): 
     accelerated: client.platform !== 'cpu',
     devices: sharding.mesh[0]![1],
     memory: () => client.devices[0]!.memory(),
-    threadOptions: { ...given, plugin: given.plugin ?? opened.plugin.path },
+    threadOptions: { ...given, plugin: given.plugin ?? opened.plugin.path, client: client.address },
     load:
       (program, options = {}) =>
       async () => {

@@ -82,12 +82,14 @@ export class Client {
   readonly #devices: readonly bigint[]
   /** In the order in which they were sent. */
   readonly #moving: Moving[] = []
+  readonly #own: boolean
   #pointer: bigint
 
-  private constructor(plugin: Plugin, pointer: bigint, flags: Readonly<Record<string, Flag>>) {
+  private constructor(plugin: Plugin, pointer: bigint, flags: Readonly<Record<string, Flag>>, own: boolean) {
     this.#plugin = plugin
     this.#pointer = pointer
     this.#flags = flags
+    this.#own = own
     this.apiVersion = `${plugin.version.major}.${plugin.version.minor}`
     const name = plugin.call('Client_PlatformName', { client: pointer })
     this.platform = plugin
@@ -118,7 +120,7 @@ export class Client {
     const create = async (): Promise<Client> => {
       const { array, count } = namedValues(plugin, options)
       const made = await plugin.later('Client_Create', { create_options: array, num_options: count })
-      return new Client(plugin, made.pointer('client'), flags)
+      return new Client(plugin, made.pointer('client'), flags, true)
     }
     const { size } = plugin.structLayout('NamedValue')
     try {
@@ -127,6 +129,19 @@ export class Client {
       if (plugin.structLayout('NamedValue').size === size) throw e
       return create()
     }
+  }
+
+  /**
+   * The client that another thread of this process opened, by its address there. It has its own arrays and programs; closing it
+   * leaves the client to that thread, which has to keep it open meanwhile.
+   */
+  static of(plugin: Plugin, address: bigint, flags: Readonly<Record<string, Flag>> = {}): Client {
+    return new Client(plugin, address, flags, false)
+  }
+
+  /** Where it is in this process's memory. */
+  get address(): bigint {
+    return this.#pointer
   }
 
   /** Compiles StableHLO text on another thread. Rejects with a {@link PjrtError}, in which the text's locations stand. */
@@ -230,7 +245,7 @@ export class Client {
     return this.#alive.count
   }
 
-  /** Frees the client; its arrays and programs must be closed before. Calling it twice is harmless. */
+  /** Frees the client, if it was opened here; its arrays and programs must be closed before. Calling it twice is harmless. */
   async close(): Promise<void> {
     if (this.#pointer === 0n) return
     const client = this.#pointer
@@ -238,6 +253,6 @@ export class Client {
     for (const program of this.#copies.values()) (await program).close()
     this.#copies.clear()
     for (const { event } of this.#moving.splice(0)) await awaitEvent(this.#plugin, event)
-    this.#plugin.call('Client_Destroy', { client })
+    if (this.#own) this.#plugin.call('Client_Destroy', { client })
   }
 }

@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type KeptOptions, keptProgram, programHash } from '../../../../src/engine/xla/kept-programs.ts'
 import { openClient } from '../../../../src/engine/xla/open-client.ts'
-import { type Client, type DeviceArray, PjrtError } from '../../../../src/engine/xla/pjrt/index.ts'
+import { Client, type DeviceArray, PjrtError, Plugin } from '../../../../src/engine/xla/pjrt/index.ts'
 import { cpuPlugin } from '../../../support/cpu-plugin.ts'
 
 /** Adds x to the state w, which it takes over, and gives the sum of the new state. */
@@ -237,6 +237,23 @@ if (plugin !== undefined) {
       ),
     ])
       assert.is.not(other, hash)
+  })
+
+  test('a client that is open is taken by its address: arrays and programs of its own, and it stays open', async () => {
+    const taken = Client.of(new Plugin(plugin), client.address)
+    assert.is(taken.platform, client.platform)
+    assert.is(taken.devices.length, client.devices.length)
+    const before = client.liveArrays
+    const a = taken.upload(Float32Array.of(1, 2, 3), 'float32', [3])
+    const [b] = await taken.copy([a])
+    assert.equal(await b!.read(), Float32Array.of(1, 2, 3))
+    assert.equal([taken.liveArrays, client.liveArrays], [2, before])
+    a.close()
+    b!.close()
+    await taken.close()
+    const still = client.upload(Float32Array.of(4), 'float32', [1])
+    assert.equal(await still.read(), Float32Array.of(4))
+    still.close()
   })
 
   test.after(() => client.close())
