@@ -33,7 +33,11 @@ const todo = (): string =>
  * fewer devices than are asked for.
  */
 export const openClient =
-  ({ plugin: named, devices = 1, client: there }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
+  ({
+    plugin: named,
+    devices = 1,
+    client: there,
+  }: ClientOptions = {}): TaskEither<EngineError, OpenedClient> =>
   async () => {
     if (!Number.isInteger(devices) || devices < 1)
       return left(engineError('BadOption', `devices must be a whole number from 1, and is ${devices}`))
