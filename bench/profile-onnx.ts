@@ -108,9 +108,13 @@ try {
   const wall = each.slice(warm).reduce((a, b) => a + b, 0) / (each.length - warm)
   const called = values.generation ? 'a call' : 'a step'
   const files = await readdir(folder)
-  const file = files.find((f) => f.includes('-bound')) ?? files[0]!
-  const events = JSON.parse(await readFile(join(folder, file), 'utf8')) as readonly Event[]
-  const all = events.filter((e) => e.name === 'model_run')
+  const profiles = await Promise.all(
+    files.map(async (f) => JSON.parse(await readFile(join(folder, f), 'utf8')) as readonly Event[]),
+  )
+  const runsOf = (p: readonly Event[]): readonly Event[] => p.filter((e) => e.name === 'model_run')
+  // a session that is called less often reads prompts
+  const events = profiles.reduce((a, b) => (runsOf(b).length > runsOf(a).length ? b : a))
+  const all = runsOf(events)
   // parts of the rows are runs of one call
   const runs = all.slice((warm * all.length) / each.length)
   const count = runs.length

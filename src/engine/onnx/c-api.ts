@@ -126,15 +126,16 @@ const opened = (f: Foreign, library: string): CApi => {
     )
   }
 
+  let profiles = 0
   const configure = (options: bigint, o: InferenceSession.SessionOptions): void => {
     call('DisableMemPattern', options)
     call('SetSessionLogSeverityLevel', options, o.logSeverityLevel ?? 2)
     call('SetSessionGraphOptimizationLevel', options, o.graphOptimizationLevel === 'disabled' ? 0 : 99)
     call('SetIntraOpNumThreads', options, o.intraOpNumThreads ?? 0)
     call('SetInterOpNumThreads', options, o.interOpNumThreads ?? 0)
-    // the binding's sessions of the same second write to the prefix alone
+    // sessions of the same second would write to one file
     if (o.enableProfiling === true)
-      call('EnableProfiling', options, text(`${o.profileFilePrefix ?? 'profile'}-bound`))
+      call('EnableProfiling', options, text(`${o.profileFilePrefix ?? 'profile'}-bound${profiles++}`))
     for (const [key, value] of entries(o.extra ?? {}))
       call('AddSessionConfigEntry', options, text(key), text(value))
   }

@@ -185,8 +185,12 @@ const overAll = (t: Tensor, { query, sides }: Parts, inside: string, e: Emitter,
     e.float(Number.NEGATIVE_INFINITY),
   ])
   // a factor of the product would keep it from being multiplied as it lies
-  const scaled = e.node('Mul', [value(query), e.float(scaleOf(t))])
-  const queries = e.reshape(scaled, sizes(query.axes), [row, head, 1, dim])
+  const flat = e.reshape(value(query), sizes(query.axes), [row, 1, head * dim])
+  const queries = e.reshape(
+    e.node('Mul', [flat, e.float(scaleOf(t))]),
+    [row, 1, head * dim],
+    [row, head, 1, dim],
+  )
   const scores = e.node('FusedMatMul', [queries, caches[0]!], { transB: 1 }, { domain: runtimeDomain })
   const shares = e.node('Softmax', [e.node('Add', [scores, filled])], { axis: -1 })
   const mixed = e.node('FusedMatMul', [shares, caches[1]!], {}, { domain: runtimeDomain })

@@ -130,7 +130,8 @@ const compile = async (
       const made = withConstants(lowered, weightOf)
       return right({ ...rest, ...made, bound: boundTo(api, made.lowered, options) })
     }
-    if (api !== undefined && lowered.updates.length > 0)
+    // what updates and overwrites read lies in arrays of the session: copies of it would be garbage of many megabytes
+    if (api !== undefined && lowered.updates.length + lowered.overwrites.length > 0)
       return right({
         lowered,
         ...rest,
@@ -256,7 +257,9 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     }
     if (bound.length === 1) bound[0]!.run()
     else await allEnded(bound.map((b) => b.runLater()))
-    const result = (n: string): Data => (gradients.has(n) ? bound[0]!.array(n) : joined(n, bound, lowered))
+    const kept = new Set([...lowered.outputs.values(), ...lowered.next.values()].map((s) => s.name))
+    const result = (n: string): Data =>
+      bound.length === 1 && !kept.has(n) ? bound[0]!.array(n) : joined(n, bound, lowered)
     return Object.fromEntries(lowered.fetches.map((n) => [n, { data: result(n) }]))
   }
 
