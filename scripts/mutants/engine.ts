@@ -158,6 +158,16 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/xla/kept-programs.ts',
+    ['engine/xla/lowering'],
+    [["a program's lines are a part of it", 'update(withoutPlaces(text))', 'update(text)']],
+  ),
+  mutantsOf(
+    'src/engine/xla/builder.ts',
+    ['engine/xla/lowering'],
+    [['the names of operations are places', '("[^"]*")', '()"[^"]*"']],
+  ),
+  mutantsOf(
     'src/engine/xla/filling.ts',
     ['engine/xla/session'],
     [

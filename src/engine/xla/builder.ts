@@ -98,6 +98,13 @@ export const quoted = (text: string): string =>
 
 const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
 
+/**
+ * A module's text without the places in the user's files, which make no other program: what is compiled of the one is what is
+ * compiled of the other, and the names of operations, by which messages find their nodes, are the same.
+ */
+export const withoutPlaces = (text: string): string =>
+  text.replace(/^(#loc\d+ = loc\("[^"]*")\(.*\)\)$/gm, '$1)')
+
 /** The function, or a region of one of its operations that is being built. */
 interface Scope {
   /** An operation with a body takes several. */

@@ -1,13 +1,15 @@
 /**
  * Compiled programs on disk: compiling one takes seconds to minutes, loading it again a fraction of a second.
  *
- * A program is kept under a hash of all that determines it: its text, XLA's flags, the plugin, the kind of device. Files
- * appear by rename; one that does not load is compiled anew; the oldest go when there are too many.
+ * A program is kept under a hash of all that determines it: its text without the lines of the user's files, XLA's flags, the
+ * plugin, the kind of device. An experiment in which a line was added finds what was kept before. Files appear by rename; one
+ * that does not load is compiled anew; the oldest go when there are too many.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
+import { withoutPlaces } from './builder.ts'
 import type { Client, CompileOptions, Executable } from './pjrt/index.ts'
 
 /** Where and how much. */
@@ -38,7 +40,7 @@ export const programHash = (
     flags,
     options.devices ?? 1,
   ])
-  return createHash('sha256').update(about).update('\0').update(text).digest('hex')
+  return createHash('sha256').update(about).update('\0').update(withoutPlaces(text)).digest('hex')
 }
 
 /** Takes the oldest away until the rest fits. */

@@ -2,6 +2,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as d from '../../../src/dsl/index.ts'
+import { withoutPlaces } from '../../../src/engine/xla/builder.ts'
+import { programHash } from '../../../src/engine/xla/kept-programs.ts'
 import { type LowerOptions, lower } from '../../../src/engine/xla/lower.ts'
 
 const test = suite('xla: programs as text')
@@ -35,6 +37,28 @@ test('operations carry the line that built them', () => {
   const { text } = textOf(() => ({ outputs: { y: d.exp(d.input('x', [Row])) } }))
   assert.match(text, /stablehlo\.exponential .* loc\(#loc\d+\)/)
   assert.match(text, /#loc\d+ = loc\("exp\.\d+"\(".*lowering\.test\.ts":\d+:\d+\)\)/)
+})
+
+test('a program is kept under what it computes, not under the lines that it was written on', () => {
+  const one = textOf(() => ({ outputs: { y: d.add(d.exp(d.input('x', [Row])), 1) } })).text
+  const moved = textOf(() => {
+    const x = d.input('x', [Row])
+    return { outputs: { y: d.add(d.exp(x), 1) } }
+  }).text
+  const other = textOf(() => ({ outputs: { y: d.add(d.exp(d.input('x', [Row])), 2) } })).text
+  const device = {
+    platform: 'cuda',
+    version: '1',
+    apiVersion: '0.1',
+    devices: [{ id: 0, kind: 'a', memory: () => undefined }],
+  }
+  const hash = (text: string) => programHash(device, 1, text, {})
+  assert.is.not(moved, one)
+  assert.is(hash(moved), hash(one))
+  assert.is.not(hash(other), hash(one))
+  // the names by which messages find their nodes are part of it
+  assert.is.not(hash(one.replace('"exp.', '"log.')), hash(one))
+  assert.not.match(withoutPlaces(one), 'lowering.test')
 })
 
 test('one slot a row is a scatter, not a pass over the state', () => {
