@@ -331,7 +331,7 @@ export const dsl = [
   mutantsOf(
     'src/dsl/passes/attention-cut.ts',
     ['engine/attention-blocks'],
-    [['blocks wait for none', 'sliceOf(after(x, ...before), along', 'sliceOf(x, along']],
+    [['blocks wait for none', 'sliceOf(computedAfter(x, ...before), along', 'sliceOf(x, along']],
   ),
   mutantsOf(
     'src/dsl/passes/attention-by-keys.ts',

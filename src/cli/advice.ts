@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type CudaLibrary, type EngineName, placeOf, type XlaDescription } from '../engine/index.ts'
+import { type CudaLibrary, type EngineName, speedName, type XlaDescription } from '../engine/index.ts'
 import { called, gigabytes, significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
@@ -39,7 +39,7 @@ export interface EngineFound {
 /**
  * Sentences that say what to do, the most useful first; empty where there is nothing to gain.
  *
- * @param taken as {@link placeOf} names it
+ * @param taken as {@link speedName} names it
  */
 export const adviceOf = (
   m: MachineNow,
@@ -68,13 +68,13 @@ export const adviceOf = (
       `TensorFlow is built for CUDA and uses no GPU, because ${closed.map((l) => l.name).join(', ')} ${closed.length === 1 ? 'does' : 'do'} not open: ${called()} engine install tensorflow --from 'tensorflow[and-cuda]' (some 3 GB)`,
     )
   const speed = (e: EngineFound | undefined): number => e?.step?.samplesPerSecond ?? 0
-  const used = engines.find((e) => placeOf(e) === taken)
+  const used = engines.find((e) => speedName(e) === taken)
   const best = engines
     .filter((e) => e.differs === undefined)
     .reduce((a, b) => (speed(b) > speed(a) ? b : a), used ?? engines[0]!)
   if (used?.step !== undefined && best !== used && speed(best) > 1.1 * speed(used))
     advice.push(
-      `In this measurement ${placeOf(best)} was ${significant(speed(best) / speed(used))} times as fast as ${taken}: ${called()} run <file.ts> --engine ${best.name}${best.device === undefined ? '' : ` --device ${best.device}`}`,
+      `In this measurement ${speedName(best)} was ${significant(speed(best) / speed(used))} times as fast as ${taken}: ${called()} run <file.ts> --engine ${best.name}${best.device === undefined ? '' : ` --device ${best.device}`}`,
     )
   if (m.load > m.cores * 1.25)
     advice.push(

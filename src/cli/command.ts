@@ -5,7 +5,7 @@
  */
 import { isAbsolute, relative } from 'node:path'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { called, type Sink, systemWords } from '../terminal/index.ts'
+import { called, systemWords, type TextSink } from '../terminal/index.ts'
 import type { Lines } from './lines.ts'
 
 /** Why a command did not do what was asked. */
@@ -71,8 +71,8 @@ export interface Args {
 
 /** The world as a command sees it. */
 export interface Io {
-  readonly stdout: Sink
-  readonly stderr: Sink
+  readonly stdout: TextSink
+  readonly stderr: TextSink
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
   /** Calls back once on the first interrupt (Ctrl-C, SIGTERM, SIGHUP); gives a function that stops listening. */

@@ -10,7 +10,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
 import type { Experiment } from '../train/index.ts'
-import type { Fork, Forked } from '../train/internal.ts'
+import type { Forked, PlannedFork } from '../train/internal.ts'
 import { type Args, attempt, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
 import type { LoadedFile } from './load-file.ts'
 import type { FirstStage, StageRange } from './stage-range.ts'
@@ -23,7 +23,7 @@ export interface BegunFork {
 }
 
 /** Whether a fork is still to be placed. */
-export const isPlanned = (fork: BegunFork | Fork | undefined): fork is Fork =>
+export const isPlanned = (fork: BegunFork | PlannedFork | undefined): fork is PlannedFork =>
   fork !== undefined && 'place' in fork
 
 /** What the run in this folder says that it began from. */
@@ -137,7 +137,7 @@ const planned = (
   { experiment, from }: { readonly experiment: Experiment; readonly from: FirstStage | undefined },
   shown: string,
   begun: BegunFork | undefined,
-): TE.TaskEither<CliError, BegunFork | Fork> => {
+): TE.TaskEither<CliError, BegunFork | PlannedFork> => {
   const there = begun?.forked
   // a run that goes on has what it needs; one that forks from elsewhere is seen by its manifest
   const isSame =
@@ -170,7 +170,7 @@ export const forkOf = (
   io: Io,
   { experiment }: LoadedFile,
   { from, until }: StageRange,
-): TE.TaskEither<CliError, BegunFork | Fork | undefined> => {
+): TE.TaskEither<CliError, BegunFork | PlannedFork | undefined> => {
   const out = args.text('out')
   const begun = out === undefined ? undefined : begunIn(resolve(io.cwd, out))
   return pipe(
@@ -191,7 +191,7 @@ export const forkOf = (
 }
 
 /** Puts the checkpoint into the new run's folder, records where it comes from, and says what differs. */
-export const placed = (io: Io, fork: Fork, run: RunFolder): TE.TaskEither<CliError, void> =>
+export const placeFork = (io: Io, fork: PlannedFork, run: RunFolder): TE.TaskEither<CliError, void> =>
   pipe(
     run.events(),
     TE.mapLeft((e) => failed(e.message)),

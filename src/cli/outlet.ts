@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import type { Sink } from '../terminal/index.ts'
+import type { TextSink } from '../terminal/index.ts'
 
-/** A stream as a {@link Sink} that never fails. */
+/** A stream as a {@link TextSink} that never fails. */
 export interface Outlet {
-  readonly sink: Sink
+  readonly sink: TextSink
   /** Resolves when what was written so far has gone out, or cannot. */
   readonly flushed: () => Promise<void>
   /** Why text was lost, other than that nobody wants to read it any more; undefined where none was. */

@@ -5,7 +5,7 @@
  */
 import { stripVTControlCharacters } from 'node:util'
 import { type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'
-import { clip, fit, grouped, type Ink, inked, type Look, textTable } from '../terminal/index.ts'
+import { clipLine, fit, grouped, type Ink, inked, type Look, textTable } from '../terminal/index.ts'
 import { wrap } from './help.ts'
 import type { RolloutRow } from './rollout-rows.ts'
 
@@ -44,7 +44,7 @@ export const rowsText = (rows: readonly RolloutRow[], look: Look): string => {
   const room = Math.max(...[head!, ...lines].map((l) => l.length)) + 2
   const shown = rows.map((r, i) => {
     const numbers = fit(lines[i]!, room)
-    const text = clip(oneLine(r.text), Math.max(24, look.columns - room))
+    const text = clipLine(oneLine(r.text), Math.max(24, look.columns - room))
     return `${r.discarded === null ? numbers : inked(look, 'dim', numbers)}${text}`
   })
   return [

@@ -115,10 +115,10 @@ const onOne = (
 ): TE.TaskEither<CliError, Picked> =>
   pipe(
     attempt(async () => {
-      const { fasterOf, pickEngine, unmeasured } = await import('../engine/index.ts')
+      const { fasterOf, pickEngine, enginesToMeasure } = await import('../engine/index.ts')
       if (begun !== undefined)
         return TE.map((p: Picked) => ({ ...p, why: 'the run began with it' }))(pickEngine(begun))
-      const both = wanted === 'auto' ? await unmeasured(io.env) : undefined
+      const both = wanted === 'auto' ? await enginesToMeasure(io.env) : undefined
       if (both === undefined) return pickEngine(wanted, io.env, { webgpu })
       io.stderr.write(
         `measuring once which engine is faster here, ${both.map((e) => e.name).join(' or ')} …\n`,

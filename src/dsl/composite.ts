@@ -22,5 +22,5 @@ export const operandsOf = (t: Tensor): readonly Tensor[] => t.inputs.slice(1)
  * The value itself, to be computed once those others are: what an engine computes of it comes later, when what they were
  * computed from may be gone.
  */
-export const after = <T extends Tensor>(x: T, ...before: readonly Tensor[]): T =>
+export const computedAfter = <T extends Tensor>(x: T, ...before: readonly Tensor[]): T =>
   before.length === 0 ? x : composite('after', {}, x, [x, ...before])

@@ -8,7 +8,7 @@
  *
  * @category evaluation
  */
-export const erf = (x: number): number => {
+export const erf64 = (x: number): number => {
   if (Number.isNaN(x)) return x
   if (Math.abs(x) > 6) return Math.sign(x)
   const y = x * x

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { type Axis, elements, showAxes } from './axis.ts'
-import { erf } from './erf.ts'
+import { erf64 } from './erf.ts'
 import { GraphError } from './error.ts'
 import {
   type BinaryFn,
@@ -118,7 +118,7 @@ const unaryFns = {
   sqrt: Math.sqrt,
   rsqrt: (x: number) => 1 / Math.sqrt(x),
   tanh: Math.tanh,
-  erf,
+  erf: erf64,
   sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
   sin: Math.sin,
   cos: Math.cos,

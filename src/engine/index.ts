@@ -11,11 +11,11 @@ export { loadOnnxRuntime } from './onnx/runtime.ts'
 export {
   type Candidate,
   candidates,
+  enginesToMeasure,
   fasterOf,
   type Picked,
   type Picking,
   pickEngine,
-  unmeasured,
 } from './pick.ts'
 export { compiledByXla, inPrecision, weightsAsStored } from './precision.ts'
 export { attentionLimits } from './processor-passes.ts'
@@ -29,7 +29,7 @@ export type {
   TensorValue,
   WeightSource,
 } from './session.ts'
-export { type Environment, placeOf, rememberedSpeeds, rememberSpeeds, type Speeds } from './speeds.ts'
+export { type Environment, rememberedSpeeds, rememberSpeeds, type Speeds, speedName } from './speeds.ts'
 export {
   type CudaLibrary,
   type InstallErrorTag,

@@ -6,7 +6,7 @@ import { type EngineError, engineError } from './error.ts'
 import { graphicsHere } from './onnx/graphics.ts'
 import { onnxEngine } from './onnx/index.ts'
 import type { Engine, EngineName } from './session.ts'
-import { type Environment, placeOf, rememberedSpeeds, type Speeds } from './speeds.ts'
+import { type Environment, rememberedSpeeds, type Speeds, speedName } from './speeds.ts'
 import { tensorflowEngine } from './tensorflow/index.ts'
 import { xlaEngine } from './xla/index.ts'
 
@@ -53,18 +53,18 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
 
 /** The fastest of some engines by a measurement, and in words how it was measured. */
 export const fasterOf = (engines: readonly [Engine, ...Engine[]], speeds: Speeds): Picked => {
-  const speed = (e: Engine): number => speeds.samplesPerSecond[placeOf(e)] ?? 0
+  const speed = (e: Engine): number => speeds.samplesPerSecond[speedName(e)] ?? 0
   const [fast, next] = engines.toSorted((a, b) => speed(b) - speed(a)) as [Engine, Engine?]
   const again = `measured ${speeds.measuredAt.slice(0, 10)}; '${called()} doctor' measures again`
   if (next === undefined) return { engine: fast, why: `no other loads, ${again}` }
-  if (!(speed(next) > 0)) return { engine: fast, why: `${placeOf(next)} failed when it was measured` }
+  if (!(speed(next) > 0)) return { engine: fast, why: `${speedName(next)} failed when it was measured` }
   const times = (speed(fast) / speed(next)).toFixed(2)
   const on = fast.device === undefined ? '' : ` on ${speeds.gpu}`
-  return { engine: fast, why: `${times} times as fast as ${placeOf(next)} here${on}, ${again}` }
+  return { engine: fast, why: `${times} times as fast as ${speedName(next)} here${on}, ${again}` }
 }
 
 /** The name under which onnx on a GPU was measured. */
-const onWebgpu = placeOf({ name: 'onnx', device: 'webgpu' })
+const onWebgpu = speedName({ name: 'onnx', device: 'webgpu' })
 
 /** onnx on a GPU where it was the fastest and computed what the processor does; else why it is left out, if there is a reason. */
 const measuredGpu = async (
@@ -164,7 +164,7 @@ const isAccelerated = (c: Candidate): c is Candidate & { readonly loaded: E.Righ
   E.isRight(c.loaded) && c.loaded.right.accelerated === true
 
 /** The two engines between which only a measurement can choose: both load, none on a GPU, nothing is remembered. */
-export const unmeasured = async (
+export const enginesToMeasure = async (
   env: Environment = process.env,
 ): Promise<readonly [Engine, Engine] | undefined> => {
   const [tensorflow, onnx] = [await tried('tensorflow'), await tried('onnx')]

@@ -18,7 +18,7 @@ const Speeds = t.readonly(
     t.type({
       /** When, ISO 8601. */
       measuredAt: t.string,
-      /** By {@link placeOf}. */
+      /** By {@link speedName}. */
       samplesPerSecond: t.readonly(t.record(t.string, t.number)),
     }),
     t.partial({
@@ -32,7 +32,7 @@ const Speeds = t.readonly(
 export type Speeds = t.TypeOf<typeof Speeds>
 
 /** What is measured: `onnx`, `onnx on webgpu`. */
-export const placeOf = ({ name, device }: Pick<Engine, 'name' | 'device'>): string =>
+export const speedName = ({ name, device }: Pick<Engine, 'name' | 'device'>): string =>
   device === undefined ? name : `${name} on ${device}`
 
 const File = t.record(t.string, Speeds)

@@ -26,7 +26,15 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import { type AtPlaces, floats, givenOf, imageValues, ints, placed, placesInput } from '../train/internal.ts'
+import {
+  type AtPlaces,
+  floats,
+  givenOf,
+  imageValues,
+  ints,
+  learntPlacesInput,
+  placed,
+} from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 
@@ -239,7 +247,7 @@ export const drawnLogits = (
   const { segments, ids, ...context } = experienceGraph(sizes)
   const [batch] = ids.axes as readonly [Axis<'batch'>]
   const seen = images === 0 ? undefined : imageInputs(model, images, batch, context.token)
-  const wanted = learnt === undefined ? undefined : placesInput(batch, learnt)
+  const wanted = learnt === undefined ? undefined : learntPlacesInput(batch, learnt)
   const decoded = model.decode(model.embed(ids, seen), {
     ...context,
     ...(wanted === undefined ? {} : { wanted }),

@@ -7,7 +7,7 @@ import type { EventOf } from '../run/index.ts'
 import type { RatedGroup } from './group.ts'
 import type { Judgement } from './reward.ts'
 import { rewardsOf } from './selection.ts'
-import { failureOf } from './unjudged.ts'
+import { commonFailure } from './unjudged.ts'
 
 /** Mean and standard deviation (of the sample; 0 of one) of so many numbers; the mean of none is NaN. */
 export interface Spread {
@@ -55,7 +55,7 @@ export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics =
   const kept = groups.filter((g) => g.selection.kept).length
   const lengths = completions.map((c) => c.ids.length)
   const count = (tag: Judgement['_tag']): number => judgements.filter((j) => j._tag === tag).length
-  const failure = failureOf(judgements)
+  const failure = commonFailure(judgements)
   return {
     kept,
     discarded: groups.length - kept,

@@ -20,7 +20,7 @@ const reasons = (judgements: readonly Judgement[], tag: 'Failed' | 'Abstained') 
 }
 
 /** The reason that most failed verifiers give, in one line; undefined where none failed. */
-export const failureOf = (judgements: readonly Judgement[]): string | undefined => {
+export const commonFailure = (judgements: readonly Judgement[]): string | undefined => {
   const [most] = reasons(judgements, 'Failed')
   return most === undefined ? undefined : brief(most[0], 300)
 }

@@ -10,7 +10,7 @@ import {
   begunWith,
   type Column,
   type Compiling,
-  clip,
+  clipLine,
   compilingLines,
   duration,
   fit,
@@ -21,10 +21,10 @@ import {
   lookOf,
   percent,
   rate,
-  rowsOf,
-  type Sink,
   short,
   significant,
+  type TextSink,
+  terminalRows,
   textTable,
   width,
 } from '../terminal/index.ts'
@@ -91,9 +91,9 @@ export const liveLine = (state: RunState, look: Look): string => {
   if (s.step >= s.steps) {
     const last = s.averaged.at(-1) ?? s.measures.at(-1) ?? s.evaluations.at(-1)
     const so = last === undefined ? '' : `  ${named(last.family)} ${inFigures(last)}`
-    return clip(`${name}  ${meter(s, 12, look)}  evaluating${so}`, look.columns - 1)
+    return clipLine(`${name}  ${meter(s, 12, look)}  evaluating${so}`, look.columns - 1)
   }
-  return clip(
+  return clipLine(
     [name, meter(s, look.columns >= 110 ? 20 : 12, look), ...figures(s)].join('  '),
     look.columns - 1,
   )
@@ -231,7 +231,7 @@ export interface ProgressOptions {
  * @category operators
  */
 export const showProgress = (
-  sink: Sink,
+  sink: TextSink,
   options: ProgressOptions = {},
 ): MonoTypeOperatorFunction<RunEvent> => {
   const look = options.look ?? lookOf(sink, process.env)
@@ -251,7 +251,7 @@ export const showProgress = (
       /** Takes the live line away. In a terminal that was made narrower since, it goes on in the rows below. */
       const erase = (): string => {
         if (shown === '') return live ? '\r\x1b[2K' : ''
-        const rows = rowsOf(shown, lookNow().columns)
+        const rows = terminalRows(shown, lookNow().columns)
         return `\r${rows > 1 ? `\x1b[${rows - 1}A\x1b[J` : '\x1b[2K'}`
       }
       const draw = (text: string): void => {
@@ -268,7 +268,7 @@ export const showProgress = (
       }
       const prepare = (what: string): void => {
         if (!live) return
-        draw(inked(look, 'dim', clip(`preparing ${what} …`, lookNow().columns - 1)))
+        draw(inked(look, 'dim', clipLine(`preparing ${what} …`, lookNow().columns - 1)))
       }
       const refresh = (event: RunEvent): void => {
         const stage = state.stages[state.current]
@@ -286,7 +286,11 @@ export const showProgress = (
           if (c.done) clear()
           else
             draw(
-              inked(look, 'dim', clip(`compiling ${what} … ${duration(c.seconds)}`, lookNow().columns - 1)),
+              inked(
+                look,
+                'dim',
+                clipLine(`compiling ${what} … ${duration(c.seconds)}`, lookNow().columns - 1),
+              ),
             )
           last = Number.NEGATIVE_INFINITY
           return
@@ -305,7 +309,7 @@ export const showProgress = (
             say(stageHeading(stage, look))
             // a stage that goes on was told of when it began
             if (stage.weights !== undefined && found === stage.stage)
-              say(clip(named(`  begins with ${begunWith(stage.weights)}`), lookNow().columns))
+              say(clipLine(named(`  begins with ${begunWith(stage.weights)}`), lookNow().columns))
             last = now()
           } else if (event.type === 'stage-finished') {
             const done = state.stages.find((s) => s.stage === event.stage)
@@ -315,7 +319,7 @@ export const showProgress = (
             const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
             say(`\n${stagesTable(state, lookNow())}\n\n${what} took ${duration(event.seconds)}`)
           } else if (event.type === 'ada-lrs') {
-            if (event.decision !== 'Watched') say(`  ${clip(decisionLine(event), lookNow().columns - 3)}`)
+            if (event.decision !== 'Watched') say(`  ${clipLine(decisionLine(event), lookNow().columns - 3)}`)
           } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
           else if (event.type === 'bad-row' && state.badRows.rows.length === 1)
             say(

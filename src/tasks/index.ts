@@ -19,7 +19,7 @@ export {
   type ShapeColour,
   type ShapeKind,
 } from './families/count.ts'
-export type { Question as TaskQuestion, TaskFamily } from './families/family.ts'
+export type { TaskFamily, TaskQuestion } from './families/family.ts'
 export { type ReadScene, read } from './families/read.ts'
 export {
   heldOutLines,

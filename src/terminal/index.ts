@@ -21,14 +21,14 @@ export { systemWords } from './system-words.ts'
 export {
   bar,
   type Column,
-  clip,
+  clipLine,
   fit,
   type Ink,
   inked,
   type Look,
   lookOf,
-  rowsOf,
-  type Sink,
+  type TextSink,
+  terminalRows,
   textTable,
   width,
 } from './terminal.ts'

@@ -6,7 +6,7 @@
 import { stripVTControlCharacters } from 'node:util'
 
 /** Where text goes: `process.stderr`, or a test's collector. */
-export interface Sink {
+export interface TextSink {
   readonly write: (text: string) => unknown
   readonly isTTY?: boolean
   readonly columns?: number
@@ -24,7 +24,7 @@ export interface Look {
  * has none.
  */
 export const lookOf = (
-  sink: Pick<Sink, 'isTTY' | 'columns'>,
+  sink: Pick<TextSink, 'isTTY' | 'columns'>,
   env: Readonly<Record<string, string | undefined>>,
 ): Look => ({
   colour:
@@ -77,7 +77,7 @@ export const width = (text: string): number => {
 }
 
 /** At most that many cells on one line; what is cut ends in `…`. Inks are closed. */
-export const clip = (text: string, columns: number): string => {
+export const clipLine = (text: string, columns: number): string => {
   if (width(text) <= columns) return text
   let room = columns - 1
   let out = ''
@@ -94,7 +94,7 @@ export const clip = (text: string, columns: number): string => {
 }
 
 /** The rows that lines take in a terminal of that many columns, where longer ones go on in the next row. */
-export const rowsOf = (text: string, columns: number): number =>
+export const terminalRows = (text: string, columns: number): number =>
   text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)), 0)
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one

@@ -5,7 +5,7 @@
  */
 
 /** A box in a text, by the places of its characters. */
-export interface Box {
+export interface BoxedText {
   /** Where its content begins. */
   readonly from: number
   /** Where its content ends. */
@@ -24,8 +24,8 @@ const word = 'boxed'
  *
  * @category text
  */
-export const boxesIn = (text: string): readonly Box[] => {
-  const boxes: Box[] = []
+export const boxesIn = (text: string): readonly BoxedText[] => {
+  const boxes: BoxedText[] = []
   /** Where each open brace's box begins; -1 where the brace opens none. */
   const starts: number[] = []
   const insides: number[] = []
@@ -65,7 +65,7 @@ export const boxesIn = (text: string): readonly Box[] => {
   return boxes.sort((a, b) => a.start - b.start)
 }
 
-const closedIn = (text: string): readonly Box[] => boxesIn(text).filter((box) => box.closed)
+const closedIn = (text: string): readonly BoxedText[] => boxesIn(text).filter((box) => box.closed)
 
 /**
  * The content of the last `\boxed{…}` that is closed; the inner one of a box in a box. Null where there is none.

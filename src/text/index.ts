@@ -3,4 +3,4 @@
  *
  * @since 0.1.0
  */
-export { type Box, boxesIn, lastBoxed, lastBoxes } from './boxes.ts'
+export { type BoxedText, boxesIn, lastBoxed, lastBoxes } from './boxes.ts'

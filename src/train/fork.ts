@@ -51,7 +51,7 @@ export class ForkError extends Error {
 export type Forked = NonNullable<Manifest['forked']>
 
 /** A fork that can be carried out. */
-export interface Fork {
+export interface PlannedFork {
   readonly forked: Forked
   /** The manifest of the run that it forks from. */
   readonly manifest: Manifest
@@ -262,7 +262,7 @@ export const planFork = (
   experiment: Experiment,
   shown: string = run,
   ended = false,
-): TE.TaskEither<Error, Fork> =>
+): TE.TaskEither<Error, PlannedFork> =>
   TE.tryCatch(async () => {
     const { stages } = experiment
     if (stages === undefined || stages.length === 0)

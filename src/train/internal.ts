@@ -4,16 +4,16 @@
  */
 export { expertLoads } from './expert-terms.ts'
 export { tryFirstBatch } from './first-batch.ts'
-export { type Fork, ForkError, type Forked, forkWord, planFork } from './fork.ts'
+export { ForkError, type Forked, forkWord, type PlannedFork, planFork } from './fork.ts'
 export { learnerPrograms } from './learner.ts'
 export {
   type AtPlaces,
   givenOf,
   learntConfig,
+  learntPlacesInput,
   learntSetting,
   learntSizes,
   placed,
-  placesInput,
 } from './learnt-places.ts'
 export {
   floats,

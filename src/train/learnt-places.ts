@@ -40,7 +40,7 @@ export const learntConfig = (learnt: Learnt): { readonly learnt?: Learnt } =>
   learnt === 'auto' ? {} : { learnt }
 
 /** The places as an input of a graph: int32 `[batch, token]`, of as many tokens as there are places. */
-export const placesInput = (batch: Axis, places: number): Tensor =>
+export const learntPlacesInput = (batch: Axis, places: number): Tensor =>
   input('learnt_places', [batch, axis('token', places)], 'int32')
 
 /**
@@ -77,7 +77,7 @@ const otherThanWanted = (given: Tensor, wanted: Tensor): string | undefined => {
 
 /** Whether a model's decode and head give the tokens that the context wants. */
 const givesWanted = (model: CausalLm, x: CausalInputs, n: number): boolean => {
-  const wanted = placesInput(x.ids.axes[0]!, n)
+  const wanted = learntPlacesInput(x.ids.axes[0]!, n)
   try {
     return otherThanWanted(logitsOf(model, { ...x, wanted }), wanted) === undefined
   } catch {

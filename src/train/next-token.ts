@@ -22,10 +22,10 @@ import {
   type Learnt,
   labelledPlaces,
   learntConfig,
+  learntPlacesInput,
   learntSetting,
   learntSizes,
   placed,
-  placesInput,
   wantedLogits,
 } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
@@ -117,7 +117,7 @@ export type WholeSizes = AtPlaces<Required<Omit<NextTokenSizes, 'learnt'>>>
 /** The loss of {@link nextToken} as graph, at sizes that are given in full. */
 export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }: WholeSizes): LossTerms => {
   const x = textGraph(rows, tokens)
-  const wanted = learnt === undefined ? undefined : placesInput(x.batch, learnt)
+  const wanted = learnt === undefined ? undefined : learntPlacesInput(x.batch, learnt)
   const logits = wantedLogits('nextToken', model, {
     ...x,
     ...(wanted === undefined ? {} : { wanted }),

@@ -28,10 +28,10 @@ import {
   type Learnt,
   labelledPlaces,
   learntConfig,
+  learntPlacesInput,
   learntSetting,
   learntSizes,
   placed,
-  placesInput,
   wantedLogits,
 } from './learnt-places.ts'
 import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
@@ -151,7 +151,7 @@ export const packedNextToken = (
     },
     terms: ({ learnt: places }) => {
       const x = graph()
-      const wanted = places === undefined ? undefined : placesInput(x.batch, places)
+      const wanted = places === undefined ? undefined : learntPlacesInput(x.batch, places)
       const logits = wantedLogits('packedNextToken', model, {
         ...x,
         ...(wanted === undefined ? {} : { wanted }),

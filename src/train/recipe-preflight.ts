@@ -5,7 +5,7 @@ import { sharesEvenly } from './even-rows.ts'
 import type { Recipe } from './recipe.ts'
 import { RecipeError } from './recipe-error.ts'
 import type { Stage, StageProgram } from './stage.ts'
-import { placed } from './stage-weights.ts'
+import { placementOf } from './stage-weights.ts'
 import { type StoredWeights, shapesOf, weightKeys } from './weights.ts'
 
 /** A stage's program, of which the keys that it says to train are states. @throws RecipeError */
@@ -52,7 +52,7 @@ export const preflight = async (
   for (const [index, stage] of r.stages.entries()) {
     if (index < from || index >= to) continue
     const { program } = programs[index]!
-    placed(r.start, stage, program, there)
+    placementOf(r.start, stage, program, there)
     if (devices > 1) sharesEvenly(stage.name, program, devices)
     for (const key of weightKeys(program))
       if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))

@@ -21,7 +21,7 @@ import { exportedText } from './exported-model.ts'
 import type { Recipe } from './recipe.ts'
 import { iterationSetting, kindOf, RecipeError } from './recipe-error.ts'
 import type { Stage, StageContext, StageProgram, StageTotals } from './stage.ts'
-import { placed, putIn } from './stage-weights.ts'
+import { placementOf, putIn } from './stage-weights.ts'
 import { orThrow } from './task.ts'
 import {
   checkpointFolder,
@@ -107,7 +107,7 @@ const handOn = async (of: StageRun, session: Session, before: StoredWeights): Pr
   if (stage.ending === undefined) return
   // what is measured is what is handed on
   const saved = await orThrow(openCheckpoint(whole))
-  await putIn(session, saved, placed(recipe.start, stage, made.program, shapesOf(saved)).taken)
+  await putIn(session, saved, placementOf(recipe.start, stage, made.program, shapesOf(saved)).taken)
 }
 
 /** Trains a stage, from its beginning or from the checkpoint inside it, and saves what it hands on. */
@@ -150,7 +150,7 @@ async function* measured(
   yield* measure({ done: done() })
   for (const { weights, file } of stage.ending?.beside ?? []) {
     const others = await orThrow(openCheckpoint(context.pathOf(checkpointFolder(stage.name), file)))
-    await putIn(session, others, placed(recipe.start, stage, made.program, shapesOf(others)).taken)
+    await putIn(session, others, placementOf(recipe.start, stage, made.program, shapesOf(others)).taken)
     for await (const e of measure({ done: done(weights), weights }))
       if (e.type !== 'predicted') yield { ...e, weights }
   }
@@ -176,7 +176,7 @@ export async function* runStage(
   const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
   const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
   const weights = isTrained ? await orThrow(openCheckpoint(whole)) : handed
-  const { taken, fresh, unused } = placed(recipe.start, stage, made.program, shapesOf(weights))
+  const { taken, fresh, unused } = placementOf(recipe.start, stage, made.program, shapesOf(weights))
   // a checkpoint in the middle of a stage has all states itself, but not in 16 bits
   const { read, bfloat16 } = weights
   const keys = inside && context.engine.weights !== 'stored' ? [] : taken

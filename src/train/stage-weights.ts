@@ -13,7 +13,7 @@ const freshOf = (start: Start, stage: Stage): Keys =>
   ])
 
 /** What a stage's program takes of weights that are there. @throws WeightsError */
-export const placed = (
+export const placementOf = (
   start: Start,
   stage: Stage,
   p: Program,

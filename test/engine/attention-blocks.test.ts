@@ -1,7 +1,7 @@
 /** Attention of long sequences in both lowerings for processors: in blocks, each computed once the one before it is. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { after } from '../../src/dsl/composite.ts'
+import { computedAfter } from '../../src/dsl/composite.ts'
 import {
   attend,
   attentionBlocks,
@@ -139,11 +139,11 @@ test('tensorflow: an input that is waited with is copied before a state keeps it
       .builder.nodes()
       .filter((n) => n.op === 'DeepCopy' && n.name.startsWith('f.0/')).length
   assert.is(
-    copies((a, b) => after(a, b)),
+    copies((a, b) => computedAfter(a, b)),
     1,
   )
   assert.is(
-    copies((_, b) => after(b, b)),
+    copies((_, b) => computedAfter(b, b)),
     0,
   )
 })

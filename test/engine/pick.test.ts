@@ -8,7 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { engineError } from '../../src/engine/error.ts'
 import { deviceOf, graphicsHere } from '../../src/engine/onnx/graphics.ts'
-import { fasterOf, type Loaders, pickEngine, picking, unmeasured } from '../../src/engine/pick.ts'
+import { enginesToMeasure, fasterOf, type Loaders, pickEngine, picking } from '../../src/engine/pick.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
 import { rememberedSpeeds, rememberSpeeds } from '../../src/engine/speeds.ts'
 import { called } from '../../src/terminal/called.ts'
@@ -92,7 +92,7 @@ test('auto: what is remembered of the engines that load here; a name is a name',
     return
   }
   if ((await auto()).why.includes('GPU')) return
-  const two = await unmeasured(env)
+  const two = await enginesToMeasure(env)
   assert.ok(two)
   assert.match((await auto()).why, `'${called()} doctor' measures`)
   for (const [speeds, name] of [
@@ -103,7 +103,7 @@ test('auto: what is remembered of the engines that load here; a name is a name',
     assert.is((await auto()).engine.name, name)
     assert.match((await auto()).why, /^2\.00 times as fast as \w+ here/)
   }
-  assert.is(await unmeasured(env), undefined)
+  assert.is(await enginesToMeasure(env), undefined)
   assert.not.ok(existsSync(join(root, 'auto', 'sailwright', `engine-speeds.json.${process.pid}.tmp`)))
   const named = await pickEngine('tensorflow', env)()
   assert.ok(isRight(named) && named.right.why === 'asked for by name')

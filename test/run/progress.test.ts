@@ -6,7 +6,7 @@ import { evaluationBlock, liveLine, secondsLeft, showProgress, stagesTable } fro
 import { advance, emptyRun, type RunState, withoutRepeats } from '../../src/run/run-state.ts'
 import type { Compiling } from '../../src/terminal/compiling.ts'
 import { duration, grouped, percent, rate, short, significant } from '../../src/terminal/format.ts'
-import { bar, clip, fit, lookOf, rowsOf, textTable, width } from '../../src/terminal/terminal.ts'
+import { bar, clipLine, fit, lookOf, terminalRows, textTable, width } from '../../src/terminal/terminal.ts'
 import { syntheticEvents } from '../support/synthetic-run.ts'
 
 const test = suite('progress')
@@ -83,9 +83,9 @@ test('escape sequences take no room', () => {
   const red = '\x1b[31mabcdef\x1b[39m'
   assert.is(width(red), 6)
   assert.is(fit(red, 8).length, red.length + 2)
-  assert.is(clip(red, 6), red)
-  assert.is(clip(red, 4), '\x1b[31mabc\x1b[39m…')
-  assert.is(clip('abcdef', 4), 'abc…')
+  assert.is(clipLine(red, 6), red)
+  assert.is(clipLine(red, 4), '\x1b[31mabc\x1b[39m…')
+  assert.is(clipLine('abcdef', 4), 'abc…')
 })
 
 test('wide characters take two cells, marks none', () => {
@@ -102,12 +102,12 @@ test('wide characters take two cells, marks none', () => {
     '\x1b[31m猫\x1b[39m',
   ]
   assert.equal(texts.map(width), [2, 4, 2, 1, 2, 2, 2, 1, 1, 2])
-  assert.is(clip('猫狗鳥', 4), '猫…')
-  assert.is(clip('猫狗鳥', 5), '猫狗…')
-  assert.is(clip('\x1b[31m猫狗鳥\x1b[39m', 4), '\x1b[31m猫\x1b[39m…')
+  assert.is(clipLine('猫狗鳥', 4), '猫…')
+  assert.is(clipLine('猫狗鳥', 5), '猫狗…')
+  assert.is(clipLine('\x1b[31m猫狗鳥\x1b[39m', 4), '\x1b[31m猫\x1b[39m…')
   assert.is(fit('猫', 4), '猫  ')
-  assert.is(rowsOf('a'.repeat(81), 40), 3)
-  assert.is(rowsOf(`${'猫'.repeat(20)}\n`, 40), 2)
+  assert.is(terminalRows('a'.repeat(81), 40), 3)
+  assert.is(terminalRows(`${'猫'.repeat(20)}\n`, 40), 2)
   for (let columns = 10; columns < 140; columns += 7) {
     const s = [started('説明\n付き学習', 4, 5), ...[1, 2, 3, 4].map((n) => step('説明\n付き学習', n))]
     const line = liveLine(s.reduce(advance, emptyRun), { colour: true, columns })

@@ -89,15 +89,15 @@ const isSoftware = (devices: readonly GraphicsDevice[]): boolean =>
 /** What is remembered of a measurement. */
 export const speedsOf = (
   engines: readonly EngineFound[],
-  placeOf: (e: EngineFound) => string,
+  speedName: (e: EngineFound) => string,
   at: Date,
 ): Speeds => {
   const measured = engines.filter((e) => e.name !== 'xla' && e.step !== undefined)
-  const differ = measured.filter((e) => e.differs !== undefined).map(placeOf)
+  const differ = measured.filter((e) => e.differs !== undefined).map(speedName)
   const gpu = measured.find((e) => e.graphics !== undefined)?.graphics
   return {
     measuredAt: at.toISOString(),
-    samplesPerSecond: Object.fromEntries(measured.map((e) => [placeOf(e), e.step!.samplesPerSecond])),
+    samplesPerSecond: Object.fromEntries(measured.map((e) => [speedName(e), e.step!.samplesPerSecond])),
     ...(gpu === undefined ? {} : { gpu }),
     ...(differ.length === 0 ? {} : { differ }),
   }
@@ -115,7 +115,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
       loadTensorflow,
       onnxEngine,
       pickEngine,
-      placeOf,
+      speedName,
       rememberSpeeds,
       xlaDescription,
     },
@@ -176,11 +176,11 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
     })
   }
   const found = measure ? await compared(engines) : engines
-  const speeds = speedsOf(found, placeOf, new Date())
+  const speeds = speedsOf(found, speedName, new Date())
   // a failure on the processor is no measurement
   if (
     loaded.length > 0 &&
-    loaded.every((e) => e.name === 'xla' || (speeds.samplesPerSecond[placeOf(e)] ?? 0) > 0)
+    loaded.every((e) => e.name === 'xla' || (speeds.samplesPerSecond[speedName(e)] ?? 0) > 0)
   )
     rememberSpeeds(
       loaded.filter((e) => e.name !== 'xla'),
@@ -192,7 +192,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
     picked._tag === 'Left'
       ? null
       : {
-          name: placeOf(picked.right.engine),
+          name: speedName(picked.right.engine),
           version: picked.right.engine.version,
           why: picked.right.why,
         }

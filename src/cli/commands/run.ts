@@ -6,9 +6,9 @@ import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Picked } from '../../engine/index.ts'
 import type { RunFolder } from '../../run/index.ts'
-import type { Fork } from '../../train/internal.ts'
+import type { PlannedFork } from '../../train/internal.ts'
 import { type Args, attempt, type CliError, type Command, failed, type Io, usage } from '../command.ts'
-import { type BegunFork, forkOf, isPlanned, placed } from '../fork.ts'
+import { type BegunFork, forkOf, isPlanned, placeFork } from '../fork.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { pickedEngine } from '../run-engine.ts'
 import { stageRangeOf } from '../stage-range.ts'
@@ -183,7 +183,7 @@ const openFolder = (
   io: Io,
   loaded: LoadedFile,
   picked: Picked,
-  fork: BegunFork | Fork | undefined,
+  fork: BegunFork | PlannedFork | undefined,
 ): TE.TaskEither<CliError, RunFolder> =>
   pipe(
     attempt(async () => {
@@ -209,5 +209,5 @@ const openFolder = (
         TE.mapLeft((e) => (e._tag === 'OtherRun' ? usage(e.message) : failed(e.message))),
       ),
     ),
-    TE.chainFirst((run) => (isPlanned(fork) ? placed(io, fork, run) : TE.right(undefined))),
+    TE.chainFirst((run) => (isPlanned(fork) ? placeFork(io, fork, run) : TE.right(undefined))),
   )

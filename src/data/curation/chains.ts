@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { hash32, random, type Seed } from '../../random/index.ts'
-import { type Box, boxesIn } from '../../text/index.ts'
+import { type BoxedText, boxesIn } from '../../text/index.ts'
 import type { Exchange } from '../conversation.ts'
 import type { RgbImage } from '../image.ts'
 import type { Filter } from './curated.ts'
@@ -48,7 +48,7 @@ export const boxed: Filter<Exchange> = {
       if (boxesIn(thought).length > 0) return 'its thought has a box'
       const boxes = boxesIn(answer)
       if (boxes.length !== 1) return `its answer has ${boxes.length} boxes`
-      const [{ closed, from, to }] = boxes as [Box]
+      const [{ closed, from, to }] = boxes as [BoxedText]
       if (!closed) return 'its box is not closed'
       return answer.slice(from, to).trim() === '' ? 'its box is empty' : undefined
     }),

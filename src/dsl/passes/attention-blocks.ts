@@ -4,7 +4,7 @@ import { findAxis, rewrite, type Tensor, topological } from '../graph.ts'
 import { sliceOf, transposed } from '../shape.ts'
 import { byKeys } from './attention-by-keys.ts'
 import { byTokens } from './attention-by-tokens.ts'
-import { type BlockSizes, type Cut, cutter, type Flows, isLong, settingsOf } from './attention-cut.ts'
+import { type BlockSizes, type Cut, compositeSettings, cutter, type Flows, isLong } from './attention-cut.ts'
 
 export type { BlockSizes } from './attention-cut.ts'
 
@@ -68,6 +68,6 @@ export const attentionBlocks =
       const { c, whole } = made
       const flows = flowing.get(g) ?? backward(c, whole, transposed(g, c.q.names, t.site))
       flowing.set(g, flows)
-      return transposed(flows[settingsOf(t).part as keyof Flows], t.names, t.site)
+      return transposed(flows[compositeSettings(t).part as keyof Flows], t.names, t.site)
     })
   }

@@ -3,7 +3,7 @@
  * is computed of them is a way's own: by tokens (`attention-by-tokens.ts`) or by keys (`attention-by-keys.ts`).
  */
 import { type Axis, elements } from '../axis.ts'
-import { after, operandsOf } from '../composite.ts'
+import { computedAfter, operandsOf } from '../composite.ts'
 import { binaryOf, castTo, compareOf, selectOf } from '../elementwise.ts'
 import { findAxis, type Settings, type Tensor } from '../graph.ts'
 import { allSee } from '../layers/sees.ts'
@@ -82,7 +82,7 @@ export interface Way {
   readonly backward: (c: Cut, whole: Tensor, flow: Tensor) => Flows
 }
 
-export const settingsOf = (t: Tensor): Settings => (t.op.op === 'composite' ? t.op.settings : {})
+export const compositeSettings = (t: Tensor): Settings => (t.op.op === 'composite' ? t.op.settings : {})
 
 /** From where the first begins to where the last ends. */
 export const spanOf = (all: readonly { readonly range: Range }[]): Range => {
@@ -97,7 +97,7 @@ const ranges = (size: number, step: number): readonly Range[] =>
 const cutAxes = (t: Tensor, limits: BlockSizes) => {
   const [q, k] = operandsOf(t) as readonly [Tensor, Tensor]
   const key = k.axes.find((a) => !q.names.includes(a.name))
-  const dim = k.axes.find((a) => a.name === settingsOf(t).axis)
+  const dim = k.axes.find((a) => a.name === compositeSettings(t).axis)
   const own = q.axes.filter((a) => !k.names.includes(a.name)).sort((a, b) => a.size - b.size)
   const token = own.at(-1)
   if (key === undefined || dim === undefined || token === undefined) return undefined
@@ -180,7 +180,7 @@ export const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => 
     if (axes === undefined) return undefined
     const [q, k, v, mask] = operandsOf(t) as readonly [Tensor, Tensor, Tensor, Tensor | undefined]
     const { key, dim, token, step } = axes
-    const scale = Number(settingsOf(t).scale)
+    const scale = Number(compositeSettings(t).scale)
     const shared = k.names.filter((n) => n !== key.name && n !== dim.name)
     const own = axes.own.map((a) => a.name)
     const plans = planned.get(mask) ?? new Map<string, Pick<Cut, 'blocks' | 'columns'>>()
@@ -203,7 +203,7 @@ export const cutter = (limits: BlockSizes): ((t: Tensor) => Cut | undefined) => 
 
 /** A piece is a copy: it is made when its block is due, and again for the gradient, so that none is kept. */
 export const piece = (x: Tensor, along: string, range: Range, before: readonly Tensor[]): Tensor =>
-  range[1] === findAxis(x, along)!.size ? x : sliceOf(after(x, ...before), along, ...range, x.site)
+  range[1] === findAxis(x, along)!.size ? x : sliceOf(computedAfter(x, ...before), along, ...range, x.site)
 
 /** A tensor where a mask says so, elsewhere something else; all of it where there is no mask. */
 export const where = (mask: Tensor | undefined, x: Tensor, otherwise: Tensor | number): Tensor =>

@@ -7,7 +7,7 @@ import type { Random } from '../../random/index.ts'
 import type { Image, Level, PatchLabels } from '../drawn.ts'
 
 /** A question about a scene, the text to answer with, and the part of it that is scored. */
-export interface Question {
+export interface TaskQuestion {
   readonly question: string
   /** What is written on the way to the answer: empty where there is nothing to work out. */
   readonly steps: string
@@ -28,5 +28,5 @@ export interface TaskFamily<S> {
   /** What each patch of the rendered scene shows. */
   readonly patches: (scene: S) => PatchLabels
   readonly caption: (scene: S) => string
-  readonly ask: (scene: S) => Question
+  readonly ask: (scene: S) => TaskQuestion
 }

@@ -6,7 +6,13 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { nanoStep } from '../../../src/bench/index.ts'
 import { speedsOf } from '../../../src/cli/commands/doctor.ts'
 import { measureStep, sameLosses } from '../../../src/cli/measure.ts'
-import { engineError, graphicsHere, onnxEngine, placeOf, rememberSpeeds } from '../../../src/engine/index.ts'
+import {
+  engineError,
+  graphicsHere,
+  onnxEngine,
+  rememberSpeeds,
+  speedName,
+} from '../../../src/engine/index.ts'
 import { picking, real } from '../../../src/engine/pick.ts'
 import { nano } from '../../../src/models/index.ts'
 import { orThrow } from '../../../src/train/index.ts'
@@ -35,7 +41,7 @@ const speeds = speedsOf(
     ...{ name: engine.name, loads: true, step },
     ...(engine.device === undefined ? {} : { device: engine.device, graphics: graphicsHere() }),
   })),
-  placeOf,
+  speedName,
   new Date(),
 )
 const env = { XDG_CACHE_HOME: process.argv[2]! }
@@ -45,5 +51,5 @@ const none = TE.left(engineError('NotInstalled', 'left out'))
 const pick = picking({ ...real, tensorflow: () => none, xla: () => none })
 const taken = await orThrow(pick('auto', env))
 process.stdout.write(
-  JSON.stringify({ speeds, agrees, losses: gpu.step.losses, takes: placeOf(taken.engine), why: taken.why }),
+  JSON.stringify({ speeds, agrees, losses: gpu.step.losses, takes: speedName(taken.engine), why: taken.why }),
 )
