@@ -10,7 +10,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Processor } from '../data/index.ts'
 import type { Compiling, EngineName, Picked, Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import type { Batching, BatchSizes } from '../serve/index.ts'
+import type { Batching, BatchingSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
 import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
 import { overDevices } from './devices.ts'
@@ -184,7 +184,7 @@ const loaded = (
       attempt(async () => {
         const { batching } = await import('../serve/index.ts')
         const shown = pictures.map((path) => resolve(io.cwd, path))
-        const sizes: BatchSizes = { rows, ...(await roomOf(processor, args, shown)) }
+        const sizes: BatchingSizes = { rows, ...(await roomOf(processor, args, shown)) }
         return batching(model, processor, sizes)
       }),
     ),

@@ -18,7 +18,7 @@ export interface SplitOptions<E> {
 }
 
 /** The two sides. */
-export interface Split<out E> {
+export interface Sides<out E> {
   readonly train: Source<E>
   readonly heldOut: Source<E>
 }
@@ -47,7 +47,7 @@ const emptySide = (name: 'train' | 'heldOut', read: number, first: string, alike
  *   where `by` gives one key for all of them
  * @category combinators
  */
-export const split = <E>(source: Source<E>, options: SplitOptions<E>): Split<E> => {
+export const split = <E>(source: Source<E>, options: SplitOptions<E>): Sides<E> => {
   onlyOptions('split', options, ['heldOut', 'by', 'seed'])
   const { heldOut, by, seed = 0 } = options
   if (!(heldOut > 0 && heldOut < 1))

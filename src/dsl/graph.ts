@@ -162,7 +162,7 @@ export type CompositeKind =
 export type Settings = Readonly<Record<string, number | string | boolean>>
 
 /** The layer whose output a node is: `path` in the model (`trunk.blocks.3`), `layer` the kind (`selfAttention`). */
-export interface Mark {
+export interface LayerMark {
   readonly path: string
   readonly layer: string
   /** What the layer was applied to: where it begins. */
@@ -179,7 +179,7 @@ export interface Tensor<out N extends Names = Names> {
   /** The user's line that built it. */
   readonly site: Site
   /** The layers that made it and gave it back, innermost first: noted on the node, and no part of what it computes. */
-  readonly marks: readonly Mark[]
+  readonly marks: readonly LayerMark[]
 }
 
 /** The rank-0 tensor. */
@@ -198,7 +198,7 @@ export const node = <const N extends Names = Names>(
   return t
 }
 
-const unmarked: readonly Mark[] = []
+const unmarked: readonly LayerMark[] = []
 
 /** The nodes that were made since the outermost layer at work began, in order; undefined where none is at work. */
 let made: Tensor[] | undefined
@@ -208,13 +208,13 @@ let made: Tensor[] | undefined
  * inside is what the graph holds. A node that was there before the layer began (its own input, an earlier layer's result)
  * is none of its making and gets no mark.
  */
-export const marking = (mark: Mark, build: () => Tensor): Tensor => {
+export const marking = (mark: LayerMark, build: () => Tensor): Tensor => {
   const outermost = made === undefined
   made ??= []
   const from = made.length
   try {
     const y = build()
-    if (made.indexOf(y, from) >= 0) (y as { marks: readonly Mark[] }).marks = [...y.marks, mark]
+    if (made.indexOf(y, from) >= 0) (y as { marks: readonly LayerMark[] }).marks = [...y.marks, mark]
     return y
   } finally {
     if (outermost) made = undefined

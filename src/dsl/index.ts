@@ -52,9 +52,9 @@ export {
   type Dtype,
   findAxis,
   isFixed,
+  type LayerMark,
   type LogicFn,
   type LoopBody,
-  type Mark,
   node,
   type Op,
   type OpName,
@@ -85,10 +85,10 @@ export type { DiagramOptions } from './inspect/diagram.ts'
 export { keptBytes, peakBytes } from './inspect/kept.ts'
 export { mermaid } from './inspect/mermaid.ts'
 export {
-  type Row,
   type Summary,
   type SummaryJson,
   type SummaryOptions,
+  type SummaryRow,
   showSummary,
   summary,
   summaryJson,
@@ -144,7 +144,7 @@ export {
   pixelShuffle,
 } from './layers/vision.ts'
 export { constant, input, iota, type NamesOf, parameter, scalar, state } from './leaves.ts'
-export { bodyRoots, type Carried, type LoopOptions, loop, type Step } from './loop.ts'
+export { bodyRoots, type Carried, type LoopOptions, type LoopStep, loop } from './loop.ts'
 export { crossEntropy, Ignored, type MaskedLoss, negativeLogLikelihood } from './loss.ts'
 export type { Contracted, Joined, Renamed, Replaced, Without } from './names.ts'
 export { countParameters, parametersOf } from './parameters.ts'

@@ -17,7 +17,7 @@ import { type Site, siteOf } from './site.ts'
 export type Carried = Readonly<Record<string, Tensor>>
 
 /** What one step gives to the next. */
-export interface Step<C extends Carried> {
+export interface LoopStep<C extends Carried> {
   readonly next: { readonly [K in keyof C]: Tensor }
   /** bool: whether this step was the last one, before `times` are through; default never. */
   readonly done?: Scalar
@@ -30,7 +30,7 @@ export interface LoopOptions<C extends Carried> {
   /** What the first step gets. */
   readonly carried: C
   /** Builds a step, once: from what is carried, and the step's number from 0, int32. */
-  readonly step: (carried: C, i: Scalar) => Step<C>
+  readonly step: (carried: C, i: Scalar) => LoopStep<C>
 }
 
 const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>

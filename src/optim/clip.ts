@@ -16,7 +16,7 @@ import {
 } from '../dsl/index.ts'
 
 /** Clipped gradients, and the norm that they had before. */
-export interface Clipped {
+export interface ClippedGradients {
   readonly gradients: readonly Tensor[]
   /** √Σ g² over all of them, before clipping. */
   readonly norm: Scalar
@@ -37,7 +37,10 @@ export const globalNorm = (gradients: readonly Tensor[]): Scalar =>
  * @throws GraphError `BadArgument` where the limit is 0, negative or no number
  * @category optimizers
  */
-export const clipByGlobalNorm = (gradients: readonly Tensor[], limit: number | undefined): Clipped => {
+export const clipByGlobalNorm = (
+  gradients: readonly Tensor[],
+  limit: number | undefined,
+): ClippedGradients => {
   const site = siteOf(clipByGlobalNorm)
   if (limit !== undefined && !(limit > 0))
     throw new GraphError(

@@ -31,7 +31,7 @@ import { imageValues, ints } from '../train/internal.ts'
 import { likeliest } from './likeliest.ts'
 
 /** Sizes of what answers. */
-export interface BatchSizes {
+export interface BatchingSizes {
   /** Answers at once. */
   readonly rows: number
   /** Tokens of prompt and answer together. */
@@ -73,7 +73,7 @@ export interface Batch {
 
 /** What a program needs so that its session answers, and how it does. */
 export interface Batching {
-  readonly sizes: BatchSizes
+  readonly sizes: BatchingSizes
   readonly functions: Readonly<Record<string, FunctionSpec>>
   /**
    * Sees that a prompt can be read.
@@ -103,7 +103,7 @@ const rowOf = (logits: TensorValue, r: number): Float32Array => {
 const steps = 4
 
 /** Sizes of a call that reads one prompt: short or long, without, with one or with many images (few or many squares). */
-const readings = ({ context, images }: BatchSizes, squares: boolean) =>
+const readings = ({ context, images }: BatchingSizes, squares: boolean) =>
   [...new Set([Math.ceil(context / 4), context])].flatMap((tokens) =>
     [...new Set([0, squares ? Math.ceil(images / 4) : Math.min(1, images), images])].map((count) => ({
       ...{ tokens, images: count },
@@ -116,7 +116,7 @@ const readings = ({ context, images }: BatchSizes, squares: boolean) =>
  * @throws ProcessorError where the processor does not make what the model reads; GraphError where a size is none
  * @category serving
  */
-export const batching = (model: CausalLm, processor: Processor, sizes: BatchSizes): Batching => {
+export const batching = (model: CausalLm, processor: Processor, sizes: BatchingSizes): Batching => {
   fitting(processor, model)
   const { rows, context } = sizes
   const vocab = model.vocabSize

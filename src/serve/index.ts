@@ -4,6 +4,6 @@
  * @since 0.1.0
  */
 export type { Offered } from './ask.ts'
-export { type Batch, type Batching, type BatchSizes, batching, type Job, type Token } from './batch.ts'
+export { type Batch, type Batching, type BatchingSizes, batching, type Job, type Token } from './batch.ts'
 export { type ServeError, type ServerOptions, type Serving, serve } from './server.ts'
 export { type Piece, written } from './written.ts'

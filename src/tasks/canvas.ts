@@ -218,7 +218,7 @@ export const drawInks = (r: Random): Inks => {
 }
 
 /** `top left`, `center`, `bottom right` …: where the middle of a box lies, by thirds of the image. */
-export const placeOf = (box: Box): string => {
+export const placeInImage = (box: Box): string => {
   const third = (at: number) => (at < imageSize / 3 ? 0 : at < (imageSize * 2) / 3 ? 1 : 2)
   const row = ['top', '', 'bottom'][third(box.y + box.height / 2)]!
   const column = ['left', '', 'right'][third(box.x + box.width / 2)]!

@@ -47,7 +47,7 @@ export {
   tokenGrid,
 } from './patches.ts'
 export { type Problem, type ProblemColumns, problemAt, problems } from './problems.ts'
-export { type HeldOutOptions, heldOutQuestions } from './questions.ts'
+export { type HeldOutQuestionOptions, heldOutQuestions } from './questions.ts'
 export { type ItemOf, itemAt, type RenderItems, type RenderJob } from './render-job.ts'
 export * from './render-pool.ts'
 export * from './sample.ts'

@@ -10,7 +10,7 @@ import { sampleAt } from './mixture.ts'
 import { type Family, families, finalOf, type Level } from './sample.ts'
 
 /** Which questions. */
-export interface HeldOutOptions {
+export interface HeldOutQuestionOptions {
   readonly seed: string | number
   /** The lowest and the highest level; default the hardest alone. */
   readonly levels?: readonly [Level, Level]
@@ -21,7 +21,7 @@ export interface HeldOutOptions {
 /** The held-out questions of one family: the same ones each time. */
 const ofFamily = (
   family: Family,
-  { seed, levels = [3, 3], reply = 'answer' }: HeldOutOptions,
+  { seed, levels = [3, 3], reply = 'answer' }: HeldOutQuestionOptions,
 ): Source<Question> => {
   const mixture = { seed, split: 'heldout', weights: { [family]: 1 }, levels } as const
   const rendered = new Map<number, Question>()
@@ -45,5 +45,7 @@ const ofFamily = (
 }
 
 /** The held-out questions of every family, in display order. No content of theirs occurs in training. */
-export const heldOutQuestions = (options: HeldOutOptions): Readonly<Record<Family, Source<Question>>> =>
+export const heldOutQuestions = (
+  options: HeldOutQuestionOptions,
+): Readonly<Record<Family, Source<Question>>> =>
   Object.fromEntries(families.map((f) => [f, ofFamily(f, options)])) as Record<Family, Source<Question>>

@@ -39,7 +39,7 @@ export const severalFamilies = ['differs', 'changes'] as const
 export type SeveralFamily = (typeof severalFamilies)[number]
 
 /** How a shape looks. */
-export interface Look {
+export interface ShapeLook {
   readonly kind: ShapeKind
   readonly colour: ShapeColour
 }
@@ -67,7 +67,7 @@ export interface SeveralSample {
   readonly final: string
 }
 
-const words = ({ colour, kind }: Look): string => `${colour} ${kind}`
+const words = ({ colour, kind }: ShapeLook): string => `${colour} ${kind}`
 /** Fewest and most images of a scene. */
 const counts = [3, 4] as const
 
@@ -76,7 +76,7 @@ const questions: Readonly<Record<SeveralFamily, string>> = {
   changes: 'In which frame does it change?',
 }
 
-const shapeOf = (r: Random, look: Look): Shape => {
+const shapeOf = (r: Random, look: ShapeLook): Shape => {
   const [place] = placeShapes(r, [r.int(22, 44)])
   return { ...look, ...place!, rgb: toneOf(look.colour, r) }
 }

@@ -5,14 +5,14 @@ import { axis } from '../../src/dsl/axis.ts'
 import { contractOf } from '../../src/dsl/contract.ts'
 import { add, cast, less, mul, neg, select, square, tanh } from '../../src/dsl/elementwise.ts'
 import { gradient } from '../../src/dsl/gradient.ts'
-import { type Mark, type Tensor, topological } from '../../src/dsl/graph.ts'
+import { type LayerMark, type Tensor, topological } from '../../src/dsl/graph.ts'
 import { scatterAdd } from '../../src/dsl/indexing.ts'
 import { ones } from '../../src/dsl/init.ts'
 import { blocks } from '../../src/dsl/inspect/blocks.ts'
 import { cost, flopsOf } from '../../src/dsl/inspect/cost.ts'
 import { countOf, diagram, type Item, titleOf } from '../../src/dsl/inspect/diagram.ts'
 import { mermaid } from '../../src/dsl/inspect/mermaid.ts'
-import { type Row, showSummary, summary, summaryJson } from '../../src/dsl/inspect/summary.ts'
+import { type SummaryRow, showSummary, summary, summaryJson } from '../../src/dsl/inspect/summary.ts'
 import { svg } from '../../src/dsl/inspect/svg.ts'
 import { type Laid, layOut } from '../../src/dsl/inspect/svg-layout.ts'
 import { andThen, applyTo, at, join, layer, named, repeat, residual, tied } from '../../src/dsl/layer.ts'
@@ -72,7 +72,7 @@ const model = (times = 3, wider?: number): Tensor => {
   return applyTo(tied(at('embed')(head(Embed, Vocab))), applyTo(trunk, x))
 }
 
-const rowOf = (rows: readonly Row[], path: string, layer?: string): Row => {
+const rowOf = (rows: readonly SummaryRow[], path: string, layer?: string): SummaryRow => {
   const found = rows.find((r) => r.path === path && (layer === undefined || r.layer === layer))
   assert.ok(found, `a row ${path} among ${rows.map((r) => r.path).join(', ')}`)
   return found!
@@ -254,8 +254,8 @@ test('losses and gradients belong to the root, and leave the layers as they were
 })
 
 test('marks that do not say where a layer begins: it begins after the layers that are not below its path', () => {
-  const marks = new Map<Mark, Mark>()
-  const bareMark = (m: Mark): Mark => {
+  const marks = new Map<LayerMark, LayerMark>()
+  const bareMark = (m: LayerMark): LayerMark => {
     const had = marks.get(m) ?? { path: m.path, layer: m.layer }
     marks.set(m, had)
     return had

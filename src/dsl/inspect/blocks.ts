@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { elements } from '../axis.ts'
-import { type Mark, type Tensor, topological } from '../graph.ts'
+import { type LayerMark, type Tensor, topological } from '../graph.ts'
 import { activationBytesOf, bytesOf, flopsOf, type GraphCost, type IsParameter } from './cost.ts'
 
 /** One application of a layer, or at the root the whole graph. */
@@ -46,13 +46,18 @@ interface Draft {
   readonly boundary: Set<Tensor>
   readonly children: Draft[]
   /** By identity: each application of a layer makes a mark of its own. */
-  readonly byMark: Map<Mark, Draft>
+  readonly byMark: Map<LayerMark, Draft>
   readonly cost: { flops: number; activationBytes: number; parameters: number; parameterBytes: number }
   /** Place of its last result in the order of the graph. */
   readonly end: number
 }
 
-const draft = (mark: Mark, parent: Draft | undefined, output: Tensor | undefined, end: number): Draft => ({
+const draft = (
+  mark: LayerMark,
+  parent: Draft | undefined,
+  output: Tensor | undefined,
+  end: number,
+): Draft => ({
   path: mark.path,
   layer: mark.layer,
   parent,
@@ -104,7 +109,7 @@ export const blocks = (
   const around = new Map<Tensor, Draft>()
   const readers = new Map<string, { tensor: Tensor; blocks: Draft[] }>()
 
-  const enter = (at: Draft, mark: Mark, t: Tensor, place: number): Draft => {
+  const enter = (at: Draft, mark: LayerMark, t: Tensor, place: number): Draft => {
     const had = at.byMark.get(mark)
     const block = had ?? draft(mark, at, t, place)
     if (had === undefined) {

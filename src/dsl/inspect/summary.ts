@@ -25,7 +25,7 @@ export interface SummaryOptions {
 }
 
 /** One block, or a row of equal blocks; figures are of all of them together, layers inside included. */
-export interface Row extends GraphCost {
+export interface SummaryRow extends GraphCost {
   /** `trunk.blocks.0…23.attn`; `''` for the whole graph. */
   readonly path: string
   readonly layer: string
@@ -41,7 +41,7 @@ export interface Row extends GraphCost {
 /** Rows from the outside in; the first is the whole graph. */
 export interface Summary {
   readonly name: string
-  readonly rows: readonly Row[]
+  readonly rows: readonly SummaryRow[]
   readonly totals: GraphCost
   /** Parameters that work for one token, where the options tell which share of tokens each works for. */
   readonly activeParameters?: number
@@ -60,7 +60,7 @@ export interface Summary {
 export const summary = (roots: readonly Tensor[], options: SummaryOptions = {}): Summary => {
   const { name = 'model', depth = Number.POSITIVE_INFINITY, fold = true, isParameter, activeShare } = options
   const { root } = blocks(roots, name, isParameter)
-  const rows: Row[] = []
+  const rows: SummaryRow[] = []
   const add = (f: Folded): void => {
     const { cost, layer, output } = f.block
     if (f.block.depth > depth) return

@@ -28,7 +28,7 @@ export type ColumnsOfAll<R extends object> = [keyof R] extends [never]
     : never
 
 /** Weights by name. */
-export type Weights = Readonly<Record<string, number>>
+export type WeightsByName = Readonly<Record<string, number>>
 
 /** Where a compound reward keeps what it is made of. */
 export const structure: unique symbol = Symbol('sailwright.reward.structure')
@@ -38,8 +38,8 @@ export interface Structure {
   readonly rewards: Rewards
   /** Whether the parts' names are part of a weight's path; those of a wrapper around one reward are not. */
   readonly named: boolean
-  readonly weights: Weights
-  readonly rebuild: (rewards: Rewards, weights: Weights) => Reward<never>
+  readonly weights: WeightsByName
+  readonly rebuild: (rewards: Rewards, weights: WeightsByName) => Reward<never>
 }
 
 /** A reward that is put together from others. */
@@ -77,10 +77,10 @@ export const compound = <R extends Rewards>(spec: {
   readonly name: string
   readonly kind: string
   readonly rewards: R
-  readonly weights?: Weights
+  readonly weights?: WeightsByName
   readonly config?: Readonly<Record<string, unknown>>
   readonly combine: Combine
-  readonly rebuild: (rewards: R, weights: Weights) => Reward<never>
+  readonly rebuild: (rewards: R, weights: WeightsByName) => Reward<never>
 }): CompoundReward<ColumnsOfAll<R>> => {
   const { name, kind, rewards, combine } = spec
   return {

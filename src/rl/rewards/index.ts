@@ -6,7 +6,7 @@
 
 export { type AnswerOptions, answer, type Truth } from './answer.ts'
 export { clip, mapEvidence, scale } from './change.ts'
-export type { ColumnsOf, ColumnsOfAll, CompoundReward, Rewards, Weights } from './compound.ts'
+export type { ColumnsOf, ColumnsOfAll, CompoundReward, Rewards, WeightsByName } from './compound.ts'
 export { format, type Then, think } from './format.ts'
 export { firstThatSpeaks, gate } from './gate.ts'
 export * from './judge/index.ts'

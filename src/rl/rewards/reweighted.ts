@@ -7,7 +7,7 @@ import { didYouMean } from '../../terminal/index.ts'
 import { RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
-import { type Rewards, structureOf, type Weights } from './compound.ts'
+import { type Rewards, structureOf, type WeightsByName } from './compound.ts'
 
 const joined = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`)
 
@@ -17,7 +17,7 @@ const joined = (path: string, name: string): string => (path === '' ? name : `${
  *
  * @category algebra
  */
-export const weightsOf = (reward: Reward<never>): Weights => {
+export const weightsOf = (reward: Reward<never>): WeightsByName => {
   const found: Record<string, number> = {}
   const walk = (at: Reward<never>, path: string): void => {
     const made = structureOf(at)
@@ -54,7 +54,7 @@ const pathOf = (reward: Reward<never>, name: string, paths: readonly string[]): 
  * @throws RecipeError where a name is unknown (with the nearest) or may be several, or a weight cannot be, or has another sign
  * @category algebra
  */
-export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weights): Reward<C> => {
+export const reweighted = <C extends Columns>(reward: Reward<C>, weights: WeightsByName): Reward<C> => {
   const there = weightsOf(reward)
   const paths = Object.keys(there)
   const wanted: Record<string, number> = {}
@@ -92,7 +92,7 @@ export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weight
  * @throws RecipeError where a part is no name and number, or a name is given twice
  * @category algebra
  */
-export const weightsFrom = (text: string): Weights => {
+export const weightsFrom = (text: string): WeightsByName => {
   const weights: Record<string, number> = {}
   for (const part of text.split(',').filter((p) => p.trim() !== '')) {
     const [name, value, ...more] = part.split('=').map((side) => side.trim())

@@ -16,13 +16,13 @@ import {
   type Rewards,
   scoredParts,
   silence,
-  type Weights,
+  type WeightsByName,
 } from './compound.ts'
 import { abstained, failed, scored } from './judgement.ts'
 
 /** The sum of weight times value over the parts that were scored. */
 const sumOf =
-  (weights: Weights): Combine =>
+  (weights: WeightsByName): Combine =>
   (parts) => {
     const failure = failureOf(parts, (name) => weights[name] !== 0)
     if (failure !== undefined) return failure
@@ -61,7 +61,7 @@ export const weighted = <R extends Rewards>(
       throw new RecipeError(name, `weights.${part}`, `it is ${weights[part]}; give a finite number`)
   if (Object.values(weights).every((w) => w === 0))
     throw new RecipeError(name, 'weights', 'all are 0; give at least one that is not')
-  const kept: Weights = Object.fromEntries(Object.keys(rewards).map((part) => [part, weights[part]!]))
+  const kept: WeightsByName = Object.fromEntries(Object.keys(rewards).map((part) => [part, weights[part]!]))
   return compound({
     ...{ name, kind: 'weighted', rewards, weights: kept },
     combine: sumOf(kept),

@@ -16,7 +16,7 @@ import {
   imageSize,
   moved,
   paint,
-  placeOf,
+  placeInImage,
   setLine,
 } from '../canvas.ts'
 import type { Image, PatchLabels } from '../drawn.ts'
@@ -89,13 +89,13 @@ export const placeLine = (
 /** `large` or `small`. */
 export const sizeWord = (capHeight: number): string => (capHeight >= 19 ? 'large' : 'small')
 
-/** The middle of a line of glyphs, as `placeOf` names it. */
+/** The middle of a line of glyphs, as {@link placeInImage} names it. */
 export const placeOfLine = (glyphs: readonly Glyph[]): string => {
   const x = Math.min(...glyphs.map((g) => g.x))
   const y = Math.min(...glyphs.map((g) => g.y))
   const right = Math.max(...glyphs.map((g) => g.x + g.width))
   const bottom = Math.max(...glyphs.map((g) => g.y + g.height))
-  return placeOf({ x, y, width: right - x, height: bottom - y })
+  return placeInImage({ x, y, width: right - x, height: bottom - y })
 }
 
 /** `large red on white, top left`. */
