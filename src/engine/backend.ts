@@ -59,6 +59,11 @@ export interface Backend {
    * Numbers below 2⁻²⁵ may be rounded. Undefined where the backend holds float32 alone.
    */
   readonly keep?: (key: string, patterns: Uint16Array) => Promise<boolean>
+  /**
+   * Compiles what a later backend of these functions finds compiled, and runs nothing. Undefined where nothing is kept of a
+   * program.
+   */
+  readonly prepare?: (functions: readonly (readonly [name: string, variant: Variant])[]) => Promise<void>
   readonly close: () => Promise<void>
 }
 

@@ -134,4 +134,14 @@ export interface Engine {
    * `OutOfMemory`.
    */
   readonly load: (program: Program, options?: LoadOptions) => TaskEither<EngineError, Session>
+  /**
+   * Begins to compile programs that will be loaded later, one after the other, beside whatever runs, so that loading finds
+   * them compiled. What does not compile says so when it is loaded. Undefined where it gains nothing.
+   */
+  readonly compileAhead?: (programs: Iterable<Program>) => {
+    /** Resolves when all are compiled, or it was ended. */
+    readonly done: Promise<void>
+    /** Ends it as soon as what a compiler has begun is done. */
+    readonly end: () => Promise<void>
+  }
 }

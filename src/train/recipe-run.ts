@@ -70,16 +70,22 @@ export async function* runRecipe(
   )
   if (earlier.weights === undefined) someFit(r, programs, weights)
   if (earlier.finished < to) await evaluation.preflight?.()
-  for (const [index, stage] of r.stages.slice(0, to).entries()) {
-    if (index < earlier.finished) {
-      // a process that was killed right after the stage's end has left it
-      await withoutMiddle({ stage, context })
-      continue
+  const later = programs.slice(earlier.finished + 1, to).map(({ program }) => program)
+  const compiling = later.length === 0 ? undefined : context.engine.compileAhead?.(later)
+  try {
+    for (const [index, stage] of r.stages.slice(0, to).entries()) {
+      if (index < earlier.finished) {
+        // a process that was killed right after the stage's end has left it
+        await withoutMiddle({ stage, context })
+        continue
+      }
+      const made = programs[index]!
+      const checkpointEvery = every ?? stage.checkpointEvery ?? defaultCheckpointEvery
+      const of = { recipe: r, stage, index, made, evaluation, context, earlier, checkpointEvery }
+      weights = yield* runStage(of, weights)
     }
-    const made = programs[index]!
-    const checkpointEvery = every ?? stage.checkpointEvery ?? defaultCheckpointEvery
-    const of = { recipe: r, stage, index, made, evaluation, context, earlier, checkpointEvery }
-    weights = yield* runStage(of, weights)
+  } finally {
+    await compiling?.end()
   }
   yield { type: 'run-finished', seconds: (performance.now() - started) / 1000 }
 }

@@ -583,6 +583,48 @@ runs(
   },
 )
 
+runs(
+  'the programs of later stages are compiled while earlier ones train, and no longer than the run',
+  async () => {
+    const said: string[] = []
+    const ahead: Engine = {
+      ...anEngine,
+      compileAhead: (programs) => {
+        const all = [...programs]
+        said.push(`ahead ${all.map((p) => all.length && [...p.functions.keys()].includes('step')).join()}`)
+        return {
+          done: Promise.resolve(),
+          end: async () => {
+            said.push('end')
+          },
+        }
+      },
+      load: (program, options) => {
+        said.push('load')
+        return anEngine.load(program, options)
+      },
+    }
+    const at = await folder()
+    const all = experiment(recipe, unmeasured)
+    await firstValueFrom(all.run(contextIn(at, ahead)).pipe(toArray()))
+    assert.equal(said, ['ahead true', 'load', 'load', 'end'])
+    said.length = 0
+    // the last stage has none after it
+    const first = experiment(pipe(start, next(warm)), unmeasured)
+    await firstValueFrom(first.run(contextIn(await folder(), ahead)).pipe(toArray()))
+    assert.equal(said, ['load'])
+    // whoever stops listening ends it too
+    said.length = 0
+    await firstValueFrom(
+      all.run(contextIn(await folder(), ahead)).pipe(
+        takeWhile((e) => e.type !== 'weights'),
+        toArray(),
+      ),
+    )
+    await until(() => said.at(-1) === 'end')
+  },
+)
+
 runs.run()
 
 // --- files ------------------------------------------------------------------------------------------------

@@ -54,6 +54,10 @@ const answers: {
     })
   },
   call: async (question, reply) => (await calling(question, reply))(),
+  prepare: async ({ functions }) => {
+    await backend().prepare?.(functions.map(([name, graph]) => [name, unflatten(graph)[0]!] as const))
+    return undefined
+  },
   read: async ({ keys }, reply) => {
     const { program, read } = backend()
     return packed(await read(keys.map((k) => program.states.get(k)!)), reply.give)

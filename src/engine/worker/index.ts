@@ -165,6 +165,11 @@ const backendIn =
       call: async (name, chosen) => asked(name, chosen),
       // the thread answers in order, and starts the next call as soon as its engine may
       ...(engine === 'xla' ? { start: async (name: string, chosen: Chosen) => started(name, chosen) } : {}),
+      prepare: async (functions) => {
+        const { lend, moved } = parcel()
+        const graphs = functions.map(([f, variant]) => [f, flatten([variant], lend)] as const)
+        await thread.ask('prepare', { functions: graphs }, moved)
+      },
       read: async (specs) => new Map(await thread.ask('read', { keys: specs.map((s) => s.key) })),
       write: async (values, given) => {
         for (const group of given ? [values] : groupsOf(program, values)) {
@@ -181,6 +186,49 @@ const backendIn =
         }
       },
     })
+  }
+
+/** Compiles programs beside what runs, each in a thread of its own; a function that several have is compiled once. */
+export const compileAhead =
+  (engine: Engine): NonNullable<Engine['compileAhead']> =>
+  (programs) => {
+    const seen = new Set<Variant>()
+    let working: Thread | undefined
+    let ended = false
+    const one = async (program: Program): Promise<void> => {
+      const own = [...forEngine(program, engine.name).functions].map(
+        ([name, variants]) => [name, variants.filter((v) => !seen.has(v))] as const,
+      )
+      for (const [, variants] of own) for (const v of variants) seen.add(v)
+      const fresh = { ...program, functions: new Map(own.filter(([, variants]) => variants.length > 0)) }
+      if (fresh.functions.size === 0) return
+      const run = clampProgram(optimiseProgram(fresh))
+      const thread = startThread()
+      working = thread
+      try {
+        const made = await backendIn(thread, engine, run, settingsOf(engine), undefined, {})()
+        if (isLeft(made)) return
+        const functions = [...run.functions].flatMap(([name, vs]) => vs.map((v) => [name, v] as const))
+        await made.right.prepare!(functions)
+        await made.right.close()
+      } finally {
+        await thread.end()
+      }
+    }
+    const all = async (): Promise<void> => {
+      for (const program of programs) {
+        if (ended) return
+        // what fails here says so when it is loaded
+        await one(program).catch(() => undefined)
+      }
+    }
+    const done = all()
+    const end = async (): Promise<void> => {
+      ended = true
+      await working?.end()
+      await done
+    }
+    return { done, end }
   }
 
 /**
@@ -203,6 +251,8 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => (
   ...settingsOf(engine),
   ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
   ...(engine.devices === undefined ? {} : { devices: engine.devices }),
+  // on a processor compilers would take what training computes on
+  ...(engine.name === 'xla' && engine.accelerated === true ? { compileAhead: compileAhead(engine) } : {}),
   load:
     (program, given = {}) =>
     async () => {

@@ -43,6 +43,11 @@ export interface Questions {
     },
     answer: Either<EngineError, SentValues>,
   ]
+  /** Compiles functions for later, and calls none. */
+  readonly prepare: readonly [
+    question: { readonly functions: readonly (readonly [name: string, graph: FlatGraph])[] },
+    answer: undefined,
+  ]
   readonly read: readonly [question: { readonly keys: readonly string[] }, answer: SentValues]
   readonly fill: readonly [question: { readonly keys: readonly string[] }, answer: readonly string[]]
   readonly write: readonly [question: { readonly values: SentValues }, answer: undefined]

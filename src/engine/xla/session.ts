@@ -2,7 +2,9 @@
  * The xla engine's backend: states in arrays on the device, which each call donates and gets back; one program a variant,
  * compiled when it is first called.
  */
+import { availableParallelism } from 'node:os'
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
+import { atMost } from '../../async/index.ts'
 import { cost, elements, type Program, sizes, topological, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
@@ -70,6 +72,13 @@ export const flagsFor = (platform: string, variant: Variant): Readonly<Record<st
   }
 }
 
+/** Whether compiling a function for a platform leaves its device alone: no kernels are tried on it. */
+const compilesBeside = (platform: string, variant: Variant): boolean =>
+  platform === 'cpu' || flagsFor(platform, variant).xla_gpu_autotune_level === 0
+
+/** How many programs are compiled beside what runs: each takes two to three cores. */
+const compilers = Math.max(1, Math.floor(availableParallelism() / 4))
+
 /** A value on the devices: an array on each, a part of it or the whole. */
 type Spread = readonly DeviceArray[]
 
@@ -115,10 +124,8 @@ export const xlaBackend = (
   const states = new Map<string, Spread>()
   const compiled = new Map<Variant, Compiled>()
 
-  const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
-    const had = compiled.get(variant)
-    if (had !== undefined) return right(had)
-    const lowered = lower(name, variant, {
+  const lowered = (name: string, variant: Variant): Lowered =>
+    lower(name, variant, {
       precision: settings.precision,
       platform: client.platform,
       // a library's call is not partitioned: each device would compute the whole batch's
@@ -127,15 +134,23 @@ export const xlaBackend = (
         : settings.attention && { attention: settings.attention }),
       shared,
     })
+
+  /** Compiles a function, or finds it where it is kept. */
+  const executableOf = (text: string, variant: Variant): Promise<Executable> => {
+    const options = { devices, flags: { ...flagsFor(client.platform, variant), ...settings.flags } }
+    return keptProgram(client, plugin.bytes, text, options, { folder: xlaHome().programs })
+  }
+
+  const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
+    const had = compiled.get(variant)
+    if (had !== undefined) return right(had)
+    const made = lowered(name, variant)
     try {
-      const options = { devices, flags: { ...flagsFor(client.platform, variant), ...settings.flags } }
-      const kept = { folder: xlaHome().programs }
-      const executable = await keptProgram(client, plugin.bytes, lowered.text, options, kept)
-      const made = { lowered, executable }
-      compiled.set(variant, made)
-      return right(made)
+      const found = { lowered: made, executable: await executableOf(made.text, variant) }
+      compiled.set(variant, found)
+      return right(found)
     } catch (e) {
-      const t = lowered.blamedIn(messageOf(e))
+      const t = made.blamedIn(messageOf(e))
       return left(
         t === undefined
           ? engineError('Refused', `xla refuses function '${name}': ${messageOf(e)}`, e)
@@ -246,6 +261,18 @@ export const xlaBackend = (
   return {
     name: 'xla',
     program,
+    prepare: async (functions) => {
+      const inTurn = atMost(compilers)
+      const wanted = functions.filter(([, variant]) => compilesBeside(client.platform, variant))
+      await Promise.allSettled(
+        wanted.map(([name, variant]) =>
+          inTurn(async () => {
+            const executable = await executableOf(lowered(name, variant).text, variant)
+            executable.close()
+          }),
+        ),
+      )
+    },
     empty: [...program.states.keys()],
     groupBytes: 2 ** 26,
     start: started,

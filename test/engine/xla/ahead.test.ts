@@ -1,0 +1,69 @@
+/** Programs that are compiled before they are loaded. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { add, axis, fixed, input, mul, normal, program, state, type Tensor } from '../../../src/dsl/index.ts'
+import { inWorker, xlaEngine } from '../../../src/engine/index.ts'
+import { tensorValue } from '../../../src/engine/values.ts'
+import { compileAhead } from '../../../src/engine/worker/index.ts'
+import { orThrow } from '../../../src/train/index.ts'
+import { cpuPlugin } from '../../support/cpu-plugin.ts'
+
+const plugin = await cpuPlugin()
+const home = mkdtempSync(join(tmpdir(), 'sailwright-ahead-'))
+process.env.SAILWRIGHT_HOME = home
+test.after(() => rmSync(home, { recursive: true, force: true }))
+
+const kept = (): readonly string[] =>
+  readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.program'))
+
+const N = axis('n', 4)
+const w = (): Tensor => state('w', [N], normal(1))
+const scaled = fixed(() => ({ outputs: { y: mul(w(), input('x', [N])) } }))
+const stepped = fixed(() => ({
+  outputs: {},
+  next: new Map<string, Tensor>([['w', add(w(), input('x', [N]))]]),
+}))
+const first = program({ name: 'first', functions: { scaled, stepped } })
+const second = program({
+  name: 'second',
+  functions: { scaled, other: fixed(() => ({ outputs: { z: add(w(), 1) } })) },
+})
+const x = tensorValue('float32', [4], [1, 2, 3, 4])
+
+if (plugin !== undefined) {
+  const engine = await orThrow(xlaEngine({ plugin }))
+
+  test('what was compiled ahead is found by a session: it compiles nothing, and gives the same', async () => {
+    const work = compileAhead(engine)([first, second])
+    await work.done
+    const ahead = kept()
+    assert.is(ahead.length, 3, 'a function of two programs is compiled once')
+    const alone = await orThrow(engine.load(first, { seed: 3 }))
+    const session = await orThrow(inWorker(engine).load(first, { seed: 3 }))
+    for (const s of [alone, session]) await orThrow(s.call('stepped', { x }))
+    const [a, b] = [await orThrow(alone.call('scaled', { x })), await orThrow(session.call('scaled', { x }))]
+    assert.equal(b.y!.data, a.y!.data)
+    assert.equal(kept(), ahead)
+    await orThrow(session.close())
+    await orThrow(alone.close())
+  })
+
+  test('it can be ended at any time, and what does not compile disturbs nothing', async () => {
+    const odd = { ...first, functions: new Map([['broken', [{} as never]]]) }
+    const work = compileAhead(engine)([odd, second])
+    await work.done
+    const begun = compileAhead(engine)([first, second])
+    await begun.end()
+    await begun.done
+  })
+
+  test('a processor, on which it would take what training computes on, does without', () => {
+    assert.is(inWorker(engine).compileAhead, undefined)
+    assert.type(inWorker({ ...engine, accelerated: true }).compileAhead, 'function')
+  })
+}
+
+test.run()
