@@ -22,8 +22,12 @@ export const formats = [
       ['a file changed at the same size is not seen', ' || now.mtimeMs !== was.mtimeMs', ''],
       ['the header’s bytes are part of the data', 'header.dataStart + info.begin', 'info.begin'],
       ['the file stays open', 'return await body(handle)', "return await body(await open(file, 'r'))"],
-      ['half a file stays behind an error', 'await rm(temporary, { force: true })', ''],
     ],
+  ),
+  mutantsOf(
+    'src/formats/replace-file.ts',
+    ['formats/safetensors', 'formats/pieces'],
+    [['half a file stays behind an error', 'await rm(temporary, { force: true })', '']],
   ),
   mutantsOf(
     'src/formats/safetensors-header.ts',

@@ -19,15 +19,14 @@ export { isFloatDtype } from './dtype.ts'
 export { makeFolder } from './folder.ts'
 export * from './hub/index.ts'
 export { parseJson } from './json.ts'
+export { isTemporary, replaceFile, temporaryOf } from './replace-file.ts'
 export {
   decode as decodeSafetensors,
   type Entries,
   type Entry,
   encode as encodeSafetensors,
   type FileOptions,
-  isTemporary,
   readSafetensors,
-  replaceFile,
   type Safetensors,
   SafetensorsError,
   type SafetensorsErrorTag,
@@ -37,7 +36,6 @@ export {
   streamSafetensors,
   type TensorHead,
   type TensorInfo,
-  temporaryOf,
   writeSafetensors,
 } from './safetensors.ts'
 export { quote } from './safetensors-error.ts'

@@ -65,6 +65,32 @@ export class SafetensorsError extends Error {
   }
 }
 
+/** A failure of the system as one of this area's errors, said of a file. */
+export const systemError =
+  (file: string, key?: string) =>
+  (e: unknown): SafetensorsError => {
+    if (e instanceof SafetensorsError) return e
+    const { code, message } = e as NodeJS.ErrnoException
+    const at = key === undefined ? { file } : { file, key }
+    return code === 'ENOENT'
+      ? new SafetensorsError('NotFound', at, 'there is no such file', 'check the path', e)
+      : code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+        ? new SafetensorsError(
+            'Io',
+            at,
+            'the disk is full, or this user’s share of it',
+            'free some space and start again',
+            e,
+          )
+        : new SafetensorsError(
+            'Io',
+            at,
+            message ?? String(e),
+            'check the file, its permissions, and the free memory and disk',
+            e,
+          )
+  }
+
 /** Any value as a message shows it: quoted, and cut where it is long. */
 export const quote = (value: unknown): string => {
   let text: string

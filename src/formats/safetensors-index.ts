@@ -12,17 +12,16 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
 import { isFloatDtype, patternsOf, type StorageDtype } from './dtype.ts'
 import { parseJson } from './json.ts'
+import { replaceFile } from './replace-file.ts'
 import {
   type Entries,
   type Entry,
   readSafetensors,
-  replaceFile,
   type Safetensors,
   SafetensorsError,
-  systemError,
   writeSafetensors,
 } from './safetensors.ts'
-import { quote } from './safetensors-error.ts'
+import { quote, systemError } from './safetensors-error.ts'
 import { tensorBytes } from './safetensors-header.ts'
 
 /** The name of a checkpoint of one file. */

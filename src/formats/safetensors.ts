@@ -9,9 +9,7 @@
  *
  * @since 0.1.0
  */
-import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -23,7 +21,7 @@ import {
   hostIsLittleEndian,
   isFloatDtype,
 } from './dtype.ts'
-import { makeFolder } from './folder.ts'
+import { replaceFile } from './replace-file.ts'
 import {
   type Entries,
   type Entry,
@@ -33,7 +31,7 @@ import {
   storedFloats,
   storedInts,
 } from './safetensors-bytes.ts'
-import { SafetensorsError } from './safetensors-error.ts'
+import { SafetensorsError, systemError } from './safetensors-error.ts'
 import {
   decodeHeader,
   type Header,
@@ -91,32 +89,6 @@ const piecesOf = (file: string, { pieceBytes = 2 ** 30 }: FileOptions): number =
   if (Number.isSafeInteger(pieceBytes) && pieceBytes > 0) return pieceBytes
   throw new SafetensorsError('Io', { file }, `pieceBytes is ${pieceBytes}`, 'give a whole number from 1 up')
 }
-
-/** A failure of the system as one of this area's errors, said of a file. */
-export const systemError =
-  (file: string, key?: string) =>
-  (e: unknown): SafetensorsError => {
-    if (e instanceof SafetensorsError) return e
-    const { code, message } = e as NodeJS.ErrnoException
-    const at = key === undefined ? { file } : { file, key }
-    return code === 'ENOENT'
-      ? new SafetensorsError('NotFound', at, 'there is no such file', 'check the path', e)
-      : code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
-        ? new SafetensorsError(
-            'Io',
-            at,
-            'the disk is full, or this user’s share of it',
-            'free some space and start again',
-            e,
-          )
-        : new SafetensorsError(
-            'Io',
-            at,
-            message ?? String(e),
-            'check the file, its permissions, and the free memory and disk',
-            e,
-          )
-  }
 
 /** Files that are open for reading at a time: a process may have few, and a checkpoint has thousands of tensors. */
 const inTurn = atMost(16)
@@ -359,54 +331,5 @@ const writeAll = async (handle: FileHandle, bytes: Uint8Array, pieceBytes: numbe
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, at, Math.min(pieceBytes, bytes.length - at))
     at += bytesWritten
-  }
-}
-
-/** A fresh name beside a file, for what is to become it by rename. */
-export const temporaryOf = (path: string): string =>
-  `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
-
-/** Whether a file's name is one of {@link temporaryOf}: left behind where no process is writing. */
-export const isTemporary = (name: string): boolean => /.\.\d+\.[0-9a-f]{12}\.tmp$/.test(name)
-
-/**
- * Makes or replaces a file by rename: what `write` writes appears as a whole or not at all.
- *
- * @category writing
- */
-export const replaceFile = (
-  path: string,
-  write: (handle: FileHandle) => Promise<void>,
-): TE.TaskEither<SafetensorsError, void> =>
-  TE.tryCatch(async () => {
-    const folder = dirname(path)
-    await makeFolder(folder)
-    const temporary = temporaryOf(path)
-    try {
-      const handle = await open(temporary, 'wx')
-      try {
-        await write(handle)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(temporary, path)
-    } catch (e) {
-      await rm(temporary, { force: true })
-      throw e
-    }
-    await syncFolder(folder)
-  }, systemError(path))
-
-/** Flushes a folder's entries, so that a rename outlives a power failure. Systems that cannot are left alone. */
-const syncFolder = async (folder: string): Promise<void> => {
-  if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } catch {
-    // some file systems refuse to flush a folder; the file itself is whole all the same
-  } finally {
-    await handle.close()
   }
 }
