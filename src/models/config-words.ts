@@ -98,6 +98,23 @@ class Optional<A, B> extends t.Type<A | B, A | B, unknown> {
 export const only = <A extends string | number | boolean>(value: A, why: string): t.Type<A, A, unknown> =>
   optional(new Word(quote(value), (u): u is A => u === value, why, 'Unsupported'), value)
 
+export const isNone = (u: unknown): u is undefined => u === undefined
+
+/** Weights that were made smaller mean nothing without what makes them large again. */
+export const unquantised = optional(
+  new Word(
+    'null',
+    isNone,
+    'weights are read as they are: take the model as it was before it was quantised',
+    'Unsupported',
+  ),
+  undefined,
+)
+
+/** True or false; where nothing is said, `otherwise`. */
+export const flag = (todo: string, otherwise: boolean) =>
+  optional(new Word('true or false', isBoolean, todo), otherwise)
+
 /** A codec by its published words; `build` also finds contradictions between keys, `[key, what]`. */
 export const codec = <P extends t.Props, C, O extends object>(
   name: string,

@@ -13,244 +13,27 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import * as t from 'io-ts'
+import type * as t from 'io-ts'
 import { parseJson, quote } from '../formats/index.ts'
-import { anyResolutionOf, anyResolutionPublished, anyResolutionWords } from './any-resolution-published.ts'
 import {
   ConfigError,
   codec,
   count,
   errorOf,
-  isBoolean,
+  flag,
   only,
   optional,
-  positive,
+  unquantised,
   Word,
 } from './config-words.ts'
-import { moeOf, moePublished, moeWords } from './moe-published.ts'
+import { languageConfig } from './language-config.ts'
 import type { Preset } from './presets.ts'
-import type { Qwen3Config } from './qwen3.ts'
-import type { SailVitConfig } from './sail-vit.ts'
 import type { SailVl2Config } from './sail-vl2.ts'
+import { visionConfig } from './vision-config.ts'
 
 export { ConfigError, type ConfigErrorTag } from './config-words.ts'
-
-// --- the three models ---------------------------------------------------------------------------------------
-
-const isNone = (u: unknown): u is undefined => u === undefined
-
-/** Weights that were made smaller mean nothing without what makes them large again. */
-const unquantised = optional(
-  new Word(
-    'null',
-    isNone,
-    'weights are read as they are: take the model as it was before it was quantised',
-    'Unsupported',
-  ),
-  undefined,
-)
-
-const noBias = 'the encoder is built without biases on these maps'
-
-/**
- * A vision encoder: AIMv2's `config.json`, or `vision_config` of a joined model.
- *
- * @category codecs
- */
-export const visionConfig = codec(
-  'vision encoder',
-  {
-    model_type: optional(
-      new Word(
-        '"aimv2", "aimv2_vision_model" or "sailvit"',
-        (u): u is 'aimv2' | 'aimv2_vision_model' | 'sailvit' =>
-          u === 'aimv2' || u === 'aimv2_vision_model' || u === 'sailvit',
-        'only SAIL-ViT, which is an AIMv2, is built',
-        'Unsupported',
-      ),
-      undefined,
-    ),
-    image_size: count('the side of an image in pixels, 448 in AIMv2-Huge-448'),
-    patch_size: count('the side of a patch in pixels, 14 in AIMv2'),
-    hidden_size: count('the width of a token, 1536 in AIMv2-Huge'),
-    intermediate_size: count('the width inside the feed-forward block, 4096 in AIMv2-Huge'),
-    num_hidden_layers: count('the number of blocks, 24 in AIMv2-Huge'),
-    num_attention_heads: count('the number of heads, 12 in AIMv2-Huge'),
-    rms_norm_eps: positive('the epsilon of the norms, 1e-5 in AIMv2'),
-    num_channels: only(3, 'images have three colour channels'),
-    qkv_bias: only(false, noBias),
-    use_bias: only(false, noBias),
-    mlp_bias: only(false, noBias),
-    hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
-    is_native: only(false, 'positions are learned or rotary, and not fixed sines'),
-    quantization_config: unquantised,
-    ...anyResolutionWords,
-  },
-  (w): SailVitConfig | readonly [string, string] => {
-    if (w.image_size % w.patch_size !== 0)
-      return [
-        'patch_size',
-        `is ${w.patch_size}, which does not divide image_size ${w.image_size}; patches tile the image, so change one of them`,
-      ]
-    if (w.hidden_size % w.num_attention_heads !== 0)
-      return [
-        'num_attention_heads',
-        `is ${w.num_attention_heads}, which does not divide hidden_size ${w.hidden_size}; change one of them`,
-      ]
-    const anyResolution = anyResolutionOf(w, w.hidden_size / w.num_attention_heads)
-    if (anyResolution !== undefined && !('positions' in anyResolution)) return anyResolution
-    return {
-      imageSize: w.image_size,
-      patchSize: w.patch_size,
-      hiddenSize: w.hidden_size,
-      intermediateSize: w.intermediate_size,
-      layers: w.num_hidden_layers,
-      heads: w.num_attention_heads,
-      epsilon: w.rms_norm_eps,
-      ...(anyResolution === undefined ? {} : { anyResolution }),
-    }
-  },
-  (c) => ({
-    model_type: 'aimv2',
-    image_size: c.imageSize,
-    patch_size: c.patchSize,
-    num_channels: 3,
-    hidden_size: c.hiddenSize,
-    intermediate_size: c.intermediateSize,
-    num_hidden_layers: c.layers,
-    num_attention_heads: c.heads,
-    rms_norm_eps: c.epsilon,
-    qkv_bias: false,
-    use_bias: false,
-    attention_dropout: 0,
-    projection_dropout: 0,
-    ...(c.anyResolution === undefined ? {} : anyResolutionPublished(c.anyResolution)),
-  }),
-)
-
-const flag = (todo: string, otherwise: boolean) =>
-  optional(new Word('true or false', isBoolean, todo), otherwise)
-
-const plainRotary = 'rotary positions are built unscaled'
-
-/** A factor that changes nothing where it is 1. */
-const one = only(1, plainRotary)
-
-/** A kind of scaling that scales nothing; a linear one does not where its factor is 1. */
-const kind = optional(
-  new Word(
-    '"default" or "linear"',
-    (u): u is 'default' | 'linear' => u === 'default' || u === 'linear',
-    plainRotary,
-    'Unsupported',
-  ),
-  undefined,
-)
-
-/**
- * What a file says of rotary positions, as `rope_parameters` or by the older name `rope_scaling`: the base, and a scaling,
- * which must be one that scales nothing. The kind stands at `rope_type`, in older files at `type`.
- */
-const Rope = t.type({
-  rope_theta: optional(positive('the base of the rotary frequencies'), undefined),
-  rope_type: kind,
-  type: kind,
-  factor: one,
-  partial_rotary_factor: one,
-  mrope_section: optional(
-    new Word('null', isNone, 'positions have one number a token', 'Unsupported'),
-    undefined,
-  ),
-})
-
-/**
- * A language model: Qwen3's or Qwen3-MoE's `config.json`, or `llm_config` of a joined model. The base of the rotary frequencies may stand
- * at `rope_theta` or at `rope_parameters.rope_theta`; without `tie_word_embeddings` the head is untied, as in transformers.
- *
- * @category codecs
- */
-export const languageConfig = codec(
-  'language model',
-  {
-    model_type: optional(
-      new Word(
-        '"qwen3" or "qwen3_moe"',
-        (u): u is 'qwen3' | 'qwen3_moe' => u === 'qwen3' || u === 'qwen3_moe',
-        'only Qwen3 models are built',
-        'Unsupported',
-      ),
-      'qwen3' as const,
-    ),
-    ...moeWords,
-    vocab_size: count('the rows of the embedding, 151936 in Qwen3'),
-    hidden_size: count('the width of a token, 2048 in Qwen3-1.7B'),
-    intermediate_size: count('the width inside the feed-forward block, 6144 in Qwen3-1.7B'),
-    num_hidden_layers: count('the number of layers, 28 in Qwen3-1.7B'),
-    num_attention_heads: count('the number of query heads, 16 in Qwen3-1.7B'),
-    num_key_value_heads: count('the number of key-value heads, 8 in Qwen3'),
-    head_dim: count('the width of a head, 128 in Qwen3; it is not hidden_size / num_attention_heads there'),
-    rms_norm_eps: positive('the epsilon of the norms, 1e-6 in Qwen3'),
-    rope_theta: optional(positive('the base of the rotary frequencies, 1000000 in Qwen3'), undefined),
-    rope_parameters: optional(Rope, undefined),
-    rope_scaling: optional(Rope, undefined),
-    partial_rotary_factor: one,
-    tie_word_embeddings: flag('whether the head shares the embedding', false),
-    attention_bias: only(false, 'attention is built without biases'),
-    hidden_act: only('silu', 'the feed-forward block is a SwiGLU'),
-    use_sliding_window: only(false, 'every layer attends to all earlier tokens'),
-    quantization_config: unquantised,
-  },
-  (w): Qwen3Config | readonly [string, string] => {
-    // as in transformers: what stands nearer to the rotary positions holds, for converters leave a class default at the top
-    const theta = w.rope_parameters?.rope_theta ?? w.rope_scaling?.rope_theta ?? w.rope_theta
-    if (theta === undefined)
-      return ['rope_theta', 'is missing; add it: the base of the rotary frequencies, 1000000 in Qwen3']
-    if (w.num_attention_heads % w.num_key_value_heads !== 0)
-      return [
-        'num_key_value_heads',
-        `is ${w.num_key_value_heads}, which does not divide num_attention_heads ${w.num_attention_heads}; change one of them`,
-      ]
-    if (w.head_dim % 2 !== 0)
-      return ['head_dim', `is ${w.head_dim}; rotary positions turn pairs, so make it even`]
-    if (w.model_type === 'qwen3' && (w.num_experts ?? w.num_local_experts) !== undefined)
-      return ['model_type', 'is "qwen3", and the file has experts; write "qwen3_moe"']
-    const moe = w.model_type === 'qwen3_moe' ? moeOf(w, w.num_hidden_layers) : undefined
-    if (moe !== undefined && !('experts' in moe)) return moe
-    return {
-      vocabSize: w.vocab_size,
-      hiddenSize: w.hidden_size,
-      intermediateSize: w.intermediate_size,
-      layers: w.num_hidden_layers,
-      heads: w.num_attention_heads,
-      kvHeads: w.num_key_value_heads,
-      headDim: w.head_dim,
-      ropeTheta: theta,
-      epsilon: w.rms_norm_eps,
-      tied: w.tie_word_embeddings,
-      ...(moe === undefined ? {} : { moe }),
-    }
-  },
-  (c) => ({
-    architectures: [c.moe === undefined ? 'Qwen3ForCausalLM' : 'Qwen3MoeForCausalLM'],
-    model_type: c.moe === undefined ? 'qwen3' : 'qwen3_moe',
-    ...(c.moe === undefined ? {} : moePublished(c.moe)),
-    vocab_size: c.vocabSize,
-    hidden_size: c.hiddenSize,
-    intermediate_size: c.intermediateSize,
-    num_hidden_layers: c.layers,
-    num_attention_heads: c.heads,
-    num_key_value_heads: c.kvHeads,
-    head_dim: c.headDim,
-    hidden_act: 'silu',
-    rms_norm_eps: c.epsilon,
-    rope_theta: c.ropeTheta,
-    rope_scaling: null,
-    tie_word_embeddings: c.tied,
-    attention_bias: false,
-    attention_dropout: 0,
-    use_sliding_window: false,
-  }),
-)
+export { languageConfig } from './language-config.ts'
+export { visionConfig } from './vision-config.ts'
 
 /**
  * A vision-language model: `vision_config`, `llm_config` and how the adapter joins them. Without `ps_version` the pixel
