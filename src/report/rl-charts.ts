@@ -5,9 +5,9 @@
  */
 import { percent, significant } from '../terminal/index.ts'
 import { colour, draw, legend } from './chart.ts'
-import { stepAxis } from './charts.ts'
 import { finite, type Point, thin } from './curve.ts'
 import { type Html, html } from './html.ts'
+import { stepAxis } from './loss-charts.ts'
 
 /** One line of a picture. */
 export interface Series {

@@ -5,9 +5,9 @@
  */
 import { percent, significant } from '../../terminal/index.ts'
 import { draw } from '../chart.ts'
-import { curve, decided, losses, lossScale, rateScale, stepAxis } from '../charts.ts'
 import { finite, type Point, smooth, spanOf, thin } from '../curve.ts'
 import type { Html } from '../html.ts'
+import { curve, decided, losses, lossScale, rateScale, stepAxis } from '../loss-charts.ts'
 import type { StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 import type { ComparedRun, ComparedStage } from './comparison.ts'

@@ -7,9 +7,9 @@
 import type { Measurement } from '../../run/index.ts'
 import { grouped, percent, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
-import { familyChart, measureChart } from '../charts.ts'
 import { gainMark, gainOf } from '../gain.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { familyChart, measureChart } from '../measure-charts.ts'
 import { nothingEvaluated, type RunView, type StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 

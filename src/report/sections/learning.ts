@@ -6,8 +6,8 @@
 import { batchText } from '../../run/index.ts'
 import { begunWith, grouped, keptOf, rate, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
-import { decisionMarks, lossOverview, stageCurves } from '../charts.ts'
 import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { decisionMarks, lossOverview, stageCurves } from '../loss-charts.ts'
 import type { RunView, StageView } from '../view.ts'
 
 const notNumbers = (s: StageView): number => s.taken.filter((e) => !Number.isFinite(e.loss)).length

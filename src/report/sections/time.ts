@@ -5,8 +5,8 @@
  */
 import { duration, grouped, percent, significant } from '../../terminal/index.ts'
 import { legend } from '../chart.ts'
-import { stageTimes, timeChart, timeKinds } from '../charts.ts'
 import { type Html, html, htmlTable } from '../html.ts'
+import { stageTimes, timeChart, timeKinds } from '../time-charts.ts'
 import type { RunView } from '../view.ts'
 
 /** Stacked bars and their table. */
