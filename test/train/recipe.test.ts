@@ -591,7 +591,7 @@ runs(
       ...anEngine,
       compileAhead: (programs) => {
         const all = [...programs]
-        said.push(`ahead ${all.map((p) => all.length && [...p.functions.keys()].includes('step')).join()}`)
+        said.push(`ahead ${all.map((p) => p.functions.has('step')).join()}`)
         return {
           done: Promise.resolve(),
           end: async () => {

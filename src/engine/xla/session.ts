@@ -72,6 +72,23 @@ export const flagsFor = (platform: string, variant: Variant): Readonly<Record<st
   }
 }
 
+/** Compiles with the engine's own flags and those that were given; own ones that the plugin does not know are left out. */
+export const withKnownFlags = async <A>(
+  own: Readonly<Record<string, Flag>>,
+  given: Readonly<Record<string, Flag>>,
+  compile: (flags: Readonly<Record<string, Flag>>) => Promise<A>,
+): Promise<A> => {
+  try {
+    return await compile({ ...own, ...given })
+  } catch (e) {
+    // no such compile option: 'name'; while setting option name, 'value' is not a valid enum value
+    const name = /option:? '?(xla_\w+)/i.exec(messageOf(e))?.[1]
+    if (name === undefined || !(name in own) || name in given) throw e
+    const { [name]: _, ...others } = own
+    return withKnownFlags(others, given, compile)
+  }
+}
+
 /** Whether compiling a function for a platform leaves its device alone: no kernels are tried on it. */
 const compilesBeside = (platform: string, variant: Variant): boolean =>
   platform === 'cpu' || flagsFor(platform, variant).xla_gpu_autotune_level === 0
@@ -137,8 +154,10 @@ export const xlaBackend = (
 
   /** Compiles a function, or finds it where it is kept. */
   const executableOf = (text: string, variant: Variant): Promise<Executable> => {
-    const options = { devices, flags: { ...flagsFor(client.platform, variant), ...settings.flags } }
-    return keptProgram(client, plugin.bytes, text, options, { folder: xlaHome().programs })
+    const kept = { folder: xlaHome().programs }
+    return withKnownFlags(flagsFor(client.platform, variant), settings.flags ?? {}, (flags) =>
+      keptProgram(client, plugin.bytes, text, { devices, flags }, kept),
+    )
   }
 
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { axis, contract, fixed, input, loop, program, reshape, type Tensor } from '../../../src/dsl/index.ts'
-import { flagsFor } from '../../../src/engine/xla/session.ts'
+import { flagsFor, withKnownFlags } from '../../../src/engine/xla/session.ts'
 
 const variant = (y: Tensor) =>
   program({ name: 'p', functions: { f: fixed(() => ({ outputs: { y } })) } }).functions.get('f')![0]!
@@ -39,6 +39,30 @@ test('a loop is launched by the GPU, and the best kernels of its few products ar
   assert.is(many.xla_gpu_autotune_level, undefined)
   assert.is(few.xla_gpu_autotune_level, 0)
   assert.equal(flagsFor('cuda', product(4096)), first)
+})
+
+/** A compiler that knows no flag of these names. */
+const knowing =
+  (...unknown: readonly string[]) =>
+  async (flags: Readonly<Record<string, unknown>>): Promise<readonly string[]> => {
+    const odd = Object.keys(flags).find((name) => unknown.includes(name))
+    if (odd === 'xla_a') throw new Error("INVALID_ARGUMENT: No such compile option: 'xla_a'")
+    if (odd !== undefined)
+      throw new Error(`INVALID_ARGUMENT: While setting option ${odd}, 'X' is not a valid enum value.`)
+    return Object.keys(flags)
+  }
+
+test('own flags that a plugin does not know are left out, those that were given are errors', async () => {
+  const own = { xla_a: 1, xla_b: 'X', xla_c: true }
+  assert.equal(await withKnownFlags(own, { xla_d: 2 }, knowing('xla_a', 'xla_b')), ['xla_c', 'xla_d'])
+  for (const given of [{ xla_a: 2 }, { xla_d: 1 }] as readonly Readonly<Record<string, number>>[]) {
+    const failed = await withKnownFlags(own, given, knowing('xla_a', 'xla_d')).catch((e: Error) => e.message)
+    assert.match(String(failed), 'xla_a' in given ? /xla_a/ : /xla_d/)
+  }
+  const broken = await withKnownFlags(own, {}, async () => {
+    throw new Error('out of memory')
+  }).catch((e: Error) => e.message)
+  assert.is(broken, 'out of memory')
 })
 
 test.run()
