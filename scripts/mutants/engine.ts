@@ -129,6 +129,7 @@ export const engine = [
     [
       ['a weight that is written stays what it was', 'compiled.delete(variant)', ''],
       ['weights that functions change are constants', 'fixed.has(key) ?', 'true ?'],
+      ['a result is the memory of the next one', '&& !kept.has(n)', ''],
     ],
   ),
   mutantsOf(

@@ -169,6 +169,18 @@ test('weights that are written, or that another function changes, are those of t
   close(written, await logitsOf(learning, (s) => orThrow(s.call('double', {}))), 'doubled')
 })
 
+test('what a call has given stays as it is when another is made', async () => {
+  const p = programOf({ ...language, kvHeads: language.heads })
+  const session = await orThrow(openSession(onnxBackend(runtime, p, nativeOptions(1)), { seed: 3 }))
+  const { logits } = await orThrow(session.call('decode', inputs))
+  const given = logits!.data.slice()
+  const others = { ...inputs, input_ids: tensorValue('int32', [rows], [4, 8, 12]) }
+  const { logits: next } = await orThrow(session.call('decode', others))
+  await orThrow(session.close())
+  assert.equal(logits!.data, given)
+  assert.not.equal(next!.data, given)
+})
+
 test('a size of heads that the operation does not take, and a session of the binding, keep the definition', () => {
   const p = programOf({ ...language, headDim: 6 })
   const odd = lower('decode', p.functions.get('decode')![0]!, 'run', new Map(), true)
