@@ -224,26 +224,32 @@ export const engine = [
     'src/engine/backend.ts',
     ['engine/backend'],
     [
-      ['the seed is ignored', 'freshState(spec, seed)', 'freshState(spec, 0)'],
       [
         'a turn that was closed before it began runs',
         'if (closed)\n            return left',
         'if (!closed && closed)\n            return left',
       ],
-      ['states in one group whatever their size', 'if (bytes + sizeOf(key) > groupBytes) await flush()', ''],
       [
         'what was read ahead outlives a call',
-        '          forget()\n          const given',
+        '          states.forget()\n          const given',
         '          const given',
       ],
-      ['what was read ahead outlives a writing', 'return checked\n      forget()\n', 'return checked\n'],
-      ['what was read ahead is handed out twice', '        ahead.delete(one.key)\n', ''],
-      ['states that hold nothing are read ahead', ' || empty.has(next.key)) break', ') break'],
       [
         'what a call writes is filled once more',
-        'filled = [...variant.next.keys()].filter((key) => empty.delete(key))',
+        'filled = states.filled(variant.next.keys())',
         'filled = []',
       ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/held-states.ts',
+    ['engine/backend'],
+    [
+      ['the seed is ignored', 'freshState(spec, seed)', 'freshState(spec, 0)'],
+      ['states in one group whatever their size', 'if (bytes + sizeOf(key) > groupBytes) await flush()', ''],
+      ['what was read ahead outlives a writing', 'return checked\n    forget()\n', 'return checked\n'],
+      ['what was read ahead is handed out twice', '      ahead.delete(one.key)\n', ''],
+      ['states that hold nothing are read ahead', ' || empty.has(next.key)) break', ') break'],
       [
         'what is written is filled once more',
         'for (const key of checked.right.keys()) empty.delete(key)',

@@ -6,59 +6,27 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import {
-  elements,
-  type IndexCheck,
-  indexCheck,
-  madeFor,
-  type Program,
-  type StateSpec,
-  sizes,
-  type Variant,
-} from '../dsl/index.ts'
+import { type IndexCheck, indexCheck, madeFor, type Program, type Variant } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
-import { sixteenBits } from './options.ts'
+import { heldStates, type StateStore } from './held-states.ts'
 import { outOfMemory } from './out-of-memory.ts'
-import { type Room, room } from './room.ts'
-import type { EngineName, LoadOptions, Precision, Session, TensorValue, WeightSource } from './session.ts'
-import { type Chosen, checkSnapshot, checkStates, chooseVariant, freshState, statesOf } from './values.ts'
+import type { EngineName, LoadOptions, Precision, Session, TensorValue } from './session.ts'
+import { type Chosen, checkSnapshot, checkStates, chooseVariant, statesOf } from './values.ts'
 
-/** Values by name or key. */
-export type Values = ReadonlyMap<string, TensorValue>
+export type { Values } from './held-states.ts'
 
 /** What a function gives, or why it gives nothing. */
 export type Called = Either<EngineError, Readonly<Record<string, TensorValue>>>
 
 /** What a native library does. Methods are called one at a time with what was checked; they may throw anything. */
-export interface Backend {
+export interface Backend extends StateStore {
   readonly name: EngineName
-  readonly program: Program
-  /** The states that hold nothing until they are written. */
-  readonly empty: readonly string[]
-  /** Values are read and written in groups of at most this many bytes. */
-  readonly groupBytes: number
-  /** Whether `write` has copied all values when it ends: they may then lie in memory that is used again. */
-  readonly copies?: boolean
   readonly call: (name: string, chosen: Chosen) => Promise<Called>
   /**
    * The same in two steps, where a device computes beside this thread: what is asked next may be started as soon as this is
    * under way. Closing waits for what was started.
    */
   readonly start?: (name: string, chosen: Chosen) => Promise<Either<EngineError, () => Promise<Called>>>
-  /** Copies of states. */
-  readonly read: (specs: readonly StateSpec[]) => Promise<Values>
-  /**
-   * Fills states with what they begin with where they lie, and answers which: those are not made and written. Undefined where
-   * they lie in the host's memory.
-   */
-  readonly fill?: (specs: readonly StateSpec[]) => Promise<readonly string[]>
-  /** Takes values in; the arrays of `given` ones it may keep, others it copies. */
-  readonly write: (values: Values, given: boolean) => Promise<void>
-  /**
-   * Takes a weight as its bfloat16 patterns, in an array that becomes the backend's; false where a number is too large for it.
-   * Numbers below 2⁻²⁵ may be rounded. Undefined where the backend holds float32 alone.
-   */
-  readonly keep?: (key: string, patterns: Uint16Array) => Promise<boolean>
   /**
    * Compiles what a later backend of these functions finds compiled, and runs nothing. Undefined where nothing is kept of a
    * program.
@@ -89,11 +57,6 @@ export interface BackendOptions {
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string
 }
-
-/** Bytes that are read ahead at most. */
-const mostAhead = 2 ** 26
-
-const bytesOf = ({ axes }: StateSpec): number => elements(axes) * 4
 
 const checks = new WeakMap<Variant, IndexCheck>()
 
@@ -150,7 +113,7 @@ export const openSession =
   ): TaskEither<EngineError, Session> =>
   async () => {
     const { program } = backend
-    const empty = new Set(backend.empty)
+    const states = heldStates(backend, seed)
     let closed = false
     let queue: Promise<unknown> = Promise.resolve()
 
@@ -171,116 +134,6 @@ export const openSession =
         queue = turn
         return turn
       }
-
-    /** Writes values that come one by one, in groups; each belongs to the session. */
-    const take = async (
-      keys: Iterable<string>,
-      make: (key: string, lent: Room) => Promise<Either<EngineError, TensorValue>>,
-    ): Promise<Either<EngineError, void>> => {
-      const { groupBytes, copies = false } = backend
-      const sizeOf = (key: string): number => bytesOf(program.states.get(key)!)
-      const all = [...keys]
-      // one that is copied as a whole goes first, while little else is in memory
-      const large = copies ? all.filter((key) => sizeOf(key) > groupBytes) : []
-      const alone = new Set(large)
-      large.sort((a, b) => sizeOf(b) - sizeOf(a))
-      let lent = room(large.length === 0 ? 0 : sizeOf(large[0]!))
-      let group = new Map<string, TensorValue>()
-      let bytes = 0
-      const flush = async (): Promise<void> => {
-        if (group.size === 0) return
-        await backend.write(group, true)
-        for (const key of group.keys()) empty.delete(key)
-        group = new Map()
-        bytes = 0
-        lent.empty()
-      }
-      const add = async (key: string): Promise<Either<EngineError, void>> => {
-        if (bytes + sizeOf(key) > groupBytes) await flush()
-        const value = await make(key, lent)
-        if (isLeft(value)) return value
-        group.set(key, value.right)
-        bytes += sizeOf(key)
-        return right(undefined)
-      }
-      for (const key of large) {
-        const added = await add(key)
-        if (isLeft(added)) return added
-      }
-      await flush()
-      lent = room(copies ? groupBytes : 0)
-      for (const key of all) {
-        const added = alone.has(key) ? right(undefined) : await add(key)
-        if (isLeft(added)) return added
-      }
-      await flush()
-      return right(undefined)
-    }
-
-    /** Fills those of the states that still hold nothing. */
-    const settle = async (keys: Iterable<string>): Promise<Either<EngineError, void>> => {
-      const wanted = [...keys].filter((k) => empty.has(k)).map((k) => program.states.get(k)!)
-      const made = wanted.length === 0 ? undefined : await backend.fill?.(wanted)
-      for (const key of made ?? []) empty.delete(key)
-      return take(
-        wanted.flatMap(({ key }) => (empty.has(key) ? [key] : [])),
-        async (key) => {
-          const spec = program.states.get(key)!
-          return right({ shape: sizes(spec.axes), dtype: spec.dtype, data: freshState(spec, seed) })
-        },
-      )
-    }
-
-    /** What was read ahead and not asked for yet, and whether one state alone was asked for last. */
-    let ahead = new Map<string, TensorValue>()
-    let oneByOne = false
-    const forget = (): void => {
-      ahead = new Map()
-      oneByOne = false
-    }
-
-    /** The states that stand behind one, as many as are read ahead with it. */
-    const behind = (spec: StateSpec): readonly StateSpec[] => {
-      const all = [...program.states.values()]
-      const found: StateSpec[] = []
-      let bytes = bytesOf(spec)
-      for (const next of all.slice(all.findIndex(({ key }) => key === spec.key) + 1)) {
-        bytes += bytesOf(next)
-        if (bytes > Math.min(backend.groupBytes, mostAhead) || empty.has(next.key)) break
-        found.push(next)
-      }
-      return found
-    }
-
-    const readAll = async (specs: readonly StateSpec[]): Promise<Either<EngineError, Values>> => {
-      const [one] = specs
-      const alone = specs.length === 1 && one !== undefined
-      const had = alone ? ahead.get(one.key) : undefined
-      if (alone && had !== undefined) {
-        // whoever asked may change it
-        ahead.delete(one.key)
-        return right(new Map([[one.key, had]]))
-      }
-      const settled = await settle(specs.map((s) => s.key))
-      if (isLeft(settled)) return settled
-      // an engine that reads in groups prepares for each: states that are read one after another are read together
-      const more = alone && oneByOne ? behind(one) : []
-      oneByOne = alone
-      // one of those may be lost, or too much: what was asked for is read by itself then
-      const group =
-        more.length === 0 ? undefined : await backend.read([...specs, ...more]).catch(() => undefined)
-      if (group === undefined) return right(await backend.read(specs))
-      ahead = new Map(more.map(({ key }) => [key, group.get(key)!]))
-      return right(new Map([[one!.key, group.get(one!.key)!]]))
-    }
-
-    const writeAll = async (checked: Either<EngineError, Values>): Promise<Either<EngineError, void>> => {
-      if (isLeft(checked)) return checked
-      forget()
-      await backend.write(checked.right, false)
-      for (const key of checked.right.keys()) empty.delete(key)
-      return right(undefined)
-    }
 
     /** Starts a call; the answer gives what it gives. */
     const start = async (
@@ -312,13 +165,11 @@ export const openSession =
           const { variant, inputs: fed } = chosen
           const wrong = checkOf(variant)((input) => fed.get(input)!.data)
           if (wrong !== undefined) return left(badIndex(name, wrong.message, wrong.use.by.site.line))
-          const settled = await settle(variant.states.keys())
+          const settled = await states.settle(variant.states.keys())
           if (isLeft(settled)) return settled
-          forget()
+          states.forget()
           const given = await start(name, chosen)
-          if (given._tag === 'Right') {
-            filled = [...variant.next.keys()].filter((key) => empty.delete(key))
-          }
+          if (given._tag === 'Right') filled = states.filled(variant.next.keys())
           return given
         },
         () => chosen,
@@ -327,7 +178,7 @@ export const openSession =
         const given = await started()
         if (isLeft(given)) return given
         const got = await guarded(what, given.right, () => chosen)
-        if (isLeft(got)) for (const key of filled) empty.add(key)
+        if (isLeft(got)) states.lost(filled)
         return got
       }
     }
@@ -339,20 +190,20 @@ export const openSession =
       read: (keys) =>
         inTurn('read', async () => {
           const specs = statesOf(program, keys)
-          return isLeft(specs) ? specs : readAll(specs.right)
+          return isLeft(specs) ? specs : states.read(specs.right)
         }),
-      write: (values) => inTurn('write', async () => writeAll(checkStates(program, values))),
+      write: (values) => inTurn('write', async () => states.write(checkStates(program, values))),
       snapshot: () =>
         inTurn('snapshot', async () => {
-          const states = await readAll([...program.states.values()])
-          return isLeft(states) ? states : right({ states: states.right })
+          const all = await states.read([...program.states.values()])
+          return isLeft(all) ? all : right({ states: all.right })
         }),
-      restore: (snapshot) => inTurn('restore', async () => writeAll(checkSnapshot(program, snapshot))),
+      restore: (snapshot) => inTurn('restore', async () => states.write(checkSnapshot(program, snapshot))),
       close: () => () => {
         const turn = queue.then(async (): Promise<Either<EngineError, void>> => {
           if (closed) return right(undefined)
           closed = true
-          forget()
+          states.forget()
           return guarded('close', async () => right(await backend.close()))
         })
         queue = turn
@@ -360,38 +211,9 @@ export const openSession =
       },
     }
 
-    const known = (keys: Iterable<string>): readonly string[] =>
-      [...new Set(keys)].filter((k) => program.states.has(k))
-    const fill = async (): Promise<Either<EngineError, void>> => {
-      const can = sixteenBits(weights !== 'stored' || backend.keep !== undefined)
-      if (isLeft(can)) return can
-      if (values === undefined) return right(undefined)
-      if (values instanceof Map)
-        return writeAll(checkStates(program, new Map(known(values.keys()).map((k) => [k, values.get(k)!]))))
-      const source = values as WeightSource
-      const bad = (key: string, e: Error) =>
-        left(engineError('BadInput', `state '${key}' cannot be read: ${messageOf(e)}`, e))
-      const others: string[] = []
-      for (const key of known(source.keys)) {
-        const { dtype, axes } = program.states.get(key)!
-        const may = weights === 'stored' && last.has(key) && dtype === 'float32' && axes.length > 1
-        const reading = may ? source.bfloat16?.(key) : undefined
-        const patterns = reading === undefined ? undefined : await reading()
-        if (patterns !== undefined && isLeft(patterns)) return bad(key, patterns.left)
-        const fits = patterns?.right.length === elements(axes)
-        if (patterns !== undefined && fits && (await backend.keep!(key, patterns.right))) empty.delete(key)
-        else others.push(key)
-      }
-      return take(others, async (key, lent) => {
-        const { dtype, axes } = program.states.get(key)!
-        const place = dtype === 'float32' ? lent.floats(elements(axes)) : undefined
-        const value = await source.read(key, place)()
-        if (isLeft(value)) return bad(key, value.left)
-        const checked = checkStates(program, new Map([[key, value.right]]))
-        return isLeft(checked) ? checked : value
-      })
-    }
-    const filled = await guarded(`loading program '${program.name}'`, fill)
+    const filled = await guarded(`loading program '${program.name}'`, () =>
+      states.fill({ values, weights }, last),
+    )
     if (isLeft(filled)) {
       await session.close()()
       return filled
