@@ -44,9 +44,9 @@ const file: t.ExperimentFile = async ({ seed, setting, data }) => {
     if (label >= 0) return { image: await rows.readRowImage(r, vit.imageSize), label }
     throw new rows.RowError(r, 'it has no label')
   }
-  // data has onBadRow: a row without an image that can be read, or a label, is set aside
+  // a row without an image that can be read, or a label, is set aside
   const labelled = (from: rows.Source<rows.Row>) =>
-    rows.mapped({ rows: from.config, classes }, from, shown, data)
+    rows.mapped({ rows: from.config, classes }, from, shown, { onBadRow: data.onBadRow })
   const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })
   const source = labelled(rows.shuffled(rows.repeated(sides.train), { seed, buffer: 1000 }))
   const [objective, name] = [classify(classes.length), 'classify']

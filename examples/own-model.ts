@@ -28,9 +28,9 @@ export const llama = (name: string, c: Numbers & { readonly rope_parameters: Rop
   return causalLm({
     ...{ name, config: c, parts: { all: d.everyKey }, vocabSize: vocab.size },
     embed: (ids) => d.applyTo(d.at('model.embed_tokens')(d.embedding(vocab, embed)), ids),
-    decode: (x, { positions, ...seen }) => {
+    decode: (x, { token, positions, mask, cache }) => {
       const rotary = d.rotations(positions, d.axis('headDim', headDim), rope_theta)
-      const attention = d.selfAttention({ embed, heads, kvHeads, headDim, rotary, ...seen })
+      const attention = d.selfAttention({ token, embed, heads, kvHeads, headDim, rotary, mask, cache })
       const layer = pipe(
         d.preNorm(norm('input_layernorm'), d.at('self_attn')(attention)),
         d.andThen(d.preNorm(norm('post_attention_layernorm'), d.at('mlp')(d.swiGlu(embed, hidden)))),

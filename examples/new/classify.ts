@@ -92,7 +92,7 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
         image: await rows.readRowImage(row, vit.imageSize),
         label: labelOf(row),
       }),
-      data, // has onBadRow: a row without an image that can be read, or a label, is set aside, and the run ends with their list
+      { onBadRow: data.onBadRow }, // a row without an image that can be read, or a label, is set aside, and the run ends with their list
     )
   // one image in five is held out: which ones depends on their names alone
   const sides = rows.split(images, { heldOut: 0.2, by: rows.rowKey })

@@ -7,10 +7,10 @@ import { availableParallelism } from 'node:os'
 import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/index.ts'
 import { type Manifest, manifestFormat } from '../run/index.ts'
+import { kindOf } from '../settings/index.ts'
 import {
   type Experiment,
   jsonSetting,
-  kindOf,
   RecipeError,
   textSetting,
   valueSetting,

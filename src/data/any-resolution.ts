@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import { CollateError, checkedBytes, moreImages } from './collate-error.ts'
 import { imagenetNormalise, type RgbImage } from './image.ts'
 import type { ImageReading } from './image-reading.ts'
@@ -41,8 +42,9 @@ export const squaresOf = (
   width: number,
   height: number,
   size: number,
-  { least = 4, most = 4096 }: SquareBudget = {},
+  options: SquareBudget = {},
 ): { readonly columns: number; readonly rows: number } => {
+  const { least = 4, most = 4096 } = onlySettings('squaresOf', options, ['least', 'most'])
   const whole = (what: string, n: number): number => wholeNumber('any sizes', what, n)
   const [w, h, side] = [whole('width', width), whole('height', height), whole('size', size)]
   leastToMost('any sizes', least, most)
@@ -74,6 +76,7 @@ const capped = ({ columns, rows }: { readonly columns: number; readonly rows: nu
  * @category reading
  */
 export const anySizes = (sizes: SquareSizes, budget: SquareBudget = {}): ImageReading => {
+  onlySettings('anySizes', budget, ['least', 'most'])
   const { least = 4, most = 4096 } = budget
   if (sizes.patchSize === undefined)
     throw new RangeError('any sizes: the model has no patchSize, so it reads tiles of one size')

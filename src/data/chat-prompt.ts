@@ -5,6 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { ChatError, encodeChat, renderChat } from '../formats/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { ChatTurn, StillPart } from './chat.ts'
 import { chatImages, type ImageIdLists, ownIds, withFrames } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
@@ -120,6 +121,7 @@ export const chatPrompt = async (
   turns: readonly ChatTurn[],
   options: ChatPromptOptions = {},
 ): Promise<Conversation> => {
+  onlySettings('chatPrompt', options, ['think', 'variables'])
   if (turns.at(-1)?.role !== 'user')
     throw new ChatError(
       'BadMessages',

@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { ChatError, specialIn } from '../formats/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { tilesOf } from './collate.ts'
 import type { Conversation } from './conversation.ts'
-import { onlyOptions } from './only-options.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
@@ -110,8 +110,8 @@ const configOf = (
  * @category sources
  */
 export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
-  onlyOptions('conversations', options, optionNames)
-  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), options)
+  const { onBadRow } = onlySettings('conversations', options, optionNames)
+  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), { onBadRow })
 }
 
 const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
@@ -127,7 +127,7 @@ const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
  * @category sources
  */
 export const questions = (rows: Source<Row>, options: ConversationOptions): Source<Question> => {
-  onlyOptions('questions', options, optionNames)
+  const { onBadRow } = onlySettings('questions', options, optionNames)
   return mapped(
     configOf('questions', rows, options),
     rows,
@@ -136,6 +136,6 @@ export const questions = (rows: Source<Row>, options: ConversationOptions): Sour
       const chat = chatOf(row)
       return { conversation, question: textOf(chat, 'user'), expected: textOf(chat, 'assistant') }
     },
-    options,
+    { onBadRow },
   )
 }

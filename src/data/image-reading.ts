@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 import { dynamicTiles, gridOf, multiScaleTiles, type TilingOptions, tilesEach } from './tiling.ts'
@@ -71,6 +72,7 @@ export const singleTiles = (size: number, tokens: number): ImageReading => ({
  * @category reading
  */
 export const gridTiles = (size: number, tokens: number, tiling: ImageTiling): ImageReading => {
+  onlySettings('gridTiles', tiling, ['multiScale', 'budget', 'least', 'most', 'thumbnail'])
   const { least = 1, most = 10, thumbnail = true, multiScale = false, budget = 64 } = tiling
   // both say what is wrong with a number
   gridOf(size, size, { least, most, size })

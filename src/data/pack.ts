@@ -5,10 +5,10 @@
  * @since 0.1.0
  */
 import * as t from 'io-ts'
+import { onlySettings } from '../settings/index.ts'
 import { tilesOf } from './collate.ts'
 import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
-import { onlyOptions } from './only-options.ts'
 import type { Processor } from './processor.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
@@ -164,7 +164,7 @@ interface Waiting<C> extends Load {
 }
 
 const checked = (o: PackOptions): PackOptions => {
-  onlyOptions('packed', o, ['rows', 'tokens', 'images', 'buffer', 'visualSlack', 'processor'])
+  onlySettings('packed', o, ['rows', 'tokens', 'images', 'buffer', 'visualSlack', 'processor'])
   for (const [setting, least] of [
     ['rows', 1],
     ['tokens', 2],

@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import type { Tokenizer } from '../formats/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
-import { onlyOptions } from './only-options.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 import { mostFrames } from './video.ts'
 
@@ -160,16 +160,18 @@ export const processor = (
     readonly template?: ChatTemplate | undefined
   } = {},
 ): Processor => {
+  onlySettings('processor', options, ['chat', 'image', 'thought', 'template'])
+  const of = (name: string, given: object | undefined, known: readonly string[]): unknown =>
+    given === undefined || onlySettings(`processor, ${name}`, given, known)
+  of('chat', options.chat, ['start', 'end', 'pad'])
+  of('thought', options.thought, ['open', 'close'])
+  of('image', options.image, imageNames)
+  of('image, tiling', options.image?.tiling, tilingNames)
   if (typeof tokenizer?.idOf !== 'function')
     throw new ProcessorError(
       'NoToken',
       'processor, tokenizer: it is none; give one such as textTokenizer(…) or nanoTokenizer(), called',
     )
-  onlyOptions('processor', options, ['chat', 'image', 'thought', 'template'])
-  onlyOptions('processor, chat', options.chat ?? {}, ['start', 'end', 'pad'])
-  onlyOptions('processor, thought', options.thought ?? {}, ['open', 'close'])
-  onlyOptions('processor, image', options.image ?? {}, imageNames)
-  onlyOptions('processor, image, tiling', options.image?.tiling ?? {}, tilingNames)
   const { start = '<|im_start|>', end = '<|im_end|>', pad = '<|endoftext|>' } = options.chat ?? {}
   const id = (what: string, token: string): number => {
     const found = tokenizer.idOf(token)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import { type Conversation, conversationOf, type Exchange } from './conversation.ts'
 import type { RgbImage } from './image.ts'
 import type { GivenImage } from './image-reading.ts'
@@ -96,8 +97,12 @@ const piecesOf = (p: Processor, units: readonly PromptUnit[]): readonly Piece[] 
 export const layOutPrompt = (
   p: Processor,
   units: readonly PromptUnit[],
-  { system, tokens = Number.POSITIVE_INFINITY }: PromptOptions = {},
+  options: PromptOptions = {},
 ): LaidPrompt => {
+  const { system, tokens = Number.POSITIVE_INFINITY } = onlySettings('layOutPrompt', options, [
+    'system',
+    'tokens',
+  ])
   const text = p.tokenizer.encodeText
   const before = system === undefined ? [] : [p.start, ...text(`system\n${system}`), p.end]
   const head = [...before, p.start, ...text('user\n')]
@@ -137,6 +142,7 @@ export const unitConversation = (
   written: Pick<Exchange, 'thought' | 'answer'>,
   options: PromptOptions = {},
 ): Conversation => {
+  onlySettings('unitConversation', options, ['system', 'tokens'])
   const { ids, lost: _, ...images } = layOutPrompt(p, units, options)
   return conversationOf(p, id, ids, written, images)
 }

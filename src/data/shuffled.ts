@@ -5,7 +5,7 @@
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
-import { onlyOptions } from './only-options.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link shuffled}. */
@@ -27,7 +27,7 @@ const Place = t.intersection([t.type({ block: Whole, given: Whole }), t.partial(
  * @category combinators
  */
 export const shuffled = <E>(source: Source<E>, options: ShuffleOptions): Source<E> => {
-  onlyOptions('shuffled', options, ['seed', 'buffer'])
+  onlySettings('shuffled', options, ['seed', 'buffer'])
   const { seed, buffer } = options
   if (!Number.isSafeInteger(buffer) || buffer < 1)
     throw new SourceError(`shuffled: buffer is ${buffer}; give a whole number from 1`)

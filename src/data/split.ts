@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { random, type Seed } from '../random/index.ts'
-import { onlyOptions } from './only-options.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link split}. */
@@ -48,7 +48,7 @@ const emptySide = (name: 'train' | 'heldOut', read: number, first: string, alike
  * @category combinators
  */
 export const split = <E>(source: Source<E>, options: SplitOptions<E>): Sides<E> => {
-  onlyOptions('split', options, ['heldOut', 'by', 'seed'])
+  onlySettings('split', options, ['heldOut', 'by', 'seed'])
   const { heldOut, by, seed = 0 } = options
   if (!(heldOut > 0 && heldOut < 1))
     throw new SourceError(`split: heldOut is ${heldOut}; give a share between 0 and 1`)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 import { leastToMost, wholeNumber } from './whole-number.ts'
@@ -50,7 +51,9 @@ const nearest = (width: number, height: number, size: number, grids: readonly Gr
   return best
 }
 
-const settled = ({ least = 1, most = 10, size = 448, thumbnail = true }: TilingOptions) => {
+const settled = (options: TilingOptions) => {
+  const known = ['least', 'most', 'size', 'thumbnail']
+  const { least = 1, most = 10, size = 448, thumbnail = true } = onlySettings('tiling', options, known)
   return { ...leastToMost('tiling', least, most), size: whole('size', size), thumbnail }
 }
 

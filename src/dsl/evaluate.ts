@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import { type Axis, elements, showAxes } from './axis.ts'
 import { erf64 } from './erf.ts'
 import { GraphError } from './error.ts'
@@ -50,6 +51,7 @@ export interface Feeds {
  * @category evaluation
  */
 export const evaluate = (roots: readonly Tensor[], feeds: Feeds = {}): Float64Array[] => {
+  onlySettings('evaluate', feeds, ['arguments', 'inputs', 'states'])
   const bounded = clampIndices(roots)
   return valuesOf(bounded, evaluationOrder(bounded), feeds)
 }

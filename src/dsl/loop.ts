@@ -1,4 +1,5 @@
 /** Steps that repeat inside one call: what each carries to the next is computed by one body. */
+import { onlySettings } from '../settings/index.ts'
 import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import {
@@ -81,7 +82,8 @@ const closed = (
  *   step gives other axes or another dtype than it got; `BadDtype` where `done` is not one bool
  * @category loops
  */
-export const loop = <const C extends Carried>({ times, carried, step }: LoopOptions<C>): C => {
+export const loop = <const C extends Carried>(options: LoopOptions<C>): C => {
+  const { times, carried, step } = onlySettings('loop', options, ['times', 'carried', 'step'])
   const site = siteOf(loop)
   if (!Number.isSafeInteger(times) || times < 0)
     throw new GraphError('BadArgument', `loop: times is ${times}; give a whole number from 0 on`, site)

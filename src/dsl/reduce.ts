@@ -1,4 +1,5 @@
 /** Reductions and softmax, over axes by name. */
+import { onlySettings } from '../settings/index.ts'
 import { elements, type Names } from './axis.ts'
 import { namedOnce } from './axis-error.ts'
 import { binaryOf, compareOf, selectOf, unaryOf } from './elementwise.ts'
@@ -102,6 +103,7 @@ export const standardise = <N extends Names>(
   over: N[number],
   options: StandardiseOptions = {},
 ): Tensor<N> => {
+  onlySettings('standardise', options, ['epsilon', 'correction'])
   const site = siteOf(standardise)
   const { epsilon = 1e-6, correction = 0 } = options
   const { size } = axisOf('standardise', t, over, site)

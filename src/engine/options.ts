@@ -1,5 +1,6 @@
 /** What loading is told, checked before anything is built. */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
+import { unknownName } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import type { EngineName, LoadOptions, Precision } from './session.ts'
 
@@ -44,11 +45,15 @@ const checkWeights = (name: EngineName, weights: unknown): Either<EngineError, v
     : left(engineError('BadOption', `weights is ${show(weights)}; it must be 'float32' or 'stored'`))
 }
 
+const known: readonly (keyof LoadOptions)[] = ['seed', 'threads', 'precision', 'compile', 'weights', 'values']
+
 /**
  * Fails with `BadOption`: a seed is an integer, a number of threads a positive one, a precision one that the engine has; only
  * tensorflow can be told to compile, and only onnx to hold weights in 16 bits.
  */
 export const checkOptions = (name: EngineName, options: LoadOptions): Either<EngineError, LoadOptions> => {
+  const odd = unknownName(options, known)
+  if (odd !== undefined) return left(engineError('BadOption', `${odd.name}: ${odd.what}`))
   const { seed, threads, precision, compile, weights } = options
   const compiles = checkCompile(name, compile)
   if (isLeft(compiles)) return compiles

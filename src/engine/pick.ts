@@ -1,6 +1,7 @@
 /** Which engine runs: the one that was asked for, or the best that loads. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
+import { onlySettings } from '../settings/index.ts'
 import { called } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import { graphicsHere } from './onnx/graphics.ts'
@@ -98,9 +99,10 @@ export const picking =
   (
     wanted: 'auto' | EngineName,
     env: Environment = process.env,
-    { webgpu = true }: Picking = {},
+    options: Picking = {},
   ): TaskEither<EngineError, Picked> =>
   async () => {
+    const { webgpu = true } = onlySettings('pickEngine', options, ['webgpu'])
     if (wanted !== 'auto')
       return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(
         await loaders[wanted]()(),

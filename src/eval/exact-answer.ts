@@ -6,10 +6,9 @@
 
 import { batchesOf, type Question, type RgbImage, type Source, wholeImages } from '../data/index.ts'
 import type { Generator } from '../generation/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import {
   type Evaluation,
-  kindOf,
-  onlySettings,
   orThrow,
   RecipeError,
   type RunContext,
@@ -53,9 +52,9 @@ const savedImages = async (
  * @category evaluations
  */
 export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
-  const { generator: g, questions } = o
   const where = 'exactAnswers'
   onlySettings(where, o, ['generator', 'questions', 'samples', 'lastSamples', 'shown', 'name', 'lengths'])
+  const { generator: g, questions } = o
   const samples = wholeSetting('exactAnswers', 'samples', o.samples, 1)
   const lastSamples = wholeSetting('exactAnswers', 'lastSamples', o.lastSamples ?? samples, 1)
   const shown = wholeSetting('exactAnswers', 'shown', o.shown ?? 8, 0)

@@ -6,6 +6,7 @@
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec, findAxis } from '../dsl/index.ts'
 import { loadEntropy } from '../models/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import {
   type Evaluation,
   type Objective,
@@ -37,6 +38,7 @@ export interface ExpertEntropyOptions<E> {
  * @category evaluations
  */
 export const expertEntropy = <E>(o: ExpertEntropyOptions<E>): Evaluation => {
+  onlySettings('expertEntropy', o, ['family', 'stage', 'objective', 'source', 'batches'])
   const { family, objective, source } = o
   const where = `expertEntropy '${textSetting('expertEntropy', 'family', family)}'`
   const batches = wholeSetting(where, 'batches', o.batches, 1)

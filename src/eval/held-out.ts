@@ -5,13 +5,13 @@
  */
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import {
   type Evaluation,
   lossSum,
   type Metric,
   type MicroBatch,
   type Objective,
-  onlySettings,
   orThrow,
   RecipeError,
   type Sizes,
@@ -59,9 +59,9 @@ const metricOf = <E>(where: string, objective: Objective<E>, metric: string, siz
  * @category evaluations
  */
 export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
+  onlySettings('heldOut', o, ['family', 'stage', 'objective', 'source', 'batches', 'metric'])
   const { family, objective, metric = 'correct' } = o
   const where = `heldOut '${textSetting('heldOut', 'family', family)}'`
-  onlySettings(where, o, ['family', 'stage', 'objective', 'source', 'batches', 'metric'])
   if (o.stage !== undefined) textSetting(where, 'stage', o.stage)
   valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
   valueSetting(where, 'source', o.source, ['open'], 'a source of examples')

@@ -5,6 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import { onlySettings } from '../settings/index.ts'
 import {
   ChatError,
   type ChatPiece,
@@ -112,6 +113,7 @@ export const sailVl2Pieces = (
   messages: readonly Message[],
   options: SailVl2Options = {},
 ): E.Either<ChatError, readonly ChatPiece[]> => {
+  onlySettings('sailVl2Pieces', options, ['tiles', 'tokensPerTile', 'system', 'addGenerationPrompt'])
   const { tiles = [], tokensPerTile, system } = options
   const fault = messageFault(messages)
   if (fault !== undefined)

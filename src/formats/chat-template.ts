@@ -5,6 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import { onlySettings } from '../settings/index.ts'
 import { ChatError, type ChatPiece, joinPieces, type Message, specialIn } from './chat-message.ts'
 import { jinja } from './jinja.ts'
 import { cutShort } from './json.ts'
@@ -144,6 +145,13 @@ export const renderChat = (
   messages: readonly Message[],
   options: RenderOptions = {},
 ): E.Either<ChatError, RenderedChat> => {
+  onlySettings('renderChat', options, [
+    'addGenerationPrompt',
+    'continueFinalMessage',
+    'special',
+    'tools',
+    'variables',
+  ])
   const { special = [], continueFinalMessage = false } = options
   const words = [...special]
   return pipe(

@@ -10,6 +10,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
+import { onlySettings } from '../settings/index.ts'
 import { isFloatDtype, patternsOf, type StorageDtype } from './dtype.ts'
 import { parseJson } from './json.ts'
 import { replaceFile } from './replace-file.ts'
@@ -291,6 +292,7 @@ export const writeCheckpoint = (
   entries: Entries,
   options: CheckpointOptions = {},
 ): TE.TaskEither<SafetensorsError, string> => {
+  onlySettings('writeCheckpoint', options, ['maxShardBytes', 'metadata'])
   const { maxShardBytes = 5e9, metadata = { format: 'pt' } } = options
   const file = join(folder, singleName)
   const index = join(folder, indexName)

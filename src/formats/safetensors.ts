@@ -14,6 +14,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { atMost } from '../async/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import {
   bytesIntoFloats,
   bytesPerElement,
@@ -50,6 +51,7 @@ export {
   storedFloats,
   storedInts,
 } from './safetensors-bytes.ts'
+
 export { SafetensorsError, type SafetensorsErrorTag } from './safetensors-error.ts'
 export { decodeHeader, type Header, type TensorInfo } from './safetensors-header.ts'
 
@@ -196,8 +198,9 @@ const orThrow = <A>(result: E.Either<SafetensorsError, A>): A => {
 export const readSafetensors = (
   path: string,
   options: FileOptions = {},
-): TE.TaskEither<SafetensorsError, Safetensors> =>
-  withFile(path, undefined, async (handle) => {
+): TE.TaskEither<SafetensorsError, Safetensors> => {
+  onlySettings('readSafetensors', options, ['pieceBytes'])
+  return withFile(path, undefined, async (handle) => {
     const pieceBytes = piecesOf(path, options)
     const was = await handle.stat()
     const size = was.size
@@ -256,7 +259,7 @@ export const readSafetensors = (
         ),
     }
   })
-
+}
 /** A hint at keys that end like the one asked for. */
 const nearest = (key: string, { tensors }: Header): string => {
   const last = key.slice(key.lastIndexOf('.', key.lastIndexOf('.') - 1) + 1)
@@ -296,6 +299,7 @@ export const streamSafetensors = <Err extends Error>(
   metadata: Readonly<Record<string, string>> = {},
   options: FileOptions = {},
 ): TE.TaskEither<SafetensorsError | Err, void> => {
+  onlySettings('streamSafetensors', options, ['pieceBytes'])
   let unread: Err | undefined
   return pipe(
     TE.fromEither(encodeHeader(heads, metadata, path)),

@@ -23,7 +23,8 @@ import {
   type GenerationSizes,
   imagesOf,
 } from '../models/index.ts'
-import { kindOf, orThrow, RecipeError } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { orThrow } from '../train/index.ts'
 import { imageValues, ints } from '../train/internal.ts'
 import { biasOf, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
@@ -188,11 +189,11 @@ export const decoding = (
   model: CausalLm,
   processor: Processor,
   given: DecodingSizes,
-  { name = '' }: DecodingOptions = {},
+  options: DecodingOptions = {},
 ): Decoding => {
+  const { name = '' } = onlySettings('decoding', options, ['name'])
+  onlySettings('decoding, sizes', given, ['rows', 'prompt', 'capacity', 'images'])
   fitting(processor, model)
-  if (typeof given !== 'object' || given === null)
-    throw new RecipeError('decoding', 'sizes', `it is ${kindOf(given)}; give { rows, prompt, capacity }`)
   const sizes: Required<DecodingSizes> = {
     ...{ rows: given.rows, prompt: given.prompt, capacity: given.capacity },
     images: imagesOf(model, given),

@@ -7,7 +7,7 @@ import type { Conversation, Processor } from '../data/index.ts'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import { onlySettings } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type DecodingSizes, decoding } from './decoding.ts'
 import { settled } from './sampling.ts'
 

@@ -7,7 +7,8 @@
  * @since 0.1.0
  */
 import { type TensorValue, tensorValue } from '../engine/index.ts'
-import { kindOf, numberSetting, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { numberSetting, RecipeError, wholeSetting } from '../train/index.ts'
 
 /** How tokens are drawn. */
 export interface Sampling {
@@ -38,8 +39,6 @@ export type Settled = Required<Sampling>
 export const settled = (s: Sampling): Settled => {
   const where = 'sampling'
   const known = ['maxNewTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'stopIds']
-  if (typeof s !== 'object' || s === null)
-    throw new RecipeError('policy', where, `it is ${kindOf(s)}; give { maxNewTokens, … }`)
   onlySettings(where, s, known)
   const share = (setting: 'topP' | 'minP', otherwise: number): number => {
     const x = numberSetting(where, setting, s[setting] ?? otherwise)

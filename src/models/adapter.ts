@@ -25,6 +25,7 @@ import {
   reshape,
   siteOf,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 
 /** What an adapter joins. */
 export interface AdapterConfig {
@@ -36,8 +37,10 @@ export interface AdapterConfig {
   readonly order?: PixelShuffleOrder
 }
 
+const checked = (c: AdapterConfig): AdapterConfig =>
+  onlySettings('adapter', c, ['patches', 'visionSize', 'embedSize', 'order'])
 /** Visual tokens of one tile. */
-export const visualAxis = (c: AdapterConfig): Axis<'visual'> => axis('visual', c.patches / 4)
+export const visualAxis = (c: AdapterConfig): Axis<'visual'> => axis('visual', checked(c).patches / 4)
 
 type AdapterSizes = Pick<AdapterConfig, 'visionSize' | 'embedSize'>
 
@@ -61,8 +64,9 @@ const perceptron = (c: AdapterSizes): Layer<readonly ['folded'], readonly ['embe
  */
 export const adapter = (
   c: AdapterConfig,
-): Layer<readonly ['patch', 'vision'], readonly ['visual', 'embed']> =>
-  pipe(
+): Layer<readonly ['patch', 'vision'], readonly ['visual', 'embed']> => {
+  checked(c)
+  return pipe(
     pixelShuffle(
       ...([axis('patch', c.patches), axis('vision', c.visionSize)] as const),
       ...([visualAxis(c), foldedAxis(c), 2, c.order] as const),
@@ -71,6 +75,7 @@ export const adapter = (
     named('adapter'),
     at('mlp1'),
   )
+}
 
 /**
  * {@link adapter} over a packed row of patches in which each four that follow one another are a square of 2 × 2: those of
@@ -82,6 +87,7 @@ export const adapter = (
 export const packedAdapter = (
   c: AdapterConfig,
 ): Layer<readonly ['patch', 'vision'], readonly ['visual', 'embed']> => {
+  checked(c)
   if (c.order === 'v1')
     throw new GraphError(
       'BadArgument',

@@ -30,6 +30,7 @@ import {
   type Tensor,
   transpose,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import type { GenerationSizes } from './generation-sizes.ts'
@@ -63,8 +64,9 @@ export const extendLoop = (
   model: CausalLm,
   s: GenerationSizes,
   steps: number,
-  { filtered = false }: ExtendLoopOptions = {},
+  options: ExtendLoopOptions = {},
 ): Results => {
+  const { filtered = false } = onlySettings('extendLoop', options, ['filtered'])
   const site = siteOf(extendLoop)
   checkedSizes(model, s, site)
   if (!Number.isSafeInteger(steps) || steps < 1)

@@ -33,6 +33,7 @@ import {
   sum,
   type Tensor,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { placesInput } from './any-resolution.ts'
 import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
@@ -189,8 +190,9 @@ export const extend = (
   model: CausalLm,
   s: GenerationSizes,
   steps: number,
-  { each = false, filtered = false }: ExtendOptions = {},
+  options: ExtendOptions = {},
 ): Results => {
+  const { each = false, filtered = false } = onlySettings('extend', options, ['each', 'filtered'])
   const site = siteOf(extend)
   checkedSizes(model, s, site)
   if (!Number.isSafeInteger(steps) || steps < 1)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { GraphError, siteOf } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { CausalLm } from './model.ts'
 
 /** Sizes of a generation. */
@@ -25,12 +26,15 @@ export interface GenerationSizes {
   readonly name?: string
 }
 
+const names: readonly (keyof GenerationSizes)[] = ['rows', 'prompt', 'capacity', 'prompts', 'images', 'name']
+
 /**
  * The images of a generation.
  *
  * @throws GraphError `BadArgument` where its sizes do not say, and images have any size
  */
 export const imagesOf = (model: CausalLm, s: GenerationSizes): number => {
+  onlySettings('generation', s, names)
   if (s.images === undefined && model.image?.patchSize !== undefined)
     throw new GraphError(
       'BadArgument',

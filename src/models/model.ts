@@ -124,8 +124,10 @@ export interface CausalInputs extends TokenContext {
  *
  * @category models
  */
-export const logitsOf = (model: Pick<CausalLm, 'embed' | 'decode' | 'head'>, x: CausalInputs): Tensor =>
-  model.head(model.decode(model.embed(x.ids, x.images), x))
+export const logitsOf = (
+  model: Pick<CausalLm, 'embed' | 'decode' | 'head'>,
+  { ids, images, ...context }: CausalInputs,
+): Tensor => model.head(model.decode(model.embed(ids, images), context))
 
 /**
  * A language model that reads text alone, from its three pieces: its forward graph is put together from them.

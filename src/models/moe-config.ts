@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 
 /** How the experts of a layer are computed; the numbers are the same. */
 export type ExpertComputation = 'all' | 'chosen'
@@ -28,6 +29,14 @@ export interface MoeConfig {
   /** Default: `all` where a token goes through at least half of the experts, else `chosen`. */
   readonly computation?: ExpertComputation
 }
+
+const names: readonly (keyof MoeConfig)[] = [
+  ...(['experts', 'perToken', 'intermediateSize', 'normalise', 'sparseStep', 'denseLayers'] as const),
+  ...(['balance', 'zLoss', 'computation'] as const),
+]
+
+/** The configuration, with no setting that experts have not. @throws SettingsError */
+export const checkedMoe = (where: string, c: MoeConfig): MoeConfig => onlySettings(where, c, names)
 
 /** Whether layer `i`, from 0, has experts: every `sparseStep`th, but for those that are dense all the same. */
 export const isSparse = (c: MoeConfig | undefined, i: number): c is MoeConfig =>

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { isSparse, type MoeConfig } from './moe-config.ts'
+import { checkedMoe, isSparse, type MoeConfig } from './moe-config.ts'
 
 const feedForward = /^(.*layers\.(\d+)\.mlp)\.((?:gate|up|down)_proj\.weight)$/
 
@@ -19,6 +19,7 @@ export const isRouterKey = (key: string): boolean => key.endsWith('.mlp.gate.wei
  * @category upcycling
  */
 export const upcycled = <V>(c: MoeConfig, weights: ReadonlyMap<string, V>): ReadonlyMap<string, V> =>
+  checkedMoe('upcycled', c) &&
   new Map(
     [...weights].flatMap(([key, value]) => {
       const found = feedForward.exec(key)

@@ -41,10 +41,10 @@ import {
   topological,
   xavierUniform,
 } from '../dsl/index.ts'
-import type { ExpertComputation, MoeConfig } from './moe-config.ts'
+import { checkedMoe, type ExpertComputation, type MoeConfig } from './moe-config.ts'
 
 /** The experts of a layer as an axis. */
-export const expertAxis = (c: MoeConfig): Axis<'expert'> => axis('expert', c.experts)
+export const expertAxis = (c: MoeConfig): Axis<'expert'> => axis('expert', checkedMoe('experts', c).experts)
 
 /** Where tokens go. */
 export interface Routing {
@@ -145,8 +145,9 @@ export const router = (c: MoeConfig, embed: Axis<'embed'>): Layer<readonly ['emb
 export const mixtureOfExperts = (
   c: MoeConfig,
   embed: Axis<'embed'>,
-): Layer<readonly ['embed'], readonly ['embed']> =>
-  layer('mixtureOfExperts', [embed], (x, path) => {
+): Layer<readonly ['embed'], readonly ['embed']> => {
+  checkedMoe('mixtureOfExperts', c)
+  return layer('mixtureOfExperts', [embed], (x, path) => {
     const hidden = axis('hidden', c.intermediateSize)
     const of = (map: string, out: Axis, from: Axis): readonly Tensor[] => weightsOf(c, path, map, out, from)
     const r = routing(c, applyTo(router(c, embed), x, path))
@@ -157,6 +158,7 @@ export const mixtureOfExperts = (
     }
     return computationOf(c) === 'all' ? throughAll(c, maps, x, r) : throughChosen(maps, x, r)
   })
+}
 
 /** A router of a graph: where it is, and what it gives. */
 export interface RouterOutput {

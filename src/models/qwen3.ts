@@ -30,9 +30,10 @@ import {
   type Tensor,
   tied,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type CausalLm, causalLm, type TokenContext } from './model.ts'
 import { mixtureOfExperts } from './moe.ts'
-import { activeShare, isSparse, type MoeConfig } from './moe-config.ts'
+import { activeShare, checkedMoe, isSparse, type MoeConfig } from './moe-config.ts'
 import { atPlaces } from './wanted.ts'
 
 /** What a Qwen3 is, in the words of its `config.json`. */
@@ -54,15 +55,27 @@ export interface Qwen3Config {
   readonly moe?: MoeConfig
 }
 
+const names: readonly (keyof Qwen3Config)[] = [
+  ...(['vocabSize', 'hiddenSize', 'intermediateSize', 'layers', 'heads', 'kvHeads', 'headDim'] as const),
+  ...(['ropeTheta', 'epsilon', 'tied', 'moe'] as const),
+]
+
+/** The configuration, with no setting that a Qwen3 has not. @throws SettingsError */
+const checked = (c: Qwen3Config): Qwen3Config => {
+  onlySettings('qwen3', c, names)
+  if (c.moe !== undefined) checkedMoe('qwen3, moe', c.moe)
+  return c
+}
+
 /** Where the tokens are and what each may see. */
 export type Qwen3Context = TokenContext
 
 type Hidden = Layer<readonly ['token', 'embed'], readonly ['token', 'embed']>
 
 /** The residual stream's axis. */
-export const embedAxis = (c: Qwen3Config): Axis<'embed'> => axis('embed', c.hiddenSize)
+export const embedAxis = (c: Qwen3Config): Axis<'embed'> => axis('embed', checked(c).hiddenSize)
 /** The vocabulary. */
-export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', c.vocabSize)
+export const vocabAxis = (c: Qwen3Config): Axis<'vocab'> => axis('vocab', checked(c).vocabSize)
 
 /** Whether the last layer computes what is wanted alone; experts are chosen, and balanced, for all tokens. */
 const endsEarly = (c: Qwen3Config, { wanted }: Qwen3Context, index: number): boolean =>
@@ -108,6 +121,7 @@ export const qwen3Embedding = (c: Qwen3Config): Layer<readonly [], readonly ['em
 
 /** All decoder layers and the last norm. Keys `model.layers.<i>.*`, `model.norm.weight`. */
 export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
+  checked(c)
   const rotary = rotations(context.positions, axis('headDim', c.headDim), c.ropeTheta)
   const { token, wanted } = context
   const late = wanted !== undefined && !endsEarly(c, context, c.layers - 1)
@@ -124,7 +138,7 @@ export const qwen3Decoder = (c: Qwen3Config, context: Qwen3Context): Hidden => {
 
 /** Vectors to logits. Key `lm_head.weight`, or the embedding's where they are tied. */
 export const qwen3Head = (c: Qwen3Config): Layer<readonly ['embed'], readonly ['vocab']> =>
-  c.tied
+  checked(c).tied
     ? tied(at('model.embed_tokens')(head(embedAxis(c), vocabAxis(c))))
     : at('lm_head')(head(embedAxis(c), vocabAxis(c)))
 
@@ -144,8 +158,9 @@ export const qwen3 = (
  *
  * @category models
  */
-export const qwen3Model = (name: string, c: Qwen3Config): CausalLm =>
-  causalLm({
+export const qwen3Model = (name: string, c: Qwen3Config): CausalLm => {
+  checked(c)
+  return causalLm({
     name,
     config: { kind: 'qwen3', ...c },
     parts: { language: { ...everyKey, name: 'language' } },
@@ -155,3 +170,4 @@ export const qwen3Model = (name: string, c: Qwen3Config): CausalLm =>
     decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
     head: (hidden) => applyTo(qwen3Head(c), hidden),
   })
+}

@@ -36,6 +36,7 @@ import {
   truncatedNormal,
   xavierUniform,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import {
   type AnyResolution,
   gridRotations,
@@ -68,6 +69,19 @@ export interface SailVitConfig {
   readonly anyResolution?: AnyResolution
 }
 
+const names: readonly (keyof SailVitConfig)[] = [
+  ...(['imageSize', 'patchSize', 'hiddenSize', 'intermediateSize', 'layers', 'heads', 'epsilon'] as const),
+  ...(['patchInit', 'anyResolution'] as const),
+]
+
+/** The configuration, with no setting that a SAIL-ViT has not. @throws SettingsError */
+const checked = (c: SailVitConfig): SailVitConfig => {
+  onlySettings('sailVit', c, names)
+  if (c.anyResolution !== undefined)
+    onlySettings('sailVit, anyResolution', c.anyResolution, ['positions', 'interpolation', 'ropeTheta'])
+  return c
+}
+
 /** The axes of a SAIL-ViT. */
 export interface VitAxes {
   readonly channel: Axis<'channel'>
@@ -82,7 +96,7 @@ export interface VitAxes {
 /** The axes that a configuration implies. */
 export const vitAxes = (c: SailVitConfig): VitAxes => ({
   channel: axis('channel', 3),
-  height: axis('height', c.imageSize),
+  height: axis('height', checked(c).imageSize),
   width: axis('width', c.imageSize),
   patch: axis('patch', (c.imageSize / c.patchSize) ** 2),
   vision: axis('vision', c.hiddenSize),
@@ -169,7 +183,7 @@ const trunk = (
 export const sailVit = (
   c: SailVitConfig,
 ): Layer<readonly ['channel', 'height', 'width'], readonly ['patch', 'vision']> => {
-  if (c.anyResolution !== undefined)
+  if (checked(c).anyResolution !== undefined)
     throw new GraphError(
       'BadArgument',
       'sailVit: the configuration is of any resolution and reads packed patches; use sailVitPacked',
@@ -208,7 +222,7 @@ export const sailVitPacked = (
   c: SailVitConfig,
   places: PatchPlaces,
 ): Layer<readonly ['patch', 'channel', 'height', 'width'], readonly ['patch', 'vision']> => {
-  const any = c.anyResolution
+  const any = checked(c).anyResolution
   if (any === undefined)
     throw new GraphError(
       'BadArgument',
@@ -254,18 +268,21 @@ export const sailVitPacked = (
  *
  * @category models
  */
-export const sailVitModel = (name: string, c: SailVitConfig): Model => ({
-  name,
-  config: { kind: 'sail-vit', ...c },
-  parts: { vision: { ...everyKey, name: 'vision' } },
-  graph: ({ batch = 1 } = {}) => {
-    const { channel, height, width, patch } = vitAxes(c)
-    if (c.anyResolution !== undefined) {
-      const packed = axis('patch', batch * patch.size)
-      const [y, x] = [axis('height', c.patchSize), axis('width', c.patchSize)]
-      const pixels = input('pixel_values', [packed, channel, y, x])
-      return applyTo(sailVitPacked(c, placesInput(packed)), pixels)
-    }
-    return applyTo(sailVit(c), input('pixel_values', [axis('tile', batch), channel, height, width]))
-  },
-})
+export const sailVitModel = (name: string, c: SailVitConfig): Model => {
+  checked(c)
+  return {
+    name,
+    config: { kind: 'sail-vit', ...c },
+    parts: { vision: { ...everyKey, name: 'vision' } },
+    graph: ({ batch = 1 } = {}) => {
+      const { channel, height, width, patch } = vitAxes(c)
+      if (c.anyResolution !== undefined) {
+        const packed = axis('patch', batch * patch.size)
+        const [y, x] = [axis('height', c.patchSize), axis('width', c.patchSize)]
+        const pixels = input('pixel_values', [packed, channel, y, x])
+        return applyTo(sailVitPacked(c, placesInput(packed)), pixels)
+      }
+      return applyTo(sailVit(c), input('pixel_values', [axis('tile', batch), channel, height, width]))
+    },
+  }
+}

@@ -30,6 +30,7 @@ import {
   slice,
   type Tensor,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type AdapterConfig, adapter, packedAdapter, visualAxis } from './adapter.ts'
 import { type PatchPlaces, placesInput } from './any-resolution.ts'
 import type { CausalLm, ImageSizes, TileGrids } from './model.ts'
@@ -47,9 +48,16 @@ export interface SailVl2Config {
   readonly tiling?: TileGrids
 }
 
+/** The configuration, with no setting that a SAIL-VL2 has not. @throws SettingsError */
+const checked = (c: SailVl2Config): SailVl2Config => {
+  onlySettings('sailVl2', c, ['vision', 'language', 'order', 'tiling'])
+  if (c.tiling !== undefined) onlySettings('sailVl2, tiling', c.tiling, ['least', 'most', 'thumbnail'])
+  return c
+}
+
 /** The adapter that a configuration implies. */
 export const adapterOf = (c: SailVl2Config): AdapterConfig => ({
-  patches: vitAxes(c.vision).patch.size,
+  patches: vitAxes(checked(c).vision).patch.size,
   visionSize: c.vision.hiddenSize,
   embedSize: c.language.hiddenSize,
   ...(c.order === undefined ? {} : { order: c.order }),
@@ -80,6 +88,7 @@ export interface SailVl2Inputs extends Qwen3Context {
  * @throws GraphError `BadArgument` where there are places and the encoder is of one resolution, or none and it is of any
  */
 export const encodeImages = (c: SailVl2Config, images: Tensor, places?: PatchPlaces): Tensor => {
+  checked(c)
   if (places === undefined) return applyTo(pipe(sailVit(c.vision), andThen(adapter(adapterOf(c)))), images)
   const patches = places.image.axes[0]!.size
   return applyTo(
@@ -95,6 +104,7 @@ export const mergeImageFeatures = (
   ids: Tensor,
   visualIndex: Tensor,
 ): Tensor => {
+  checked(c)
   const [embed] = visual.axes.slice(-1)
   const count = visual.axes.slice(0, -1).reduce((n, a) => n * a.size, 1)
   const rows = reshape(visual, [axis('visualToken', count), embed!])
@@ -120,7 +130,7 @@ const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'im
  * @category models
  */
 export const sailVl2From = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'images'>): Tensor =>
-  applyTo(at('language_model')(qwen3Head(c.language)), hiddenFrom(c, visual, x))
+  applyTo(at('language_model')(qwen3Head(checked(c).language)), hiddenFrom(c, visual, x))
 
 /**
  * The whole model: images and ids to logits `[batch, token, vocab]`.
@@ -157,34 +167,37 @@ const imageSizes = (c: SailVl2Config): ImageSizes =>
  *
  * @category models
  */
-export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => ({
-  name,
-  config: { kind: 'sail-vl2', ...c },
-  parts: sailVl2Parts,
-  vocabSize: c.language.vocabSize,
-  image: imageSizes(c),
-  ...(c.language.moe === undefined
-    ? {}
-    : { experts: c.language.moe, activeShare: activeShare(c.language.moe) }),
-  embed: (ids, images) =>
-    images === undefined
-      ? applyTo(qwen3Embedding(c.language), ids, 'language_model')
-      : mergeImageFeatures(c, encodeImages(c, images.pixels, images.places), ids, images.visualIndex),
-  decode: (embedded, context) => applyTo(at('language_model')(qwen3Decoder(c.language, context)), embedded),
-  head: (hidden) => applyTo(at('language_model')(qwen3Head(c.language)), hidden),
-  graph: ({ batch: rows = 1, tokens = 64 + visualTokens(c) } = {}) => {
-    const [batch, token] = [axis('batch', rows), axis('token', tokens)]
-    const of = (input_: string): Tensor => input(input_, [batch, token], 'int32')
-    return sailVl2(c, {
-      token,
-      positions: of('position_ids'),
-      mask: causal(token),
-      ids: of('input_ids'),
-      visualIndex: of('visual_index'),
-      ...imagesInput(c, rows),
-    })
-  },
-})
+export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => {
+  checked(c)
+  return {
+    name,
+    config: { kind: 'sail-vl2', ...c },
+    parts: sailVl2Parts,
+    vocabSize: c.language.vocabSize,
+    image: imageSizes(c),
+    ...(c.language.moe === undefined
+      ? {}
+      : { experts: c.language.moe, activeShare: activeShare(c.language.moe) }),
+    embed: (ids, images) =>
+      images === undefined
+        ? applyTo(qwen3Embedding(c.language), ids, 'language_model')
+        : mergeImageFeatures(c, encodeImages(c, images.pixels, images.places), ids, images.visualIndex),
+    decode: (embedded, context) => applyTo(at('language_model')(qwen3Decoder(c.language, context)), embedded),
+    head: (hidden) => applyTo(at('language_model')(qwen3Head(c.language)), hidden),
+    graph: ({ batch: rows = 1, tokens = 64 + visualTokens(c) } = {}) => {
+      const [batch, token] = [axis('batch', rows), axis('token', tokens)]
+      const of = (input_: string): Tensor => input(input_, [batch, token], 'int32')
+      return sailVl2(c, {
+        token,
+        positions: of('position_ids'),
+        mask: causal(token),
+        ids: of('input_ids'),
+        visualIndex: of('visual_index'),
+        ...imagesInput(c, rows),
+      })
+    },
+  }
+}
 
 /** The images of a forward graph as inputs: one of the encoder's own size a row. */
 const imagesInput = (c: SailVl2Config, rows: number): Pick<SailVl2Inputs, 'images' | 'places'> => {

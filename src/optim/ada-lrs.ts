@@ -25,6 +25,7 @@
  * @since 0.1.0
  */
 import * as t from 'io-ts'
+import { onlySettings } from '../settings/index.ts'
 
 /**
  * Settings of a search. What is not given is as in the paper, or where it is silent as said.
@@ -223,10 +224,7 @@ const Windows = 2 + After
 const names = ['steps', 'alpha', 'beta', 'lambda', 'search', 'window', 'error']
 
 const checked = (s: AdaLrsSettings): Required<AdaLrsSettings> => {
-  // one that is misspelt would do nothing and say nothing
-  const odd = Object.keys(s).find((name) => !names.includes(name))
-  if (odd !== undefined)
-    throw new AdaLrsError(odd, 'there is no such setting', `there are ${names.join(', ')}`)
+  onlySettings('adaLrs', s, names)
   const whole = (least: number) => (x: number) => Number.isSafeInteger(x) && x >= least
   const steps = number('steps', s.steps, whole(1), 'give the whole number of steps of the training')
   const alpha = number('alpha', s.alpha ?? 3, (x) => x > 1, 'give a factor above 1')

@@ -28,6 +28,7 @@ import {
   tanh,
   zeros,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 
 /** Settings of one AdamW. */
 export interface AdamWSettings {
@@ -99,6 +100,7 @@ export const adamW = (
   learningRate: Tensor,
   settings: AdamWSettings = {},
 ): Update => {
+  onlySettings('adamW', settings, ['beta1', 'beta2', 'epsilon', 'decay', 'decays', 'rate'])
   const site = siteOf(adamW)
   checkSettings(settings, learningRate, site)
   const byKey = paired(parameters, gradients, site)

@@ -23,6 +23,7 @@ import {
   type Tensor,
   zeros,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 
 /** Settings of {@link ema}. */
 export interface EmaSettings {
@@ -61,6 +62,7 @@ export const ema = (
   next: ReadonlyMap<string, Tensor>,
   settings: EmaSettings,
 ): ReadonlyMap<string, Tensor> => {
+  onlySettings('ema', settings, ['decay', 'warmup'])
   const site = siteOf(ema)
   const { decay, warmup = true } = settings
   if (!(typeof decay === 'number' && decay >= 0 && decay < 1))

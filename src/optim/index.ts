@@ -13,7 +13,15 @@ export * from './lora.ts'
 export * from './lora-adapter.ts'
 export * from './lora-merge.ts'
 export * from './muon.ts'
-export * from './optimizer.ts'
+export {
+  type AdamWithSettings,
+  adamWith,
+  groupOf,
+  type Optimizer,
+  OptimizerError,
+  type ParameterGroup,
+  unmatchedGroups,
+} from './optimizer.ts'
 export * from './reference-keys.ts'
 export * from './schedules.ts'
 export * from './soup.ts'

@@ -35,6 +35,7 @@ import {
   uniform,
   zeros,
 } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 
 /** What {@link lora} adapts and how. */
 export interface LoraSettings {
@@ -201,6 +202,7 @@ const usesOf = (
  * @category rewrites
  */
 export const lora = (settings: LoraSettings): ((roots: readonly Tensor[]) => Tensor[]) => {
+  onlySettings('lora', settings, ['rank', 'alpha', 'on'])
   checked(settings)
   const { rank, alpha, on } = settings
   return (roots) => {
@@ -266,9 +268,12 @@ export const lora = (settings: LoraSettings): ((roots: readonly Tensor[]) => Ten
  * @param leaves the adapters' states by key, of a graph that {@link lora} rewrote
  * @category rewrites
  */
-export const loraInWeights =
-  ({ rank, alpha }: Pick<LoraSettings, 'rank' | 'alpha'>, leaves: ReadonlyMap<string, Tensor>) =>
-  (roots: readonly Tensor[]): Tensor[] => {
+export const loraInWeights = (
+  options: Pick<LoraSettings, 'rank' | 'alpha'>,
+  leaves: ReadonlyMap<string, Tensor>,
+) => {
+  const { rank, alpha } = onlySettings('loraInWeights', options, ['rank', 'alpha'])
+  return (roots: readonly Tensor[]): Tensor[] => {
     const r = axis(Rank, rank)
     const leaf = (key: string, axes: readonly Axis[]): Tensor | undefined => {
       const { op } = leaves.get(key) ?? {}
@@ -289,3 +294,4 @@ export const loraInWeights =
       return delta === undefined ? t : (add(t, mul(delta as Tensor, alpha / rank)) as Tensor)
     })
   }
+}

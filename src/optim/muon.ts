@@ -33,7 +33,15 @@ import {
   transpose,
   zeros,
 } from '../dsl/index.ts'
-import { type AdamWithSettings, adamWith, groupOf, type Optimizer, OptimizerError } from './optimizer.ts'
+import { onlySettings } from '../settings/index.ts'
+import {
+  type AdamWithSettings,
+  adamNames,
+  adamWith,
+  groupOf,
+  type Optimizer,
+  OptimizerError,
+} from './optimizer.ts'
 
 /** Settings of {@link muon}; those of {@link AdamWithSettings} hold for the rest, decay and groups for both. */
 export interface MuonSettings extends AdamWithSettings {
@@ -97,7 +105,13 @@ export const orthogonalised = (
   return transpose(x, [a.name, b.name]) as Tensor
 }
 
+const names: readonly (keyof MuonSettings)[] = [
+  ...(['momentum', 'nesterov', 'iterations', 'coefficients', 'smallest', 'scale', 'rest'] as const),
+  ...adamNames,
+]
+
 const checked = (s: MuonSettings): void => {
+  onlySettings('muon', s, names)
   const fits = (setting: string, x: unknown, ok: boolean, allowed: string): void => {
     if (x !== undefined && !ok) throw new OptimizerError(setting, JSON.stringify(x) ?? String(x), allowed)
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { matches, type Tensor } from '../dsl/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { adamW, decays, type Update } from './adamw.ts'
 
 /** How a stage updates its parameters. */
@@ -70,18 +71,17 @@ const within = (
     throw new OptimizerError(setting, value, allowed)
 }
 
-const adamNames: readonly (keyof AdamWithSettings)[] = ['beta1', 'beta2', 'epsilon', 'weightDecay', 'groups']
+export const adamNames: readonly (keyof AdamWithSettings)[] = [
+  'beta1',
+  'beta2',
+  'epsilon',
+  'weightDecay',
+  'groups',
+]
 const groupNames: readonly (keyof ParameterGroup)[] = ['match', 'learningRateMultiplier', 'weightDecay']
 
-/** A setting that is misspelt would do nothing and say nothing. */
-const only = (at: string, x: object, known: readonly string[]): void => {
-  const odd = Object.keys(x).find((k) => !known.includes(k))
-  if (odd !== undefined) throw new OptimizerError(`${at}${odd}`, 'no setting', `one of ${known.join(', ')}`)
-}
-
 const checked = (s: AdamWithSettings): void => {
-  if (typeof s !== 'object' || s === null) throw new OptimizerError('settings', s, 'a record of settings')
-  only('', s, adamNames)
+  onlySettings('optimizer', s, adamNames)
   const beta = 'a number from 0 to below 1'
   within('beta1', s.beta1, (x) => x >= 0 && x < 1, beta)
   within('beta2', s.beta2, (x) => x >= 0 && x < 1, beta)
@@ -91,7 +91,7 @@ const checked = (s: AdamWithSettings): void => {
     throw new OptimizerError('groups', 'no list', "a list, such as [{ match: 'mlp1.**', weightDecay: 0 }]")
   s.groups?.forEach((g, i) => {
     const at = (name: string): string => `groups[${i}].${name}`
-    only(at(''), g, groupNames)
+    onlySettings(`optimizer, groups[${i}]`, g, groupNames)
     const patterns = [g.match].flat()
     if (patterns.length === 0 || patterns.some((p) => typeof p !== 'string' || p === ''))
       throw new OptimizerError(at('match'), JSON.stringify(g.match), 'a pattern over keys, such as mlp1.**')

@@ -14,6 +14,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
+import { onlySettings } from '../settings/index.ts'
 
 /**
  * The learning rate, or its factor, at a step.
@@ -101,6 +102,7 @@ export const decay = (c: {
   readonly shape: DecayShape
   readonly minRatio?: number
 }): Schedule => {
+  onlySettings('decay', c, ['steps', 'shape', 'minRatio'])
   const steps = wholeFrom(1, 'steps', c.steps)
   const least = ratio('minRatio', c.minRatio ?? 0)
   if (!Object.hasOwn(shapes, c.shape))

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 
 /** How rewards of a group become advantages. */
 export interface AdvantageSettings {
@@ -42,8 +43,14 @@ export const haveSpread = (rewards: readonly number[]): boolean => {
  */
 export const advantages = (
   rewards: readonly (number | undefined)[],
-  { scale = 'std', epsilon = 1e-4 }: AdvantageSettings = {},
+  settings: AdvantageSettings = {},
 ): readonly (number | undefined)[] => {
+  const { scale = 'std', epsilon = 1e-4 } = onlySettings('advantages', settings, [
+    'scale',
+    'epsilon',
+    'families',
+    'steps',
+  ])
   const known = rewards.filter((r) => r !== undefined)
   if (!haveSpread(known)) return rewards.map((r) => (r === undefined ? undefined : 0))
   const mean = known.reduce((a, b) => a + b, 0) / known.length

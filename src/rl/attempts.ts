@@ -9,14 +9,8 @@ import * as t from 'io-ts'
 import { firstValueFrom, from, toArray } from 'rxjs'
 import { type Conversation, type Placed, type Source, SourceError } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
-import {
-  onlySettings,
-  type Prepared,
-  type Preparing,
-  RecipeError,
-  valueSetting,
-  wholeSetting,
-} from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { type Prepared, type Preparing, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import type { ScoredGroup } from './group.ts'
 import { inTaskOrder } from './operators/in-task-order.ts'
@@ -50,10 +44,10 @@ const checked = <C extends Columns, R extends Columns>(
   s: AttemptSettings<C, R>,
   own: readonly string[] = [],
 ): void => {
+  onlySettings(where, s, [...names, ...own])
   valueSetting(where, 'tasks', s.tasks, ['open'], 'a source of tasks')
   valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
   valueSetting(where, 'right', s.right, ['score'], 'a reward')
-  onlySettings(where, s, [...names, ...own])
   checkedSampling(where, 'sampling', s.sampling, s.policy)
   wholeSetting(where, 'count', s.count, 1)
   // of one attempt none is solved now and then

@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { type DecodingSizes, type Sampling, type Settled, settled } from '../generation/index.ts'
-import { kindOf, onlySettings, RecipeError, wholeSetting } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { RecipeError, wholeSetting } from '../train/index.ts'
 
 /**
  * Sizes of a policy's cache, each a whole number.
@@ -12,8 +13,6 @@ import { kindOf, onlySettings, RecipeError, wholeSetting } from '../train/index.
  * @throws RecipeError
  */
 export const checkedSizes = (where: string, s: DecodingSizes): DecodingSizes => {
-  if (typeof s !== 'object' || s === null)
-    throw new RecipeError(where, 'sizes', `it is ${kindOf(s)}; give { rows, prompt, capacity }`)
   onlySettings(`${where}, sizes`, s, ['rows', 'prompt', 'capacity', 'images'])
   wholeSetting(where, 'sizes.rows', s.rows, 1)
   const prompt = wholeSetting(where, 'sizes.prompt', s.prompt, 1)
@@ -38,7 +37,7 @@ export const checkedSampling = (
     made = settled(sampling)
   } catch (e) {
     if (!(e instanceof RecipeError)) throw e
-    const name = e.setting === 'sampling' ? setting : `${setting}.${e.setting}`
+    const name = e.setting === 'settings' ? setting : `${setting}.${e.setting}`
     throw new RecipeError(where, name, e.message.slice(`${e.where}, ${e.setting}: `.length), e)
   }
   if (sizes !== undefined && sizes.prompt + made.maxNewTokens > sizes.capacity)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { CollateError, type Processor, type RgbImage, tilesOf } from '../data/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { Experience } from './experience.ts'
 
 /** Sizes of a micro-batch of experiences. */
@@ -125,6 +126,7 @@ export const packExperiences = <E extends Packed>(
   sizes: ExperienceSizes,
   processor?: Processor,
 ): readonly ExperiencePack<E>[] => {
+  onlySettings('packExperiences', sizes, ['rows', 'tokens', 'images', 'completions', 'answer'])
   const taken: Taken = (images) => {
     const each = new Set(images)
     return processor === undefined ? each.size : tilesOf(processor, [...each])

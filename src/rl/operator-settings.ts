@@ -3,20 +3,9 @@
  *
  * @since 0.1.0
  */
-import { kindOf, numberSetting, onlySettings, RecipeError } from '../train/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
+import { numberSetting, RecipeError } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
-
-/** What an operator is given, with no settings but these. @throws RecipeError */
-export const operatorSettings = <S extends object>(
-  where: string,
-  given: S,
-  known: readonly (keyof S & string)[],
-): S => {
-  if (typeof given !== 'object' || given === null)
-    throw new RecipeError(where, 'settings', `it is ${kindOf(given)}; give a record`)
-  onlySettings(where, given, known)
-  return given
-}
 
 /** One of some words. @throws RecipeError */
 export const wordSetting = (where: string, setting: string, x: unknown, words: readonly string[]): void => {
@@ -31,7 +20,7 @@ export const wordSetting = (where: string, setting: string, x: unknown, words: r
 /** How rewards become advantages; `inside` stands before the names of settings. @throws RecipeError */
 export const checkedAdvantages = (where: string, a: AdvantageSettings, inside = ''): AdvantageSettings => {
   const of: string = inside === '' ? where : `${where}, ${inside}`
-  operatorSettings(of, a, ['scale', 'epsilon', 'families', 'steps'])
+  onlySettings(of, a, ['scale', 'epsilon', 'families', 'steps'])
   const name = (setting: string): string => (inside === '' ? setting : `${inside}.${setting}`)
   wordSetting(where, name('scale'), a.scale, ['std', 'none'])
   if (a.epsilon !== undefined) numberSetting(where, name('epsilon'), a.epsilon)

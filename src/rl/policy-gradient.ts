@@ -25,12 +25,11 @@ import {
 } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import {
-  kindOf,
   type Learnt,
   numberSetting,
   type Objective,
-  onlySettings,
   orThrow,
   RecipeError,
   valueSetting,
@@ -129,9 +128,6 @@ export const policyGradient = (
   settings: PolicyGradientSettings,
 ): PolicyGradient => {
   const where = 'policyGradient'
-  fitting(processor, model)
-  if (typeof settings !== 'object' || settings === null)
-    throw new RecipeError(where, 'settings', `it is ${kindOf(settings)}; give { rows, tokens, answer, loss }`)
   const names = [
     'rows',
     'tokens',
@@ -145,6 +141,7 @@ export const policyGradient = (
     'steps',
   ] as const
   onlySettings(where, settings, names)
+  fitting(processor, model)
   const { loss } = settings
   valueSetting(where, 'loss', loss, ['terms'], 'a policy loss, such as dapo()')
   const temperature = numberSetting(where, 'temperature', settings.temperature ?? 1, true)

@@ -13,20 +13,19 @@ import {
   type Optimizer,
   type ScheduleSpec,
 } from '../optim/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import {
   type GraphTransform,
   jsonSetting,
-  kindOf,
   numberSetting,
   type OwnSchedule,
-  onlySettings,
   type Prepared,
   RecipeError,
   textSetting,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
-import { folderSetting, isPrepared, trainSetting } from '../train/internal.ts'
+import { isPrepared, stageName, trainSetting } from '../train/internal.ts'
 import type { AdvantageSettings } from './advantages.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import { checkedAdvantages, wordSetting } from './operator-settings.ts'
@@ -144,8 +143,6 @@ const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch
 
 /** What an episode comes to. @throws RecipeError where its numbers contradict one another */
 const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
-  if (typeof e !== 'object' || e === null)
-    throw new RecipeError(where, 'episode', `it is ${kindOf(e)}; give { rollouts, minibatch, updates }`)
   onlySettings(`${where}, episode`, e, episodeNames)
   const whole = (name: 'rollouts' | 'minibatch' | 'updates'): number =>
     wholeSetting(where, `episode.${name}`, e[name], 1)
@@ -187,10 +184,7 @@ const recordSetting = <A extends object>(
   x: A | undefined,
   known: readonly string[],
 ): A => {
-  const given = x ?? ({} as A)
-  if (typeof given !== 'object') throw new RecipeError(where, setting, `it is ${kindOf(x)}; give a record`)
-  onlySettings(`${where}, ${setting}`, given, known)
-  return given
+  return onlySettings(`${where}, ${setting}`, x === undefined ? ({} as A) : x, known)
 }
 
 const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {
@@ -230,9 +224,7 @@ const checkedSearch = (where: string, given: RewardSearchSettings, episodes: num
  */
 export const checkedReinforcement = (given: object) => {
   const s = given as Settings
-  if (typeof s !== 'object' || s === null)
-    throw new RecipeError('reinforcement', 'settings', `it is ${kindOf(s)}; give a record of settings`)
-  const where = `stage '${folderSetting('stage', 'name', s.name)}'`
+  const where = stageName('reinforcement', s)
   onlySettings(where, s, names)
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)

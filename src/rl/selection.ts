@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import { haveSpread } from './advantages.ts'
 import type { Judgement } from './reward.ts'
 
@@ -29,8 +30,9 @@ const shown = (reward: number): string => String(Number(reward.toPrecision(4)))
  */
 export const selectionOf = (
   judgements: readonly Judgement[],
-  { least = 2 }: SelectionSettings = {},
+  settings: SelectionSettings = {},
 ): Selection => {
+  const { least = 2 } = onlySettings('selectionOf', settings, ['least'])
   const rewards = rewardsOf(judgements).filter((r) => r !== undefined)
   if (rewards.length < least) {
     const lost = judgements.length - rewards.length

@@ -12,7 +12,8 @@ import { from, mergeMap, Observable } from 'rxjs'
 import type { Processor } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
-import { onlySettings, RecipeError } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { RecipeError } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
@@ -102,9 +103,9 @@ const samplingOf = (s: Sampling): Record<string, number> => ({
  * @category policies
  */
 export const serverPolicy = (o: ServerPolicyOptions): Policy => {
-  const { concurrency = 16, timeoutMs = 120_000, retries = 3, seed = 0, processor } = o
   const where = 'serverPolicy'
   onlySettings(where, o, names)
+  const { concurrency = 16, timeoutMs = 120_000, retries = 3, seed = 0, processor } = o
   if (!/^https?:\/\//.test(o.baseURL))
     throw new RecipeError(
       where,

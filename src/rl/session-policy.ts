@@ -18,6 +18,7 @@ import {
 } from '../generation/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import type { Seed } from '../random/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { Completion } from './completion.ts'
 import type { Policy, Request } from './policy.ts'
 import { PolicyError } from './policy-error.ts'
@@ -61,6 +62,7 @@ const messageOf = (e: unknown): string => (e instanceof Error ? e.message : Stri
  * @category policies
  */
 export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
+  onlySettings('sessionPolicy', o, ['session', 'model', 'processor', 'sizes', 'seed', 'version'])
   const d = decodingOf(o)
   const never = neverDrawn(o)
   /** `looked`: the prompts that were, of which samples of one task share one. */

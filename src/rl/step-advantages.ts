@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import { type AdvantageSettings, advantages } from './advantages.ts'
 import type { Completion } from './completion.ts'
 import type { RatedGroup } from './group.ts'
@@ -34,6 +35,7 @@ export const stepAdvantages = (
   groups: readonly SteppedGroup[],
   settings: Omit<AdvantageSettings, 'steps' | 'families'> = {},
 ): readonly (readonly (readonly number[])[])[] => {
+  onlySettings('stepAdvantages', settings, ['scale', 'epsilon'])
   const alike = new Map<string, { readonly step: Step; worth: number }[]>()
   const all = groups.map(({ task, judgements }) =>
     judgements.map((j) =>
@@ -74,6 +76,7 @@ export const withStepAdvantages = <G extends RatedGroup>(
   groups: readonly G[],
   settings: AdvantageSettings,
 ): readonly G[] => {
+  onlySettings('withStepAdvantages', settings, ['scale', 'epsilon', 'families', 'steps'])
   const { steps = 0, families = {}, ...rest } = settings
   if (steps === 0) return groups
   const worth = stepAdvantages(groups, rest)

@@ -7,7 +7,8 @@ import { defer, from, map, type Observable, toArray } from 'rxjs'
 import type { Placed, Source } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { EventOf } from '../run/index.ts'
-import { jsonSetting, kindOf, onlySettings, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { jsonSetting, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import { rollout } from './operators/rollout.ts'
 import { score } from './operators/score.ts'
@@ -42,8 +43,6 @@ export const checkedValidation = <C extends Columns>(
   maxNewTokens: number,
   policy: TrainedPolicy,
 ): Required<ValidationSettings<C>> & { readonly config: unknown } => {
-  if (typeof v !== 'object' || v === null)
-    throw new RecipeError(where, 'validation', `it is ${kindOf(v)}; give { tasks, count, every }`)
   onlySettings(`${where}, validation`, v, ['tasks', 'count', 'every', 'atStart', 'sampling'])
   valueSetting(where, 'validation.tasks', v.tasks, ['open'], 'a source of tasks')
   if (v.tasks.config === undefined)

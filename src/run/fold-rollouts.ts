@@ -7,6 +7,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { onlySettings } from '../settings/index.ts'
 import type { EventOf } from './events.ts'
 import { type FileError, foldReadable, systemError } from './files.ts'
 import { GroupDrawn } from './reinforcement-events.ts'
@@ -52,8 +53,9 @@ export const foldRollouts = <S>(
   which: WhichRollouts,
   initial: S,
   step: (state: S, group: EventOf<'group'>) => S,
-): TE.TaskEither<FileError, FoldedRollouts<S>> =>
-  pipe(
+): TE.TaskEither<FileError, FoldedRollouts<S>> => {
+  onlySettings('foldRollouts', which, ['stage', 'episode'])
+  return pipe(
     TE.tryCatch(() => filesOf(root, which), systemError(join(root, rolloutsFolder), 'reading the rollouts')),
     TE.chain((files) =>
       files.reduce<TE.TaskEither<FileError, FoldedRollouts<S>>>(
@@ -71,3 +73,4 @@ export const foldRollouts = <S>(
       ),
     ),
   )
+}

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { defer, finalize, type MonoTypeOperatorFunction, type Observable, tap } from 'rxjs'
+import { onlySettings } from '../settings/index.ts'
 import {
   bar,
   begunWith,
@@ -234,6 +235,7 @@ export const showProgress = (
   sink: TextSink,
   options: ProgressOptions = {},
 ): MonoTypeOperatorFunction<RunEvent> => {
+  onlySettings('showProgress', options, ['look', 'every', 'compiling', 'from', 'now'])
   const look = options.look ?? lookOf(sink, process.env)
   const now = options.now ?? (() => performance.now())
   const live = sink.isTTY === true

@@ -13,6 +13,7 @@ import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { makeFolder } from '../formats/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type EventOf, RunEvent } from './events.ts'
 import {
   encodeLine,
@@ -106,6 +107,7 @@ export const openRun = (
   manifest: Manifest,
   options: OpenOptions = {},
 ): TE.TaskEither<FileError, RunFolder> => {
+  onlySettings('openRun', options, ['allowChangedCode'])
   const root = resolve(folder)
   return pipe(
     TE.tryCatch(() => makeFolder(root), systemError(root, 'making the run folder')),

@@ -26,6 +26,7 @@ import {
   unfiltered,
 } from '../generation/index.ts'
 import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { orThrow } from '../train/index.ts'
 import { imageValues, ints } from '../train/internal.ts'
 import { likeliest } from './likeliest.ts'
@@ -117,6 +118,7 @@ const readings = ({ context, images }: BatchingSizes, squares: boolean) =>
  * @category serving
  */
 export const batching = (model: CausalLm, processor: Processor, sizes: BatchingSizes): Batching => {
+  onlySettings('batching', sizes, ['rows', 'context', 'images'])
   fitting(processor, model)
   const { rows, context } = sizes
   const vocab = model.vocabSize

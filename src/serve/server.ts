@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Session } from '../engine/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { Ask, Offered } from './ask.ts'
 import type { Batch } from './batch.ts'
 import { chatAsk } from './chat-body.ts'
@@ -108,6 +109,10 @@ const noModel = (o: Offered, name: unknown): RequestError =>
     code: 'model_not_found',
   })
 
+const names: readonly (keyof ServerOptions)[] = [
+  ...(['name', 'processor', 'batching', 'session', 'port', 'host', 'mostBytes', 'onFault'] as const),
+]
+
 const modelsPath = '/v1/models'
 const kinds = { '/v1/chat/completions': 'chat', '/v1/completions': 'completion' } as const
 const kindOf = (pathname: string): 'chat' | 'completion' | undefined =>
@@ -126,7 +131,7 @@ const messageOf = (e: unknown): string =>
  * @category serving
  */
 export const serve = (o: ServerOptions): TE.TaskEither<ServeError, Serving> => {
-  const { port = 8000, host = '127.0.0.1', mostBytes = 64 * 2 ** 20 } = o
+  const { port = 8000, host = '127.0.0.1', mostBytes = 64 * 2 ** 20 } = onlySettings('serve', o, names)
   const batch = o.batching.open(o.session)
   const described = {
     id: o.name,

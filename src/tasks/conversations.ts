@@ -12,7 +12,8 @@ import {
   promptIds,
 } from '../data/index.ts'
 import { random } from '../random/index.ts'
-import { type Mixture, sampleAt } from './mixture.ts'
+import { onlySettings } from '../settings/index.ts'
+import { checkedMixture, type Mixture, MixtureError, sampleAt } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
 import type { Described, PatchLabels, Sample } from './sample.ts'
 import { captionRequest, directRequest, type TextExample, thoughtRequest } from './text.ts'
@@ -82,12 +83,32 @@ export interface Captioned {
   readonly hasty?: number
 }
 
+const shares = ['captions', 'thoughts', 'direct', 'hasty'] as const
+
+/** Shares of a whole. @throws MixtureError where one is no number from 0 to 1, or they are more than 1 together */
+export const checkedShares = (where: string, given: Readonly<Record<string, unknown>>): void => {
+  let all = 0
+  for (const [name, share] of Object.entries(given)) {
+    if (share === undefined) continue
+    if (!(typeof share === 'number' && share >= 0 && share <= 1))
+      throw new MixtureError(`${where}, ${name}: it is ${String(share)}; give a share from 0 to 1`)
+    all += share
+  }
+  if (all > 1 + 1e-9)
+    throw new MixtureError(`${where}: ${Object.keys(given).join(', ')} are ${all} together; give at most 1`)
+}
+
+/** @throws MixtureError for a mixture or shares that cannot be, SettingsError for a setting that is none */
+export const checkedCaptioned = (where: string, c: Captioned): Captioned => {
+  const { mixture, captions, thoughts, direct, hasty } = onlySettings(where, c, ['mixture', ...shares])
+  checkedMixture(mixture)
+  checkedShares(where, { captions: captions ?? Number.NaN, thoughts, direct, hasty })
+  return c
+}
+
 /** What the i-th conversation of a seed is to be. */
-export const replyAt = (
-  seed: string | number,
-  { captions, thoughts = 0, direct = 0, hasty = 0 }: Omit<Captioned, 'mixture'>,
-  i: number,
-): Reply => {
+export const replyAt = (seed: string | number, of: Omit<Captioned, 'mixture'>, i: number): Reply => {
+  const { captions, thoughts = 0, direct = 0, hasty = 0 } = onlySettings('replyAt', of, shares)
   const point = random(seed, 'reply', i).next()
   if (point < captions) return 'caption'
   if (point < captions + thoughts) return 'thought'
@@ -101,8 +122,8 @@ export const conversationAt = (
   i: number,
   processor: Processor = nanoProcessor(),
 ): Conversation => {
-  const { mixture } = captioned
-  return sampleConversation(sampleAt(mixture, i), replyAt(mixture.seed, captioned, i), processor)
+  const { mixture, ...of } = checkedCaptioned('conversationAt', captioned)
+  return sampleConversation(sampleAt(mixture, i), replyAt(mixture.seed, of, i), processor)
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 
 import { random } from '../random/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { css, drawGlyphs, drawInks, fonts, type Glyph, imageSize, moved, paint } from './canvas.ts'
 import {
   drawGround,
@@ -17,7 +18,7 @@ import {
   toneOf,
 } from './families/count.ts'
 import { cells, onGrid } from './families/read.ts'
-import { type Mixture, sampleAt } from './mixture.ts'
+import { type Mixture, MixtureError, sampleAt } from './mixture.ts'
 import { alphabet, blankPatches, claimGlyphs, shapeColours, shapeKinds } from './patches.ts'
 import type { Family, Image, PatchLabels } from './sample.ts'
 
@@ -37,6 +38,18 @@ export interface DenseMixture {
     readonly bars: number
     readonly tasks: number
   }
+}
+
+const kinds = ['text', 'shapes', 'bars', 'tasks'] as const
+
+/** @throws MixtureError for a weight that cannot be, SettingsError for a setting that is none */
+export const checkedDense = (mixture: DenseMixture): DenseMixture => {
+  onlySettings('dense mixture', mixture, ['seed', 'weights'])
+  const weights = onlySettings('dense mixture, weights', mixture.weights, kinds)
+  for (const kind of kinds)
+    if (!(weights[kind] >= 0 && Number.isFinite(weights[kind])))
+      throw new MixtureError(`the weight of '${kind}' must be a number from 0, not ${weights[kind]}`)
+  return mixture
 }
 
 /** The mixture that the nano vision encoder is pretrained with. */

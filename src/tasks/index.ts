@@ -6,9 +6,19 @@
  */
 export { BasesError, BasesManifest, nanoBases, readBases } from './bases.ts'
 export * from './canvas.ts'
-export * from './conversations.ts'
+export {
+  type Captioned,
+  chainAt,
+  conversationAt,
+  type Reply,
+  replyAt,
+  type SceneConversation,
+  sampleConversation,
+  sceneConversation,
+  textConversation,
+} from './conversations.ts'
 export { type Corpus, corpusAt } from './corpus.ts'
-export * from './dense.ts'
+export { type DenseMixture, denseWeights, type Labelled, labelledAt } from './dense.ts'
 export { type ArithmeticScene, arithmetic, steps } from './families/arithmetic.ts'
 export { type Bar, type ChartScene, type ChartStyle, chart } from './families/chart.ts'
 export {
@@ -30,7 +40,18 @@ export {
   lineShapes,
   lines,
 } from './lines.ts'
-export * from './mixture.ts'
+export {
+  checkedIndex,
+  contentKey,
+  describeAt,
+  describeSample,
+  type Mixture,
+  MixtureError,
+  partitionOf,
+  render,
+  sampleAt,
+  taskOf,
+} from './mixture.ts'
 export * from './nano.ts'
 export { patchLabels } from './patch-labels.ts'
 export {

@@ -13,6 +13,7 @@ import {
   type Source,
 } from '../data/index.ts'
 import { type Random, random } from '../random/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { css, drawGlyphs, drawInks, fonts, moved, paint } from './canvas.ts'
 import type { Image } from './drawn.ts'
 import { cells } from './families/read.ts'
@@ -46,6 +47,13 @@ export interface Lines {
   readonly seed: string | number
   readonly split: Split
   readonly shapes: readonly LineShape[]
+}
+
+/** @throws SettingsError for a setting that is none */
+const checked = (of: Lines): Lines => {
+  onlySettings('lines', of, ['seed', 'split', 'shapes'])
+  for (const shape of of.shapes) onlySettings('lines, shapes', shape, ['width', 'height', 'characters'])
+  return of
 }
 
 /** Pixels from character to character, across and down. */
@@ -100,7 +108,7 @@ const configOf = (kind: string, { seed, split, shapes }: Lines, processor: Proce
 
 /** Conversations about such images. */
 export const lines = (of: Lines, processor: Processor): Source<Conversation> =>
-  indexed(configOf('lines', of, processor), function* (from) {
+  indexed(configOf('lines', checked(of), processor), function* (from) {
     for (let i = from; ; i++) yield asked(processor, lineAt(of, i))
   })
 

@@ -6,6 +6,7 @@
  */
 
 import { hash32, random } from '../random/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { arithmetic } from './families/arithmetic.ts'
 import { chart } from './families/chart.ts'
 import { count } from './families/count.ts'
@@ -65,8 +66,10 @@ export const checkedIndex = (i: number): void => {
     throw new MixtureError(`a sample's index must be a whole number from 0, not ${i}`)
 }
 
-const checked = (mixture: Mixture, i: number): void => {
-  checkedIndex(i)
+/** @throws MixtureError for weights or levels that cannot be, SettingsError for a setting that is none */
+export const checkedMixture = (mixture: Mixture): Mixture => {
+  onlySettings('mixture', mixture, ['seed', 'split', 'weights', 'levels'])
+  onlySettings('mixture, weights', mixture.weights, families)
   const total = families.reduce((sum, f) => {
     const w = mixture.weights[f] ?? 0
     if (!(w >= 0 && Number.isFinite(w)))
@@ -75,9 +78,16 @@ const checked = (mixture: Mixture, i: number): void => {
   }, 0)
   if (total <= 0)
     throw new MixtureError(`at least one family needs a weight above 0 (families: ${families.join(', ')})`)
-  const [low, high] = mixture.levels
-  if (!levels.includes(low) || !levels.includes(high) || low > high)
+  const [low, high] = mixture.levels ?? []
+  if (
+    low === undefined ||
+    high === undefined ||
+    !levels.includes(low) ||
+    !levels.includes(high) ||
+    low > high
+  )
     throw new MixtureError(`levels must be a pair [lowest, highest] out of 1 to 4, not [${low}, ${high}]`)
+  return mixture
 }
 
 /**
@@ -86,7 +96,8 @@ const checked = (mixture: Mixture, i: number): void => {
  * @throws MixtureError for a bad mixture or index
  */
 export const describeAt = (mixture: Mixture, i: number): Described => {
-  checked(mixture, i)
+  checkedIndex(i)
+  checkedMixture(mixture)
   const { split, weights } = mixture
   const seed = String(mixture.seed)
   const r = random(seed, split, i)

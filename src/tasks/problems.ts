@@ -5,7 +5,7 @@
  */
 import { type Conversation, indexed, type Source } from '../data/index.ts'
 import { type Reply, sampleConversation } from './conversations.ts'
-import { type Mixture, sampleAt } from './mixture.ts'
+import { checkedMixture, type Mixture, sampleAt } from './mixture.ts'
 import type { Family, Level, Scene } from './sample.ts'
 
 /** What is true of a problem's image: what rewards read. */
@@ -50,6 +50,6 @@ export const problemAt = (mixture: Mixture, i: number, reply: Reply = 'thought')
  * @category sources
  */
 export const problems = (mixture: Mixture, reply: Reply = 'thought'): Source<Problem> =>
-  indexed({ kind: 'problems', mixture, reply }, function* (index) {
+  indexed({ kind: 'problems', mixture: checkedMixture(mixture), reply }, function* (index) {
     for (let i = index; ; i++) yield problemAt(mixture, i, reply)
   })

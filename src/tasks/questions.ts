@@ -5,6 +5,7 @@
  */
 
 import { indexed, type Question, type Source } from '../data/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Reply, sampleConversation } from './conversations.ts'
 import { sampleAt } from './mixture.ts'
 import { type Family, families, finalOf, type Level } from './sample.ts'
@@ -47,5 +48,10 @@ const ofFamily = (
 /** The held-out questions of every family, in display order. No content of theirs occurs in training. */
 export const heldOutQuestions = (
   options: HeldOutQuestionOptions,
-): Readonly<Record<Family, Source<Question>>> =>
-  Object.fromEntries(families.map((f) => [f, ofFamily(f, options)])) as Record<Family, Source<Question>>
+): Readonly<Record<Family, Source<Question>>> => {
+  onlySettings('heldOutQuestions', options, ['seed', 'levels', 'reply'])
+  return Object.fromEntries(families.map((f) => [f, ofFamily(f, options)])) as Record<
+    Family,
+    Source<Question>
+  >
+}

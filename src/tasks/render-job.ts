@@ -29,7 +29,10 @@ export type ItemOf<J extends RenderJob> = RenderItems[J['kind']]
 
 const anyItem = (job: RenderJob, index: number): RenderItems[keyof RenderItems] => {
   if (job.kind === 'samples') return sampleAt(job.mixture, index)
-  if (job.kind === 'conversations') return conversationAt(job, index)
+  if (job.kind === 'conversations') {
+    const { kind: _, ...captioned } = job
+    return conversationAt(captioned, index)
+  }
   if (job.kind === 'chains') return chainAt(job.mixture, index)
   return labelledAt(job.mixture, index)
 }

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Worker } from 'node:worker_threads'
+import { onlySettings } from '../settings/index.ts'
 import type { ItemOf, RenderJob } from './render-job.ts'
 import type { ChunkReply, ChunkRequest } from './render-worker.ts'
 
@@ -72,8 +73,14 @@ let streams = 0
  */
 export const renderAhead = <J extends RenderJob>(
   job: J,
-  { from = 0, workers = 1, chunk = 16, ahead = 3 * workers }: RenderAheadOptions = {},
+  options: RenderAheadOptions = {},
 ): AsyncIterableIterator<ItemOf<J>> => {
+  const {
+    from = 0,
+    workers = 1,
+    chunk = 16,
+    ahead = 3 * workers,
+  } = onlySettings('renderAhead', options, ['from', 'workers', 'chunk', 'ahead'])
   for (const [name, value] of Object.entries({ workers, chunk, ahead }))
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`renderAhead: ${name} must be a whole number from 1, not ${value}`)

@@ -4,10 +4,15 @@
  * @since 0.1.0
  */
 import { type Conversation, type Exchange, indexed, type Source } from '../data/index.ts'
-import { type Captioned, type SceneConversation, textConversation } from './conversations.ts'
-import { type Corpus, corpusAt } from './corpus.ts'
-import type { DenseMixture, Labelled } from './dense.ts'
-import type { Mixture } from './mixture.ts'
+import {
+  type Captioned,
+  checkedCaptioned,
+  type SceneConversation,
+  textConversation,
+} from './conversations.ts'
+import { type Corpus, checkedCorpus, corpusAt } from './corpus.ts'
+import { checkedDense, type DenseMixture, type Labelled } from './dense.ts'
+import { checkedMixture, type Mixture } from './mixture.ts'
 import { renderAhead } from './render-pool.ts'
 import { textAt } from './text.ts'
 
@@ -17,7 +22,7 @@ import { textAt } from './text.ts'
  * @category sources
  */
 export const rendered = (captioned: Captioned): Source<Conversation> =>
-  indexed({ kind: 'rendered', ...captioned }, (from) =>
+  indexed({ kind: 'rendered', ...checkedCaptioned('rendered', captioned) }, (from) =>
     renderAhead({ kind: 'conversations', ...captioned }, { from }),
   )
 
@@ -28,7 +33,9 @@ export const rendered = (captioned: Captioned): Source<Conversation> =>
  * @category sources
  */
 export const chains = (mixture: Mixture): Source<Exchange> =>
-  indexed({ kind: 'chains', mixture }, (from) => renderAhead({ kind: 'chains', mixture }, { from }))
+  indexed({ kind: 'chains', mixture: checkedMixture(mixture) }, (from) =>
+    renderAhead({ kind: 'chains', mixture }, { from }),
+  )
 
 /**
  * Images full of labelled things, for the vision encoder's own pretraining.
@@ -36,7 +43,9 @@ export const chains = (mixture: Mixture): Source<Exchange> =>
  * @category sources
  */
 export const labelledImages = (mixture: DenseMixture): Source<Labelled> =>
-  indexed({ kind: 'labelledImages', mixture }, (from) => renderAhead({ kind: 'labelled', mixture }, { from }))
+  indexed({ kind: 'labelledImages', mixture: checkedDense(mixture) }, (from) =>
+    renderAhead({ kind: 'labelled', mixture }, { from }),
+  )
 
 /**
  * Conversations about scenes that are not drawn, only labelled, and texts without a scene (written arithmetic, exercises in
@@ -45,7 +54,7 @@ export const labelledImages = (mixture: DenseMixture): Source<Labelled> =>
  * @category sources
  */
 export const scenes = (corpus: Corpus): Source<SceneConversation> =>
-  indexed({ kind: 'scenes', ...corpus }, function* (index) {
+  indexed({ kind: 'scenes', ...checkedCorpus(corpus) }, function* (index) {
     for (let i = index; ; i++) yield corpusAt(corpus, i)
   })
 

@@ -16,6 +16,7 @@ import {
   type Source,
   SourceError,
 } from '../data/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { Prepared } from './prepared.ts'
 import { RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
 
@@ -62,6 +63,7 @@ const keptOf = (
  * @category sources
  */
 export const curated = (source: Source<Exchange>, o: CuratedOptions): Prepared<Conversation> => {
+  onlySettings('curated', o, ['count', 'filters', 'processor', 'what'])
   const where = 'curated'
   valueSetting(where, 'source', source, ['open'], 'a source of exchanges')
   const count = wholeSetting(where, 'count', o.count, 1)

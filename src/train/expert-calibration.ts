@@ -15,9 +15,10 @@ import {
   sparseLayers,
 } from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
-import { RecipeError, textSetting, wholeSetting } from './recipe-error.ts'
+import { RecipeError, stageName, wholeSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 
@@ -67,7 +68,8 @@ const joined = (rows: readonly Float32Array[]): Float32Array => {
 export const calibration = <E, const From extends string, const To extends string>(
   s: CalibrationSettings<E, From, To>,
 ): Stage<From, To> => {
-  const where = `stage '${textSetting('calibration', 'name', s.name)}'`
+  const where = stageName('calibration', s)
+  onlySettings(where, s, ['name', 'from', 'to', 'objective', 'source', 'batches'])
   const { objective } = s
   const batches = wholeSetting(where, 'batches', s.batches ?? 16, 1)
   const experts = expertsOf(objective.model)

@@ -11,6 +11,7 @@ import type { Program } from '../dsl/index.ts'
 import { freshState, type TensorValue, writeOnnx, writeSavedModel } from '../engine/index.ts'
 import type { GraphSizes } from '../models/index.ts'
 import { writeWhole } from '../run/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import type { WrittenFolder } from './export-hugging-face.ts'
 import {
   type DescribedFunction,
@@ -79,9 +80,10 @@ const readme = (
 export const exportOnnxModel = (
   folder: string,
   { model, weights }: ExportedModel,
-  { inside, ...sizes }: ExportGraphOptions = {},
-): TE.TaskEither<Error, WrittenFolder> =>
-  pipe(
+  options: ExportGraphOptions = {},
+): TE.TaskEither<Error, WrittenFolder> => {
+  const { inside, ...sizes } = onlySettings('exportOnnxModel', options, ['inside', 'batch', 'tokens'])
+  return pipe(
     TE.fromEither(
       E.tryCatch(() => ({ ...placedIn(model, weights), program: forwardProgram(model, sizes) }), E.toError),
     ),
@@ -109,6 +111,7 @@ export const exportOnnxModel = (
       unused,
     })),
   )
+}
 
 const savedAbout = (trains: boolean): string =>
   `A SavedModel: a signature for each function and compiled size, named as below. \`read\` gives all states by their keys, \`write\` takes them. ${
@@ -149,8 +152,9 @@ export const exportSavedModel = (
   stage?: Stage,
   sizes: GraphSizes = {},
   seed = 0,
-): TE.TaskEither<Error, WrittenFolder> =>
-  pipe(
+): TE.TaskEither<Error, WrittenFolder> => {
+  onlySettings('exportSavedModel', sizes, ['batch', 'tokens'])
+  return pipe(
     TE.fromEither(
       E.tryCatch(() => {
         const forward = forwardFunction(model, sizes)
@@ -177,3 +181,4 @@ export const exportSavedModel = (
       unused: unused.filter((key) => !program.states.has(key)),
     })),
   )
+}

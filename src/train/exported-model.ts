@@ -16,6 +16,7 @@ import {
 } from '../dsl/index.ts'
 import type { TokenizerFiles } from '../formats/index.ts'
 import { type GraphSizes, isCausalLm, type Model } from '../models/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Placement, placeWeights, type StoredWeights, shapesOf } from './weights.ts'
 
 /** What an export takes. */
@@ -63,8 +64,10 @@ export const forwardFunction = (model: Model, sizes: GraphSizes): Readonly<Recor
 })
 
 /** A program that computes a model's graph and nothing else. */
-export const forwardProgram = (model: Model, sizes: GraphSizes): Program =>
-  program({ name: model.name, functions: forwardFunction(model, sizes) })
+export const forwardProgram = (model: Model, sizes: GraphSizes): Program => {
+  onlySettings('forwardProgram', sizes, ['batch', 'tokens'])
+  return program({ name: model.name, functions: forwardFunction(model, sizes) })
+}
 
 const nothing: Keys = { name: 'nothing', has: () => false }
 

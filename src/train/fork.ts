@@ -22,8 +22,8 @@ import {
   type RecordedRun,
   readRun,
 } from '../run/index.ts'
+import { kindOf } from '../settings/index.ts'
 import type { Experiment } from './experiment.ts'
-import { kindOf } from './recipe-error.ts'
 import type { Stage } from './stage.ts'
 import { orThrow } from './task.ts'
 import {

@@ -44,9 +44,7 @@ export { afterwards, type Prepared, type Preparing } from './prepared.ts'
 export { begin, next, type Recipe } from './recipe.ts'
 export {
   jsonSetting,
-  kindOf,
   numberSetting,
-  onlySettings,
   RecipeError,
   textSetting,
   valueSetting,

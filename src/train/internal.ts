@@ -27,7 +27,7 @@ export {
 export { withBadRows } from './own-data.ts'
 export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
 export { beginSearch, decisionEvent, searched } from './rate-search.ts'
-export { batchSetting, folderSetting, trainSetting } from './recipe-error.ts'
+export { batchSetting, stageName, trainSetting } from './recipe-error.ts'
 export { endingOf } from './stage-ending.ts'
 export { stageSchedule } from './stage-schedule.ts'
 export { learnerMemory, type StepMemory, stepMemory } from './step-memory.ts'

@@ -44,8 +44,9 @@ import {
   type Optimizer,
   unmatchedGroups,
 } from '../optim/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import { batchLossOf, type LossTerms, lossOf, lossSum, type Objective, type Sizes } from './objective.ts'
-import { kindOf, RecipeError } from './recipe-error.ts'
+import { RecipeError } from './recipe-error.ts'
 import type { GraphTransform } from './transform.ts'
 
 /** What a learner is made of. */
@@ -401,5 +402,17 @@ export const learnerPrograms = (spec: Omit<LearnerSpec, 'functions'>) => {
  * @throws RecipeError where the loss depends on no parameter that is to be trained
  * @throws GraphError where objective or optimizer build no graph
  */
-export const learnerProgram = (spec: LearnerSpec): LearnerProgram =>
-  learnerPrograms(spec)(spec.functions ?? {})
+export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
+  onlySettings('learnerProgram', spec, [
+    'name',
+    'objective',
+    'train',
+    'optimizer',
+    'maxGradientNorm',
+    'accumulate',
+    'transforms',
+    'ema',
+    'functions',
+  ])
+  return learnerPrograms(spec)(spec.functions ?? {})
+}

@@ -7,7 +7,8 @@ import { CollateError, noLoss } from '../data/index.ts'
 import { type Axis, axis, findAxis, input, type Tensor, topological } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalInputs, type CausalLm, logitsOf, routersOf } from '../models/index.ts'
-import { kindOf, RecipeError, wholeSetting } from './recipe-error.ts'
+import { kindOf } from '../settings/index.ts'
+import { RecipeError, wholeSetting } from './recipe-error.ts'
 
 /**
  * Tokens of a row that are learnt at most: a number, `auto` for what each batch has, or `all`, where everything is computed.

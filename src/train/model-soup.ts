@@ -18,7 +18,8 @@ import {
 } from '../dsl/index.ts'
 import { isOptimizerKey, isSoupKey, soupKey } from '../optim/index.ts'
 import { atBeginning, type StageProgress } from '../run/index.ts'
-import { folderSetting, RecipeError, textSetting } from './recipe-error.ts'
+import { onlySettings } from '../settings/index.ts'
+import { RecipeError, stageName, textSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 import { saveWeights } from './weights.ts'
@@ -121,7 +122,8 @@ const functionsOf = (
 export const modelSoup = <const From extends string, const To extends string>(
   s: ModelSoupSettings<From, To>,
 ): Stage<From, To> => {
-  const where = `stage '${folderSetting('stage', 'name', s.name)}'`
+  const where = stageName('modelSoup', s)
+  onlySettings(where, s, ['name', 'from', 'to', 'runs', 'contrast'])
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)
   if (!Array.isArray(s.runs) || s.runs.length < 2)

@@ -16,6 +16,7 @@ import {
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { atPlaces, type CausalLm, imageInputs, nextLabels } from '../models/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type AtPlaces,
@@ -29,7 +30,7 @@ import {
   wantedLogits,
 } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
-import { batchSetting, kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
+import { batchSetting, wholeSetting } from './recipe-error.ts'
 
 /** Sizes of {@link nextToken}. */
 export interface NextTokenSizes {
@@ -141,10 +142,8 @@ export const nextToken = (
   processor: Processor,
   sizes: NextTokenSizes,
 ): Objective<Conversation> => {
-  fitting(processor, model)
-  if (typeof sizes !== 'object' || sizes === null)
-    throw new RecipeError('nextToken', 'sizes', `it is ${kindOf(sizes)}; give { rows, tokens }`)
   onlySettings('nextToken', sizes, ['rows', 'tokens', 'images', 'learnt'])
+  fitting(processor, model)
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)

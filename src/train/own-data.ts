@@ -6,6 +6,7 @@
 import { catchError, concat, concatMap, defer, from, type MonoTypeOperatorFunction, throwError } from 'rxjs'
 import { type BadRows, badRows, type Row, type RowError, rowsOf, type Source } from '../data/index.ts'
 import type { EventOf, RunEvent } from '../run/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { SettingError } from './settings.ts'
 
 /** What `--data` names, for an experiment file: `({ data }) => …`. */
@@ -48,7 +49,8 @@ export interface WatchedData extends OwnData {
 }
 
 /** The user's own data from what the command line says. */
-export const ownData = ({ path, strict = false }: DataOptions = {}): WatchedData => {
+export const ownData = (options: DataOptions = {}): WatchedData => {
+  const { path, strict = false } = onlySettings('ownData', options, ['path', 'strict'])
   let asked = false
   let waiting: RowError[] = []
   const bad = badRows((row) => waiting.push(row))

@@ -23,6 +23,7 @@ import {
   total,
 } from '../dsl/index.ts'
 import { atPlaces, type CausalLm, imageInputs } from '../models/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type Learnt,
@@ -36,7 +37,7 @@ import {
 } from './learnt-places.ts'
 import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
-import { batchSetting, kindOf, onlySettings, RecipeError, wholeSetting } from './recipe-error.ts'
+import { batchSetting, RecipeError, wholeSetting } from './recipe-error.ts'
 
 /** How many samples of a pack have something to learn: a first token is never learnt. */
 const samplesWith = (pack: Pack): number =>
@@ -114,13 +115,14 @@ export const packedNextToken = (
   sizes: PackSizes,
   options: PackedLossOptions = {},
 ): Objective<Pack> => {
+  onlySettings('packedNextToken', options, ['mean', 'learnt'])
+  onlySettings('packedNextToken', sizes, ['rows', 'tokens', 'images'])
   fitting(processor, model)
   const whole = (setting: keyof PackSizes, least: number): number =>
     wholeSetting('packedNextToken', setting, sizes[setting], least)
   const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
   batchSetting('packedNextToken', rows, tokens)
   const all = { rows, tokens, images }
-  onlySettings('packedNextToken', options, ['mean', 'learnt'])
   const { mean = 'token' } = options
   if (mean !== 'token' && mean !== 'sample')
     throw new RecipeError('packedNextToken', 'mean', `it is ${kindOf(mean)}; give 'token' or 'sample'`)

@@ -3,82 +3,51 @@
  *
  * @since 0.1.0
  */
-import { unknownName } from '../terminal/index.ts'
+import { kindOf, SettingsError, shownValue as shown } from '../settings/index.ts'
 
-/** A setting that cannot be: `where` and `setting` name it, the message says what it is and what it may be. */
-export class RecipeError extends Error {
-  readonly tag = 'BadSetting'
-  /** The stage, objective or recipe. */
-  readonly where: string
-  readonly setting: string
-  constructor(where: string, setting: string, what: string, cause?: unknown) {
-    super(`${where}, ${setting}: ${what}`, { cause })
-    this.name = 'RecipeError'
-    this.where = where
-    this.setting = setting
-  }
-}
+/** What recipes, stages, objectives and evaluations throw of their settings. */
+export { SettingsError as RecipeError }
 
-/** How a value is shown in a message. */
-const shown = (x: unknown): string =>
-  typeof x === 'string' ? `'${x}'` : typeof x === 'function' ? 'a function' : String(x)
-
-/** A whole number from `least`. @throws RecipeError */
+/** A whole number from `least`. @throws SettingsError */
 export const wholeSetting = (where: string, setting: string, n: unknown, least: number): number => {
   if (typeof n === 'number' && Number.isSafeInteger(n) && n >= least) return n
-  throw new RecipeError(where, setting, `it is ${shown(n)}; give a whole number from ${least}`)
+  throw new SettingsError(where, setting, `it is ${shown(n)}; give a whole number from ${least}`)
 }
 
 /** Most tokens of a batch: its ids are one array. */
 const mostTokens = 2 ** 31 - 1
 
-/** Sees that a batch's rows of tokens can be one array. @throws RecipeError, before memory is asked for in vain */
+/** Sees that a batch's rows of tokens can be one array. @throws SettingsError, before memory is asked for in vain */
 export const batchSetting = (where: string, rows: number, tokens: number): void => {
   if (rows * tokens > mostTokens)
-    throw new RecipeError(
+    throw new SettingsError(
       where,
       'rows',
       `${rows} rows of ${tokens} tokens are more than the ${mostTokens} tokens that a batch can hold; take fewer rows, and accumulate in the stage`,
     )
 }
 
-/** A finite number from 0, or above it. @throws RecipeError */
+/** A finite number from 0, or above it. @throws SettingsError */
 export const numberSetting = (where: string, setting: string, x: unknown, above = false): number => {
   if (typeof x === 'number' && Number.isFinite(x) && (above ? x > 0 : x >= 0)) return x
-  throw new RecipeError(
+  throw new SettingsError(
     where,
     setting,
     `it is ${shown(x)}; give a finite number ${above ? 'above' : 'from'} 0`,
   )
 }
 
-/** Text that is not empty. @throws RecipeError */
+/** Text that is not empty. @throws SettingsError */
 export const textSetting = (where: string, setting: string, s: unknown): string => {
   if (typeof s === 'string' && s !== '') return s
-  throw new RecipeError(where, setting, `it is ${shown(s)}; give a name`)
+  throw new SettingsError(where, setting, `it is ${shown(s)}; give a name`)
 }
-
-/** What a value is, where it is not what it should be. */
-export const kindOf = (x: unknown): string =>
-  x === undefined
-    ? 'undefined'
-    : x === null
-      ? 'null'
-      : typeof x === 'function'
-        ? 'a function; is it to be called first?'
-        : Array.isArray(x)
-          ? `a list of ${x.length}`
-          : typeof x === 'object' && typeof (x as { then?: unknown }).then === 'function'
-            ? 'a promise; await it first'
-            : typeof x === 'object'
-              ? 'a record'
-              : shown(x)
 
 /**
  * Sees that a setting is a value of its kind, also where a file is not type-checked.
  *
  * @param methods what such a value has, as functions
- * @throws RecipeError
+ * @throws SettingsError
  */
 export const valueSetting = (
   where: string,
@@ -94,45 +63,39 @@ export const valueSetting = (
   if (typeof x === 'object' && x !== null && lacks.length === 0) return
   const without =
     lacks.length < methods.length || kindOf(x) === 'a record' ? ` without ${lacks.join(', ')}` : ''
-  throw new RecipeError(where, setting, `it is ${kindOf(x)}${without}; give ${what}`)
+  throw new SettingsError(where, setting, `it is ${kindOf(x)}${without}; give ${what}`)
 }
 
 /**
  * Sees that a name can be a folder's, so that no two names share one and none leads out of the run folder.
  *
- * @throws RecipeError
+ * @throws SettingsError
  */
 export const folderSetting = (where: string, setting: string, name: unknown): string => {
   const s = textSetting(where, setting, name)
   const wrong = /[/\\\p{Cc}]/u.exec(s)?.[0] ?? (/^\.+$/.test(s) ? s : undefined)
   if (wrong !== undefined)
-    throw new RecipeError(
+    throw new SettingsError(
       where,
       setting,
       `it is ${JSON.stringify(s)}, and a folder is called by it; leave ${JSON.stringify(wrong)} out`,
     )
   if (Buffer.byteLength(s) > 200)
-    throw new RecipeError(where, setting, `it has ${Buffer.byteLength(s)} bytes; give at most 200`)
+    throw new SettingsError(where, setting, `it has ${Buffer.byteLength(s)} bytes; give at most 200`)
   return s
 }
 
-/**
- * Sees that a record has no settings but these: one that is misspelt would do nothing and say nothing.
- *
- * @throws RecipeError
- */
-export const onlySettings = (where: string, x: object, known: readonly string[]): void => {
-  const odd = unknownName(x, known)
-  if (odd !== undefined) throw new RecipeError(where, odd.name, odd.what)
-}
+/** How messages call a stage whose settings are given: by its name, or by what makes it where these are no record. @throws SettingsError */
+export const stageName = (maker: string, s: { readonly name: string }): string =>
+  kindOf(s) === 'a record' ? `stage '${folderSetting('stage', 'name', s.name)}'` : maker
 
-/** An async iteration. @throws RecipeError where it is something else, such as what an async function gives */
+/** An async iteration. @throws SettingsError where it is something else, such as what an async function gives */
 export const iterationSetting = <T>(where: string, setting: string, x: T): T => {
   if (
     typeof (x as { readonly [Symbol.asyncIterator]?: unknown } | null)?.[Symbol.asyncIterator] === 'function'
   )
     return x
-  throw new RecipeError(
+  throw new SettingsError(
     where,
     setting,
     `it gives ${kindOf(x)}; write it as 'async *${setting}(…) { yield … }'`,
@@ -142,13 +105,13 @@ export const iterationSetting = <T>(where: string, setting: string, x: T): T => 
 /**
  * Sees that something is plain JSON data: what is not would be missing from the run's identity.
  *
- * @throws RecipeError, which names the place
+ * @throws SettingsError, which names the place
  */
 export const jsonSetting = (where: string, setting: string, x: unknown): void => {
   const seen = new Set<unknown>()
   const walk = (at: string, v: unknown): void => {
-    const refuse = (what: string): RecipeError =>
-      new RecipeError(
+    const refuse = (what: string): SettingsError =>
+      new SettingsError(
         where,
         at,
         `it is ${what}; what determines a run is recorded as plain JSON data: numbers, text, lists, records`,
@@ -174,11 +137,15 @@ export const jsonSetting = (where: string, setting: string, x: unknown): void =>
  * What a stage trains: parts of a model, at least one.
  *
  * @param example how such a list may look
- * @throws RecipeError
+ * @throws SettingsError
  */
 export const trainSetting = (where: string, train: unknown, example: string): void => {
   if (!Array.isArray(train) || train.length === 0)
-    throw new RecipeError(where, 'train', `it is ${kindOf(train)}; give a list of parts, such as ${example}`)
+    throw new SettingsError(
+      where,
+      'train',
+      `it is ${kindOf(train)}; give a list of parts, such as ${example}`,
+    )
   train.forEach((k, i) => {
     valueSetting(where, `train[${i}]`, k, ['has'], "a part of the model, or keys('head', 'head.**')")
   })

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { defer } from 'rxjs'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import { type Evaluation, unmeasured } from './evaluation.ts'
 import type { Experiment } from './experiment.ts'
 import type { Recipe } from './recipe.ts'
-import { jsonSetting, kindOf, onlySettings, RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
+import { jsonSetting, RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
 import { programOf } from './recipe-preflight.ts'
 import { runRecipe } from './recipe-run.ts'
 import { withRewardWeights } from './reward-weights.ts'
@@ -34,11 +35,11 @@ export interface RunOptions {
  * @category running
  */
 export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
+  onlySettings('experiment, options', options, ['checkpointEvery'])
   if (!Array.isArray(r?.stages))
     throw new RecipeError('experiment', 'recipe', `it is ${kindOf(r)}; give what begin(…) and next(…) make`)
   const where = `recipe '${r.name}'`
   if (r.stages.length === 0) throw new RecipeError(where, 'stages', 'there is none; append one with next(…)')
-  onlySettings(`${where}, options`, options, ['checkpointEvery'])
   valueSetting(
     where,
     'evaluation',

@@ -1,7 +1,8 @@
 /** What a recipe begins from: weights in memory, weights elsewhere, or none. */
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { everyKey, type Keys } from '../dsl/index.ts'
-import { kindOf, RecipeError } from './recipe-error.ts'
+import { kindOf } from '../settings/index.ts'
+import { RecipeError } from './recipe-error.ts'
 import { orThrow } from './task.ts'
 import { inMemory, type StoredWeights, type Weights } from './weights.ts'
 

@@ -4,15 +4,8 @@
  * @since 0.1.0
  */
 import type { Model } from '../models/index.ts'
-import {
-  folderSetting,
-  kindOf,
-  onlySettings,
-  RecipeError,
-  textSetting,
-  valueSetting,
-  wholeSetting,
-} from './recipe-error.ts'
+import { onlySettings } from '../settings/index.ts'
+import { folderSetting, RecipeError, textSetting, valueSetting, wholeSetting } from './recipe-error.ts'
 import { isStored, type Start } from './recipe-start.ts'
 import type { Stage } from './stage.ts'
 
@@ -35,17 +28,14 @@ export interface Recipe<Now extends string = string> {
  * @category constructors
  */
 export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>): Recipe<Now> => {
-  if (typeof r !== 'object' || r === null)
-    throw new RecipeError(
-      'begin',
-      'recipe',
-      `it is ${kindOf(r)}; give a record with name, seed, model, start`,
-    )
+  // another recipe may be begun anew: its stages are left out
+  onlySettings('begin', r, ['name', 'seed', 'model', 'start', 'now', 'stages'])
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
+  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   wholeSetting(where, 'seed', r.seed, 0)
   textSetting(where, 'now', r.now)
   valueSetting(where, 'model', r.model, ['graph'], 'a model, such as nanoModel')
-  if (typeof r.start?.weights !== 'function' && !isStored(r.start?.weights))
+  if (typeof r.start.weights !== 'function' && !isStored(r.start.weights))
     throw new RecipeError(
       where,
       'start.weights',
@@ -65,9 +55,6 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
       ['has'],
       "a part of the model, or keys('head', 'head.**')",
     )
-  // another recipe may be begun anew: its stages are left out
-  onlySettings(where, r, ['name', 'seed', 'model', 'start', 'now', 'stages'])
-  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
   return { ...r, stages: [] }
 }
 

@@ -13,13 +13,14 @@ import {
   type StageProgress,
   saveProgress,
 } from '../run/index.ts'
+import { kindOf } from '../settings/index.ts'
 import { type EarlierStart, measuredOf, totalsOf } from './earlier-start.ts'
 import type { Evaluation, MeasuredStage } from './evaluation.ts'
 import type { RunContext } from './experiment.ts'
 import { describeCheckpoint } from './export-hugging-face.ts'
 import { exportedText } from './exported-model.ts'
 import type { Recipe } from './recipe.ts'
-import { iterationSetting, kindOf, RecipeError } from './recipe-error.ts'
+import { iterationSetting, RecipeError } from './recipe-error.ts'
 import type { Stage, StageContext, StageProgram, StageTotals } from './stage.ts'
 import { placementOf, putIn } from './stage-weights.ts'
 import { orThrow } from './task.ts'

@@ -5,7 +5,8 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { type ScheduleSpec, schedule } from '../optim/index.ts'
-import { onlySettings, RecipeError } from './recipe-error.ts'
+import { onlySettings } from '../settings/index.ts'
+import { RecipeError } from './recipe-error.ts'
 
 /** A schedule of the user's own. */
 export interface OwnSchedule {
@@ -40,7 +41,8 @@ export const stageSchedule = (
   given: ScheduleSpec | OwnSchedule | undefined,
   steps: number,
 ): StageSchedule => {
-  const spec = given ?? (steps === 1 ? { kind: 'constant' } : defaultSchedule)
+  const otherwise: ScheduleSpec = steps === 1 ? { kind: 'constant' } : defaultSchedule
+  const spec = given === undefined ? otherwise : given
   if (isOwn(spec)) {
     if (spec.config === undefined)
       throw new RecipeError(
@@ -60,7 +62,7 @@ export const stageSchedule = (
     })
     return { config: spec.config, factor: (step) => factors[step - 1]! }
   }
-  if (typeof spec === 'object' && spec !== null) onlySettings(`${where}, schedule`, spec, names)
+  onlySettings(`${where}, schedule`, spec, names)
   const made = schedule(spec, steps)
   if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
   return { config: spec, factor: made.right }

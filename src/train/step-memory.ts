@@ -17,6 +17,7 @@ import {
 import { attentionLimits } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { accumulatedSum, adamWith, isOptimizerKey, type Optimizer } from '../optim/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type LearnerProgram, learnerProgram } from './learner.ts'
 import { nextTokenTerms, type WholeSizes } from './next-token.ts'
 import { wholeSetting } from './recipe-error.ts'
@@ -122,7 +123,14 @@ export const learnerMemory = ({ program, trained }: LearnerProgram): StepMemory 
  * @throws RecipeError where a size is none, or nothing that learns is in the loss; LoraError where adapters do not fit
  * @category cost
  */
-export const stepMemory = ({ model, train, sizes, transforms = [], optimizer }: PlannedStep): StepMemory => {
+export const stepMemory = (options: PlannedStep): StepMemory => {
+  const {
+    model,
+    train,
+    sizes,
+    transforms = [],
+    optimizer,
+  } = onlySettings('stepMemory', options, ['model', 'train', 'sizes', 'transforms', 'optimizer'])
   const where = 'stepMemory'
   const all = {
     rows: wholeSetting(where, 'rows', sizes.rows, 1),

@@ -13,15 +13,14 @@ import {
   type Optimizer,
   type ScheduleSpec,
 } from '../optim/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import type { Objective } from './objective.ts'
 import { isPrepared, type Prepared } from './prepared.ts'
 import {
-  folderSetting,
   jsonSetting,
-  kindOf,
   numberSetting,
-  onlySettings,
   RecipeError,
+  stageName,
   textSetting,
   trainSetting,
   valueSetting,
@@ -91,9 +90,7 @@ const searchOf = (where: string, settings: Omit<AdaLrsSettings, 'steps'>, steps:
 export const checkedSupervised = <From extends string, To extends string, E>(
   s: SupervisedSettings<From, To, E>,
 ) => {
-  if (typeof s !== 'object' || s === null)
-    throw new RecipeError('supervised', 'settings', `it is ${kindOf(s)}; give a record of settings`)
-  const where = `stage '${folderSetting('stage', 'name', s.name)}'`
+  const where = stageName('supervised', s)
   onlySettings(where, s, settingNames)
   textSetting(where, 'from', s.from)
   textSetting(where, 'to', s.to)

@@ -19,7 +19,8 @@ import {
   mergeLora,
   saveAdapter,
 } from '../optim/index.ts'
-import { kindOf, onlySettings, RecipeError, valueSetting } from './recipe-error.ts'
+import { onlySettings } from '../settings/index.ts'
+import { valueSetting } from './recipe-error.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** A rewrite of a loss's graph. */
@@ -75,8 +76,6 @@ export const adapterFolder = 'adapter'
  * @category transforms
  */
 export const withLora = (settings: WithLoraSettings): GraphTransform => {
-  if (typeof settings !== 'object' || settings === null)
-    throw new RecipeError('withLora', 'settings', `it is ${kindOf(settings)}; give { rank, alpha, on }`)
   onlySettings('withLora', settings, ['rank', 'alpha', 'on'])
   valueSetting('withLora', 'on', settings.on, ['has'], "keys, such as keys('projections', '**_proj.weight')")
   const { rank, alpha, on } = settings

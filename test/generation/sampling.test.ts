@@ -156,7 +156,10 @@ test('settings that cannot be are refused by name, and a diverged model is no to
     [{ maxNewTokens: 1, topk: 3 }, /topk: there is no such setting/],
   ]
   for (const [s, says] of cases) assert.throws(() => settled(s as Sampling), says)
-  assert.throws(() => settled(undefined as never), /policy, sampling: it is undefined/)
+  assert.throws(
+    () => settled(undefined as never),
+    /sampling, settings: it is undefined; give a record of settings: maxNewTokens/,
+  )
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(() => draw([0, bad], of({}), 0.5), /logit of token 1 is .*diverged/)
   assert.is(draw([Number.NEGATIVE_INFINITY, 0], of({}), 0.5).id, 1, 'a token that is ruled out')

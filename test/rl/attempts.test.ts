@@ -222,7 +222,7 @@ test('harvested: where nothing is right the answers of the tasks that were tried
 test('harvested: where nothing is right and a task has no answer the stage ends in words before its first step', async () => {
   const { settings } = tried({ a: '--', b: '--' }, [task('a'), task('b', false)])
   const e = await thrown(() => prepared(harvested(settings)))
-  assert.is(e.name, 'RecipeError')
+  assert.is(e.name, 'SettingsError')
   assert.match(e.message, /stage 'rl', source: of 2 tasks none has a right answer that ends in 2 attempts/)
   assert.match(
     e.message,

@@ -26,7 +26,10 @@ test('how answers are drawn', () => {
   refused(sampling({ topK: -1 }), /sampling\.topK: it is -1; give a whole number from 1/)
   refused(sampling({ topP: 2 }), /sampling\.topP: it is 2; give a probability/)
   refused(sampling({ minP: Number.NaN }), /sampling\.minP: it is NaN/)
-  refused(() => echoStage({ sampling: odd(undefined) }), /'echo', sampling: it is undefined; give \{ max/)
+  refused(
+    () => echoStage({ sampling: odd(undefined) }),
+    /'echo', sampling: it is undefined; give a record of settings: max/,
+  )
   const held = { tasks: echoTasks, count: 1, every: 1 }
   refused(
     () => echoStage({ validation: { ...held, sampling: odd({ maxNewToken: 1 }) } }),

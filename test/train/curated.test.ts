@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { boxed, type Exchange, listed, type Source, unique } from '../../src/data/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
-import { curated, type Preparing } from '../../src/train/index.ts'
+import { curated, type Preparing, RecipeError } from '../../src/train/index.ts'
 import { drained, scripted, thrown } from '../support/tiny.ts'
 
 const test = suite('train: curated')
@@ -68,7 +68,7 @@ test('a source that ends before the count gives what it has', async () => {
 test('where nothing is left the stage ends in words, and so do settings and places that are none', async () => {
   const none = curated(listed('chains', [list[1]!]), options)
   const e = await thrown(() => drained(none.prepare(about)))
-  assert.is(e.name, 'RecipeError')
+  assert.ok(e instanceof RecipeError)
   assert.match(e.message, /stage 'longcot', source: none of 1 chains of thought is left: .*"boxed":1/)
   assert.throws(() => curated(listed('chains', list), { ...options, count: 0 }), /count/)
   assert.throws(() => none.source({ kept: 1 }), /no list of their places/)

@@ -105,12 +105,12 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
   [
     'a setting of AdamW that there is not',
     () => two({ optimizer: adamWith({ betas: [0.9, 0.95] } as never) }),
-    /optimizer, betas: .*one of beta1, beta2/,
+    /optimizer, betas: there is no such setting; there are beta1, beta2/,
   ],
   [
     'a setting of a group that there is not',
     () => two({ optimizer: adamWith({ groups: [{ match: '**', lr: 1 }] } as never) }),
-    /groups\[0\]\.lr/,
+    /groups\[0\], lr: there is no/,
   ],
   [
     'groups that are no list',
@@ -362,7 +362,7 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
   [
     'sizes that are none',
     () => two({ objective: nextToken(tinyModel, tinyProcessor, null as never) }),
-    /nextToken, sizes: it is null/,
+    /nextToken, settings: it is null/,
   ],
   [
     'a batch that no array holds',

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { hash32, random, type Seed } from '../../random/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type BoxedText, boxesIn } from '../../text/index.ts'
 import type { Exchange } from '../conversation.ts'
 import type { RgbImage } from '../image.ts'
@@ -110,7 +111,13 @@ export interface LengthBalance {
  * @throws RangeError where bin or `most` is not above 0, or a length is no number from 0
  * @category curation
  */
-export const lengthBalanced = ({ lengthOf, bin, most = 1.5, seed = 0 }: LengthBalance): Filter<Exchange> => {
+export const lengthBalanced = (options: LengthBalance): Filter<Exchange> => {
+  const {
+    lengthOf,
+    bin,
+    most = 1.5,
+    seed = 0,
+  } = onlySettings('lengthBalanced', options, ['lengthOf', 'bin', 'most', 'seed'])
   for (const [name, n] of Object.entries({ bin, most }))
     if (!(n > 0 && Number.isFinite(n)))
       throw new RangeError(`lengthBalanced, ${name}: it is ${n}; give a number above 0`)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
+import { onlySettings } from '../../settings/index.ts'
 import { boxesIn } from '../../text/index.ts'
 import type { Exchange } from '../conversation.ts'
 import type { Curated } from './curated.ts'
@@ -174,8 +175,9 @@ const pattern = (sought: RegExp, text: string): string => sought.exec(text)![0]
  */
 export const freeResponse = <A extends Asking>(
   examples: readonly A[],
-  { mostWords = 6 }: FreeResponseSettings = {},
+  settings: FreeResponseSettings = {},
 ): Curated<A> => {
+  const { mostWords = 6 } = onlySettings('freeResponse', settings, ['mostWords'])
   if (!(Number.isInteger(mostWords) && mostWords > 0))
     throw new RangeError(`freeResponse, mostWords: it is ${mostWords}; give a whole number from 1`)
   const made = examples.map((example) => ({ example, free: freed(example, mostWords) }))

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { join } from 'node:path'
+import { onlySettings } from '../../settings/index.ts'
 import type { Source } from '../source.ts'
 import { jsonl } from './jsonl.ts'
 import { mapped, type Row, RowError, type RowOptions } from './row.ts'
@@ -16,6 +17,7 @@ import { mapped, type Row, RowError, type RowOptions } from './row.ts'
  * @category sources
  */
 export const imageFolder = (folder: string, options: RowOptions = {}): Source<Row> => {
+  onlySettings('imageFolder', options, ['onBadRow'])
   const table = jsonl(join(folder, 'metadata.jsonl'), options)
   return mapped(
     { kind: 'imageFolder', table: table.config },

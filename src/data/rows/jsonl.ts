@@ -7,6 +7,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { blocksOf, isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
@@ -95,7 +96,8 @@ const Place = t.strict({ byte: Whole, line: Whole })
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
  * @category sources
  */
-export const jsonl = (file: string, { onBadRow }: RowOptions = {}): Source<Row> => {
+export const jsonl = (file: string, options: RowOptions = {}): Source<Row> => {
+  const { onBadRow } = onlySettings('jsonl', options, ['onBadRow'])
   const size = fileSize(file)
   return {
     config: { kind: 'jsonl', file, bytes: size },

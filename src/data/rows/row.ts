@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../../settings/index.ts'
 import type { Placed, Source } from '../source.ts'
 
 /** A row: its columns by name, and where it stands. Paths in it are relative to the folder of its file. */
@@ -129,23 +130,26 @@ export const mapped = <A, B>(
   config: unknown,
   source: Source<A>,
   make: (example: A) => B | Promise<B>,
-  { onBadRow }: RowOptions = {},
-): Source<B> => ({
-  config,
-  async *open(place): AsyncGenerator<Placed<B>> {
-    let fruitless: ((bad: RowError) => void) | undefined = barren()
-    for await (const { example, next } of source.open(place)) {
-      let made: B
-      try {
-        made = await make(example)
-      } catch (e) {
-        if (!(e instanceof RowError) || onBadRow === undefined) throw e
-        onBadRow(e)
-        fruitless?.(e)
-        continue
+  options: RowOptions = {},
+): Source<B> => {
+  const { onBadRow } = onlySettings('mapped', options, ['onBadRow'])
+  return {
+    config,
+    async *open(place): AsyncGenerator<Placed<B>> {
+      let fruitless: ((bad: RowError) => void) | undefined = barren()
+      for await (const { example, next } of source.open(place)) {
+        let made: B
+        try {
+          made = await make(example)
+        } catch (e) {
+          if (!(e instanceof RowError) || onBadRow === undefined) throw e
+          onBadRow(e)
+          fruitless?.(e)
+          continue
+        }
+        fruitless = undefined
+        yield { example: made, next }
       }
-      fruitless = undefined
-      yield { example: made, next }
-    }
-  },
-})
+    },
+  }
+}

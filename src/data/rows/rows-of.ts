@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { onlySettings } from '../../settings/index.ts'
 import { chained } from '../chained.ts'
 import type { Placed, Source } from '../source.ts'
 import { imageFolder } from './image-folder.ts'
@@ -101,6 +102,7 @@ const some = (
  * @category sources
  */
 export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
+  onlySettings('rowsOf', options, ['onBadRow'])
   const seen = statSync(path, { throwIfNoEntry: false })
   if (seen === undefined)
     throw new RowsError('NotFound', path, 'there is no such file or folder; check the path')

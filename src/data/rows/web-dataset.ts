@@ -6,6 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { isImageName } from '../read-image.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { isGzip } from './blocks.ts'
@@ -52,7 +53,8 @@ const Place = t.strict({ byte: Whole, sample: Whole })
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
  * @category sources
  */
-export const webDataset = (file: string, { onBadRow }: RowOptions = {}): Source<Row> => {
+export const webDataset = (file: string, options: RowOptions = {}): Source<Row> => {
+  const { onBadRow } = onlySettings('webDataset', options, ['onBadRow'])
   const size = fileSize(file)
   return {
     config: { kind: 'webDataset', file, bytes: size },

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+import { onlySettings } from '../../settings/index.ts'
 import { grouped } from '../../terminal/index.ts'
 import { type Axis, showAxes } from '../axis.ts'
 import { type Tensor, topological } from '../graph.ts'
@@ -88,7 +89,12 @@ interface Placed extends Item {
  * @category pictures
  */
 export const diagram = (roots: readonly Tensor[], options: DiagramOptions = {}): Item => {
-  const { name = 'model', depth = Number.POSITIVE_INFINITY, isParameter } = options
+  const known = ['name', 'depth', 'isParameter']
+  const {
+    name = 'model',
+    depth = Number.POSITIVE_INFINITY,
+    isParameter,
+  } = onlySettings('diagram', options, known)
   const { root, ownerOf } = blocks(roots, name, isParameter)
   const order = topological(roots, operands)
   const placeOf = new Map(order.map((t, i) => [t, i]))

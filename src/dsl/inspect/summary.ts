@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../../settings/index.ts'
 import { grouped, short } from '../../terminal/index.ts'
 import { type Axis, elements, showAxes } from '../axis.ts'
 import type { Dtype, Tensor } from '../graph.ts'
@@ -58,6 +59,7 @@ export interface Summary {
  * @category summary
  */
 export const summary = (roots: readonly Tensor[], options: SummaryOptions = {}): Summary => {
+  onlySettings('summary', options, ['name', 'depth', 'fold', 'isParameter', 'activeShare'])
   const { name = 'model', depth = Number.POSITIVE_INFINITY, fold = true, isParameter, activeShare } = options
   const { root } = blocks(roots, name, isParameter)
   const rows: SummaryRow[] = []

@@ -1,4 +1,5 @@
 /** Attention: multi-head and grouped-query, with any mask. */
+import { onlySettings } from '../../settings/index.ts'
 import { type Axis, as, axis } from '../axis.ts'
 import { composite } from '../composite.ts'
 import { contractOf } from '../contract.ts'
@@ -165,6 +166,20 @@ export type KeyValues = (path: string, keys: Tensor, values: Tensor) => readonly
 export const selfAttention = <T extends string, E extends string>(
   c: AttentionAxes<T, E>,
 ): Layer<readonly [T, E], readonly [T, E]> => {
+  onlySettings('selfAttention', c, [
+    'token',
+    'embed',
+    'heads',
+    'kvHeads',
+    'headDim',
+    'fused',
+    'output',
+    'qkNorm',
+    'rotary',
+    'mask',
+    'cache',
+    'queries',
+  ])
   const site = siteOf(selfAttention)
   const { heads, kvHeads = heads, headDim = c.embed.size / heads } = c
   const group = heads / kvHeads

@@ -1,4 +1,5 @@
 /** Linear maps and embeddings. Weights are `[out, in]`, as every published checkpoint stores them. */
+import { onlySettings } from '../../settings/index.ts'
 import { type Axis, as } from '../axis.ts'
 import { contractOf } from '../contract.ts'
 import { add } from '../elementwise.ts'
@@ -49,6 +50,7 @@ export const linear = <I extends string, O extends string>(
   to: Axis<O>,
   options: LinearOptions = {},
 ): Layer<readonly [I], readonly [O]> => {
+  onlySettings('linear', options, ['bias', 'init', 'weight'])
   const site = siteOf(linear)
   const { bias = true, init = xavierUniform(from.size, to.size), weight = 'weight' } = options
   // a map from an axis to itself is no contraction over both: there the weight's output side goes by a private name

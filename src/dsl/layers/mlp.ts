@@ -1,5 +1,6 @@
 /** Feed-forward blocks. */
 import { pipe } from 'fp-ts/lib/function.js'
+import { onlySettings } from '../../settings/index.ts'
 import type { Axis } from '../axis.ts'
 import { mul } from '../elementwise.ts'
 import { andThen, at, fanout, type Layer, merged, named } from '../layer.ts'
@@ -24,8 +25,9 @@ export const swiGlu = <E extends string, H extends string>(
   embed: Axis<E>,
   hidden: Axis<H>,
   names: SwiGluNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
-): Layer<readonly [E], readonly [E]> =>
-  pipe(
+): Layer<readonly [E], readonly [E]> => {
+  onlySettings('swiGlu', names, ['gate', 'up', 'down'])
+  return pipe(
     fanout(
       pipe(at(names.gate)(linear(embed, hidden, { bias: false })), andThen(silu)),
       at(names.up)(linear(embed, hidden, { bias: false })),
@@ -34,6 +36,7 @@ export const swiGlu = <E extends string, H extends string>(
     andThen(at(names.down)(linear(hidden, embed, { bias: false }))),
     named('swiGlu'),
   )
+}
 
 /**
  * A two-layer perceptron with biases: second(gelu(first x)).

@@ -1,4 +1,5 @@
 /** Images to tokens and back to fewer tokens. */
+import { onlySettings } from '../../settings/index.ts'
 import { type Axis, axis } from '../axis.ts'
 import { contractOf } from '../contract.ts'
 import { add } from '../elementwise.ts'
@@ -35,6 +36,7 @@ export interface PatchifyAxes<P extends string, E extends string> {
 export const patchify = <P extends string, E extends string>(
   c: PatchifyAxes<P, E>,
 ): Layer<readonly ['channel', 'height', 'width'], readonly [P, E]> => {
+  onlySettings('patchify', c, ['channel', 'height', 'width', 'patchSize', 'patch', 'embed', 'init'])
   const site = siteOf(patchify)
   const rows = c.height.size / c.patchSize
   const columns = c.width.size / c.patchSize

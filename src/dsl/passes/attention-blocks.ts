@@ -1,4 +1,5 @@
 /** Attention of long sequences in blocks of tokens, whose scores are not kept: memory grows with the length alone. */
+import { onlySettings } from '../../settings/index.ts'
 import { bodyOf, operandsOf } from '../composite.ts'
 import { findAxis, rewrite, type Tensor, topological } from '../graph.ts'
 import { sliceOf, transposed } from '../shape.ts'
@@ -33,9 +34,9 @@ const insideOf = (t: Tensor): readonly Tensor[] => {
  *
  * @category passes
  */
-export const attentionBlocks =
-  (limits: BlockSizes) =>
-  (roots: readonly Tensor[]): readonly Tensor[] => {
+export const attentionBlocks = (limits: BlockSizes) => {
+  onlySettings('attentionBlocks', limits, ['from', 'block', 'tokens', 'runs'])
+  return (roots: readonly Tensor[]): readonly Tensor[] => {
     const all = topological(roots).filter((t) => isKind(t, 'attention') && isLong(t, limits))
     if (all.length === 0) return roots
     // where a gradient was taken through a definition its inside is needed anyway
@@ -71,3 +72,4 @@ export const attentionBlocks =
       return transposed(flows[compositeSettings(t).part as keyof Flows], t.names, t.site)
     })
   }
+}

@@ -1,4 +1,5 @@
 /** The passes one after the other, over graphs and over whole programs. */
+import { onlySettings } from '../../settings/index.ts'
 import { rewrite, type Tensor, topological } from '../graph.ts'
 import { overBodies } from '../loop.ts'
 import type { Program, Variant } from '../program.ts'
@@ -31,6 +32,7 @@ export const dropStopGradients = (roots: readonly Tensor[]): Tensor[] =>
  * @category passes
  */
 export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}): Tensor[] => {
+  onlySettings('optimise', options, ['merge'])
   const { merge } = options
   const passes = [
     commonSubexpressions,
@@ -104,12 +106,15 @@ const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
  *
  * @category passes
  */
-export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => ({
-  ...p,
-  functions: new Map(
-    [...p.functions].map(([name, variants]) => [
-      name,
-      variants.map((v) => lazily(v, () => optimiseVariant(v, options))),
-    ]),
-  ),
-})
+export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => {
+  onlySettings('optimiseProgram', options, ['merge'])
+  return {
+    ...p,
+    functions: new Map(
+      [...p.functions].map(([name, variants]) => [
+        name,
+        variants.map((v) => lazily(v, () => optimiseVariant(v, options))),
+      ]),
+    ),
+  }
+}

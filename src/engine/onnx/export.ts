@@ -3,6 +3,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import { clampProgram, type Program } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import {
   encodeModel,
@@ -56,16 +57,16 @@ export interface WriteOnnxOptions {
  *
  * @returns the paths that were written, or what {@link exportOnnx} refuses; `Failed` with what the file system says
  */
-export const writeOnnx =
-  (
-    path: string,
-    program: Program,
-    name: string,
-    bucket: number,
-    state: ReadonlyMap<string, TensorValue>,
-    { docs = {}, inside = 1.5e9 }: WriteOnnxOptions = {},
-  ) =>
-  async (): Promise<Either<EngineError, readonly string[]>> => {
+export const writeOnnx = (
+  path: string,
+  program: Program,
+  name: string,
+  bucket: number,
+  state: ReadonlyMap<string, TensorValue>,
+  options: WriteOnnxOptions = {},
+) => {
+  const { docs = {}, inside = 1.5e9 } = onlySettings('writeOnnx', options, ['docs', 'inside'])
+  return async (): Promise<Either<EngineError, readonly string[]>> => {
     const made = exported(program, name, bucket, state, docs)
     if (made._tag === 'Left') return made
     try {
@@ -80,6 +81,7 @@ export const writeOnnx =
       return left(engineError('Failed', `${path}: it cannot be written (${(e as Error).message})`, e))
     }
   }
+}
 
 /** Constants of fewer bytes stay in the graph, where optimisers see them. */
 const smallBytes = 1024

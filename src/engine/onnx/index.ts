@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded, lasting, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -105,8 +106,9 @@ const adapter = (ort: Runtime): TE.TaskEither<EngineError, void> =>
   )
 
 /** Loads the runtime. Fails with `NotInstalled`, on `webgpu` also where no GPU is found. */
-export const onnxEngine = ({ device = 'cpu' }: OnnxOptions = {}): TE.TaskEither<EngineError, Engine> =>
-  pipe(
+export const onnxEngine = (options: OnnxOptions = {}): TE.TaskEither<EngineError, Engine> => {
+  const { device = 'cpu' } = onlySettings('onnxEngine', options, ['device'])
+  return pipe(
     runtime,
     TE.chainFirst((ort) => (device === 'webgpu' ? adapter(ort) : TE.right(undefined))),
     TE.map(
@@ -118,3 +120,4 @@ export const onnxEngine = ({ device = 'cpu' }: OnnxOptions = {}): TE.TaskEither<
       }),
     ),
   )
+}

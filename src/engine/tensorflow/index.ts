@@ -5,6 +5,7 @@
  */
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import type { Engine } from '../session.ts'
@@ -48,7 +49,8 @@ export const engineOf = (tensorflow: Tensorflow): Engine => ({
  * The engine, or `NotInstalled` with what was tried and what to do. How many threads TensorFlow has is said here, because
  * it is settled once for the process: the first call decides, and one that wants another number is `BadOption`.
  */
-export const tensorflowEngine =
-  (options: TensorflowOptions = {}): TE.TaskEither<EngineError, Engine> =>
-  async () =>
+export const tensorflowEngine = (options: TensorflowOptions = {}): TE.TaskEither<EngineError, Engine> => {
+  onlySettings('tensorflowEngine', options, ['threads'])
+  return async () =>
     guarded('loading TensorFlow', async () => TE.map(engineOf)(TE.fromEither(loadTensorflow(options)))())
+}

@@ -10,6 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
 import type { Observable } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import { type Ended, runCommand } from '../install/command.ts'
 import { InstallError } from '../install/install-error.ts'
 import { installing, writeRecord } from '../install/installing.ts'
@@ -186,5 +187,7 @@ const steps = async (options: InstallOptions, tell: Tell, signal: AbortSignal): 
  * @example
  * installTensorflow({ from: 'tensorflow[and-cuda]' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
  */
-export const installTensorflow = (options: InstallOptions = {}): Observable<InstallEvent> =>
-  installing((tell, signal) => steps(options, tell, signal))
+export const installTensorflow = (options: InstallOptions = {}): Observable<InstallEvent> => {
+  onlySettings('installTensorflow', options, ['from', 'home', 'compiler'])
+  return installing((tell, signal) => steps(options, tell, signal))
+}

@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
+import { onlySettings } from '../../settings/index.ts'
 import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -182,6 +183,7 @@ const again = (
  * the number is none.
  */
 export const loadTensorflow = (options: TensorflowOptions = {}): E.Either<EngineError, Tensorflow> => {
+  onlySettings('loadTensorflow', options, ['threads'])
   markUsed()
   const checked = checkOptions('tensorflow', options)
   if (E.isLeft(checked)) return checked

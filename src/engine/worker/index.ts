@@ -14,6 +14,7 @@ import {
   type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type Called, guarded, lasting, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
@@ -245,47 +246,50 @@ export const compileAhead =
  *
  * @category engines
  */
-export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => ({
-  name: engine.name,
-  version: engine.version,
-  ...settingsOf(engine),
-  ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
-  ...(engine.devices === undefined ? {} : { devices: engine.devices }),
-  // on a processor compilers would take what training computes on
-  ...(engine.name === 'xla' && engine.accelerated === true ? { compileAhead: compileAhead(engine) } : {}),
-  load:
-    (program, given = {}) =>
-    async () => {
-      const options = { ...settingsOf(engine), ...given }
-      const checked = checkOptions(engine.name, options)
-      if (isLeft(checked)) return checked
-      return guarded(`loading program '${program.name}'`, async () => {
-        // a thread that is stopped takes no folder away
-        const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
-        const thread = startThread()
-        const end = async (): Promise<void> => {
-          await thread.end()
-          if (scratch !== undefined) await removeFolder(scratch)
-        }
-        try {
-          const run = clampProgram(optimiseProgram(program))
-          const made = await backendIn(thread, engine, run, options, scratch, heard)()
-          if (isLeft(made)) {
-            await end()
-            return made
+export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
+  onlySettings('inWorker', heard, ['onCompiling', 'every'])
+  return {
+    name: engine.name,
+    version: engine.version,
+    ...settingsOf(engine),
+    ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
+    ...(engine.devices === undefined ? {} : { devices: engine.devices }),
+    // on a processor compilers would take what training computes on
+    ...(engine.name === 'xla' && engine.accelerated === true ? { compileAhead: compileAhead(engine) } : {}),
+    load:
+      (program, given = {}) =>
+      async () => {
+        const options = { ...settingsOf(engine), ...given }
+        const checked = checkOptions(engine.name, options)
+        if (isLeft(checked)) return checked
+        return guarded(`loading program '${program.name}'`, async () => {
+          // a thread that is stopped takes no folder away
+          const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
+          const thread = startThread()
+          const end = async (): Promise<void> => {
+            await thread.end()
+            if (scratch !== undefined) await removeFolder(scratch)
           }
-          const close = async (): Promise<void> => {
-            try {
-              await made.right.close()
-            } finally {
+          try {
+            const run = clampProgram(optimiseProgram(program))
+            const made = await backendIn(thread, engine, run, options, scratch, heard)()
+            if (isLeft(made)) {
               await end()
+              return made
             }
+            const close = async (): Promise<void> => {
+              try {
+                await made.right.close()
+              } finally {
+                await end()
+              }
+            }
+            return await openSession({ ...made.right, close }, options, lasting(program))()
+          } catch (e) {
+            await end()
+            throw e
           }
-          return await openSession({ ...made.right, close }, options, lasting(program))()
-        } catch (e) {
-          await end()
-          throw e
-        }
-      })
-    },
-})
+        })
+      },
+  }
+}

@@ -7,6 +7,7 @@ import { isLeft, right } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -137,17 +138,22 @@ const versionOf = (version: string): string => version.split('\n')[0]!.trim()
  *
  * @category engines
  */
-export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, Engine> =>
-  pipe(
+export const xlaEngine = (options: XlaOptions = {}): TE.TaskEither<EngineError, Engine> => {
+  onlySettings('xlaEngine', options, ['plugin', 'flags', 'attention', 'devices', 'shard', 'optimizer'])
+  return pipe(
     TE.fromEither(shardingOf(options)),
     TE.bindTo('sharding'),
     TE.bind('opened', ({ sharding }) => clientOf(options.plugin, deviceCount(sharding))),
     TE.map(({ sharding, opened }) => engineOn(opened, options, sharding)),
   )
+}
 
 /** The plugin that {@link xlaEngine} takes, with its devices and their memory. Fails with `NotInstalled`. */
 export const xlaDescription = (
   options: Pick<XlaOptions, 'plugin'> = {},
-): TE.TaskEither<EngineError, XlaDescription> => pipe(clientOf(options.plugin, 1), TE.map(describe))
+): TE.TaskEither<EngineError, XlaDescription> => {
+  onlySettings('xlaDescription', options, ['plugin'])
+  return pipe(clientOf(options.plugin, 1), TE.map(describe))
+}
 
 export type { XlaDescription } from './description.ts'

@@ -10,6 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
 import type { Observable } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import { runCommand } from '../install/command.ts'
 import { InstallError } from '../install/install-error.ts'
 import { installing, writeRecord } from '../install/installing.ts'
@@ -276,5 +277,7 @@ const steps = async (options: InstallXlaOptions, tell: Tell, signal: AbortSignal
  * @example
  * installXla({ from: './wheels' }).subscribe({ next: console.log, error: (e) => console.error(e.message) })
  */
-export const installXla = (options: InstallXlaOptions = {}): Observable<InstallXlaEvent> =>
-  installing((tell, signal) => steps(options, tell, signal))
+export const installXla = (options: InstallXlaOptions = {}): Observable<InstallXlaEvent> => {
+  onlySettings('installXla', options, ['plugin', 'python', 'from', 'home'])
+  return installing((tell, signal) => steps(options, tell, signal))
+}

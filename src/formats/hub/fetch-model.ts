@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { onlySettings } from '../../settings/index.ts'
 import { makeFolder } from '../folder.ts'
 import { parseJson } from '../json.ts'
 import { folderShelf } from './folder-shelf.ts'
@@ -162,5 +163,19 @@ const fetched = async (repo: string, o: FetchOptions): Promise<FetchedModel> => 
  * @param repo `<org>/<name>`
  * @category fetching
  */
-export const fetchModel = (repo: string, options: FetchOptions): TE.TaskEither<HubError, FetchedModel> =>
-  TE.tryCatch(() => fetched(repo, options), hubErrorOf(repo))
+export const fetchModel = (repo: string, options: FetchOptions): TE.TaskEither<HubError, FetchedModel> => {
+  onlySettings('fetchModel', options, [
+    'folder',
+    'endpoint',
+    'from',
+    'revision',
+    'token',
+    'all',
+    'signal',
+    'onProgress',
+    'tries',
+    'pause',
+    'stall',
+  ])
+  return TE.tryCatch(() => fetched(repo, options), hubErrorOf(repo))
+}

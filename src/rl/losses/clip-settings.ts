@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { kindOf, numberSetting, onlySettings, RecipeError } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { numberSetting, RecipeError } from '../../train/index.ts'
 import type { ClipRange } from './clipped.ts'
 import type { Corrections } from './corrections.ts'
 
@@ -22,8 +23,6 @@ export const checkedClip = (
   otherwise: ClipRange,
   own: readonly string[] = [],
 ): ClipRange => {
-  if (typeof given !== 'object' || given === null)
-    throw new RecipeError(loss, 'settings', `it is ${kindOf(given)}; give a record of settings`)
   onlySettings(loss, given, [...names, ...own])
   const low = numberSetting(loss, 'low', given.low ?? otherwise.low)
   const high = numberSetting(loss, 'high', given.high ?? otherwise.high)

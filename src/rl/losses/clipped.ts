@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { and, cast, greater, less, mul, neg, select, type Tensor } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 
 /** How far a ratio may go before it teaches no more. */
 export interface ClipRange {
@@ -28,7 +29,8 @@ export interface Clipped {
  *
  * @category losses
  */
-export const clipped = (ratio: Tensor, advantages: Tensor, { low, high, dual }: ClipRange): Clipped => {
+export const clipped = (ratio: Tensor, advantages: Tensor, options: ClipRange): Clipped => {
+  const { low, high, dual } = onlySettings('clipped', options, ['low', 'high', 'dual'])
   const [gains, losses] = [greater(advantages, 0), less(advantages, 0)]
   const isLow = and(losses, less(ratio, 1 - low))
   const isHigh = and(gains, greater(ratio, 1 + high))

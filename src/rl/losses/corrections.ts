@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { add, exp, minimum, mul, type Tensor } from '../../dsl/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { numberSetting, RecipeError } from '../../train/index.ts'
 import { divergence } from './divergence.ts'
 import type { PolicyLoss, PolicyTensors } from './policy-loss.ts'
@@ -46,11 +47,8 @@ const given = (what: string, t: Tensor | undefined): Tensor => {
  *
  * @throws RecipeError where the log-probabilities that a correction reads are not there
  */
-export const corrected = (
-  surrogate: Tensor,
-  x: PolicyTensors,
-  { truncate, referenceKl }: Corrections,
-): Tensor => {
+export const corrected = (surrogate: Tensor, x: PolicyTensors, options: Corrections): Tensor => {
+  const { truncate, referenceKl } = onlySettings('corrected', options, ['truncate', 'referenceKl'])
   const weighted =
     truncate === undefined
       ? surrogate

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import { concatMap, type OperatorFunction, scan, takeWhile } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import { wholeSetting } from '../../train/index.ts'
 import type { ScoredGroup, SelectedGroup } from '../group.ts'
-import { operatorSettings } from '../operator-settings.ts'
 import { type SelectionSettings, selectionOf } from '../selection.ts'
 import type { Columns } from '../task.ts'
 
@@ -39,10 +39,7 @@ export const dynamicSampling = <C extends Columns>(
   options: DynamicSamplingOptions = {},
 ): OperatorFunction<ScoredGroup<C>, SelectedGroup<C>> => {
   const where = 'dynamicSampling'
-  const { wanted = Number.POSITIVE_INFINITY, ...settings } = operatorSettings(where, options, [
-    'wanted',
-    'least',
-  ])
+  const { wanted = Number.POSITIVE_INFINITY, ...settings } = onlySettings(where, options, ['wanted', 'least'])
   if (wanted !== Number.POSITIVE_INFINITY) wholeSetting(where, 'wanted', wanted, 1)
   if (settings.least !== undefined) wholeSetting(where, 'least', settings.least, 2)
   return (groups$) =>

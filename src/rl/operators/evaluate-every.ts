@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { concat, concatMap, defer, type Observable, type OperatorFunction, of } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import { wholeSetting } from '../../train/index.ts'
-import { operatorSettings } from '../operator-settings.ts'
 
 /** Settings of {@link evaluateEvery}. */
 export interface EvaluateEveryOptions<S, E> {
@@ -35,7 +35,7 @@ export interface EvaluateEveryOptions<S, E> {
  */
 export const evaluateEvery = <S, E>(options: EvaluateEveryOptions<S, E>): OperatorFunction<S, S | E> => {
   const where = 'evaluateEvery'
-  const { every, after = 0, evaluate } = operatorSettings(where, options, ['every', 'after', 'evaluate'])
+  const { every, after = 0, evaluate } = onlySettings(where, options, ['every', 'after', 'evaluate'])
   wholeSetting(where, 'every', every, 1)
   wholeSetting(where, 'after', after, 0)
   return (steps$) =>

@@ -5,9 +5,9 @@
  */
 import { bufferCount, concatMap, filter, type OperatorFunction } from 'rxjs'
 import { random } from '../../random/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { wholeSetting } from '../../train/index.ts'
 import type { RatedGroup } from '../group.ts'
-import { operatorSettings } from '../operator-settings.ts'
 import type { Columns } from '../task.ts'
 
 /** Settings of {@link minibatches}. */
@@ -39,8 +39,14 @@ export interface Minibatch<out C extends Columns = Columns> {
  */
 export const minibatchesOf = <C extends Columns>(
   groups: readonly RatedGroup<C>[],
-  { updates, passes = 1, seed, episode = 0 }: Omit<MinibatchOptions, 'groups'>,
+  options: Omit<MinibatchOptions, 'groups'>,
 ): readonly Minibatch<C>[] => {
+  const {
+    updates,
+    passes = 1,
+    seed,
+    episode = 0,
+  } = onlySettings('minibatchesOf', options, ['updates', 'passes', 'seed', 'episode'])
   const parts = Math.min(updates / passes, groups.length)
   return Array.from({ length: passes }, (_, pass) => {
     const shuffled = random(seed, 'minibatches', episode, pass).shuffle(groups)
@@ -68,7 +74,7 @@ export const minibatches = <C extends Columns>(
   given: MinibatchOptions,
 ): OperatorFunction<RatedGroup<C>, Minibatch<C>> => {
   const where = 'minibatches'
-  operatorSettings(where, given, ['groups', 'updates', 'passes', 'seed', 'episode'])
+  onlySettings(where, given, ['groups', 'updates', 'passes', 'seed', 'episode'])
   const { groups, episode = 0, ...options } = given
   wholeSetting(where, 'groups', groups, 1)
   wholeSetting(where, 'passes', options.passes ?? 1, 1)

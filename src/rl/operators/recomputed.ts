@@ -5,6 +5,7 @@
  */
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import type { RatedGroup } from '../group.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
@@ -32,11 +33,12 @@ export interface RecomputedOptions {
  *
  * @category operators
  */
-export const recomputed = <C extends Columns>({
-  session,
-  objective,
-}: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  addedToKept(
+export const recomputed = <C extends Columns>(
+  options: RecomputedOptions,
+): MonoTypeOperatorFunction<RatedGroup<C>> => {
+  const { session, objective } = onlySettings('recomputed', options, ['session', 'objective'])
+  return addedToKept(
     (experiences) => objective.logProbs(session, experiences),
     (oldLogProbs) => ({ oldLogProbs }),
   )
+}

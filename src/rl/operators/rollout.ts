@@ -5,11 +5,11 @@
  */
 import { bufferCount, concat, concatMap, map, type OperatorFunction, of, scan } from 'rxjs'
 import type { Sampling } from '../../generation/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import { valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Completion } from '../completion.ts'
 import { checkedSampling } from '../drawing-settings.ts'
 import type { Group } from '../group.ts'
-import { operatorSettings } from '../operator-settings.ts'
 import type { Policy } from '../policy.ts'
 import type { Columns, Task } from '../task.ts'
 
@@ -75,7 +75,7 @@ const gathered =
 export const rollout = <C extends Columns>(options: RolloutOptions): OperatorFunction<Task<C>, Group<C>> => {
   const where = 'rollout'
   const known = ['policy', 'group', 'sampling', 'batch'] as const
-  const { policy, group, sampling, batch = 64 } = operatorSettings(where, options, known)
+  const { policy, group, sampling, batch = 64 } = onlySettings(where, options, known)
   valueSetting(where, 'policy', policy, ['sample'], 'a policy, such as sessionPolicy({ … })')
   wholeSetting(where, 'group', group, 1)
   wholeSetting(where, 'batch', batch, 1)

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
-import { operatorSettings } from '../operator-settings.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
 import { noPlainEvidence, unrecordable } from '../rewards/judgement.ts'
@@ -110,7 +110,7 @@ export const score = <C extends Columns>(
 ): OperatorFunction<Group<C>, ScoredGroup<C>> => {
   const where = 'score'
   const known = ['reward', 'concurrency', 'seconds'] as const
-  const { reward, concurrency = 64, seconds = 600 } = operatorSettings(where, options, known)
+  const { reward, concurrency = 64, seconds = 600 } = onlySettings(where, options, known)
   valueSetting(where, 'reward', reward, ['score'], 'a reward, such as answer()')
   wholeSetting(where, 'concurrency', concurrency, 1)
   numberSetting(where, 'seconds', seconds, true)

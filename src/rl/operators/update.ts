@@ -5,9 +5,9 @@
  */
 import { concatMap, defer, type OperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
-import { kindOf, RecipeError, type Updated, update as updateOnce, valueSetting } from '../../train/index.ts'
+import { kindOf, onlySettings } from '../../settings/index.ts'
+import { RecipeError, type Updated, update as updateOnce, valueSetting } from '../../train/index.ts'
 import { experiencesOf } from '../experience.ts'
-import { operatorSettings } from '../operator-settings.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
 import type { Minibatch } from './minibatches.ts'
@@ -53,7 +53,7 @@ export const update = <C extends Columns>(
 ): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> => {
   const where = 'update'
   const known = ['session', 'objective', 'rate', 'filterOverlong'] as const
-  const { session, objective, rate, filterOverlong = false } = operatorSettings(where, options, known)
+  const { session, objective, rate, filterOverlong = false } = onlySettings(where, options, known)
   valueSetting(where, 'session', session, ['call'], 'a session of a learner, of engine.load(…)')
   valueSetting(where, 'objective', objective, ['collate'], 'an objective, such as policyGradient(…)')
   if (typeof rate !== 'function')

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { MonoTypeOperatorFunction } from 'rxjs'
+import { onlySettings } from '../../settings/index.ts'
 import type { RatedGroup } from '../group.ts'
 import { referenceFunction } from '../reference.ts'
 import type { Columns } from '../task.ts'
@@ -24,11 +25,12 @@ import type { RecomputedOptions } from './recomputed.ts'
  *
  * @category operators
  */
-export const withReference = <C extends Columns>({
-  session,
-  objective,
-}: RecomputedOptions): MonoTypeOperatorFunction<RatedGroup<C>> =>
-  addedToKept(
+export const withReference = <C extends Columns>(
+  options: RecomputedOptions,
+): MonoTypeOperatorFunction<RatedGroup<C>> => {
+  const { session, objective } = onlySettings('withReference', options, ['session', 'objective'])
+  return addedToKept(
     (experiences) => objective.logProbs(session, experiences, referenceFunction),
     (referenceLogProbs) => ({ referenceLogProbs }),
   )
+}

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { onlySettings } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
 import type { Reward } from '../reward.ts'
 import { lastBoxed } from '../verify/index.ts'
 import { scored } from './judgement.ts'

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { numberSetting, onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { numberSetting, RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { type CompoundReward, wrapped } from './compound.ts'

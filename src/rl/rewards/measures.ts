@@ -5,7 +5,8 @@
  *
  * @since 0.1.0
  */
-import { numberSetting, onlySettings } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { numberSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Choices, Region } from '../verify/index.ts'
 import { type Truth, truthsOf } from './answer.ts'

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { kindOf, numberSetting, onlySettings, RecipeError, textSetting } from '../../train/index.ts'
+import { kindOf, onlySettings } from '../../settings/index.ts'
+import { numberSetting, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'

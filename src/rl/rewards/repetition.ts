@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings, RecipeError, wholeSetting } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { RecipeError, wholeSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import { repeatedShare } from '../verify/index.ts'
 import { scored } from './judgement.ts'

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings, RecipeError } from '../../train/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import {
   type ColumnsOfAll,

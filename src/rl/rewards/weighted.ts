@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
+import { kindOf } from '../../settings/index.ts'
 import { didYouMean } from '../../terminal/index.ts'
-import { kindOf, RecipeError } from '../../train/index.ts'
+import { RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import {
   type ColumnsOfAll,

@@ -68,8 +68,9 @@ export const checks = {
     const found = extract(afterThinking(i.text, i.delimiter), i.from)
     if (found === undefined) return scored(0, { extracted: null, why: `no answer in ${i.from}`, expected })
     const evidence = { extracted: short(found.answer), from: found.from, expected }
+    const { decimals, percent } = i
     for (const truth of truths) {
-      const comparison = sameAnswer(truth, found.answer, i)
+      const comparison = sameAnswer(truth, found.answer, { decimals, percent })
       if (comparison.same) return scored(1, { ...evidence, by: comparison.by })
     }
     return scored(0, evidence)
@@ -94,7 +95,7 @@ export const checks = {
   /** Whether a number is near enough to the true one: 1 or 0. */
   relaxed: (i: TextInput & RelaxedOptions & { readonly truth: string }): Checked => {
     const { given, from } = finalText(i.text)
-    return scored(relaxedMatch(given, i.truth, i) ? 1 : 0, {
+    return scored(relaxedMatch(given, i.truth, { tolerance: i.tolerance, groups: i.groups }) ? 1 : 0, {
       extracted: short(given),
       from,
       expected: short(i.truth),

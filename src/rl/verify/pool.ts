@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { onlySettings } from '../../settings/index.ts'
 import { numberSetting, wholeSetting } from '../../train/index.ts'
 import { timeLimit } from '../time-limit.ts'
 import { type CheckReply, type CheckRequest, type Clock, clockBytes, clockOf, now } from './worker.ts'
@@ -102,6 +103,7 @@ const start = (clock: SharedArrayBuffer, memoryMb: number): Worker => {
  * @category verifiers
  */
 export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool => {
+  onlySettings('verifierPool', options, ['workers', 'timeoutMs', 'memoryMb'])
   const where = 'verifierPool'
   const cores = Math.min(4, Math.max(1, availableParallelism() - 1))
   const workers = wholeSetting(where, 'workers', options.workers ?? cores, 1)

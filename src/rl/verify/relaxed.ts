@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../../settings/index.ts'
 import { asciiDigits } from './text.ts'
 
 const numeral = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$/
@@ -35,6 +36,7 @@ export interface RelaxedOptions {
  * @category verifiers
  */
 export const relaxedMatch = (prediction: string, target: string, options: RelaxedOptions = {}): boolean => {
+  onlySettings('relaxedMatch', options, ['tolerance', 'groups'])
   const groups = options.groups ?? true
   const [given, truth] = [numberOf(prediction, groups), numberOf(target, groups)]
   if (given !== undefined && truth !== undefined && truth !== 0)

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../../settings/index.ts'
 import { letterOf } from './choice.ts'
 import type { Node } from './expression.ts'
 import { parseAnswer } from './parse.ts'
@@ -80,6 +81,7 @@ export const isFormula = (text: string): boolean => {
  * @category verifiers
  */
 export const sameAnswer = (truth: string, given: string, options: SameAnswerOptions = {}): Comparison => {
+  onlySettings('sameAnswer', options, ['decimals', 'percent'])
   const o = { decimals: options.decimals ?? 6, percent: options.percent ?? 'either' }
   if (truth.length > longest || given.length > longest)
     return truth === given ? { same: true, by: 'text' } : { same: false, read: false }

@@ -6,7 +6,8 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { OpenAI } from 'openai'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
-import { numberSetting, onlySettings, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
+import { onlySettings } from '../../../settings/index.ts'
+import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
 import { contentKey, replyCache } from './cache.ts'
 
 /** Settings of {@link judgeModel}. */

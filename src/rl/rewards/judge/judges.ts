@@ -6,7 +6,8 @@
 
 import { createHash } from 'node:crypto'
 import { wholeImages } from '../../../data/index.ts'
-import { kindOf, onlySettings, RecipeError } from '../../../train/index.ts'
+import { kindOf, onlySettings } from '../../../settings/index.ts'
+import { RecipeError } from '../../../train/index.ts'
 import type { Judged, Judgement, Reward, Scored } from '../../reward.ts'
 import type { Columns } from '../../task.ts'
 import { afterThinking, lastBoxed } from '../../verify/index.ts'

@@ -1,0 +1,6 @@
+/**
+ * Settings of whatever takes some: the check of their names, and the error that it throws.
+ *
+ * @since 0.1.0
+ */
+export { kindOf, onlySettings, SettingsError, shownValue } from './settings.ts'

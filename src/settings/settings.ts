@@ -1,0 +1,60 @@
+/**
+ * Settings, of whatever is given some: the one check of their names, the error, and what a value is in its words.
+ *
+ * @since 0.1.0
+ */
+import { unknownName } from '../terminal/index.ts'
+
+/** A setting that cannot be: `where` and `setting` name it, the message says what it is and what it may be. */
+export class SettingsError extends Error {
+  readonly tag = 'BadSetting'
+  /** What is given the settings: a function, a stage, an objective, a recipe. */
+  readonly where: string
+  readonly setting: string
+  constructor(where: string, setting: string, what: string, cause?: unknown) {
+    super(`${where}, ${setting}: ${what}`, { cause })
+    this.name = 'SettingsError'
+    this.where = where
+    this.setting = setting
+  }
+}
+
+/** How a value is shown in a message. */
+export const shownValue = (x: unknown): string =>
+  typeof x === 'string' ? `'${x}'` : typeof x === 'function' ? 'a function' : String(x)
+
+/** What a value is, where it is not what it should be. */
+export const kindOf = (x: unknown): string =>
+  x === undefined
+    ? 'undefined'
+    : x === null
+      ? 'null'
+      : typeof x === 'function'
+        ? 'a function; is it to be called first?'
+        : Array.isArray(x)
+          ? `a list of ${x.length}`
+          : typeof x === 'object' && typeof (x as { then?: unknown }).then === 'function'
+            ? 'a promise; await it first'
+            : typeof x === 'object'
+              ? 'a record'
+              : shownValue(x)
+
+/**
+ * Sees that settings are a record that has no names but these: one that is misspelt would do nothing and say nothing. What takes
+ * settings calls it before all else.
+ *
+ * @param where what is given the settings, as the message names it
+ * @throws SettingsError
+ */
+export const onlySettings = <S extends object>(where: string, given: S, known: readonly string[]): S => {
+  const kind = kindOf(given)
+  if (kind !== 'a record')
+    throw new SettingsError(
+      where,
+      'settings',
+      `it is ${kind}; give a record of settings: ${known.join(', ')}`,
+    )
+  const odd = unknownName(given, known)
+  if (odd !== undefined) throw new SettingsError(where, odd.name, odd.what)
+  return given
+}
