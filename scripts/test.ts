@@ -41,11 +41,12 @@ type Times = Readonly<Record<string, FileRun>>
 
 const times = (): Times => (existsSync(timesPath) ? JSON.parse(readFileSync(timesPath, 'utf8')) : {})
 
-/** A file that ended, or broke off before its tests were counted. */
+/** A file that ended, or broke off before its tests were counted; `suspect`: it passed, and its process did not end well. */
 interface Ended {
   readonly file: string
   readonly run: FileRun
   readonly fine: boolean
+  readonly suspect?: true
 }
 
 const writeTimes = (ended: readonly Ended[]): void => {
@@ -168,15 +169,19 @@ const main = async (): Promise<void> => {
   const began = performance.now()
   let ended: readonly Ended[] = []
   let next = 0
+  /** The files of processes that did not end well although all of them had passed. */
+  const badly: (readonly string[])[] = []
   /** Ends a process; where it does not end by itself, or broke off, each of its files may be why, and has failed. */
   const finish = async (runner: Runner | undefined): Promise<void> => {
     if (runner === undefined || (await runner.end())) return
-    const suspects = ended.filter((e) => e.fine && runner.files.includes(e.file))
+    const own = ended.filter((e) => runner.files.includes(e.file))
+    const suspects = own.filter((e) => e.fine)
+    if (suspects.length === own.length) badly.push(runner.files)
     if (suspects.length === 0) return
     process.stdout.write(
       `  the process that ran ${suspects.map((e) => e.file).join(', ')} did not end well\n`,
     )
-    ended = ended.map((e) => (suspects.includes(e) ? { ...e, fine: false } : e))
+    ended = ended.map((e) => (suspects.includes(e) ? { ...e, fine: false, suspect: true } : e))
   }
   const worker = async (): Promise<void> => {
     let runner: Runner | undefined
@@ -198,15 +203,23 @@ const main = async (): Promise<void> => {
     await finish(runner)
   }
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker))
-  const failed = ended.filter((e) => !e.fine).map((e) => e.file)
-  for (const file of failed) {
+  const failed = ended.filter((e) => !e.fine)
+  for (const { file } of failed) {
     process.stdout.write(`\n  once more, alone: ${file}\n`)
     const alone = startRunner(folder)
     const run = await alone.run(file)
     ended = ended.map((e) => (e.file === file ? run : e))
     await finish(alone)
   }
-  const unsteady = ended.filter((e) => e.fine && failed.includes(e.file))
+  const passes = (file: string): boolean => ended.some((e) => e.fine && e.file === file)
+  const unsteady = [
+    ...failed
+      .filter((e) => e.suspect !== true && passes(e.file))
+      .map(({ file }) => `${file} failed beside others and passed alone`),
+    ...badly
+      .filter((files) => files.every(passes))
+      .map((files) => `the process that ran ${files.join(', ')} did not end well; alone each of them passed`),
+  ]
   const sum = (of: (run: FileRun) => number): number => ended.reduce((n, e) => n + of(e.run), 0)
   const bad = ended.filter((e) => !e.fine)
   const slow = ended.toSorted((a, b) => b.run.seconds - a.run.seconds).slice(0, 15)
@@ -215,7 +228,7 @@ const main = async (): Promise<void> => {
   process.stdout.write(
     `
   Longest:   ${slow.map(({ file, run }) => `${file} ${took(run.seconds, run.processor)}`).join('\n             ')}
-${unsteady.map((e) => `  Unsteady:  ${e.file} failed beside others and passed alone\n`).join('')}${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
+${unsteady.map((what) => `  Unsteady:  ${what}\n`).join('')}${bad.length === 0 ? '' : `  Failed in: ${bad.map((e) => e.file).join(', ')}\n`}
   Total:     ${sum((r) => r.total)}
   Passed:    ${sum((r) => r.passed)}
   Skipped:   ${sum((r) => r.skipped)}

@@ -85,4 +85,27 @@ test('what a file leaves behind is its own failure, and not of the one that runs
   assert.match(said, / {2}Failed in: random\/a-leaves\.test\.ts\n/)
 })
 
+test('those that passed before one breaks off are not called unsteady', async () => {
+  const { said, code } = await ran({
+    // as many as there may be processes have passed by the time that one breaks off
+    ...Object.fromEntries([1, 2, 3, 4].map((i) => [`random/a${i}.test.ts`, file(`a${i}`, '')])),
+    'random/breaks.test.ts': file('breaks', first('broken', 'process.exit(3)')),
+  })
+  assert.is(code, 0, said)
+  assert.match(said, /once more, alone: random\/a/)
+  assert.equal(said.match(/ {2}Unsteady: .*/g), [
+    '  Unsteady:  random/breaks.test.ts failed beside others and passed alone',
+  ])
+})
+
+test('a process that ends badly, of which no file does so alone, is named with its files', async () => {
+  const { said, code } = await ran({
+    'random/a.test.ts': file('a', '', first('once', "process.on('exit', () => { process.exitCode = 1 })")),
+  })
+  assert.is(code, 0, said)
+  assert.equal(said.match(/ {2}Unsteady: .*/g), [
+    '  Unsteady:  the process that ran random/a.test.ts did not end well; alone each of them passed',
+  ])
+})
+
 test.run()
