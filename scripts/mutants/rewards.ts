@@ -21,13 +21,15 @@ export const rewards = [
   ),
   mutantsOf(
     'src/rl/rewards/judgement.ts',
-    ['rl/rewards/own', 'rl/rewards/algebra'],
+    ['rl/rewards/own', 'rl/rewards/algebra', 'rl/operators'],
     [
+      ['NaN is a reward', '!Number.isFinite(value)\n', 'false\n'],
       [
-        'NaN is a reward',
-        'return Number.isFinite(given) ? scored(given)',
-        'return given !== null ? scored(given)',
+        'a reward of which no gradient can be computed is learnt from',
+        'Math.abs(value) > mostReward',
+        'false',
       ],
+      ['a reward may change what is learnt from', 'return Object.freeze(c)', 'return c'],
       [
         'what throws is 0',
         'return failed(inWords(thrown), performance.now() - began)',
@@ -35,13 +37,13 @@ export const rewards = [
       ],
       [
         'a judgement that is not finite counts',
-        'if (!Number.isFinite(given.value))',
-        'if (given.value === null)',
+        'const fault = valueFault(value)',
+        'const fault = valueFault(1 + 0 * Number(steps === value))',
       ],
       [
         'evidence that cannot be recorded ends the run',
-        'return why === undefined ? (given',
-        'return why !== 0 as never ? (given',
+        'if (why !== undefined) return noPlainEvidence(why)\n  if (steps',
+        'if (steps',
       ],
     ],
   ),

@@ -24,6 +24,9 @@ export interface AdvantageSettings {
   readonly steps?: number
 }
 
+/** How large a reward may be, either way: squares of what is computed of it in float32 still fit. */
+export const mostReward = 1e12
+
 /** Rewards that differ by less than this, relative to the largest or to 1, are equal: rounding is no reason to learn. */
 const rounding = 1e-9
 
@@ -52,6 +55,9 @@ export const advantages = (
     'steps',
   ])
   const known = rewards.filter((r) => r !== undefined)
+  const odd = known.find((r) => !(Math.abs(r) <= mostReward))
+  if (odd !== undefined)
+    throw new RangeError(`advantages: a reward is ${odd}; give numbers from −1e12 to 1e12`)
   if (!haveSpread(known)) return rewards.map((r) => (r === undefined ? undefined : 0))
   const mean = known.reduce((a, b) => a + b, 0) / known.length
   const variance = known.reduce((a, r) => a + (r - mean) ** 2, 0) / (known.length - 1)

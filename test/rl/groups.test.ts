@@ -27,6 +27,15 @@ for (const [rewards, named] of [
     assert.ok(maxRelativeError(of({ scale: 'none' }), c.floats(`${named}_mean`)) <= 1e-6)
   })
 
+rated('rewards of which no gradient can be computed are refused and not taken for equal ones', () => {
+  for (const odd of [1e308, -1e13, Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(() => advantages([odd, 0]), /^advantages: a reward is .*; give numbers from −1e12 to 1e12$/)
+  assert.equal(
+    advantages([1e12, -1e12], { epsilon: 0 }).map((a) => Math.sign(a!)),
+    [1, -1],
+  )
+})
+
 rated('by hand: rewards 1, 0, 0, 0 have the sample deviation 1/2', () => {
   assert.equal(advantages([1, 0, 0, 0], { epsilon: 0 }), [1.5, -0.5, -0.5, -0.5])
   assert.equal(advantages([1, 0, 0, 0], { scale: 'none' }), [0.75, -0.25, -0.25, -0.25])

@@ -24,6 +24,7 @@ import {
   rollout,
   type ScoredGroup,
   score,
+  scoreGroup,
   type Task,
   update,
 } from '../../src/rl/index.ts'
@@ -264,13 +265,44 @@ scores('what throws or gives no judgement has failed, with why, and the stream g
   )
   assert.equal(words, [
     "Failed: reward 'fake' threw: no such column",
-    'Failed: reward \'fake\' gave {"value":1}, which is no judgement',
-    'Failed: reward \'fake\' gave {"_tag":"Scored","value":"1","evidence":{}}, which is no judgement',
+    'Failed: reward \'fake\': it gave {"value":1}, which is no judgement',
+    "Failed: reward 'fake': its value is no number: the text 1; give a finite number",
     'Abstained: nothing to say',
     "Failed: reward 'fake': its evidence is no plain JSON data (Do not know how to serialize a BigInt)",
     "Failed: reward 'fake': its evidence is no plain JSON data (Do not know how to serialize a BigInt)",
   ])
 })
+
+scores(
+  'what is learnt from is what was drawn: a reward that changes its completion has failed, with why',
+  async () => {
+    const before = JSON.stringify(groupOf('a').completions)
+    const changes: readonly ((c: Record<string, unknown[]>) => void)[] = [
+      (c) => Object.assign(c, { text: 'another' }),
+      (c) => void c.ids!.push(7),
+      (c) => void c.logProbs!.fill(0),
+      (c) => void c.promptIds!.push(7),
+    ]
+    for (const change of changes) {
+      const reward: Reward = {
+        name: 'wild',
+        config: {},
+        score:
+          ({ completion }) =>
+          async () => {
+            change(completion as unknown as Record<string, unknown[]>)
+            return scored(1)
+          },
+      }
+      const [group] = await gathered(of(groupOf('a')).pipe(score({ reward })))
+      for (const j of group!.judgements)
+        assert.match((j as { readonly why: string }).why, /^reward 'wild' threw: Cannot/)
+      assert.is(JSON.stringify(group!.completions), before)
+      const alone = await scoreGroup(reward, groupOf('a'))()
+      for (const j of alone.judgements) assert.match((j as { readonly why: string }).why, /^Cannot/)
+    }
+  },
+)
 
 scores('no number and no answer have failed, in a time that is set', async () => {
   const reward: Reward = {
@@ -283,7 +315,7 @@ scores('no number and no answer have failed, in a time that is set', async () =>
   const [group] = await gathered(of(groupOf('a')).pipe(score({ reward, seconds: 0.02 })))
   assert.equal(
     group!.judgements.map((j) => (j._tag === 'Failed' ? j.why : j._tag)),
-    ["reward 'lost' gave the value NaN; give a finite number", "reward 'lost' gave no answer in 0.02 s"],
+    ["reward 'lost': its value is NaN; give a finite number", "reward 'lost' gave no answer in 0.02 s"],
   )
 })
 

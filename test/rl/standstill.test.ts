@@ -64,7 +64,7 @@ test('so does one that is silent, one that gives no number, and the only episode
   const silent = saying(() => ({ _tag: 'Abstained', why: 'no box' }))
   assert.match(await of_(silent), /2 episodes in a row.*32 of 32 abstained \(each time: no box\)/)
   const nan = saying(() => ({ _tag: 'Scored', value: Number.NaN, evidence: {} }))
-  assert.match(await of_(nan), /32 of 32 failed \(each time: .*gave the value NaN/)
+  assert.match(await of_(nan), /32 of 32 failed \(each time: .*its value is NaN/)
   assert.match(await of_(throwing, 1), /no completion of the only episode has a reward/)
   let asked = 0
   const both = saying(() => {

@@ -9,7 +9,7 @@ import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
-import { noPlainEvidence, unrecordable } from '../rewards/judgement.ts'
+import { frozen, judgementFault } from '../rewards/judgement.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'
 
@@ -21,9 +21,6 @@ export interface ScoreOptions<in C extends Columns> {
   /** Seconds after which a judgement that does not come has failed; default 600. A reward may have a shorter limit of its own. */
   readonly seconds?: number
 }
-
-const isJudgement = (x: Judgement): boolean =>
-  x?._tag === 'Scored' ? Number.isFinite(x.value) : x?._tag === 'Abstained' || x?._tag === 'Failed'
 
 /** What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed. */
 const judged = async <C extends Columns>(
@@ -40,14 +37,9 @@ const judged = async <C extends Columns>(
       () => asked(reward, reward.score(about), Math.min(holdMs, ms)),
       () => failed(`reward '${reward.name}' gave no answer in ${seconds} s`),
     )
-    if (isJudgement(said)) {
-      // a judgement is recorded whole: what cannot be would end the run
-      const why = unrecordable(said)
-      return why === undefined ? said : failed(`reward '${reward.name}': ${noPlainEvidence(why)}`)
-    }
-    return said?._tag === 'Scored' && typeof said.value === 'number'
-      ? failed(`reward '${reward.name}' gave the value ${String(said.value)}; give a finite number`)
-      : failed(`reward '${reward.name}' gave ${JSON.stringify(said)}, which is no judgement`)
+    const why = judgementFault(said)
+    // a judgement is recorded whole: what cannot be would end the run
+    return why === undefined ? said : failed(`reward '${reward.name}': ${why}`)
   } catch (e) {
     return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
   }
@@ -125,7 +117,9 @@ export const score = <C extends Columns>(
       mergeMap(
         ({ group, number, sample, completion }) =>
           defer(async () =>
-            completion === undefined ? undefined : judged(reward, { task: group.task, completion }, seconds),
+            completion === undefined
+              ? undefined
+              : judged(reward, { task: group.task, completion: frozen(completion) }, seconds),
           ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
         concurrency,
       ),

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { mostReward } from '../advantages.ts'
+import type { Completion } from '../completion.ts'
 import type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from '../reward.ts'
 import { asked } from './bounded.ts'
 
@@ -55,22 +57,61 @@ export const unrecordable = (data: unknown): string | undefined => {
 /** What a judgement says whose evidence cannot be recorded. */
 export const noPlainEvidence = (why: string): string => `its evidence is no plain JSON data (${why})`
 
+/** Why a number can be no reward; undefined where it can be one. */
+const valueFault = (value: unknown): string | undefined =>
+  typeof value !== 'number' || !Number.isFinite(value)
+    ? `its value is ${typeof value === 'number' ? value : `no number: ${shown(value)}`}; give a finite number`
+    : Math.abs(value) > mostReward
+      ? `its value is ${value}; give a number from −1e12 to 1e12, since gradients are computed of it in float32`
+      : undefined
+
+/** Why what was scored can be no judgement: its value, its evidence or one of its steps; undefined where it can be one. */
+export const scoredFault = (given: Readonly<Record<string, unknown>>): string | undefined => {
+  const { value, steps } = given
+  const fault = valueFault(value)
+  if (fault !== undefined) return fault
+  const why = unrecordable(given)
+  if (why !== undefined) return noPlainEvidence(why)
+  if (steps === undefined) return undefined
+  if (!Array.isArray(steps)) return `its steps are ${shown(steps)}; give a list of them`
+  for (const [i, step] of steps.entries()) {
+    const of = valueFault((step as { readonly value?: unknown } | null)?.value)
+    if (of !== undefined) return `step ${i}: ${of}`
+  }
+  return undefined
+}
+
+/** Why what a reward gave can be no judgement that is recorded and learnt from; undefined where it can be one. */
+export const judgementFault = (said: unknown): string | undefined => {
+  const tag = isRecord(said) ? said._tag : undefined
+  if (tag === 'Scored') return scoredFault(said as Readonly<Record<string, unknown>>)
+  if (tag !== 'Abstained' && tag !== 'Failed')
+    return `it gave ${unrecordable(said) === undefined ? JSON.stringify(said) : shown(said)}, which is no judgement`
+  const why = unrecordable(said)
+  return why === undefined ? undefined : noPlainEvidence(why)
+}
+
 /**
- * A judgement as it was given, a number as `Scored`; anything else, a number that is not finite, and evidence that cannot be
- * recorded are `Failed`.
+ * A completion that nobody can change: it is learnt from after rewards have read it. In a reward's module, which is strict, a
+ * change throws, and the judgement says so.
+ */
+export const frozen = (c: Completion): Completion => {
+  for (const list of [c.promptIds, c.ids, c.logProbs, c.texts]) if (Array.isArray(list)) Object.freeze(list)
+  return Object.freeze(c)
+}
+
+/**
+ * A judgement as it was given, a number as `Scored`; anything else, a number that is not finite or is too large, also of a step, and
+ * evidence that cannot be recorded are `Failed`.
  */
 export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
-  if (typeof given === 'number')
-    return Number.isFinite(given) ? scored(given) : failed(`its value is ${given}`, elapsedMs)
+  if (typeof given === 'number') return asJudgement(scored(given), elapsedMs)
   if (isRecord(given)) {
-    if (given._tag === 'Scored' && typeof given.value === 'number') {
-      const parts = given.parts as JudgedParts | undefined
-      if (!Number.isFinite(given.value)) return failed(`its value is ${given.value}`, elapsedMs, parts)
-      if (!isRecord(given.evidence)) return { ...given, evidence: {} } as Scored
-      const why = unrecordable(given.evidence)
-      return why === undefined ? (given as unknown as Scored) : failed(noPlainEvidence(why), elapsedMs, parts)
+    if (given._tag === 'Scored') {
+      const why = scoredFault(given)
+      if (why !== undefined) return failed(why, elapsedMs, given.parts as JudgedParts | undefined)
+      return isRecord(given.evidence) ? (given as unknown as Scored) : ({ ...given, evidence: {} } as Scored)
     }
-    if (given._tag === 'Scored') return failed(`its value is no number: ${shown(given.value)}`, elapsedMs)
     if ((given._tag === 'Abstained' || given._tag === 'Failed') && typeof given.why === 'string')
       return given._tag === 'Abstained'
         ? (given as unknown as Abstained)

@@ -222,12 +222,21 @@ test('what it throws, NaN and other types are failures that say what happened', 
     ],
     [/its value is Infinity/, () => scored(Number.POSITIVE_INFINITY)],
     [/its value is NaN/, async () => Number.NaN],
+    [/^its value is 1e\+308; give a number from −1e12 to 1e12, since gradients are computed/, () => 1e308],
+    [/^its value is -1e\+308; give/, () => scored(-1e308)],
+    [
+      /^step 1: its value is NaN; give a finite number$/,
+      () => ({ ...scored(1), steps: [0.5, Number.NaN].map((value) => ({ from: 0, to: 1, value })) }),
+    ],
     [/^it gave nothing, which is neither a number nor a judgement$/, () => undefined],
     [/^it gave the text 1, which/, () => '1'],
     [/^it gave a boolean, true, which/, () => true],
     [/a list/, () => [1]],
     [/a record/, () => ({ value: 1 })],
-    [/^its value is no number: the text 1$/, () => ({ _tag: 'Scored', value: '1', evidence: {} })],
+    [
+      /^its value is no number: the text 1; give a finite number$/,
+      () => ({ _tag: 'Scored', value: '1', evidence: {} }),
+    ],
   ]
   for (const [why, judgeIt] of wrong) {
     const j: Judgement = await judge(reward('own', judgeIt as () => number), '', {})
