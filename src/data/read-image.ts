@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
+import { open, readFile } from 'node:fs/promises'
+import * as E from 'fp-ts/lib/Either.js'
 import type { Sharp } from 'sharp'
+import { isBmp, readBmp } from './bmp.ts'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 
@@ -55,10 +58,31 @@ const fromInks = ({ width, height, data: inks }: Inks): RgbImage => {
 /** What to do about a failure that `sharp` tells. */
 const adviceOn = (message: string): string =>
   /unsupported image format/.test(message)
-    ? ': PNG, JPEG, WebP, TIFF, GIF and AVIF are read; convert it to one of those'
+    ? ': PNG, JPEG, WebP, TIFF, GIF, BMP and AVIF are read; convert it to one of those'
     : /pixel limit/.test(message)
       ? ': it has more than 268 million pixels; make it smaller'
       : ''
+
+/** The first bytes of a file. */
+const headOf = async (path: string): Promise<Uint8Array> => {
+  const file = await open(path)
+  try {
+    return (await file.read(new Uint8Array(2), 0, 2, 0)).buffer
+  } finally {
+    await file.close()
+  }
+}
+
+/** What sharp does not read as a BMP; undefined where it is none. */
+const bmpOf = async (
+  input: Exclude<ImageInput, { pixels: unknown }>,
+): Promise<E.Either<Error, RgbImage> | undefined> => {
+  const none = new Uint8Array()
+  const head = 'bytes' in input ? input.bytes : await headOf(input.path).catch(() => none)
+  if (!isBmp(head)) return undefined
+  const bytes = 'bytes' in input ? input.bytes : await readFile(input.path)
+  return await readBmp(bytes).then(E.right, E.left<Error>)
+}
 
 /**
  * Reads an image as 8-bit sRGB, of its own size. What a camera says of the image's direction is applied; what is transparent
@@ -91,7 +115,9 @@ export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbIm
     if (info.channels !== 3) throw new Error(`it came to ${info.channels} channels`)
     return { width: info.width, height: info.height, channels: 3, data: new Uint8Array(data) }
   } catch (e) {
-    const { message } = e as Error
+    const bmp = /unsupported image format/.test((e as Error).message) ? await bmpOf(input) : undefined
+    if (bmp?._tag === 'Right') return bmp.right
+    const { message } = bmp?.left ?? (e as Error)
     if (/^Input file is missing/.test(message))
       throw new ImageError('NotFound', name, 'there is no such file', e)
     throw new ImageError(

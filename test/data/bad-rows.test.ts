@@ -18,7 +18,7 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   [{ question: 'Is it?', image: 'broken.png', ...said }, /image .*broken\.png: it cannot be read/],
   [
     { question: 'Is it?', image: 'text.png', ...said },
-    /image .*text\.png: it cannot be read .*: PNG, JPEG, WebP, TIFF, GIF and AVIF are read/,
+    /image .*text\.png: it cannot be read .*: PNG, JPEG, WebP, TIFF, GIF, BMP and AVIF are read/,
   ],
   [{ question: 5, ...said }, /its question is 5; give a text/],
   [{ messages: [{ role: 'user', content: 7 }] }, /its messages is /],
@@ -52,7 +52,7 @@ kinds('each is told with its line; the rows between them are read', async () => 
   const bad = badRows()
   const options = { processor: nanoProcessor(), tokens: 64, images: 1, onBadRow: bad.add }
   let read = 0
-  for await (const { example } of conversations(jsonl(file, options), options).open()) {
+  for await (const { example } of conversations(jsonl(file, { onBadRow: bad.add }), options).open()) {
     assert.is(example.images.length, 1)
     read++
   }
@@ -89,7 +89,7 @@ kinds(
       writeFileSync(file, lines.join('\n'))
       const set = badRows()
       const options = { processor: nanoProcessor(), onBadRow: set.add }
-      const rows = shuffled(repeated(jsonl(file, options)), { seed: 1, buffer: 1000 })
+      const rows = shuffled(repeated(jsonl(file, { onBadRow: set.add })), { seed: 1, buffer: 1000 })
       for await (const { example } of conversations(rows, options).open()) return [example.id, set.count]
       return undefined
     }

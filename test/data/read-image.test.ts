@@ -7,7 +7,7 @@ import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RgbImage } from '../../src/data/image.ts'
-import { ImageError, type ImageInput, readImage } from '../../src/data/read-image.ts'
+import { ImageError, type ImageInput, readImage, readWholeImage } from '../../src/data/read-image.ts'
 import { resize } from '../../src/data/resize.ts'
 import { thrown } from '../support/tiny.ts'
 
@@ -223,6 +223,55 @@ images('resized to its own size an image stays, and one colour stays that colour
     { numRuns: 50 },
   ),
 )
+
+/** A BMP as Windows writes it: rows from the last up, each whole words long, colours as blue, green, red. */
+const bmp = (bits: 8 | 24 | 32, pixels: readonly Rgb[], width: number, fromTop = false): Buffer => {
+  const height = pixels.length / width
+  const palette = bits === 8 ? pixels.flatMap(([r, g, b]) => [b, g, r, 0]) : []
+  const stride = 4 * Math.ceil((bits * width) / 32)
+  const offset = 54 + palette.length
+  const file = Buffer.alloc(offset + stride * height)
+  file.write('BM')
+  file.writeUInt32LE(file.length, 2)
+  file.writeUInt32LE(offset, 10)
+  file.writeUInt32LE(40, 14)
+  file.writeInt32LE(width, 18)
+  file.writeInt32LE(fromTop ? -height : height, 22)
+  file.writeUInt16LE(1, 26)
+  file.writeUInt16LE(bits, 28)
+  file.writeUInt32LE(palette.length / 4, 46)
+  file.set(palette, 54)
+  pixels.forEach(([r, g, b], i) => {
+    const [row, column] = [Math.floor(i / width), i % width]
+    const one = bits === 8 ? [i] : bits === 24 ? [b, g, r] : [b, g, r, 0]
+    file.set(one, offset + stride * (fromTop ? row : height - 1 - row) + column * one.length)
+  })
+  return file
+}
+
+images('BMP, of every depth that is in use, and none of which bytes are missing', async () => {
+  const pixels = Array.from(
+    { length: 15 },
+    (_, i): Rgb => [(i * 73) % 256, (i * 31 + 9) % 256, (i * 151) % 256],
+  )
+  for (const [bits, fromTop] of [[8], [24], [24, true], [32]] as const) {
+    const bytes = bmp(bits, pixels, 5, fromTop)
+    const path = join(folder, 'one.bmp')
+    writeFileSync(path, bytes)
+    for (const input of [{ path }, { bytes, name: 'one.bmp' }]) {
+      const { width, height, data } = await readWholeImage(input)
+      assert.equal([width, height], [5, 3])
+      assert.equal([...data], pixels.flat())
+    }
+  }
+  const whole = bmp(24, pixels, 5)
+  for (const [bytes, why] of [
+    [whole.subarray(0, whole.length - 1), /cut\.bmp: it cannot be read \(it ends after 101 of 102 bytes\)/],
+    [whole.subarray(0, 20), /it has 20 bytes, and a BMP's header has 54/],
+    [Buffer.from('BM is how this text begins, and it is no image at all, as one sees'), /cannot be read/],
+  ] as const)
+    assert.match((await thrown(() => readWholeImage({ bytes, name: 'cut.bmp' }))).message, why)
+})
 
 images('what is missing or damaged is named', async () => {
   const refused = async (input: ImageInput, tag: ImageError['tag'], name: RegExp): Promise<void> => {

@@ -1,0 +1,44 @@
+/** BMP files, which libvips does not read: Skia does. */
+import type { RgbImage } from './image.ts'
+
+/** Whether bytes begin as a BMP. */
+export const isBmp = (bytes: Uint8Array): boolean => bytes[0] === 0x42 && bytes[1] === 0x4d
+
+/** Most pixels of an image, as sharp has it. */
+const mostPixels = 268_402_689
+
+/** Why the pixels that a header tells of are not there; Skia would give grey in place of those that are missing. */
+const faultOf = (bytes: Uint8Array): string | undefined => {
+  if (bytes.length < 54) return `it has ${bytes.length} bytes, and a BMP's header has 54`
+  const of = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const [offset, width, height] = [of.getUint32(10, true), of.getInt32(18, true), of.getInt32(22, true)]
+  const [bits, compression] = [of.getUint16(28, true), of.getUint32(30, true)]
+  if (Math.abs(width * height) > mostPixels)
+    return `it has ${Math.abs(width * height)} pixels, more than 268 million; make it smaller`
+  // rows are whole words; how long those of a compressed file are it does not say
+  const end = offset + 4 * Math.ceil((bits * width) / 32) * Math.abs(height)
+  return [0, 3].includes(compression) && bytes.length < end
+    ? `it ends after ${bytes.length} of ${end} bytes`
+    : undefined
+}
+
+/**
+ * The pixels of a BMP, what is transparent over white.
+ *
+ * @throws Error where it is damaged, or of a kind that is not read
+ */
+export const readBmp = async (bytes: Uint8Array): Promise<RgbImage> => {
+  const fault = faultOf(bytes)
+  if (fault !== undefined) throw new Error(fault)
+  const { createCanvas, loadImage } = await import('@napi-rs/canvas')
+  const image = await loadImage(Buffer.from(bytes))
+  const { width, height } = image
+  const c = createCanvas(width, height).getContext('2d')
+  c.fillStyle = 'white'
+  c.fillRect(0, 0, width, height)
+  c.drawImage(image, 0, 0)
+  const { data: all } = c.getImageData(0, 0, width, height)
+  const data = new Uint8Array(width * height * 3)
+  for (let p = 0; p < width * height; p++) data.set(all.subarray(4 * p, 4 * p + 3), 3 * p)
+  return { width, height, channels: 3, data }
+}
