@@ -4,9 +4,44 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/data`. */
 export const data = [
   mutantsOf(
-    'src/data/only-options.ts',
-    ['train/misspelt'],
-    [['a misspelt option does nothing and says nothing', 'if (odd !== undefined)', 'if (false)']],
+    'src/settings/settings.ts',
+    ['settings/settings', 'train/misspelt'],
+    [
+      ['a misspelt setting does nothing and says nothing', 'if (odd !== undefined)', 'if (false)'],
+      ['what is no record is taken for settings', "if (kind !== 'a record')", 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/dsl/layers/linear.ts',
+    ['settings/settings'],
+    [
+      [
+        'a function forgets its settings',
+        "  onlySettings('linear', options, ['bias', 'init', 'weight'])\n",
+        '',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/data/bmp.ts',
+    ['data/read-image'],
+    [
+      ['pixels that are missing are grey', 'bytes.length < end', 'false'],
+      ['what is transparent is black', 'c.fillRect(0, 0, width, height)\n', '\n'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/chat.ts',
+    ['data/chat'],
+    [
+      [
+        "the system's column is dropped",
+        "return [{ role: 'system', parts: textPart(textOf(name)) }, ...turns]",
+        'return turns',
+      ],
+      ['of two questions one is dropped', 'if (said.length > 1) fail', 'if (said.length > 9) fail'],
+      ["an instruction's input is dropped", '? [textOf(more)] : []', '? [] : []'],
+    ],
   ),
   mutantsOf(
     'src/models/image-processing.ts',

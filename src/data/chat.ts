@@ -109,6 +109,12 @@ const unread = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning',
 const saysSomething = (value: unknown): boolean =>
   value != null && value !== '' && !(Array.isArray(value) && value.length === 0)
 
+const pairs = ['question', 'prompt', 'instruction'] as const
+const replies = ['answer', 'response', 'completion', 'output'] as const
+/** What an instruction is about: Alpaca's word, and Dolly's. */
+const inputs = ['input', 'context'] as const
+const systems = ['system_prompt', 'system'] as const
+
 /** Reads one row; every `fail` says what is wrong with it. */
 const reader = (row: Row) => {
   const fail = (reason: string): never => {
@@ -301,16 +307,42 @@ const reader = (row: Row) => {
     )
   }
 
-  const fromPair = (question: string, answer: string): readonly ChatTurn[] =>
-    placed(
+  const textOf = (name: string): string => column(name, t.string, 'a text')
+
+  /** The one of these columns that says something; the first that is there where none does. */
+  const oneOf = (names: readonly string[]): string | undefined => {
+    const said = names.filter((name) => saysSomething(row.columns[name]))
+    if (said.length > 1) fail(`it has ${said.join(' and ')}, of which one is read; take the others out`)
+    return said[0] ?? names.find((name) => name in row.columns)
+  }
+
+  const fromPair = (question: string, answer: string): readonly ChatTurn[] => {
+    const more = question === 'instruction' ? oneOf(inputs) : undefined
+    const others = question === 'instruction' ? ['history'] : [...inputs, 'history']
+    const odd = others.find((name) => saysSomething(row.columns[name]))
+    if (odd !== undefined)
+      fail(
+        `it has ${odd}, which is not read beside ${question}; put what is to be read into ${question}, or take it out`,
+      )
+    const said = more !== undefined && saysSomething(row.columns[more]) ? [textOf(more)] : []
+    return placed(
       [
-        { role: 'user', text: column(question, t.string, 'a text') },
-        { role: 'assistant', text: column(answer, t.string, 'a text') },
+        { role: 'user', text: [textOf(question), ...said].join('\n') },
+        { role: 'assistant', text: textOf(answer) },
       ],
       true,
     )
+  }
 
-  return { fail, fromMessages, fromShareGpt, fromPair, ownImages }
+  /** The turns, after the system's that a column has. */
+  const withSystem = (turns: readonly ChatTurn[]): readonly ChatTurn[] => {
+    const name = oneOf(systems)
+    if (name === undefined || !saysSomething(row.columns[name])) return turns
+    if (turns[0]?.role === 'system') fail(`it has a system turn and ${name}; take one of them out`)
+    return [{ role: 'system', parts: textPart(textOf(name)) }, ...turns]
+  }
+
+  return { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf, ownImages }
 }
 
 /**
@@ -337,42 +369,41 @@ export const readRowImage = async (row: Row, size: number): Promise<RgbImage> =>
   }
 }
 
-const pairs = ['question', 'prompt'] as const
-const replies = ['answer', 'response', 'completion'] as const
-
 /**
  * The chat of a row, whose columns are one of
  *
  * - `messages`: `{ role, content }`, content a text or parts (`text`; `image_url` and `video_url`, a path or data URL;
  *   `image`, `video`);
  * - `conversations`: `{ from, value }`, as LLaVA and ShareGPT have it, with `<image>` where an image is;
- * - `question` or `prompt`, and `answer`, `response` or `completion`.
+ * - `question` or `prompt`, and `answer`, `response`, `completion` or `output`;
+ * - `instruction` in place of the question, as Alpaca has it; its `input`, or Dolly's `context`, is the question's last line.
+ *
+ * A system's turn may also be a column: `system_prompt`, as OpenOrca has it, or `system`.
  *
  * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, bytes, or
  * `{ bytes, path }`. They stand where the texts have `<image>`; where no text has it, before the first user's words, but in
  * `conversations`, where that is an error. Videos are the row's `video` or `videos`, in the same forms or as lists of frames,
  * and stand where the texts have `<video>`. Nothing is fetched.
  *
- * @throws RowError where the row is none of these, where `<image>` and images differ in number, where turns are out of order, where
+ * @throws RowError where the row is none of these or of several at once, where `<image>` and images differ in number, where turns are out of order, where
  *   a turn has what is not read: `tool_calls`, `reasoning_content`, of an answer a `weight` other than 1
  * @category reading
  */
 export const chatOf = (row: Row): Chat => {
-  const { fail, fromMessages, fromShareGpt, fromPair } = reader(row)
+  const { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf } = reader(row)
   // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
   const has = (name: string): boolean => row.columns[name] != null
-  const one = (names: readonly string[]): string | undefined =>
-    names.find(has) ?? names.find((name) => row.columns[name] === null)
-  const [question, answer] = [one(pairs), one(replies)]
-  const turns = has('messages')
-    ? fromMessages()
-    : has('conversations')
-      ? fromShareGpt()
-      : question !== undefined && answer !== undefined
-        ? fromPair(question, answer)
-        : fail(
-            `its columns are ${Object.keys(row.columns).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
-          )
+  const ofPair = (): readonly ChatTurn[] => {
+    const [question, answer] = [oneOf(pairs), oneOf(replies)]
+    return question !== undefined && answer !== undefined
+      ? fromPair(question, answer)
+      : fail(
+          `its columns are ${Object.keys(row.columns).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
+        )
+  }
+  const turns = withSystem(
+    has('messages') ? fromMessages() : has('conversations') ? fromShareGpt() : ofPair(),
+  )
   const spoken = turns[0]?.role === 'system' ? turns.slice(1) : turns
   spoken.forEach(({ role, parts }, i) => {
     const wanted = i % 2 === 0 ? 'user' : 'assistant'

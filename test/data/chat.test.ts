@@ -109,6 +109,17 @@ chats('every format as it is read', () => {
       ['user: [a.png]a', 'assistant: b'],
     ],
     [{ prompt: 'a', response: 'b', image: null }, ['user: a', 'assistant: b']],
+    // Alpaca, with and without an input; Dolly; OpenOrca
+    [{ instruction: 'a', input: 'x', output: 'b' }, ['user: a\nx', 'assistant: b']],
+    [{ instruction: 'a', input: '', output: 'b', image: 'a.png' }, ['user: [a.png]\na', 'assistant: b']],
+    [{ instruction: 'a', context: 'x', response: 'b', category: 'c' }, ['user: a\nx', 'assistant: b']],
+    [{ id: 'o', system_prompt: 's', question: 'a', response: 'b' }, ['system: s', 'user: a', 'assistant: b']],
+    [{ system_prompt: '', question: 'a', response: 'b' }, ['user: a', 'assistant: b']],
+    [{ system: 's', conversations: gpt('a', 'b') }, ['system: s', 'user: a', 'assistant: b']],
+    [
+      { system: 's', ...ask('is it', { image: 'a.png' }) },
+      ['system: s', 'user: [a.png]\nis it', 'assistant: yes'],
+    ],
   ]
   for (const [columns, turns] of wanted) assert.equal(short(chatOf(row(columns))), turns)
   assert.is(chatOf(row({ prompt: 'a', answer: 'b' }, 7)).id, `${file}:7`)
@@ -122,6 +133,26 @@ chats('a row that is no chat says which row and why', async () => {
     [{}, /its columns are none; give messages, conversations, or a question and an answer/],
     [{ question: 'a', image: 'b' }, /its columns are question, image;/],
     [{ question: 'a', answer: 3 }, /its answer is 3; give a text/],
+    [{ question: 'a', prompt: 'c', answer: 'b' }, /it has question and prompt, of which one is read; take/],
+    [{ question: 'a', answer: 'b', output: 'c' }, /it has answer and output, of which one is read/],
+    [{ instruction: 'a', input: 'x', context: 'y', output: 'b' }, /it has input and context, of which/],
+    [{ instruction: 'a', input: 3, output: 'b' }, /its input is 3; give a text/],
+    [
+      { instruction: 'a', output: 'b', history: [['c', 'd']] },
+      /it has history, which is not read beside instruct/,
+    ],
+    [
+      { question: 'a', context: 'x', answer: 'b' },
+      /it has context, which is not read beside question; put what/,
+    ],
+    [{ question: 'a', answer: 'b', system_prompt: 7 }, /its system_prompt is 7; give a text/],
+    [
+      {
+        system: 's',
+        messages: [{ role: 'system', content: 't' }, ...messages('user', 'assistant').messages],
+      },
+      /it has a system turn and system; take one of them out/,
+    ],
     [{ messages: 'hello' }, /its messages is "hello"; give a list of/],
     [ask(7), /its messages is \[/],
     [ask([{ type: 'audio' }]), /its messages is/],
