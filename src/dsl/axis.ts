@@ -22,9 +22,15 @@ export type Names = readonly string[]
  * const Embed = axis('embed', 192) // Axis<'embed'>
  *
  * @category constructors
- * @throws GraphError `BadArgument` where the size is not a positive whole number
+ * @throws GraphError `BadArgument` where the name is empty or the size is not a positive whole number
  */
 export const axis = <const N extends string>(name: N, size: number): Axis<N> => {
+  if (typeof name !== 'string' || name === '')
+    throw new GraphError(
+      'BadArgument',
+      `axis: its name is ${name === '' ? 'empty' : `no text: ${String(name)}`}; give one that says what the axis is, such as 'batch'`,
+      siteOf(axis),
+    )
   if (!Number.isInteger(size) || size <= 0)
     throw new GraphError(
       'BadArgument',

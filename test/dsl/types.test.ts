@@ -234,6 +234,19 @@ build('an axis of no size', () => {
   points(e, 'the axis')
 })
 
+build('an axis of no name', () => {
+  const e = failing(() => axis('', 4)) // no name
+  assert.is(
+    e.message.split('\n')[0],
+    "axis: its name is empty; give one that says what the axis is, such as 'batch'",
+  )
+  points(e, 'no name')
+  assert.match(
+    failing(() => axis(undefined as never, 4)).message,
+    /^axis: its name is no text: undefined; give /,
+  )
+})
+
 build('one name twice in one tensor', () => {
   const twice: readonly (() => unknown)[] = [
     () => input('y', [Embed, Batch, Embed]),
