@@ -127,20 +127,21 @@ export const heldStates = (store: StateStore, seed: number): HeldStates => {
     )
   }
 
-  /** What was read ahead and not asked for yet, and whether one state alone was asked for last. */
+  const order = [...program.states.values()]
+  const places = new Map(order.map(({ key }, place) => [key, place]))
+  /** What was read ahead and not asked for yet, and the place of the state that was asked for last, where that was one alone. */
   let ahead = new Map<string, TensorValue>()
-  let oneByOne = false
+  let last = Number.POSITIVE_INFINITY
   const forget = (): void => {
     ahead = new Map()
-    oneByOne = false
+    last = Number.POSITIVE_INFINITY
   }
 
   /** The states that stand behind one, as many as are read ahead with it. */
   const behind = (spec: StateSpec): readonly StateSpec[] => {
-    const all = [...program.states.values()]
     const found: StateSpec[] = []
     let bytes = bytesOf(spec)
-    for (const next of all.slice(all.findIndex(({ key }) => key === spec.key) + 1)) {
+    for (const next of order.slice(places.get(spec.key)! + 1)) {
       bytes += bytesOf(next)
       if (bytes > Math.min(store.groupBytes, mostAhead) || empty.has(next.key)) break
       found.push(next)
@@ -151,6 +152,10 @@ export const heldStates = (store: StateStore, seed: number): HeldStates => {
   const read: HeldStates['read'] = async (specs) => {
     const [one] = specs
     const alone = specs.length === 1 && one !== undefined
+    const place = alone ? places.get(one.key)! : Number.POSITIVE_INFINITY
+    // in another order most of what is read ahead would be dropped
+    const goesOn = place > last
+    last = place
     const had = alone ? ahead.get(one.key) : undefined
     if (alone && had !== undefined) {
       // whoever asked may change it
@@ -160,8 +165,7 @@ export const heldStates = (store: StateStore, seed: number): HeldStates => {
     const settled = await settle(specs.map((s) => s.key))
     if (isLeft(settled)) return settled
     // an engine that reads in groups prepares for each: states that are read one after another are read together
-    const more = alone && oneByOne ? behind(one) : []
-    oneByOne = alone
+    const more = alone && goesOn ? behind(one) : []
     // one of those may be lost, or too much: what was asked for is read by itself then
     const group = more.length === 0 ? undefined : await store.read([...specs, ...more]).catch(() => undefined)
     if (group === undefined) return right(await store.read(specs))
