@@ -383,7 +383,7 @@ export const engine = [
     [
       [
         'closing leaves the thread',
-        'try {\n              await made.right.close()\n            } finally {\n              await end()\n            }',
+        'try {\n                await made.right.close()\n              } finally {\n                await end()\n              }',
         'await made.right.close()',
       ],
       ['what is written is taken from the caller', 'given ? give : lend', 'give'],

@@ -179,6 +179,11 @@ const loaded = (
     ),
     TE.bindTo('model'),
     TE.bind('processor', ({ model }) => processorOf(from, model)),
+    TE.chainFirstEitherK(({ processor }) =>
+      pictures.length > 0 && processor.image === undefined
+        ? E.left(usage(`--picture ${pictures[0]}: the model of ${from.what} reads text alone; leave it out.`))
+        : E.right(undefined),
+    ),
     TE.bind('picked', () => engineFor(args, io, rows)),
     TE.bind('batching', ({ model, processor }) =>
       attempt(async () => {
@@ -209,7 +214,15 @@ const loaded = (
             io.stderr.write('--weights stored: none is stored in bfloat16, so that all lie in float32\n')
           return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
         }),
-        TE.chain(TE.mapLeft((e) => failed(e.message))),
+        TE.chain(
+          TE.mapLeft((e) =>
+            failed(
+              e._tag === 'OutOfMemory'
+                ? `${e.message}: --context is ${batching.sizes.context}${rows > 1 ? `, and --rows ${rows}` : ''}.`
+                : e.message,
+            ),
+          ),
+        ),
       ),
     ),
     TE.map(({ processor, picked, batching, session }) => ({

@@ -1,8 +1,9 @@
 /** Failures for want of memory: how the libraries say them, and what a person needs to know instead. */
 import { freemem, totalmem } from 'node:os'
-import type { Variant } from '../dsl/index.ts'
+import { type Either, left, right } from 'fp-ts/lib/Either.js'
+import { elementBytes, elements, type Program, showAxes, type Variant } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
-import type { TensorValue } from './session.ts'
+import type { Engine, LoadOptions, TensorValue } from './session.ts'
 
 /** What the library asked for in vain. */
 export interface Shortage {
@@ -77,5 +78,35 @@ export const outOfMemory = (
       `${advice(shortage, free, call?.variant)}. (${messageOf(cause).split('\n')[0]})`,
     ].join(' '),
     cause,
+  )
+}
+
+/** Bytes that there are for an engine's states: of its devices where they say so, else of the machine; undefined where nobody says. */
+export const memoryFor = (e: Pick<Engine, 'accelerated' | 'devices' | 'memory'>): number | undefined => {
+  if (e.accelerated !== true) return Math.min(totalmem(), process.constrainedMemory?.() || totalmem())
+  const limit = e.memory?.()?.limit
+  return limit === undefined ? undefined : limit * (e.devices ?? 1)
+}
+
+/**
+ * Fails with `OutOfMemory` where a program's states are more than there is memory, before anything is compiled or drawn: what
+ * they are is said, and which is the largest.
+ */
+export const fits = (
+  program: Program,
+  { weights }: Pick<LoadOptions, 'weights'>,
+  memory: number | undefined,
+): Either<EngineError, void> => {
+  const states = [...program.states.values()]
+  const bytesOf = (s: (typeof states)[number]): number => elements(s.axes) * elementBytes(s.dtype)
+  const all = states.reduce((n, s) => n + bytesOf(s), 0)
+  // what is stored in 16 bits takes half
+  if (memory === undefined || (weights === 'stored' ? all / 2 : all) <= memory) return right(undefined)
+  const largest = states.reduce((a, b) => (bytesOf(b) > bytesOf(a) ? b : a))
+  return left(
+    engineError(
+      'OutOfMemory',
+      `loading program '${program.name}': its states take ${gib(all)}, and there are ${gib(memory)}; the largest is '${largest.key}' (${showAxes(largest.axes)}) with ${gib(bytesOf(largest))}. Make the sizes smaller that it has, or use more memory`,
+    ),
   )
 }

@@ -236,6 +236,19 @@ test('what cannot work is said before anything is loaded', async () => {
     await said(2, 'serve', 'text', '--weights', 'stored', '--devices', '2'),
     '--weights stored is for the engine onnx, and --devices 2 for xla',
   )
+  assert.match(
+    await said(2, 'chat', 'text', '--message', 'a', '--picture', 'red.png'),
+    /--picture red\.png: the model of .* reads text alone; leave it out\./,
+  )
+  for (const words of [
+    ['chat', 'text', '--message', 'a'],
+    ['serve', 'text', '--port', '0'],
+  ]) {
+    const err = await said(1, ...words, ...onnx, '--context', '100000000000')
+    assert.match(err, /its states take [\d.]+ GiB, and there are [\d.]+ GiB; the largest is 'cache\./)
+    assert.match(err, /: --context is 100000000000/)
+    assert.not.match(err, /ompil/)
+  }
   assert.match(await said(2, 'chat', 'text'), 'give --message')
   assert.match(
     await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),

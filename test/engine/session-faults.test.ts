@@ -236,34 +236,48 @@ for (const engine of await presentEngines()) {
   )
   // where the system promises memory that it has not, asking for it is no fault
   if (process.platform === 'linux' && readFileSync('/proc/sys/vm/overcommit_memory', 'utf8').trim() !== '1')
-    faults('a product that fits into no memory is OutOfMemory, and the session goes on', async () => {
-      const [Batch, Left, Right] = [axis('batch', 16), axis('left', 600_000), axis('right', 600_000)]
-      const p = program({
-        name: 'large',
-        functions: {
-          f: fixed(() => {
-            const x = input('x', [Batch, Left])
-            return { outputs: { y: sum(sin(contract(x, reshape(x, [Batch, Right]), 'batch')), 'left') } }
-          }),
-          g: fixed(() => ({ outputs: { y: mul(input('x', [A]), 2) } })),
-        },
+    faults('a program whose states fit into no memory is refused before it is compiled', async () => {
+      const [row, slot] = [axis('row', 4), axis('slot', 1e14)]
+      const huge = program({
+        name: 'huge',
+        functions: { f: fixed(() => ({ outputs: { y: sum(state('cache', [row, slot], zeros), 'slot') } })) },
       })
-      const s = await open(p)
-      const e = await fault(
-        s.call('f', { x: tensorValue('float32', [16, 600_000], new Float32Array(9_600_000)) }),
-      )
+      const e = await fault(engine.load(huge))
       assert.is(e._tag, 'OutOfMemory')
       assert.match(
         e.message,
-        // xla asks once for all that a call needs
-        engine.name === 'xla'
-          ? /function 'f' found no memory; its inputs: x \[16, 600000\]. [1-9]\d{3}\.\d GiB were asked for/
-          : "function 'f' found no memory; its inputs: x [16, 600000]. 1341.1 GiB were asked for",
+        /^loading program 'huge': its states take 1490116\.1 GiB, and there are [\d.]+ GiB; the largest is 'cache' \(row 4 × slot 100000000000000\)/,
       )
-      assert.match(e.message, "'batch' of 1 in place of 16")
-      assert.is((await must(s.call('g', { x }))).y!.data[0], 2)
-      await must(s.close())
     })
+
+  faults('a product that fits into no memory is OutOfMemory, and the session goes on', async () => {
+    const [Batch, Left, Right] = [axis('batch', 16), axis('left', 600_000), axis('right', 600_000)]
+    const p = program({
+      name: 'large',
+      functions: {
+        f: fixed(() => {
+          const x = input('x', [Batch, Left])
+          return { outputs: { y: sum(sin(contract(x, reshape(x, [Batch, Right]), 'batch')), 'left') } }
+        }),
+        g: fixed(() => ({ outputs: { y: mul(input('x', [A]), 2) } })),
+      },
+    })
+    const s = await open(p)
+    const e = await fault(
+      s.call('f', { x: tensorValue('float32', [16, 600_000], new Float32Array(9_600_000)) }),
+    )
+    assert.is(e._tag, 'OutOfMemory')
+    assert.match(
+      e.message,
+      // xla asks once for all that a call needs
+      engine.name === 'xla'
+        ? /function 'f' found no memory; its inputs: x \[16, 600000\]. [1-9]\d{3}\.\d GiB were asked for/
+        : "function 'f' found no memory; its inputs: x [16, 600000]. 1341.1 GiB were asked for",
+    )
+    assert.match(e.message, "'batch' of 1 in place of 16")
+    assert.is((await must(s.call('g', { x }))).y!.data[0], 2)
+    await must(s.close())
+  })
   faults.run()
 }
 

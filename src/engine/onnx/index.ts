@@ -11,6 +11,7 @@ import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded, lasting, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { fits, memoryFor } from '../out-of-memory.ts'
 import type { Engine } from '../session.ts'
 import { loadOnnxRuntime } from './runtime.ts'
 import { type NativeOptions, onnxBackend, type Runtime } from './session.ts'
@@ -84,6 +85,8 @@ export const loadOnnx =
   async () => {
     const checked = checkOptions('onnx', options)
     if (checked._tag === 'Left') return checked
+    const room = fits(program, options, memoryFor({ accelerated: device !== 'cpu' }))
+    if (room._tag === 'Left') return room
     return guarded(`loading program '${program.name}'`, () =>
       openSession(
         backendIn(runtime, clampProgram(optimiseProgram(program)), { ...options, device }),

@@ -4,6 +4,7 @@
  * The folder that TensorFlow loads is a temporary one. Once the graph is in, its file shrinks to the one signature that
  * is opened next, because tfjs-node parses the whole file again for every signature.
  */
+
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
@@ -13,6 +14,7 @@ import { called } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { fits, memoryFor } from '../out-of-memory.ts'
 import { encodeSavedModel, type FunctionDef, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import type { Ref } from './builder.ts'
@@ -289,8 +291,11 @@ export const loadSession =
     options: SessionOptions = {},
   ): TaskEither<EngineError, Session> =>
   async () => {
-    const checked = checkOptions('tensorflow', options)
+    const { groupBytes: _, ...told } = options
+    const checked = checkOptions('tensorflow', told)
     if (E.isLeft(checked)) return checked
+    const room = fits(program, options, memoryFor({ accelerated: tensorflow.gpu }))
+    if (E.isLeft(room)) return room
     return guarded(`loading program '${program.name}'`, async () => {
       const backend = await openGraph(tensorflow, program, options)()
       return E.isLeft(backend) ? backend : openSession(backend.right, options)()

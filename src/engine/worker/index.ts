@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+
 import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import {
@@ -19,6 +20,7 @@ import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type Called, guarded, lasting, openSession, type Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { fits, memoryFor } from '../out-of-memory.ts'
 import { settingsOf } from '../precision.ts'
 import type { Engine, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
@@ -262,6 +264,8 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
         const options = { ...settingsOf(engine), ...given }
         const checked = checkOptions(engine.name, options)
         if (isLeft(checked)) return checked
+        const room = fits(program, options, memoryFor(engine))
+        if (isLeft(room)) return room
         return guarded(`loading program '${program.name}'`, async () => {
           // a thread that is stopped takes no folder away
           const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined

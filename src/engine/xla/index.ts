@@ -11,6 +11,7 @@ import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
+import { fits, memoryFor } from '../out-of-memory.ts'
 import type { Engine } from '../session.ts'
 import { markUsed } from '../used.ts'
 import { describe, type XlaDescription } from './description.ts'
@@ -109,7 +110,7 @@ export const openXla = (
 
 const engineOn = (opened: OpenedClient, given: XlaOptions, sharding: Sharding): Engine => {
   const { client } = opened
-  return {
+  const engine: Engine = {
     name: 'xla',
     version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
     accelerated: client.platform !== 'cpu',
@@ -121,12 +122,15 @@ const engineOn = (opened: OpenedClient, given: XlaOptions, sharding: Sharding): 
       async () => {
         const checked = checkOptions('xla', options)
         if (isLeft(checked)) return checked
+        const room = fits(program, options, memoryFor(engine))
+        if (isLeft(room)) return room
         const run = clampProgram(optimiseProgram(program))
         return guarded(`loading program '${program.name}'`, () =>
           openSession(xlaBackend(opened, run, settingsOf(options, given, sharding)), options)(),
         )
       },
   }
+  return engine
 }
 
 /** One line of what a plugin says of itself. */
