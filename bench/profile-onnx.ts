@@ -12,7 +12,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { benchBatches, benchProgram, nanoStep } from '../src/bench/case.ts'
 import { processor } from '../src/data/index.ts'
 import { clampProgram, optimiseProgram, type Program, program } from '../src/dsl/index.ts'
-import { openSession } from '../src/engine/backend.ts'
+import { lasting, openSession } from '../src/engine/backend.ts'
 import { nativeOptions } from '../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../src/engine/onnx/runtime.ts'
 import { onnxBackend, type Runtime } from '../src/engine/onnx/session.ts'
@@ -52,11 +52,12 @@ const { ort, library } = await orThrow(TE.fromEither(loadOnnxRuntime()))
 const opened = (p: Program, runtime: Runtime): Promise<Session> =>
   orThrow(
     openSession(
-      onnxBackend(runtime, clampProgram(optimiseProgram(p)), {
-        ...nativeOptions(threads),
-        enableProfiling: true,
-        profileFilePrefix: join(folder, 'profile'),
-      }),
+      onnxBackend(
+        runtime,
+        clampProgram(optimiseProgram(p)),
+        { ...nativeOptions(threads), enableProfiling: true, profileFilePrefix: join(folder, 'profile') },
+        lasting(p),
+      ),
     ),
   )
 

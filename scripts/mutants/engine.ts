@@ -128,7 +128,7 @@ export const engine = [
     ['engine/onnx-cached-attention'],
     [
       ['a weight that is written stays what it was', 'compiled.delete(variant)', ''],
-      ['weights that functions change are constants', 'fixed.has(key) ?', 'true ?'],
+      ['weights that functions change are constants', 'lasting.has(key) ?', 'true ?'],
       ['a result is the memory of the next one', '&& !kept.has(n)', ''],
     ],
   ),
@@ -387,6 +387,11 @@ export const engine = [
         'await made.right.close()',
       ],
       ['what is written is taken from the caller', 'given ? give : lend', 'give'],
+      [
+        'a thread takes weights that change for constants',
+        'lasting: last }',
+        'lasting: new Set(program.states.keys()) }',
+      ],
       ['the folder of a thread stays', 'if (scratch !== undefined) await removeFolder(scratch)', ''],
     ],
   ),

@@ -54,6 +54,8 @@ export interface BackendOptions {
   readonly devices?: number | Readonly<Record<string, number>>
   readonly shard?: Readonly<Record<string, string>>
   readonly optimizer?: 'whole' | 'parted'
+  /** The states that no function of the program replaces, where the engine does something else with those. */
+  readonly lasting?: ReadonlySet<string>
   /** A folder for temporary files, which whoever gives it takes away. */
   readonly scratch?: string
 }

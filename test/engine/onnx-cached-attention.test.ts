@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fill, fixed, mul, type Program, program, state } from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
-import { openSession } from '../../src/engine/backend.ts'
+import { lasting, openSession } from '../../src/engine/backend.ts'
 import { type Session, type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { cApi } from '../../src/engine/onnx/c-api.ts'
 import { nativeOptions } from '../../src/engine/onnx/index.ts'
@@ -52,7 +52,7 @@ const drawing = {
 /** What two calls give and leave, from the same weights and the same cache. */
 const called = async (p: Program, r: Runtime, at = position) => {
   const placed = { position: tensorValue('int32', [rows], at) }
-  const session = await orThrow(openSession(onnxBackend(r, p, nativeOptions(1)), { seed: 3 }))
+  const session = await orThrow(openSession(onnxBackend(r, p, nativeOptions(1), lasting(p)), { seed: 3 }))
   const keys = [...p.states.keys()].filter(isCacheKey)
   const held = new Map(
     keys.map((k) => {
@@ -133,7 +133,9 @@ if (api !== undefined)
 
 /** What a call gives behind one before it and a change. */
 const logitsOf = async (p: Program, change: (session: Session) => Promise<unknown>) => {
-  const session = await orThrow(openSession(onnxBackend(runtime, p, nativeOptions(1)), { seed: 3 }))
+  const session = await orThrow(
+    openSession(onnxBackend(runtime, p, nativeOptions(1), lasting(p)), { seed: 3 }),
+  )
   await orThrow(session.call('decode', inputs))
   await change(session)
   const { logits } = await orThrow(session.call('decode', inputs))
@@ -171,7 +173,9 @@ test('weights that are written, or that another function changes, are those of t
 
 test('what a call has given stays as it is when another is made', async () => {
   const p = programOf({ ...language, kvHeads: language.heads })
-  const session = await orThrow(openSession(onnxBackend(runtime, p, nativeOptions(1)), { seed: 3 }))
+  const session = await orThrow(
+    openSession(onnxBackend(runtime, p, nativeOptions(1), lasting(p)), { seed: 3 }),
+  )
   const { logits } = await orThrow(session.call('decode', inputs))
   const given = logits!.data.slice()
   const others = { ...inputs, input_ids: tensorValue('int32', [rows], [4, 8, 12]) }

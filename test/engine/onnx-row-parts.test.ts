@@ -22,7 +22,7 @@ import {
   type Variant,
 } from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
-import { openSession } from '../../src/engine/backend.ts'
+import { lasting, openSession } from '../../src/engine/backend.ts'
 import { callsAtOnce } from '../../src/engine/foreign.ts'
 import { type TensorValue, tensorValue } from '../../src/engine/index.ts'
 import { cApi } from '../../src/engine/onnx/c-api.ts'
@@ -95,7 +95,7 @@ const drawing = {
 /** What two calls give and leave on so many threads, from the same weights and the same cache. */
 const called = async (threads: number) => {
   const session = await orThrow(
-    openSession(onnxBackend(runtime, written, nativeOptions(threads)), { seed: 3 }),
+    openSession(onnxBackend(runtime, written, nativeOptions(threads), lasting(written)), { seed: 3 }),
   )
   const keys = [...written.states.keys()].filter(isCacheKey)
   const held = new Map(
@@ -203,7 +203,9 @@ if (cApi(library) !== undefined && process.platform === 'linux')
   test('all parts together take as many threads as there are: one each, and those of their session', async () => {
     const here = (): number => readdirSync('/proc/self/task').length
     const run = async (threads: number): Promise<number> => {
-      const session = await orThrow(openSession(onnxBackend(runtime, written, nativeOptions(threads))))
+      const session = await orThrow(
+        openSession(onnxBackend(runtime, written, nativeOptions(threads), lasting(written))),
+      )
       const before = here()
       await orThrow(session.call('decode', inputs))
       const made = here() - before

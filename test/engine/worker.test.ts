@@ -36,6 +36,7 @@ import {
   tensorValue,
 } from '../../src/engine/index.ts'
 import { flatten, unflatten } from '../../src/engine/worker/flat-graph.ts'
+import { decode, qwen3Model } from '../../src/models/index.ts'
 import { nextToken, orThrow, update } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
 import { programOf, tinyConversation, tinyModel, tinyProcessor, tinyStage } from '../support/tiny.ts'
@@ -134,6 +135,40 @@ for (const direct of engines) {
         sameBits(got.states, want.states)
       },
       { seed: 7 },
+    )
+  })
+
+  test('generation reads the weights that another function has just changed', async () => {
+    const config = {
+      ...{ vocabSize: 30, hiddenSize: 16, intermediateSize: 24, layers: 1, heads: 4, kvHeads: 4, headDim: 8 },
+      ...{ ropeTheta: 100, epsilon: 1e-6, tied: true },
+    }
+    const model = qwen3Model('m', config)
+    const weight = 'model.layers.0.mlp.gate_proj.weight'
+    const decoding = fixed(() => decode(model, { rows: 2, prompt: 4, capacity: 8 }))
+    const { axes, init } = program({ name: 'p', functions: { decoding } }).states.get(weight)!
+    const grow = fixed(() => ({ outputs: {}, next: new Map([[weight, mul(state(weight, axes, init), 2)]]) }))
+    const p = program({ name: 'p', functions: { decode: decoding, grow } })
+    const inputs = {
+      input_ids: tensorValue('int32', [2], [3, 7]),
+      position: tensorValue('int32', [2], [0, 2]),
+    }
+    const logits = async (s: Session): Promise<readonly TensorValue[]> => {
+      const before = await orThrow(s.call('decode', inputs))
+      await orThrow(s.call('grow', {}))
+      return [before.logits!, (await orThrow(s.call('decode', inputs))).logits!]
+    }
+    const s = await must(direct.load(p, { seed: 3 }))
+    const want = await logits(s)
+    await must(s.close())
+    assert.not(bytes(want[0]!).equals(bytes(want[1]!)))
+    await using(
+      p,
+      async (t) => {
+        const got = await logits(t)
+        assert.ok(got.every((g, i) => bytes(g).equals(bytes(want[i]!))))
+      },
+      { seed: 3 },
     )
   })
 

@@ -62,11 +62,11 @@ export interface OnnxOptions {
 const backendIn = (
   runtime: Runtime,
   program: Program,
-  { threads, device = 'cpu' }: BackendOptions,
+  { threads, device = 'cpu', lasting }: BackendOptions,
 ): Backend =>
   device === 'webgpu'
     ? webgpuBackend(runtime, program)
-    : onnxBackend(runtime, program, nativeOptions(threads ?? availableParallelism()))
+    : onnxBackend(runtime, program, nativeOptions(threads ?? availableParallelism()), lasting)
 
 /** The backend of a program that the passes went over. Fails with `NotInstalled`. */
 export const openOnnx = (
@@ -87,13 +87,11 @@ export const loadOnnx =
     if (checked._tag === 'Left') return checked
     const room = fits(program, options, memoryFor({ accelerated: device !== 'cpu' }))
     if (room._tag === 'Left') return room
-    return guarded(`loading program '${program.name}'`, () =>
-      openSession(
-        backendIn(runtime, clampProgram(optimiseProgram(program)), { ...options, device }),
-        options,
-        lasting(program),
-      )(),
-    )
+    return guarded(`loading program '${program.name}'`, () => {
+      const last = lasting(program)
+      const run = clampProgram(optimiseProgram(program))
+      return openSession(backendIn(runtime, run, { ...options, device, lasting: last }), options, last)()
+    })
   }
 
 /** Whether WebGPU finds a GPU. */

@@ -5,7 +5,7 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
-import { type Backend, lasting, type Values } from '../backend.ts'
+import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { encodeModel, onnxTensor } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
@@ -194,8 +194,18 @@ const gradientsOf = ({ updates, outputs, next, overwrites }: Lowered): ReadonlyM
   )
 }
 
-/** The backend of one program; native sessions follow with the first call of each variant. */
-export const onnxBackend = (runtime: Runtime, program: Program, options: NativeOptions): Backend => {
+/**
+ * The backend of one program; native sessions follow with the first call of each variant.
+ *
+ * @param lasting the states that no function replaces, which sessions may have as constants; default none. The program does not
+ *   say it: in a thread its functions come one by one
+ */
+export const onnxBackend = (
+  runtime: Runtime,
+  program: Program,
+  options: NativeOptions,
+  lasting: ReadonlySet<string> = new Set(),
+): Backend => {
   const wrap = (spec: StateSpec, data: Data): OrtTensor =>
     new runtime.Tensor(spec.dtype, data, sizes(spec.axes))
   const api = cApi(runtime.library)
@@ -204,7 +214,6 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
   /** Where the runtime writes gradients, by their weight: all variants use the same arrays. */
   const scratch = new Map<string, Data>()
   const compiled = new Map<Variant, Compiled>()
-  const fixed = lasting(program)
 
   /** A state's own numbers; those of a weight in 16 bits are made. */
   const numbers = (key: string): Data => states.get(key)?.data ?? wholeOf(halves.get(key)!.patterns)
@@ -216,7 +225,7 @@ export const onnxBackend = (runtime: Runtime, program: Program, options: NativeO
     // a session whose tensors are bound takes no weight in 16 bits
     const boundBy = halves.size === 0 ? api : undefined
     const made = await compile(runtime, name, variant, options, halves, boundBy, (key) =>
-      fixed.has(key) ? states.get(key)?.data : undefined,
+      lasting.has(key) ? states.get(key)?.data : undefined,
     )
     if (made._tag === 'Right') compiled.set(variant, made.right)
     return made

@@ -17,7 +17,15 @@ import {
 } from '../../dsl/index.ts'
 import { onlySettings } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
-import { type Backend, type Called, guarded, lasting, openSession, type Values } from '../backend.ts'
+import {
+  type Backend,
+  type BackendOptions,
+  type Called,
+  guarded,
+  lasting,
+  openSession,
+  type Values,
+} from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import { fits, memoryFor } from '../out-of-memory.ts'
@@ -93,7 +101,7 @@ const backendIn =
     thread: Thread,
     { name: engine, threadOptions }: Engine,
     program: Program,
-    { threads, precision, compile }: LoadOptions,
+    { threads, precision, compile, lasting }: LoadOptions & Pick<BackendOptions, 'lasting'>,
     scratch: string | undefined,
     heard: ThreadOptions,
   ): TE.TaskEither<EngineError, Backend> =>
@@ -118,6 +126,7 @@ const backendIn =
           ...(threads === undefined ? {} : { threads }),
           ...(precision === undefined ? {} : { precision }),
           ...(compile === undefined ? {} : { compile }),
+          ...(lasting === undefined ? {} : { lasting }),
           ...(scratch === undefined ? {} : { scratch }),
         },
       },
@@ -275,8 +284,9 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
             if (scratch !== undefined) await removeFolder(scratch)
           }
           try {
+            const last = lasting(program)
             const run = clampProgram(optimiseProgram(program))
-            const made = await backendIn(thread, engine, run, options, scratch, heard)()
+            const made = await backendIn(thread, engine, run, { ...options, lasting: last }, scratch, heard)()
             if (isLeft(made)) {
               await end()
               return made
@@ -288,7 +298,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
                 await end()
               }
             }
-            return await openSession({ ...made.right, close }, options, lasting(program))()
+            return await openSession({ ...made.right, close }, options, last)()
           } catch (e) {
             await end()
             throw e
