@@ -94,7 +94,8 @@ const hexOf = (data: Float32Array | Int32Array | Uint8Array): string =>
 
 /** A string literal of MLIR: quotes, backslashes and what is no letter by their number. */
 export const quoted = (text: string): string =>
-  `"${[...text].map((c) => (c < ' ' || c === '"' || c === '\\' ? `\\${hexByte(c)}` : c)).join('')}"`
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  `"${text.replace(/[\u0000-\u001f"\\]/g, (c) => `\\${hexByte(c)}`)}"`
 
 const hexByte = (c: string): string => hex(c.charCodeAt(0), 2)
 
