@@ -243,6 +243,13 @@ export const dsl = [
     [
       ['every bucket has the first size', '() => build(s)', '() => build(sizes[0]!)'],
       ['a function is built anew for each program', 'built ??= build()', 'built = build()'],
+      [
+        'programs have no variant in common',
+        'if (there !== undefined && sameStates(there, own)) return there',
+        '',
+      ],
+      ['a state begins as it does elsewhere', 'sameInit(x.op.init, y.op.init))', 'true)'],
+      ['a function of two names is one', 'had.get(name)', '[...had.values()][0]'],
       ['a state of another shape is the same', '!sameShape(had.axes, t.axes) || ', ''],
     ],
   ),

@@ -182,6 +182,19 @@ export const engine = [
     [['a thread is sent what it could fill', '...(opened.right.fills', '...(opened.right.fills && false']],
   ),
   mutantsOf(
+    'src/engine/worker/index.ts',
+    ['engine/worker'],
+    [
+      ['each session starts a thread', 'waiting = { thread, clock }', ''],
+      ['two sessions are given one thread', 'waiting = undefined\n', ''],
+      [
+        'a dead thread is taken',
+        'found?.thread.ended() === false ? found.thread : undefined',
+        'found?.thread',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/engine/ordered-mask.ts',
     ['engine/onnx-nodes', 'engine/xla/lowering'],
     [

@@ -209,6 +209,33 @@ const checked = (name: string, v: Variant, states: ReadonlyMap<string, StateSpec
   return { ...v, states: leaves }
 }
 
+/** What was built as a variant, by the name of its function: programs that have it in common have this in common. */
+const known = new WeakMap<Results, Map<string, Variant>>()
+
+/** The variant that another program has of what was built, where its states are the same there. */
+const shared = (name: string, of: Results, own: Variant): Variant => {
+  const had = known.get(of) ?? new Map<string, Variant>()
+  known.set(of, had)
+  const there = had.get(name)
+  if (there !== undefined && sameStates(there, own)) return there
+  had.set(name, own)
+  return own
+}
+
+/** Whether a function's states are declared alike in two programs. */
+const sameStates = (a: Variant, b: Variant): boolean =>
+  a.states.size === b.states.size &&
+  [...a.states].every(([key, x]) => {
+    const y = b.states.get(key)
+    return (
+      x === y ||
+      (y?.op.op === 'state' &&
+        x.op.op === 'state' &&
+        sameAxes(x.axes, y.axes) &&
+        sameInit(x.op.init, y.op.init))
+    )
+  })
+
 const sameShape = (a: readonly Axis[], b: readonly Axis[]): boolean =>
   a.length === b.length && a.every((x, i) => x.size === b[i]!.size)
 
@@ -232,6 +259,7 @@ export const program = (spec: {
   const site = siteOf(program)
   const states = new Map<string, StateSpec>()
   const functions = new Map<string, readonly Variant[]>()
+  const built = new Map<string, readonly Results[]>()
   for (const [name, f] of Object.entries(spec.functions)) {
     nameable('a function', name, site)
     if (f.build.length === 0)
@@ -240,15 +268,17 @@ export const program = (spec: {
         `function '${name}' has no bucket of sizes; declare at least one`,
         site,
       )
+    const results = f.build.map((build) => asUser(site, build))
+    built.set(name, results)
     functions.set(
       name,
-      f.build.map((build) => leavesOf(name, asUser(site, build), states)),
+      results.map((r) => leavesOf(name, r, states)),
     )
   }
   for (const [name, variants] of functions)
     functions.set(
       name,
-      variants.map((v) => checked(name, v, states)),
+      variants.map((v, i) => shared(name, built.get(name)![i]!, checked(name, v, states))),
     )
   const engines = new Map(
     Object.entries(spec.functions).flatMap(([name, f]) =>

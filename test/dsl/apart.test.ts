@@ -34,7 +34,13 @@ import {
   transpose,
   zeros,
 } from '../../src/dsl/index.ts'
-import { commonSubexpressions, foldConstants, optimise } from '../../src/dsl/passes/index.ts'
+import {
+  clampProgram,
+  commonSubexpressions,
+  foldConstants,
+  optimise,
+  optimiseProgram,
+} from '../../src/dsl/passes/index.ts'
 
 const apart = suite('dsl: what passes keep apart')
 
@@ -194,8 +200,27 @@ programs('a function that several programs have is built once, and they have its
   assert.is(built, 3)
   for (const [name, variants] of one.functions)
     variants.forEach((v, i) => {
-      assert.is(two.functions.get(name)![i]!.outputs.y, v.outputs.y)
+      assert.is(two.functions.get(name)![i], v)
     })
+  // what is made of them is made once as well
+  const [a, b] = [one, two].map((p) => clampProgram(optimiseProgram(p)).functions.get('f')![1]!)
+  assert.is(a, b)
+  // under another name it is another function
+  const again = program({ name: 'three', functions: { f, again: f } })
+  assert.is.not(again.functions.get('again')![0], again.functions.get('f')![0])
+})
+
+programs('a function that replaces a state is another one where that state begins otherwise', () => {
+  const f = fixed(() => ({ outputs: {}, next: new Map([['w', input('x', [A])]]) }))
+  const beginning = (w: Tensor) => {
+    const { functions } = program({ name: 'p', functions: { f, g: shows(w) } })
+    const { op } = functions.get('f')![0]!.states.get('w')!
+    return op.op === 'state' ? op.init : undefined
+  }
+  assert.equal(
+    [zeros, ones, zeros].map((init) => beginning(state('w', [A], init))),
+    [zeros, ones, zeros],
+  )
 })
 
 programs.run()

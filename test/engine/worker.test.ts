@@ -330,7 +330,7 @@ for (const direct of engines) {
     process.once('worker', (w: Worker) => {
       worker = w
     })
-    const s = await must(threaded.load(heavy(1024)))
+    const s = await must(inWorker(direct, { rest: 0 }).load(heavy(1024)))
     const x = { shape: [1024, 1024], dtype: 'float32' as const, data: new Float32Array(1024 * 1024) }
     const calls = [1, 2, 3].map(() => s.call('f', { x })())
     await new Promise((go) => setTimeout(go, 5))
@@ -352,7 +352,7 @@ for (const direct of engines) {
     process.once('worker', (w: Worker) => {
       worker = w
     })
-    const s = await must(threaded.load(kinds))
+    const s = await must(inWorker(direct, { rest: 0 }).load(kinds))
     let exits = 0
     worker!.once('exit', () => exits++)
     const called = s.call('step', { x: vector(1, 2, 3, 4), at: at(0, 0) })()
@@ -365,6 +365,47 @@ for (const direct of engines) {
       readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${process.pid}-`)),
       before,
     )
+  })
+
+  test('sessions that follow one another have a thread in common where seconds count, and nothing of each other', async () => {
+    const started: Worker[] = []
+    const hear = (w: Worker): void => {
+      started.push(w)
+    }
+    const rows = (rate: number) =>
+      program({
+        name: 'rows',
+        functions: {
+          f: fixed(() => {
+            const w = state('w', [N], zeros)
+            const x = input('x', [N])
+            return { outputs: { y: add(w, mul(x, rate)) }, next: new Map([['w', add(w, 1)]]) }
+          }),
+        },
+      })
+    const one = inWorker(direct)
+    process.on('worker', hear)
+    try {
+      const x = tensorValue('float32', [N.size], new Float32Array(N.size).fill(2))
+      const yOf = async (s: Session): Promise<number> => (await must(s.call('f', { x }))).y!.data[0]!
+      for (const rate of [3, 5]) {
+        const s = await must(one.load(rows(rate)))
+        assert.equal([await yOf(s), await yOf(s)], [2 * rate, 2 * rate + 1])
+        await must(s.close())
+      }
+      assert.is(started.length, direct.name === 'xla' ? 1 : 2)
+      const both = [await must(one.load(rows(7))), await must(one.load(rows(9)))]
+      assert.equal(await Promise.all(both.map(yOf)), [14, 18])
+      for (const s of both) await must(s.close())
+      assert.is(started.length, direct.name === 'xla' ? 2 : 4)
+      // one that has died is not taken
+      await Promise.all(started.map((w) => w.terminate()))
+      const last = await must(one.load(rows(1)))
+      assert.is(await yOf(last), 2)
+      await must(last.close())
+    } finally {
+      process.off('worker', hear)
+    }
   })
 
   test('what is compiled is told of while it lasts, and a second call is not', async () => {

@@ -1,7 +1,7 @@
 /** Computed indices of a whole program brought into range. */
 import type { Program, Variant } from '../program.ts'
 import { clampIndices } from './clamp-indices.ts'
-import { lazily } from './optimise.ts'
+import { lazily, madeOnce } from './optimise.ts'
 
 const clampVariant = (v: Variant): Variant => {
   const names = Object.keys(v.outputs)
@@ -16,6 +16,8 @@ const clampVariant = (v: Variant): Variant => {
   }
 }
 
+const clamped = madeOnce((v) => lazily(v, () => clampVariant(v)))
+
 /**
  * {@link clampIndices} for each variant of each function, when it is first read.
  *
@@ -23,7 +25,5 @@ const clampVariant = (v: Variant): Variant => {
  */
 export const clampProgram = (p: Program): Program => ({
   ...p,
-  functions: new Map(
-    [...p.functions].map(([name, variants]) => [name, variants.map((v) => lazily(v, () => clampVariant(v)))]),
-  ),
+  functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(clamped)])),
 })

@@ -99,6 +99,18 @@ const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
   return overVariant((roots) => [...roots], { ...w, next })
 }
 
+/** Variants by those that they were made of: what several programs, or several sessions, have in common is made once. */
+export const madeOnce = (make: (v: Variant) => Variant): ((v: Variant) => Variant) => {
+  const made = new WeakMap<Variant, Variant>()
+  return (v) => {
+    const had = made.get(v) ?? make(v)
+    made.set(v, had)
+    return had
+  }
+}
+
+const optimised = madeOnce((v) => lazily(v, () => optimiseVariant(v, {})))
+
 /**
  * {@link optimise} for each variant of each function, outputs and next states jointly. Names, inputs and the program's
  * states stay; a variant no longer lists states that it does not read, nor states that it would replace by themselves. Each
@@ -108,13 +120,10 @@ const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
  */
 export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => {
   onlySettings('optimiseProgram', options, ['merge'])
+  const change =
+    options.merge === undefined ? optimised : (v: Variant) => lazily(v, () => optimiseVariant(v, options))
   return {
     ...p,
-    functions: new Map(
-      [...p.functions].map(([name, variants]) => [
-        name,
-        variants.map((v) => lazily(v, () => optimiseVariant(v, options))),
-      ]),
-    ),
+    functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(change)])),
   }
 }

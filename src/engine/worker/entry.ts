@@ -73,7 +73,11 @@ const answers: {
   },
   keep: async ({ key, patterns }) => backend().keep!(key, patterns),
   close: async () => {
-    await backend().close()
+    const closed = backend()
+    // another session may follow
+    opened = undefined
+    variants.clear()
+    await closed.close()
     return undefined
   },
 }

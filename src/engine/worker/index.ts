@@ -30,7 +30,7 @@ import type { EngineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
 import { fits, memoryFor } from '../out-of-memory.ts'
 import { settingsOf } from '../precision.ts'
-import type { Engine, LoadOptions, TensorValue } from '../session.ts'
+import type { Engine, EngineName, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import type { Chosen } from '../values.ts'
 import { flatten } from './flat-graph.ts'
@@ -71,6 +71,33 @@ export interface ThreadOptions {
   readonly onCompiling?: (c: Compiling) => void
   /** Milliseconds between two words of it; default 1000. */
   readonly every?: number
+  /**
+   * Milliseconds for which a thread of xla waits for the next session when its own was closed, so that stages which follow one
+   * another pay once for modules and warm code; default 10 000.
+   */
+  readonly rest?: number
+}
+
+/** Threads for sessions that follow one another: one that was closed waits a while for the next. */
+const threadsOf = (engine: EngineName, rest = 10_000) => {
+  let waiting: { readonly thread: Thread; readonly clock: NodeJS.Timeout } | undefined
+  const taken = (): Thread | undefined => {
+    const found = waiting
+    waiting = undefined
+    clearTimeout(found?.clock)
+    return found?.thread.ended() === false ? found.thread : undefined
+  }
+  return {
+    take: (): Thread => taken() ?? startThread(),
+    /** Gives a thread back whose backend is closed. */
+    give: async (thread: Thread): Promise<void> => {
+      if (engine !== 'xla' || rest === 0 || waiting !== undefined || thread.ended()) return thread.end()
+      const clock = setTimeout(() => taken()?.end(), rest)
+      // it keeps no process alive
+      clock.unref()
+      waiting = { thread, clock }
+    },
+  }
 }
 
 /** Tells of what takes long until it is there. */
@@ -106,13 +133,16 @@ const backendIn =
     heard: ThreadOptions,
   ): TE.TaskEither<EngineError, Backend> =>
   async () => {
-    const sent = new Set<Variant>()
+    /** The variants that the thread has, by function and place. */
+    const sent = new Set<string>()
+    const placeOf = (name: string, index: number): string => `${index} ${name}`
     const compiledOnce = new Set<Variant>()
     const functions = [...forEngine(program, engine).functions]
     const opening = parcel()
     // tensorflow takes a whole program at once; the others compile what is called
     const all = engine === 'tensorflow' ? functions.flatMap(([, variants]) => variants) : []
-    for (const v of all) sent.add(v)
+    if (engine === 'tensorflow')
+      for (const [name, variants] of functions) for (const i of variants.keys()) sent.add(placeOf(name, i))
     const asking = thread.ask(
       'open',
       {
@@ -136,8 +166,9 @@ const backendIn =
     if (isLeft(opened)) return opened
     const asked = async (name: string, { variant, index, inputs }: Chosen): Promise<Called> => {
       const { lend, moved } = parcel()
-      const graph = sent.has(variant) ? undefined : flatten([variant], lend)
-      sent.add(variant)
+      const place = placeOf(name, index)
+      const graph = sent.has(place) ? undefined : flatten([variant], lend)
+      sent.add(place)
       const answering = thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
       const first = graph !== undefined || (compile !== undefined && !compiledOnce.has(variant))
       compiledOnce.add(variant)
@@ -252,13 +283,15 @@ export const compileAhead =
  *   no such memory, and there the thread copies it.
  * - The arrays that a `WeightSource` gives are moved, and empty afterwards: they are the session's.
  * - Results are moved out of the thread.
- * - Closing ends the thread. One that ends by itself is a `Failed` of every call that waits and every later one.
+ * - Closing ends the thread, or leaves it to the session that is loaded next. One that ends by itself is a `Failed` of every
+ *   call that waits and every later one.
  * - A thread keeps the process alive only while it owes an answer.
  *
  * @category engines
  */
 export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
-  onlySettings('inWorker', heard, ['onCompiling', 'every'])
+  onlySettings('inWorker', heard, ['onCompiling', 'every', 'rest'])
+  const threads = threadsOf(engine.name, heard.rest)
   return {
     name: engine.name,
     version: engine.version,
@@ -278,7 +311,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
         return guarded(`loading program '${program.name}'`, async () => {
           // a thread that is stopped takes no folder away
           const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
-          const thread = startThread()
+          const thread = threads.take()
           const end = async (): Promise<void> => {
             await thread.end()
             if (scratch !== undefined) await removeFolder(scratch)
@@ -294,9 +327,12 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
             const close = async (): Promise<void> => {
               try {
                 await made.right.close()
-              } finally {
+              } catch (e) {
                 await end()
+                throw e
               }
+              await threads.give(thread)
+              if (scratch !== undefined) await removeFolder(scratch)
             }
             return await openSession({ ...made.right, close }, options, last)()
           } catch (e) {
