@@ -97,7 +97,11 @@ export const rl = [
       ],
       ['the place in the tasks is that before', 'behind = placed.next', ''],
       ['the number of asked tasks begins anew', 'asked = drawn.asked', ''],
-      ['an episode of fewer updates shortens the course', 'step += missed', ''],
+      [
+        'an episode of fewer updates shortens the course',
+        'while (step < (episode + 1) * updates) tail',
+        'if (false) tail',
+      ],
       ['rollouts of an earlier start are drawn again', '(await c.rollouts?.(episode)) ?? []', '[]'],
       [
         'a table that cannot be written ends the stage',
@@ -114,7 +118,7 @@ export const rl = [
         'if (c.from === undefined) await',
         'await',
       ],
-      ['what a search found is not used', '(search?.state.scale ?? 1)', '1'],
+      ['what a search found is not used', '* search.scale()', ''],
     ],
   ),
   mutantsOf(

@@ -17,11 +17,26 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/tail-loss.ts',
+    ['train/arithmetic', 'train/stage', 'train/checkpoint'],
+    [
+      ['the stage’s loss is that of all steps', 'if (step <= steps - tail) return', ''],
+      ['a step without a loss counts', 'else skipped++', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/train/rate-search.ts',
+    ['train/rate-search'],
+    [
+      ['what a search broke stays', 'if (decision.rollBack) await rollBack(session, marked)', ''],
+      ['a search that goes on begins anew', 'from.adaLrs ?? adaLrs.start', 'adaLrs.start'],
+    ],
+  ),
+  mutantsOf(
     'src/train/supervised.ts',
     ['train/arithmetic', 'train/stage'],
     [
       ['the schedule is one step late', 'checked.factor(step)', 'checked.factor(step - 1)'],
-      ['the stage’s loss is that of all steps', 'if (step > steps - tail) {', 'if (step > 0) {'],
       ['a loss that is no number goes on', 'Number.isFinite(loss) && ', ''],
       ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
       ['the source stays open', 'await stream.return(undefined)\n    }\n    return {', '}\n    return {'],

@@ -9,10 +9,9 @@ import { identity } from 'fp-ts/lib/function.js'
 import { EMPTY, filter, from, of } from 'rxjs'
 import type { Placed, RgbImage } from '../data/index.ts'
 import { expertsOf } from '../models/index.ts'
-import { isAtMark } from '../optim/index.ts'
-import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
+import { atBeginning, type EventOf } from '../run/index.ts'
 import type { StageContext, StageEvent, StageTotals } from '../train/index.ts'
-import { beginSearch, decisionEvent, expertLoads, ready, searched } from '../train/internal.ts'
+import { expertLoads, rateSearch, ready, tailLoss } from '../train/internal.ts'
 import { advisories } from './advisories.ts'
 import { type Drawing, drawEpisode } from './episode.ts'
 import type { RatedGroup } from './group.ts'
@@ -75,13 +74,12 @@ export async function* runReinforcement<C extends Columns>(
   const started = performance.now() - at.seconds * 1000
   const since = (): number => (performance.now() - started) / 1000
   const seed = c.seed ?? 0
-  const tail = Math.max(1, Math.round(steps / 10))
   yield {
     ...{ type: 'stage-started', stage: s.name, ...c.position, steps, batch: minibatch },
     ...{ trainable: c.trainable, parts: s.train.map((k) => k.name), unit: objective.unit },
   }
   let { asked, samples, told } = place
-  let { tailLoss, tailSkipped = 0 } = at
+  const tail = tailLoss(steps, at)
   let behind = place.source
   let step = at.step
   const loads = expertLoads(s.name, steps, expertsOf(objective.model))
@@ -89,7 +87,7 @@ export async function* runReinforcement<C extends Columns>(
   let recent: Parameters<typeof advisories>[0] = { groups, episodes: [], steps: [] }
   // a checkpoint has the reference
   if (c.from === undefined) await keepReference(c.session)
-  let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs.search, at.adaLrs)
+  const search = await rateSearch(s.name, c.session, adaLrs?.search, at)
   const policy = s.policy.on(c.session, { seed, version: () => step })
   const heldOut = validation === undefined ? [] : await heldOutTasks(where, validation)
   const measured = (done: number) =>
@@ -136,16 +134,12 @@ export async function* runReinforcement<C extends Columns>(
     if (c.checkpoint === undefined || step >= steps) return
     const { every } = c.checkpoint
     if (Math.floor(step / every) === Math.floor(saved / every)) return
-    if (search !== undefined && !isAtMark(search.state)) return
+    if (!search.isAtMark()) return
     const now = here()
     checked.placed(now)
     saved = step
-    const progress: StageProgress = { step, seconds: since(), tailLoss, place: now }
-    yield await c.checkpoint.save({
-      ...progress,
-      ...(tailSkipped === 0 ? {} : { tailSkipped }),
-      ...(search === undefined ? {} : { adaLrs: search.state }),
-    })
+    const progress = { step, seconds: since(), place: now }
+    yield await c.checkpoint.save({ ...progress, ...tail.progress(), ...search.progress() })
   }
   /** One update, and what was measured behind it. */
   const updated = (one: Minibatch<C>, rate: number) => {
@@ -196,7 +190,7 @@ export async function* runReinforcement<C extends Columns>(
       const losses: number[] = []
       let isBroken = false
       for await (const one of valuesOf(learnt)) {
-        const rate = learningRate * factor(step + 1) * (search?.state.scale ?? 1)
+        const rate = learningRate * factor(step + 1) * search.scale()
         for await (const u of valuesOf(updated(one, rate))) {
           if ('type' in u) {
             yield u
@@ -205,22 +199,19 @@ export async function* runReinforcement<C extends Columns>(
           step++
           samples += u.completions
           if (u.updated === undefined) {
-            if (step > steps - tail) tailSkipped++
+            tail.add(step, Number.NaN)
             continue
           }
           const { loss, weight, gradientNorm, metrics, batch } = u.updated
           const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
-          if (!finite && (search === undefined || isAtMark(search.state)))
+          if (!finite && search.isAtMark())
             throw new Error(
               `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
             )
           // a search puts back what its updates broke
           isBroken ||= !finite
           losses.push(loss)
-          if (step > steps - tail) {
-            if (finite) tailLoss += loss
-            else tailSkipped++
-          }
+          tail.add(step, finite ? loss : Number.NaN)
           yield {
             ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
             ...{ samples, tokens: weight, seconds: since(), dataSeconds: waited, computeSeconds: u.seconds },
@@ -236,23 +227,17 @@ export async function* runReinforcement<C extends Columns>(
           await setImmediate()
         }
         if (isBroken) break
-        if (one.index + 1 < one.of && search === undefined)
+        if (one.index + 1 < one.of && adaLrs === undefined)
           yield* checkpointed(() => ({ ...began, ...old, updates: one.index + 1, samples, told }))
       }
       // fewer groups make fewer updates; the course of the learning rate stays that of the episodes
-      const missed = (episode + 1) * updates - step
-      if (missed > 0) {
-        tailSkipped += Math.max(0, step + missed - Math.max(step, steps - tail))
-        step += missed
-      }
-      if (adaLrs !== undefined && search !== undefined) {
+      while (step < (episode + 1) * updates) tail.add(++step, Number.NaN)
+      if (adaLrs !== undefined) {
         const mean = losses.reduce((a, b) => a + b, 0) / losses.length
         const value = isBroken ? Number.NaN : adaLrs.on === 'reward' ? -summary.rewards.mean : mean
         // an episode without a reward, or without an update, says nothing
         if (isBroken || Number.isFinite(value)) {
-          const after = await searched(c.session, adaLrs.search, search, value)
-          search = after.search
-          const decided = decisionEvent(s.name, step, after.decision)
+          const decided = await search.took(step, value)
           if (decided !== undefined) yield decided
         }
       }
@@ -286,5 +271,5 @@ export async function* runReinforcement<C extends Columns>(
       message: `stage ${s.name}: no table of its rollouts was written: ${e instanceof Error ? e.message : e}`,
     }
   }
-  return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since() }
+  return { loss: tail.mean(), samples, seconds: since() }
 }

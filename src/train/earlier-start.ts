@@ -1,6 +1,7 @@
 /** What an earlier start of a run came to, from its events. */
 import { type EventOf, type RunEvent, withoutRepeats } from '../run/index.ts'
 import type { Stage, StageTotals } from './stage.ts'
+import { tailSteps } from './tail-loss.ts'
 import { checkpointFolder } from './weights.ts'
 
 /** What an earlier start of the run came to. */
@@ -42,7 +43,7 @@ export const earlierStart = (events: readonly RunEvent[]): EarlierStart => {
 /** A stage's totals by its steps, where an earlier start took them. */
 export const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   const own = withoutRepeats(events).flatMap((e) => (e.type === 'step' && e.stage === stage.name ? [e] : []))
-  const tail = own.slice(-Math.max(1, Math.round(stage.steps / 10))).filter((e) => Number.isFinite(e.loss))
+  const tail = own.slice(-tailSteps(stage.steps)).filter((e) => Number.isFinite(e.loss))
   const last = own.at(-1)
   return {
     loss: tail.reduce((sum, e) => sum + e.loss, 0) / tail.length,

@@ -4,48 +4,35 @@
  * @since 0.1.0
  */
 import type { Session } from '../engine/index.ts'
-import type { AdaLrs, AdaLrsDecision, AdaLrsState } from '../optim/index.ts'
-import type { EventOf } from '../run/index.ts'
-import { type Mark, mark, rollBack } from './update.ts'
+import { type AdaLrs, type AdaLrsDecision, isAtMark } from '../optim/index.ts'
+import type { EventOf, StageProgress } from '../run/index.ts'
+import { mark, rollBack } from './update.ts'
 
-/** Where a search stands, with the copy that it may put back. */
+/** A search for a stage's learning rate, on its session. */
 export interface RateSearch {
-  readonly state: AdaLrsState
-  readonly mark: Mark
+  /** The factor on the schedule's learning rate. */
+  readonly scale: () => number
+  /** Whether the session is at the search's mark: only there can a later start go on from it. */
+  readonly isAtMark: () => boolean
+  /**
+   * Takes a step's loss and does what the search decides: marks the session, or puts the mark back. The loss is not finite where
+   * the step's loss or gradient was not. Undefined while a window is under way.
+   */
+  readonly took: (step: number, loss: number) => Promise<EventOf<'ada-lrs'> | undefined>
+  /** What a checkpoint keeps of it. */
+  readonly progress: () => Pick<StageProgress, 'adaLrs'>
 }
 
-/** Begins a search, or goes on with one whose session is at its mark. */
-export const beginSearch = async (
-  session: Session,
-  adaLrs: AdaLrs,
-  from?: AdaLrsState,
-): Promise<RateSearch> => ({
-  state: from ?? adaLrs.start,
-  mark: await mark(session),
-})
-
-/**
- * Hands a step's loss to the search and does what it decides: marks the session, or puts the mark back.
- *
- * @param loss not finite where the loss or its gradient was not
- */
-export const searched = async (
-  session: Session,
-  adaLrs: AdaLrs,
-  search: RateSearch,
-  loss: number,
-): Promise<{ readonly decision: AdaLrsDecision; readonly search: RateSearch }> => {
-  const { decision, state } = adaLrs.next(search.state, loss)
-  if (decision.rollBack) await rollBack(session, search.mark)
-  return { decision, search: { state, mark: decision.mark ? await mark(session) : search.mark } }
+/** A rate that nothing searches for. */
+const fixedRate: RateSearch = {
+  scale: () => 1,
+  isAtMark: () => true,
+  took: async () => undefined,
+  progress: () => ({}),
 }
 
 /** A decision as an event; undefined where a window is still under way. */
-export const decisionEvent = (
-  stage: string,
-  step: number,
-  d: AdaLrsDecision,
-): EventOf<'ada-lrs'> | undefined => {
+const decisionEvent = (stage: string, step: number, d: AdaLrsDecision): EventOf<'ada-lrs'> | undefined => {
   if (d._tag === 'Wait') return undefined
   const against = d._tag === 'Tried' ? d.previous : d._tag === 'Watched' ? null : d.against
   return {
@@ -55,5 +42,29 @@ export const decisionEvent = (
     ...('error' in d ? { error: d.error } : {}),
     ...('from' in d ? { from: d.from } : {}),
     ...('why' in d ? { why: d.why } : {}),
+  }
+}
+
+/** Begins a search, or goes on with one whose session is at its mark; without one the rate is the schedule's. */
+export const rateSearch = async (
+  stage: string,
+  session: Session,
+  adaLrs: AdaLrs | undefined,
+  from: Pick<StageProgress, 'adaLrs'>,
+): Promise<RateSearch> => {
+  if (adaLrs === undefined) return fixedRate
+  let state = from.adaLrs ?? adaLrs.start
+  let marked = await mark(session)
+  return {
+    scale: () => state.scale,
+    isAtMark: () => isAtMark(state),
+    took: async (step, loss) => {
+      const { decision, state: after } = adaLrs.next(state, loss)
+      if (decision.rollBack) await rollBack(session, marked)
+      if (decision.mark) marked = await mark(session)
+      state = after
+      return decisionEvent(stage, step, decision)
+    },
+    progress: () => ({ adaLrs: state }),
   }
 }

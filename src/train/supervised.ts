@@ -9,18 +9,18 @@ import { batchesOf, packingPlan } from '../data/index.ts'
 import { anyOf } from '../dsl/index.ts'
 import { chooseVariant, scalarValue } from '../engine/index.ts'
 import { expertsOf } from '../models/index.ts'
-import { isAtMark } from '../optim/index.ts'
-import { atBeginning, type EventOf, type StageProgress } from '../run/index.ts'
+import { atBeginning, type EventOf } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
 import { expertLoads } from './expert-terms.ts'
 import { learnerPrograms } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
 import { previewOf, ready, withPrepared } from './prepared.ts'
-import { beginSearch, decisionEvent, searched } from './rate-search.ts'
+import { rateSearch } from './rate-search.ts'
 import { jsonSetting, RecipeError } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { endingOf } from './stage-ending.ts'
 import { checkedSupervised, type SupervisedSettings } from './supervised-settings.ts'
+import { tailLoss } from './tail-loss.ts'
 import { update } from './update.ts'
 
 /** Samples in micro-batches of packs; undefined where they are no packs. */
@@ -86,10 +86,9 @@ export const supervised = <const From extends string, const To extends string, E
     }
     const started = performance.now() - from.seconds * 1000
     const since = (t: number): number => (performance.now() - t) / 1000
-    const tail = Math.max(1, Math.round(steps / 10))
-    let { tailLoss, tailSkipped = 0 } = from
+    const tail = tailLoss(steps, from)
     let samples = from.samples ?? from.step * perStep
-    let search = adaLrs === undefined ? undefined : await beginSearch(c.session, adaLrs, from.adaLrs)
+    const search = await rateSearch(s.name, c.session, adaLrs, from)
     let due = false
     const { source, place } = yield* ready(
       s.source,
@@ -119,63 +118,41 @@ export const supervised = <const From extends string, const To extends string, E
           coming.catch(() => undefined)
         }
         // the last update has the schedule's last factor, and a warm-up wastes none on a factor of 0
-        const rate = learningRate * checked.factor(step) * (search?.state.scale ?? 1)
+        const rate = learningRate * checked.factor(step) * search.scale()
         const called = performance.now()
         const { loss, weight, gradientNorm, batch } = await update(c.session, batches, rate)
         const computeSeconds = since(called)
         const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
         // a search rolls back what its updates broke; of weights that are as they were marked no update is at fault
-        if (!finite && (search === undefined || isAtMark(search.state)))
+        if (!finite && search.isAtMark())
           throw new Error(
             `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); ${step === 1 ? 'nothing was learnt yet: look for what is no finite number in the weights or the data' : 'lower the learning rate or maxGradientNorm'}`,
           )
-        if (step > steps - tail) {
-          if (finite) tailLoss += loss
-          else tailSkipped++
-        }
+        tail.add(step, finite ? loss : Number.NaN)
         yield {
           ...{ type: 'step', stage: s.name, step, steps, loss, learningRate: rate, gradientNorm },
-          ...{
-            samples,
-            tokens: weight,
-            seconds: since(started),
-            dataSeconds,
-            computeSeconds,
-          },
+          ...{ samples, tokens: weight, seconds: since(started), dataSeconds, computeSeconds },
         }
         const plan = step === 1 ? packedEvent(s.name, step, batches) : undefined
         if (plan !== undefined) yield plan
         const used = loads.add(step, batch)
         if (used !== undefined) yield used
-        if (adaLrs !== undefined && search !== undefined) {
-          const after = await searched(c.session, adaLrs, search, finite ? loss : Number.NaN)
-          search = after.search
-          const decided = decisionEvent(s.name, step, after.decision)
-          if (decided !== undefined) yield decided
-        }
+        const decided = await search.took(step, finite ? loss : Number.NaN)
+        if (decided !== undefined) yield decided
         due ||= c.checkpoint !== undefined && step % c.checkpoint.every === 0
         // a checkpoint is the search's mark as well: inside a window it waits for the window's end
-        if (
-          c.checkpoint !== undefined &&
-          due &&
-          step < steps &&
-          (search === undefined || isAtMark(search.state))
-        ) {
+        if (c.checkpoint !== undefined && due && step < steps && search.isAtMark()) {
           due = false
           placeFits(next)
-          const at: StageProgress = { step, seconds: since(started), tailLoss, place: next }
-          yield await c.checkpoint.save({
-            ...{ ...at, samples },
-            ...(tailSkipped === 0 ? {} : { tailSkipped }),
-            ...(search === undefined ? {} : { adaLrs: search.state }),
-          })
+          const at = { step, seconds: since(started), place: next, samples }
+          yield await c.checkpoint.save({ ...at, ...tail.progress(), ...search.progress() })
         }
         await setImmediate()
       }
     } finally {
       await stream.return(undefined)
     }
-    return { loss: tailLoss / (tail - tailSkipped), samples, seconds: since(started) }
+    return { loss: tail.mean(), samples, seconds: since(started) }
   }
 
   const learner = learnerPrograms({
