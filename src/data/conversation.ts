@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { onlySettings } from '../settings/index.ts'
 import type { RgbImage } from './image.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
@@ -75,11 +76,13 @@ export const promptIds = (
 /**
  * A conversation of one exchange.
  *
+ * @throws SettingsError where it is no record, or has what an exchange has not
  * @throws TypeError where the request or the answer is no text
  * @throws ProcessorError `OtherModel` where there are images or a thought and the processor lays out none
  * @category constructors
  */
 export const conversation = (p: Processor, e: Exchange): Conversation => {
+  onlySettings('conversation', e, ['id', 'system', 'request', 'thought', 'answer', 'images'])
   for (const key of ['request', 'answer'] as const)
     if (typeof e[key] !== 'string')
       throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)

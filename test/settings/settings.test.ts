@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import * as house from '../../src/index.ts'
+import { moduleAt } from '../support/program.ts'
 import { publicSettings, type Taken } from '../support/public-settings.ts'
 
 const test = suite('settings')
@@ -28,7 +28,7 @@ const values = new Set([
     'PublishedReads',
     'SquareSizes',
   ],
-  ...['Conversation', 'Exchange', 'Scene', 'Summary', 'RatedGroup', 'Judgement', 'RecordedJudgement'],
+  ...['Conversation', 'Scene', 'Summary', 'RatedGroup', 'Judgement', 'RecordedJudgement'],
   ...['RunState', 'RecordedRun', 'StageProgress', 'StageContext', 'Logged', 'TextSink', 'Job'],
   ...['LossTerms', 'PolicyTensors', 'CausalInputs', 'SailVl2Inputs', 'TokenContext', 'PackedAttention'],
   // the speeds that were measured; the manifest and the events of a run; a place in a file
@@ -39,33 +39,38 @@ const values = new Set([
 
 /** Which functions read settings that another one has checked, or of a record that may hold more, and why. */
 const checkedElsewhere: Readonly<Record<string, string>> = {
-  'data.collateText': 'the sizes of a batch may hold those of its images',
-  'data.collateImages': 'the sizes of a batch may hold others',
-  'data.collatePacked': 'the sizes of a batch may hold others',
-  'data.countedLabels': 'the sizes of a batch may hold those of its images',
-  'data.layoutOf': 'the sizes of a batch may hold others',
-  'data.segmentsLabels': 'the sizes of a batch may hold those of its images',
-  'data.segmentsText': 'the sizes of a batch may hold those of its images',
-  'data.segmentsVisualIndex': 'the sizes of a batch may hold others',
-  'data.visualIndex': 'the sizes of a batch may hold others',
-  'models.activeShare': 'the configuration is that of a model',
-  'models.balanceLoss': 'the configuration is that of a model',
-  'models.computationOf': 'the configuration is that of a model',
-  'models.isSparse': 'the configuration is that of a model',
-  'models.anyResolution': 'the configuration that it gives is checked by the model that is made of it',
-  'models.routerSums': 'the configuration is that of a model',
-  'models.sparseLayers': 'the configuration is that of a model',
+  'data.conversationOf Exchange': 'what it reads is part of an exchange',
+  'data.promptIds Exchange': 'what it reads is part of an exchange',
+  'data.unitConversation Exchange': 'what is written is part of an exchange',
+  'data.collateText TextSizes': 'the sizes of a batch may hold those of its images',
+  'data.collateImages BatchSizes': 'the sizes of a batch may hold others',
+  'data.collatePacked PackSizes': 'the sizes of a batch may hold others',
+  'data.countedLabels TextSizes': 'the sizes of a batch may hold those of its images',
+  'data.layoutOf PackSizes': 'the sizes of a batch may hold others',
+  'data.segmentsLabels TextSizes': 'the sizes of a batch may hold those of its images',
+  'data.segmentsText TextSizes': 'the sizes of a batch may hold those of its images',
+  'data.segmentsVisualIndex BatchSizes': 'the sizes of a batch may hold others',
+  'data.visualIndex BatchSizes': 'the sizes of a batch may hold others',
+  'models.activeShare MoeConfig': 'the configuration is that of a model',
+  'models.balanceLoss MoeConfig': 'the configuration is that of a model',
+  'models.computationOf MoeConfig': 'the configuration is that of a model',
+  'models.isSparse MoeConfig': 'the configuration is that of a model',
+  'models.anyResolution SailVl2Config':
+    'the configuration that it gives is checked by the model that is made of it',
+  'models.routerSums MoeConfig': 'the configuration is that of a model',
+  'models.sparseLayers MoeConfig': 'the configuration is that of a model',
 }
 
 const all = publicSettings(fileURLToPath(new URL('../../', import.meta.url)))
-const taken = all.filter((t) => !values.has(t.type) && checkedElsewhere[t.of] === undefined)
+const taken = all.filter((t) => !values.has(t.type) && checkedElsewhere[`${t.of} ${t.type}`] === undefined)
 
 /** What a function says of an argument: thrown, rejected, on the left, or as the first value's error. */
 const said = async ({ namespace, name, parameter, others }: Taken, given: unknown): Promise<string> => {
   const args = others.map((x, i) => (i === parameter ? given : x))
-  const namespaces = house as unknown as Record<string, Record<string, (...args: unknown[]) => unknown>>
   try {
-    let result = namespaces[namespace]![name]!(...args)
+    const { href } = pathToFileURL(moduleAt(`src/${namespace}/index.ts`))
+    const exported = (await import(href)) as Record<string, (...args: unknown[]) => unknown>
+    let result = exported[name]!(...args)
     if (typeof result === 'function' && result.length === 0) result = result()
     const settled = (await result) as { readonly _tag?: string; readonly left?: Error } | undefined
     return settled?._tag === 'Left' ? settled.left!.message : 'nothing'
@@ -97,7 +102,7 @@ test('the compiler finds those that there are', () => {
     assert.ok(found.has(of), of)
   assert.ok(taken.length > 150, `${taken.length}`)
   // a row that is of no use hides nothing
-  const names = new Set(all.map((t) => t.of))
+  const names = new Set(all.map((t) => `${t.of} ${t.type}`))
   assert.equal(
     Object.keys(checkedElsewhere).filter((of) => !names.has(of)),
     [],
