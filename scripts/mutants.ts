@@ -73,7 +73,16 @@ const fault = async (m: Mutant): Promise<string | undefined> => {
 
 // --- the copy -------------------------------------------------------------------------------------------------
 
-const copied = ['assets', 'docs', 'examples', 'src', 'test', 'package.json', 'tsconfig.json']
+const copied = [
+  'assets',
+  'docs',
+  'examples',
+  'src',
+  'test',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+]
 const linked = ['node_modules', 'vendor', 'bin', 'dist']
 const folder = await mkdtemp(join(tmpdir(), 'sailwright-mutants-'))
 let running: ChildProcess | undefined

@@ -264,6 +264,17 @@ images('BMP, of every depth that is in use, and none of which bytes are missing'
       assert.equal([...data], pixels.flat())
     }
   }
+  // the larger header of one that says how its colours and what is seen of them lie
+  const clear = Buffer.alloc(122 + 12)
+  clear.set(bmp(32, [red!, green!, blue!], 3).subarray(0, 54))
+  clear.writeUInt32LE(122, 10)
+  clear.writeUInt32LE(108, 14)
+  clear.writeUInt32LE(3, 30)
+  for (const [i, mask] of [0x00ff0000, 0x0000ff00, 0x000000ff, 0xff000000].entries())
+    clear.writeUInt32LE(mask, 54 + 4 * i)
+  clear.set([0, 0, 255, 255, 0, 255, 0, 0, 255, 0, 0, 128], 122)
+  const { data } = await readWholeImage({ bytes: clear, name: 'clear.bmp' })
+  assert.equal([...data], [...red!, ...white!, 127, 127, 255])
   const whole = bmp(24, pixels, 5)
   for (const [bytes, why] of [
     [whole.subarray(0, whole.length - 1), /cut\.bmp: it cannot be read \(it ends after 101 of 102 bytes\)/],
