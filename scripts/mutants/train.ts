@@ -18,7 +18,7 @@ export const train = [
   ),
   mutantsOf(
     'src/train/tail-loss.ts',
-    ['train/arithmetic', 'train/stage', 'train/checkpoint'],
+    ['train/tail-loss'],
     [
       ['the stage’s loss is that of all steps', 'if (step <= steps - tail) return', ''],
       ['a step without a loss counts', 'else skipped++', ''],
