@@ -178,6 +178,23 @@ export const engine = [
   ),
   mutantsOf(
     'src/engine/worker/index.ts',
+    ['engine/xla/ahead'],
+    [
+      ['what an earlier program has is compiled again', '!had.has(v.outputs)', 'true'],
+      [
+        'it is compiled in another precision',
+        '...settingsOf(engine), ...options }',
+        '...settingsOf(engine) }',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/precision.ts',
+    ['engine/xla/ahead'],
+    [['a precision that is told later is forgotten', '{ ...options, ...given }) }', 'given) }']],
+  ),
+  mutantsOf(
+    'src/engine/worker/index.ts',
     ['engine/xla/session'],
     [['a thread is sent what it could fill', '...(opened.right.fills', '...(opened.right.fills && false']],
   ),

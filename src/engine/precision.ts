@@ -17,9 +17,13 @@ const told = (engine: Engine, options: Settings): Either<EngineError, Engine> =>
   const all = { ...settingsOf(engine), ...options }
   const checked = checkOptions(engine.name, all)
   if (isLeft(checked)) return checked
+  const { compileAhead } = engine
   return right({
     ...engine,
     ...all,
+    ...(compileAhead === undefined
+      ? {}
+      : { compileAhead: (programs, given = {}) => compileAhead(programs, { ...options, ...given }) }),
     load: (program, given = {}) => engine.load(program, { ...options, ...given }),
   })
 }

@@ -136,9 +136,13 @@ export interface Engine {
   readonly load: (program: Program, options?: LoadOptions) => TaskEither<EngineError, Session>
   /**
    * Begins to compile programs that will be loaded later, one after the other, beside whatever runs, so that loading finds
-   * them compiled. What does not compile says so when it is loaded. Undefined where it gains nothing.
+   * them compiled. What does not compile says so when it is loaded. Undefined where it gains nothing. `options` are those with
+   * which they will be loaded.
    */
-  readonly compileAhead?: (programs: Iterable<Program>) => {
+  readonly compileAhead?: (
+    programs: Iterable<Program>,
+    options?: Pick<LoadOptions, 'precision'>,
+  ) => {
     /** Resolves when all are compiled, or it was ended. */
     readonly done: Promise<void>
     /** Ends it as soon as what a compiler has begun is done. */

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   add,
   axis,
+  equal,
   evaluate,
   input,
   iota,
@@ -11,6 +12,7 @@ import {
   lessEqual,
   maximum,
   mul,
+  reshape,
   type Tensor,
   transpose,
 } from '../../src/dsl/index.ts'
@@ -42,6 +44,21 @@ test('where it may be below 0, or the first slot is left out, none is promised',
     assert.not(allSee(mask as Tensor, 'key'))
   // another axis than that of the keys
   assert.not(allSee(lessEqual(iota(Slots), maximum(place, 0)) as Tensor, 'token'))
+})
+
+test('fractions may be NaN, which does not see itself', () => {
+  const Token = axis('token', 4)
+  for (const dtype of ['int32', 'float32'] as const) {
+    const segment: Tensor = input('segment', [Token], dtype)
+    const mask = equal(segment, reshape(segment, [Slots])) as Tensor
+    const [seen] = evaluate([mask], { inputs: { segment: [1, 1, dtype === 'int32' ? 2 : Number.NaN, 2] } })
+    assert.is(allSee(mask, 'key'), dtype === 'int32', dtype)
+    assert.is(
+      seen!.slice(8, 12).some((x) => x === 1),
+      dtype === 'int32',
+      dtype,
+    )
+  }
 })
 
 test.run()

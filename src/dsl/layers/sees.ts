@@ -25,7 +25,8 @@ const diagonal = (mask: Tensor, key: string): string | undefined => {
     const [a, b] = inputs.map((x) => diagonal(x, key)) as [string | undefined, string | undefined]
     return op.fn === 'and' ? (a === b ? a : undefined) : (a ?? b)
   }
-  if (op.op !== 'compare' || op.fn === 'less') return undefined
+  // among fractions is NaN, which is not equal to itself
+  if (op.op !== 'compare' || op.fn === 'less' || inputs[0]!.dtype === 'float32') return undefined
   const [a, b] = inputs.map(repeated) as [Tensor, Tensor]
   if (a.names.length !== b.names.length || !isSame(unnamed(a), unnamed(b))) return undefined
   const other = a.names.flatMap((n, i) => (n === b.names[i] ? [] : [[n, b.names[i]!]]))

@@ -234,22 +234,32 @@ const backendIn =
 /** Compiles programs beside what runs, each in a thread of its own; a function that several have is compiled once. */
 export const compileAhead =
   (engine: Engine): NonNullable<Engine['compileAhead']> =>
-  (programs) => {
-    const seen = new Set<Variant>()
+  (programs, options = {}) => {
+    // programs that have a function in common have what it gives in common
+    const seen = new Map<string, Set<Variant['outputs']>>()
     let working: Thread | undefined
     let ended = false
     const one = async (program: Program): Promise<void> => {
-      const own = [...forEngine(program, engine.name).functions].map(
-        ([name, variants]) => [name, variants.filter((v) => !seen.has(v))] as const,
-      )
-      for (const [, variants] of own) for (const v of variants) seen.add(v)
+      const own = [...forEngine(program, engine.name).functions].map(([name, variants]) => {
+        const had = seen.get(name) ?? new Set()
+        const fresh = variants.filter((v) => !had.has(v.outputs))
+        seen.set(name, new Set([...had, ...fresh.map((v) => v.outputs)]))
+        return [name, fresh] as const
+      })
       const fresh = { ...program, functions: new Map(own.filter(([, variants]) => variants.length > 0)) }
       if (fresh.functions.size === 0) return
       const run = clampProgram(optimiseProgram(fresh))
       const thread = startThread()
       working = thread
       try {
-        const made = await backendIn(thread, engine, run, settingsOf(engine), undefined, {})()
+        const made = await backendIn(
+          thread,
+          engine,
+          run,
+          { ...settingsOf(engine), ...options },
+          undefined,
+          {},
+        )()
         if (isLeft(made)) return
         const functions = [...run.functions].flatMap(([name, vs]) => vs.map((v) => [name, v] as const))
         await made.right.prepare!(functions)

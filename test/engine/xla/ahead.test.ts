@@ -1,13 +1,26 @@
 /** Programs that are compiled before they are loaded. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { add, axis, fixed, input, mul, normal, program, state, type Tensor } from '../../../src/dsl/index.ts'
-import { inWorker, xlaEngine } from '../../../src/engine/index.ts'
+import {
+  add,
+  axis,
+  contract,
+  fixed,
+  input,
+  mul,
+  normal,
+  program,
+  state,
+  type Tensor,
+} from '../../../src/dsl/index.ts'
+import { inPrecision, inWorker, xlaEngine } from '../../../src/engine/index.ts'
 import { tensorValue } from '../../../src/engine/values.ts'
 import { compileAhead } from '../../../src/engine/worker/index.ts'
+import { xlaHome } from '../../../src/engine/xla/home.ts'
 import { orThrow } from '../../../src/train/index.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
 
@@ -31,6 +44,7 @@ const second = program({
   name: 'second',
   functions: { scaled, other: fixed(() => ({ outputs: { z: add(w(), 1) } })) },
 })
+const product = contract(state('m', [N, axis('m', 4)], normal(1)), input('x', [N]), 'n')
 const x = tensorValue('float32', [4], [1, 2, 3, 4])
 
 if (plugin !== undefined) {
@@ -49,6 +63,32 @@ if (plugin !== undefined) {
     assert.equal(kept(), ahead)
     await orThrow(session.close())
     await orThrow(alone.close())
+  })
+
+  test('a function that several programs have is asked for once', async () => {
+    const again = xlaHome().programs
+    const old = new Date(1_000_000_000_000)
+    const touched = (): number =>
+      readdirSync(again).filter((f) => statSync(join(again, f)).mtimeMs !== old.getTime()).length
+    function* programs() {
+      yield first
+      for (const f of readdirSync(again)) utimesSync(join(again, f), old, old)
+      yield second
+    }
+    await compileAhead(engine)(programs()).done
+    assert.is(touched(), 1, 'the one that the second has alone')
+  })
+
+  test('an engine that computes in another precision compiles ahead what it will load', async () => {
+    const threaded = inWorker({ ...engine, accelerated: true })
+    const rounded = await orThrow(TE.fromEither(inPrecision(threaded, 'bfloat16')))
+    const p = program({ name: 'product', functions: { product: fixed(() => ({ outputs: { y: product } })) } })
+    await rounded.compileAhead!([p]).done
+    const ahead = kept()
+    const session = await orThrow(rounded.load(p))
+    await orThrow(session.call('product', { x }))
+    assert.equal(kept(), ahead)
+    await orThrow(session.close())
   })
 
   test('it can be ended at any time, and what does not compile disturbs nothing', async () => {
