@@ -180,7 +180,7 @@ export const engine = [
     'src/engine/worker/index.ts',
     ['engine/xla/ahead'],
     [
-      ['what an earlier program has is compiled again', '!had.has(v.outputs)', 'true'],
+      ['what an earlier program has is compiled again', '!seen.has(v)', 'true'],
       [
         'it is compiled in another precision',
         '...settingsOf(engine), ...options }',
@@ -411,18 +411,18 @@ export const engine = [
     'src/engine/worker/index.ts',
     ['engine/worker'],
     [
-      [
-        'closing leaves the thread',
-        'try {\n                await made.right.close()\n              } finally {\n                await end()\n              }',
-        'await made.right.close()',
-      ],
+      ['closing leaves the thread', 'await threads.give(thread)\n', '\n'],
       ['what is written is taken from the caller', 'given ? give : lend', 'give'],
       [
         'a thread takes weights that change for constants',
         'lasting: last }',
         'lasting: new Set(program.states.keys()) }',
       ],
-      ['the folder of a thread stays', 'if (scratch !== undefined) await removeFolder(scratch)', ''],
+      [
+        'the folder of a thread stays',
+        'give(thread)\n              if (scratch !== undefined) await removeFolder(scratch)',
+        'give(thread)',
+      ],
     ],
   ),
   mutantsOf(
@@ -475,7 +475,7 @@ export const engine = [
         'return [{ thrown: plainError(e) }, parcel()]',
         'return [{ answer: undefined as never }, parcel(), plainError(e)] as never',
       ],
-      ['closing leaves the backend open', 'await backend().close()\n', ''],
+      ['closing leaves the backend open', 'await closed.close()\n', ''],
     ],
   ),
 ].flat()

@@ -235,17 +235,14 @@ const backendIn =
 export const compileAhead =
   (engine: Engine): NonNullable<Engine['compileAhead']> =>
   (programs, options = {}) => {
-    // programs that have a function in common have what it gives in common
-    const seen = new Map<string, Set<Variant['outputs']>>()
+    const seen = new Set<Variant>()
     let working: Thread | undefined
     let ended = false
     const one = async (program: Program): Promise<void> => {
-      const own = [...forEngine(program, engine.name).functions].map(([name, variants]) => {
-        const had = seen.get(name) ?? new Set()
-        const fresh = variants.filter((v) => !had.has(v.outputs))
-        seen.set(name, new Set([...had, ...fresh.map((v) => v.outputs)]))
-        return [name, fresh] as const
-      })
+      const own = [...forEngine(program, engine.name).functions].map(
+        ([name, variants]) => [name, variants.filter((v) => !seen.has(v))] as const,
+      )
+      for (const [, variants] of own) for (const v of variants) seen.add(v)
       const fresh = { ...program, functions: new Map(own.filter(([, variants]) => variants.length > 0)) }
       if (fresh.functions.size === 0) return
       const run = clampProgram(optimiseProgram(fresh))
