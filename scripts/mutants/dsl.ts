@@ -325,6 +325,17 @@ export const dsl = [
     ],
   ),
   mutantsOf(
+    'src/dsl/layers/sees.ts',
+    ['dsl/sees'],
+    [
+      ['fractions see themselves', " || inputs[0]!.dtype === 'float32'", ''],
+      ['what may be below 0 never is', "return op.fn === 'max' && inputs.some(notNegative)", 'return true'],
+      ['the greater of two is below 0 where one is', 'inputs.some(notNegative)', 'inputs.every(notNegative)'],
+      ['another axis is that of the keys', ' && place.names[0] === key', ''],
+      ['the first key need not be compared', "op.fn !== 'lessEqual') return false", 'false) return false'],
+    ],
+  ),
+  mutantsOf(
     'src/dsl/passes/attention-blocks.ts',
     ['dsl/attention-blocks'],
     [

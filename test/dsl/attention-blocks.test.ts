@@ -12,11 +12,13 @@ import {
   elements,
   equal,
   evaluate,
+  gather,
   gradient,
   input,
   iota,
   less,
   lessEqual,
+  maximum,
   mul,
   narrow,
   optimise,
@@ -97,6 +99,18 @@ const masks: Readonly<Record<string, (s: Shape, inputs: Inputs) => Tensor | unde
     const at = iota(axis('token', s.token))
     const keys = rename(at, 'token', 'key')
     return transpose(and(lessEqual(keys, at), less(sub(at, 3), keys)), ['token', 'key'])
+  },
+  'up to a place that is fed, the first one always': (s, inputs) => {
+    inputs.place = Array.from({ length: s.batch * s.token }, (_, i) => ((i * 5) % (s.key + 4)) - 4)
+    const place = input('place', [axis('batch', s.batch), axis('token', s.token)], 'int32')
+    const shown = lessEqual(iota(axis('key', s.key)), maximum(place, 0))
+    return transpose(shown, ['batch', 'token', 'key'])
+  },
+  'rows picked out of those': (s, inputs) => {
+    inputs.place = Array.from({ length: 5 }, (_, i) => ((i * 3) % (s.key + 4)) - 4)
+    inputs.row = Array.from({ length: s.token }, (_, i) => (i * 2) % 5)
+    const shown = lessEqual(iota(axis('key', s.key)), maximum(input('place', [axis('of', 5)], 'int32'), 0))
+    return gather(transpose(shown, ['of', 'key']), input('row', [axis('token', s.token)], 'int32'))
   },
   'keys alone': (s, inputs) => {
     inputs.real = Array.from({ length: s.batch * s.key }, (_, i) => (i % 5 === 0 ? 0 : 1))
