@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { large } from '../../bench/models.ts'
 import { casesOf } from '../../bench/step-cases.ts'
 import { processor } from '../../src/data/index.ts'
-import { type Program, program } from '../../src/dsl/index.ts'
+import { clampProgram, optimiseProgram, type Program, program } from '../../src/dsl/index.ts'
 import { lower } from '../../src/engine/xla/lower.ts'
 import { flagsFor } from '../../src/engine/xla/session.ts'
 import { decoding } from '../../src/generation/index.ts'
@@ -19,7 +19,8 @@ import { nanoTokenizer } from '../../src/tasks/index.ts'
 const [folder = '.'] = process.argv.slice(2)
 
 /** The largest variant of a function. */
-const write = (name: string, { functions }: Program, f: string): void => {
+const write = (name: string, p: Program, f: string): void => {
+  const { functions } = clampProgram(optimiseProgram(p))
   const variant = functions.get(f)!.at(-1)!
   const { text } = lower(f, variant, { precision: 'bfloat16', platform: 'cuda' })
   writeFileSync(join(folder, `${name}.mlir`), text)
