@@ -411,7 +411,7 @@ export const engine = [
     'src/engine/worker/index.ts',
     ['engine/worker'],
     [
-      ['closing leaves the thread', 'await threads.give(thread)\n', '\n'],
+      ['closing leaves the thread', 'await end(() => threads.give(thread))\n', ''],
       ['what is written is taken from the caller', 'given ? give : lend', 'give'],
       [
         'a thread takes weights that change for constants',

@@ -20,6 +20,7 @@ import {
   normal,
   type Program,
   program,
+  scalar,
   state,
   type Tensor,
   tanh,
@@ -326,6 +327,8 @@ for (const direct of engines) {
   })
 
   test('a thread that dies is an error of every call that waits and of every later one; closing is none', async () => {
+    const folders = () => readdirSync(tmpdir()).filter((f) => f.startsWith(`sailwright-tf-${process.pid}-`))
+    const before = folders()
     let worker: Worker | undefined
     process.once('worker', (w: Worker) => {
       worker = w
@@ -344,6 +347,7 @@ for (const direct of engines) {
     }
     await must(s.close())
     assert.is((await fault(s.read()))._tag, 'Closed')
+    assert.equal(folders(), before)
   })
 
   test('closing ends the thread, after the calls that were started before it', async () => {
@@ -407,6 +411,32 @@ for (const direct of engines) {
       process.off('worker', hear)
     }
   })
+
+  if (direct.name === 'xla')
+    test('a session that was closed leaves nothing in the thread that the next one takes', async () => {
+      const Long = axis('long', 2 ** 25)
+      const long = program({
+        name: 'long',
+        functions: {
+          f: fixed(() => {
+            const w = state('w', [Long], zeros)
+            return { outputs: { n: scalar(1) }, next: new Map([['w', add(w, 1)]]) }
+          }),
+        },
+      })
+      const one = inWorker(direct)
+      const held = async (): Promise<number> => {
+        const s = await must(one.load(long))
+        await must(s.call('f', {}))
+        await must(s.close())
+        return process.memoryUsage.rss()
+      }
+      const first = await held()
+      let last = first
+      for (let i = 0; i < 5; i++) last = await held()
+      // five times 128 MiB would stay
+      assert.ok(last - first < 3 * 2 ** 27, `${(last - first) / 2 ** 20} MiB`)
+    })
 
   test('what is compiled is told of while it lasts, and a second call is not', async () => {
     let y: Tensor = input('x', [N])

@@ -319,8 +319,8 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
           // a thread that is stopped takes no folder away
           const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
           const thread = threads.take()
-          const end = async (): Promise<void> => {
-            await thread.end()
+          const end = async (leave = thread.end): Promise<void> => {
+            await leave()
             if (scratch !== undefined) await removeFolder(scratch)
           }
           try {
@@ -338,8 +338,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
                 await end()
                 throw e
               }
-              await threads.give(thread)
-              if (scratch !== undefined) await removeFolder(scratch)
+              await end(() => threads.give(thread))
             }
             return await openSession({ ...made.right, close }, options, last)()
           } catch (e) {
