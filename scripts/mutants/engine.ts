@@ -418,11 +418,7 @@ export const engine = [
         'lasting: last }',
         'lasting: new Set(program.states.keys()) }',
       ],
-      [
-        'the folder of a thread stays',
-        'give(thread)\n              if (scratch !== undefined) await removeFolder(scratch)',
-        'give(thread)',
-      ],
+      ['the folder of a thread stays', 'if (scratch !== undefined) await removeFolder(scratch)', ''],
     ],
   ),
   mutantsOf(
