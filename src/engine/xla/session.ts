@@ -93,8 +93,11 @@ export const withKnownFlags = async <A>(
 const compilesBeside = (platform: string, variant: Variant): boolean =>
   platform === 'cpu' || flagsFor(platform, variant).xla_gpu_autotune_level === 0
 
-/** How many programs are compiled beside what runs: each takes two to three cores. */
-const compilers = Math.max(1, Math.floor(availableParallelism() / 4))
+/**
+ * How many programs are compiled beside what runs. Each takes two to three cores, and one of the four threads of Node's pool, on
+ * which what runs waits for the device.
+ */
+const compilers = availableParallelism() >= 8 ? 2 : 1
 
 /** A value on the devices: an array on each, a part of it or the whole. */
 type Spread = readonly DeviceArray[]
