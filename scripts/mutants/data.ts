@@ -36,10 +36,11 @@ export const data = [
     [
       [
         "the system's column is dropped",
-        "return [{ role: 'system', parts: textPart(textOf(name)) }, ...turns]",
+        "return [{ role: 'system', parts: textPart(told) }, ...turns]",
         'return turns',
       ],
-      ['of two questions one is dropped', 'if (said.length > 1) fail', 'if (said.length > 9) fail'],
+      ['of two questions one is dropped', 'row.columns[name])).size > 1)', 'row.columns[name])).size > 9)'],
+      ["a system's turn that says another hides the column", ".join('') === told", ".join('') !== ''"],
       ["an instruction's input is dropped", '? [textOf(more)] : []', '? [] : []'],
     ],
   ),

@@ -312,7 +312,9 @@ const reader = (row: Row) => {
   /** The one of these columns that says something; the first that is there where none does. */
   const oneOf = (names: readonly string[]): string | undefined => {
     const said = names.filter((name) => saysSomething(row.columns[name]))
-    if (said.length > 1) fail(`it has ${said.join(' and ')}, of which one is read; take the others out`)
+    // the same text twice says nothing more
+    if (new Set(said.map((name) => row.columns[name])).size > 1)
+      fail(`it has ${said.join(' and ')}, of which one is read; take the others out`)
     return said[0] ?? names.find((name) => name in row.columns)
   }
 
@@ -338,8 +340,10 @@ const reader = (row: Row) => {
   const withSystem = (turns: readonly ChatTurn[]): readonly ChatTurn[] => {
     const name = oneOf(systems)
     if (name === undefined || !saysSomething(row.columns[name])) return turns
-    if (turns[0]?.role === 'system') fail(`it has a system turn and ${name}; take one of them out`)
-    return [{ role: 'system', parts: textPart(textOf(name)) }, ...turns]
+    const told = textOf(name)
+    if (turns[0]?.role !== 'system') return [{ role: 'system', parts: textPart(told) }, ...turns]
+    const same = turns[0].parts.map((p) => (p.type === 'text' ? p.text : '')).join('') === told
+    return same ? turns : fail(`it has a system turn and ${name}, which says another; take one of them out`)
   }
 
   return { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf, ownImages }

@@ -120,6 +120,18 @@ chats('every format as it is read', () => {
       { system: 's', ...ask('is it', { image: 'a.png' }) },
       ['system: s', 'user: [a.png]\nis it', 'assistant: yes'],
     ],
+    // what is there twice and says the same is read once
+    [
+      {
+        ...{ system: 's', system_prompt: 's' },
+        messages: [
+          { role: 'system', content: 's' },
+          ...(ask('is it') as { readonly messages: readonly unknown[] }).messages,
+        ],
+      },
+      ['system: s', 'user: is it', 'assistant: yes'],
+    ],
+    [{ question: 'a', prompt: 'a', answer: 'b', response: 'b' }, ['user: a', 'assistant: b']],
   ]
   for (const [columns, turns] of wanted) assert.equal(short(chatOf(row(columns))), turns)
   assert.is(chatOf(row({ prompt: 'a', answer: 'b' }, 7)).id, `${file}:7`)
@@ -151,7 +163,7 @@ chats('a row that is no chat says which row and why', async () => {
         system: 's',
         messages: [{ role: 'system', content: 't' }, ...messages('user', 'assistant').messages],
       },
-      /it has a system turn and system; take one of them out/,
+      /it has a system turn and system, which says another; take one of them out/,
     ],
     [{ messages: 'hello' }, /its messages is "hello"; give a list of/],
     [ask(7), /its messages is \[/],

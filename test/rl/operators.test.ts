@@ -244,6 +244,19 @@ scores('begins while groups are still drawn', async () => {
   assert.is((await out).length, 2)
 })
 
+scores(
+  'a reward whose score gives a judgement and not a function has failed, with what to give',
+  async () => {
+    const reward = { name: 'bare', config: {}, score: () => scored(1) } as unknown as Reward
+    const what =
+      /its score gave no function; give \(\) => a judgement there, or make it with reward\(name, judge\)$/
+    const [group] = await gathered(of(groupOf('a')).pipe(score({ reward })))
+    const alone = await scoreGroup(reward, groupOf('a'))()
+    for (const j of [...group!.judgements, ...alone.judgements])
+      assert.match((j as { readonly why: string }).why, what)
+  },
+)
+
 scores('what throws or gives no judgement has failed, with why, and the stream goes on', async () => {
   const said = new Map<string, unknown>([
     ['a0', new Error('no such column')],
@@ -296,10 +309,14 @@ scores(
       }
       const [group] = await gathered(of(groupOf('a')).pipe(score({ reward })))
       for (const j of group!.judgements)
-        assert.match((j as { readonly why: string }).why, /^reward 'wild' threw: Cannot/)
+        assert.match(
+          (j as { readonly why: string }).why,
+          /^reward 'wild' threw: Cannot .*; a completion .* cannot be changed: change a copy of it$/,
+        )
       assert.is(JSON.stringify(group!.completions), before)
       const alone = await scoreGroup(reward, groupOf('a'))()
-      for (const j of alone.judgements) assert.match((j as { readonly why: string }).why, /^Cannot/)
+      for (const j of alone.judgements)
+        assert.match((j as { readonly why: string }).why, /^Cannot .*: change a copy of it$/)
     }
   },
 )

@@ -9,7 +9,7 @@ import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
-import { frozen, judgementFault } from '../rewards/judgement.ts'
+import { frozen, inWords, judgementFault } from '../rewards/judgement.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'
 
@@ -41,7 +41,7 @@ const judged = async <C extends Columns>(
     // a judgement is recorded whole: what cannot be would end the run
     return why === undefined ? said : failed(`reward '${reward.name}': ${why}`)
   } catch (e) {
-    return failed(`reward '${reward.name}' threw: ${e instanceof Error ? e.message : String(e)}`)
+    return failed(`reward '${reward.name}' threw: ${inWords(e)}`)
   }
 }
 

@@ -182,4 +182,10 @@ export const asked = async <A>(
   reward: Reward<never>,
   score: () => PromiseLike<A> | A,
   ms: number = holdMs,
-): Promise<A> => (keepsTime in reward ? score() : (await boundedTogether(reward, ms, score)).given)
+): Promise<A> => {
+  if (typeof score !== 'function')
+    throw new Error(
+      'its score gave no function; give () => a judgement there, or make it with reward(name, judge)',
+    )
+  return keepsTime in reward ? score() : (await boundedTogether(reward, ms, score)).given
+}

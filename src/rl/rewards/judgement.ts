@@ -27,10 +27,17 @@ export const abstained = (why: string, parts?: JudgedParts): Abstained =>
 export const failed = (why: string, elapsedMs = 0, parts?: JudgedParts): Failed =>
   withParts({ _tag: 'Failed', why, elapsedMs }, parts)
 
+/** V8's words for a change of what is frozen. */
+const frozenChanged = /read only property|not extensible|^Cannot delete property/
+
 /** What was thrown, in words. */
 export const inWords = (thrown: unknown): string => {
   try {
-    return thrown instanceof Error ? thrown.message || thrown.name : String(thrown)
+    if (!(thrown instanceof Error)) return String(thrown)
+    const words = thrown.message || thrown.name
+    return thrown instanceof TypeError && frozenChanged.test(words)
+      ? `${words}; a completion is learnt from as it was drawn and cannot be changed: change a copy of it`
+      : words
   } catch {
     return 'something that cannot be shown was thrown'
   }
