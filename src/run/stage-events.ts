@@ -110,13 +110,19 @@ export const ExpertLoad = t.intersection([
   t.partial({ layers: t.readonlyArray(t.number) }),
 ])
 
-/** A checkpoint was written: a folder inside the run folder. */
-export const Checkpointed = t.type({
-  type: t.literal('checkpointed'),
-  stage: t.string,
-  step: t.number,
-  path: t.string,
-})
+/**
+ * A checkpoint was written: a folder inside the run folder. At the end of a stage it has its `totals`, which a start that has
+ * only to measure it takes from there; runs of older versions have none.
+ */
+export const Checkpointed = t.intersection([
+  t.type({
+    type: t.literal('checkpointed'),
+    stage: t.string,
+    step: t.number,
+    path: t.string,
+  }),
+  t.partial({ totals: t.type({ loss: t.number, samples: t.number, seconds: t.number }) }),
+])
 
 /** A stage ended. `loss` is the mean over its last tenth. */
 export const StageFinished = t.type({

@@ -40,7 +40,7 @@ export const earlierStart = (events: readonly RunEvent[]): EarlierStart => {
   return { finished, weights, checkpoint, forked }
 }
 
-/** A stage's totals by its steps, where an earlier start took them. */
+/** A stage's totals by its steps, where an earlier start took them and did not come to record the totals. */
 export const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   const own = withoutRepeats(events).flatMap((e) => (e.type === 'step' && e.stage === stage.name ? [e] : []))
   const tail = own.slice(-tailSteps(stage.steps)).filter((e) => Number.isFinite(e.loss))

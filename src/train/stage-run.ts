@@ -129,7 +129,8 @@ async function* trained(
   const totals = checkedTotals(stage, yield* iterationSetting(`stage '${stage.name}'`, 'run', steps))
   // saved before it is measured: what measuring costs, training need not be paid for twice
   await handOn(of, session, before)
-  yield checkpointed(of, stage.steps)
+  const { loss, samples, seconds } = totals
+  yield { ...checkpointed(of, stage.steps), totals: { loss, samples, seconds } }
   return totals
 }
 
@@ -190,7 +191,9 @@ export async function* runStage(
         ...{ taken: taken.length, fresh: [...fresh], unused: [...unused] },
       }
     // where it is trained, only what was not measured yet is left to do
-    const totals = isTrained ? totalsOf(context.earlier, stage) : yield* trained(of, session, weights, inside)
+    const totals = isTrained
+      ? (there.totals ?? totalsOf(context.earlier, stage))
+      : yield* trained(of, session, weights, inside)
     await withoutMiddle(of)
     const begun = performance.now()
     yield* measured(of, session, isTrained)
