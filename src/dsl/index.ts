@@ -66,7 +66,8 @@ export {
   type UnaryFn,
   withInputs,
 } from './graph.ts'
-export { type IndexCheck, indexCheck } from './index-checks.ts'
+export { type FedIntegers, type IndexCheck, indexCheck } from './index-checks.ts'
+export type { IndexUse } from './index-uses.ts'
 export { gather, scatterAdd } from './indexing.ts'
 export {
   centred,
@@ -159,6 +160,7 @@ export {
   optimise,
   optimiseProgram,
   overVariant,
+  type Projections,
 } from './passes/index.ts'
 export {
   buckets,

@@ -4,5 +4,5 @@
  * @since 0.1.0
  */
 export { renderComparison, writeComparison } from './compare/page.ts'
-export { renderReport, writeReport } from './report.ts'
+export { renderReport, type ShownRollouts, writeReport } from './report.ts'
 export { wilson, wilsonDifference } from './wilson.ts'

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export type { Look, TextSink } from '../terminal/index.ts'
 export { badRowsBlock } from './bad-rows.ts'
 export {
   atBeginning,
@@ -10,18 +11,27 @@ export {
   loadProgress,
   progressFile,
   progressFiles,
+  type Resumed,
   removeProgress,
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
-export { differences } from './differences.ts'
+export { type Difference, differences } from './differences.ts'
 export { type EventOf, RunEvent } from './events.ts'
-export { exists, type FileError, fileError, readJson, systemError, writeWhole } from './files.ts'
+export {
+  exists,
+  type FileError,
+  fileError,
+  readJson,
+  systemError,
+  type TornLine,
+  writeWhole,
+} from './files.ts'
 export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
-export { changesBetween } from './identity.ts'
+export { type Changes, changesBetween } from './identity.ts'
 export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
 export { Manifest, manifestFormat } from './manifest.ts'
-export { showProgress } from './progress.ts'
+export { type ProgressOptions, showProgress } from './progress.ts'
 export { type RecordedRun, readRun } from './read-run.ts'
 export { recordEvents } from './record-events.ts'
 export { RecordedJudgement } from './reinforcement-events.ts'

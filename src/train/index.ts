@@ -23,10 +23,11 @@ export {
   forwardProgram,
 } from './exported-model.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
-export type { Learnt } from './learnt-places.ts'
+export type { AtPlaces, Learnt } from './learnt-places.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
 export { type NextTokenSizes, nextToken, type WholeSizes } from './next-token.ts'
 export {
+  type BatchTerms,
   crossEntropyTerms,
   type Fraction,
   type LossTerms,
@@ -52,10 +53,11 @@ export {
 } from './recipe-error.ts'
 export { experiment, type RunOptions } from './recipe-experiment.ts'
 export { fromScratch, type Start } from './recipe-start.ts'
-export { SettingError, type SettingReader, settingReader } from './settings.ts'
+export { type Range, SettingError, type SettingReader, settingReader } from './settings.ts'
 export {
   observeStage,
   type Position,
+  type RewardWeights,
   type Stage,
   type StageContext,
   type StageEnding,

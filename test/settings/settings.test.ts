@@ -114,6 +114,13 @@ test('the compiler finds those that there are', () => {
   )
 })
 
+test('types of settings are exported, so that a user can name them', () => {
+  assert.equal(
+    all.filter((t) => !t.isImportable).map((t) => `${t.of} ${t.type}`),
+    [],
+  )
+})
+
 test('one that there is not is refused with the names of all that there are', async () => {
   const odd: string[] = []
   for (const t of taken) {

@@ -18,6 +18,8 @@ export interface Taken {
   readonly parameter: number
   /** The name of the parameter's type, or the type as it is written. */
   readonly type: string
+  /** Whether a user can import that type: a namespace exports it, or it has no name. */
+  readonly isImportable: boolean
   /** The settings that it has. */
   readonly settings: readonly string[]
   /** Of how many kinds of records the type is. */
@@ -52,9 +54,16 @@ export const publicSettings = (root: string): readonly Taken[] => {
     const original = (s: Named): Named =>
       (s.flags & SymbolFlags.Alias) === 0 ? s : checker.getAliasedSymbol(s)
     const module = checker.getSymbolAtLocation(program.getSourceFile(join(root, 'src', 'index.ts'))!)!
-    const functions = checker.getExportsOfModule(module).flatMap((namespace) =>
-      checker
-        .getExportsOfModule(original(namespace))
+    const exported = checker
+      .getExportsOfModule(module)
+      .map((namespace) => ({ namespace, all: checker.getExportsOfModule(original(namespace)) }))
+    const types = new Set(
+      exported.flatMap(({ all }) =>
+        all.filter((s) => (original(s).flags & SymbolFlags.Type) !== 0).map((s) => original(s).name),
+      ),
+    )
+    const functions = exported.flatMap(({ namespace, all }) =>
+      all
         .filter((s) => (original(s).flags & SymbolFlags.Value) !== 0)
         .map((s) => ({ namespace: namespace.name, name: s.name, symbol: original(s) })),
     )
@@ -70,11 +79,11 @@ export const publicSettings = (root: string): readonly Taken[] => {
       )
     return functions.flatMap(({ namespace, name, symbol }) =>
       checker.getSignaturesOfType(checker.getTypeOfSymbol(symbol)!, 0).flatMap((signature) => {
-        const types = signature
+        const given = signature
           .getParameters()
           .map((p) => checker.getNonNullableType(checker.getTypeOfSymbol(p)!)!)
-        const others = types.map((t) => standIn(checker, t))
-        return types.flatMap((type, parameter) => {
+        const others = given.map((t) => standIn(checker, t))
+        return given.flatMap((type, parameter) => {
           const records = objects(type)
           const properties = records.flatMap((t) => checker.getPropertiesOfType(t))
           const text = bareName(checker.typeToString(type))
@@ -88,6 +97,7 @@ export const publicSettings = (root: string): readonly Taken[] => {
               name,
               parameter,
               type: text,
+              isImportable: !/^\w+$/.test(text) || types.has(text),
               settings,
               kinds: records.length,
               others,
