@@ -26,15 +26,8 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs } from '../models/index.ts'
-import {
-  type AtPlaces,
-  floats,
-  givenOf,
-  imageValues,
-  ints,
-  learntPlacesInput,
-  placed,
-} from '../train/internal.ts'
+import type { AtPlaces } from '../train/index.ts'
+import { floats, givenOf, imageValues, ints, learntPlacesInput, placed } from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 

@@ -27,6 +27,7 @@ import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
 import {
+  type AtPlaces,
   type Learnt,
   numberSetting,
   type Objective,
@@ -36,14 +37,7 @@ import {
   wholeSetting,
   withExperts,
 } from '../train/index.ts'
-import {
-  type AtPlaces,
-  batchSetting,
-  imagesByDefault,
-  learntConfig,
-  learntSetting,
-  learntSizes,
-} from '../train/internal.ts'
+import { batchSetting, imagesByDefault, learntConfig, learntSetting, learntSizes } from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import {
   drawnLogits,

@@ -7,7 +7,6 @@ export { tryFirstBatch } from './first-batch.ts'
 export { ForkError, type Forked, forkWord, type PlannedFork, planFork } from './fork.ts'
 export { learnerPrograms } from './learner.ts'
 export {
-  type AtPlaces,
   givenOf,
   learntConfig,
   learntPlacesInput,
