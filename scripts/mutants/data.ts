@@ -23,6 +23,18 @@ export const data = [
     ],
   ),
   mutantsOf(
+    'src/data/conversation.ts',
+    ['data/prompt'],
+    [
+      [
+        "a row's own columns make it no exchange",
+        'near !== undefined && e[near as keyof Exchange] === undefined',
+        'name !== near',
+      ],
+      ['a misspelt part of an exchange is left out', "kindOf(e) === 'a record' ? misspelt(e) : e", '{}'],
+    ],
+  ),
+  mutantsOf(
     'src/data/bmp.ts',
     ['data/read-image'],
     [

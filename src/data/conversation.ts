@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings } from '../settings/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
+import { nearest } from '../terminal/index.ts'
 import type { RgbImage } from './image.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
@@ -73,16 +74,28 @@ export const promptIds = (
   return [...before, p.start, ...asked, p.end, p.start, ...text('assistant\n')]
 }
 
+const names: readonly (keyof Exchange)[] = ['id', 'system', 'request', 'thought', 'answer', 'images']
+
+/** Of what an exchange has, what may mean a name that it has not: that would be left out, and nothing said. */
+const misspelt = (e: Exchange): object => {
+  const odd = Object.keys(e).filter((name) => {
+    const near = (names as readonly string[]).includes(name) ? undefined : nearest(name, names)
+    return near !== undefined && e[near as keyof Exchange] === undefined
+  })
+  return Object.fromEntries(odd.map((name) => [name, true]))
+}
+
 /**
  * A conversation of one exchange.
  *
- * @throws SettingsError where it is no record, or has what an exchange has not
+ * @throws SettingsError where it is no record, or has a name by which one of an exchange's that it lacks may be meant; what else
+ *   a row has is its own
  * @throws TypeError where the request or the answer is no text
  * @throws ProcessorError `OtherModel` where there are images or a thought and the processor lays out none
  * @category constructors
  */
 export const conversation = (p: Processor, e: Exchange): Conversation => {
-  onlySettings('conversation', e, ['id', 'system', 'request', 'thought', 'answer', 'images'])
+  onlySettings('conversation', kindOf(e) === 'a record' ? misspelt(e) : e, names)
   for (const key of ['request', 'answer'] as const)
     if (typeof e[key] !== 'string')
       throw new TypeError(`conversation ${String(e.id)}: ${key} is ${String(e[key])}; give a text`)

@@ -100,6 +100,31 @@ test('one picture before a request is laid out as ever', () => {
   assert.is(seen.visual_index.filter((i) => i >= 0).length, 3 * tokens)
 })
 
+test('a row with columns of its own is an exchange; a name that may mean one that it lacks is refused', () => {
+  const exchange = { id: 'a', request: 'what?', answer: 'red' }
+  const row = {
+    ...exchange,
+    system: 'short',
+    difficulty: 3,
+    source: 'mine',
+    answers: ['red'],
+    note: undefined,
+  }
+  assert.equal(conversation(p, row), conversation(p, { ...exchange, system: 'short' }))
+  for (const [odd, meant] of [
+    ['sytem', 'system'],
+    ['thoughts', 'thought'],
+    ['image', 'images'],
+  ] as const)
+    assert.throws(
+      () => conversation(p, Object.assign({ source: 'mine' }, exchange, { [odd]: 'x' })),
+      new RegExp(
+        `^conversation, ${odd}: there is no such setting; there are id, .* Did you mean '${meant}'\\?$`,
+      ),
+    )
+  assert.throws(() => conversation(p, null as never), /^conversation, settings: it is null; give a record/)
+})
+
 test('tiles of one image stand between one pair of marks, and the image is kept beside them', () => {
   const wide = blank(2 * size, size)
   const { ids, images, uncut } = layOutPrompt(cutting, [shown(wide)])

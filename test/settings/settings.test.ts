@@ -39,6 +39,7 @@ const values = new Set([
 
 /** Which functions read settings that another one has checked, or of a record that may hold more, and why. */
 const checkedElsewhere: Readonly<Record<string, string>> = {
+  'data.conversation Exchange': 'a row may have columns of its own',
   'data.conversationOf Exchange': 'what it reads is part of an exchange',
   'data.promptIds Exchange': 'what it reads is part of an exchange',
   'data.unitConversation Exchange': 'what is written is part of an exchange',
