@@ -220,6 +220,17 @@ export const train = [
   ),
   mutantsOf(
     'src/train/stage-run.ts',
+    ['train/model-soup'],
+    [
+      [
+        'a stage that is measured later says the loss of its last steps',
+        '(there.totals ?? totalsOf(context.earlier, stage))',
+        'totalsOf(context.earlier, stage)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/stage-run.ts',
     ['train/checkpoint'],
     [
       [
