@@ -40,6 +40,7 @@ export const data = [
     [
       ['pixels that are missing are grey', 'bytes.length < end', 'false'],
       ['what is transparent is black', 'c.fillRect(0, 0, width, height)\n', '\n'],
+      ['a short header is read as a long one', 'of.getUint32(14, true) === 12\n', 'false\n'],
     ],
   ),
   mutantsOf(

@@ -7,12 +7,24 @@ export const isBmp = (bytes: Uint8Array): boolean => bytes[0] === 0x42 && bytes[
 /** Most pixels of an image, as sharp has it. */
 const mostPixels = 268_402_689
 
+/** What a header says of the pixels. The oldest one, of 12 bytes after the file's own 14, has short numbers and no compression. */
+const headerOf = (of: DataView) => {
+  const offset = of.getUint32(10, true)
+  const short = (at: number): number => of.getUint16(at, true)
+  return of.getUint32(14, true) === 12
+    ? { offset, width: short(18), height: short(20), bits: short(24), compression: 0 }
+    : {
+        ...{ offset, width: of.getInt32(18, true), height: of.getInt32(22, true) },
+        ...{ bits: short(28), compression: of.getUint32(30, true) },
+      }
+}
+
 /** Why the pixels that a header tells of are not there; Skia would give grey in place of those that are missing. */
 const faultOf = (bytes: Uint8Array): string | undefined => {
-  if (bytes.length < 54) return `it has ${bytes.length} bytes, and a BMP's header has 54`
   const of = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const [offset, width, height] = [of.getUint32(10, true), of.getInt32(18, true), of.getInt32(22, true)]
-  const [bits, compression] = [of.getUint16(28, true), of.getUint32(30, true)]
+  const least = bytes.length >= 26 && of.getUint32(14, true) === 12 ? 26 : 54
+  if (bytes.length < least) return `it has ${bytes.length} bytes, and a BMP's header has ${least}`
+  const { offset, width, height, bits, compression } = headerOf(of)
   if (Math.abs(width * height) > mostPixels)
     return `it has ${Math.abs(width * height)} pixels, more than 268 million; make it smaller`
   // rows are whole words; how long those of a compressed file are it does not say

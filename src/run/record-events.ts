@@ -21,7 +21,7 @@ const notEvent = (said: unknown): Error => {
 
 /**
  * Passes every event on once it is written to the run folder, in order. A write that fails is an error of the stream
- * (its value is the {@link FileError}). Since writing is synchronous nothing queues up: when the stream completes, or is
+ * (its value is the `FileError`). Since writing is synchronous nothing queues up: when the stream completes, or is
  * unsubscribed from, everything that came through is in the file.
  *
  * ```text

@@ -17,7 +17,7 @@ import { withRewardWeights } from './reward-weights.ts'
 export interface RunOptions {
   /**
    * Steps between checkpoints inside a stage; 0: there is one at the end of each stage alone; default:
-   * what a stage says, else {@link defaultCheckpointEvery}. `--checkpoint-every` goes before it.
+   * what a stage says, else 200. `--checkpoint-every` goes before it.
    */
   readonly checkpointEvery?: number
 }

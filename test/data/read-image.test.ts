@@ -276,7 +276,17 @@ images('BMP, of every depth that is in use, and none of which bytes are missing'
   const { data } = await readWholeImage({ bytes: clear, name: 'clear.bmp' })
   assert.equal([...data], [...red!, ...white!, 127, 127, 255])
   const whole = bmp(24, pixels, 5)
+  // the oldest header has 12 bytes, and half as many for each number
+  const old = Buffer.concat([whole.subarray(0, 26), whole.subarray(54)])
+  old.writeUInt32LE(26, 10)
+  old.writeUInt32LE(12, 14)
+  for (const [i, n] of [5, 3, 1, 24].entries()) old.writeUInt16LE(n, 18 + 2 * i)
+  assert.equal([...(await readWholeImage({ bytes: old, name: 'old.bmp' })).data], pixels.flat())
+  const small = Buffer.from(old.subarray(0, 26 + 16))
+  small.writeUInt16LE(1, 20)
+  assert.equal([...(await readWholeImage({ bytes: small, name: 'small.bmp' })).data], pixels.slice(10).flat())
   for (const [bytes, why] of [
+    [old.subarray(0, old.length - 1), /cut\.bmp: it cannot be read \(it ends after 73 of 74 bytes\)/],
     [whole.subarray(0, whole.length - 1), /cut\.bmp: it cannot be read \(it ends after 101 of 102 bytes\)/],
     [whole.subarray(0, 20), /it has 20 bytes, and a BMP's header has 54/],
     [Buffer.from('BM is how this text begins, and it is no image at all, as one sees'), /cannot be read/],
