@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { ChatError, specialIn } from '../formats/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { kindOf, onlySettings, SettingsError } from '../settings/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { tilesOf } from './collate.ts'
@@ -36,6 +36,18 @@ export interface ConversationOptions extends RowOptions {
 const optionNames: readonly (keyof ConversationOptions)[] = [
   ...(['processor', 'tokens', 'images', 'special', 'onBadRow'] as const),
 ]
+
+/** The options, with no others than there are, and a processor. @throws SettingsError */
+const checked = (where: string, options: ConversationOptions): ConversationOptions => {
+  const { processor } = onlySettings(where, options, optionNames)
+  if (processor?.tokenizer === undefined)
+    throw new SettingsError(
+      where,
+      'processor',
+      `it is ${kindOf(processor)}; give a processor, such as processor(textTokenizer(…))`,
+    )
+  return options
+}
 
 const isRows = (e: unknown): e is Error =>
   e instanceof ImageError || e instanceof ChatError || (e instanceof ProcessorError && e.tag === 'OtherModel')
@@ -110,7 +122,7 @@ const configOf = (
  * @category sources
  */
 export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
-  const { onBadRow } = onlySettings('conversations', options, optionNames)
+  const { onBadRow } = checked('conversations', options)
   return mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), { onBadRow })
 }
 
@@ -127,7 +139,7 @@ const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
  * @category sources
  */
 export const questions = (rows: Source<Row>, options: ConversationOptions): Source<Question> => {
-  const { onBadRow } = onlySettings('questions', options, optionNames)
+  const { onBadRow } = checked('questions', options)
   return mapped(
     configOf('questions', rows, options),
     rows,

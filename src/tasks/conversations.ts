@@ -12,7 +12,7 @@ import {
   promptIds,
 } from '../data/index.ts'
 import { random } from '../random/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { onlySettings, shownValue } from '../settings/index.ts'
 import { checkedMixture, type Mixture, MixtureError, sampleAt } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
 import type { Described, PatchLabels, Sample } from './sample.ts'
@@ -85,13 +85,17 @@ export interface Captioned {
 
 const shares = ['captions', 'thoughts', 'direct', 'hasty'] as const
 
-/** Shares of a whole. @throws MixtureError where one is no number from 0 to 1, or they are more than 1 together */
-export const checkedShares = (where: string, given: Readonly<Record<string, unknown>>): void => {
+/** Shares of a whole, of which all but one may be left out. @throws MixtureError where one is no number from 0 to 1, or they are more than 1 together */
+export const checkedShares = (
+  where: string,
+  given: Readonly<Record<string, unknown>>,
+  needed: string,
+): void => {
   let all = 0
   for (const [name, share] of Object.entries(given)) {
-    if (share === undefined) continue
+    if (share === undefined && name !== needed) continue
     if (!(typeof share === 'number' && share >= 0 && share <= 1))
-      throw new MixtureError(`${where}, ${name}: it is ${String(share)}; give a share from 0 to 1`)
+      throw new MixtureError(`${where}, ${name}: it is ${shownValue(share)}; give a share from 0 to 1`)
     all += share
   }
   if (all > 1 + 1e-9)
@@ -102,7 +106,7 @@ export const checkedShares = (where: string, given: Readonly<Record<string, unkn
 export const checkedCaptioned = (where: string, c: Captioned): Captioned => {
   const { mixture, captions, thoughts, direct, hasty } = onlySettings(where, c, ['mixture', ...shares])
   checkedMixture(mixture)
-  checkedShares(where, { captions: captions ?? Number.NaN, thoughts, direct, hasty })
+  checkedShares(where, { captions, thoughts, direct, hasty }, 'captions')
   return c
 }
 

@@ -36,8 +36,8 @@ export const checkedCorpus = (c: Corpus): Corpus => {
     'recall',
   ])
   checkedMixture(mixture)
-  checkedShares('corpus', { captions: captions ?? Number.NaN })
-  checkedShares('corpus', { texts: texts ?? Number.NaN, recall })
+  checkedShares('corpus', { captions }, 'captions')
+  checkedShares('corpus', { texts, recall }, 'texts')
   return c
 }
 

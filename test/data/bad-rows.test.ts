@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { badRows, conversations, jsonl, repeated, shuffled } from '../../src/data/index.ts'
+import { badRows, conversations, jsonl, questions, repeated, shuffled } from '../../src/data/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 
 const kinds = suite('data: bad rows')
@@ -105,5 +105,19 @@ kinds(
     assert.match(`${id}`, /41/)
   },
 )
+
+kinds('without a processor nothing is laid out: that is said before a row is read', () => {
+  for (const [of, make] of Object.entries({ conversations, questions }))
+    for (const [processor, what] of [
+      [undefined, 'undefined'],
+      [null, 'null'],
+      [{}, 'a record'],
+      [() => undefined, 'a function; is it to be called first\\?'],
+    ] as const)
+      assert.throws(
+        () => make(jsonl('rows.jsonl'), { processor: processor as never }),
+        new RegExp(`^${of}, processor: it is ${what}; give a processor, such as processor\\(textTokenizer`),
+      )
+})
 
 kinds.run()

@@ -6,10 +6,18 @@ import type { ArithmeticScene } from '../../src/tasks/families/arithmetic.ts'
 import type { ChartScene } from '../../src/tasks/families/chart.ts'
 import type { CountScene } from '../../src/tasks/families/count.ts'
 import type { ReadScene } from '../../src/tasks/families/read.ts'
-import { contentKey, describeAt, type Mixture, partitionOf, sampleAt } from '../../src/tasks/mixture.ts'
+import {
+  contentKey,
+  describeAt,
+  type Mixture,
+  MixtureError,
+  partitionOf,
+  sampleAt,
+} from '../../src/tasks/mixture.ts'
 import { maxThoughtLength, nanoProcessor, nanoTokenizer } from '../../src/tasks/nano.ts'
 import { problemAt, problems } from '../../src/tasks/problems.ts'
 import { families, isExact, type Scene } from '../../src/tasks/sample.ts'
+import { rendered } from '../../src/tasks/sources.ts'
 
 const hard = (family: string, split: Mixture['split'] = 'train'): Mixture => ({
   ...{ seed: 'hard', split, weights: { [family]: 1 }, levels: [4, 4] },
@@ -137,6 +145,21 @@ test('replies: shares are kept, and without thoughts a mixture stays what it was
   assert.equal(hasty.ids.slice(0, hasty.promptLength), c.ids.slice(0, c.promptLength), 'asked alike')
   const final = problemAt(mixture, 0).columns.answer
   assert.is(nanoTokenizer().decode(hasty.ids.slice(hasty.promptLength)), `\\boxed{${final}}<|im_end|>`)
+})
+
+test('shares that cannot be are refused as they were given', () => {
+  const mixture = hard('count')
+  for (const [shares, why] of [
+    [{ captions: '0.3' }, "rendered, captions: it is '0.3'; give a share from 0 to 1"],
+    [{}, 'rendered, captions: it is undefined; give a share from 0 to 1'],
+    [{ captions: 0, thoughts: -1 }, 'rendered, thoughts: it is -1; give a share from 0 to 1'],
+  ] as const)
+    assert.throws(
+      () => rendered({ mixture, ...shares } as never),
+      (e: unknown) => e instanceof MixtureError && e.message === why,
+    )
+  // one that may be left out may be undefined
+  assert.ok(rendered(Object.assign({ mixture, captions: 0.3 }, { thoughts: undefined }) as never))
 })
 
 test.run()
