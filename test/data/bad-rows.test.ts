@@ -107,6 +107,7 @@ kinds(
 )
 
 kinds('without a processor nothing is laid out: that is said before a row is read', () => {
+  const none = { config: {}, async *open() {} }
   for (const [of, make] of Object.entries({ conversations, questions }))
     for (const [processor, what] of [
       [undefined, 'undefined'],
@@ -115,7 +116,7 @@ kinds('without a processor nothing is laid out: that is said before a row is rea
       [() => undefined, 'a function; is it to be called first\\?'],
     ] as const)
       assert.throws(
-        () => make(jsonl('rows.jsonl'), { processor: processor as never }),
+        () => make(none, { processor: processor as never }),
         new RegExp(`^${of}, processor: it is ${what}; give a processor, such as processor\\(textTokenizer`),
       )
 })
