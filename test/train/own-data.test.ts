@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { batchesOf, conversations, indexed, RowError } from '../../src/data/index.ts'
+import { batchesOf, conversations, indexed, mapped, RowError } from '../../src/data/index.ts'
 import { advance, badRowsBlock, emptyRun, RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 import { lookOf } from '../../src/terminal/index.ts'
@@ -39,6 +39,28 @@ own('a file is given the rows of --data, else of what it names itself; neither i
   const missing = await thrown(() => ownData().rows())
   assert.ok(missing instanceof SettingError)
   assert.match(missing.message, /--data <file or folder> is missing/)
+})
+
+own('the data is given whole to what makes examples of its rows, and is told of bad ones', async () => {
+  const file = join(folder, 'b.jsonl')
+  writeFileSync(file, '{"n": 1}\n{"n": "one"}\n{"n": 3}\n')
+  const data = ownData({ path: file })
+  const numbers = mapped(
+    {},
+    data.rows(),
+    (row) => {
+      if (typeof row.columns.n === 'number') return row.columns.n
+      throw new RowError(row, 'its n is no number')
+    },
+    data,
+  )
+  const all: number[] = []
+  for await (const { example } of numbers.open()) all.push(example)
+  assert.equal(all, [1, 3])
+  assert.equal(
+    data.bad.list.map(({ line }) => line),
+    [2],
+  )
 })
 
 own('bad rows are told before the event behind them, and counted before the run’s end', () => {

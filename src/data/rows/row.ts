@@ -118,12 +118,17 @@ const barren = (): ((bad: RowError) => void) => {
   }
 }
 
+/** Whether these are a run's own data, which have `onBadRow` and may be given whole. */
+const areOwnData = (x: RowOptions): boolean =>
+  typeof (x as { readonly rows?: unknown } | null)?.rows === 'function'
+
 /**
  * What a function makes of each example. Where it throws a {@link RowError} the example is bad and left out; every other
  * error ends the reading. Places are those of the source. Of a source that is repeated and gives bad rows alone, a
  * {@link RowsError} ends the reading.
  *
  * @param config what the function is, as plain JSON data: it belongs to the run's identity
+ * @param options who is told of bad rows; a run's `data` may be given whole
  * @category combinators
  */
 export const mapped = <A, B>(
@@ -132,7 +137,7 @@ export const mapped = <A, B>(
   make: (example: A) => B | Promise<B>,
   options: RowOptions = {},
 ): Source<B> => {
-  const { onBadRow } = onlySettings('mapped', options, ['onBadRow'])
+  const { onBadRow } = areOwnData(options) ? options : onlySettings('mapped', options, ['onBadRow'])
   return {
     config,
     async *open(place): AsyncGenerator<Placed<B>> {
