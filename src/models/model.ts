@@ -143,3 +143,10 @@ export const causalLm = (pieces: Omit<CausalLm, 'graph' | 'image'>): CausalLm =>
     return logitsOf(pieces, { token, positions, mask: causal(token), ids: of('input_ids') })
   },
 })
+
+/** A configuration as it was given: a model's own `config` says its kind beside it. */
+export const withoutKind = <C extends object>(c: C, kind: string): C => {
+  if (!('kind' in Object(c)) || (c as { readonly kind?: unknown }).kind !== kind) return c
+  const { kind: _, ...given } = c as C & { readonly kind: unknown }
+  return given as unknown as C
+}

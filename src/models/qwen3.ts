@@ -31,7 +31,7 @@ import {
   tied,
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { type CausalLm, causalLm, type TokenContext } from './model.ts'
+import { type CausalLm, causalLm, type TokenContext, withoutKind } from './model.ts'
 import { mixtureOfExperts } from './moe.ts'
 import { activeShare, checkedMoe, isSparse, type MoeConfig } from './moe-config.ts'
 import { atPlaces } from './wanted.ts'
@@ -62,7 +62,7 @@ const names: readonly (keyof Qwen3Config)[] = [
 
 /** The configuration, with no setting that a Qwen3 has not. @throws SettingsError */
 const checked = (c: Qwen3Config): Qwen3Config => {
-  onlySettings('qwen3', c, names)
+  onlySettings('qwen3', withoutKind(c, 'qwen3'), names)
   if (c.moe !== undefined) checkedMoe('qwen3, moe', c.moe)
   return c
 }

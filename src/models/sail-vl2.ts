@@ -33,7 +33,7 @@ import {
 import { onlySettings } from '../settings/index.ts'
 import { type AdapterConfig, adapter, packedAdapter, visualAxis } from './adapter.ts'
 import { type PatchPlaces, placesInput } from './any-resolution.ts'
-import type { CausalLm, ImageSizes, TileGrids } from './model.ts'
+import { type CausalLm, type ImageSizes, type TileGrids, withoutKind } from './model.ts'
 import { activeShare } from './moe-config.ts'
 import { type Qwen3Config, type Qwen3Context, qwen3Decoder, qwen3Embedding, qwen3Head } from './qwen3.ts'
 import { type SailVitConfig, sailVit, sailVitPacked, vitAxes } from './sail-vit.ts'
@@ -50,7 +50,7 @@ export interface SailVl2Config {
 
 /** The configuration, with no setting that a SAIL-VL2 has not. @throws SettingsError */
 const checked = (c: SailVl2Config): SailVl2Config => {
-  onlySettings('sailVl2', c, ['vision', 'language', 'order', 'tiling'])
+  onlySettings('sailVl2', withoutKind(c, 'sail-vl2'), ['vision', 'language', 'order', 'tiling'])
   if (c.tiling !== undefined) onlySettings('sailVl2, tiling', c.tiling, ['least', 'most', 'thumbnail'])
   return c
 }

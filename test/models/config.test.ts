@@ -16,9 +16,9 @@ import {
   visionLanguageConfig,
 } from '../../src/models/config.ts'
 import { nano, type Preset, presetModel, presets } from '../../src/models/presets.ts'
-import type { Qwen3Config } from '../../src/models/qwen3.ts'
+import { type Qwen3Config, qwen3Model } from '../../src/models/qwen3.ts'
 import type { SailVitConfig } from '../../src/models/sail-vit.ts'
-import type { SailVl2Model } from '../../src/models/sail-vl2.ts'
+import { type SailVl2Model, sailVl2Model } from '../../src/models/sail-vl2.ts'
 import { fixtureJson, fixturePath } from '../support/fixtures.ts'
 
 const test = suite('models: config.json in published words')
@@ -400,6 +400,14 @@ test('a folder is read; a missing file and text that is no JSON say so', async (
   const none = await readConfig(fixturePath('models/nowhere'))()
   assert.ok(E.isLeft(none) && none.left.tag === 'Io' && /ENOENT.*give the folder/.test(none.left.message))
   assert.is(presets.nano?.config, nano)
+})
+
+test('what a model says of itself makes it again', () => {
+  const [text, seeing] = [qwen3Model('m', nano.language), sailVl2Model('m', nano)]
+  assert.equal(qwen3Model('m', text.config as Qwen3Config).config, text.config)
+  assert.equal(sailVl2Model('m', seeing.config as typeof nano).config, seeing.config)
+  // of another kind it is no configuration of this one
+  assert.throws(() => qwen3Model('m', seeing.config as Qwen3Config), /kind: there is no such setting|vision/)
 })
 
 test.run()
