@@ -230,6 +230,24 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/earlier-start.ts',
+    ['train/earlier-start'],
+    [
+      ['what is measured beside a stage’s weights counts as these', 'e.weights === weights', 'true'],
+      ['a checkpoint outlives its stage', '      checkpoint = undefined\n', ''],
+      [
+        'the first stage’s weights are handed on',
+        'weights = checkpoint?.path',
+        'weights ??= checkpoint?.path',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/recipe-preflight.ts',
+    ['train/recipe', 'train/refused', 'train/checkpoint'],
+    [['a first batch is read again', 'if (stage.name !== begun) await', 'await']],
+  ),
+  mutantsOf(
     'src/train/stage-run.ts',
     ['train/checkpoint'],
     [
