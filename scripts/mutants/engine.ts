@@ -171,10 +171,7 @@ export const engine = [
   mutantsOf(
     'src/engine/xla/filling.ts',
     ['engine/xla/session'],
-    [
-      ['a state that is drawn is filled', ': undefined\n}', ': 0\n}'],
-      ['ones are zeros', "=== 'ones' ? 1", "=== 'ones' ? 0"],
-    ],
+    [['a state that is drawn is filled', 'repeated(spec)', '(repeated(spec) ?? 0)']],
   ),
   mutantsOf(
     'src/engine/worker/index.ts',

@@ -231,11 +231,12 @@ const backendIn =
     })
   }
 
-/** Compiles programs beside what runs, each in a thread of its own; a function that several have is compiled once. */
+/** Compiles programs beside what runs, in a thread for all of them; a function that several have is compiled once. */
 export const compileAhead =
   (engine: Engine): NonNullable<Engine['compileAhead']> =>
   (programs, options = {}) => {
     const seen = new Set<Variant>()
+    const threads = threadsOf(engine.name)
     let working: Thread | undefined
     let ended = false
     const one = async (program: Program): Promise<void> => {
@@ -246,7 +247,7 @@ export const compileAhead =
       const fresh = { ...program, functions: new Map(own.filter(([, variants]) => variants.length > 0)) }
       if (fresh.functions.size === 0) return
       const run = clampProgram(optimiseProgram(fresh))
-      const thread = startThread()
+      const thread = threads.take()
       working = thread
       try {
         const made = await backendIn(
@@ -257,12 +258,14 @@ export const compileAhead =
           undefined,
           {},
         )()
-        if (isLeft(made)) return
+        if (isLeft(made)) return await thread.end()
         const functions = [...run.functions].flatMap(([name, vs]) => vs.map((v) => [name, v] as const))
         await made.right.prepare!(functions)
         await made.right.close()
-      } finally {
+        await threads.give(thread)
+      } catch (e) {
         await thread.end()
+        throw e
       }
     }
     const all = async (): Promise<void> => {

@@ -1,12 +1,9 @@
 /** States that begin with one number everywhere, as a program that makes them where they lie. */
 import { broadcast, type StateSpec, scalar, type Tensor, type Variant } from '../../dsl/index.ts'
+import { repeated } from '../values.ts'
 
 /** The number that all elements of a state begin with; undefined where they are drawn, and for bools. */
-const numberOf = ({ dtype, init }: StateSpec): number | undefined => {
-  if (dtype === 'bool') return undefined
-  if (init.kind === 'constant') return init.value
-  return init.kind === 'zeros' ? 0 : init.kind === 'ones' ? 1 : undefined
-}
+const numberOf = (spec: StateSpec): number | undefined => (spec.dtype === 'bool' ? undefined : repeated(spec))
 
 /** Of some states those that begin with one number everywhere. */
 export const uniformOf = (specs: readonly StateSpec[]): readonly StateSpec[] =>
