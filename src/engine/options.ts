@@ -1,10 +1,13 @@
 /** What loading is told, checked before anything is built. */
-import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { unknownName } from '../terminal/index.ts'
-import { type EngineError, engineError } from './error.ts'
+import { type Either, isLeft, left, right, tryCatch } from 'fp-ts/lib/Either.js'
+import { kindOf, onlySettings, shownValue as show } from '../settings/index.ts'
+import { type EngineError, engineError, messageOf } from './error.ts'
 import type { EngineName, LoadOptions, Precision } from './session.ts'
 
-const show = (x: unknown): string => (typeof x === 'string' ? `'${x}'` : String(x))
+const isSource = (x: LoadOptions['values']): boolean => {
+  const { keys, read }: { keys?: unknown; read?: unknown } = x ?? {}
+  return Array.isArray(keys) && typeof read === 'function'
+}
 
 /** What each engine computes in. */
 const precisions: Readonly<Record<EngineName, readonly Precision[]>> = {
@@ -52,9 +55,12 @@ const known: readonly (keyof LoadOptions)[] = ['seed', 'threads', 'precision', '
  * tensorflow can be told to compile, and only onnx to hold weights in 16 bits.
  */
 export const checkOptions = (name: EngineName, options: LoadOptions): Either<EngineError, LoadOptions> => {
-  const odd = unknownName(options, known)
-  if (odd !== undefined) return left(engineError('BadOption', `${odd.name}: ${odd.what}`))
-  const { seed, threads, precision, compile, weights } = options
+  const only = tryCatch(
+    () => onlySettings('load', options, known),
+    (e) => engineError('BadOption', messageOf(e)),
+  )
+  if (isLeft(only)) return only
+  const { seed, threads, precision, compile, weights, values } = options
   const compiles = checkCompile(name, compile)
   if (isLeft(compiles)) return compiles
   const held = checkWeights(name, weights)
@@ -76,6 +82,13 @@ export const checkOptions = (name: EngineName, options: LoadOptions): Either<Eng
       engineError(
         'BadOption',
         `threads is ${show(threads)}; it must be a positive integer, or left out for one thread a core`,
+      ),
+    )
+  if (values !== undefined && !(values instanceof Map || isSource(values)))
+    return left(
+      engineError(
+        'BadOption',
+        `values is ${kindOf(values)}; it must be a Map of values by key, or what has keys and read, as openCheckpoint(…) gives it`,
       ),
     )
   return right(options)

@@ -1,8 +1,8 @@
 /** Which engine runs: the one that was asked for, or the best that loads. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { onlySettings } from '../settings/index.ts'
-import { called } from '../terminal/index.ts'
+import { onlySettings, shownValue } from '../settings/index.ts'
+import { called, didYouMean } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import { graphicsHere } from './onnx/graphics.ts'
 import { onnxEngine } from './onnx/index.ts'
@@ -103,6 +103,14 @@ export const picking =
   ): TaskEither<EngineError, Picked> =>
   async () => {
     const { webgpu = true } = onlySettings('pickEngine', options, ['webgpu'])
+    const names = ['auto', 'tensorflow', 'onnx', 'xla'] as const
+    if (!names.includes(wanted))
+      return E.left(
+        engineError(
+          'BadOption',
+          `there is no engine ${shownValue(wanted)}; there are ${names.join(', ')}.${didYouMean(String(wanted), names)}`,
+        ),
+      )
     if (wanted !== 'auto')
       return E.map((engine: Engine): Picked => ({ engine, why: 'asked for by name' }))(
         await loaders[wanted]()(),

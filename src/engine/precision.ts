@@ -1,6 +1,8 @@
 /** An engine that computes in another precision than it does by itself, compiles, or holds weights in 16 bits. */
-import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
-import type { EngineError } from './error.ts'
+import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
+import { kindOf } from '../settings/index.ts'
+import { type EngineError, engineError } from './error.ts'
+import { engineFault } from './loading.ts'
 import { checkOptions } from './options.ts'
 import type { Engine, LoadOptions, Precision } from './session.ts'
 
@@ -13,7 +15,15 @@ export const settingsOf = ({ precision, compile, weights }: Engine): Settings =>
   ...(weights === undefined ? {} : { weights }),
 })
 
-const told = (engine: Engine, options: Settings): Either<EngineError, Engine> => {
+/** Loading with what an engine does unless it is told another; what is no record of options is left to loading, which refuses it. */
+export const toldAs =
+  (own: Settings, load: Engine['load']): Engine['load'] =>
+  (program, given = {}) =>
+    load(program, kindOf(given) === 'a record' ? { ...own, ...given } : given)
+
+const told = (where: string, engine: Engine, options: Settings): Either<EngineError, Engine> => {
+  const fault = engineFault(engine)
+  if (fault !== undefined) return left(engineError('BadInput', `${where}, engine: ${fault}`))
   const all = { ...settingsOf(engine), ...options }
   const checked = checkOptions(engine.name, all)
   if (isLeft(checked)) return checked
@@ -24,7 +34,7 @@ const told = (engine: Engine, options: Settings): Either<EngineError, Engine> =>
     ...(compileAhead === undefined
       ? {}
       : { compileAhead: (programs, given = {}) => compileAhead(programs, { ...options, ...given }) }),
-    load: (program, given = {}) => engine.load(program, { ...options, ...given }),
+    load: toldAs(options, engine.load),
   })
 }
 
@@ -35,7 +45,7 @@ const told = (engine: Engine, options: Settings): Either<EngineError, Engine> =>
  * @category engines
  */
 export const inPrecision = (engine: Engine, precision: Precision): Either<EngineError, Engine> =>
-  told(engine, { precision })
+  told('inPrecision', engine, { precision })
 
 /**
  * The engine tensorflow, which has XLA compile every program that it loads; a precision comes after it. Fails with
@@ -43,7 +53,8 @@ export const inPrecision = (engine: Engine, precision: Precision): Either<Engine
  *
  * @category engines
  */
-export const compiledByXla = (engine: Engine): Either<EngineError, Engine> => told(engine, { compile: 'xla' })
+export const compiledByXla = (engine: Engine): Either<EngineError, Engine> =>
+  told('compiledByXla', engine, { compile: 'xla' })
 
 /**
  * The engine onnx, in which weights that are stored in bfloat16 and never change stay in 16 bits. Fails with `BadOption` for
@@ -52,4 +63,4 @@ export const compiledByXla = (engine: Engine): Either<EngineError, Engine> => to
  * @category engines
  */
 export const weightsAsStored = (engine: Engine): Either<EngineError, Engine> =>
-  told(engine, { weights: 'stored' })
+  told('weightsAsStored', engine, { weights: 'stored' })

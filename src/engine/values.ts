@@ -14,6 +14,7 @@ import {
   type Tensor,
   type Variant,
 } from '../dsl/index.ts'
+import { kindOf, SettingsError } from '../settings/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import type { Snapshot, TensorValue } from './session.ts'
 
@@ -50,16 +51,19 @@ export const tensorValue = (
   dtype: Dtype,
   shape: readonly number[],
   numbers: Iterable<number>,
-): TensorValue => ({
-  shape: [...shape],
-  dtype,
-  data:
+): TensorValue => {
+  if (!Array.isArray(shape))
+    throw new SettingsError('tensorValue', 'shape', `it is ${kindOf(shape)}; give a list of sizes`)
+  if (typeof numbers?.[Symbol.iterator] !== 'function')
+    throw new SettingsError('tensorValue', 'numbers', `it is ${kindOf(numbers)}; give a list of numbers`)
+  const data =
     dtype === 'float32'
       ? Float32Array.from(numbers)
       : dtype === 'int32'
         ? Int32Array.from(numbers)
-        : Uint8Array.from(numbers),
-})
+        : Uint8Array.from(numbers)
+  return { shape: [...shape], dtype, data }
+}
 
 /** A float32 value of rank 0, as learning rates are passed. */
 export const scalarValue = (x: number): TensorValue => ({
@@ -92,8 +96,21 @@ const list = (names: Iterable<string>): string => {
   return all.length === 0 ? 'none' : all.join(', ')
 }
 
+/** Fails with `BadInput` where something is no program. `where` names what was given it. */
+export const checkProgram = (where: string, program: Program): Either<EngineError, Program> =>
+  program?.functions instanceof Map && program.states instanceof Map
+    ? right(program)
+    : left(
+        engineError(
+          'BadInput',
+          `${where}: the program is ${kindOf(program)}; give what program(…) of 'sailwright/dsl' makes`,
+        ),
+      )
+
 /** The variants of a function, or `UnknownFunction` with the names that there are. */
 export const functionOf = (program: Program, name: string): Either<EngineError, readonly Variant[]> => {
+  const is = checkProgram(`function '${String(name)}'`, program)
+  if (is._tag === 'Left') return is
   const variants = program.functions.get(name)
   return variants === undefined
     ? left(

@@ -35,9 +35,11 @@ export const kindOf = (x: unknown): string =>
           ? `a list of ${x.length}`
           : typeof x === 'object' && typeof (x as { then?: unknown }).then === 'function'
             ? 'a promise; await it first'
-            : typeof x === 'object'
-              ? 'a record'
-              : shownValue(x)
+            : x instanceof Object && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')
+              ? 'an Either; take what is on its right side'
+              : typeof x === 'object'
+                ? 'a record'
+                : shownValue(x)
 
 /**
  * Sees that settings are a record that has no names but these: one that is misspelt would do nothing and say nothing. What takes

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { isLeft, isRight, type Left, left, right } from 'fp-ts/lib/Either.js'
+import { isLeft, isRight, type Left, left, type Right, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -26,10 +26,14 @@ import {
 } from '../../src/dsl/index.ts'
 import { type Backend, openSession } from '../../src/engine/backend.ts'
 import type { EngineError } from '../../src/engine/error.ts'
+import { exportOnnx } from '../../src/engine/onnx/index.ts'
 import { outOfMemory, shortageOf } from '../../src/engine/out-of-memory.ts'
-import type { LoadOptions, Session, TensorValue, WeightSource } from '../../src/engine/session.ts'
-import { loadTensorflow, tensorflowEngine } from '../../src/engine/tensorflow/index.ts'
-import { freshState, tensorValue } from '../../src/engine/values.ts'
+import { pickEngine } from '../../src/engine/pick.ts'
+import { compiledByXla, inPrecision, weightsAsStored } from '../../src/engine/precision.ts'
+import type { Engine, LoadOptions, Session, TensorValue, WeightSource } from '../../src/engine/session.ts'
+import { loadTensorflow, tensorflowEngine, writeSavedModel } from '../../src/engine/tensorflow/index.ts'
+import { chooseVariant, freshState, tensorValue } from '../../src/engine/values.ts'
+import { inWorker } from '../../src/engine/worker/index.ts'
 import { presentEngines } from '../support/engines.ts'
 import { loader, moduleAt } from '../support/program.ts'
 
@@ -61,6 +65,18 @@ const doubling = program({
   },
 })
 const x = tensorValue('float32', [4], [1, 2, 3, 4])
+
+/** What is no record, and what it is called. */
+const noRecords: readonly (readonly [unknown, string])[] = [
+  [undefined, 'undefined'],
+  [null, 'null'],
+  ['x', "'x'"],
+  [5, '5'],
+  [() => ({}), 'a function; is it to be called first?'],
+  [[1, 2], 'a list of 2'],
+  [Promise.resolve({}), 'a promise; await it first'],
+  [right({}), 'an Either; take what is on its right side'],
+]
 
 for (const engine of await presentEngines()) {
   const faults = suite(`${engine.name}: faults`)
@@ -110,6 +126,29 @@ for (const engine of await presentEngines()) {
     assert.is((await must(s.call('f', { x }))).y!.data[3], 8)
     await must(s.close())
   })
+
+  faults(
+    'what is no program, no options or no source of values is refused in words, in a thread too',
+    async () => {
+      const loads = [engine, inWorker(engine), (inPrecision(engine, 'float32') as Right<Engine>).right]
+      for (const { load } of loads) {
+        for (const [given, what] of noRecords) {
+          const program = await fault(load(given as never))
+          assert.is(program._tag, 'BadInput', program.message)
+          assert.match(program.message, `load: the program is ${what}; give `)
+          if (given === undefined) continue
+          const options = await fault(load(doubling, given as never))
+          assert.is(options._tag, 'BadOption', options.message)
+          assert.match(options.message, `load, settings: it is ${what}; give `)
+          const values = await fault(load(doubling, { values: given as never }))
+          assert.is(values._tag, 'BadOption', values.message)
+          assert.match(values.message, `values is ${what}; it must be `)
+        }
+        assert.match((await fault(load({} as never))).message, 'load: the program is a record')
+        assert.match((await fault(load(doubling, { values: {} as never }))).message, 'values is a record')
+      }
+    },
+  )
 
   faults('names that objects have of their own are names as others', async () => {
     for (const name of ['__proto__', 'constructor', 'toString', 'p0', ' ', 'ünï cödé/1', 'a:0']) {
@@ -444,6 +483,42 @@ backends(
   },
 )
 backends.run()
+
+const edges = suite('engines: what is given beside a session')
+edges('an engine, a program, a name or a value of another kind is refused in words', async () => {
+  for (const [given, what] of noRecords) {
+    assert.throws(() => inWorker(given as never), `inWorker, engine: it is ${what}; give `)
+    for (const [name, told] of [
+      ['inPrecision', inPrecision(given as never, 'float32')],
+      ['compiledByXla', compiledByXla(given as never)],
+      ['weightsAsStored', weightsAsStored(given as never)],
+    ] as const)
+      assert.match((told as Left<EngineError>).left.message, `${name}, engine: it is ${what}; give `)
+    const none = `the program is ${what}; give `
+    for (const refused of [
+      exportOnnx(given as never, 'f', 0, new Map()),
+      chooseVariant(given as never, 'f', { x }),
+    ])
+      assert.match((refused as Left<EngineError>).left.message, none)
+    const saved = await writeSavedModel(given as never, new Map(), 'nowhere').catch((e: Error) => e)
+    assert.match((saved as Error).message, none)
+    if (!Array.isArray(given))
+      assert.throws(() => tensorValue('float32', given as never, [1]), `shape: it is ${what}; give `)
+  }
+  assert.throws(() => tensorValue('float32', [1], null as never), 'numbers: it is null; give ')
+  const odd = exportOnnx(doubling, 'f', undefined as never, new Map()) as Left<EngineError>
+  assert.match(
+    odd.left.message,
+    "function 'f' has 1 compiled sizes, numbered from 0; there is no number undefined",
+  )
+  const meant = await fault(pickEngine('onxn' as never))
+  assert.is(meant._tag, 'BadOption')
+  assert.match(
+    meant.message,
+    "there is no engine 'onxn'; there are auto, tensorflow, onnx, xla. Did you mean 'onnx'?",
+  )
+})
+edges.run()
 
 const threads = suite('tensorflow: threads')
 const loaded = loadTensorflow()

@@ -3,7 +3,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import { clampProgram, type Program } from '../../dsl/index.ts'
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, shownValue } from '../../settings/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import {
   encodeModel,
@@ -14,7 +14,7 @@ import {
   type ValueInfoProto,
 } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
-import { checkStates, functionOf } from '../values.ts'
+import { checkProgram, checkStates, functionOf } from '../values.ts'
 import { onnxTypeOf } from './emitter.ts'
 import { lower, type Source } from './lower.ts'
 
@@ -132,6 +132,8 @@ const exported = (
   state: ReadonlyMap<string, TensorValue>,
   docs: Readonly<Record<string, string>>,
 ): Either<EngineError, ModelProto> => {
+  const is = checkProgram('an ONNX file', program)
+  if (is._tag === 'Left') return is
   const found = functionOf(clampProgram(program), name)
   if (found._tag === 'Left') return found
   const variant = found.right[bucket]
@@ -139,7 +141,7 @@ const exported = (
     return left(
       engineError(
         'NoVariant',
-        `function '${name}' has ${found.right.length} compiled sizes; there is no number ${bucket}`,
+        `function '${name}' has ${found.right.length} compiled sizes, numbered from 0; there is no number ${shownValue(bucket)}`,
       ),
     )
   const checked = checkStates(program, state)

@@ -8,10 +8,9 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
 import { onlySettings } from '../../settings/index.ts'
-import { type Backend, type BackendOptions, guarded, lasting, openSession } from '../backend.ts'
+import { type Backend, type BackendOptions, lasting, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
-import { checkOptions } from '../options.ts'
-import { fits, memoryFor } from '../out-of-memory.ts'
+import { loading } from '../loading.ts'
 import type { Engine } from '../session.ts'
 import { loadOnnxRuntime } from './runtime.ts'
 import { type NativeOptions, onnxBackend, type Runtime } from './session.ts'
@@ -79,20 +78,12 @@ export const openOnnx = (
   )
 
 /** How programs are loaded into a runtime. */
-export const loadOnnx =
-  (runtime: Runtime, { device = 'cpu' }: OnnxOptions = {}): Engine['load'] =>
-  (program, options = {}) =>
-  async () => {
-    const checked = checkOptions('onnx', options)
-    if (checked._tag === 'Left') return checked
-    const room = fits(program, options, memoryFor({ accelerated: device !== 'cpu' }))
-    if (room._tag === 'Left') return room
-    return guarded(`loading program '${program.name}'`, () => {
-      const last = lasting(program)
-      const run = clampProgram(optimiseProgram(program))
-      return openSession(backendIn(runtime, run, { ...options, device, lasting: last }), options, last)()
-    })
-  }
+export const loadOnnx = (runtime: Runtime, { device = 'cpu' }: OnnxOptions = {}): Engine['load'] =>
+  loading({ name: 'onnx', accelerated: device !== 'cpu' }, (program, options) => {
+    const last = lasting(program)
+    const run = clampProgram(optimiseProgram(program))
+    return openSession(backendIn(runtime, run, { ...options, device, lasting: last }), options, last)()
+  })
 
 /** Whether WebGPU finds a GPU. */
 const adapter = (ort: Runtime): TE.TaskEither<EngineError, void> =>

@@ -8,6 +8,7 @@ import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
 import { onlySettings } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, guarded } from '../backend.ts'
 import type { EngineError } from '../error.ts'
+import { loading } from '../loading.ts'
 import type { Engine } from '../session.ts'
 import { loadTensorflow, type Tensorflow, type TensorflowOptions } from './load.ts'
 import { loadSession, openGraph } from './session.ts'
@@ -39,10 +40,9 @@ export const engineOf = (tensorflow: Tensorflow): Engine => ({
   name: 'tensorflow',
   version: `tensorflow ${tensorflow.tensorflow} (${tensorflow.gpu ? 'gpu' : 'cpu'}, tfjs-node ${tensorflow.tfjs})`,
   accelerated: tensorflow.gpu,
-  load: (program, options) => async () =>
-    guarded(`loading program '${program.name}'`, () =>
-      loadSession(tensorflow, clampProgram(optimiseProgram(program)), options)(),
-    ),
+  load: loading({ name: 'tensorflow', accelerated: tensorflow.gpu }, (program, options) =>
+    loadSession(tensorflow, clampProgram(optimiseProgram(program)), options)(),
+  ),
 })
 
 /**

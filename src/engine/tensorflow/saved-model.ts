@@ -23,7 +23,7 @@ import {
   type SignatureDef,
   tensorInfo,
 } from '../proto/tensorflow.ts'
-import { holds, repeated } from '../values.ts'
+import { checkProgram, holds, repeated } from '../values.ts'
 import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
 import { type Compilation, type CompiledVariant, lowerCompiled } from './compiled.ts'
 import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
@@ -183,10 +183,12 @@ export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Arr
  * initialiser assigns.
  *
  * @param values the states' values; a state without one must be assigned by whoever loads the folder
- * @throws RangeError where a value is not of its state's dtype and size, and where graph and values are over protobuf's 2 GB
+ * @throws RangeError where the program is none, a value is not of its state's dtype and size, and where graph and values are over protobuf's 2 GB
  * @category export
  */
 export const writeSavedModel = async (program: Program, values: StateData, folder: string): Promise<void> => {
+  const is = checkProgram('writeSavedModel', program)
+  if (is._tag === 'Left') throw new RangeError(is.left.message)
   const lowered = lowerProgram(clampProgram(program))
   const g = lowered.builder
   const init = g.op('NoOp', [], {}, 'restore')

@@ -11,10 +11,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
 import { elements, forEngine, type Program, sizes, type Tensor } from '../../dsl/index.ts'
 import { called } from '../../terminal/index.ts'
-import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
+import { type Backend, type BackendOptions, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
-import { checkOptions } from '../options.ts'
-import { fits, memoryFor } from '../out-of-memory.ts'
 import { encodeSavedModel, type FunctionDef, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import type { Ref } from './builder.ts'
@@ -280,7 +278,7 @@ export const openGraph =
   }
 
 /**
- * Loads a program into TensorFlow.
+ * Loads a program that the passes went over into TensorFlow, with options that were checked.
  *
  * Fails with `BadOption`, and with `Refused` where TensorFlow does not take the graph.
  */
@@ -291,15 +289,8 @@ export const loadSession =
     options: SessionOptions = {},
   ): TaskEither<EngineError, Session> =>
   async () => {
-    const { groupBytes: _, ...told } = options
-    const checked = checkOptions('tensorflow', told)
-    if (E.isLeft(checked)) return checked
-    const room = fits(program, options, memoryFor({ accelerated: tensorflow.gpu }))
-    if (E.isLeft(room)) return room
-    return guarded(`loading program '${program.name}'`, async () => {
-      const backend = await openGraph(tensorflow, program, options)()
-      return E.isLeft(backend) ? backend : openSession(backend.right, options)()
-    })
+    const backend = await openGraph(tensorflow, program, options)()
+    return E.isLeft(backend) ? backend : openSession(backend.right, options)()
   }
 
 /** The first TensorFlow whose XLA takes our modules. */

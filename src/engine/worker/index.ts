@@ -15,21 +15,19 @@ import {
   type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, SettingsError } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import {
   type Backend,
   type BackendOptions,
   type Called,
-  guarded,
   lasting,
   openSession,
   type Values,
 } from '../backend.ts'
 import type { EngineError } from '../error.ts'
-import { checkOptions } from '../options.ts'
-import { fits, memoryFor } from '../out-of-memory.ts'
-import { settingsOf } from '../precision.ts'
+import { engineFault, loading } from '../loading.ts'
+import { settingsOf, toldAs } from '../precision.ts'
 import type { Engine, EngineName, LoadOptions, TensorValue } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import type { Chosen } from '../values.ts'
@@ -301,7 +299,40 @@ export const compileAhead =
  */
 export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
   onlySettings('inWorker', heard, ['onCompiling', 'every', 'rest'])
+  const fault = engineFault(engine)
+  if (fault !== undefined) throw new SettingsError('inWorker', 'engine', fault)
   const threads = threadsOf(engine.name, heard.rest)
+  const load = loading(engine, async (program, options) => {
+    // a thread that is stopped takes no folder away
+    const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
+    const thread = threads.take()
+    const end = async (leave = thread.end): Promise<void> => {
+      await leave()
+      if (scratch !== undefined) await removeFolder(scratch)
+    }
+    try {
+      const last = lasting(program)
+      const run = clampProgram(optimiseProgram(program))
+      const made = await backendIn(thread, engine, run, { ...options, lasting: last }, scratch, heard)()
+      if (isLeft(made)) {
+        await end()
+        return made
+      }
+      const close = async (): Promise<void> => {
+        try {
+          await made.right.close()
+        } catch (e) {
+          await end()
+          throw e
+        }
+        await end(() => threads.give(thread))
+      }
+      return await openSession({ ...made.right, close }, options, last)()
+    } catch (e) {
+      await end()
+      throw e
+    }
+  })
   return {
     name: engine.name,
     version: engine.version,
@@ -310,45 +341,6 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
     ...(engine.devices === undefined ? {} : { devices: engine.devices }),
     // on a processor compilers would take what training computes on
     ...(engine.name === 'xla' && engine.accelerated === true ? { compileAhead: compileAhead(engine) } : {}),
-    load:
-      (program, given = {}) =>
-      async () => {
-        const options = { ...settingsOf(engine), ...given }
-        const checked = checkOptions(engine.name, options)
-        if (isLeft(checked)) return checked
-        const room = fits(program, options, memoryFor(engine))
-        if (isLeft(room)) return room
-        return guarded(`loading program '${program.name}'`, async () => {
-          // a thread that is stopped takes no folder away
-          const scratch = engine.name === 'tensorflow' ? temporaryFolder() : undefined
-          const thread = threads.take()
-          const end = async (leave = thread.end): Promise<void> => {
-            await leave()
-            if (scratch !== undefined) await removeFolder(scratch)
-          }
-          try {
-            const last = lasting(program)
-            const run = clampProgram(optimiseProgram(program))
-            const made = await backendIn(thread, engine, run, { ...options, lasting: last }, scratch, heard)()
-            if (isLeft(made)) {
-              await end()
-              return made
-            }
-            const close = async (): Promise<void> => {
-              try {
-                await made.right.close()
-              } catch (e) {
-                await end()
-                throw e
-              }
-              await end(() => threads.give(thread))
-            }
-            return await openSession({ ...made.right, close }, options, last)()
-          } catch (e) {
-            await end()
-            throw e
-          }
-        })
-      },
+    load: toldAs(settingsOf(engine), load),
   }
 }

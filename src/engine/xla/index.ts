@@ -8,10 +8,9 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
 import { onlySettings } from '../../settings/index.ts'
-import { type Backend, type BackendOptions, guarded, openSession } from '../backend.ts'
+import { type Backend, type BackendOptions, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
-import { checkOptions } from '../options.ts'
-import { fits, memoryFor } from '../out-of-memory.ts'
+import { loading } from '../loading.ts'
 import type { Engine } from '../session.ts'
 import { markUsed } from '../used.ts'
 import { describe, type XlaDescription } from './description.ts'
@@ -110,27 +109,21 @@ export const openXla = (
 
 const engineOn = (opened: OpenedClient, given: XlaOptions, sharding: Sharding): Engine => {
   const { client } = opened
-  const engine: Engine = {
+  const about = {
     name: 'xla',
     version: `xla ${versionOf(client.version)} (${client.devices[0]!.kind})`,
     accelerated: client.platform !== 'cpu',
     devices: sharding.mesh[0]![1],
     memory: () => client.devices[0]!.memory(),
     threadOptions: { ...given, plugin: given.plugin ?? opened.plugin.path, client: client.address },
-    load:
-      (program, options = {}) =>
-      async () => {
-        const checked = checkOptions('xla', options)
-        if (isLeft(checked)) return checked
-        const room = fits(program, options, memoryFor(engine))
-        if (isLeft(room)) return room
-        const run = clampProgram(optimiseProgram(program))
-        return guarded(`loading program '${program.name}'`, () =>
-          openSession(xlaBackend(opened, run, settingsOf(options, given, sharding)), options)(),
-        )
-      },
+  } as const
+  return {
+    ...about,
+    load: loading(about, (program, options) => {
+      const run = clampProgram(optimiseProgram(program))
+      return openSession(xlaBackend(opened, run, settingsOf(options, given, sharding)), options)()
+    }),
   }
-  return engine
 }
 
 /** One line of what a plugin says of itself. */
