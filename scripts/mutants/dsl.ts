@@ -333,6 +333,23 @@ export const dsl = [
       ['the greater of two is below 0 where one is', 'inputs.some(notNegative)', 'inputs.every(notNegative)'],
       ['another axis is that of the keys', ' && place.names[0] === key', ''],
       ['the first key need not be compared', "op.fn !== 'lessEqual') return false", 'false) return false'],
+      ['what one of two shows both show', '(a === b ? a : undefined)', '(a ?? b)'],
+      ['nothing is less than itself, and seen', "op.fn === 'less' || ", ''],
+      [
+        'several names differ',
+        'other.length === 1 && other[0]!.includes(key)',
+        'other.some((o) => o.includes(key))',
+      ],
+      ['the name that differs is not that of the keys', ' && other[0]!.includes(key)', ''],
+      ['more tokens than keys', ' && a.axes[0]!.size === b.axes[0]!.size)', ')'],
+      ['a row is cut', 'from.size === to.size && ', ''],
+      ['keys have another name', 'from?.name === key && to?.name === key && from.size', 'from!.size'],
+      ['literals are never below 0', 'return op.data.every((x) => x >= 0)', 'return true'],
+      [
+        'masks of models are not known',
+        "if (op.op === 'logic') {",
+        "if (op.op === 'logic' && op.fn === 'or') {",
+      ],
     ],
   ),
   mutantsOf(

@@ -1,15 +1,11 @@
 /** Whether every token sees a key, as far as the mask's definition tells it. */
-import { sizes } from '../axis.ts'
 import type { Tensor } from '../graph.ts'
 
 /** What a broadcast repeats. */
 const repeated = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? repeated(t.inputs[0]!) : t)
 
-/** A tensor under the names that it had first. */
-const unnamed = (t: Tensor): Tensor =>
-  t.op.op === 'reshape' && sizes(t.axes).join() === sizes(t.inputs[0]!.axes).join()
-    ? unnamed(t.inputs[0]!)
-    : t
+/** The elements of a tensor, whatever its axes are. */
+const unshaped = (t: Tensor): Tensor => (t.op.op === 'reshape' ? unshaped(t.inputs[0]!) : t)
 
 const isSame = (a: Tensor, b: Tensor): boolean =>
   a === b || (a.op.op === 'iota' && b.op.op === 'iota' && a.axes[0]!.size === b.axes[0]!.size)
@@ -28,7 +24,7 @@ const diagonal = (mask: Tensor, key: string): string | undefined => {
   // among fractions is NaN, which is not equal to itself
   if (op.op !== 'compare' || op.fn === 'less' || inputs[0]!.dtype === 'float32') return undefined
   const [a, b] = inputs.map(repeated) as [Tensor, Tensor]
-  if (a.names.length !== b.names.length || !isSame(unnamed(a), unnamed(b))) return undefined
+  if (a.names.length !== b.names.length || !isSame(unshaped(a), unshaped(b))) return undefined
   const other = a.names.flatMap((n, i) => (n === b.names[i] ? [] : [[n, b.names[i]!]]))
   return other.length === 1 && other[0]!.includes(key) ? other[0]!.find((n) => n !== key) : undefined
 }
@@ -48,7 +44,7 @@ const firstSeen = (mask: Tensor, key: string): boolean => {
   if (op.op === 'transpose' || op.op === 'broadcast') return firstSeen(inputs[0]!, key)
   if (op.op !== 'compare' || op.fn !== 'lessEqual') return false
   const [place, last] = inputs.map(repeated) as [Tensor, Tensor]
-  return place.op.op === 'iota' && place.names[0] === key && !last.names.includes(key) && notNegative(last)
+  return place.op.op === 'iota' && place.names[0] === key && notNegative(last)
 }
 
 /**
