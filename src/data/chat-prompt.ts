@@ -66,13 +66,13 @@ const byTemplate = (
     addGenerationPrompt: true,
   })
   if (E.isLeft(rendered)) throw rendered.left
-  const ids: number[] = []
+  let ids: readonly number[] = []
   let used = 0
   let run: (typeof rendered.right.pieces)[number][] = []
   for (const piece of rendered.right.pieces)
     for (const [i, text] of piece.text.split(hole).entries()) {
       if (i > 0) {
-        ids.push(...encodeChat(template!, run).ids, ...(images[used++] ?? []))
+        ids = [...ids, ...encodeChat(template!, run).ids, ...(images[used++] ?? [])]
         run = []
       }
       // nothing is learnt of a prompt: pieces are encoded together

@@ -126,6 +126,19 @@ const reader = (row: Row) => {
     return codec.is(value) ? value : fail(`its ${name} is ${shown(value)}; give ${what}`)
   }
 
+  /** A column that is a list of turns; it says which of them is none, and which of its parts. */
+  const turnsOf = <A>(name: string, codec: t.Type<A, unknown>, what: string): readonly A[] => {
+    const list = column(name, t.array(t.unknown), `a list of ${what}`)
+    return list.map((turn, i): A => {
+      if (codec.is(turn)) return turn
+      const { content } = (turn ?? {}) as { readonly content?: unknown }
+      const part = Array.isArray(content) ? content.findIndex((one) => !Part.is(one)) : -1
+      return part < 0
+        ? fail(`its ${name}[${i}] is ${shown(turn)}; give ${what}`)
+        : fail(`its ${name}[${i}].content[${part}] is ${shown((content as unknown[])[part])}; give ${what}`)
+    })
+  }
+
   const ownPath = (where: string, url: string): string => {
     try {
       return fileURLToPath(url)
@@ -259,8 +272,8 @@ const reader = (row: Row) => {
 
   const fromMessages = (): readonly ChatTurn[] => {
     const what =
-      "a list of { role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
-    const messages = column('messages', t.array(Message), what)
+      "{ role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
+    const messages = turnsOf('messages', Message, what)
     for (const [i, message] of messages.entries()) sayAll(message, i, message.role)
     if (messages.every(({ content }) => typeof content === 'string'))
       return placed(
@@ -299,7 +312,7 @@ const reader = (row: Row) => {
   }
 
   const fromShareGpt = (): readonly ChatTurn[] => {
-    const turns = column('conversations', t.array(ShareGptTurn), 'a list of { from, value }')
+    const turns = turnsOf('conversations', ShareGptTurn, '{ from, value }')
     for (const [i, turn] of turns.entries()) sayAll(turn, i, turn.from)
     return placed(
       turns.map(({ from, value }, i) => ({ role: roleOf(i, from), text: value })),
@@ -397,12 +410,13 @@ export const chatOf = (row: Row): Chat => {
   const { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf } = reader(row)
   // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
   const has = (name: string): boolean => row.columns[name] != null
+  const named = (name: string): string => (has(name) ? name : `${name} (null)`)
   const ofPair = (): readonly ChatTurn[] => {
     const [question, answer] = [oneOf(pairs), oneOf(replies)]
     return question !== undefined && answer !== undefined
       ? fromPair(question, answer)
       : fail(
-          `its columns are ${Object.keys(row.columns).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
+          `its columns are ${Object.keys(row.columns).map(named).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
         )
   }
   const turns = withSystem(

@@ -179,7 +179,7 @@ export const templateIds = (template: ChatTemplate, chat: Chat<StillPart>, close
   let run: ChatPiece[] = []
   const flush = (): void => {
     const encoded = encodeChat(template, run)
-    ids.push(...encoded.ids)
+    for (const id of encoded.ids) ids.push(id)
     for (const l of encoded.learn) learn.push(l === 1)
     run = []
   }

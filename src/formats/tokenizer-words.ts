@@ -111,8 +111,7 @@ const fallBack = (tokens: readonly string[], known: (token: string) => boolean, 
   const flush = (): void => {
     if (unknown === '') return
     const spelled = Array.from(utf8.encode(unknown), byteToken)
-    if (bytes && spelled.every(known)) out.push(...spelled)
-    else out.push(unknown)
+    for (const token of bytes && spelled.every(known) ? spelled : [unknown]) out.push(token)
     unknown = ''
   }
   for (const token of tokens)

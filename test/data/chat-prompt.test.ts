@@ -89,6 +89,22 @@ test('a template is told whether to think, and its other variables; without one 
   assert.match(refused.message, 'no template with the variables more')
 })
 
+test('a text of more tokens than a call takes arguments is laid out, too', async () => {
+  const long = 'a b '.repeat(100_000)
+  const size = nanoModel.image!.size
+  const pixels = { width: size, height: size, channels: 3, data: new Uint8Array(size * size * 3) } as const
+  const asked: ChatTurn = {
+    role: 'user',
+    parts: [...turn('user', long).parts, { type: 'image', image: { pixels } }, ...turn('user', 'c').parts],
+  }
+  const { ids } = await chatPrompt(byTemplate, 'a', [asked])
+  assert.equal(ids, await idsOf(p, [asked]))
+  const chat = [turn('user', long), turn('assistant', long)]
+  const whole = chatIds(byTemplate, { id: 'a', turns: chat })
+  assert.ok(whole.ids.length > 400_000)
+  assert.equal(whole, chatIds(p, { id: 'a', turns: chat }))
+})
+
 test('an image that is not there, and one for a model that reads text alone', async () => {
   assert.match((await thrown(() => chatPrompt(p, 'a', [picture]))).message, 'there is no such file')
   assert.match(

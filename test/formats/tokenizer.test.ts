@@ -235,6 +235,7 @@ tokenization(
     assert.equal([...tok.encode('a\né')], [1, 2 + 0x0a, 2 + 0xc3, 2 + 0xa9])
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (s) => assert.is(tok.decode(tok.encode(s)), s)))
     assert.equal([...right(tokenizer(file(false, bytes))).encode('aé\na')], [1, 0, 1], 'one unknown token')
+    assert.is(tok.encode('é'.repeat(100_000)).length, 200_000, 'more than a call takes arguments')
     assert.equal(
       [...right(tokenizer(file(true, bytes.slice(0, 100)))).encode('aé')],
       [1, 0],
