@@ -48,7 +48,7 @@ const Bytes = new t.Type<Uint8Array, Uint8Array>(
 )
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null, t.undefined])
 
-/** A path, a data URL, bytes, or Hugging Face's struct of both. */
+/** A path, a data URL, base64, bytes, or Hugging Face's struct of both. */
 const ImageColumn = t.union([t.string, Bytes, t.partial({ bytes: orNull(Bytes), path: orNull(t.string) })])
 type ImageColumn = t.TypeOf<typeof ImageColumn>
 
@@ -87,6 +87,12 @@ const shown = (u: unknown): string => {
   const text = JSON.stringify(u) ?? String(u)
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`
 }
+
+/** The bytes of a PNG, JPEG, GIF or WebP in base64 with nothing before them: their first letters are no path's. */
+const bareBase64 = /^(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{32,}=*\s*$/
+
+/** No file system has longer ones. */
+const longestPath = 4096
 
 const textPart = (text: string): readonly ChatPart[] => (text === '' ? [] : [{ type: 'text', text }])
 
@@ -169,6 +175,9 @@ const reader = (row: Row) => {
         `its ${where} is ${shown(image)}; nothing is fetched from the net: fetch it first, and give a path`,
       )
     if (image === '') fail(`its ${where} is an empty path`)
+    if (bareBase64.test(image)) return { bytes: Buffer.from(image, 'base64'), name }
+    if (image.length > longestPath)
+      fail(`its ${where} is ${shown(image)} of ${image.length} letters; give a path, a data URL or bytes`)
     const path = image.startsWith('file:') ? ownPath(where, image) : image
     return { path: isAbsolute(path) ? path : join(dirname(row.file), path) }
   }
@@ -397,7 +406,7 @@ export const readRowImage = async (row: Row, size: number): Promise<RgbImage> =>
  *
  * A system's turn may also be a column: `system_prompt`, as OpenOrca has it, or `system`.
  *
- * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, bytes, or
+ * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, base64, bytes, or
  * `{ bytes, path }`. They stand where the texts have `<image>`; where no text has it, before the first user's words, but in
  * `conversations`, where that is an error. Videos are the row's `video` or `videos`, in the same forms or as lists of frames,
  * and stand where the texts have `<video>`. Nothing is fetched.

@@ -109,6 +109,15 @@ chats('every format as it is read', () => {
       ['user: [a.png]a', 'assistant: b'],
     ],
     [{ prompt: 'a', response: 'b', image: null }, ['user: a', 'assistant: b']],
+    // base64 with nothing before it, even where it begins as a path does
+    ...['iVBORw0KGgo', '/9j/'].map((head): readonly [Row['columns'], readonly string[]] => [
+      { prompt: 'a', response: 'b', image: head.padEnd(64, 'A') },
+      ['user: [48]\na', 'assistant: b'],
+    ]),
+    [
+      { prompt: 'a', response: 'b', image: 'iVBORw0KGgo.png' },
+      ['user: [iVBORw0KGgo.png]\na', 'assistant: b'],
+    ],
     // Alpaca, with and without an input; Dolly; OpenOrca
     [{ instruction: 'a', input: 'x', output: 'b' }, ['user: a\nx', 'assistant: b']],
     [{ instruction: 'a', input: '', output: 'b', image: 'a.png' }, ['user: [a.png]\na', 'assistant: b']],
@@ -202,6 +211,10 @@ chats('a row that is no chat says which row and why', async () => {
     [
       { question: 'a', answer: 'b', images: ['a', 'https://x/y.png'] },
       /images\[1\] is "https:.*nothing is fetched/,
+    ],
+    [
+      { question: 'a', answer: 'b', image: 'x'.repeat(5000) },
+      /its image is "x{1,60}\.\.\. of 5000 letters; give a path/,
     ],
     [{ question: 'a', answer: 'b', image: 'data:image/png,xyz' }, /not in base64/],
     [{ question: 'a', answer: 'b', image: 'data:image/png;base64,?' }, /other letters/],
