@@ -84,6 +84,7 @@ const roles: Readonly<Record<string, ChatTurn['role']>> = {
 // --- from a row -------------------------------------------------------------------------------------------
 
 const shown = (u: unknown): string => {
+  if (u instanceof Uint8Array) return `${u.length} bytes`
   const text = JSON.stringify(u) ?? String(u)
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`
 }

@@ -154,6 +154,7 @@ chats('a row that is no chat says which row and why', async () => {
     [{}, /its columns are none; give messages, conversations, or a question and an answer/],
     [{ question: 'a', image: 'b' }, /its columns are question, image;/],
     [{ question: 'a', answer: 3 }, /its answer is 3; give a text/],
+    [{ question: 'a', answer: bytes }, /its answer is 3 bytes; give a text/],
     [{ question: 'a', prompt: 'c', answer: 'b' }, /it has question and prompt, of which one is read; take/],
     [{ question: 'a', answer: 'b', output: 'c' }, /it has answer and output, of which one is read/],
     [{ instruction: 'a', input: 'x', context: 'y', output: 'b' }, /it has input and context, of which/],

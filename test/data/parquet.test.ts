@@ -92,6 +92,18 @@ files('pandas: texts, and nothing where there is none', async () => {
   assert.match((await thrown(() => chatOf(rows[2]![0]))).message, /pandas\.parquet:3: its question is null/)
 })
 
+files('LZ4, with a column in which nothing is', async () => {
+  const rows = await all(parquet(made('lz4')))
+  assert.equal(
+    rows.map(([{ columns }]) => columns),
+    [
+      { question: '1+1?', answer: '2', image: null },
+      { question: '2+2?', answer: '4', image: null },
+      { question: '1+1?', answer: '2', image: null },
+    ],
+  )
+})
+
 /** A number as the footer has it: its sign in the last bit, seven bits a byte. */
 const varint = (n: bigint): number[] => {
   const bytes: number[] = []

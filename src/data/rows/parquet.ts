@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import type { AsyncBuffer, FileMetaData } from 'hyparquet'
+import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { fileSize } from './file-size.ts'
@@ -36,6 +36,15 @@ const plain = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, plain(v)]))
 }
 
+/** Readers of compressed pages; what is empty is not read: LZ4's reader takes the end mark of nothing for a copy. */
+const readersOf = (all: Compressors): Compressors =>
+  Object.fromEntries(
+    Object.entries(all).map(([codec, read]) => [
+      codec,
+      (input: Uint8Array, length: number) => (length === 0 ? new Uint8Array() : read(input, length)),
+    ]),
+  )
+
 const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ row: Whole })
 
@@ -56,6 +65,7 @@ export const parquet = (file: string): Source<Row> => {
     async *open(place = { row: 0 }): AsyncGenerator<Placed<Row>> {
       const { parquetMetadataAsync, parquetReadObjects } = await import('hyparquet')
       const { compressors } = await import('hyparquet-compressors')
+      const readers = readersOf(compressors)
       const handle = await open(file)
       try {
         const buffer = bufferOf(handle, fileSize(file))
@@ -76,7 +86,7 @@ export const parquet = (file: string): Source<Row> => {
             throw bad(
               `row group ${i} has ${bytes} bytes, and at most ${largest} are read at once; write smaller ones (row_group_size=1000 in pandas and pyarrow)`,
             )
-          const options = { file: buffer, metadata, compressors, utf8: false, geoparquet: false }
+          const options = { file: buffer, metadata, compressors: readers, utf8: false, geoparquet: false }
           const rows: readonly object[] = await parquetReadObjects({
             ...options,
             rowStart: from,
