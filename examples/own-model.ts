@@ -4,7 +4,7 @@
  *
  *     sailwright run examples/own-model.ts --set model=<folder> --data <chats.jsonl>
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import { conversations, processor, repeated, textTokenizer } from 'sailwright/data'
@@ -44,6 +44,8 @@ export const llama = (name: string, c: Numbers & { readonly rope_parameters: Rop
 
 const file: t.ExperimentFile = async ({ seed, setting, data }) => {
   const [folder, tokens] = [setting.text('model', 'llama'), setting.integer('tokens', 256)]
+  if (!existsSync(join(folder, 'config.json')))
+    throw new t.SettingError(`--set model is a folder with a config.json, and '${folder}' has none`)
   const model = llama(basename(folder), JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')))
   const reads = processor(textTokenizer(await t.orThrow(loadTokenizer(folder))))
   const chats = conversations(data.rows(), { processor: reads, tokens, onBadRow: data.onBadRow })

@@ -39,6 +39,8 @@ export const data = [
     ['data/read-image'],
     [
       ['pixels that are missing are grey', 'bytes.length < end', 'false'],
+      ['runs that are missing are white', '[0, 1, 2, 3].includes', '[0, 3].includes'],
+      ['runs are as long as rows', '[1, 2].includes', '[].includes'],
       ['what is transparent is black', 'c.fillRect(0, 0, width, height)\n', '\n'],
       ['a short header is read as a long one', 'of.getUint32(14, true) === 12\n', 'false\n'],
     ],

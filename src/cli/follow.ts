@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import type { Observable } from 'rxjs'
-import { called } from '../terminal/index.ts'
 import type { Io } from './command.ts'
 import { neverSettles, unlessIdle, unlessStray, withLastWords } from './idle.ts'
 
@@ -56,7 +55,7 @@ export const followRun = async <A>(
   const left = (code: number): void => {
     if (bySignal.includes(code)) return
     process.stderr.write(
-      `${called()} run: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
+      `sailwright: the experiment ended the process (process.exit) before the run's end. ${further}\n`,
     )
     if (code === 0) process.exitCode = 1
   }

@@ -170,7 +170,7 @@ export const loadExperiment = (
         attempted(path, options, () => {
           const left = (): void => {
             process.stderr.write(
-              `sailwright run: ${word} ended the process (process.exit) before it gave an experiment.\n`,
+              `sailwright: ${word} ended the process (process.exit) before it gave an experiment.\n`,
             )
             process.exitCode = 1
           }

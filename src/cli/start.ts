@@ -51,7 +51,7 @@ const code = await main(process.argv.slice(2), io)
 await stdout.flushed()
 const lost = stdout.problem()
 if (lost !== undefined)
-  stderr.sink.write(`sailwright what should have been printed could not be: ${lost.message}\n`)
+  stderr.sink.write(`sailwright: what should have been printed could not be: ${lost.message}\n`)
 // worker threads and native libraries may keep the process alive: what was written went out, so it ends
 process.exit(
   code === 130 && interruptedBy !== undefined

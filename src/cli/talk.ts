@@ -33,7 +33,7 @@ export const userTurn = async (text: string, pictures: readonly string[], cwd: s
 }
 
 /** The tokens of a prompt that has room for an answer. @throws Error that says what to do where it has none */
-const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => {
+const fitted = ({ batching }: Answering, prompt: Conversation, isFirst: boolean): Conversation => {
   const { context, images } = batching.sizes
   if (prompt.images.length > images)
     throw new Error(
@@ -41,7 +41,7 @@ const fitted = ({ batching }: Answering, prompt: Conversation): Conversation => 
     )
   if (prompt.ids.length >= context)
     throw new Error(
-      `what was said has ${prompt.ids.length} tokens, and with the answer it may have ${context}; begin anew, or raise --context`,
+      `what was said has ${prompt.ids.length} tokens, and with the answer it may have ${context}; ${isFirst ? 'shorten it' : 'begin anew (/new)'}, or raise --context`,
     )
   batching.check(prompt)
   return prompt
@@ -63,7 +63,8 @@ export const answerTo = (
       o.system === undefined
         ? turns
         : [{ role: 'system' as const, parts: [{ type: 'text' as const, text: o.system }] }, ...turns]
-    const prompt = fitted(a, await chatPrompt(a.processor, 'chat', all, { think: o.think }))
+    const asked = await chatPrompt(a.processor, 'chat', all, { think: o.think })
+    const prompt = fitted(a, asked, turns.length === 1)
     const { context } = a.batching.sizes
     const room = context - prompt.ids.length
     const most = Math.min(o.maxNewTokens ?? room, room)

@@ -12,10 +12,10 @@ const headerOf = (of: DataView) => {
   const offset = of.getUint32(10, true)
   const short = (at: number): number => of.getUint16(at, true)
   return of.getUint32(14, true) === 12
-    ? { offset, width: short(18), height: short(20), bits: short(24), compression: 0 }
+    ? { offset, width: short(18), height: short(20), bits: short(24), compression: 0, size: 0 }
     : {
         ...{ offset, width: of.getInt32(18, true), height: of.getInt32(22, true) },
-        ...{ bits: short(28), compression: of.getUint32(30, true) },
+        ...{ bits: short(28), compression: of.getUint32(30, true), size: of.getUint32(34, true) },
       }
 }
 
@@ -24,12 +24,13 @@ const faultOf = (bytes: Uint8Array): string | undefined => {
   const of = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const least = bytes.length >= 26 && of.getUint32(14, true) === 12 ? 26 : 54
   if (bytes.length < least) return `it has ${bytes.length} bytes, and a BMP's header has ${least}`
-  const { offset, width, height, bits, compression } = headerOf(of)
+  const { offset, width, height, bits, compression, size } = headerOf(of)
   if (Math.abs(width * height) > mostPixels)
     return `it has ${Math.abs(width * height)} pixels, more than 268 million; make it smaller`
-  // rows are whole words; how long those of a compressed file are it does not say
-  const end = offset + 4 * Math.ceil((bits * width) / 32) * Math.abs(height)
-  return [0, 3].includes(compression) && bytes.length < end
+  // rows are whole words; how long runs of equal pixels are together the header says
+  const rows = 4 * Math.ceil((bits * width) / 32) * Math.abs(height)
+  const end = offset + ([1, 2].includes(compression) ? size : rows)
+  return [0, 1, 2, 3].includes(compression) && bytes.length < end
     ? `it ends after ${bytes.length} of ${end} bytes`
     : undefined
 }

@@ -181,7 +181,10 @@ test('a picture is seen: its tokens are in the prompt, and too many or too long 
   const many = await cli([...asked, '--images', '1', '--picture', 'red.png', '--picture', 'red.png'])
   assert.match(many.err, 'there are 2 pictures, and room for 1; raise --images')
   const long = await cli([...asked, '--context', '24', '--picture', 'red.png'])
-  assert.match(long.err, /what was said has \d+ tokens, and with the answer it may have 24/)
+  assert.match(
+    long.err,
+    /what was said has \d+ tokens, and with the answer it may have 24; shorten it, or raise --context/,
+  )
 })
 
 test('a published model sees a picture in the tiles that its config.json says, and a video; there is room for them', async () => {

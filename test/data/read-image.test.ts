@@ -285,7 +285,23 @@ images('BMP, of every depth that is in use, and none of which bytes are missing'
   const small = Buffer.from(old.subarray(0, 26 + 16))
   small.writeUInt16LE(1, 20)
   assert.equal([...(await readWholeImage({ bytes: small, name: 'small.bmp' })).data], pixels.slice(10).flat())
+  // runs of equal pixels: 4 of the first colour; then 1 of the second, and 3 as they stand, padded to whole words
+  const palette = bmp(8, pixels, 5)
+  const runs = Buffer.from([4, 0, 0, 0, 1, 1, 0, 3, 2, 3, 4, 0, 0, 1])
+  const packed = Buffer.concat([palette.subarray(0, palette.readUInt32LE(10)), runs])
+  for (const [at, n] of [
+    [18, 4],
+    [22, 2],
+    [30, 1],
+    [34, runs.length],
+  ] as const)
+    packed.writeUInt32LE(n, at)
+  assert.equal(
+    [...(await readWholeImage({ bytes: packed, name: 'packed.bmp' })).data],
+    [1, 2, 3, 4, 0, 0, 0, 0].flatMap((i) => pixels[i]!),
+  )
   for (const [bytes, why] of [
+    [packed.subarray(0, packed.length - 8), /it ends after 120 of 128 bytes/],
     [old.subarray(0, old.length - 1), /cut\.bmp: it cannot be read \(it ends after 73 of 74 bytes\)/],
     [whole.subarray(0, whole.length - 1), /cut\.bmp: it cannot be read \(it ends after 101 of 102 bytes\)/],
     [whole.subarray(0, 20), /it has 20 bytes, and a BMP's header has 54/],

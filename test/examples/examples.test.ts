@@ -316,6 +316,9 @@ test('own-model: a Llama as transformers saved it, tuned on a few conversations'
     out,
     '--json',
   ]
+  const none = await cli(['run', 'examples/own-model.ts', '--data', data])
+  assert.is(none.code, 2)
+  assert.match(none.err, "--set model is a folder with a config.json, and 'llama' has none")
   const { code, err } = await cli(words)
   assert.is(code, 0, err)
   const events = readFileSync(join(out, 'events.jsonl'), 'utf8')

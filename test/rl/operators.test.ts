@@ -286,40 +286,51 @@ scores('what throws or gives no judgement has failed, with why, and the stream g
   ])
 })
 
-scores(
-  'what is learnt from is what was drawn: a reward that changes its completion has failed, with why',
-  async () => {
-    const before = JSON.stringify(groupOf('a').completions)
-    const changes: readonly ((c: Record<string, unknown[]>) => void)[] = [
-      (c) => Object.assign(c, { text: 'another' }),
-      (c) => void c.ids!.push(7),
-      (c) => void c.logProbs!.fill(0),
-      (c) => void c.promptIds!.push(7),
-    ]
-    for (const change of changes) {
-      const reward: Reward = {
-        name: 'wild',
-        config: {},
-        score:
-          ({ completion }) =>
-          async () => {
-            change(completion as unknown as Record<string, unknown[]>)
-            return scored(1)
-          },
-      }
-      const [group] = await gathered(of(groupOf('a')).pipe(score({ reward })))
-      for (const j of group!.judgements)
-        assert.match(
-          (j as { readonly why: string }).why,
-          /^reward 'wild' threw: Cannot .*; a completion .* cannot be changed: change a copy of it$/,
-        )
-      assert.is(JSON.stringify(group!.completions), before)
-      const alone = await scoreGroup(reward, groupOf('a'))()
-      for (const j of alone.judgements)
-        assert.match((j as { readonly why: string }).why, /^Cannot .*: change a copy of it$/)
+scores('a reward that changes a completion or a task, which others read, has failed, with why', async () => {
+  const columns = { answer: ['7'], scene: { shapes: [{ colour: 'red' }], pixels: new Uint8Array(3) } }
+  const group = (): Group<typeof columns> => {
+    const made = groupOf('a')
+    return { ...made, task: { ...made.task, columns: structuredClone(columns) } }
+  }
+  const before = JSON.stringify(group())
+  type Changed = { [K in keyof Completion]: unknown[] }
+  const changes: readonly ((c: Changed, t: typeof columns) => void)[] = [
+    (c) => Object.assign(c, { text: 'another' }),
+    (c) => void c.ids.push(7),
+    (c) => void c.logProbs.fill(0),
+    (c) => void c.promptIds.push(7),
+    (_, t) => void t.answer.push('8'),
+    (_, t) => Object.assign(t.scene.shapes[0]!, { colour: 'blue' }),
+    (_, t) => {
+      delete (t as Partial<typeof t>).answer
+    },
+  ]
+  for (const change of changes) {
+    const reward: Reward<typeof columns> = {
+      name: 'wild',
+      config: {},
+      score:
+        ({ task, completion }) =>
+        async () => {
+          // pixels are not frozen, and can be read as ever
+          assert.is(task.columns.scene.pixels.length, 3)
+          change(completion as unknown as Changed, task.columns)
+          return scored(1)
+        },
     }
-  },
-)
+    const [judged] = await gathered(of(group()).pipe(score({ reward })))
+    for (const j of judged!.judgements)
+      assert.match(
+        (j as { readonly why: string }).why,
+        /^reward 'wild' threw: Cannot .*; a task and its completions.* cannot be changed: change a copy$/,
+      )
+    const { judgements: _, ...asked } = judged!
+    assert.is(JSON.stringify(asked), before)
+    const alone = await scoreGroup(reward, group())()
+    for (const j of alone.judgements)
+      assert.match((j as { readonly why: string }).why, /^Cannot .*: change a copy$/)
+  }
+})
 
 scores('no number and no answer have failed, in a time that is set', async () => {
   const reward: Reward = {

@@ -9,7 +9,7 @@ import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
-import { frozen, inWords, judgementFault } from '../rewards/judgement.ts'
+import { inWords, judgedOf, judgementFault } from '../rewards/judgement.ts'
 import type { Columns } from '../task.ts'
 import { inTime } from '../time-limit.ts'
 
@@ -117,9 +117,7 @@ export const score = <C extends Columns>(
       mergeMap(
         ({ group, number, sample, completion }) =>
           defer(async () =>
-            completion === undefined
-              ? undefined
-              : judged(reward, { task: group.task, completion: frozen(completion) }, seconds),
+            completion === undefined ? undefined : judged(reward, judgedOf(group.task, completion), seconds),
           ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
         concurrency,
       ),

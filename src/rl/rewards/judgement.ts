@@ -7,6 +7,7 @@
 import { mostReward } from '../advantages.ts'
 import type { Completion } from '../completion.ts'
 import type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from '../reward.ts'
+import type { Columns, Task } from '../task.ts'
 import { asked } from './bounded.ts'
 
 /** Judgements by name. */
@@ -36,7 +37,7 @@ export const inWords = (thrown: unknown): string => {
     if (!(thrown instanceof Error)) return String(thrown)
     const words = thrown.message || thrown.name
     return thrown instanceof TypeError && frozenChanged.test(words)
-      ? `${words}; a completion is learnt from as it was drawn and cannot be changed: change a copy of it`
+      ? `${words}; a task and its completions, which others read and are learnt from, cannot be changed: change a copy`
       : words
   } catch {
     return 'something that cannot be shown was thrown'
@@ -98,13 +99,26 @@ export const judgementFault = (said: unknown): string | undefined => {
   return why === undefined ? undefined : noPlainEvidence(why)
 }
 
+/** What is frozen with all that is in it: a task is judged with each of its completions. */
+const frozen = new WeakSet<object>()
+
+/** Freezes lists and plain records, and what is in them. What else there is, such as pixels, stays as it is. */
+const freeze = (x: unknown): void => {
+  if (typeof x !== 'object' || x === null || frozen.has(x)) return
+  if (!Array.isArray(x) && ![Object.prototype, null].includes(Object.getPrototypeOf(x))) return
+  frozen.add(Object.freeze(x))
+  if (Array.isArray(x)) x.forEach(freeze)
+  else for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) freeze(value)
+}
+
 /**
- * A completion that nobody can change: it is learnt from after rewards have read it. In a reward's module, which is strict, a
- * change throws, and the judgement says so.
+ * What a reward is given. Nobody can change it: other rewards read it, and it is learnt from after them. In a reward's module,
+ * which is strict, a change throws, and the judgement says so.
  */
-export const frozen = (c: Completion): Completion => {
-  for (const list of [c.promptIds, c.ids, c.logProbs, c.texts]) if (Array.isArray(list)) Object.freeze(list)
-  return Object.freeze(c)
+export const judgedOf = <C extends Columns>(task: Task<C>, completion: Completion): Judged<C> => {
+  freeze(task)
+  freeze(completion)
+  return { task, completion }
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Group, ScoredGroup } from '../group.ts'
 import type { Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import type { ColumnsOf } from './compound.ts'
-import { frozen, judgementOf } from './judgement.ts'
+import { judgedOf, judgementOf } from './judgement.ts'
 
 /** Why a program does not compile: the tasks have no column of these names. */
 export interface MissingColumn<Name> {
@@ -49,7 +49,7 @@ export const scoreGroup = <R extends Reward<never>, C extends Columns>(
   return async () => ({
     ...group,
     judgements: await Promise.all(
-      completions.map((completion) => judgementOf(reward, { task, completion: frozen(completion) })),
+      completions.map((completion) => judgementOf(reward, judgedOf(task, completion))),
     ),
   })
 }
