@@ -17,21 +17,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { data } from './mutants/data.ts'
-import { dsl } from './mutants/dsl.ts'
-import { engine } from './mutants/engine.ts'
-import { evaluation } from './mutants/eval.ts'
-import { formats } from './mutants/formats.ts'
+import { all, faultOf } from './mutants/index.ts'
 import type { Mutant } from './mutants/mutant.ts'
-import { optim } from './mutants/optim.ts'
-import { outputs } from './mutants/outputs.ts'
-import { random } from './mutants/random.ts'
-import { rewards } from './mutants/rewards.ts'
-import { rl } from './mutants/rl.ts'
-import { ofRollouts } from './mutants/rollouts.ts'
-import { tasks } from './mutants/tasks.ts'
-import { train } from './mutants/train.ts'
-import { verify } from './mutants/verify.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: options, positionals: words } = parseArgs({
@@ -43,34 +30,9 @@ if (!(limit > 0)) throw new RangeError(`--limit is ${options.limit}; give a numb
 /** Share of the bugs that the tests must notice. */
 const wanted = 0.9
 
-const all: readonly Mutant[] = [
-  random,
-  dsl,
-  engine,
-  formats,
-  optim,
-  data,
-  train,
-  evaluation,
-  rl,
-  rewards,
-  verify,
-  outputs,
-  ofRollouts,
-  tasks,
-].flat()
 const chosen = all.filter(
   (m) => words.length === 0 || words.some((w) => m.file.includes(w) || m.name.includes(w)),
 )
-
-/** Why a bug cannot be planted; undefined where it can. */
-const fault = async (m: Mutant): Promise<string | undefined> => {
-  if (!existsSync(join(root, m.file))) return 'the file is not there'
-  const times = (await readFile(join(root, m.file), 'utf8')).split(m.from).length - 1
-  if (times !== 1) return `its text occurs ${times} times`
-  const absent = m.tests.find((t) => !existsSync(join(root, 'test', `${t}.test.ts`)))
-  return absent === undefined ? undefined : `there is no test file ${absent}`
-}
 
 // --- the copy -------------------------------------------------------------------------------------------------
 
@@ -144,7 +106,7 @@ const say = (text: string): boolean => process.stdout.write(text)
 const faults: string[] = []
 const sound: Mutant[] = []
 for (const m of chosen) {
-  const why = await fault(m)
+  const why = faultOf(m)
   if (why === undefined) sound.push(m)
   else faults.push(`${label(m)} (${why})`)
 }

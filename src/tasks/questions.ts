@@ -13,7 +13,7 @@ import { type Family, families, finalOf, type Level } from './sample.ts'
 /** Which questions. */
 export interface HeldOutQuestionOptions {
   readonly seed: string | number
-  /** The lowest and the highest level; default the hardest alone. */
+  /** The lowest and the highest level; default 3 alone, the hardest that the recipe’s first half learns. */
   readonly levels?: readonly [Level, Level]
   /** How they are to be answered; default by the steps in plain sight. */
   readonly reply?: Exclude<Reply, 'caption'>

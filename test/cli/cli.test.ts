@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import fc from 'fast-check'
@@ -204,6 +204,32 @@ test('every example in the help is a command line that is accepted', () => {
       assert.ok(example.startsWith(`sailwright ${c.name}`), example)
       assert.ok(E.isRight(parse(c, words)), example)
     }
+})
+
+test('README and the pages name commands and options that there are', () => {
+  const pages = ['README.md', 'ARCHITECTURE.md', ...readdirSync('docs').map((f) => `docs/${f}`)]
+  const odd: string[] = []
+  let named = 0
+  // a row of the table of commands, a line of a block, words in a sentence
+  for (const page of pages)
+    for (const [, row, line, inside] of readFileSync(page, 'utf8').matchAll(
+      /^\| `sailwright ([a-z].*)|^(?:npx )?sailwright ([a-z][^#\n]*)|`(?:npx )?sailwright ([a-z][^`\n]*)`/gm,
+    )) {
+      const words = (row ?? line ?? inside)!
+      const c = commands.find(({ name }) =>
+        words
+          .match(/^[a-z ]+/)![0]
+          .concat(' ')
+          .startsWith(`${name} `),
+      )
+      if (c === undefined) odd.push(`${page}: ${words}`)
+      for (const [, option] of words.matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)) {
+        named++
+        if (c !== undefined && !(option! in c.flags)) odd.push(`${page}: ${c.name} --${option}`)
+      }
+    }
+  assert.equal(odd, [])
+  assert.ok(named > 100, `${named}`)
 })
 
 test('the version', async () => {
