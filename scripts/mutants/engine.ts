@@ -409,6 +409,11 @@ export const engine = [
     ['engine/worker'],
     [
       ['closing leaves the thread', 'await end(() => threads.give(thread))\n', ''],
+      [
+        'a call’s memory is used again before its answer',
+        'const first = graph',
+        'own?.answered()\n      const first = graph',
+      ],
       ['what is written is taken from the caller', 'given ? give : lend', 'give'],
       [
         'a thread takes weights that change for constants',
@@ -425,6 +430,9 @@ export const engine = [
       ['inputs are taken from the caller', 'move(data.slice() as Data)', 'move(data)'],
       ['shared memory is moved', 'data.buffer instanceof SharedArrayBuffer ? data : move', 'move'],
       ['a part takes its whole buffer along', ' || data.byteLength !== data.buffer.byteLength', ''],
+      ['a call’s memory is given to two', 'own.splice(0)', 'own'],
+      ['memory of any size waits', 'if (bytes + size > waiting)', 'if (false)'],
+      ['no memory is used again', 'free.get(size)?.pop()', 'free.get(-1)?.pop()'],
     ],
   ),
   mutantsOf(

@@ -37,6 +37,7 @@ import {
   tensorValue,
 } from '../../src/engine/index.ts'
 import { flatten, unflatten } from '../../src/engine/worker/flat-graph.ts'
+import { callMemory } from '../../src/engine/worker/transfer.ts'
 import { decode, qwen3Model } from '../../src/models/index.ts'
 import { nextToken, orThrow, update } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
@@ -220,6 +221,42 @@ for (const direct of engines) {
       shared.fill(0)
       assert.equal([...(await must(s.read(['w']))).get('w')!.data], [2, 4, 6, 8])
     }))
+
+  test('calls under way at once and one after another keep what they were given, however often their memory is used', () => {
+    const M = axis('m', 2 ** 15)
+    const p = program({
+      name: 'large',
+      functions: {
+        f: fixed(() => {
+          const [x, i] = [input('x', [M]), input('i', [M], 'int32')]
+          return { outputs: { x, twice: mul(x, 2), i, flag: input('flag', [M], 'bool') }, next: new Map() }
+        }),
+      },
+    })
+    return using(p, async (s) => {
+      const from = (n: number) => (_: unknown, k: number) => (k % 101) + 1000 * n
+      const given = (n: number) => ({
+        x: tensorValue('float32', [M.size], Float32Array.from({ length: M.size }, from(n))),
+        i: tensorValue('int32', [M.size], Int32Array.from({ length: M.size }, from(n))),
+        flag: tensorValue(
+          'bool',
+          [M.size],
+          Uint8Array.from({ length: M.size }, (_, k) => ((k + n) % 3) & 1),
+        ),
+      })
+      const kept = []
+      for (const round of [0, 1, 2]) {
+        const numbers = [0, 1, 2, 3, 4, 5].map((n) => 6 * round + n)
+        kept.push(...(await Promise.all(numbers.map((n) => must(s.call('f', given(n)))))))
+      }
+      kept.forEach((got, n) => {
+        const want = given(n)
+        for (const name of ['x', 'i', 'flag'] as const)
+          assert.ok(bytes(got[name]!).equals(bytes(want[name])), `${name} of call ${n}`)
+        assert.is(got.twice!.data[100], 2 * want.x.data[100]!)
+      })
+    })
+  })
 
   test('weights are read from a source one by one and moved; a map’s are copied', async () => {
     const given = { w: vector(1, 2, 3, 4), flag: tensorValue('bool', [4], [0, 1, 1, 0]) }
@@ -523,3 +560,55 @@ graphs('is the same graph, however deep; what was shared is there once', () => {
 })
 
 graphs.run()
+
+{
+  const test = suite('memory of calls')
+  const numbers = (n: number, length = 2 ** 14): Float32Array => new Float32Array(length).fill(n)
+
+  test('a piece is one call’s until the answer, and then that of the next call with as much', () => {
+    const begin = callMemory()
+    const [a, b] = [begin(), begin()]
+    const first = a.copied(numbers(1))!
+    const second = b.copied(numbers(2))!
+    assert.is.not(first.buffer, second.buffer)
+    a.answered()
+    const third = begin()
+    assert.is(third.copied(numbers(3, 2 ** 15))!.buffer === first.buffer, false, 'another size')
+    assert.is(third.copied(numbers(4))!.buffer, first.buffer)
+    assert.is.not(third.copied(numbers(5))!.buffer, second.buffer, 'that call has no answer yet')
+    assert.equal([second[0], second.at(-1)], [2, 2])
+    // said twice, or of a call that took nothing: nobody's piece is given to two
+    a.answered()
+    begin().answered()
+    assert.is.not(begin().copied(numbers(6))!.buffer, first.buffer)
+  })
+
+  test('what is small, or shared by its owner, is not copied here; kinds and numbers stay', () => {
+    const { copied } = callMemory()()
+    assert.is(copied(new Float32Array(100)), undefined)
+    assert.is(copied(new Float32Array(new SharedArrayBuffer(2 ** 17))), undefined)
+    for (const data of [numbers(1.5), new Int32Array(2 ** 14).fill(-7), new Uint8Array(2 ** 16).fill(1)]) {
+      const copy = copied(data)!
+      assert.is(copy.constructor, data.constructor)
+      assert.equal(copy, data)
+      assert.ok(copy.buffer instanceof SharedArrayBuffer)
+    }
+    // a part of a larger array
+    assert.equal(copied(numbers(1, 2 ** 16).subarray(5, 5 + 2 ** 15))!.length, 2 ** 15)
+  })
+
+  test('no more than 64 MiB wait: sizes that are not called with any more are let go', () => {
+    const begin = callMemory()
+    const old = begin()
+    const was = old.copied(new Uint8Array(2 ** 25))!
+    old.answered()
+    const now = begin()
+    const large = now.copied(new Uint8Array(2 ** 25 + 1))!
+    now.answered()
+    const later = begin()
+    assert.is(later.copied(new Uint8Array(2 ** 25 + 1))!.buffer, large.buffer)
+    assert.is.not(later.copied(new Uint8Array(2 ** 25))!.buffer, was.buffer)
+  })
+
+  test.run()
+}

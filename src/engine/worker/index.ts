@@ -33,7 +33,7 @@ import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts
 import type { Chosen } from '../values.ts'
 import { flatten } from './flat-graph.ts'
 import { startThread, type Thread } from './thread.ts'
-import { packed, parcel } from './transfer.ts'
+import { callMemory, packed, parcel } from './transfer.ts'
 
 export type { Compiling } from '../../terminal/index.ts'
 export { threadsAtRest } from './thread.ts'
@@ -162,16 +162,23 @@ const backendIn =
     )
     const opened = await told(program.name, heard, asking)
     if (isLeft(opened)) return opened
+    // onnxruntime-node takes no shared memory
+    const memory = engine === 'onnx' ? undefined : callMemory()
     const asked = async (name: string, { variant, index, inputs }: Chosen): Promise<Called> => {
       const { lend, moved } = parcel()
+      const own = memory?.()
       const place = placeOf(name, index)
       const graph = sent.has(place) ? undefined : flatten([variant], lend)
       sent.add(place)
-      const answering = thread.ask('call', { name, index, graph, inputs: packed(inputs, lend) }, moved)
+      const given = packed(inputs, (data) => own?.copied(data) ?? lend(data))
+      const answering = thread.ask('call', { name, index, graph, inputs: given }, moved)
       const first = graph !== undefined || (compile !== undefined && !compiledOnce.has(variant))
       compiledOnce.add(variant)
       const answer = await (first ? told(name, heard, answering) : answering)
-      return isLeft(answer) ? answer : right(Object.fromEntries(answer.right))
+      // of a call that failed something may still be on its way to the device
+      if (isLeft(answer)) return answer
+      own?.answered()
+      return right(Object.fromEntries(answer.right))
     }
     const underWay = new Set<Promise<Called>>()
     const started = async (
@@ -286,9 +293,9 @@ export const compileAhead =
  * The engine in a thread of its own for each session. A session does the same and gives the same bits; what it is asked
  * goes to the thread as messages.
  *
- * - Inputs and written states stay the caller's: they are copied once, when they are sent, and the copy is moved. What
- *   lies in a `SharedArrayBuffer` is not copied, and has to stay as it is until the call has ended; onnxruntime-node takes
- *   no such memory, and there the thread copies it.
+ * - Inputs and written states stay the caller's: they are copied once, when they are sent, and the copy is moved, or lies in
+ *   memory that the session uses again for later calls. What lies in a `SharedArrayBuffer` is not copied, and has to stay as
+ *   it is until the call has ended; onnxruntime-node takes no such memory, and there the thread copies it.
  * - The arrays that a `WeightSource` gives are moved, and empty afterwards: they are the session's.
  * - Results are moved out of the thread.
  * - Closing ends the thread, or leaves it to the session that is loaded next. One that ends by itself is a `Failed` of every
