@@ -291,6 +291,12 @@ const parts: readonly Part[] = [
     tell: lastLines(4),
   },
   {
+    // which addresses change from call to call of nano's step, and what XLA writes anew for it
+    ...{ name: 'addresses', limit: 60 },
+    command: tsx('scripts/gpu-check/addresses.ts', ...(tiny ? ['--tiny'] : [])),
+    tell: matching(/^[a-z-]+(, [a-z-]+)?: /, 40),
+  },
+  {
     ...{ name: 'generation', limit: 100 },
     command: tsx(
       'bench/generation.ts',
