@@ -159,6 +159,19 @@ export const engine = [
     ],
   ),
   mutantsOf(
+    'src/engine/xla/index.ts',
+    ['engine/xla/session'],
+    [['each thread opens a client', '...(client === undefined ? {} : { client }),', '']],
+  ),
+  mutantsOf(
+    'src/engine/xla/kept-programs.ts',
+    ['engine/xla/pjrt/client'],
+    [
+      ['what is used stays old', 'await utimes(path, new Date(), new Date()).catch(() => undefined)', ''],
+      ['the newest go', 'b.used - a.used', 'a.used - b.used'],
+    ],
+  ),
+  mutantsOf(
     'src/engine/xla/kept-programs.ts',
     ['engine/xla/lowering'],
     [["a program's lines are a part of it", 'update(withoutPlaces(text))', 'update(text)']],
@@ -172,6 +185,27 @@ export const engine = [
     'src/engine/xla/filling.ts',
     ['engine/xla/session'],
     [['a state that is drawn is filled', 'repeated(spec)', '(repeated(spec) ?? 0)']],
+  ),
+  mutantsOf(
+    'src/engine/xla/session.ts',
+    ['engine/xla/session'],
+    [
+      ['what a state was stays', 'closeAll(states.get(key) ?? [])\n', ''],
+      ['any number of calls is under way', 'while (underWay.size >= ahead)', 'while (underWay.size >= 99)'],
+      ['closing waits for nothing', 'await Promise.allSettled(underWay)', ''],
+      ['a call without outputs ends when it begins', 'if (count === 0) await', 'if (count < 0) await'],
+      ['a state that was lost is given', ' && !found.some((a) => a.closed)', ''],
+      ['what fills states stays', '} finally {\n        ready.right.executable.close()', '} finally {'],
+      ['drawn states are said to be filled', 'uniform.map((s) => s.key)', 'specs.map((s) => s.key)'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/xla/session.ts',
+    ['engine/xla/flags'],
+    [
+      ['a loop is as small as other calls', '(loops ? smallLoop : smallCall)', 'smallCall'],
+      ['own flags overrule those that were given', '{ ...own, ...given }', '{ ...given, ...own }'],
+    ],
   ),
   mutantsOf(
     'src/engine/worker/index.ts',

@@ -145,12 +145,17 @@ sessions(
     await orThrow(s.call('set', { value }))
     assert.equal(await asked('a', 'c'), ['read a', 'read c,d,e'])
     const twice = tensorValue('float32', [4], [2, 4, 6, 8])
+    // c was read ahead when a call, a writing or a snapshot's restoring changes it
+    assert.equal(await asked('a', 'b'), ['read a', 'read b,c,d'])
     await orThrow(s.call('set', { value: twice }))
     assert.equal(await one('c'), twice.data)
+    assert.equal(await asked('a', 'b'), ['read a', 'read b,c,d'])
+    await orThrow(s.write(new Map([['c', value]])))
+    assert.equal(await one('c'), value.data)
     const snapshot = await orThrow(s.snapshot())
     assert.equal(await asked('b', 'c'), ['read b', 'read c,d,e'])
-    await orThrow(s.restore({ states: new Map([...snapshot.states, ['d', value]]) }))
-    assert.equal(await one('d'), value.data)
+    await orThrow(s.restore({ states: new Map([...snapshot.states, ['d', twice]]) }))
+    assert.equal(await one('d'), twice.data)
   },
 )
 

@@ -11,6 +11,7 @@ import * as assert from 'uvu/assert'
 import {
   add,
   axis,
+  buckets,
   contract,
   fixed,
   gather,
@@ -25,6 +26,7 @@ import {
   type Tensor,
   tanh,
   topological,
+  total,
   zeros,
 } from '../../src/dsl/index.ts'
 import {
@@ -37,6 +39,7 @@ import {
   tensorValue,
 } from '../../src/engine/index.ts'
 import { flatten, unflatten } from '../../src/engine/worker/flat-graph.ts'
+import { startThread } from '../../src/engine/worker/thread.ts'
 import { callMemory } from '../../src/engine/worker/transfer.ts'
 import { decode, qwen3Model } from '../../src/models/index.ts'
 import { nextToken, orThrow, update } from '../../src/train/index.ts'
@@ -100,6 +103,19 @@ const heavy = (size: number): Program => {
     },
   })
 }
+
+const threads = suite('threads of engines')
+threads('what is thrown there is thrown here, and the thread answers what is asked next', async () => {
+  const thread = startThread()
+  const asked = await Promise.allSettled([thread.ask('read', { keys: [] }), thread.ask('close', {})])
+  for (const a of asked) {
+    assert.is(a.status, 'rejected')
+    assert.match(String((a as PromiseRejectedResult).reason), 'no program was opened in this thread')
+  }
+  await thread.end()
+  assert.ok(thread.ended())
+})
+threads.run()
 
 for (const direct of engines) {
   const test = suite(`${direct.name} in a thread`)
@@ -331,6 +347,32 @@ for (const direct of engines) {
     assert.is(there.where, line)
     assert.is((there.cause as Error).message, (here.cause as Error).message)
     assert.is((await fault(threaded.load(kinds, { seed: 0.5 })))._tag, 'BadOption')
+  })
+
+  test('a function of several sizes is called at any of them first', async () => {
+    const sizes = [2, 3, 5]
+    const sums = program({
+      name: 'sums',
+      functions: {
+        f: buckets(sizes, (n) => {
+          const Row = axis('row', n)
+          const w = state('w', [N], normal(1))
+          return { outputs: { y: mul(input('x', [Row]), total(w)), n: scalar(n) } }
+        }),
+      },
+    })
+    const results = async (s: Session) => {
+      const all: TensorValue[] = []
+      for (const n of [5, 2, 5, 3, 2]) {
+        const { y, n: told } = await must(s.call('f', { x: vector(...Array(n).fill(n)) }))
+        assert.is(told!.data[0], n)
+        all.push(y!)
+      }
+      return all
+    }
+    const here = await must(direct.load(sums, { seed: 2 }))
+    assert.equal(await using(sums, results, { seed: 2 }), await results(here))
+    await must(here.close())
   })
 
   test('timers run while a call computes; in this thread they wait', async () => {

@@ -83,7 +83,7 @@ export const withKnownFlags = async <A>(
   } catch (e) {
     // no such compile option: 'name'; while setting option name, 'value' is not a valid enum value
     const name = /option:? '?(xla_\w+)/i.exec(messageOf(e))?.[1]
-    if (name === undefined || !(name in own) || name in given) throw e
+    if (name === undefined || !(name in own)) throw e
     const { [name]: _, ...others } = own
     return withKnownFlags(others, given, compile)
   }

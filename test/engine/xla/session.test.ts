@@ -10,12 +10,14 @@ import { inPrecision } from '../../../src/engine/precision.ts'
 import type { Session } from '../../../src/engine/session.ts'
 import { tensorValue } from '../../../src/engine/values.ts'
 import { inWorker } from '../../../src/engine/worker/index.ts'
-import { xlaEngine } from '../../../src/engine/xla/index.ts'
+import { openXla, xlaEngine } from '../../../src/engine/xla/index.ts'
 import { openClient } from '../../../src/engine/xla/open-client.ts'
+import { Client, type Executable } from '../../../src/engine/xla/pjrt/index.ts'
 import { xlaBackend } from '../../../src/engine/xla/session.ts'
 import { shardingOf } from '../../../src/engine/xla/sharding.ts'
 import { orThrow } from '../../../src/train/task.ts'
 import { cpuPlugin } from '../../support/cpu-plugin.ts'
+import { until } from '../../support/until.ts'
 
 const plugin = await cpuPlugin()
 const test = suite('xla: sessions')
@@ -67,6 +69,167 @@ if (plugin !== undefined) {
     const many = await Promise.all(Array.from({ length: 500 }, step))
     assert.ok(many.every(isRight))
     assert.is(client.liveArrays, held)
+    // what is written takes the place of what was there
+    await orThrow(session.write((await orThrow(session.snapshot())).states))
+    assert.is(client.liveArrays, held)
+    await orThrow(session.close())
+    assert.is(client.liveArrays, 0)
+    await client.close()
+  })
+
+  /** States that begin with one number, and one that is drawn. */
+  const many = d.program({
+    name: 'many',
+    functions: {
+      step: d.fixed(() => {
+        const [a, b] = [d.state('a', [Out, Embed], d.zeros), d.state('b', [Out, Embed], d.zeros)]
+        const w = d.parameter('w', [Out, Embed], d.normal(1))
+        return {
+          outputs: { y: d.total(d.mul(w, d.add(a, b))) },
+          next: new Map<string, d.Tensor>([
+            ['a', d.add(a, w)],
+            ['b', d.add(d.mul(b, 2), d.state('c', [Embed], d.filled(0.1)))],
+            ['n', d.add(d.state('n', [Row], d.filled(-7), 'int32'), 1)],
+            ['flag', d.not(d.state('flag', [Row], d.zeros, 'bool'))],
+            ['one', d.mul(d.state('one', [], d.ones), 3)],
+          ]),
+        }
+      }),
+    },
+  })
+
+  /** A client whose programs a test may stop, or make fail. */
+  const between = (client: Client, change: (e: Executable) => Partial<Executable>): Client => {
+    const over = <T extends object>(of: T, own: Partial<T>): T =>
+      new Proxy(of, {
+        get: (_, name) => {
+          const value = name in own ? own[name as keyof T] : Reflect.get(of, name, of)
+          return typeof value === 'function' ? value.bind(of) : value
+        },
+      })
+    const changed = async (e: Promise<Executable>): Promise<Executable> => {
+      const made = await e
+      return over(made, change(made))
+    }
+    return over(client, {
+      compile: (...given) => changed(client.compile(...given)),
+      deserialize: (...given) => changed(client.deserialize(...given)),
+    })
+  }
+
+  test('four calls are under way at most, each until it is read; one without outputs until it has ended', async () => {
+    const { client, plugin: found } = await orThrow(openClient({ plugin }))
+    let [begun, open] = [0, (): void => undefined]
+    const gate = new Promise<void>((go) => {
+      open = go
+    })
+    const slow = between(client, (e) => ({
+      executeOn: (lists) => {
+        begun++
+        return e.executeOn(lists)
+      },
+      ready: async (arrays) => {
+        const ready = e.ready(arrays)
+        await gate
+        await ready
+      },
+    }))
+    const session = await orThrow(
+      openSession(xlaBackend({ client: slow, plugin: found }, p, { precision: 'float32' })),
+    )
+    let ended = 0
+    const calls = Array.from({ length: 9 }, async () => {
+      const got = await session.call('quiet', {})()
+      ended++
+      return got
+    })
+    await until(() => begun === 4)
+    for (let i = 0; i < 50; i++) await new Promise((go) => setImmediate(go))
+    assert.equal([begun, ended], [4, 0])
+    open()
+    assert.ok((await Promise.all(calls)).every(isRight))
+    assert.is(begun, 9)
+    // closing waits for what is under way
+    const last = [session.call('step', { x })(), session.call('step', { x })()]
+    await orThrow(session.close())
+    assert.is(client.liveArrays, 0)
+    assert.ok((await Promise.all(last)).every(isRight))
+    await client.close()
+  })
+
+  test('what fills states is freed at once, what is called when the session closes', async () => {
+    const { client, plugin: found } = await orThrow(openClient({ plugin }))
+    const live = new Set<Executable>()
+    const counted = between(client, (e) => {
+      live.add(e)
+      return {
+        close: () => {
+          live.delete(e)
+          e.close()
+        },
+      }
+    })
+    const settings = { precision: 'float32', fillFrom: 0 } as const
+    const session = await orThrow(openSession(xlaBackend({ client: counted, plugin: found }, many, settings)))
+    await orThrow(session.read(['a', 'n']))
+    assert.is(live.size, 0)
+    await orThrow(session.call('step', {}))
+    assert.is(live.size, 1)
+    await orThrow(session.close())
+    assert.is(live.size, 0)
+    await client.close()
+  })
+
+  test('a thread that is told of a client opens none of its own, and leaves it open', async () => {
+    const { client, plugin: found } = await orThrow(openClient({ plugin }))
+    const open = Client.open
+    Client.open = async () => {
+      throw new Error('a second client')
+    }
+    try {
+      const backend = await orThrow(openXla(p, { plugin: found.path, client: client.address }))
+      const session = await orThrow(openSession(backend))
+      assert.ok(isRight(await session.call('step', { x })()))
+      await orThrow(session.close())
+    } finally {
+      Client.open = open
+    }
+    const session = await orThrow(
+      openSession(xlaBackend({ client, plugin: found }, p, { precision: 'float32' })),
+    )
+    assert.ok(isRight(await session.call('step', { x })()))
+    await orThrow(session.close())
+    await client.close()
+  })
+
+  test('a state that a failed call has taken is said to be lost until it is written', async () => {
+    const { client, plugin: found } = await orThrow(openClient({ plugin }))
+    let fails = false
+    const failing = between(client, (e) => ({
+      executeOn: (lists) => {
+        const results = e.executeOn(lists)
+        if (!fails) return results
+        for (const r of results.flat()) r.close()
+        throw new Error('the device is gone')
+      },
+    }))
+    const session = await orThrow(
+      openSession(xlaBackend({ client: failing, plugin: found }, p, { precision: 'float32' })),
+    )
+    const before = await orThrow(session.snapshot())
+    fails = true
+    const failed = await session.call('step', { x })()
+    assert.ok(isLeft(failed))
+    assert.match(failed.left.message, 'the device is gone')
+    fails = false
+    const again = await session.call('step', { x })()
+    assert.ok(isLeft(again))
+    assert.match(
+      again.left.message,
+      /^function 'step' failed: state 'sum' was lost when an earlier call failed; write it/,
+    )
+    await orThrow(session.restore(before))
+    assert.ok(isRight(await session.call('step', { x })()))
     await orThrow(session.close())
     assert.is(client.liveArrays, 0)
     await client.close()
@@ -120,27 +283,6 @@ if (plugin !== undefined) {
     const scale = Math.max(...exact.map(Math.abs))
     const off = Math.max(...exact.map((v, i) => Math.abs(v - rounded[i]!)))
     assert.ok(off > 1e-4 * scale && off < 0.02 * scale, `${off} of ${scale}`)
-  })
-
-  /** States that begin with one number, and one that is drawn. */
-  const many = d.program({
-    name: 'many',
-    functions: {
-      step: d.fixed(() => {
-        const [a, b] = [d.state('a', [Out, Embed], d.zeros), d.state('b', [Out, Embed], d.zeros)]
-        const w = d.parameter('w', [Out, Embed], d.normal(1))
-        return {
-          outputs: { y: d.total(d.mul(w, d.add(a, b))) },
-          next: new Map<string, d.Tensor>([
-            ['a', d.add(a, w)],
-            ['b', d.add(d.mul(b, 2), d.state('c', [Embed], d.filled(0.1)))],
-            ['n', d.add(d.state('n', [Row], d.filled(-7), 'int32'), 1)],
-            ['flag', d.not(d.state('flag', [Row], d.zeros, 'bool'))],
-            ['one', d.mul(d.state('one', [], d.ones), 3)],
-          ]),
-        }
-      }),
-    },
   })
 
   test('states that begin with one number are made on the device, with the same bits', async () => {

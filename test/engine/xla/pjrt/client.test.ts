@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -205,16 +205,21 @@ if (plugin !== undefined) {
       assert.not(await compiles(adding(), { folder }))
     }))
 
-  test('kept programs take no more than the limit: the oldest go', () =>
+  test('kept programs take no more than the limit: those that were not used for longest go', () =>
     inFolder(async (folder) => {
-      await compiles(adding('a'), { folder })
-      const [first] = (await readdir(folder)) as [string]
-      const bytes = (await readFile(join(folder, first))).length
-      await new Promise((done) => setTimeout(done, 20))
-      await compiles(adding('b'), { folder, limit: 1.5 * bytes })
-      const left = await readdir(folder)
-      assert.is(left.length, 1)
-      assert.is.not(left[0], first)
+      const [first, second, third] = ['a', 'b', 'c'].map((name) => adding(name)) as [string, string, string]
+      await compiles(first, { folder })
+      const [file] = (await readdir(folder)) as [string]
+      const bytes = (await readFile(join(folder, file))).length
+      await compiles(second, { folder })
+      for (const [f, at] of (await readdir(folder)).map((f) => [f, f === file ? 1000 : 2000] as const))
+        await utimes(join(folder, f), at, at)
+      assert.not(await compiles(first, { folder }), 'it was kept, and is used again')
+      await compiles(third, { folder, limit: 2.5 * bytes })
+      assert.is((await readdir(folder)).length, 2)
+      assert.not(await compiles(first, { folder }))
+      assert.not(await compiles(third, { folder }))
+      assert.ok(await compiles(second, { folder }))
     }))
 
   test('a folder that cannot be written costs nothing but the keeping', async () => {
