@@ -29,7 +29,9 @@ export const rewards = [
         'Math.abs(value) > mostReward',
         'false',
       ],
-      ['a reward may change what is learnt from', 'return Object.freeze(c)', 'return c'],
+      ['a reward may change what is learnt from', '  freeze(completion)\n', ''],
+      ['a reward may change a task that others read', '  freeze(task)\n', ''],
+      ['a reward may change what lies inside', '(x))) freeze(value)', '(x))) void value'],
       [
         'what throws is 0',
         'return failed(inWords(thrown), performance.now() - began)',
