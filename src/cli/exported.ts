@@ -39,6 +39,8 @@ export interface Found {
   readonly beside: string
   /** The stage that ended with the weights, where they are of a run. */
   readonly stage?: Stage
+  /** What the stage began with, where another stage or another run made it: `the weights after stage sft of runs/x`. */
+  readonly over?: string
   /** Of a model's folder, where it has one. */
   readonly tokenizer?: Tokenizer
   /** Of a model's folder: weights that the model has no place for. */
@@ -145,6 +147,14 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
             `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
           ),
         )
+      const before = ended[ended.indexOf(stage) - 1]
+      const { forked } = manifest
+      const over =
+        before !== undefined
+          ? `the weights after stage ${before} of ${shown}`
+          : forked === undefined
+            ? undefined
+            : `weights of ${forked.run}, from which this run was forked`
       return pipe(
         loadExperiment(experimentFile, r.cwd, {
           quick: manifest.quick ?? false,
@@ -175,6 +185,7 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
             folder,
             beside: named === undefined ? path : `${path}-${stage}`,
             stage: ofStage,
+            ...(over === undefined ? {} : { over }),
           }),
         ),
       )()

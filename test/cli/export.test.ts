@@ -36,7 +36,7 @@ const root = mkdtempSync(join(tmpdir(), 'sailwright-export-'))
 test.after(() => rmSync(root, { recursive: true, force: true }))
 const experiment = moduleAt('test/support/experiments/exported.ts')
 const [engine] = await hostEngines()
-const kinds = ['text', 'joined', 'lora', 'experts', 'own'] as const
+const kinds = ['text', 'joined', 'lora', 'lora-twice', 'experts', 'own'] as const
 type Kind = (typeof kinds)[number]
 
 const cli = commandIn(root)
@@ -359,6 +359,11 @@ test('adapters: merged in the weights, apart in PEFT’s layout', async () => {
     if (farthest(data as Float32Array, begun.get(key)!.data) > 0) moved++
   }
   assert.is(moved, 7, 'each projection of the one layer')
+  const said = async (...words: readonly string[]) => (await cli(['export', ...words])).err
+  const later = await said('lora-twice', '--adapter')
+  assert.match(later, /It belongs over the weights after stage tune of lora-twice, and over no others/)
+  assert.not.match(await said('lora-twice', '--adapter', '--stage', 'tune'), /It belongs/)
+  assert.not.match(await said('lora-twice', '--hf'), /It belongs/)
   const saved = await exported('lora', '--savedmodel', '--out', 'lora-saved')
   assert.match(readFileSync(join(saved, 'README.md'), 'utf8'), /## step\.0/)
 })

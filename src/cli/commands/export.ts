@@ -222,6 +222,10 @@ const said = (args: Args, io: Io, what: Found, out: string, { files, unused }: W
   if (args.on('json')) printJson(io, { folder, files, unused })
   else {
     io.stderr.write(`${what.what}: ${[...files].sort().join(', ')}\n`)
+    if (args.on('adapter') && what.over !== undefined)
+      io.stderr.write(
+        `It belongs over ${what.over}, and over no others: export those with --hf for PEFT to load it on.\n`,
+      )
     io.stdout.write(`${folder}\n`)
   }
 }

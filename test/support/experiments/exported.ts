@@ -1,6 +1,6 @@
 /**
  * An experiment for tests of exports: `--set kind` says which model it trains, in a few steps: `text` (a Qwen3, with moving
- * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `experts` (adapters on one of two layers, the other of
+ * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `lora-twice` (in two stages), `experts` (adapters on one of two layers, the other of
  * which has experts), `own` (a classifier of the file's own, with a head).
  */
 import { pipe } from 'fp-ts/lib/function.js'
@@ -63,7 +63,7 @@ const ownObjective: t.Objective<number> = {
 }
 
 const file: t.ExperimentFile = ({ seed, setting }) => {
-  const kind = setting.choice('kind', ['text', 'joined', 'lora', 'experts', 'own'], 'text')
+  const kind = setting.choice('kind', ['text', 'joined', 'lora', 'lora-twice', 'experts', 'own'], 'text')
   const steps = setting.integer('steps', 3, { from: 1 })
   const begun = (model: Model) =>
     t.begin({ name: `exported-${kind}`, seed, model, start: t.fromScratch, now: 'fresh' })
@@ -79,12 +79,16 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
   const model = kind === 'experts' ? experts : text
   const objective = t.nextToken(model, texts, { rows: 4, tokens: 24 })
   const on = d.keys('projections', kind === 'experts' ? '**.layers.0.**_proj.weight' : '**_proj.weight')
+  const adapters = { train: [loraKeys], transforms: [t.withLora({ rank: 2, alpha: 4, on })] }
   const stage = t.supervised({
     ...{ ...about, objective, source: chats },
-    ...(kind === 'lora' || kind === 'experts'
-      ? { train: [loraKeys], transforms: [t.withLora({ rank: 2, alpha: 4, on })] }
-      : { train: [d.everyKey], ema: 0.9 }),
+    ...(kind === 'text' ? { train: [d.everyKey], ema: 0.9 } : adapters),
   })
+  if (kind === 'lora-twice') {
+    const more = { ...about, name: 'more', from: 'tuned', to: 'more tuned' } as const
+    const again = t.supervised({ ...more, objective, source: chats, ...adapters })
+    return t.experiment(pipe(begun(model), t.next(stage), t.next(again)), t.unmeasured)
+  }
   return t.experiment(pipe(begun(model), t.next(stage)), t.unmeasured)
 }
 
