@@ -125,6 +125,27 @@ export const dsl = [
     ],
   ),
   mutantsOf(
+    'src/dsl/layers/attention.ts',
+    ['generation/windowed'],
+    [['a mask of the model is left out over a cache', 'written.mask !== mask || ', '']],
+  ),
+  mutantsOf(
+    'src/models/generate.ts',
+    ['generation/windowed'],
+    [
+      [
+        'the first of a call’s tokens is where the last is',
+        'add(position, iota(ownKeys))',
+        'add(at, iota(ownKeys))',
+      ],
+      [
+        'one token alone is at the first place',
+        'concat([reshape(position, [batch, axis(Key, 1)])',
+        'concat([slice(broadcast(places, [batch, slots]), Key, 0, 1)',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/dsl/layers/rotary.ts',
     ['dsl/layers'],
     [

@@ -90,6 +90,7 @@ export const extendLoop = (
     model.decode(model.embed(reshape(id, [batch, token])), {
       token,
       positions: reshape(at, [batch, token]),
+      keyPositions: iota(slots),
       // the first slot is always seen
       mask: transpose(lessEqual(iota(slots), maximum(at, 0)), [batch.name, Key]),
       cache: (path, keys, values) => {

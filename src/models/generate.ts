@@ -11,6 +11,7 @@ import {
   type Axis,
   add,
   axis,
+  broadcast,
   causal,
   concat,
   constant,
@@ -32,13 +33,14 @@ import {
   slice,
   sum,
   type Tensor,
+  transpose,
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { placesInput } from './any-resolution.ts'
 import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
-import type { CausalLm, ImageInputs } from './model.ts'
+import { type CausalLm, type ImageInputs, positionsOfKeys } from './model.ts'
 
 /** The residual stream at one position of each row: `[batch, token, embed]` at `place` `[batch]` → `[batch, embed]`. */
 const rowAt = (hidden: Tensor, place: Tensor, token: Axis): Tensor =>
@@ -114,7 +116,9 @@ const filled = (model: CausalLm, s: GenerationSizes) => {
     return [[keys, values]]
   }
   const embedded = model.embed(ids, images === 0 ? undefined : imageInputs(model, images, batch, token))
-  const hidden = model.decode(embedded, { token, positions, mask: causal(token), cache })
+  const mask = causal(token)
+  const keyPositions = positionsOfKeys(positions)
+  const hidden = model.decode(embedded, { token, positions, keyPositions, mask, cache })
   return { hidden, last, token, next }
 }
 
@@ -136,6 +140,8 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
   const ids = input('input_ids', [batch], 'int32')
   const position = input('position', [batch], 'int32')
   const places = iota(slots)
+  const itself: Tensor = constant(new Uint8Array(s.rows).fill(1), [batch, axis(Key, 1)])
+  const mask = concat([itself, less(places, position)], Key)
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
     const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
@@ -151,14 +157,14 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
     const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
     return [
       [k.own, v.own],
-      [k.whole, v.whole, position],
+      [k.whole, v.whole, { place: position, mask }],
     ]
   }
-  const itself: Tensor = constant(new Uint8Array(s.rows).fill(1), [batch, axis(Key, 1)])
   const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
     token,
     positions: reshape(position, [batch, token]),
-    mask: concat([itself, less(places, position)], Key),
+    keyPositions: concat([reshape(position, [batch, axis(Key, 1)]), broadcast(places, [batch, slots])], Key),
+    mask,
     cache,
   })
   return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }
@@ -214,6 +220,10 @@ export const extend = (
   const drawn: { readonly ids: Tensor; readonly logProbs: Tensor }[] = []
   for (let i = 0; i < steps; i++) {
     const at: Tensor = add(position, i)
+    const ownKeys = axis(Key, i + 1)
+    const own: Tensor = constant(new Uint8Array(s.rows * (i + 1)).fill(1), [batch, ownKeys])
+    const mask = concat([own, earlier], Key)
+    const ownPositions: Tensor = transpose(add(position, iota(ownKeys)), [batch.name, Key])
     const cache: KeyValues = (path, keys, values) => {
       const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
         const own = stored(t)
@@ -231,15 +241,15 @@ export const extend = (
       const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
       return [
         [k.all, v.all],
-        [k.whole, v.whole, at],
+        [k.whole, v.whole, { place: at, mask }],
       ]
     }
-    const own: Tensor = constant(new Uint8Array(s.rows * (i + 1)).fill(1), [batch, axis(Key, i + 1)])
     const ids: Tensor = i === 0 ? input('input_ids', [batch], 'int32') : drawn[i - 1]!.ids
     const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
       token,
       positions: reshape(at, [batch, token]),
-      mask: concat([own, earlier], Key),
+      keyPositions: concat([ownPositions, broadcast(places, [batch, slots])], Key),
+      mask,
       cache,
     })
     const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))

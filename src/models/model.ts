@@ -3,7 +3,17 @@
  *
  * @since 0.1.0
  */
-import { type Axis, axis, causal, input, type Keys, type KeyValues, type Tensor } from '../dsl/index.ts'
+import {
+  type Axis,
+  axis,
+  causal,
+  input,
+  Key,
+  type Keys,
+  type KeyValues,
+  rename,
+  type Tensor,
+} from '../dsl/index.ts'
 import type { PatchPlaces } from './any-resolution.ts'
 import type { MoeConfig } from './moe-config.ts'
 
@@ -37,8 +47,14 @@ export interface TokenContext {
   readonly token: Axis<'token'>
   /** int32 `[batch, token]`: positions, which may restart inside a pack. */
   readonly positions: Tensor
-  /** bool `[…, token, key]`: true where a token may attend. */
+  /** bool `[…, token, key]`: true where a token may attend. A mask of one's own is this one `and` what it hides besides. */
   readonly mask: Tensor
+  /**
+   * int32 `[…, key]`: positions of what the mask's `key` axis has, in its order. Where tokens are generated one by one that are
+   * the call's own tokens and the slots of the cache, so that a place along the axis says nothing: a window of `n` tokens is
+   * `less(sub(positions, keyPositions), n)`.
+   */
+  readonly keyPositions: Tensor
   /** A key-value cache, where tokens are generated one by one. */
   readonly cache?: KeyValues
   /**
@@ -112,8 +128,11 @@ export const isCausalLm = (model: Model): model is CausalLm =>
 /** The experts of a model, where it writes text and has some. */
 export const expertsOf = (model: Model): MoeConfig | undefined => (model as Partial<CausalLm>).experts
 
+/** Positions of tokens as those of the keys that the same tokens are. */
+export const positionsOfKeys = (positions: Tensor): Tensor => rename(positions, 'token', Key)
+
 /** What a causal language model reads at every position. */
-export interface CausalInputs extends TokenContext {
+export interface CausalInputs extends Omit<TokenContext, 'keyPositions'> {
   /** int32 `[batch, token]`. */
   readonly ids: Tensor
   readonly images?: ImageInputs
@@ -127,7 +146,10 @@ export interface CausalInputs extends TokenContext {
 export const logitsOf = (
   model: Pick<CausalLm, 'embed' | 'decode' | 'head'>,
   { ids, images, ...context }: CausalInputs,
-): Tensor => model.head(model.decode(model.embed(ids, images), context))
+): Tensor => {
+  const keyPositions = positionsOfKeys(context.positions)
+  return model.head(model.decode(model.embed(ids, images), { ...context, keyPositions }))
+}
 
 /**
  * A language model that reads text alone, from its three pieces: its forward graph is put together from them.

@@ -68,7 +68,7 @@ const checked = (c: Qwen3Config): Qwen3Config => {
 }
 
 /** Where the tokens are and what each may see. */
-export type Qwen3Context = TokenContext
+export type Qwen3Context = Omit<TokenContext, 'keyPositions'>
 
 type Hidden = Layer<readonly ['token', 'embed'], readonly ['token', 'embed']>
 

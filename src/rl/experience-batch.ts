@@ -25,7 +25,7 @@ import {
   type Tensor,
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { type CausalLm, imageInputs } from '../models/index.ts'
+import { type CausalLm, imageInputs, positionsOfKeys } from '../models/index.ts'
 import type { AtPlaces } from '../train/index.ts'
 import { floats, givenOf, imageValues, ints, learntPlacesInput, placed } from '../train/internal.ts'
 import type { Experience } from './experience.ts'
@@ -243,6 +243,7 @@ export const drawnLogits = (
   const wanted = learnt === undefined ? undefined : learntPlacesInput(batch, learnt)
   const decoded = model.decode(model.embed(ids, seen), {
     ...context,
+    keyPositions: positionsOfKeys(context.positions),
     ...(wanted === undefined ? {} : { wanted }),
   })
   const hidden = givenOf('policyGradient', model, decoded, wanted)

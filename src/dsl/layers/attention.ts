@@ -94,13 +94,15 @@ const attendStretches = (
   })
   const body = mixed.reduce((a, b) => binaryOf('add', a, b, site))
   const [own, cached] = stretches
-  return cached?.[2] === undefined || stretches.length > 2
+  const written = cached?.[2]
+  // what an engine does in place shows what the cache's own mask shows, and nothing less
+  return written === undefined || written.mask !== mask || stretches.length > 2
     ? body
     : composite(
         'cachedAttention',
         { scale: 1 / Math.sqrt(axisOf('attend', q, headDim, site).size), axis: headDim },
         transposed(body, q.names, site),
-        [q, own![0], own![1], ...cached] as Tensor[],
+        [q, own![0], own![1], cached![0], cached![1], written.place],
         site,
       )
 }
@@ -144,10 +146,14 @@ export interface AttentionAxes<T extends string, E extends string> {
 
 /**
  * Keys and values of the same tokens: `key`, `head` and `headDim` among their axes. Where they are those of a cache that takes
- * in the tokens of the stretch before: the slot of the last of these (int32). The mask then shows those, and of the cache the
- * slots before them; an engine may write and read the cache where it lies.
+ * in the tokens of the stretch before: the slot of the last of these (int32), and the mask that shows those, and of the cache
+ * the slots before them. Under that mask, and no other, an engine may write and read the cache where it lies.
  */
-export type KeysAndValues = readonly [keys: Tensor, values: Tensor, place?: Tensor]
+export type KeysAndValues = readonly [
+  keys: Tensor,
+  values: Tensor,
+  written?: { readonly place: Tensor; readonly mask: Tensor },
+]
 
 /**
  * A key-value cache as attention sees it: given a layer's new keys and values (`[…, key, head, headDim]`), those to attend
