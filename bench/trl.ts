@@ -27,16 +27,16 @@ import {
   groupAdvantages,
   minibatches,
   policyGradient,
+  policyUpdate,
   reward,
   rollout,
   score,
   type Task,
   trainedPolicy,
-  update,
   valuesOf,
 } from '../src/rl/index.ts'
 import { assetPath, nanoTokenizer } from '../src/tasks/index.ts'
-import { learnerProgram, orThrow, update as updateOnce } from '../src/train/index.ts'
+import { learnerProgram, orThrow, update } from '../src/train/index.ts'
 import { busy, contender, median, type Round } from './contender.ts'
 
 interface Case {
@@ -117,7 +117,7 @@ const serve = async (name: EngineName, c: Case): Promise<void> => {
       dynamicSampling(),
       groupAdvantages(),
       minibatches({ groups: tasks.length, updates: 1, seed: 0, episode: step }),
-      update({ session, objective, rate: () => 1e-4 }),
+      policyUpdate({ session, objective, rate: () => 1e-4 }),
     )
     for await (const _taken of valuesOf(taken)) step++
     say({ seconds: (performance.now() - at) / 1000, busySeconds: busy() - used })
@@ -167,7 +167,7 @@ const compared = async (c: Case, name: EngineName) => {
     }
   })
   const session = await orThrow(engine.load(learner.program, { seed: 0, values }))
-  const { loss, metrics } = await updateOnce(session, objective.collate(experiences), 0)
+  const { loss, metrics } = await update(session, objective.collate(experiences), 0)
   await orThrow(session.close())
   const [reported] = await floats('loss')
   return {

@@ -221,7 +221,7 @@ export const rl = [
     ],
   ),
   mutantsOf(
-    'src/rl/operators/update.ts',
+    'src/rl/operators/policy-update.ts',
     ['rl/operators'],
     [['nothing to learn is an update', 'batches.length === 0 ? undefined : await', 'await']],
   ),

@@ -185,5 +185,5 @@ export {
   sum,
   total,
 } from './reduce.ts'
-export { broadcast, concat, merge, pad, rename, reshape, slice, split, transpose } from './shape.ts'
+export { broadcast, concat, merge, pad, rename, reshape, slice, splitAxis, transpose } from './shape.ts'
 export { inside, type Site, settledSite, siteOf } from './site.ts'

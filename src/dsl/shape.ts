@@ -92,22 +92,22 @@ export const renamed = (t: Tensor, names: Readonly<Record<string, string>>, site
  *
  * @example
  * const x = input('x', [axis('token', 8), axis('embed', 16)])
- * const heads = split(x, 'embed', [axis('head', 2), axis('headDim', 8)]) // Tensor<['token', 'head', 'headDim']>
+ * const heads = splitAxis(x, 'embed', [axis('head', 2), axis('headDim', 8)]) // Tensor<['token', 'head', 'headDim']>
  *
  * @throws GraphError `UnknownAxis`, `BadShape`
  * @category shape
  */
-export const split = <N extends Names, const F extends N[number], const A extends readonly Axis[]>(
+export const splitAxis = <N extends Names, const F extends N[number], const A extends readonly Axis[]>(
   t: Tensor<N>,
   from: F,
   into: A,
 ): Tensor<Replaced<N, F, NamesOf<A>>> => {
-  const site = siteOf(split)
-  const whole = axisOf('split', t, from, site)
+  const site = siteOf(splitAxis)
+  const whole = axisOf('splitAxis', t, from, site)
   if (elements(into) !== whole.size)
     throw new GraphError(
       'BadShape',
-      `split: axis '${whole.name}' of size ${whole.size} cannot become ${showAxes(into)} (${elements(into)} elements)`,
+      `splitAxis: axis '${whole.name}' of size ${whole.size} cannot become ${showAxes(into)} (${elements(into)} elements)`,
       site,
       [whole, ...into],
     )

@@ -56,7 +56,7 @@ const ratio = (setting: string, r: number): number => {
  * @category constructors
  * @throws ScheduleError where it is negative or not finite
  */
-export const constant = (value = 1): Schedule => {
+export const constantRate = (value = 1): Schedule => {
   if (!(value >= 0 && value < Infinity))
     throw new ScheduleError('value', `it is ${value}`, 'give a finite factor from 0 up')
   return () => value

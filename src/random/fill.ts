@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { normalOf, truncatedOf } from './normal.ts'
-import { type Key, wordsFrom } from './threefry.ts'
+import { type RandomKey, wordsFrom } from './threefry.ts'
 
 /** Words drawn at a time: few enough to stay in the processor's nearest cache. */
 const chunk = 2048
@@ -23,7 +23,7 @@ const toTruncatedNormal: Convert = (first, out, at, count, scale) => {
   for (let i = 0; i < count; i++) out[at + i] = truncatedOf(words[first + i]!) * scale
 }
 
-const fillBy = (convert: Convert, out: Float32Array, scale: number, key: Key, from: number): void => {
+const fillBy = (convert: Convert, out: Float32Array, scale: number, key: RandomKey, from: number): void => {
   if (!(Number.isSafeInteger(from) && from >= 0 && Number.isSafeInteger(from + out.length)))
     throw new RangeError(`the first element is ${from}; give a whole number from 0 on`)
   for (let at = 0; at < out.length; ) {
@@ -37,13 +37,13 @@ const fillBy = (convert: Convert, out: Float32Array, scale: number, key: Key, fr
 }
 
 /** Fills with uniform draws between −`limit` and `limit`; `out[0]` is the key's element `from`. */
-export const fillUniform = (out: Float32Array, limit: number, key: Key, from = 0): void =>
+export const fillUniform = (out: Float32Array, limit: number, key: RandomKey, from = 0): void =>
   fillBy(toUniform, out, limit / 2 ** 31, key, from)
 
 /** Fills with normal draws of mean 0; `out[0]` is the key's element `from`. */
-export const fillNormal = (out: Float32Array, std: number, key: Key, from = 0): void =>
+export const fillNormal = (out: Float32Array, std: number, key: RandomKey, from = 0): void =>
   fillBy(toNormal, out, std, key, from)
 
 /** Fills with normal draws of mean 0, cut at two standard deviations; `out[0]` is the key's element `from`. */
-export const fillTruncatedNormal = (out: Float32Array, std: number, key: Key, from = 0): void =>
+export const fillTruncatedNormal = (out: Float32Array, std: number, key: RandomKey, from = 0): void =>
   fillBy(toTruncatedNormal, out, std, key, from)

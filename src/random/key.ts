@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Key, threefry } from './threefry.ts'
+import { type RandomKey, threefry } from './threefry.ts'
 
 /** What a seed or a step of a path may be: a text, or a safe integer (negative ones too). 7 and '7' are different. */
 export type Seed = string | number
@@ -29,7 +29,7 @@ const spelled = (parts: readonly Seed[]): string =>
  *
  * @throws RangeError for NaN, a fraction, or a number that is no safe integer
  */
-export const keyOf = (seed: Seed, ...path: readonly Seed[]): Key => {
+export const keyOf = (seed: Seed, ...path: readonly Seed[]): RandomKey => {
   const text = spelled([seed, ...path])
   const hash = Int32Array.of(text.length, 0, 0, 0)
   const block = new Int32Array(4)

@@ -10,7 +10,7 @@
  */
 
 /** 128 bits that determine a stream: {@link keyOf} makes one of a seed and names. */
-export type Key = Int32Array
+export type RandomKey = Int32Array
 
 const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by))
 
@@ -23,7 +23,7 @@ const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by))
  * @param out words as signed integers; its length is a multiple of four
  */
 export const threefry = (
-  key: Key,
+  key: RandomKey,
   counter0: number,
   counter1: number,
   counter2: number,
@@ -107,5 +107,5 @@ export const threefry = (
  * @param block a whole number from 0 to 2⁵¹
  * @param out words as signed integers; its length is a multiple of four
  */
-export const wordsFrom = (key: Key, block: number, out: Int32Array): void =>
+export const wordsFrom = (key: RandomKey, block: number, out: Int32Array): void =>
   threefry(key, block | 0, Math.floor(block / 2 ** 32), 0, 0, out)

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 
-export { neverDrawn, type Sampling } from '../generation/index.ts'
 export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export { type Advisory, type AdvisoryKind, advisories, type Recent } from './advisories.ts'
 export { type AttemptSettings, harvested, solvable } from './attempts.ts'

@@ -17,8 +17,8 @@ import { type Drawing, drawEpisode } from './episode.ts'
 import type { RatedGroup } from './group.ts'
 import { evaluateEvery } from './operators/evaluate-every.ts'
 import { type Minibatch, minibatches } from './operators/minibatches.ts'
+import { policyUpdate, type UpdatedMinibatch } from './operators/policy-update.ts'
 import { recomputed } from './operators/recomputed.ts'
-import { type UpdatedMinibatch, update } from './operators/update.ts'
 import { withReference } from './operators/with-reference.ts'
 import { firstPlace, type Place, packed, unpacked } from './place.ts'
 import { keepReference } from './reference.ts'
@@ -145,7 +145,7 @@ export async function* runReinforcement<C extends Columns>(
   const updated = (one: Minibatch<C>, rate: number) => {
     const before = step
     return of(one).pipe(
-      update<C>({ session: c.session, objective, rate: () => rate, filterOverlong }),
+      policyUpdate<C>({ session: c.session, objective, rate: () => rate, filterOverlong }),
       validation === undefined
         ? identity
         : evaluateEvery<UpdatedMinibatch<C>, EventOf<'validated'>>({

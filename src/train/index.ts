@@ -5,7 +5,6 @@
  */
 import './unrun.ts'
 
-export { WeightsError } from '../models/index.ts'
 export { type CuratedOptions, curated } from './curated.ts'
 export { after, allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'

@@ -119,7 +119,7 @@ test('reductions, gather, shape', () => {
         n.map((y) => (y === one ? 'z' : y)),
       )
       assert.equal(
-        d.split(x, along, [d.axis('p', 1), d.axis('q', axes[one]!.size)]).names,
+        d.splitAxis(x, along, [d.axis('p', 1), d.axis('q', axes[one]!.size)]).names,
         n.flatMap((y) => (y === one ? ['p', 'q'] : [y])),
       )
       assert.equal(d.pad(x, along, 1, 0).names, n)

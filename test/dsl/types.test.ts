@@ -39,7 +39,7 @@ import {
   rmsNorm,
   scatterAdd,
   selfAttention,
-  split,
+  splitAxis,
   sum,
   type Tensor,
   tied,
@@ -209,7 +209,7 @@ build('operations: both axes, and the line that called them', () => {
   const merged = failing(() => merge(x, ['token', 'embed'], axis('all', 33))) // merged here
   sized(merged, ['all', 32], ['all', 33])
   points(merged, 'merged here')
-  const parted = failing(() => split(x, 'embed', [axis('head', 3), axis('headDim', 3)])) // split here
+  const parted = failing(() => splitAxis(x, 'embed', [axis('head', 3), axis('headDim', 3)])) // split here
   assert.is(parted.tag, 'BadShape')
   assert.match(parted.message, /axis 'embed' of size 8 cannot become head 3 × headDim 3 \(9 elements\)/)
   points(parted, 'split here')
@@ -252,7 +252,7 @@ build('one name twice in one tensor', () => {
     () => input('y', [Embed, Batch, Embed]),
     () => rename(x, 'token', 'embed'),
     () => reshape(x, [Batch, axis('a', 8), axis('a', 4)]),
-    () => split(x, 'embed', [axis('token', 2), axis('rest', 4)]),
+    () => splitAxis(x, 'embed', [axis('token', 2), axis('rest', 4)]),
     () => broadcast(x, [Batch, axis('new', 2), Token, Embed, axis('new', 2)]),
     () => gather(input('table', [axis('vocab', 3), Token]), input('ids', [Token], 'int32')),
     () => scatterAdd(input('ids', [Batch], 'int32'), x, axis('embed', 3)),

@@ -61,7 +61,7 @@ const unary: Readonly<Record<string, readonly [string, (x: T) => T]>> = {
     'FIB',
     (x) =>
       d.transpose(
-        d.split(x as d.Tensor<['a']>, 'a', [d.axis('p', 2), d.axis('q', 2)]) as d.Tensor<['p', 'q']>,
+        d.splitAxis(x as d.Tensor<['a']>, 'a', [d.axis('p', 2), d.axis('q', 2)]) as d.Tensor<['p', 'q']>,
         ['q', 'p'],
       ),
   ],

@@ -3,7 +3,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  constant,
+  constantRate,
   decay,
   followedBy,
   linearWarmup,
@@ -107,7 +107,12 @@ test('fractions are of all steps, rounded up; the stage gives the steps that the
 })
 
 test('pieces compose, and a peak turns factors into learning rates', () => {
-  const s = pipe(linearWarmup(2), followedBy(2, constant(0.5)), followedBy(5, constant(0)), scaledBy(2e-4))
+  const s = pipe(
+    linearWarmup(2),
+    followedBy(2, constantRate(0.5)),
+    followedBy(5, constantRate(0)),
+    scaledBy(2e-4),
+  )
   assert.equal(factors(s, 7), [0, 1e-4, 1e-4, 1e-4, 1e-4, 0, 0])
 })
 
@@ -146,7 +151,7 @@ test('pieces refuse bad settings too', () => {
     () => linearWarmup(0.5),
     () => decay({ steps: 0, shape: 'linear' }),
     () => decay({ steps: 1, shape: 'linear', minRatio: -0.1 }),
-    () => followedBy(Number.NaN, constant()),
+    () => followedBy(Number.NaN, constantRate()),
     () => scaledBy(-1),
     () => scaledBy(Number.POSITIVE_INFINITY),
   ])
@@ -163,10 +168,10 @@ test('pieces that make no schedule are refused by name', () => {
     }
     throw new Error(`${setting} was not refused`)
   }
-  for (const value of [-1, Number.NaN, Number.POSITIVE_INFINITY]) refused(() => constant(value), 'value')
+  for (const value of [-1, Number.NaN, Number.POSITIVE_INFINITY]) refused(() => constantRate(value), 'value')
   for (const shape of ['cubic', 'toString'])
     refused(() => decay({ steps: 2, shape: shape as 'linear' }), 'shape')
-  assert.is(constant(0)(3), 0)
+  assert.is(constantRate(0)(3), 0)
 })
 
 test.run()

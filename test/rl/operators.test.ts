@@ -18,6 +18,7 @@ import {
   type Minibatch,
   minibatches,
   type Policy,
+  policyUpdate,
   type RatedGroup,
   type Reward,
   recomputed,
@@ -26,7 +27,6 @@ import {
   score,
   scoreGroup,
   type Task,
-  update,
 } from '../../src/rl/index.ts'
 import { messageThrown, scripted } from '../support/tiny.ts'
 import { until } from '../support/until.ts'
@@ -517,7 +517,7 @@ batches.run()
 
 // --- update and measurements --------------------------------------------------------------------------------
 
-const updates = suite('update')
+const updates = suite('policyUpdate')
 
 /** A session that counts what runs at once; each call takes a turn of the event loop. */
 const sessionOf = (fails = false) => {
@@ -547,7 +547,7 @@ updates('one minibatch after the other, in order, each with its rate', async () 
   const { session, calls, most } = sessionOf()
   const out = await gathered(
     of(minibatchOf(0, 'A'), minibatchOf(1, 'B', 'C')).pipe(
-      update({ session, objective, rate: (m) => m.index + 1 }),
+      policyUpdate({ session, objective, rate: (m) => m.index + 1 }),
     ),
   )
   assert.equal(
@@ -566,7 +566,7 @@ updates('unsubscribing lets the update in progress end and starts no other', asy
   const { session, calls } = sessionOf()
   const out: number[] = []
   const subscription = of(minibatchOf(0, 'A'), minibatchOf(1, 'B'))
-    .pipe(update({ session, objective, rate: () => 1 }))
+    .pipe(policyUpdate({ session, objective, rate: () => 1 }))
     .subscribe((u) => out.push(u.minibatch.index))
   await new Promise((r) => setImmediate(r))
   subscription.unsubscribe()
@@ -580,7 +580,7 @@ updates('where no completion counts, the weights stay as they are', async () => 
   const { session, calls } = sessionOf()
   const none: RatedGroup = { ...values.A!, advantages: [undefined, undefined] }
   const [out] = await gathered(
-    of({ ...minibatchOf(0), groups: [none] }).pipe(update({ session, objective, rate: () => 1 })),
+    of({ ...minibatchOf(0), groups: [none] }).pipe(policyUpdate({ session, objective, rate: () => 1 })),
   )
   assert.is(out?.updated, undefined)
   assert.equal(calls, [])
@@ -589,11 +589,13 @@ updates('where no completion counts, the weights stay as they are', async () => 
 updates('fails with the engine and with its source', async () => {
   const { session } = sessionOf(true)
   const failed = await gathered(
-    of(minibatchOf(0, 'A')).pipe(update({ session, objective, rate: () => 1 })),
+    of(minibatchOf(0, 'A')).pipe(policyUpdate({ session, objective, rate: () => 1 })),
   ).catch((e: Error) => e.message)
   assert.is(failed, 'no memory')
   marbles(({ cold, expectObservable }) => {
-    expectObservable(cold<Minibatch>('-#').pipe(update({ session, objective, rate: () => 1 }))).toBe('-#')
+    expectObservable(cold<Minibatch>('-#').pipe(policyUpdate({ session, objective, rate: () => 1 }))).toBe(
+      '-#',
+    )
   })
 })
 
@@ -702,10 +704,13 @@ settings('what is misspelt or cannot be is refused where it is written', () => {
     [() => minibatches({ ...minibatch, passes: 0 }), 'minibatches, passes: it is 0'],
     [() => minibatches({ groups: 4, updates: 2 } as never), 'minibatches, seed: it is undefined'],
     [() => evaluateEvery({ every: 0, evaluate: () => of() }), 'evaluateEvery, every: it is 0'],
-    [() => update({ ...learner, rate: 1e-5 } as never), 'update, rate: it is 0.00001; give a function'],
     [
-      () => update({ ...learner, session: undefined, rate: () => 1 } as never),
-      'update, session: it is undefined',
+      () => policyUpdate({ ...learner, rate: 1e-5 } as never),
+      'policyUpdate, rate: it is 0.00001; give a function',
+    ],
+    [
+      () => policyUpdate({ ...learner, session: undefined, rate: () => 1 } as never),
+      'policyUpdate, session: it is undefined',
     ],
   ] as const)
     assert.match(messageThrown(make), message)

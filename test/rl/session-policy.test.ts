@@ -19,13 +19,13 @@ import {
   type Tensor,
 } from '../../src/dsl/index.ts'
 import { type Session, tensorValue } from '../../src/engine/index.ts'
+import type { Sampling } from '../../src/generation/index.ts'
 import { imageInputs, isCacheKey, logitsOf } from '../../src/models/index.ts'
 import {
   type Completion,
   PolicyError,
   policyFunctions,
   type Request,
-  type Sampling,
   sessionPolicy,
 } from '../../src/rl/index.ts'
 import { orThrow, weightKeys } from '../../src/train/index.ts'

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { moduleAt } from '../support/program.ts'
-import { publicSettings, type Taken } from '../support/public-settings.ts'
+import { publicSettings, publicTwice, type Taken } from '../support/public-settings.ts'
 
 const test = suite('settings')
 
@@ -62,7 +62,8 @@ const checkedElsewhere: Readonly<Record<string, string>> = {
   'models.sparseLayers MoeConfig': 'the configuration is that of a model',
 }
 
-const all = publicSettings(fileURLToPath(new URL('../../', import.meta.url)))
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const all = publicSettings(root)
 const taken = all.filter((t) => !values.has(t.type) && checkedElsewhere[`${t.of} ${t.type}`] === undefined)
 
 /** What a function says of an argument: thrown, rejected, on the left, or as the first value's error. */
@@ -113,6 +114,12 @@ test('the compiler finds those that there are', () => {
     [...values].filter((type) => !types.has(type)),
     [],
   )
+})
+
+test('a public name stands for one thing, and one namespace exports it', () => {
+  // what exact answers are made with
+  const generator = ['eval', 'generation']
+  assert.equal(publicTwice(root), { Generator: generator, generator })
 })
 
 test('types of settings are exported, so that a user can name them', () => {

@@ -23,7 +23,7 @@ import {
   rotate,
   rotations,
   sameSegment,
-  split,
+  splitAxis,
   type Tensor,
   topological,
 } from '../../src/dsl/index.ts'
@@ -309,7 +309,7 @@ const packed = (): ModelCase =>
     const keys: readonly Axis[] = [batch, head, axis('key', length), dim]
     // axes meet by name, so the reference's own layout [batch, head, token, headDim] needs no transpose
     const query = input('query', [batch, axis('queryHead', heads), token, dim])
-    const grouped = split(query, 'queryHead', [head, axis('group', heads / kvHeads)])
+    const grouped = splitAxis(query, 'queryHead', [head, axis('group', heads / kvHeads)])
     const segment = input('segment', [batch, token], 'int32')
     const turns = rotations(input('position', [batch, token], 'int32'), dim, 1e6)
     const q = rotate(grouped, turns, 'headDim')

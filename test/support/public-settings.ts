@@ -43,20 +43,39 @@ const standIn = (checker: Checker, type: Type): unknown => {
   return {}
 }
 
+/** What the compiler knows of a tree: its checker, what a name that is handed on stands for, the namespaces and what they export. */
+const compiled = (api: API, root: string) => {
+  const { checker, program } = api
+    .updateSnapshot({ openProjects: [join(root, 'tsconfig.build.json')] })
+    .getProjects()[0]!
+  const original = (s: Named): Named =>
+    (s.flags & SymbolFlags.Alias) === 0 ? s : checker.getAliasedSymbol(s)
+  const module = checker.getSymbolAtLocation(program.getSourceFile(join(root, 'src', 'index.ts'))!)!
+  const exported = checker
+    .getExportsOfModule(module)
+    .map((namespace) => ({ namespace, all: checker.getExportsOfModule(original(namespace)) }))
+  return { checker, original, exported }
+}
+
+/** The names that more than one namespace exports, and those namespaces. */
+export const publicTwice = (root: string): Readonly<Record<string, readonly string[]>> => {
+  const api = new API({ cwd: root })
+  try {
+    const { exported } = compiled(api, root)
+    const doors = new Map<string, string[]>()
+    for (const { namespace, all } of exported)
+      for (const { name } of all) doors.set(name, [...(doors.get(name) ?? []), namespace.name])
+    return Object.fromEntries([...doors].filter(([, of]) => of.length > 1))
+  } finally {
+    api.close()
+  }
+}
+
 /** The settings of all functions of the package's namespaces, in the order of their names. */
 export const publicSettings = (root: string): readonly Taken[] => {
   const api = new API({ cwd: root })
   try {
-    const project = api
-      .updateSnapshot({ openProjects: [join(root, 'tsconfig.build.json')] })
-      .getProjects()[0]!
-    const { checker, program } = project
-    const original = (s: Named): Named =>
-      (s.flags & SymbolFlags.Alias) === 0 ? s : checker.getAliasedSymbol(s)
-    const module = checker.getSymbolAtLocation(program.getSourceFile(join(root, 'src', 'index.ts'))!)!
-    const exported = checker
-      .getExportsOfModule(module)
-      .map((namespace) => ({ namespace, all: checker.getExportsOfModule(original(namespace)) }))
+    const { checker, original, exported } = compiled(api, root)
     const types = new Set(
       exported.flatMap(({ all }) =>
         all.filter((s) => (original(s).flags & SymbolFlags.Type) !== 0).map((s) => original(s).name),

@@ -33,7 +33,7 @@ import {
   type Scalar,
   select,
   selfAttention,
-  split,
+  splitAxis,
   standardise,
   sum,
   swiGlu,
@@ -129,7 +129,7 @@ is<Tensor<readonly ['batch', 'token', 'embed']>>()(add(input('b', [Embed]), x))
 is<Tensor<readonly ['embed', 'batch', 'token']>>()(transpose(x, ['embed', 'batch', 'token']))
 is<Tensor<readonly ['batch', 'key', 'embed']>>()(rename(x, 'token', 'key'))
 is<Tensor<readonly ['batch', 'token', 'head', 'headDim']>>()(
-  split(x, 'embed', [axis('head', 2), axis('headDim', 4)]),
+  splitAxis(x, 'embed', [axis('head', 2), axis('headDim', 4)]),
 )
 is<Tensor<readonly ['batch', 'token', 'embed']>>()(gather(input('table', [Vocab, Embed]), ids))
 

@@ -36,7 +36,7 @@ import {
   selfAttention,
   slice,
   softmax,
-  split,
+  splitAxis,
   sum,
   swiGlu,
   type Tensor,
@@ -182,7 +182,7 @@ export const turned = transpose(x, ['batch', 'tokn', 'embed'])
 export const renamed = rename(x, 'hidden', 'embed')
 
 // @ts-expect-error "hidden" · "batch" | "embed" | "token"
-export const cut = split(x, 'hidden', [axis('head', 2), axis('headDim', 8)])
+export const cut = splitAxis(x, 'hidden', [axis('head', 2), axis('headDim', 8)])
 
 // @ts-expect-error "key" · "batch" | "embed" | "token"
 export const part = slice(x, 'key', 0, 1)

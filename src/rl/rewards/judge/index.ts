@@ -5,12 +5,12 @@
  */
 export { dataMessage, judgePrompt } from './data-message.ts'
 export {
-  type Asked,
+  type JudgeAnswer,
   type JudgeCounts,
   type JudgeModel,
   type JudgeModelOptions,
+  type JudgeQuestion,
   judgeModel,
-  type Question as JudgeQuestion,
 } from './judge-model.ts'
 export {
   type Agreement,

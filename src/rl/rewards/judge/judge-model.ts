@@ -35,7 +35,7 @@ export interface JudgeModelOptions {
 }
 
 /** What a judge is asked. */
-export interface Question<A> {
+export interface JudgeQuestion<A> {
   readonly system: string
   readonly user: string
   readonly images: readonly RgbImage[]
@@ -44,7 +44,7 @@ export interface Question<A> {
 }
 
 /** What came of a question. */
-export type Asked<A> =
+export type JudgeAnswer<A> =
   | { readonly _tag: 'Replied'; readonly reply: A; readonly cached: boolean }
   | { readonly _tag: 'Failed'; readonly why: string; readonly elapsedMs: number }
 
@@ -68,7 +68,7 @@ export interface JudgeCounts {
 export interface JudgeModel {
   readonly config: unknown
   /** Never rejects. */
-  readonly ask: <A>(question: Question<A>) => Promise<Asked<A>>
+  readonly ask: <A>(question: JudgeQuestion<A>) => Promise<JudgeAnswer<A>>
   readonly counts: () => JudgeCounts
 }
 
@@ -145,7 +145,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const cache = replyCache(o.cacheFile)
   const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
   const tokens = { prompt: 0, completion: 0 }
-  const underWay = new Map<string, Promise<Asked<unknown>>>()
+  const underWay = new Map<string, Promise<JudgeAnswer<unknown>>>()
   let client: Promise<OpenAI> | undefined
 
   const connect = async (): Promise<OpenAI> => {
@@ -161,7 +161,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
     })
   }
 
-  const request = async (q: Question<unknown>, urls: readonly string[]): Promise<string> => {
+  const request = async (q: JudgeQuestion<unknown>, urls: readonly string[]): Promise<string> => {
     client ??= connect()
     const reply = await (await client).chat.completions.create({
       ...{ model, temperature, max_tokens: maxTokens },
@@ -183,7 +183,11 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
     return text
   }
 
-  const asked = async <A>(q: Question<A>, key: string, urls: readonly string[]): Promise<Asked<A>> => {
+  const asked = async <A>(
+    q: JudgeQuestion<A>,
+    key: string,
+    urls: readonly string[],
+  ): Promise<JudgeAnswer<A>> => {
     const began = performance.now()
     const known = await cache.get(key)
     if (known !== undefined) {
@@ -214,7 +218,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
 
   return {
     config: { kind: 'judgeModel', model, temperature, maxTokens },
-    ask: async <A>(q: Question<A>): Promise<Asked<A>> => {
+    ask: async <A>(q: JudgeQuestion<A>): Promise<JudgeAnswer<A>> => {
       count.asked++
       try {
         const urls = await Promise.all(q.images.map(pngDataUrl))
@@ -222,7 +226,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
         const before = underWay.get(key)
         if (before !== undefined) {
           count.cached++
-          return (await before) as Asked<A>
+          return (await before) as JudgeAnswer<A>
         }
         const now = asked(q, key, urls).finally(() => underWay.delete(key))
         underWay.set(key, now)

@@ -6,7 +6,7 @@
 import { concatMap, defer, type OperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
 import { kindOf, onlySettings } from '../../settings/index.ts'
-import { RecipeError, type Updated, update as updateOnce, valueSetting } from '../../train/index.ts'
+import { RecipeError, type Updated, update, valueSetting } from '../../train/index.ts'
 import { experiencesOf } from '../experience.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
@@ -48,10 +48,10 @@ export interface UpdatedMinibatch<out C extends Columns = Columns> {
  * @throws RecipeError where a setting is none, at once
  * @category operators
  */
-export const update = <C extends Columns>(
+export const policyUpdate = <C extends Columns>(
   options: UpdateOptions,
 ): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> => {
-  const where = 'update'
+  const where = 'policyUpdate'
   const known = ['session', 'objective', 'rate', 'filterOverlong'] as const
   const { session, objective, rate, filterOverlong = false } = onlySettings(where, options, known)
   valueSetting(where, 'session', session, ['call'], 'a session of a learner, of engine.load(…)')
@@ -66,7 +66,7 @@ export const update = <C extends Columns>(
           const learningRate = rate(minibatch)
           const experiences = minibatch.groups.flatMap((g) => experiencesOf(g, filterOverlong))
           const batches = objective.collate(experiences)
-          const updated = batches.length === 0 ? undefined : await updateOnce(session, batches, learningRate)
+          const updated = batches.length === 0 ? undefined : await update(session, batches, learningRate)
           return {
             ...{ minibatch, learningRate, completions: experiences.length },
             ...(updated === undefined ? {} : { updated }),
