@@ -221,6 +221,24 @@ export const engine = [
   ),
   mutantsOf(
     'src/engine/precision.ts',
+    ['engine/session-faults'],
+    [['what is no record of options is none', "kindOf(given) === 'a record'", 'true']],
+  ),
+  mutantsOf(
+    'src/engine/options.ts',
+    ['engine/session-faults'],
+    [['what is no source of values is read', 'values instanceof Map || isSource(values)', 'true']],
+  ),
+  mutantsOf(
+    'src/engine/loading.ts',
+    ['engine/session-faults'],
+    [
+      ['what is no program is loaded', "checkProgram('load', program)", 'E.right(program)'],
+      ['memory is not asked for', 'E.chain(() => fits(program, options, memoryFor(engine))),\n', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/precision.ts',
     ['engine/xla/ahead'],
     [['a precision that is told later is forgotten', '{ ...options, ...given }) }', 'given) }']],
   ),

@@ -162,11 +162,11 @@ export const processor = (
 ): Processor => {
   onlySettings('processor', options, ['chat', 'image', 'thought', 'template'])
   const of = (name: string, given: object | undefined, known: readonly string[]): unknown =>
-    given === undefined || onlySettings(`processor, ${name}`, given, known)
+    given === undefined || onlySettings('processor', given, known, name)
   of('chat', options.chat, ['start', 'end', 'pad'])
   of('thought', options.thought, ['open', 'close'])
   of('image', options.image, imageNames)
-  of('image, tiling', options.image?.tiling, tilingNames)
+  of('image.tiling', options.image?.tiling, tilingNames)
   if (typeof tokenizer?.idOf !== 'function')
     throw new ProcessorError(
       'NoToken',

@@ -192,7 +192,7 @@ export const decoding = (
   options: DecodingOptions = {},
 ): Decoding => {
   const { name = '' } = onlySettings('decoding', options, ['name'])
-  onlySettings('decoding, sizes', given, ['rows', 'prompt', 'capacity', 'images'])
+  onlySettings('decoding', given, ['rows', 'prompt', 'capacity', 'images'], 'sizes')
   fitting(processor, model)
   const sizes: Required<DecodingSizes> = {
     ...{ rows: given.rows, prompt: given.prompt, capacity: given.capacity },

@@ -34,27 +34,29 @@ export type Settled = Required<Sampling>
 /**
  * Checks how tokens are to be drawn, and fills in what is not said.
  *
+ * @param where what is given the settings, as messages name it
+ * @param within the setting that they are the value of, where they are
  * @throws RecipeError, which names the setting
  */
-export const settled = (s: Sampling): Settled => {
-  const where = 'sampling'
+export const settled = (s: Sampling, where = 'sampling', within?: string): Settled => {
   const known = ['maxNewTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'stopIds']
-  onlySettings(where, s, known)
-  const share = (setting: 'topP' | 'minP', otherwise: number): number => {
-    const x = numberSetting(where, setting, s[setting] ?? otherwise)
-    if (x > 1) throw new RecipeError(where, setting, `it is ${x}; give a probability, at most 1`)
+  onlySettings(where, s, known, within)
+  const at = (name: string): string => (within === undefined ? name : `${within}.${name}`)
+  const share = (name: 'topP' | 'minP', otherwise: number): number => {
+    const x = numberSetting(where, at(name), s[name] ?? otherwise)
+    if (x > 1) throw new RecipeError(where, at(name), `it is ${x}; give a probability, at most 1`)
     return x
   }
   const topP = share('topP', 1)
-  if (topP === 0) throw new RecipeError(where, 'topP', 'it is 0, which leaves no token; give more')
+  if (topP === 0) throw new RecipeError(where, at('topP'), 'it is 0, which leaves no token; give more')
   return {
-    maxNewTokens: wholeSetting(where, 'maxNewTokens', s.maxNewTokens, 1),
-    temperature: numberSetting(where, 'temperature', s.temperature ?? 1),
-    topK: s.topK === undefined ? Number.MAX_SAFE_INTEGER : wholeSetting(where, 'topK', s.topK, 1),
+    maxNewTokens: wholeSetting(where, at('maxNewTokens'), s.maxNewTokens, 1),
+    temperature: numberSetting(where, at('temperature'), s.temperature ?? 1),
+    topK: s.topK === undefined ? Number.MAX_SAFE_INTEGER : wholeSetting(where, at('topK'), s.topK, 1),
     topP,
     minP: share('minP', 0),
-    repetitionPenalty: numberSetting(where, 'repetitionPenalty', s.repetitionPenalty ?? 1, true),
-    stopIds: (s.stopIds ?? []).map((id, i) => wholeSetting(where, `stopIds[${i}]`, id, 0)),
+    repetitionPenalty: numberSetting(where, at('repetitionPenalty'), s.repetitionPenalty ?? 1, true),
+    stopIds: (s.stopIds ?? []).map((id, i) => wholeSetting(where, at(`stopIds[${i}]`), id, 0)),
   }
 }
 

@@ -78,7 +78,7 @@ const names: readonly (keyof SailVitConfig)[] = [
 const checked = (c: SailVitConfig): SailVitConfig => {
   onlySettings('sailVit', c, names)
   if (c.anyResolution !== undefined)
-    onlySettings('sailVit, anyResolution', c.anyResolution, ['positions', 'interpolation', 'ropeTheta'])
+    onlySettings('sailVit', c.anyResolution, ['positions', 'interpolation', 'ropeTheta'], 'anyResolution')
   return c
 }
 

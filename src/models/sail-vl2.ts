@@ -51,7 +51,7 @@ export interface SailVl2Config {
 /** The configuration, with no setting that a SAIL-VL2 has not. @throws SettingsError */
 const checked = (c: SailVl2Config): SailVl2Config => {
   onlySettings('sailVl2', withoutKind(c, 'sail-vl2'), ['vision', 'language', 'order', 'tiling'])
-  if (c.tiling !== undefined) onlySettings('sailVl2, tiling', c.tiling, ['least', 'most', 'thumbnail'])
+  if (c.tiling !== undefined) onlySettings('sailVl2', c.tiling, ['least', 'most', 'thumbnail'], 'tiling')
   return c
 }
 

@@ -91,7 +91,7 @@ const checked = (s: AdamWithSettings): void => {
     throw new OptimizerError('groups', 'no list', "a list, such as [{ match: 'mlp1.**', weightDecay: 0 }]")
   s.groups?.forEach((g, i) => {
     const at = (name: string): string => `groups[${i}].${name}`
-    onlySettings(`optimizer, groups[${i}]`, g, groupNames)
+    onlySettings('optimizer', g, groupNames, `groups[${i}]`)
     const patterns = [g.match].flat()
     if (patterns.length === 0 || patterns.some((p) => typeof p !== 'string' || p === ''))
       throw new OptimizerError(at('match'), JSON.stringify(g.match), 'a pattern over keys, such as mlp1.**')

@@ -13,7 +13,7 @@ import { RecipeError, wholeSetting } from '../train/index.ts'
  * @throws RecipeError
  */
 export const checkedSizes = (where: string, s: DecodingSizes): DecodingSizes => {
-  onlySettings(`${where}, sizes`, s, ['rows', 'prompt', 'capacity', 'images'])
+  onlySettings(where, s, ['rows', 'prompt', 'capacity', 'images'], 'sizes')
   wholeSetting(where, 'sizes.rows', s.rows, 1)
   const prompt = wholeSetting(where, 'sizes.prompt', s.prompt, 1)
   wholeSetting(where, 'sizes.capacity', s.capacity, prompt + 1)
@@ -32,14 +32,7 @@ export const checkedSampling = (
   sampling: Sampling,
   { sizes }: { readonly sizes?: DecodingSizes },
 ): Settled => {
-  let made: Settled
-  try {
-    made = settled(sampling)
-  } catch (e) {
-    if (!(e instanceof RecipeError)) throw e
-    const name = e.setting === 'settings' ? setting : `${setting}.${e.setting}`
-    throw new RecipeError(where, name, e.message.slice(`${e.where}, ${e.setting}: `.length), e)
-  }
+  const made = settled(sampling, where, setting)
   if (sizes !== undefined && sizes.prompt + made.maxNewTokens > sizes.capacity)
     throw new RecipeError(
       where,

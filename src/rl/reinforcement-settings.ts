@@ -143,7 +143,7 @@ const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch
 
 /** What an episode comes to. @throws RecipeError where its numbers contradict one another */
 const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
-  onlySettings(`${where}, episode`, e, episodeNames)
+  onlySettings(where, e, episodeNames, 'episode')
   const whole = (name: 'rollouts' | 'minibatch' | 'updates'): number =>
     wholeSetting(where, `episode.${name}`, e[name], 1)
   const [rollouts, minibatch, updates] = [whole('rollouts'), whole('minibatch'), whole('updates')]
@@ -183,9 +183,7 @@ const recordSetting = <A extends object>(
   setting: string,
   x: A | undefined,
   known: readonly string[],
-): A => {
-  return onlySettings(`${where}, ${setting}`, x === undefined ? ({} as A) : x, known)
-}
+): A => onlySettings(where, x === undefined ? ({} as A) : x, known, setting)
 
 const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {
   const selection = recordSetting(where, 'selection', s.selection, ['least'])

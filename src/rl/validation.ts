@@ -43,7 +43,7 @@ export const checkedValidation = <C extends Columns>(
   maxNewTokens: number,
   policy: TrainedPolicy,
 ): Required<ValidationSettings<C>> & { readonly config: unknown } => {
-  onlySettings(`${where}, validation`, v, ['tasks', 'count', 'every', 'atStart', 'sampling'])
+  onlySettings(where, v, ['tasks', 'count', 'every', 'atStart', 'sampling'], 'validation')
   valueSetting(where, 'validation.tasks', v.tasks, ['open'], 'a source of tasks')
   if (v.tasks.config === undefined)
     throw new RecipeError(

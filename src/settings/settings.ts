@@ -42,21 +42,29 @@ export const kindOf = (x: unknown): string =>
                 : shownValue(x)
 
 /**
- * Sees that settings are a record that has no names but these: one that is misspelt would do nothing and say nothing. What takes
- * settings calls it before all else.
+ * Sees that settings are a record that has no names but these: one that is misspelt would do nothing and say nothing, and so
+ * would one that belongs to another function, also where the compiler takes the wider record. What takes settings calls it
+ * before all else.
  *
  * @param where what is given the settings, as the message names it
+ * @param within the setting that they are the value of, where they are: `sizes`, of which one is named `sizes.rows`
  * @throws SettingsError
  */
-export const onlySettings = <S extends object>(where: string, given: S, known: readonly string[]): S => {
+export const onlySettings = <S extends object>(
+  where: string,
+  given: S,
+  known: readonly string[],
+  within?: string,
+): S => {
   const kind = kindOf(given)
   if (kind !== 'a record')
     throw new SettingsError(
       where,
-      'settings',
+      within ?? 'settings',
       `it is ${kind}; give a record of settings: ${known.join(', ')}`,
     )
   const odd = unknownName(given, known)
-  if (odd !== undefined) throw new SettingsError(where, odd.name, odd.what)
+  if (odd !== undefined)
+    throw new SettingsError(where, within === undefined ? odd.name : `${within}.${odd.name}`, odd.what)
   return given
 }

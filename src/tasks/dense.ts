@@ -45,7 +45,7 @@ const kinds = ['text', 'shapes', 'bars', 'tasks'] as const
 /** @throws MixtureError for a weight that cannot be, SettingsError for a setting that is none */
 export const checkedDense = (mixture: DenseMixture): DenseMixture => {
   onlySettings('dense mixture', mixture, ['seed', 'weights'])
-  const weights = onlySettings('dense mixture, weights', mixture.weights, kinds)
+  const weights = onlySettings('dense mixture', mixture.weights, kinds, 'weights')
   for (const kind of kinds)
     if (!(weights[kind] >= 0 && Number.isFinite(weights[kind])))
       throw new MixtureError(`the weight of '${kind}' must be a number from 0, not ${weights[kind]}`)

@@ -52,7 +52,8 @@ export interface Lines {
 /** @throws SettingsError for a setting that is none */
 const checked = (of: Lines): Lines => {
   onlySettings('lines', of, ['seed', 'split', 'shapes'])
-  for (const shape of of.shapes) onlySettings('lines, shapes', shape, ['width', 'height', 'characters'])
+  for (const [i, shape] of of.shapes.entries())
+    onlySettings('lines', shape, ['width', 'height', 'characters'], `shapes[${i}]`)
   return of
 }
 

@@ -69,7 +69,7 @@ export const checkedIndex = (i: number): void => {
 /** @throws MixtureError for weights or levels that cannot be, SettingsError for a setting that is none */
 export const checkedMixture = (mixture: Mixture): Mixture => {
   onlySettings('mixture', mixture, ['seed', 'split', 'weights', 'levels'])
-  onlySettings('mixture, weights', mixture.weights, families)
+  onlySettings('mixture', mixture.weights, families, 'weights')
   const total = families.reduce((sum, f) => {
     const w = mixture.weights[f] ?? 0
     if (!(w >= 0 && Number.isFinite(w)))

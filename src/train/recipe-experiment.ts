@@ -35,7 +35,7 @@ export interface RunOptions {
  * @category running
  */
 export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOptions = {}): Experiment => {
-  onlySettings('experiment, options', options, ['checkpointEvery'])
+  onlySettings('experiment', options, ['checkpointEvery'])
   if (!Array.isArray(r?.stages))
     throw new RecipeError('experiment', 'recipe', `it is ${kindOf(r)}; give what begin(…) and next(…) make`)
   const where = `recipe '${r.name}'`

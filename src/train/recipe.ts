@@ -31,7 +31,7 @@ export const begin = <const Now extends string>(r: Omit<Recipe<Now>, 'stages'>):
   // another recipe may be begun anew: its stages are left out
   onlySettings('begin', r, ['name', 'seed', 'model', 'start', 'now', 'stages'])
   const where = `recipe '${textSetting('recipe', 'name', r.name)}'`
-  onlySettings(`${where}, start`, r.start, ['config', 'weights', 'fresh'])
+  onlySettings(where, r.start, ['config', 'weights', 'fresh'], 'start')
   wholeSetting(where, 'seed', r.seed, 0)
   textSetting(where, 'now', r.now)
   valueSetting(where, 'model', r.model, ['graph'], 'a model, such as nanoModel')

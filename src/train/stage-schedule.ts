@@ -62,7 +62,7 @@ export const stageSchedule = (
     })
     return { config: spec.config, factor: (step) => factors[step - 1]! }
   }
-  onlySettings(`${where}, schedule`, spec, names)
+  onlySettings(where, spec, names, 'schedule')
   const made = schedule(spec, steps)
   if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
   return { config: spec, factor: made.right }

@@ -44,7 +44,7 @@ test('a cache into which prompt and answer do not fit together, and sizes that a
   )
   const held = { tasks: echoTasks, count: 1, every: 1, sampling: { maxNewTokens: 99 } }
   refused(() => echoStage({ validation: held }), /validation\.sampling\.maxNewTokens: it is 99/)
-  refused(() => policy({ capacty: 14 }), /trainedPolicy, sizes, capacty: .*Did you mean 'capacity'\?/)
+  refused(() => policy({ capacty: 14 }), /trainedPolicy, sizes.capacty: .*Did you mean 'capacity'\?/)
   refused(() => policy({ capacity: 12 }), /sizes\.capacity: it is 12; give a whole number from 13/)
   refused(() => policy({ rows: 0 }), /sizes\.rows: it is 0/)
 })

@@ -314,7 +314,7 @@ test('settings that are none are named', () => {
   assert.match(of_({ validation: { tasks: echoTasks, count: 0, every: 1 } }), /validation.count: it is 0/)
   assert.match(
     of_({ validation: { tasks: echoTasks, count: 4, every: 1, samples: 3 } }),
-    /validation, samples: there is no such/,
+    /validation.samples: there is no such/,
   )
   assert.match(of_({ checkpointEvery: 0.5 }), /checkpointEvery: it is 0.5; give a whole number from 0/)
 })

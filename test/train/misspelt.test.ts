@@ -66,7 +66,7 @@ for (const [make, own, odd, name] of table)
     assert.throws(
       () => made({ ...own, [odd]: undefined }),
       (e: Error) =>
-        e.message.includes(`, ${odd}: there is no such setting; there are `) && e.message.includes(name),
+        e.message.includes(`${odd}: there is no such setting; there are `) && e.message.includes(name),
     )
   })
 

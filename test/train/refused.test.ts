@@ -110,7 +110,7 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
   [
     'a setting of a group that there is not',
     () => two({ optimizer: adamWith({ groups: [{ match: '**', lr: 1 }] } as never) }),
-    /groups\[0\], lr: there is no/,
+    /groups\[0\]\.lr: there is no/,
   ],
   [
     'groups that are no list',
