@@ -212,6 +212,7 @@ export const engine = [
     ['engine/xla/ahead'],
     [
       ['what an earlier program has is compiled again', '!seen.has(v)', 'true'],
+      ['ending ends one program alone', '      ended = true\n', ''],
       [
         'it is compiled in another precision',
         '...settingsOf(engine), ...options }',
@@ -252,6 +253,8 @@ export const engine = [
     ['engine/worker'],
     [
       ['each session starts a thread', 'waiting = { thread, clock }', ''],
+      ['every thread waits for a session', ' || waiting !== undefined', ''],
+      ['a thread that rests keeps the process alive', '      clock.unref()\n', ''],
       ['two sessions are given one thread', 'waiting = undefined\n', ''],
       [
         'a dead thread is taken',

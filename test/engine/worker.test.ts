@@ -1,8 +1,7 @@
 /** An engine in a thread of its own: the same session, and a main thread that goes on. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { resolve } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { type Either, isLeft, isRight } from 'fp-ts/lib/Either.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -44,6 +43,7 @@ import { callMemory } from '../../src/engine/worker/transfer.ts'
 import { decode, qwen3Model } from '../../src/models/index.ts'
 import { nextToken, orThrow, update } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
+import { loader, moduleAt } from '../support/program.ts'
 import { programOf, tinyConversation, tinyModel, tinyProcessor, tinyStage } from '../support/tiny.ts'
 
 const engines = await presentEngines()
@@ -454,6 +454,7 @@ for (const direct of engines) {
     const started: Worker[] = []
     const hear = (w: Worker): void => {
       started.push(w)
+      w.once('exit', () => exits++)
     }
     const rows = (rate: number) =>
       program({
@@ -467,6 +468,7 @@ for (const direct of engines) {
         },
       })
     const one = inWorker(direct)
+    let exits = 0
     process.on('worker', hear)
     try {
       const x = tensorValue('float32', [N.size], new Float32Array(N.size).fill(2))
@@ -481,6 +483,8 @@ for (const direct of engines) {
       assert.equal(await Promise.all(both.map(yOf)), [14, 18])
       for (const s of both) await must(s.close())
       assert.is(started.length, direct.name === 'xla' ? 2 : 4)
+      // one waits for the next session, no more
+      assert.is(exits, direct.name === 'xla' ? 1 : 4)
       // one that has died is not taken
       await Promise.all(started.map((w) => w.terminate()))
       const last = await must(one.load(rows(1)))
@@ -538,24 +542,28 @@ for (const direct of engines) {
     await orThrow(made.close())
   })
 
-  test('a process with an open session ends by itself and leaves nothing behind', () => {
-    const built = resolve('dist/src/engine/index.js')
-    if (!existsSync(built)) return
+  test('a process with an open session, and a thread that rests, ends by itself and leaves nothing behind', () => {
+    const at = (path: string): string => JSON.stringify(moduleAt(path))
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       [
+        ...loader,
         '--input-type=module',
         '-e',
         `
-        import { axis, fixed, input, mul, program } from ${JSON.stringify(resolve('dist/src/dsl/index.js'))}
-        import { inWorker, pickEngine, tensorValue } from ${JSON.stringify(built)}
+        const { axis, fixed, input, mul, program } = await import(${at('src/dsl/index.ts')})
+        const { inWorker, pickEngine, tensorValue } = await import(${at('src/engine/index.ts')})
         const { engine } = (await pickEngine('${direct.name}')()).right
         const f = fixed(() => ({ outputs: { y: mul(input('x', [axis('n', 2)]), 2) } }))
-        const session = (await inWorker(engine).load(program({ name: 'p', functions: { f } }))()).right
-        const out = await session.call('f', { x: tensorValue('float32', [2], [1, 2]) })()
+        const threaded = inWorker(engine, { rest: 2 ** 31 - 1 })
+        const load = async () => (await threaded.load(program({ name: 'p', functions: { f } }))()).right
+        const x = tensorValue('float32', [2], [1, 2])
+        const [closed, session] = [await load(), await load()]
+        const out = await session.call('f', { x })()
+        await closed.close()()
         process.stdout.write([process.pid, ...out.right.y.data].join(' '))`,
       ],
-      { encoding: 'utf8', timeout: 600_000 },
+      { encoding: 'utf8', timeout: 300_000 },
     )
     assert.is(status, 0, stderr)
     const [pid, ...y] = stdout.trim().split(' ')

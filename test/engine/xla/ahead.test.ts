@@ -95,9 +95,17 @@ if (plugin !== undefined) {
     const odd = { ...first, functions: new Map([['broken', [{} as never]]]) }
     const work = compileAhead(engine)([odd, second])
     await work.done
-    const begun = compileAhead(engine)([first, second])
+    const others = [2, 3, 4].map((factor) =>
+      program({
+        name: `times ${factor}`,
+        functions: { scaled: fixed(() => ({ outputs: { y: mul(w(), factor) } })) },
+      }),
+    )
+    const before = kept().length
+    const begun = compileAhead(engine)(others)
     await begun.end()
     await begun.done
+    assert.ok(kept().length <= before + 1, 'what was not begun is left')
   })
 
   test('a processor, on which it would take what training computes on, does without', () => {
