@@ -45,10 +45,17 @@ const libraryOf = (resolved: string): string | undefined => {
 
 let loaded: E.Either<EngineError, OnnxRuntime> | undefined
 
-/** Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried. */
+/**
+ * Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried.
+ *
+ * The runtime's telemetry, which is on unless told otherwise (it sends what sessions are made of to Microsoft and leaves files
+ * in the home and the temporary folder), is off unless the environment has `ORT_DISABLE_TELEMETRY` already. The runtime reads
+ * the environment of the process, which a worker thread cannot change: what uses the engine in threads loads it here first.
+ */
 export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
   markUsed()
   if (loaded !== undefined) return loaded
+  process.env.ORT_DISABLE_TELEMETRY ??= '1'
   const tried: string[] = []
   for (const [from, resolve] of places) {
     try {
