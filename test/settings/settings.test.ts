@@ -30,7 +30,7 @@ const values = new Set([
   ],
   ...['Conversation', 'Scene', 'Summary', 'RatedGroup', 'Judgement', 'RecordedJudgement'],
   ...['RunState', 'RecordedRun', 'StageProgress', 'StageContext', 'Logged', 'TextSink', 'Job'],
-  ...['LossTerms', 'PolicyTensors', 'CausalInputs', 'SailVl2Inputs', 'TokenContext', 'PackedAttention'],
+  ...['LossTerms', 'PolicyTensors', 'CausalInputs', 'SailVl2Inputs', 'Qwen3Context', 'PackedAttention'],
   // the speeds that were measured; the manifest and the events of a run; a place in a file
   ...['{ measuredAt', '{ format', '{ type', '{ readonly file'],
   // what a sampler has seen, token by token
