@@ -262,6 +262,14 @@ export const topological = (
 export const isFixed = (t: Tensor): boolean =>
   topological([t]).every(({ op }) => op.op !== 'input' && op.op !== 'state' && op.op !== 'argument')
 
+/**
+ * What a tensor leads back to through operations that only move or repeat numbers.
+ *
+ * @category traversal
+ */
+export const behind = (t: Tensor, ...through: readonly OpName[]): Tensor =>
+  through.includes(t.op.op) ? behind(t.inputs[0]!, ...through) : t
+
 /** The axis of that name, or undefined. */
 export const findAxis = (t: Tensor, name: string): Axis | undefined => t.axes.find((a) => a.name === name)
 

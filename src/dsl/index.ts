@@ -47,6 +47,7 @@ export { fingerprint } from './fingerprint.ts'
 export { gradient } from './gradient.ts'
 export {
   type BinaryFn,
+  behind,
   type CompareFn,
   type CompositeKind,
   type Dtype,

@@ -1,9 +1,5 @@
 /** Masks that compare places along two axes, known by what is compared: none of their elements are computed. */
-import { evaluate, isFixed, type OpName, type Tensor } from '../dsl/index.ts'
-
-/** What these operations, none of which makes a number, lead back to. */
-export const behind = (t: Tensor, ...through: readonly OpName[]): Tensor =>
-  through.includes(t.op.op) ? behind(t.inputs[0]!, ...through) : t
+import { behind, evaluate, isFixed, type Tensor } from '../dsl/index.ts'
 
 /** Of a mask that compares places with the same places along another axis: the axis whose places are not larger, and the other. */
 export const notLarger = (mask: Tensor): readonly [least: string, most: string] | undefined => {

@@ -1,8 +1,7 @@
 /** Whether every token sees a key, as far as the mask's definition tells it. */
-import type { Tensor } from '../graph.ts'
+import { behind, type Tensor } from '../graph.ts'
 
-/** What a broadcast repeats. */
-const repeated = (t: Tensor): Tensor => (t.op.op === 'broadcast' ? repeated(t.inputs[0]!) : t)
+const repeated = (t: Tensor): Tensor => behind(t, 'broadcast')
 
 /** The elements of a tensor, whatever its axes are. */
 const unshaped = (t: Tensor): Tensor => (t.op.op === 'reshape' ? unshaped(t.inputs[0]!) : t)

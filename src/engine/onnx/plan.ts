@@ -2,8 +2,17 @@
  * How each node is computed: from which other nodes, and by which ONNX operations. The table of {@link operators} is the
  * rule; here are the exceptions that save work.
  */
-import { bodyOf, type Op, operandsOf, sizes, type Tensor, topological, withInputs } from '../../dsl/index.ts'
-import { behind, notLarger } from '../ordered-mask.ts'
+import {
+  behind,
+  bodyOf,
+  type Op,
+  operandsOf,
+  sizes,
+  type Tensor,
+  topological,
+  withInputs,
+} from '../../dsl/index.ts'
+import { notLarger } from '../ordered-mask.ts'
 import { sideBySide } from '../side-by-side.ts'
 import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'

@@ -16,6 +16,7 @@ import type { Precision } from '../session.ts'
 import { slotWrites } from '../state-writes.ts'
 import { builder, type Value } from './builder.ts'
 import * as hlo from './hlo.ts'
+import { joinedSums } from './joined-sums.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
 import { keeping } from './precision.ts'
@@ -67,7 +68,7 @@ export const lower = (
   given: Variant,
   { precision = 'float32', platform = 'cpu', attention = 'auto', shared }: LowerOptions = {},
 ): Lowered => {
-  const variant = overVariant(narrow, given)
+  const variant = overVariant((roots) => joinedSums(narrow(roots)), given)
   const g = builder()
   const { sharding } = shared ?? { sharding: oneDevice }
   const w: Work = {

@@ -89,9 +89,9 @@ export const withKnownFlags = async <A>(
   }
 }
 
-/** Whether compiling a function for a platform leaves its device alone: no kernels are tried on it. */
-const compilesBeside = (platform: string, variant: Variant): boolean =>
-  platform === 'cpu' || flagsFor(platform, variant).xla_gpu_autotune_level === 0
+/** Whether compiling for a platform leaves its device alone: no kernels are tried on it. */
+const compilesBeside = (platform: string, flags: Readonly<Record<string, Flag>>): boolean =>
+  platform === 'cpu' || flags.xla_gpu_autotune_level === 0
 
 /**
  * How many programs are compiled beside what runs. Each takes two to three cores, and one of the four threads of Node's pool, on
@@ -155,10 +155,10 @@ export const xlaBackend = (
       shared,
     })
 
-  /** Compiles a function, or finds it where it is kept. */
-  const executableOf = (text: string, variant: Variant): Promise<Executable> => {
+  /** Compiles a function with the engine's flags for it, or finds it where it is kept. */
+  const executableOf = (text: string, own: Readonly<Record<string, Flag>>): Promise<Executable> => {
     const kept = { folder: xlaHome().programs }
-    return withKnownFlags(flagsFor(client.platform, variant), settings.flags ?? {}, (flags) =>
+    return withKnownFlags(own, settings.flags ?? {}, (flags) =>
       keptProgram(client, plugin.bytes, text, { devices, flags }, kept),
     )
   }
@@ -168,7 +168,10 @@ export const xlaBackend = (
     if (had !== undefined) return right(had)
     const made = lowered(name, variant)
     try {
-      const found = { lowered: made, executable: await executableOf(made.text, variant) }
+      const found = {
+        lowered: made,
+        executable: await executableOf(made.text, flagsFor(client.platform, variant)),
+      }
       compiled.set(variant, found)
       return right(found)
     } catch (e) {
@@ -285,11 +288,13 @@ export const xlaBackend = (
     program,
     prepare: async (functions) => {
       const inTurn = atMost(compilers)
-      const wanted = functions.filter(([, variant]) => compilesBeside(client.platform, variant))
+      const wanted = functions
+        .map(([name, variant]) => ({ name, variant, flags: flagsFor(client.platform, variant) }))
+        .filter(({ flags }) => compilesBeside(client.platform, flags))
       await Promise.allSettled(
-        wanted.map(([name, variant]) =>
+        wanted.map(({ name, variant, flags }) =>
           inTurn(async () => {
-            const executable = await executableOf(lowered(name, variant).text, variant)
+            const executable = await executableOf(lowered(name, variant).text, flags)
             executable.close()
           }),
         ),
