@@ -496,10 +496,11 @@ export const engine = [
     [
       ['every sum stays', 'if (groups.size === all.length) return now', 'return now'],
       ['other shapes are added', 'after.inputs[0]!.axes.map((x) => `${x.name} ${x.size}`)', "['']"],
-      ['long sums are joined', ' &&\n  elements(inputs[0]!.axes) <= small', ''],
+      ['long sums are joined', ' && elements(inputs[0]!.axes) <= small', ''],
       ['what others use is summed twice', 'isSmallSum(before) && alone(before)', 'isSmallSum(before)'],
       ['additions that others use are summed again', 'isAdded(now) && alone(was)', 'isAdded(now)'],
-      ['sums of some axes are joined', "op.fn === 'sum' &&\n  axes.length === 0 &&", "op.fn === 'sum' &&"],
+      ['sums of some axes are joined', "op.fn === 'add' && axes.length === 0", "op.fn === 'add'"],
+      ['whole numbers are joined', " dtype === 'float32' &&", ''],
     ],
   ),
   mutantsOf(

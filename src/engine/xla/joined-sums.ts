@@ -19,13 +19,9 @@ const addends = (
     ? was.inputs.flatMap((x, i) => addends(x, now.inputs[i]!, alone))
     : [[was, now]]
 
-/** Whether a value is the sum of all elements of few. */
-const isSmallSum = ({ op, inputs, axes, dtype }: Tensor): boolean =>
-  op.op === 'reduce' &&
-  op.fn === 'sum' &&
-  axes.length === 0 &&
-  dtype === 'float32' &&
-  elements(inputs[0]!.axes) <= small
+/** Whether a number is the sum of few. */
+const isSmallSum = ({ op, inputs, dtype }: Tensor): boolean =>
+  op.op === 'reduce' && op.fn === 'sum' && dtype === 'float32' && elements(inputs[0]!.axes) <= small
 
 /** Adds elements first and then sums once, where sums of tensors with the same axes are added up. */
 export const joinedSums = (roots: readonly Tensor[]): Tensor[] => {
