@@ -1,4 +1,5 @@
 /** What can be wrong with the axes of an operation. */
+import { didYouMean } from '../terminal/index.ts'
 import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import type { Site } from './site.ts'
@@ -13,8 +14,14 @@ export const sizeMismatch = (what: string, a: Axis, b: Axis, site: Site): GraphE
   )
 
 /** An axis was named that the tensor does not have. */
-export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError =>
-  new GraphError('UnknownAxis', `${what}: there is no axis '${name}' in ${showAxes(have)}`, site, have)
+export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError => {
+  const meant = didYouMean(
+    name,
+    have.map((a) => a.name),
+  )
+  const told = `${what}: there is no axis '${name}' in ${showAxes(have)}${meant === '' ? '' : `.${meant}`}`
+  return new GraphError('UnknownAxis', told, site, have)
+}
 
 /**
  * Checks that no two axes of a tensor have one name.

@@ -58,7 +58,12 @@ export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, s
 export const unaryOf = (fn: UnaryFn, x: Tensor, site: Site): Tensor => {
   const wanted = fn === 'not' ? ['bool'] : fn === 'neg' || fn === 'abs' ? ['float32', 'int32'] : ['float32']
   if (!wanted.includes(x.dtype))
-    throw new GraphError('BadDtype', `${fn}: ${x.dtype} where ${wanted.join(' or ')} is needed`, site, x.axes)
+    throw new GraphError(
+      'BadDtype',
+      `${fn}: ${x.dtype} where ${wanted.join(' or ')} is needed; ${fn === 'not' ? 'compare it first, as equal(x, 0) does' : 'cast it'}`,
+      site,
+      x.axes,
+    )
   return node({ op: 'unary', fn }, [x], x.axes, x.dtype, site)
 }
 
@@ -193,10 +198,12 @@ export const greaterEqual = compare('lessEqual', true)
 /** Any node of two bools. */
 export const logicOf = (fn: LogicFn, a: Tensor, b: Tensor, site: Site): Tensor => {
   if (a.dtype !== 'bool' || b.dtype !== 'bool')
-    throw new GraphError('BadDtype', `${fn}: ${a.dtype} and ${b.dtype} where bools are needed`, site, [
-      ...a.axes,
-      ...b.axes,
-    ])
+    throw new GraphError(
+      'BadDtype',
+      `${fn}: ${a.dtype} and ${b.dtype} where bools are needed; compare them first, as greater(x, 0) does`,
+      site,
+      [...a.axes, ...b.axes],
+    )
   const axes = joinedAxes(fn, a.axes, b.axes, site)
   return node({ op: 'logic', fn }, [alignedTo(a, axes, site), alignedTo(b, axes, site)], axes, 'bool', site)
 }

@@ -251,7 +251,11 @@ export const repeat = <I extends Names>(
   block: Layer<I, I> | ((index: number) => Layer<I, I>),
 ): Layer<I, I> => {
   if (!Number.isInteger(times) || times < 0)
-    throw new GraphError('BadArgument', `repeat: ${times} is not a number of times`, siteOf(repeat))
+    throw new GraphError(
+      'BadArgument',
+      `repeat: times is ${times}; give a whole number from 0 on`,
+      siteOf(repeat),
+    )
   const blocks = Array.from({ length: times }, (_, i) =>
     at(String(i))(typeof block === 'function' ? block(i) : block),
   )

@@ -88,7 +88,12 @@ export const loop = <const C extends Carried>(options: LoopOptions<C>): C => {
   if (!Number.isSafeInteger(times) || times < 0)
     throw new GraphError('BadArgument', `loop: times is ${times}; give a whole number from 0 on`, site)
   const names = Object.keys(carried)
-  if (names.length === 0) throw new GraphError('BadArgument', 'loop: nothing is carried', site)
+  if (names.length === 0)
+    throw new GraphError(
+      'BadArgument',
+      'loop: nothing is carried; give what one step hands to the next',
+      site,
+    )
   const first = names.map((name) => carried[name]!)
   const counter = argument(0, { axes: [], dtype: 'int32' }, site)
   const given = first.map((t, i) => argument(1 + i, t, site))
@@ -99,7 +104,11 @@ export const loop = <const C extends Carried>(options: LoopOptions<C>): C => {
   const results = names.map((name, i) => {
     const [from, to] = [first[i]!, (next as Carried)[name]]
     if (to === undefined)
-      throw new GraphError('BadArgument', `loop: a step gives no '${name}' to the next`, site)
+      throw new GraphError(
+        'BadArgument',
+        `loop: a step gives no '${name}' to the next; return it in next, changed or as it came`,
+        site,
+      )
     if (!sameAxes(from.axes, to.axes) || from.dtype !== to.dtype)
       throw new GraphError(
         'SizeMismatch',

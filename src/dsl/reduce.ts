@@ -160,7 +160,7 @@ export const argmax = <N extends Names, const K extends N[number]>(
 export const softmaxOf = (op: 'softmax' | 'logSoftmax', t: Tensor, over: string, site: Site): Tensor => {
   axisOf(op, t, over, site)
   if (t.dtype !== 'float32')
-    throw new GraphError('BadDtype', `${op}: ${t.dtype} where float32 is needed`, site, t.axes)
+    throw new GraphError('BadDtype', `${op}: ${t.dtype} where float32 is needed; cast it`, site, t.axes)
   return node({ op, over }, [t], t.axes, 'float32', site)
 }
 

@@ -246,7 +246,8 @@ export const pad = <N extends Names>(
 export const concat = <N extends Names>(parts: readonly Tensor<N>[], along: N[number]): Tensor<N> => {
   const site = siteOf(concat)
   const first = parts[0]
-  if (first === undefined) throw new GraphError('BadArgument', 'concat: there is nothing to join', site)
+  if (first === undefined)
+    throw new GraphError('BadArgument', 'concat: there is nothing to join; give at least one tensor', site)
   axisOf('concat', first, along, site)
   const order = first.axes.map((a) => a.name)
   const aligned = parts.map((p) => {
@@ -256,7 +257,12 @@ export const concat = <N extends Names>(parts: readonly Tensor<N>[], along: N[nu
     }
     for (const b of p.axes) axisOf('concat', first, b.name, site)
     if (p.dtype !== first.dtype)
-      throw new GraphError('BadDtype', `concat: ${first.dtype} and ${p.dtype} cannot be joined`, site, p.axes)
+      throw new GraphError(
+        'BadDtype',
+        `concat: ${first.dtype} and ${p.dtype} cannot be joined; cast one of them`,
+        site,
+        p.axes,
+      )
     return transposed(p, order, site)
   })
   if (aligned.length === 1) return first

@@ -55,7 +55,7 @@ export const unpacked = <C extends Columns>(
   })
   if (at !== all.length)
     throw new Error(
-      `the checkpoint has ${all.length} log-probabilities of an episode whose rollouts have ${at} tokens`,
+      `the checkpoint has ${all.length} log-probabilities of an episode whose rollouts have ${at} tokens: the file in rollouts/ is another than it was made with; put that back, or delete the stage's folder under checkpoints/ so that it begins anew`,
     )
   return given
 }

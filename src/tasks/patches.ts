@@ -57,14 +57,14 @@ const centreIds = new Map(centreClasses.map((name, id) => [name, id]))
 /** The id of a centre class. Throws RangeError for a name that is not in {@link centreClasses}. */
 export const centreClass = (name: string): number => {
   const id = centreIds.get(name)
-  if (id === undefined) throw new RangeError(`there is no centre class '${name}'`)
+  if (id === undefined) throw new RangeError(`there is no centre class '${name}'; centreClasses lists them`)
   return id
 }
 
 /** The id of a patch class. Throws RangeError for a name that is not in {@link patchClasses}. */
 export const patchClass = (name: string): number => {
   const id = ids.get(name)
-  if (id === undefined) throw new RangeError(`there is no patch class '${name}'`)
+  if (id === undefined) throw new RangeError(`there is no patch class '${name}'; patchClasses lists them`)
   return id
 }
 

@@ -46,11 +46,14 @@ const own: Readonly<Record<string, (input: never) => unknown>> = checks
 const find = async (request: CheckRequest): Promise<(input: never) => unknown> => {
   if (request.module === undefined) {
     if (Object.hasOwn(own, request.check)) return own[request.check]!
-    throw new Error(`there is no check '${request.check}'`)
+    throw new Error(`there is no check '${request.check}'; there are ${Object.keys(own).join(', ')}`)
   }
-  const found = ((await import(request.module)) as Record<string, unknown>)[request.check]
+  const exported = (await import(request.module)) as Record<string, unknown>
+  const found = exported[request.check]
   if (typeof found === 'function') return found as (input: never) => unknown
-  throw new Error(`${request.module} exports no function '${request.check}'`)
+  throw new Error(
+    `${request.module} exports no function '${request.check}'; it exports ${Object.keys(exported).join(', ') || 'nothing'}`,
+  )
 }
 
 const said = (thrown: unknown): string => {
