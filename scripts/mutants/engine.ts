@@ -138,6 +138,9 @@ export const engine = [
     [
       ['a row sees what it has not filled', "e.node('LessOrEqual'", "e.node('GreaterOrEqual'"],
       ['any cache is read whole', 'axes[2]!.size <= mostSlots &&', ''],
+      ['a cache that is given out is written', 'return reads || given ?', 'return reads ?'],
+      ['a cache that another reads is written', 'return reads || given ?', 'return given ?'],
+      ['the place of the write does not matter', '        last?.place !== place ||\n', ''],
       [
         'every row has the first one’s place',
         'BigInt(i % 2 === 0 ? Math.floor(at / head) : at % head)',
@@ -338,6 +341,27 @@ export const engine = [
         '',
       ],
     ],
+  ),
+  mutantsOf(
+    'src/engine/held-states.ts',
+    ['engine/backend'],
+    [['what a failed call wrote is there', 'for (const key of keys) empty.add(key)', '']],
+  ),
+  mutantsOf(
+    'src/engine/held-states.ts',
+    ['engine/half-weights'],
+    [
+      [
+        'patterns of another length are taken',
+        'patterns?.right.length === elements(axes)',
+        'patterns !== undefined',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/runtime.ts',
+    ['engine/onnx-telemetry'],
+    [['the runtime tells what it runs', "process.env.ORT_DISABLE_TELEMETRY ??= '1'", '']],
   ),
   mutantsOf(
     'src/engine/onnx/emitter.ts',

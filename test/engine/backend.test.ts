@@ -76,8 +76,9 @@ const watched = (groupBytes: number, copies = false) => {
     },
     close: async () => void said.push('close'),
   }
-  const open = async (options: LoadOptions = {}): Promise<Session> => orThrow(openSession(backend, options))
-  return { said, held, open }
+  const open = async (options: LoadOptions = {}, more: Partial<Backend> = {}): Promise<Session> =>
+    orThrow(openSession({ ...backend, ...more }, options))
+  return { said, held, open, backend }
 }
 const value = tensorValue('float32', [4], [1, 2, 3, 4])
 
@@ -276,6 +277,25 @@ sessions('what was written, or replaced by a call, is not filled over', async ()
   assert.equal(said.slice(3), ['take b,d,e', 'read a,b,c,d,e'])
   assert.equal([read.get('a')!.data, read.get('c')!.data], [value.data, value.data])
 })
+
+sessions(
+  'what a call that failed on its way was to fill holds nothing, and is filled when it is needed',
+  async () => {
+    const { said, open, backend } = watched(1000)
+    const start: Backend['start'] = async (name, chosen) => {
+      said.push(`${name} starts`)
+      return right(async () =>
+        name === 'set' ? left(engineError('Failed', 'lost on its way')) : backend.call(name, chosen),
+      )
+    }
+    const s = await open({ seed: 6 }, { start })
+    const failed = await s.call('set', { value })()
+    assert.ok(isLeft(failed))
+    const read = await orThrow(s.read(['c']))
+    assert.equal(said, ['set starts', 'take c', 'read c'])
+    assert.equal(read.get('c')!.data, fresh('c', 6))
+  },
+)
 
 sessions('turns come in the order in which they were started; a failed one stops no other', async () => {
   const { said, open } = watched(1000)

@@ -240,16 +240,24 @@ test('another engine says that it holds float32 alone', async () => {
   )
 })
 
-test('a weight that float16 cannot hold stays in float32', async () => {
-  const large = { ...source, bfloat16: () => TE.right(f32ToBf16(new Float32Array(6 * 2048).fill(1000))) }
+test('a weight that float16 cannot hold stays in float32, and so does one of which there are too few numbers', async () => {
+  const of = (count: number, x: number): WeightSource => ({
+    ...source,
+    bfloat16: () => TE.right(f32ToBf16(new Float32Array(count).fill(x))),
+  })
   const read = (key: string) => {
     const axes = weights[key as keyof typeof weights]
     const data = new Float32Array(elements(axes)).fill(1000)
     return TE.right({ shape: axes.map((a) => a.size), dtype: 'float32' as const, data })
   }
-  const s = await orThrow(onnx.load(built, { values: { ...large, keys: ['up'], read }, weights: 'stored' }))
-  assert.ok((await orThrow(s.read(['up']))).get('up')!.data.every((x) => x === 1000))
-  await orThrow(s.close())
+  for (const from of [of(6 * 2048, 1000), of(3 * 2048, 1)]) {
+    const values = { ...from, keys: ['up'], read }
+    const s = await orThrow(onnx.load(built, { values, weights: 'stored' }))
+    const { data } = (await orThrow(s.read(['up']))).get('up')!
+    assert.is(data.length, 6 * 2048)
+    assert.ok(data.every((x) => x === 1000))
+    await orThrow(s.close())
+  }
 })
 
 test.run()

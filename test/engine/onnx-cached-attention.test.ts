@@ -1,7 +1,19 @@
 /** Attention over a cache that onnx writes where it lies, against its definition. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fill, fixed, mul, type Program, program, state } from '../../src/dsl/index.ts'
+import {
+  fill,
+  fixed,
+  maximum,
+  mul,
+  type Program,
+  program,
+  rewrite,
+  state,
+  type Tensor,
+  topological,
+  total,
+} from '../../src/dsl/index.ts'
 import { optimiseProgram } from '../../src/dsl/passes/index.ts'
 import { lasting, openSession } from '../../src/engine/backend.ts'
 import { type Session, type TensorValue, tensorValue } from '../../src/engine/index.ts'
@@ -170,6 +182,51 @@ test('weights that are written, or that another function changes, are those of t
   close(written, await logitsOf(learning, doubled), 'written')
   close(written, await logitsOf(learning, (s) => orThrow(s.call('double', {}))), 'doubled')
 })
+
+/** Programs of which a cache cannot be written before all that reads it: what they give has to be what the definition gives. */
+const model = qwen3Model('m', { ...language, kvHeads: language.heads })
+const changed = (change: (r: ReturnType<typeof decode>) => ReturnType<typeof decode>): Program =>
+  optimiseProgram(program({ name: 'p', functions: { decode: fixed(() => change(decode(model, sizes))) } }))
+const cacheOf = (r: ReturnType<typeof decode>): Tensor =>
+  topological(Object.values(r.outputs)).find((t) => t.op.op === 'state' && isCacheKey(t.op.key))!
+const others: Readonly<Record<string, Program>> = {
+  'a cache that is given out as it was': changed((r) => ({
+    ...r,
+    outputs: { ...r.outputs, was: cacheOf(r) },
+  })),
+  'a cache that something else reads': changed((r) => ({
+    ...r,
+    outputs: { ...r.outputs, sum: total(mul(cacheOf(r), 2)) },
+  })),
+  'attention that has another place than the write': changed((r) => {
+    const [names, keys] = [Object.keys(r.outputs), [...r.next!.keys()]]
+    const roots = rewrite([...Object.values(r.outputs), ...r.next!.values()], (t) => {
+      if (t.op.op !== 'composite' || t.op.kind !== 'cachedAttention') return t
+      const place = t.inputs.at(-1)!
+      return { ...t, inputs: [...t.inputs.slice(0, -1), maximum(place, 3)] }
+    })
+    return {
+      outputs: Object.fromEntries(names.map((n, i) => [n, roots[i]!])),
+      next: new Map(keys.map((k, i) => [k, roots[names.length + i]!])),
+    }
+  }),
+}
+for (const [what, p] of Object.entries(others))
+  test(`${what} keeps the definition`, async () => {
+    const given = async (r: Runtime) => {
+      const session = await orThrow(openSession(onnxBackend(r, p, nativeOptions(1), lasting(p)), { seed: 3 }))
+      // the second call finds what the first has written
+      await orThrow(session.call('decode', inputs))
+      const outputs = await orThrow(session.call('decode', inputs))
+      const left = await orThrow(session.read([...p.states.keys()].filter(isCacheKey)))
+      await orThrow(session.close())
+      return new Map([...Object.entries(outputs), ...left])
+    }
+    const [where, apart] = [await given(runtime), await given(runtimeOfBinding)]
+    assert.equal([...where.keys()], [...apart.keys()])
+    for (const [key, value] of apart) close(where.get(key)!, value, key)
+    assert.is(lower('decode', p.functions.get('decode')![0]!, 'run', new Map(), true).written.size, 0)
+  })
 
 test('what a call has given stays as it is when another is made', async () => {
   const p = programOf({ ...language, kvHeads: language.heads })
