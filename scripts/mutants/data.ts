@@ -132,7 +132,7 @@ export const data = [
     ],
   ),
   mutantsOf(
-    'src/train/supervised.ts',
+    'src/train/supervised-run.ts',
     ['train/packed-next-token'],
     [['a step counts packs', 'samples += samplesOf(batches) ?? perStep', 'samples += perStep']],
   ),

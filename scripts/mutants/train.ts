@@ -33,13 +33,13 @@ export const train = [
     ],
   ),
   mutantsOf(
-    'src/train/supervised.ts',
+    'src/train/supervised-run.ts',
     ['train/arithmetic', 'train/stage'],
     [
       ['the schedule is one step late', 'checked.factor(step)', 'checked.factor(step - 1)'],
       ['a loss that is no number goes on', 'Number.isFinite(loss) && ', ''],
       ['one step too few', 'step <= steps; step++', 'step < steps; step++'],
-      ['the source stays open', 'await stream.return(undefined)\n    }\n    return {', '}\n    return {'],
+      ['the source stays open', 'await stream.return(undefined)\n', '\n'],
       ['data that ends goes on with less', 'done || batch.examples.length < perStep', 'done'],
       ['samples are micro-batches', 'samplesOf(batches) ?? perStep', 'samplesOf(batches) ?? objective.batch'],
     ],
@@ -277,7 +277,7 @@ export const train = [
     [['the first batch is not looked at', 'of collated(first.examples)', 'of [] as readonly MicroBatch[]']],
   ),
   mutantsOf(
-    'src/train/supervised.ts',
+    'src/train/supervised-run.ts',
     ['train/checkpoint'],
     [
       [

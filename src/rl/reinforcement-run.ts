@@ -7,11 +7,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { identity } from 'fp-ts/lib/function.js'
 import { EMPTY, filter, from, of } from 'rxjs'
-import type { Placed, RgbImage } from '../data/index.ts'
+import type { Placed } from '../data/index.ts'
 import { expertsOf } from '../models/index.ts'
 import { atBeginning, type EventOf } from '../run/index.ts'
 import type { StageContext, StageEvent, StageTotals } from '../train/index.ts'
-import { expertLoads, rateSearch, ready, tailLoss } from '../train/internal.ts'
+import { brokenUpdate, expertLoads, rateSearch, ready, tailLoss } from '../train/internal.ts'
 import { advisories } from './advisories.ts'
 import { type Drawing, drawEpisode } from './episode.ts'
 import type { RatedGroup } from './group.ts'
@@ -54,6 +54,36 @@ const collected = async <A>(all: AsyncIterable<A>): Promise<readonly A[]> => {
   const some: A[] = []
   for await (const a of all) some.push(a)
   return some
+}
+
+/** Saves the images of tasks and gives their paths; an image of a task that is asked again has its path. */
+const imageSaver = (
+  stage: string,
+  { saveImage }: StageContext,
+): Parameters<typeof drawEpisode>[1]['imagesOf'] => {
+  const kept = new Map<string, readonly string[]>()
+  return async (id, images) => {
+    if (saveImage === undefined || images.length === 0) return []
+    const known = kept.get(id)
+    if (known !== undefined) return known
+    const paths: string[] = []
+    for (const [i, image] of images.entries()) paths.push(await saveImage(`${stage}/${id}/${i}`, image))
+    kept.set(id, paths)
+    return paths
+  }
+}
+
+/** Makes one table of a stage's rollouts. */
+async function* tabled(stage: string, { tableRollouts }: StageContext): AsyncGenerator<EventOf<'warned'>> {
+  try {
+    await tableRollouts?.()
+  } catch (e) {
+    // what was learnt is whole without it
+    yield {
+      type: 'warned',
+      message: `stage ${stage}: no table of its rollouts was written: ${e instanceof Error ? e.message : e}`,
+    }
+  }
 }
 
 /**
@@ -118,17 +148,7 @@ export async function* runReinforcement<C extends Columns>(
     }
     return some
   }
-  // an image of a task that is asked again has its path
-  const kept = new Map<string, readonly string[]>()
-  const imagesOf = async (id: string, images: readonly RgbImage[]): Promise<readonly string[]> => {
-    if (c.saveImage === undefined || images.length === 0) return []
-    const known = kept.get(id)
-    if (known !== undefined) return known
-    const paths: string[] = []
-    for (const [i, image] of images.entries()) paths.push(await c.saveImage(`${s.name}/${id}/${i}`, image))
-    kept.set(id, paths)
-    return paths
-  }
+  const imagesOf = imageSaver(s.name, c)
   /** Keeps the state, where it is time. Of a search only what was marked can be gone on from. */
   async function* checkpointed(here: () => Place): AsyncGenerator<EventOf<'checkpointed'>> {
     if (c.checkpoint === undefined || step >= steps) return
@@ -205,9 +225,7 @@ export async function* runReinforcement<C extends Columns>(
           const { loss, weight, gradientNorm, metrics, batch } = u.updated
           const finite = Number.isFinite(loss) && Number.isFinite(gradientNorm)
           if (!finite && search.isAtMark())
-            throw new Error(
-              `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); lower the learning rate or maxGradientNorm`,
-            )
+            throw brokenUpdate(where, { step, steps, loss, gradientNorm, rate })
           // a search puts back what its updates broke
           isBroken ||= !finite
           losses.push(loss)
@@ -262,14 +280,6 @@ export async function* runReinforcement<C extends Columns>(
       type: 'warned',
       message: `${where} ended without one update: its weights are those that it began with`,
     }
-  try {
-    await c.tableRollouts?.()
-  } catch (e) {
-    // what was learnt is whole without it
-    yield {
-      type: 'warned',
-      message: `stage ${s.name}: no table of its rollouts was written: ${e instanceof Error ? e.message : e}`,
-    }
-  }
+  yield* tabled(s.name, c)
   return { loss: tail.mean(), samples, seconds: since() }
 }

@@ -2,6 +2,7 @@
  * What the floors above make their own stages, objectives and commands of. It is no export of the package: what users write
  * with is in `index.ts`.
  */
+export { brokenUpdate } from './broken-update.ts'
 export { expertLoads } from './expert-terms.ts'
 export { tryFirstBatch } from './first-batch.ts'
 export { ForkError, type Forked, forkWord, type PlannedFork, planFork } from './fork.ts'
