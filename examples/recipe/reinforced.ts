@@ -34,7 +34,7 @@ export const reinforced =
     const tasks = problems(mixtureOf(name, about, lowest, 4))
     const tried = {
       tasks,
-      count: times(about, 24 * episodes, 8),
+      count: times(about, 32 * episodes, 8),
       attempts: 4,
       policy,
       sampling,
