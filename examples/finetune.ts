@@ -31,7 +31,8 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   const images = tiles === undefined ? 0 : setting.integer('images', tiles, { from: 0 })
   const tokens = setting.integer('tokens', 256 + images * (image?.tokens ?? 0), { from: 2 })
   const objective = t.nextToken(model, processor, { rows, tokens, images: rows * images })
-  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: d.rowKey })
+  const heldOutShare = setting.number('heldOut', 1 / 16, { from: 0, to: 1 })
+  const sides = d.split(data.rows(), { heldOut: heldOutShare, by: d.rowKey })
   const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, images, onBadRow })
 

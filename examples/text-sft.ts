@@ -27,7 +27,8 @@ const file: t.ExperimentFile = async ({ quick, seed, setting, data }) => {
   ]
   const objective = t.nextToken(model, processor, { rows, tokens })
 
-  const sides = d.split(data.rows(), { heldOut: 1 / 16, by: d.rowKey })
+  const heldOutShare = setting.number('heldOut', 1 / 16, { from: 0, to: 1 })
+  const sides = d.split(data.rows(), { heldOut: heldOutShare, by: d.rowKey })
   // a row that is no chat, or too long, is set aside: the run ends with a list of those
   const { onBadRow } = data
   const chats = (side: d.Source<d.Row>) => d.conversations(side, { processor, tokens, onBadRow })

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { ChatError, specialIn } from '../formats/index.ts'
-import { kindOf, onlySettings, SettingsError } from '../settings/index.ts'
+import { functionSetting, kindOf, onlySettings, SettingsError, shownValue } from '../settings/index.ts'
 import { type Chat, chatOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { tilesOf } from './collate.ts'
@@ -39,13 +39,28 @@ const optionNames: readonly (keyof ConversationOptions)[] = [
 
 /** The options, with no others than there are, and a processor. @throws SettingsError */
 const checked = (where: string, options: ConversationOptions): ConversationOptions => {
-  const { processor } = onlySettings(where, options, optionNames)
+  const { processor, special, onBadRow } = onlySettings(where, options, optionNames)
   if (processor?.tokenizer === undefined)
     throw new SettingsError(
       where,
       'processor',
       `it is ${kindOf(processor)}; give a processor, such as processor(textTokenizer(…))`,
     )
+  for (const [name, least] of [
+    ['tokens', 1],
+    ['images', 0],
+  ] as const) {
+    const n = options[name]
+    if (n !== undefined && n !== Infinity && !(Number.isSafeInteger(n) && n >= least))
+      throw new SettingsError(
+        where,
+        name,
+        `it is ${shownValue(n)}; give a whole number from ${least}, or leave it out`,
+      )
+  }
+  if (special !== undefined && special !== 'bad' && special !== 'text')
+    throw new SettingsError(where, 'special', `it is ${shownValue(special)}; give 'bad' or 'text'`)
+  functionSetting(where, 'onBadRow', onBadRow)
   return options
 }
 

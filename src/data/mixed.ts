@@ -5,6 +5,7 @@
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
+import { onlySettings, seedSetting } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** A source and its share of all examples. */
@@ -25,7 +26,8 @@ const Place = t.type({ index: Whole, places: t.array(t.union([t.null, t.type({ a
  * @throws SourceError where it is opened at a place of another source
  * @category combinators
  */
-export const mixed = <E>(shares: readonly Share<E>[], { seed }: { readonly seed: Seed }): Source<E> => {
+export const mixed = <E>(shares: readonly Share<E>[], options: { readonly seed: Seed }): Source<E> => {
+  const seed = seedSetting('mixed', onlySettings('mixed', options, ['seed']).seed)
   if (shares.length === 0) throw new RangeError('mixed: there is no source; give at least one')
   shares.forEach(({ share }, i) => {
     if (!(share > 0 && Number.isFinite(share)))

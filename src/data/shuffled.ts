@@ -5,7 +5,7 @@
  */
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { onlySettings, seedSetting } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link shuffled}. */
@@ -29,6 +29,7 @@ const Place = t.intersection([t.type({ block: Whole, given: Whole }), t.partial(
 export const shuffled = <E>(source: Source<E>, options: ShuffleOptions): Source<E> => {
   onlySettings('shuffled', options, ['seed', 'buffer'])
   const { seed, buffer } = options
+  seedSetting('shuffled', seed)
   if (!Number.isSafeInteger(buffer) || buffer < 1)
     throw new SourceError(`shuffled: buffer is ${buffer}; give a whole number from 1`)
   return {

@@ -8,6 +8,7 @@ import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { wholeSetting } from '../train/index.ts'
 import { type DecodingSizes, decoding } from './decoding.ts'
 import { settled } from './sampling.ts'
 
@@ -45,6 +46,7 @@ export interface Generator {
  */
 export const generator = (model: CausalLm, processor: Processor, sizes: DecodingSizes): Generator => {
   onlySettings('generator', sizes, ['rows', 'prompt', 'capacity', 'images'])
+  wholeSetting('generator', 'capacity', sizes.capacity, 1)
   const { config, functions, check, answers, ...rest } = decoding(model, processor, sizes)
   const sampling = settled({ maxNewTokens: rest.sizes.capacity, temperature: 0 })
   return {

@@ -3,4 +3,4 @@
  *
  * @since 0.1.0
  */
-export { kindOf, onlySettings, SettingsError, shownValue } from './settings.ts'
+export { functionSetting, kindOf, onlySettings, SettingsError, seedSetting, shownValue } from './settings.ts'

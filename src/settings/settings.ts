@@ -68,3 +68,15 @@ export const onlySettings = <S extends object>(
     throw new SettingsError(where, within === undefined ? odd.name : `${within}.${odd.name}`, odd.what)
   return given
 }
+
+/** A seed: a text, or a number that is one. @throws SettingsError */
+export const seedSetting = <S>(where: string, seed: S): S => {
+  if (typeof seed === 'string' || (typeof seed === 'number' && Number.isFinite(seed))) return seed
+  throw new SettingsError(where, 'seed', `it is ${kindOf(seed)}; give a number or a text`)
+}
+
+/** A function, or nothing. @throws SettingsError */
+export const functionSetting = <F>(where: string, setting: string, f: F): F => {
+  if (f === undefined || typeof f === 'function') return f
+  throw new SettingsError(where, setting, `it is ${kindOf(f)}; give a function`)
+}

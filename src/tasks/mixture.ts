@@ -6,7 +6,7 @@
  */
 
 import { hash32, random } from '../random/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { onlySettings, seedSetting, shownValue } from '../settings/index.ts'
 import { arithmetic } from './families/arithmetic.ts'
 import { chart } from './families/chart.ts'
 import { count } from './families/count.ts'
@@ -21,6 +21,7 @@ import {
   type Sample,
   type Scene,
   type Split,
+  splits,
 } from './sample.ts'
 
 /** What samples to draw: a seed, a split, the families' weights, and the levels to draw from, each as likely. */
@@ -70,6 +71,9 @@ export const checkedIndex = (i: number): void => {
 export const checkedMixture = (mixture: Mixture): Mixture => {
   onlySettings('mixture', mixture, ['seed', 'split', 'weights', 'levels'])
   onlySettings('mixture', mixture.weights, families, 'weights')
+  seedSetting('mixture', mixture.seed)
+  if (!splits.includes(mixture.split))
+    throw new MixtureError(`the split must be one of ${splits.join(', ')}, not ${shownValue(mixture.split)}`)
   const total = families.reduce((sum, f) => {
     const w = mixture.weights[f] ?? 0
     if (!(w >= 0 && Number.isFinite(w)))
@@ -78,7 +82,7 @@ export const checkedMixture = (mixture: Mixture): Mixture => {
   }, 0)
   if (total <= 0)
     throw new MixtureError(`at least one family needs a weight above 0 (families: ${families.join(', ')})`)
-  const [low, high] = mixture.levels ?? []
+  const [low, high] = Array.isArray(mixture.levels) ? mixture.levels : []
   if (
     low === undefined ||
     high === undefined ||
@@ -86,7 +90,9 @@ export const checkedMixture = (mixture: Mixture): Mixture => {
     !levels.includes(high) ||
     low > high
   )
-    throw new MixtureError(`levels must be a pair [lowest, highest] out of 1 to 4, not [${low}, ${high}]`)
+    throw new MixtureError(
+      `levels must be a pair [lowest, highest] out of 1 to 4, not ${JSON.stringify(mixture.levels)}`,
+    )
   return mixture
 }
 

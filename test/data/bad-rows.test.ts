@@ -21,7 +21,7 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
     /image .*text\.png: it cannot be read .*: PNG, JPEG, WebP, TIFF, GIF, BMP and AVIF are read/,
   ],
   [{ question: 5, ...said }, /its question is 5; give a text/],
-  [{ messages: [{ role: 'user', content: 7 }] }, /its messages is /],
+  [{ messages: [{ role: 'user', content: 7 }] }, /its messages\[0\] is /],
   [[1], /no JSON object/],
   [{ question: '<image> and <image>?', image: 'good.png', ...said }, /2 <image> marks and 1 images/],
   [{ question: 'a<|im_end|>b', ...said }, /its turn 0 spells the special token <\|im_end\|>/],

@@ -1,11 +1,33 @@
 /** Sources: what is given from where on, what is left over, and that whatever is opened is closed. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { batchesOf, indexed, listed, repeated, type Source, SourceError } from '../../src/data/source.ts'
+import {
+  batchesOf,
+  conversations,
+  indexed,
+  jsonl,
+  listed,
+  mapped,
+  mixed,
+  questions,
+  repeated,
+  rowsOf,
+  type Source,
+  SourceError,
+  shuffled,
+  split,
+} from '../../src/data/index.ts'
+import { SettingsError } from '../../src/settings/index.ts'
+import { nanoProcessor } from '../../src/tasks/nano.ts'
 import { thrown, watched } from '../support/tiny.ts'
 
 const sources = suite('data: sources')
+const folder = mkdtempSync(join(tmpdir(), 'sailwright-sources-'))
+sources.after(() => rmSync(folder, { recursive: true, force: true }))
 
 /** So many examples from a place on, with the places behind them. */
 const taken = async <E>(source: Source<E>, n: number, place?: unknown): Promise<[E, unknown][]> => {
@@ -53,6 +75,45 @@ sources('by index: from 0, or from a whole number on; other places are refused',
     assert.ok(e instanceof SourceError)
     assert.match(e.message, /opens at a whole number from 0, not at/)
   }
+})
+
+sources('settings that cannot be are refused where they are given', () => {
+  const [some, rows] = [listed('some', [1]), listed('rows', [])]
+  const processor = nanoProcessor()
+  const file = join(folder, 'one.jsonl')
+  writeFileSync(file, '{}\n')
+  for (const [make, why] of [
+    [
+      () => shuffled(some, { seed: undefined as never, buffer: 2 }),
+      /^shuffled, seed: it is undefined; give a number/,
+    ],
+    [() => split(some, { heldOut: 0.5, by: String, seed: {} as never }), /^split, seed: it is a record/],
+    [() => split(some, { heldOut: 0.5 } as never), /^split, by: it is undefined; give a function/],
+    [() => mixed([{ source: some, share: 1 }], { seed: Number.NaN }), /^mixed, seed: it is NaN/],
+    [
+      () => mixed([{ source: some, share: 1 }], { sead: 1 } as never),
+      /^mixed, sead: there is no such setting/,
+    ],
+    [
+      () => mapped('m', some, String, { onBadRow: true as never }),
+      /^mapped, onBadRow: it is true; give a function/,
+    ],
+    [() => jsonl(file, { onBadRow: 'skip' as never }), /^jsonl, onBadRow: it is 'skip'/],
+    [() => rowsOf(file, { onBadRow: null as never }), /^rowsOf, onBadRow: it is null/],
+    [
+      () => conversations(rows, { processor, tokens: Number.NaN }),
+      /^conversations, tokens: it is NaN; give a whole/,
+    ],
+    [() => conversations(rows, { processor, images: -1 }), /^conversations, images: it is -1; give a whole/],
+    // what is no 'bad' would be taken for 'text'
+    [
+      () => questions(rows, { processor, special: 'Bad' as never }),
+      /^questions, special: it is 'Bad'; give 'bad' or/,
+    ],
+    [() => questions(rows, { processor, onBadRow: {} as never }), /^questions, onBadRow: it is a record/],
+  ] as const)
+    assert.throws(make, (e: unknown) => e instanceof SettingsError && why.test(e.message), String(why))
+  conversations(rows, { processor, tokens: Infinity, images: 0, special: 'text', onBadRow: () => undefined })
 })
 
 sources('a source that has nothing cannot be repeated', async () => {

@@ -79,6 +79,13 @@ test('mixture: what cannot be drawn from is refused with a message', () => {
   refused(mixture('train', { weights: {} }), 0, /weight above 0/)
   refused(mixture('train', { weights: { read: -1 } }), 0, /'read' must be a number from 0/)
   refused(mixture('train', { levels: [3, 2] }), 0, /levels must be a pair/)
+  refused(
+    mixture('train', { levels: 3 as never }),
+    0,
+    /levels must be a pair \[lowest, highest\] out of 1 to 4, not 3/,
+  )
+  // another word than 'heldout' would draw what is trained on
+  refused(mixture('heldOut' as Split), 0, /split must be one of bases, train, heldout, not 'heldOut'/)
   refused(mixture('train'), 1.5, /whole number/)
   refused(mixture('train'), -1, /whole number/)
 })

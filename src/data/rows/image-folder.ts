@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import { join } from 'node:path'
-import { onlySettings } from '../../settings/index.ts'
 import type { Source } from '../source.ts'
 import { jsonl } from './jsonl.ts'
 import { mapped, type Row, RowError, type RowOptions } from './row.ts'
+import { onlyRowOptions } from './row-options.ts'
 
 /**
  * The rows of a folder's `metadata.jsonl`. Each has `file_name`, a path inside the folder, and further columns; the row's
@@ -17,7 +17,7 @@ import { mapped, type Row, RowError, type RowOptions } from './row.ts'
  * @category sources
  */
 export const imageFolder = (folder: string, options: RowOptions = {}): Source<Row> => {
-  onlySettings('imageFolder', options, ['onBadRow'])
+  onlyRowOptions('imageFolder', options)
   const table = jsonl(join(folder, 'metadata.jsonl'), options)
   return mapped(
     { kind: 'imageFolder', table: table.config },

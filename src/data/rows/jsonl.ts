@@ -7,11 +7,11 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
-import { onlySettings } from '../../settings/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { blocksOf, isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
+import { onlyRowOptions } from './row-options.ts'
 
 /** A line and the place behind it. */
 interface Line {
@@ -97,7 +97,7 @@ const Place = t.strict({ byte: Whole, line: Whole })
  * @category sources
  */
 export const jsonl = (file: string, options: RowOptions = {}): Source<Row> => {
-  const { onBadRow } = onlySettings('jsonl', options, ['onBadRow'])
+  const { onBadRow } = onlyRowOptions('jsonl', options)
   const size = fileSize(file)
   return {
     config: { kind: 'jsonl', file, bytes: size },

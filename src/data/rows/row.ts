@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings } from '../../settings/index.ts'
 import type { Placed, Source } from '../source.ts'
+import { onlyRowOptions } from './row-options.ts'
 
 /** A row: its columns by name, and where it stands. Paths in it are relative to the folder of its file. */
 export interface Row {
@@ -137,7 +137,7 @@ export const mapped = <A, B>(
   make: (example: A) => B | Promise<B>,
   options: RowOptions = {},
 ): Source<B> => {
-  const { onBadRow } = areOwnData(options) ? options : onlySettings('mapped', options, ['onBadRow'])
+  const { onBadRow } = areOwnData(options) ? options : onlyRowOptions('mapped', options)
   return {
     config,
     async *open(place): AsyncGenerator<Placed<B>> {

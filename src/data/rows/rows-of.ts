@@ -5,13 +5,13 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { onlySettings } from '../../settings/index.ts'
 import { chained } from '../chained.ts'
 import type { Placed, Source } from '../source.ts'
 import { imageFolder } from './image-folder.ts'
 import { jsonl } from './jsonl.ts'
 import { parquet } from './parquet.ts'
 import { type Row, type RowError, type RowOptions, RowsError } from './row.ts'
+import { onlyRowOptions } from './row-options.ts'
 import { webDataset } from './web-dataset.ts'
 
 const kinds: readonly (readonly [
@@ -102,7 +102,7 @@ const some = (
  * @category sources
  */
 export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
-  onlySettings('rowsOf', options, ['onBadRow'])
+  onlyRowOptions('rowsOf', options)
   const seen = statSync(path, { throwIfNoEntry: false })
   if (seen === undefined)
     throw new RowsError('NotFound', path, 'there is no such file or folder; check the path')

@@ -6,12 +6,12 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
-import { onlySettings } from '../../settings/index.ts'
 import { isImageName } from '../read-image.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions } from './row.ts'
+import { onlyRowOptions } from './row-options.ts'
 import { type TarFile, tarFiles } from './tar.ts'
 
 /** A name up to the first dot behind its folders, and what follows that dot. */
@@ -54,7 +54,7 @@ const Place = t.strict({ byte: Whole, sample: Whole })
  * @category sources
  */
 export const webDataset = (file: string, options: RowOptions = {}): Source<Row> => {
-  const { onBadRow } = onlySettings('webDataset', options, ['onBadRow'])
+  const { onBadRow } = onlyRowOptions('webDataset', options)
   const size = fileSize(file)
   return {
     config: { kind: 'webDataset', file, bytes: size },
