@@ -342,6 +342,22 @@ print(json.dumps({ 'logits': logits.flatten().tolist(), 'begun': begun[key].flat
   assert.ok(losses.at(-1)! < losses[0]! * 0.9, String(losses))
 })
 
+test('a SavedModel holds the weights of the run, with what its stage has beside the model; one that is missing is told', async () => {
+  for (const kind of ['text', 'own'] as const) {
+    const { code, out, err } = await cli(['export', kind, '--savedmodel', '--out', `held-${kind}`, '--json'])
+    assert.is(code, 0, err)
+    assert.equal((JSON.parse(out) as { unused: unknown }).unused, [])
+    const file = readFileSync(join(root, `held-${kind}`, 'saved_model.pb'))
+    for (const [key, { data }] of await weightsOf(kind))
+      assert.ok(file.includes(Buffer.from(data.buffer, data.byteOffset, data.byteLength)), key)
+  }
+  const weights = new Map(await weightsOf('text'))
+  weights.delete('model.norm.weight')
+  const e = await exportOnnxModel(join(root, 'less'), { model: textModel, weights: inMemory(weights) })()
+  assert.is(e._tag, 'Left')
+  assert.match(e._tag === 'Left' ? e.left.message : '', /model\.norm\.weight/)
+})
+
 test('adapters: merged in the weights, apart in PEFT’s layout', async () => {
   const [hf, adapter] = [await exported('lora', '--hf'), await exported('lora', '--adapter')]
   assert.equal(readdirSync(adapter).sort(), ['adapter_config.json', 'adapter_model.safetensors'])
