@@ -128,6 +128,7 @@ export const engine = [
     ['engine/onnx-cached-attention'],
     [
       ['a weight that is written stays what it was', 'compiled.delete(variant)', ''],
+      ['a state that is replaced stays what it was', 'lying.get(onnxName) === data', 'lying.has(onnxName)'],
       ['weights that functions change are constants', 'lasting.has(key) ?', 'true ?'],
       ['a result is the memory of the next one', '&& !kept.has(n)', ''],
     ],
@@ -298,6 +299,8 @@ export const engine = [
         'const lower = places[0] !== column',
       ],
       ['a product of two is a sum of squares', 'a === undefined || a !== b', 'a === undefined'],
+      ['an element is taken from a place that may lie outside', '&&\n    isWithin(place, slot.size)', ''],
+      ['what the others become need not be 0', '||\n    op.data.some((n) => n !== 0)', ''],
     ],
   ),
   mutantsOf(

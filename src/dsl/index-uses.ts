@@ -110,13 +110,28 @@ const rangeOf = (t: Tensor, of: (x: Tensor) => Range): Range => {
               ? [a[0] + b[0], a[1] + b[1]]
               : op.fn === 'sub'
                 ? [a[0] - b[1], a[1] - b[0]]
-                : any
+                : op.fn === 'mul'
+                  ? span(a.flatMap((x) => b.map((y): Range => [x * y, x * y])))
+                  : any
       // what may wrap around may be anything
       return made[0] < any[0] || made[1] > any[1] ? any : made
     }
     default:
       return any
   }
+}
+
+const known = new WeakMap<Tensor, Range>()
+
+/** Whether what is computed for an integer node lies in 0 … size − 1, as far as the graph alone says. */
+export const isWithin = (t: Tensor, size: number): boolean => {
+  const of = (x: Tensor): Range => {
+    const range = known.get(x) ?? rangeOf(x, of)
+    known.set(x, range)
+    return range
+  }
+  const [low, high] = of(t)
+  return low >= 0 && high < size
 }
 
 /** The uses of indices that the roots depend on, one for each index and size. */

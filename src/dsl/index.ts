@@ -68,7 +68,7 @@ export {
   withInputs,
 } from './graph.ts'
 export { type FedIntegers, type IndexCheck, indexCheck } from './index-checks.ts'
-export type { IndexUse } from './index-uses.ts'
+export { type IndexUse, isWithin } from './index-uses.ts'
 export { gather, scatterAdd } from './indexing.ts'
 export {
   centred,
@@ -137,7 +137,7 @@ export {
 export { embedding, head, type LinearOptions, linear } from './layers/linear.ts'
 export { mlp, type SwiGluNames, swiGlu } from './layers/mlp.ts'
 export { layerNorm, preNorm, rmsNorm } from './layers/norm.ts'
-export { halvesAgree, type Rotations, rotate, rotations } from './layers/rotary.ts'
+export { firstHalf, halvesAgree, type Rotations, rotate, rotations } from './layers/rotary.ts'
 export {
   learnedPositions,
   type PatchifyAxes,

@@ -83,7 +83,7 @@ const isIota = (t: Tensor): boolean =>
   (t.op.op === 'iota' || (t.op.op === 'constant' && t.op.data.every((x, i) => x === i)))
 
 /** The place and the slot axis of `equal(place, iota(slot))`, either way round. */
-const placeOf = (where: Tensor): { readonly place: Tensor; readonly slot: Axis } | undefined => {
+export const placeOf = (where: Tensor): { readonly place: Tensor; readonly slot: Axis } | undefined => {
   if (where.op.op !== 'compare' || where.op.fn !== 'equal') return undefined
   const [a, b] = where.inputs as readonly [Tensor, Tensor]
   for (const [place, slots] of [

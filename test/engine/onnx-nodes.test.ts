@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   type Axis,
   and,
+  argmax,
   attend,
   axis,
   broadcast,
@@ -11,6 +12,7 @@ import {
   constant,
   contract,
   elements,
+  equal,
   evaluate,
   input,
   iota,
@@ -18,6 +20,10 @@ import {
   lessEqual,
   mul,
   type Results,
+  reshape,
+  rmsNorm,
+  rotate,
+  rotations,
   select,
   sub,
   sum,
@@ -175,6 +181,52 @@ test('a sum of squares is one operation; squares that others need, and products 
     const [got] = await onEngine(engine, roots, inputs)
     for (const [i, w] of want!.entries()) assert.ok(Math.abs(got![i]! - w) <= 1e-6 * Math.abs(w) + 1e-5)
   }
+})
+
+test('a sum of which one element a row is left is that element, where its place cannot lie outside', async () => {
+  const [Row, Block, Inner] = [axis('row', 5), axis('block', 4), axis('inner', 3)]
+  const x = input('x', [Row, Block, Inner])
+  const likeliest: Tensor = argmax(input('scores', [Row, axis('choice', 4)]), 'choice')
+  const given: Tensor = input('place', [Row], 'int32')
+  const chosen = (place: Tensor, of: Tensor = x): Tensor =>
+    sum(select(equal(place, iota(Block)), of, 0), 'block')
+  const { right: engine } = (await onnxEngine()()) as { right: Engine }
+  const cases: readonly (readonly [root: Tensor, operations: number])[] = [
+    [chosen(likeliest), 1],
+    [chosen(sub(3, likeliest)), 1],
+    [chosen(sub(likeliest, 1)), 0],
+    [chosen(given), 0],
+    [sum(select(equal(likeliest, iota(Block)), x, 1), 'block'), 0],
+    [sum(select(equal(likeliest, iota(Block)), x, 0), 'inner'), 0],
+    [sum(select(less(likeliest, iota(Block)), x, 0), 'block'), 0],
+    [chosen(likeliest, sum(x, 'inner')), 1],
+  ]
+  for (const [root, operations] of cases) {
+    const made = operationsOf(() => ({ outputs: { y: root } }))
+    assert.is(made.filter((o) => o === 'GatherND').length, operations)
+    const inputs = {
+      x: Array.from({ length: elements(x.axes) }, (_, i) => Math.sin(i)),
+      scores: Array.from({ length: 20 }, (_, i) => Math.sin(5 * i)),
+      place: [0, -1, 3, 4, 2],
+    }
+    const [want] = evaluate([root], { inputs })
+    const [got] = await onEngine(engine, [root], inputs)
+    for (const [i, w] of want!.entries()) assert.ok(Math.abs(got![i]! - w) <= 1e-6)
+  }
+})
+
+test('heads are normed and turned as they lie, by half of the angles', () => {
+  const [Row, Token, Head, Dim] = [axis('row', 3), axis('token', 1), axis('head', 2), axis('dim', 4)]
+  const operations = operationsOf(() => {
+    const place = input('place', [Row, Token], 'int32')
+    const x = reshape(input('x', [Row, Token, axis('embed', 8)]), [Row, Token, Head, Dim])
+    const normed = rmsNorm(Dim).apply(x)
+    return { outputs: { y: rotate(normed, rotations(place, Dim, 1e4), 'dim') } }
+  })
+  const count = (o: string): number => operations.filter((x) => x === o).length
+  assert.equal([count('RotaryEmbedding'), count('Concat'), count('Slice')], [1, 0, 0])
+  // the heads of x, the place, the angles twice, and the result's own axes
+  assert.is(count('Reshape'), 5)
 })
 
 test.run()

@@ -23,6 +23,7 @@ import {
   input,
   maximum,
   minimum,
+  mul,
   normal,
   type Program,
   program,
@@ -243,6 +244,7 @@ indices('what cannot leave its range is neither checked nor clamped', () => {
   const logits = input('logits', [K, Row])
   for (const index of [
     argmax(logits, 'row'),
+    mul(argmax(input('pair', [K, axis('of', 2)]), 'of'), 3),
     minimum(maximum(ids, 0), 3),
     constant(Int32Array.of(0, 3, 1), [K]),
   ]) {
@@ -251,6 +253,13 @@ indices('what cannot leave its range is neither checked nor clamped', () => {
     assert.equal(
       indexUses(Object.values(before.outputs)).map((u) => u.known),
       ['in range'],
+    )
+  }
+  for (const factor of [4, -1]) {
+    const p = one(() => ({ y: gather(table, mul(argmax(logits, 'row'), factor)) }))
+    assert.equal(
+      indexUses(Object.values(p.functions.get('f')![0]!.outputs)).map((u) => u.known),
+      ['computed'],
     )
   }
 })

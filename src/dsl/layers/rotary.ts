@@ -82,3 +82,23 @@ export const halvesAgree = (t: Tensor): boolean => {
   const size = t.axes.at(-1)!.size
   return op.data.every((x, i) => i % size < size / 2 || x === op.data[i - size / 2])
 }
+
+const halves = new WeakMap<Tensor, Tensor>()
+
+/** The first half of the last axis, where {@link halvesAgree}: the other half is not computed for it. */
+export const firstHalf = (t: Tensor): Tensor => {
+  const had = halves.get(t)
+  if (had !== undefined) return had
+  const { op, site } = t
+  const last = t.axes.at(-1)!
+  const size = last.size / 2
+  const axes = [...t.axes.slice(0, -1), axis(last.name, size)]
+  const half =
+    op.op === 'concat'
+      ? t.inputs[0]!
+      : op.op === 'constant'
+        ? node({ ...op, data: op.data.filter((_, i) => i % last.size < size) }, [], axes, t.dtype, site)
+        : node(op, [firstHalf(t.inputs[0]!)], axes, t.dtype, site)
+  halves.set(t, half)
+  return half
+}

@@ -165,13 +165,13 @@ const overAll = (t: Tensor, { query, sides }: Parts, inside: string, e: Emitter,
     return BigInt(i % 2 === 0 ? Math.floor(at / head) : at % head)
   })
   const place = e.node('Expand', [
-    e.reshape(e.node('Cast', [inside], { to: onnxType.int64 }), [row], [row, 1, 1]),
-    e.ints([row, head, 1]),
+    e.reshape(e.node('Cast', [inside], { to: onnxType.int64 }), [row], [row, 1, 1, 1]),
+    e.ints([row, head, 1, 1]),
   ])
-  const at = e.node('Concat', [e.constant('int64', [row, head, 2], rowsAndHeads), place], { axis: 2 })
+  const at = e.node('Concat', [e.constant('int64', [row, head, 1, 2], rowsAndHeads), place], { axis: 3 })
   const caches = sides.map(([own, cache]) => {
     const one = own.at(-1)!
-    const lying = [value(cache), at, e.reshape(value(one), sizes(one.axes), [row, head, dim])]
+    const lying = [value(cache), at, e.reshape(value(one), sizes(one.axes), [row, head, 1, dim])]
     return e.node('ScatterND', lying, {}, { once: false })
   })
   const slot = e.constant(
@@ -185,12 +185,10 @@ const overAll = (t: Tensor, { query, sides }: Parts, inside: string, e: Emitter,
     e.float(Number.NEGATIVE_INFINITY),
   ])
   // a factor of the product would keep it from being multiplied as it lies
-  const flat = e.reshape(value(query), sizes(query.axes), [row, 1, head * dim])
-  const queries = e.reshape(
-    e.node('Mul', [flat, e.float(scaleOf(t))]),
-    [row, 1, head * dim],
-    [row, head, 1, dim],
-  )
+  const queries = e.node('Mul', [
+    e.reshape(value(query), sizes(query.axes), [row, head, 1, dim]),
+    e.float(scaleOf(t)),
+  ])
   const scores = e.node('FusedMatMul', [queries, caches[0]!], { transB: 1 }, { domain: runtimeDomain })
   const shares = e.node('Softmax', [e.node('Add', [scores, filled])], { axis: -1 })
   const mixed = e.node('FusedMatMul', [shares, caches[1]!], {}, { domain: runtimeDomain })

@@ -5,6 +5,7 @@
 import {
   bodyOf,
   elements,
+  firstHalf,
   halvesAgree,
   operandsOf,
   type Settings,
@@ -20,6 +21,8 @@ export interface Native {
   /** Whether this node fits the operation. */
   readonly fits: (t: Tensor, settings: Settings, mode: Mode) => boolean
   readonly emit: (t: Tensor, settings: Settings, e: Emitter, value: ValueOf) => string
+  /** What it is computed from; default its operands. */
+  readonly uses?: (t: Tensor) => readonly Tensor[]
   /**
    * Nodes inside the definition that the operation gives as well. An operation that has some is used even where a
    * gradient needs the inside of the definition; another is not, since the definition is then computed anyway.
@@ -56,13 +59,23 @@ export const insideOf = (t: Tensor): readonly Tensor[] => {
 }
 
 /** The norm, and 1 / √(mean x² + ε) of each row. */
-const rmsNorm = (t: Tensor, s: Settings, e: Emitter, value: ValueOf): readonly string[] =>
-  e.nodes(
+const rmsNorm = (t: Tensor, s: Settings, e: Emitter, value: ValueOf): readonly [string, string] => {
+  const [x, weight] = operandsOf(t) as readonly [Tensor, Tensor]
+  const given = sizes(x.axes)
+  // heads that are cut out of a product lie as rotary positions and attention take them: nothing moves, and one reshape does
+  const dims =
+    x.op.op === 'reshape' && given.length > 2
+      ? [elements(x.axes.slice(0, -2)), given.at(-2)!, 1, given.at(-1)!]
+      : given
+  const [norm, inverse] = e.nodes(
     'SimplifiedLayerNormalization',
-    operandsOf(t).map(value),
+    [e.reshape(value(x), given, dims), value(weight)],
     { axis: -1, epsilon: { float: Number(s.epsilon) } },
     { outputs: 2 },
-  )
+  ) as readonly [string, string]
+  const rows = (sized: readonly number[]): readonly number[] => [...sized.slice(0, -1), 1]
+  return [e.reshape(norm, dims, given), e.reshape(inverse, rows(dims), rows(given))]
+}
 
 const inverseRms = (t: Tensor, node: Tensor): Part => ({
   node,
@@ -103,7 +116,7 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
   const [dims, places] =
     before === 1
       ? [
-          [count, 1, width],
+          [count, width / dim, 1, dim],
           e.constant(
             'int64',
             [count, 1],
@@ -111,13 +124,10 @@ function rotary(t: Tensor, s: Settings, e: Emitter, value: ValueOf): string {
           ),
         ]
       : [[before, count, width], e.ints([0])]
-  const half = (angles: Tensor): string =>
-    e.node('Slice', [
-      e.reshape(value(angles), sizes(angles.axes), [count, dim]),
-      e.ints([0]),
-      e.ints([dim / 2]),
-      e.ints([1]),
-    ])
+  const half = (angles: Tensor): string => {
+    const first = firstHalf(angles)
+    return e.reshape(value(first), sizes(first.axes), [count, dim / 2])
+  }
   const turned = e.node(
     'RotaryEmbedding',
     [e.reshape(value(x), sizes(x.axes), dims), places, half(cos), half(sin)],
@@ -208,6 +218,10 @@ export const natives: Readonly<Record<string, Native>> = {
   },
   rotary: {
     fits: (t, s, mode) => mode === 'run' && rotaryLead(t, s) !== undefined,
+    uses: (t) => {
+      const [x, ...angles] = operandsOf(t) as readonly [Tensor, ...Tensor[]]
+      return [x, ...angles.map(firstHalf)]
+    },
     emit: rotary,
   },
   layerNorm: {

@@ -11,6 +11,7 @@ import {
   contractionPlan,
   elements,
   findAxis,
+  isWithin,
   type Op,
   type OperandPlan,
   type OpName,
@@ -205,8 +206,7 @@ export const product = (t: Tensor, e: Emitter, value: ValueOf, factor = 1): stri
 /** Indices as the runtime takes them: it counts negative ones from the end, here they are out of range as any other. */
 export const indices = (index: Tensor, size: number, e: Emitter, value: ValueOf): string => {
   const name = value(index)
-  const data = index.op.op === 'constant' ? index.op.data : undefined
-  if (index.op.op === 'iota' || data?.every((i) => i >= 0)) return name
+  if (isWithin(index, size)) return name
   const scalar = (n: number): string => e.constant('int32', [], Int32Array.of(n))
   return e.node('Where', [e.node('Less', [name, scalar(0)]), scalar(size), name])
 }

@@ -5,6 +5,7 @@
 import {
   behind,
   bodyOf,
+  isWithin,
   type Op,
   operandsOf,
   sizes,
@@ -13,7 +14,9 @@ import {
   withInputs,
 } from '../../dsl/index.ts'
 import { notLarger } from '../ordered-mask.ts'
+import { onnxType } from '../proto/onnx.ts'
 import { sideBySide } from '../side-by-side.ts'
+import { placeOf } from '../state-writes.ts'
 import { insideOf, lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
 import { operators, product, type Tabled, type ValueOf } from './operators.ts'
@@ -105,6 +108,38 @@ const squares = (t: Tensor, over: readonly string[], once: (t: Tensor) => boolea
   }
 }
 
+/** A sum along an axis of which all but one place a row became 0: what stands at that place, where it cannot lie outside. */
+const picked = (t: Tensor, over: readonly string[]): Plan | undefined => {
+  const [choice] = t.inputs as readonly [Tensor]
+  if (over.length !== 1 || choice.op.op !== 'select' || t.dtype !== 'float32') return undefined
+  const [where, x, none] = choice.inputs as readonly [Tensor, Tensor, Tensor]
+  const found = placeOf(where)
+  const { op } = behind(none, 'broadcast')
+  if (
+    found === undefined ||
+    found.slot.name !== over[0] ||
+    op.op !== 'constant' ||
+    op.data.some((n) => n !== 0)
+  )
+    return undefined
+  const { place, slot } = found
+  const lead = place.axes.length
+  const fits =
+    x.names.join() === choice.names.join() &&
+    x.names.join() === [...place.names, slot.name, ...x.names.slice(lead + 1)].join() &&
+    x.axes.length === choice.axes.length &&
+    isWithin(place, slot.size)
+  if (!fits) return undefined
+  const one = [...sizes(place.axes), 1]
+  return {
+    uses: [x, place],
+    emit: (e, value) => {
+      const at = e.reshape(e.node('Cast', [value(place)], { to: onnxType.int64 }), sizes(place.axes), one)
+      return e.node('GatherND', [value(x), at], { batch_dims: lead })
+    },
+  }
+}
+
 /** A triangle of more numbers is none of the model's constants: it would stay in memory. */
 const largest = 2 ** 22
 
@@ -140,9 +175,9 @@ const triangular = (t: Tensor): Plan | undefined => {
 
 const native = (t: Tensor): Plan | undefined => {
   if (t.op.op !== 'composite') return undefined
-  const { emit } = natives[t.op.kind]!
+  const { emit, uses = operandsOf } = natives[t.op.kind]!
   const { settings } = t.op
-  return { uses: operandsOf(t), emit: (e, value) => emit(t, settings, e, value) }
+  return { uses: uses(t), emit: (e, value) => emit(t, settings, e, value) }
 }
 
 const planOf = (
@@ -172,7 +207,11 @@ const planOf = (
     case 'select':
       return (mode === 'run' ? triangular(t) : undefined) ?? byTable(t)
     case 'reduce':
-      return (t.op.fn === 'sum' && mode !== 'webgpu' ? squares(t, t.op.over, once) : undefined) ?? byTable(t)
+      return (
+        (t.op.fn === 'sum' && mode !== 'webgpu'
+          ? (squares(t, t.op.over, once) ?? picked(t, t.op.over))
+          : undefined) ?? byTable(t)
+      )
     case 'slice': {
       const { op } = t
       const x = t.inputs[0]!

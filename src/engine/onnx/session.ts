@@ -53,6 +53,8 @@ interface Compiled {
   readonly native: InferenceSession | undefined
   /** In its place where results are bound to states: one for each part of the rows. */
   readonly bound?: readonly BoundSession[]
+  /** The arrays of states that these are bound to, by the tensor's name. */
+  readonly lying: Map<string, Data>
   /** States that such sessions have as constants: they are made anew when one is written. */
   readonly constants?: ReadonlySet<string>
   /** Results that only an update reads: the weight whose gradient each is. */
@@ -115,7 +117,7 @@ const compile = async (
   weightOf: (key: string) => Data | undefined,
 ): Promise<Either<EngineError, Compiled>> => {
   const lowered = lower(name, variant, 'run', new Map(), api !== undefined, options.intraOpNumThreads)
-  const rest = { native: undefined, rows: new Map() }
+  const rest = { native: undefined, rows: new Map(), lying: new Map<string, Data>() }
   if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, ...rest })
   const inputs = [...lowered.states].filter(([, key]) => halves.has(key)).map(([onnxName]) => onnxName)
   const { graph, rows } = withHalves(lowered.model.graph, new Set(inputs))
@@ -139,7 +141,7 @@ const compile = async (
         gradients: gradientsOf(lowered),
       })
     const native = await runtime.InferenceSession.create(encodeModel({ ...lowered.model, graph }), options)
-    return right({ lowered, native, rows: new Map([...rows].map(([n, r]) => [n, part(r)])) })
+    return right({ ...rest, lowered, native, rows: new Map([...rows].map(([n, r]) => [n, part(r)])) })
   } catch (e) {
     const t = blamed(lowered, messageOf(e))
     return left(
@@ -246,7 +248,7 @@ export const onnxBackend = (
   /** Runs a session whose tensors are bound. */
   const runBound = async (
     bound: readonly BoundSession[],
-    { lowered, gradients: given }: Compiled,
+    { lowered, lying, gradients: given }: Compiled,
     inputs: Values,
   ): Promise<Results> => {
     const gradients = bound.length === 1 ? (given ?? new Map<string, string>()) : new Map<string, string>()
@@ -258,11 +260,14 @@ export const onnxBackend = (
         const place = at.get(onnxName)
         b.array(onnxName).set(place === undefined ? data : partOf(data, shape, place, part, count))
       }
-      for (const [onnxName, key] of [...lowered.states, ...lowered.written]) {
-        const { data } = states.get(key)!
-        const own = data.length / count
+    }
+    for (const [onnxName, key] of [...lowered.states, ...lowered.written]) {
+      const { data } = states.get(key)!
+      if (lying.get(onnxName) === data) continue
+      const own = data.length / count
+      for (const [part, b] of bound.entries())
         b.bind(onnxName, at.has(onnxName) ? data.subarray(part * own, (part + 1) * own) : data)
-      }
+      lying.set(onnxName, data)
     }
     if (bound.length === 1) bound[0]!.run()
     else await allEnded(bound.map((b) => b.runLater()))
