@@ -265,7 +265,7 @@ const serve = async (name: string): Promise<void> => {
   process.stdout.write(`${JSON.stringify({ ready: compiled })}\n`)
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
   if ((await lines.next()).done) return
-  const [blocks, count] = [3, tiny ? 4 : 60]
+  const [blocks, count] = [3, tiny ? 4 : 40]
   for (const [way, run] of chosen) {
     writeSync(2, `\n<<< ${way}\n`)
     if (name === 'told') {

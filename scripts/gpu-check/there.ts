@@ -292,7 +292,7 @@ const parts: readonly Part[] = [
   },
   {
     // which addresses change from call to call of nano's step, and what XLA writes anew for it
-    ...{ name: 'addresses', limit: 60 },
+    ...{ name: 'addresses', limit: tiny ? 240 : 60 },
     command: tsx('scripts/gpu-check/addresses.ts', ...(tiny ? ['--tiny'] : [])),
     tell: matching(/^[a-z-]+(, [a-z-]+)?: /, 40),
   },
