@@ -89,8 +89,12 @@ const shown = (u: unknown): string => {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`
 }
 
-/** The bytes of a PNG, JPEG, GIF or WebP in base64 with nothing before them: their first letters are no path's. */
-const bareBase64 = /^(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{32,}=*\s*$/
+/**
+ * The bytes of a PNG, JPEG, GIF or WebP in base64 with nothing before them: their first letters are no path's. What else there
+ * is is looked for, since a pattern of all of it overflows the stack where it is some megabytes.
+ */
+const isBareBase64 = (text: string): boolean =>
+  /^(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR)/.test(text) && text.length > 40 && !/[^A-Za-z0-9+/=\s]/.test(text)
 
 /** No file system has longer ones. */
 const longestPath = 4096
@@ -176,9 +180,11 @@ const reader = (row: Row) => {
         `its ${where} is ${shown(image)}; nothing is fetched from the net: fetch it first, and give a path`,
       )
     if (image === '') fail(`its ${where} is an empty path`)
-    if (bareBase64.test(image)) return { bytes: Buffer.from(image, 'base64'), name }
+    if (isBareBase64(image)) return { bytes: Buffer.from(image, 'base64'), name }
     if (image.length > longestPath)
-      fail(`its ${where} is ${shown(image)} of ${image.length} letters; give a path, a data URL or bytes`)
+      fail(
+        `its ${where} is ${shown(image)} of ${image.length} letters; give a path, a data URL, base64 or bytes`,
+      )
     const path = image.startsWith('file:') ? ownPath(where, image) : image
     return { path: isAbsolute(path) ? path : join(dirname(row.file), path) }
   }

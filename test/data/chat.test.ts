@@ -228,6 +228,18 @@ chats('a row that is no chat says which row and why', async () => {
   }
 })
 
+chats(
+  'a large photograph in base64 with nothing before it is read, and what is none is a bad row',
+  async () => {
+    const photo = '/9j/'.padEnd(16_000_000, 'Ab0+')
+    const about = (image: string) => row({ question: 'a', answer: 'b', image })
+    assert.equal(short(chatOf(about(photo))), ['user: [12000000]\na', 'assistant: b'])
+    const e = await thrown(() => chatOf(about(`${photo}?`)))
+    assert.ok(e instanceof RowError, e.message)
+    assert.match(e.reason, /of 16000001 letters; give a path, a data URL, base64 or bytes/)
+  },
+)
+
 // --- tokens -----------------------------------------------------------------------------------------------
 
 const learntText = (p: Processor, c: Pick<Conversation, 'ids' | 'lossMask'>): readonly string[] => {
