@@ -83,9 +83,19 @@ const roles: Readonly<Record<string, ChatTurn['role']>> = {
 
 // --- from a row -------------------------------------------------------------------------------------------
 
+/** A value without the bytes in it, which as JSON are more letters than a text can have. */
+const withoutBytes = (u: unknown): unknown =>
+  u instanceof Uint8Array
+    ? `${u.length} bytes`
+    : Array.isArray(u)
+      ? u.map(withoutBytes)
+      : typeof u === 'object' && u !== null
+        ? Object.fromEntries(Object.entries(u).map(([key, v]) => [key, withoutBytes(v)]))
+        : u
+
 const shown = (u: unknown): string => {
   if (u instanceof Uint8Array) return `${u.length} bytes`
-  const text = JSON.stringify(u) ?? String(u)
+  const text = JSON.stringify(withoutBytes(u)) ?? String(u)
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`
 }
 

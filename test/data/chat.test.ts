@@ -207,6 +207,12 @@ chats('a row that is no chat says which row and why', async () => {
     [{ conversations: gpt('a', '<image>'), image: 'a.png' }, /turn 1 is the assistant's and has an image/],
     [{ question: 'a', answer: 'b', image: 5 }, /its image is 5; give a path/],
     [{ question: 'a', answer: 'b', image: {} }, /neither bytes nor a path/],
+    // bytes are said as so many wherever they are: as JSON they are twelve times as long
+    [{ question: 'a', answer: 'b', images: [bytes, null] }, /its images is \["3 bytes",null\]; give a path/],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'img', image: { bytes } }] }] },
+      /content\[0\] is \{"type":"img","image":\{"bytes":"3 bytes"\}\}; give/,
+    ],
     [{ question: 'a', answer: 'b', image: '' }, /empty path/],
     [{ question: 'a', answer: 'b', image: 'file://elsewhere/a%zz' }, /no file of this machine/],
     [
