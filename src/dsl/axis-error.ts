@@ -1,4 +1,5 @@
 /** What can be wrong with the axes of an operation. */
+import { kindOf } from '../settings/index.ts'
 import { didYouMean } from '../terminal/index.ts'
 import { type Axis, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
@@ -13,8 +14,21 @@ export const sizeMismatch = (what: string, a: Axis, b: Axis, site: Site): GraphE
     [a, b],
   )
 
-/** An axis was named that the tensor does not have. */
+const isAxis = (x: unknown): x is Axis =>
+  typeof (x as Axis | undefined)?.name === 'string' && typeof (x as Axis).size === 'number'
+
+/** An axis was named that the tensor does not have, or by something else than its name. */
 export const unknownAxis = (what: string, name: string, have: readonly Axis[], site: Site): GraphError => {
+  const given: unknown = name
+  if (typeof given !== 'string') {
+    const meant = isAxis(given) ? `the axis itself; give its name, '${given.name}'` : kindOf(given)
+    return new GraphError(
+      'BadArgument',
+      `${what}: an axis is asked for by its name, and this is ${meant}`,
+      site,
+      have,
+    )
+  }
   const meant = didYouMean(
     name,
     have.map((a) => a.name),
@@ -24,11 +38,18 @@ export const unknownAxis = (what: string, name: string, have: readonly Axis[], s
 }
 
 /**
- * Checks that no two axes of a tensor have one name.
+ * Checks that the axes of a tensor are axes, no two of them with one name.
  *
- * @throws GraphError `DuplicateAxis`
+ * @throws GraphError `DuplicateAxis`, `BadArgument`
  */
 export const distinct = (what: string, axes: readonly Axis[], site: Site): void => {
+  const odd = axes.findIndex((a) => !isAxis(a))
+  if (odd >= 0)
+    throw new GraphError(
+      'BadArgument',
+      `${what}: axes[${odd}] is ${kindOf(axes[odd])}; give an axis, such as axis('batch', 8)`,
+      site,
+    )
   const twice = axes.find((a, i) => axes.findIndex((b) => b.name === a.name) !== i)
   if (twice !== undefined)
     throw new GraphError(

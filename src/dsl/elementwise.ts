@@ -1,4 +1,5 @@
 /** Elementwise operations. Operands meet by axis name: an axis that one of them lacks is broadcast. */
+import { kindOf } from '../settings/index.ts'
 import type { Axis, Names } from './axis.ts'
 import { sizeMismatch } from './axis-error.ts'
 import { GraphError } from './error.ts'
@@ -17,6 +18,19 @@ import { alignedTo } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
 type Operand<N extends Names> = Tensor<N> | number
+
+/** Sees that operands are tensors, or numbers where those may stand. @throws GraphError `BadArgument` */
+const onlyTensors = (what: string, given: readonly unknown[], site: Site, orNumbers = true): void => {
+  for (const x of given) {
+    const isTensor = typeof x === 'object' && x !== null && 'op' in x && 'axes' in x
+    if (!isTensor && !(orNumbers && typeof x === 'number'))
+      throw new GraphError(
+        'BadArgument',
+        `${what}: ${kindOf(x)} is no tensor${orNumbers ? ' and no number' : ''}; give one, such as input(…) or what a layer gives`,
+        site,
+      )
+  }
+}
 
 const lift = (x: Tensor | number, dtype: Dtype, site: Site): Tensor =>
   typeof x === 'number' ? scalarOf(x, dtype, site) : x
@@ -37,6 +51,7 @@ const joinedAxes = (what: string, a: readonly Axis[], b: readonly Axis[], site: 
 
 /** Any elementwise binary node, for builders and adjoints. */
 export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+  onlyTensors(fn, [a, b], site)
   const dtype = dtypeOf(a, b)
   const x = lift(a, dtype, site)
   const y = lift(b, dtype, site)
@@ -56,6 +71,7 @@ export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, s
 
 /** Any elementwise unary node, for builders and adjoints. */
 export const unaryOf = (fn: UnaryFn, x: Tensor, site: Site): Tensor => {
+  onlyTensors(fn, [x], site, false)
   const wanted = fn === 'not' ? ['bool'] : fn === 'neg' || fn === 'abs' ? ['float32', 'int32'] : ['float32']
   if (!wanted.includes(x.dtype))
     throw new GraphError(
@@ -75,6 +91,7 @@ export const compareOf = (
   site: Site,
   flip = false,
 ): Tensor => {
+  onlyTensors(fn, [a, b], site)
   const dtype = dtypeOf(a, b)
   const x = lift(a, dtype, site)
   const y = lift(b, dtype, site)
@@ -90,6 +107,8 @@ export const compareOf = (
 
 /** Any choice node. */
 export const selectOf = (condition: Tensor, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
+  onlyTensors('select', [condition], site, false)
+  onlyTensors('select', [a, b], site)
   const dtype = dtypeOf(a, b)
   const x = lift(a, dtype, site)
   const y = lift(b, dtype, site)

@@ -18,11 +18,13 @@ import {
   concat,
   contract,
   embedding,
+  exp,
   GraphError,
   gather,
   head,
   input,
   layer,
+  less,
   linear,
   max,
   mean,
@@ -38,7 +40,9 @@ import {
   residual,
   rmsNorm,
   scatterAdd,
+  select,
   selfAttention,
+  softmax,
   splitAxis,
   sum,
   type Tensor,
@@ -277,6 +281,33 @@ build('an axis that is named twice', () => {
     const e = failing(make)
     assert.is(e.tag, 'BadArgument')
     assert.match(e.message, `${what}: axis 'embed' is named twice`)
+    assert.ok(e.where.startsWith(`${here}:`), e.where)
+  }
+})
+
+build('what the compiler would not let through, as plain JavaScript gives it', () => {
+  const any = (given: unknown): never => given as never
+  for (const [why, make] of [
+    [
+      "sum: an axis is asked for by its name, and this is the axis itself; give its name, 'embed'",
+      () => sum(x, any(Embed)),
+    ],
+    [
+      "contract over 'embed', first operand: an axis is asked for by its name, and this is a list of 1",
+      () => contract(x, x, any(['embed'])),
+    ],
+    ['softmax: an axis is asked for by its name, and this is undefined', () => softmax(x, any(undefined))],
+    ["input 'z': axes[1] is 3; give an axis", () => input('z', any([Embed, 3]))],
+    ["input 'z': axes[0] is 'embed'; give an axis", () => input('z', any(['embed']))],
+    ["mul: '2' is no tensor and no number", () => mul(x, any('2'))],
+    ['add: undefined is no tensor and no number', () => add(any(undefined), x)],
+    ['less: a record is no tensor and no number', () => less(x, any({}))],
+    ['exp: 3 is no tensor; give one', () => exp(any(3))],
+    ['select: true is no tensor; give one', () => select(any(true), x, 0)],
+  ] as const) {
+    const e = failing(make)
+    assert.is(e.tag, 'BadArgument', e.message)
+    assert.ok(e.message.startsWith(why), e.message)
     assert.ok(e.where.startsWith(`${here}:`), e.where)
   }
 })
