@@ -4,6 +4,7 @@
  */
 
 import { fillNormal, fillTruncatedNormal, fillUniform, keyOf, type Seed } from '../random/index.ts'
+import { kindOf, shownValue } from '../settings/index.ts'
 
 /** How to fill a state. */
 export type Init =
@@ -21,6 +22,24 @@ export type Init =
    * strokes before they see the mean colour.
    */
   | { readonly kind: 'centred'; readonly limit: number; readonly row: number; readonly keep: number }
+
+/** The numbers that an initialiser has, by its kind. */
+const numbersOf: Readonly<Record<Init['kind'], readonly string[]>> = {
+  ...{ zeros: [], ones: [], constant: ['value'], normal: ['std'], truncatedNormal: ['std'] },
+  ...{ uniform: ['limit'], centred: ['limit', 'row', 'keep'] },
+}
+
+/** What is wrong with an initialiser, in words: one of another kind would fill with zeros. */
+export const wrongInit = (init: Init): string | undefined => {
+  const given = (init ?? {}) as Readonly<Record<string, unknown>>
+  const kinds = Object.keys(numbersOf)
+  if (typeof given.kind !== 'string' || !Object.hasOwn(numbersOf, given.kind))
+    return `its init is ${init instanceof Object ? `of kind ${shownValue(given.kind)}` : kindOf(init)}; give one of the kinds ${kinds.join(', ')}, such as normal(0.02)`
+  const odd = numbersOf[given.kind as Init['kind']].find((name) => !Number.isFinite(given[name]))
+  return odd === undefined
+    ? undefined
+    : `its init ${given.kind} has ${odd} ${shownValue(given[odd])}; give a finite number`
+}
 
 /** All zeros. */
 export const zeros: Init = { kind: 'zeros' }

@@ -3,7 +3,7 @@ import { type Axis, elements } from './axis.ts'
 import { distinct } from './axis-error.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
-import type { Init } from './init.ts'
+import { type Init, wrongInit } from './init.ts'
 import { declare } from './owner.ts'
 import { type Site, siteOf } from './site.ts'
 
@@ -31,7 +31,7 @@ export const input = <const A extends readonly Axis[]>(
 /**
  * A value that lives in the session under `key`. Weights are states that {@link parameter} makes.
  *
- * @throws GraphError `DuplicateAxis`
+ * @throws GraphError `DuplicateAxis`; `BadArgument` where it is filled with nothing that there is
  * @category constructors
  */
 export const state = <const A extends readonly Axis[]>(
@@ -42,6 +42,8 @@ export const state = <const A extends readonly Axis[]>(
 ): Tensor<NamesOf<A>> => {
   const site = siteOf(state)
   distinct(`state '${key}'`, axes, site)
+  const wrong = wrongInit(init)
+  if (wrong !== undefined) throw new GraphError('BadArgument', `state '${key}': ${wrong}`, site, axes)
   return node({ op: 'state', key, init }, [], axes, dtype, site)
 }
 

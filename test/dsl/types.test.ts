@@ -32,6 +32,7 @@ import {
   mul,
   named,
   type Program,
+  parameter,
   parametersOf,
   program,
   rename,
@@ -47,6 +48,7 @@ import {
   sum,
   type Tensor,
   tied,
+  uniform,
 } from '../../src/dsl/index.ts'
 import { nano } from '../../src/models/presets.ts'
 import { qwen3 } from '../../src/models/qwen3.ts'
@@ -299,6 +301,16 @@ build('what the compiler would not let through, as plain JavaScript gives it', (
     ['softmax: an axis is asked for by its name, and this is undefined', () => softmax(x, any(undefined))],
     ["input 'z': axes[1] is 3; give an axis", () => input('z', any([Embed, 3]))],
     ["input 'z': axes[0] is 'embed'; give an axis", () => input('z', any(['embed']))],
+    [
+      "state 'w': its init is of kind 'gaussian'; give one of the kinds zeros",
+      () => parameter('w', [Embed], any({ kind: 'gaussian', std: 1 })),
+    ],
+    ["state 'w': its init is undefined; give", () => parameter('w', [Embed], any(undefined))],
+    [
+      "state 'w': its init normal has std undefined; give a finite",
+      () => parameter('w', [Embed], any({ kind: 'normal', stdev: 1 })),
+    ],
+    ["state 'w': its init uniform has limit NaN", () => parameter('w', [Embed], uniform(Number.NaN))],
     ["mul: '2' is no tensor and no number", () => mul(x, any('2'))],
     ['add: undefined is no tensor and no number', () => add(any(undefined), x)],
     ['less: a record is no tensor and no number', () => less(x, any({}))],
