@@ -150,7 +150,7 @@ export const data = [
     'src/data/prompt.ts',
     ['data/prompt'],
     [
-      ['an image is cut', 'if (fits || piece.image === undefined) ids.push', 'ids.push'],
+      ['an image is cut', 'if (fits || piece.image === undefined) for', 'for'],
       ['what comes after an image that does not fit stays', '      break\n', '      continue\n'],
     ],
   ),

@@ -118,7 +118,7 @@ export const layOutPrompt = (
   let lost = 0
   for (const piece of piecesOf(p, units)) {
     const fits = piece.ids.length <= room
-    if (fits || piece.image === undefined) ids.push(...piece.ids.slice(0, room))
+    if (fits || piece.image === undefined) for (const id of piece.ids.slice(0, room)) ids.push(id)
     if (!fits) {
       lost = units.length - piece.unit
       break

@@ -49,6 +49,14 @@ const units: fc.Arbitrary<readonly PromptUnit[]> = fc.array(
 
 const opens = (ids: readonly number[]): number => ids.filter((id) => id === open).length
 
+test('a text of more tokens than a call takes arguments is laid out, and cut', () => {
+  const long = 'a b '.repeat(100_000)
+  const { ids } = layOutPrompt(p, [said(long)])
+  assert.ok(ids.length > 200_000)
+  assert.ok(p.tokenizer.decode(ids).includes(long))
+  assert.is(layOutPrompt(p, [said(long)], { tokens: 150_000 }).ids.length, 150_000)
+})
+
 test('whatever the units and the limit: places for pictures are as many as pictures, and none is cut through', () => {
   fc.assert(
     fc.property(units, fc.integer({ min: 20, max: 260 }), fc.constantFrom(p, cutting), (all, limit, p) => {
