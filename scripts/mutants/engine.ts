@@ -364,7 +364,10 @@ export const engine = [
   mutantsOf(
     'src/engine/onnx/runtime.ts',
     ['engine/onnx-telemetry'],
-    [['the runtime tells what it runs', "process.env.ORT_DISABLE_TELEMETRY ??= '1'", '']],
+    [
+      ['the runtime tells what it runs', "process.env.ORT_DISABLE_TELEMETRY ??= '1'", ''],
+      ['in a thread of the user’s it tells what it runs', 'if (isMainThread) return', 'return'],
+    ],
   ),
   mutantsOf(
     'src/engine/onnx/emitter.ts',

@@ -85,6 +85,9 @@ export const callsAtOnce = (env: NodeJS.ProcessEnv = process.env): number => {
   return Math.min(most, said > 0 ? said : 1)
 }
 
+/** The C library. */
+const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
+
 let made: Foreign | undefined
 
 /**
@@ -97,7 +100,6 @@ export const foreign = (): Foreign => {
   const koffi = addon()
   koffi.config({ ...koffi.config(), sync_stack_size: stack, async_stack_size: stack })
   const prototype = koffi.proto('uint64 sailwright_pjrt_function(uint64)')
-  const libc = process.platform === 'darwin' ? 'libSystem.dylib' : 'libc.so.6'
   const memmove = koffi.load(libc).func('memmove', 'uint64', ['void *', 'uint64', 'size_t'])
   const ofWords = new Map<number, unknown>()
   const inTurn = atMost(most)
@@ -141,4 +143,16 @@ export const foreign = (): Foreign => {
     },
   }
   return made
+}
+
+/**
+ * Sets a variable of the process's environment, where it has none of that name. C libraries read that one; `process.env` of a
+ * worker thread is a copy of it.
+ *
+ * @throws Error where npm installed no addon for this platform
+ */
+export const setOfProcess = (name: string, value: string): void => {
+  const f = foreign()
+  const [n, v] = [name, value].map((s) => new TextEncoder().encode(`${s}\0`)) as [Uint8Array, Uint8Array]
+  f.words(f.symbol(f.open(libc), 'setenv'), 3)(f.address(n), f.address(v), 0)
 }

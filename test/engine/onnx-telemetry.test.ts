@@ -1,6 +1,6 @@
 /** ONNX Runtime tells nobody what it runs: its telemetry leaves files behind where it is on. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -9,8 +9,12 @@ import { loader, moduleAt } from '../support/program.ts'
 
 const test = suite('onnx: telemetry')
 
-for (const threaded of [false, true])
-  test(`a process that ran a session${threaded ? ' in a thread' : ''} has left no file`, () => {
+/** Where a session is: in the main thread, in a thread of the engine, or in one of the user's own. */
+const places = ['', ' in a thread', ' in a thread of its own'] as const
+
+for (const place of places)
+  test(`a process that ran a session${place} has left no file`, () => {
+    const [, threaded, own] = places.map((p) => p === place)
     const folder = mkdtempSync(join(tmpdir(), 'sailwright-telemetry-'))
     const at = (path: string): string => JSON.stringify(moduleAt(path))
     const script = `
@@ -22,10 +26,18 @@ for (const threaded of [false, true])
       const { y } = (await session.call('f', { x: tensorValue('float32', [2], [1, 2]) })()).right
       await session.close()()
       process.stdout.write(String(y.data))`
+    const file = join(folder, 'tsx-it.mjs')
+    const typed = loader.includes('tsx')
+      ? `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}\nregister()\n`
+      : ''
+    writeFileSync(file, `${typed}${script}`)
+    const begun = own
+      ? `new (await import('node:worker_threads')).Worker(${JSON.stringify(file)}, { execArgv: [] })`
+      : script
     // each of these would switch it off, or lead elsewhere
     const { ORT_DISABLE_TELEMETRY, CI, XDG_CACHE_HOME, XDG_DATA_HOME, ...env } = process.env
     try {
-      const out = execFileSync(process.execPath, [...loader, '--input-type=module', '-e', script], {
+      const out = execFileSync(process.execPath, [...loader, '--input-type=module', '-e', begun], {
         env: { ...env, HOME: folder, TMPDIR: folder },
         encoding: 'utf8',
       })

@@ -6,9 +6,11 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
 import type * as Ort from 'onnxruntime-common'
 import { type EngineError, engineError } from '../error.ts'
+import { setOfProcess } from '../foreign.ts'
 import { markUsed } from '../used.ts'
 
 /** ONNX Runtime, loaded. */
@@ -45,17 +47,27 @@ const libraryOf = (resolved: string): string | undefined => {
 
 let loaded: E.Either<EngineError, OnnxRuntime> | undefined
 
+/** Switches the runtime's telemetry off, unless the environment says something of it. */
+const withoutTelemetry = (): void => {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1'
+  if (isMainThread) return
+  try {
+    setOfProcess('ORT_DISABLE_TELEMETRY', process.env.ORT_DISABLE_TELEMETRY)
+  } catch {
+    // npm has no addon for this platform: what loads the engine in the main thread first has switched it off
+  }
+}
+
 /**
  * Loads ONNX Runtime, once; a second call gives the first one's answer. Left `NotInstalled`: the message says what was tried.
  *
  * The runtime's telemetry, which is on unless told otherwise (it sends what sessions are made of to Microsoft and leaves files
- * in the home and the temporary folder), is off unless the environment has `ORT_DISABLE_TELEMETRY` already. The runtime reads
- * the environment of the process, which a worker thread cannot change: what uses the engine in threads loads it here first.
+ * in the home and the temporary folder), is off unless the environment has `ORT_DISABLE_TELEMETRY` already.
  */
 export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
   markUsed()
   if (loaded !== undefined) return loaded
-  process.env.ORT_DISABLE_TELEMETRY ??= '1'
+  withoutTelemetry()
   const tried: string[] = []
   for (const [from, resolve] of places) {
     try {
