@@ -528,7 +528,7 @@ export const engine = [
       ['other shapes are added', 'after.inputs[0]!.axes.map((x) => `${x.name} ${x.size}`)', "['']"],
       ['long sums are joined', ' && elements(inputs[0]!.axes) <= small', ''],
       ['what others use is summed twice', 'isSmallSum(before) && alone(before)', 'isSmallSum(before)'],
-      ['additions that others use are summed again', 'isAdded(now) && alone(was)', 'isAdded(now)'],
+      ['additions that others use are summed again', 'isAdded(after) && alone(before)', 'isAdded(after)'],
       ['sums of some axes are joined', "op.fn === 'add' && axes.length === 0", "op.fn === 'add'"],
       ['whole numbers are joined', " dtype === 'float32' &&", ''],
     ],

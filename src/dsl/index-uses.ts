@@ -123,13 +123,14 @@ const rangeOf = (t: Tensor, of: (x: Tensor) => Range): Range => {
 
 const known = new WeakMap<Tensor, Range>()
 
+/** What the range of a node is made of. */
+const ranged = (t: Tensor): readonly Tensor[] =>
+  known.has(t) || t.dtype !== 'int32' || t.op.op === 'argmax' ? [] : t.inputs
+
 /** Whether what is computed for an integer node lies in 0 … size − 1, as far as the graph alone says. */
 export const isWithin = (t: Tensor, size: number): boolean => {
-  const of = (x: Tensor): Range => {
-    const range = known.get(x) ?? rangeOf(x, of)
-    known.set(x, range)
-    return range
-  }
+  const of = (x: Tensor): Range => known.get(x)!
+  for (const x of topological([t], ranged)) if (!known.has(x)) known.set(x, rangeOf(x, of))
   const [low, high] = of(t)
   return low >= 0 && high < size
 }

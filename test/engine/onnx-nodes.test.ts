@@ -14,6 +14,7 @@ import {
   elements,
   equal,
   evaluate,
+  gather,
   input,
   iota,
   less,
@@ -213,6 +214,15 @@ test('a sum of which one element a row is left is that element, where its place 
     const [got] = await onEngine(engine, [root], inputs)
     for (const [i, w] of want!.entries()) assert.ok(Math.abs(got![i]! - w) <= 1e-6)
   }
+})
+
+test('an index behind thousands of operations is looked through', () => {
+  const [Row, Choice] = [axis('row', 2), axis('choice', 3)]
+  const scores = input('scores', [Row, Choice])
+  let index: Tensor = argmax(scores, 'choice')
+  for (let i = 0; i < 3000; i++) index = sub(2, index)
+  const operations = operationsOf(() => ({ outputs: { y: gather(input('x', [Choice]), index) } }))
+  assert.is(operations.filter((o) => o === 'Less').length, 0)
 })
 
 test('heads are normed and turned as they lie, by half of the angles', () => {

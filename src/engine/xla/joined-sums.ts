@@ -9,15 +9,21 @@ const small = 2 ** 18
 
 const isAdded = ({ op, axes }: Tensor): boolean => op.op === 'binary' && op.fn === 'add' && axes.length === 0
 
-/** What is added up here, each as it was and as it is by now; `alone` tells what nobody else uses. */
-const addends = (
-  was: Tensor,
-  now: Tensor,
-  alone: (t: Tensor) => boolean,
-): readonly (readonly [was: Tensor, now: Tensor])[] =>
-  isAdded(was) && isAdded(now) && alone(was)
-    ? was.inputs.flatMap((x, i) => addends(x, now.inputs[i]!, alone))
-    : [[was, now]]
+type WasAndNow = readonly [was: Tensor, now: Tensor]
+
+/** What an addition adds up, each as it was and as it is by now; `alone` tells what nobody else uses. */
+const addends = (was: Tensor, now: Tensor, alone: (t: Tensor) => boolean): readonly WasAndNow[] => {
+  const found: WasAndNow[] = []
+  // a model of experts has thousands, one inside the other
+  const waiting: WasAndNow[] = [[was, now]]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const [before, after] = next
+    if (before === was || (isAdded(before) && isAdded(after) && alone(before)))
+      waiting.push(...before.inputs.map((x, i): WasAndNow => [x, after.inputs[i]!]).reverse())
+    else found.push(next)
+  }
+  return found
+}
 
 /** Whether a number is the sum of few. */
 const isSmallSum = ({ op, inputs, dtype }: Tensor): boolean =>
@@ -36,14 +42,16 @@ export const joinedSums = (roots: readonly Tensor[]): Tensor[] => {
   const alone = (t: Tensor): boolean => uses.get(t) === 1
   return rewrite(roots, (now, was) => {
     if (!isAdded(was) || (inside.has(was) && alone(was))) return now
-    const all = was.inputs.flatMap((x, i) => addends(x, now.inputs[i]!, alone))
+    const all = addends(was, now, alone)
     const groups = new Map<string, Tensor[]>()
     all.forEach(([before, after], i) => {
       const key =
         isSmallSum(before) && alone(before)
           ? after.inputs[0]!.axes.map((x) => `${x.name} ${x.size}`).join('\u0001')
           : String(i)
-      groups.set(key, [...(groups.get(key) ?? []), after])
+      const group = groups.get(key) ?? []
+      group.push(after)
+      groups.set(key, group)
     })
     if (groups.size === all.length) return now
     const sum = (a: Tensor, b: Tensor): Tensor =>

@@ -88,6 +88,11 @@ test('what somebody else uses too, is long, or a sum of some axes stays', () => 
   same(add(total(input('i', [Row], 'int32')), total(input('j', [Row], 'int32'))))
 })
 
+test('the norm of thousands, as experts have them, is joined too', () => {
+  const many = Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? a : v))
+  assert.is(joined(globalNorm(many)), 2)
+})
+
 test('any graph keeps its numbers', () => {
   let fewer = 0
   fc.assert(
