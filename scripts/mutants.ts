@@ -37,6 +37,8 @@ const chosen = all.filter(
 // --- the copy -------------------------------------------------------------------------------------------------
 
 const copied = [
+  'ARCHITECTURE.md',
+  'README.md',
   'assets',
   'docs',
   'examples',
