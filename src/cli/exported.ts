@@ -39,7 +39,10 @@ export interface Found {
   readonly beside: string
   /** The stage that ended with the weights, where they are of a run. */
   readonly stage?: Stage
-  /** What the stage began with, where another stage or another run made it: `the weights after stage sft of runs/x`. */
+  /**
+   * What the stage began with, where another stage or another run made it: `the weights after stage sft of runs/x`. A fork that
+   * goes on inside a stage has what that began with, under adapters that are not merged yet.
+   */
   readonly over?: string
   /** Of a model's folder, where it has one. */
   readonly tokenizer?: Tokenizer
@@ -154,7 +157,9 @@ const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.Ta
           ? `the weights after stage ${before} of ${shown}`
           : forked === undefined
             ? undefined
-            : `weights of ${forked.run}, from which this run was forked`
+            : forked.taken === 'everything'
+              ? `the weights that stage ${stage} of ${forked.run} began with, which this run goes on with`
+              : `the weights after step ${forked.step} of stage ${forked.stage} of ${forked.run}, from which this run was forked`
       return pipe(
         loadExperiment(experimentFile, r.cwd, {
           quick: manifest.quick ?? false,

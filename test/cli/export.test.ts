@@ -380,6 +380,17 @@ test('adapters: merged in the weights, apart in PEFT’s layout', async () => {
   assert.match(later, /It belongs over the weights after stage tune of lora-twice, and over no others/)
   assert.not.match(await said('lora-twice', '--adapter', '--stage', 'tune'), /It belongs/)
   assert.not.match(await said('lora-twice', '--hf'), /It belongs/)
+  // a fork of a stage's end begins with merged weights; one that goes on inside a stage with those under its adapters
+  for (const [taken, over] of [
+    ['weights', 'the weights after step 2 of stage tune of old, from which this run was forked'],
+    ['everything', 'the weights that stage tune of old began with, which this run goes on with'],
+  ] as const) {
+    cpSync(join(root, 'lora'), join(root, taken), { recursive: true })
+    const manifest = JSON.parse(readFileSync(join(root, taken, 'manifest.json'), 'utf8'))
+    const forked = { run: 'old', stage: 'tune', step: 2, taken }
+    writeFileSync(join(root, taken, 'manifest.json'), JSON.stringify({ ...manifest, forked }))
+    assert.match(await said(taken, '--adapter'), `It belongs over ${over}, and over no others`)
+  }
   const saved = await exported('lora', '--savedmodel', '--out', 'lora-saved')
   assert.match(readFileSync(join(saved, 'README.md'), 'utf8'), /## step\.0/)
 })

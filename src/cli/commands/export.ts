@@ -224,7 +224,7 @@ const said = (args: Args, io: Io, what: Found, out: string, { files, unused }: W
     io.stderr.write(`${what.what}: ${[...files].sort().join(', ')}\n`)
     if (args.on('adapter') && what.over !== undefined)
       io.stderr.write(
-        `It belongs over ${what.over}, and over no others: export those with --hf for PEFT to load it on.\n`,
+        `It belongs over ${what.over}, and over no others: PEFT loads it on those, exported with --hf where they are not published.\n`,
       )
     io.stdout.write(`${folder}\n`)
   }
