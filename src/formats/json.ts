@@ -9,6 +9,12 @@ import * as E from 'fp-ts/lib/Either.js'
 /** A text without the byte-order mark that some editors put before it. */
 export const withoutMark = (text: string): string => (text.startsWith('\ufeff') ? text.slice(1) : text)
 
+/** How what Git LFS leaves in a file's place begins, where it did not bring the file. */
+export const lfsPointer = 'version https://git-lfs'
+
+/** What is said of such a file. */
+export const isLfsPointer = "it is a pointer of Git LFS and not the file itself; 'git lfs pull' brings it"
+
 /** What a parser said of a file, without most of a long text that it quotes. */
 export const cutShort = (message: string): string =>
   message.length <= 160 ? message : `${message.slice(0, 157)}...`
@@ -30,6 +36,7 @@ export const parseJson = (text: string): E.Either<string, unknown> => {
     return E.right(JSON.parse(json))
   } catch (e) {
     const { message } = e as Error
+    if (json.startsWith(lfsPointer)) return E.left(isLfsPointer)
     return E.left(pythonNumber(json) ?? cutShort(message))
   }
 }

@@ -11,7 +11,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { bytesPerElement, isStorageDtype, type StorageDtype, storageDtypes } from './dtype.ts'
-import { cutShort } from './json.ts'
+import { cutShort, isLfsPointer, lfsPointer } from './json.ts'
 import { quote, SafetensorsError, type SafetensorsErrorTag } from './safetensors-error.ts'
 
 /** Bytes of the length that precedes the header. */
@@ -107,6 +107,9 @@ export const headerLength = (
       'Truncated',
       `the file has ${Math.min(head.length, fileBytes)} bytes, fewer than the 8 of the header's length`,
     )
+  // more of the file may not be at hand
+  if (new TextDecoder().decode(head.subarray(0, prefixBytes)) === lfsPointer.slice(0, prefixBytes))
+    return E.left(new SafetensorsError('BadHeader', { file }, 'the file does not hold tensors', isLfsPointer))
   const length = new DataView(head.buffer, head.byteOffset, prefixBytes).getBigUint64(0, true)
   if (length > BigInt(maxHeaderBytes))
     return fail(

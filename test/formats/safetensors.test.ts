@@ -346,6 +346,12 @@ const bad: [
   ['an empty file', new Uint8Array(), 'Truncated', 'has 0 bytes'],
   ['seven bytes', new Uint8Array(7), 'Truncated', 'has 7 bytes'],
   ['a header longer than the file', fileOf('{}', 0, 3n), 'Truncated', 'only 10'],
+  [
+    'a pointer of Git LFS',
+    Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n'),
+    'BadHeader',
+    "'git lfs pull' brings it",
+  ],
   ['a header beyond the limit', fileOf('{}', 0, 100_000_001n), 'HeaderTooLarge', '100000001'],
   ['a header of 2⁶⁴ − 1 bytes', fileOf('{}', 0, 2n ** 64n - 1n), 'HeaderTooLarge', '18446744073709551615'],
   ['a header of no bytes', fileOf(''), 'BadHeader', "begin with '{'"],

@@ -222,6 +222,8 @@ test('JSON: what JSON.parse takes is taken alike, the rest is told', () => {
     (parseJson('{"a": "NaN",\n  "b": -Infinity}') as { left: string }).left,
     'line 2, column 8 has -Infinity',
   )
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n'
+  assert.match((parseJson(pointer) as { left: string }).left, "not the file itself; 'git lfs pull' brings it")
 })
 
 test.run()
