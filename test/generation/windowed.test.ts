@@ -79,7 +79,7 @@ const continued = (model: CausalLm): readonly (readonly number[])[] => {
 }
 
 for (const kvHeads of [2, 4]) {
-  const [narrow, wide] = [windowed(5, kvHeads), windowed(capacity, kvHeads)]
+  const [narrow, wide] = [windowed(2, kvHeads), windowed(capacity, kvHeads)]
   const want = continued(narrow)
 
   test(`${kvHeads} heads of keys: the case is one in which the window counts`, () => {
