@@ -34,7 +34,7 @@ const file: ExperimentFile = ({ quick, seed, setting }) => {
     next(soup('soup', ['tuned', 'souped'])),
     next(longCot(about)), // to 'thinking'
     // the reward; lowest level, episodes, rate
-    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 12, 3e-4])),
+    next(reinforce('verifiable-rl', ['thinking', 'reasoning'], verified, [4, 16, 1e-4])),
     next(thinkFusion(about)), // to 'fused'
     next(reinforce('mixed-rl', ['fused', 'mixed'], judged, [3, 5, 8e-5])),
   )

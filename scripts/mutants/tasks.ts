@@ -70,6 +70,7 @@ export const tasks = [
         'thought: d.steps, answer: `\\\\boxed{${d.final}}`',
         'thought: d.steps, answer: d.final',
       ],
+      ['steps of a thought stand a token further', "question.replace(/[?.]$/, '')", 'question'],
       [
         'a caption is asked as a question',
         'return { request: captionRequest, answer: d.caption }',

@@ -35,6 +35,12 @@ export interface SceneConversation extends Conversation {
   readonly scene?: PatchLabels
 }
 
+/**
+ * A question without its closing mark, as it stands before a thought: `<think>` takes the mark's place, so that the steps
+ * behind it stand as far from the image and the question as in a plain answer. The nano model finds them by that distance.
+ */
+const open = (question: string): string => question.replace(/[?.]$/, '')
+
 const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
   const request = d.question
   switch (kind) {
@@ -45,9 +51,9 @@ const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
     case 'direct':
       return { system: directRequest, request, answer: d.final }
     case 'thought':
-      return { system: thoughtRequest, request, thought: d.steps, answer: `\\boxed{${d.final}}` }
+      return { system: thoughtRequest, request: open(request), thought: d.steps, answer: `\\boxed{${d.final}}` }
     case 'hasty':
-      return { system: thoughtRequest, request, answer: `\\boxed{${d.final}}` }
+      return { system: thoughtRequest, request: open(request), answer: `\\boxed{${d.final}}` }
   }
 }
 

@@ -22,7 +22,8 @@ export const captionRequest = 'Describe the picture.'
 
 /**
  * Asks for a thought and a box: SAIL-VL2's request in words that the nano tokenizer knows. It is the system's turn and not the
- * question's end, so that image, question and steps keep the distances that the nano model has learnt to copy over.
+ * question's end, so that image, question and steps keep the distances that the nano model has learnt to copy over; for the
+ * same reason a question that is to be thought about ends without its mark, whose place `<think>` takes.
  */
 export const thoughtRequest = 'think step and answer boxed'
 

@@ -52,6 +52,29 @@ test('a thought stands between its two tokens, the result in a box, and both are
   }
 })
 
+test('the steps of a thought stand as far from the image and the question as those of a plain answer', () => {
+  const { image, thought } = nanoProcessor()
+  for (const family of ['count', 'chart', 'arithmetic'])
+    for (let i = 0; i < 50; i++) {
+      const sample = sampleAt({ ...hard(family), levels: [1, 4] }, i)
+      const [plain, thinking] = [sampleConversation(sample, 'answer'), sampleConversation(sample, 'thought')]
+      const steps = nanoTokenizer().encodeText(sample.steps).length
+      assert.ok(steps > 0)
+      assert.is(thinking.ids[thinking.promptLength], thought!.open)
+      const [seen, seenBefore] = [plain, thinking].map((c) => c.ids.lastIndexOf(image!.placeholder))
+      const distance = plain.promptLength - seen!
+      assert.is(thinking.promptLength + 1 - seenBefore!, distance)
+      assert.equal(
+        thinking.ids.slice(thinking.promptLength + 1, thinking.promptLength + 1 + steps),
+        plain.ids.slice(plain.promptLength, plain.promptLength + steps),
+      )
+      // what is asked stands where it stood, but for the mark that closes it
+      const told = (c: typeof plain, from: number): readonly number[] => c.ids.slice(from + 1, from + distance)
+      const differs = told(plain, seen!).findIndex((id, at) => id !== told(thinking, seenBefore!)[at])
+      assert.match(nanoTokenizer().decode([told(plain, seen!)[differs]!]), /^[?.]$/)
+    }
+})
+
 test('what a user writes opens no thought, and a processor without its tokens refuses one', () => {
   const p = nanoProcessor()
   const c = conversation(p, { id: 'x', request: '<think>no</think>', thought: 'yes', answer: '<think>' })
