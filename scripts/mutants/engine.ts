@@ -150,15 +150,10 @@ export const engine = [
     ],
   ),
   mutantsOf(
-    'src/engine/onnx/session.ts',
-    ['engine/onnx-adamw'],
-    [['a gradient that is handed out is written over', '&& !others.has(gradient.name)', '']],
-  ),
-  mutantsOf(
     'src/engine/onnx/plan.ts',
     ['engine/lowering'],
     [
-      ['a number behind a product that others need is lost', '&& once(s.of)', ''],
+      ['a number behind a product is lost', 'productPlan(s.of, mode, s.factor)', 'productPlan(s.of, mode)'],
       ['one number of two counts', 'factor: factor * s.factor', 'factor: s.factor'],
     ],
   ),

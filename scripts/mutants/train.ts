@@ -248,6 +248,15 @@ export const train = [
     [['a first batch is read again', 'if (stage.name !== begun) await', 'await']],
   ),
   mutantsOf(
+    'src/train/recipe-preflight.ts',
+    ['train/preflight'],
+    [
+      ['stages that have ended are asked', 'index < from || index >= to', 'index >= to'],
+      ['stages beyond the end are asked', 'index < from || index >= to', 'index < from'],
+      ['what a stage ends without is there', 'if (stage.ending?.without.has(key) !== true) there', 'there'],
+    ],
+  ),
+  mutantsOf(
     'src/train/stage-run.ts',
     ['train/checkpoint'],
     [

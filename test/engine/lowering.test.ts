@@ -94,6 +94,8 @@ lowering('operands that all repeat along an axis', async () => {
 
 const products: Readonly<Record<string, () => d.Tensor>> = {
   'a number before a product': () => d.contract(d.mul(u, 0.3), v, 'c') as d.Tensor,
+  'two numbers before a product': () =>
+    d.contract(d.mul(d.transpose(d.mul(u, 0.3), ['b', 'c', 'n']), 5), v, 'c') as d.Tensor,
   'a number on each side and behind': () =>
     d.mul(d.contract(d.mul(u, 0.3), d.mul(2, d.transpose(v, ['m', 'c', 'b'])), 'c') as d.Tensor, 0.7),
   'a number before a product that is needed itself': () => {
