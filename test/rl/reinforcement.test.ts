@@ -210,7 +210,6 @@ said.run()
 // --- going on -----------------------------------------------------------------------------------------------
 
 const on = suite('reinforcement: going on')
-on.after(remove)
 
 const weightsIn = async (at: string) => orThrow(loadWeights(`${at}/checkpoints/echo/model.safetensors`))
 const recordedIn = async (at: string): Promise<string> => {
@@ -358,6 +357,7 @@ on.run()
 // --- what cannot be -----------------------------------------------------------------------------------------
 
 const refused = suite('reinforcement: what cannot be')
+refused.after(remove)
 
 refused('settings that contradict one another are named before any work', () => {
   const of_ = (some: EchoSettings) => messageThrown(() => echoStage(some))
