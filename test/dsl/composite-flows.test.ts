@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { axis } from '../../src/dsl/axis.ts'
 import { bodyOf } from '../../src/dsl/composite.ts'
-import { mul, sin } from '../../src/dsl/elementwise.ts'
+import { cos as cosOf, mul, sin } from '../../src/dsl/elementwise.ts'
 import { evaluate } from '../../src/dsl/evaluate.ts'
 import { gradient } from '../../src/dsl/gradient.ts'
 import { rewrite, type Tensor, topological } from '../../src/dsl/graph.ts'
@@ -13,6 +13,7 @@ import { silu } from '../../src/dsl/layers/activation.ts'
 import { rmsNorm } from '../../src/dsl/layers/norm.ts'
 import { rotate, rotations } from '../../src/dsl/layers/rotary.ts'
 import { total } from '../../src/dsl/reduce.ts'
+import { concat } from '../../src/dsl/shape.ts'
 import { numbers, random } from '../support/graphs.ts'
 
 const test = suite('gradients of composites')
@@ -32,6 +33,7 @@ const values = {
     r: numbers(48, next),
     cos: numbers(12, next),
     sin: numbers(12, next),
+    half: numbers(6, next),
   },
   states: { weight: numbers(4, next) },
 }
@@ -104,6 +106,10 @@ test('rotary: by the definition where the halves differ, and where angles are le
   const [cos, own] = [input('cos', [Token, Dim]), input('sin', [Token, Dim])]
   both(rotate(x, { cos, sin: own }, 'dim'), [x, cos, own])
   both(rotate(x, { cos, sin: sin(own) }, 'dim'), [x])
+  // both halves of what is learnt are one
+  const half = input('half', [Token, axis('dim', 2)])
+  const whole = concat([half, half], 'dim')
+  both(rotate(x, { cos: cosOf(whole), sin: sin(whole) }, 'dim'), [x, half])
 })
 
 test.run()
