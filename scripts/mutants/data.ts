@@ -268,6 +268,12 @@ export const data = [
       ['the prompt is learnt too', '...prompt.map(() => false)', '...prompt.map(() => true)'],
       ['the prompt without its last token', 'promptLength: prompt.length', 'promptLength: prompt.length - 1'],
       ['no end after the answer', 'return [...text(answer), p.end]', 'return [...text(answer)]'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/conversation.ts',
+    ['data/prompt'],
+    [
       [
         'one image’s tokens whatever their number',
         'Array.from({ length: images }',

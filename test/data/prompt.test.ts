@@ -12,6 +12,7 @@ import {
   type PromptUnit,
   played,
   processor,
+  promptIds,
   type RgbImage,
   said,
   shown,
@@ -106,6 +107,14 @@ test('one picture before a request is laid out as ever', () => {
   ]
   const seen = collateImages(some, { rows: 1, tokens: 120, images: 3 }, p)
   assert.is(seen.visual_index.filter((i) => i >= 0).length, 3 * tokens)
+})
+
+test('so many images as are said stand in a prompt, of which no more is known', () => {
+  const shown = (images: number): number =>
+    promptIds(p, { request: 'Which?' }, images).filter((id) => id === p.image!.placeholder).length
+  assert.equal([2, 3].map(shown), [2 * shown(1), 3 * shown(1)])
+  assert.is(shown(0), 0)
+  assert.ok(shown(1) > 0)
 })
 
 test('a row with columns of its own is an exchange; a name that may mean one that it lacks is refused', () => {
