@@ -43,6 +43,7 @@ const open = (question: string): string => question.replace(/[?.]$/, '')
 
 const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
   const request = d.question
+  const thinking = { system: thoughtRequest, request: open(request) }
   switch (kind) {
     case 'caption':
       return { request: captionRequest, answer: d.caption }
@@ -51,9 +52,9 @@ const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
     case 'direct':
       return { system: directRequest, request, answer: d.final }
     case 'thought':
-      return { system: thoughtRequest, request: open(request), thought: d.steps, answer: `\\boxed{${d.final}}` }
+      return { ...thinking, thought: d.steps, answer: `\\boxed{${d.final}}` }
     case 'hasty':
-      return { system: thoughtRequest, request: open(request), answer: `\\boxed{${d.final}}` }
+      return { ...thinking, answer: `\\boxed{${d.final}}` }
   }
 }
 

@@ -69,7 +69,8 @@ test('the steps of a thought stand as far from the image and the question as tho
         plain.ids.slice(plain.promptLength, plain.promptLength + steps),
       )
       // what is asked stands where it stood, but for the mark that closes it
-      const told = (c: typeof plain, from: number): readonly number[] => c.ids.slice(from + 1, from + distance)
+      const told = (c: typeof plain, from: number): readonly number[] =>
+        c.ids.slice(from + 1, from + distance)
       const differs = told(plain, seen!).findIndex((id, at) => id !== told(thinking, seenBefore!)[at])
       assert.match(nanoTokenizer().decode([told(plain, seen!)[differs]!]), /^[?.]$/)
     }
