@@ -196,7 +196,7 @@ programs('an initialiser that gives no values of the dtype is refused with key a
     ['int32', filled(0.5), /begins with 0.5; an int32 is an integer/],
     ['int32', filled(2 ** 31), /begins with 2147483648/],
     ['bool', filled(2), /begins with 2; a bool is 0 or 1/],
-    ['int32', filled(Number.NaN), /begins with NaN/],
+    ['int32', filled(Number.NaN), /state 'k': its init constant has value NaN; give a finite number/],
   ]
   for (const [dtype, init, message] of wrong)
     assert.throws(
