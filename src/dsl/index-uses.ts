@@ -121,16 +121,17 @@ const rangeOf = (t: Tensor, of: (x: Tensor) => Range): Range => {
   }
 }
 
-const known = new WeakMap<Tensor, Range>()
+/** Ranges of the integer nodes that were asked for, and of what they are made of. */
+const ranges = new WeakMap<Tensor, Range>()
 
 /** What the range of a node is made of. */
 const ranged = (t: Tensor): readonly Tensor[] =>
-  known.has(t) || t.dtype !== 'int32' || t.op.op === 'argmax' ? [] : t.inputs
+  ranges.has(t) || t.dtype !== 'int32' || t.op.op === 'argmax' ? [] : t.inputs
 
 /** Whether what is computed for an integer node lies in 0 … size − 1, as far as the graph alone says. */
 export const isWithin = (t: Tensor, size: number): boolean => {
-  const of = (x: Tensor): Range => known.get(x)!
-  for (const x of topological([t], ranged)) if (!known.has(x)) known.set(x, rangeOf(x, of))
+  const of = (x: Tensor): Range => ranges.get(x)!
+  for (const x of topological([t], ranged)) if (!ranges.has(x)) ranges.set(x, rangeOf(x, of))
   const [low, high] = of(t)
   return low >= 0 && high < size
 }
@@ -140,13 +141,8 @@ export const indexUses = (roots: readonly Tensor[]): readonly IndexUse[] => {
   const order = topological(roots)
   const found = order.flatMap((t) => useOf(t) ?? [])
   if (found.length === 0) return []
-  const ranges = new Map<Tensor, Range>()
   const plain = new Set<Tensor>()
-  for (const t of topological(found.map((u) => u.index))) {
-    ranges.set(
-      t,
-      rangeOf(t, (x) => ranges.get(x)!),
-    )
+  for (const t of topological(found.map((u) => u.index)))
     if (
       t.dtype !== 'float32' &&
       followed.has(t.op.op) &&
@@ -154,12 +150,8 @@ export const indexUses = (roots: readonly Tensor[]): readonly IndexUse[] => {
       t.inputs.every((x) => plain.has(x))
     )
       plain.add(t)
-  }
-  return found.map((u) => {
-    const [low, high] = ranges.get(u.index)!
-    return {
-      ...u,
-      known: low >= 0 && high < u.size ? 'in range' : plain.has(u.index) ? 'checked' : 'computed',
-    }
-  })
+  return found.map((u) => ({
+    ...u,
+    known: isWithin(u.index, u.size) ? 'in range' : plain.has(u.index) ? 'checked' : 'computed',
+  }))
 }
