@@ -39,11 +39,11 @@ export interface SceneConversation extends Conversation {
  * A question without its closing mark, as it stands before a thought: `<think>` takes the mark's place, so that the steps
  * behind it stand as far from the image and the question as in a plain answer. The nano model finds them by that distance.
  */
-const open = (question: string): string => question.replace(/[?.]$/, '')
+const withoutMark = (question: string): string => question.replace(/[?.]$/, '')
 
 const exchangeOf = (d: Described, kind: Reply): Omit<Exchange, 'id'> => {
   const request = d.question
-  const thinking = { system: thoughtRequest, request: open(request) }
+  const thinking = { system: thoughtRequest, request: withoutMark(request) }
   switch (kind) {
     case 'caption':
       return { request: captionRequest, answer: d.caption }
