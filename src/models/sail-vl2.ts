@@ -112,10 +112,7 @@ export const mergeImageFeatures = (
   return select(greaterEqual(visualIndex, 0), gather(rows, maximum(visualIndex, 0)), text)
 }
 
-/** The residual stream after the decoder: `[batch, token, embed]`. Keys `vision_model.*`, `mlp1.*`, `language_model.*`. */
-export const sailVl2Hidden = (c: SailVl2Config, x: SailVl2Inputs): Tensor =>
-  hiddenFrom(c, encodeImages(c, x.images, x.places), x)
-
+/** The residual stream after the decoder: `[batch, token, embed]`. */
 const hiddenFrom = (c: SailVl2Config, visual: Tensor, x: Omit<SailVl2Inputs, 'images'>): Tensor =>
   applyTo(
     at('language_model')(qwen3Decoder(c.language, x)),

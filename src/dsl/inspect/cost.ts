@@ -96,9 +96,6 @@ export const activationBytesOf = (t: Tensor): number => {
   }
 }
 
-/** One node, without its inputs. @category cost */
-export const costOf = (t: Tensor): Cost => ({ flops: flopsOf(t), activationBytes: activationBytesOf(t) })
-
 /**
  * The whole graph that the roots depend on. A state counts once, however often it is read.
  *

@@ -236,26 +236,6 @@ export const onnxTensor = (
   data: ArrayBufferView,
 ): TensorProto => ({ name, dataType: onnxType[type], dims: [...dims], rawData: bytesOf(data) })
 
-/** A constant whose bytes lie in a file beside the model: `location` is relative to the model's folder. */
-export const onnxExternal = (
-  name: string,
-  type: OnnxType,
-  dims: readonly number[],
-  location: string,
-  offset: number,
-  length: number,
-): TensorProto => ({
-  name,
-  dataType: onnxType[type],
-  dims: [...dims],
-  dataLocation: 1,
-  externalData: [
-    { key: 'location', value: location },
-    { key: 'offset', value: String(offset) },
-    { key: 'length', value: String(length) },
-  ],
-})
-
 /** An input's or output's declaration; a string among the dimensions is a size that may vary. */
 export const onnxValue = (
   name: string,
