@@ -351,6 +351,13 @@ test('a SavedModel holds the weights of the run, with what its stage has beside 
     for (const [key, { data }] of await weightsOf(kind))
       assert.ok(file.includes(Buffer.from(data.buffer, data.byteOffset, data.byteLength)), key)
   }
+  // the model alone has no place for what its stage has
+  const { out: alone } = await cli(['export', 'own', '--onnx', '--out', 'alone', '--json'])
+  assert.equal((JSON.parse(alone) as { unused: unknown }).unused, ['prior'])
+  assert.ok(
+    (await weightsOf('own')).get('prior')!.data.every((x) => x !== 0),
+    'it has learnt',
+  )
   const weights = new Map(await weightsOf('text'))
   weights.delete('model.norm.weight')
   const e = await exportOnnxModel(join(root, 'less'), { model: textModel, weights: inMemory(weights) })()

@@ -1,7 +1,7 @@
 /**
  * An experiment for tests of exports: `--set kind` says which model it trains, in a few steps: `text` (a Qwen3, with moving
  * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `lora-twice` (in two stages), `experts` (adapters on one of two layers, the other of
- * which has experts), `own` (a classifier of the file's own, with a head).
+ * which has experts), `own` (a classifier of the file's own, and an objective that learns the prior of its classes beside it).
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import { conversation } from '../../../src/data/conversation.ts'
@@ -22,10 +22,10 @@ const experts = qwen3Model('tiny-experts', {
 })
 const chats = watched((i) => conversation(texts, { id: `${i}`, request: `say ${i % 5}`, answer: `${i % 5}` }))
 
-const [point, hidden] = [d.axis('point', 3), d.axis('hidden', 8)]
+const [point, hidden, classes] = [d.axis('point', 3), d.axis('hidden', 8), d.axis('class', 2)]
 const classify = (batch: number): d.Tensor =>
   d
-    .at('head')(d.linear(hidden, d.axis('class', 2)))
+    .at('head')(d.linear(hidden, classes))
     .apply(
       d
         .at('body')(d.linear(point, hidden))
@@ -37,9 +37,10 @@ const own: Model = {
 }
 const ownObjective: t.Objective<number> = {
   ...{ name: 'classify', config: { kind: 'classify' }, unit: 'nats', model: own, batch: 4, buckets: [{}] },
+  own: d.keys('prior', 'prior'),
   terms: () =>
     t.crossEntropyTerms('class', {
-      logits: classify(4),
+      logits: d.add(classify(4), d.parameter('prior', [classes], d.zeros)),
       labels: d.input('labels', [d.axis('batch', 4)], 'int32'),
     }),
   collate: (examples) => [
