@@ -125,6 +125,68 @@ test('token ids go there and come back, with the settings of sampling and a seed
   assert.equal(new Set(again.asked.map((a) => a.body.seed)), new Set(asked.map((a) => a.body.seed)))
 })
 
+test('seeds are of the run, the task and the sample, and whole numbers of 31 bits', async () => {
+  const { baseURL, asked } = await serving((_, res) => json(res, tokens(yes)))
+  const requests = ['a', 'b', 'c', 'd'].flatMap((task) => [request(task), request(task, 1)])
+  for (const seed of [0, 1, 2]) await all({ ...options, baseURL, seed }, requests)
+  const seeds = asked.map((a) => a.body.seed as number)
+  assert.is(new Set(seeds).size, 3 * requests.length)
+  assert.ok(seeds.every((n) => Number.isInteger(n) && n >= 0 && n < 2 ** 31))
+})
+
+test('what is not said of sampling is sent as what changes nothing', async () => {
+  const { baseURL, asked } = await serving((_, res) => json(res, tokens(yes)))
+  await lastValueFrom(serverPolicy({ ...options, baseURL }).sample([request('a')], { maxNewTokens: 8 }))
+  const { max_tokens, temperature, top_p, top_k, min_p, repetition_penalty } = asked[0]!.body
+  assert.equal([max_tokens, temperature, top_p], [8, 1, 1])
+  assert.equal([top_k, min_p, repetition_penalty], [undefined, undefined, undefined])
+})
+
+test('a prompt has the ids that the server says it read, wherever it says so', async () => {
+  for (const [beside, inside] of [
+    [{ prompt_token_ids: [7, 8] }, {}],
+    [{}, { prompt_token_ids: [7, 8] }],
+  ]) {
+    const { baseURL } = await serving((_, res) => json(res, { ...tokens(yes, inside), ...beside }))
+    const [c] = await all({ ...options, baseURL, transport: 'chat' }, [request('a')])
+    assert.equal(c!.promptIds, [7, 8])
+  }
+})
+
+test('a completion has the version that it was begun with', async () => {
+  let version = 3
+  const { baseURL } = await serving((_, res) => {
+    version++
+    json(res, tokens(yes))
+  })
+  const made = await all({ ...options, baseURL, concurrency: 1, version: () => version }, [
+    request('a'),
+    request('b'),
+  ])
+  assert.equal(
+    made.map((c) => c.version),
+    [3, 3],
+  )
+})
+
+test('the key that was given goes before the environment’s', async () => {
+  const keys: (string | undefined)[] = []
+  const { baseURL } = await serving((_, res, req) => {
+    keys.push(req.headers.authorization)
+    json(res, tokens(yes))
+  })
+  const { OPENAI_API_KEY: before } = process.env
+  process.env.OPENAI_API_KEY = 'theirs'
+  try {
+    await all({ ...options, baseURL, apiKey: 'mine' }, [request('a')])
+    await all({ ...options, baseURL }, [request('a')])
+  } finally {
+    if (before === undefined) delete process.env.OPENAI_API_KEY
+    else process.env.OPENAI_API_KEY = before
+  }
+  assert.equal(keys, ['Bearer mine', 'Bearer theirs'])
+})
+
 test('an answer that was cut off has not ended, and gets no token that ends it', async () => {
   const ids = p.tokenizer.encodeText('yes')
   const byToken = await serving((_, res) => json(res, tokens(ids, { finish_reason: 'length' })))

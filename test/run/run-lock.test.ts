@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import {
+import fs, {
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
@@ -167,6 +168,85 @@ test('a lock that another process takes over first is its own', () => {
   assert.equal(readdirSync(folder), [lockFile])
 })
 
+/** What `act` gives where a system refuses links with this code. */
+const withoutLinks = <A>(code: string, act: () => A): A => {
+  const { linkSync } = fs
+  fs.linkSync = () => {
+    throw Object.assign(new Error(code), { code })
+  }
+  syncBuiltinESMExports()
+  try {
+    return act()
+  } finally {
+    fs.linkSync = linkSync
+    syncBuiltinESMExports()
+  }
+}
+
+test('where files cannot be linked a lock is one all the same', () =>
+  withoutLinks('EPERM', () => {
+    const folder = fresh()
+    const lock = taken(folder)
+    const text = textIn(folder)
+    assert.is(refused(folder)._tag, 'Locked')
+    assert.is(textIn(folder), text)
+    assert.equal(readdirSync(folder), [lockFile])
+    lock.release()
+    assert.equal(readdirSync(folder), [])
+  }))
+
+test('a lock that always comes and goes between two looks is given up', () => {
+  const folder = fresh()
+  const e = withoutLinks('EEXIST', () => refused(folder))
+  assert.is(e._tag, 'Locked')
+  assert.match(e.message, 'other processes take and leave this run')
+  assert.equal(readdirSync(folder), [])
+})
+
+test('a process that belongs to another user lives', () => {
+  const folder = fresh()
+  written(folder, { pid: process.ppid, host: hostname(), since })
+  const { kill } = process
+  process.kill = () => {
+    throw Object.assign(new Error('not permitted'), { code: 'EPERM' })
+  }
+  try {
+    assert.is(refused(folder)._tag, 'Locked')
+  } finally {
+    process.kill = kill
+  }
+})
+
+test('a process is known by its boot and the moment at which it began, whatever its name', () => {
+  if (!tellsBirths) return
+  const folder = fresh()
+  const { title } = process
+  const lock = taken(folder)
+  const born = lock.holder.born!
+  lock.release()
+  try {
+    process.title = 'a) b (c'
+    const again = taken(folder)
+    assert.is(again.holder.born, born)
+    again.release()
+  } finally {
+    process.title = title
+  }
+  // the same tick after another boot is another process
+  written(folder, { pid: process.pid, host: hostname(), since, born: `another${born}` })
+  taken(folder).release()
+  written(folder, { pid: process.pid, host: hostname(), since, born })
+  assert.match(refused(folder).message, 'this process')
+})
+
+test('a lock that was given back is not waited for at the end of the process', () => {
+  const before = process.listenerCount('exit')
+  const lock = taken(fresh())
+  assert.is(process.listenerCount('exit'), before + 1)
+  lock.release()
+  assert.is(process.listenerCount('exit'), before)
+})
+
 test('a lock that cannot be read is an error that says what to do', () => {
   const folder = fresh()
   for (const [text, what] of [
@@ -188,7 +268,13 @@ test('a process that lives is respected, one that was killed is not; one that ex
   const { child, gone } = await beside(`${hold}setInterval(() => {}, 1000)`)
   const e = refused(folder)
   assert.is(e._tag, 'Locked')
-  assert.is((e.cause as LockHolder).pid, child.pid)
+  const other = e.cause as LockHolder
+  assert.is(other.pid, child.pid)
+  if (tellsBirths) {
+    const own = taken(fresh()).holder
+    const [began, later] = [own, other].map(({ born }) => Number(born!.split('/')[1]))
+    assert.ok(later! > began!, `${later} and ${began}`)
+  }
   child.kill('SIGKILL')
   await gone
   assert.is(holderIn(folder).pid, child.pid)

@@ -221,6 +221,36 @@ test('each request has its own settings and seed beside others in the batch', as
   assert.is(new Set(several.map(String)).size, 3)
 })
 
+test('what is drawn inside the graph, four tokens a call, is what a host draws that tells the likeliest', async () => {
+  const { client } = await servedModel(engines[0]!)
+  const ways = [
+    { temperature: 0.7, top_k: 5 },
+    { temperature: 1.5, min_p: 0.3 },
+    { top_p: 0.4, repetition_penalty: 1.3 },
+    { temperature: 0, repetition_penalty: 1.7 },
+    { temperature: 1.2 },
+  ]
+  /** Answers in each way, side by side. */
+  const said = (more: object) =>
+    Promise.all(
+      ways.map(async (way, i) => {
+        const { choices } = (await client.completions.create({
+          ...{ model: 'tiny', prompt: [20, 21, 22 + i], max_tokens: 14, seed: i, return_token_ids: true },
+          ...{ ...way, ...more },
+        } as never)) as unknown as {
+          choices: { token_ids: number[]; logprobs: { token_logprobs: number[] } }[]
+        }
+        return choices[0]!
+      }),
+    )
+  const [graph, host] = [await said({ logprobs: 0 }), await said({ logprobs: 2 })]
+  for (const [i, { token_ids, logprobs }] of graph.entries()) {
+    assert.equal(token_ids, host[i]!.token_ids, `${i}`)
+    for (const [k, x] of logprobs.token_logprobs.entries())
+      assert.ok(Math.abs(x - host[i]!.logprobs.token_logprobs[k]!) < 1e-4, `${i} ${k}`)
+  }
+})
+
 test('a connection that is cut gives its row back, in a stream and before any answer', async () => {
   for (const stream of [true, false]) {
     const endless = () => 20
