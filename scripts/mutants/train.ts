@@ -90,6 +90,19 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/update.ts',
+    ['train/reads-less'],
+    [
+      ['a misspelt input of one’s own is left out', 'b.offered === true ? readBy', 'true ? readBy'],
+      ['an update is sent what nobody reads', 'b.offered === true ? readBy', 'false ? readBy'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/read-by.ts',
+    ['rl/policy-gradient'],
+    [['what one size reads is left out', 'variants.some(', 'variants.every(']],
+  ),
+  mutantsOf(
     'src/train/learner.ts',
     ['train/stage'],
     [

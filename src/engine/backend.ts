@@ -142,6 +142,9 @@ export const openSession =
       name: string,
       chosen: Chosen,
     ): Promise<Either<EngineError, () => Promise<Called>>> => {
+      const { outputs, next } = chosen.variant
+      // TensorFlow refuses a call of which nothing is wanted
+      if (Object.keys(outputs).length === 0 && next.size === 0) return right(async () => right({}))
       if (backend.start !== undefined) return backend.start(name, chosen)
       const called = await backend.call(name, chosen)
       return isLeft(called) ? called : right(async () => called)

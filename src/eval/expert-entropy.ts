@@ -15,6 +15,7 @@ import {
   textSetting,
   wholeSetting,
 } from '../train/index.ts'
+import { readBy } from '../train/internal.ts'
 
 /** Settings of {@link expertEntropy}. */
 export interface ExpertEntropyOptions<E> {
@@ -67,13 +68,11 @@ export const expertEntropy = <E>(o: ExpertEntropyOptions<E>): Evaluation => {
     async *run(session, stage) {
       if (!isAbout(stage.name) || stage.done.has(family)) return
       const started = performance.now()
-      const read = session.program.functions.get(name)![0]!.inputs
       const loads = new Float64Array(layers * experts)
       let seen = 0
       for await (const { examples } of batchesOf(source, objective.batch, undefined, where)) {
         for (const { inputs } of objective.collate(examples)) {
-          const given = Object.fromEntries(Object.entries(inputs).filter(([key]) => read.has(key)))
-          const out = await orThrow(session.call(name, given))
+          const out = await orThrow(session.call(name, readBy(session, name, inputs)))
           for (let i = 0; i < loads.length; i++) loads[i]! += out.load!.data[i]!
         }
         if (++seen >= batches) break

@@ -10,7 +10,6 @@ import {
   type Evaluation,
   lossSum,
   type Metric,
-  type MicroBatch,
   type Objective,
   orThrow,
   RecipeError,
@@ -19,7 +18,7 @@ import {
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
-import { tryFirstBatch } from '../train/internal.ts'
+import { readBy, tryFirstBatch } from '../train/internal.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {
@@ -87,14 +86,11 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
       if (!isAbout(stage.name) || stage.done.has(family)) return
       const started = performance.now()
       const { unit } = metricOf(where, objective, metric, objective.buckets[0]!)
-      // a metric may need less than the loss: of labels alone, say
-      const needed = session.program.functions.get(name)?.flatMap((v) => [...v.inputs.keys()])
-      const taken = (all: MicroBatch['inputs']): MicroBatch['inputs'] =>
-        Object.fromEntries(Object.entries(all).filter(([key]) => needed?.includes(key) !== false))
       let [seen, sum, weight] = [0, 0, 0]
       for await (const { examples } of batchesOf(o.source, objective.batch, undefined, where)) {
         for (const { inputs } of objective.collate(examples)) {
-          const out = await orThrow(session.call(name, taken(inputs)))
+          // a metric may need less than the loss: of labels alone, say
+          const out = await orThrow(session.call(name, readBy(session, name, inputs)))
           sum += Number(out.sum!.data[0])
           weight += Number(out.weight!.data[0])
         }

@@ -14,7 +14,7 @@ import {
   tilesOf,
 } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
-import { type Session, scalarValue, tensorValue } from '../engine/index.ts'
+import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
 import {
   type CausalLm,
   extend,
@@ -25,7 +25,7 @@ import {
 } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { orThrow } from '../train/index.ts'
-import { imageValues, ints } from '../train/internal.ts'
+import { imageValues, ints, readBy } from '../train/internal.ts'
 import { biasOf, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
@@ -237,6 +237,10 @@ export const decoding = (
     }
   }
 
+  /** Calls a function with what it reads of these: a model without positions reads none. */
+  const call = (session: Session, f: string, inputs: Readonly<Record<string, TensorValue>>) =>
+    orThrow(session.call(called(f), readBy(session, called(f), inputs)))
+
   /** Reads prompts into rows. */
   const read = async (
     session: Session,
@@ -250,19 +254,17 @@ export const decoding = (
     taken.forEach((p, i) => {
       source[into[i]!] = prompts.indexOf(p)
     })
-    await orThrow(
-      session.call(called('prefill'), {
-        input_ids: ints(text.input_ids, count, tokens),
-        position_ids: ints(text.position_ids, count, tokens),
-        source: ints(source, rows),
-        ...(images === 0
-          ? {}
-          : {
-              visual_index: ints(seen.visual_index, count, tokens),
-              ...imageValues(seen, images, processor),
-            }),
-      }),
-    )
+    await call(session, 'prefill', {
+      input_ids: ints(text.input_ids, count, tokens),
+      position_ids: ints(text.position_ids, count, tokens),
+      source: ints(source, rows),
+      ...(images === 0
+        ? {}
+        : {
+            visual_index: ints(seen.visual_index, count, tokens),
+            ...imageValues(seen, images, processor),
+          }),
+    })
   }
 
   async function* answers<V>(
@@ -341,15 +343,13 @@ export const decoding = (
         uniform: { shape: [most, rows], dtype: 'float32' as const, data: uniform },
       }
       const left = Int32Array.from(working, (row) => (row === undefined ? 0 : row.most - row.ids.length))
-      const drawn = await orThrow(
-        onDevice
-          ? session.call(called(plain ? 'extendLoop' : 'extendLoopFiltered'), {
-              ...drawing,
-              left: ints(left, rows),
-              ends: { shape: [ending.length], dtype: 'bool', data: ending },
-            })
-          : session.call(called(plain ? 'extend' : 'extendFiltered'), drawing),
-      )
+      const drawn = await (onDevice
+        ? call(session, plain ? 'extendLoop' : 'extendLoopFiltered', {
+            ...drawing,
+            left: ints(left, rows),
+            ends: { shape: [ending.length], dtype: 'bool', data: ending },
+          })
+        : call(session, plain ? 'extend' : 'extendFiltered', drawing))
       return { ids: drawn.ids!.data, logProbs: drawn.log_probs!.data, ran: drawn.ran?.data[0] ?? steps }
     }
 

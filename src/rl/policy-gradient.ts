@@ -37,7 +37,14 @@ import {
   wholeSetting,
   withExperts,
 } from '../train/index.ts'
-import { batchSetting, imagesByDefault, learntConfig, learntSetting, learntSizes } from '../train/internal.ts'
+import {
+  batchSetting,
+  imagesByDefault,
+  learntConfig,
+  learntSetting,
+  learntSizes,
+  readBy,
+} from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import {
   drawnLogits,
@@ -230,7 +237,7 @@ export const policyGradient = (
       packExperiences(experiences, sizes, processor).map((pack) => {
         const read = readingInputs(pack, all(), processor)
         return {
-          sizes: { ...read.sizes },
+          ...{ sizes: { ...read.sizes }, offered: true },
           inputs: { ...read.inputs, ...learningInputs(pack, sizes, extra, bySteps) },
           weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
         }
@@ -241,7 +248,8 @@ export const policyGradient = (
     logProbs: async (session, experiences, by = 'logProbs') => {
       const found = new Map<Experience, readonly number[]>()
       for (const pack of packExperiences(experiences, sizes, processor)) {
-        const out = await orThrow(session.call(by, readingInputs(pack, all(), processor).inputs))
+        const { inputs } = readingInputs(pack, all(), processor)
+        const out = await orThrow(session.call(by, readBy(session, by, inputs)))
         pack.placed.forEach(({ experience: e }, i) => {
           const from = i * sizes.answer
           found.set(e, Array.from(out.logProbs!.data.slice(from, from + e.ids.length)))

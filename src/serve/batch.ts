@@ -28,7 +28,7 @@ import {
 import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { orThrow } from '../train/index.ts'
-import { imageValues, ints } from '../train/internal.ts'
+import { imageValues, ints, readBy } from '../train/internal.ts'
 import { likeliest } from './likeliest.ts'
 
 /** Sizes of what answers. */
@@ -151,6 +151,10 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchingS
     const working: (Asked | undefined)[] = Array.from({ length: rows }, () => undefined)
     let running = false
 
+    /** Calls a function with what it reads of these: a model without positions reads none. */
+    const call = (name: string, inputs: Readonly<Record<string, TensorValue>>) =>
+      orThrow(session.call(name, readBy(session, name, inputs)))
+
     /** Says the next token of a row; what makes it may throw. */
     const grow = (at: number, next: (row: Asked) => Drawn & Pick<Token, 'top'>): void => {
       const row = working[at]!
@@ -187,7 +191,7 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchingS
       const source = new Int32Array(rows).fill(-1)
       source[at] = 0
       const inputs = { ...inputsOf(prompt, shapeOf(prompt)), source: ints(source, rows) }
-      const { logits } = await orThrow(session.call('prefill', inputs))
+      const { logits } = await call('prefill', inputs)
       grow(at, by(rowOf(logits!, 0)))
     }
 
@@ -225,23 +229,21 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchingS
       for (const [at, row] of working.entries())
         if (row !== undefined)
           for (let i = 0; i < steps; i++) uniform[i * rows + at] = row.job.uniforms(row.ids.length + i)
-      const { ids, log_probs } = await orThrow(
-        session.call(plain ? 'extend' : 'extendFiltered', {
-          ...{ ...inputs, ...(plain ? {} : filters()) },
-          uniform: tensorValue('float32', [steps, rows], uniform),
-          scale: tensorValue(
-            'float32',
-            [rows],
-            temperatures.map((t) => (t === 0 ? 1 : 1 / t)),
-          ),
-          greedy: tensorValue(
-            'bool',
-            [rows],
-            Uint8Array.from(temperatures, (t) => (t === 0 ? 1 : 0)),
-          ),
-          bias,
-        }),
-      )
+      const { ids, log_probs } = await call(plain ? 'extend' : 'extendFiltered', {
+        ...{ ...inputs, ...(plain ? {} : filters()) },
+        uniform: tensorValue('float32', [steps, rows], uniform),
+        scale: tensorValue(
+          'float32',
+          [rows],
+          temperatures.map((t) => (t === 0 ? 1 : 1 / t)),
+        ),
+        greedy: tensorValue(
+          'bool',
+          [rows],
+          Uint8Array.from(temperatures, (t) => (t === 0 ? 1 : 0)),
+        ),
+        bias,
+      })
       for (const [at, row] of working.entries())
         for (let i = 0; i < steps; i++) {
           if (row === undefined || working[at] !== row || row.to.closed) break
@@ -261,7 +263,7 @@ export const batching = (model: CausalLm, processor: Processor, sizes: BatchingS
       )
       const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
       if (working.every((row) => !row?.job.top)) return severalSteps(inputs)
-      const { logits } = await orThrow(session.call('decode', inputs))
+      const { logits } = await call('decode', inputs)
       for (const at of working.keys()) if (working[at] !== undefined) grow(at, by(rowOf(logits!, at)))
     }
 

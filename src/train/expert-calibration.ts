@@ -18,6 +18,7 @@ import type { EventOf } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
+import { readBy } from './read-by.ts'
 import { RecipeError, stageName, wholeSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -98,12 +99,10 @@ export const calibration = <E, const From extends string, const To extends strin
 
   const probed = async (session: Session): Promise<ReadonlyMap<string, Float32Array>> => {
     const rows = new Map<string, Float32Array[]>()
-    const read = session.program.functions.get('probe')![0]!.inputs
     let seen = 0
     for await (const { examples } of batchesOf(s.source, objective.batch, undefined, where)) {
       for (const { inputs } of objective.collate(examples)) {
-        const given = Object.fromEntries(Object.entries(inputs).filter(([name]) => read.has(name)))
-        const out = await orThrow(session.call('probe', given))
+        const out = await orThrow(session.call('probe', readBy(session, 'probe', inputs)))
         for (const { path } of routers)
           rows.set(path, [
             ...(rows.get(path) ?? []),

@@ -27,6 +27,7 @@ export {
 export { withBadRows } from './own-data.ts'
 export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
 export { rateSearch } from './rate-search.ts'
+export { readBy } from './read-by.ts'
 export { batchSetting, stageName, trainSetting } from './recipe-error.ts'
 export { endingOf } from './stage-ending.ts'
 export { stageSchedule } from './stage-schedule.ts'

@@ -177,7 +177,7 @@ export const nextToken = (
         const seen = collateImages(some, all, processor)
         const learns = placed(buckets(), labelledPlaces(text.labels, all), (row) => some[row]!.id)
         batches.push({
-          sizes: learns.sizes,
+          ...{ sizes: learns.sizes, offered: true },
           inputs: {
             ...textInputs(text, rows, tokens),
             ...learns.inputs,

@@ -73,6 +73,11 @@ export interface MicroBatch {
   /** Those of the objective's buckets that it was made for. */
   readonly sizes: Sizes
   readonly inputs: Readonly<Record<string, TensorValue>>
+  /**
+   * Whether inputs that the loss leaves unread are left out, as positions are where the model has none; default: they are
+   * refused by name.
+   */
+  readonly offered?: boolean
   /** What the loss's sum over this batch is divided by: counted tokens, images. */
   readonly weight: number
   /** How samples share rows, where an example is a pack of them. */

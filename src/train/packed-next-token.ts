@@ -182,7 +182,7 @@ export const packedNextToken = (
         const b = collatePacked(pack, all, processor)
         const learns = placed(buckets(), labelledPlaces(b.labels, all), (row) => pack.rows[row]![0]!.id)
         return {
-          sizes: learns.sizes,
+          ...{ sizes: learns.sizes, offered: true },
           inputs: {
             ...textInputs(b, rows, tokens),
             ...learns.inputs,

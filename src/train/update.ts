@@ -8,6 +8,7 @@ import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import { isGradientKey } from '../optim/index.ts'
 import { batchPrefix, metricPrefix } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
+import { readBy } from './read-by.ts'
 import { orThrow } from './task.ts'
 
 /** What one update gives. */
@@ -40,12 +41,6 @@ const metricsIn = (
   return Object.fromEntries(names.map((name) => [name, added(name, 'sum') / added(name, 'weight')]))
 }
 
-/** The inputs of a micro-batch that a function reads. */
-const readBy = (session: Session, call: string, b: MicroBatch): MicroBatch['inputs'] => {
-  const read = session.program.functions.get(call)?.[0]?.inputs
-  return Object.fromEntries(Object.entries(b.inputs).filter(([name]) => read?.has(name)))
-}
-
 /**
  * One update: of a single micro-batch in one call, else gradients added up and applied once; where the loss is built of sums
  * over the whole update, these are added up before.
@@ -57,7 +52,9 @@ export const update = async (
   batches: readonly MicroBatch[],
   learningRate: number,
 ): Promise<Updated> => {
-  const rate = { learning_rate: scalarValue(learningRate) }
+  const rate = (name: string) => readBy(session, name, { learning_rate: scalarValue(learningRate) })
+  const sent = (name: string, b: MicroBatch): MicroBatch['inputs'] =>
+    b.offered === true ? readBy(session, name, b.inputs) : b.inputs
   const fused = session.program.functions.has('step')
   if (fused && batches.length !== 1)
     throw new RangeError(
@@ -65,10 +62,13 @@ export const update = async (
     )
   const given: Readonly<Record<string, TensorValue>>[] = []
   if (session.program.functions.has('observe'))
-    for (const b of batches) await orThrow(session.call('observe', readBy(session, 'observe', b)))
-  for (const b of fused ? [] : batches) given.push(await orThrow(session.call('accumulate', b.inputs)))
+    for (const b of batches) await orThrow(session.call('observe', readBy(session, 'observe', b.inputs)))
+  for (const b of fused ? [] : batches)
+    given.push(await orThrow(session.call('accumulate', sent('accumulate', b))))
   const out = await orThrow(
-    fused ? session.call('step', { ...batches[0]!.inputs, ...rate }) : session.call('apply', rate),
+    fused
+      ? session.call('step', { ...sent('step', batches[0]!), ...rate('step') })
+      : session.call('apply', rate('apply')),
   )
   return {
     loss: numberOf(out.loss),
