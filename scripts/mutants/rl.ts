@@ -328,17 +328,24 @@ export const rl = [
     ],
   ),
   mutantsOf(
-    'src/rl/losses/divergence.ts',
+    'src/rl/losses/ratio.ts',
     ['rl/losses'],
     [['without its 1', 'sub(sub(exp(log), 1), log)', 'sub(exp(log), log)']],
   ),
   mutantsOf(
-    'src/rl/losses/grpo.ts',
+    'src/rl/losses/surrogates.ts',
     ['rl/losses'],
-    [['by token and not by completion', 'import { sequenceMean }', 'import { tokenMean as sequenceMean }']],
+    [
+      [
+        'GRPO by token and not by completion',
+        'bounds: even, ratio: tokenRatio, mean: sequenceMean',
+        'bounds: even, ratio: tokenRatio, mean: tokenMean',
+      ],
+      ['GSPO clips by token', 'bounds: narrow, ratio: sequenceRatio', 'bounds: narrow, ratio: tokenRatio'],
+    ],
   ),
   mutantsOf(
-    'src/rl/losses/measured.ts',
+    'src/rl/losses/clipped.ts',
     ['rl/losses'],
     [['both sides are the lower one', 'clipHigh: tokenMean(high', 'clipHigh: tokenMean(low']],
   ),

@@ -7,9 +7,8 @@
 import { add, exp, minimum, mul, type Tensor } from '../../dsl/index.ts'
 import { onlySettings } from '../../settings/index.ts'
 import { numberSetting, RecipeError } from '../../train/index.ts'
-import { divergence } from './divergence.ts'
-import type { PolicyLoss, PolicyTensors } from './policy-loss.ts'
-import { logRatio } from './ratio.ts'
+import type { PolicyTensors } from './policy-loss.ts'
+import { divergence, logRatio } from './ratio.ts'
 
 /** Corrections of a surrogate; default: none. */
 export interface Corrections {
@@ -22,20 +21,11 @@ export interface Corrections {
   readonly referenceKl?: number
 }
 
-/** Corrections as data, and what they read. @throws RecipeError where one is no finite number, or not above 0 */
-export const checkedCorrections = (
-  loss: string,
-  c: Corrections,
-): Required<Pick<PolicyLoss, 'reads'>> & { readonly config: Corrections } => {
-  const { truncate, referenceKl } = c
-  return {
-    config: {
-      ...(truncate === undefined ? {} : { truncate: numberSetting(loss, 'truncate', truncate, true) }),
-      ...(referenceKl === undefined ? {} : { referenceKl: numberSetting(loss, 'referenceKl', referenceKl) }),
-    },
-    reads: { sampling: truncate !== undefined, reference: referenceKl !== undefined },
-  }
-}
+/** Corrections as data. @throws RecipeError where one is no finite number, or not above 0 */
+export const checkedCorrections = (loss: string, { truncate, referenceKl }: Corrections): Corrections => ({
+  ...(truncate === undefined ? {} : { truncate: numberSetting(loss, 'truncate', truncate, true) }),
+  ...(referenceKl === undefined ? {} : { referenceKl: numberSetting(loss, 'referenceKl', referenceKl) }),
+})
 
 const given = (what: string, t: Tensor | undefined): Tensor => {
   if (t === undefined) throw new RecipeError('policy loss', what, 'it is missing, and the loss reads it')

@@ -1,5 +1,6 @@
 /**
- * How much likelier the policy that learns makes what was drawn: by token, or by completion as GSPO does.
+ * How much likelier one policy makes what was drawn than another: by token, or by completion as GSPO does; and how far the two
+ * are from one another.
  *
  * @since 0.1.0
  */
@@ -34,3 +35,18 @@ export const sequenceRatio = (x: PolicyTensors): Tensor => exp(meanLogRatio(x))
  */
 export const sequenceTokenRatio = (x: PolicyTensors): Tensor =>
   exp(add(stopGradient(meanLogRatio(x)), sub(x.logProbs, stopGradient(x.logProbs))))
+
+/**
+ * Schulman's third estimator of KL(drawn from ‖ other) by token: r − 1 − ln r with r = other / drawn from. It is never
+ * negative, and its mean over what was drawn is the divergence.
+ *
+ * As the penalty of GRPO, `drawnFrom` is the policy that learns and `other` the reference.
+ *
+ * @param drawnFrom log-probabilities under the policy that drew. `[batch, token]`
+ * @param other under the other one. `[batch, token]`
+ * @category losses
+ */
+export const divergence = (drawnFrom: Tensor, other: Tensor): Tensor => {
+  const log = logRatio(other, drawnFrom)
+  return sub(sub(exp(log), 1), log)
+}
