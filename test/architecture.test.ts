@@ -29,6 +29,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   generation: ['settings', 'random', 'dsl', 'engine', 'models', 'data', 'run', 'train'],
   eval: ['settings', 'dsl', 'engine', 'models', 'data', 'run', 'train', 'generation'],
   rl: [
+    'async',
     'settings',
     'terminal',
     'random',

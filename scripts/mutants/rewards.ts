@@ -85,7 +85,6 @@ export const rewards = [
         "part._tag === 'Failed' && matters(name)",
         "part._tag === 'Failed' && !matters(name)",
       ],
-      ['values above 1 are truths', 'if (value < 0 || value > 1)', 'if (value < 0)'],
       [
         'a change that throws throws',
         'return failed(inWords(thrown), performance.now() - began)',
@@ -97,6 +96,7 @@ export const rewards = [
     'src/rl/rewards/truth.ts',
     ['rl/rewards/algebra'],
     [
+      ['values above 1 are truths', 'value < 0 || value > 1)', 'value < 0)'],
       ['all is any', 'Math.min(...values)', 'Math.max(...values)'],
       [
         'a failure goes before what decides',
@@ -153,7 +153,11 @@ export const rewards = [
     [
       ['weights that are not named are lost', '?? weight]),', '?? 1]),'],
       ['one of several is taken', 'if (ending.length > 1)', 'if (ending.length > 99)'],
-      ['parts inside keep their weights', 'rebuilt(r, made.named ? joined(path, name) : path),', 'r,'],
+      [
+        'parts inside keep their weights',
+        '[name, rebuilt(r, of.wraps ? path : joined(path, name))]',
+        '[name, r]',
+      ],
     ],
   ),
   mutantsOf(
@@ -223,7 +227,7 @@ export const rewards = [
     ],
   ),
   mutantsOf(
-    'src/rl/rewards/score-group.ts',
+    'src/rl/rewards/judgement.ts',
     ['rl/rewards/own'],
     [
       [
@@ -263,11 +267,6 @@ export const rewards = [
     'src/rl/rewards/judge/judge-model.ts',
     ['rl/rewards/judge'],
     [
-      [
-        'a place is never given back',
-        'if (next === undefined) running--',
-        'if (next === undefined) running += 0',
-      ],
       ['a reply that is not what was asked for is kept', 'await cache.put(key, text)\n', ''],
       ['an answer without end is read', 'if (bytes > most) throw', 'if (bytes < 0) throw'],
       ['the same question is put twice', 'underWay.set(key, now)', ''],
@@ -297,14 +296,14 @@ export const rewards = [
     ],
   ),
   mutantsOf(
-    'src/rl/rewards/judge/scene-judge.ts',
+    'src/rl/rewards/judge/scenes.ts',
     ['rl/rewards/scene-judge'],
     [
       ['without thinking the rule is asked', "if (said.thinking === '')", "if (said.thinking === '#')"],
       [
         'a family without a rule is 0',
-        "{ _tag: 'Abstained', why:",
-        "{ _tag: 'Scored', value: 0, evidence: {}, why:",
+        ': abstained(`there is no rule',
+        ': scored(0, {}) ?? abstained(`there is no rule',
       ],
       [
         'a scene that is none is 0',

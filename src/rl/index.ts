@@ -23,7 +23,7 @@ export { counts } from './overlong.ts'
 export type { Policy, Request } from './policy.ts'
 export { PolicyError, type PolicyErrorTag } from './policy-error.ts'
 export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'
-export type { MissingColumns, OtherColumns, Reads } from './reads.ts'
+export type { MissingColumn, OtherColumn, Reads } from './reads.ts'
 export { reinforcement } from './reinforcement.ts'
 export type {
   EpisodeSettings,

@@ -5,21 +5,27 @@
  */
 import type { Columns } from './task.ts'
 
-/** What the compiler shows where a reward reads columns that the tasks lack. */
-export interface MissingColumns<Names> {
-  readonly 'the reward reads columns that the tasks lack': Names
+/** Why a program does not compile: the tasks have no column of these names. */
+export interface MissingColumn<Name> {
+  readonly 'the reward reads a column that these tasks do not have': Name
 }
 
-/** What the compiler shows where tasks carry columns of another type than the reward reads. */
-export interface OtherColumns<Names> {
-  readonly 'the tasks carry these columns with another type than the reward reads': Names
+/** Why a program does not compile: the tasks have the columns, but as other types than the reward reads. */
+export interface OtherColumn<Names> {
+  readonly 'the reward reads a column as another type than these tasks have it': Names
 }
+
+/** The names of columns that a type spells out. */
+type Named<C> = keyof { [K in keyof C as string extends K ? never : K]: C[K] }
+
+/** The columns that are there as another type. */
+type OtherNames<Has, Needs> = {
+  [K in Named<Needs> & Named<Has>]: Has[K] extends Needs[K] ? never : K
+}[Named<Needs> & Named<Has>]
 
 /** Asks nothing where tasks with the columns `Has` suit a reward that reads `Needs`, and the impossible where they do not. */
-export type Reads<Has extends Columns, Needs extends Columns> = Has extends Needs
+export type Reads<Has extends Columns, Needs extends Columns> = [Has] extends [Needs]
   ? unknown
-  : [Exclude<keyof Needs, keyof Has>] extends [never]
-    ? OtherColumns<
-        { [K in keyof Needs & keyof Has]: Has[K] extends Needs[K] ? never : K }[keyof Needs & keyof Has]
-      >
-    : MissingColumns<Exclude<keyof Needs, keyof Has>>
+  : [Exclude<Named<Needs>, Named<Has>>] extends [never]
+    ? OtherColumn<OtherNames<Has, Needs>>
+    : MissingColumn<Exclude<Named<Needs>, Named<Has>>>

@@ -429,9 +429,9 @@ refused('a reward that reads a column which the tasks lack does not compile', ()
     ...{ group: 8, sampling: { maxNewTokens: 1 }, episodes: 1, learningRate: 1 },
     episode: { rollouts: 8, minibatch: 8, updates: 1 },
   } as const
-  // @ts-expect-error: 'the reward reads columns that the tasks lack': 'colour'
+  // @ts-expect-error: 'the reward reads a column that these tasks do not have': 'colour'
   reinforcement({ ...rest, reward: picky })
-  // @ts-expect-error: 'the tasks carry these columns with another type than the reward reads': 'word'
+  // @ts-expect-error: 'the reward reads a column as another type than these tasks have it': 'word'
   reinforcement({ ...rest, reward: numeric })
   const plain: Reward = { ...echoReward } as never
   reinforcement({ ...rest, reward: plain })

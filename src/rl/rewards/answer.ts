@@ -6,6 +6,7 @@
 import { onlySettings } from '../../settings/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Percent, Where } from '../verify/index.ts'
+import { abstained } from './judgement.ts'
 import { checked, type InPool } from './verified.ts'
 
 /** A true answer, or several of which one is to be given; a task without one, or with a blank one, has none. */
@@ -60,8 +61,9 @@ export const answer = <K extends string = 'answer'>(
     ...{ name: 'answer', check: 'answer', config: { column, ...settings }, pool: options.pool },
     input: ({ task, completion }) => {
       const truths = truthsOf(task.columns[column])
-      if (truths.length === 0) return { _tag: 'Abstained', why: `the task has no ${column}` }
-      return { ...settings, text: completion.text, truths }
+      return truths.length === 0
+        ? abstained(`the task has no ${column}`)
+        : { ...settings, text: completion.text, truths }
     },
   })
 }

@@ -31,14 +31,15 @@ export type ColumnsOfAll<R extends object> = [keyof R] extends [never]
 export type WeightsByName = Readonly<Record<string, number>>
 
 /** Where a compound reward keeps what it is made of. */
-export const structure: unique symbol = Symbol('sailwright.reward.structure')
+const structure: unique symbol = Symbol('sailwright.reward.structure')
 
 /** What a compound reward is made of, and how another is made of other parts and weights. */
-export interface Structure {
+interface Structure {
   readonly rewards: Rewards
-  /** Whether the parts' names are part of a weight's path; those of a wrapper around one reward are not. */
-  readonly named: boolean
-  readonly weights: WeightsByName
+  /** Default: it has none of its own. */
+  readonly weights?: WeightsByName
+  /** It changes one reward, whose name is no part of a weight's path. */
+  readonly wraps?: true
   readonly rebuild: (rewards: Rewards, weights: WeightsByName) => Reward<never>
 }
 
@@ -62,8 +63,20 @@ export const checkedRewards = <R extends Rewards>(where: string, rewards: R): R 
   return rewards
 }
 
+/** A reward that asks others. These keep their time, each its own. */
+export const made = <C extends Columns>(
+  about: Pick<Reward, 'name' | 'config'>,
+  of: Structure,
+  judge: (judged: Judged<C>) => Promise<Judgement>,
+): CompoundReward<C> => ({
+  ...about,
+  score: (judged) => () => judge(judged),
+  [keepsTime]: true,
+  [structure]: of,
+})
+
 /** The judgements of all of the rewards, asked at the same time. */
-export const judgeAll = async (rewards: Rewards, judged: Judged): Promise<JudgedParts> => {
+const judgeAll = async (rewards: Rewards, judged: Judged): Promise<JudgedParts> => {
   const names = Object.keys(rewards)
   const judgements = await Promise.all(names.map((name) => judgementOf(rewards[name]!, judged)))
   return Object.fromEntries(names.map((name, i) => [name, judgements[i]!]))
@@ -78,30 +91,17 @@ export const compound = <R extends Rewards>(spec: {
   readonly kind: string
   readonly rewards: R
   readonly weights?: WeightsByName
-  readonly config?: Readonly<Record<string, unknown>>
   readonly combine: Combine
   readonly rebuild: (rewards: R, weights: WeightsByName) => Reward<never>
 }): CompoundReward<ColumnsOfAll<R>> => {
-  const { name, kind, rewards, combine } = spec
-  return {
-    name,
-    config: {
-      kind,
-      name,
-      ...spec.config,
-      ...(spec.weights === undefined ? {} : { weights: spec.weights }),
-      rewards: Object.fromEntries(Object.entries(rewards).map(([part, { config }]) => [part, config])),
-    },
-    score: (judged) => async () => combine(await judgeAll(rewards, judged)),
-    // its parts are asked one by one
-    [keepsTime]: true,
-    [structure]: {
-      rewards,
-      named: true,
-      weights: spec.weights ?? {},
-      rebuild: (others, weights) => spec.rebuild(others as R, weights),
-    },
-  }
+  const { name, kind, rewards, combine, rebuild } = spec
+  const weights = spec.weights === undefined ? {} : { weights: spec.weights }
+  const configs = Object.fromEntries(Object.entries(rewards).map(([part, { config }]) => [part, config]))
+  return made(
+    { name, config: { kind, name, ...weights, rewards: configs } },
+    { ...{ rewards, ...weights }, rebuild: (others, w) => rebuild(others as R, w) },
+    async (judged) => combine(await judgeAll(rewards, judged)),
+  )
 }
 
 /** A reward that changes the judgements of another. A change that throws or gives no judgement is `Failed`. */
@@ -109,27 +109,24 @@ export const wrapped = <C extends Columns>(
   reward: Reward<C>,
   configOf: (inner: unknown) => unknown,
   change: (judgement: Judgement, judged: Judged) => Judgement,
-): CompoundReward<C> => ({
-  name: reward.name,
-  config: configOf(reward.config),
-  score: (judged) => async () => {
-    const began = performance.now()
-    const judgement = await judgementOf(reward, judged)
-    try {
-      const { given } = await boundedTogether(change, holdMs, () => change(judgement, judged))
-      return asJudgement(given, performance.now() - began)
-    } catch (thrown) {
-      return failed(inWords(thrown), performance.now() - began)
-    }
-  },
-  [keepsTime]: true,
-  [structure]: {
-    rewards: { [reward.name]: reward },
-    named: false,
-    weights: {},
-    rebuild: (rewards) => wrapped(Object.values(rewards)[0]!, configOf, change),
-  },
-})
+): CompoundReward<C> =>
+  made(
+    { name: reward.name, config: configOf(reward.config) },
+    {
+      ...{ rewards: { [reward.name]: reward }, wraps: true },
+      rebuild: (rewards) => wrapped(Object.values(rewards)[0]!, configOf, change),
+    },
+    async (judged) => {
+      const began = performance.now()
+      const judgement = await judgementOf(reward, judged)
+      try {
+        const { given } = await boundedTogether(change, holdMs, () => change(judgement, judged))
+        return asJudgement(given, performance.now() - began)
+      } catch (thrown) {
+        return failed(inWords(thrown), performance.now() - began)
+      }
+    },
+  )
 
 /** The first part that failed, as the failure of the whole; undefined where none did. */
 export const failureOf = (parts: JudgedParts, matters: (name: string) => boolean = () => true) => {
@@ -149,15 +146,3 @@ export const silence = (parts: JudgedParts): string =>
   Object.entries(parts)
     .map(([name, part]) => `${name}: ${part._tag === 'Abstained' ? part.why : part._tag}`)
     .join('; ')
-
-/** The failure of a part that is outside 0 to 1, for what reads its parts as truth values. */
-export const outsideOf = (parts: JudgedParts, who: string) => {
-  for (const [name, value] of scoredParts(parts))
-    if (value < 0 || value > 1)
-      return failed(
-        `${name}: ${who} reads values from 0 to 1, and it is ${value}; use clip or scale`,
-        0,
-        parts,
-      )
-  return undefined
-}

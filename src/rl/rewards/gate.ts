@@ -6,38 +6,34 @@
 import { RecipeError } from '../../train/index.ts'
 import type { Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
-import { keepsTime } from './bounded.ts'
 import {
   type ColumnsOfAll,
   type CompoundReward,
   checkedRewards,
+  made,
   type Rewards,
-  structure,
+  silence,
 } from './compound.ts'
-import { abstained, failed, type JudgedParts, judgementOf, scored } from './judgement.ts'
+import { abstained, failed, judgementOf, scored } from './judgement.ts'
 
-const having = (judgement: Judgement, parts: JudgedParts): Judgement => ({ ...judgement, parts })
-
-const behind = (condition: Reward<never>, reward: Reward<never>): CompoundReward<Columns> => ({
-  name: reward.name,
-  config: { kind: 'gate', condition: condition.config, reward: reward.config },
-  score: (judged) => async () => {
-    const open = await judgementOf(condition, judged)
-    const at = { condition: open }
-    if (open._tag === 'Failed') return failed(`condition ${condition.name}: ${open.why}`, open.elapsedMs, at)
-    if (open._tag === 'Abstained') return abstained(`condition ${condition.name}: ${open.why}`, at)
-    if (open.value <= 0) return scored(0, { closedBy: condition.name }, at)
-    const judgement = await judgementOf(reward, judged)
-    return having(judgement, { ...at, [reward.name]: judgement })
-  },
-  [keepsTime]: true,
-  [structure]: {
-    rewards: { condition, reward },
-    named: true,
-    weights: {},
-    rebuild: (others) => behind(others.condition!, others.reward!) as Reward<never>,
-  },
-})
+const behind = (condition: Reward<never>, reward: Reward<never>): CompoundReward<Columns> =>
+  made(
+    { name: reward.name, config: { kind: 'gate', condition: condition.config, reward: reward.config } },
+    {
+      rewards: { condition, reward },
+      rebuild: (others) => behind(others.condition!, others.reward!) as Reward<never>,
+    },
+    async (judged) => {
+      const open = await judgementOf(condition, judged)
+      const at = { condition: open }
+      if (open._tag === 'Failed')
+        return failed(`condition ${condition.name}: ${open.why}`, open.elapsedMs, at)
+      if (open._tag === 'Abstained') return abstained(`condition ${condition.name}: ${open.why}`, at)
+      if (open.value <= 0) return scored(0, { closedBy: condition.name }, at)
+      const judgement = await judgementOf(reward, judged)
+      return { ...judgement, parts: { ...at, [reward.name]: judgement } }
+    },
+  )
 
 /**
  * The reward's own judgement where the condition is above 0, else 0; the reward is not even asked then, which spares a
@@ -54,35 +50,25 @@ export const gate = <A extends Columns, B extends Columns>(
   return behind(condition, reward)
 }
 
-const firstOf = (rewards: Rewards, name: string): CompoundReward<Columns> => ({
-  name,
-  config: {
-    kind: 'firstThatSpeaks',
-    name,
-    rewards: Object.entries(rewards).map(([part, { config }]) => [part, config]),
-  },
-  score: (judged) => async () => {
-    const parts: Record<string, Judgement> = {}
-    for (const [part, reward] of Object.entries(rewards)) {
-      const judgement = await judgementOf(reward, judged)
-      parts[part] = judgement
-      if (judgement._tag === 'Failed') return failed(`${part}: ${judgement.why}`, judgement.elapsedMs, parts)
-      if (judgement._tag === 'Scored')
-        return scored(judgement.value, { ...judgement.evidence, saidBy: part }, parts)
-    }
-    return abstained(
-      Object.entries(parts)
-        .map(([part, judgement]) => `${part}: ${'why' in judgement ? judgement.why : ''}`)
-        .join('; '),
-      parts,
-    )
-  },
-  [keepsTime]: true,
-  [structure]: {
-    ...{ rewards, named: true, weights: {} },
-    rebuild: (others) => firstOf(others, name) as Reward<never>,
-  },
-})
+const firstOf = (rewards: Rewards, name: string): CompoundReward<Columns> => {
+  const configs = Object.entries(rewards).map(([part, { config }]) => [part, config])
+  return made(
+    { name, config: { kind: 'firstThatSpeaks', name, rewards: configs } },
+    { rewards, rebuild: (others) => firstOf(others, name) as Reward<never> },
+    async (judged) => {
+      const parts: Record<string, Judgement> = {}
+      for (const [part, reward] of Object.entries(rewards)) {
+        const judgement = await judgementOf(reward, judged)
+        parts[part] = judgement
+        if (judgement._tag === 'Failed')
+          return failed(`${part}: ${judgement.why}`, judgement.elapsedMs, parts)
+        if (judgement._tag === 'Scored')
+          return scored(judgement.value, { ...judgement.evidence, saidBy: part }, parts)
+      }
+      return abstained(silence(parts), parts)
+    },
+  )
+}
 
 /**
  * The judgement of the first reward that does not abstain, in the order in which they stand: a rule where the task has an

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-
+import type { Task as Effect } from 'fp-ts/lib/Task.js'
 import { mostReward } from '../advantages.ts'
 import type { Completion } from '../completion.ts'
+import type { Group, ScoredGroup } from '../group.ts'
+import type { Reads } from '../reads.ts'
 import type { Abstained, Evidence, Failed, Judged, Judgement, Reward, Scored } from '../reward.ts'
 import type { Columns, Task } from '../task.ts'
 import { asked } from './bounded.ts'
@@ -53,7 +55,7 @@ const shown = (x: unknown): string => {
 }
 
 /** Why data cannot be recorded, such as a bigint in it or a record that holds itself; undefined where it can be. */
-export const unrecordable = (data: unknown): string | undefined => {
+const unrecordable = (data: unknown): string | undefined => {
   try {
     JSON.stringify(data)
     return undefined
@@ -62,8 +64,7 @@ export const unrecordable = (data: unknown): string | undefined => {
   }
 }
 
-/** What a judgement says whose evidence cannot be recorded. */
-export const noPlainEvidence = (why: string): string => `its evidence is no plain JSON data (${why})`
+const noPlainEvidence = (why: string): string => `its evidence is no plain JSON data (${why})`
 
 /** Why a number can be no reward; undefined where it can be one. */
 const valueFault = (value: unknown): string | undefined =>
@@ -74,7 +75,7 @@ const valueFault = (value: unknown): string | undefined =>
       : undefined
 
 /** Why what was scored can be no judgement: its value, its evidence or one of its steps; undefined where it can be one. */
-export const scoredFault = (given: Readonly<Record<string, unknown>>): string | undefined => {
+const scoredFault = (given: Readonly<Record<string, unknown>>): string | undefined => {
   const { value, steps } = given
   const fault = valueFault(value)
   if (fault !== undefined) return fault
@@ -150,4 +151,23 @@ export const judgementOf = async (reward: Reward<never>, judged: Judged): Promis
   } catch (thrown) {
     return failed(inWords(thrown), performance.now() - began)
   }
+}
+
+/**
+ * Judges each completion of a group, all at the same time. Where the group's tasks lack a column that the reward reads, it
+ * does not compile, and the message names the column.
+ *
+ * @category rewards
+ */
+export const scoreGroup = <R extends Columns, C extends Columns>(
+  reward: Reward<R> & Reads<C, R>,
+  group: Group<C>,
+): Effect<ScoredGroup<C>> => {
+  const { task, completions } = group
+  return async () => ({
+    ...group,
+    judgements: await Promise.all(
+      completions.map((completion) => judgementOf(reward, judgedOf(task, completion))),
+    ),
+  })
 }

@@ -10,9 +10,8 @@ import { numberSetting } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Choices, Region } from '../verify/index.ts'
 import { type Truth, truthsOf } from './answer.ts'
+import { abstained } from './judgement.ts'
 import { checked, type InPool } from './verified.ts'
-
-const nothing = (column: string) => ({ _tag: 'Abstained', why: `the task has no ${column}` }) as const
 
 /**
  * 1 where the completion chooses the option that `answer` names, by letter or words; else 0.
@@ -45,7 +44,7 @@ export const textSimilarity = (
     ...{ name: 'textSimilarity', check: 'anls', config: { threshold }, pool: o.pool },
     input: ({ task: { columns }, completion: { text } }) => {
       const truths = truthsOf(columns.answer)
-      return truths.length === 0 ? nothing('answer') : { text, truths, threshold }
+      return truths.length === 0 ? abstained('the task has no answer') : { text, truths, threshold }
     },
   })
 }

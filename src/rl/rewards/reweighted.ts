@@ -20,11 +20,10 @@ const joined = (path: string, name: string): string => (path === '' ? name : `${
 export const weightsOf = (reward: Reward<never>): WeightsByName => {
   const found: Record<string, number> = {}
   const walk = (at: Reward<never>, path: string): void => {
-    const made = structureOf(at)
-    if (made === undefined) return
-    for (const [name, weight] of Object.entries(made.weights)) found[joined(path, name)] = weight
-    for (const [name, inner] of Object.entries(made.rewards))
-      walk(inner, made.named ? joined(path, name) : path)
+    const of = structureOf(at)
+    if (of === undefined) return
+    for (const [name, weight] of Object.entries(of.weights ?? {})) found[joined(path, name)] = weight
+    for (const [name, inner] of Object.entries(of.rewards)) walk(inner, of.wraps ? path : joined(path, name))
   }
   walk(reward, '')
   return found
@@ -70,18 +69,15 @@ export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weight
     wanted[path] = weight
   }
   const rebuilt = (at: Reward<never>, path: string): Reward<never> => {
-    const made = structureOf(at)
-    if (made === undefined) return at
+    const of = structureOf(at)
+    if (of === undefined) return at
     const inner: Rewards = Object.fromEntries(
-      Object.entries(made.rewards).map(([name, r]) => [
-        name,
-        rebuilt(r, made.named ? joined(path, name) : path),
-      ]),
+      Object.entries(of.rewards).map(([name, r]) => [name, rebuilt(r, of.wraps ? path : joined(path, name))]),
     )
     const weighed = Object.fromEntries(
-      Object.entries(made.weights).map(([name, weight]) => [name, wanted[joined(path, name)] ?? weight]),
+      Object.entries(of.weights ?? {}).map(([name, weight]) => [name, wanted[joined(path, name)] ?? weight]),
     )
-    return made.rebuild(inner, weighed)
+    return of.rebuild(inner, weighed)
   }
   return rebuilt(reward, '') as Reward<C>
 }
@@ -93,20 +89,15 @@ export const reweighted = <C extends Columns>(reward: Reward<C>, weights: Weight
  * @category algebra
  */
 export const weightsFrom = (text: string): WeightsByName => {
-  const weights: Record<string, number> = {}
+  const weights = new Map<string, number>()
   for (const part of text.split(',').filter((p) => p.trim() !== '')) {
     const [name, value, ...more] = part.split('=').map((side) => side.trim())
     const weight = value === undefined || value === '' ? Number.NaN : Number(value)
     if (name === undefined || name === '' || more.length > 0 || !Number.isFinite(weight))
       throw new RecipeError('weights', part.trim(), 'it is no weight; write name=number, such as answer=0.5')
-    if (Object.hasOwn(weights, name))
+    if (weights.has(name))
       throw new RecipeError('weights', part.trim(), 'its name is given twice; say it once')
-    Object.defineProperty(weights, name, {
-      value: weight,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    })
+    weights.set(name, weight)
   }
-  return weights
+  return Object.fromEntries(weights)
 }

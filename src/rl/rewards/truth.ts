@@ -15,20 +15,24 @@ import {
   checkedRewards,
   compound,
   failureOf,
-  outsideOf,
   type Rewards,
   scoredParts,
   silence,
 } from './compound.ts'
-import { abstained, scored } from './judgement.ts'
+import { abstained, failed, scored } from './judgement.ts'
 
 /** A way to put truth values together that one value decides alone. */
 const lattice =
   (kind: string, decides: number, join: (values: readonly number[]) => number): Combine =>
   (parts) => {
-    const outside = outsideOf(parts, kind)
-    if (outside !== undefined) return outside
     const spoken = scoredParts(parts)
+    const outside = spoken.find(([, value]) => value < 0 || value > 1)
+    if (outside !== undefined)
+      return failed(
+        `${outside[0]}: ${kind} reads values from 0 to 1, and it is ${outside[1]}; use clip or scale`,
+        0,
+        parts,
+      )
     const decided = spoken.find(([, value]) => value === decides)
     if (decided !== undefined) return scored(decides, { decidedBy: decided[0] }, parts)
     const failure = failureOf(parts)

@@ -5,15 +5,9 @@
  */
 import { kindOf, onlySettings } from '../../settings/index.ts'
 import { RecipeError, textSetting } from '../../train/index.ts'
-import type { Judged, Judgement, Reward } from '../reward.ts'
+import type { Abstained, Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
-import {
-  type Checked,
-  type CheckInput,
-  type CheckName,
-  sharedPool,
-  type VerifierPool,
-} from '../verify/index.ts'
+import { type CheckInput, type CheckName, sharedPool, type VerifierPool } from '../verify/index.ts'
 import { abstained, asJudgement, failed, inWords } from './judgement.ts'
 
 /** Where a reward's work is done. */
@@ -49,7 +43,7 @@ export const checked = <N extends CheckName, C extends Columns>(spec: {
   readonly check: N
   readonly config: Readonly<Record<string, unknown>>
   readonly pool: VerifierPool | undefined
-  readonly input: (judged: Judged<C>) => CheckInput<N> | Extract<Checked, { _tag: 'Abstained' }>
+  readonly input: (judged: Judged<C>) => CheckInput<N> | Abstained
 }): Reward<C> => ({
   name: spec.name,
   config: { kind: spec.check, name: spec.name, ...spec.config },

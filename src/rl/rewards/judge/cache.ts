@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import { makeFolder } from '../../../formats/index.ts'
 
 /** Replies by content. */
-export interface ReplyCache {
+interface ReplyCache {
   readonly get: (key: string) => Promise<string | undefined>
   /** Never rejects: a reply that cannot be written is asked for again by the next run. */
   readonly put: (key: string, reply: string) => Promise<void>

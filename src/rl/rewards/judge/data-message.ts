@@ -13,10 +13,9 @@ export const judgePrompt = (name: 'think' | 'answer'): string => packageFile('as
 export const readPrompt = (file: string): string => readFileSync(file, 'utf8').trim()
 
 /** The lines around the data. */
-export const dataBegins = '----- the data begins -----'
-export const dataEnds = '----- the data ends -----'
+const dataBegins = '----- the data begins -----'
+const dataEnds = '----- the data ends -----'
 
-const escapes = /[<>&\u007f-\u009f\u2028\u2029\ud800-\udfff]/g
 const escaped = (c: string): string => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
 
 /**
@@ -35,7 +34,7 @@ export const dataMessage = (texts: Readonly<Record<string, string>>, most = 20_0
   // pairs of surrogates are characters; lone ones are not
   const json = JSON.stringify(data).replaceAll(
     /[\ud800-\udbff][\udc00-\udfff]|[<>&\u007f-\u009f\u2028\u2029\ud800-\udfff]/g,
-    (c) => (c.length === 2 ? c : c.replace(escapes, escaped)),
+    (c) => (c.length === 2 ? c : escaped(c)),
   )
   return `${dataBegins}\n${json}\n${dataEnds}`
 }

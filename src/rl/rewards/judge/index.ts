@@ -23,9 +23,11 @@ export {
 } from './judges.ts'
 export {
   type AnyScene,
+  type JudgedStep,
   type SaidOfScene,
   type SceneRules,
   type SceneVerdict,
+  type StepRules,
   sceneJudge,
-} from './scene-judge.ts'
-export { type JudgedStep, type StepRules, sceneSteps } from './scene-steps.ts'
+  sceneSteps,
+} from './scenes.ts'

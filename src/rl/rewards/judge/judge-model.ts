@@ -5,6 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { OpenAI } from 'openai'
+import { atMost } from '../../../async/index.ts'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
 import { onlySettings } from '../../../settings/index.ts'
 import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
@@ -72,23 +73,6 @@ export interface JudgeModel {
   readonly counts: () => JudgeCounts
 }
 
-/** At most so many at once; the others wait in their order. */
-const gateOf = (most: number) => {
-  let running = 0
-  const waiting: (() => void)[] = []
-  return async <A>(work: () => Promise<A>): Promise<A> => {
-    if (running >= most) await new Promise<void>((go) => waiting.push(go))
-    else running++
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) running--
-      else next()
-    }
-  }
-}
-
 /** The whole body, read within the attempt's own time and not beyond `most` bytes. */
 const wholeBody = async (response: Response, most: number): Promise<Response> => {
   const pieces: Uint8Array[] = []
@@ -141,7 +125,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const maxTokens = wholeSetting(where, 'maxTokens', o.maxTokens ?? 1_024, 1)
   const maxBytes = wholeSetting(where, 'maxBytes', o.maxBytes ?? 2 ** 20, 1)
   const temperature = numberSetting(where, 'temperature', o.temperature ?? 0)
-  const within = gateOf(wholeSetting(where, 'concurrency', o.concurrency ?? 8, 1))
+  const within = atMost(wholeSetting(where, 'concurrency', o.concurrency ?? 8, 1))
   const cache = replyCache(o.cacheFile)
   const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
   const tokens = { prompt: 0, completion: 0 }
