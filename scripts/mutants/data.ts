@@ -83,7 +83,11 @@ export const data = [
     ['data/chat'],
     [
       ['calls of tools are dropped', 'if (more !== undefined)', 'if (false)'],
-      ['a weight of 0 is learnt', 'turn.weight !== 1)', 'false)'],
+      ['a weight of one half is learnt', 'turn.weight !== 1 && turn.weight !== 0', 'false'],
+      ['what a prompt has is learnt', '(i) => i < asked.length', '() => false'],
+      ['tools are dropped', 'if (saysSomething(row.columns.tools))', 'if (false)'],
+      ['what is not wanted is learnt', 'row.columns.label === false', 'false'],
+      ['an answer is part of its prompt', "isList && all.at(-1)?.role === 'assistant'", 'false'],
       ['the weight of a question is one of an answer', "roleOf(i, role) === 'assistant' && ", ''],
       ['a column that is null is one', '=> row.columns[name] != null', '=> row.columns[name] !== undefined'],
     ],
@@ -182,6 +186,19 @@ export const data = [
       ['a list of files is read', "'-nostdin', ...allowed,", "'-nostdin',"],
       ['frames are those at the beginnings', '((i + 0.5) * seconds) / count', '(i * seconds) / count'],
     ],
+  ),
+  mutantsOf(
+    'src/data/chat-conversation.ts',
+    ['data/chat'],
+    [
+      ['another answer is left unlearnt', 'let run = -1\n', 'let run = 0\n'],
+      ['every answer is learnt', '({ learn }) => learn !== false)) return mask', '() => true)) return mask'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/template-ids.ts',
+    ['data/chat'],
+    [['a row’s variables are left out', '...template.variables, ...chat.variables', '...template.variables']],
   ),
   mutantsOf(
     'src/data/chat-conversation.ts',

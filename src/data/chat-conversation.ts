@@ -47,8 +47,8 @@ export const withFrames = async (
 ): Promise<readonly ChatTurn<StillPart>[]> => {
   onlyUsersShow(turns)
   return Promise.all(
-    turns.map(async ({ role, parts }) => ({
-      role,
+    turns.map(async ({ parts, ...turn }) => ({
+      ...turn,
       parts: (
         await Promise.all(
           parts.map(async (part) =>
@@ -139,6 +139,23 @@ const byTemplate = (
   return { ids: placed.flatMap((x) => x.ids), lossMask: placed.flatMap((x) => x.learn) }
 }
 
+/** The mask without the answers that are not to be learnt. Between two answers stands what a user says: each is one run of it. */
+const learntOf = ({ turns }: Pick<Chat, 'turns'>, mask: readonly boolean[]): readonly boolean[] => {
+  const answers = turns.filter(({ role }) => role === 'assistant')
+  if (answers.every(({ learn }) => learn !== false)) return mask
+  let run = -1
+  const learnt = mask.map((on, i) => {
+    if (on && mask[i - 1] !== true) run++
+    return on && answers[run]?.learn !== false
+  })
+  if (run + 1 === answers.length) return learnt
+  throw new ChatError(
+    'BadTemplate',
+    `it writes ${answers.length} answers as ${run + 1}, so that one of them cannot be left unlearnt`,
+    "mark each answer by 'generation' tags in it",
+  )
+}
+
 const isStill = (chat: Chat): chat is Chat<StillPart> =>
   chat.turns.every(({ parts }) => parts.every(({ type }) => type !== 'video'))
 
@@ -159,9 +176,15 @@ export const chatIds = (p: Processor, chat: Chat, images?: readonly SeenImage[])
       'the chat has a video, whose frames are not read yet; read it by chatConversation',
     )
   onlyUsersShow(chat.turns)
+  if (p.template === undefined && chat.variables !== undefined)
+    throw new ProcessorError(
+      'OtherModel',
+      `the processor lays out chats itself and has no template with the variables ${Object.keys(chat.variables).join(', ')}; leave them out`,
+    )
   const made = (p.template === undefined ? ownIds : byTemplate)(p, chat, imageIdsOf(p, chat, images))
-  const last = made.lossMask.lastIndexOf(true)
-  return { ...made, promptLength: made.lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }
+  const lossMask = learntOf(chat, made.lossMask)
+  const last = lossMask.lastIndexOf(true)
+  return { ids: made.ids, lossMask, promptLength: lossMask.lastIndexOf(false, Math.max(0, last)) + 1 }
 }
 
 /**
@@ -186,7 +209,7 @@ export const chatImages = async (p: Processor, chat: Pick<Chat, 'turns'>): Promi
  * @category constructors
  */
 export const chatConversation = async (p: Processor, chat: Chat): Promise<Conversation> => {
-  const still = { id: chat.id, turns: await withFrames(p, chat.turns) }
+  const still = { ...chat, turns: await withFrames(p, chat.turns) }
   const images = await chatImages(p, still)
   return { id: chat.id, ...chatIds(p, still, images), ...keptImages(images) }
 }

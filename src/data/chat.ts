@@ -25,12 +25,16 @@ export type StillPart = Exclude<ChatPart, { readonly type: 'video' }>
 export interface ChatTurn<out P extends ChatPart = ChatPart> {
   readonly role: 'system' | 'user' | 'assistant'
   readonly parts: readonly P[]
+  /** False of an answer that is read and not learnt: one of a prompt, or of weight 0. */
+  readonly learn?: false
 }
 
 /** A chat: perhaps a system turn, then user and assistant by turns; the assistant has the last word. */
 export interface Chat<out P extends ChatPart = ChatPart> {
   readonly id: string
   readonly turns: readonly ChatTurn<P>[]
+  /** Variables of the template beside its own: a row's `chat_template_kwargs`. */
+  readonly variables?: Readonly<Record<string, unknown>>
 }
 
 /** Stand for an image and for a video in a text, in the order of the row's images and videos. */
@@ -74,6 +78,7 @@ const VideoUrlPart = t.type({
 })
 const Part = t.union([TextPart, UrlPart, ImagePart, VideoPart, VideoUrlPart])
 const Message = t.type({ role: t.string, content: t.union([t.string, t.array(Part)]) })
+type Message = t.TypeOf<typeof Message>
 const ShareGptTurn = t.type({ from: t.string, value: t.string })
 
 const roles: Readonly<Record<string, ChatTurn['role']>> = {
@@ -290,17 +295,40 @@ const reader = (row: Row) => {
         `its turn ${i} has ${more}, which is not read; put what is to be learnt into content, or take it out`,
       )
     // what is not an answer is never learnt, whatever its weight
-    if (roleOf(i, role) === 'assistant' && turn.weight != null && turn.weight !== 1)
+    if (roleOf(i, role) === 'assistant' && turn.weight != null && turn.weight !== 1 && turn.weight !== 0)
       fail(
-        `its turn ${i} has the weight ${shown(turn.weight)}, and every answer is learnt with weight 1; take the turn or the row out`,
+        `its turn ${i} has the weight ${shown(turn.weight)}, and an answer is learnt with weight 1 or, with 0, not at all; take the turn or the row out`,
       )
   }
 
-  const fromMessages = (): readonly ChatTurn[] => {
-    const what =
-      "{ role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'"
-    const messages = turnsOf('messages', Message, what)
+  /** Marks answers that are not to be learnt. */
+  const unlearnt = (turns: readonly ChatTurn[], isUnlearnt: (i: number) => boolean): readonly ChatTurn[] =>
+    turns.map((turn, i) => (turn.role === 'assistant' && isUnlearnt(i) ? { ...turn, learn: false } : turn))
+
+  /** A column of messages; where it may be a text, that is one message of this role. */
+  const messagesIn = (name: string, textOf?: ChatTurn['role']): readonly Message[] => {
+    const given = row.columns[name]
+    if (textOf !== undefined && typeof given === 'string') return [{ role: textOf, content: given }]
+    return turnsOf(
+      name,
+      Message,
+      "{ role, content }, content a text or parts of type 'text', 'image_url', 'image', 'video_url', 'video'",
+    )
+  }
+
+  /** What is asked, and perhaps the answer to it, which alone is learnt. */
+  const fromPrompt = (question: string, answer: string | undefined): readonly ChatTurn[] => {
+    const asked = messagesIn(question, 'user')
+    const answered = answer === undefined ? [] : messagesIn(answer, 'assistant')
+    return unlearnt(fromMessages([...asked, ...answered]), (i) => i < asked.length)
+  }
+
+  const fromMessages = (messages: readonly Message[]): readonly ChatTurn[] => {
     for (const [i, message] of messages.entries()) sayAll(message, i, message.role)
+    return unlearnt(turnsWithMedia(messages), (i) => (messages[i] as { weight?: unknown }).weight === 0)
+  }
+
+  const turnsWithMedia = (messages: readonly Message[]): readonly ChatTurn[] => {
     if (messages.every(({ content }) => typeof content === 'string'))
       return placed(
         messages.map(({ role, content }, i) => ({ role: roleOf(i, role), text: content as string })),
@@ -340,10 +368,11 @@ const reader = (row: Row) => {
   const fromShareGpt = (): readonly ChatTurn[] => {
     const turns = turnsOf('conversations', ShareGptTurn, '{ from, value }')
     for (const [i, turn] of turns.entries()) sayAll(turn, i, turn.from)
-    return placed(
+    const read = placed(
       turns.map(({ from, value }, i) => ({ role: roleOf(i, from), text: value })),
       false,
     )
+    return unlearnt(read, (i) => (turns[i] as { weight?: unknown }).weight === 0)
   }
 
   const textOf = (name: string): string => column(name, t.string, 'a text')
@@ -357,7 +386,9 @@ const reader = (row: Row) => {
     return said[0] ?? names.find((name) => name in row.columns)
   }
 
-  const fromPair = (question: string, answer: string): readonly ChatTurn[] => {
+  const fromPair = (question: string, answer: string | undefined): readonly ChatTurn[] => {
+    if ([question, answer].some((name) => name !== undefined && Array.isArray(row.columns[name])))
+      return fromPrompt(question, answer)
     const more = question === 'instruction' ? oneOf(inputs) : undefined
     const others = question === 'instruction' ? ['history'] : [...inputs, 'history']
     const odd = others.find((name) => saysSomething(row.columns[name]))
@@ -369,7 +400,7 @@ const reader = (row: Row) => {
     return placed(
       [
         { role: 'user', text: [textOf(question), ...said].join('\n') },
-        { role: 'assistant', text: textOf(answer) },
+        ...(answer === undefined ? [] : [{ role: 'assistant', text: textOf(answer) } as const]),
       ],
       true,
     )
@@ -385,7 +416,63 @@ const reader = (row: Row) => {
     return same ? turns : fail(`it has a system turn and ${name}, which says another; take one of them out`)
   }
 
-  return { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf, ownImages }
+  /** What a row of these columns says, by turns; without `answered` a question alone will do. */
+  const turns = (answered: boolean): readonly ChatTurn[] => {
+    // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
+    const has = (name: string): boolean => row.columns[name] != null
+    if (saysSomething(row.columns.tools))
+      fail('it has tools, which are not read; write them into the system turn, or take them out')
+    if (has('messages')) return withSystem(fromMessages(messagesIn('messages')))
+    if (has('conversations')) return withSystem(fromShareGpt())
+    const [question, answer] = [oneOf(pairs), answered ? oneOf(replies) : undefined]
+    if (question === undefined || (answered && answer === undefined)) {
+      const named = Object.keys(row.columns).map((name) => (has(name) ? name : `${name} (null)`))
+      fail(
+        `its columns are ${named.join(', ') || 'none'}; give messages, conversations, or ${
+          has('chosen')
+            ? 'a question and the one answer that is to be learnt: nothing is learnt of preferences'
+            : answered
+              ? 'a question and an answer'
+              : 'a question'
+        }`,
+      )
+    }
+    if (answer === 'completion' && row.columns.label === false)
+      fail('its label is false: its completion is one that is not wanted, and would be learnt; take it out')
+    return withSystem(fromPair(question!, answer))
+  }
+
+  /** The variables that the template is given beside its own: those that say nothing are left out. */
+  const variables = (): Pick<Chat, 'variables'> => {
+    const name = 'chat_template_kwargs'
+    if (!saysSomething(row.columns[name])) return {}
+    const given = column(name, t.UnknownRecord, 'a record of variables of the chat template')
+    const said = Object.entries(given).filter(([, value]) => saysSomething(value))
+    const tools = said.find(([key]) => /tools$/.test(key))
+    if (tools !== undefined) fail(`its ${name} has ${tools[0]}, which are not read; take the row out`)
+    return said.length === 0 ? {} : { variables: Object.fromEntries(said) }
+  }
+
+  return { fail, turns, variables, ownImages }
+}
+
+/** Sees that user and assistant take turns behind the system's, and that the assistant says something and shows nothing. */
+const inTurn = (turns: readonly ChatTurn[], fail: (reason: string) => never): void => {
+  const spoken = turns[0]?.role === 'system' ? turns.slice(1) : turns
+  spoken.forEach(({ role, parts }, i) => {
+    const wanted = i % 2 === 0 ? 'user' : 'assistant'
+    const at = turns.length - spoken.length + i
+    if (role !== wanted)
+      fail(`its turn ${at} is the ${role}'s; user and assistant take turns, the user first`)
+    if (role !== 'assistant') return
+    const shows = parts.find((p) => p.type !== 'text')
+    if (shows !== undefined)
+      fail(`its turn ${at} is the assistant's and has ${shows.type === 'image' ? 'an image' : 'a video'}`)
+    if (parts.every((p) => p.type === 'text' && p.text.trim() === ''))
+      fail(`its turn ${at} is the assistant's and is empty`)
+  })
+  if (turns[0]?.role === 'system' && turns[0].parts.some((p) => p.type !== 'text'))
+    fail('its system turn has an image or a video')
 }
 
 /**
@@ -418,10 +505,12 @@ export const readRowImage = async (row: Row, size: number): Promise<RgbImage> =>
  * - `messages`: `{ role, content }`, content a text or parts (`text`; `image_url` and `video_url`, a path or data URL;
  *   `image`, `video`);
  * - `conversations`: `{ from, value }`, as LLaVA and ShareGPT have it, with `<image>` where an image is;
- * - `question` or `prompt`, and `answer`, `response`, `completion` or `output`;
+ * - `question` or `prompt`, and `answer`, `response`, `completion` or `output`: texts, or lists of messages as TRL has them,
+ *   of which the answer alone is learnt;
  * - `instruction` in place of the question, as Alpaca has it; its `input`, or Dolly's `context`, is the question's last line.
  *
- * A system's turn may also be a column: `system_prompt`, as OpenOrca has it, or `system`.
+ * A system's turn may also be a column: `system_prompt`, as OpenOrca has it, or `system`. `chat_template_kwargs` are variables
+ * of the template.
  *
  * Images that are no parts are the row's `image` or `images`: paths inside the file's folder, data URLs, base64, bytes, or
  * `{ bytes, path }`. They stand where the texts have `<image>`; where no text has it, before the first user's words, but in
@@ -429,40 +518,33 @@ export const readRowImage = async (row: Row, size: number): Promise<RgbImage> =>
  * and stand where the texts have `<video>`. Nothing is fetched.
  *
  * @throws RowError where the row is none of these or of several at once, where `<image>` and images differ in number, where turns are out of order, where
- *   a turn has what is not read: `tool_calls`, `reasoning_content`, of an answer a `weight` other than 1
+ *   a turn has what is not read: `tool_calls`, `reasoning_content`, of an answer a `weight` other than 1 or 0; where there are
+ *   `tools`, where no answer is learnt
  * @category reading
  */
 export const chatOf = (row: Row): Chat => {
-  const { fail, fromMessages, fromShareGpt, fromPair, withSystem, oneOf } = reader(row)
-  // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
-  const has = (name: string): boolean => row.columns[name] != null
-  const named = (name: string): string => (has(name) ? name : `${name} (null)`)
-  const ofPair = (): readonly ChatTurn[] => {
-    const [question, answer] = [oneOf(pairs), oneOf(replies)]
-    return question !== undefined && answer !== undefined
-      ? fromPair(question, answer)
-      : fail(
-          `its columns are ${Object.keys(row.columns).map(named).join(', ') || 'none'}; give messages, conversations, or a question and an answer`,
-        )
-  }
-  const turns = withSystem(
-    has('messages') ? fromMessages() : has('conversations') ? fromShareGpt() : ofPair(),
-  )
-  const spoken = turns[0]?.role === 'system' ? turns.slice(1) : turns
-  spoken.forEach(({ role, parts }, i) => {
-    const wanted = i % 2 === 0 ? 'user' : 'assistant'
-    const at = turns.length - spoken.length + i
-    if (role !== wanted)
-      fail(`its turn ${at} is the ${role}'s; user and assistant take turns, the user first`)
-    if (role !== 'assistant') return
-    const shows = parts.find((p) => p.type !== 'text')
-    if (shows !== undefined)
-      fail(`its turn ${at} is the assistant's and has ${shows.type === 'image' ? 'an image' : 'a video'}`)
-    if (parts.every((p) => p.type === 'text' && p.text.trim() === ''))
-      fail(`its turn ${at} is the assistant's and is empty`)
-  })
-  if (turns[0]?.role === 'system' && turns[0].parts.some((p) => p.type !== 'text'))
-    fail('its system turn has an image or a video')
-  if (spoken.length === 0 || spoken.length % 2 === 1) fail('it does not end with an answer of the assistant')
-  return { id: placeOf(row), turns }
+  const { fail, turns: read, variables } = reader(row)
+  const turns = read(true)
+  inTurn(turns, fail)
+  if (turns.at(-1)?.role !== 'assistant') fail('it does not end with an answer of the assistant')
+  if (turns.every(({ role, learn }) => role !== 'assistant' || learn === false))
+    fail('none of its answers is learnt: each is one of the prompt, or of weight 0')
+  return { id: placeOf(row), turns, ...variables() }
+}
+
+/**
+ * What is asked in a row whose columns are those that {@link chatOf} reads, or of those without an answer: its turns up to the
+ * last one of a user. An answer to it is not read.
+ *
+ * @throws RowError as {@link chatOf}, and where a `prompt` ends with an answer
+ * @category reading
+ */
+export const promptOf = (row: Row): Chat => {
+  const { fail, turns: read, variables } = reader(row)
+  const all = read(false)
+  const isList = row.columns.messages != null || row.columns.conversations != null
+  const turns = isList && all.at(-1)?.role === 'assistant' ? all.slice(0, -1) : all
+  inTurn(turns, fail)
+  if (turns.at(-1)?.role !== 'user') fail('its prompt does not end with what a user says')
+  return { id: placeOf(row), turns, ...variables() }
 }

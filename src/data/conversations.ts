@@ -5,8 +5,9 @@
  */
 import { ChatError, specialIn } from '../formats/index.ts'
 import { functionSetting, kindOf, onlySettings, SettingsError, shownValue } from '../settings/index.ts'
-import { type Chat, chatOf } from './chat.ts'
+import { type Chat, chatOf, promptOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
+import { chatPrompt } from './chat-prompt.ts'
 import { tilesOf } from './collate.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
@@ -38,8 +39,12 @@ const optionNames: readonly (keyof ConversationOptions)[] = [
 ]
 
 /** The options, with no others than there are, and a processor. @throws SettingsError */
-const checked = (where: string, options: ConversationOptions): ConversationOptions => {
-  const { processor, special, onBadRow } = onlySettings(where, options, optionNames)
+const checked = <O extends ConversationOptions>(
+  where: string,
+  options: O,
+  more: readonly (keyof O & string)[] = [],
+): O => {
+  const { processor, special, onBadRow } = onlySettings(where, options, [...optionNames, ...more])
   if (processor?.tokenizer === undefined)
     throw new SettingsError(
       where,
@@ -68,10 +73,9 @@ const isRows = (e: unknown): e is Error =>
   e instanceof ImageError || e instanceof ChatError || (e instanceof ProcessorError && e.tag === 'OtherModel')
 
 /** What is wrong with a row's content is wrong with the row. */
-const ofRow = async <A>(row: Row, make: (chat: Chat) => Promise<A>): Promise<A> => {
-  const chat = chatOf(row)
+const ofRow = async <A>(row: Row, make: () => Promise<A>): Promise<A> => {
   try {
-    return await make(chat)
+    return await make()
   } catch (e) {
     throw isRows(e) ? new RowError(row, e.message, e) : e
   }
@@ -94,16 +98,18 @@ const speltIn = (
 
 const made = (
   row: Row,
+  chat: Chat,
   { processor, tokens = Infinity, images = Infinity, special = 'bad' }: ConversationOptions,
+  lay: (chat: Chat) => Promise<Conversation> = (c) => chatConversation(processor, c),
 ): Promise<Conversation> =>
-  ofRow(row, async (chat) => {
+  ofRow(row, async () => {
     const spelt = special === 'bad' ? speltIn(processor, chat) : undefined
     if (spelt !== undefined)
       throw new RowError(
         row,
         `its turn ${spelt[0]} spells the special token ${spelt[1]}; take it out, or keep it as text by special: 'text'`,
       )
-    const laid = await chatConversation(processor, chat)
+    const laid = await lay(chat)
     const { length } = laid.ids
     if (length > tokens)
       throw new RowError(
@@ -138,7 +144,9 @@ const configOf = (
  */
 export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
   const { onBadRow } = checked('conversations', options)
-  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, options), { onBadRow })
+  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, chatOf(row), options), {
+    onBadRow,
+  })
 }
 
 const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>
@@ -159,9 +167,52 @@ export const questions = (rows: Source<Row>, options: ConversationOptions): Sour
     configOf('questions', rows, options),
     rows,
     async (row): Promise<Question> => {
-      const conversation = await made(row, options)
       const chat = chatOf(row)
+      const conversation = await made(row, chat, options)
       return { conversation, question: textOf(chat, 'user'), expected: textOf(chat, 'assistant') }
+    },
+    { onBadRow },
+  )
+}
+
+/** What a row asks, and all that it says. */
+export interface RowPrompt {
+  /** Up to where the assistant begins to write; its id is the row's place. */
+  readonly prompt: Conversation
+  /** What the user asks last. */
+  readonly question: string
+  /** For rewards: the right answer, say. */
+  readonly columns: Row['columns']
+}
+
+/** Settings of {@link prompts}. */
+export interface RowPromptOptions extends ConversationOptions {
+  /** Whether the assistant is to think before it answers. Default: as the model does. */
+  readonly think?: boolean
+}
+
+/**
+ * Rows as prompts, of which tasks of reinforcement are made, as `promptOf` reads them: rows without an answer, and of others
+ * what comes before it. Bad rows as {@link conversations} has them.
+ *
+ * @category sources
+ */
+export const prompts = (rows: Source<Row>, options: RowPromptOptions): Source<RowPrompt> => {
+  const { think, onBadRow } = checked('prompts', options, ['think'])
+  if (think !== undefined && typeof think !== 'boolean')
+    throw new SettingsError('prompts', 'think', `it is ${kindOf(think)}; give true or false, or leave it out`)
+  return mapped(
+    { ...configOf('prompts', rows, options), ...(think === undefined ? {} : { think }) },
+    rows,
+    async (row): Promise<RowPrompt> => {
+      const chat = promptOf(row)
+      const prompt = await made(row, chat, options, ({ id, turns, variables }) =>
+        chatPrompt(options.processor, id, turns, {
+          ...(think === undefined ? {} : { think }),
+          ...(variables === undefined ? {} : { variables }),
+        }),
+      )
+      return { prompt, question: textOf(chat, 'user'), columns: row.columns }
     },
     { onBadRow },
   )

@@ -11,6 +11,7 @@ export {
   type ChatTurn,
   chatOf,
   imagesOfRow,
+  promptOf,
   readRowImage,
   type StillPart,
   spaced,

@@ -131,7 +131,8 @@ const cut = (pieces: readonly ChatPiece[], spans: readonly Span[]): readonly Cha
 
 /** The chat as pieces: by the template's `generation` tags where it has them, else by how it opens and closes a turn. */
 const piecesOf = (template: ChatTemplate, chat: Chat<StillPart>, close: string): readonly ChatPiece[] => {
-  const { special, variables } = template
+  const { special } = template
+  const variables = { ...template.variables, ...chat.variables }
   const render = (messages: readonly Message[], addGenerationPrompt = false): RenderedChat => {
     const made = renderChat(template.jinja, messages, { special, variables, addGenerationPrompt })
     if (E.isLeft(made)) throw made.left

@@ -28,7 +28,7 @@ const values = new Set([
     'PublishedReads',
     'SquareSizes',
   ],
-  ...['Conversation', 'Scene', 'Summary', 'RatedGroup', 'Judgement', 'RecordedJudgement'],
+  ...['Chat', 'Conversation', 'Scene', 'Summary', 'RatedGroup', 'Judgement', 'RecordedJudgement'],
   ...['RunState', 'RecordedRun', 'StageProgress', 'StageContext', 'Logged', 'TextSink', 'Job'],
   ...['LossTerms', 'PolicyTensors', 'CausalInputs', 'SailVl2Inputs', 'Qwen3Context', 'PackedAttention'],
   // the speeds that were measured; the manifest and the events of a run; a place in a file
