@@ -54,10 +54,14 @@ export const verify = [
     'src/rl/verify/units.ts',
     ['rl/verify/answers'],
     [
-      ['converted the wrong way', '(a[1] / b[1]) ** from.power', '(b[1] / a[1]) ** from.power'],
+      [
+        'converted the wrong way',
+        '(a.factor / b.factor) ** from.power',
+        '(b.factor / a.factor) ** from.power',
+      ],
       ['an area is converted as a length', ' ** from.power', ''],
       ['metres are squared metres', 'if (from.power !== to.power) return undefined', ''],
-      ['metres are grams', 'a[0] === b[0] ?', 'a[0] !== undefined ?'],
+      ['metres are grams', 'a.quantity === b.quantity ?', 'a.quantity !== undefined ?'],
     ],
   ),
   mutantsOf(

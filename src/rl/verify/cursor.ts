@@ -3,14 +3,11 @@
  *
  * @since 0.1.0
  */
-import type { Token } from './tokens.ts'
+import { NoFormula, type Token } from './tokens.ts'
 
 /** Nodes and levels that a tree may have. */
 const mostNodes = 3_000
 const mostLevels = 60
-
-/** Reading ended: this is no formula. */
-export class NoFormula extends Error {}
 
 /** Where reading stands. */
 export class Cursor {

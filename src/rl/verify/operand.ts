@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Cursor, NoFormula } from './cursor.ts'
+import { Cursor } from './cursor.ts'
 import { type Fn, functionNames, type Node } from './expression.ts'
 import { decimal } from './rational.ts'
+import { NoFormula } from './tokens.ts'
 
 const functions: ReadonlySet<string> = new Set(functionNames.filter((f) => f.length > 2 && f !== 'root'))
 const aliases: Readonly<Record<string, Fn>> = {

@@ -4,11 +4,10 @@
  *
  * @since 0.1.0
  */
-import { NoFormula } from './cursor.ts'
 import type { Node, Relation } from './expression.ts'
 import { call, fractions, Operands } from './operand.ts'
 import { isWhole } from './rational.ts'
-import { tokensOf } from './tokens.ts'
+import { NoFormula, tokensOf } from './tokens.ts'
 
 const relations: ReadonlySet<string> = new Set(['=', '<', '>', '<=', '>=', '!=', 'in'])
 
@@ -147,10 +146,9 @@ const isProper = (node: Node): boolean =>
 
 /** The tree of a written answer, several answers as a list; undefined where it is no formula, or too large a one. */
 export const parseAnswer = (text: string): Node | undefined => {
-  const tokens = tokensOf(text)
-  if (tokens === undefined || tokens.length === 0) return undefined
-  const reader = new Reader(tokens)
   try {
+    const reader = new Reader(tokensOf(text))
+    if (reader.next === undefined) return undefined
     const { of } = reader.list(() => reader.next === undefined)
     return of.length === 1 ? of[0] : { t: 'list', of }
   } catch (e) {

@@ -1,9 +1,12 @@
 /**
- * The words and signs of a written formula, LaTeX or plain. One pass; whatever is no formula gives undefined.
+ * The words and signs of a written formula, LaTeX or plain, in one pass.
  *
  * @since 0.1.0
  */
 import { decimal, type Rational, rational } from './rational.ts'
+
+/** Reading ended: this is no formula. */
+export class NoFormula extends Error {}
 
 /** A word or sign. `space` says that space stands before it. */
 export type Token =
@@ -14,160 +17,78 @@ export type Token =
       readonly text: string
       readonly space: boolean
     }
-  /** A name without its backslash, a letter, or a sign. */
-  | { readonly t: 'name' | 'sign'; readonly text: string; readonly space: boolean }
-  /** A `\begin` or `\end` with its environment. */
-  | { readonly t: 'begin' | 'end'; readonly text: string; readonly space: boolean }
+  /** A name without its backslash, a letter, or a sign; the environment of a `\begin` or `\end`. */
+  | { readonly t: 'name' | 'sign' | 'begin' | 'end'; readonly text: string; readonly space: boolean }
+
+/** A table by each of several words: of rows, each with what stands for its words. */
+const table = (rows: readonly (readonly [meant: string, words: string])[]): ReadonlyMap<string, string> =>
+  new Map(rows.flatMap(([meant, all]) => all.split(' ').map((word) => [word, meant] as const)))
+const setOf = (all: string): ReadonlySet<string> => new Set(all.split(/\s+/))
 
 /** Signs of Unicode as they are written otherwise. */
-const signs: Readonly<Record<string, string>> = {
-  ...{
-    '−': '-',
-    '–': '-',
-    '×': '*',
-    '·': '*',
-    '∙': '*',
-    '÷': '/',
-    '∕': '/',
-    '≤': '<=',
-    '≥': '>=',
-    '≠': '!=',
-  },
-  ...{
-    '∪': ' \\cup ',
-    '∩': ' \\cap ',
-    '∈': ' \\in ',
-    '∞': ' \\infty ',
-    π: ' \\pi ',
-    '√': ' \\sqrt ',
-    '±': ' \\pm ',
-  },
-  ...{
-    '°': '^\\circ ',
-    '²': '^{2}',
-    '³': '^{3}',
-    '½': ' \\frac{1}{2}',
-    '¼': ' \\frac{1}{4}',
-    '¾': ' \\frac{3}{4}',
-  },
-  ...{ '∅': ' \\emptyset ', θ: ' \\theta ', '％': '%', '，': ',', '（': '(', '）': ')', '：': ':' },
-}
-const signPattern = new RegExp(`[${Object.keys(signs).join('')}]`, 'gu')
+const signs = table([
+  ['-', '− –'],
+  ['*', '× · ∙'],
+  ['/', '÷ ∕'],
+  ['<=', '≤'],
+  ['>=', '≥'],
+  ['!=', '≠'],
+  [' \\cup ', '∪'],
+  [' \\cap ', '∩'],
+  [' \\in ', '∈'],
+  [' \\infty ', '∞'],
+  [' \\pi ', 'π'],
+  [' \\sqrt ', '√'],
+  [' \\pm ', '±'],
+  [' \\emptyset ', '∅'],
+  [' \\theta ', 'θ'],
+  ['^\\circ ', '°'],
+  ['^{2}', '²'],
+  ['^{3}', '³'],
+  [' \\frac{1}{2}', '½'],
+  [' \\frac{1}{4}', '¼'],
+  [' \\frac{3}{4}', '¾'],
+  ['%', '％'],
+  [',', '，'],
+  ['(', '（'],
+  [')', '）'],
+  [':', '：'],
+])
+const signPattern = new RegExp(`[${[...signs.keys()].join('')}]`, 'gu')
 
-/** LaTeX's names for what has a sign. */
-const named: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    ...{
-      cdot: '*',
-      times: '*',
-      ast: '*',
-      div: '/',
-      le: '<=',
-      leq: '<=',
-      leqslant: '<=',
-      ge: '>=',
-      geq: '>=',
-    },
-    ...{
-      geqslant: '>=',
-      lt: '<',
-      gt: '>',
-      ne: '!=',
-      neq: '!=',
-      in: 'in',
-      cup: 'cup',
-      cap: 'cap',
-      pm: '+-',
-      mp: '+-',
-    },
-    ...{ lbrack: '[', rbrack: ']', lparen: '(', rparen: ')', langle: '(', rangle: ')', vert: '|', mid: '|' },
-    ...{
-      lvert: '|',
-      rvert: '|',
-      land: ',',
-      lor: ',',
-      and: ',',
-      or: ',',
-      infinity: 'infty',
-      inf: 'infty',
-      oo: 'infty',
-    },
-    ...{
-      equiv: '=',
-      iff: '=',
-      implies: '=>',
-      Rightarrow: '=>',
-      rightarrow: '=>',
-      to: '=>',
-      approx: '=',
-      colon: ':',
-    },
-  }),
-)
-const skipped = new Set([
-  ...[
-    'left',
-    'right',
-    'big',
-    'Big',
-    'bigg',
-    'Bigg',
-    'bigl',
-    'bigr',
-    'Bigl',
-    'Bigr',
-    'displaystyle',
-    'textstyle',
-  ],
-  ...[
-    'quad',
-    'qquad',
-    'limits',
-    'boldsymbol',
-    'mathbf',
-    'mathit',
-    'mathrm',
-    'vec',
-    'hat',
-    'bar',
-    'boxed',
-    'fbox',
-  ],
-  ...[
-    'mathcal',
-    'mathsf',
-    'bm',
-    'operatorname',
-    'rm',
-    'bf',
-    'it',
-    'nonumber',
-    'hline',
-    'thinspace',
-    'ensuremath',
-  ],
+/** LaTeX's names for what has a sign, or another name. */
+const named = table([
+  ['*', 'cdot times ast'],
+  ['/', 'div'],
+  ['<=', 'le leq leqslant'],
+  ['>=', 'ge geq geqslant'],
+  ['<', 'lt'],
+  ['>', 'gt'],
+  ['!=', 'ne neq'],
+  ['=', 'equiv iff approx'],
+  ['=>', 'implies Rightarrow rightarrow to'],
+  ['+-', 'pm mp'],
+  ['infty', 'infinity inf oo'],
+  ['(', 'lparen langle'],
+  [')', 'rparen rangle'],
+  ['[', 'lbrack'],
+  [']', 'rbrack'],
+  ['\\{', 'lbrace'],
+  ['\\}', 'rbrace'],
+  ['|', 'vert mid lvert rvert'],
+  [',', 'land lor and or'],
+  [':', 'colon'],
 ])
+/** Commands that change how a formula looks and not what it is. */
+const skipped =
+  setOf(`left right big Big bigg Bigg bigl bigr Bigl Bigr displaystyle textstyle quad qquad limits boldsymbol mathbf
+  mathit mathrm vec hat bar boxed fbox mathcal mathsf bm operatorname rm bf it nonumber hline thinspace ensuremath`)
 /** Plain words that are names as they stand. */
-const words = new Set([
-  ...['sqrt', 'sin', 'cos', 'tan', 'cot', 'sec', 'csc', 'arcsin', 'arccos', 'arctan', 'asin', 'acos', 'atan'],
-  ...[
-    'sinh',
-    'cosh',
-    'tanh',
-    'ln',
-    'log',
-    'exp',
-    'pi',
-    'infty',
-    'infinity',
-    'inf',
-    'oo',
-    'abs',
-    'floor',
-    'ceil',
-  ],
-  ...['min', 'max', 'and', 'or', 'cup', 'U', 'binom', 'theta', 'alpha', 'beta'],
-])
+const words =
+  setOf(`sqrt sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log exp pi infty infinity
+  inf oo abs floor ceil min max and or cup U binom theta alpha beta`)
+/** Commands whose group is text. */
+const textCommands = setOf('text textbf textit textrm mbox mathrm operatorname mathbf hbox')
 
 const most = 10_000
 
@@ -180,11 +101,6 @@ const commandAt = /\\([A-Za-z]+)\*?/y
 const wordAt = /[A-Za-z]+/y
 const bracedAt = /\s*\{([^{}]{0,80})\}/y
 const signAt = /!=|<=|>=|=>|==|\+-|\*\*|[-+*/^_()[\]{}|,;=<>!%:&']/y
-
-const matchAt = (pattern: RegExp, text: string, at: number): RegExpExecArray | null => {
-  pattern.lastIndex = at
-  return pattern.exec(text)
-}
 
 /** The value of a numeral, with the digits that repeat without end where there are. */
 const numeral = (
@@ -201,122 +117,126 @@ const numeral = (
   return tail === undefined ? undefined : rational(plain.n * tail.d + tail.n * plain.d, plain.d * tail.d)
 }
 
-const textCommands = new Set([
-  'text',
-  'textbf',
-  'textit',
-  'textrm',
-  'mbox',
-  'mathrm',
-  'operatorname',
-  'mathbf',
-  'hbox',
-])
+const opening = setOf('( [ \\{')
+const closing = setOf(') ] \\}')
 
-/** The tokens of a formula, or undefined where it has something that no formula has, or is too long. */
-export const tokensOf = (formula: string): readonly Token[] | undefined => {
-  if (formula.length > most) return undefined
-  let text = formula.replaceAll(signPattern, (c) => signs[c]!)
+/** Reads a formula from left to right. */
+class Scanner {
+  readonly text: string
+  readonly tokens: Token[] = []
+  at = 0
+  /** Whether space stands before what comes. */
+  space = false
+  /** Brackets that are open: in them a comma parts, and groups no digits. */
+  depth = 0
+  constructor(text: string) {
+    this.text = text
+  }
+
+  /** What a pattern finds here, which is passed. */
+  take(pattern: RegExp): RegExpExecArray | undefined {
+    pattern.lastIndex = this.at
+    const found = pattern.exec(this.text)
+    this.at += found?.[0].length ?? 0
+    return found ?? undefined
+  }
+
+  put(t: 'name' | 'sign' | 'begin' | 'end', text: string): void {
+    this.tokens.push({ t, text, space: this.space })
+    this.space = false
+    if (opening.has(text)) this.depth++
+    if (closing.has(text)) this.depth--
+  }
+
+  next(): void {
+    const c = this.text[this.at]!
+    if (/[\s~$]/.test(c)) {
+      this.space = true
+      this.at++
+    } else if (c === '\\') this.backslash()
+    else if (!(/[\d.]/.test(c) && this.number()) && !this.word()) this.sign()
+  }
+
+  number(): boolean {
+    const found = this.take(this.depth === 0 ? numberAt : plainNumberAt)
+    if (found === undefined) return false
+    const [, whole = '', tail = '', bare, exponent] = found
+    const mayRepeat = bare === undefined && exponent === undefined && tail !== ''
+    const repeating = mayRepeat ? this.take(repeatingAt)?.[1] : undefined
+    const fraction = (bare ?? tail).slice(1)
+    const value = numeral(whole, fraction, repeating, exponent)
+    if (value === undefined) throw new NoFormula()
+    const isDecimal = repeating === undefined && (fraction !== '' || exponent !== undefined)
+    this.tokens.push({ t: 'number', value, decimal: isDecimal, text: whole + fraction, space: this.space })
+    this.space = false
+    return true
+  }
+
+  backslash(): void {
+    const name = this.take(commandAt)?.[1]
+    if (name !== undefined) {
+      this.command(name)
+      return
+    }
+    const escaped = this.text[this.at + 1] ?? ''
+    this.at += 2
+    if (',;:! $'.includes(escaped)) this.space = true
+    else if ('{}\\'.includes(escaped)) this.put('sign', `\\${escaped}`)
+    else if ('%|'.includes(escaped)) this.put('sign', escaped)
+    else if (!'()[]'.includes(escaped)) throw new NoFormula()
+  }
+
+  command(name: string): void {
+    if (name === 'begin' || name === 'end') {
+      const environment = this.take(bracedAt)
+      if (environment === undefined) throw new NoFormula()
+      this.put(name, environment[1]!.trim())
+      return
+    }
+    const braced = textCommands.has(name) ? this.take(bracedAt) : undefined
+    if (braced !== undefined) this.textual(braced[1]!.trim())
+    else if (skipped.has(name)) {
+      // \left. and \right. stand for no bracket
+      if ((name === 'left' || name === 'right') && this.text[this.at] === '.') this.at++
+    } else {
+      const meant = named.get(name) ?? name
+      this.put(/^[A-Za-z]/.test(meant) && meant !== 'in' ? 'name' : 'sign', meant)
+    }
+  }
+
+  /** The text of a command such as `\text`. */
+  textual(text: string): void {
+    if (/^(?:and|or|,)$/.test(text)) this.put('sign', ',')
+    else if (words.has(text) || /^[A-Za-z]'?$/.test(text)) this.put('name', text)
+    else if (text !== '') throw new NoFormula()
+  }
+
+  word(): boolean {
+    const word = this.take(wordAt)?.[0]
+    if (word === undefined) return false
+    if (word.length > 1 && words.has(word)) {
+      const meant = named.get(word) ?? word
+      this.put(meant === ',' ? 'sign' : 'name', meant)
+    }
+    // four letters in a row are a word of a language, not a product
+    else if (word.length > 3) throw new NoFormula()
+    else for (const letter of word) this.put('name', letter)
+    return true
+  }
+
+  sign(): void {
+    const sign = this.take(signAt)?.[0]
+    if (sign === undefined) throw new NoFormula()
+    this.put('sign', sign === '==' ? '=' : sign === '**' ? '^' : sign)
+  }
+}
+
+/** The tokens of a formula. @throws NoFormula where it has something that no formula has, or is too long */
+export const tokensOf = (formula: string): readonly Token[] => {
+  if (formula.length > most) throw new NoFormula()
+  const text = formula.replaceAll(signPattern, (c) => signs.get(c)!)
   // what was escaped twice on its way, as \\frac, is read as once where no rows can be meant
-  if (!text.includes('\\begin')) text = text.replaceAll(/\\\\(?=[A-Za-z])/g, '\\')
-  const tokens: Token[] = []
-  let space = false
-  let depth = 0
-  const put = (t: 'name' | 'sign' | 'begin' | 'end', of: string): void => {
-    tokens.push({ t, text: of, space })
-    space = false
-  }
-  for (let i = 0; i < text.length; ) {
-    const c = text[i]!
-    if (/\s/.test(c) || c === '~' || c === '$') {
-      space = true
-      i++
-      continue
-    }
-    const number = /[\d.]/.test(c) ? matchAt(depth === 0 ? numberAt : plainNumberAt, text, i) : null
-    if (number !== null) {
-      const [all, whole = '', tail = '', bare, exponent] = number
-      i += all.length
-      const repeating =
-        bare === undefined && exponent === undefined && tail !== '' ? matchAt(repeatingAt, text, i) : null
-      if (repeating !== null) i += repeating[0].length
-      const fraction = (bare ?? tail).slice(1)
-      const value = numeral(whole, fraction, repeating?.[1], exponent)
-      if (value === undefined) return undefined
-      const isDecimal = repeating === null && (fraction !== '' || exponent !== undefined)
-      tokens.push({ t: 'number', value, decimal: isDecimal, text: whole + fraction, space })
-      space = false
-      continue
-    }
-    if (c === '\\') {
-      const command = matchAt(commandAt, text, i)
-      if (command === null) {
-        const escaped = text[i + 1] ?? ''
-        i += 2
-        if (',;:! '.includes(escaped) || escaped === '$') space = true
-        else if (escaped === '{' || escaped === '}') {
-          put('sign', `\\${escaped}`)
-          depth += escaped === '{' ? 1 : -1
-        } else if (escaped === '%') put('sign', '%')
-        else if (escaped === '\\') put('sign', '\\\\')
-        else if (escaped === '|') put('sign', '|')
-        else if (!'()[]'.includes(escaped) || escaped === '') return undefined
-        continue
-      }
-      const name = command[1]!
-      i += command[0].length
-      if (name === 'begin' || name === 'end') {
-        const environment = matchAt(bracedAt, text, i)
-        if (environment === null) return undefined
-        i += environment[0].length
-        put(name, environment[1]!.trim())
-        continue
-      }
-      const braced = textCommands.has(name) ? matchAt(bracedAt, text, i) : null
-      if (braced !== null) {
-        const content = braced[1]!.trim()
-        i += braced[0].length
-        if (/^(?:and|or|,)$/.test(content)) put('sign', ',')
-        else if (words.has(content) || /^[A-Za-z]'?$/.test(content)) put('name', content)
-        else if (content !== '') return undefined
-        continue
-      }
-      if (skipped.has(name)) {
-        // \left. and \right. stand for no bracket
-        if ((name === 'left' || name === 'right') && text[i] === '.') i++
-        continue
-      }
-      if (name === 'lbrace' || name === 'rbrace') put('sign', name === 'lbrace' ? '\\{' : '\\}')
-      else {
-        const sign = named.get(name)
-        if (sign === undefined) put('name', name)
-        else if (/^[a-z]/.test(sign) && sign !== 'in') put('name', sign)
-        else put('sign', sign)
-        if (sign === '(' || sign === '[') depth++
-        if (sign === ')' || sign === ']') depth--
-      }
-      continue
-    }
-    const word = matchAt(wordAt, text, i)?.[0]
-    if (word !== undefined) {
-      i += word.length
-      if (words.has(word) && word.length > 1) {
-        const sign = named.get(word)
-        if (sign === ',') put('sign', ',')
-        else put('name', sign ?? word)
-      } else {
-        // four letters in a row are a word of a language, not a product
-        if (word.length > 3) return undefined
-        for (const letter of word) put('name', letter)
-      }
-      continue
-    }
-    const sign = matchAt(signAt, text, i)?.[0]
-    if (sign === undefined) return undefined
-    i += sign.length
-    if (sign === '(' || sign === '[') depth++
-    if (sign === ')' || sign === ']') depth--
-    put('sign', sign === '==' ? '=' : sign === '**' ? '^' : sign)
-  }
-  return tokens
+  const scanner = new Scanner(text.includes('\\begin') ? text : text.replaceAll(/\\\\(?=[A-Za-z])/g, '\\'))
+  while (scanner.at < scanner.text.length) scanner.next()
+  return scanner.tokens
 }

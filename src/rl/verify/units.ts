@@ -4,86 +4,49 @@
  * @since 0.1.0
  */
 
-/** A quantity that units measure, and how many of its basic unit one is. */
-type Unit = readonly [quantity: string, factor: number]
-
-const families: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  length: {
-    m: 1,
-    km: 1000,
-    dm: 0.1,
-    cm: 0.01,
-    mm: 0.001,
-    nm: 1e-9,
-    inch: 0.0254,
-    foot: 0.3048,
-    yard: 0.9144,
-    mile: 1609.344,
-  },
-  mass: { g: 1, kg: 1000, mg: 0.001, t: 1e6, lb: 453.59237, ounce: 28.349523125 },
-  time: { s: 1, ms: 0.001, min: 60, h: 3600, day: 86_400, week: 604_800 },
-  volume: { l: 1, ml: 0.001, cl: 0.01, dl: 0.1 },
-  money: { dollar: 1, cent: 0.01 },
-  angle: { degree: 1 },
-}
-const aliases: Readonly<Record<string, string>> = {
-  ...{
-    metre: 'm',
-    meter: 'm',
-    kilometre: 'km',
-    kilometer: 'km',
-    centimetre: 'cm',
-    centimeter: 'cm',
-    millimetre: 'mm',
-  },
-  ...{
-    millimeter: 'mm',
-    in: 'inch',
-    inches: 'inch',
-    ft: 'foot',
-    feet: 'foot',
-    yd: 'yard',
-    mi: 'mile',
-    gram: 'g',
-  },
-  ...{
-    kilogram: 'kg',
-    milligram: 'mg',
-    ton: 't',
-    tonne: 't',
-    pound: 'lb',
-    lbs: 'lb',
-    oz: 'ounce',
-    sec: 's',
-    second: 's',
-  },
-  ...{
-    minute: 'min',
-    hr: 'h',
-    hour: 'h',
-    litre: 'l',
-    liter: 'l',
-    L: 'l',
-    mL: 'ml',
-    millilitre: 'ml',
-    milliliter: 'ml',
-  },
-  ...{ usd: 'dollar', deg: 'degree' },
-}
-const known = new Map<string, Unit>(
-  Object.entries(families).flatMap(([quantity, units]) =>
-    Object.entries(units).map(([name, factor]) => [name, [quantity, factor]] as const),
+/** Units: what they measure, how many of its basic unit one is, and their names. */
+const units: readonly (readonly [quantity: string, factor: number, names: string])[] = [
+  ['length', 1, 'm metre meter'],
+  ['length', 1000, 'km kilometre kilometer'],
+  ['length', 0.1, 'dm'],
+  ['length', 0.01, 'cm centimetre centimeter'],
+  ['length', 0.001, 'mm millimetre millimeter'],
+  ['length', 1e-9, 'nm'],
+  ['length', 0.0254, 'inch in inches'],
+  ['length', 0.3048, 'foot ft feet'],
+  ['length', 0.9144, 'yard yd'],
+  ['length', 1609.344, 'mile mi'],
+  ['mass', 1, 'g gram'],
+  ['mass', 1000, 'kg kilogram'],
+  ['mass', 0.001, 'mg milligram'],
+  ['mass', 1e6, 't ton tonne'],
+  ['mass', 453.59237, 'lb lbs pound'],
+  ['mass', 28.349523125, 'ounce oz'],
+  ['time', 1, 's sec second'],
+  ['time', 0.001, 'ms'],
+  ['time', 60, 'min minute'],
+  ['time', 3600, 'h hr hour'],
+  ['time', 86_400, 'day'],
+  ['time', 604_800, 'week'],
+  ['volume', 1, 'l L litre liter'],
+  ['volume', 0.001, 'ml mL millilitre milliliter'],
+  ['volume', 0.01, 'cl'],
+  ['volume', 0.1, 'dl'],
+  ['money', 1, 'dollar usd'],
+  ['money', 0.01, 'cent'],
+  ['angle', 1, 'degree deg'],
+]
+const known = new Map(
+  units.flatMap(([quantity, factor, names]) =>
+    names.split(' ').map((name) => [name, { quantity, factor }] as const),
   ),
 )
 
-const unitOf = (word: string): Unit | undefined => {
-  for (const form of [word, word.toLowerCase()])
-    for (const name of [form, form.replace(/s$/, '')]) {
-      const alias = Object.hasOwn(aliases, name) ? aliases[name]! : name
-      const unit = known.get(alias)
-      if (unit !== undefined) return unit
-    }
-  return undefined
+/** A unit by its word, in any letters, one or many. */
+const unitOf = (word: string) => {
+  const small = word.toLowerCase()
+  const form = [word, word.replace(/s$/, ''), small, small.replace(/s$/, '')].find((w) => known.has(w))
+  return form === undefined ? undefined : known.get(form)
 }
 
 /** An answer as a number and what stands behind it. */
@@ -123,5 +86,5 @@ export const conversion = (from: Measured, to: Measured): number | undefined => 
     return from.unit.toLowerCase().replace(/s$/, '') === to.unit.toLowerCase().replace(/s$/, '')
       ? 1
       : undefined
-  return a[0] === b[0] ? (a[1] / b[1]) ** from.power : undefined
+  return a.quantity === b.quantity ? (a.factor / b.factor) ** from.power : undefined
 }

@@ -149,6 +149,7 @@ const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [stri
   [
     'sets',
     ['\\{1,2,3\\}', '3, 2, 1'],
+    ['\\{1,234\\}', '\\lbrace 1,234 \\rbrace'],
     ['\\emptyset', '\\{\\}'],
     ['x=\\pm 3', '-3,3'],
     ['1\\pm\\sqrt2', '1+\\sqrt2, 1-\\sqrt2'],
