@@ -95,12 +95,11 @@ export const rl = [
         'episodes: episode + 1, asked',
         'episodes: episode, asked',
       ],
-      ['the place in the tasks is that before', 'behind = placed.next', ''],
       ['the number of asked tasks begins anew', 'asked = drawn.asked', ''],
       [
         'an episode of fewer updates shortens the course',
-        'while (step < (episode + 1) * updates) tail',
-        'if (false) tail',
+        'while (run.step < (episode + 1) * updates) run.tail',
+        'if (false) run.tail',
       ],
       ['rollouts of an earlier start are drawn again', '(await c.rollouts?.(episode)) ?? []', '[]'],
       [
@@ -108,10 +107,10 @@ export const rl = [
         '// what was learnt is whole without it\n',
         'throw e\n',
       ],
-      ['an advisory is told with every episode', 'told = [...told, kind]', ''],
-      ['every update has the version 0', 'version: () => step }', 'version: () => 0 }'],
+      ['an advisory is told with every episode', 'run.told = [...run.told, kind]', ''],
+      ['every update has the version 0', 'version: () => run.step }', 'version: () => 0 }'],
       ['updates of an episode are made again', 'filter((m) => m.index >= skipped),', ''],
-      ['old log-probabilities are those of now', 'place.old !== undefined && skipped > 0', 'false'],
+      ['old log-probabilities are those of now', 'skipped > 0 ? earlier.old : undefined', 'undefined'],
       ['an episode is told again', 'if (skipped === 0) yield summary', 'yield summary'],
       [
         'a start that goes on takes its weights for the reference',

@@ -3,11 +3,17 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/train`. */
 export const train = [
   mutantsOf(
-    'src/train/supervised-settings.ts',
+    'src/train/learning-stage.ts',
     ['train/arithmetic', 'train/stage'],
     [
       ['the stage’s optimizer is ignored', 's.optimizer ?? adamWith()', 'adamWith()'],
       ['the stage’s clipping is ignored', 's.maxGradientNorm ?? 1, true', '1, true'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/supervised-settings.ts',
+    ['train/arithmetic', 'train/stage'],
+    [
       [
         'the stage’s schedule is ignored',
         'stageSchedule(where, s.schedule, steps)',

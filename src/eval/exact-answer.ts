@@ -15,6 +15,7 @@ import {
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
+import { firstBatch } from '../train/internal.ts'
 
 /** Settings of {@link exactAnswers}. */
 export interface ExactAnswerOptions {
@@ -81,15 +82,10 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
     functions: () => g.functions,
     preflight: async () => {
       for (const [family, source] of Object.entries(questions)) {
-        const stream = batchesOf(source, Math.min(samples, g.sizes.rows), undefined, `${where}, ${family}`)
-        try {
-          const { value: first, done } = await stream.next()
-          if (done)
-            throw new RecipeError(where, `questions.${family}`, 'it has no question; give at least one')
-          g.check?.(first.examples.map((q) => q.conversation))
-        } finally {
-          await stream.return(undefined)
-        }
+        const first = await firstBatch(source, Math.min(samples, g.sizes.rows), `${where}, ${family}`)
+        if (first === undefined)
+          throw new RecipeError(where, `questions.${family}`, 'it has no question; give at least one')
+        g.check?.(first.examples.map((q) => q.conversation))
       }
     },
     async *run(session, stage, context) {

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import { onlySettings } from '../settings/index.ts'
+import { numberSetting } from '../train/index.ts'
+import { wordSetting } from '../train/internal.ts'
 
 /** How rewards of a group become advantages. */
 export interface AdvantageSettings {
@@ -22,6 +24,30 @@ export interface AdvantageSettings {
    * steps are compared with one another, so `groupAdvantages` leaves them to `withStepAdvantages`.
    */
   readonly steps?: number
+}
+
+/** The names of {@link AdvantageSettings}. */
+export const advantageNames = ['scale', 'epsilon', 'families', 'steps']
+
+/**
+ * Settings of advantages, each as it should be.
+ *
+ * @param within the setting that they are the value of, where they are
+ * @throws RecipeError
+ */
+export const checkedAdvantages = (
+  where: string,
+  a: AdvantageSettings,
+  within?: string,
+): AdvantageSettings => {
+  onlySettings(where, a, advantageNames, within)
+  const at = (setting: string): string => (within === undefined ? setting : `${within}.${setting}`)
+  wordSetting(where, at('scale'), a.scale, ['std', 'none'])
+  if (a.epsilon !== undefined) numberSetting(where, at('epsilon'), a.epsilon)
+  if (a.steps !== undefined) numberSetting(where, at('steps'), a.steps)
+  for (const [family, weight] of Object.entries(a.families ?? {}))
+    numberSetting(where, at(`families.${family}`), weight)
+  return a
 }
 
 /** How large a reward may be, either way: squares of what is computed of it in float32 still fit. */
@@ -48,12 +74,7 @@ export const advantages = (
   rewards: readonly (number | undefined)[],
   settings: AdvantageSettings = {},
 ): readonly (number | undefined)[] => {
-  const { scale = 'std', epsilon = 1e-4 } = onlySettings('advantages', settings, [
-    'scale',
-    'epsilon',
-    'families',
-    'steps',
-  ])
+  const { scale = 'std', epsilon = 1e-4 } = onlySettings('advantages', settings, advantageNames)
   const known = rewards.filter((r) => r !== undefined)
   const odd = known.find((r) => !(Math.abs(r) <= mostReward))
   if (odd !== undefined)

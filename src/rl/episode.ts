@@ -4,9 +4,10 @@
  * @since 0.1.0
  */
 import { filter, from, merge, tap } from 'rxjs'
-import { type RgbImage, wholeImages } from '../data/index.ts'
+import { type Placed, type RgbImage, type Source, wholeImages } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { EventOf } from '../run/index.ts'
+import type { StageContext } from '../train/index.ts'
 import type { AdvantageSettings } from './advantages.ts'
 import type { RatedGroup } from './group.ts'
 import { dynamicSampling } from './operators/dynamic-sampling.ts'
@@ -55,6 +56,46 @@ export interface EpisodeContext<out C extends Columns> {
   readonly isWhole?: boolean
 }
 
+/** Tasks of a source, so many at a time, and the place behind those that were given. */
+export const taskReader = <C extends Columns>(source: Source<Task<C>>, place: unknown) => {
+  const stream = source.open(place)
+  let behind = place
+  return {
+    behind: () => behind,
+    next: async (count: number): Promise<readonly Task<C>[]> => {
+      const some: Task<C>[] = []
+      while (some.length < count) {
+        const { value, done } = await stream.next()
+        if (done === true) break
+        const placed = value as Placed<Task<C>>
+        some.push(placed.example)
+        behind = placed.next
+      }
+      return some
+    },
+    close: async () => {
+      await stream.return?.()
+    },
+  }
+}
+
+/** Saves the images of tasks and gives their paths; an image of a task that is asked again has its path. */
+export const imagesOnce = (
+  stage: string,
+  saveImage: StageContext['saveImage'],
+): EpisodeContext<Columns>['imagesOf'] => {
+  const kept = new Map<string, readonly string[]>()
+  return async (id, images) => {
+    if (saveImage === undefined || images.length === 0) return []
+    const known = kept.get(id)
+    if (known !== undefined) return known
+    const paths: string[] = []
+    for (const [i, image] of images.entries()) paths.push(await saveImage(`${stage}/${id}/${i}`, image))
+    kept.set(id, paths)
+    return paths
+  }
+}
+
 /** An episode's rollouts. */
 export interface DrawnEpisode<out C extends Columns> {
   /** All groups in the order of their tasks, those that were left out too. */
@@ -67,8 +108,7 @@ export interface DrawnEpisode<out C extends Columns> {
 
 /**
  * Draws an episode: as many tasks as groups are wanted, and again as many as were discarded, for so many rounds, unless none has a
- * reward. Gives each
- * new group as its event, in the order of tasks, whatever the order in which completions end; what is recorded
+ * reward. Gives each new group as its event, in the order of tasks, whatever the order in which completions end; what is recorded
  * is neither judged nor given again, and where a round is whole it is not drawn again. Ending the iteration stops the policy.
  *
  * A task's id gets its number in the stage, since what is drawn depends on it and a source may give a task again.

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type { RgbImage } from '../data/index.ts'
+import type { Completion } from './completion.ts'
 import type { RatedGroup } from './group.ts'
-import { counts } from './overlong.ts'
 
 /** A completion as a loss reads it. */
 export interface Experience {
@@ -42,6 +42,13 @@ export const experienceOf = (group: RatedGroup, sample: number): Experience => {
     ...(steps === undefined ? {} : { stepAdvantages: steps }),
   }
 }
+
+/**
+ * Overlong filtering (DAPO, ablation): whether a completion's tokens count in the loss. All of one that ended by itself do, none of
+ * one that was cut off, which says nothing of how it would have ended. Its reward still counts in its group's mean.
+ */
+export const counts = (completion: Pick<Completion, 'stop'>, filterOverlong: boolean): boolean =>
+  !(filterOverlong && completion.stop === 'length')
 
 /**
  * What is learnt from a group: its completions with an advantage, but where `filterOverlong` says so those that were cut off.

@@ -8,7 +8,7 @@ export { type AdvantageSettings, advantages, haveSpread } from './advantages.ts'
 export { type Advisory, type AdvisoryKind, advisories, type Recent } from './advisories.ts'
 export { type AttemptSettings, harvested, solvable } from './attempts.ts'
 export type { Completion, StopReason } from './completion.ts'
-export { type Experience, experienceOf, experiencesOf } from './experience.ts'
+export { counts, type Experience, experienceOf, experiencesOf } from './experience.ts'
 export {
   type ExperiencePack,
   type ExperienceSizes,
@@ -19,9 +19,7 @@ export {
 export type { Group, RatedGroup, ScoredGroup, SelectedGroup } from './group.ts'
 export * from './losses/index.ts'
 export * from './operators/index.ts'
-export { counts } from './overlong.ts'
-export type { Policy, Request } from './policy.ts'
-export { PolicyError, type PolicyErrorTag } from './policy-error.ts'
+export { type Policy, PolicyError, type PolicyErrorTag, type Request } from './policy.ts'
 export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'
 export type { MissingColumn, OtherColumn, Reads } from './reads.ts'
 export { reinforcement } from './reinforcement.ts'

@@ -20,7 +20,7 @@ export interface Place {
   readonly told: readonly AdvisoryKind[]
   /** Where the source of tasks stood when it began. */
   readonly source?: unknown
-  /** Log-probabilities that were taken anew before its first update ({@link packed}). */
+  /** Log-probabilities that were taken anew before its first update ({@link encodedLogProbs}). */
   readonly old?: string
 }
 
@@ -28,17 +28,17 @@ export interface Place {
 export const firstPlace: Place = { episodes: 0, asked: 0, samples: 0, told: [] }
 
 /** Log-probabilities that were taken anew, in the order of groups, completions, tokens: float32 in base64. */
-export const packed = (groups: readonly RatedGroup[]): string => {
+export const encodedLogProbs = (groups: readonly RatedGroup[]): string => {
   const all = Float32Array.from(groups.flatMap((g) => (g.oldLogProbs ?? []).flat()))
   return Buffer.from(all.buffer).toString('base64')
 }
 
 /**
- * Groups with the log-probabilities that {@link packed} kept.
+ * Groups with the log-probabilities that {@link encodedLogProbs} kept.
  *
  * @throws Error where they are of other groups
  */
-export const unpacked = <C extends Columns>(
+export const withLogProbs = <C extends Columns>(
   groups: readonly RatedGroup<C>[],
   kept: string,
 ): readonly RatedGroup<C>[] => {

@@ -4,38 +4,38 @@
  * @since 0.1.0
  */
 import type { Source } from '../data/index.ts'
-import type { Keys } from '../dsl/index.ts'
 import type { Sampling } from '../generation/index.ts'
-import {
-  type AdaLrsSettings,
-  adaLrsReducer,
-  adamWith,
-  type Optimizer,
-  type ScheduleSpec,
-} from '../optim/index.ts'
+import type { AdaLrsSettings, ScheduleSpec } from '../optim/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
 import {
-  type GraphTransform,
   jsonSetting,
-  numberSetting,
+  type LearningSettings,
   type OwnSchedule,
   type Prepared,
   RecipeError,
-  textSetting,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
-import { isPrepared, stageName, trainSetting } from '../train/internal.ts'
-import type { AdvantageSettings } from './advantages.ts'
+import {
+  checkedLearning,
+  configSetting,
+  flagSetting,
+  isPrepared,
+  learningNames,
+  searchSetting,
+  stageName,
+  stageSchedule,
+  wordSetting,
+} from '../train/internal.ts'
+import { type AdvantageSettings, checkedAdvantages } from './advantages.ts'
 import { checkedSampling } from './drawing-settings.ts'
-import { checkedAdvantages, wordSetting } from './operator-settings.ts'
 import type { PolicyGradient } from './policy-gradient.ts'
 import type { Reads } from './reads.ts'
 import type { Reward } from './reward.ts'
 import type { SelectionSettings } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 import type { TrainedPolicy } from './trained-policy.ts'
-import type { ValidationSettings } from './validation.ts'
+import { checkedValidation, type ValidationSettings } from './validation.ts'
 
 /** How much is drawn before it is learnt from, and how often. */
 export interface EpisodeSettings {
@@ -55,12 +55,7 @@ export interface ReinforcementSettings<
   To extends string,
   C extends Columns,
   R extends Columns,
-> {
-  readonly name: string
-  readonly from: From
-  readonly to: To
-  /** The parameters that learn, as the model's parts or any keys. */
-  readonly train: readonly Keys[]
+> extends LearningSettings<From, To> {
   /** The loss over what was drawn, such as `policyGradient(model, processor, { loss: dapo(), … })`. */
   readonly objective: PolicyGradient
   /** How the session answers, such as `trainedPolicy(model, processor, sizes)`. */
@@ -74,12 +69,8 @@ export interface ReinforcementSettings<
   readonly sampling: Sampling
   readonly episodes: number
   readonly episode: EpisodeSettings
-  readonly learningRate: number
-  /** Its course over all updates as a factor of the peak; default: constant. */
+  /** The learning rate's course over all updates as a factor of the peak; default: constant. */
   readonly schedule?: ScheduleSpec | OwnSchedule
-  readonly optimizer?: Optimizer
-  /** Largest global gradient norm; default 1. */
-  readonly maxGradientNorm?: number
   readonly advantages?: AdvantageSettings
   readonly selection?: SelectionSettings
   /** Leaves completions that were cut off out of the loss; default false. */
@@ -91,10 +82,6 @@ export interface ReinforcementSettings<
   readonly recompute?: boolean
   /** Completions that are judged at once; default 64. */
   readonly concurrency?: number
-  /** Rewrites of the loss before its gradient is taken, such as `withLora(…)`; what draws reads the adapters as well. */
-  readonly transforms?: readonly GraphTransform[]
-  /** The decay of a moving average of what learns, as in `supervised`; default: there is none. */
-  readonly ema?: number
   /** Searches the learning rate while the stage trains; default: none. */
   readonly adaLrs?: RewardSearchSettings
   /**
@@ -120,30 +107,16 @@ export interface RewardSearchSettings extends Omit<AdaLrsSettings, 'steps'> {
   readonly on?: 'reward' | 'loss'
 }
 
-type Settings = ReinforcementSettings<string, string, Columns, Columns>
-
-const names: readonly (keyof Settings)[] = [
-  ...([
-    'name',
-    'from',
-    'to',
-    'train',
-    'objective',
-    'policy',
-    'tasks',
-    'reward',
-    'group',
-    'sampling',
-  ] as const),
-  ...(['episodes', 'episode', 'learningRate', 'schedule', 'optimizer', 'maxGradientNorm'] as const),
-  ...(['advantages', 'selection', 'filterOverlong', 'recompute', 'concurrency'] as const),
-  ...(['transforms', 'ema', 'adaLrs', 'patience', 'validation', 'checkpointEvery'] as const),
+const names: readonly (keyof ReinforcementSettings<string, string, Columns, Columns>)[] = [
+  ...learningNames,
+  ...(['objective', 'policy', 'tasks', 'reward', 'group', 'sampling', 'episodes', 'episode'] as const),
+  ...(['schedule', 'advantages', 'selection', 'filterOverlong', 'recompute', 'concurrency'] as const),
+  ...(['adaLrs', 'patience', 'validation', 'checkpointEvery'] as const),
 ]
-const episodeNames: readonly (keyof EpisodeSettings)[] = ['rollouts', 'minibatch', 'updates', 'rounds']
 
 /** What an episode comes to. @throws RecipeError where its numbers contradict one another */
 const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
-  onlySettings(where, e, episodeNames, 'episode')
+  onlySettings(where, e, ['rollouts', 'minibatch', 'updates', 'rounds'], 'episode')
   const whole = (name: 'rollouts' | 'minibatch' | 'updates'): number =>
     wholeSetting(where, `episode.${name}`, e[name], 1)
   const [rollouts, minibatch, updates] = [whole('rollouts'), whole('minibatch'), whole('updates')]
@@ -177,122 +150,117 @@ const checkedEpisode = (where: string, e: EpisodeSettings, group: number) => {
   return { groups, passes, updates, minibatch, rounds }
 }
 
-/** A record of settings, or none. @throws RecipeError */
-const recordSetting = <A extends object>(
-  where: string,
-  setting: string,
-  x: A | undefined,
-  known: readonly string[],
-): A => onlySettings(where, x === undefined ? ({} as A) : x, known, setting)
-
-const checkedSelection = (where: string, s: Settings, group: number): SelectionSettings => {
-  const selection = recordSetting(where, 'selection', s.selection, ['least'])
-  if (selection.least === undefined) return selection
-  const least = wholeSetting(where, 'selection.least', selection.least, 2)
-  if (least > group)
+const checkedSelection = (where: string, given: SelectionSettings, group: number): SelectionSettings => {
+  const { least } = onlySettings(where, given, ['least'], 'selection')
+  if (least !== undefined && wholeSetting(where, 'selection.least', least, 2) > group)
     throw new RecipeError(
       where,
       'selection.least',
       `it is ${least}, and a group has ${group} completions; give at most as many`,
     )
-  return selection
+  return given
 }
 
-const checkedSearch = (where: string, given: RewardSearchSettings, episodes: number) => {
-  if (typeof given !== 'object' || given === null)
-    throw new RecipeError(where, 'adaLrs', `it is ${kindOf(given)}; give a record of settings, such as {}`)
-  const { on = 'reward', ...settings } = given
-  wordSetting(where, 'adaLrs.on', on, ['reward', 'loss'])
-  try {
-    return { on, search: adaLrsReducer({ ...settings, steps: episodes }) }
-  } catch (e) {
-    throw new RecipeError(
-      where,
-      'adaLrs',
-      `${(e as Error).message} (its steps are the stage's ${episodes} episodes)`,
-      e,
-    )
-  }
-}
-
-/**
- * A stage's settings, each as it should be.
- *
- * @throws RecipeError, which names stage, setting, value and what is allowed
- */
-export const checkedReinforcement = (given: object) => {
-  const s = given as Settings
-  const where = stageName('reinforcement', s)
-  onlySettings(where, s, names)
-  textSetting(where, 'from', s.from)
-  textSetting(where, 'to', s.to)
-  trainSetting(where, s.train, '[language]')
-  valueSetting(where, 'objective', s.objective, ['terms', 'collate', 'logProbs'], 'policyGradient(…)')
-  valueSetting(where, 'policy', s.policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
-  valueSetting(where, 'tasks', s.tasks, isPrepared(s.tasks) ? ['source'] : ['open'], 'a source of tasks')
-  valueSetting(where, 'reward', s.reward, ['score'], 'a reward')
-  const group = wholeSetting(where, 'group', s.group, 2)
-  const episodes = wholeSetting(where, 'episodes', s.episodes, 1)
-  const episode = checkedEpisode(where, s.episode, group)
-  const { objective, sampling } = s
-  const { maxNewTokens: most, temperature } = checkedSampling(where, 'sampling', sampling, s.policy)
-  if (most > objective.sizes.answer)
+/** How answers are drawn; the objective reads what is drawn so. @throws RecipeError where both do not fit */
+const drawnFor = (
+  where: string,
+  sampling: Sampling,
+  policy: TrainedPolicy,
+  { sizes, temperature }: PolicyGradient,
+): Sampling => {
+  const made = checkedSampling(where, 'sampling', sampling, policy)
+  if (made.maxNewTokens > sizes.answer)
     throw new RecipeError(
       where,
       'sampling.maxNewTokens',
-      `it is ${most}, and the objective takes answers of ${objective.sizes.answer} tokens; raise its answer`,
+      `it is ${made.maxNewTokens}, and the objective takes answers of ${sizes.answer} tokens; raise its answer`,
     )
-  if (temperature !== objective.temperature)
+  if (made.temperature !== temperature)
     throw new RecipeError(
       where,
       'sampling.temperature',
-      `it is ${temperature}, and the objective takes log-probabilities at ${objective.temperature}; give both the same`,
+      `it is ${made.temperature}, and the objective takes log-probabilities at ${temperature}; give both the same`,
     )
-  for (const setting of ['filterOverlong', 'recompute'] as const)
-    if (s[setting] !== undefined && typeof s[setting] !== 'boolean')
-      throw new RecipeError(where, setting, `it is ${kindOf(s[setting])}; give true or false`)
-  if ((s.advantages?.steps ?? 0) > 0 && !objective.steps)
+  return sampling
+}
+
+const checkedSearch = (where: string, given: RewardSearchSettings | undefined, episodes: number) => {
+  if (given === undefined) return undefined
+  const { on = 'reward', ...settings } = given
+  wordSetting(where, 'adaLrs.on', on, ['reward', 'loss'])
+  const note = ` (its steps are the stage's ${episodes} episodes)`
+  return { on, search: searchSetting(where, kindOf(given) === 'a record' ? settings : given, episodes, note) }
+}
+
+/**
+ * A stage's settings, each as it should be, with what stands in for those that were not given.
+ *
+ * @throws RecipeError, which names stage, setting, value and what is allowed
+ */
+export const checkedReinforcement = <C extends Columns, R extends Columns>(
+  s: ReinforcementSettings<string, string, C, R>,
+) => {
+  const where = stageName('reinforcement', s)
+  onlySettings(where, s, names)
+  const { learner, learningRate, config: rest } = checkedLearning(where, s, '[language]')
+  const { objective, policy, tasks } = s
+  // what tasks carry is what it reads
+  const reward = s.reward as Reward<Columns> as Reward<C>
+  valueSetting(where, 'objective', objective, ['terms', 'collate', 'logProbs'], 'policyGradient(…)')
+  valueSetting(where, 'policy', policy, ['on'], 'a policy that can be trained, such as trainedPolicy(…)')
+  valueSetting(where, 'tasks', tasks, isPrepared(tasks) ? ['source'] : ['open'], 'a source of tasks')
+  valueSetting(where, 'reward', reward, ['score'], 'a reward')
+  const group = wholeSetting(where, 'group', s.group, 2)
+  const episodes = wholeSetting(where, 'episodes', s.episodes, 1)
+  const { groups, rounds, ...episode } = checkedEpisode(where, s.episode, group)
+  const steps = episodes * episode.updates
+  const sampling = drawnFor(where, s.sampling, policy, objective)
+  flagSetting(where, 'filterOverlong', s.filterOverlong)
+  flagSetting(where, 'recompute', s.recompute)
+  const { filterOverlong = false, recompute = objective.loss.reads?.sampling === true } = s
+  const advantages = checkedAdvantages(where, s.advantages ?? {}, 'advantages')
+  if ((advantages.steps ?? 0) > 0 && !objective.steps)
     throw new RecipeError(
       where,
       'advantages.steps',
       'the objective reads one advantage a completion; give policyGradient steps: true',
     )
-  const optimizer = s.optimizer ?? adamWith()
-  valueSetting(where, 'optimizer', optimizer, ['update'], 'an optimizer, such as adamWith({ beta2: 0.99 })')
-  const transforms = s.transforms ?? []
-  if (!Array.isArray(transforms))
-    throw new RecipeError(where, 'transforms', `it is ${kindOf(transforms)}; give a list`)
-  transforms.forEach((t, i) => {
-    valueSetting(where, `transforms[${i}]`, t, ['apply'], 'a graph transform, such as withLora(…)')
-  })
-  const ema = s.ema === undefined ? undefined : numberSetting(where, 'ema', s.ema)
-  if (ema !== undefined && ema >= 1)
-    throw new RecipeError(where, 'ema', `it is ${ema}; give a decay from 0 to below 1, such as 0.999`)
+  const { selection: given = {} } = s
+  const selection = checkedSelection(where, given, group)
+  const { config: course, factor } = stageSchedule(where, s.schedule ?? { kind: 'constant' }, steps)
+  const adaLrs = checkedSearch(where, s.adaLrs, episodes)
+  const concurrency = wholeSetting(where, 'concurrency', s.concurrency ?? 64, 1)
+  const validation =
+    s.validation === undefined
+      ? undefined
+      : checkedValidation(where, s.validation, sampling.maxNewTokens, policy)
+  const config = {
+    kind: 'reinforcement',
+    ...{ name: s.name, from: s.from, to: s.to, train: s.train.map((k) => k.name) },
+    ...{ objective: objective.config, policy: policy.config, tasks: tasks.config, reward: reward.config },
+    ...{ group, sampling: { ...sampling }, episodes, episode: { ...s.episode, rounds } },
+    ...{ learningRate, schedule: course, optimizer: learner.optimizer.config },
+    ...{ maxGradientNorm: learner.maxGradientNorm, advantages: { ...advantages } },
+    ...{ selection: { ...selection }, filterOverlong, recompute },
+    ...rest,
+    ...(adaLrs === undefined ? {} : { adaLrs: { on: adaLrs.on, ...adaLrs.search.config } }),
+    ...(validation === undefined ? {} : { validation: validation.config }),
+  }
+  jsonSetting(where, 'config', config)
+  configSetting(where, 'objective', objective)
+  configSetting(where, 'policy', policy)
+  configSetting(where, 'tasks', tasks)
+  configSetting(where, 'reward', reward)
   return {
-    ...{ where, group, episodes, ...episode },
-    ...{ optimizer, transforms, ema },
-    ...{
-      advantages: checkedAdvantages(where, s.advantages ?? {}, 'advantages'),
-      selection: checkedSelection(where, s, group),
-    },
-    adaLrs: s.adaLrs === undefined ? undefined : checkedSearch(where, s.adaLrs, episodes),
-    checkpointEvery: wholeSetting(where, 'checkpointEvery', s.checkpointEvery ?? 1, 0),
+    ...{ where, config, learner, learningRate, factor, adaLrs, steps, episodes, ...episode },
+    ...{ filterOverlong, recompute, validation },
     patience: wholeSetting(where, 'patience', s.patience ?? 10, 0),
-    learningRate: numberSetting(where, 'learningRate', s.learningRate),
-    maxGradientNorm: numberSetting(where, 'maxGradientNorm', s.maxGradientNorm ?? 1, true),
-    concurrency: wholeSetting(where, 'concurrency', s.concurrency ?? 64, 1),
-    /** Sees that what determines the stage is plain data, and none of it missing. */
-    identified: (config: unknown): void => {
-      jsonSetting(where, 'config', config)
-      for (const part of ['objective', 'policy', 'tasks', 'reward'] as const)
-        if (s[part].config === undefined)
-          throw new RecipeError(
-            where,
-            `${part}.config`,
-            'it is undefined; say as plain JSON data what determines it',
-          )
-    },
+    checkpointEvery: wholeSetting(where, 'checkpointEvery', s.checkpointEvery ?? 1, 0),
     /** Sees that a place is plain data. */
-    placed: (place: unknown): void => jsonSetting(where, 'tasks, next', place),
+    placeFits: (place: unknown): void => jsonSetting(where, 'tasks, next', place),
+    /** How rollouts are drawn and judged. */
+    drawing: {
+      ...{ stage: s.name, reward, group, sampling, groups, rounds, concurrency, selection, advantages },
+    },
   }
 }

@@ -20,8 +20,7 @@ import type { CausalLm } from '../models/index.ts'
 import type { Seed } from '../random/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import type { Completion } from './completion.ts'
-import type { Policy, Request } from './policy.ts'
-import { PolicyError } from './policy-error.ts'
+import { type Policy, PolicyError, type Request } from './policy.ts'
 import { completionTexts } from './token-texts.ts'
 
 /** What a session's policy is made of. */

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { onlySettings } from '../settings/index.ts'
-import { type AdvantageSettings, advantages } from './advantages.ts'
+import { type AdvantageSettings, advantageNames, advantages } from './advantages.ts'
 import type { Completion } from './completion.ts'
 import type { RatedGroup } from './group.ts'
 import type { Judgement, Step } from './reward.ts'
@@ -76,7 +76,7 @@ export const withStepAdvantages = <G extends RatedGroup>(
   groups: readonly G[],
   settings: AdvantageSettings,
 ): readonly G[] => {
-  onlySettings('withStepAdvantages', settings, ['scale', 'epsilon', 'families', 'steps'])
+  onlySettings('withStepAdvantages', settings, advantageNames)
   const { steps = 0, families = {}, ...rest } = settings
   if (steps === 0) return groups
   const worth = stepAdvantages(groups, rest)

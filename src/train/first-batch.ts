@@ -4,6 +4,16 @@ import type { Objective } from './objective.ts'
 import { RecipeError } from './recipe-error.ts'
 
 /**
+ * The first batch of a source, smaller where the source has no more; undefined where it has no example. The source is closed.
+ *
+ * @param where what errors of the source begin with
+ */
+export const firstBatch = async <E>(source: Source<E>, size: number, where?: string) => {
+  for await (const first of batchesOf(source, size, undefined, where)) return first
+  return undefined
+}
+
+/**
  * Reads the first batch of a source and has the objective collate it. Rejects with a {@link RecipeError} where there is no
  * example, and with what the source or `collate` throws.
  */
@@ -12,12 +22,7 @@ export const tryFirstBatch = async <E>(
   source: Source<E>,
   objective: Pick<Objective<E>, 'batch' | 'collate'>,
 ): Promise<void> => {
-  const stream = batchesOf(source, objective.batch, undefined, where)
-  try {
-    const { value: first, done } = await stream.next()
-    if (done) throw new RecipeError(where, 'source', 'it has no example; give at least one')
-    objective.collate(first.examples)
-  } finally {
-    await stream.return(undefined)
-  }
+  const first = await firstBatch(source, objective.batch, where)
+  if (first === undefined) throw new RecipeError(where, 'source', 'it has no example; give at least one')
+  objective.collate(first.examples)
 }

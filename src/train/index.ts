@@ -22,6 +22,7 @@ export {
   forwardProgram,
 } from './exported-model.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
+export type { LearningSettings } from './learning-stage.ts'
 export type { AtPlaces, Learnt } from './learnt-places.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
 export { type NextTokenSizes, nextToken, type WholeSizes } from './next-token.ts'

@@ -4,9 +4,10 @@
  */
 export { brokenUpdate } from './broken-update.ts'
 export { expertLoads } from './expert-terms.ts'
-export { tryFirstBatch } from './first-batch.ts'
+export { firstBatch, tryFirstBatch } from './first-batch.ts'
 export { ForkError, type Forked, forkWord, type PlannedFork, planFork } from './fork.ts'
 export { learnerPrograms } from './learner.ts'
+export { checkedLearning, learningNames, learningStage } from './learning-stage.ts'
 export {
   givenOf,
   learntConfig,
@@ -26,10 +27,9 @@ export {
 } from './next-token.ts'
 export { withBadRows } from './own-data.ts'
 export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
-export { rateSearch } from './rate-search.ts'
+export { rateSearch, searchSetting } from './rate-search.ts'
 export { readBy } from './read-by.ts'
-export { batchSetting, stageName, trainSetting } from './recipe-error.ts'
-export { endingOf } from './stage-ending.ts'
+export { batchSetting, configSetting, flagSetting, stageName, wordSetting } from './recipe-error.ts'
 export { stageSchedule } from './stage-schedule.ts'
 export { learnerMemory, type StepMemory, stepMemory } from './step-memory.ts'
 export { tailLoss } from './tail-loss.ts'

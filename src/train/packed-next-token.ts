@@ -23,7 +23,7 @@ import {
   total,
 } from '../dsl/index.ts'
 import { atPlaces, type CausalLm, imageInputs } from '../models/index.ts'
-import { kindOf, onlySettings } from '../settings/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type Learnt,
@@ -37,7 +37,7 @@ import {
 } from './learnt-places.ts'
 import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
-import { batchSetting, RecipeError, wholeSetting } from './recipe-error.ts'
+import { batchSetting, wholeSetting, wordSetting } from './recipe-error.ts'
 
 /** How many samples of a pack have something to learn: a first token is never learnt. */
 const samplesWith = (pack: Pack): number =>
@@ -124,8 +124,7 @@ export const packedNextToken = (
   batchSetting('packedNextToken', rows, tokens)
   const all = { rows, tokens, images }
   const { mean = 'token' } = options
-  if (mean !== 'token' && mean !== 'sample')
-    throw new RecipeError('packedNextToken', 'mean', `it is ${kindOf(mean)}; give 'token' or 'sample'`)
+  wordSetting('packedNextToken', 'mean', mean, ['token', 'sample'])
   const perSample = mean === 'sample'
   const learnt = learntSetting('packedNextToken', options.learnt, tokens)
   const graph = () => {

@@ -4,9 +4,38 @@
  * @since 0.1.0
  */
 import type { Session } from '../engine/index.ts'
-import { type AdaLrs, type AdaLrsDecision, isAtMark } from '../optim/index.ts'
+import {
+  type AdaLrs,
+  type AdaLrsDecision,
+  type AdaLrsSettings,
+  adaLrsReducer,
+  isAtMark,
+} from '../optim/index.ts'
 import type { EventOf, StageProgress } from '../run/index.ts'
+import { kindOf } from '../settings/index.ts'
+import { RecipeError } from './recipe-error.ts'
 import { mark, rollBack } from './update.ts'
+
+/**
+ * A stage's search, of its settings.
+ *
+ * @param note what is said of the number of steps beside a fault
+ * @throws RecipeError
+ */
+export const searchSetting = (
+  where: string,
+  given: Omit<AdaLrsSettings, 'steps'>,
+  steps: number,
+  note = '',
+): AdaLrs => {
+  if (kindOf(given) !== 'a record')
+    throw new RecipeError(where, 'adaLrs', `it is ${kindOf(given)}; give a record of settings, such as {}`)
+  try {
+    return adaLrsReducer({ ...given, steps })
+  } catch (e) {
+    throw new RecipeError(where, 'adaLrs', `${(e as Error).message}${note}`, e)
+  }
+}
 
 /** A search for a stage's learning rate, on its session. */
 export interface RateSearch {

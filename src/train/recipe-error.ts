@@ -43,6 +43,42 @@ export const textSetting = (where: string, setting: string, s: unknown): string 
   throw new SettingsError(where, setting, `it is ${shown(s)}; give a name`)
 }
 
+/** One of some words; undefined is none of them, and lets a default stand. @throws SettingsError */
+export const wordSetting = (where: string, setting: string, x: unknown, words: readonly string[]): void => {
+  if (x !== undefined && !words.includes(x as string))
+    throw new SettingsError(
+      where,
+      setting,
+      `it is ${kindOf(x)}; give ${words.map((w) => `'${w}'`).join(' or ')}`,
+    )
+}
+
+/** True or false; undefined lets a default stand. @throws SettingsError */
+export const flagSetting = (where: string, setting: string, x: unknown): void => {
+  if (x !== undefined && typeof x !== 'boolean')
+    throw new SettingsError(where, setting, `it is ${kindOf(x)}; give true or false`)
+}
+
+/** A list, also where a file is not type-checked. @throws SettingsError */
+export const listSetting = <A>(where: string, setting: string, x: readonly A[]): readonly A[] => {
+  if (Array.isArray(x)) return x
+  throw new SettingsError(where, setting, `it is ${kindOf(x)}; give a list`)
+}
+
+/** Sees that a part of a stage, a recipe or an evaluation says what determines it. @throws SettingsError */
+export const configSetting = (
+  where: string,
+  part: string,
+  { config }: { readonly config: unknown },
+): void => {
+  if (config === undefined)
+    throw new SettingsError(
+      where,
+      `${part}.config`,
+      'it is undefined; say as plain JSON data what determines it',
+    )
+}
+
 /**
  * Sees that a setting is a value of its kind, also where a file is not type-checked.
  *

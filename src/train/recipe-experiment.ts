@@ -8,7 +8,7 @@ import { kindOf, onlySettings } from '../settings/index.ts'
 import { type Evaluation, unmeasured } from './evaluation.ts'
 import type { Experiment } from './experiment.ts'
 import type { Recipe } from './recipe.ts'
-import { jsonSetting, RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
+import { configSetting, jsonSetting, RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
 import { programOf } from './recipe-preflight.ts'
 import { runRecipe } from './recipe-run.ts'
 import { withRewardWeights } from './reward-weights.ts'
@@ -47,12 +47,7 @@ export const experiment = (r: Recipe, evaluation: Evaluation, options: RunOption
     ['functions', 'run'],
     'an evaluation, such as exactAnswers({ … }), or unmeasured',
   )
-  if (evaluation.config === undefined)
-    throw new RecipeError(
-      where,
-      'evaluation.config',
-      'it is undefined; say as plain JSON data what determines it',
-    )
+  configSetting(where, 'evaluation', evaluation)
   if (!Array.isArray(evaluation.families))
     throw new RecipeError(
       where,

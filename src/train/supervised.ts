@@ -4,16 +4,15 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { batchesOf } from '../data/index.ts'
-import { anyOf } from '../dsl/index.ts'
 import { chooseVariant, scalarValue } from '../engine/index.ts'
 import { kindOf } from '../settings/index.ts'
+import { firstBatch } from './first-batch.ts'
 import { learnerPrograms } from './learner.ts'
+import { learningStage } from './learning-stage.ts'
 import type { MicroBatch } from './objective.ts'
 import { previewOf, withPrepared } from './prepared.ts'
 import { jsonSetting, RecipeError } from './recipe-error.ts'
 import type { Stage } from './stage.ts'
-import { endingOf } from './stage-ending.ts'
 import { runSupervised } from './supervised-run.ts'
 import { checkedSupervised, type SupervisedSettings } from './supervised-settings.ts'
 
@@ -31,7 +30,6 @@ export const supervised = <const From extends string, const To extends string, E
 ): Stage<From, To> => {
   const checked = checkedSupervised(s)
   const { where, config, objective, steps, accumulate, perStep, learningRate } = checked
-  const { transforms, ema } = checked
 
   const collated = (examples: readonly E[]): readonly MicroBatch[] => {
     const made = objective.collate(examples)
@@ -45,38 +43,24 @@ export const supervised = <const From extends string, const To extends string, E
   }
   const placeFits = (place: unknown): void => jsonSetting(where, 'source, next', place)
 
-  const own = [objective.own ?? [], transforms.flatMap((t) => t.adds?.keys ?? [])].flat()
-
-  const learner = learnerPrograms({
-    ...{ name: s.name, objective, train: s.train, optimizer: checked.optimizer },
-    ...{ maxGradientNorm: checked.maxGradientNorm, accumulate, transforms },
-    ...(ema === undefined ? {} : { ema }),
-  })
+  const programs = learnerPrograms({ ...checked.learner, objective, accumulate })
 
   return {
-    ...{ name: s.name, from: s.from, to: s.to, config, model: objective.model, steps },
-    ...(own.length === 0 ? {} : { own: anyOf(own) }),
-    ...(objective.processor === undefined ? {} : { processor: objective.processor }),
-    ...endingOf(transforms, ema !== undefined),
-    program: (functions) => learner(withPrepared(where, s.source, functions)),
+    ...{ ...learningStage(s, objective), config, steps },
+    program: (functions) => programs(withPrepared(where, s.source, functions)),
     preflight: async (program) => {
-      const stream = batchesOf(previewOf(s.source), perStep, undefined, where)
-      try {
-        const { value: first, done } = await stream.next()
-        if (done || first.examples.length < perStep)
-          throw new RecipeError(
-            where,
-            'source',
-            `it has ${done ? 0 : first.examples.length} examples and a step takes ${perStep}; give more, or take smaller batches`,
-          )
-        placeFits(first.next)
-        for (const { inputs } of collated(first.examples)) {
-          const given = accumulate === 1 ? { ...inputs, learning_rate: scalarValue(learningRate) } : inputs
-          const fits = chooseVariant(program, accumulate === 1 ? 'step' : 'accumulate', given)
-          if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
-        }
-      } finally {
-        await stream.return(undefined)
+      const first = await firstBatch(previewOf(s.source), perStep, where)
+      if (first === undefined || first.examples.length < perStep)
+        throw new RecipeError(
+          where,
+          'source',
+          `it has ${first?.examples.length ?? 0} examples and a step takes ${perStep}; give more, or take smaller batches`,
+        )
+      placeFits(first.next)
+      for (const { inputs } of collated(first.examples)) {
+        const given = accumulate === 1 ? { ...inputs, learning_rate: scalarValue(learningRate) } : inputs
+        const fits = chooseVariant(program, accumulate === 1 ? 'step' : 'accumulate', given)
+        if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
       }
     },
     run: (c) => runSupervised({ given: s, checked, collated, placeFits }, c),

@@ -300,7 +300,7 @@ test('settings that are none are named', () => {
     of_({ advantages: { epsilon: -1 } }),
     /advantages.epsilon: it is -1; give a finite number from 0/,
   )
-  assert.match(of_({ advantages: { std: true } }), /advantages, std: there is no such setting/)
+  assert.match(of_({ advantages: { std: true } }), /advantages\.std: there is no such setting/)
   assert.match(of_({ selection: { least: 9 } }), /selection.least: it is 9, and a group has 8 completions/)
   assert.match(of_({ filterOverlong: 'yes' }), /filterOverlong: it is 'yes'; give true or false/)
   assert.match(of_({ optimizer: 'adam' }), /optimizer: it is 'adam'; give an optimizer/)

@@ -4,9 +4,8 @@
  * @since 0.1.0
  */
 import { map, type OperatorFunction } from 'rxjs'
-import { type AdvantageSettings, advantages } from '../advantages.ts'
+import { type AdvantageSettings, advantages, checkedAdvantages } from '../advantages.ts'
 import type { RatedGroup, SelectedGroup } from '../group.ts'
-import { checkedAdvantages } from '../operator-settings.ts'
 import { rewardsOf } from '../selection.ts'
 import type { Columns } from '../task.ts'
 

@@ -12,7 +12,7 @@ import type { PolicyGradient } from '../policy-gradient.ts'
 import type { Columns } from '../task.ts'
 import type { Minibatch } from './minibatches.ts'
 
-/** Settings of {@link update}. */
+/** Settings of {@link policyUpdate}. */
 export interface UpdateOptions {
   /** Of a learner's program that accumulates. */
   readonly session: Session
@@ -34,6 +34,23 @@ export interface UpdatedMinibatch<out C extends Columns = Columns> {
   readonly seconds: number
 }
 
+/** Learns from one minibatch. Rejects with what the engine says. */
+export const learntFrom = async <C extends Columns>(
+  { session, objective, rate, filterOverlong = false }: UpdateOptions,
+  minibatch: Minibatch<C>,
+): Promise<UpdatedMinibatch<C>> => {
+  const began = performance.now()
+  const learningRate = rate(minibatch)
+  const experiences = minibatch.groups.flatMap((g) => experiencesOf(g, filterOverlong))
+  const batches = objective.collate(experiences)
+  const updated = batches.length === 0 ? undefined : await update(session, batches, learningRate)
+  return {
+    ...{ minibatch, learningRate, completions: experiences.length },
+    ...(updated === undefined ? {} : { updated }),
+    seconds: (performance.now() - began) / 1000,
+  }
+}
+
 /**
  * Learns from each minibatch, one after the other: it alone changes weights. Those that come meanwhile wait. Unsubscribing
  * lets the call in progress end and starts no other minibatch. The stream fails with the source and with the engine.
@@ -53,26 +70,10 @@ export const policyUpdate = <C extends Columns>(
 ): OperatorFunction<Minibatch<C>, UpdatedMinibatch<C>> => {
   const where = 'policyUpdate'
   const known = ['session', 'objective', 'rate', 'filterOverlong'] as const
-  const { session, objective, rate, filterOverlong = false } = onlySettings(where, options, known)
+  const { session, objective, rate } = onlySettings(where, options, known)
   valueSetting(where, 'session', session, ['call'], 'a session of a learner, of engine.load(…)')
   valueSetting(where, 'objective', objective, ['collate'], 'an objective, such as policyGradient(…)')
   if (typeof rate !== 'function')
     throw new RecipeError(where, 'rate', `it is ${kindOf(rate)}; give a function, such as () => 1e-5`)
-  return (minibatches$) =>
-    minibatches$.pipe(
-      concatMap((minibatch) =>
-        defer(async (): Promise<UpdatedMinibatch<C>> => {
-          const began = performance.now()
-          const learningRate = rate(minibatch)
-          const experiences = minibatch.groups.flatMap((g) => experiencesOf(g, filterOverlong))
-          const batches = objective.collate(experiences)
-          const updated = batches.length === 0 ? undefined : await update(session, batches, learningRate)
-          return {
-            ...{ minibatch, learningRate, completions: experiences.length },
-            ...(updated === undefined ? {} : { updated }),
-            seconds: (performance.now() - began) / 1000,
-          }
-        }),
-      ),
-    )
+  return concatMap((minibatch) => defer(() => learntFrom(options, minibatch)))
 }
