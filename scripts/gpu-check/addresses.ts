@@ -14,10 +14,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { casesOf, learningRate } from '../../bench/step-cases.ts'
-import { clampProgram, elements, optimiseProgram, sizes } from '../../src/dsl/index.ts'
+import { arrayOf, clampProgram, elements, optimiseProgram, sizes } from '../../src/dsl/index.ts'
 import { foreign } from '../../src/engine/foreign.ts'
 import { scalarValue, type TensorValue } from '../../src/engine/index.ts'
-import { emptyData, freshState } from '../../src/engine/values.ts'
+import { freshState } from '../../src/engine/values.ts'
 import { findPlugin } from '../../src/engine/xla/find.ts'
 import { lower } from '../../src/engine/xla/lower.ts'
 import { awaitEvent } from '../../src/engine/xla/pjrt/device-array.ts'
@@ -156,7 +156,7 @@ const serve = async (name: string): Promise<void> => {
     made.outputs.map((o) => {
       const { dtype, axes } = variant.outputs[o]!
       return upload(
-        { data: emptyData(dtype, elements(axes)), dtype, shape: sizes(axes) } as TensorValue,
+        { data: new arrayOf[dtype](elements(axes)), dtype, shape: sizes(axes) } as TensorValue,
         false,
       )
     })

@@ -379,7 +379,7 @@ export const dsl = [
     [
       [
         'a definition that is needed anyway is cut',
-        'all.filter((t) => !insideOf(t).some((x) => used.has(x)))',
+        'all.filter((t) => !computedIn(t).some((x) => used.has(x)))',
         'all',
       ],
     ],

@@ -59,11 +59,18 @@ export const engine = [
     ['engine/onnx-adamw', 'engine/graphs'],
     [
       ['the plain loop without ε', 'Math.sqrt(v) * scale + epsilon', 'Math.sqrt(v) * scale'],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/adamw-updates.ts',
+    ['engine/onnx-adamw', 'engine/graphs'],
+    [
       [
         'the clip’s factor is lost',
         'return { gradient: a, factor: b }',
         'return { gradient: a, factor: undefined }',
       ],
+      ['a gradient of other axes is taken', 'sameAxes(x!.axes, parameter!.axes)', 'x !== undefined'],
     ],
   ),
   mutantsOf(
@@ -455,7 +462,7 @@ export const engine = [
     'src/engine/tensorflow/patterns.ts',
     ['engine/tensorflow-operators', 'engine/tensorflow-lowering'],
     [
-      ['half the sum of squares', 'w.g.float(2)', 'w.g.float(1)'],
+      ['half the sum of squares', 'g.float(2)', 'g.float(1)'],
       ['tanh for sigmoid', "op: 'SigmoidGrad'", "op: 'TanhGrad'"],
     ],
   ),

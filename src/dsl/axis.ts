@@ -47,6 +47,10 @@ export const as = <const N extends string>(a: Axis, name: N): Axis<N> => axis(na
 export const showAxes = (axes: readonly Axis[]): string =>
   axes.length === 0 ? 'a scalar' : axes.map((a) => `${a.name} ${a.size}`).join(' × ')
 
+/** Whether axes are the same, name by name and size by size. */
+export const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
+  a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
+
 /** The number of elements under these axes. */
 export const elements = (axes: readonly Axis[]): number => axes.reduce((n, a) => n * a.size, 1)
 

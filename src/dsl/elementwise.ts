@@ -192,14 +192,9 @@ export const floor = unary('floor')
 /** Logical not. @category elementwise */
 export const not = unary('not')
 
-type Compare = <A extends Names = readonly [], B extends Names = readonly []>(
-  a: Operand<A>,
-  b: Operand<B>,
-) => Tensor<Joined<A, B>>
-
-const compare = (fn: CompareFn, flip = false): Compare => {
+const compare = (fn: CompareFn, flip = false): Binary => {
   const op = ((a: Tensor | number, b: Tensor | number) =>
-    compareOf(fn, a, b, siteOf(op as never), flip)) as Compare
+    compareOf(fn, a, b, siteOf(op as never), flip)) as Binary
   return op
 }
 

@@ -1,7 +1,7 @@
 /** The gradient: one reverse walk over the table of adjoints. */
 import { adjoints, type Flow } from './adjoints.ts'
 import { showAxes } from './axis.ts'
-import { composite } from './composite.ts'
+import { composite, insideOf } from './composite.ts'
 import { compositeFlows } from './composite-flows.ts'
 import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
@@ -16,10 +16,40 @@ const identity = (t: Tensor): Tensor | string => (t.op.op === 'state' ? t.op.key
 const flowsOf = (y: Tensor, g: Tensor, site: Site): readonly Flow[] =>
   (adjoints[y.op.op] as (y: Tensor, g: Tensor, op: Op, s: Site) => readonly Flow[])(y, g, y.op, site)
 
-/** The nodes of a composite's definition that only it has. */
-const insideOf = (y: Tensor): readonly Tensor[] => {
-  const ends = new Set(y.inputs.slice(1))
-  return topological([y.inputs[0]!], (t) => (ends.has(t) ? [] : t.inputs)).filter((t) => !ends.has(t))
+/** The float32 nodes that `begins` says, and those that depend on one. */
+const dependents = (order: readonly Tensor[], begins: (t: Tensor) => boolean): ReadonlySet<Tensor> => {
+  const found = new Set<Tensor>()
+  for (const t of order)
+    if (
+      t.dtype === 'float32' &&
+      (begins(t) || (t.op.op !== 'stopGradient' && t.inputs.some((x) => found.has(x))))
+    )
+      found.add(t)
+  return found
+}
+
+/** The reverse walk: each node hands what flows out of it on to those of its inputs that count, where it is added up. */
+const walkBack = <K>(
+  order: readonly Tensor[],
+  counting: ReadonlySet<Tensor>,
+  flowing: Map<K, Tensor>,
+  keyOf: (t: Tensor) => K,
+  flows: (y: Tensor, g: Tensor) => readonly Flow[],
+): void => {
+  for (let i = order.length - 1; i >= 0; i--) {
+    const y = order[i]!
+    const g = flowing.get(keyOf(y))
+    if (g === undefined || !counting.has(y)) continue
+    flows(y, g).forEach((flow, k) => {
+      const x = y.inputs[k]!
+      if (flow === undefined || !counting.has(x)) return
+      const part = flow()
+      const sofar = flowing.get(keyOf(x))
+      const all =
+        sofar === undefined ? part : binaryOf('add', sofar, reshaped(part, sofar.axes, y.site), y.site)
+      flowing.set(keyOf(x), all)
+    })
+  }
 }
 
 /** The choice among scores whose result is an attention's softmax, where each score counts once. */
@@ -38,30 +68,20 @@ const maskingOf = (order: readonly Tensor[]): Tensor | undefined => {
 const pulled = (body: Tensor, g: Tensor, operands: readonly Tensor[]): readonly (Tensor | undefined)[] => {
   const ends = new Set(operands)
   const order = topological([body], (t) => (ends.has(t) ? [] : t.inputs))
-  const depends = new Set(operands.filter((t) => t.dtype === 'float32'))
-  for (const t of order)
-    if (t.dtype === 'float32' && t.op.op !== 'stopGradient' && !ends.has(t))
-      if (t.inputs.some((x) => depends.has(x))) depends.add(t)
   const masking = maskingOf(order)
-  const flowing = new Map<Tensor, Tensor>([[body, g]])
-  for (let i = order.length - 1; i >= 0; i--) {
-    const y = order[i]!
-    const flow = flowing.get(y)
-    if (flow === undefined || ends.has(y) || !depends.has(y)) continue
-    const flows: readonly Flow[] =
-      y === masking
-        ? [undefined, () => transposed(flow, y.inputs[1]!.names, y.site)]
-        : flowsOf(y, flow, y.site)
-    flows.forEach((part, k) => {
-      const x = y.inputs[k]!
-      if (part === undefined || !depends.has(x)) return
-      const [sofar, more] = [flowing.get(x), part()]
-      flowing.set(
-        x,
-        sofar === undefined ? more : binaryOf('add', sofar, reshaped(more, sofar.axes, y.site), y.site),
-      )
-    })
-  }
+  const flowing = new Map([[body, g]])
+  const counting = dependents(order, (t) => ends.has(t))
+  walkBack(
+    order,
+    counting,
+    flowing,
+    (t) => t,
+    (y, flow) => {
+      if (ends.has(y)) return []
+      if (y !== masking) return flowsOf(y, flow, y.site)
+      return [undefined, () => transposed(flow, y.inputs[1]!.names, y.site)]
+    },
+  )
   return operands.map((t) => flowing.get(t))
 }
 
@@ -121,36 +141,13 @@ export const gradient = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
     )
   const wanted = new Set(wrt.map(identity))
   const order = topological([loss])
-  const depends = new Set<Tensor>()
-  for (const t of order)
-    if (
-      t.dtype === 'float32' &&
-      (wanted.has(identity(t)) || (t.op.op !== 'stopGradient' && t.inputs.some((x) => depends.has(x))))
-    )
-      depends.add(t)
-
-  const has = (t: Tensor): boolean => depends.has(t)
+  const depends = dependents(order, (t) => wanted.has(identity(t)))
   const flowing = new Map<Tensor | string, Tensor>([[identity(loss), scalarOf(1, 'float32', site)]])
-  for (let i = order.length - 1; i >= 0; i--) {
-    const y = order[i]!
-    const g = flowing.get(identity(y))
-    if (g === undefined || !depends.has(y)) continue
-    const isAttention = y.op.op === 'composite' && y.op.kind === 'attention'
-    const flows = isAttention
+  walkBack(order, depends, flowing, identity, (y, g) =>
+    y.op.op === 'composite' && y.op.kind === 'attention'
       ? attentionFlows(y, g, wanted)
-      : (shorterFlows(y, g, has, wanted) ?? flowsOf(y, g, y.site))
-    flows.forEach((flow, k) => {
-      const x = y.inputs[k]!
-      if (flow === undefined || !depends.has(x)) return
-      const part = flow()
-      const id = identity(x)
-      const sofar = flowing.get(id)
-      flowing.set(
-        id,
-        sofar === undefined ? part : binaryOf('add', sofar, reshaped(part, sofar.axes, y.site), y.site),
-      )
-    })
-  }
+      : (shorterFlows(y, g, (t) => depends.has(t), wanted) ?? flowsOf(y, g, y.site)),
+  )
   return wrt.map((t) => {
     const g = depends.has(loss) ? flowing.get(identity(t)) : undefined
     return g === undefined

@@ -20,6 +20,24 @@ import type { Site } from './site.ts'
 /** Element types. Floating point is 32 bits wide; an engine may compute narrower inside. */
 export type Dtype = 'float32' | 'int32' | 'bool'
 
+/** Numbers of one dtype, row-major; bools are 0 and 1. */
+export type Data = Float32Array | Int32Array | Uint8Array
+
+/** The class of arrays that hold numbers of one dtype. */
+interface DataClass {
+  new (length: number): Data
+  readonly name: string
+  readonly of: (...numbers: number[]) => Data
+  readonly from: (numbers: Iterable<number>) => Data
+}
+
+/** The class of each dtype. */
+export const arrayOf: Readonly<Record<Dtype, DataClass>> = {
+  float32: Float32Array,
+  int32: Int32Array,
+  bool: Uint8Array,
+}
+
 /** Elementwise functions of one operand. `not` maps bool to bool, the others float32 to float32 (`neg`, `abs` also int32). */
 export type UnaryFn =
   | 'neg'
@@ -79,7 +97,7 @@ export type LogicFn = 'and' | 'or'
 export type Op =
   | { readonly op: 'input'; readonly name: string }
   | { readonly op: 'state'; readonly key: string; readonly init: Init }
-  | { readonly op: 'constant'; readonly data: Float32Array | Int32Array | Uint8Array }
+  | { readonly op: 'constant'; readonly data: Data }
   | { readonly op: 'iota' }
   | { readonly op: 'unary'; readonly fn: UnaryFn }
   | { readonly op: 'binary'; readonly fn: BinaryFn }

@@ -2,7 +2,7 @@
 import { type Axis, elements } from './axis.ts'
 import { distinct } from './axis-error.ts'
 import { GraphError } from './error.ts'
-import { type Dtype, node, type Scalar, type Tensor } from './graph.ts'
+import { arrayOf, type Data, type Dtype, node, type Scalar, type Tensor } from './graph.ts'
 import { type Init, wrongInit } from './init.ts'
 import { declare } from './owner.ts'
 import { type Site, siteOf } from './site.ts'
@@ -69,10 +69,7 @@ export const parameter = <const A extends readonly Axis[]>(
  * @throws GraphError `BadShape` where the data's length is not the axes' product
  * @category constructors
  */
-export const constant = <const A extends readonly Axis[]>(
-  data: Float32Array | Int32Array | Uint8Array,
-  axes: A,
-): Tensor<NamesOf<A>> => {
+export const constant = <const A extends readonly Axis[]>(data: Data, axes: A): Tensor<NamesOf<A>> => {
   const site = siteOf(constant)
   distinct('constant', axes, site)
   if (data.length !== elements(axes))
@@ -104,13 +101,7 @@ export const scalarOf = (value: number, dtype: Dtype, site: Site): Scalar => {
       `${value} is no ${dtype}: ${dtype === 'int32' ? 'cast the tensor that it meets to float32' : 'a bool is 0 or 1'}`,
       site,
     )
-  const data =
-    dtype === 'float32'
-      ? Float32Array.of(value)
-      : dtype === 'int32'
-        ? Int32Array.of(value)
-        : Uint8Array.of(value)
-  return node({ op: 'constant', data }, [], [], dtype, site)
+  return node({ op: 'constant', data: arrayOf[dtype].of(value) }, [], [], dtype, site)
 }
 
 /** int32 `0 … size−1` along an axis: positions. */

@@ -1,6 +1,6 @@
 /** Steps that repeat inside one call: what each carries to the next is computed by one body. */
 import { onlySettings } from '../settings/index.ts'
-import { type Axis, showAxes } from './axis.ts'
+import { sameAxes, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import {
   type LoopBody,
@@ -33,9 +33,6 @@ export interface LoopOptions<C extends Carried> {
   /** Builds a step, once: from what is carried, and the step's number from 0, int32. */
   readonly step: (carried: C, i: Scalar) => LoopStep<C>
 }
-
-const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
-  a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
 
 const argument = (at: number, like: Pick<Tensor, 'axes' | 'dtype'>, site: Site): Tensor =>
   node({ op: 'argument', at }, [], like.axes, like.dtype, site)

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { onlySettings } from '../settings/index.ts'
-import { type Axis, showAxes } from './axis.ts'
+import { type Axis, sameAxes, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
 import { literalFault } from './index-checks.ts'
@@ -28,6 +28,29 @@ export interface Variant {
   readonly states: ReadonlyMap<string, Tensor>
   readonly outputs: Readonly<Record<string, Tensor>>
   readonly next: ReadonlyMap<string, Tensor>
+}
+
+/** What a variant computes: its outputs, then its next states. */
+export const rootsOf = (v: Pick<Variant, 'outputs' | 'next'>): readonly Tensor[] => [
+  ...Object.values(v.outputs),
+  ...v.next.values(),
+]
+
+/** The variant with other roots in the same order; it lists the states that these read. */
+export const withRoots = (v: Variant, roots: readonly Tensor[]): Variant => {
+  const names = Object.keys(v.outputs)
+  const inputs = new Map(v.inputs)
+  const states = new Map<string, Tensor>()
+  for (const t of topological(roots)) {
+    if (t.op.op === 'input') inputs.set(t.op.name, t)
+    if (t.op.op === 'state' && !states.has(t.op.key)) states.set(t.op.key, t)
+  }
+  return {
+    inputs,
+    states,
+    outputs: Object.fromEntries(names.map((n, i) => [n, roots[i]!])),
+    next: new Map([...v.next.keys()].map((k, i) => [k, roots[names.length + i]!])),
+  }
 }
 
 /** A state's declaration: its key is its name in a checkpoint, its axes the published shape. */
@@ -93,9 +116,6 @@ export const forEngine = (p: Program, engine: string): Program => ({
   functions: new Map([...p.functions].filter(([name]) => madeFor(p, name, engine))),
 })
 
-const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
-  a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
-
 /** Checks that a name is one: the empty one names nothing in any file. */
 const nameable = (what: string, name: string, site: Site): void => {
   if (name === '') throw new GraphError('BadArgument', `${what} has the empty name; give it another`, site)
@@ -135,7 +155,7 @@ const leavesOf = (name: string, r: Results, states: Map<string, StateSpec>): Var
   const leaves = new Map<string, Tensor>()
   for (const [output, t] of Object.entries(r.outputs))
     nameable(`an output of function '${name}'`, output, t.site)
-  for (const t of topological([...Object.values(r.outputs), ...next.values()])) {
+  for (const t of topological(rootsOf({ outputs: r.outputs, next }))) {
     if (t.op.op === 'input') {
       nameable(`an input of function '${name}'`, t.op.name, t.site)
       const had = inputs.get(t.op.name)
@@ -198,7 +218,7 @@ const checked = (name: string, v: Variant, states: ReadonlyMap<string, StateSpec
     if (!leaves.has(key))
       leaves.set(key, node({ op: 'state', key, init: spec.init }, [], spec.axes, spec.dtype, t.site))
   }
-  const fault = literalFault([...Object.values(v.outputs), ...v.next.values()])
+  const fault = literalFault(rootsOf(v))
   if (fault !== undefined)
     throw new GraphError(
       'BadArgument',

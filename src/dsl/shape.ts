@@ -1,5 +1,5 @@
 /** Changing the axes of a tensor without changing its elements, and taking or joining parts. */
-import { type Axis, as, elements, type Names, showAxes } from './axis.ts'
+import { type Axis, as, elements, type Names, sameAxes, showAxes } from './axis.ts'
 import { distinct, sizeMismatch, unknownAxis } from './axis-error.ts'
 import { GraphError } from './error.ts'
 import { findAxis, node, type Tensor } from './graph.ts'
@@ -63,9 +63,7 @@ export const reshaped = (t: Tensor, axes: readonly Axis[], site: Site): Tensor =
       [...t.axes, ...axes],
     )
   distinct('reshape', axes, site)
-  return sameOrder(axes, t.axes) && axes.every((a, i) => a.size === t.axes[i]!.size)
-    ? t
-    : node({ op: 'reshape' }, [t], axes, t.dtype, site)
+  return sameAxes(axes, t.axes) ? t : node({ op: 'reshape' }, [t], axes, t.dtype, site)
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { type IndexCheck, indexCheck, madeFor, type Program, type Variant } from '../dsl/index.ts'
+import { type IndexCheck, indexCheck, madeFor, type Program, rootsOf, type Variant } from '../dsl/index.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { heldStates, type StateStore } from './held-states.ts'
 import { outOfMemory } from './out-of-memory.ts'
@@ -64,7 +64,7 @@ const checks = new WeakMap<Variant, IndexCheck>()
 
 /** The check of a variant's indices, made once. */
 const checkOf = (v: Variant): IndexCheck => {
-  const check = checks.get(v) ?? indexCheck([...Object.values(v.outputs), ...v.next.values()])
+  const check = checks.get(v) ?? indexCheck(rootsOf(v))
   checks.set(v, check)
   return check
 }

@@ -4,14 +4,14 @@
  * @since 0.1.0
  */
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import type { Dtype, Program } from '../dsl/index.ts'
+import type { Data, Dtype, Program } from '../dsl/index.ts'
 import type { EngineError } from './error.ts'
 
 /** Numbers at the edge of an engine: row-major, float32 as Float32Array, int32 as Int32Array, bool as Uint8Array. */
 export interface TensorValue {
   readonly shape: readonly number[]
   readonly dtype: Dtype
-  readonly data: Float32Array | Int32Array | Uint8Array
+  readonly data: Data
 }
 
 /** Weights somewhere else, by key: a checkpoint, another session. They are read one by one, never all at once. */

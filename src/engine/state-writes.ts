@@ -8,6 +8,7 @@ import {
   bodyRoots,
   findAxis,
   type LoopBody,
+  rootsOf,
   type Tensor,
   topological,
   type Variant,
@@ -63,7 +64,7 @@ export const stateWrites = (variant: Variant): readonly (readonly StateWrite[])[
       const writes = chain(key, next, (t) => t.op.op === 'state' && t.op.key === key)
       return writes === undefined ? [] : [writes]
     }),
-    [...Object.values(variant.outputs), ...variant.next.values()],
+    rootsOf(variant),
   )
 
 /** One place a row: the new elements stand under the axes but the slot's. */

@@ -5,6 +5,8 @@
  */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import {
+  arrayOf,
+  type Data,
   type Dtype,
   elements,
   fill,
@@ -18,26 +20,8 @@ import { kindOf, SettingsError } from '../settings/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import type { Snapshot, TensorValue } from './session.ts'
 
-/** The array that holds a value's elements. */
-export type Data = TensorValue['data']
-
-/** A zero-filled array of that dtype. */
-export const emptyData = (dtype: Dtype, length: number): Data =>
-  dtype === 'float32'
-    ? new Float32Array(length)
-    : dtype === 'int32'
-      ? new Int32Array(length)
-      : new Uint8Array(length)
-
 /** Whether the array is the one that the dtype calls for. */
-export const holds = (dtype: Dtype, data: unknown): data is Data =>
-  dtype === 'float32'
-    ? data instanceof Float32Array
-    : dtype === 'int32'
-      ? data instanceof Int32Array
-      : data instanceof Uint8Array
-
-const arrayName = { float32: 'Float32Array', int32: 'Int32Array', bool: 'Uint8Array' } as const
+export const holds = (dtype: Dtype, data: unknown): data is Data => data instanceof arrayOf[dtype]
 
 /** The same value over an array of its own. */
 export const copyOf = (v: TensorValue): TensorValue => ({
@@ -56,13 +40,7 @@ export const tensorValue = (
     throw new SettingsError('tensorValue', 'shape', `it is ${kindOf(shape)}; give a list of sizes`)
   if (typeof numbers?.[Symbol.iterator] !== 'function')
     throw new SettingsError('tensorValue', 'numbers', `it is ${kindOf(numbers)}; give a list of numbers`)
-  const data =
-    dtype === 'float32'
-      ? Float32Array.from(numbers)
-      : dtype === 'int32'
-        ? Int32Array.from(numbers)
-        : Uint8Array.from(numbers)
-  return { shape: [...shape], dtype, data }
+  return { shape: [...shape], dtype, data: arrayOf[dtype].from(numbers) }
 }
 
 /** A float32 value of rank 0, as learning rates are passed. */
@@ -83,12 +61,13 @@ export const repeated = ({ init }: StateSpec): number | undefined => {
 export const freshState = (spec: StateSpec, seed: number): Data => {
   const size = elements(spec.axes)
   const all = repeated(spec)
-  return all === undefined ? fill(spec.init, size, seed, spec.key) : emptyData(spec.dtype, size).fill(all)
+  return all === undefined ? fill(spec.init, size, seed, spec.key) : new arrayOf[spec.dtype](size).fill(all)
 }
 
 const showShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`
 
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+/** Whether two shapes are one. */
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i])
 
 const list = (names: Iterable<string>): string => {
@@ -135,7 +114,7 @@ const kindFault = (value: unknown): string | undefined => {
 /** What is wrong with one value for a place of this dtype and shape; undefined where nothing is. */
 const valueFault = (what: string, dtype: Dtype, value: TensorValue): string | undefined => {
   if (value.dtype !== dtype) return `${what} is ${String(value.dtype)}; it must be ${dtype}`
-  if (!holds(dtype, value.data)) return `${what} is ${dtype} and must come as a ${arrayName[dtype]}`
+  if (!holds(dtype, value.data)) return `${what} is ${dtype} and must come as a ${arrayOf[dtype].name}`
   const length = value.shape.reduce((n, s) => n * s, 1)
   if (value.data.length !== length)
     return `${what} has ${value.data.length} elements for its shape ${showShape(value.shape)} (${length} elements)`

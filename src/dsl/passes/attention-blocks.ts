@@ -1,6 +1,6 @@
 /** Attention of long sequences in blocks of tokens, whose scores are not kept: memory grows with the length alone. */
 import { onlySettings } from '../../settings/index.ts'
-import { bodyOf, operandsOf } from '../composite.ts'
+import { insideOf, operandsOf } from '../composite.ts'
 import { findAxis, rewrite, type Tensor, topological } from '../graph.ts'
 import { sliceOf, transposed } from '../shape.ts'
 import { byKeys } from './attention-by-keys.ts'
@@ -16,12 +16,10 @@ const attentionOf = (t: Tensor): Tensor | undefined =>
   isKind(t, 'attention') ? t : isKind(t, 'attentionGradient') ? operandsOf(t).at(-2) : undefined
 
 /** What a definition computes of queries, keys and values. */
-const insideOf = (t: Tensor): readonly Tensor[] => {
-  const operands = operandsOf(t)
-  const ends = new Set(operands)
-  const depends = new Set(operands.slice(0, 3))
-  return topological([bodyOf(t)], (x) => (ends.has(x) ? [] : x.inputs)).filter((x) => {
-    if (ends.has(x) || !x.inputs.some((y) => depends.has(y))) return false
+const computedIn = (t: Tensor): readonly Tensor[] => {
+  const depends = new Set(operandsOf(t).slice(0, 3))
+  return insideOf(t).filter((x) => {
+    if (!x.inputs.some((y) => depends.has(y))) return false
     depends.add(x)
     return true
   })
@@ -41,7 +39,7 @@ export const attentionBlocks = (limits: BlockSizes) => {
     if (all.length === 0) return roots
     // where a gradient was taken through a definition its inside is needed anyway
     const used = new Set(topological(roots, (t) => (attentionOf(t) === undefined ? t.inputs : operandsOf(t))))
-    const long = new Set(all.filter((t) => !insideOf(t).some((x) => used.has(x))))
+    const long = new Set(all.filter((t) => !computedIn(t).some((x) => used.has(x))))
     const learnt = new Set(
       [...used].map((t) => (isKind(t, 'attentionGradient') ? attentionOf(t) : undefined)),
     )

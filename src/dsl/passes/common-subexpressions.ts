@@ -1,9 +1,6 @@
 /** Common subexpressions: what is computed twice from the same things is computed once. */
 import type { Axis } from '../axis.ts'
-import type { LoopBody, Op, Settings, Tensor } from '../graph.ts'
-import { rewrite } from '../graph.ts'
-
-type Data = Float32Array | Int32Array | Uint8Array
+import { type Data, type LoopBody, type Op, rewrite, type Settings, type Tensor } from '../graph.ts'
 
 const bytesOf = (d: Data): Uint8Array => new Uint8Array(d.buffer, d.byteOffset, d.byteLength)
 

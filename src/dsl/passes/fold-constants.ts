@@ -1,27 +1,26 @@
 /** Constants computed once, and operations that change nothing taken away. */
-import { type Axis, elements } from '../axis.ts'
+import { type Axis, elements, sameAxes } from '../axis.ts'
 import { nodeValue } from '../evaluate.ts'
-import { type BinaryFn, findAxis, node, type Op, type OpName, rewrite, type Tensor } from '../graph.ts'
+import {
+  arrayOf,
+  type BinaryFn,
+  findAxis,
+  node,
+  type Op,
+  type OpName,
+  rewrite,
+  type Tensor,
+} from '../graph.ts'
 
 /** A folded literal has at most this many elements where it is larger than the literals that it comes from … */
 const small = 1024
 /** … and at most this many in any case. */
 const large = 65536
 
-const sameAxes = (a: readonly Axis[], b: readonly Axis[]): boolean =>
-  a.length === b.length && a.every((x, i) => x.name === b[i]!.name && x.size === b[i]!.size)
-
 const x0 = (t: Tensor): Tensor => t.inputs[0]!
 
-const literal = (t: Tensor, v: ArrayLike<number>): Tensor => {
-  const data =
-    t.dtype === 'float32'
-      ? Float32Array.from(v)
-      : t.dtype === 'int32'
-        ? Int32Array.from(v)
-        : Uint8Array.from(v)
-  return { ...node({ op: 'constant', data }, [], t.axes, t.dtype, t.site), marks: t.marks }
-}
+const literal = (t: Tensor, v: Float64Array): Tensor =>
+  instead(t, { op: 'constant', data: arrayOf[t.dtype].from(v) }, [])
 
 const values = new WeakMap<Tensor, Float64Array>()
 

@@ -1,7 +1,6 @@
 /** Passes: graph in, graph out, the numbers unchanged. */
 export * from './attention-blocks.ts'
 export * from './clamp-indices.ts'
-export * from './clamp-program.ts'
 export * from './common-subexpressions.ts'
 export * from './fold-constants.ts'
 export * from './fold-transposes.ts'

@@ -1,13 +1,11 @@
 /** Several products of one tensor with different weights (q, k, v; gate, up) as one product. */
-import { type Axis, axis, elements } from '../axis.ts'
+import { type Axis, axis, elements, sameAxes } from '../axis.ts'
 import { node, rewrite, type Tensor, topological } from '../graph.ts'
 
-/** Products that could be one, and what that would cost. */
-export interface Projections {
+/** Products that become one. */
+interface Projections {
   /** The contractions, in topological order. */
   readonly products: readonly Tensor[]
-  /** Rows of the shared operand: the product of its axes that are not summed. */
-  readonly rows: number
   /** Length of the sum. */
   readonly inner: number
   /** Columns of each product's weight. */
@@ -17,8 +15,6 @@ export interface Projections {
 /** A weight, perhaps in other words. */
 const isWeight = (t: Tensor, isOne: (t: Tensor) => boolean): boolean =>
   isOne(t) || ((t.op.op === 'reshape' || t.op.op === 'transpose') && isWeight(t.inputs[0]!, isOne))
-
-const isState = (t: Tensor): boolean => t.op.op === 'state'
 
 const has = (axes: readonly Axis[], name: string): boolean => axes.some((a) => a.name === name)
 
@@ -38,10 +34,7 @@ const projection = (
 }
 
 const to = (op: 'reshape' | 'transpose', x: Tensor, axes: readonly Axis[]): Tensor =>
-  x.axes.length === axes.length &&
-  x.axes.every((a, i) => a.name === axes[i]!.name && a.size === axes[i]!.size)
-    ? x
-    : node({ op }, [x], axes, x.dtype, x.site)
+  sameAxes(x.axes, axes) ? x : node({ op }, [x], axes, x.dtype, x.site)
 
 /** The weight as a matrix `[columns, inner]`. */
 const matrix = (
@@ -55,15 +48,14 @@ const matrix = (
 
 /**
  * Merges products of one tensor with different weights over the same axes into one product with the weights joined, each
- * result a slice of it. Joining copies the weights in every call, so this pays only where rows are many and columns few:
- * `pays` decides for each set.
+ * result a slice of it. Joining copies the weights each time that the graph is computed: it pays where that is once for many
+ * steps of a loop.
  *
- * @param pays whether to merge a set of two or more products
- * @param isOne whether a leaf is a weight; default: states are
+ * @param isOne whether a leaf is a weight
  * @category passes
  */
 export const mergeProjections =
-  (pays: (set: Projections) => boolean = () => true, isOne: (t: Tensor) => boolean = isState) =>
+  (isOne: (t: Tensor) => boolean) =>
   (roots: readonly Tensor[]): Tensor[] => {
     const byOperand = new Map<Tensor, Map<string, Tensor[]>>()
     for (const t of topological(roots)) {
@@ -81,10 +73,9 @@ export const mergeProjections =
         if (products.length < 2) continue
         const ps = products.map((t) => projection(t, isOne)!)
         const first = products[0]!
-        const rows = elements(ps[0]!.rows)
-        const inner = elements(first.inputs[ps[0]!.x]!.axes) / rows
-        const set = { products, rows, inner, columns: ps.map((p) => elements(p.columns)) }
-        if (pays(set)) for (const t of products) setOf.set(t, set)
+        const inner = elements(first.inputs[ps[0]!.x]!.axes) / elements(ps[0]!.rows)
+        const set = { products, inner, columns: ps.map((p) => elements(p.columns)) }
+        for (const t of products) setOf.set(t, set)
       }
 
     const joined = new Map<Projections, Tensor>()

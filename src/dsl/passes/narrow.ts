@@ -1,7 +1,7 @@
 /** What repeats along an axis computed once along it: the one analysis of repetition, for every engine. */
 import { type Axis, elements } from '../axis.ts'
 import { bodyOf, operandsOf } from '../composite.ts'
-import { findAxis, node, type Op, type Tensor, topological } from '../graph.ts'
+import { arrayOf, findAxis, node, type Op, type Tensor, topological } from '../graph.ts'
 import { overBodies } from '../loop.ts'
 
 const has = (axes: readonly Axis[], a: Axis): boolean => axes.some((x) => x.name === a.name)
@@ -16,10 +16,8 @@ const rebuilt = (t: Tensor, inputs: readonly Tensor[], axes: readonly Axis[], op
     ? t
     : { ...t, op, inputs, axes, names: axes.map((a) => a.name) }
 
-const literal = (t: Tensor, value: number): Tensor => {
-  const data = t.dtype === 'int32' ? Int32Array.of(value) : Float32Array.of(value)
-  return node({ op: 'constant', data }, [], [], t.dtype, t.site)
-}
+const literal = (t: Tensor, value: number): Tensor =>
+  node({ op: 'constant', data: arrayOf[t.dtype].of(value) }, [], [], t.dtype, t.site)
 
 /** Axes before and after a reshape, cut where both sides have counted the same elements. */
 const groups = (

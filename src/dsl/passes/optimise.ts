@@ -1,19 +1,12 @@
 /** The passes one after the other, over graphs and over whole programs. */
-import { onlySettings } from '../../settings/index.ts'
-import { rewrite, type Tensor, topological } from '../graph.ts'
+import { rewrite, type Tensor } from '../graph.ts'
 import { overBodies } from '../loop.ts'
-import type { Program, Variant } from '../program.ts'
+import { type Program, rootsOf, type Variant, withRoots } from '../program.ts'
+import { clampIndices } from './clamp-indices.ts'
 import { commonSubexpressions } from './common-subexpressions.ts'
 import { foldConstants } from './fold-constants.ts'
 import { foldTransposes } from './fold-transposes.ts'
-import { mergeProjections, type Projections } from './merge-projections.ts'
 import { narrow } from './narrow.ts'
-
-/** What {@link optimise} may do beyond what always pays. */
-export interface OptimiseOptions {
-  /** Which products to merge; default none. */
-  readonly merge?: (set: Projections) => boolean
-}
 
 /**
  * Takes `stopGradient` away: it is the identity once the gradient has been taken, and only then may this be used.
@@ -31,20 +24,17 @@ export const dropStopGradients = (roots: readonly Tensor[]): Tensor[] =>
  *
  * @category passes
  */
-export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}): Tensor[] => {
-  onlySettings('optimise', options, ['merge'])
-  const { merge } = options
+export const optimise = (roots: readonly Tensor[]): Tensor[] => {
   const passes = [
     commonSubexpressions,
     foldConstants,
     narrow,
     foldTransposes,
-    ...(merge === undefined ? [] : [mergeProjections(merge)]),
     foldConstants,
     commonSubexpressions,
   ]
   const now = passes.reduce<Tensor[]>((now, pass) => pass(now), [...roots])
-  return [...overBodies(now, (body) => optimise(dropStopGradients(body), options))]
+  return [...overBodies(now, (body) => optimise(dropStopGradients(body)))]
 }
 
 /**
@@ -52,26 +42,14 @@ export const optimise = (roots: readonly Tensor[], options: OptimiseOptions = {}
  *
  * @category passes
  */
-export const overVariant = (pass: (roots: readonly Tensor[]) => Tensor[], v: Variant): Variant => {
-  const names = Object.keys(v.outputs)
-  const keys = [...v.next.keys()]
-  const roots = pass([...names.map((n) => v.outputs[n]!), ...v.next.values()])
-  const outputs = Object.fromEntries(names.map((n, i) => [n, roots[i]!]))
-  const next = new Map(keys.map((k, i) => [k, roots[names.length + i]!]))
-  const inputs = new Map(v.inputs)
-  const states = new Map<string, Tensor>()
-  for (const t of topological(roots)) {
-    if (t.op.op === 'input') inputs.set(t.op.name, t)
-    if (t.op.op === 'state' && !states.has(t.op.key)) states.set(t.op.key, t)
-  }
-  return { inputs, states, outputs, next }
-}
+export const overVariant = (pass: (roots: readonly Tensor[]) => Tensor[], v: Variant): Variant =>
+  withRoots(v, pass(rootsOf(v)))
 
 /**
  * A variant that is made when it is first read, but for its inputs, which are known: a program of many buckets costs what
  * is called of it.
  */
-export const lazily = (v: Variant, make: () => Variant): Variant => {
+const lazily = (v: Variant, make: () => Variant): Variant => {
   let made: Variant | undefined
   const whole = (): Variant => {
     made ??= make()
@@ -93,23 +71,34 @@ export const lazily = (v: Variant, make: () => Variant): Variant => {
 
 const isItself = (key: string, t: Tensor): boolean => t.op.op === 'state' && t.op.key === key
 
-const optimiseVariant = (v: Variant, options: OptimiseOptions): Variant => {
-  const w = overVariant((roots) => optimise(dropStopGradients(roots), options), v)
+const optimiseVariant = (v: Variant): Variant => {
+  const w = overVariant((roots) => optimise(dropStopGradients(roots)), v)
   const next = new Map([...w.next].filter(([k, t]) => !isItself(k, t)))
   return overVariant((roots) => [...roots], { ...w, next })
 }
 
-/** Variants by those that they were made of: what several programs, or several sessions, have in common is made once. */
-export const madeOnce = (make: (v: Variant) => Variant): ((v: Variant) => Variant) => {
+const clampVariant = (v: Variant): Variant => {
+  const roots = rootsOf(v)
+  const now = clampIndices(roots)
+  return now === roots ? v : withRoots(v, now)
+}
+
+/**
+ * A change of each variant of each function, when it is first read: what several programs, or several sessions, have in common is
+ * changed once.
+ */
+const overProgram = (change: (v: Variant) => Variant): ((p: Program) => Program) => {
   const made = new WeakMap<Variant, Variant>()
-  return (v) => {
-    const had = made.get(v) ?? make(v)
+  const changed = (v: Variant): Variant => {
+    const had = made.get(v) ?? lazily(v, () => change(v))
     made.set(v, had)
     return had
   }
+  return (p) => ({
+    ...p,
+    functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(changed)])),
+  })
 }
-
-const optimised = madeOnce((v) => lazily(v, () => optimiseVariant(v, {})))
 
 /**
  * {@link optimise} for each variant of each function, outputs and next states jointly. Names, inputs and the program's
@@ -118,12 +107,11 @@ const optimised = madeOnce((v) => lazily(v, () => optimiseVariant(v, {})))
  *
  * @category passes
  */
-export const optimiseProgram = (p: Program, options: OptimiseOptions = {}): Program => {
-  onlySettings('optimiseProgram', options, ['merge'])
-  const change =
-    options.merge === undefined ? optimised : (v: Variant) => lazily(v, () => optimiseVariant(v, options))
-  return {
-    ...p,
-    functions: new Map([...p.functions].map(([name, variants]) => [name, variants.map(change)])),
-  }
-}
+export const optimiseProgram: (p: Program) => Program = overProgram(optimiseVariant)
+
+/**
+ * {@link clampIndices} for each variant of each function, when it is first read.
+ *
+ * @category passes
+ */
+export const clampProgram: (p: Program) => Program = overProgram(clampVariant)

@@ -3,7 +3,8 @@
  *
  * Arrays pass through its small memory in blocks that stay in the processor's cache; nothing of the session lives in it.
  */
-import { type AdamWScalars, type AdamWSettings, adamWStep, sameLength } from './adamw.ts'
+import type { AdamWSettings } from '../adamw-updates.ts'
+import { type AdamWScalars, adamWStep, sameLength } from './adamw.ts'
 
 /** Elements in a block; four arrays of them lie one after another in the kernel's memory. */
 const block = 8192

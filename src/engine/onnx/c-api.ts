@@ -3,9 +3,8 @@
  * out; here a result may be written into the array of a state, which is read by the same call.
  */
 import type { InferenceSession } from 'onnxruntime-common'
-import type { Dtype } from '../../dsl/index.ts'
+import { arrayOf, type Data, type Dtype } from '../../dsl/index.ts'
 import { type Foreign, foreign, type Words } from '../foreign.ts'
-import { type Data, emptyData } from '../values.ts'
 import type { OnnxTensor } from './lower.ts'
 
 /** Places in the table `OrtApi`, to which versions only add; and how many words each takes. */
@@ -161,12 +160,7 @@ const opened = (f: Foreign, library: string): CApi => {
     const all = [...inputs, ...outputs]
     const names = all.map((b) => text(b.name))
     const nameAt = BigUint64Array.from(names, (n) => BigInt(f.address(n)))
-    const data = all.map((b) =>
-      emptyData(
-        b.dtype,
-        b.shape.reduce((n, s) => n * s, 1),
-      ),
-    )
+    const data = all.map((b) => new arrayOf[b.dtype](b.shape.reduce((n, s) => n * s, 1)))
     const values = new BigUint64Array(all.length)
     const end = (): void => {
       for (const v of values) if (v !== 0n) release('ReleaseValue', v)

@@ -4,7 +4,15 @@
  * which a row reads no more than it has filled; over a short one it is two products with all of it, since memory without
  * gaps is read two to three times as fast.
  */
-import { elements, operandsOf, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import {
+  elements,
+  operandsOf,
+  rootsOf,
+  sizes,
+  type Tensor,
+  topological,
+  type Variant,
+} from '../../dsl/index.ts'
 import { onnxType } from '../proto/onnx.ts'
 import { type SlotWrite, slotsOf, stateWrites } from '../state-writes.ts'
 import { type Emitter, runtimeDomain } from './emitter.ts'
@@ -87,9 +95,8 @@ const puts = (w: SlotWrite, piece: Tensor, cache: Tensor): boolean =>
  * and nothing else reads them. All of a variant or none.
  */
 export const cachedAttentions = (variant: Variant): CachedAttentions => {
-  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
   const found = new Map(
-    topological(roots).flatMap((t) => {
+    topological(rootsOf(variant)).flatMap((t) => {
       const p = partsOf(t)
       return p === undefined ? [] : [[t, p] as const]
     }),
@@ -119,8 +126,8 @@ export const cachedAttentions = (variant: Variant): CachedAttentions => {
       over.set(key, had.set(own.length, t))
     }
   const used = (t: Tensor): readonly Tensor[] => (found.has(t) ? operandsOf(t) : t.inputs)
-  const nexts = [...variant.next].filter(([key]) => !over.has(key)).map(([, t]) => t)
-  const all = topological([...Object.values(variant.outputs), ...nexts], used)
+  const roots = rootsOf({ ...variant, next: new Map([...variant.next].filter(([key]) => !over.has(key))) })
+  const all = topological(roots, used)
   // every write is some node's, and each node's value is needed by the next
   for (const [key, nodes] of over) {
     const count = writes.get(key)!.length
@@ -133,9 +140,7 @@ export const cachedAttentions = (variant: Variant): CachedAttentions => {
   const reads = all.some(
     (t) => !found.has(t) && used(t).some((x) => x.op.op === 'state' && over.has(x.op.key)),
   )
-  const given = [...Object.values(variant.outputs), ...nexts].some(
-    (t) => t.op.op === 'state' && over.has(t.op.key),
-  )
+  const given = roots.some((t) => t.op.op === 'state' && over.has(t.op.key))
   return reads || given ? none : { nodes: new Set(found.keys()), states: new Set(over.keys()) }
 }
 

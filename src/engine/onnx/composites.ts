@@ -3,15 +3,14 @@
  * lowered.
  */
 import {
-  bodyOf,
   elements,
   firstHalf,
   halvesAgree,
+  insideOf,
   operandsOf,
   type Settings,
   sizes,
   type Tensor,
-  topological,
 } from '../../dsl/index.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
 import { indices, logProbabilities, type ValueOf } from './operators.ts'
@@ -47,14 +46,6 @@ const fitsTarget = (t: Tensor, s: Settings): boolean => {
     lastIs(logits, s.axis) &&
     target.axes.length === logits.axes.length - 1 &&
     target.axes.every((a, i) => a.name === logits.axes[i]!.name)
-  )
-}
-
-/** The nodes of a definition: what lies between it and its operands. */
-export const insideOf = (t: Tensor): readonly Tensor[] => {
-  const operands = new Set(operandsOf(t))
-  return topological([bodyOf(t)], (x) => (operands.has(x) ? [] : x.inputs)).filter(
-    (x) => !operands.has(x) && x.inputs.length > 0,
   )
 }
 

@@ -3,7 +3,7 @@
  * kept once, and reshapes of reshapes go back to what was there first.
  */
 import { createHash } from 'node:crypto'
-import type { Dtype, Tensor } from '../../dsl/index.ts'
+import type { Tensor } from '../../dsl/index.ts'
 import { bytesOf } from '../proto/descriptor.ts'
 import {
   type AttributeValue,
@@ -13,6 +13,7 @@ import {
   onnxTensor,
   type TensorProto,
 } from '../proto/onnx.ts'
+import { sameShape } from '../values.ts'
 
 /**
  * `run`: for the engine on the CPU, with operations of its own. `export`: a file of standard operations only. `webgpu`: for
@@ -84,12 +85,6 @@ export interface Constant {
   readonly dims: readonly number[]
   readonly data: ArrayBufferView
 }
-
-/** The ONNX name of an element type. */
-export const onnxTypeOf = (dtype: Dtype): OnnxType => dtype
-
-const same = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i])
 
 /** What a node reads, the nodes of graphs inside it included. */
 const readBy = (n: NodeProto): readonly string[] => [
@@ -169,11 +164,11 @@ const within = (mode: Mode, names: Names): Emitter => {
   const one: Emitter['node'] = (...args) => nodes(...args)[0]!
 
   const reshape: Emitter['reshape'] = (name, from, to) => {
-    if (same(from, to)) return name
+    if (sameShape(from, to)) return name
     const data = constants.get(name)
     if (data !== undefined) return constant(data.type, to, data.data)
     const first = source.get(name) ?? { name, dims: from }
-    if (same(first.dims, to)) return first.name
+    if (sameShape(first.dims, to)) return first.name
     const out = one('Reshape', [first.name, ints(to)])
     source.set(out, first)
     return out

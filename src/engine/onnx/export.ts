@@ -15,7 +15,6 @@ import {
 } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
 import { checkProgram, checkStates, functionOf } from '../values.ts'
-import { onnxTypeOf } from './emitter.ts'
 import { lower, type Source } from './lower.ts'
 
 /**
@@ -169,7 +168,7 @@ const exported = (
     taken.add(out)
     const from = s.from === 'output' || s.from === 'constant' ? s.name : inputs.get(s.name)!
     node.push(onnxNode('Identity', [from], [out], {}, { name: `output ${out}` }))
-    output.push(onnxValue(out, onnxTypeOf(s.dtype), s.shape))
+    output.push(onnxValue(out, s.dtype, s.shape))
   }
   for (const [n, s] of lowered.outputs) give(n, s)
   for (const [key, s] of lowered.next) give(`next.${key}`, s)

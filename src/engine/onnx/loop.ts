@@ -1,31 +1,16 @@
 /** A loop as ONNX's `Loop`: its body is a graph inside the node, which reads what is captured by its name outside. */
 import { bodyRoots, type LoopBody, sizes, type Tensor, topological } from '../../dsl/index.ts'
+import { type Loops, loopsOnce } from '../lowering.ts'
 import { type GraphProto, onnxValue } from '../proto/onnx.ts'
-import { type Emitter, onnxTypeOf } from './emitter.ts'
-import type { ValueOf } from './operators.ts'
+import type { Emitter } from './emitter.ts'
 import { planner } from './plan.ts'
 
-/** Emits loops, and answers the name of a node's value; the nodes of one loop are one ONNX node. */
-export type Loops = (t: Tensor, value: ValueOf) => string
-
-/** The loops of one graph. */
-export const loopsIn = (e: Emitter): Loops => {
-  const emitted = new Map<LoopBody, { readonly inputs: string; readonly outputs: readonly string[] }[]>()
-  return (t, value) => {
-    const { op } = t
-    if (op.op !== 'loop') throw new Error(`loopsIn: a ${op.op} is no loop`)
-    const inputs = t.inputs.map(value)
-    const key = inputs.join()
-    const all = emitted.get(op.body) ?? []
-    emitted.set(op.body, all)
-    let found = all.find((l) => l.inputs === key)
-    if (found === undefined) {
-      found = { inputs: key, outputs: emitLoop(op.times, op.body, inputs, e) }
-      all.push(found)
-    }
-    return found.outputs[op.of]!
-  }
-}
+/** The loops of one graph; the nodes of one loop are one ONNX node. */
+export const loopsIn = (e: Emitter): Loops<string> =>
+  loopsOnce(
+    (name) => name,
+    ({ times, body }, inputs) => emitLoop(times, body, inputs, e),
+  )
 
 const emitLoop = (
   times: number,
@@ -65,7 +50,7 @@ const bodyGraph = (body: LoopBody, captured: readonly string[], e: Emitter): Gra
       t.op.op === 'argument'
         ? given[t.op.at]!
         : t.op.op === 'loop'
-          ? loop(t, nameOf)
+          ? loop(t, t.inputs.map(nameOf))
           : plan(t).emit(e, nameOf),
     )
   }
@@ -91,4 +76,4 @@ const bodyGraph = (body: LoopBody, captured: readonly string[], e: Emitter): Gra
   }
 }
 
-const describe = (name: string, t: Tensor) => onnxValue(name, onnxTypeOf(t.dtype), sizes(t.axes))
+const describe = (name: string, t: Tensor) => onnxValue(name, t.dtype, sizes(t.axes))

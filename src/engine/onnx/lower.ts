@@ -11,9 +11,9 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { type AdamWUpdate, adamWUpdates, updateRoots } from '../adamw-updates.ts'
 import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
-import { type AdamWUpdate, adamWUpdates } from './adamw.ts'
 import {
   type CachedAttentions,
   cachedAttentions,
@@ -21,7 +21,7 @@ import {
   emitCachedAttention,
   type Written,
 } from './cached-attention.ts'
-import { type Emitter, emitter, type Mode, onnxTypeOf, runtimeDomain } from './emitter.ts'
+import { type Emitter, emitter, type Mode, runtimeDomain } from './emitter.ts'
 import { loopsIn } from './loop.ts'
 import { type Overwrite, overwrites } from './overwrite.ts'
 import { planner } from './plan.ts'
@@ -118,8 +118,7 @@ const lowerRoots = (
     const had = leafNames.get(`${from} ${name}`)
     if (had !== undefined) return had
     const weight = from === 'state' ? weights.get(name) : undefined
-    const onnxName =
-      weight === undefined ? e.unique(name) : e.weight(name, onnxTypeOf(t.dtype), sizes(t.axes), weight)
+    const onnxName = weight === undefined ? e.unique(name) : e.weight(name, t.dtype, sizes(t.axes), weight)
     leafNames.set(`${from} ${name}`, onnxName)
     if (weight !== undefined) return onnxName
     leaves.set(onnxName, { from, name, t })
@@ -136,7 +135,7 @@ const lowerRoots = (
         : op.op === 'state'
           ? leaf(t, 'state', op.key)
           : op.op === 'loop'
-            ? loop(t, nameOf)
+            ? loop(t, t.inputs.map(nameOf))
             : plan(t).emit(e, nameOf),
     )
   }
@@ -217,18 +216,11 @@ export const lower = (
     ...(attentions?.states ?? []),
   ])
   const next = [...variant.next].filter(([key]) => !beside.has(key))
-  const ofUpdate = (u: AdamWUpdate<Tensor>): Tensor[] => [
-    u.gradient,
-    ...(u.factor === undefined ? [] : [u.factor]),
-    u.learningRate,
-    u.correction1,
-    u.correction2,
-  ]
   const outputs = Object.entries(variant.outputs)
   const roots = [
     ...outputs.map(([, t]) => t),
     ...next.map(([, t]) => t),
-    ...updates.flatMap(ofUpdate),
+    ...updates.flatMap(updateRoots),
     ...parts.flatMap((o) => o.inputs),
   ]
   const { sourceOf, leaves, written } = lowerRoots(roots, e, weights, attentions?.nodes ?? new Set())
@@ -259,7 +251,7 @@ export const lower = (
       ...roots.flatMap((t) => (at(t).from === 'output' ? [[at(t).name, t] as const] : [])),
       ...[...written].map(([n, key]) => [n, variant.states.get(key)!] as const),
     ])
-  const described = (t: OnnxTensor) => onnxValue(t.name, onnxTypeOf(t.dtype), t.shape)
+  const described = (t: OnnxTensor) => onnxValue(t.name, t.dtype, t.shape)
   return {
     model: {
       irVersion: 10,

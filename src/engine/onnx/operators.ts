@@ -5,6 +5,7 @@
  * value. The graph is narrow (`dsl/passes/narrow.ts`): the operands of an elementwise node together have all its axes.
  */
 import {
+  arrayOf,
   type BinaryFn,
   byRow,
   type ContractionPlan,
@@ -19,18 +20,15 @@ import {
   type Tensor,
   type UnaryFn,
 } from '../../dsl/index.ts'
+import type { Tabled } from '../lowering.ts'
 import type { AttributeValue } from '../proto/onnx.ts'
-import { emptyData } from '../values.ts'
 import { contractChosen, outerChosen } from './chosen.ts'
-import { type Emitter, onnxTypeOf, runtimeDomain } from './emitter.ts'
+import { type Emitter, runtimeDomain } from './emitter.ts'
 
 /** The name under which a graph node's value was emitted. */
 export type ValueOf = (t: Tensor) => string
 
 type Row<K extends OpName> = (t: Tensor, op: Extract<Op, { op: K }>, e: Emitter, value: ValueOf) => string
-
-/** The operations of the table: leaves, composites and loops are not in it. */
-export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite' | 'loop' | 'argument'>
 
 const unaryOps: Readonly<Record<UnaryFn, string>> = {
   neg: 'Neg',
@@ -267,10 +265,7 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
         e.node(
           'ScatterElements',
           [
-            e.node('Expand', [
-              e.constant(onnxTypeOf(t.dtype), [1, 1], emptyData(t.dtype, 1)),
-              e.ints([into, width]),
-            ]),
+            e.node('Expand', [e.constant(t.dtype, [1, 1], new arrayOf[t.dtype](1)), e.ints([into, width])]),
             e.node('Expand', [places, e.ints([count, width])]),
             flat,
           ],
@@ -283,7 +278,7 @@ const scatterAdd = (t: Tensor, e: Emitter, value: ValueOf): string => {
 
 /** The operations of {@link Tabled}, one row each. */
 export const operators: { readonly [K in Tabled]: Row<K> } = {
-  constant: (t, { data }, e) => e.constant(onnxTypeOf(t.dtype), sizes(t.axes), data),
+  constant: (t, { data }, e) => e.constant(t.dtype, sizes(t.axes), data),
   iota: (t, _op, e) =>
     e.constant(
       'int32',

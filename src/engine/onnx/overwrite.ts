@@ -2,7 +2,7 @@
  * States of which a call replaces a part. The new numbers leave the graph, and the state's own array takes them in;
  * carrying the whole state out would cost more than the call.
  */
-import { type Axis, elements, findAxis, type Tensor, type Variant } from '../../dsl/index.ts'
+import { type Axis, type Data, elements, findAxis, type Tensor, type Variant } from '../../dsl/index.ts'
 import {
   type RowWrite,
   rowWrite,
@@ -11,7 +11,6 @@ import {
   slotWrite,
   stateWrites,
 } from '../state-writes.ts'
-import type { Data } from '../values.ts'
 
 /** One overwriting of a state; `V` is a graph node, or what stands for it. Those of one state follow in their order. */
 export interface Overwrite<V> {

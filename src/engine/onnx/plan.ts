@@ -5,6 +5,7 @@
 import {
   behind,
   bodyOf,
+  insideOf,
   isWithin,
   type Op,
   operandsOf,
@@ -13,13 +14,14 @@ import {
   topological,
   withInputs,
 } from '../../dsl/index.ts'
+import type { Tabled } from '../lowering.ts'
 import { notLarger } from '../ordered-mask.ts'
 import { onnxType } from '../proto/onnx.ts'
 import { sideBySide } from '../side-by-side.ts'
 import { placeOf } from '../state-writes.ts'
-import { insideOf, lateSlice, natives, type Part } from './composites.ts'
+import { lateSlice, natives, type Part } from './composites.ts'
 import type { Emitter, Mode } from './emitter.ts'
-import { operators, product, type Tabled, type ValueOf } from './operators.ts'
+import { operators, product, type ValueOf } from './operators.ts'
 
 /** A node's way of being computed. */
 export interface Plan {
@@ -264,7 +266,8 @@ export const planner = (
       return made
     }
     const used = new Set(topological(roots, (t) => plan(t).uses))
-    const twice = [...set].filter((t) => used.has(t) && !hasParts(t) && insideOf(t).some((x) => used.has(x)))
+    const isComputed = (x: Tensor): boolean => x.inputs.length > 0 && used.has(x)
+    const twice = [...set].filter((t) => used.has(t) && !hasParts(t) && insideOf(t).some(isComputed))
     if (twice.length === 0) return plan
     for (const t of twice) set.delete(t)
   }

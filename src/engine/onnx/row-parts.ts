@@ -4,17 +4,19 @@
  */
 import {
   type Axis,
+  type Data,
   elements,
   type LoopBody,
   node,
   rewrite,
+  rootsOf,
   sizes,
   type Tensor,
   topological,
   type Variant,
+  withRoots,
 } from '../../dsl/index.ts'
 import { callsAtOnce } from '../foreign.ts'
-import { type Data, emptyData } from '../values.ts'
 
 /** How the tensors of a part lie in the whole. */
 export interface RowParts {
@@ -85,10 +87,7 @@ export const partOf = (
   part: number,
   count: number,
 ): Data => {
-  const out = emptyData(
-    data instanceof Float32Array ? 'float32' : data instanceof Int32Array ? 'int32' : 'bool',
-    data.length / count,
-  )
+  const out = data.slice(0, data.length / count)
   let to = 0
   for (const [start, end] of stretches(shape, at, part, count)) {
     out.set(data.subarray(start, end), to)
@@ -116,7 +115,8 @@ export const putPart = (
 /** A literal for one part; undefined where it is not the same for all. */
 const literal = (t: Tensor, rows: Axis, axes: readonly Axis[], count: number): Tensor | undefined => {
   if (t.op.op !== 'constant') return undefined
-  const [data, at] = [t.op.data as Data, rowsIn(t, rows)]
+  const { data } = t.op
+  const at = rowsIn(t, rows)
   const [first, ...others] = Array.from({ length: count }, (_, i) =>
     partOf(data, sizes(t.axes), at, i, count),
   )
@@ -191,17 +191,9 @@ const smaller = (axes: readonly Axis[], rows: Axis, count: number): readonly Axi
  * @param rows the axis, as outputs and inputs have it too
  */
 export const overPart = (variant: Variant, rows: Axis, count: number): Variant | undefined => {
-  const [names, keys] = [Object.keys(variant.outputs), [...variant.next.keys()]]
-  const roots = [...names.map((n) => variant.outputs[n]!), ...variant.next.values()]
+  const roots = rootsOf(variant)
   const weights = topological(roots).filter((t) => t.op.op === 'state' && rowsIn(t, rows) < 0)
   if (weights.reduce((n, t) => n + elements(t.axes), 0) > mostWeights) return undefined
   const found = graphOverPart(roots, rows, count)
-  if (found === undefined) return undefined
-  const leaves = topological(found)
-  return {
-    inputs: new Map(leaves.flatMap((t) => (t.op.op === 'input' ? [[t.op.name, t] as const] : []))),
-    states: new Map(leaves.flatMap((t) => (t.op.op === 'state' ? [[t.op.key, t] as const] : []))),
-    outputs: Object.fromEntries(names.map((n, i) => [n, found[i]!])),
-    next: new Map(keys.map((k, i) => [k, found[names.length + i]!])),
-  }
+  return found && withRoots(variant, found)
 }

@@ -4,17 +4,23 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import {
+  arrayOf,
+  type Data,
+  type Dtype,
+  type Program,
+  type StateSpec,
+  sizes,
+  type Variant,
+} from '../../dsl/index.ts'
+import type { AdamWUpdate } from '../adamw-updates.ts'
 import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { encodeModel, onnxTensor } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
-import { type Data, emptyData } from '../values.ts'
-import type { AdamWUpdate } from './adamw.ts'
 import { adamWKernel } from './adamw-kernel.ts'
 import { blamed, failed } from './blame.ts'
 import { type BoundSession, type CApi, cApi } from './c-api.ts'
-import { onnxTypeOf } from './emitter.ts'
 import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
@@ -93,7 +99,7 @@ const withConstants = (
     input: others(model.graph.input),
     initializer: [
       ...(model.graph.initializer ?? []),
-      ...weights.map((w) => onnxTensor(w.name, onnxTypeOf(w.dtype), w.shape, w.data)),
+      ...weights.map((w) => onnxTensor(w.name, w.dtype, w.shape, w.data)),
     ],
   }
   return {
@@ -178,7 +184,7 @@ const joined = (name: string, bound: readonly BoundSession[], { rows, tensors }:
   const [first] = bound.map((b) => b.array(name)) as [Data]
   if (place === undefined) return first.slice()
   const { dtype, shape } = tensors.outputs.find((t) => t.name === name)!
-  const whole = emptyData(dtype, first.length * bound.length)
+  const whole = new arrayOf[dtype](first.length * bound.length)
   const dims = shape.map((n, i) => (i === place ? n * bound.length : n))
   for (const [part, b] of bound.entries()) putPart(whole, dims, place, part, bound.length, b.array(name))
   return whole

@@ -5,12 +5,11 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import { type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import { type Data, type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Values } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
 import { encodeModel, onnxNode, onnxValue } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
-import type { Data } from '../values.ts'
 import { blamed, failed } from './blame.ts'
 import { type Lowered, lower, opset, type Source } from './lower.ts'
 import type { NativeOptions, Runtime } from './session.ts'

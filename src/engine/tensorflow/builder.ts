@@ -1,6 +1,7 @@
 /** Collects the nodes of a TensorFlow graph: unique names, each constant once, no reshape of a reshape. */
-import type { Dtype, Tensor } from '../../dsl/index.ts'
-import { type AttrValue, attr, type NodeDef, type TfType, tfTensor } from '../proto/tensorflow.ts'
+import type { Data, Dtype, Tensor } from '../../dsl/index.ts'
+import { type AttrValue, attr, type NodeDef, tfTensor } from '../proto/tensorflow.ts'
+import { sameShape } from '../values.ts'
 
 /** A tensor of the TensorFlow graph: `node`, or `node:1` for its second output. */
 export interface Ref {
@@ -19,11 +20,7 @@ export interface Builder {
     name?: string,
   ) => string
   /** A constant; equal constants are one node. */
-  readonly constant: (
-    dtype: Dtype,
-    shape: readonly number[],
-    data: Float32Array | Int32Array | Uint8Array,
-  ) => Ref
+  readonly constant: (dtype: Dtype, shape: readonly number[], data: Data) => Ref
   /** An int32 vector, for shapes, axes and permutations. */
   readonly ints: (values: readonly number[]) => string
   /** An int32 scalar. */
@@ -52,9 +49,6 @@ export interface Builder {
   readonly nodes: () => readonly NodeDef[]
 }
 
-/** The element type that a dtype has in the graph. */
-export const tfTypeOf = (dtype: Dtype): TfType => dtype
-
 /** `weight:1` is an output of the node `weight`. */
 export const nodeOf = (ref: string): string => ref.replace(/:\d+$/, '')
 
@@ -63,9 +57,6 @@ export const tfName = (name: string): string => {
   const clean = name.replace(/[^A-Za-z0-9_./-]/g, '_')
   return /^[A-Za-z0-9.]/.test(clean) ? clean : `x${clean}`
 }
-
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i])
 
 /** What is repeated, while it is built. */
 interface Frame {
@@ -134,7 +125,7 @@ export const builder = (): Builder => {
   const enter = (into: Frame, x: Ref, steps: 'first' | 'every'): string => {
     const from = into.parent === undefined ? x.name : brought(into.parent, x.name)
     const made = push(named('Enter'), 'Enter', [from], {
-      T: attr.type(tfTypeOf(x.dtype)),
+      T: attr.type(x.dtype),
       frame_name: attr.string(into.name),
       is_constant: attr.bool(steps === 'every'),
       parallel_iterations: attr.int(1),
@@ -152,8 +143,8 @@ export const builder = (): Builder => {
 
   const emitConstant: Builder['constant'] = (dtype, shape, data) => {
     const name = push(unique('constant'), 'Const', [], {
-      dtype: attr.type(tfTypeOf(dtype)),
-      value: attr.tensor(tfTensor(tfTypeOf(dtype), shape, data)),
+      dtype: attr.type(dtype),
+      value: attr.tensor(tfTensor(dtype, shape, data)),
     })
     const ref: Ref = { name, dtype, shape }
     constants.set(name, ref)
@@ -184,7 +175,7 @@ export const builder = (): Builder => {
     const had = views.get(key)
     if (had !== undefined) return had
     const name = op('Reshape', [source.name, ints(shape)], {
-      T: attr.type(tfTypeOf(x.dtype)),
+      T: attr.type(x.dtype),
       Tshape: attr.type('int32'),
     })
     const view: Ref = { name, dtype: x.dtype, shape }
@@ -238,7 +229,7 @@ export const builder = (): Builder => {
     },
     enter: (x, steps) => ({ ...x, name: enter(frame!, x, steps) }),
     leave: (x) => {
-      const name = push(named('Exit'), 'Exit', [x.name], { T: attr.type(tfTypeOf(x.dtype)) })
+      const name = push(named('Exit'), 'Exit', [x.name], { T: attr.type(x.dtype) })
       frame!.parent?.inside.add(name)
       return { ...x, name }
     },

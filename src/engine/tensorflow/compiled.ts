@@ -7,7 +7,7 @@ import { sizes, type Tensor, type Variant } from '../../dsl/index.ts'
 import { attr, type FunctionDef, type NodeDef, type TfType, tfShape, tfType } from '../proto/tensorflow.ts'
 import type { Precision } from '../session.ts'
 import { type Argument, lower } from '../xla/lower.ts'
-import { type Builder, type Ref, tfTypeOf } from './builder.ts'
+import type { Builder, Ref } from './builder.ts'
 import type { Handles, LoweredVariant } from './lower.ts'
 
 /** How a program is compiled. */
@@ -41,12 +41,12 @@ export const lowerCompiled = (
   g.scope(name)
   const lowered = lower(name, variant, { precision, platform })
   const dtypeOf = (a: Argument): TfType =>
-    tfTypeOf((a.from === 'input' ? variant.inputs.get(a.name) : variant.states.get(a.key))!.dtype)
+    (a.from === 'input' ? variant.inputs.get(a.name) : variant.states.get(a.key))!.dtype
   const results = [
     ...lowered.outputs.map((o) => variant.outputs[o]!),
     ...lowered.next.map((k) => variant.next.get(k)!),
   ]
-  const types = results.map((t) => tfTypeOf(t.dtype))
+  const types = results.map((t) => t.dtype)
   const read = lowered.arguments.flatMap((a) => (a.from === 'state' ? [a.key] : []))
   const keys = [...new Set([...read, ...lowered.next])]
   const fed = lowered.arguments.flatMap((a) => (a.from === 'input' ? [a.name] : []))
@@ -85,7 +85,7 @@ export const lowerCompiled = (
   const inputs = new Map(
     fed.map((input): [string, Ref] => {
       const t = variant.inputs.get(input)!
-      const attrs = { dtype: attr.type(tfTypeOf(t.dtype)), shape: attr.shape(sizes(t.axes)) }
+      const attrs = { dtype: attr.type(t.dtype), shape: attr.shape(sizes(t.axes)) }
       const placeholder = g.op('Placeholder', [], attrs, `input/${input}`)
       return [input, { name: placeholder, dtype: t.dtype, shape: sizes(t.axes) }]
     }),
@@ -96,7 +96,7 @@ export const lowerCompiled = (
     signature: {
       name: called,
       inputArg: [
-        ...[...inputs.values()].map((r, i) => ({ name: `i${i}`, type: tfType[tfTypeOf(r.dtype)] })),
+        ...[...inputs.values()].map((r, i) => ({ name: `i${i}`, type: tfType[r.dtype] })),
         ...keys.map((_, i) => ({ name: `s${i}`, type: tfType.resource })),
       ],
       outputArg: given.map((type, i) => ({ name: `o${i}`, type: tfType[type] })),
@@ -113,10 +113,7 @@ export const lowerCompiled = (
     'StatefulPartitionedCall',
     [...[...inputs.values()].map((r) => r.name), ...variables],
     {
-      Tin: attr.types([
-        ...[...inputs.values()].map((r) => tfTypeOf(r.dtype)),
-        ...keys.map(() => 'resource' as const),
-      ]),
+      Tin: attr.types([...[...inputs.values()].map((r) => r.dtype), ...keys.map(() => 'resource' as const)]),
       Tout: attr.types(given),
       f: attr.func(called),
       ...{ config: attr.string(''), config_proto: attr.string(''), executor_type: attr.string('') },

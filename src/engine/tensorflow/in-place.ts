@@ -9,9 +9,9 @@
 import { bodyOf, elements, type Tensor, topological, type Variant } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { type RowWrite, rowWrite, type SlotWrite, slotsOf, stateWrites } from '../state-writes.ts'
-import { type Ref, tfTypeOf } from './builder.ts'
+import type { Builder, Ref } from './builder.ts'
 import { isNative } from './node.ts'
-import { repeated, type Work } from './value.ts'
+import { repeated } from './value.ts'
 
 /** What a call writes into one state. */
 export type InPlace =
@@ -48,29 +48,29 @@ const int = attr.type('int32')
 const long = attr.type('int64')
 
 /** The places where a vector of bools is true, int64. */
-const chosen = (w: Work, where: Ref): string =>
-  w.g.once(`chosen ${where.name}`, () =>
-    w.g.op('Reshape', [w.g.op('Where', [where.name], { T: attr.type('bool') }), w.g.ints([-1])], {
+const chosen = (g: Builder, where: Ref): string =>
+  g.once(`chosen ${where.name}`, () =>
+    g.op('Reshape', [g.op('Where', [where.name], { T: attr.type('bool') }), g.ints([-1])], {
       T: long,
       Tshape: int,
     }),
   )
 
-const gathered = (w: Work, x: Ref, index: string, type: typeof int = long): string =>
-  w.g.op('GatherV2', [x.name, index, w.g.int(0)], {
-    Tparams: attr.type(tfTypeOf(x.dtype)),
+const gathered = (g: Builder, x: Ref, index: string, type: typeof int = long): string =>
+  g.op('GatherV2', [x.name, index, g.int(0)], {
+    Tparams: attr.type(x.dtype),
     Tindices: type,
     Taxis: int,
   })
 
-const joined = (w: Work, xs: readonly Ref[]): Ref => {
+const joined = (g: Builder, xs: readonly Ref[]): Ref => {
   if (xs.length === 1) return xs[0]!
   const { dtype, shape } = xs[0]!
   const names = xs.map((x) => x.name)
-  const name = w.g.once(`joined ${names.join(' ')}`, () =>
-    w.g.op('ConcatV2', [...names, w.g.int(0)], {
+  const name = g.once(`joined ${names.join(' ')}`, () =>
+    g.op('ConcatV2', [...names, g.int(0)], {
       N: attr.int(xs.length),
-      T: attr.type(tfTypeOf(dtype)),
+      T: attr.type(dtype),
       Tidx: int,
     }),
   )
@@ -85,8 +85,7 @@ interface Rows {
   readonly values: Ref
 }
 
-const slotRows = (w: Work, s: SlotWrite, refOf: (t: Tensor) => Ref): Rows => {
-  const { g } = w
+const slotRows = (g: Builder, s: SlotWrite, refOf: (t: Tensor) => Ref): Rows => {
   const rows = elements(s.before)
   const place = refOf(s.place)
   const like = `${place.name} ${s.before.map((a) => `${a.name} ${a.size}`).join(' ')} ${s.slot.size}`
@@ -94,7 +93,7 @@ const slotRows = (w: Work, s: SlotWrite, refOf: (t: Tensor) => Ref): Rows => {
   const type = { T: int }
   const places = g.once(
     `places ${like}`,
-    () => g.reshape(repeated(w, place, s.place.axes, s.before), [rows]).name,
+    () => g.reshape(repeated(g, place, s.place.axes, s.before), [rows]).name,
   )
   const inside = g.once(`inside ${like}`, () => {
     const nearest = g.op('Minimum', [places, g.int(s.slot.size - 1)], type)
@@ -104,7 +103,7 @@ const slotRows = (w: Work, s: SlotWrite, refOf: (t: Tensor) => Ref): Rows => {
     const begins = Int32Array.from({ length: rows }, (_, i) => i * s.slot.size)
     return g.op('AddV2', [places, g.constant('int32', [rows], begins).name], type)
   })
-  const values = g.reshape(repeated(w, refOf(s.value), s.value.axes, [...s.before, ...s.after]), [
+  const values = g.reshape(repeated(g, refOf(s.value), s.value.axes, [...s.before, ...s.after]), [
     rows,
     elements(s.after),
   ])
@@ -117,37 +116,36 @@ const slotRows = (w: Work, s: SlotWrite, refOf: (t: Tensor) => Ref): Rows => {
  *
  * @param whole the state's value, as its variable holds it
  */
-export const emitInPlace = (w: Work, p: InPlace, whole: Ref, refOf: (t: Tensor) => Ref): string => {
-  const { g } = w
+export const emitInPlace = (g: Builder, p: InPlace, whole: Ref, refOf: (t: Tensor) => Ref): string => {
   const update = (x: Ref, number: string, values: string): string =>
-    g.op('InplaceUpdate', [x.name, number, values], { T: attr.type(tfTypeOf(x.dtype)) }, `in-place/${p.key}`)
+    g.op('InplaceUpdate', [x.name, number, values], { T: attr.type(x.dtype) }, `in-place/${p.key}`)
   if (p.kind === 'rows') {
     const { where, index, table } = p.write
-    const rows = chosen(w, refOf(where))
-    const from = gathered(w, refOf(index), rows)
+    const rows = chosen(g, refOf(where))
+    const from = gathered(g, refOf(index), rows)
     const number = g.op('Cast', [rows], { SrcT: long, DstT: int })
-    return update(whole, number, gathered(w, refOf(table), from, int))
+    return update(whole, number, gathered(g, refOf(table), from, int))
   }
-  const all = p.writes.map((s) => slotRows(w, s, refOf))
+  const all = p.writes.map((s) => slotRows(g, s, refOf))
   const [first] = p.writes as readonly [SlotWrite]
   const rows = chosen(
-    w,
+    g,
     joined(
-      w,
+      g,
       all.map((r) => r.where),
     ),
   )
   const numbers = joined(
-    w,
+    g,
     all.map((r) => r.number),
   )
-  const number = g.once(`numbers ${numbers.name} ${rows}`, () => gathered(w, numbers, rows))
+  const number = g.once(`numbers ${numbers.name} ${rows}`, () => gathered(g, numbers, rows))
   const values = joined(
-    w,
+    g,
     all.map((r) => r.values),
   )
   const view = g.reshape(whole, [elements(first.before) * first.slot.size, elements(first.after)])
-  return update(view, number, gathered(w, values, rows))
+  return update(view, number, gathered(g, values, rows))
 }
 
 /** The node that computes a value's memory, of which this one may be another view. */

@@ -3,33 +3,17 @@
  * in a frame of its own. No function has to be named, and the nodes of the body are those of any graph.
  */
 import { bodyRoots, type LoopBody, sizes, type Tensor, topological } from '../../dsl/index.ts'
+import { type Loops, loopsOnce } from '../lowering.ts'
 import { attr } from '../proto/tensorflow.ts'
 import type { Builder, Ref } from './builder.ts'
 import { emitNode, operandsUsed } from './node.ts'
-import { typeOf } from './value.ts'
 
-/** Emits loops, and answers a node's value from its operands'; the nodes of one loop are one loop. */
-export type Loops = (t: Tensor, operands: readonly Ref[]) => Ref
-
-/** The loops of one variant. */
-export const loopsIn = (g: Builder): Loops => {
-  const emitted = new Map<
-    LoopBody,
-    { readonly operands: readonly Ref[]; readonly results: readonly Ref[] }[]
-  >()
-  return (t, operands) => {
-    const { op } = t
-    if (op.op !== 'loop') throw new Error(`loopsIn: a ${op.op} is no loop`)
-    const all = emitted.get(op.body) ?? []
-    emitted.set(op.body, all)
-    let found = all.find((l) => l.operands.every((x, i) => x.name === operands[i]!.name))
-    if (found === undefined) {
-      found = { operands, results: g.frame('loop', () => emitLoop(g, op.times, op.body, operands)) }
-      all.push(found)
-    }
-    return found.results[op.of]!
-  }
-}
+/** The loops of one variant; the nodes of one loop are one loop. */
+export const loopsIn = (g: Builder): Loops<Ref> =>
+  loopsOnce(
+    (x) => x.name,
+    ({ times, body }, operands) => g.frame('loop', () => emitLoop(g, times, body, operands)),
+  )
 
 /** One value that goes around: its place at the beginning of a step, and how the next one gets it. */
 interface Round {
@@ -42,7 +26,7 @@ const emitLoop = (g: Builder, times: number, body: LoopBody, operands: readonly 
   const around = (first: Ref): Round => {
     const entered = g.enter(first, 'first').name
     // the second input is the end of the step, which is not there yet
-    const merge = g.op('Merge', [entered, entered], { T: typeOf(first.dtype), N: attr.int(2) })
+    const merge = g.op('Merge', [entered, entered], { T: attr.type(first.dtype), N: attr.int(2) })
     return { merge, ref: first }
   }
   const int = { T: attr.type('int32') }
@@ -53,12 +37,12 @@ const emitLoop = (g: Builder, times: number, body: LoopBody, operands: readonly 
   const condition = g.op('LoopCond', [going === undefined ? more : g.op('LogicalAnd', [more, going.merge])])
   /** Out of the loop, or into a step. */
   const ways = ({ merge, ref }: Round) => {
-    const name = g.op('Switch', [merge, condition], { T: typeOf(ref.dtype) })
-    const type = { T: typeOf(ref.dtype) }
+    const name = g.op('Switch', [merge, condition], { T: attr.type(ref.dtype) })
+    const type = { T: attr.type(ref.dtype) }
     return { out: name, inside: { ...ref, name: g.op('Identity', [`${name}:1`], type) } }
   }
   const again = ({ merge, ref }: Round, name: string): void =>
-    g.rewire(merge, 1, g.op('NextIteration', [name], { T: typeOf(ref.dtype) }))
+    g.rewire(merge, 1, g.op('NextIteration', [name], { T: attr.type(ref.dtype) }))
 
   const i = ways(counter)
   const steps = carried.map(ways)
@@ -77,7 +61,7 @@ const emitLoop = (g: Builder, times: number, body: LoopBody, operands: readonly 
   }
   // what is read from outside is there in every step: a step that is not taken must give nothing to a next one
   const inFrame = (t: Tensor): string => {
-    const name = g.op('Identity', [values.get(t)!.name], { T: typeOf(t.dtype) })
+    const name = g.op('Identity', [values.get(t)!.name], { T: attr.type(t.dtype) })
     g.after(name, i.inside.name)
     return name
   }

@@ -3,10 +3,10 @@
  * then the updates of the states, each after the reads of the value that it replaces.
  */
 import { overVariant, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
-import { type AdamWUpdate, adamWUpdates } from '../onnx/adamw.ts'
+import { type AdamWUpdate, adamWUpdates, updateRoots } from '../adamw-updates.ts'
 import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { attr } from '../proto/tensorflow.ts'
-import { type Builder, nodeOf, type Ref, tfTypeOf } from './builder.ts'
+import { type Builder, nodeOf, type Ref } from './builder.ts'
 import { emitInPlace, inPlace, inPlaceRoots, isOwn, sourceOf } from './in-place.ts'
 import { loopsIn } from './loop.ts'
 import { emitNode, operandsUsed } from './node.ts'
@@ -27,15 +27,6 @@ export interface LoweredVariant {
 /** Where the states live: the handle of each variable, by key. */
 export type Handles = ReadonlyMap<string, string>
 
-/** What an update depends on. */
-const updateRoots = (u: AdamWUpdate<Tensor>): readonly Tensor[] => [
-  u.gradient,
-  ...(u.factor === undefined ? [] : [u.factor]),
-  u.learningRate,
-  u.correction1,
-  u.correction2,
-]
-
 /** Lowers one variant under the scope `name` (`step.0`). */
 export const lowerVariant = (g: Builder, name: string, given: Variant, handles: Handles): LoweredVariant => {
   g.scope(name)
@@ -47,11 +38,11 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
 
   const placeholder = (t: Tensor, input: string): Ref => {
     const shape = sizes(t.axes)
-    const attrs = { dtype: attr.type(tfTypeOf(t.dtype)), shape: attr.shape(shape) }
+    const attrs = { dtype: attr.type(t.dtype), shape: attr.shape(shape) }
     return { name: g.op('Placeholder', [], attrs, `input/${input}`), dtype: t.dtype, shape }
   }
   const read = (t: Tensor, key: string): Ref => ({
-    name: g.op('ReadVariableOp', [handles.get(key)!], { dtype: attr.type(tfTypeOf(t.dtype)) }, `read/${key}`),
+    name: g.op('ReadVariableOp', [handles.get(key)!], { dtype: attr.type(t.dtype) }, `read/${key}`),
     dtype: t.dtype,
     shape: sizes(t.axes),
   })
@@ -97,7 +88,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
     const ref = refOf(t)
     // what may lie in a state's memory is taken out before the state changes there
     const kind = parts.length === 0 || isOwn(sourceOf(t)) ? 'Identity' : 'DeepCopy'
-    const name = g.op(kind, [ref.name], { T: attr.type(tfTypeOf(t.dtype)) }, `output/${output}`)
+    const name = g.op(kind, [ref.name], { T: attr.type(t.dtype) }, `output/${output}`)
     fetched.set(output, { ...ref, name })
   }
 
@@ -113,7 +104,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
   const next = assigned.map(([key, t]) => ({ key, t, ref: refOf(t) }))
   for (const { key, t, ref } of next) {
     g.blame(t)
-    const type = tfTypeOf(t.dtype)
+    const type = t.dtype
     // a variable holds memory that neither the caller nor another variable has
     const source = sourceOf(t)
     const isShared = !isOwn(source) || kept.has(source)
@@ -141,7 +132,7 @@ export const lowerVariant = (g: Builder, name: string, given: Variant, handles: 
       g.blame(variant.next.get(p.key))
       const spec = variant.states.get(p.key)!
       const node = emitInPlace(
-        { g },
+        g,
         p,
         shared(reads, p.key, () => read(spec, p.key)),
         refOf,

@@ -1,8 +1,9 @@
 /** One node of the graph as TensorFlow's: by a pattern, by a composite's own operation, or by its row of the table. */
 import { bodyOf, type Op, operandsOf, type Tensor } from '../../dsl/index.ts'
+import type { Tabled } from '../lowering.ts'
 import type { Builder, Ref } from './builder.ts'
 import { natives } from './composites.ts'
-import { operators, type Tabled } from './operators.ts'
+import { operators } from './operators.ts'
 import { type Match, match } from './patterns.ts'
 
 /** Whether a composite is computed from its operands. */
@@ -21,13 +22,13 @@ const matchOf = (t: Tensor): Match | undefined => {
 export const operandsUsed = (t: Tensor): readonly Tensor[] =>
   matchOf(t)?.operands ?? (t.op.op !== 'composite' ? t.inputs : isNative(t) ? operandsOf(t) : [bodyOf(t)])
 
-type AnyRow = (w: { readonly g: Builder }, t: Tensor, op: Op, operands: readonly Ref[]) => Ref
+type AnyRow = (g: Builder, t: Tensor, op: Op, operands: readonly Ref[]) => Ref
 
 /** Emits a node that is no leaf and no loop. */
 export const emitNode = (g: Builder, t: Tensor, operands: readonly Ref[]): Ref => {
   const { op } = t
   const found = matchOf(t)
-  if (found !== undefined) return found.emit({ g }, operands)
-  if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)({ g }, t, op, operands)
-  return isNative(t) ? natives[op.kind]!.emit({ g }, t, operands) : operands[0]!
+  if (found !== undefined) return found.emit(g, operands)
+  if (op.op !== 'composite') return (operators[op.op as Tabled] as AnyRow)(g, t, op, operands)
+  return isNative(t) ? natives[op.kind]!.emit(g, t, operands) : operands[0]!
 }

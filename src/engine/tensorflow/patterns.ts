@@ -5,13 +5,13 @@
 import type { Tensor } from '../../dsl/index.ts'
 import { attr } from '../proto/tensorflow.ts'
 import { sideBySide } from '../side-by-side.ts'
-import { type Ref, tfTypeOf } from './builder.ts'
-import { resultOf, type Work } from './value.ts'
+import type { Builder, Ref } from './builder.ts'
+import { resultOf } from './value.ts'
 
 /** A node seen otherwise: what it is computed from, and how. */
 export interface Match {
   readonly operands: readonly Tensor[]
-  readonly emit: (w: Work, operands: readonly Ref[]) => Ref
+  readonly emit: (g: Builder, operands: readonly Ref[]) => Ref
 }
 
 const binary = (t: Tensor, fn: string): readonly [Tensor, Tensor] | undefined =>
@@ -40,9 +40,9 @@ const sumOfSquares = (t: Tensor): Match | undefined => {
   if (x === undefined || x.axes.length === 0) return undefined
   return {
     operands: [x],
-    emit: (w, [v]) => {
-      const half = w.g.op('L2Loss', [v!.name], float)
-      return resultOf(t, w.g.op('Mul', [half, w.g.float(2).name], float))
+    emit: (g, [v]) => {
+      const half = g.op('L2Loss', [v!.name], float)
+      return resultOf(t, g.op('Mul', [half, g.float(2).name], float))
     },
   }
 }
@@ -80,7 +80,7 @@ const activationGradient = (t: Tensor): Match | undefined => {
       if (y === undefined || !sameAxes(y, t) || !sameAxes(g, t)) continue
       return {
         operands: [y, g],
-        emit: (w, [vy, vg]) => resultOf(t, w.g.op(op, [vy!.name, vg!.name], float)),
+        emit: (g, [vy, vg]) => resultOf(t, g.op(op, [vy!.name, vg!.name], float)),
       }
     }
   return undefined
@@ -96,7 +96,7 @@ const slopeOfSilu = (t: Tensor): Match | undefined => {
   if (s !== rest[1] || !isUnary(s, 'sigmoid') || s.inputs[0] !== x || !sameAxes(x, t)) return undefined
   return {
     operands: [s, x],
-    emit: (w, [vs, vx]) => resultOf(t, w.g.op('SigmoidGrad', [vs!.name, vx!.name], float)),
+    emit: (g, [vs, vx]) => resultOf(t, g.op('SigmoidGrad', [vs!.name, vx!.name], float)),
   }
 }
 
@@ -106,11 +106,11 @@ const joined = (t: Tensor): Match | undefined => {
   if (found === undefined || found.pieces.length < 2) return undefined
   return {
     operands: found.pieces,
-    emit: (w, pieces) => {
+    emit: (g, pieces) => {
       const names = pieces.map((p) => p.name)
-      const along = w.g.int(t.names.indexOf(found.along))
-      const kinds = { T: attr.type(tfTypeOf(t.dtype)), Tidx: attr.type('int32') }
-      return resultOf(t, w.g.op('ConcatV2', [...names, along], { N: attr.int(names.length), ...kinds }))
+      const along = g.int(t.names.indexOf(found.along))
+      const kinds = { T: attr.type(t.dtype), Tidx: attr.type('int32') }
+      return resultOf(t, g.op('ConcatV2', [...names, along], { N: attr.int(names.length), ...kinds }))
     },
   }
 }

@@ -6,7 +6,9 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  arrayOf,
   clampProgram,
+  type Data,
   type Dtype,
   elements,
   type Program,
@@ -24,7 +26,7 @@ import {
   tensorInfo,
 } from '../proto/tensorflow.ts'
 import { checkProgram, holds, repeated } from '../values.ts'
-import { type Builder, builder, type Ref, tfTypeOf } from './builder.ts'
+import { type Builder, builder, type Ref } from './builder.ts'
 import { type Compilation, type CompiledVariant, lowerCompiled } from './compiled.ts'
 import { type Handles, type LoweredVariant, lowerVariant } from './lower.ts'
 
@@ -49,17 +51,9 @@ export interface LoweredProgram {
 }
 
 const variable = (g: Builder, key: string, dtype: Dtype, shape: readonly number[]): string => {
-  const attrs = { dtype: attr.type(tfTypeOf(dtype)), shape: attr.shape(shape), shared_name: attr.string(key) }
+  const attrs = { dtype: attr.type(dtype), shape: attr.shape(shape), shared_name: attr.string(key) }
   return g.op('VarHandleOp', [], attrs, `state/${key}`)
 }
-
-/** A number of any dtype as a constant of rank 0. */
-const scalarOf = (g: Builder, dtype: Dtype, x: number): Ref =>
-  g.constant(
-    dtype,
-    [],
-    dtype === 'float32' ? Float32Array.of(x) : dtype === 'int32' ? Int32Array.of(x) : Uint8Array.of(x),
-  )
 
 /** Lowers a whole program; the variants are named `step.0`, `step.1`, …. XLA compiles them where it is told how. */
 export const lowerProgram = (program: Program, compilation?: Compilation): LoweredProgram => {
@@ -72,7 +66,7 @@ export const lowerProgram = (program: Program, compilation?: Compilation): Lower
   for (const spec of program.states.values()) {
     const { key, axes, dtype } = spec
     const shape = sizes(axes)
-    const type = attr.type(tfTypeOf(dtype))
+    const type = attr.type(dtype)
     const handle = variable(g, key, dtype, shape)
     handles.set(key, handle)
     reads.set(key, { name: g.op('ReadVariableOp', [handle], { dtype: type }, `read/${key}`), dtype, shape })
@@ -107,8 +101,8 @@ export const lowerProgram = (program: Program, compilation?: Compilation): Lower
       seeded.push(key)
       continue
     }
-    const type = attr.type(tfTypeOf(dtype))
-    const filled = g.op('Fill', [g.ints(sizes(axes)), scalarOf(g, dtype, fresh).name], {
+    const type = attr.type(dtype)
+    const filled = g.op('Fill', [g.ints(sizes(axes)), g.constant(dtype, [], arrayOf[dtype].of(fresh)).name], {
       T: type,
       index_type: attr.type('int32'),
     })
@@ -119,7 +113,7 @@ export const lowerProgram = (program: Program, compilation?: Compilation): Lower
   return { builder: g, handles, init, seeded, functions, reads, writes, ownerOf: g.ownerOf, compiled }
 }
 
-const info = (r: Ref) => tensorInfo(r.name.includes(':') ? r.name : `${r.name}:0`, tfTypeOf(r.dtype), r.shape)
+const info = (r: Ref) => tensorInfo(r.name.includes(':') ? r.name : `${r.name}:0`, r.dtype, r.shape)
 
 /** A signature from what is fed and what is fetched, by name. */
 export const signature = (
@@ -175,7 +169,7 @@ export const savedModel = (
 })
 
 /** Initial values by key, row-major. */
-export type StateData = ReadonlyMap<string, Float32Array | Int32Array | Uint8Array>
+export type StateData = ReadonlyMap<string, Data>
 
 /**
  * Writes a program as a SavedModel folder that any TensorFlow loads: a signature a variant (`step.0`), one that gives the
@@ -200,7 +194,7 @@ export const writeSavedModel = async (program: Program, values: StateData, folde
         `writeSavedModel: state '${key}' is ${spec.dtype} of ${showAxes(spec.axes)}; a ${data.constructor.name} of ${data.length} was given`,
       )
     const initial = g.constant(spec.dtype, sizes(spec.axes), data)
-    const type = attr.type(tfTypeOf(spec.dtype))
+    const type = attr.type(spec.dtype)
     // a copy, because states may change where they lie and constants may not
     const copy = g.op('DeepCopy', [initial.name], { T: type })
     const assign = g.op('AssignVariableOp', [lowered.handles.get(key)!, copy], { dtype: type })

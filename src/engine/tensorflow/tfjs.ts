@@ -1,10 +1,11 @@
 /** The part of tfjs-node that is used here, typed; the package itself is loaded at run time only. */
+import type { Data } from '../../dsl/index.ts'
 
 /** A tensor handle of tfjs. */
 export interface TfjsTensor {
   readonly shape: readonly number[]
   readonly dtype: string
-  readonly dataSync: () => Float32Array | Int32Array | Uint8Array
+  readonly dataSync: () => Data
   readonly dispose: () => void
 }
 
@@ -22,11 +23,7 @@ export interface Tfjs {
     readonly isUsingGpuDevice: boolean
     readonly binding: { readonly TF_Version: string }
   }
-  readonly tensor: (
-    data: Float32Array | Int32Array | Uint8Array,
-    shape: readonly number[],
-    dtype: string,
-  ) => TfjsTensor
+  readonly tensor: (data: Data, shape: readonly number[], dtype: string) => TfjsTensor
   readonly memory: () => { readonly numTensors: number; readonly numBytes: number }
   readonly node: {
     readonly loadSavedModel: (

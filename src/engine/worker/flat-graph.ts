@@ -7,17 +7,18 @@
 import {
   type Axis,
   bodyRoots,
+  type Data,
   type Dtype,
   type LoopBody,
   node,
   type Op,
+  rootsOf,
   type Site,
   settledSite,
   type Tensor,
   topological,
   type Variant,
 } from '../../dsl/index.ts'
-import type { Data } from '../values.ts'
 
 type FlatOp =
   | Exclude<Op, { op: 'loop' }>
@@ -78,12 +79,6 @@ const numbering = <A>() => {
  * @param lend what stands for a literal's numbers in the message
  */
 export const flatten = (variants: readonly Variant[], lend: (data: Data) => Data): FlatGraph => {
-  const rootsOf = (v: Variant): readonly Tensor[] => [
-    ...v.inputs.values(),
-    ...v.states.values(),
-    ...Object.values(v.outputs),
-    ...v.next.values(),
-  ]
   const lines = numbering<string>()
   const known = new Map<Site, number>()
   const lineOf = (t: Tensor): number => {
@@ -124,7 +119,9 @@ export const flatten = (variants: readonly Variant[], lend: (data: Data) => Data
     })
     return { nodes, places }
   }
-  const { nodes, places } = listOf(variants.flatMap(rootsOf))
+  const { nodes, places } = listOf(
+    variants.flatMap((v) => [...v.inputs.values(), ...v.states.values(), ...rootsOf(v)]),
+  )
   const flat = (named: Iterable<readonly [string, Tensor]>): Roots =>
     [...named].map(([name, t]) => [name, places.get(t)!])
   return {

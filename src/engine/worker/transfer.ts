@@ -8,8 +8,8 @@
  * What calls are given comes batch after batch: a session copies it into memory that both threads see and that it uses again
  * ({@link callMemory}), so that no call makes megabytes anew, which the system has to clear and V8's collector to find.
  */
+import type { Data } from '../../dsl/index.ts'
 import type { TensorValue } from '../session.ts'
-import type { Data } from '../values.ts'
 
 /** What is sent with one message, and the buffers that move with it. */
 export interface Parcel {

@@ -1,5 +1,5 @@
 /** Collects the operations of one StableHLO function as text: each operation once, with the user's line behind it. */
-import { type Dtype, settledSite, type Tensor } from '../../dsl/index.ts'
+import { type Data, type Dtype, settledSite, type Tensor } from '../../dsl/index.ts'
 
 /** Element types inside a program. */
 export type Element = Dtype | 'bfloat16' | 'float64' | 'uint8'
@@ -41,11 +41,7 @@ export interface Builder {
     results: readonly { readonly type: Element; readonly shape: readonly number[] }[],
   ) => readonly Value[]
   /** A literal. */
-  readonly constant: (
-    type: Dtype,
-    shape: readonly number[],
-    data: Float32Array | Int32Array | Uint8Array,
-  ) => Value
+  readonly constant: (type: Dtype, shape: readonly number[], data: Data) => Value
   /** A number of rank 0. */
   readonly scalar: (type: Element, value: number) => Value
   /**
@@ -89,7 +85,7 @@ const literal = (type: Element, value: number): string => {
 }
 
 /** Row-major bytes in hexadecimal. */
-const hexOf = (data: Float32Array | Int32Array | Uint8Array): string =>
+const hexOf = (data: Data): string =>
   Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex').toUpperCase()
 
 /** A string literal of MLIR: quotes, backslashes and what is no letter by their number. */

@@ -1,8 +1,6 @@
 /** The operations of StableHLO that the lowering writes, on values whose shapes are known. */
+import { sameShape } from '../values.ts'
 import { type Builder, type Element, signature, typeOf, typeOfValue, type Value } from './builder.ts'
-
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i])
 
 const list = (values: readonly number[]): string => `[${values.join(', ')}]`
 

@@ -7,58 +7,36 @@ import {
   type Tensor,
   topological,
 } from '../../dsl/index.ts'
+import { type Loops, loopsOnce } from '../lowering.ts'
 import { carriedSlotWrites, type SlotWrite } from '../state-writes.ts'
 import { type Element, typeOfValue, type Value } from './builder.ts'
 import * as hlo from './hlo.ts'
-import { emitNode, operandsUsed } from './node.ts'
+import { emitNode } from './node.ts'
 import { isWeight, keeping } from './precision.ts'
-import { writeSlots } from './slots.ts'
+import { operandsWith, writeSlots } from './slots.ts'
 import type { Work } from './value.ts'
 
-/** Emits loops, and answers a node's value from its operands'; the nodes of one loop are one operation. */
-export type Loops = (t: Tensor, operands: readonly Value[]) => Value
-
-/** The loops of one function. */
-export const loopsIn = (w: Work): Loops => {
-  const emitted = new Map<LoopBody, { readonly operands: string; readonly results: readonly Value[] }[]>()
-  return (t, operands) => {
-    const { op } = t
-    if (op.op !== 'loop') throw new Error(`loopsIn: a ${op.op} is no loop`)
-    const key = operands.map((x) => x.name).join()
-    const all = emitted.get(op.body) ?? []
-    emitted.set(op.body, all)
-    let found = all.find((l) => l.operands === key)
-    if (found === undefined) {
+/** The loops of one function; the nodes of one loop are one operation. */
+export const loopsIn = (w: Work): Loops<Value> =>
+  loopsOnce(
+    (x) => x.name,
+    ({ times, body }, operands, { inputs }) => {
       // what is read from outside stays a weight inside: what a product with one gives may be kept narrower
-      const from = op.body.results.length
-      const weights = new Set(t.inputs.flatMap((x, i) => (i >= from && isWeight(x) ? [i + 1] : [])))
+      const from = body.results.length
+      const weights = new Set(inputs.flatMap((x, i) => (i >= from && isWeight(x) ? [i + 1] : [])))
       const inside = { ...w, keptIn: keeping(w.precision, weights), dealt: (x: Value) => x }
-      found = { operands: key, results: emitLoop(inside, op.times, prepared(w, op.body, weights), operands) }
-      all.push(found)
-    }
-    return found.results[op.of]!
-  }
-}
+      return emitLoop(inside, times, prepared(w, body, weights), operands)
+    },
+  )
 
 /** Weights are joined once, before the first step: products of one tensor with several are one in each step. */
 const prepared = (w: Work, body: LoopBody, weights: ReadonlySet<number>): LoopBody => {
   if (!w.alone) return body
-  const join = mergeProjections(
-    () => true,
-    (t) => t.op.op === 'argument' && weights.has(t.op.at),
-  )
+  const join = mergeProjections((t) => t.op.op === 'argument' && weights.has(t.op.at))
   const roots = join(bodyRoots(body))
   const count = body.results.length
   return { ...body, results: roots.slice(0, count), done: body.done && roots[count] }
 }
-
-/** What a node of a body is computed from: its operands, or where one slot is written its place, its value and the whole. */
-const operandsIn =
-  (w: Work, slots: ReadonlyMap<Tensor, SlotWrite>) =>
-  (t: Tensor): readonly Tensor[] => {
-    const slot = slots.get(t)
-    return slot === undefined ? operandsUsed(w, t) : [slot.place, slot.value, t.inputs[2]!]
-  }
 
 /**
  * The places of what is carried as products take it: where nothing but products reads it, and slots of it are written, it
@@ -101,7 +79,7 @@ const emitLoop = (w: Work, times: number, body: LoopBody, operands: readonly Val
   const { g } = w
   const count = body.results.length
   const slots = new Map(carriedSlotWrites(body).map((s) => [s.next, s]))
-  const operandsOf = operandsIn(w, slots)
+  const operandsOf = operandsWith(w, slots)
   const narrower = multipliedAlone(w, body, operandsOf, slots)
   const typeAt = (i: number): Element => (narrower.has(i) ? 'bfloat16' : body.results[i]!.dtype)
   const carried = body.results.map((_, i) => hlo.convert(g, operands[i]!, typeAt(i)))
@@ -117,7 +95,7 @@ const emitLoop = (w: Work, times: number, body: LoopBody, operands: readonly Val
     const emit = (t: Tensor): Value => {
       const own = operandsOf(t).map((x) => values.get(x)!)
       const slot = slots.get(t)
-      if (slot !== undefined) return writeSlots(w, slot, own[0]!, own[1]!, own[2]!)
+      if (slot !== undefined) return writeSlots(w, slot, own)
       if (t.op.op === 'argument') return given[t.op.at]!
       return t.op.op === 'loop' ? loop(t, own) : emitNode(w, t, own)
     }

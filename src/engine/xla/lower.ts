@@ -6,6 +6,7 @@
 import {
   narrow,
   overVariant,
+  rootsOf,
   type StateSpec,
   sizes,
   type Tensor,
@@ -18,7 +19,7 @@ import { builder, type Value } from './builder.ts'
 import * as hlo from './hlo.ts'
 import { joinedSums } from './joined-sums.ts'
 import { loopsIn } from './loop.ts'
-import { emitNode, operandsUsed } from './node.ts'
+import { emitNode } from './node.ts'
 import { keeping } from './precision.ts'
 import {
   annotation,
@@ -29,7 +30,7 @@ import {
   type Sharding,
   stateCut,
 } from './sharding.ts'
-import { writeSlots } from './slots.ts'
+import { operandsWith, writeSlots } from './slots.ts'
 import type { Attention, Work } from './value.ts'
 
 /** What is passed as an argument. */
@@ -88,23 +89,18 @@ export const lower = (
   )
   const outputs = Object.keys(variant.outputs)
   const next = [...variant.next.keys()]
-  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+  const roots = rootsOf(variant)
 
   /** What the partitioner is told of a state, an input, an output; nothing where there is one device. */
-  const stateAnnotation = (key: string): string | undefined => {
-    return shared && annotation(sharding, stateCut(sharding, shared.states.get(key)!))
-  }
+  const stateAnnotation = (key: string): string | undefined =>
+    shared && annotation(sharding, stateCut(sharding, shared.states.get(key)!))
   const inputAnnotation = ({ axes }: Tensor): string | undefined =>
     annotation(sharding, cutOf(sharding, axes))
   const outputAnnotation = (): string | undefined => annotation(sharding, [])
   const joined = (...attributes: readonly (string | undefined)[]): string | undefined =>
     attributes.filter((a) => a !== undefined).join(', ') || undefined
 
-  /** What a node is computed from in this lowering. */
-  const dependsOn = (t: Tensor): readonly Tensor[] => {
-    const slot = slots.get(t)
-    return slot === undefined ? operandsUsed(w, t) : [slot.place, slot.value, t.inputs[2]!]
-  }
+  const dependsOn = operandsWith(w, slots)
   const order = topological(roots, dependsOn)
 
   const args: Argument[] = []
@@ -136,7 +132,7 @@ export const lower = (
     }
     const operands = dependsOn(t).map((x) => values.get(x)!)
     const slot = slots.get(t)
-    if (slot !== undefined) return writeSlots(w, slot, operands[0]!, operands[1]!, operands[2]!)
+    if (slot !== undefined) return writeSlots(w, slot, operands)
     if (op.op === 'loop') return loop(t, operands)
     const value = emitNode(w, t, operands)
     // what a product or a stack is made of follows

@@ -1,9 +1,10 @@
 /** One node of the graph as operations of StableHLO: by a composite's own form, or by its row of the table. */
 import { bodyOf, type Op, operandsOf, type Tensor } from '../../dsl/index.ts'
+import type { Tabled } from '../lowering.ts'
 import { attention, attentionGradient } from './attention.ts'
 import type { Value } from './builder.ts'
 import { crossEntropy, crossEntropyGradient, type Native } from './composites.ts'
-import { operators, type Tabled } from './operators.ts'
+import { operators } from './operators.ts'
 import type { Work } from './value.ts'
 
 /** The composites by kind. */

@@ -15,6 +15,7 @@ import {
   type Tensor,
   type UnaryFn,
 } from '../../dsl/index.ts'
+import type { Tabled } from '../lowering.ts'
 import type { Value } from './builder.ts'
 import { contractChosen, outerChosen } from './chosen.ts'
 import * as hlo from './hlo.ts'
@@ -26,10 +27,6 @@ type Row<K extends OpName> = (
   op: Extract<Op, { op: K }>,
   operands: readonly Value[],
 ) => Value
-
-/** The primitives that need no function around them: `input` and `state` belong to the variant, a composite to its kind,
- * a loop and its arguments to `loop.ts`. */
-export type Tabled = Exclude<OpName, 'input' | 'state' | 'composite' | 'loop' | 'argument'>
 
 const unaryOps: Readonly<Record<UnaryFn, string>> = {
   neg: 'stablehlo.negate',

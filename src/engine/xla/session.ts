@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import { atMost } from '../../async/index.ts'
-import { cost, elements, type Program, sizes, topological, type Variant } from '../../dsl/index.ts'
+import { cost, elements, type Program, rootsOf, sizes, topological, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
 import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
 import type { Precision, TensorValue } from '../session.ts'
@@ -64,7 +64,7 @@ const loopOnDevice = {
 /** How XLA compiles a function for a platform: on a GPU it else times several kernels for every product. */
 export const flagsFor = (platform: string, variant: Variant): Readonly<Record<string, Flag>> => {
   if (platform !== 'cuda') return {}
-  const roots = [...Object.values(variant.outputs), ...variant.next.values()]
+  const roots = rootsOf(variant)
   const loops = topological(roots).some((t) => t.op.op === 'loop')
   return {
     ...(cost(roots).flops < (loops ? smallLoop : smallCall) ? firstKernels : {}),
