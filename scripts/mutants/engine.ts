@@ -57,9 +57,7 @@ export const engine = [
   mutantsOf(
     'src/engine/onnx/adamw.ts',
     ['engine/onnx-adamw', 'engine/graphs'],
-    [
-      ['the plain loop without ε', 'Math.sqrt(v) * scale + epsilon', 'Math.sqrt(v) * scale'],
-    ],
+    [['the plain loop without ε', 'Math.sqrt(v) * scale + epsilon', 'Math.sqrt(v) * scale']],
   ),
   mutantsOf(
     'src/engine/adamw-updates.ts',
