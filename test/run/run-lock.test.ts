@@ -18,6 +18,7 @@ import * as assert from 'uvu/assert'
 import type { FileError } from '../../src/run/files.ts'
 import { type Lock, LockHolder, lockFile, takeLock } from '../../src/run/run-lock.ts'
 import { loader, moduleAt } from '../support/program.ts'
+import { until } from '../support/until.ts'
 
 const test = suite('run lock')
 let root = ''
@@ -237,6 +238,20 @@ test('a process is known by its boot and the moment at which it began, whatever 
   taken(folder).release()
   written(folder, { pid: process.pid, host: hostname(), since, born })
   assert.match(refused(folder).message, 'this process')
+})
+
+test('a process that has ended and that nobody has noticed is gone', async () => {
+  if (!tellsBirths) return
+  const folder = fresh()
+  // the shell becomes a program that never asks for its child
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const pid = Number(await new Promise((said) => parent.stdout.once('data', said)))
+  await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
+  written(folder, { pid, host: hostname(), since })
+  taken(folder).release()
+  parent.kill('SIGKILL')
 })
 
 test('a lock that was given back is not waited for at the end of the process', () => {
