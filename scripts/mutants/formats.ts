@@ -88,6 +88,33 @@ export const formats = [
         'chatTemplate ?? defaultTemplate(config.right.chat_template)',
         'defaultTemplate(config.right.chat_template) ?? chatTemplate',
       ],
+      [
+        'special tokens are found in normalized text',
+        'x.normalized ?? x.special !== true',
+        'x.normalized ?? x.special === true',
+      ],
+      [
+        'normalized tokens are looked for as they are written',
+        '[after ? words.normalize(x.content) : x.content, x]',
+        '[x.content, x]',
+      ],
+      [
+        'pieces that are read otherwise become one',
+        'else if (apart && before.special !== part.special) out.push(part)\n',
+        '',
+      ],
+      [
+        'a text joined to what is parsed is parsed',
+        "before.special === part.special ? part.special : 'text'",
+        'part.special',
+      ],
+      ['an id may be as large as it likes', 'n < 2 ** 31', 'n < 2 ** 53'],
+      [
+        'an id without a token is the unknown one',
+        '(id) => reader.tokenOf(id) !== undefined && !',
+        '(id) => !',
+      ],
+      ['the template’s file is lost', "{ 'chat_template.jinja': chatTemplate }", '{}'],
     ],
   ),
   mutantsOf(

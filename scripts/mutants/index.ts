@@ -13,6 +13,7 @@ import { random } from './random.ts'
 import { rewards } from './rewards.ts'
 import { rl } from './rl.ts'
 import { ofRollouts } from './rollouts.ts'
+import { run } from './run.ts'
 import { tasks } from './tasks.ts'
 import { train } from './train.ts'
 import { verify } from './verify.ts'
@@ -31,6 +32,7 @@ export const all: readonly Mutant[] = [
   verify,
   outputs,
   ofRollouts,
+  run,
   tasks,
 ].flat()
 

@@ -93,6 +93,9 @@ tokenization('vocabulary, special tokens and ids', () => {
   assert.not(bpe.special.has('<think>'), 'thinking is text that is kept')
   assert.is(bpe.decode([]), '')
   assert.is(bpe.decode(Int32Array.of(39, 100_000, 72, -1)), 'Hi', 'ids outside the vocabulary give nothing')
+  // where a model has a token for what is unknown, such an id is not that either
+  const words = tokenizers['word-level']!
+  assert.is(words.decode([words.idOf('the')!, 100_000]), 'the')
   assert.equal(bpe.encode(''), new Int32Array())
 })
 
@@ -128,7 +131,14 @@ tokenization('a folder is loaded, with its configuration and template where they
     writeFileSync(file('tokenizer_config.json'), JSON.stringify({ ...config, chat_template: named }))
     assert.is(right(await loadTokenizer(folder)()).chatTemplate, 'D')
     writeFileSync(file('chat_template.jinja'), 'J')
-    assert.is(right(await loadTokenizer(folder)()).chatTemplate, 'J')
+    const whole = right(await loadTokenizer(folder)())
+    assert.is(whole.chatTemplate, 'J')
+    const read = (name: string) => JSON.parse(readFileSync(file(name), 'utf8'))
+    assert.equal(whole.files, {
+      'tokenizer.json': read('tokenizer.json'),
+      'tokenizer_config.json': read('tokenizer_config.json'),
+      'chat_template.jinja': 'J',
+    })
 
     writeFileSync(file('tokenizer_config.json'), '{"eos_token": 5}')
     const badConfig = left(await loadTokenizer(folder)())
@@ -151,6 +161,7 @@ tokenization('what describes no tokenizer is refused, and the fault is named', (
     [{ ...good, model: { ...good.model, vocab: 5 } }, 'model.vocab'],
     [{ ...good, model: { ...good.model, vocab: { a: -1 } } }, 'model.vocab'],
     [{ ...good, added_tokens: [{ id: 900 }] }, 'added_tokens'],
+    [{ ...good, added_tokens: [{ id: 2 ** 31, content: 'x' }] }, 'added_tokens'],
     [{ ...good, decoder: { type: 'NoSuch' } }, 'NoSuch'],
     [{ ...good, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' } } }, 'cannot be built'],
   ]
@@ -288,6 +299,70 @@ tokenization('pieces are encoded as one text; each says how special tokens in it
     }),
   )
 })
+
+/** Letters and two words, in small letters whatever is written; `X` and `Y` are added tokens. */
+const lowercase = (more: object) =>
+  right(
+    tokenizer(
+      plainFile(
+        { type: 'WordLevel', vocab: { a: 0, x: 1, y: 2, '?': 3 }, unk_token: '?' },
+        {
+          ...{ normalizer: { type: 'Lowercase' }, pre_tokenizer: { type: 'WhitespaceSplit' } },
+          added_tokens: [
+            { id: 8, content: 'X', ...more },
+            { id: 9, content: 'Y', ...more, special: true },
+          ],
+        },
+      ),
+    ),
+  )
+
+tokenization(
+  'added tokens are found in normalized text, special ones as they are written, unless they say otherwise',
+  () => {
+    // not said: as the Rust library makes them
+    const unsaid = lowercase({})
+    assert.equal([...unsaid.encode('a X x Y y')], [0, 8, 8, 9, 2])
+    assert.equal([...lowercase({ normalized: false }).encode('a X x Y y')], [0, 8, 1, 9, 2])
+    assert.equal([...lowercase({ normalized: true }).encode('a X x Y y')], [0, 8, 8, 9, 9])
+  },
+)
+
+tokenization('special tokens in normalized text are read as each piece says', () => {
+  const pieces = [
+    { text: 'Y a ', special: 'text' as const },
+    { text: 'y', special: 'parse' as const },
+    { text: ' a Y', special: 'text' as const },
+  ]
+  assert.equal([...lowercase({ normalized: true }).encode(pieces)], [2, 0, 9, 0, 2])
+})
+
+tokenization(
+  'a special token that is a word of the vocabulary stays a text in what is joined to others',
+  () => {
+    const tok = right(
+      tokenizer(
+        plainFile(
+          { type: 'WordLevel', vocab: { a: 0, '<s>': 1, '?': 2 }, unk_token: '?' },
+          {
+            pre_tokenizer: { type: 'WhitespaceSplit' },
+            added_tokens: [added(1, '<s>', { special: true })],
+          },
+        ),
+      ),
+    )
+    for (const special of ['text', 'parse'] as const)
+      for (const other of ['text', 'parse'] as const) {
+        const ids = [
+          ...tok.encode([
+            { text: 'a <s>', special },
+            { text: ' a', special: other },
+          ]),
+        ]
+        assert.equal(ids, [0, special === 'text' ? 2 : 1, 0], `${special} ${other}`)
+      }
+  },
+)
 
 tokenization('files with a byte-order mark are read', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))

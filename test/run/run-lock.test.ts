@@ -93,6 +93,10 @@ test('a lock says who holds it, keeps a second one out, and goes when it is give
   assert.ok(existsSync(join(folder, lockFile)), 'and takes no other lock away')
   again.release()
   assert.equal(readdirSync(folder), [])
+  // one of the same process that was taken in the same millisecond
+  writeFileSync(join(folder, lockFile), `${JSON.stringify(lock.holder, null, 2)}\n`)
+  assert.equal(lock.release(), E.right(undefined))
+  assert.ok(existsSync(join(folder, lockFile)))
 })
 
 test('giving back what is gone, or what another process has taken, changes nothing', () => {
@@ -248,10 +252,13 @@ test('a process that has ended and that nobody has noticed is gone', async () =>
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const pid = Number(await new Promise((said) => parent.stdout.once('data', said)))
-  await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
-  written(folder, { pid, host: hostname(), since })
-  taken(folder).release()
-  parent.kill('SIGKILL')
+  try {
+    await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
+    written(folder, { pid, host: hostname(), since })
+    taken(folder).release()
+  } finally {
+    parent.kill('SIGKILL')
+  }
 })
 
 test('a lock that was given back is not waited for at the end of the process', () => {
@@ -285,13 +292,13 @@ test('a process that lives is respected, one that was killed is not; one that ex
   assert.is(e._tag, 'Locked')
   const other = e.cause as LockHolder
   assert.is(other.pid, child.pid)
+  child.kill('SIGKILL')
+  await gone
   if (tellsBirths) {
     const own = taken(fresh()).holder
     const [began, later] = [own, other].map(({ born }) => Number(born!.split('/')[1]))
     assert.ok(later! > began!, `${later} and ${began}`)
   }
-  child.kill('SIGKILL')
-  await gone
   assert.is(holderIn(folder).pid, child.pid)
   const lock = taken(folder)
   assert.is(holderIn(folder).pid, process.pid)
