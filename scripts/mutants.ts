@@ -14,9 +14,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { transformSync } from '@swc/wasm-typescript'
+import { compiledTests } from './compiled-tests.ts'
 import { all, faultOf } from './mutants/index.ts'
 import type { Mutant } from './mutants/mutant.ts'
 
@@ -66,10 +68,11 @@ type Outcome = 'passed' | 'failed' | 'time limit' | 'no program'
 /** Runs a test file in the copy, in a process of its own: what one sets is not there in another. */
 const run = (test: string, seconds: number): Promise<{ outcome: Outcome; output: string }> =>
   new Promise((resolve) => {
-    const pattern = `^${test}\\.test\\.ts$`
+    const pattern = `^${test}\\.test\\.js$`
     const child = spawn(
       process.execPath,
-      ['--import', 'tsx', 'node_modules/uvu/bin.js', 'test', pattern, '--bail'],
+      // most of their code runs seldom
+      ['--interrupt-budget=1000000', 'node_modules/uvu/bin.js', 'test', pattern, '--bail'],
       { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
     )
     running = child
@@ -87,12 +90,24 @@ const run = (test: string, seconds: number): Promise<{ outcome: Outcome; output:
         ? 'time limit'
         : code === 0
           ? 'passed'
-          : /TransformError|does not provide an export/.test(output)
+          : /does not provide an export/.test(output)
             ? 'no program'
             : 'failed'
       resolve({ outcome, output })
     })
   })
+
+/** A module with a bug as JavaScript; undefined where it is none. */
+const compiled = (source: string, file: string): string | undefined => {
+  try {
+    const { code } = transformSync(source, { mode: 'strip-only', module: true, filename: file })
+    return code.replaceAll(/'(\.{1,2}\/[^']*)\.ts'/g, (all, to: string) =>
+      existsSync(resolve(dirname(join(folder, file)), `${to}.js`)) ? `'${to}.js'` : all,
+    )
+  } catch {
+    return undefined
+  }
+}
 
 // --- planting -------------------------------------------------------------------------------------------------
 
@@ -122,6 +137,9 @@ try {
   if (options.list) for (const m of sound) say(`${label(m)}  [${m.tests.join(', ')}]\n`)
   else if (sound.length > 0) {
     for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true })
+    // what runs is JavaScript: no test waits for a compiler
+    await cp(join(root, 'dist', 'src'), join(folder, 'src'), { recursive: true })
+    compiledTests(folder)
     // only read: packages, the runtime that the package carries, the package as built
     for (const name of linked)
       if (existsSync(join(root, name))) await symlink(join(root, name), join(folder, name))
@@ -152,13 +170,15 @@ try {
     }
     for (const m of fit) {
       const from = performance.now()
-      const path = join(folder, m.file)
+      const path = join(folder, m.file.replace(/ts$/, 'js'))
       const text = await readFile(path, 'utf8')
-      await writeFile(
-        path,
-        text.replace(m.from, () => m.to),
+      const source = await readFile(join(folder, m.file), 'utf8')
+      const bug = compiled(
+        source.replace(m.from, () => m.to),
+        m.file,
       )
-      const outcome = await outcomeOf(m)
+      if (bug !== undefined) await writeFile(path, bug)
+      const outcome = bug === undefined ? 'no program' : await outcomeOf(m)
       await writeFile(path, text)
       if (outcome === 'passed') survivors.push(label(m))
       else if (outcome === 'no program') faults.push(`${label(m)} (with its text there is no program)`)

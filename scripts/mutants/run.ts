@@ -23,7 +23,7 @@ export const run = [
         "        writeFileSync(path, text, { flag: 'wx', flush: true })\n      }",
         '        writeFileSync(path, text, { flush: true })\n      }',
       ],
-      ['it is asked for ever', 'if (attempts === 0)', 'if (attempts === 99)'],
+      ['what has just gone is not tried again', 'claim(path, text, 20)', 'claim(path, text, 0)'],
       ['each process began at once', 'fields[19]', 'fields[18]'],
       ['every boot is one', 'born: `${boot}/${fields[19]}`', 'born: `${fields[19]}`'],
       [
