@@ -215,6 +215,22 @@ test('a chat carries images as data URLs; a text without ids is encoded and mark
   assert.is(message!.content[1]!.text, '\nquestion a')
   assert.is(c!.reencoded, true)
   assert.equal([c!.ids, c!.text, c!.stop], [yes, 'yes', 'end'])
+  // its log-probabilities are of the server's tokens, which need not be those of the text
+  const other = await serving((_, res) =>
+    json(res, {
+      choices: [
+        {
+          ...{ finish_reason: 'stop', message: { content: 'yes' } },
+          logprobs: { content: Array(9).fill({ logprob: -1 }) },
+        },
+      ],
+    }),
+  )
+  const [e] = await all({ ...options, baseURL: other.baseURL, transport: 'chat' }, [request('a')])
+  assert.equal(
+    e!.logProbs,
+    yes.map(() => Number.NaN),
+  )
   // ids that the server gives are taken as they are, even where the text would be encoded otherwise
   const exact = await serving((_, res) => {
     const ids = [...p.tokenizer.encodeText('ye'), ...p.tokenizer.encodeText('s'), p.end]
@@ -387,6 +403,10 @@ test('what stays is an error that names the task: silence, refusal, no JSON, no 
   assert.match(refused.message, /the server refuses it: .*no such model m/)
   assert.is(refuses.asked.length, 1)
 
+  const busy = await serving((_, res) => json(res, { error: { message: 'later' } }, 429))
+  const put = await errorOf({ ...options, baseURL: busy.baseURL, retries: 0 }, request('a'))
+  assert.equal([put.tag, /no answer after 1 attempts: .*later/.test(put.message)], ['Failed', true])
+
   for (const [handler, message] of [
     [
       (_, res) => res.writeHead(200, { 'content-type': 'application/json' }).end('{"choices": ['),
@@ -432,7 +452,8 @@ test('so many at once and no more; unsubscribing cuts what is under way', async 
       if (!res.writableEnded) cut++
     })
   })
-  const some = serverPolicy({ ...options, baseURL: hanging.baseURL, concurrency: 3 })
+  // it is not their time limit that cuts them
+  const some = serverPolicy({ ...options, baseURL: hanging.baseURL, concurrency: 3, timeoutMs: 600_000 })
   await firstValueFrom(some.sample(requests, sampling))
   await until(() => cut >= 2)
   assert.is(cut, 2)
