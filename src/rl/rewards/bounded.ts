@@ -113,6 +113,8 @@ interface Waiting {
   readonly fail: (thrown: unknown) => void
 }
 let waiting: Waiting[] = []
+/** Whether the event loop turns before the next one is asked. */
+let turns = false
 
 /** Tells the one who waits what a function gave or threw. */
 const tell = ({ give, fail }: Waiting, ask: () => unknown): void => {
@@ -135,18 +137,28 @@ const unguarded = ({ owner, f }: Waiting): unknown => {
 
 /**
  * Asks those that wait, in their order, some under one guard, since a guard is a thread: those that follow one another with one
- * limit, until half of it is over. Where it stops one, that one and those after it are asked one by one.
+ * limit, until half of it is over. Where it stops one, that one and those after it are asked one by one. After each that is
+ * stopped the event loop turns, so that a signal that ends the run is heard.
  */
-const askAll = (): void => {
+const askAll = (alone = false): void => {
+  turns = false
   const all = waiting
   waiting = []
   const before = place[key]
-  let [at, alone] = [0, false]
+  const turn = (from: number): void => {
+    waiting = [...all.slice(from), ...waiting]
+    turns = true
+    setImmediate(askAll, true)
+  }
+  let at = 0
   while (at < all.length) {
     const { owner, ms, f } = all[at]!
     if (alone || all[at + 1]?.ms !== ms) {
+      const times = stopped.get(owner) ?? 0
       tell(all[at++]!, () => bounded(owner, ms, f))
-      continue
+      if ((stopped.get(owner) ?? 0) <= times) continue
+      turn(at)
+      return
     }
     const half = performance.now() + ms / 2
     try {
@@ -158,7 +170,8 @@ const askAll = (): void => {
       })
     } catch (e) {
       if (!isTimeout(e)) throw e
-      alone = true
+      turn(at)
+      return
     } finally {
       place[key] = before
     }
@@ -174,7 +187,7 @@ export const boundedTogether = <A>(owner: object, ms: number, f: () => A): Promi
   new Promise((give, fail) => {
     waiting.push({ owner, ms, f, give: give as Waiting['give'], fail })
     // each time: one that asks others may be stopped right here, and those that come after must not wait for ever
-    queueMicrotask(askAll)
+    queueMicrotask(() => turns || askAll())
   })
 
 /** A reward's answer as it promises it; one that keeps no time of its own is stopped where it holds the thread. */

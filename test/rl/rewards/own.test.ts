@@ -446,6 +446,31 @@ test('one that is stopped while it asks another leaves nothing that waits for ev
   assert.equal(await judge(named, 'it is Rome', { city: 'Rome' }), scored(1))
 })
 
+test('between loops that are stopped the event loop turns, so that a signal that ends the run is heard', async () => {
+  let turns = 0
+  const turning = () => {
+    turns++
+    next = setImmediate(turning)
+  }
+  let next = setImmediate(turning)
+  // the turns that had been when each was asked; one that is asked again because the machine is busy does not count
+  const seen = new Map<string, number>()
+  const loops = reward(
+    'loops',
+    ({ completion }) => {
+      if (!seen.has(completion.text)) seen.set(completion.text, turns)
+      for (;;);
+    },
+    { timeoutMs: 20 },
+  )
+  const judged = await Promise.all(['a', 'b', 'c', 'd'].map((text) => judge(loops, text, {})))
+  clearImmediate(next)
+  assert.ok(judged.every(({ _tag }) => _tag === 'Failed'))
+  const [, ...later] = [...seen.values()]
+  assert.is(later.length, 3)
+  assert.is(new Set(later).size, 3, `turns when they were asked: ${[...seen.values()]}`)
+})
+
 test('columns that are missing or of another type do not compile', () => {
   const [cities, rivers, numbers] = [group({ city: 'Rome' }), group({ river: 'Tiber' }), group({ city: 3 })]
   const both = weighted({ named, steady: always(scored(1)) }, { named: 1, steady: 1 })
