@@ -104,7 +104,7 @@ export const train = [
     ],
   ),
   mutantsOf(
-    'src/train/read-by.ts',
+    'src/train/batch-inputs.ts',
     ['rl/policy-gradient'],
     [['what one size reads is left out', 'variants.some(', 'variants.every(']],
   ),

@@ -7,15 +7,8 @@ import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec, findAxis } from '../dsl/index.ts'
 import { loadEntropy } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import {
-  type Evaluation,
-  type Objective,
-  orThrow,
-  RecipeError,
-  textSetting,
-  wholeSetting,
-} from '../train/index.ts'
-import { readBy } from '../train/internal.ts'
+import { type Evaluation, type Objective, RecipeError, textSetting, wholeSetting } from '../train/index.ts'
+import { callWith } from '../train/internal.ts'
 
 /** Settings of {@link expertEntropy}. */
 export interface ExpertEntropyOptions<E> {
@@ -72,7 +65,7 @@ export const expertEntropy = <E>(o: ExpertEntropyOptions<E>): Evaluation => {
       let seen = 0
       for await (const { examples } of batchesOf(source, objective.batch, undefined, where)) {
         for (const { inputs } of objective.collate(examples)) {
-          const out = await orThrow(session.call(name, readBy(session, name, inputs)))
+          const out = await callWith(session, name, inputs)
           for (let i = 0; i < loads.length; i++) loads[i]! += out.load!.data[i]!
         }
         if (++seen >= batches) break

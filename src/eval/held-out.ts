@@ -11,14 +11,13 @@ import {
   lossSum,
   type Metric,
   type Objective,
-  orThrow,
   RecipeError,
   type Sizes,
   textSetting,
   valueSetting,
   wholeSetting,
 } from '../train/index.ts'
-import { readBy, tryFirstBatch } from '../train/internal.ts'
+import { callWith, tryFirstBatch } from '../train/internal.ts'
 
 /** Settings of {@link heldOut}. */
 export interface HeldOutOptions<E> {
@@ -90,7 +89,7 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
       for await (const { examples } of batchesOf(o.source, objective.batch, undefined, where)) {
         for (const { inputs } of objective.collate(examples)) {
           // a metric may need less than the loss: of labels alone, say
-          const out = await orThrow(session.call(name, readBy(session, name, inputs)))
+          const out = await callWith(session, name, inputs)
           sum += Number(out.sum!.data[0])
           weight += Number(out.weight!.data[0])
         }

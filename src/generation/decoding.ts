@@ -14,7 +14,7 @@ import {
   tilesOf,
 } from '../data/index.ts'
 import { buckets, type FunctionSpec, fixed } from '../dsl/index.ts'
-import { type Session, scalarValue, type TensorValue, tensorValue } from '../engine/index.ts'
+import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import {
   type CausalLm,
   extend,
@@ -24,9 +24,8 @@ import {
   imagesOf,
 } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { orThrow } from '../train/index.ts'
-import { imageValues, ints, readBy } from '../train/internal.ts'
-import { biasOf, LogitsError, type Settled, unfiltered } from './sampling.ts'
+import { bools, callWith, floats, imageValues, ints, textValues } from '../train/internal.ts'
+import { biasOf, filterInputs, LogitsError, type Settled, unfiltered } from './sampling.ts'
 import type { Uniforms } from './uniforms.ts'
 
 /** Sizes of a decoding: {@link GenerationSizes}, of which `images` is for as many prompts as there are rows. */
@@ -110,6 +109,10 @@ interface Row<V> {
   /** The prompt's last token, which the answer's first one follows. */
   readonly before: number
 }
+
+const answerOf = <V>({ index, ids, logProbs, version }: Row<V>, ended: boolean): Answer<V> => ({
+  ...{ index, ids, logProbs, ended, version },
+})
 
 /** What one call wrote, step by step and row by row in each. */
 interface Extended {
@@ -237,9 +240,8 @@ export const decoding = (
     }
   }
 
-  /** Calls a function with what it reads of these: a model without positions reads none. */
   const call = (session: Session, f: string, inputs: Readonly<Record<string, TensorValue>>) =>
-    orThrow(session.call(called(f), readBy(session, called(f), inputs)))
+    callWith(session, called(f), inputs)
 
   /** Reads prompts into rows. */
   const read = async (
@@ -247,23 +249,15 @@ export const decoding = (
     { taken, prompts, shape }: Group,
     into: readonly number[],
   ): Promise<void> => {
-    const { prompts: count, images } = shape
-    const text = textOf(prompts, count)
-    const seen = collateImages(prompts, { rows: count, tokens, images }, processor)
+    const size = { rows: shape.prompts, tokens, images: shape.images }
     const source = new Int32Array(rows).fill(-1)
     taken.forEach((p, i) => {
       source[into[i]!] = prompts.indexOf(p)
     })
     await call(session, 'prefill', {
-      input_ids: ints(text.input_ids, count, tokens),
-      position_ids: ints(text.position_ids, count, tokens),
+      ...textValues(textOf(prompts, size.rows), size),
+      ...imageValues(collateImages(prompts, size, processor), size, processor),
       source: ints(source, rows),
-      ...(images === 0
-        ? {}
-        : {
-            visual_index: ints(seen.visual_index, count, tokens),
-            ...imageValues(seen, images, processor),
-          }),
     })
   }
 
@@ -285,52 +279,56 @@ export const decoding = (
     asked: readonly Asked[],
     { sampling, version, never, stopped = () => false }: AnswersOptions<V>,
   ): AsyncGenerator<Answer<V>> {
-    const ends = new Set([processor.end, ...sampling.stopIds])
     const each = new Map(asked.map(({ prompt }) => [prompt, promptOf(prompt)]))
     const prompts = asked.map(({ prompt }) => each.get(prompt)!)
     const working: (Row<V> | undefined)[] = Array.from({ length: rows }, () => undefined)
-    let waiting = 0
+    /** Prompts that were read. */
+    let begun = 0
     const vocab = model.vocabSize
     const { temperature } = sampling
     const plain = sampling.repetitionPenalty === 1 && (temperature === 0 || unfiltered(sampling, vocab))
     /** The tokens that each row has. */
     const seen = new Uint8Array(plain ? 0 : rows * vocab)
-
-    /** Adds a token to a row's answer; answers it where it has ended. */
-    const grow = (row: Row<V>, at: number, id: number, logProb: number): Answer<V> | undefined => {
-      row.ids.push(id)
-      row.logProbs.push(logProb)
-      if (!plain) seen[at * vocab + id] = 1
-      const ended = ends.has(id)
-      if (!ended && row.ids.length < row.most) return undefined
-      working[at] = undefined
-      const { index, ids, logProbs } = row
-      return { index, ids, logProbs, ended, version: row.version }
-    }
+    const ends = new Set([processor.end, ...sampling.stopIds])
+    const onDevice = session.engine === 'xla'
+    const most = onDevice ? looped : steps
+    const extending = `extend${onDevice ? 'Loop' : ''}${plain ? '' : 'Filtered'}`
+    /** What each call is told alike. */
     const how = {
       scale: scalarValue(temperature === 0 ? 1 : 1 / temperature),
-      greedy: tensorValue('bool', [], [temperature === 0 ? 1 : 0]),
+      greedy: bools(Uint8Array.of(temperature === 0 ? 1 : 0)),
       bias: biasOf(vocab, never),
+      ...(plain ? {} : filterInputs(Array<Settled>(rows).fill(sampling), vocab, seen)),
+      ends: bools(
+        Uint8Array.from({ length: vocab }, (_, id) => (ends.has(id) ? 1 : 0)),
+        vocab,
+      ),
     }
-    const onDevice = session.engine === 'xla'
-    const every = (x: number): Float32Array<ArrayBuffer> => new Float32Array(rows).fill(x)
-    const filters = {
-      top_k: ints(new Int32Array(rows).fill(Math.min(sampling.topK, vocab)), rows),
-      top_p: { shape: [rows], dtype: 'float32', data: every(sampling.topP) },
-      min_p: { shape: [rows], dtype: 'float32', data: every(sampling.minP) },
-      penalty: { shape: [rows], dtype: 'float32', data: every(sampling.repetitionPenalty) },
-      seen: { shape: [rows, vocab], dtype: 'bool', data: seen },
-    } as const
-    const ending = Uint8Array.from({ length: vocab }, (_, id) => (ends.has(id) ? 1 : 0))
+
+    /** Reads the next prompts into free rows; an answer that has no room ends at once. */
+    async function* taken(free: readonly number[]): AsyncGenerator<Answer<V>> {
+      const found = group(prompts.slice(begun, begun + free.length), free.length)
+      const now = version?.() as V
+      await read(session, found, free)
+      for (const [i, p] of found.taken.entries()) {
+        const at = free[i]!
+        const row: Row<V> = {
+          ...{ index: begun++, version: now, ids: [], logProbs: [], promptLength: p.ids.length },
+          most: Math.min(sampling.maxNewTokens, capacity - p.ids.length),
+          before: p.ids.at(-1) ?? processor.pad,
+        }
+        if (!plain) {
+          seen.fill(0, at * vocab, (at + 1) * vocab)
+          for (const id of p.ids) seen[at * vocab + id] = 1
+        }
+        if (row.most > 0) working[at] = row
+        else yield answerOf(row, false)
+      }
+    }
 
     /** The next tokens of every row: `[step, row]`, as many steps as `ran`. */
-    const more = async (): Promise<Extended> => {
-      const ids = Int32Array.from(working, (row) => row?.ids.at(-1) ?? row?.before ?? processor.pad)
-      const places = Int32Array.from(working, (row) =>
-        row === undefined ? 0 : row.promptLength + row.ids.length - 1,
-      )
-      const inputs = { input_ids: ints(ids, rows), position: ints(places, rows) }
-      const most = onDevice ? looped : steps
+    const drawn = async (): Promise<Extended> => {
+      const ints32 = (of: (row: Row<V> | undefined) => number) => ints(Int32Array.from(working, of), rows)
       const uniform = new Float32Array(most * rows)
       for (const [at, row] of working.entries())
         if (row !== undefined) {
@@ -338,58 +336,40 @@ export const decoding = (
           for (let i = 0; i < wanted; i++)
             uniform[i * rows + at] = asked[row.index]!.uniforms(row.ids.length + i)
         }
-      const drawing = {
-        ...{ ...inputs, ...how, ...(plain ? {} : filters) },
-        uniform: { shape: [most, rows], dtype: 'float32' as const, data: uniform },
-      }
-      const left = Int32Array.from(working, (row) => (row === undefined ? 0 : row.most - row.ids.length))
-      const drawn = await (onDevice
-        ? call(session, plain ? 'extendLoop' : 'extendLoopFiltered', {
-            ...drawing,
-            left: ints(left, rows),
-            ends: { shape: [ending.length], dtype: 'bool', data: ending },
-          })
-        : call(session, plain ? 'extend' : 'extendFiltered', drawing))
-      return { ids: drawn.ids!.data, logProbs: drawn.log_probs!.data, ran: drawn.ran?.data[0] ?? steps }
+      const { ids, log_probs, ran } = await call(session, extending, {
+        ...how,
+        input_ids: ints32((row) => row?.ids.at(-1) ?? row?.before ?? processor.pad),
+        position: ints32((row) => (row === undefined ? 0 : row.promptLength + row.ids.length - 1)),
+        left: ints32((row) => (row === undefined ? 0 : row.most - row.ids.length)),
+        uniform: floats(uniform, most, rows),
+      })
+      return { ids: ids!.data, logProbs: log_probs!.data, ran: ran?.data[0] ?? steps }
     }
 
-    for (;;) {
-      const free = working.flatMap((row, at) => (row === undefined ? [at] : []))
-      const left = prompts.length - waiting
-      if ((left === 0 && free.length === rows) || stopped()) return
-      // few free rows wait until a call that reads prompts is filled by them
-      if (left > 0 && free.length >= Math.min(left, least)) {
-        const found = group(prompts.slice(waiting, waiting + free.length), free.length)
-        const now = version?.() as V
-        await read(session, found, free)
-        for (const [i, p] of found.taken.entries()) {
-          const index = waiting++
-          const most = Math.min(sampling.maxNewTokens, capacity - p.ids.length)
-          if (!plain) {
-            const from = free[i]! * vocab
-            seen.fill(0, from, from + vocab)
-            for (const id of p.ids) seen[from + id] = 1
-          }
-          working[free[i]!] = {
-            ...{ index, version: now, ids: [], logProbs: [], most, promptLength: p.ids.length },
-            before: p.ids.at(-1) ?? processor.pad,
-          }
-          if (most <= 0) {
-            working[free[i]!] = undefined
-            yield { index, ids: [], logProbs: [], ended: false, version: now }
-          }
-        }
-        continue
-      }
-      const { ids, logProbs, ran } = await more()
+    /** Adds tokens to every row at work; what comes behind an answer's end is nobody's. */
+    async function* extended(): AsyncGenerator<Answer<V>> {
+      const { ids, logProbs, ran } = await drawn()
       for (const [at, row] of working.entries())
         for (let i = 0; i < ran && row !== undefined && working[at] === row; i++) {
           const id = ids[i * rows + at]!
           const logProb = logProbs[i * rows + at]!
           if (Number.isNaN(logProb)) throw new LogitsError(id, logProb)
-          const done = grow(row, at, id, logProb)
-          if (done !== undefined) yield done
+          row.ids.push(id)
+          row.logProbs.push(logProb)
+          if (!plain) seen[at * vocab + id] = 1
+          const ended = ends.has(id)
+          if (!ended && row.ids.length < row.most) continue
+          working[at] = undefined
+          yield answerOf(row, ended)
         }
+    }
+
+    while (!stopped()) {
+      const free = working.flatMap((row, at) => (row === undefined ? [at] : []))
+      const left = prompts.length - begun
+      if (left === 0 && free.length === rows) return
+      // few free rows wait until a call that reads prompts is filled by them
+      yield* left > 0 && free.length >= Math.min(left, least) ? taken(free) : extended()
     }
   }
 

@@ -19,6 +19,7 @@ export {
   biasOf,
   type Drawn,
   draw,
+  filterInputs,
   LogitsError,
   probabilities,
   type Sampling,

@@ -9,6 +9,7 @@
 import { type TensorValue, tensorValue } from '../engine/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { numberSetting, RecipeError, wholeSetting } from '../train/index.ts'
+import { bools, floats, ints } from '../train/internal.ts'
 
 /** How tokens are drawn. */
 export interface Sampling {
@@ -69,6 +70,30 @@ export const biasOf = (vocab: number, never: readonly number[] = []): TensorValu
   const bias = new Float32Array(vocab)
   for (const id of never) bias[id] = Number.NEGATIVE_INFINITY
   return tensorValue('float32', [vocab], bias)
+}
+
+/**
+ * How each row of a call filters its tokens and makes those less likely that it has, as inputs.
+ *
+ * @param seen whether a row has a token: 1 or 0. Shape [row, vocab]
+ */
+export const filterInputs = (
+  settings: readonly Settled[],
+  vocab: number,
+  seen: Uint8Array,
+): Readonly<Record<string, TensorValue>> => {
+  const rows = settings.length
+  const each = (of: (s: Settled) => number): TensorValue => floats(Float32Array.from(settings, of), rows)
+  return {
+    top_k: ints(
+      Int32Array.from(settings, (s) => Math.min(s.topK, vocab)),
+      rows,
+    ),
+    top_p: each((s) => s.topP),
+    min_p: each((s) => s.minP),
+    penalty: each((s) => s.repetitionPenalty),
+    seen: bools(seen, rows, vocab),
+  }
 }
 
 /** The place of the largest, the first of them. */

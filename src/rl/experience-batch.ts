@@ -6,6 +6,7 @@
  */
 import {
   CollateError,
+  type ImageBatch,
   imageArrays,
   type Processor,
   type RgbImage,
@@ -27,16 +28,24 @@ import {
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs, positionsOfKeys } from '../models/index.ts'
 import type { AtPlaces } from '../train/index.ts'
-import { floats, givenOf, imageValues, ints, learntPlacesInput, placed } from '../train/internal.ts'
+import {
+  floats,
+  givenOf,
+  imageValues,
+  ints,
+  learntPlacesInput,
+  placed,
+  textValues,
+} from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import type { ExperiencePack, ExperienceSizes, PlacedExperience } from './experience-pack.ts'
 
-/** Where the images' tokens stand, by the index of their image in the pack. @throws CollateError `ImageTokens` */
-const visualIndexOf = (
+/** The images of a pack, and where their tokens stand. @throws CollateError `ImageTokens` */
+const imagesOf = (
   { prompts, images }: ExperiencePack<Experience>,
   sizes: ExperienceSizes,
   processor: Processor,
-): Int32Array => {
+): ImageBatch => {
   const out = new Int32Array(sizes.rows * sizes.tokens).fill(-1)
   const { placeholder = -1 } = processor.image ?? {}
   const tokens = tokensOfTiles(processor, images)
@@ -64,7 +73,8 @@ const visualIndexOf = (
         `completion ${completion} has ${shown.length} images but ${seen} image tokens; they take ${places.length}`,
       )
   }
-  return out
+  const arrays = imageArrays([{ id: prompts[0]?.id ?? '', images }], sizes.images, processor)
+  return { visual_index: out, ...arrays }
 }
 
 /** One array a completion, as rows of a batch; 0 where there is no token. Shape [completion, place]. */
@@ -157,22 +167,12 @@ export const readingInputs = (
   const targets = byCompletion(new Int32Array(drawn), pack.placed, answer, (p, t) => p.experience.ids[t]!)
   const inputs = {
     ...wanted,
-    input_ids: ints(text.input_ids, rows, tokens),
-    position_ids: ints(text.position_ids, rows, tokens),
+    ...textValues(text, sizes),
     segment_ids: ints(segmentIds, rows, tokens),
     branch_ids: ints(branchIds, rows, tokens),
     places: ints(places, completions, answer),
     targets: ints(targets, completions, answer),
-    ...(images === 0
-      ? {}
-      : {
-          visual_index: ints(visualIndexOf(pack, sizes, processor), rows, tokens),
-          ...imageValues(
-            imageArrays([{ id: pack.prompts[0]?.id ?? '', images: pack.images }], images, processor),
-            images,
-            processor,
-          ),
-        }),
+    ...(images === 0 ? {} : imageValues(imagesOf(pack, sizes, processor), sizes, processor)),
   }
   return { sizes, inputs }
 }

@@ -31,7 +31,6 @@ import {
   type Learnt,
   numberSetting,
   type Objective,
-  orThrow,
   RecipeError,
   valueSetting,
   wholeSetting,
@@ -39,11 +38,11 @@ import {
 } from '../train/index.ts'
 import {
   batchSetting,
+  callWith,
   imagesByDefault,
   learntConfig,
   learntSetting,
   learntSizes,
-  readBy,
 } from '../train/internal.ts'
 import type { Experience } from './experience.ts'
 import {
@@ -249,7 +248,7 @@ export const policyGradient = (
       const found = new Map<Experience, readonly number[]>()
       for (const pack of packExperiences(experiences, sizes, processor)) {
         const { inputs } = readingInputs(pack, all(), processor)
-        const out = await orThrow(session.call(by, readBy(session, by, inputs)))
+        const out = await callWith(session, by, inputs)
         pack.placed.forEach(({ experience: e }, i) => {
           const from = i * sizes.answer
           found.set(e, Array.from(out.logProbs!.data.slice(from, from + e.ids.length)))

@@ -14,7 +14,7 @@ import {
   visualAxis,
 } from '../models/index.ts'
 import { crossEntropyTerms, type Objective } from '../train/index.ts'
-import { ints, textGraph, textInputs } from '../train/internal.ts'
+import { ints, textGraph, textValues } from '../train/internal.ts'
 import type { SceneConversation } from './conversations.ts'
 import { centreClasses, cornerOf } from './patches.ts'
 import type { PatchLabels } from './sample.ts'
@@ -80,7 +80,7 @@ export const sceneToken = (
         {
           sizes: all,
           inputs: {
-            ...textInputs(text, rows, tokens),
+            ...{ ...textValues(text, all), labels: ints(text.labels, rows, tokens) },
             visual_index: ints(index, rows, tokens),
             scene: ints(sceneRows(drawn, rows, visual.size), rows, visual.size, 4),
           },

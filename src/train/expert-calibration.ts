@@ -16,9 +16,9 @@ import {
 } from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { callWith } from './batch-inputs.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
-import { readBy } from './read-by.ts'
 import { RecipeError, stageName, wholeSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -102,7 +102,7 @@ export const calibration = <E, const From extends string, const To extends strin
     let seen = 0
     for await (const { examples } of batchesOf(s.source, objective.batch, undefined, where)) {
       for (const { inputs } of objective.collate(examples)) {
-        const out = await orThrow(session.call('probe', readBy(session, 'probe', inputs)))
+        const out = await callWith(session, 'probe', inputs)
         for (const { path } of routers)
           rows.set(path, [
             ...(rows.get(path) ?? []),

@@ -2,6 +2,7 @@
  * What the floors above make their own stages, objectives and commands of. It is no export of the package: what users write
  * with is in `index.ts`.
  */
+export { bools, callWith, floats, imageValues, ints, pixelInput, textValues } from './batch-inputs.ts'
 export { brokenUpdate } from './broken-update.ts'
 export { expertLoads } from './expert-terms.ts'
 export { firstBatch, tryFirstBatch } from './first-batch.ts'
@@ -16,19 +17,10 @@ export {
   learntSizes,
   placed,
 } from './learnt-places.ts'
-export {
-  floats,
-  imagesByDefault,
-  imageValues,
-  ints,
-  pixelInput,
-  textGraph,
-  textInputs,
-} from './next-token.ts'
+export { imagesByDefault, textGraph } from './next-token.ts'
 export { withBadRows } from './own-data.ts'
 export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
 export { rateSearch, searchSetting } from './rate-search.ts'
-export { readBy } from './read-by.ts'
 export { batchSetting, configSetting, flagSetting, stageName, wordSetting } from './recipe-error.ts'
 export { stageSchedule } from './stage-schedule.ts'
 export { learnerMemory, type StepMemory, stepMemory } from './step-memory.ts'

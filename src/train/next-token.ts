@@ -9,14 +9,12 @@ import {
   collateText,
   countedLabels,
   fitting,
-  type ImageBatch,
   type Processor,
-  placeNumbers,
 } from '../data/index.ts'
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
-import type { TensorValue } from '../engine/index.ts'
 import { atPlaces, type CausalLm, imageInputs, nextLabels } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { imageValues, ints, textValues } from './batch-inputs.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type AtPlaces,
@@ -56,47 +54,6 @@ export const imagesByDefault = ({ image }: Processor, rows: number): number | un
   if (image === undefined) return 0
   return image.patchSize === undefined ? rows : undefined
 }
-
-/** Whole numbers as a value. */
-export const ints = (data: Int32Array, ...shape: number[]): TensorValue => ({ shape, dtype: 'int32', data })
-
-/** Numbers as a value. */
-export const floats = (data: Float32Array, ...shape: number[]): TensorValue => ({
-  shape,
-  dtype: 'float32',
-  data,
-})
-
-/** The images of a batch as a value: `[tile, channel, height, width]`. */
-export const pixelInput = (pixels: Float32Array, images: number, size: number): TensorValue =>
-  floats(pixels, images, 3, size, size)
-
-/** The images of a batch as inputs: `pixel_values`, and `patch_places` where the processor is of any resolution. */
-export const imageValues = (
-  { pixel_values, patch_places }: Omit<ImageBatch, 'visual_index'>,
-  images: number,
-  { image }: Processor,
-): Readonly<Record<string, TensorValue>> => {
-  const size = image?.size ?? 0
-  if (patch_places === undefined) return { pixel_values: pixelInput(pixel_values, images, size) }
-  const side = image?.patchSize ?? size
-  const patches = images * (size / side) ** 2
-  return {
-    pixel_values: pixelInput(pixel_values, patches, side),
-    patch_places: ints(patch_places, patches, placeNumbers),
-  }
-}
-
-/** The text of a batch as inputs: `input_ids`, `position_ids`, `labels`. */
-export const textInputs = (
-  b: { readonly input_ids: Int32Array; readonly position_ids: Int32Array; readonly labels: Int32Array },
-  rows: number,
-  tokens: number,
-): Readonly<Record<string, TensorValue>> => ({
-  input_ids: ints(b.input_ids, rows, tokens),
-  position_ids: ints(b.position_ids, rows, tokens),
-  labels: ints(b.labels, rows, tokens),
-})
 
 /** The text of a batch as graph inputs. Padding is on the right, where no real token looks. */
 export const textGraph = (rows: number, tokens: number) => {
@@ -179,14 +136,8 @@ export const nextToken = (
         batches.push({
           ...{ sizes: learns.sizes, offered: true },
           inputs: {
-            ...textInputs(text, rows, tokens),
-            ...learns.inputs,
-            ...(images === 0
-              ? {}
-              : {
-                  visual_index: ints(seen.visual_index, rows, tokens),
-                  ...imageValues(seen, images, processor),
-                }),
+            ...{ ...textValues(text, all), labels: ints(text.labels, rows, tokens) },
+            ...{ ...learns.inputs, ...imageValues(seen, all, processor) },
           },
           weight: countedLabels(some, text.labels, all),
         })

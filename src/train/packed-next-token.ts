@@ -24,6 +24,7 @@ import {
 } from '../dsl/index.ts'
 import { atPlaces, type CausalLm, imageInputs } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { imageValues, ints, textValues } from './batch-inputs.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type Learnt,
@@ -35,7 +36,7 @@ import {
   placed,
   wantedLogits,
 } from './learnt-places.ts'
-import { imageValues, ints, textGraph, textInputs } from './next-token.ts'
+import { textGraph } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
 import { batchSetting, wholeSetting, wordSetting } from './recipe-error.ts'
 
@@ -43,19 +44,20 @@ import { batchSetting, wholeSetting, wordSetting } from './recipe-error.ts'
 const samplesWith = (pack: Pack): number =>
   pack.rows.flat().filter((c) => c.lossMask.some((learnt, i) => learnt && i > 0)).length
 
-/**
- * The share of samples of which every counted position is right.
- *
- * @param right bool `[batch, token]`: whether a position is counted and right
- * @param counted bool `[batch, token]`
- * @param segments int32 `[batch, token]`, from 1; 0 for padding
- */
-const wholeSegments = (right: Tensor, counted: Tensor, segments: Tensor, tokens: number): Fraction => {
+/** How many positions of each sample are so: `is` bool `[batch, token]`, segments int32 `[batch, token]` from 1, 0 for padding. */
+const bySample = (is: Tensor, segments: Tensor, tokens: number): Tensor => {
   const member = cast(equal(segments, add(iota(axis('segment', tokens)), 1)), 'float32')
-  const perSegment = (t: Tensor): Tensor => contract(cast(t, 'float32'), member, 'token')
-  const all = perSegment(counted)
+  return contract(cast(is, 'float32'), member, 'token')
+}
+
+/** The share of samples of which every counted position is right; `right` says whether a position is counted and right. */
+const wholeSamples = (right: Tensor, counted: Tensor, segments: Tensor, tokens: number): Fraction => {
+  const all = bySample(counted, segments, tokens)
   const some = cast(less(0, all), 'float32')
-  return { sum: total(select(equal(perSegment(right), all), some, 0)), weight: total(some) }
+  return {
+    sum: total(select(equal(bySample(right, segments, tokens), all), some, 0)),
+    weight: total(some),
+  }
 }
 
 /** What a loss is the mean of: counted tokens, each as much; or samples, each the sum over its counted tokens. */
@@ -75,12 +77,6 @@ export interface PackedLossOptions {
    * Default `auto`: what each pack has, in one of up to three sizes; `all` computes everything.
    */
   readonly learnt?: Learnt
-}
-
-/** How many samples have a position that is counted: `counted` bool `[batch, token]`, segments from 1. */
-const samplesCounted = (counted: Tensor, segments: Tensor, tokens: number): Scalar => {
-  const member = cast(equal(segments, add(iota(axis('segment', tokens)), 1)), 'float32')
-  return total(cast(less(0, contract(cast(counted, 'float32'), member, 'token')), 'float32'))
 }
 
 /**
@@ -162,7 +158,8 @@ export const packedNextToken = (
       const [labels, segments] = [at(x.labels), at(x.segments)]
       const terms = crossEntropyTerms('vocab', { logits, labels })
       const counted = lessEqual(0, labels)
-      const own = perSample ? { ...terms, weight: samplesCounted(counted, segments, tokens) } : terms
+      const samples = (): Scalar => total(cast(less(0, bySample(counted, segments, tokens)), 'float32'))
+      const own = perSample ? { ...terms, weight: samples() } : terms
       const balanced = withExperts(model, logits, less(0, x.segments), own)
       return {
         ...balanced,
@@ -171,7 +168,7 @@ export const packedNextToken = (
           const right = equal(argmax(logits, 'vocab'), labels)
           return {
             ...terms.metrics?.(),
-            exactMatch: wholeSegments(right, counted, segments, tokens),
+            exactMatch: wholeSamples(right, counted, segments, tokens),
           }
         },
       }
@@ -183,15 +180,9 @@ export const packedNextToken = (
         return {
           ...{ sizes: learns.sizes, offered: true },
           inputs: {
-            ...textInputs(b, rows, tokens),
-            ...learns.inputs,
-            segment_ids: ints(b.segment_ids, rows, tokens),
-            ...(images === 0
-              ? {}
-              : {
-                  visual_index: ints(b.visual_index, rows, tokens),
-                  ...imageValues(b, images, processor),
-                }),
+            ...{ ...textValues(b, all), labels: ints(b.labels, rows, tokens) },
+            ...{ ...learns.inputs, segment_ids: ints(b.segment_ids, rows, tokens) },
+            ...imageValues(b, all, processor),
           },
           weight: perSample ? samplesWith(pack) : b.counted,
           packing: layoutOf(pack, all, processor),

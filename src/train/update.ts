@@ -6,9 +6,9 @@
 import type { Program } from '../dsl/index.ts'
 import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import { isGradientKey } from '../optim/index.ts'
+import { callWith, readBy } from './batch-inputs.ts'
 import { batchPrefix, metricPrefix } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
-import { readBy } from './read-by.ts'
 import { orThrow } from './task.ts'
 
 /** What one update gives. */
@@ -62,7 +62,7 @@ export const update = async (
     )
   const given: Readonly<Record<string, TensorValue>>[] = []
   if (session.program.functions.has('observe'))
-    for (const b of batches) await orThrow(session.call('observe', readBy(session, 'observe', b.inputs)))
+    for (const b of batches) await callWith(session, 'observe', b.inputs)
   for (const b of fused ? [] : batches)
     given.push(await orThrow(session.call('accumulate', sent('accumulate', b))))
   const out = await orThrow(
