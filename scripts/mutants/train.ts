@@ -316,6 +316,34 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/run/data-files.ts',
+    ['run/data-files'],
+    [
+      [
+        'the end of a large file is not read',
+        '(i * (bytes - block)) / (count - 1)',
+        '(i * (bytes - block)) / count',
+      ],
+      ['each file is the whole run’s', 'asked?.has(file) === false', 'false'],
+    ],
+  ),
+  mutantsOf(
+    'src/run/identity.ts',
+    ['run/data-files'],
+    [['data that changed go on', 'if (data.length > 0)', 'if (false)']],
+  ),
+  mutantsOf(
+    'src/train/fork.ts',
+    ['run/data-files'],
+    [
+      [
+        'a stage goes on at its place in other data',
+        'if (changed !== undefined) return',
+        'if (false) return',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/run/checkpoint.ts',
     ['train/checkpoint'],
     [

@@ -207,8 +207,9 @@ export const placeFork = (io: Io, fork: PlannedFork, run: RunFolder): TE.TaskEit
                 const { changesBetween } = await import('../run/index.ts')
                 const { forked: _, ...here } = run.manifest
                 const { forked: __, ...there } = fork.manifest
-                const { settings } = changesBetween(there, here)
-                const lines = settings.length === 0 ? ['no setting differs'] : settings
+                const { settings, data } = changesBetween(there, here)
+                const all = [...data, ...settings]
+                const lines = all.length === 0 ? ['no setting differs'] : all
                 io.stderr.write(
                   `this run ${fork.told}\nagainst ${fork.forked.run}:${lines.map((l) => `\n  ${l}`).join('')}\n`,
                 )

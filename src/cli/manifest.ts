@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/index.ts'
-import { type Manifest, manifestFormat } from '../run/index.ts'
+import { dataFiles, type Manifest, manifestFormat } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
 import {
   type Experiment,
@@ -73,6 +73,7 @@ export const manifestOf = (s: Started): Manifest => {
   jsonSetting('the experiment', 'recipe', experiment.recipe)
   const { name, config } = experiment.model
   jsonSetting('the experiment', 'model.config', config)
+  const data = dataFiles(experiment.recipe)
   const graph = experiment.model.graph()
   const about = summaryJson(summary([graph], { name, depth: listed }))
   return {
@@ -119,6 +120,7 @@ export const manifestOf = (s: Started): Manifest => {
     settings: s.settings,
     ...(s.rewards === undefined || Object.keys(s.rewards).length === 0 ? {} : { rewards: s.rewards }),
     ...(s.dataPath === undefined ? {} : { data: s.dataPath }),
+    ...(data.length === 0 ? {} : { dataFiles: [...data] }),
     ...(s.forked === undefined ? {} : { forked: s.forked }),
   }
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { asCalled } from '../terminal/index.ts'
+import { changedData } from './data-files.ts'
 import { type Difference, differences, showDifference } from './differences.ts'
 import { decodeLine, encodeLine } from './files.ts'
 import type { Manifest } from './manifest.ts'
@@ -12,6 +13,8 @@ import type { Manifest } from './manifest.ts'
 export interface Changes {
   /** In what the experiment says: another run. */
   readonly settings: readonly string[]
+  /** In what the files of its data hold: another run, too. */
+  readonly data: readonly string[]
   /** In what carries it out: code, versions, cores. The numbers that come out may be others. */
   readonly surroundings: readonly string[]
 }
@@ -74,6 +77,7 @@ export const changesBetween = (there: Manifest, here: Manifest): Changes => {
       : []
   return {
     settings: compared(settingsOf(then), settingsOf(now)).map(showDifference),
+    data: changedData(then.dataFiles, now.dataFiles),
     surroundings: [
       ...programs,
       ...changed(codeOf(then), codeOf(now)),
@@ -96,7 +100,9 @@ const listed = (lines: readonly string[]): string =>
  * @param allowed whether changed surroundings are taken as they are
  */
 export const refusal = (changes: Changes, there: Manifest, allowed: boolean): string | undefined => {
-  const { settings, surroundings } = changes
+  const { settings, data, surroundings } = changes
+  if (data.length > 0)
+    return `the data of this folder's run have changed since it began, so that it would not go on where it stopped:${listed([...data, ...settings, ...surroundings])}\nput them back as they were, or begin another run with --out <folder>`
   if (settings.length > 0)
     return `this folder's run began with other settings:${listed([...settings, ...surroundings])}\nchoose another folder with --out, or repeat that run as it was: ${asCalled(there.command)}`
   if (surroundings.length > 0 && !allowed)

@@ -16,6 +16,7 @@ export {
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
+export { changedData, type DataFile, dataFiles } from './data-files.ts'
 export { type Difference, differences } from './differences.ts'
 export { type EventOf, RunEvent } from './events.ts'
 export {

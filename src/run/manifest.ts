@@ -75,6 +75,8 @@ const Short = t.partial({
   rewards: t.record(t.string, t.number),
   /** What `--data` said. */
   data: t.string,
+  /** The files that the recipe's data come from, with their bytes and a checksum of what is in them. */
+  dataFiles: t.array(t.type({ file: t.string, bytes: t.number, sha256: t.string })),
   /** The checkpoint of another run that it began from, and what it took of it. */
   forked: t.type({
     run: t.string,

@@ -14,6 +14,9 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint, type Program, parametersOf, sizes } from '../dsl/index.ts'
 import { openCheckpoint, readSafetensors, type SafetensorsError } from '../formats/index.ts'
 import {
+  changedData,
+  type DataFile,
+  dataFiles,
   differences,
   type EventOf,
   type Manifest,
@@ -194,11 +197,13 @@ const stagesIn = (m: Manifest): readonly { readonly name?: unknown }[] => {
 }
 
 /** Why a stage is another than the old run's of the same name; undefined where it is the same. */
-const otherStage = (there: Manifest, stage: Stage): string | undefined => {
+const otherStage = (there: Manifest, stage: Stage, data: readonly DataFile[]): string | undefined => {
   const then = stagesIn(there).find((s) => s?.name === stage.name)
   const [first, ...more] = differences(then, JSON.parse(JSON.stringify(stage.config)))
   if (first !== undefined)
     return `its settings are others (${first.path || 'all'}${more.length > 0 ? ` and ${more.length} more` : ''})`
+  const [changed] = changedData(there.dataFiles, data, stage.config)
+  if (changed !== undefined) return `its data have changed (${changed})`
   const graph = there.programs[stage.name]
   return graph !== undefined && graph !== fingerprint(stage.program({}).program)
     ? 'its graph is another'
@@ -210,11 +215,12 @@ const beginningOf = (
   there: Manifest,
   point: Point,
   stages: readonly Stage[],
+  data: readonly DataFile[],
 ): { readonly begins: number; readonly everything: boolean; readonly why?: string } => {
   const index = stages.findIndex((s) => s.name === point.stage)
   if (index < 0) return { begins: 0, everything: false, why: `there is no stage ${point.stage} here` }
   if (point.inside) {
-    const why = otherStage(there, stages[index]!)
+    const why = otherStage(there, stages[index]!, data)
     return why === undefined
       ? { begins: index, everything: true }
       : { begins: index, everything: false, why: `stage ${point.stage} begins anew, because ${why}` }
@@ -276,7 +282,7 @@ export const planFork = (
     const found = await pointsOf(read.right)
     const { points } = found
     const point = pointAt(shown, found, at, ended)
-    const { begins, everything, why } = beginningOf(manifest, point, stages)
+    const { begins, everything, why } = beginningOf(manifest, point, stages, dataFiles(experiment.recipe))
     const weights = await weightsAt(point, points)
     const stage = stages[begins]!
     const model = JSON.parse(JSON.stringify(experiment.model.config))

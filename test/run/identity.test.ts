@@ -305,7 +305,7 @@ test('what an experiment says of itself must be plain data', async () => {
     )
   const rates = { rate: 1e-3, none: undefined, one: null, twice: [loop.other, loop.other] }
   const written = of(rates)
-  assert.equal(changesBetween(written, written), { settings: [], surroundings: [] })
+  assert.equal(changesBetween(written, written), { settings: [], data: [], surroundings: [] })
   assert.equal(changesBetween(written, of({ ...rates, rate: 2e-3 })).settings, [
     'rate: 0.001 then, 0.002 now',
   ])

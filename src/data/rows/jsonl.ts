@@ -90,7 +90,7 @@ const Place = t.strict({ byte: Whole, line: Whole })
 
 /**
  * The rows of a JSONL file, perhaps compressed by gzip, once. Blank lines are passed over; a line that is no JSON object is a bad row. A place is the
- * byte and the lines before it. The run's identity has the file's path and size.
+ * byte and the lines before it. The run's identity has the file's path and size, and a checksum of what it holds.
  *
  * @throws RowsError where there is no such file
  * @throws SourceError where it is opened at a place of another source, or behind the file's end

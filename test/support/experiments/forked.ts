@@ -1,10 +1,17 @@
 /**
  * An experiment for tests of forks: two stages of a small Qwen3. `--set` says its learning rate, its layers, its hidden
- * size, whether its head is tied, how its second stage is called, and the example that its data breaks off at (`fail`,
- * which is no setting of the recipe).
+ * size, whether its head is tied, how its second stage is called, the file of rows that this reads (`rows`), and the example
+ * that its data breaks off at (`fail`, which is no setting of the recipe).
  */
 import { pipe } from 'fp-ts/lib/function.js'
-import { type Conversation, conversation, processor, type Source } from '../../../src/data/index.ts'
+import {
+  type Conversation,
+  conversation,
+  conversations,
+  processor,
+  repeated,
+  type Source,
+} from '../../../src/data/index.ts'
 import { everyKey } from '../../../src/dsl/index.ts'
 import { qwen3Model } from '../../../src/models/index.ts'
 import { nanoTokenizer } from '../../../src/tasks/index.ts'
@@ -13,18 +20,29 @@ import { tiny } from '../tiny.ts'
 
 const texts = processor(nanoTokenizer())
 
-const chats = (fail: number): Source<Conversation> => ({
+const chats: Source<Conversation> = {
   config: { kind: 'chats' },
   async *open(place) {
     for (let i = (place as number | undefined) ?? 0; ; i++) {
-      if (fail > 0 && i >= fail) throw new Error('the data broke off')
       const example = conversation(texts, { id: `${i}`, request: `say ${i % 7}`, answer: `${(i * 3) % 7}` })
       yield { example, next: i + 1 }
     }
   },
+}
+
+const broken = (source: Source<Conversation>, fail: number): Source<Conversation> => ({
+  config: source.config,
+  async *open(place) {
+    let i = 0
+    for await (const { example, next } of source.open((place as [unknown, number] | undefined)?.[0])) {
+      const at = ((place as [unknown, number] | undefined)?.[1] ?? 0) + i++
+      if (fail > 0 && at >= fail) throw new Error('the data broke off')
+      yield { example, next: [next, at + 1] }
+    }
+  },
 })
 
-const file: t.ExperimentFile = ({ seed, setting }) => {
+const file: t.ExperimentFile = ({ data, seed, setting }) => {
   const config = {
     ...tiny.language,
     layers: setting.integer('layers', 2),
@@ -36,12 +54,16 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
   const about = { objective, train: [everyKey] } as const
   const warm = t.supervised({
     ...{ ...about, name: 'warm', from: 'fresh', to: 'warm', steps: 3, learningRate: 1e-2 },
-    source: chats(0),
+    source: chats,
   })
   const name = setting.text('second', 'tune')
+  const rows = setting.text('rows', '')
   const tune = t.supervised({
     ...{ ...about, name, from: 'warm', to: 'tuned', steps: 12, learningRate: setting.number('rate', 5e-3) },
-    source: chats(2 * setting.integer('fail', 0)),
+    source: broken(
+      rows === '' ? chats : conversations(repeated(data.rows(rows)), { processor: texts }),
+      2 * setting.integer('fail', 0),
+    ),
   })
   const begun = t.begin({ name: 'forked', seed, model, start: t.fromScratch, now: 'fresh' })
   return t.experiment(

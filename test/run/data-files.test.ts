@@ -1,0 +1,117 @@
+/** Data that change between two starts of a run are noticed, whatever their size is; what was copied or touched is not. */
+import {
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { changedData, dataFiles } from '../../src/run/index.ts'
+import { commandAt } from '../support/in-process.ts'
+import { moduleAt } from '../support/program.ts'
+
+const test = suite('the data of a run')
+const root = mkdtempSync(join(tmpdir(), 'sailwright-data-'))
+test.after(() => rmSync(root, { recursive: true, force: true }))
+
+const put = (name: string, text: string): string => {
+  writeFileSync(join(root, name), text)
+  return join(root, name)
+}
+
+test('files are found wherever a recipe names them, once, with what is in them', () => {
+  const [a, b] = [put('a.jsonl', 'abc'), put('b.jsonl', '')]
+  const of = (file: string, bytes: number) => ({ kind: 'jsonl', file, bytes })
+  const recipe = { stages: [{ source: { of: [of(b, 0), of(a, 3)] } }, { source: of(a, 3) }, null, 'file'] }
+  const seen = dataFiles(recipe)
+  assert.equal(
+    seen.map(({ file, bytes }) => [file, bytes]),
+    [
+      [a, 3],
+      [b, 0],
+    ],
+  )
+  assert.equal(changedData(seen, dataFiles(recipe)), [])
+  put('a.jsonl', 'abd')
+  assert.equal(changedData(seen, dataFiles(recipe)), [`${a}: 3 bytes then, as many others now`])
+  assert.equal(changedData(seen, dataFiles(recipe), recipe.stages[1]), [
+    `${a}: 3 bytes then, as many others now`,
+  ])
+  assert.equal(changedData(seen, dataFiles(recipe), { source: of(b, 0) }), [])
+  put('a.jsonl', 'abcd')
+  assert.equal(changedData(seen, dataFiles(of(a, 4))), [`${a}: 3 bytes then, 4 now`])
+  // a run of an earlier version recorded none
+  assert.equal(changedData(undefined, seen), [])
+  assert.equal(dataFiles('nothing'), [])
+})
+
+test('of much data blocks are read all over each file', () => {
+  const bytes = 2 ** 28 + 5
+  const big = put('big.tar', '')
+  truncateSync(big, bytes)
+  const recipe = [
+    { file: big, bytes },
+    { file: put('small.tar', 'x'), bytes: 1 },
+  ]
+  const change = (at: number): void => {
+    const file = openSync(big, 'r+')
+    writeSync(file, 'x', at)
+    closeSync(file)
+  }
+  let before = dataFiles(recipe)
+  for (const at of [0, bytes - 1]) {
+    change(at)
+    const now = dataFiles(recipe)
+    assert.equal(changedData(before, now), [`${big}: ${bytes} bytes then, as many others now`])
+    before = now
+  }
+})
+
+const command = commandAt(root)
+const experiment = moduleAt('test/support/experiments/forked.ts')
+const run = (...words: readonly string[]) =>
+  command(['run', experiment, '--engine', 'onnx', '--set', 'rows=rows.jsonl', ...words])
+
+test('a run whose data changed to the same size is not gone on with, and says which file and what to do', async () => {
+  const rows = (answer: number): string =>
+    Array.from({ length: 9 }, (_, i) => `{"question":"say ${i}","answer":"${(i + answer) % 10}"}\n`).join('')
+  const file = put('rows.jsonl', rows(1))
+  const stopped = await run('--out', 'stopped', '--checkpoint-every', '2', '--set', 'fail=7')
+  assert.is(stopped.code, 1)
+  assert.match(stopped.err, 'the data broke off')
+
+  put('rows.jsonl', rows(2))
+  const refused = await run('--out', 'stopped', '--checkpoint-every', '2')
+  assert.is(refused.code, 2)
+  assert.match(
+    refused.err,
+    /the data of this folder's run have changed since it began.*\n {2}rows\.jsonl: \d+ bytes then, as many others now\nput them back as they were, or begin another run with --out <folder>/,
+  )
+  // a fork of it begins the stage anew: its place is one in other data
+  const forked = await run('--out', 'forked', '--fork', 'stopped')
+  assert.is(forked.code, 0, forked.err)
+  assert.match(forked.err, /stage tune begins anew, because its data have changed \(rows\.jsonl: /)
+  assert.match(forked.err, /against stopped:\n {2}rows\.jsonl: \d+ bytes then, as many others now/)
+
+  put('rows.jsonl', `${rows(1)}{}\n`)
+  const longer = await run('--out', 'stopped', '--checkpoint-every', '2')
+  assert.is(longer.code, 2)
+  assert.match(longer.err, /\n {2}rows\.jsonl: \d+ bytes then, \d+ now\n/)
+
+  // the same again: copied and touched
+  put('other.jsonl', rows(1))
+  copyFileSync(join(root, 'other.jsonl'), file)
+  utimesSync(file, 1e9, 1e9)
+  const goesOn = await run('--out', 'stopped', '--checkpoint-every', '2')
+  assert.is(goesOn.code, 0, goesOn.err)
+})
+
+test.run()
