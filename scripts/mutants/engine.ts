@@ -133,9 +133,20 @@ export const engine = [
     ['engine/onnx-cached-attention'],
     [
       ['a weight that is written stays what it was', 'compiled.delete(variant)', ''],
-      ['a state that is replaced stays what it was', 'lying.get(onnxName) === data', 'lying.has(onnxName)'],
       ['weights that functions change are constants', 'lasting.has(key) ?', 'true ?'],
-      ['a result is the memory of the next one', '&& !kept.has(n)', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/onnx/bound.ts',
+    ['engine/onnx-cached-attention'],
+    [
+      ['a state that is replaced stays what it was', 'lying.get(onnxName) === data', 'lying.has(onnxName)'],
+      ['a result is the memory of the next one', '&& !kept.has(name)', ''],
+      [
+        'all parts compute the first one’s rows',
+        'data.subarray(part * own, (part + 1) * own)',
+        'data.subarray(0, own)',
+      ],
     ],
   ),
   mutantsOf(
@@ -334,7 +345,11 @@ export const engine = [
     ['engine/backend'],
     [
       ['the seed is ignored', 'freshState(spec, seed)', 'freshState(spec, 0)'],
-      ['states in one group whatever their size', 'if (bytes + sizeOf(key) > groupBytes) await flush()', ''],
+      [
+        'states in one group whatever their size',
+        'writeAll(grouped(program, others, groupBytes)',
+        'writeAll([others]',
+      ],
       ['what was read ahead outlives a writing', 'return checked\n    forget()\n', 'return checked\n'],
       ['what was read ahead is handed out twice', '      ahead.delete(one.key)\n', ''],
       ['states that hold nothing are read ahead', ' || empty.has(next.key)) break', ') break'],
@@ -426,11 +441,17 @@ export const engine = [
     ],
   ),
   mutantsOf(
-    'src/engine/tensorflow/session.ts',
-    ['engine/lifetime', 'engine/tensorflow-session', 'engine/graphs'],
+    'src/engine/held-states.ts',
+    ['engine/tensorflow-session'],
     [
       ['all states in one group', 'if (bytes + size > ', 'if (groups.length === 0 || bytes + size < 0 * '],
       ['groups never begin anew', 'bytes = 0\n', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/session.ts',
+    ['engine/lifetime', 'engine/tensorflow-session', 'engine/graphs'],
+    [
       ['signatures are never released', 'model.dispose()', 'void model'],
       ['a signature opened anew for each call', 'if (had !== undefined) return had', ''],
       [

@@ -69,6 +69,17 @@ export const refused = (engine: string, t: Tensor, why: string, cause?: unknown)
   ...(cause === undefined ? {} : { cause }),
 })
 
+/** A function that an engine refuses, at the node that the library's message is about, where it names one. */
+export const refusedFunction = (
+  engine: string,
+  name: string,
+  t: Tensor | undefined,
+  cause: unknown,
+): EngineError =>
+  t === undefined
+    ? engineError('Refused', `${engine} refuses function '${name}': ${messageOf(cause)}`, cause)
+    : refused(engine, t, messageOf(cause), cause)
+
 /** What failed while a function ran, at the node that the library's message is about, where it names one. */
 export const failedAt = (name: string, t: Tensor | undefined, cause: unknown): EngineError => {
   const at = t === undefined ? '' : ` at ${showNode(t)}`

@@ -39,7 +39,7 @@ export interface StateStore {
 }
 
 /** The states of a session. */
-export interface HeldStates {
+interface HeldStates {
   /** Fills those of some states that still hold nothing. */
   readonly settle: (keys: Iterable<string>) => Promise<Either<EngineError, void>>
   readonly read: (specs: readonly StateSpec[]) => Promise<Either<EngineError, Values>>
@@ -61,7 +61,28 @@ export interface HeldStates {
 /** Bytes that are read ahead at most. */
 const mostAhead = 2 ** 26
 
-const bytesOf = ({ axes }: StateSpec): number => elements(axes) * 4
+/** Bytes of a state. */
+export const stateBytes = ({ axes }: StateSpec): number => elements(axes) * 4
+
+/** Keys in groups whose states together take at most so many bytes; a larger state has a group of its own. */
+export const grouped = (
+  { states }: Program,
+  keys: Iterable<string>,
+  most: number,
+): readonly (readonly string[])[] => {
+  const groups: string[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const key of keys) {
+    const size = stateBytes(states.get(key)!)
+    if (bytes + size > most) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(key)
+    bytes += size
+  }
+  return groups
+}
 
 /** The states of a program where they lie, of which none is filled yet; `seed` draws what nothing else is said of. */
 export const heldStates = (store: StateStore, seed: number): HeldStates => {
@@ -74,43 +95,36 @@ export const heldStates = (store: StateStore, seed: number): HeldStates => {
     make: (key: string, lent: Room) => Promise<Either<EngineError, TensorValue>>,
   ): Promise<Either<EngineError, void>> => {
     const { groupBytes, copies = false } = store
-    const sizeOf = (key: string): number => bytesOf(program.states.get(key)!)
+    const sizeOf = (key: string): number => stateBytes(program.states.get(key)!)
+    const writeAll = async (
+      groups: readonly (readonly string[])[],
+      lent: Room,
+    ): Promise<Either<EngineError, void>> => {
+      for (const group of groups) {
+        const values = new Map<string, TensorValue>()
+        for (const key of group) {
+          const value = await make(key, lent)
+          if (isLeft(value)) return value
+          values.set(key, value.right)
+        }
+        await store.write(values, true)
+        for (const key of group) empty.delete(key)
+        lent.empty()
+      }
+      return right(undefined)
+    }
     const all = [...keys]
     // one that is copied as a whole goes first, while little else is in memory
     const large = copies ? all.filter((key) => sizeOf(key) > groupBytes) : []
-    const alone = new Set(large)
     large.sort((a, b) => sizeOf(b) - sizeOf(a))
-    let lent = room(large.length === 0 ? 0 : sizeOf(large[0]!))
-    let group = new Map<string, TensorValue>()
-    let bytes = 0
-    const flush = async (): Promise<void> => {
-      if (group.size === 0) return
-      await store.write(group, true)
-      for (const key of group.keys()) empty.delete(key)
-      group = new Map()
-      bytes = 0
-      lent.empty()
-    }
-    const add = async (key: string): Promise<Either<EngineError, void>> => {
-      if (bytes + sizeOf(key) > groupBytes) await flush()
-      const value = await make(key, lent)
-      if (isLeft(value)) return value
-      group.set(key, value.right)
-      bytes += sizeOf(key)
-      return right(undefined)
-    }
-    for (const key of large) {
-      const added = await add(key)
-      if (isLeft(added)) return added
-    }
-    await flush()
-    lent = room(copies ? groupBytes : 0)
-    for (const key of all) {
-      const added = alone.has(key) ? right(undefined) : await add(key)
-      if (isLeft(added)) return added
-    }
-    await flush()
-    return right(undefined)
+    const written = await writeAll(
+      large.map((key) => [key]),
+      room(large.length === 0 ? 0 : sizeOf(large[0]!)),
+    )
+    if (isLeft(written)) return written
+    const alone = new Set(large)
+    const others = all.filter((key) => !alone.has(key))
+    return writeAll(grouped(program, others, groupBytes), room(copies ? groupBytes : 0))
   }
 
   /** Fills those of the states that still hold nothing. */
@@ -140,9 +154,9 @@ export const heldStates = (store: StateStore, seed: number): HeldStates => {
   /** The states that stand behind one, as many as are read ahead with it. */
   const behind = (spec: StateSpec): readonly StateSpec[] => {
     const found: StateSpec[] = []
-    let bytes = bytesOf(spec)
+    let bytes = stateBytes(spec)
     for (const next of order.slice(places.get(spec.key)! + 1)) {
-      bytes += bytesOf(next)
+      bytes += stateBytes(next)
       if (bytes > Math.min(store.groupBytes, mostAhead) || empty.has(next.key)) break
       found.push(next)
     }

@@ -25,11 +25,11 @@ import {
 import { inWorker } from '../../src/engine/index.ts'
 import { exportOnnx } from '../../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
-import { decodeModel } from '../../src/engine/proto/onnx.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { onEngine } from '../support/on-engine.ts'
+import { decodeModel } from '../support/protobuf.ts'
 
 const test = suite('engines: loops')
 const engines = await presentEngines()

@@ -106,7 +106,7 @@ updates('no weight and no moment leaves the graph, and a clip’s factor is appl
   assert.equal([...lowered.next.keys()], ['optimizer.step'])
   assert.ok(lowered.updates.every((u) => u.factor !== undefined))
   assert.equal([...lowered.states.values()].sort(), ['b', 'optimizer.step', 'w'])
-  const exported = lower('step', variantOf(training(0.5)), 'export')
+  const exported = lower('step', variantOf(training(0.5)), { mode: 'export' })
   assert.is(exported.updates.length, 0)
   assert.is(exported.next.size, 7)
 })

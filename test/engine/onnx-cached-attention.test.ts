@@ -113,7 +113,7 @@ if (api !== undefined)
         ['decode', 1],
         ['extend', steps],
       ] as const) {
-        const lowered = lower(name, p.functions.get(name)![0]!, 'run', new Map(), true)
+        const lowered = lower(name, p.functions.get(name)![0]!, { bound: true })
         assert.is(lowered.written.size, 2 * language.layers * count, name)
         assert.is(lowered.overwrites.length, 0)
         // queries that share a matrix would be multiplied with it one by one
@@ -139,7 +139,7 @@ if (api !== undefined)
     ] as const) {
       const functions = { decode: fixed(() => decode(model, { ...sizes, capacity: slots })) }
       const [variant] = optimiseProgram(program({ name: 'p', functions })).functions.get('decode')!
-      assert.ok(operationsOf(lower('decode', variant!, 'run', new Map(), true)).has(operation), operation)
+      assert.ok(operationsOf(lower('decode', variant!, { bound: true })).has(operation), operation)
     }
   })
 
@@ -225,7 +225,7 @@ for (const [what, p] of Object.entries(others))
     const [where, apart] = [await given(runtime), await given(runtimeOfBinding)]
     assert.equal([...where.keys()], [...apart.keys()])
     for (const [key, value] of apart) close(where.get(key)!, value, key)
-    assert.is(lower('decode', p.functions.get('decode')![0]!, 'run', new Map(), true).written.size, 0)
+    assert.is(lower('decode', p.functions.get('decode')![0]!, { bound: true }).written.size, 0)
   })
 
 test('what a call has given stays as it is when another is made', async () => {
@@ -244,7 +244,7 @@ test('what a call has given stays as it is when another is made', async () => {
 
 test('a size of heads that the operation does not take, and a session of the binding, keep the definition', () => {
   const p = programOf({ ...language, headDim: 6 })
-  const odd = lower('decode', p.functions.get('decode')![0]!, 'run', new Map(), true)
+  const odd = lower('decode', p.functions.get('decode')![0]!, { bound: true })
   assert.is(odd.written.size, 0)
   assert.ok(odd.overwrites.length > 0)
   assert.is(lower('extend', programOf(language).functions.get('extend')![0]!).written.size, 0)

@@ -43,9 +43,9 @@ import { fixed, program } from '../../src/dsl/program.ts'
 import type { EngineError } from '../../src/engine/error.ts'
 import { exportOnnx, onnxEngine } from '../../src/engine/onnx/index.ts'
 import { loadOnnxRuntime } from '../../src/engine/onnx/runtime.ts'
-import { decodeModel } from '../../src/engine/proto/onnx.ts'
 import type { TensorValue } from '../../src/engine/session.ts'
 import { tensorValue } from '../../src/engine/values.ts'
+import { decodeModel } from '../support/protobuf.ts'
 
 const must = async <A>(task: TE.TaskEither<EngineError, A>): Promise<A> => {
   const got = await task()

@@ -133,7 +133,7 @@ overwriteTests('a cache’s new token alone leaves the graph', () => {
       ['input', [3, 16]],
     ],
   )
-  assert.is(lower('f', p.functions.get('f')![0]!, 'export').next.size, 1)
+  assert.is(lower('f', p.functions.get('f')![0]!, { mode: 'export' }).next.size, 1)
 })
 
 overwriteTests.run()

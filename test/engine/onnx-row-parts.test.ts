@@ -124,7 +124,7 @@ const close = (a: TensorValue, b: TensorValue, what: string): void => {
 if (cApi(library) !== undefined)
   test('two and three parts give the tokens, logits and caches of all rows at once', async () => {
     const parts = (threads: number): number | undefined =>
-      lower('extend', written.functions.get('extend')![0]!, 'run', new Map(), true, threads).rows?.count
+      lower('extend', written.functions.get('extend')![0]!, { bound: true, threads }).rows?.count
     assert.equal([1, 2, 3, 4].map(parts), [undefined, 2, 3, 3])
     const whole = await called(1)
     for (const threads of [2, 3, 5]) {

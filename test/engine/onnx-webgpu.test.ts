@@ -12,7 +12,7 @@ import { vulkanEnvironment } from '../support/vulkan.ts'
 
 test('on webgpu a training step is of operations that are computed there, optimizer and all, with no node to name a state', () => {
   const [variant] = benchProgram({ ...nanoStep(1), batch: 1, length: 96 }).functions.get('step')!
-  const lowered = lower('step', variant!, 'webgpu')
+  const lowered = lower('step', variant!, { mode: 'webgpu' })
   const { node, output } = lowered.model.graph!
   const used = new Set(node!.map((n) => n.opType))
   for (const op of ['FusedMatMul', 'LogSoftmax', 'OneHot', 'Or', 'Identity']) assert.not.ok(used.has(op), op)

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import * as d from '../../src/dsl/index.ts'
 import { onnxEngine } from '../../src/engine/onnx/index.ts'
 import { compiledByXla, inPrecision } from '../../src/engine/precision.ts'
-import { decodeSavedModel, encodeSavedModel, tfType } from '../../src/engine/proto/tensorflow.ts'
+import { encodeSavedModel, tfType } from '../../src/engine/proto/tensorflow.ts'
 import type { Engine, Session, TensorValue } from '../../src/engine/session.ts'
 import { engineOf, loadTensorflow, type Tensorflow } from '../../src/engine/tensorflow/index.ts'
 import { lowerProgram } from '../../src/engine/tensorflow/saved-model.ts'
@@ -19,6 +19,7 @@ import { orThrow } from '../../src/train/task.ts'
 import { compiledTensorflow } from '../support/engines.ts'
 import { graphCases, loopCase, mistakes } from '../support/graph-cases.ts'
 import { otherModel, otherProcessor, pairAt } from '../support/other.ts'
+import { decodeSavedModel } from '../support/protobuf.ts'
 import {
   programOf,
   tinyConversation,

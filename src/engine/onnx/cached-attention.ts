@@ -24,7 +24,8 @@ export interface CachedAttentions {
   readonly states: ReadonlySet<string>
 }
 
-const none: CachedAttentions = { nodes: new Set(), states: new Set() }
+/** Where no node does. */
+export const noAttentions: CachedAttentions = { nodes: new Set(), states: new Set() }
 
 interface Parts {
   readonly query: Tensor
@@ -101,7 +102,7 @@ export const cachedAttentions = (variant: Variant): CachedAttentions => {
       return p === undefined ? [] : [[t, p] as const]
     }),
   )
-  if (found.size === 0) return none
+  if (found.size === 0) return noAttentions
   const writes = new Map(
     stateWrites(variant).flatMap((all) => {
       const slots = slotsOf(all)
@@ -122,7 +123,7 @@ export const cachedAttentions = (variant: Variant): CachedAttentions => {
         had.has(own.length) ||
         !own.every((p, i) => puts(all[i]!, p, cache))
       )
-        return none
+        return noAttentions
       over.set(key, had.set(own.length, t))
     }
   const used = (t: Tensor): readonly Tensor[] => (found.has(t) ? operandsOf(t) : t.inputs)
@@ -133,15 +134,16 @@ export const cachedAttentions = (variant: Variant): CachedAttentions => {
     const count = writes.get(key)!.length
     for (let i = 1; i <= count; i++) {
       const [before, node] = [nodes.get(i - 1), nodes.get(i)]
-      if (node === undefined || !all.includes(node)) return none
-      if (before !== undefined && !topological([found.get(node)!.query], used).includes(before)) return none
+      if (node === undefined || !all.includes(node)) return noAttentions
+      if (before !== undefined && !topological([found.get(node)!.query], used).includes(before))
+        return noAttentions
     }
   }
   const reads = all.some(
     (t) => !found.has(t) && used(t).some((x) => x.op.op === 'state' && over.has(x.op.key)),
   )
   const given = roots.some((t) => t.op.op === 'state' && over.has(t.op.key))
-  return reads || given ? none : { nodes: new Set(found.keys()), states: new Set(over.keys()) }
+  return reads || given ? noAttentions : { nodes: new Set(found.keys()), states: new Set(over.keys()) }
 }
 
 /** A result that is bound to a state. */

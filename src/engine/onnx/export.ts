@@ -154,7 +154,10 @@ const exported = (
         `function '${name}' reads state '${absent[0]}', of which no value was given (${absent.length} missing)`,
       ),
     )
-  const lowered = lower(name, variant, 'export', new Map(read.map((k) => [k, state.get(k)!.data])))
+  const lowered = lower(name, variant, {
+    mode: 'export',
+    weights: new Map(read.map((k) => [k, state.get(k)!.data])),
+  })
   const { graph } = lowered.model
   const initializer = [...(graph.initializer ?? [])]
   const inputs = new Map([...lowered.inputs, ...lowered.states].map(([onnxName, n]) => [n, onnxName]))

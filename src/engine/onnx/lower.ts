@@ -19,6 +19,7 @@ import {
   cachedAttentions,
   cachedAttentionUses,
   emitCachedAttention,
+  noAttentions,
   type Written,
 } from './cached-attention.ts'
 import { type Emitter, emitter, type Mode, runtimeDomain } from './emitter.ts'
@@ -30,11 +31,6 @@ import { overPart, partsOf, type RowParts, rowsIn } from './row-parts.ts'
 /** The ONNX operator set that is written; every operation used has its current meaning in it. */
 export const opset = 21
 
-/** Where a result is found once the graph has run: among its outputs, or without running it. */
-export type Source =
-  | (Described & { readonly from: 'output' | 'input' | 'state' })
-  | (Described & { readonly from: 'constant'; readonly data: ArrayBufferView })
-
 /** An input or an output of a model. */
 export interface OnnxTensor {
   readonly name: string
@@ -42,12 +38,13 @@ export interface OnnxTensor {
   readonly shape: readonly number[]
 }
 
-interface Described {
-  /** The output's, input's or constant's name, or the state's key. */
-  readonly name: string
-  readonly dtype: Dtype
-  readonly shape: readonly number[]
-}
+/**
+ * Where a result is found once the graph has run: among its outputs, or without running it. Its name is the output's, the
+ * input's or the constant's, or the state's key.
+ */
+export type Source =
+  | (OnnxTensor & { readonly from: 'output' | 'input' | 'state' })
+  | (OnnxTensor & { readonly from: 'constant'; readonly data: ArrayBufferView })
 
 /** A variant as the engine runs it. */
 export interface Lowered {
@@ -79,10 +76,6 @@ interface Leaf {
   readonly from: 'input' | 'state'
   readonly name: string
 }
-
-const dedupe = (sources: Iterable<Source>): string[] => [
-  ...new Set([...sources].flatMap((s) => (s.from === 'output' ? [s.name] : []))),
-]
 
 /** Lowers what the roots need; answers each root's source. */
 const lowerRoots = (
@@ -183,21 +176,26 @@ const partsIn = (
   at: new Map(tensors.flatMap(([n, t]) => (rowsIn(t, rows) < 0 ? [] : [[n, rowsIn(t, rows)] as const]))),
 })
 
+/** How a variant is lowered. */
+export interface LowerOptions {
+  /** Default `run`. */
+  readonly mode?: Mode
+  /** States that are constants of the graph; default none. */
+  readonly weights?: ReadonlyMap<string, ArrayBufferView>
+  /** Whether results may be bound to states; default no. */
+  readonly bound?: boolean
+  /** Threads that may compute parts of the rows side by side, where results are bound; default 1. */
+  readonly threads?: number
+}
+
 /**
  * Lowers one variant. In `run` mode AdamW updates and overwritten parts stay beside the graph; in `export` mode everything is
  * in it.
- *
- * @param weights states that are constants of the graph
- * @param bound whether results may be bound to states
- * @param threads those that may compute parts of the rows side by side, where results are bound
  */
 export const lower = (
   name: string,
   given: Variant,
-  mode: Mode = 'run',
-  weights: ReadonlyMap<string, ArrayBufferView> = new Map(),
-  bound = false,
-  threads = 1,
+  { mode = 'run', weights = new Map(), bound = false, threads = 1 }: LowerOptions = {},
 ): Lowered => {
   const whole = overVariant(
     processorPasses(mode === 'run' ? { ...attentionLimits, runs: true } : undefined),
@@ -205,15 +203,13 @@ export const lower = (
   )
   const part = bound ? inParts(whole, threads) : undefined
   const variant = part?.variant ?? whole
-  const e = emitter(mode)
+  const attentions = part?.attentions ?? (bound ? cachedAttentions(variant) : noAttentions)
   const updates = mode === 'run' ? adamWUpdates(variant) : []
-  const attentions = part?.attentions ?? (bound ? cachedAttentions(variant) : undefined)
-  const parts =
-    mode === 'run' ? overwrites(variant).filter((o) => attentions?.states.has(o.state) !== true) : []
+  const parts = mode === 'run' ? overwrites(variant).filter((o) => !attentions.states.has(o.state)) : []
   const beside = new Set([
     ...updates.flatMap((u) => [u.parameter, u.first, u.second]),
     ...parts.map((o) => o.state),
-    ...(attentions?.states ?? []),
+    ...attentions.states,
   ])
   const next = [...variant.next].filter(([key]) => !beside.has(key))
   const outputs = Object.entries(variant.outputs)
@@ -223,25 +219,20 @@ export const lower = (
     ...updates.flatMap(updateRoots),
     ...parts.flatMap((o) => o.inputs),
   ]
-  const { sourceOf, leaves, written } = lowerRoots(roots, e, weights, attentions?.nodes ?? new Set())
 
+  const e = emitter(mode)
+  const { sourceOf, leaves, written } = lowerRoots(roots, e, weights, attentions.nodes)
   const sources = new Map(roots.map((t) => [t, sourceOf(t)]))
   const at = (t: Tensor): Source => sources.get(t)!
-  const fetches = dedupe(sources.values())
-  const declared = new Map([...sources.values()].flatMap((s) => (s.from === 'output' ? [[s.name, s]] : [])))
-  const { node, initializer } = e.collected(
-    new Set([...[...sources.values()].map((s) => s.name), ...written.keys()]),
-  )
-  const states = new Map([...leaves].filter(([, l]) => l.from === 'state').map(([n, l]) => [n, l.name]))
-  const shapeOf = new Map([...leaves.values()].map((l) => [l.name, sizes(l.t.axes)]))
+  const fetched = new Map([...sources.values()].flatMap((s) => (s.from === 'output' ? [[s.name, s]] : [])))
   const tensors = {
     inputs: [...leaves].map(([n, l]) => ({ name: n, dtype: l.t.dtype, shape: sizes(l.t.axes) })),
     outputs: [
-      ...fetches.map((n) => {
-        const { dtype, shape } = declared.get(n)!
-        return { name: n, dtype, shape }
+      ...[...fetched].map(([n, { dtype, shape }]) => ({ name: n, dtype, shape })),
+      ...[...written].map(([n, key]) => {
+        const { dtype, axes } = variant.states.get(key)!
+        return { name: n, dtype, shape: sizes(axes) }
       }),
-      ...[...written].map(([n, key]) => ({ name: n, dtype: 'float32' as const, shape: shapeOf.get(key)! })),
     ],
   }
   const rows =
@@ -251,6 +242,8 @@ export const lower = (
       ...roots.flatMap((t) => (at(t).from === 'output' ? [[at(t).name, t] as const] : [])),
       ...[...written].map(([n, key]) => [n, variant.states.get(key)!] as const),
     ])
+  const fedBy = (from: Leaf['from']): ReadonlyMap<string, string> =>
+    new Map([...leaves].flatMap(([n, l]) => (l.from === from ? [[n, l.name]] : [])))
   const described = (t: OnnxTensor) => onnxValue(t.name, t.dtype, t.shape)
   return {
     model: {
@@ -262,22 +255,21 @@ export const lower = (
       producerName: 'sailwright',
       graph: {
         name,
-        node,
-        initializer,
+        ...e.collected(new Set([...[...sources.values()].map((s) => s.name), ...written.keys()])),
         input: tensors.inputs.map(described),
         output: tensors.outputs.map(described),
       },
     },
-    inputs: new Map([...leaves].filter(([, l]) => l.from === 'input').map(([n, l]) => [n, l.name])),
-    states,
-    fetches,
+    inputs: fedBy('input'),
+    states: fedBy('state'),
+    fetches: [...fetched.keys()],
     tensors,
     outputs: new Map(outputs.map(([n, t]) => [n, { ...at(t), shape: sizes(whole.outputs[n]!.axes) }])),
     next: new Map(next.map(([key, t]) => [key, at(t)])),
     updates: updates.map((u) => ({
       ...u,
       gradient: at(u.gradient),
-      factor: u.factor === undefined ? undefined : at(u.factor),
+      factor: u.factor && at(u.factor),
       learningRate: at(u.learningRate),
       correction1: at(u.correction1),
       correction2: at(u.correction2),

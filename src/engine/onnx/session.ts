@@ -4,27 +4,19 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import {
-  arrayOf,
-  type Data,
-  type Dtype,
-  type Program,
-  type StateSpec,
-  sizes,
-  type Variant,
-} from '../../dsl/index.ts'
+import { type Data, type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { AdamWUpdate } from '../adamw-updates.ts'
 import type { Backend, Values } from '../backend.ts'
-import { type EngineError, engineError, messageOf, refused } from '../error.ts'
-import { encodeModel, onnxTensor } from '../proto/onnx.ts'
+import type { EngineError } from '../error.ts'
+import { encodeModel } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
 import { adamWKernel } from './adamw-kernel.ts'
-import { blamed, failed } from './blame.ts'
-import { type BoundSession, type CApi, cApi } from './c-api.ts'
-import { halve, isHeld, type Rows, wholeOf, withHalves } from './half-weights.ts'
+import { failed, refusedBy } from './blame.ts'
+import { boundTo, gradientsOf, type Results, type Runnable, withConstants } from './bound.ts'
+import { cApi } from './c-api.ts'
+import { halve, isHeld, wholeOf, withHalves } from './half-weights.ts'
 import { type Lowered, lower, type Source } from './lower.ts'
 import { overwrite } from './overwrite.ts'
-import { mostWeights, partOf, putPart, sessionThreads } from './row-parts.ts'
 
 /** The part of the runtime's module that a session uses. */
 export interface Runtime {
@@ -53,154 +45,15 @@ interface Half {
   readonly tensor: OrtTensor
 }
 
-interface Compiled {
+interface Compiled extends Runnable {
   readonly lowered: Lowered
-  /** Undefined where nothing has to run. */
-  readonly native: InferenceSession | undefined
-  /** In its place where results are bound to states: one for each part of the rows. */
-  readonly bound?: readonly BoundSession[]
-  /** The arrays of states that these are bound to, by the tensor's name. */
-  readonly lying: Map<string, Data>
-  /** States that such sessions have as constants: they are made anew when one is written. */
-  readonly constants?: ReadonlySet<string>
-  /** Results that only an update reads: the weight whose gradient each is. */
-  readonly gradients?: ReadonlyMap<string, string>
-  /** Inputs that are rows of a weight. */
-  readonly rows: ReadonlyMap<string, OrtTensor>
+  /** States that it has as constants: it is made anew when one is written. */
+  readonly constants: ReadonlySet<string>
 }
-
-type Results = Readonly<Record<string, { readonly data: unknown }>>
 
 /** The runtime takes no array over shared memory: those are copied. */
 const unshared = (data: Data): Data =>
   data.buffer instanceof SharedArrayBuffer ? (data.slice() as Data) : data
-
-/**
- * With weights that no function of the program changes as constants of the model: the runtime packs those once for its
- * products, and else in each of them, which takes nearly as long as multiplying a few rows.
- */
-const withConstants = (
-  lowered: Lowered,
-  weightOf: (key: string) => Data | undefined,
-): { readonly lowered: Lowered; readonly constants: ReadonlySet<string> } => {
-  const { model, states, tensors } = lowered
-  const found = new Map(
-    tensors.inputs.flatMap((t) => {
-      const data = states.has(t.name) ? weightOf(states.get(t.name)!) : undefined
-      return data === undefined ? [] : [[t.name, { ...t, data }] as const]
-    }),
-  )
-  const others = <T extends { readonly name: string }>(all: readonly T[]): T[] =>
-    all.filter((t) => !found.has(t.name))
-  const weights = [...found.values()]
-  if (weights.reduce((n, w) => n + w.data.length, 0) > mostWeights) return { lowered, constants: new Set() }
-  const graph = {
-    ...model.graph,
-    input: others(model.graph.input),
-    initializer: [
-      ...(model.graph.initializer ?? []),
-      ...weights.map((w) => onnxTensor(w.name, w.dtype, w.shape, w.data)),
-    ],
-  }
-  return {
-    lowered: {
-      ...lowered,
-      model: { ...model, graph },
-      tensors: { ...tensors, inputs: others(tensors.inputs) },
-      states: new Map([...states].filter(([n]) => !found.has(n))),
-    },
-    constants: new Set([...found.keys()].map((n) => states.get(n)!)),
-  }
-}
-
-const compile = async (
-  runtime: Runtime,
-  name: string,
-  variant: Variant,
-  options: NativeOptions,
-  halves: ReadonlyMap<string, Half>,
-  api: CApi | undefined,
-  weightOf: (key: string) => Data | undefined,
-): Promise<Either<EngineError, Compiled>> => {
-  const lowered = lower(name, variant, 'run', new Map(), api !== undefined, options.intraOpNumThreads)
-  const rest = { native: undefined, rows: new Map(), lying: new Map<string, Data>() }
-  if (lowered.fetches.length === 0 && lowered.written.size === 0) return right({ lowered, ...rest })
-  const inputs = [...lowered.states].filter(([, key]) => halves.has(key)).map(([onnxName]) => onnxName)
-  const { graph, rows } = withHalves(lowered.model.graph, new Set(inputs))
-  const part = ({ of, start, count }: Rows): OrtTensor => {
-    const { patterns, tensor } = halves.get(lowered.states.get(of)!)!
-    const width = tensor.dims[1]!
-    const own = patterns.subarray(start * width, (start + count) * width)
-    return new runtime.Tensor('float16', own, [count, width])
-  }
-  try {
-    if (api !== undefined && lowered.written.size > 0) {
-      const made = withConstants(lowered, weightOf)
-      return right({ ...rest, ...made, bound: boundTo(api, made.lowered, options) })
-    }
-    // what updates and overwrites read lies in arrays of the session: copies of it would be garbage of many megabytes
-    if (api !== undefined && lowered.updates.length + lowered.overwrites.length > 0)
-      return right({
-        lowered,
-        ...rest,
-        bound: boundTo(api, lowered, options),
-        gradients: gradientsOf(lowered),
-      })
-    const native = await runtime.InferenceSession.create(encodeModel({ ...lowered.model, graph }), options)
-    return right({ ...rest, lowered, native, rows: new Map([...rows].map(([n, r]) => [n, part(r)])) })
-  } catch (e) {
-    const t = blamed(lowered, messageOf(e))
-    return left(
-      t === undefined
-        ? engineError('Refused', `onnx refuses function '${name}': ${messageOf(e)}`, e)
-        : refused('onnx', t, messageOf(e), e),
-    )
-  }
-}
-
-const boundTo = (
-  api: CApi,
-  { tensors, model, rows }: Lowered,
-  options: NativeOptions,
-): readonly BoundSession[] => {
-  const count = rows?.count ?? 1
-  // the parts are run side by side and share what threads are left
-  const threads = sessionThreads(options.intraOpNumThreads ?? 1, count)
-  const first = api.session(encodeModel(model), tensors.inputs, tensors.outputs, {
-    ...options,
-    ...(count === 1 ? {} : { intraOpNumThreads: threads }),
-  })
-  return Array.from({ length: count }, (_, i) => (i === 0 ? first : first.beside()))
-}
-
-/** Waits for all, and only then fails with the first that failed: none may still write into states. */
-const allEnded = async (running: readonly Promise<void>[]): Promise<void> => {
-  for (const end of await Promise.allSettled(running)) if (end.status === 'rejected') throw end.reason
-}
-
-/** A result, of all parts together. */
-const joined = (name: string, bound: readonly BoundSession[], { rows, tensors }: Lowered): Data => {
-  const place = rows?.at.get(name)
-  const [first] = bound.map((b) => b.array(name)) as [Data]
-  if (place === undefined) return first.slice()
-  const { dtype, shape } = tensors.outputs.find((t) => t.name === name)!
-  const whole = new arrayOf[dtype](first.length * bound.length)
-  const dims = shape.map((n, i) => (i === place ? n * bound.length : n))
-  for (const [part, b] of bound.entries()) putPart(whole, dims, place, part, bound.length, b.array(name))
-  return whole
-}
-
-/** Gradients that nobody but the update of their weight reads, by their name, with the weight's key. */
-const gradientsOf = ({ updates, outputs, next, overwrites }: Lowered): ReadonlyMap<string, string> => {
-  const others = new Set([
-    ...[...outputs.values(), ...next.values(), ...overwrites.flatMap((o) => o.inputs)].map((s) => s.name),
-  ])
-  return new Map(
-    updates.flatMap(({ gradient, parameter }) =>
-      gradient.from === 'output' && !others.has(gradient.name) ? [[gradient.name, parameter] as const] : [],
-    ),
-  )
-}
 
 /**
  * The backend of one program; native sessions follow with the first call of each variant.
@@ -226,83 +79,89 @@ export const onnxBackend = (
   /** A state's own numbers; those of a weight in 16 bits are made. */
   const numbers = (key: string): Data => states.get(key)?.data ?? wholeOf(halves.get(key)!.patterns)
 
+  const memory = {
+    stateOf: (key: string): Data => states.get(key)!.data,
+    gradientOf: (key: string): Data => {
+      const had = scratch.get(key) ?? new Float32Array(states.get(key)!.data.length)
+      scratch.set(key, had)
+      return had
+    },
+  }
+
+  /** A session of the runtime's binding, which takes weights in 16 bits. */
+  const nativeOf = async ({ model, inputs, states: read }: Lowered): Promise<Runnable> => {
+    const inHalves = [...read].filter(([, key]) => halves.has(key)).map(([onnxName]) => onnxName)
+    const { graph, rows } = withHalves(model.graph, new Set(inHalves))
+    const native = await runtime.InferenceSession.create(encodeModel({ ...model, graph }), options)
+    const parts = [...rows].map(([onnxName, { of, start, count }]) => {
+      const { patterns, tensor } = halves.get(read.get(of)!)!
+      const width = tensor.dims[1]!
+      const own = patterns.subarray(start * width, (start + count) * width)
+      return [onnxName, new runtime.Tensor('float16', own, [count, width])] as const
+    })
+    return {
+      run: async (given) => {
+        const fed = [...inputs].map(([onnxName, input]) => {
+          const v = given.get(input)!
+          return [onnxName, new runtime.Tensor(v.dtype, unshared(v.data), v.shape)] as const
+        })
+        const held = [...read].map(
+          ([onnxName, key]) => [onnxName, (states.get(key) ?? halves.get(key))!.tensor] as const,
+        )
+        const results = await native.run(Object.fromEntries([...fed, ...held, ...parts]))
+        return Object.fromEntries(Object.entries(results).map(([n, { data }]) => [n, data as Data]))
+      },
+      release: () => native.release(),
+    }
+  }
+
+  const compile = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
+    // a session whose tensors are bound takes no weight in 16 bits
+    const bind = halves.size === 0 ? api : undefined
+    const lowered = lower(name, variant, {
+      bound: bind !== undefined,
+      ...(options.intraOpNumThreads === undefined ? {} : { threads: options.intraOpNumThreads }),
+    })
+    const { fetches, written, updates, overwrites } = lowered
+    const constants: ReadonlySet<string> = new Set()
+    if (fetches.length === 0 && written.size === 0)
+      return right({ lowered, constants, run: async () => ({}), release: async () => undefined })
+    try {
+      if (bind !== undefined && written.size > 0) {
+        const made = withConstants(lowered, (key) => (lasting.has(key) ? states.get(key)?.data : undefined))
+        return right({ ...made, ...boundTo(bind, made.lowered, options, memory) })
+      }
+      // what updates and overwrites read lies in arrays of the session: copies of it would be garbage of many megabytes
+      if (bind !== undefined && updates.length + overwrites.length > 0)
+        return right({ lowered, constants, ...boundTo(bind, lowered, options, memory, gradientsOf(lowered)) })
+      return right({ lowered, constants, ...(await nativeOf(lowered)) })
+    } catch (e) {
+      return left(refusedBy('onnx', name, lowered, e))
+    }
+  }
+
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
     if (had !== undefined) return right(had)
     for (const key of variant.next.keys()) if (halves.has(key)) put(key, numbers(key))
-    // a session whose tensors are bound takes no weight in 16 bits
-    const boundBy = halves.size === 0 ? api : undefined
-    const made = await compile(runtime, name, variant, options, halves, boundBy, (key) =>
-      lasting.has(key) ? states.get(key)?.data : undefined,
-    )
+    const made = await compile(name, variant)
     if (made._tag === 'Right') compiled.set(variant, made.right)
     return made
   }
 
-  const feed = ({ lowered, rows }: Compiled, inputs: Values): Record<string, OrtTensor> =>
-    Object.fromEntries([
-      ...[...lowered.inputs].map(([onnxName, input]) => {
-        const v = inputs.get(input)!
-        return [onnxName, new runtime.Tensor(v.dtype, unshared(v.data), v.shape)] as const
-      }),
-      ...[...lowered.states].map(
-        ([onnxName, key]) => [onnxName, (states.get(key) ?? halves.get(key))!.tensor] as const,
-      ),
-      ...rows,
-    ])
-
-  /** Runs a session whose tensors are bound. */
-  const runBound = async (
-    bound: readonly BoundSession[],
-    { lowered, lying, gradients: given }: Compiled,
-    inputs: Values,
-  ): Promise<Results> => {
-    const gradients = bound.length === 1 ? (given ?? new Map<string, string>()) : new Map<string, string>()
-    for (const [onnxName, key] of gradients) bound[0]!.bind(onnxName, scratchOf(key))
-    const { count, at } = lowered.rows ?? { count: 1, at: new Map<string, number>() }
-    for (const [part, b] of bound.entries()) {
-      for (const [onnxName, input] of lowered.inputs) {
-        const { data, shape } = inputs.get(input)!
-        const place = at.get(onnxName)
-        b.array(onnxName).set(place === undefined ? data : partOf(data, shape, place, part, count))
-      }
-    }
-    for (const [onnxName, key] of [...lowered.states, ...lowered.written]) {
-      const { data } = states.get(key)!
-      if (lying.get(onnxName) === data) continue
-      const own = data.length / count
-      for (const [part, b] of bound.entries())
-        b.bind(onnxName, at.has(onnxName) ? data.subarray(part * own, (part + 1) * own) : data)
-      lying.set(onnxName, data)
-    }
-    if (bound.length === 1) bound[0]!.run()
-    else await allEnded(bound.map((b) => b.runLater()))
-    const kept = new Set([...lowered.outputs.values(), ...lowered.next.values()].map((s) => s.name))
-    const result = (n: string): Data =>
-      bound.length === 1 && !kept.has(n) ? bound[0]!.array(n) : joined(n, bound, lowered)
-    return Object.fromEntries(lowered.fetches.map((n) => [n, { data: result(n) }]))
-  }
-
-  const scratchOf = (key: string): Data => {
-    const had = scratch.get(key) ?? new Float32Array(states.get(key)!.data.length)
-    scratch.set(key, had)
-    return had
-  }
-
-  /** Forgets what is compiled; answers the native sessions that are to be released. */
-  const forget = (): readonly InferenceSession[] => {
+  /** Forgets what is compiled; answers what is to be released. */
+  const forget = (): readonly Compiled[] => {
     const all = [...compiled.values()]
     compiled.clear()
-    for (const c of all) for (const b of c.bound ?? []) b.release()
-    return all.flatMap((c) => c.native ?? [])
+    return all
   }
 
   /** A state is written: sessions that have what it was before as a constant go. */
-  const outdate = (key: string): void => {
-    for (const [variant, { constants, bound }] of compiled) {
-      if (constants?.has(key) !== true) continue
+  const outdate = async (key: string): Promise<void> => {
+    for (const [variant, { constants, release }] of compiled) {
+      if (!constants.has(key)) continue
       compiled.delete(variant)
-      for (const b of bound ?? []) b.release()
+      await release()
     }
   }
 
@@ -321,7 +180,7 @@ export const onnxBackend = (
     const given = new Set<Data>()
     const look = (s: Source): Data => {
       if (s.from === 'constant') return s.data as unknown as Data
-      if (s.from === 'output') return results[s.name]!.data as Data
+      if (s.from === 'output') return results[s.name]!
       return s.from === 'input' ? inputs.get(s.name)!.data : numbers(s.name)
     }
     const own = (s: Source): Data => {
@@ -369,15 +228,9 @@ export const onnxBackend = (
     call: async (name, { variant, inputs }) => {
       const ready = await compiledOf(name, variant)
       if (isLeft(ready)) return ready
-      const { lowered, native, bound } = ready.right
+      const { lowered, run } = ready.right
       try {
-        const results =
-          bound !== undefined
-            ? await runBound(bound, ready.right, inputs)
-            : native === undefined
-              ? {}
-              : await native.run(feed(ready.right, inputs))
-        return right(deliver(lowered, results, inputs))
+        return right(deliver(lowered, await run(inputs), inputs))
       } catch (e) {
         return left(failed(name, lowered, e))
       }
@@ -394,7 +247,7 @@ export const onnxBackend = (
         const half = halves.get(key)
         // a checkpoint has the same numbers: they stay in 16 bits
         if (half !== undefined && isHeld(half.patterns, v.data)) continue
-        outdate(key)
+        await outdate(key)
         const had = states.get(key)
         if (given || had === undefined) put(key, given ? unshared(v.data) : v.data.slice())
         else had.data.set(v.data)

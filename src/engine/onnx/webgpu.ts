@@ -7,10 +7,10 @@ import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Data, type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
 import type { Backend, Values } from '../backend.ts'
-import { type EngineError, engineError, messageOf, refused } from '../error.ts'
+import type { EngineError } from '../error.ts'
 import { encodeModel, onnxNode, onnxValue } from '../proto/onnx.ts'
 import type { TensorValue } from '../session.ts'
-import { blamed, failed } from './blame.ts'
+import { failed, refusedBy } from './blame.ts'
 import { type Lowered, lower, opset, type Source } from './lower.ts'
 import type { NativeOptions, Runtime } from './session.ts'
 
@@ -80,7 +80,7 @@ export const webgpuBackend = (runtime: Runtime, program: Program): Backend => {
   const compiledOf = async (name: string, variant: Variant): Promise<Either<EngineError, Compiled>> => {
     const had = compiled.get(variant)
     if (had !== undefined) return right(had)
-    const lowered = lower(name, variant, 'webgpu')
+    const lowered = lower(name, variant, { mode: 'webgpu' })
     const wanted = new Set([...lowered.outputs.values()].map((s) => s.name))
     const places = Object.fromEntries(
       lowered.fetches.map((fetched) => [fetched, wanted.has(fetched) ? 'cpu' : 'gpu-buffer'] as const),
@@ -94,12 +94,7 @@ export const webgpuBackend = (runtime: Runtime, program: Program): Backend => {
       compiled.set(variant, made)
       return right(made)
     } catch (e) {
-      const t = blamed(lowered, messageOf(e))
-      return left(
-        t === undefined
-          ? engineError('Refused', `onnx on webgpu refuses function '${name}': ${messageOf(e)}`, e)
-          : refused('onnx', t, messageOf(e), e),
-      )
+      return left(refusedBy('onnx on webgpu', name, lowered, e))
     }
   }
 

@@ -1,38 +1,22 @@
 /**
  * Protobuf messages described in TypeScript, a field a word: `'3 string*'` is field number 3, repeated.
  *
- * Reading is protobufjs'. Writing is done here, in two passes (sizes, then bytes), because weights of hundreds of
- * megabytes must be copied once and not once for every message around them.
+ * They are written in two passes (sizes, then bytes), because weights of hundreds of megabytes must be copied once and not
+ * once for every message around them.
  */
-import protobuf from 'protobufjs/light.js'
 
 /**
  * A field: its number, its type (a protobuf scalar or a message of the same schema), `*` where it repeats;
  * or, for a map from strings, `'5 <AttrValue>'`.
  */
-export type FieldSpec = `${number} ${string}`
+type FieldSpec = `${number} ${string}`
 
 /** Messages by name, fields by name. */
 export type Schema = Readonly<Record<string, Readonly<Record<string, FieldSpec>>>>
 
-/** Writes and reads messages of one type. */
-export interface Codec<A> {
-  /** The message's bytes; byte fields are copied once, into the result. */
-  readonly encode: (message: A) => Uint8Array
-  /** The message read back; repeated fields and maps that are absent come as empty ones. */
-  readonly decode: (bytes: Uint8Array) => A
-}
-
-type Scalar = 'int32' | 'int64' | 'bool' | 'float' | 'double' | 'string' | 'bytes'
-const scalars: ReadonlySet<string> = new Set<Scalar>([
-  'int32',
-  'int64',
-  'bool',
-  'float',
-  'double',
-  'string',
-  'bytes',
-])
+const scalarNames = ['int32', 'int64', 'bool', 'float', 'double', 'string', 'bytes'] as const
+type Scalar = (typeof scalarNames)[number]
+const scalars: ReadonlySet<string> = new Set(scalarNames)
 
 /** A field made ready for writing. */
 interface Field {
@@ -47,7 +31,8 @@ interface Message {
 }
 type Value = Readonly<Record<string, unknown>>
 
-const parse = (spec: FieldSpec): { id: number; type: string; kind: Field['kind'] } => {
+/** A field's number, type and kind. */
+export const parse = (spec: FieldSpec): { id: number; type: string; kind: Field['kind'] } => {
   const space = spec.indexOf(' ')
   const id = Number(spec.slice(0, space))
   const type = spec.slice(space + 1)
@@ -210,60 +195,30 @@ class Writer {
   }
 }
 
-const fieldJson = (spec: FieldSpec): protobuf.IField | protobuf.IMapField => {
-  const { id, type, kind } = parse(spec)
-  if (kind === 'map') return { id, keyType: 'string', type }
-  if (kind === 'one') return { id, type }
-  return { id, type, rule: 'repeated', ...(kind === 'packed' ? { options: { packed: true } } : {}) }
-}
-
-const reader = (schema: Schema, name: string): protobuf.Type =>
-  protobuf.Root.fromJSON({
-    nested: Object.fromEntries(
-      Object.entries(schema).map(([message, fields]) => [
-        message,
-        // edition 2023: a field that was written is there, also where it holds its default
-        {
-          edition: '2023',
-          fields: Object.fromEntries(Object.entries(fields).map(([f, spec]) => [f, fieldJson(spec)])),
-        },
-      ]),
-    ),
-  })
-    .resolveAll()
-    .lookupType(name)
-
 /** Protobuf's own limit on a message, in bytes. */
-export const protobufLimit = 2 ** 31 - 1
+const protobufLimit = 2 ** 31 - 1
 
 /**
- * A reader and writer for one message type of a schema.
+ * What writes messages of one type of a schema; byte fields are copied once, into the result.
  *
  * Numbers of 64 bits are plain numbers here, exact up to 2⁵³.
  *
  * @throws Error where the schema names a type that it does not define
- * @throws RangeError from `encode` where the message is over protobuf's 2 GB
+ * @throws RangeError from the writer where the message is over protobuf's 2 GB
  */
-export const codec = <A>(schema: Schema, name: string): Codec<A> => {
+export const writerOf = <A>(schema: Schema, name: string): ((message: A) => Uint8Array) => {
   const root = messages(schema).get(name)
   if (root === undefined) throw new Error(`the schema has no message '${name}'`)
-  let type: protobuf.Type | undefined
-  return {
-    encode: (message) => {
-      const sizer = new Sizer()
-      const size = sizer.message(root, message as Value)
-      if (size > protobufLimit)
-        throw new RangeError(
-          `${name}: ${size} bytes are over protobuf's limit of ${protobufLimit}; keep large weights out of the graph`,
-        )
-      const writer = new Writer(size, sizer.sizes)
-      writer.message(root, message as Value)
-      return writer.bytes
-    },
-    decode: (bytes) => {
-      type ??= reader(schema, name)
-      return type.toObject(type.decode(bytes), { longs: Number, arrays: true, objects: true }) as A
-    },
+  return (message) => {
+    const sizer = new Sizer()
+    const size = sizer.message(root, message as Value)
+    if (size > protobufLimit)
+      throw new RangeError(
+        `${name}: ${size} bytes are over protobuf's limit of ${protobufLimit}; keep large weights out of the graph`,
+      )
+    const writer = new Writer(size, sizer.sizes)
+    writer.message(root, message as Value)
+    return writer.bytes
   }
 }
 

@@ -2,29 +2,23 @@
  * The messages of an ONNX model file that Sailwright writes.
  * Field numbers: onnx.proto3 of ONNX (IR version 10 and later read these unchanged).
  */
-import { bytesOf, codec, type Schema } from './descriptor.ts'
+import { bytesOf, type Schema, writerOf } from './descriptor.ts'
 
-const schema: Schema = {
+/** The fields that are written. */
+export const onnxSchema: Schema = {
   ModelProto: {
     irVersion: '1 int64',
     opsetImport: '8 OperatorSetIdProto*',
     producerName: '2 string',
-    producerVersion: '3 string',
-    domain: '4 string',
-    modelVersion: '5 int64',
-    docString: '6 string',
     graph: '7 GraphProto',
-    metadataProps: '14 StringStringEntryProto*',
   },
   OperatorSetIdProto: { domain: '1 string', version: '2 int64' },
   GraphProto: {
     node: '1 NodeProto*',
     name: '2 string',
     initializer: '5 TensorProto*',
-    docString: '10 string',
     input: '11 ValueInfoProto*',
     output: '12 ValueInfoProto*',
-    valueInfo: '13 ValueInfoProto*',
   },
   NodeProto: {
     input: '1 string*',
@@ -32,7 +26,6 @@ const schema: Schema = {
     name: '3 string',
     opType: '4 string',
     attribute: '5 AttributeProto*',
-    docString: '6 string',
     domain: '7 string',
   },
   AttributeProto: {
@@ -40,25 +33,15 @@ const schema: Schema = {
     f: '2 float',
     i: '3 int64',
     s: '4 bytes',
-    t: '5 TensorProto',
     g: '6 GraphProto',
-    floats: '7 float*',
     ints: '8 int64*',
-    strings: '9 bytes*',
-    tensors: '10 TensorProto*',
-    graphs: '11 GraphProto*',
-    docString: '13 string',
     type: '20 int32',
   },
   TensorProto: {
     dims: '1 int64*',
     dataType: '2 int32',
-    floatData: '4 float*',
-    int32Data: '5 int32*',
-    int64Data: '7 int64*',
     name: '8 string',
     rawData: '9 bytes',
-    docString: '12 string',
     externalData: '13 StringStringEntryProto*',
     dataLocation: '14 int32',
   },
@@ -73,60 +56,33 @@ const schema: Schema = {
 /** `TensorProto.DataType`. */
 export const onnxType = {
   float32: 1,
-  uint8: 2,
-  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
   float16: 10,
-  float64: 11,
-  bfloat16: 16,
 } as const
 /** The element types that {@link onnxTensor} and {@link onnxValue} take. */
 export type OnnxType = keyof typeof onnxType
 
-/** `AttributeProto.AttributeType`. */
-export const attributeType = {
-  float: 1,
-  int: 2,
-  string: 3,
-  tensor: 4,
-  graph: 5,
-  floats: 6,
-  ints: 7,
-  strings: 8,
-} as const
-
-/** A name and a value: metadata, or a part of an external tensor's place (`location`, `offset`, `length`). */
-export interface StringStringEntryProto {
-  key: string
-  value: string
-}
 /** A constant: raw little-endian bytes here, or in a file beside the model (`dataLocation` 1). */
 export interface TensorProto {
   dims?: number[]
   dataType: number
   name?: string
   rawData?: Uint8Array
-  floatData?: number[]
-  int32Data?: number[]
-  int64Data?: number[]
-  docString?: string
-  externalData?: StringStringEntryProto[]
+  /** The place in that file: `location`, `offset`, `length`. */
+  externalData?: { key: string; value: string }[]
   dataLocation?: 0 | 1
 }
 /** One attribute of a node; exactly one value field is set, and `type` says which. */
-export interface AttributeProto {
+interface AttributeProto {
   name: string
   type: number
   f?: number
   i?: number
   s?: Uint8Array
-  t?: TensorProto
   g?: GraphProto
-  floats?: number[]
   ints?: number[]
-  strings?: Uint8Array[]
 }
 /** One operation. */
 export interface NodeProto {
@@ -136,10 +92,9 @@ export interface NodeProto {
   opType: string
   domain?: string
   attribute?: AttributeProto[]
-  docString?: string
 }
 /** One dimension: a size, or the name of a size that may vary. */
-export interface Dimension {
+interface Dimension {
   dimValue?: number
   dimParam?: string
 }
@@ -156,31 +111,21 @@ export interface GraphProto {
   initializer?: TensorProto[]
   input: ValueInfoProto[]
   output: ValueInfoProto[]
-  valueInfo?: ValueInfoProto[]
-  docString?: string
 }
 /** A whole ONNX file. */
 export interface ModelProto {
   irVersion: number
   opsetImport: { domain: string; version: number }[]
   producerName?: string
-  producerVersion?: string
-  domain?: string
-  modelVersion?: number
-  docString?: string
   graph: GraphProto
-  metadataProps?: StringStringEntryProto[]
 }
 
-/** An attribute's value as TypeScript holds it; a whole number in `float(1)` stays a float. */
+/** An attribute's value as TypeScript holds it; a whole number in `{ float: 1 }` stays a float. */
 export type AttributeValue =
   | number
   | string
   | readonly number[]
-  | readonly string[]
   | { readonly float: number }
-  | { readonly floats: readonly number[] }
-  | { readonly tensor: TensorProto }
   | { readonly graph: GraphProto }
 
 const utf8 = new TextEncoder()
@@ -192,25 +137,17 @@ const requireInt = (name: string, v: number): number => {
 }
 
 /**
- * An attribute. A bare number is an int and a bare list of numbers a list of ints; floats are said aloud:
- * `{ float: 1e-6 }`, `{ floats: [0.5, 2] }`.
+ * An attribute, with the number of its type. A bare number is an int and a list of numbers one of ints; a float is said aloud:
+ * `{ float: 1e-6 }`.
  *
  * @throws RangeError where a bare number is not whole
  */
-export const onnxAttribute = (name: string, value: AttributeValue): AttributeProto => {
-  if (typeof value === 'number') return { name, type: attributeType.int, i: requireInt(name, value) }
-  if (typeof value === 'string') return { name, type: attributeType.string, s: utf8.encode(value) }
-  if (Array.isArray(value)) {
-    const list = value as readonly (number | string)[]
-    return list.length > 0 && typeof list[0] === 'string'
-      ? { name, type: attributeType.strings, strings: list.map((s) => utf8.encode(String(s))) }
-      : { name, type: attributeType.ints, ints: list.map((v) => requireInt(name, Number(v))) }
-  }
-  const v = value as Exclude<AttributeValue, number | string | readonly number[] | readonly string[]>
-  if ('float' in v) return { name, type: attributeType.float, f: v.float }
-  if ('floats' in v) return { name, type: attributeType.floats, floats: [...v.floats] }
-  if ('tensor' in v) return { name, type: attributeType.tensor, t: v.tensor }
-  return { name, type: attributeType.graph, g: v.graph }
+const onnxAttribute = (name: string, value: AttributeValue): AttributeProto => {
+  if (typeof value === 'number') return { name, type: 2, i: requireInt(name, value) }
+  if (typeof value === 'string') return { name, type: 3, s: utf8.encode(value) }
+  if ('float' in value) return { name, type: 1, f: value.float }
+  if ('graph' in value) return { name, type: 5, g: value.graph }
+  return { name, type: 7, ints: value.map((v) => requireInt(name, v)) }
 }
 
 /** A node; attributes as `{ axis: 1, epsilon: { float: 1e-6 } }`. */
@@ -219,7 +156,7 @@ export const onnxNode = (
   input: readonly string[],
   output: readonly string[],
   attributes: Readonly<Record<string, AttributeValue>> = {},
-  more: { readonly name?: string; readonly domain?: string; readonly docString?: string } = {},
+  more: { readonly name?: string; readonly domain?: string } = {},
 ): NodeProto => ({
   opType,
   input: [...input],
@@ -251,10 +188,5 @@ export const onnxValue = (
   },
 })
 
-const model = codec<ModelProto>(schema, 'ModelProto')
-
 /** The bytes of an ONNX file. Raw data is copied once; the whole must stay under protobuf's 2 GB. */
-export const encodeModel = (m: ModelProto): Uint8Array => model.encode(m)
-
-/** An ONNX file read back. */
-export const decodeModel = (bytes: Uint8Array): ModelProto => model.decode(bytes)
+export const encodeModel: (m: ModelProto) => Uint8Array = writerOf(onnxSchema, 'ModelProto')

@@ -3,12 +3,13 @@
  * Field numbers: tensorflow/core/framework/{graph,node_def,attr_value,tensor,tensor_shape,types,versions}.proto
  * and tensorflow/core/protobuf/{saved_model,meta_graph}.proto.
  */
-import { bytesOf, codec, type Schema } from './descriptor.ts'
+import { bytesOf, type Schema, writerOf } from './descriptor.ts'
 
-const schema: Schema = {
+/** The fields that are written. */
+export const savedModelSchema: Schema = {
   SavedModel: { savedModelSchemaVersion: '1 int64', metaGraphs: '2 MetaGraphDef*' },
   MetaGraphDef: { metaInfoDef: '1 MetaInfoDef', graphDef: '2 GraphDef', signatureDef: '5 <SignatureDef>' },
-  MetaInfoDef: { metaGraphVersion: '1 string', tags: '4 string*', tensorflowVersion: '5 string' },
+  MetaInfoDef: { tags: '4 string*', tensorflowVersion: '5 string' },
   SignatureDef: { inputs: '1 <TensorInfo>', outputs: '2 <TensorInfo>', methodName: '3 string' },
   TensorInfo: { name: '1 string', dtype: '2 int32', tensorShape: '3 TensorShapeProto' },
   GraphDef: { node: '1 NodeDef*', versions: '4 VersionDef', library: '2 FunctionDefLibrary' },
@@ -30,88 +31,44 @@ const schema: Schema = {
   ArgDef: { name: '1 string', type: '3 int32' },
   NameAttrList: { name: '1 string', attr: '2 <AttrValue>' },
   VersionDef: { producer: '1 int32', minConsumer: '2 int32' },
-  NodeDef: {
-    name: '1 string',
-    op: '2 string',
-    input: '3 string*',
-    device: '4 string',
-    attr: '5 <AttrValue>',
-  },
+  NodeDef: { name: '1 string', op: '2 string', input: '3 string*', attr: '5 <AttrValue>' },
   AttrValue: {
     list: '1 ListValue',
     s: '2 bytes',
     i: '3 int64',
-    f: '4 float',
     b: '5 bool',
     type: '6 int32',
     shape: '7 TensorShapeProto',
     tensor: '8 TensorProto',
     func: '10 NameAttrList',
   },
-  ListValue: {
-    s: '2 bytes*',
-    i: '3 int64*',
-    f: '4 float*',
-    b: '5 bool*',
-    type: '6 int32*',
-    shape: '7 TensorShapeProto*',
-  },
+  ListValue: { s: '2 bytes*', type: '6 int32*', shape: '7 TensorShapeProto*' },
   TensorShapeProto: { dim: '2 Dim*', unknownRank: '3 bool' },
-  Dim: { size: '1 int64', name: '2 string' },
-  TensorProto: {
-    dtype: '1 int32',
-    tensorShape: '2 TensorShapeProto',
-    tensorContent: '4 bytes',
-    floatVal: '5 float*',
-    intVal: '7 int32*',
-    int64Val: '10 int64*',
-    boolVal: '11 bool*',
-  },
+  Dim: { size: '1 int64' },
+  TensorProto: { dtype: '1 int32', tensorShape: '2 TensorShapeProto', tensorContent: '4 bytes' },
 }
 
 /** `DataType` of types.proto. */
-export const tfType = {
-  float32: 1,
-  float64: 2,
-  int32: 3,
-  uint8: 4,
-  int64: 9,
-  bool: 10,
-  bfloat16: 14,
-  float16: 19,
-  resource: 20,
-} as const
+export const tfType = { float32: 1, int32: 3, int64: 9, bool: 10, resource: 20 } as const
 /** The element types that the builders take. */
 export type TfType = keyof typeof tfType
 
-/** Sizes, outermost first; -1 where a size may vary. */
-export interface TensorShapeProto {
-  dim?: { size: number; name?: string }[]
+/** Sizes, outermost first. */
+interface TensorShapeProto {
+  dim?: { size: number }[]
   unknownRank?: boolean
 }
-/** A constant: little-endian bytes in `tensorContent`, or one value for every element in a typed list. */
-export interface TensorProto {
+/** A constant: its little-endian bytes. */
+interface TensorProto {
   dtype: number
   tensorShape: TensorShapeProto
-  tensorContent?: Uint8Array
-  floatVal?: number[]
-  intVal?: number[]
-  int64Val?: number[]
-  boolVal?: boolean[]
+  tensorContent: Uint8Array
 }
 /** An attribute's value; exactly one field is set. */
 export interface AttrValue {
-  list?: {
-    s?: Uint8Array[]
-    i?: number[]
-    f?: number[]
-    b?: boolean[]
-    type?: number[]
-    shape?: TensorShapeProto[]
-  }
+  list?: { s?: Uint8Array[]; type?: number[]; shape?: TensorShapeProto[] }
   s?: Uint8Array
   i?: number
-  f?: number
   b?: boolean
   type?: number
   shape?: TensorShapeProto
@@ -123,11 +80,10 @@ export interface NodeDef {
   name: string
   op: string
   input: string[]
-  device?: string
   attr: Record<string, AttrValue>
 }
 /** What a function takes or gives: its name in the function's body and its element type. */
-export interface ArgDef {
+interface ArgDef {
   name: string
   type: number
 }
@@ -146,13 +102,13 @@ export interface FunctionDef {
   controlRet: Record<string, string>
 }
 /** A graph, the functions that its nodes name, and the version of TensorFlow's graph format that it was written for. */
-export interface GraphDef {
+interface GraphDef {
   node: NodeDef[]
   versions: { producer: number; minConsumer: number }
   library?: { function: FunctionDef[] }
 }
 /** A signature's input or output: the graph's tensor, its element type and shape. */
-export interface TensorInfo {
+interface TensorInfo {
   name: string
   dtype: number
   tensorShape: TensorShapeProto
@@ -164,8 +120,8 @@ export interface SignatureDef {
   methodName: string
 }
 /** A graph with its tags and signatures. */
-export interface MetaGraphDef {
-  metaInfoDef: { metaGraphVersion?: string; tags: string[]; tensorflowVersion?: string }
+interface MetaGraphDef {
+  metaInfoDef: { tags: string[]; tensorflowVersion?: string }
   graphDef: GraphDef
   signatureDef: Record<string, SignatureDef>
 }
@@ -188,8 +144,6 @@ export const attr = {
   types: (ts: readonly TfType[]): AttrValue => ({ list: { type: ts.map((t) => tfType[t]) } }),
   bool: (b: boolean): AttrValue => ({ b }),
   int: (i: number): AttrValue => ({ i }),
-  ints: (i: readonly number[]): AttrValue => ({ list: { i: [...i] } }),
-  float: (f: number): AttrValue => ({ f }),
   string: (s: string): AttrValue => ({ s: utf8.encode(s) }),
   shape: (sizes: readonly number[]): AttrValue => ({ shape: tfShape(sizes) }),
   tensor: (tensor: TensorProto): AttrValue => ({ tensor }),
@@ -210,10 +164,5 @@ export const tensorInfo = (name: string, type: TfType, sizes: readonly number[])
   tensorShape: tfShape(sizes),
 })
 
-const savedModel = codec<SavedModel>(schema, 'SavedModel')
-
 /** The bytes of `saved_model.pb`. Constants are copied once; the whole must stay under protobuf's 2 GB. */
-export const encodeSavedModel = (m: SavedModel): Uint8Array => savedModel.encode(m)
-
-/** A `saved_model.pb` read back. */
-export const decodeSavedModel = (bytes: Uint8Array): SavedModel => savedModel.decode(bytes)
+export const encodeSavedModel: (m: SavedModel) => Uint8Array = writerOf(savedModelSchema, 'SavedModel')

@@ -1,21 +1,11 @@
 /** How TensorFlow's session is set: the part of its `ConfigProto` that Sailwright chooses. */
-import { codec, type Schema } from '../proto/descriptor.ts'
+import { type Schema, writerOf } from '../proto/descriptor.ts'
 
 const schema: Schema = {
   ConfigProto: { graphOptions: '10 GraphOptions', experimental: '16 Experimental' },
   GraphOptions: { rewriteOptions: '10 RewriterConfig' },
   Experimental: { disableThreadSpinning: '9 bool' },
   RewriterConfig: { metaOptimizerIterations: '12 int32', optimizers: '100 string*' },
-}
-
-interface ConfigProto {
-  readonly graphOptions: {
-    readonly rewriteOptions: {
-      readonly metaOptimizerIterations: number
-      readonly optimizers: readonly string[]
-    }
-  }
-  readonly experimental: { readonly disableThreadSpinning: boolean }
 }
 
 /** The environment variable through which a binding that Sailwright compiled takes the configuration, in hex. */
@@ -28,7 +18,10 @@ export const configVariable = 'SAILWRIGHT_TF_CONFIG'
  * the core of one that computes.
  */
 export const sessionConfig = (): Uint8Array =>
-  codec<ConfigProto>(schema, 'ConfigProto').encode({
+  writerOf(
+    schema,
+    'ConfigProto',
+  )({
     graphOptions: {
       rewriteOptions: { metaOptimizerIterations: 1, optimizers: ['pruning', 'arithmetic', 'dependency'] },
     },

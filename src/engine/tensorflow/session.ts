@@ -9,10 +9,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { elements, forEngine, type Program, sizes, type Tensor } from '../../dsl/index.ts'
+import { forEngine, type Program, sizes, type Tensor } from '../../dsl/index.ts'
 import { called } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf, refused } from '../error.ts'
+import { grouped, stateBytes } from '../held-states.ts'
 import { encodeSavedModel, type FunctionDef, type NodeDef, type SavedModel } from '../proto/tensorflow.ts'
 import type { LoadOptions, Session, TensorValue } from '../session.ts'
 import type { Ref } from './builder.ts'
@@ -147,26 +148,6 @@ class Native {
   }
 }
 
-/** Keys in groups whose states together take at most `groupBytes`; a larger state has a group of its own. */
-const grouped = (
-  program: Program,
-  keys: readonly string[],
-  groupBytes: number,
-): readonly (readonly string[])[] => {
-  const groups: string[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const key of keys) {
-    const size = elements(program.states.get(key)!.axes) * 4
-    if (bytes + size > groupBytes) {
-      groups.push([])
-      bytes = 0
-    }
-    groups[groups.length - 1]!.push(key)
-    bytes += size
-  }
-  return groups
-}
-
 /** The backend of a graph that is loaded. */
 const backendOf = (
   program: Program,
@@ -228,7 +209,7 @@ const backendOf = (
       return found
     },
     write: async (values) => {
-      for (const keys of grouped(program, [...values.keys()], groupBytes)) {
+      for (const keys of grouped(program, values.keys(), groupBytes)) {
         const to = part(keys, (k) => lowered.writes.get(k)!.value)
         const done = part(keys, (k) => lowered.writes.get(k)!.done)
         native.run(await native.open(`write ${JSON.stringify(keys)}`, to, done), values)
@@ -240,10 +221,7 @@ const backendOf = (
 
 /** A tenth of a program's states in bytes, and at least 2²⁶. */
 const tenthOf = (program: Program): number =>
-  Math.max(
-    2 ** 26,
-    Math.ceil([...program.states.values()].reduce((n, s) => n + elements(s.axes) * 4, 0) / 10),
-  )
+  Math.max(2 ** 26, Math.ceil([...program.states.values()].reduce((n, s) => n + stateBytes(s), 0) / 10))
 
 /**
  * The backend of a program that the passes went over: its graph is in TensorFlow.

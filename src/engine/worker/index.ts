@@ -8,7 +8,6 @@ import { type Either, isLeft, right } from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import {
   clampProgram,
-  elements,
   forEngine,
   optimiseProgram,
   type Program,
@@ -17,18 +16,12 @@ import {
 } from '../../dsl/index.ts'
 import { onlySettings, SettingsError } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
-import {
-  type Backend,
-  type BackendOptions,
-  type Called,
-  lasting,
-  openSession,
-  type Values,
-} from '../backend.ts'
+import { type Backend, type BackendOptions, type Called, lasting, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
+import { grouped } from '../held-states.ts'
 import { engineFault, loading } from '../loading.ts'
 import { settingsOf, toldAs } from '../precision.ts'
-import type { Engine, EngineName, LoadOptions, TensorValue } from '../session.ts'
+import type { Engine, EngineName, LoadOptions } from '../session.ts'
 import { removeFolder, temporaryFolder } from '../tensorflow/temporary-folder.ts'
 import type { Chosen } from '../values.ts'
 import { flatten } from './flat-graph.ts'
@@ -40,22 +33,6 @@ export { threadsAtRest } from './thread.ts'
 
 /** States that their owner keeps are copied and sent in groups of about this many bytes. */
 const copiedBytes = 2 ** 26
-
-const groupsOf = function* (program: Program, values: Values): Generator<Values> {
-  let group = new Map<string, TensorValue>()
-  let bytes = 0
-  for (const [key, value] of values) {
-    const size = elements(program.states.get(key)!.axes) * 4
-    if (group.size > 0 && bytes + size > copiedBytes) {
-      yield group
-      group = new Map()
-      bytes = 0
-    }
-    group.set(key, value)
-    bytes += size
-  }
-  yield group
-}
 
 /** Calls that are on their way to the thread or under way there, at most. */
 const ahead = 4
@@ -220,8 +197,9 @@ const backendIn =
       },
       read: async (specs) => new Map(await thread.ask('read', { keys: specs.map((s) => s.key) })),
       write: async (values, given) => {
-        for (const group of given ? [values] : groupsOf(program, values)) {
+        for (const keys of given ? [[...values.keys()]] : grouped(program, values.keys(), copiedBytes)) {
           const { lend, give, moved } = parcel()
+          const group = keys.map((key) => [key, values.get(key)!] as const)
           await thread.ask('write', { values: packed(group, given ? give : lend) }, moved)
         }
       },

@@ -5,9 +5,10 @@
 import { availableParallelism } from 'node:os'
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import { atMost } from '../../async/index.ts'
-import { cost, elements, type Program, rootsOf, sizes, topological, type Variant } from '../../dsl/index.ts'
+import { cost, type Program, rootsOf, sizes, topological, type Variant } from '../../dsl/index.ts'
 import type { Backend, Called, Values } from '../backend.ts'
-import { type EngineError, engineError, failedAt, messageOf, refused } from '../error.ts'
+import { type EngineError, failedAt, messageOf, refusedFunction } from '../error.ts'
+import { stateBytes } from '../held-states.ts'
 import type { Precision, TensorValue } from '../session.ts'
 import type { Chosen } from '../values.ts'
 import { filling, uniformOf } from './filling.ts'
@@ -175,12 +176,7 @@ export const xlaBackend = (
       compiled.set(variant, found)
       return right(found)
     } catch (e) {
-      const t = made.blamedIn(messageOf(e))
-      return left(
-        t === undefined
-          ? engineError('Refused', `xla refuses function '${name}': ${messageOf(e)}`, e)
-          : refused('xla', t, messageOf(e), e),
-      )
+      return left(refusedFunction('xla', name, made.blamedIn(messageOf(e)), e))
     }
   }
 
@@ -322,7 +318,7 @@ export const xlaBackend = (
       ),
     fill: async (specs) => {
       const uniform = uniformOf(specs)
-      const bytes = uniform.reduce((n, s) => n + 4 * elements(s.axes), 0)
+      const bytes = uniform.reduce((n, s) => n + stateBytes(s), 0)
       if (bytes < (settings.fillFrom ?? muchToFill)) return []
       const variant = filling(uniform)
       const ready = await compiledOf('fill', variant)

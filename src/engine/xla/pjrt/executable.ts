@@ -4,15 +4,6 @@ import { type ElementType, typeOfCode } from './element-types.ts'
 import type { Frame } from './frame.ts'
 import type { Plugin } from './plugin.ts'
 
-/** What the compiler plans, in bytes; undefined where the plugin does not say. */
-export interface PlannedMemory {
-  readonly arguments: number
-  readonly outputs: number
-  /** Outputs that lie in memory of donated arguments. */
-  readonly aliased: number
-  readonly temporary: number
-}
-
 interface Output {
   readonly type: ElementType
   readonly shape: readonly number[]
@@ -42,23 +33,8 @@ const outputOf = (plugin: Plugin, buffer: bigint): Output => {
   return { type, shape: plugin.words(dims.pointer('dims'), dims.number('num_dims')).map(Number) }
 }
 
-const plannedOf = (plugin: Plugin, executable: bigint): PlannedMemory | undefined => {
-  try {
-    const f = plugin.call('Executable_GetCompiledMemoryStats', { executable })
-    return {
-      arguments: f.number('argument_size_in_bytes'),
-      outputs: f.number('output_size_in_bytes'),
-      aliased: f.number('alias_size_in_bytes'),
-      temporary: f.number('temp_size_in_bytes'),
-    }
-  } catch {
-    return undefined
-  }
-}
-
 /** A compiled program, for one device or for several that share the work of each call. */
 export class Executable {
-  readonly planned: PlannedMemory | undefined
   /** How many devices a call takes. */
   readonly devices: number
   readonly #plugin: Plugin
@@ -80,13 +56,11 @@ export class Executable {
     this.#alive = alive
     this.#pointer = pointer
     this.devices = devices
-    const asked = described(plugin, pointer, (executable) => ({
-      outputs: plugin.call('Executable_NumOutputs', { executable }).number('num_outputs'),
-      planned: plannedOf(plugin, executable),
-    }))
-    this.planned = asked.planned
+    const outputs = described(plugin, pointer, (executable) =>
+      plugin.call('Executable_NumOutputs', { executable }).number('num_outputs'),
+    )
     this.#options = plugin.struct('ExecuteOptions', {})
-    this.#results = Array.from({ length: devices }, () => addresses(asked.outputs).subarray(0, asked.outputs))
+    this.#results = Array.from({ length: devices }, () => addresses(outputs).subarray(0, outputs))
     this.#resultLists = addresses(devices)
     this.#results.forEach((results, d) => {
       this.#resultLists[d] = plugin.foreign.address(results)

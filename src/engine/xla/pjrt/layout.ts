@@ -45,7 +45,6 @@ const argumentText = {
   Error_Message: 'error:ptr message:ptr message_size:size',
   Error_GetCode: 'error:ptr code:i32',
   Plugin_Initialize: '',
-  Plugin_Attributes: 'attributes:ptr num_attributes:size',
   Event_Destroy: 'event:ptr',
   Event_IsReady: 'event:ptr is_ready:bool',
   Event_Await: 'event:ptr',
@@ -66,8 +65,6 @@ const argumentText = {
   )}`,
   Executable_Destroy: 'executable:ptr',
   Executable_NumOutputs: 'executable:ptr num_outputs:size',
-  Executable_GetCompiledMemoryStats:
-    'executable:ptr generated_code_size_in_bytes:i64 argument_size_in_bytes:i64 output_size_in_bytes:i64 alias_size_in_bytes:i64 temp_size_in_bytes:i64 host_generated_code_size_in_bytes:i64 host_argument_size_in_bytes:i64 host_output_size_in_bytes:i64 host_alias_size_in_bytes:i64 host_temp_size_in_bytes:i64 peak_memory_in_bytes:i64 total_size_in_bytes:i64',
   Executable_Serialize:
     'executable:ptr serialized_bytes:ptr serialized_bytes_size:size serialized_executable:ptr serialized_executable_deleter:ptr',
   Executable_DeserializeAndLoad:
@@ -128,16 +125,7 @@ export const functionOrder: readonly string[] = [
   'Executable_DeserializeAndLoad LoadedExecutable_Fingerprint',
   'Buffer_Destroy Buffer_ElementType Buffer_Dimensions Buffer_UnpaddedDimensions Buffer_DynamicDimensionIndices',
   'Buffer_GetMemoryLayout Buffer_OnDeviceSizeInBytes Buffer_Device Buffer_Memory Buffer_Delete Buffer_IsDeleted',
-  'Buffer_CopyToDevice Buffer_ToHostBuffer Buffer_IsOnCpu Buffer_ReadyEvent Buffer_UnsafePointer',
-  'Buffer_IncreaseExternalReferenceCount Buffer_DecreaseExternalReferenceCount',
-  'Buffer_OpaqueDeviceMemoryDataPointer',
-  'CopyToDeviceStream_Destroy CopyToDeviceStream_AddChunk CopyToDeviceStream_TotalBytes',
-  'CopyToDeviceStream_GranuleSize CopyToDeviceStream_CurrentBytes',
-  'TopologyDescription_Create TopologyDescription_Destroy TopologyDescription_PlatformName',
-  'TopologyDescription_PlatformVersion TopologyDescription_GetDeviceDescriptions TopologyDescription_Serialize',
-  'TopologyDescription_Attributes Compile Executable_OutputElementTypes Executable_OutputDimensions',
-  'Buffer_CopyToMemory Client_CreateViewOfDeviceBuffer Executable_Fingerprint Client_TopologyDescription',
-  'Executable_GetCompiledMemoryStats',
+  'Buffer_CopyToDevice Buffer_ToHostBuffer Buffer_IsOnCpu Buffer_ReadyEvent',
 ]
   .join(' ')
   .split(' ')

@@ -1,11 +1,11 @@
 /** Options by name, as a plugin takes them when a client is made. */
 import type { Plugin } from './plugin.ts'
 
-/** A text, a whole number, a truth value, a list of whole numbers, or a fraction. */
-export type NamedValue = string | number | boolean | readonly number[] | { readonly float: number }
+/** A text, a whole number, a truth value, or a fraction. */
+export type NamedValue = string | number | boolean | { readonly float: number }
 
 /** Values by name in an array of structs. */
-export interface NamedValues {
+interface NamedValues {
   readonly array: Uint8Array<ArrayBuffer>
   readonly count: number
 }
@@ -47,12 +47,9 @@ export const namedValues = (plugin: Plugin, values: Readonly<Record<string, Name
     } else if (typeof value === 'boolean') {
       typed(4)
       view.setUint8(at('value'), value ? 1 : 0)
-    } else if ('float' in value) {
+    } else {
       typed(3)
       view.setFloat32(at('value'), value.float, true)
-    } else {
-      typed(2, value.length)
-      point('value', BigInt64Array.from(value.length === 0 ? [0] : value, BigInt))
     }
   })
   pointedTo.set(array, kept)
