@@ -133,6 +133,17 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/openai-client.ts',
+    ['rl/server-policy'],
+    [
+      [
+        'the key of the environment goes first',
+        'apiKey ?? process.env.OPENAI_API_KEY',
+        'process.env.OPENAI_API_KEY ?? apiKey',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/rl/server-policy.ts',
     ['rl/server-policy'],
     [
@@ -165,8 +176,8 @@ export const rl = [
         "c.stop !== 'length').length / completions",
       ],
       ['families come as they come', '.map((k) => k.family))].sort()', '.map((k) => k.family))]'],
-      ['the judged are unjudged', 'unjudged: all.length - known.length', 'unjudged: known.length'],
-      ['the source of held-out tasks stays open', 'await stream.return?.()', ''],
+      ['the judged are unjudged', 'unjudged: completions.length - known.length', 'unjudged: known.length'],
+      ['one held-out task too many is asked', 'some.length >= count) break', 'some.length > count) break'],
       [
         'held-out tasks are drawn',
         'sampling = { maxNewTokens, temperature: 0 } }',
@@ -185,8 +196,8 @@ export const rl = [
       ],
       [
         'what has no reward is 0',
-        'reward === undefined ? [] : [{ family, reward }]',
-        '[{ family, reward: reward ?? 0 }]',
+        'reward === undefined ? [] : [{ family: g.task.family, reward }]',
+        '[{ family: g.task.family, reward: reward ?? 0 }]',
       ],
       ['a family has the rewards of all', 'known.filter((k) => k.family === f)', 'known'],
       ['concurrency is lost', 'concurrency: v.concurrency }', 'concurrency: 1 }'],
@@ -232,11 +243,6 @@ export const rl = [
       ['every sample of a task has one seed', '`${seed}/${sample}/${task}`', '`${seed}/${task}`'],
       ['every run has one seed', '`${seed}/${sample}/${task}`', '`${sample}/${task}`'],
       ['every task has one seed', '`${seed}/${sample}/${task}`', '`${seed}/${sample}`'],
-      [
-        'the key of the environment goes first',
-        'o.apiKey ?? process.env.OPENAI_API_KEY',
-        'process.env.OPENAI_API_KEY ?? o.apiKey',
-      ],
       [
         'images are left out of token ids in silence',
         'if (r.prompt.images.length > 0)',

@@ -8,7 +8,6 @@ export * from './ada-lrs-operator.ts'
 export * from './adamw.ts'
 export * from './clip.ts'
 export * from './ema.ts'
-export * from './gradient-keys.ts'
 export * from './lora.ts'
 export * from './lora-adapter.ts'
 export * from './lora-merge.ts'
@@ -22,7 +21,7 @@ export {
   type ParameterGroup,
   unmatchedGroups,
 } from './optimizer.ts'
-export * from './reference-keys.ts'
 export * from './schedules.ts'
 export * from './soup.ts'
 export * from './soup-files.ts'
+export * from './state-keys.ts'

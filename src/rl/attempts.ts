@@ -7,10 +7,11 @@
 
 import * as t from 'io-ts'
 import { firstValueFrom, from, toArray } from 'rxjs'
-import { type Conversation, type Placed, type Source, SourceError } from '../data/index.ts'
+import { type Conversation, type Source, SourceError } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { type Prepared, type Preparing, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import { chosen, Places } from '../train/internal.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import type { ScoredGroup } from './group.ts'
 import { inTaskOrder } from './operators/in-task-order.ts'
@@ -103,25 +104,6 @@ const rightIn = (g: ScoredGroup): readonly number[] | undefined => {
   return rewards.includes(undefined) ? undefined : rewards.flatMap((r, i) => (r === 1 ? [i] : []))
 }
 
-/** The examples of a source at some places, in its order, once. */
-const only = <E>(source: Source<E>, kept: ReadonlySet<number>): Source<E> => ({
-  config: source.config,
-  async *open(place: unknown = { seen: 0 }): AsyncGenerator<Placed<E>> {
-    if (!Seen.is(place))
-      throw new SourceError(`chosen tasks open at { seen, at }, not at ${JSON.stringify(place)}`)
-    let { seen } = place
-    const last = Math.max(...kept)
-    if (seen > last) return
-    for await (const { example, next } of source.open(place.at)) {
-      seen++
-      if (kept.has(seen - 1)) yield { example, next: { seen, at: next } }
-      if (seen > last) return
-    }
-  },
-})
-const Seen = t.intersection([t.type({ seen: t.number }), t.partial({ at: t.unknown })])
-const Kept = t.array(t.number)
-
 /**
  * The tasks that the weights with which a stage begins solve in some attempts and not in all: neither trivial nor impossible
  * (SAIL-VL2 §4.2.3, pass@4). Of families in `easy` only those that are always solved are left out, as there for tasks that
@@ -172,8 +154,8 @@ export const solvable = <C extends Columns, R extends Columns = C>(
       return groups.map((_, i) => i)
     },
     source: (kept) => {
-      if (!Kept.is(kept)) throw new SourceError('what was kept of tasks is no list of their places')
-      return only(s.tasks, new Set(kept))
+      if (!Places.is(kept)) throw new SourceError('what was kept of tasks is no list of their places')
+      return chosen(s.tasks, kept, 'chosen tasks')
     },
   }
 }
@@ -202,7 +184,7 @@ export const harvested = <C extends Columns, R extends Columns = C>(
   s: AttemptSettings<C, R>,
 ): Prepared<Conversation> => {
   checked('harvested', s)
-  const tried = only(s.tasks, new Set(Array.from({ length: s.count }, (_, i) => i)))
+  const tried = chosen(s.tasks, Array(s.count).keys(), 'chosen tasks')
   const asked: Source<Conversation> = {
     config: s.tasks.config,
     async *open(place) {
@@ -265,7 +247,7 @@ export const harvested = <C extends Columns, R extends Columns = C>(
       if (kept.length === 0) return asked
       const written = new Map(kept.map(({ task, ids }) => [task, ids]))
       const places = kept.map(({ task }) => task)
-      const tasks = only(s.tasks, new Set(places))
+      const tasks = chosen(s.tasks, places, 'chosen tasks')
       return {
         config: tasks.config,
         async *open(place: unknown = { chain: 0 }) {

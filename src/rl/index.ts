@@ -18,6 +18,7 @@ export {
 } from './experience-pack.ts'
 export type { Group, RatedGroup, ScoredGroup, SelectedGroup } from './group.ts'
 export * from './losses/index.ts'
+export type { ServerSettings } from './openai-client.ts'
 export * from './operators/index.ts'
 export { type Policy, PolicyError, type PolicyErrorTag, type Request } from './policy.ts'
 export { type PolicyGradient, type PolicyGradientSettings, policyGradient } from './policy-gradient.ts'

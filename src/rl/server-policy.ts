@@ -7,26 +7,20 @@ import { setMaxListeners } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 import { PathReporter } from 'io-ts/lib/PathReporter.js'
-import type { OpenAI } from 'openai'
 import { from, mergeMap, Observable } from 'rxjs'
 import type { Processor } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { RecipeError } from '../train/index.ts'
+import { RecipeError, wholeSetting } from '../train/index.ts'
 import type { Completion } from './completion.ts'
+import { openAiClient, type ServerSettings } from './openai-client.ts'
 import { type Policy, PolicyError, type Request } from './policy.ts'
 import { promptMessages } from './prompt-messages.ts'
 import { completionTexts } from './token-texts.ts'
 
 /** What a server's policy is made of. */
-export interface ServerPolicyOptions {
-  /** Such as `http://localhost:8000/v1`. */
-  readonly baseURL: string
-  /** The model's name there. */
-  readonly model: string
-  /** Default: the environment's `OPENAI_API_KEY`, or none. */
-  readonly apiKey?: string
+export interface ServerPolicyOptions extends ServerSettings {
   /** Of the model that the server runs: ids are its tokenizer's. */
   readonly processor: Processor
   /**
@@ -46,8 +40,6 @@ export interface ServerPolicyOptions {
   readonly concurrency?: number
   /** Milliseconds of one attempt; default 120,000. */
   readonly timeoutMs?: number
-  /** Further attempts after one that timed out, was cut, or got 408, 409, 429 or 500 and above; default 3. */
-  readonly retries?: number
 }
 
 const names: readonly (keyof ServerPolicyOptions)[] = [
@@ -105,31 +97,15 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
   const where = 'serverPolicy'
   onlySettings(where, o, names)
   const { concurrency = 16, timeoutMs = 120_000, retries = 3, seed = 0, processor } = o
-  if (!/^https?:\/\//.test(o.baseURL))
-    throw new RecipeError(
-      where,
-      'baseURL',
-      `it is '${o.baseURL}'; give an address such as http://localhost:8000/v1`,
-    )
   if (typeof o.model !== 'string' || o.model === '')
     throw new RecipeError(where, 'model', "it is empty; give the model's name on the server")
   if (o.transport !== 'tokens' && o.transport !== 'chat')
     throw new RecipeError(where, 'transport', `it is '${String(o.transport)}'; give 'tokens' or 'chat'`)
-  for (const [name, n, least] of [
-    ['concurrency', concurrency, 1],
-    ['timeoutMs', timeoutMs, 1],
-    ['retries', retries, 0],
-  ] as const)
-    if (!Number.isSafeInteger(n) || n < least)
-      throw new RecipeError(where, name, `it is ${n}; give a whole number from ${least}`)
-
+  wholeSetting(where, 'concurrency', concurrency, 1)
+  wholeSetting(where, 'timeoutMs', timeoutMs, 1)
+  wholeSetting(where, 'retries', retries, 0)
+  const client = openAiClient(where, o, { timeout: timeoutMs, maxRetries: retries })
   const version = o.version ?? (() => 0)
-  const connect = async (): Promise<OpenAI> => {
-    const { OpenAI: Client } = await import('openai')
-    const apiKey = o.apiKey ?? process.env.OPENAI_API_KEY ?? 'none'
-    return new Client({ baseURL: o.baseURL, apiKey, timeout: timeoutMs, maxRetries: retries })
-  }
-  let connected: Promise<OpenAI> | undefined
 
   const bodyOf = async (r: Request, sampling: Sampling): Promise<Record<string, unknown>> => {
     const common = { model: o.model, seed: seedOf(seed, r), return_token_ids: true, ...samplingOf(sampling) }
@@ -208,10 +184,8 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
         const begunAt = version()
         const asked = async (r: Request): Promise<Completion> => {
           const body = await bodyOf(r, sampling)
-          connected ??= connect()
-          const client = await connected
           const path = o.transport === 'tokens' ? '/completions' : '/chat/completions'
-          const answer = await client
+          const answer = await (await client())
             .post<unknown>(path, { body, signal: cut.signal })
             .catch((e: unknown) => {
               const { status, message } = e as { readonly status?: number; readonly message?: string }

@@ -4,11 +4,12 @@
  * @since 0.1.0
  */
 import { defer, from, map, type Observable, toArray } from 'rxjs'
-import type { Placed, Source } from '../data/index.ts'
+import type { Source } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { jsonSetting, RecipeError, valueSetting, wholeSetting } from '../train/index.ts'
+import { configSetting } from '../train/internal.ts'
 import { checkedSampling } from './drawing-settings.ts'
 import { rollout } from './operators/rollout.ts'
 import { score } from './operators/score.ts'
@@ -45,12 +46,7 @@ export const checkedValidation = <C extends Columns>(
 ): Required<ValidationSettings<C>> & { readonly config: unknown } => {
   onlySettings(where, v, ['tasks', 'count', 'every', 'atStart', 'sampling'], 'validation')
   valueSetting(where, 'validation.tasks', v.tasks, ['open'], 'a source of tasks')
-  if (v.tasks.config === undefined)
-    throw new RecipeError(
-      where,
-      'validation.tasks.config',
-      'it is undefined; say as plain JSON data what determines it',
-    )
+  configSetting(where, 'validation.tasks', v.tasks)
   const count = wholeSetting(where, 'validation.count', v.count, 1)
   const every = wholeSetting(where, 'validation.every', v.every, 1)
   const { atStart = true, sampling = { maxNewTokens, temperature: 0 } } = v
@@ -69,17 +65,10 @@ export const heldOutTasks = async <C extends Columns>(
   where: string,
   { tasks, count }: Pick<ValidationSettings<C>, 'tasks' | 'count'>,
 ): Promise<readonly Task<C>[]> => {
-  const stream = tasks.open()
   const some: Task<C>[] = []
-  try {
-    while (some.length < count) {
-      const { value, done } = await stream.next()
-      if (done === true) break
-      const { example } = value as Placed<Task<C>>
-      some.push({ ...example, id: `validation/${some.length}/${example.id}` })
-    }
-  } finally {
-    await stream.return?.()
+  for await (const { example } of tasks.open()) {
+    some.push({ ...example, id: `validation/${some.length}/${example.id}` })
+    if (some.length >= count) break
   }
   if (some.length < count)
     throw new RecipeError(
@@ -112,10 +101,11 @@ export const validated = <C extends Columns>(
       score({ reward: v.reward, concurrency: v.concurrency }),
       toArray(),
       map((groups): EventOf<'validated'> => {
-        const all = groups.flatMap((g) =>
-          rewardsOf(g.judgements).map((reward) => ({ family: g.task.family, reward })),
+        const known = groups.flatMap((g) =>
+          rewardsOf(g.judgements).flatMap((reward) =>
+            reward === undefined ? [] : [{ family: g.task.family, reward }],
+          ),
         )
-        const known = all.flatMap(({ family, reward }) => (reward === undefined ? [] : [{ family, reward }]))
         const families = [...new Set(known.map((k) => k.family))].sort()
         const completions = groups.flatMap((g) => g.completions)
         return {
@@ -126,7 +116,7 @@ export const validated = <C extends Columns>(
           ),
           length: spreadOf(completions.map((c) => c.ids.length)).mean,
           truncated: completions.filter((c) => c.stop === 'length').length / completions.length,
-          unjudged: all.length - known.length,
+          unjudged: completions.length - known.length,
           seconds: (performance.now() - began) / 1000,
         }
       }),

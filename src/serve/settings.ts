@@ -64,21 +64,7 @@ export const onlyOffered = (body: object, offered: readonly string[]): void => {
 }
 
 /** The names of the settings of {@link Common}. */
-export const commonNames = [
-  ...[
-    'model',
-    'temperature',
-    'top_p',
-    'top_k',
-    'min_p',
-    'repetition_penalty',
-    'max_tokens',
-    'seed',
-    'n',
-    'stop',
-  ],
-  ...['stop_token_ids', 'stream', 'stream_options', 'return_token_ids'],
-]
+export const commonNames: readonly string[] = Common.types.flatMap(({ props }) => Object.keys(props))
 
 /** How tokens are drawn, as the body says. @throws RequestError 400 */
 export const samplingOf = (b: Common, maxNewTokens: number): Settled => {

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as t from 'io-ts'
 import {
   type Conversation,
   conversation,
@@ -17,6 +16,7 @@ import {
   SourceError,
 } from '../data/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { chosen, Places } from './chosen.ts'
 import type { Prepared } from './prepared.ts'
 import { RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
 
@@ -31,28 +31,21 @@ export interface CuratedOptions {
   readonly what?: string
 }
 
-const Kept = t.array(t.number)
-const Place = t.intersection([t.type({ seen: t.number }), t.partial({ at: t.unknown })])
-
-/** The first `count` of a source but those that were left out, laid out. */
-const keptOf = (
+/** The exchanges of a source at some places, laid out. */
+const laidOut = (
   source: Source<Exchange>,
-  { count, processor }: CuratedOptions,
-  kept: ReadonlySet<number>,
-): Source<Conversation> => ({
-  config: source.config,
-  async *open(place = { seen: 0 }): AsyncGenerator<Placed<Conversation>> {
-    if (!Place.is(place))
-      throw new SourceError(`curated exchanges open at { seen, at }, not at ${JSON.stringify(place)}`)
-    let seen = place.seen
-    if (seen >= count) return
-    for await (const { example, next } of source.open(place.at)) {
-      seen++
-      if (kept.has(seen - 1)) yield { example: conversation(processor, example), next: { seen, at: next } }
-      if (seen >= count) return
-    }
-  },
-})
+  processor: Processor,
+  places: Iterable<number>,
+): Source<Conversation> => {
+  const some = chosen(source, places, 'curated exchanges')
+  return {
+    config: source.config,
+    async *open(from): AsyncGenerator<Placed<Conversation>> {
+      for await (const { example, next } of some.open(from))
+        yield { example: conversation(processor, example), next }
+    },
+  }
+}
 
 /**
  * The conversations of those exchanges that pass all filters, once; `repeated` gives them again and again. The run says how
@@ -67,12 +60,12 @@ export const curated = (source: Source<Exchange>, o: CuratedOptions): Prepared<C
   const where = 'curated'
   valueSetting(where, 'source', source, ['open'], 'a source of exchanges')
   const count = wholeSetting(where, 'count', o.count, 1)
-  const { filters, what = 'examples' } = o
+  const { filters, processor, what = 'examples' } = o
   return {
     config: {
       ...{ kind: where, count, source: source.config, filters: filters.map((f) => f.config ?? f.name) },
     },
-    example: keptOf(source, o, new Set(Array.from({ length: count }, (_, i) => i))),
+    example: laidOut(source, processor, Array(count).keys()),
     async *prepare({ stage }) {
       const all: Exchange[] = []
       for await (const { example } of source.open()) {
@@ -94,9 +87,9 @@ export const curated = (source: Source<Exchange>, o: CuratedOptions): Prepared<C
       return result.kept.map((e) => places.get(e)!)
     },
     source: (kept) => {
-      if (!Kept.is(kept))
+      if (!Places.is(kept))
         throw new SourceError('what was kept of curated exchanges is no list of their places')
-      return keptOf(source, o, new Set(kept))
+      return laidOut(source, processor, kept)
     },
   }
 }

@@ -3,7 +3,7 @@
  * with is in `index.ts`.
  */
 export { bools, callWith, floats, imageValues, ints, pixelInput, textValues } from './batch-inputs.ts'
-export { brokenUpdate } from './broken-update.ts'
+export { chosen, Places } from './chosen.ts'
 export { expertLoads } from './expert-terms.ts'
 export { firstBatch, tryFirstBatch } from './first-batch.ts'
 export { ForkError, type Forked, forkWord, type PlannedFork, planFork } from './fork.ts'
@@ -26,4 +26,5 @@ export { stageSchedule } from './stage-schedule.ts'
 export { learnerMemory, type StepMemory, stepMemory } from './step-memory.ts'
 export { tailLoss } from './tail-loss.ts'
 export { transformed } from './transformed.ts'
+export { brokenUpdate } from './update.ts'
 export { inGroups } from './weights.ts'

@@ -91,45 +91,43 @@ const givenTerms = (spec: LearnerSpec, sizes: Sizes): LossTerms => {
   )
 }
 
-/** The loss, rewritten. @throws RecipeError where a transform does not fit it */
+/** Graphs by name, each replaced. */
+const mapped = <T extends Tensor>(
+  all: Readonly<Record<string, T>> | undefined,
+  to: <A extends Tensor>(t: A) => A,
+): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(all ?? {}).map(([name, t]) => [name, to(t)]))
+
+/** A loss whose graphs are rewritten together. What is measured in evaluations alone is left out. */
+const rewritten = (terms: LossTerms, apply: GraphTransform['apply']): LossTerms => {
+  const { sum, weight, auxiliary, stepMetrics = {}, batch } = terms
+  const fractions = Object.values(stepMetrics).flatMap((m) => [m.sum, m.weight])
+  const roots = [
+    ...[sum, weight, ...Object.values(auxiliary ?? {}), ...fractions],
+    ...[...Object.values(batch?.sums ?? {}), ...Object.values(batch?.losses ?? {})],
+  ]
+  const made = apply(roots)
+  const after = new Map(roots.map((t, i) => [t, made[i]!]))
+  const to = <A extends Tensor>(t: A): A => after.get(t) as A
+  const measured = Object.entries(stepMetrics).map(([name, m]) => [
+    name,
+    { sum: to(m.sum), weight: to(m.weight) },
+  ])
+  return {
+    ...{ sum: to(sum), weight: to(weight), auxiliary: mapped(auxiliary, to) },
+    stepMetrics: Object.fromEntries(measured),
+    ...(batch && {
+      batch: { ...batch, sums: mapped(batch.sums, to), losses: mapped(batch.losses, to) },
+    }),
+  }
+}
+
+/** The loss, rewritten by each transform. @throws RecipeError where one does not fit it */
 const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
   (spec.transforms ?? []).reduce(
     (terms: LossTerms, { apply }, i) => {
-      const auxiliary = Object.entries(terms.auxiliary ?? {})
-      const measured = Object.entries(terms.stepMetrics ?? {})
-      const fractions = measured.flatMap(([, m]) => [m.sum, m.weight])
-      const sums = Object.entries(terms.batch?.sums ?? {})
-      const losses = Object.entries(terms.batch?.losses ?? {})
-      const roots = [
-        ...[terms.sum, terms.weight, ...auxiliary.map(([, t]) => t), ...fractions],
-        ...[...sums, ...losses].map(([, t]) => t),
-      ]
       try {
-        const [sum, weight, ...others] = apply(roots) as readonly Scalar[]
-        const after = others.slice(auxiliary.length)
-        const whole = after.slice(fractions.length)
-        return {
-          ...{ sum: sum!, weight: weight! },
-          ...(auxiliary.length === 0
-            ? {}
-            : { auxiliary: Object.fromEntries(auxiliary.map(([name], k) => [name, others[k]!])) }),
-          ...(measured.length === 0
-            ? {}
-            : {
-                stepMetrics: Object.fromEntries(
-                  measured.map(([name], k) => [name, { sum: after[2 * k]!, weight: after[2 * k + 1]! }]),
-                ),
-              }),
-          ...(terms.batch === undefined
-            ? {}
-            : {
-                batch: {
-                  counted: terms.batch.counted,
-                  sums: Object.fromEntries(sums.map(([name], k) => [name, whole[k]!])),
-                  losses: Object.fromEntries(losses.map(([name], k) => [name, whole[sums.length + k]!])),
-                },
-              }),
-        }
+        return rewritten(terms, apply)
       } catch (e) {
         throw new RecipeError(`stage '${spec.name}'`, `transforms[${i}]`, (e as Error).message, e)
       }
@@ -403,16 +401,7 @@ export const learnerPrograms = (spec: Omit<LearnerSpec, 'functions'>) => {
  * @throws GraphError where objective or optimizer build no graph
  */
 export const learnerProgram = (spec: LearnerSpec): LearnerProgram => {
-  onlySettings('learnerProgram', spec, [
-    'name',
-    'objective',
-    'train',
-    'optimizer',
-    'maxGradientNorm',
-    'accumulate',
-    'transforms',
-    'ema',
-    'functions',
-  ])
+  const names = ['name', 'objective', 'train', 'optimizer', 'maxGradientNorm', 'accumulate', 'transforms']
+  onlySettings('learnerProgram', spec, [...names, 'ema', 'functions'])
   return learnerPrograms(spec)(spec.functions ?? {})
 }

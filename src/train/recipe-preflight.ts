@@ -1,7 +1,6 @@
 /** What can be known to fail before a recipe's first step. */
-import { sizes } from '../dsl/index.ts'
+import { type Program, sizes } from '../dsl/index.ts'
 import type { Evaluation } from './evaluation.ts'
-import { sharesEvenly } from './even-rows.ts'
 import type { Recipe } from './recipe.ts'
 import { RecipeError } from './recipe-error.ts'
 import type { Stage, StageProgram } from './stage.ts'
@@ -34,6 +33,24 @@ export const someFit = (
     'start.weights',
     `none of the ${there.length} keys is one that a stage reads: there is ${there.slice(0, 2).join(', ')}, and stage '${r.stages[0]!.name}' reads ${wanted[0]!.slice(0, 2).join(', ')}; are the keys named otherwise?`,
   )
+}
+
+/**
+ * Sees that devices share the rows of a learner's batches evenly: what does not divide would be computed whole on each.
+ *
+ * @throws RecipeError, which names the stage
+ */
+const sharesEvenly = (name: string, program: Program, devices: number): void => {
+  for (const update of ['step', 'accumulate'])
+    for (const { inputs } of program.functions.get(update) ?? [])
+      for (const [key, { axes }] of inputs)
+        for (const { name: axis, size } of axes.slice(0, 1))
+          if (axis === 'batch' && size % devices !== 0)
+            throw new RecipeError(
+              `stage '${name}'`,
+              'objective',
+              `its batches have ${size} rows (of ${key}), and ${devices} devices share them; make that a multiple of ${devices}, or take as many devices as divide it`,
+            )
 }
 
 /**

@@ -7,7 +7,6 @@ import { setImmediate } from 'node:timers/promises'
 import { batchesOf, packingPlan } from '../data/index.ts'
 import { expertsOf } from '../models/index.ts'
 import { atBeginning, type EventOf } from '../run/index.ts'
-import { brokenUpdate } from './broken-update.ts'
 import { expertLoads } from './expert-terms.ts'
 import type { MicroBatch } from './objective.ts'
 import { ready } from './prepared.ts'
@@ -15,7 +14,7 @@ import { rateSearch } from './rate-search.ts'
 import type { StageContext, StageEvent, StageTotals } from './stage.ts'
 import type { checkedSupervised, SupervisedSettings } from './supervised-settings.ts'
 import { tailLoss } from './tail-loss.ts'
-import { update } from './update.ts'
+import { brokenUpdate, update } from './update.ts'
 
 /** What a stage runs by: its settings as they were given, and as they were checked. */
 export interface SupervisedRun<E> {

@@ -83,6 +83,26 @@ export const update = async (
   }
 }
 
+/** Where a stage's update broke: its loss or gradient is no finite number. What to do depends on the step. */
+export const brokenUpdate = (
+  where: string,
+  {
+    step,
+    steps,
+    loss,
+    gradientNorm,
+    rate,
+  }: Pick<Updated, 'loss' | 'gradientNorm'> & {
+    readonly step: number
+    readonly steps: number
+    /** The learning rate. */
+    readonly rate: number
+  },
+): Error =>
+  new Error(
+    `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); ${step === 1 ? 'nothing was learnt yet: look for what is no finite number in the weights or the data' : 'lower the learning rate or maxGradientNorm'}`,
+  )
+
 /** A copy of all that updates change: what learns, its moments, its averages. It outlives later updates. */
 export interface Mark {
   readonly states: ReadonlyMap<string, TensorValue>

@@ -4,25 +4,17 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import type { OpenAI } from 'openai'
 import { atMost } from '../../../async/index.ts'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
 import { onlySettings } from '../../../settings/index.ts'
-import { numberSetting, RecipeError, textSetting, wholeSetting } from '../../../train/index.ts'
+import { numberSetting, textSetting, wholeSetting } from '../../../train/index.ts'
+import { openAiClient, type ServerSettings } from '../../openai-client.ts'
 import { contentKey, replyCache } from './cache.ts'
 
 /** Settings of {@link judgeModel}. */
-export interface JudgeModelOptions {
-  /** Such as `http://localhost:8000/v1`. */
-  readonly baseURL: string
-  /** The model's name there. */
-  readonly model: string
-  /** Default: the environment's `OPENAI_API_KEY`, or none. */
-  readonly apiKey?: string
+export interface JudgeModelOptions extends ServerSettings {
   /** Milliseconds of one attempt, its answer's body included; default 60,000. */
   readonly timeoutMs?: number
-  /** Further attempts after a time-out, a cut connection, 408, 409, 429 and 500 up; default 3. */
-  readonly retries?: number
   /** Requests at once; default 8. */
   readonly concurrency?: number
   /** Tokens that a reply may have; default 1,024. */
@@ -113,12 +105,6 @@ const names = [
 export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const where = 'judgeModel'
   onlySettings(where, o, names)
-  if (!/^https?:\/\//.test(o.baseURL))
-    throw new RecipeError(
-      where,
-      'baseURL',
-      `it is '${o.baseURL}'; give an address such as http://localhost:8000/v1`,
-    )
   const model = textSetting(where, 'model', o.model)
   const timeoutMs = numberSetting(where, 'timeoutMs', o.timeoutMs ?? 60_000, true)
   const retries = wholeSetting(where, 'retries', o.retries ?? 3, 0)
@@ -130,24 +116,17 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
   const tokens = { prompt: 0, completion: 0 }
   const underWay = new Map<string, Promise<JudgeAnswer<unknown>>>()
-  let client: Promise<OpenAI> | undefined
-
-  const connect = async (): Promise<OpenAI> => {
-    const { OpenAI: Client } = await import('openai')
-    return new Client({
-      ...{ baseURL: o.baseURL, apiKey: o.apiKey ?? process.env.OPENAI_API_KEY ?? 'none' },
-      ...{ timeout: timeoutMs, maxRetries: retries },
-      fetch: async (url, init) => {
-        count.requests++
-        if (new Headers(init?.headers).get('x-stainless-retry-count') !== '0') count.retried++
-        return wholeBody(await fetch(url as string, init as RequestInit), maxBytes)
-      },
-    })
-  }
+  const client = openAiClient(where, o, {
+    ...{ timeout: timeoutMs, maxRetries: retries },
+    fetch: async (url, init) => {
+      count.requests++
+      if (new Headers(init?.headers).get('x-stainless-retry-count') !== '0') count.retried++
+      return wholeBody(await fetch(url as string, init as RequestInit), maxBytes)
+    },
+  })
 
   const request = async (q: JudgeQuestion<unknown>, urls: readonly string[]): Promise<string> => {
-    client ??= connect()
-    const reply = await (await client).chat.completions.create({
+    const reply = await (await client()).chat.completions.create({
       ...{ model, temperature, max_tokens: maxTokens },
       messages: [
         { role: 'system', content: q.system },

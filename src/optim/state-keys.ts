@@ -1,13 +1,11 @@
 /**
- * The states in which gradients are added up between updates.
+ * The keys of states that a stage keeps beside weights: gradients that add up between updates, weights as they were when it began.
  *
  * @since 0.1.0
  */
 
-const prefix = 'gradient.'
-
 /** The state in which the gradient of a parameter is added up. */
-export const gradientKey = (key: string): string => `${prefix}${key}`
+export const gradientKey = (key: string): string => `gradient.${key}`
 
 /** The state in which the loss of micro-batches is added up, before any mean is taken. */
 export const accumulatedSum = 'accumulated.sum'
@@ -20,7 +18,13 @@ export const accumulatedBatch = (name: string): string => `accumulated.batch.${n
 
 /** Whether a state holds what is being added up: 0 between updates, and no part of a checkpoint. */
 export const isGradientKey = (key: string): boolean =>
-  key.startsWith(prefix) ||
+  key.startsWith(gradientKey('')) ||
   key.startsWith(accumulatedBatch('')) ||
   key === accumulatedSum ||
   key === accumulatedWeight
+
+/** The state that keeps a weight as it was. */
+export const referenceKey = (key: string): string => `reference.${key}`
+
+/** Whether a state keeps a weight as it was: it is part of a checkpoint inside a stage, and of no model. */
+export const isReferenceKey = (key: string): boolean => key.startsWith(referenceKey(''))
