@@ -29,11 +29,17 @@ const misspelt = async (path: string): Promise<string | undefined> => {
   return undefined
 }
 
+/** What is said of a name that is imported and that its module does not export: the module, and the name. */
+const notExported = (message: string): readonly [module: string, name: string] | undefined => {
+  const found = /requested module '([^']+)' does not provide an export named '([^']+)'/.exec(message)
+  return found === null ? undefined : [found[1]!, found[2]!]
+}
+
 /** The line on which a name is imported that its module does not export. */
 const importing = (path: string, message: string): string | undefined => {
-  const [, module, name] =
-    /requested module '([^']+)' does not provide an export named '([^']+)'/.exec(message) ?? []
-  if (module === undefined || name === undefined) return undefined
+  const missing = notExported(message)
+  if (missing === undefined) return undefined
+  const [module, name] = missing
   for (const file of importedFrom(path)) {
     const lines = readFileSync(file, 'utf8').split('\n')
     const from = lines.findIndex((l) => l.includes(`'${module}'`) || l.includes(`"${module}"`))
@@ -67,9 +73,9 @@ const entryPoints = (): readonly string[] => {
 
 /** More about an import that does not resolve, where it is one of ours or of a package. */
 const importHint = async (code: string | undefined, message: string): Promise<string> => {
-  const missing = /requested module '([^']+)' does not provide an export named '([^']+)'/.exec(message)
-  if (missing !== null) {
-    const [, module, name] = missing as unknown as [string, string, string]
+  const missing = notExported(message)
+  if (missing !== undefined) {
+    const [module, name] = missing
     if (!entryPoints().includes(module)) return ''
     const names = Object.keys((await import(module)) as object)
     const elsewhere: string[] = []

@@ -23,15 +23,14 @@ import {
   writeImage,
   writeRolloutsTable,
 } from '../run/index.ts'
-import { called, inked, lookOf } from '../terminal/index.ts'
+import { called, inked, lookOf, shellWord } from '../terminal/index.ts'
 import type { Experiment, RunContext } from '../train/index.ts'
 import { withBadRows } from '../train/internal.ts'
 import { blamed } from './blame.ts'
-import { type Args, type CliError, failed, type Io, printJson, shownPath } from './command.ts'
+import { type Args, type CliError, failed, type Io, interrupted, printResult, shownPath } from './command.ts'
 import { type Ended, follow, followRun } from './follow.ts'
 import type { LoadedFile } from './load-file.ts'
 import { resultOf, standing } from './run-result.ts'
-import { shellWord } from './shell-word.ts'
 import type { StageRange } from './stage-range.ts'
 
 /** What a reader of a short pass must know before its figures. */
@@ -118,7 +117,6 @@ export const carriedOut = async (
   const look = lookOf(io.stderr, io.env)
   const folder = shownPath(io.cwd, run.folder)
   const further = goOn(args, folder)
-  const every = args.integer('checkpoint-every')
   const quick = args.on('quick')
   const say = (text: string): void => {
     io.stderr.write(`${text}\n`)
@@ -137,8 +135,8 @@ export const carriedOut = async (
       // in a thread: while a step is computed, signals are heard and the progress goes on
       engine: inWorker(picked.engine, { onCompiling: (c) => compiling.next(c) }),
       earlier: before.events,
-      ...(every === undefined ? {} : { checkpointEvery: every }),
-      ...(until === undefined ? {} : { until: until.name }),
+      checkpointEvery: args.integer('checkpoint-every'),
+      until: until?.name,
     }),
   ).pipe(
     withBadRows(data, before.events),
@@ -181,8 +179,7 @@ export const carriedOut = async (
       failed(`${problem}\n${kept}\n${further} (with --allow-changed-code, where code was changed)`),
     )
   if (ended.how === 'interrupted')
-    return E.left({ _tag: 'Interrupted', message: `stopped ${standing(state)}.\n${kept}\n${further}` })
-  if (args.on('json')) printJson(io, resultOf(folder, report, state))
-  else io.stdout.write(`${report ?? folder}\n`)
+    return E.left(interrupted(`stopped ${standing(state)}.\n${kept}\n${further}`))
+  printResult(args, io, resultOf(folder, report, state), () => report ?? folder)
   return E.right(undefined)
 }

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import { isAbsolute, relative } from 'node:path'
+import type * as E from 'fp-ts/lib/Either.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { called, systemWords, type TextSink } from '../terminal/index.ts'
 import type { Lines } from './lines.ts'
@@ -21,6 +23,8 @@ export type CliError =
 export const usage = (message: string): CliError => ({ _tag: 'Usage', message })
 /** What was asked for did not work. */
 export const failed = (message: string): CliError => ({ _tag: 'Failed', message })
+/** A signal stopped it; `message` says what is left of what was done. */
+export const interrupted = (message: string): CliError => ({ _tag: 'Interrupted', message })
 
 /** An engine that does not load, and where to see which do. */
 export const noEngine = (e: { readonly message: string }): CliError =>
@@ -101,6 +105,12 @@ export const printJson = (io: Io, value: unknown): void => {
   io.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
+/** Prints what a command came to: with `--json` as one JSON value, else as text. */
+export const printResult = (args: Args, io: Io, value: unknown, text: () => string): void => {
+  if (args.on('json')) printJson(io, value)
+  else io.stdout.write(`${text()}\n`)
+}
+
 /** The message of whatever was thrown or left; of what the system refuses to do with a file why, and what to do. */
 export const messageOf = (e: unknown): string => {
   if (typeof e !== 'object' || e === null || !('message' in e) || typeof e.message !== 'string')
@@ -115,6 +125,10 @@ export const messageOf = (e: unknown): string => {
 /** What a promise gives; where it rejects, the command has failed with that message. */
 export const attempt = <A>(make: () => Promise<A>): TE.TaskEither<CliError, A> =>
   TE.tryCatch(make, (e) => failed(messageOf(e)))
+
+/** As {@link attempt}, of a promise that gives an Either. */
+export const attemptEither = <A>(make: () => Promise<E.Either<CliError, A>>): TE.TaskEither<CliError, A> =>
+  pipe(attempt(make), TE.chainEitherK(identity))
 
 /** A path as a person reads it: from the working directory where it lies inside, else absolute. */
 export const shownPath = (cwd: string, path: string): string => {

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import { didYouMean } from '../terminal/index.ts'
 import type { Experiment } from '../train/index.ts'
 

@@ -6,27 +6,46 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { identity, pipe } from 'fp-ts/lib/function.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tokenizer } from '../formats/index.ts'
+import type { Manifest, RunState } from '../run/index.ts'
 import { asCalled, didYouMean } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
-import { attempt, type CliError, failed, shownPath, usage } from './command.ts'
+import {
+  type Args,
+  attempt,
+  attemptEither,
+  type CliError,
+  failed,
+  type Io,
+  shownPath,
+  usage,
+} from './command.ts'
 import { type LoadedFile, loadExperiment } from './load-file.ts'
 
-/** What the command line says of it. */
-export interface ExportRequest {
-  readonly word: string
-  readonly cwd: string
-  /** `--stage`. */
-  readonly stage?: string
-  /** `--file`: the experiment's file, where it is not where the run found it. */
-  readonly file?: string
-  /** `--ema`. */
-  readonly averages: boolean
-  /** `--allow-changed-code`. */
-  readonly allowChangedCode: boolean
-}
+/** The options by which a command says which weights are meant. */
+export const weightsFlags = {
+  stage: { value: 'name', help: 'the stage whose weights are taken', otherwise: 'the last one' },
+  ema: { help: "the moving averages of the weights, where the stage's settings say ema" },
+  file: {
+    value: 'file.ts',
+    help: "the run's experiment file, where it has moved",
+    otherwise: 'the one that the run names, from this folder',
+  },
+  'allow-changed-code': { help: 'goes on although the file makes another graph than the run trained' },
+} as const
+
+/** What the command line says of it: its argument and {@link weightsFlags}. */
+const requestOf = (args: Args, io: Io) => ({
+  word: args.positionals[0]!,
+  cwd: io.cwd,
+  stage: args.text('stage'),
+  file: args.text('file'),
+  averages: args.on('ema'),
+  allowChangedCode: args.on('allow-changed-code'),
+})
+type Request = ReturnType<typeof requestOf>
 
 /** What is exported. */
 export interface Found {
@@ -50,14 +69,15 @@ export interface Found {
   readonly unread?: readonly string[]
 }
 
+/** `not read, because the model has no place for it: a, b, c and 4 more`. */
+export const withoutPlace = (what: 'not read' | 'left out', keys: readonly string[]): string =>
+  `${what}, because the model has no place for it: ${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ` and ${keys.length - 3} more` : ''}`
+
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
-/** A failure of what was asked for, in words. */
-const orFailed = <A>(task: TE.TaskEither<Error, A>): TE.TaskEither<CliError, A> =>
-  TE.mapLeft((e: Error) => failed(e.message))(task)
-
-/** Finds what a word names. Fails with `Usage` where there is no such thing, and says what there is. */
-export const found = (r: ExportRequest): TE.TaskEither<CliError, Found> => {
+/** Finds what the command's first argument names. Fails with `Usage` where there is no such thing, and says what there is. */
+export const found = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
+  const r = requestOf(args, io)
   const path = resolve(r.cwd, r.word)
   if (!existsSync(path)) return TE.left(usage(`there is no folder ${r.word}.`))
   if (!statSync(path).isDirectory())
@@ -77,133 +97,127 @@ export const found = (r: ExportRequest): TE.TaskEither<CliError, Found> => {
 }
 
 /** A published model, or one that was exported before. */
-const ofFolder = (r: ExportRequest, path: string): TE.TaskEither<CliError, Found> => {
+const ofFolder = (r: Request, path: string): TE.TaskEither<CliError, Found> => {
   const odd = r.averages ? 'ema' : r.stage !== undefined ? 'stage' : r.file !== undefined ? 'file' : undefined
   if (odd !== undefined)
     return TE.left(usage(`--${odd} is about a run, and ${r.word} is a model's folder; leave it out.`))
-  return pipe(
-    attempt(async (): Promise<E.Either<CliError, Found>> => {
-      const { pretrained } = await import('../models/index.ts')
-      const opened = await pretrained(path)()
-      if (E.isLeft(opened)) return E.left(failed(opened.left.message))
-      const { model, source: weights, tokenizer: t, unread } = opened.right
-      const text =
-        t === undefined
-          ? {}
-          : {
-              text: {
-                files: t.files,
-                ...(t.eos === undefined ? {} : { end: t.eos }),
-                ...(t.pad === undefined ? {} : { pad: t.pad }),
-              },
-            }
-      const exported = { model, weights, ...text }
-      return E.right({
-        ...{ exported, what: shownPath(r.cwd, path), folder: path, beside: path, unread },
-        ...(t === undefined ? {} : { tokenizer: t }),
-      })
-    }),
-    TE.chainEitherK(identity),
-  )
+  return attemptEither(async () => {
+    const { pretrained } = await import('../models/index.ts')
+    const opened = await pretrained(path)()
+    if (E.isLeft(opened)) return E.left(failed(opened.left.message))
+    const { model, source: weights, tokenizer, unread } = opened.right
+    const text = tokenizer && { files: tokenizer.files, end: tokenizer.eos, pad: tokenizer.pad }
+    const exported = { model, weights, text }
+    return E.right({ exported, what: shownPath(r.cwd, path), folder: path, beside: path, unread, tokenizer })
+  })
+}
+
+/** The stage of a run whose weights are meant, by its name: `named`, else the last of those that have ended. */
+const stageMeant = (
+  named: string | undefined,
+  shown: string,
+  { finished }: RunState,
+  ended: readonly string[],
+  { command }: Manifest,
+): E.Either<CliError, string> => {
+  const there =
+    ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
+  if (named !== undefined && !ended.includes(named))
+    return E.left(
+      usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
+    )
+  if (named === undefined && finished === undefined)
+    return E.left(
+      usage(
+        `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
+      ),
+    )
+  const stage = named ?? ended.at(-1)
+  return stage === undefined ? E.left(usage(`${shown} has no weights: ${there}.`)) : E.right(stage)
+}
+
+/** What the stage began with, as {@link Found} says it. */
+const beganOver = (
+  stage: string,
+  before: string | undefined,
+  shown: string,
+  { forked }: Manifest,
+): string | undefined => {
+  if (before !== undefined) return `the weights after stage ${before} of ${shown}`
+  if (forked === undefined) return undefined
+  return forked.taken === 'everything'
+    ? `the weights that stage ${stage} of ${forked.run} began with, which this run goes on with`
+    : `the weights after step ${forked.step} of stage ${forked.stage} of ${forked.run}, from which this run was forked`
 }
 
 /** The weights after a stage of a run. */
-const ofRun = (r: ExportRequest, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
-  pipe(
-    attempt(async (): Promise<E.Either<CliError, Found>> => {
-      const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
-      const read = await readRun(path)()
-      if (E.isLeft(read)) return E.left(failed(read.left.message))
-      const { manifest, events } = read.right
-      const shown = shownPath(r.cwd, path)
-      const state = withoutRepeats(events).reduce(advance, emptyRun)
-      const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
-      const there =
-        ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
-      if (named !== undefined && !ended.includes(named))
-        return E.left(
-          usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
-        )
-      if (named === undefined && state.finished === undefined)
-        return E.left(
-          usage(
-            `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(manifest.command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
-          ),
-        )
-      const stage = named ?? ended.at(-1)
-      if (stage === undefined) return E.left(usage(`${shown} has no weights: ${there}.`))
-      const { averagesFile, checkpointFolder, weightsFile } = await import('../train/index.ts')
-      const folder = join(path, checkpointFolder(stage))
-      const file = join(folder, r.averages ? averagesFile : weightsFile)
-      if (!isFile(file))
-        return E.left(
-          usage(
-            r.averages
-              ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
-              : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
-          ),
-        )
-      const experimentFile = r.file ?? manifest.file
-      if (!existsSync(resolve(r.cwd, experimentFile)))
-        return E.left(
-          usage(
-            `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
-          ),
-        )
-      const before = ended[ended.indexOf(stage) - 1]
-      const { forked } = manifest
-      const over =
-        before !== undefined
-          ? `the weights after stage ${before} of ${shown}`
-          : forked === undefined
-            ? undefined
-            : forked.taken === 'everything'
-              ? `the weights that stage ${stage} of ${forked.run} began with, which this run goes on with`
-              : `the weights after step ${forked.step} of stage ${forked.stage} of ${forked.run}, from which this run was forked`
-      return pipe(
-        loadExperiment(experimentFile, r.cwd, {
-          quick: manifest.quick ?? false,
-          seed: manifest.seed,
-          settings: manifest.settings ?? {},
-          ...(manifest.rewards === undefined ? {} : { rewards: manifest.rewards }),
-          data: { path: manifest.data },
-        }),
-        TE.chain((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
-        TE.bindTo('stage'),
-        TE.bind('weights', () =>
-          pipe(
-            TE.tryCatch(() => import('../formats/index.ts'), E.toError),
-            TE.chainW(({ openCheckpoint }) => openCheckpoint(file)),
-            orFailed,
-          ),
+const ofRun = (r: Request, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
+  attemptEither(async () => {
+    const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
+    const read = await readRun(path)()
+    if (E.isLeft(read)) return E.left(failed(read.left.message))
+    const { manifest, events } = read.right
+    const shown = shownPath(r.cwd, path)
+    const state = withoutRepeats(events).reduce(advance, emptyRun)
+    const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
+    const meant = stageMeant(named, shown, state, ended, manifest)
+    if (E.isLeft(meant)) return meant
+    const stage = meant.right
+    const { averagesFile, checkpointFolder, exportedText, weightsFile } = await import('../train/index.ts')
+    const folder = join(path, checkpointFolder(stage))
+    const file = join(folder, r.averages ? averagesFile : weightsFile)
+    if (!isFile(file))
+      return E.left(
+        usage(
+          r.averages
+            ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
+            : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
         ),
-        TE.bind('text', ({ stage: { processor } }) =>
-          attempt(async () => {
-            const { exportedText } = await import('../train/index.ts')
-            return processor === undefined ? undefined : exportedText(processor)
-          }),
+      )
+    const experimentFile = r.file ?? manifest.file
+    if (!existsSync(resolve(r.cwd, experimentFile)))
+      return E.left(
+        usage(
+          `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
         ),
-        TE.map(
-          ({ stage: ofStage, weights, text }): Found => ({
-            exported: { model: ofStage.model, weights, ...(text === undefined ? {} : { text }) },
-            what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
-            folder,
-            beside: named === undefined ? path : `${path}-${stage}`,
-            stage: ofStage,
-            ...(over === undefined ? {} : { over }),
-          }),
+      )
+    const { openCheckpoint } = await import('../formats/index.ts')
+    return pipe(
+      loadExperiment(experimentFile, r.cwd, {
+        quick: manifest.quick ?? false,
+        seed: manifest.seed,
+        settings: manifest.settings ?? {},
+        rewards: manifest.rewards,
+        data: { path: manifest.data },
+      }),
+      TE.chain((loaded) => stageOf(loaded, stage, manifest.programs[stage], r)),
+      TE.bindTo('stage'),
+      TE.bind('weights', () =>
+        pipe(
+          openCheckpoint(file),
+          TE.mapLeft((e) => failed(e.message)),
         ),
-      )()
-    }),
-    TE.chainEitherK(identity),
-  )
+      ),
+      TE.bind('text', ({ stage: { processor } }) =>
+        attempt(async () => processor && exportedText(processor)),
+      ),
+      TE.map(({ stage: ofStage, weights, text }) => ({
+        exported: { model: ofStage.model, weights, text },
+        what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
+        folder,
+        beside: named === undefined ? path : `${path}-${stage}`,
+        stage: ofStage,
+        over: beganOver(stage, ended[ended.indexOf(stage) - 1], shown, manifest),
+      })),
+    )()
+  })
 
 /** The stage by name, as the experiment makes it now. Fails where it would compute something else than the run did. */
 const stageOf = (
   { experiment, path }: LoadedFile,
   name: string,
   program: string | undefined,
-  r: ExportRequest,
+  r: Request,
 ): TE.TaskEither<CliError, Stage> => {
   const shown = shownPath(r.cwd, path)
   if (experiment.stages === undefined)

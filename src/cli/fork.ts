@@ -11,6 +11,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
 import type { Experiment } from '../train/index.ts'
 import type { Forked, PlannedFork } from '../train/internal.ts'
+import { manifestIn } from './begun.ts'
 import { type Args, attempt, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
 import type { LoadedFile } from './load-file.ts'
 import type { FirstStage, StageRange } from './stage-range.ts'
@@ -26,22 +27,13 @@ export interface BegunFork {
 export const isPlanned = (fork: BegunFork | PlannedFork | undefined): fork is PlannedFork =>
   fork !== undefined && 'place' in fork
 
-/** What the run in this folder says that it began from. */
-const forkedIn = (folder: string): Forked | undefined => {
-  try {
-    return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')).forked
-  } catch {
-    return undefined
-  }
-}
-
-/** The same, where it has begun. */
+/** The fork with which the run in this folder has begun. */
 const begunIn = (folder: string): BegunFork | undefined => {
   try {
     const line = readFileSync(join(folder, 'events.jsonl'), 'utf8')
       .split('\n')
       .find((l) => l.includes('"type":"forked"'))
-    const forked = forkedIn(folder)
+    const forked = manifestIn(folder)?.forked
     return line === undefined || forked === undefined
       ? undefined
       : { forked, begins: Number(JSON.parse(line).begins) }
@@ -64,7 +56,7 @@ const sourceOf = (args: Args, io: Io, name: string, { name: from, after }: First
   TE.tryCatch(
     async (): Promise<string> => {
       const out = args.text('out')
-      const begun = out === undefined ? undefined : forkedIn(resolve(io.cwd, out))
+      const begun = out === undefined ? undefined : manifestIn(resolve(io.cwd, out))?.forked
       if (begun?.stage === after && begun !== undefined) return resolve(io.cwd, begun.run)
       const { runsFolder, runsWithStage } = await import('./newest-run.ts')
       const about = { experiment: name, stage: after!, quick: args.on('quick') }
@@ -104,7 +96,7 @@ const askedOf = (
       const named = word === undefined ? undefined : forkWord(word, isRun)
       const run = named && resolve(io.cwd, named.run)
       if (from === undefined)
-        return TE.right(named && { words: `--fork ${word}`, run: run!, ...(named.at && { at: named.at }) })
+        return TE.right(named && { words: `--fork ${word}`, run: run!, at: named.at || undefined })
       const words = `--from ${from.name}${word === undefined ? '' : ` --fork ${word}`}`
       if (from.after === undefined)
         return word === undefined

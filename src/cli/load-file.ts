@@ -196,9 +196,8 @@ export const loadExperiment = (
           return pipe(
             TE.fromEither(weighed(word, made, options.rewards)),
             TE.map((experiment) => ({
-              ...{ path, experiment, settings: options.settings, data },
-              ...(options.rewards === undefined ? {} : { rewards: options.rewards }),
-              ...(options.data?.path === undefined ? {} : { dataPath: options.data.path }),
+              ...{ path, experiment, data },
+              ...{ settings: options.settings, rewards: options.rewards, dataPath: options.data?.path },
             })),
           )
         }),

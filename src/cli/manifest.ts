@@ -8,6 +8,7 @@ import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/index.ts'
 import { dataFiles, type Manifest, manifestFormat } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
+import { shellWord } from '../terminal/index.ts'
 import {
   type Experiment,
   jsonSetting,
@@ -18,7 +19,6 @@ import {
 } from '../train/index.ts'
 import { codeFiles, ownCode } from './code-files.ts'
 import { shownPath } from './command.ts'
-import { shellWord } from './shell-word.ts'
 
 /** What the manifest is made from. */
 export interface Started {
@@ -68,7 +68,8 @@ const checked = (e: Experiment): void => {
  *   data
  */
 export const manifestOf = (s: Started): Manifest => {
-  const { experiment, picked } = s
+  const { experiment } = s
+  const { engine, why } = s.picked
   checked(experiment)
   jsonSetting('the experiment', 'recipe', experiment.recipe)
   const { name, config } = experiment.model
@@ -84,12 +85,9 @@ export const manifestOf = (s: Started): Manifest => {
     platform: `${process.platform} ${process.arch}`,
     cores: availableParallelism(),
     engine: {
-      ...{ name: picked.engine.name, version: picked.engine.version, why: picked.why },
-      ...(picked.engine.precision === undefined ? {} : { precision: picked.engine.precision }),
-      ...(picked.engine.compile === undefined ? {} : { compile: picked.engine.compile }),
-      ...(picked.engine.weights === undefined ? {} : { weights: picked.engine.weights }),
-      ...((picked.engine.devices ?? 1) === 1 ? {} : { devices: picked.engine.devices }),
-      ...(picked.engine.device === undefined ? {} : { device: picked.engine.device }),
+      ...{ name: engine.name, version: engine.version, why },
+      ...{ precision: engine.precision, compile: engine.compile, weights: engine.weights },
+      ...{ devices: engine.devices === 1 ? undefined : engine.devices, device: engine.device },
     },
     name: experiment.name,
     file: shownPath(s.cwd, s.path),
@@ -118,9 +116,9 @@ export const manifestOf = (s: Started): Manifest => {
     families: [...experiment.families],
     quick: s.quick,
     settings: s.settings,
-    ...(s.rewards === undefined || Object.keys(s.rewards).length === 0 ? {} : { rewards: s.rewards }),
-    ...(s.dataPath === undefined ? {} : { data: s.dataPath }),
-    ...(data.length === 0 ? {} : { dataFiles: [...data] }),
-    ...(s.forked === undefined ? {} : { forked: s.forked }),
+    rewards: Object.keys(s.rewards ?? {}).length === 0 ? undefined : s.rewards,
+    data: s.dataPath,
+    dataFiles: data.length === 0 ? undefined : [...data],
+    forked: s.forked,
   }
 }

@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkpointFolder, weightsFile } from '../train/index.ts'
+import { manifestIn } from './begun.ts'
 
 /** The folder, from the working directory, in which runs begin whose `--out` is not said. */
 export const runsFolder = 'runs'
@@ -17,14 +18,12 @@ interface Begun {
 }
 
 const begunIn = (folder: string, experiment: string): readonly Begun[] => {
-  try {
-    const m = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-    const at = Date.parse(m.startedAt)
-    return m.name === experiment && Number.isFinite(at) ? [{ folder, at, quick: m.quick === true }] : []
-  } catch {
-    // what cannot be read is no run to begin from
-    return []
-  }
+  const manifest = manifestIn(folder)
+  const at = Date.parse(manifest?.startedAt ?? '')
+  // what cannot be read is no run to begin from
+  return manifest?.name === experiment && Number.isFinite(at)
+    ? [{ folder, at, quick: manifest.quick === true }]
+    : []
 }
 
 const entriesOf = (folder: string): readonly string[] => {

@@ -52,16 +52,8 @@ export interface Reading {
 }
 
 export const nothingRead: Reading = {
-  ...{
-    groups: 0,
-    completions: 0,
-    matching: 0,
-    rows: [],
-    stages: [],
-    families: [],
-    episodes: [],
-    discarded: 0,
-  },
+  ...{ groups: 0, completions: 0, matching: 0, discarded: 0 },
+  ...{ rows: [], stages: [], families: [], episodes: [] },
 }
 
 const rowsOf = (g: EventOf<'group'>): readonly RolloutRow[] =>

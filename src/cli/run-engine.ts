@@ -3,45 +3,26 @@
  *
  * @since 0.1.0
  */
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { EngineError, EngineName, Picked, Precision } from '../engine/index.ts'
+import { manifestIn } from './begun.ts'
 import { type Args, attempt, type CliError, failed, type Io, noEngine, usage } from './command.ts'
-import { overDevices } from './devices.ts'
-import { askedFor, holding, toldTo } from './told-to.ts'
-
-const precisions = ['float32', 'tf32', 'bfloat16'] as const
+import { askedFor, holding, overDevices, toldTo } from './engine-options.ts'
 
 /** The engine with which a run began, as its manifest has it. */
-interface BegunEngine {
-  readonly name?: string
-  readonly precision?: string
-  readonly compile?: string
-  readonly weights?: string
-  readonly devices?: number
-  readonly device?: string
-}
+type BegunEngine = NonNullable<ReturnType<typeof manifestIn>>['engine']
 
-/** The precision with which the run in this folder began, or what was asked for. */
-const precisionFor = (args: Args, began: BegunEngine | undefined): Precision | undefined => {
+/** The precision that is asked for, else that with which the run began. */
+const precisionFor = (args: Args, began: BegunEngine): Precision | undefined => {
   const said = args.text('precision') ?? began?.precision
-  return precisions.find((p) => p === said)
-}
-
-const manifestIn = (folder: string | undefined): { readonly engine?: BegunEngine } | undefined => {
-  if (folder === undefined) return undefined
-  try {
-    return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-  } catch {
-    return undefined
-  }
+  return (['float32', 'tf32', 'bfloat16'] as const).find((p) => p === said)
 }
 
 /** The engine with which the run in this folder began: it goes on with that one. */
-const begunWith = (began: BegunEngine | undefined): EngineName | undefined =>
-  ['tensorflow', 'onnx', 'xla'].find((name): name is EngineName => name === began?.name)
+const begunWith = (began: BegunEngine): EngineName | undefined =>
+  (['tensorflow', 'onnx', 'xla'] as const).find((name) => name === began?.name)
 
 const onWebgpu = (wanted: string, why: string): TE.TaskEither<CliError, Picked> =>
   wanted === 'auto' || wanted === 'onnx'
@@ -56,8 +37,7 @@ const onWebgpu = (wanted: string, why: string): TE.TaskEither<CliError, Picked> 
 export const pickedEngine = (args: Args, io: Io): TE.TaskEither<CliError, Picked> => {
   const wanted = (args.text('engine') ?? 'auto') as 'auto' | EngineName
   const out = args.text('out')
-  const folder = out && resolve(io.cwd, out)
-  const began = manifestIn(folder)?.engine
+  const began = out === undefined ? undefined : manifestIn(resolve(io.cwd, out))?.engine
   const devices = args.integer('devices') ?? began?.devices ?? 1
   const device = args.text('device')
   // a run that goes on keeps its device, unless its words ask for what is elsewhere

@@ -13,10 +13,8 @@ import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchingSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
 import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
-import { overDevices } from './devices.ts'
-import { type Found, found } from './exported.ts'
-import { notRead } from './not-read.ts'
-import { askedFor, holding } from './told-to.ts'
+import { askedFor, holding, overDevices } from './engine-options.ts'
+import { type Found, found, weightsFlags, withoutPlace } from './exported.ts'
 
 /** The argument and the options by which a command names a model that answers. */
 export const modelArgument = {
@@ -24,15 +22,8 @@ export const modelArgument = {
   help: "a run's folder (its last stage), a checkpoint in it (runs/x/checkpoints/sft), or a model in Hugging Face's layout",
   required: true,
 } as const
-export const modelFlags: Readonly<Record<string, Flag>> = {
-  stage: { value: 'name', help: 'the stage whose weights are taken', otherwise: 'the last one' },
-  ema: { help: "the moving averages of the weights, where the stage's settings say ema" },
-  file: {
-    value: 'file.ts',
-    help: "the run's experiment file, where it has moved",
-    otherwise: 'the one that the run names, from this folder',
-  },
-  'allow-changed-code': { help: 'goes on although the file makes another graph than the run trained' },
+export const modelFlags = {
+  ...weightsFlags,
   engine: {
     value: 'name',
     help: 'what computes',
@@ -63,7 +54,7 @@ export const modelFlags: Readonly<Record<string, Flag>> = {
     integerFrom: 0,
     otherwise: '4, or the most tiles of one image, and 0 where the model reads text alone',
   },
-}
+} satisfies Readonly<Record<string, Flag>>
 
 /** A model that answers. */
 export interface Answering {
@@ -117,18 +108,6 @@ const processorOf = (
         : `${what}: the stage names no processor, so that nothing can be said to the model.`,
     ),
   )
-}
-
-/** What the command line names, not yet loaded. */
-const named = (args: Args, io: Io): TE.TaskEither<CliError, Found> => {
-  const [stage, file] = [args.text('stage'), args.text('file')]
-  return found({
-    ...{ word: args.positionals[0]!, cwd: io.cwd },
-    ...(stage === undefined ? {} : { stage }),
-    ...(file === undefined ? {} : { file }),
-    averages: args.on('ema'),
-    allowChangedCode: args.on('allow-changed-code'),
-  })
 }
 
 /** The engine that answers: where several devices share the rows, xla over them. */
@@ -209,7 +188,7 @@ const loaded = (
             if (line !== undefined) io.stderr.write(`${line}\n`)
           }
           const { unread = [] } = from
-          if (unread.length > 0) io.stderr.write(`${notRead(unread)}\n`)
+          if (unread.length > 0) io.stderr.write(`${withoutPlace('not read', unread)}\n`)
           if (args.text('weights') === 'stored' && !weights.keys.some((k) => weights.dtype?.(k) === 'BF16'))
             io.stderr.write('--weights stored: none is stored in bfloat16, so that all lie in float32\n')
           return inWorker(picked.engine, { onCompiling }).load(made, { values: weights })
@@ -244,7 +223,7 @@ export const withAnswering = <A>(
   pictures: readonly string[] = [],
 ): TE.TaskEither<CliError, A> =>
   pipe(
-    named(args, io),
+    found(args, io),
     TE.chain((from) =>
       TE.bracket(loaded(args, io, from, rows, pictures), use, ({ session }) =>
         pipe(

@@ -52,9 +52,7 @@ export const stageRangeOf = (
       ),
     )
   return E.right({
-    ...(first === undefined
-      ? {}
-      : { from: { name: from!, index: first, ...(first === 0 ? {} : { after: names[first - 1]! }) } }),
-    ...(last === undefined ? {} : { until: { name: until!, index: last } }),
+    from: first === undefined ? undefined : { name: from!, index: first, after: names[first - 1] },
+    until: last === undefined ? undefined : { name: until!, index: last },
   })
 }

@@ -3,4 +3,4 @@
  *
  * @since 0.1.0
  */
-export { packageFile } from './package-file.ts'
+export { packageFile, version } from './package-file.ts'

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -23,3 +23,7 @@ const root = (): string => {
  * @throws Error where the package's own package.json is missing
  */
 export const packageFile = (...parts: readonly string[]): string => join(root(), ...parts)
+
+/** The version in package.json. */
+export const version = (): string =>
+  (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version

@@ -33,3 +33,7 @@ export const called = (env: Readonly<Record<string, string | undefined>> = proce
 
 /** A command that begins with `sailwright`, as it is to be typed here. */
 export const asCalled = (command: string): string => command.replace(/^sailwright\b/, () => called())
+
+/** A word, quoted where a shell wants it to be, so that a printed command can be pasted. */
+export const shellWord = (word: string): string =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-export { asCalled, called } from './called.ts'
+export { asCalled, called, shellWord } from './called.ts'
 export { type Compiling, compilingLines } from './compiling.ts'
 export {
   begunWith,

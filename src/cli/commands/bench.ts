@@ -1,19 +1,20 @@
 /** `sailwright bench`: one training step on every engine, and in PyTorch where it is there, in turns. */
 import * as E from 'fp-ts/lib/Either.js'
-import { identity, pipe } from 'fp-ts/lib/function.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { BenchEvent, BenchResult } from '../../bench/index.ts'
 import type { EngineName, Precision } from '../../engine/index.ts'
-import { duration, lookOf, significant } from '../../terminal/index.ts'
+import { duration, type Look, lookOf, significant } from '../../terminal/index.ts'
 import {
   type Args,
-  attempt,
+  attemptEither,
   type CliError,
   type Command,
   failed,
   type Io,
+  interrupted,
   messageOf,
-  printJson,
+  printResult,
   usage,
 } from '../command.ts'
 import { follow } from '../follow.ts'
@@ -71,8 +72,9 @@ export const benchCommand: Command = {
   run: (args, io) =>
     pipe(
       TE.fromEither(fitting(args)),
-      TE.chain(() => attempt(() => (args.on('visual-packing') ? simulated(args, io) : measured(args, io)))),
-      TE.chainEitherK(identity),
+      TE.chain(() =>
+        attemptEither(() => (args.on('visual-packing') ? simulated(args, io) : measured(args, io))),
+      ),
     ),
 }
 
@@ -90,32 +92,39 @@ const fitting = (args: Args): E.Either<CliError, void> => {
       )
 }
 
+/** Prints what came out in the form that is asked for. */
+const tell = <R>(
+  args: Args,
+  io: Io,
+  result: R,
+  markdown: (result: R) => string,
+  show: (result: R, look: Look) => string,
+): void =>
+  printResult(args, io, result, () =>
+    args.on('markdown') ? markdown(result) : show(result, lookOf(io.stdout, io.env)),
+  )
+
 const simulated = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
   const { markdownVisualPacking, showVisualPacking, simulateVisualPacking } = await import(
     '../../bench/index.ts'
   )
-  const results = await simulateVisualPacking()
-  if (args.on('json')) printJson(io, results)
-  else if (args.on('markdown')) io.stdout.write(`${markdownVisualPacking(results)}\n`)
-  else io.stdout.write(`${showVisualPacking(results, lookOf(io.stdout, io.env))}\n`)
+  tell(args, io, await simulateVisualPacking(), markdownVisualPacking, showVisualPacking)
   return E.right(undefined)
 }
 
 const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> => {
   const { allAgree, benchNano, markdownBench, showBench } = await import('../../bench/index.ts')
   const engine = args.text('engine') as EngineName | undefined
-  const [python, rounds, steps] = [args.text('python'), args.integer('rounds'), args.integer('steps')]
-  const precision = args.text('precision') as Precision | undefined
   let result: BenchResult | undefined
   const ended = await follow(
     benchNano({
-      ...(engine === undefined ? {} : { engines: [engine] }),
-      ...(precision === undefined ? {} : { precision }),
-      ...(args.text('compile') === undefined ? {} : { compile: 'xla' as const }),
-      ...(args.on('packed') ? { packed: true } : {}),
-      ...(args.on('no-pytorch') ? { python: false as const } : python === undefined ? {} : { python }),
-      ...(rounds === undefined ? {} : { rounds }),
-      ...(steps === undefined ? {} : { steps }),
+      engines: engine && [engine],
+      precision: args.text('precision') as Precision | undefined,
+      compile: args.text('compile') as 'xla' | undefined,
+      packed: args.on('packed'),
+      python: args.on('no-pytorch') ? false : args.text('python'),
+      rounds: args.integer('rounds'),
+      steps: args.integer('steps'),
     }),
     io,
     (event) => {
@@ -124,15 +133,9 @@ const measured = async (args: Args, io: Io): Promise<E.Either<CliError, void>> =
     },
   )
   if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
-  if (ended.how === 'interrupted')
-    return {
-      _tag: 'Left' as const,
-      left: { _tag: 'Interrupted', message: 'stopped; nothing is kept.' } as CliError,
-    }
+  if (ended.how === 'interrupted') return E.left(interrupted('stopped; nothing is kept.'))
   if (result === undefined) return E.left(failed('the measurement ended without a result.'))
-  if (args.on('json')) printJson(io, result)
-  else if (args.on('markdown')) io.stdout.write(`${markdownBench(result)}\n`)
-  else io.stdout.write(`${showBench(result, lookOf(io.stdout, io.env))}\n`)
+  tell(args, io, result, markdownBench, showBench)
   return allAgree(result)
     ? E.right(undefined)
     : E.left(failed('not all that was measured computes the same.'))

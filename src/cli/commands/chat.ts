@@ -11,6 +11,7 @@ import {
   type Command,
   failed,
   type Io,
+  interrupted,
   messageOf,
   usage,
 } from '../command.ts'
@@ -39,9 +40,9 @@ export const chatCommand: Command = {
     'max-tokens': { value: 'n', help: 'of an answer', integerFrom: 1, otherwise: 'as many as fit' },
     seed: { value: 'n', help: 'of what is drawn', integerFrom: 0, otherwise: '0' },
     ...modelFlags,
-    context: { ...modelFlags.context!, otherwise: '512, and what is shown with --picture' },
+    context: { ...modelFlags.context, otherwise: '512, and what is shown with --picture' },
     images: {
-      ...modelFlags.images!,
+      ...modelFlags.images,
       otherwise: '4, or the most tiles of one image, or what is shown with --picture',
     },
   },
@@ -78,20 +79,13 @@ const optionsOf = (args: Args): E.Either<CliError, TalkOptions> =>
     E.bind('temperature', () => numberOf(args, 'temperature', 0, 100)),
     E.bind('topP', () => numberOf(args, 'top-p', 1e-9, 1)),
     E.bind('minP', () => numberOf(args, 'min-p', 0, 1)),
-    E.map(({ temperature, topP, minP }) => {
-      const [topK, most, system] = [args.integer('top-k'), args.integer('max-tokens'), args.text('system')]
-      return {
-        sampling: {
-          temperature: temperature ?? 0,
-          ...(topP === undefined ? {} : { topP }),
-          ...(minP === undefined ? {} : { minP }),
-          ...(topK === undefined ? {} : { topK }),
-        },
-        ...{ seed: args.integer('seed') ?? 0, think: args.on('think') },
-        ...(most === undefined ? {} : { maxNewTokens: most }),
-        ...(system === undefined ? {} : { system }),
-      }
-    }),
+    E.map(({ temperature, topP, minP }) => ({
+      sampling: { temperature: temperature ?? 0, topP, minP, topK: args.integer('top-k') },
+      maxNewTokens: args.integer('max-tokens'),
+      seed: args.integer('seed') ?? 0,
+      think: args.on('think'),
+      system: args.text('system'),
+    })),
   )
 
 /** Whether what is to be shown is there, before a model is loaded. */
@@ -117,7 +111,7 @@ const said: Use = (a, args, io, options) => async () => {
   if (ended.how === 'failed') return E.left(failed(messageOf(ended.error)))
   io.stdout.write('\n')
   if (cut !== undefined) io.stderr.write(`${cut}\n`)
-  if (ended.how === 'interrupted') return E.left({ _tag: 'Interrupted', message: 'stopped.' } as const)
+  if (ended.how === 'interrupted') return E.left(interrupted('stopped.'))
   return E.right(undefined)
 }
 

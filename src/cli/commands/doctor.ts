@@ -1,7 +1,8 @@
 /** `sailwright doctor`: what is installed, which engine is taken and why, how fast it is, what would be faster. */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { Engine, GraphicsDevice, Speeds, XlaDescription, xlaDescription } from '../../engine/index.ts'
+import type { Engine, EngineName, GraphicsDevice, Speeds, XlaDescription } from '../../engine/index.ts'
+import { version } from '../../package/index.ts'
 import {
   duration,
   gigabytes,
@@ -12,7 +13,7 @@ import {
   textTable,
 } from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
-import { attempt, type Command, failed, type Io, printJson } from '../command.ts'
+import { attempt, type Command, failed, type Io, printResult } from '../command.ts'
 import type { MachineNow } from '../machine.ts'
 
 /** Seconds of measuring an engine: four of training steps, one of products. */
@@ -46,8 +47,7 @@ export const doctorCommand: Command = {
     pipe(
       attempt(() => examine(io, !args.on('no-measure'))),
       TE.tapIO((found) => () => {
-        if (args.on('json')) printJson(io, found)
-        else io.stdout.write(shown(found, lookOf(io.stdout, io.env)))
+        printResult(args, io, found, () => shown(found, lookOf(io.stdout, io.env)))
       }),
       TE.filterOrElse(
         (found) => found.taken !== null,
@@ -57,18 +57,48 @@ export const doctorCommand: Command = {
     ),
 }
 
-/** The plugin of xla, and where it was found. */
-const pluginOf = async (ask: typeof xlaDescription): Promise<Pick<EngineFound, 'from' | 'plugin'>> => {
-  const plugin = await ask()()
-  return plugin._tag === 'Left' ? {} : { from: plugin.right.plugin, plugin: plugin.right }
+/** What is known of an engine that loads, before it is measured. */
+const aboutOf = async (name: EngineName, engine: Engine, onWebgpu: boolean): Promise<EngineFound> => {
+  const { graphicsHere, installedTensorflow, loadOnnxRuntime, loadTensorflow, triedCuda, xlaDescription } =
+    await import('../../engine/index.ts')
+  const about = { name, loads: true, version: engine.version }
+  const tensorflow = name === 'tensorflow' ? loadTensorflow() : undefined
+  if (tensorflow?._tag === 'Right') {
+    const { from, gpu } = tensorflow.right
+    // what a TensorFlow for CUDA opens, where it uses no GPU
+    const library = gpu ? undefined : installedTensorflow()?.library
+    const cuda = library === undefined ? [] : triedCuda(library)
+    return { ...about, from, gpu, ...(cuda.length === 0 ? {} : { cuda }) }
+  }
+  if (name === 'xla') {
+    const plugin = await xlaDescription()()
+    const found = plugin._tag === 'Left' ? {} : { from: plugin.right.plugin, plugin: plugin.right }
+    return { ...about, gpu: engine.accelerated === true, ...found }
+  }
+  const onnx = loadOnnxRuntime()
+  const from = onnx._tag === 'Right' ? onnx.right.from : ''
+  return {
+    ...about,
+    from,
+    gpu: onWebgpu,
+    ...(onWebgpu ? { device: 'webgpu', graphics: graphicsHere() } : {}),
+  }
 }
 
-/** What a TensorFlow for CUDA opens, where it uses no GPU. */
-const cudaOf = async (gpu: boolean): Promise<Pick<EngineFound, 'cuda'>> => {
-  const { installedTensorflow, triedCuda } = await import('../../engine/index.ts')
-  const library = gpu ? undefined : installedTensorflow()?.library
-  const cuda = library === undefined ? [] : triedCuda(library)
-  return cuda.length === 0 ? {} : { cuda }
+/** An engine with its speed, as far as that can be measured. */
+const measured = async (found: EngineFound, engine: Engine, io: Io): Promise<EngineFound> => {
+  const { measureProduct, measureStep } = await import('../measure.ts')
+  const shown = found.device === undefined ? found.name : `${found.name} on ${found.device}`
+  io.stderr.write(`measuring ${shown} for ${stepSeconds + productSeconds} seconds …\n`)
+  const step = await measureStep(engine, stepSeconds)()
+  const product = await measureProduct(engine, productSize, productSeconds)()
+  const problem = step._tag === 'Left' ? step.left : product._tag === 'Left' ? product.left : undefined
+  return {
+    ...found,
+    ...(step._tag === 'Right' ? { step: step.right } : {}),
+    ...(product._tag === 'Right' ? { product: product.right } : {}),
+    ...(problem === undefined ? {} : { problem: problem.message }),
+  }
 }
 
 /** WebGPU against the processor: what was found, with how far its losses are where they are not the same. */
@@ -103,90 +133,48 @@ export const speedsOf = (
   }
 }
 
+/** Remembers what was measured; a failure on the processor is no measurement. */
+const remember = async (
+  found: readonly EngineFound[],
+  loaded: readonly Engine[],
+  env: Io['env'],
+): Promise<void> => {
+  const { rememberSpeeds, speedName } = await import('../../engine/index.ts')
+  const speeds = speedsOf(found, speedName, new Date())
+  const own = loaded.filter((e) => e.name !== 'xla')
+  if (loaded.length > 0 && own.every((e) => (speeds.samplesPerSecond[speedName(e)] ?? 0) > 0))
+    rememberSpeeds(own, speeds, env)
+}
+
 const examine = async (io: Io, measure: boolean): Promise<Findings> => {
-  const [
-    { version },
-    { machineNow, mayHaveVulkan },
-    {
-      candidates,
-      graphicsDevices,
-      graphicsHere,
-      loadOnnxRuntime,
-      loadTensorflow,
-      onnxEngine,
-      pickEngine,
-      speedName,
-      rememberSpeeds,
-      xlaDescription,
-    },
-    { adviceOf },
-  ] = await Promise.all([
-    import('../version.ts'),
-    import('../machine.ts'),
-    import('../../engine/index.ts'),
-    import('../advice.ts'),
-  ])
+  const [{ machineNow, mayHaveVulkan }, { candidates, graphicsDevices, onnxEngine, pickEngine, speedName }] =
+    await Promise.all([import('../machine.ts'), import('../../engine/index.ts')])
   const here = await machineNow()
+  const webgpu = (await mayHaveVulkan(io.env)) ? await onnxEngine({ device: 'webgpu' })() : undefined
   const engines: EngineFound[] = []
   const loaded: Engine[] = []
-  const webgpu = (await mayHaveVulkan(io.env)) ? await onnxEngine({ device: 'webgpu' })() : undefined
-  const all = [
-    ...(await candidates()),
-    // the same engine elsewhere: told where a GPU is found
-    ...(webgpu?._tag === 'Right' ? [{ name: 'onnx', device: 'webgpu', loaded: webgpu } as const] : []),
-  ]
-  for (const c of all) {
+  for (const c of await candidates()) {
     if (c.loaded._tag === 'Left') {
       engines.push({ name: c.name, loads: false, problem: c.loaded.left.message })
       continue
     }
-    const engine = c.loaded.right
-    const onWebgpu = 'device' in c
-    if (!onWebgpu) loaded.push(engine)
-    const tensorflow = c.name === 'tensorflow' ? loadTensorflow() : undefined
-    const onnx = loadOnnxRuntime()
-    const found: EngineFound = {
-      name: c.name,
-      loads: true,
-      version: engine.version,
-      ...(tensorflow?._tag === 'Right'
-        ? { from: tensorflow.right.from, gpu: tensorflow.right.gpu, ...(await cudaOf(tensorflow.right.gpu)) }
-        : c.name === 'xla'
-          ? { gpu: engine.accelerated === true, ...(await pluginOf(xlaDescription)) }
-          : { from: onnx._tag === 'Right' ? onnx.right.from : '', gpu: onWebgpu }),
-      ...(onWebgpu ? { device: 'webgpu', graphics: graphicsHere() } : {}),
-    }
-    const software = onWebgpu && isSoftware(graphicsDevices())
-    if (!measure || software) {
-      engines.push(software ? { ...found, unmeasured: true } : found)
-      continue
-    }
-    io.stderr.write(
-      `measuring ${onWebgpu ? 'onnx on webgpu' : c.name} for ${stepSeconds + productSeconds} seconds …\n`,
+    loaded.push(c.loaded.right)
+    const found = await aboutOf(c.name, c.loaded.right, false)
+    engines.push(measure ? await measured(found, c.loaded.right, io) : found)
+  }
+  // the same engine elsewhere: told where a GPU is found
+  if (webgpu?._tag === 'Right') {
+    const found = await aboutOf('onnx', webgpu.right, true)
+    engines.push(
+      isSoftware(graphicsDevices())
+        ? { ...found, unmeasured: true }
+        : measure
+          ? await measured(found, webgpu.right, io)
+          : found,
     )
-    const { measureProduct, measureStep } = await import('../measure.ts')
-    const step = await measureStep(engine, stepSeconds)()
-    const product = await measureProduct(engine, productSize, productSeconds)()
-    const problem = step._tag === 'Left' ? step.left : product._tag === 'Left' ? product.left : undefined
-    engines.push({
-      ...found,
-      ...(step._tag === 'Right' ? { step: step.right } : {}),
-      ...(product._tag === 'Right' ? { product: product.right } : {}),
-      ...(problem === undefined ? {} : { problem: problem.message }),
-    })
   }
   const found = measure ? await compared(engines) : engines
-  const speeds = speedsOf(found, speedName, new Date())
-  // a failure on the processor is no measurement
-  if (
-    loaded.length > 0 &&
-    loaded.every((e) => e.name === 'xla' || (speeds.samplesPerSecond[speedName(e)] ?? 0) > 0)
-  )
-    rememberSpeeds(
-      loaded.filter((e) => e.name !== 'xla'),
-      speeds,
-      io.env,
-    )
+  await remember(found, loaded, io.env)
   const picked = await pickEngine('auto', io.env)()
   const taken =
     picked._tag === 'Left'
@@ -196,6 +184,7 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
           version: picked.right.engine.version,
           why: picked.right.why,
         }
+  const { adviceOf } = await import('../advice.ts')
   return {
     sailwright: version(),
     machine: here,
@@ -271,5 +260,5 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     )
   }
   if (advice.length > 0) lines.push('', head('For more speed'), ...advice.map((a) => `  • ${a}`))
-  return `${lines.join('\n')}\n`
+  return lines.join('\n')
 }

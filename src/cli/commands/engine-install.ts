@@ -11,8 +11,9 @@ import {
   type Command,
   failed,
   type Io,
+  interrupted,
   messageOf,
-  printJson,
+  printResult,
   usage,
 } from '../command.ts'
 import { follow } from '../follow.ts'
@@ -76,12 +77,6 @@ export const engineInstallCommand: Command = {
   },
 }
 
-/** A text flag as an option, where it is given. */
-const option = <N extends string>(args: Args, name: N): Partial<Record<N, string>> => {
-  const value = args.text(name)
-  return value === undefined ? {} : ({ [name]: value } as Record<N, string>)
-}
-
 /** Follows an installation to its end, and prints what it left behind. */
 const followed = <I>(
   args: Args,
@@ -113,10 +108,10 @@ const followed = <I>(
         return TE.left((tag === 'NoSuchSource' ? usage : failed)(messageOf(ended.error)))
       }
       if (ended.how === 'interrupted')
-        return TE.left({ _tag: 'Interrupted', message: 'stopped; what was finished stays for the next try.' })
+        return TE.left(interrupted('stopped; what was finished stays for the next try.'))
       if (last === undefined) return TE.left(failed('the installation ended without a result.'))
-      if (args.on('json')) printJson(io, last.installed)
-      else io.stdout.write(`${told(last.installed)}\n'${called()} doctor' measures it.\n`)
+      const { installed } = last
+      printResult(args, io, installed, () => `${told(installed)}\n'${called()} doctor' measures it.`)
       return TE.right(undefined)
     }),
   )
@@ -127,7 +122,7 @@ const installingTensorflow = (args: Args, io: Io): TE.TaskEither<CliError, void>
     io,
     async () => {
       const { installTensorflow } = await import('../../engine/index.ts')
-      return installTensorflow({ ...option(args, 'from'), ...option(args, 'compiler') })
+      return installTensorflow({ from: args.text('from'), compiler: args.text('compiler') })
     },
     (i) => `tensorflow ${i.tensorflow} (${i.gpu ? 'GPU' : 'CPU'}) is built: ${i.binding}`,
   )
@@ -138,7 +133,7 @@ const installingXla = (args: Args, io: Io): TE.TaskEither<CliError, void> =>
     io,
     async () => {
       const { installXla } = await import('../../engine/index.ts')
-      return installXla({ ...option(args, 'from'), ...option(args, 'plugin'), ...option(args, 'python') })
+      return installXla({ from: args.text('from'), plugin: args.text('plugin'), python: args.text('python') })
     },
     (i) => `xla on ${i.platform} (${i.devices.join(', ')}): ${i.plugin}`,
   )

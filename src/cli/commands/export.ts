@@ -17,7 +17,7 @@ import {
   shownPath,
   usage,
 } from '../command.ts'
-import { type Found, found } from '../exported.ts'
+import { type Found, found, weightsFlags, withoutPlace } from '../exported.ts'
 
 const forms = ['hf', 'onnx', 'savedmodel', 'adapter'] as const
 type Form = (typeof forms)[number]
@@ -41,8 +41,8 @@ export const exportCommand: Command = {
     savedmodel: { help: 'a TensorFlow SavedModel, in which the stage can be trained on' },
     adapter: { help: "a stage's LoRA adapter in PEFT's layout, over the weights that the stage began with" },
     out: { value: 'folder', help: 'where to; it must not be there yet', otherwise: '<run>-<form>' },
-    stage: { value: 'name', help: 'the stage whose weights are taken', otherwise: 'the last one' },
-    ema: { help: "the moving averages of the weights, where the stage's settings say ema" },
+    stage: weightsFlags.stage,
+    ema: weightsFlags.ema,
     batch: {
       value: 'n',
       help: 'rows, and images, of --onnx and of the forward signature',
@@ -55,11 +55,7 @@ export const exportCommand: Command = {
       integerFrom: 1,
       otherwise: '64 and the visual tokens of one image',
     },
-    file: {
-      value: 'file.ts',
-      help: "the run's experiment file, where it has moved",
-      otherwise: 'the one that the run names, from this folder',
-    },
+    file: weightsFlags.file,
     'allow-changed-code': { help: 'exports although the file makes another graph than the run trained' },
     json: { help: 'prints one JSON object: folder, files, weights that were left out' },
   },
@@ -79,7 +75,7 @@ export const exportCommand: Command = {
     pipe(
       TE.fromEither(formOf(args)),
       TE.bindTo('form'),
-      TE.bind('what', () => found(requestOf(args, io))),
+      TE.bind('what', () => found(args, io)),
       TE.bind('out', ({ form, what }) => freeFolder(args, io, what, form)),
       TE.chain(({ form, what, out }) =>
         pipe(
@@ -101,18 +97,6 @@ const formOf = (args: Args): E.Either<CliError, Form> => {
       usage('--ema takes averages of whole weights, and --adapter writes none; take one of them.'),
     )
   return E.right(form)
-}
-
-const requestOf = (args: Args, io: Io) => {
-  const [stage, file] = [args.text('stage'), args.text('file')]
-  return {
-    word: args.positionals[0]!,
-    cwd: io.cwd,
-    ...(stage === undefined ? {} : { stage }),
-    ...(file === undefined ? {} : { file }),
-    averages: args.on('ema'),
-    allowChangedCode: args.on('allow-changed-code'),
-  }
 }
 
 /** The folder to be written, which holds nothing yet. */
@@ -170,11 +154,7 @@ const written = (
       (e) => e as Error,
     ),
     TE.chain(({ exportHuggingFace, exportOnnxModel, exportSavedModel }) => {
-      const [batch, tokens] = [args.integer('batch'), args.integer('tokens')]
-      const sizes = {
-        ...(batch === undefined ? {} : { batch }),
-        ...(tokens === undefined ? {} : { tokens }),
-      }
+      const sizes = { batch: args.integer('batch'), tokens: args.integer('tokens') }
       switch (form) {
         case 'hf':
           return exportHuggingFace(folder, exported)
@@ -215,10 +195,7 @@ const adapterOf = (
 
 const said = (args: Args, io: Io, what: Found, out: string, { files, unused }: WrittenFolder): void => {
   const folder = shownPath(io.cwd, out)
-  if (unused.length > 0)
-    io.stderr.write(
-      `left out, because the model has no place for it: ${unused.slice(0, 3).join(', ')}${unused.length > 3 ? ` and ${unused.length - 3} more` : ''}\n`,
-    )
+  if (unused.length > 0) io.stderr.write(`${withoutPlace('left out', unused)}\n`)
   if (args.on('json')) printJson(io, { folder, files, unused })
   else {
     io.stderr.write(`${what.what}: ${[...files].sort().join(', ')}\n`)

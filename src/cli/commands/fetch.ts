@@ -1,22 +1,22 @@
 /** `sailwright fetch`: a published model brought into a folder. */
 import { basename, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { identity, pipe } from 'fp-ts/lib/function.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.ts'
-import { bar, called, duration, grouped, percent, short } from '../../terminal/index.ts'
+import { bar, called, duration, grouped, percent, shellWord, short } from '../../terminal/index.ts'
 import {
   type Args,
-  attempt,
+  attemptEither,
   type CliError,
   type Command,
   failed,
   type Io,
-  printJson,
+  interrupted,
+  printResult,
   shownPath,
   usage,
 } from '../command.ts'
-import { shellWord } from '../shell-word.ts'
 
 /** `sailwright fetch <org/name>`. */
 export const fetchCommand: Command = {
@@ -48,8 +48,7 @@ export const fetchCommand: Command = {
   ],
   run: (args, io) =>
     pipe(
-      attempt(() => fetching(args, io)),
-      TE.chainEitherK(identity),
+      attemptEither(() => fetching(args, io)),
       TE.map(({ model, seconds }) => said(args, io, model, seconds)),
     ),
 }
@@ -58,7 +57,7 @@ const usages: readonly HubError['tag'][] = ['BadName', 'NotFound', 'NoModel']
 
 const cliError = ({ tag, message }: HubError): CliError =>
   tag === 'Interrupted'
-    ? { _tag: 'Interrupted', message: 'stopped; started again, it goes on where it ended.' }
+    ? interrupted('stopped; started again, it goes on where it ended.')
     : usages.includes(tag)
       ? usage(message)
       : failed(message)
@@ -66,18 +65,20 @@ const cliError = ({ tag, message }: HubError): CliError =>
 const fetching = async (args: Args, io: Io) => {
   const { fetchModel } = await import('../../formats/index.ts')
   const repo = args.positionals[0]!
-  const optional = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value })
+  const from = args.text('from')
   const ending = new AbortController()
   const stop = io.onInterrupt(() => ending.abort())
   const began = performance.now()
   const show = progressOn(io)
   const fetched = await fetchModel(repo, {
     folder: resolve(io.cwd, args.text('out') ?? basename(repo)),
-    ...optional('endpoint', args.text('endpoint') ?? (io.env.HF_ENDPOINT || undefined)),
-    ...optional('from', args.text('from') === undefined ? undefined : resolve(io.cwd, args.text('from')!)),
-    ...optional('revision', args.text('revision')),
-    ...optional('token', io.env.HF_TOKEN || undefined),
-    ...{ all: args.on('all'), signal: ending.signal, onProgress: show.progress },
+    endpoint: args.text('endpoint') ?? (io.env.HF_ENDPOINT || undefined),
+    from: from && resolve(io.cwd, from),
+    revision: args.text('revision'),
+    token: io.env.HF_TOKEN || undefined,
+    all: args.on('all'),
+    signal: ending.signal,
+    onProgress: show.progress,
   })()
   show.end()
   stop()
@@ -114,18 +115,18 @@ const progressOn = (io: Io) => {
 }
 
 const said = (args: Args, io: Io, model: FetchedModel, seconds: number): void => {
-  if (args.on('json')) {
-    printJson(io, model)
-    return
-  }
   const taken = model.files.filter((f) => f.taken)
   const bytes = taken.reduce((n, f) => n + f.bytes, 0)
   const folder = shellWord(shownPath(io.cwd, model.folder))
-  io.stdout.write(
-    `${folder}: ${model.files.length} files of ${model.source}${model.revision === undefined ? '' : ` at ${model.revision.slice(0, 12)}`}, ${
-      taken.length === 0
-        ? 'all of them here already and whole'
-        : `${taken.length} fetched (${grouped(bytes)} bytes in ${duration(seconds)})`
-    }\n'${called()} summary ${folder}' shows it.\n`,
+  printResult(
+    args,
+    io,
+    model,
+    () =>
+      `${folder}: ${model.files.length} files of ${model.source}${model.revision === undefined ? '' : ` at ${model.revision.slice(0, 12)}`}, ${
+        taken.length === 0
+          ? 'all of them here already and whole'
+          : `${taken.length} fetched (${grouped(bytes)} bytes in ${duration(seconds)})`
+      }\n'${called()} summary ${folder}' shows it.`,
   )
 }

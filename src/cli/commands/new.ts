@@ -2,10 +2,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { packageFile } from '../../package/index.ts'
-import { asCalled, called, didYouMean } from '../../terminal/index.ts'
+import { asCalled, called, didYouMean, shellWord } from '../../terminal/index.ts'
 import {
   type Args,
   attempt,
@@ -17,7 +18,6 @@ import {
   usage,
 } from '../command.ts'
 import { writeChats, writeImageQuestions, writeLabelledImages } from '../sample-data.ts'
-import { shellWord } from '../shell-word.ts'
 
 /** One kind of experiment: its file is `examples/new/<kind>.ts`. */
 interface Starter {
@@ -96,8 +96,11 @@ interface Plan {
   readonly writeSample?: (path: string) => Promise<void>
 }
 
-const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag: 'Right'; right: Plan } => {
-  const refuse = (message: string) => ({ _tag: 'Left' as const, left: usage(message) })
+/** A line of the template's comment that holds a command. */
+const commandLine = /^( \* {5})(sailwright .*)$/gm
+
+const planned = (args: Args, io: Io): E.Either<CliError, Plan> => {
+  const refuse = (message: string) => E.left(usage(message))
   const [kind, where = '.'] = args.positionals as readonly [string, string?]
   const starter = Object.hasOwn(starters, kind) ? starters[kind]! : undefined
   if (starter === undefined)
@@ -115,23 +118,23 @@ const planned = (args: Args, io: Io): { _tag: 'Left'; left: CliError } | { _tag:
   const given = args.text('data')
   if (given !== undefined && !existsSync(resolve(io.cwd, given)))
     return refuse(`there is no data at ${given}.`)
-  const template = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8').replaceAll(
-    /^( \* {5})(sailwright .*)$/gm,
+  const code = readFileSync(packageFile('examples', 'new', `${kind}.ts`), 'utf8').replaceAll(
+    commandLine,
     (_, margin: string, command: string) => `${margin}${asCalled(command)}`,
   )
+  const plan = { kind, folder, file, code }
   const { sample } = starter
   if (sample === undefined)
     return given === undefined
-      ? { _tag: 'Right', right: { kind, folder, file, code: template } }
+      ? E.right(plan)
       : refuse(`an experiment of kind '${kind}' makes its own data; leave --data out.`)
   if (given === undefined) {
     const isThere = existsSync(join(folder, sample.name))
-    const plan = { kind, folder, file, code: template, data: sample.name }
-    return { _tag: 'Right', right: { ...plan, ...(isThere ? {} : { writeSample: sample.write }) } }
+    return E.right({ ...plan, data: sample.name, writeSample: isThere ? undefined : sample.write })
   }
   const data = relative(folder, resolve(io.cwd, given)).replaceAll(sep, '/')
-  const code = template.replace(`data.rows('${sample.name}')`, () => `data.rows(${JSON.stringify(data)})`)
-  return { _tag: 'Right', right: { kind, folder, file, code, data } }
+  const naming = code.replace(`data.rows('${sample.name}')`, () => `data.rows(${JSON.stringify(data)})`)
+  return E.right({ ...plan, code: naming, data })
 }
 
 /** Writes the file last: what it reads is there before it. Gives whether a sample was written. */
@@ -153,8 +156,7 @@ const written = async ({ folder, file, code, data, writeSample }: Plan): Promise
 const said = (args: Args, io: Io, { folder, file, data, kind }: Plan, sampled: boolean): void => {
   const at = (path: string): string => shownPath(io.cwd, path)
   if (args.on('json')) {
-    const read = data === undefined ? {} : { data: at(join(folder, data)) }
-    printJson(io, { file: at(file), ...read, sample: sampled })
+    printJson(io, { file: at(file), data: data && at(join(folder, data)), sample: sampled })
     return
   }
   if (sampled && data !== undefined)

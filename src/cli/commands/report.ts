@@ -9,7 +9,7 @@ import {
   type Command,
   failed,
   type Io,
-  printJson,
+  printResult,
   usage,
 } from '../command.ts'
 
@@ -63,10 +63,7 @@ const alone = ({ writeReport }: Report, args: Args, io: Io): TE.TaskEither<CliEr
     : pipe(
         writeReport(resolve(io.cwd, args.positionals[0]!)),
         TE.mapLeft((e) => (e._tag === 'Missing' ? usage(e.message) : failed(e.message))),
-        TE.chainIOK((path) => () => {
-          if (args.on('json')) printJson(io, { report: path })
-          else io.stdout.write(`${path}\n`)
-        }),
+        TE.map((path) => printResult(args, io, { report: path }, () => path)),
       )
 
 /** `comparison-a-b.html`, `comparison-a-and-3-more.html`. */
@@ -82,9 +79,6 @@ const compared = ({ writeComparison }: Report, args: Args, io: Io): TE.TaskEithe
   return pipe(
     writeComparison(folders, path),
     TE.mapLeft((e) => (e._tag === 'Missing' || e._tag === 'Twice' ? usage(e.message) : failed(e.message))),
-    TE.chainIOK((written) => () => {
-      if (args.on('json')) printJson(io, { comparison: written })
-      else io.stdout.write(`${written}\n`)
-    }),
+    TE.map((written) => printResult(args, io, { comparison: written }, () => written)),
   )
 }

@@ -3,7 +3,16 @@ import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import type { EventOf, FileError, RecordedRun } from '../../run/index.ts'
 import { didYouMean, grouped, lookOf } from '../../terminal/index.ts'
-import { type Args, type CliError, type Command, failed, type Io, printJson, usage } from '../command.ts'
+import {
+  type Args,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  printJson,
+  printResult,
+  usage,
+} from '../command.ts'
 import type { Reading, RolloutRow, Wanted } from '../rollout-rows.ts'
 
 /** `sailwright rollouts <run folder> [options]`. */
@@ -101,8 +110,7 @@ const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.
   const { foldRollouts } = await import('../../run/index.ts')
   const { nothingRead, read } = await import('../rollout-rows.ts')
   const [stage, episode, family] = [args.text('stage'), args.integer('episode'), args.text('family')]
-  const which = { ...(stage === undefined ? {} : { stage }), ...(episode === undefined ? {} : { episode }) }
-  const some = await foldRollouts(run.folder, which, nothingRead, read(wanted))()
+  const some = await foldRollouts(run.folder, { stage, episode }, nothingRead, read(wanted))()
   if (E.isLeft(some)) return E.left(cliError(some.left))
   const { state, damaged } = some.right
   if (state.groups > 0 && (family === undefined || state.families.includes(family)))
@@ -159,11 +167,12 @@ const listed = async (
 ): Promise<E.Either<CliError, void>> => {
   const { ordered } = await import('../rollout-rows.ts')
   const { rowsText } = await import('../rollout-text.ts')
-  const [family, search, sort] = [args.text('family'), args.text('search'), args.text('sort')]
   const wanted: Wanted = {
-    ...(family === undefined ? {} : { family }),
-    ...(search === undefined ? {} : { search }),
-    ...(sort === undefined ? {} : { sort: sort as NonNullable<Wanted['sort']> }),
+    ...{
+      family: args.text('family'),
+      search: args.text('search'),
+      sort: args.text('sort') as Wanted['sort'],
+    },
     ...{ episode, discarded: args.on('discarded'), ascending: args.on('ascending') },
     limit: args.integer('limit') ?? 20,
   }
@@ -200,11 +209,10 @@ const inFull = async (
   const { foldRollouts } = await import('../../run/index.ts')
   const any = await reading(args, run, { episode, discarded: false, ascending: false, limit: 1 })
   if (E.isLeft(any)) return any
-  const stage = args.text('stage')
-  const family = args.text('family')
+  const [stage, family] = [args.text('stage'), args.text('family')]
   const found = await foldRollouts(
     run.folder,
-    stage === undefined ? {} : { stage },
+    { stage },
     { groups: [] as readonly EventOf<'group'>[], ids: [] as readonly string[] },
     ({ groups, ids }, g) => {
       if (!episode(g) || (family !== undefined && g.family !== family)) return { groups, ids }
@@ -221,10 +229,9 @@ const inFull = async (
         `--task ${task}: there is no group of it.${didYouMean(task, state.ids)} The first are ${state.ids.slice(0, 3).join(', ')}.`,
       ),
     )
-  if (args.on('json')) printJson(io, { groups: state.groups, damaged: damaged.map((d) => d.message) })
-  else {
-    const look = lookOf(io.stdout, io.env)
-    io.stdout.write(`${state.groups.map((g) => groupText(g, look)).join('\n\n')}\n`)
-  }
+  const look = lookOf(io.stdout, io.env)
+  printResult(args, io, { groups: state.groups, damaged: damaged.map((d) => d.message) }, () =>
+    state.groups.map((g) => groupText(g, look)).join('\n\n'),
+  )
   return E.right(undefined)
 }

@@ -1,13 +1,23 @@
 /** `sailwright run`: an experiment from its file to its report. */
 import { resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { identity, pipe } from 'fp-ts/lib/function.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import * as IO from 'fp-ts/lib/IO.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Picked } from '../../engine/index.ts'
+import { version } from '../../package/index.ts'
 import type { RunFolder } from '../../run/index.ts'
 import type { PlannedFork } from '../../train/internal.ts'
-import { type Args, attempt, type CliError, type Command, failed, type Io, usage } from '../command.ts'
+import {
+  type Args,
+  attempt,
+  attemptEither,
+  type CliError,
+  type Command,
+  failed,
+  type Io,
+  usage,
+} from '../command.ts'
 import { type BegunFork, forkOf, isPlanned, placeFork } from '../fork.ts'
 import { type LoadedFile, loadExperiment } from '../load-file.ts'
 import { pickedEngine } from '../run-engine.ts'
@@ -135,13 +145,10 @@ export const runCommand: Command = {
         TE.bracket(
           openFolder(args, io, loaded, picked, fork),
           (run) =>
-            pipe(
-              attempt(async () => {
-                const { carriedOut } = await import('../carried-out.ts')
-                return carriedOut(args, io, loaded, picked, run, range)
-              }),
-              TE.chainEitherK(identity),
-            ),
+            attemptEither(async () => {
+              const { carriedOut } = await import('../carried-out.ts')
+              return carriedOut(args, io, loaded, picked, run, range)
+            }),
           // every event is with the system already: what closing says changes nothing
           (run) => TE.fromIO(IO.asUnit(run.close)),
         ),
@@ -188,14 +195,13 @@ const openFolder = (
   pipe(
     attempt(async () => {
       const { manifestOf } = await import('../manifest.ts')
-      const { version } = await import('../version.ts')
       const { defaultRunFolder, openRun } = await import('../../run/index.ts')
       const at = new Date()
       const words = ['run', ...args.typed]
       const quick = args.on('quick')
       const manifest = manifestOf({
         ...{ ...loaded, picked, cwd: io.cwd, version: version(), words, at, quick },
-        ...(fork === undefined ? {} : { forked: fork.forked }),
+        forked: fork?.forked,
       })
       return openRun(
         resolve(io.cwd, args.text('out') ?? defaultRunFolder(loaded.experiment.name, at)),

@@ -10,6 +10,7 @@ import {
   type Command,
   failed,
   type Io,
+  interrupted,
   messageOf,
   printJson,
 } from '../command.ts'
@@ -49,7 +50,6 @@ export const serveCommand: Command = {
 }
 
 const served = (a: Answering, args: Args, io: Io): TE.TaskEither<CliError, void> => {
-  const [port, host] = [args.integer('port'), args.text('host')]
   const name = args.text('name') ?? a.name
   return pipe(
     attempt(() => import('../../serve/index.ts')),
@@ -57,8 +57,7 @@ const served = (a: Answering, args: Args, io: Io): TE.TaskEither<CliError, void>
       pipe(
         serve({
           ...{ name, processor: a.processor, batching: a.batching, session: a.session },
-          ...(port === undefined ? {} : { port }),
-          ...(host === undefined ? {} : { host }),
+          ...{ port: args.integer('port'), host: args.text('host') },
           onFault: (e) => io.stderr.write(`a request failed: ${messageOf(e)}\n`),
         }),
         TE.mapLeft((e) => failed(e.message)),
@@ -84,5 +83,5 @@ const untilInterrupted = async (serving: Serving, io: Io): Promise<E.Either<CliE
     })
   })
   await serving.close()
-  return E.left({ _tag: 'Interrupted', message: 'stopped.' })
+  return E.left(interrupted('stopped.'))
 }

@@ -16,10 +16,11 @@ import {
   type Io,
   messageOf,
   printJson,
+  printResult,
   usage,
 } from '../command.ts'
+import { withoutPlace } from '../exported.ts'
 import { loadExperiment, looksLikeFile } from '../load-file.ts'
-import { notRead } from '../not-read.ts'
 import { readPictures, showPictures } from '../pictures.ts'
 import { planExperiment, planModel, showPlan } from '../plan.ts'
 
@@ -131,7 +132,7 @@ const showWeights = (w: NonNullable<Awaited<ReturnType<typeof weightsIn>>>): str
     ? `Its weights do not make this model. ${w.wrong}`
     : w.unread.length === 0
       ? `Its weights are those of this model: all ${grouped(w.read)} are read.`
-      : `${grouped(w.read)} of its weights are read; ${notRead(w.unread)}`
+      : `${grouped(w.read)} of its weights are read; ${withoutPlace('not read', w.unread)}`
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
@@ -165,10 +166,6 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
 
 const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io): Promise<void> => {
   const look = lookOf(io.stdout, io.env)
-  const tell = (value: unknown, text: () => string): void => {
-    if (args.on('json')) printJson(io, value)
-    else io.stdout.write(`${text()}\n`)
-  }
   if (args.on('pictures')) {
     const { image } = model as Partial<CausalLm>
     if (image === undefined)
@@ -178,15 +175,17 @@ const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io):
     if (args.on('tiles') && image.patchSize !== undefined)
       throw new WrongWords(`'${model.name}' reads pictures of any size, uncut; leave --tiles out.`)
     const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
-    return tell({ name: model.name, ...read }, () => showPictures(model.name, image, read, look))
+    return printResult(args, io, { name: model.name, ...read }, () =>
+      showPictures(model.name, image, read, look),
+    )
   }
   if (!args.on('plan')) {
     const weights = await weightsIn(folder)
-    await print(model, graphOf(model, args), weights, args, io)
+    const graph = model.graph({ batch: args.integer('batch'), tokens: args.integer('tokens') })
+    await print(model, graph, weights, args, io)
     if (weights !== undefined && 'wrong' in weights) throw new Error(showWeights(weights))
     return
   }
-  const [rows, tokens] = [args.integer('batch'), args.integer('tokens')]
   const { isCausalLm } = await import('../../models/index.ts')
   if (experiment === undefined && !isCausalLm(model))
     throw new WrongWords(
@@ -196,18 +195,10 @@ const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io):
     experiment?.stages !== undefined
       ? await planExperiment(experiment)
       : await planModel(model as CausalLm, {
-          ...(rows === undefined ? {} : { rows }),
-          ...(tokens === undefined ? {} : { tokens }),
+          rows: args.integer('batch'),
+          tokens: args.integer('tokens'),
         })
-  tell(plan, () => showPlan(plan, look))
-}
-
-const graphOf = (model: Model, args: Args): Tensor => {
-  const [batch, tokens] = [args.integer('batch'), args.integer('tokens')]
-  return model.graph({
-    ...(batch === undefined ? {} : { batch }),
-    ...(tokens === undefined ? {} : { tokens }),
-  })
+  printResult(args, io, plan, () => showPlan(plan, look))
 }
 
 const print = async (
@@ -219,25 +210,20 @@ const print = async (
 ): Promise<void> => {
   const { name, activeShare } = model
   const { mermaid, showSummary, summary, summaryJson, svg } = await import('../../dsl/index.ts')
-  const given = args.integer('depth')
-  const depth = given === undefined ? {} : { depth: given }
+  const depth = args.integer('depth')
   const file = args.text('svg')
   if (file !== undefined) {
     const { writeWhole } = await import('../../run/index.ts')
     const path = resolve(io.cwd, file)
-    const written = await writeWhole(path, svg([graph], { name, ...depth }))()
+    const written = await writeWhole(path, svg([graph], { name, depth }))()
     if (written._tag === 'Left') throw new Error(written.left.message)
     io.stderr.write(`${path}\n`)
   }
-  const active = activeShare === undefined ? {} : { activeShare }
   if (args.on('json'))
-    printJson(io, {
-      ...summaryJson(summary([graph], { name, ...active, ...depth })),
-      ...(weights === undefined ? {} : { weights }),
-    })
-  else if (args.on('mermaid')) io.stdout.write(`${mermaid([graph], { name, ...depth })}\n`)
+    printJson(io, { ...summaryJson(summary([graph], { name, activeShare, depth })), weights })
+  else if (args.on('mermaid')) io.stdout.write(`${mermaid([graph], { name, depth })}\n`)
   else {
-    const table = showSummary(summary([graph], { name, depth: 4, ...active, ...depth }))
+    const table = showSummary(summary([graph], { name, activeShare, depth: depth ?? 4 }))
     io.stdout.write(`${table}\n${weights === undefined ? '' : `\n${showWeights(weights)}\n`}`)
   }
 }
