@@ -53,6 +53,11 @@ export const evaluation = [
     ],
   ),
   mutantsOf(
+    'src/models/cache.ts',
+    ['generation/greedy', 'models/generate'],
+    [['values are cached as keys', "side('value', values)]", "side('value', keys)]"]],
+  ),
+  mutantsOf(
     'src/models/generate.ts',
     ['generation/greedy', 'models/generate'],
     [
@@ -60,11 +65,6 @@ export const evaluation = [
         'the prompt’s end, not its padding, is left out',
         'rowAt(hidden, last, token)',
         'rowAt(hidden, mul(last, 0), token)',
-      ],
-      [
-        'values are cached as keys',
-        "['key', keys] as const, ['value', values] as const]) {",
-        "['key', keys] as const, ['value', keys] as const]) {",
       ],
       [
         'a token of the cache too many is seen',

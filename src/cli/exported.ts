@@ -10,7 +10,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tokenizer } from '../formats/index.ts'
 import type { Manifest, RunState } from '../run/index.ts'
-import { asCalled, didYouMean } from '../terminal/index.ts'
+import { asCalled, didYouMean, firstOf } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
 import {
   type Args,
@@ -71,7 +71,7 @@ export interface Found {
 
 /** `not read, because the model has no place for it: a, b, c and 4 more`. */
 export const withoutPlace = (what: 'not read' | 'left out', keys: readonly string[]): string =>
-  `${what}, because the model has no place for it: ${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ` and ${keys.length - 3} more` : ''}`
+  `${what}, because the model has no place for it: ${firstOf(keys, 3)}`
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { stripVTControlCharacters } from 'node:util'
-import { type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'
+import { advantageText, type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'
 import { clipLine, fit, grouped, type Ink, inked, type Look, textTable } from '../terminal/index.ts'
 import { wrap } from './help.ts'
 import type { RolloutRow } from './rollout-rows.ts'
@@ -15,8 +15,6 @@ const tame = (text: string): string =>
 
 const oneLine = (text: string): string => tame(text).replace(/\n/g, ' ⏎ ')
 
-const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(2)}`
-
 /** A table: a row a completion, its text cut where the line ends. */
 export const rowsText = (rows: readonly RolloutRow[], look: Look): string => {
   const several = new Set(rows.map((r) => r.stage)).size > 1
@@ -26,7 +24,7 @@ export const rowsText = (rows: readonly RolloutRow[], look: Look): string => {
     oneLine(r.task),
     String(r.sample),
     r.reward === null ? '–' : rewardText(r.reward),
-    r.advantage === null ? '–' : signed(r.advantage),
+    r.advantage === null ? '–' : advantageText(r.advantage),
     String(r.length),
     r.stop,
   ])
@@ -87,7 +85,9 @@ export const groupText = (g: EventOf<'group'>, look: Look): string => {
     const advantage = g.advantages[i]
     const about = [
       `reward ${reward === undefined ? 'none' : rewardText(reward)}`,
-      advantage === null || advantage === undefined ? 'no advantage' : `advantage ${signed(advantage)}`,
+      advantage === null || advantage === undefined
+        ? 'no advantage'
+        : `advantage ${advantageText(advantage)}`,
       `${grouped(c.ids.length)} ${c.ids.length === 1 ? 'token' : 'tokens'}`,
       c.stop === 'end' ? 'ended by itself' : 'cut off',
       `after ${grouped(c.version)} ${c.version === 1 ? 'update' : 'updates'}`,

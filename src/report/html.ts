@@ -42,6 +42,15 @@ const show = (part: Part): string => {
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html =>
   trusted(strings.map((s, i) => s + (i < parts.length ? show(parts[i]) : '')).join(''))
 
+/** A path that may go on in the next line after each dot. */
+export const breakable = (path: string): Part =>
+  path.split('.').map((name, i) => html`${i > 0 && html`.<wbr>`}${name}`)
+
+/** A list item: a name, its figure in large, and a note under it. */
+export const tile = (name: string, value: Part, note: Part): Html =>
+  html`<li class="tile"><span class="name">${name}</span><div class="value">${value}</div><span class="note">${note}</span></li>
+`
+
 /** A cell of a table: text, or text aligned as a number. */
 export interface HtmlColumn {
   readonly head: string

@@ -9,6 +9,12 @@ import type { RunView, StageView } from './view.ts'
 export const losses = (s: StageView): readonly Point[] => s.taken.map((e) => ({ x: e.step, y: e.loss }))
 const shifted = (points: readonly Point[], by: number): readonly Point[] =>
   points.map((p) => ({ x: p.x + by, y: p.y }))
+/** Steps from the first to the last, along a picture. */
+export const stepsTo = (last: number) => ({
+  field: 'x',
+  type: 'quantitative' as const,
+  scale: { nice: false, domain: [0, last] },
+})
 export const stepAxis = { title: 'step', grid: false, format: ',d', tickMinStep: 1 } as const
 /** A line, or points where there are too few of them for one to be seen. */
 export const curve = (points: readonly Point[], color: string, strokeWidth: number) =>
@@ -63,12 +69,7 @@ const overview = (view: RunView, width: number, height: number, most: number): P
     }
   })
   const all = Math.max(1, before)
-  const x = {
-    field: 'x',
-    type: 'quantitative' as const,
-    axis: { ...stepAxis, tickCount: width / 80 },
-    scale: { nice: false, domain: [0, all] },
-  }
+  const x = { ...stepsTo(all), axis: { ...stepAxis, tickCount: width / 80 } }
   const y = {
     field: 'y',
     type: 'quantitative' as const,
@@ -154,11 +155,7 @@ export const stageCurves = (s: StageView): Promise<Html> => {
   const rates = finite(s.taken.map((e) => ({ x: e.step, y: e.learningRate })))
   const marks = decided(s)
   const marked = decisionMarks.filter((m) => marks.some((d) => d.mark === m))
-  const x = {
-    field: 'x',
-    type: 'quantitative' as const,
-    scale: { nice: false, domain: [0, Math.max(1, s.taken.at(-1)?.step ?? 1)] },
-  }
+  const x = stepsTo(Math.max(1, s.taken.at(-1)?.step ?? 1))
   const above = { ...x, axis: { ...stepAxis, title: null, labels: false } }
   const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw, [s.unit]) }
   const peak = rates.reduce((a, p) => Math.max(a, p.y), 0)

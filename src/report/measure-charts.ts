@@ -17,6 +17,13 @@ const stageAxis = {
   axis: { labelAngle: -35, labelLimit: 120, grid: false },
 }
 
+/** Shares between 0 and 1, in percent. */
+export const shareScale = {
+  type: 'quantitative' as const,
+  scale: { domain: [0, 1] },
+  axis: { labelExpr: 'format(100 * datum.value, "d") + " %"', tickCount: 5, title: null },
+}
+
 /** What was measured of a family after each stage, of the weights or of their moving averages. */
 const measurementsOf = (view: RunView, family: string, of: (s: StageView) => readonly Measurement[]) =>
   view.stages.flatMap((s) => {
@@ -37,22 +44,16 @@ export const familyChart = (view: RunView, family: string): Promise<Html> => {
       return [{ stage, share: m.correct / m.total, low, high }]
     })
   const [own, averaged] = [shares((s) => s.evaluations), shares((s) => s.averaged)]
-  const x = stageAxis
-  const y = {
-    type: 'quantitative' as const,
-    scale: { domain: [0, 1] },
-    axis: { labelExpr: 'format(100 * datum.value, "d") + " %"', tickCount: 5, title: null },
-  }
   const marks = (values: typeof own, of: 'own' | 'averaged') => [
     {
       data: { values },
       mark: { type: 'rule' as const, strokeWidth: 2, ...beside(of) },
-      encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' } },
+      encoding: { x: stageAxis, y: { ...shareScale, field: 'low' }, y2: { field: 'high' } },
     },
     {
       data: { values },
       mark: { type: 'point' as const, filled: true, size: 60, opacity: 1, ...beside(of) },
-      encoding: { x, y: { ...y, field: 'share' } },
+      encoding: { x: stageAxis, y: { ...shareScale, field: 'share' } },
     },
   ]
   return draw(
@@ -63,7 +64,7 @@ export const familyChart = (view: RunView, family: string): Promise<Html> => {
         {
           data: { values: own },
           mark: { type: 'line', color: colour.strong, strokeWidth: 1.5, opacity: 0.5 },
-          encoding: { x, y: { ...y, field: 'share' } },
+          encoding: { x: stageAxis, y: { ...shareScale, field: 'share' } },
         },
         ...marks(own, 'own'),
         ...(averaged.length === 0 ? [] : marks(averaged, 'averaged')),

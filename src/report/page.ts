@@ -7,11 +7,14 @@ import { type Html, html, trusted } from './html.ts'
 import { script } from './script.ts'
 import { style } from './style.ts'
 
+/** A part of a page, with the name that its address has. */
+export type Section = readonly [id: string, title: string, body: Html]
+
 /** What stands in the frame. */
 export interface Page {
   readonly title: string
   readonly header: Html
-  readonly sections: readonly (readonly [id: string, title: string, body: Html])[]
+  readonly sections: readonly Section[]
   readonly footer: Html
 }
 

@@ -17,8 +17,8 @@ import {
   within,
   writeWhole,
 } from '../run/index.ts'
-import { type Html, html } from './html.ts'
-import { page } from './page.ts'
+import { html } from './html.ts'
+import { page, type Section } from './page.ts'
 import { type RolloutSample, withGroup } from './rollout-sample.ts'
 import { heading, whatRan } from './sections/about.ts'
 import { accuracy } from './sections/accuracy.ts'
@@ -54,7 +54,7 @@ export const renderReport = async (
     time(view),
     reinforcement(view, drawn.samples),
   ])
-  const sections: readonly (readonly [id: string, title: string, body: Html])[] = [
+  const sections: readonly Section[] = [
     ['ran', 'What ran', whatRan(run.manifest)],
     ['learning', 'How it learned', curves],
     ...packing(view),
@@ -63,9 +63,7 @@ export const renderReport = async (
     ...rollouts(drawn.samples, drawn.damaged, images),
     ['accuracy', 'What was measured, by family and stage', measured],
     ['predictions', 'What it answers', predictions(view, images)],
-    ...(view.state.badRows.count > 0
-      ? [['bad-rows', 'Rows that were set aside', badRows(view)] as const]
-      : []),
+    ...badRows(view),
     ['time', 'Where the time went', spent],
     ['model', 'The model', model(run.manifest.model)],
   ]

@@ -7,7 +7,7 @@ import { percent, significant } from '../terminal/index.ts'
 import { colour, draw, legend } from './chart.ts'
 import { finite, type Point, thin } from './curve.ts'
 import { type Html, html } from './html.ts'
-import { stepAxis } from './loss-charts.ts'
+import { stepAxis, stepsTo } from './loss-charts.ts'
 
 /** One line of a picture. */
 export interface Series {
@@ -48,12 +48,7 @@ const course = ({ series, as }: Picture): string => {
 }
 
 const drawn = (p: Picture): Promise<Html> => {
-  const x = {
-    field: 'x',
-    type: 'quantitative' as const,
-    axis: { ...stepAxis, title: 'update', tickCount: 4 },
-    scale: { nice: false, domain: [0, Math.max(1, p.steps)] },
-  }
+  const x = { ...stepsTo(Math.max(1, p.steps)), axis: { ...stepAxis, title: 'update', tickCount: 4 } }
   const all = p.series.flatMap((s) =>
     s.points.flatMap(({ y }, i) => {
       const by = s.spread?.[i] ?? 0

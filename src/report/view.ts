@@ -7,6 +7,7 @@ import {
   advance,
   type EventOf,
   emptyRun,
+  type Measurement,
   type RunEvent,
   type RunState,
   type StageState,
@@ -52,30 +53,10 @@ export interface RunView {
 export const viewOf = (events: readonly RunEvent[], families: readonly string[]): RunView => {
   const kept = withoutRepeats(events)
   const state = kept.reduce(advance, emptyRun)
-  const steps = groupBy(
-    kept.filter((e) => e.type === 'step'),
-    (e) => e.stage,
-  )
-  const decisions = groupBy(
-    kept.filter((e) => e.type === 'ada-lrs'),
-    (e) => e.stage,
-  )
-  const episodes = groupBy(
-    kept.filter((e) => e.type === 'episode'),
-    (e) => e.stage,
-  )
-  const updates = groupBy(
-    kept.filter((e) => e.type === 'rl-step'),
-    (e) => e.stage,
-  )
-  const loads = groupBy(
-    kept.filter((e) => e.type === 'expert-load'),
-    (e) => e.stage,
-  )
-  const validations = groupBy(
-    kept.filter((e) => e.type === 'validated'),
-    (e) => e.stage,
-  )
+  const byStage = groupBy(kept, (e) => ('stage' in e ? e.stage : ''))
+  /** The events of one kind that a stage has told. */
+  const told = <K extends RunEvent['type']>(stage: string, type: K): readonly EventOf<K>[] =>
+    (byStage.get(stage) ?? []).filter((e): e is EventOf<K> => e.type === type)
   const predicted = kept.filter((e) => e.type === 'predicted')
   const seen = new Set([
     ...state.stages.flatMap((s) => [...s.evaluations, ...s.measures].map((e) => e.family)),
@@ -86,12 +67,12 @@ export const viewOf = (events: readonly RunEvent[], families: readonly string[])
     state,
     stages: state.stages.map((s) => ({
       ...s,
-      taken: steps.get(s.stage) ?? [],
-      decisions: decisions.get(s.stage) ?? [],
-      episodes: episodes.get(s.stage) ?? [],
-      updates: updates.get(s.stage) ?? [],
-      loads: loads.get(s.stage) ?? [],
-      validations: validations.get(s.stage) ?? [],
+      taken: told(s.stage, 'step'),
+      decisions: told(s.stage, 'ada-lrs'),
+      episodes: told(s.stage, 'episode'),
+      updates: told(s.stage, 'rl-step'),
+      loads: told(s.stage, 'expert-load'),
+      validations: told(s.stage, 'validated'),
     })),
     families: order,
     samples: samplesOf(predicted, order),
@@ -119,6 +100,10 @@ const samplesOf = (
       return { family, id, level, images: images ?? [image], question, expected, answers }
     })
     .sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || a.level - b.level)
+
+/** What was measured of a family after a stage. */
+export const measuredOf = (s: StageView, family: string): Measurement | undefined =>
+  [...s.evaluations, ...s.measures].find((m) => m.family === family)
 
 /** What to say where nothing was measured after a stage. */
 export const nothingEvaluated = ({ state }: RunView): string =>

@@ -18,6 +18,7 @@ import {
 } from '../formats/index.ts'
 import { isCacheKey } from '../models/index.ts'
 import { AdaLrsState, isGradientKey } from '../optim/index.ts'
+import { firstOf } from '../terminal/index.ts'
 import { exists } from './files.ts'
 
 /** How far a stage has come, beside the session's state. */
@@ -173,9 +174,6 @@ const loadFrom = (path: string, session: Session): TE.TaskEither<Error, Resumed>
     TE.map(({ at }) => at),
   )
 
-const some = (what: readonly string[]): string =>
-  `${what.slice(0, 3).join(', ')}${what.length > 3 ? ` and ${what.length - 3} more` : ''}`
-
 /** Checks that a file holds all states of a program and nothing else. */
 const fitting = (file: Safetensors, states: ReadonlyMap<string, StateSpec>): E.Either<Error, void> => {
   const missing = [...states.keys()].filter((k) => file.info(k) === undefined)
@@ -191,10 +189,10 @@ const fitting = (file: Safetensors, states: ReadonlyMap<string, StateSpec>): E.E
   })
   const wrong = [
     ...(missing.length > 0
-      ? [`lacks ${missing.length} of the program's ${states.size} states: ${some(missing)}`]
+      ? [`lacks ${missing.length} of the program's ${states.size} states: ${firstOf(missing, 3)}`]
       : []),
-    ...(unknown.length > 0 ? [`has ${unknown.length} that the program has not: ${some(unknown)}`] : []),
-    ...(other.length > 0 ? [`has ${other.length} of another shape or dtype: ${some(other)}`] : []),
+    ...(unknown.length > 0 ? [`has ${unknown.length} that the program has not: ${firstOf(unknown, 3)}`] : []),
+    ...(other.length > 0 ? [`has ${other.length} of another shape or dtype: ${firstOf(other, 3)}`] : []),
   ]
   return wrong.length === 0
     ? E.right(undefined)

@@ -200,39 +200,8 @@ export interface Folded<S> {
 
 /**
  * Folds over a file of JSON lines, one line in memory at a time. A last line without a line end was being written when
- * the process stopped: it is left out and reported as `torn`. Any other line that does not fit fails with `BadLine`, which
- * names the file, the line, the key.
- *
- * @category reading
- */
-export const foldLines = <A, S>(
-  path: string,
-  codec: t.Decoder<unknown, A>,
-  initial: S,
-  step: (state: S, row: A) => S,
-): TE.TaskEither<FileError, Folded<S>> =>
-  pipe(
-    TE.tryCatch(
-      async (): Promise<E.Either<FileError, Folded<S>>> => {
-        let state = initial
-        let line = 0
-        for await (const { bytes, whole } of linesOf(path)) {
-          line++
-          if (!whole) return E.right({ state, torn: { line, bytes: bytes.length } })
-          const row = decodeAt({ file: path, line }, 'BadLine', bytes.toString('utf8'), codec)
-          if (E.isLeft(row)) return row
-          state = step(state, row.right)
-        }
-        return E.right({ state })
-      },
-      systemError(path, 'reading'),
-    ),
-    TE.chainEitherK((folded) => folded),
-  )
-
-/**
- * As {@link foldLines}, for who wants to read what can be read: a line that does not fit is passed over and told in
- * `damaged`.
+ * the process stopped: it is left out and reported as `torn`. Any other line that does not fit is passed over and told in
+ * `damaged`, by file, line and key.
  *
  * @category reading
  */
@@ -257,6 +226,22 @@ export const foldReadable = <A, S>(
       return { state, damaged }
     },
     systemError(path, 'reading'),
+  )
+
+/**
+ * As {@link foldReadable}, for who wants all: fails with the `BadLine` of the first line that does not fit.
+ *
+ * @category reading
+ */
+export const foldLines = <A, S>(
+  path: string,
+  codec: t.Decoder<unknown, A>,
+  initial: S,
+  step: (state: S, row: A) => S,
+): TE.TaskEither<FileError, Folded<S>> =>
+  pipe(
+    foldReadable(path, codec, initial, step),
+    TE.chain(({ damaged: [first], ...folded }) => (first === undefined ? TE.right(folded) : TE.left(first))),
   )
 
 /**

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -11,7 +10,7 @@ import { onlySettings } from '../settings/index.ts'
 import type { EventOf } from './events.ts'
 import { type FileError, foldReadable, systemError } from './files.ts'
 import { GroupDrawn } from './reinforcement-events.ts'
-import { rolloutsFolder } from './rollouts.ts'
+import { episodesIn, rolloutsFile, rolloutsFolder, stagesIn } from './rollouts.ts'
 
 /** Which rollouts are read; default: all. */
 export interface WhichRollouts {
@@ -26,17 +25,11 @@ export interface FoldedRollouts<S> {
 }
 
 const filesOf = async (root: string, { stage, episode }: WhichRollouts): Promise<readonly string[]> => {
-  const folder = join(root, rolloutsFolder)
-  const entries = await readdir(folder, { withFileTypes: true }).catch((e: NodeJS.ErrnoException) => {
-    if (e.code === 'ENOENT') return []
-    throw e
-  })
   const files: string[] = []
-  for (const entry of entries) {
-    if (!entry.isDirectory() || (stage !== undefined && entry.name !== stage)) continue
-    for (const name of (await readdir(join(folder, entry.name))).sort())
-      if (/^\d+\.jsonl$/.test(name) && (episode === undefined || Number.parseInt(name, 10) === episode))
-        files.push(join(folder, entry.name, name))
+  for (const name of await stagesIn(root)) {
+    if (stage !== undefined && name !== stage) continue
+    for (const n of await episodesIn(root, name))
+      if (episode === undefined || n === episode) files.push(join(root, rolloutsFile(name, n)))
   }
   return files
 }

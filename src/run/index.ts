@@ -30,7 +30,7 @@ export {
 } from './files.ts'
 export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
 export { type Changes, changesBetween } from './identity.ts'
-export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
+export { advantageText, type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
 export { Manifest, manifestFormat } from './manifest.ts'
 export { type ProgressOptions, showProgress } from './progress.ts'
 export { type RecordedRun, readRun } from './read-run.ts'

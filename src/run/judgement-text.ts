@@ -16,6 +16,10 @@ export interface JudgementLine {
 /** `0.9`, `−1`: a reward as short as it is. */
 export const rewardText = (reward: number): string => String(Number(reward.toPrecision(3)))
 
+/** `+0.35`, `−1.20`. */
+export const advantageText = (advantage: number): string =>
+  `${advantage < 0 ? '−' : '+'}${Math.abs(advantage).toFixed(2)}`
+
 const said = (value: unknown): string => (typeof value === 'string' ? `“${value}”` : JSON.stringify(value))
 
 const why = (j: RecordedJudgement): string =>

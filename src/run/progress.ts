@@ -225,6 +225,87 @@ export interface ProgressOptions {
   readonly now?: () => number
 }
 
+/** Where lines are written; on a terminal the last of them may be a live one, which what is said next takes away. */
+const screenOn = (sink: TextSink, look: Look) => {
+  const live = sink.isTTY === true
+  /** The live line as it stands on the terminal. */
+  let shown = ''
+  /** A terminal may be made wider or narrower at any time. */
+  const lookNow = (): Look => (live && sink.columns ? { ...look, columns: sink.columns } : look)
+  /** Takes the live line away. In a terminal that was made narrower since, it goes on in the rows below. */
+  const erase = (): string => {
+    if (shown === '') return live ? '\r\x1b[2K' : ''
+    const rows = terminalRows(shown, lookNow().columns)
+    return `\r${rows > 1 ? `\x1b[${rows - 1}A\x1b[J` : '\x1b[2K'}`
+  }
+  const draw = (text: string): void => {
+    sink.write(erase() + text)
+    shown = text
+  }
+  const clear = (): void => {
+    if (shown !== '') sink.write(erase())
+    shown = ''
+  }
+  return {
+    live,
+    lookNow,
+    draw,
+    clear,
+    /** A live line about what ends soon. */
+    note: (text: string): void => {
+      if (live) draw(inked(look, 'dim', clipLine(text, lookNow().columns - 1)))
+    },
+    say: (text: string): void => {
+      clear()
+      sink.write(`${text}\n`)
+    },
+  }
+}
+
+/** A stage begins; what weights it found is told where this start has looked for them. */
+const begunStage = (stage: StageState, found: string | undefined, look: Look): string => {
+  const heading = stageHeading(stage, look)
+  // a stage that goes on was told of when it began
+  return stage.weights === undefined || found !== stage.stage
+    ? heading
+    : `${heading}\n${clipLine(named(`  begins with ${begunWith(stage.weights)}`), look.columns)}`
+}
+
+/** What is said of an event for good; undefined where it only changes the live line. */
+const saidOf = (
+  event: RunEvent,
+  state: RunState,
+  start: { readonly found: string | undefined; readonly goesOn: boolean },
+  look: Look,
+): string | undefined => {
+  switch (event.type) {
+    case 'stage-started':
+      return begunStage(state.stages[state.current]!, start.found, look)
+    case 'stage-finished': {
+      const done = state.stages.find((s) => s.stage === event.stage)
+      return done && evaluationBlock(done, look)
+    }
+    case 'run-finished':
+      return `\n${stagesTable(state, look)}\n\n${start.goesOn ? 'this start' : 'the whole run'} took ${duration(event.seconds)}`
+    case 'ada-lrs':
+      return event.decision === 'Watched' ? undefined : `  ${clipLine(decisionLine(event), look.columns - 3)}`
+    case 'warned':
+      return inked(look, 'yellow', `note: ${event.message}`)
+    case 'bad-row':
+      return state.badRows.rows.length === 1
+        ? inked(
+            look,
+            'yellow',
+            `bad row, set aside: ${named(`${event.file}:${event.line}: ${event.reason}`)}`,
+          )
+        : undefined
+    case 'run-failed':
+      return inked(look, 'red', `the run stopped: ${event.message}`)
+    default:
+      return undefined
+  }
+}
+
 /**
  * Shows the events that pass through: on a terminal as a live line with blocks above it, otherwise as occasional lines.
  * Events are passed on unchanged, after they were shown; a sink that throws is an error of the stream.
@@ -236,42 +317,16 @@ export const showProgress = (
   options: ProgressOptions = {},
 ): MonoTypeOperatorFunction<RunEvent> => {
   onlySettings('showProgress', options, ['look', 'every', 'compiling', 'from', 'now'])
+  const { from = emptyRun, every = 10, now = () => performance.now() } = options
   const look = options.look ?? lookOf(sink, process.env)
-  const now = options.now ?? (() => performance.now())
-  const live = sink.isTTY === true
-  const between = live ? 80 : (options.every ?? 10) * 1000
   return (source) =>
     defer(() => {
-      let state = options.from ?? emptyRun
+      const { live, lookNow, draw, clear, note, say } = screenOn(sink, look)
+      const between = live ? 80 : every * 1000
+      let state = from
       /** The stage whose weights were told of in this start. */
       let found: string | undefined
-      /** The live line as it stands on the terminal. */
-      let shown = ''
       let last = Number.NEGATIVE_INFINITY
-      /** A terminal may be made wider or narrower at any time. */
-      const lookNow = (): Look => (live && sink.columns ? { ...look, columns: sink.columns } : look)
-      /** Takes the live line away. In a terminal that was made narrower since, it goes on in the rows below. */
-      const erase = (): string => {
-        if (shown === '') return live ? '\r\x1b[2K' : ''
-        const rows = terminalRows(shown, lookNow().columns)
-        return `\r${rows > 1 ? `\x1b[${rows - 1}A\x1b[J` : '\x1b[2K'}`
-      }
-      const draw = (text: string): void => {
-        sink.write(erase() + text)
-        shown = text
-      }
-      const clear = (): void => {
-        if (shown !== '') sink.write(erase())
-        shown = ''
-      }
-      const say = (text: string): void => {
-        clear()
-        sink.write(`${text}\n`)
-      }
-      const prepare = (what: string): void => {
-        if (!live) return
-        draw(inked(look, 'dim', clipLine(`preparing ${what} …`, lookNow().columns - 1)))
-      }
       const refresh = (event: RunEvent): void => {
         const stage = state.stages[state.current]
         if (stage === undefined || stage.finished !== undefined) return
@@ -286,14 +341,7 @@ export const showProgress = (
         const what = named(c.what)
         if (live) {
           if (c.done) clear()
-          else
-            draw(
-              inked(
-                look,
-                'dim',
-                clipLine(`compiling ${what} … ${duration(c.seconds)}`, lookNow().columns - 1),
-              ),
-            )
+          else note(`compiling ${what} … ${duration(c.seconds)}`)
           last = Number.NEGATIVE_INFINITY
           return
         }
@@ -301,37 +349,18 @@ export const showProgress = (
         if (line !== undefined) sink.write(`  ${line}\n`)
       }
       const listening = options.compiling?.subscribe(compile)
-      prepare('the first stage')
+      note('preparing the first stage …')
       return source.pipe(
         tap((event) => {
           state = advance(state, event)
-          const stage = state.stages[state.current]
           if (event.type === 'weights') found = event.stage
-          if (event.type === 'stage-started' && stage !== undefined) {
-            say(stageHeading(stage, look))
-            // a stage that goes on was told of when it began
-            if (stage.weights !== undefined && found === stage.stage)
-              say(clipLine(named(`  begins with ${begunWith(stage.weights)}`), lookNow().columns))
-            last = now()
-          } else if (event.type === 'stage-finished') {
+          const said = saidOf(event, state, { found, goesOn: from.stages.length > 0 }, lookNow())
+          if (said !== undefined) say(said)
+          if (event.type === 'stage-started') last = now()
+          if (event.type === 'stage-finished') {
             const done = state.stages.find((s) => s.stage === event.stage)
-            if (done !== undefined) say(evaluationBlock(done, lookNow()))
-            if (done !== undefined && done.index + 1 < done.of) prepare('the next stage')
-          } else if (event.type === 'run-finished') {
-            const what = (options.from ?? emptyRun).stages.length > 0 ? 'this start' : 'the whole run'
-            say(`\n${stagesTable(state, lookNow())}\n\n${what} took ${duration(event.seconds)}`)
-          } else if (event.type === 'ada-lrs') {
-            if (event.decision !== 'Watched') say(`  ${clipLine(decisionLine(event), lookNow().columns - 3)}`)
-          } else if (event.type === 'warned') say(inked(look, 'yellow', `note: ${event.message}`))
-          else if (event.type === 'bad-row' && state.badRows.rows.length === 1)
-            say(
-              inked(
-                look,
-                'yellow',
-                `bad row, set aside: ${named(`${event.file}:${event.line}: ${event.reason}`)}`,
-              ),
-            )
-          else if (event.type === 'run-failed') say(inked(look, 'red', `the run stopped: ${event.message}`))
+            if (done !== undefined && done.index + 1 < done.of) note('preparing the next stage …')
+          }
           refresh(event)
         }),
         finalize(() => {

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -12,7 +11,7 @@ import type { ParquetWriter as Writer } from 'hyparquet-writer'
 import { replaceFile } from '../formats/index.ts'
 import type { EventOf } from './events.ts'
 import { encodeLine, type FileError, systemError } from './files.ts'
-import { readRollouts, rolloutsFolder } from './rollouts.ts'
+import { episodesIn, readRollouts, rolloutsFolder } from './rollouts.ts'
 
 /** The table of a stage inside a run folder. */
 export const rolloutsTable = (stage: string): string => `${rolloutsFolder}/${stage}/rollouts.parquet`
@@ -75,16 +74,6 @@ const columns: readonly (readonly SchemaElement[])[] = [
 const names = columns.map((c) => c[0]!.name)
 const schema: SchemaElement[] = [{ name: 'root', num_children: columns.length }, ...columns.flat()]
 
-/** Episodes of a stage that were recorded. */
-const episodesOf = async (root: string, stage: string): Promise<readonly number[]> => {
-  const names = await readdir(join(root, rolloutsFolder, stage)).catch((e: NodeJS.ErrnoException) => {
-    if (e.code === 'ENOENT') return []
-    throw e
-  })
-  const whole = names.filter((n) => /^\d+\.jsonl$/.test(n)).map((n) => Number.parseInt(n, 10))
-  return whole.sort((a, b) => a - b)
-}
-
 /**
  * Writes a stage's table from its recorded groups, by rename, an episode in memory at a time. The recorded lines stay. Gives its
  * path, or undefined where the stage has recorded none. Fails with `BadLine` where a line cannot be read, or `Io`.
@@ -97,7 +86,7 @@ export const writeRolloutsTable = (
 ): TE.TaskEither<FileError, string | undefined> => {
   const path = join(root, rolloutsTable(stage))
   return pipe(
-    TE.tryCatch(() => episodesOf(root, stage), systemError(path, 'reading the rollouts')),
+    TE.tryCatch(() => episodesIn(root, stage), systemError(path, 'reading the rollouts')),
     TE.chain((episodes) => {
       if (episodes.length === 0) return TE.right(undefined)
       // what was read wrongly is told as it is, not as a fault of writing

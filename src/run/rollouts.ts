@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { mkdirSync } from 'node:fs'
+import { type Dirent, mkdirSync } from 'node:fs'
 import { readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
@@ -33,38 +33,41 @@ export interface Rollouts {
   readonly close: IOEither<FileError, void>
 }
 
-const stagesIn = async (folder: string): Promise<readonly string[]> => {
+/** What is in a folder; nothing where there is none. */
+const entriesIn = async (folder: string): Promise<readonly Dirent[]> => {
   try {
-    const entries = await readdir(folder, { withFileTypes: true })
-    return entries.filter((e) => e.isDirectory()).map((e) => e.name)
+    return await readdir(folder, { withFileTypes: true })
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw e
   }
 }
 
+/** The stages of a run that have recorded rollouts. */
+export const stagesIn = async (root: string): Promise<readonly string[]> =>
+  (await entriesIn(join(root, rolloutsFolder))).filter((e) => e.isDirectory()).map((e) => e.name)
+
+/** The episodes of a stage that are recorded, in their order. */
+export const episodesIn = async (root: string, stage: string): Promise<readonly number[]> =>
+  (await entriesIn(join(root, rolloutsFolder, stage)))
+    .filter((e) => /^\d+\.jsonl$/.test(e.name))
+    .map((e) => Number.parseInt(e.name, 10))
+    .sort((a, b) => a - b)
+
 /** Cuts off what a killed process left half written: in the last file of each stage, since episodes come one after the other. */
-export const repairRollouts = (root: string): TE.TaskEither<FileError, void> => {
-  const folder = join(root, rolloutsFolder)
-  const lastFiles = TE.tryCatch(
-    async () => {
-      const stages = await stagesIn(folder)
-      const files = await Promise.all(
-        stages.map(async (stage) => {
-          const names = (await readdir(join(folder, stage))).filter((f) => f.endsWith('.jsonl')).sort()
-          return names.slice(-1).map((f) => join(folder, stage, f))
-        }),
-      )
-      return files.flat()
-    },
-    systemError(folder, 'reading the rollouts'),
-  )
-  return pipe(
-    lastFiles,
+export const repairRollouts = (root: string): TE.TaskEither<FileError, void> =>
+  pipe(
+    TE.tryCatch(
+      async () => {
+        const lastOf = async (stage: string) =>
+          (await episodesIn(root, stage)).slice(-1).map((last) => join(root, rolloutsFile(stage, last)))
+        return (await Promise.all((await stagesIn(root)).map(lastOf))).flat()
+      },
+      systemError(join(root, rolloutsFolder), 'reading the rollouts'),
+    ),
     TE.chain(TE.traverseSeqArray(repairLines)),
     TE.map(() => undefined),
   )
-}
 
 /** The groups of an episode in a run's folder. Fails with `BadLine`, which names the line. */
 export const readRollouts = (

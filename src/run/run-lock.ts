@@ -119,11 +119,9 @@ const locked = (path: string, holder: LockHolder): FileError => {
 
 const codeOf = (e: unknown): string | undefined => (e as NodeJS.ErrnoException | null)?.code
 
-const draftOf = temporaryOf
-
 /** Makes the file with all of its text; false where there is one. */
 const created = (path: string, text: string): boolean => {
-  const draft = draftOf(path)
+  const draft = temporaryOf(path)
   try {
     writeFileSync(draft, text, { flag: 'wx', flush: true })
     return unlessThere(() => {
@@ -186,7 +184,7 @@ const foundIn = (path: string): IOEither<FileError, Found | undefined> =>
 
 /** Takes away the lock that was read. Another process may have done so and hold its own by now: that one goes back. */
 const takeAway = (path: string, text: string): void => {
-  const aside = draftOf(path)
+  const aside = temporaryOf(path)
   try {
     renameSync(path, aside)
   } catch (e) {

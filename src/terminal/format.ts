@@ -51,8 +51,9 @@ export const duration = (seconds: number): string => {
 export const percent = (share: number): string =>
   Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–'
 
-const first = (keys: readonly string[]): string =>
-  `${keys.slice(0, 2).join(', ')}${keys.length > 2 ? ` and ${keys.length - 2} more` : ''}`
+/** `a, b and 3 more`: the first `most` of some words. */
+export const firstOf = (words: readonly string[], most: number): string =>
+  `${words.slice(0, most).join(', ')}${words.length > most ? ` and ${words.length - most} more` : ''}`
 
 /** What a stage begins with: `83 weights taken, 4 fresh (mlp1.0.bias, mlp1.0.weight and 2 more)`. */
 export const begunWith = (w: {
@@ -62,8 +63,8 @@ export const begunWith = (w: {
 }): string =>
   [
     ...(w.taken > 0 ? [`${grouped(w.taken)} ${w.taken === 1 ? 'weight' : 'weights'} taken`] : []),
-    ...(w.fresh.length > 0 ? [`${grouped(w.fresh.length)} fresh (${first(w.fresh)})`] : []),
-    ...(w.unused.length > 0 ? [`${grouped(w.unused.length)} not read here (${first(w.unused)})`] : []),
+    ...(w.fresh.length > 0 ? [`${grouped(w.fresh.length)} fresh (${firstOf(w.fresh, 2)})`] : []),
+    ...(w.unused.length > 0 ? [`${grouped(w.unused.length)} not read here (${firstOf(w.unused, 2)})`] : []),
   ].join(', ')
 
 /** What a stage kept of what it made its examples from: `52 of 64 tasks kept (never solved: 12)`. */

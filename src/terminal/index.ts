@@ -8,6 +8,7 @@ export { type Compiling, compilingLines } from './compiling.ts'
 export {
   begunWith,
   duration,
+  firstOf,
   gigabytes,
   grouped,
   keptOf,

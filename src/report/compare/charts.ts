@@ -7,7 +7,8 @@ import { percent, significant } from '../../terminal/index.ts'
 import { draw } from '../chart.ts'
 import { finite, type Point, smooth, spanOf, thin } from '../curve.ts'
 import type { Html } from '../html.ts'
-import { curve, decided, losses, lossScale, rateScale, stepAxis } from '../loss-charts.ts'
+import { curve, decided, losses, lossScale, rateScale, stepAxis, stepsTo } from '../loss-charts.ts'
+import { shareScale } from '../measure-charts.ts'
 import type { StageView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 import type { ComparedRun, ComparedStage } from './comparison.ts'
@@ -34,11 +35,7 @@ export const byUnit = (
 /** The smoothed losses of several runs in one stage and, below them, their learning rates with what was decided of them. */
 export const overlaid = (name: string, unit: string, drawn: readonly Drawn[], width = 260): Promise<Html> => {
   const last = Math.max(1, ...drawn.map((d) => d.stage.taken.at(-1)?.step ?? 1))
-  const x = {
-    field: 'x',
-    type: 'quantitative' as const,
-    scale: { nice: false, domain: [0, last] },
-  }
+  const x = stepsTo(last)
   const above = { ...x, axis: { ...stepAxis, title: null, labels: false } }
   const raw = drawn.map((d) => finite(losses(d.stage)))
   const even = raw.map((points) => thin(smooth(points, spanOf(points)), 300))
@@ -118,11 +115,6 @@ export const sharesOf = (
     yOffset: { field: 'run', type: 'ordinal' as const, sort: null },
     color: { field: 'colour', type: 'nominal' as const, scale: null },
   }
-  const x = {
-    type: 'quantitative' as const,
-    scale: { domain: [0, 1] },
-    axis: { labelExpr: 'format(100 * datum.value, "d") + " %"', tickCount: 5, title: null },
-  }
   return draw(
     {
       width: 230,
@@ -131,11 +123,11 @@ export const sharesOf = (
       layer: [
         {
           mark: { type: 'rule', strokeWidth: 2 },
-          encoding: { ...encoding, x: { ...x, field: 'low' }, x2: { field: 'high' } },
+          encoding: { ...encoding, x: { ...shareScale, field: 'low' }, x2: { field: 'high' } },
         },
         {
           mark: { type: 'point', filled: true, size: 55, opacity: 1 },
-          encoding: { ...encoding, x: { ...x, field: 'share' } },
+          encoding: { ...encoding, x: { ...shareScale, field: 'share' } },
         },
       ],
     },

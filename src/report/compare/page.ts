@@ -10,17 +10,14 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { type FileError, fileError, type RecordedRun, readRun, writeWhole } from '../../run/index.ts'
 import { duration, grouped, percent, significant } from '../../terminal/index.ts'
 import { atWidths, legend } from '../chart.ts'
-import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { breakable, type Html, html, htmlTable, type Part } from '../html.ts'
 import { page } from '../page.ts'
-import { inWords, isObject } from '../sections/about.ts'
+import { inWords, isObject } from '../plain-data.ts'
 import { measurementCell } from '../sections/accuracy.ts'
+import { measuredOf } from '../view.ts'
 import { wilsonDifference } from '../wilson.ts'
 import { byUnit, overlaid, sharesOf } from './charts.ts'
 import { type ComparedStage, type Comparison, compare, type SettingRow } from './comparison.ts'
-
-/** A path that may go on in the next line after each dot. */
-const breakable = (path: string): Part =>
-  path.split('.').map((name, i) => html`${i > 0 && html`.<wbr>`}${name}`)
 
 /** A value in a cell; long data is folded away, and what a run lacks is a dash. */
 const valueCell = (value: unknown): Part => {
@@ -115,8 +112,7 @@ const signed = (x: number, show: (x: number) => string): string => `${x < 0 ? 'â
 
 /** What was measured after one stage: a chart of shares, and a row a family. */
 const measured = async (c: Comparison, stage: ComparedStage): Promise<Part> => {
-  const of = (family: string) =>
-    stage.of.map((s) => [...(s?.evaluations ?? []), ...(s?.measures ?? [])].find((m) => m.family === family))
+  const of = (family: string) => stage.of.map((s) => s && measuredOf(s, family))
   const order = [...new Set(c.runs.flatMap((r) => r.view.families))]
   const families = order.filter((f) => of(f).some((m) => m !== undefined))
   if (families.length === 0) return false

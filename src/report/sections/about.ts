@@ -6,8 +6,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Manifest, Measurement } from '../../run/index.ts'
 import { duration, grouped, percent, short, significant } from '../../terminal/index.ts'
-import { type Html, html, htmlTable, type Part } from '../html.ts'
-import { nothingEvaluated, type RunView } from '../view.ts'
+import { type Html, html, htmlTable, type Part, tile } from '../html.ts'
+import { folded, inLines, inWords, isObject, words } from '../plain-data.ts'
+import { measuredOf, nothingEvaluated, type RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 
 /** The title, whether the run ended, and the last stage's accuracies. */
@@ -40,22 +41,12 @@ ${headlines(view)}`
 
 const day = (iso: string): string => iso.replace('T', ' at ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')
 
-/** A name, its figure in large, and a note under it. */
-const tile = (
-  name: string,
-  value: Part,
-  note: Part,
-): Html => html`<li class="tile"><span class="name">${name}</span>
-<div class="value">${value}</div>
-<span class="note">${note}</span></li>
-`
-
 /** What the last stage that was measured came to: a tile a family. */
 const headlines = (view: RunView): Part => {
   const last = view.stages.findLast((s) => s.evaluations.length + s.measures.length > 0)
   if (last === undefined) return html`${rewards(view)}<p>${nothingEvaluated(view)}</p>`
   const measured = (family: string): Part => {
-    const m = [...last.evaluations, ...last.measures].find((x) => x.family === family)
+    const m = measuredOf(last, family)
     const averaged = last.averaged.find((x) => x.family === family)
     return (
       m !== undefined &&
@@ -183,52 +174,3 @@ const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
 <dl class="facts">${shared.map((k) => html`<dt>${words(k)}</dt><dd>${inLines(stages[0]![k])}</dd>`)}</dl></details>`
   }`
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** `weightDecay` and `weight_decay` as `weight decay`. */
-export const words = (key: string): string =>
-  key.replace(/([a-z0-9])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replace(/_/g, ' ')
-
-/** Plain data in a cell of its own: a line for each setting. */
-export const inLines = (value: unknown): Part => {
-  if (Array.isArray(value) && value.some(isObject))
-    return value.map((v, i) => html`${i > 0 && html`<br>`}${inLines(v)}`)
-  if (!isObject(value)) return inWords(value)
-  if (Object.keys(value).length === 0) return 'as by default'
-  return settings(value).map((s, i) => html`${i > 0 && html`<br>`}${s}`)
-}
-
-/** Plain data in a line, with what lies deeper folded away under it. */
-const folded = (value: unknown): Part => {
-  if (Array.isArray(value) && value.some(isObject)) return value.map((v) => html`<div>${folded(v)}</div>`)
-  if (!isObject(value)) return inWords(value)
-  const isDeep = (v: unknown): boolean => isObject(v) || (Array.isArray(v) && v.some(isObject))
-  const entries = Object.entries(value)
-  const deep = entries.filter(([, v]) => isDeep(v))
-  const line = inWords(Object.fromEntries(entries.filter(([, v]) => !isDeep(v))))
-  if (deep.length === 0) return line
-  return html`<details><summary>${line === '' ? deep.map(([k]) => words(k)).join(', ') : line}</summary><dl class="facts">${deep.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${folded(v)}</dd>`)}</dl></details>`
-}
-
-/** Plain data in running text: lists and settings with commas. */
-export const inWords = (value: unknown): string => {
-  if (value === undefined || value === null) return '–'
-  if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(inWords).join(', ')
-  return isObject(value) ? settings(value).join(', ') : String(value)
-}
-
-/** `kind` alone, everything else as `name value`; lists and settings inside settings in brackets. */
-const settings = (value: Record<string, unknown>): readonly string[] =>
-  Object.entries(value).map(([k, v]) =>
-    k === 'kind' && typeof v === 'string' ? v : `${words(k)} ${bracketed(v)}`,
-  )
-
-const bracketed = (value: unknown): string =>
-  isObject(value)
-    ? `(${inWords(value)})`
-    : Array.isArray(value) && value.length > 1
-      ? `[${inWords(value)}]`
-      : inWords(value)

@@ -4,19 +4,22 @@
  * @since 0.1.0
  */
 import { grouped } from '../../terminal/index.ts'
-import { type Html, html, htmlTable } from '../html.ts'
+import { html, htmlTable } from '../html.ts'
+import type { Section } from '../page.ts'
 import type { RunView } from '../view.ts'
 
-/** How many there are, and each with its file, its line and what is wrong with it. */
-export const badRows = ({ state: { badRows: bad } }: RunView): Html => {
-  const { rows, count } = bad
+/** The section, where there are any: how many, and each with its file, its line and what is wrong with it. */
+export const badRows = ({ state }: RunView): readonly Section[] => {
+  const { rows, count } = state.badRows
+  if (count === 0) return []
   const table = htmlTable(
     'Rows that were set aside',
     [{ head: 'file' }, { head: 'line' }, { head: 'what is wrong' }],
     rows.map(({ file, line, reason }) => [html`<code>${file}</code>`, String(line), reason]),
   )
-  return html`<p>${count === 1 ? '1 row of the data was' : `${grouped(count)} rows of the data were`} set aside and not trained on.${
+  const body = html`<p>${count === 1 ? '1 row of the data was' : `${grouped(count)} rows of the data were`} set aside and not trained on.${
     count > rows.length && ` The first ${grouped(rows.length)}:`
   }</p>
 ${rows.length > 12 ? html`<details><summary>Each of them, with what is wrong</summary>${table}</details>` : table}`
+  return [['bad-rows', 'Rows that were set aside', body]]
 }

@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-
 import type { EventOf } from '../../run/index.ts'
 import { percent } from '../../terminal/index.ts'
 import { type Html, html, trusted } from '../html.ts'
+import type { Section } from '../page.ts'
 import type { RunView, StageView } from '../view.ts'
 
 /** Entropy of shares that add up to 1, by that of even ones: 1 where all are used alike, 0 where one takes all. */
@@ -57,7 +57,7 @@ const figure = ({ index, stage, loads }: StageView): Html => {
 }
 
 /** The section, where a stage trains a model with experts: the load at the end of each. */
-export const experts = (view: RunView): readonly (readonly [id: string, title: string, body: Html])[] => {
+export const experts = (view: RunView): readonly Section[] => {
   const stages = view.stages.filter((s) => s.loads.length > 0)
   if (stages.length === 0) return []
   return [

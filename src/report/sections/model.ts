@@ -5,12 +5,8 @@
  */
 import type { Manifest } from '../../run/index.ts'
 import { grouped, short } from '../../terminal/index.ts'
-import { type Html, html, htmlTable, type Part } from '../html.ts'
-import { inLines, isObject, words } from './about.ts'
-
-/** A path that may go on in the next line after each dot. */
-const breakable = (path: string): Part =>
-  path.split('.').map((name, i) => html`${i > 0 && html`.<wbr>`}${name}`)
+import { breakable, type Html, html, htmlTable } from '../html.ts'
+import { inLines, isObject, words } from '../plain-data.ts'
 
 /** What the model was built from: a table for each of its parts, a row a setting. */
 const configuration = (config: unknown): Html | false => {

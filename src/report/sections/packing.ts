@@ -4,11 +4,12 @@
  * @since 0.1.0
  */
 import { drawPlan, type PackLayout, planLine } from '../../data/index.ts'
-import { type Html, html, trusted } from '../html.ts'
+import { html, trusted } from '../html.ts'
+import type { Section } from '../page.ts'
 import type { RunView } from '../view.ts'
 
 /** The section, where a stage trains on packs: the packs of its first step, drawn. */
-export const packing = (view: RunView): readonly (readonly [id: string, title: string, body: Html])[] => {
+export const packing = (view: RunView): readonly Section[] => {
   const stages = view.stages.flatMap(({ packed, ...s }) =>
     packed === undefined
       ? []

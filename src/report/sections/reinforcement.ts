@@ -8,10 +8,11 @@ import type { EventOf } from '../../run/index.ts'
 import { duration, grouped, percent, significant } from '../../terminal/index.ts'
 import { colour, legend } from '../chart.ts'
 import { type Gain, gainMark, gainOf } from '../gain.ts'
-import { type Html, html, htmlTable, type Part } from '../html.ts'
+import { type Html, html, htmlTable, type Part, tile } from '../html.ts'
+import type { Section } from '../page.ts'
 import { type Picture, picture, type Series } from '../rl-charts.ts'
 import type { RolloutSample } from '../rollout-sample.ts'
-import type { RunView, StageView } from '../view.ts'
+import { measuredOf, type RunView, type StageView } from '../view.ts'
 
 type Episode = EventOf<'episode'>
 
@@ -54,8 +55,9 @@ const known: Readonly<Record<string, readonly [title: string, note: string]>> = 
   referenceKl: ['KL from the reference, nats', 'How far the policy went from where it began.'],
 }
 
-const grids = async (pictures: readonly Picture[]): Promise<Html> => {
-  const all = await Promise.all(pictures.map(picture))
+/** Pictures beside each other; what is false has nothing to show. */
+const grids = async (pictures: readonly (Picture | false)[]): Promise<Html> => {
+  const all = await Promise.all(pictures.filter((p) => p !== false).map(picture))
   return html`<div class="grid">${all.filter((p) => p !== undefined)}</div>`
 }
 
@@ -104,9 +106,9 @@ const heldOut = (view: RunView, s: StageView): Html => {
   if (rows.length === 0)
     return html`Nothing was measured on held-out tasks${s.finished === undefined && ' yet'}; a reward that grows on the tasks that it is trained on shows less than that.`
   const cells = rows.map((m) => {
-    const own = (x: StageView) => [...x.evaluations, ...x.measures].find((e) => e.family === m.family)
+    const own = before.map((x) => measuredOf(x, m.family))
     const gain = gainOf(
-      before.map(own).findLast((e) => e !== undefined),
+      own.findLast((e) => e !== undefined),
       m,
     )
     const value = m.type === 'evaluated' ? percent(m.correct / m.total) : `${significant(m.value)} ${m.unit}`
@@ -144,28 +146,177 @@ ${legend(
 )}`
 }
 
-const tile = (name: string, value: string, note: string): Html =>
-  html`<li class="tile"><span class="name">${name}</span><div class="value">${value}</div><span class="note">${note}</span></li>`
+/** What the episodes of a stage have together: counts, and seconds of drawing. */
+const totalsOf = ({ episodes }: StageView) => {
+  const total = (of: (e: Episode) => number): number => sum(episodes.map(of))
+  return {
+    completions: total((e) => e.completions),
+    groups: total((e) => e.kept + e.discarded),
+    kept: total((e) => e.kept),
+    degenerate: total((e) => e.degenerate),
+    failed: total((e) => e.failed),
+    abstained: total((e) => e.abstained),
+    drawing: total((e) => e.rolloutSeconds),
+  }
+}
+type Totals = ReturnType<typeof totalsOf>
 
-const stageOf = async (view: RunView, s: StageView, sample: RolloutSample | undefined): Promise<Html> => {
-  const [first, last] = [s.episodes[0]!, s.episodes.at(-1)!]
-  const total = (of: (e: Episode) => number): number => sum(s.episodes.map(of))
-  const completions = total((e) => e.completions)
-  const groups = total((e) => e.kept + e.discarded)
-  const degenerate = total((e) => e.degenerate)
-  const failed = total((e) => e.failed)
-  const abstained = total((e) => e.abstained)
-  const per = (e: Episode): number => e.completions / e.rolloutSeconds
-  const overall = completions / total((e) => e.rolloutSeconds)
-  const advice = view.state.warnings.filter((w) => w.startsWith(`stage ${s.stage}: `))
-  const steps = s.steps
-  const at = { steps, as: 'number' as const }
-  const share = { steps, as: 'share' as const }
-  const clips = [overUpdates(s, 'low', 'clipLow'), overUpdates(s, 'high', 'clipHigh')]
+/** Rollouts and verdicts come at all, and how fast. */
+const isItAlive = async (
+  s: StageView,
+  { completions, drawing, failed, abstained }: Totals,
+): Promise<Html> => {
+  const at = { steps: s.steps, as: 'number' as const }
+  return question(
+    'Is it alive?',
+    html`${grouped(s.step)} of ${grouped(s.steps)} updates are done, from ${plural(s.episodes.length, 'episode')} of rollouts, ${significant(completions / drawing)} a second. ${
+      failed + abstained === 0
+        ? 'Every completion was judged.'
+        : `${plural(failed, 'completion')} could not be judged because a verifier failed, and of ${grouped(abstained)} no reward speaks.`
+    }`,
+    await grids([
+      {
+        ...{ ...at, title: 'Rollouts a second' },
+        series: [overEpisodes(s, 'rollouts a second', (e) => e.completions / e.rolloutSeconds)],
+        note: 'Completions over the time until the last of an episode was drawn.',
+      },
+      failed + abstained > 0 && {
+        ...{ steps: s.steps, as: 'share', title: 'Without a reward' },
+        series: [
+          overEpisodes(s, 'failed', (e) => e.failed / e.completions),
+          overEpisodes(s, 'abstained', (e) => e.abstained / e.completions),
+        ],
+        note: 'More than 5 % failed verifiers are a fault to look for: their evidence says why.',
+      },
+      {
+        ...{ ...at, title: 'Seconds an episode' },
+        series: [
+          overEpisodes(s, 'drawing', (e) => e.rolloutSeconds),
+          overEpisodes(s, 'judging after it', (e) => e.scoreSeconds),
+          overEpisodes(s, 'updates', (e) => updatesSeconds(s, e)),
+        ],
+        note: 'Judging overlaps with drawing; what is told is what comes behind it.',
+      },
+    ]),
+  )
+}
+
+/** Rewards grow, on held-out tasks too. */
+const isItLearning = async (view: RunView, s: StageView): Promise<Html> => {
+  const at = { steps: s.steps, as: 'number' as const }
+  return question(
+    'Is it learning?',
+    heldOut(view, s),
+    await grids([
+      s.validations.length > 0 && {
+        ...{ ...at, title: 'Reward on held-out tasks' },
+        series: [
+          {
+            name: 'held-out',
+            points: s.validations.map((v) => ({ x: v.step, y: v.rewards.mean })),
+            spread: s.validations.map((v) => v.rewards.std),
+          },
+        ],
+        note: 'Each task answered once while the stage goes on; nothing of them is learnt from.',
+      },
+      {
+        ...{ ...at, title: 'Reward' },
+        series: [
+          {
+            ...overEpisodes(s, 'reward', (e) => e.rewards.mean),
+            spread: s.episodes.map((e) => e.rewards.std),
+          },
+        ],
+        note: 'Mean over all completions of an episode, discarded groups too; the band is one standard deviation.',
+      },
+      {
+        ...{ ...at, title: 'Reward by component', series: named(s, (e) => e.components) },
+        note: 'Each part before its weight.',
+      },
+      {
+        ...{ ...at, title: 'Reward by family', series: named(s, (e) => e.families) },
+        note: 'Families that differ much want another mixture or level.',
+      },
+    ]),
+  )
+}
+
+/** Groups differ inside, so that there is something to learn from. */
+const isSignalReal = async (
+  s: StageView,
+  { groups, kept, degenerate }: Totals,
+  sample: RolloutSample | undefined,
+): Promise<Html> => {
+  const at = { steps: s.steps, as: 'number' as const }
+  const formats = named(s, (e) => e.components).filter((c) => /(^|\.)format$/.test(c.name))
+  return question(
+    'Is the signal real?',
+    html`${percent(degenerate / groups)} of ${plural(groups, 'group')} had one reward throughout and taught nothing; ${grouped(kept)} took part in updates.`,
+    html`${await grids([
+      {
+        ...{ steps: s.steps, as: 'share', title: 'Groups without spread' },
+        series: [overEpisodes(s, 'without spread', (e) => e.degenerate / (e.kept + e.discarded))],
+        note: 'Too easy or too hard for the policy: all completions are worth the same.',
+      },
+      {
+        ...{ ...at, title: 'Groups kept and discarded' },
+        series: [overEpisodes(s, 'kept', (e) => e.kept), overEpisodes(s, 'discarded', (e) => e.discarded)],
+        note: 'Fewer kept than wanted: updates are smaller, or fewer.',
+      },
+      {
+        ...{ ...at, title: 'Format reward', series: formats },
+        note: 'At 0 from the start the policy does not know the format; at 1 it says nothing any more.',
+      },
+    ])}${reasons(sample)}`,
+  )
+}
+
+/** Updates stay small, and answers of a length. */
+const isItStable = async (s: StageView, first: Episode, last: Episode): Promise<Html> => {
+  const at = { steps: s.steps, as: 'number' as const }
+  const share = { steps: s.steps, as: 'share' as const }
   const others = [...new Set(s.updates.flatMap((u) => Object.keys(u.metrics)))].filter(
     (m) => m !== 'clipLow' && m !== 'clipHigh',
   )
-  const formats = named(s, (e) => e.components).filter((c) => /(^|\.)format$/.test(c.name))
+  return question(
+    'Is it stable?',
+    html`${percent(last.truncated)} of the last episode's completions were cut off at the longest that they may be; their mean length is ${significant(last.lengths.mean)} tokens, ${significant(first.lengths.mean)} in the first.`,
+    await grids([
+      ...others.map((m) => ({
+        ...{ ...at, title: known[m]?.[0] ?? m, series: [overUpdates(s, m, m)] },
+        note: known[m]?.[1] ?? 'As the loss measures it.',
+      })),
+      {
+        ...{ ...share, title: 'Clipped tokens' },
+        series: [overUpdates(s, 'low', 'clipLow'), overUpdates(s, 'high', 'clipHigh')],
+        note: 'Shares whose ratio left the trust region below and above. Much of it: too many updates, or too high a rate.',
+      },
+      {
+        ...{ ...at, title: 'Gradient norm' },
+        series: [{ name: 'gradient norm', points: s.taken.map((e) => ({ x: e.step, y: e.gradientNorm })) }],
+        note: 'Before clipping.',
+      },
+      {
+        ...{ ...at, title: 'Length, tokens' },
+        series: [
+          { ...overEpisodes(s, 'mean', (e) => e.lengths.mean), spread: s.episodes.map((e) => e.lengths.std) },
+          overEpisodes(s, 'longest', (e) => e.lengths.most),
+        ],
+        note: 'Lengths that collapse or run to the limit are a way around the task.',
+      },
+      {
+        ...{ ...share, title: 'Cut off', series: [overEpisodes(s, 'cut off', (e) => e.truncated)] },
+        note: 'Completions that had to end before they did.',
+      },
+    ]),
+  )
+}
+
+const stageOf = async (view: RunView, s: StageView, sample: RolloutSample | undefined): Promise<Html> => {
+  const [first, last] = [s.episodes[0]!, s.episodes.at(-1)!]
+  const totals = totalsOf(s)
+  const { completions, groups, kept, failed, abstained, drawing } = totals
+  const advice = view.state.warnings.filter((w) => w.startsWith(`stage ${s.stage}: `))
   return html`<div class="rl"><h3>${s.index + 1}. ${s.stage}</h3>
 ${
   advice.length > 0 &&
@@ -173,132 +324,14 @@ ${
 }
 <ul class="tiles">
 ${tile('mean reward', significant(last.rewards.mean), `in the last episode; ${significant(first.rewards.mean)} in the first`)}
-${tile('groups that teach', percent((groups - total((e) => e.discarded)) / groups), `${grouped(groups - total((e) => e.discarded))} of ${grouped(groups)}`)}
-${tile('rollouts a second', significant(overall), `${plural(completions, 'completion')} in ${plural(s.episodes.length, 'episode')}`)}
+${tile('groups that teach', percent(kept / groups), `${grouped(kept)} of ${grouped(groups)}`)}
+${tile('rollouts a second', significant(completions / drawing), `${plural(completions, 'completion')} in ${plural(s.episodes.length, 'episode')}`)}
 ${tile('without a reward', percent((failed + abstained) / completions), `${grouped(failed)} failed, ${grouped(abstained)} abstained`)}
 </ul>
-${question(
-  'Is it alive?',
-  html`${grouped(s.step)} of ${grouped(s.steps)} updates are done, from ${plural(s.episodes.length, 'episode')} of rollouts, ${significant(overall)} a second. ${
-    failed + abstained === 0
-      ? 'Every completion was judged.'
-      : `${plural(failed, 'completion')} could not be judged because a verifier failed, and of ${grouped(abstained)} no reward speaks.`
-  }`,
-  await grids([
-    {
-      ...{ ...at, title: 'Rollouts a second', series: [overEpisodes(s, 'rollouts a second', per)] },
-      note: 'Completions over the time until the last of an episode was drawn.',
-    },
-    ...(failed + abstained === 0
-      ? []
-      : [
-          {
-            ...{ ...share, title: 'Without a reward' },
-            series: [
-              overEpisodes(s, 'failed', (e) => e.failed / e.completions),
-              overEpisodes(s, 'abstained', (e) => e.abstained / e.completions),
-            ],
-            note: 'More than 5 % failed verifiers are a fault to look for: their evidence says why.',
-          },
-        ]),
-    {
-      ...{ ...at, title: 'Seconds an episode' },
-      series: [
-        overEpisodes(s, 'drawing', (e) => e.rolloutSeconds),
-        overEpisodes(s, 'judging after it', (e) => e.scoreSeconds),
-        overEpisodes(s, 'updates', (e) => updatesSeconds(s, e)),
-      ],
-      note: 'Judging overlaps with drawing; what is told is what comes behind it.',
-    },
-  ]),
-)}
-${question(
-  'Is it learning?',
-  heldOut(view, s),
-  await grids([
-    ...(s.validations.length === 0
-      ? []
-      : [
-          {
-            ...{ ...at, title: 'Reward on held-out tasks' },
-            series: [
-              {
-                name: 'held-out',
-                points: s.validations.map((v) => ({ x: v.step, y: v.rewards.mean })),
-                spread: s.validations.map((v) => v.rewards.std),
-              },
-            ],
-            note: 'Each task answered once while the stage goes on; nothing of them is learnt from.',
-          },
-        ]),
-    {
-      ...{ ...at, title: 'Reward' },
-      series: [
-        { ...overEpisodes(s, 'reward', (e) => e.rewards.mean), spread: s.episodes.map((e) => e.rewards.std) },
-      ],
-      note: 'Mean over all completions of an episode, discarded groups too; the band is one standard deviation.',
-    },
-    {
-      ...{ ...at, title: 'Reward by component', series: named(s, (e) => e.components) },
-      note: 'Each part before its weight.',
-    },
-    {
-      ...{ ...at, title: 'Reward by family', series: named(s, (e) => e.families) },
-      note: 'Families that differ much want another mixture or level.',
-    },
-  ]),
-)}
-${question(
-  'Is the signal real?',
-  html`${percent(degenerate / groups)} of ${plural(groups, 'group')} had one reward throughout and taught nothing; ${grouped(total((e) => e.kept))} took part in updates.`,
-  html`${await grids([
-    {
-      ...{ ...share, title: 'Groups without spread' },
-      series: [overEpisodes(s, 'without spread', (e) => e.degenerate / (e.kept + e.discarded))],
-      note: 'Too easy or too hard for the policy: all completions are worth the same.',
-    },
-    {
-      ...{ ...at, title: 'Groups kept and discarded' },
-      series: [overEpisodes(s, 'kept', (e) => e.kept), overEpisodes(s, 'discarded', (e) => e.discarded)],
-      note: 'Fewer kept than wanted: updates are smaller, or fewer.',
-    },
-    {
-      ...{ ...at, title: 'Format reward', series: formats },
-      note: 'At 0 from the start the policy does not know the format; at 1 it says nothing any more.',
-    },
-  ])}${reasons(sample)}`,
-)}
-${question(
-  'Is it stable?',
-  html`${percent(last.truncated)} of the last episode's completions were cut off at the longest that they may be; their mean length is ${significant(last.lengths.mean)} tokens, ${significant(first.lengths.mean)} in the first.`,
-  await grids([
-    ...others.map((m) => ({
-      ...{ ...at, title: known[m]?.[0] ?? m, series: [overUpdates(s, m, m)] },
-      note: known[m]?.[1] ?? 'As the loss measures it.',
-    })),
-    {
-      ...{ ...share, title: 'Clipped tokens', series: clips },
-      note: 'Shares whose ratio left the trust region below and above. Much of it: too many updates, or too high a rate.',
-    },
-    {
-      ...{ ...at, title: 'Gradient norm' },
-      series: [{ name: 'gradient norm', points: s.taken.map((e) => ({ x: e.step, y: e.gradientNorm })) }],
-      note: 'Before clipping.',
-    },
-    {
-      ...{ ...at, title: 'Length, tokens' },
-      series: [
-        { ...overEpisodes(s, 'mean', (e) => e.lengths.mean), spread: s.episodes.map((e) => e.lengths.std) },
-        overEpisodes(s, 'longest', (e) => e.lengths.most),
-      ],
-      note: 'Lengths that collapse or run to the limit are a way around the task.',
-    },
-    {
-      ...{ ...share, title: 'Cut off', series: [overEpisodes(s, 'cut off', (e) => e.truncated)] },
-      note: 'Completions that had to end before they did.',
-    },
-  ]),
-)}
+${await isItAlive(s, totals)}
+${await isItLearning(view, s)}
+${await isSignalReal(s, totals, sample)}
+${await isItStable(s, first, last)}
 ${question('Where does the time go?', html`${duration(sum(phases(s).map((p) => p.seconds)))} in all.`, timeBar(s))}
 </div>`
 }
@@ -313,7 +346,7 @@ const updatesSeconds = (s: StageView, e: Episode): number => {
 export const reinforcement = async (
   view: RunView,
   samples: readonly RolloutSample[],
-): Promise<readonly (readonly [id: string, title: string, body: Html])[]> => {
+): Promise<readonly Section[]> => {
   const stages = view.stages.filter((s) => s.episodes.length > 0)
   if (stages.length === 0) return []
   const all = await Promise.all(

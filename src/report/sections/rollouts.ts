@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
+import { advantageText, type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
 import { called, grouped } from '../../terminal/index.ts'
 import { type Html, html, type Part, trusted } from '../html.ts'
+import type { Section } from '../page.ts'
 import { knownRewards, meanReward, type Pick, picksOf, type RolloutSample } from '../rollout-sample.ts'
 
 type Group = EventOf<'group'>
@@ -59,8 +60,6 @@ const written = (c: Completion): Part => {
   ]
 }
 
-const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(2)}`
-
 /** Where a reward lies between the lowest and the highest of the stage, as the dots and edges are coloured. */
 const heat = (reward: number | undefined, [low, high]: RolloutSample['range']): Html =>
   trusted(
@@ -77,7 +76,7 @@ const completionCard = (g: Group, i: number, range: RolloutSample['range']): Htm
   const lines = judgement === undefined ? [] : judgementLines(judgement)
   const parts = lines.length > 1 ? lines.slice(1) : lines
   return html`<div class="completion" style="${heat(reward, range)}">
-<div class="verdict"><b>${reward === undefined ? (judgement?._tag === 'Abstained' ? 'abstained' : 'no reward') : rewardText(reward)}</b> <span>${advantage === null || advantage === undefined ? 'no advantage' : `advantage ${signed(advantage)}`}</span></div>
+<div class="verdict"><b>${reward === undefined ? (judgement?._tag === 'Abstained' ? 'abstained' : 'no reward') : rewardText(reward)}</b> <span>${advantage === null || advantage === undefined ? 'no advantage' : `advantage ${advantageText(advantage)}`}</span></div>
 <pre>${written(c)}</pre>
 <div class="tags">${grouped(c.ids.length)} ${c.ids.length === 1 ? 'token' : 'tokens'}, ${c.stop === 'end' ? 'ended by itself' : html`<b class="cut-off">cut off</b>`}</div>
 <dl>${parts.map(
@@ -120,7 +119,7 @@ export const rollouts = (
   samples: readonly RolloutSample[],
   damaged: readonly string[],
   images: ReadonlyMap<string, string>,
-): readonly (readonly [id: string, title: string, body: Html])[] => {
+): readonly Section[] => {
   if (samples.length === 0 && damaged.length === 0) return []
   const coloured = samples.some((s) =>
     picksOf(s).some((p) => p.group.completions.some((c) => c.texts !== undefined)),
