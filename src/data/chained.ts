@@ -5,8 +5,8 @@
  */
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from './source.ts'
+import { Whole } from './whole-number.ts'
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.intersection([t.type({ source: Whole }), t.partial({ place: t.unknown })])
 
 /**

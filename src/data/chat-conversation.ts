@@ -11,7 +11,7 @@ import { type Processor, ProcessorError } from './processor.ts'
 import { frameLabel } from './prompt.ts'
 import { readWholeImage } from './read-image.ts'
 import { anyImageIds, keptImages, type SeenImage, seen } from './seen-image.ts'
-import { templateIds } from './template-ids.ts'
+import { type TemplateIds, templateIds } from './template-ids.ts'
 import { readVideo } from './video.ts'
 
 /** A chat's tokens; images are not read. */
@@ -120,13 +120,19 @@ export const ownIds = (
   return { ids, lossMask }
 }
 
-/** By the processor's template, with the images' tokens in its holes. */
+/** By the processor's template. */
 const byTemplate = (
   p: Processor,
   chat: Chat<StillPart>,
   images: ImageIdLists,
+): Omit<ChatTokenIds, 'promptLength'> =>
+  withImages(templateIds(p.template!, chat, p.tokenizer.decode([p.end])), images)
+
+/** What a template wrote, with the images' tokens in its holes. @throws ChatError `ImageCount` */
+export const withImages = (
+  { ids, learn }: TemplateIds,
+  images: ImageIdLists,
 ): Omit<ChatTokenIds, 'promptLength'> => {
-  const { ids, learn } = templateIds(p.template!, chat, p.tokenizer.decode([p.end]))
   const holes = ids.filter((id) => id === 'hole').length
   if (holes !== images.length)
     throw new ChatError('ImageCount', `the template writes ${holes} of ${images.length} images`, 'change it')

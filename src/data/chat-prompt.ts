@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { ChatError, encodeChat, renderChat } from '../formats/index.ts'
+import { ChatError, renderChat } from '../formats/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import type { ChatTurn, StillPart } from './chat.ts'
-import { chatImages, type ImageIdLists, ownIds, withFrames } from './chat-conversation.ts'
+import { chatImages, type ImageIdLists, ownIds, withFrames, withImages } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import { keptImages } from './seen-image.ts'
+import { hole, idsOfPieces } from './template-ids.ts'
 
 /** What a prompt may be told. */
 export interface ChatPromptOptions {
@@ -22,9 +23,6 @@ export interface ChatPromptOptions {
   /** Further variables of the template. The processor's own layout has none. */
   readonly variables?: Readonly<Record<string, unknown>>
 }
-
-/** Stands in a template for an image; Unicode keeps it for no character. */
-const hole = '\ufdd6'
 
 /** An earlier answer without its thought: models are trained to answer a turn without those of the turns before. */
 const withoutThought = (p: Processor, text: string): string =>
@@ -66,21 +64,9 @@ const byTemplate = (
     addGenerationPrompt: true,
   })
   if (E.isLeft(rendered)) throw rendered.left
-  let ids: readonly number[] = []
-  let used = 0
-  let run: (typeof rendered.right.pieces)[number][] = []
-  for (const piece of rendered.right.pieces)
-    for (const [i, text] of piece.text.split(hole).entries()) {
-      if (i > 0) {
-        ids = [...ids, ...encodeChat(template!, run).ids, ...(images[used++] ?? [])]
-        run = []
-      }
-      // nothing is learnt of a prompt: pieces are encoded together
-      if (text !== '') run.push({ ...piece, text, learn: false })
-    }
-  if (used !== images.length)
-    throw new ChatError('ImageCount', `the template writes ${used} of ${images.length} images`, 'change it')
-  return [...ids, ...encodeChat(template!, run).ids]
+  // nothing is learnt of a prompt: pieces are encoded together
+  const pieces = rendered.right.pieces.map((piece) => ({ ...piece, learn: false }))
+  return withImages(idsOfPieces(template!, pieces), images).ids
 }
 
 const byProcessor = (

@@ -7,6 +7,7 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as t from 'io-ts'
+import type { FileInput } from './file-input.ts'
 import type { RgbImage } from './image.ts'
 import { ImageError, type ImageInput, readImage } from './read-image.ts'
 import { placeOf, type Row, RowError } from './rows/row.ts'
@@ -173,7 +174,7 @@ const reader = (row: Row) => {
     }
   }
 
-  const imageOf = (where: string, image: ImageColumn): Exclude<ImageInput, { readonly pixels: unknown }> => {
+  const imageOf = (where: string, image: ImageColumn): FileInput => {
     const name = `${where} of ${placeOf(row)}`
     if (image instanceof Uint8Array) return { bytes: image, name }
     if (typeof image !== 'string') {

@@ -7,6 +7,7 @@ import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
 import { onlySettings, seedSetting } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
+import { Whole } from './whole-number.ts'
 
 /** A source and its share of all examples. */
 export interface Share<out E> {
@@ -15,7 +16,6 @@ export interface Share<out E> {
   readonly source: Source<E>
 }
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.type({ index: Whole, places: t.array(t.union([t.null, t.type({ at: t.unknown })])) })
 
 /**

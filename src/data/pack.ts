@@ -11,6 +11,7 @@ import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
 import type { Processor } from './processor.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
+import { Whole } from './whole-number.ts'
 
 /** What a sample takes of a row and of a pack. */
 export interface Load {
@@ -145,8 +146,6 @@ const meanImages = (waiting: readonly Load[], tokens: number): number => {
   const all = waiting.reduce((n, w) => n + w.tokens, 0)
   return all === 0 ? 0 : (tokens * waiting.reduce((n, w) => n + w.images, 0)) / all
 }
-
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 
 /**
  * Where a packed source goes on: `from` is the place of its oldest sample that waits (none at the beginning), `packed` says

@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { open, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Sharp } from 'sharp'
 import { isBmp, readBmp } from './bmp.ts'
+import { type FileInput, headOf, nameOf } from './file-input.ts'
 import type { RgbImage } from './image.ts'
 import { resize } from './resize.ts'
 
@@ -24,10 +25,7 @@ export class ImageError extends Error {
 }
 
 /** An image: a file, an image file's bytes under a name for messages, or pixels. */
-export type ImageInput =
-  | { readonly path: string }
-  | { readonly bytes: Uint8Array; readonly name: string }
-  | { readonly pixels: RgbImage }
+export type ImageInput = FileInput | { readonly pixels: RgbImage }
 
 /** Whether a file is an image by the end of its name. */
 export const isImageName = (name: string): boolean => /\.(png|jpe?g|webp|gif|tiff?|bmp|avif)$/i.test(name)
@@ -63,23 +61,9 @@ const adviceOn = (message: string): string =>
       ? ': it has more than 268 million pixels; make it smaller'
       : ''
 
-/** The first bytes of a file. */
-const headOf = async (path: string): Promise<Uint8Array> => {
-  const file = await open(path)
-  try {
-    return (await file.read(new Uint8Array(2), 0, 2, 0)).buffer
-  } finally {
-    await file.close()
-  }
-}
-
 /** What sharp does not read as a BMP; undefined where it is none. */
-const bmpOf = async (
-  input: Exclude<ImageInput, { pixels: unknown }>,
-): Promise<E.Either<Error, RgbImage> | undefined> => {
-  const none = new Uint8Array()
-  const head = 'bytes' in input ? input.bytes : await headOf(input.path).catch(() => none)
-  if (!isBmp(head)) return undefined
+const bmpOf = async (input: FileInput): Promise<E.Either<Error, RgbImage> | undefined> => {
+  if (!isBmp(await headOf(input, 2).catch(() => new Uint8Array()))) return undefined
   const bytes = 'bytes' in input ? input.bytes : await readFile(input.path)
   return await readBmp(bytes).then(E.right, E.left<Error>)
 }
@@ -95,7 +79,7 @@ const bmpOf = async (
  */
 export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbImage> => {
   if ('pixels' in input) return input.pixels
-  const name = 'path' in input ? input.path : input.name
+  const name = nameOf(input)
   if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
   const { default: sharp } = await import('sharp')
   try {

@@ -7,6 +7,7 @@ import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
 import { onlySettings, seedSetting } from '../settings/index.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
+import { Whole } from './whole-number.ts'
 
 /** Settings of {@link shuffled}. */
 export interface ShuffleOptions {
@@ -15,7 +16,6 @@ export interface ShuffleOptions {
   readonly buffer: number
 }
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.intersection([t.type({ block: Whole, given: Whole }), t.partial({ source: t.unknown })])
 
 /**

@@ -17,7 +17,8 @@ import type { Chat, StillPart } from './chat.ts'
 import type { ChatTemplate } from './processor.ts'
 
 /** Stand in a template for an image, and behind what the assistant says; Unicode keeps these for no character. */
-const [hole, ending] = ['\ufdd6', '\ufdd7'] as const
+export const hole = '\ufdd6'
+const ending = '\ufdd7'
 
 /** The tokens of a chat; `hole` is where an image's tokens go. */
 export interface TemplateIds {
@@ -161,6 +162,30 @@ const piecesOf = (template: ChatTemplate, chat: Chat<StillPart>, close: string):
   throw bad('it changes what the assistant says', "mark what is learnt by 'generation' tags in it")
 }
 
+/** The token ids of pieces, and what is learnt of them. */
+export const idsOfPieces = (template: ChatTemplate, pieces: readonly ChatPiece[]): TemplateIds => {
+  const ids: (number | 'hole')[] = []
+  const learn: boolean[] = []
+  let run: ChatPiece[] = []
+  const flush = (): void => {
+    const encoded = encodeChat(template, run)
+    for (const id of encoded.ids) ids.push(id)
+    for (const l of encoded.learn) learn.push(l === 1)
+    run = []
+  }
+  for (const piece of pieces)
+    for (const [i, text] of piece.text.split(hole).entries()) {
+      if (i > 0) {
+        flush()
+        ids.push('hole')
+        learn.push(false)
+      }
+      if (text !== '') run.push({ ...piece, text })
+    }
+  flush()
+  return { ids, learn }
+}
+
 /**
  * The token ids of a chat by a template. Learnt is what the assistant says, in every turn, with the token that closes it.
  * Special tokens that somebody wrote are encoded as text.
@@ -175,24 +200,5 @@ export const templateIds = (template: ChatTemplate, chat: Chat<StillPart>, close
       'a text holds a code point from U+FDD0 to U+FDD7, which is no character',
       'take it out',
     )
-  const ids: (number | 'hole')[] = []
-  const learn: boolean[] = []
-  let run: ChatPiece[] = []
-  const flush = (): void => {
-    const encoded = encodeChat(template, run)
-    for (const id of encoded.ids) ids.push(id)
-    for (const l of encoded.learn) learn.push(l === 1)
-    run = []
-  }
-  for (const piece of piecesOf(template, chat, close))
-    for (const [i, text] of piece.text.split(hole).entries()) {
-      if (i > 0) {
-        flush()
-        ids.push('hole')
-        learn.push(false)
-      }
-      if (text !== '') run.push({ ...piece, text })
-    }
-  flush()
-  return { ids, learn }
+  return idsOfPieces(template, piecesOf(template, chat, close))
 }

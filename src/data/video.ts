@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { readdirSync, statSync } from 'node:fs'
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { framesByFfmpeg } from './ffmpeg.ts'
+import { type FileInput, headOf, nameOf } from './file-input.ts'
 import type { RgbImage } from './image.ts'
 import { ImageError, type ImageInput, isImageName, readWholeImage } from './read-image.ts'
 
@@ -15,10 +16,7 @@ import { ImageError, type ImageInput, isImageName, readWholeImage } from './read
 export const mostFrames = 16
 
 /** A video: a file, a folder of frames, a file's bytes under a name for messages, or its frames, each an image. */
-export type VideoInput =
-  | { readonly path: string }
-  | { readonly bytes: Uint8Array; readonly name: string }
-  | { readonly frames: readonly ImageInput[] }
+export type VideoInput = FileInput | { readonly frames: readonly ImageInput[] }
 
 /**
  * Of `of` things in a row those in the middle of `most` equal stretches; all of them where they are no more.
@@ -53,28 +51,17 @@ const framesOfFolder = (folder: string): readonly ImageInput[] => {
   return names.sort(order.compare).map((name) => ({ path: join(folder, name) }))
 }
 
+/** Bytes by which images are told from videos. */
+const headBytes = 16
+
 /** Whether a file begins as one that sharp reads, and not as a video. */
 const isImageFile = (head: Uint8Array): boolean => {
   const text = Buffer.from(head).toString('latin1')
   return /^(GIF8|RIFF....WEBP|\x89PNG|\xff\xd8\xff|II\*\0|MM\0\*)/s.test(text)
 }
 
-const headOf = async (input: Exclude<VideoInput, { frames: unknown }>): Promise<Uint8Array> => {
-  if ('bytes' in input) return input.bytes.subarray(0, 16)
-  const file = await open(input.path)
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(16), 0, 16, 0)
-    return buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
-  }
-}
-
 /** The frames of an animation; one of a still image. */
-const framesOfImage = async (
-  input: Exclude<VideoInput, { frames: unknown }>,
-  most: number,
-): Promise<readonly RgbImage[]> => {
+const framesOfImage = async (input: FileInput, most: number): Promise<readonly RgbImage[]> => {
   const { default: sharp } = await import('sharp')
   const { pages = 1, delay } = await sharp('path' in input ? input.path : input.bytes)
     .metadata()
@@ -86,9 +73,6 @@ const framesOfImage = async (
   for (const page of evenlyInTime(delays, most)) frames.push(await readWholeImage(input, page))
   return frames
 }
-
-const nameOf = (input: Exclude<VideoInput, { frames: unknown }>): string =>
-  'path' in input ? input.path : input.name
 
 /** Gives bytes a file of their own as long as it is needed. */
 const withFile = async <A>(bytes: Uint8Array, use: (path: string) => Promise<A>): Promise<A> => {
@@ -123,7 +107,7 @@ export const readVideo = async (
     if (seen === undefined) throw new ImageError('NotFound', input.path, 'there is no such file or folder')
     if (seen.isDirectory()) return inOrder(framesOfFolder(input.path))
   }
-  if (isImageFile(await headOf(input))) return framesOfImage(input, most)
+  if (isImageFile(await headOf(input, headBytes))) return framesOfImage(input, most)
   return 'path' in input
     ? framesByFfmpeg(input.path, input.path, most)
     : withFile(input.bytes, (path) => framesByFfmpeg(path, input.name, most))
@@ -134,7 +118,7 @@ export const isVideo = async (path: string): Promise<boolean> => {
   const seen = statSync(path, { throwIfNoEntry: false })
   if (seen === undefined) return false
   if (seen.isDirectory()) return true
-  const head = await headOf({ path }).catch(() => undefined)
+  const head = await headOf({ path }, headBytes).catch(() => undefined)
   if (head === undefined) return false
   if (!isImageFile(head)) return /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts|wmv|flv|3gp)$/i.test(path)
   const { default: sharp } = await import('sharp')

@@ -1,4 +1,8 @@
-/** Numbers that images are cut by, checked where they are given. */
+/** Whole numbers, checked where they are given: those by which images are cut, and those of places in sources. */
+import * as t from 'io-ts'
+
+/** A whole number from 0. */
+export const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 
 /** A whole number from 1. @throws RangeError */
 export const wholeNumber = (where: string, what: string, value: number | undefined): number => {

@@ -36,6 +36,14 @@ const besideWord = (text: string, begin: number, end: number): boolean =>
 
 const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 
+/** Finds any of some words, the longest of those that begin at one place; undefined where there is no word. */
+export const anyOf = (words: Iterable<string>): RegExp | undefined => {
+  const sought = [...words].filter((w) => w !== '')
+  // alternatives are tried in their order
+  const longestFirst = sought.sort((a, b) => b.length - a.length).map(escaped)
+  return sought.length === 0 ? undefined : new RegExp(longestFirst.join('|'), 'gu')
+}
+
 /** Splits a text into stretches and added tokens. */
 export type Splitter = (text: string, special: Special) => readonly Part[]
 
@@ -46,16 +54,8 @@ export type Splitter = (text: string, special: Special) => readonly Part[]
  * @param tokens what to look for, by the text that it has there
  */
 export const splitter = (tokens: ReadonlyMap<string, AddedToken>): Splitter => {
-  const contents = [...tokens.keys()].filter((c) => c !== '')
-  if (contents.length === 0) return (text) => (text === '' ? [] : [text])
-  // alternatives are tried in their order
-  const any = new RegExp(
-    contents
-      .sort((a, b) => b.length - a.length)
-      .map(escaped)
-      .join('|'),
-    'gu',
-  )
+  const any = anyOf(tokens.keys())
+  if (any === undefined) return (text) => (text === '' ? [] : [text])
   return (text, special) => {
     const parts: Part[] = []
     let done = 0

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as t from 'io-ts'
-import type { Special } from './added-tokens.ts'
+import { anyOf, type Special } from './added-tokens.ts'
 import { quote } from './safetensors-error.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
@@ -74,20 +74,9 @@ export const plainText = (content: Message['content']): string =>
  */
 const thinking = new Set(['<think>', '</think>'])
 
-const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
-
 /** Finds special tokens that are written in a message, the longest first. */
-export const specialIn = (words: Iterable<string>, role: string): RegExp | undefined => {
-  const sought = [...words].filter((w) => w !== '' && !(role === 'assistant' && thinking.has(w)))
-  if (sought.length === 0) return undefined
-  return new RegExp(
-    sought
-      .sort((a, b) => b.length - a.length)
-      .map(escaped)
-      .join('|'),
-    'gu',
-  )
-}
+export const specialIn = (words: Iterable<string>, role: string): RegExp | undefined =>
+  anyOf([...words].filter((w) => !(role === 'assistant' && thinking.has(w))))
 
 // --- pieces -----------------------------------------------------------------------------------------------
 

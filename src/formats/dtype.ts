@@ -56,13 +56,11 @@ const aligned = (bytes: Uint8Array, size: number): Uint8Array => {
   return swapped
 }
 
-const u16 = (bytes: Uint8Array): Uint16Array => {
+/** The patterns of a 16-bit dtype from their little-endian bytes; they share memory where they may. */
+export const patternsOf = (bytes: Uint8Array): Uint16Array => {
   const a = aligned(bytes, 2)
   return new Uint16Array(a.buffer, a.byteOffset, a.length >> 1)
 }
-
-/** The patterns of a 16-bit dtype from their little-endian bytes; they share memory where they may. */
-export const patternsOf = u16
 
 /** The little-endian bytes of an array in the host's order. A view of it where the host is little-endian. */
 const littleEndian = (array: Uint16Array | Float32Array | Int32Array): Uint8Array => {
@@ -186,16 +184,16 @@ export const f32ToBf16 = (floats: Float32Array): Uint16Array => {
  * @category decoding
  */
 export const bytesToFloats = (dtype: FloatDtype, bytes: Uint8Array): Float32Array => {
-  if (dtype === 'F16') return f16ToF32(u16(bytes))
-  if (dtype === 'BF16') return bf16ToF32(u16(bytes))
+  if (dtype === 'F16') return f16ToF32(patternsOf(bytes))
+  if (dtype === 'BF16') return bf16ToF32(patternsOf(bytes))
   const a = aligned(bytes, 4)
   return new Float32Array(a.buffer, a.byteOffset, a.length >> 2)
 }
 
 /** {@link bytesToFloats} into an array that is there. */
 export const bytesIntoFloats = (dtype: FloatDtype, bytes: Uint8Array, out: Float32Array): void => {
-  if (dtype === 'F16') f16Into(u16(bytes), bits(out))
-  else if (dtype === 'BF16') bf16Into(u16(bytes), bits(out))
+  if (dtype === 'F16') f16Into(patternsOf(bytes), bits(out))
+  else if (dtype === 'BF16') bf16Into(patternsOf(bytes), bits(out))
   else out.set(bytesToFloats(dtype, bytes))
 }
 

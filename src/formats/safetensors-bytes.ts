@@ -74,7 +74,7 @@ export const encodeHeader = (
   file = '<bytes>',
 ): E.Either<SafetensorsError, { header: Uint8Array; order: readonly string[] }> => {
   const fail = (tag: SafetensorsErrorTag, key: string | undefined, what: string, todo: string) =>
-    E.left(new SafetensorsError(tag, key === undefined ? { file } : { file, key }, what, todo))
+    E.left(new SafetensorsError(tag, { file, key }, what, todo))
   const fields: string[] = []
   const notes = Object.entries(metadata).sort(([a], [b]) => compare(a, b))
   if (!Metadata.is(metadata) || notes.some(([k, v]) => !isWellFormed(k) || !isWellFormed(v)))
@@ -185,6 +185,13 @@ export const encode = (
     }),
   )
 
+const wrongDtype = (
+  file: string,
+  key: string,
+  what: string,
+  todo: string,
+): E.Either<SafetensorsError, never> => E.left(new SafetensorsError('WrongDtype', { file, key }, what, todo))
+
 /** The values of a stored floating-point tensor as float32. */
 export const storedFloats = (
   tensor: StoredTensor,
@@ -193,14 +200,7 @@ export const storedFloats = (
 ): E.Either<SafetensorsError, Float32Array> =>
   isFloatDtype(tensor.dtype)
     ? E.right(bytesToFloats(tensor.dtype, tensor.bytes))
-    : E.left(
-        new SafetensorsError(
-          'WrongDtype',
-          { file, key },
-          `it is ${tensor.dtype}, not floating-point`,
-          'read it with ints',
-        ),
-      )
+    : wrongDtype(file, key, `it is ${tensor.dtype}, not floating-point`, 'read it with ints')
 
 /** The values of a stored integer or boolean tensor as int32. */
 export const storedInts = (
@@ -209,14 +209,7 @@ export const storedInts = (
   file = '<bytes>',
 ): E.Either<SafetensorsError, Int32Array> =>
   isFloatDtype(tensor.dtype)
-    ? E.left(
-        new SafetensorsError(
-          'WrongDtype',
-          { file, key },
-          `it is ${tensor.dtype}, not an integer type`,
-          'read it with floats',
-        ),
-      )
+    ? wrongDtype(file, key, `it is ${tensor.dtype}, not an integer type`, 'read it with floats')
     : pipe(
         bytesToInts(tensor.dtype, tensor.bytes),
         E.mapLeft(

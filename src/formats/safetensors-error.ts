@@ -71,7 +71,7 @@ export const systemError =
   (e: unknown): SafetensorsError => {
     if (e instanceof SafetensorsError) return e
     const { code, message } = e as NodeJS.ErrnoException
-    const at = key === undefined ? { file } : { file, key }
+    const at = { file, key }
     return code === 'ENOENT'
       ? new SafetensorsError('NotFound', at, 'there is no such file', 'check the path', e)
       : code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'

@@ -157,7 +157,7 @@ export const decodeHeader = (
 /** The header's JSON as its keys and values, none of which is checked. */
 const parseObject = (bytes: Uint8Array, file: string): E.Either<SafetensorsError, [string, unknown][]> => {
   const fail = (tag: SafetensorsErrorTag, what: string, key?: string) =>
-    E.left(new SafetensorsError(tag, key === undefined ? { file } : { file, key }, what, again))
+    E.left(new SafetensorsError(tag, { file, key }, what, again))
   if (bytes[0] !== 0x7b) return fail('BadHeader', "the header does not begin with '{'")
   let text: string
   let json: unknown

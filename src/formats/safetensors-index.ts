@@ -180,7 +180,7 @@ const isPlainName = (name: string): boolean =>
 
 const decodeIndex = (text: string, file: string): E.Either<SafetensorsError, ShardIndex> => {
   const fail = (what: string, key?: string) =>
-    E.left(new SafetensorsError('BadIndex', key === undefined ? { file } : { file, key }, what, download))
+    E.left(new SafetensorsError('BadIndex', { file, key }, what, download))
   const parsed = parseJson(text)
   if (E.isLeft(parsed)) return fail(`the index is not JSON (${parsed.left})`)
   const json = parsed.right

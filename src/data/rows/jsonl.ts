@@ -8,6 +8,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
+import { Whole } from '../whole-number.ts'
 import { blocksOf, isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
@@ -85,7 +86,6 @@ const rowOf = (file: string, { bytes, line }: Line): E.Either<RowError, Row | un
     E.mapLeft((reason) => new RowError({ file, line }, reason)),
   )
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ byte: Whole, line: Whole })
 
 /**

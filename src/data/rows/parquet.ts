@@ -7,6 +7,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
+import { Whole } from '../whole-number.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowsError } from './row.ts'
 
@@ -45,7 +46,6 @@ const readersOf = (all: Compressors): Compressors =>
     ]),
   )
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ row: Whole })
 
 /**

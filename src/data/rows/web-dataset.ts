@@ -8,6 +8,7 @@ import * as t from 'io-ts'
 import { parseJson } from '../../formats/index.ts'
 import { isImageName } from '../read-image.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
+import { Whole } from '../whole-number.ts'
 import { isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions } from './row.ts'
@@ -40,7 +41,6 @@ const rowOf = (at: Pick<Row, 'file' | 'line'>, key: string, files: readonly TarF
   return { columns: { ...columns, __key__: key }, ...at }
 }
 
-const Whole = t.refinement(t.number, (n) => Number.isSafeInteger(n) && n >= 0)
 const Place = t.strict({ byte: Whole, sample: Whole })
 
 /**

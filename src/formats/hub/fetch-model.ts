@@ -11,12 +11,13 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { onlySettings } from '../../settings/index.ts'
 import { makeFolder } from '../folder.ts'
 import { parseJson } from '../json.ts'
+import { indexName } from '../safetensors-index.ts'
 import { folderShelf } from './folder-shelf.ts'
 import { HubError, hubErrorOf } from './hub-error.ts'
 import { hubShelf, networkFailure } from './hub-shelf.ts'
 import type { Shelf, ShelfFile } from './shelf.ts'
 import { partName, sizeOf, takeFile } from './take-file.ts'
-import { shardIndex, shardsOf, wantedOf } from './wanted.ts'
+import { shardsOf, wantedOf } from './wanted.ts'
 
 /** How far it is. */
 export interface FetchProgress {
@@ -74,8 +75,7 @@ const shelfOf = async (repo: string, o: FetchOptions, signal: AbortSignal): Prom
   const { tries = 5, pause = 1000 } = o
   for (let n = 1; ; n++)
     try {
-      const asked = { repo, endpoint, revision, recursive, signal }
-      return await hubShelf({ ...asked, ...(token === undefined ? {} : { token }) })
+      return await hubShelf({ repo, endpoint, revision, recursive, signal, token })
     } catch (e) {
       if (signal.aborted) throw new HubError('Interrupted', `${repo}: stopped`, e)
       const error = networkFailure(endpoint, repo, e)
@@ -128,13 +128,13 @@ const fetched = async (repo: string, o: FetchOptions): Promise<FetchedModel> => 
       done.set(file.path, { ...file, taken })
     }
   }
-  const index = wanted.find((f) => f.path === shardIndex)
+  const index = wanted.find((f) => f.path === indexName)
   if (index !== undefined && o.all !== true) {
     await take([index])
     const json = orThrow(
       E.mapLeft(
-        (why: string) => new HubError('NoModel', `${shelf.name}: its ${shardIndex} is no JSON (${why})`),
-      )(parseJson(await readFile(join(folder, shardIndex), 'utf8'))),
+        (why: string) => new HubError('NoModel', `${shelf.name}: its ${indexName} is no JSON (${why})`),
+      )(parseJson(await readFile(join(folder, indexName), 'utf8'))),
     )
     wanted = [...wanted, ...orThrow(shardsOf(shelf, json))]
   }
@@ -146,10 +146,8 @@ const fetched = async (repo: string, o: FetchOptions): Promise<FetchedModel> => 
   }
   await roomFor(folder, missing)
   await take(wanted)
-  return {
-    ...{ folder, source: shelf.name, files: wanted.map((f) => done.get(f.path)!) },
-    ...(shelf.revision === undefined ? {} : { revision: shelf.revision }),
-  }
+  const files = wanted.map((f) => done.get(f.path)!)
+  return { folder, source: shelf.name, files, revision: shelf.revision }
 }
 
 /**

@@ -56,13 +56,10 @@ export const folderShelf = async (
   const walk = async (inside: string): Promise<void> => {
     for (const name of (await readdir(join(at, inside))).sort()) {
       const path = inside === '' ? name : `${inside}/${name}`
-      const { size, isFile, isFolder } = await stat(join(at, path)).then((s) => ({
-        ...{ size: s.size, isFile: s.isFile(), isFolder: s.isDirectory() },
-      }))
-      if (isFolder && recursive) await walk(path)
-      if (!isFile) continue
-      const sum = await sumOf(join(at, path))
-      files.push({ path, bytes: size, ...(sum === undefined ? {} : { sum }) })
+      const about = await stat(join(at, path))
+      if (about.isDirectory() && recursive) await walk(path)
+      if (!about.isFile()) continue
+      files.push({ path, bytes: about.size, sum: await sumOf(join(at, path)) })
     }
   }
   try {

@@ -4,12 +4,9 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
+import { indexName, singleName } from '../safetensors-index.ts'
 import { HubError } from './hub-error.ts'
 import type { Shelf, ShelfFile } from './shelf.ts'
-
-/** The index of a checkpoint of several files. */
-export const shardIndex = 'model.safetensors.index.json'
-const single = 'model.safetensors'
 
 /** What lies beside the weights; all of it is small. */
 const beside = [
@@ -45,8 +42,8 @@ const noModel = (shelf: Shelf, lacks: string): HubError => {
 export const wantedOf = (shelf: Shelf): E.Either<HubError, readonly ShelfFile[]> => {
   const has = new Map(shelf.files.map((f) => [f.path, f]))
   if (!has.has('config.json')) return E.left(noModel(shelf, 'config.json'))
-  const weights = has.get(single) ?? has.get(shardIndex)
-  if (weights === undefined) return E.left(noModel(shelf, `${single} and no ${shardIndex}`))
+  const weights = has.get(singleName) ?? has.get(indexName)
+  if (weights === undefined) return E.left(noModel(shelf, `${singleName} and no ${indexName}`))
   return E.right([...beside.flatMap((name) => has.get(name) ?? []), weights])
 }
 
@@ -54,11 +51,11 @@ export const wantedOf = (shelf: Shelf): E.Either<HubError, readonly ShelfFile[]>
 export const shardsOf = (shelf: Shelf, index: unknown): E.Either<HubError, readonly ShelfFile[]> => {
   const map = (index as { readonly weight_map?: unknown } | null)?.weight_map
   if (typeof map !== 'object' || map === null)
-    return E.left(new HubError('NoModel', `${shelf.name}: its ${shardIndex} has no weight_map`))
+    return E.left(new HubError('NoModel', `${shelf.name}: its ${indexName} has no weight_map`))
   const names = [...new Set(Object.values(map).map(String))].sort()
   const has = new Map(shelf.files.map((f) => [f.path, f]))
   const lost = names.find((n) => !has.has(n))
   return lost === undefined
     ? E.right(names.map((n) => has.get(n)!))
-    : E.left(new HubError('NoModel', `${shelf.name}: its ${shardIndex} names ${lost}, which is not there`))
+    : E.left(new HubError('NoModel', `${shelf.name}: its ${indexName} names ${lost}, which is not there`))
 }
