@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { type TensorValue, tensorValue } from '../engine/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { onlySettings, settingName } from '../settings/index.ts'
 import { numberSetting, RecipeError, wholeSetting } from '../train/index.ts'
 import { bools, floats, ints } from '../train/internal.ts'
 
@@ -42,7 +42,7 @@ export type Settled = Required<Sampling>
 export const settled = (s: Sampling, where = 'sampling', within?: string): Settled => {
   const known = ['maxNewTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'stopIds']
   onlySettings(where, s, known, within)
-  const at = (name: string): string => (within === undefined ? name : `${within}.${name}`)
+  const at = (name: string): string => settingName(name, within)
   const share = (name: 'topP' | 'minP', otherwise: number): number => {
     const x = numberSetting(where, at(name), s[name] ?? otherwise)
     if (x > 1) throw new RecipeError(where, at(name), `it is ${x}; give a probability, at most 1`)

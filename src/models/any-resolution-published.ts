@@ -6,7 +6,7 @@
  */
 import type * as t from 'io-ts'
 import { type AnyResolution, type Interpolation, rotaryTheta } from './any-resolution.ts'
-import { isBoolean, only, optional, positive, Word } from './config-words.ts'
+import { flag, none, oneOf, only, optional, positive } from './config-words.ts'
 
 const methods: Readonly<Record<string, Interpolation>> = {
   two_dim: 'bicubic',
@@ -14,33 +14,18 @@ const methods: Readonly<Record<string, Interpolation>> = {
   bilinear_align_corners: 'bilinearCorners',
 }
 
-const flag = (todo: string) => optional(new Word('true or false', isBoolean, todo), undefined)
-
 /** The words of a `config.json` that are about any resolution. An encoder of one has none of the first two. */
 export const anyResolutionWords = {
-  preserve_original_pe: flag("whether learned positions are resized to an image's grid"),
-  disable_rope: flag('whether there are no rotary positions'),
+  preserve_original_pe: flag("whether learned positions are resized to an image's grid", undefined),
+  disable_rope: flag('whether there are no rotary positions', undefined),
   interpolate_pe_method: optional(
-    new Word(
-      '"two_dim", "bilinear" or "bilinear_align_corners"',
-      (u): u is string => typeof u === 'string' && Object.hasOwn(methods, u),
-      'positions are resized in two dimensions',
-      'Unsupported',
-    ),
+    oneOf(Object.keys(methods), 'positions are resized in two dimensions', 'Unsupported'),
     'two_dim',
   ),
   rope_theta: optional(positive('the base of the rotary frequencies, 10000'), rotaryTheta),
   hidden_stride: only(2, 'the adapter folds 2 × 2 tokens into one'),
   temporal_patch_size: only(1, 'a patch is of one image'),
-  fullatt_block_indexes: optional(
-    new Word(
-      'null',
-      (u): u is undefined => u === undefined,
-      'every block attends to its whole image',
-      'Unsupported',
-    ),
-    undefined,
-  ),
+  fullatt_block_indexes: none('every block attends to its whole image'),
 }
 
 type Words = { readonly [K in keyof typeof anyResolutionWords]: t.TypeOf<(typeof anyResolutionWords)[K]> }

@@ -5,6 +5,7 @@ import {
   GraphError,
   input,
   Key,
+  reshape,
   type Site,
   state,
   type Tensor,
@@ -37,15 +38,21 @@ export const checkedSizes = (model: CausalLm, s: GenerationSizes, site: Site): v
     throw wrong(`images is ${images}, and model '${model.name}' reads text alone; give 0`)
 }
 
+/** Checks how many tokens a call adds. */
+export const checkedSteps = (steps: number, site: Site): void => {
+  if (!Number.isSafeInteger(steps) || steps < 1)
+    throw new GraphError('BadArgument', `generation: steps is ${steps}; give a whole number from 1 on`, site)
+}
+
 /** A layer's new keys or values as the cache keeps them: `[batch, …, key, headDim]`, so that each head's lie together. */
-export const stored = (t: Tensor): Tensor => {
+const stored = (t: Tensor): Tensor => {
   const [last] = t.axes.slice(-1)
   const others = t.names.filter((n) => n !== Key && n !== last!.name)
   return transpose(t, [...others, Key, last!.name])
 }
 
 /** One side of one layer's cache, for new elements of these axes: in place of their first axis `rows`, of `key` `slots`. */
-export const cacheOf = (
+const cacheOf = (
   { name }: GenerationSizes,
   path: string,
   side: 'key' | 'value',
@@ -57,6 +64,39 @@ export const cacheOf = (
   const axes = like.axes.map((a, i) => (i === 0 ? rows : a.name === Key ? slots : a))
   return { key, whole: state(key, axes, zeros) }
 }
+
+/** A tensor without an axis of one place. */
+export const without = (t: Tensor, name: string): Tensor =>
+  reshape(
+    t,
+    t.axes.filter((a) => a.name !== name),
+  )
+
+/** What a layer adds to each side of its cache: its state's key, the new elements, and the state as it is. */
+export interface CacheSide {
+  readonly key: string
+  readonly own: Tensor
+  readonly whole: Tensor
+}
+
+/** New keys and values of a layer, each beside its side of the cache. */
+export const sidesOf = (
+  s: GenerationSizes,
+  path: string,
+  keys: Tensor,
+  values: Tensor,
+  rows: Axis,
+  slots: Axis,
+): readonly [CacheSide, CacheSide] => {
+  const side = (name: 'key' | 'value', t: Tensor): CacheSide => {
+    const own = stored(t)
+    return { own, ...cacheOf(s, path, name, own, rows, slots) }
+  }
+  return [side('key', keys), side('value', values)]
+}
+
+/** The logits of one token a row, from its residual stream `[batch, 1, embed]`. */
+export const headOf = (model: CausalLm, hidden: Tensor): Tensor => model.head(without(hidden, 'token'))
 
 /** How tokens are drawn, as inputs: alike in all rows, or by each row's own along `batch`. */
 export const drawInputs = (model: CausalLm, ...batch: readonly Axis[]): Omit<DrawInputs, 'uniform'> => ({

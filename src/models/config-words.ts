@@ -4,9 +4,12 @@
  *
  * @since 0.1.0
  */
+import { readFile } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { quote } from '../formats/index.ts'
+import { parseJson, quote } from '../formats/index.ts'
 
 /**
  * The tags of {@link ConfigError}.
@@ -67,8 +70,7 @@ export class Word<A> extends t.Type<A, A, unknown> {
 
 const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && (u as number) >= 1
 const isPositive = (u: unknown): u is number => typeof u === 'number' && u > 0 && u < Infinity
-/** Whether a value is true or false. */
-export const isBoolean = (u: unknown): u is boolean => typeof u === 'boolean'
+const isBoolean = (u: unknown): u is boolean => typeof u === 'boolean'
 
 /** A whole number from 1 on. */
 export const count = (todo: string): t.Type<number, number, unknown> =>
@@ -98,22 +100,51 @@ class Optional<A, B> extends t.Type<A | B, A | B, unknown> {
 export const only = <A extends string | number | boolean>(value: A, why: string): t.Type<A, A, unknown> =>
   optional(new Word(quote(value), (u): u is A => u === value, why, 'Unsupported'), value)
 
-export const isNone = (u: unknown): u is undefined => u === undefined
+/** A key that says nothing here: what it may say elsewhere no model is built for. */
+export const none = (why: string) =>
+  optional(new Word('null', (u): u is undefined => u === undefined, why, 'Unsupported'), undefined)
+
+/** One of some words. */
+export const oneOf = <A extends string>(words: readonly A[], todo: string, otherwise?: ConfigErrorTag) => {
+  const quoted = words.map(quote)
+  const kind = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`
+  return new Word(kind, (u): u is A => words.some((word) => word === u), todo, otherwise)
+}
 
 /** Weights that were made smaller mean nothing without what makes them large again. */
-export const unquantised = optional(
-  new Word(
-    'null',
-    isNone,
-    'weights are read as they are: take the model as it was before it was quantised',
-    'Unsupported',
-  ),
-  undefined,
+export const unquantised = none(
+  'weights are read as they are: take the model as it was before it was quantised',
 )
 
 /** True or false; where nothing is said, `otherwise`. */
-export const flag = (todo: string, otherwise: boolean) =>
+export const flag = <B>(todo: string, otherwise: B) =>
   optional(new Word('true or false', isBoolean, todo), otherwise)
+
+/** The JSON of a file; `absent` stands for the text of one that is not there. */
+export const readJson = (file: string, todo: string, absent?: string): TE.TaskEither<ConfigError, unknown> =>
+  pipe(
+    TE.tryCatch(
+      () =>
+        readFile(file, 'utf8').catch((e) =>
+          e.code === 'ENOENT' && absent !== undefined ? absent : Promise.reject(e),
+        ),
+      (e) =>
+        new ConfigError(
+          'Io',
+          file,
+          '',
+          `cannot be read (${(e as NodeJS.ErrnoException).code ?? String(e)})${todo}`,
+        ),
+    ),
+    TE.chainEitherK((text) =>
+      pipe(
+        parseJson(text),
+        E.mapLeft(
+          (why) => new ConfigError('BadJson', file, '', `is no JSON (${why}); mend or fetch it again`),
+        ),
+      ),
+    ),
+  )
 
 /** A codec by its published words; `build` also finds contradictions between keys, `[key, what]`. */
 export const codec = <P extends t.Props, C, O extends object>(

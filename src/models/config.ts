@@ -8,23 +8,23 @@
  *
  * @since 0.1.0
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type * as t from 'io-ts'
-import { parseJson, quote } from '../formats/index.ts'
+import { quote } from '../formats/index.ts'
 import {
   ConfigError,
   codec,
   count,
   errorOf,
   flag,
+  oneOf,
   only,
   optional,
+  readJson,
   unquantised,
-  Word,
 } from './config-words.ts'
 import { languageConfig } from './language-config.ts'
 import type { Preset } from './presets.ts'
@@ -49,14 +49,7 @@ export const visionLanguageConfig = codec(
     llm_config: languageConfig,
     quantization_config: unquantised,
     downsample_ratio: only(0.5, 'the adapter folds 2 × 2 tokens into one'),
-    ps_version: optional(
-      new Word(
-        '"v1" or "v2"',
-        (u): u is 'v1' | 'v2' => u === 'v1' || u === 'v2',
-        'the token order after the pixel shuffle',
-      ),
-      'v1' as const,
-    ),
+    ps_version: optional(oneOf(['v1', 'v2'], 'the token order after the pixel shuffle'), 'v1' as const),
     select_layer: only(-1, 'the adapter reads the output of the last norm'),
     force_image_size: optional(count('the side that images are brought to, which is image_size'), undefined),
     pad2square: only(false, 'images are stretched to a tile and not padded'),
@@ -193,24 +186,7 @@ export const toPublished = (model: Preset): PublishedConfig => {
 export const readConfig = (folder: string): TE.TaskEither<ConfigError, Preset> => {
   const file = join(folder, 'config.json')
   return pipe(
-    TE.tryCatch(
-      () => readFile(file, 'utf8'),
-      (e) =>
-        new ConfigError(
-          'Io',
-          file,
-          '',
-          `cannot be read (${(e as NodeJS.ErrnoException).code ?? String(e)}); give the folder of a published model`,
-        ),
-    ),
-    TE.chainEitherK((text) =>
-      pipe(
-        parseJson(text),
-        E.mapLeft(
-          (why) => new ConfigError('BadJson', file, '', `is no JSON (${why}); mend or fetch it again`),
-        ),
-      ),
-    ),
+    readJson(file, '; give the folder of a published model'),
     TE.chainEitherK((json) => fromPublished(json, file)),
   )
 }

@@ -9,7 +9,6 @@ import {
   broadcast,
   cast,
   equal,
-  GraphError,
   gather,
   greater,
   input,
@@ -31,16 +30,10 @@ import {
   transpose,
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
+import { checkedSizes, checkedSteps, drawInputs, filterInputs, headOf, sidesOf, without } from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import type { GenerationSizes } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
-
-const without = (t: Tensor, name: string): Tensor =>
-  reshape(
-    t,
-    t.axes.filter((a) => a.name !== name),
-  )
 
 /** How tokens are drawn. */
 export interface ExtendLoopOptions {
@@ -69,8 +62,7 @@ export const extendLoop = (
   const { filtered = false } = onlySettings('extendLoop', options, ['filtered'])
   const site = siteOf(extendLoop)
   checkedSizes(model, s, site)
-  if (!Number.isSafeInteger(steps) || steps < 1)
-    throw new GraphError('BadArgument', `generation: steps is ${steps}; give a whole number from 1 on`, site)
+  checkedSteps(steps, site)
   const [batch, token, step] = [axis('batch', s.rows), axis('token', 1), axis('step', steps)]
   const slots = axis(Key, s.capacity)
   const ids: Tensor = input('input_ids', [batch], 'int32')
@@ -94,12 +86,8 @@ export const extendLoop = (
       // the first slot is always seen
       mask: transpose(lessEqual(iota(slots), maximum(at, 0)), [batch.name, Key]),
       cache: (path, keys, values) => {
-        const [k, v] = ([['key', keys] as const, ['value', values] as const] as const).map(([side, t]) => {
-          const one = stored(t)
-          const { key, whole } = cacheOf(s, path, side, one, batch, slots)
-          return taken(key, one, whole)
-        }) as [Tensor, Tensor]
-        return [[k, v]]
+        const [k, v] = sidesOf(s, path, keys, values, batch, slots)
+        return [[taken(k.key, k.own, k.whole), taken(v.key, v.own, v.whole)]]
       },
     })
   const wholes: Record<string, Tensor> = {}
@@ -128,7 +116,7 @@ export const extendLoop = (
         next[key] = transpose(select(here, without(one, Key), now[key]!), now[key]!.names)
         return next[key]
       })
-      const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
+      const logits = headOf(model, hidden)
       const turn = equal(iota(step), i)
       const drawn = drawToken(logits, {
         ...how,

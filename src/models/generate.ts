@@ -16,7 +16,6 @@ import {
   concat,
   constant,
   equal,
-  GraphError,
   gather,
   greaterEqual,
   input,
@@ -37,7 +36,16 @@ import {
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { placesInput } from './any-resolution.ts'
-import { cacheOf, checkedSizes, drawInputs, filterInputs, stored } from './cache.ts'
+import {
+  type CacheSide,
+  checkedSizes,
+  checkedSteps,
+  drawInputs,
+  filterInputs,
+  headOf,
+  sidesOf,
+  without,
+} from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import { type GenerationSizes, imagesOf } from './generation-sizes.ts'
 import { type CausalLm, type ImageInputs, positionsOfKeys } from './model.ts'
@@ -60,7 +68,7 @@ export const imageInputs = (model: CausalLm, images: number, batch: Axis, token:
   const plane = [axis('channel', 3), axis('height', side), axis('width', side)] as const
   return {
     pixels: input('pixel_values', [each, ...plane]),
-    ...(patchSize === undefined ? {} : { places: placesInput(each) }),
+    places: patchSize === undefined ? undefined : placesInput(each),
     visualIndex: input('visual_index', [batch, token], 'int32'),
   }
 }
@@ -107,9 +115,7 @@ const filled = (model: CausalLm, s: GenerationSizes) => {
   const source = input('source', [row], 'int32')
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
-    for (const [side, t] of [['key', keys] as const, ['value', values] as const]) {
-      const own = stored(t)
-      const { key, whole } = cacheOf(s, path, side, own, row, slots)
+    for (const { key, own, whole } of sidesOf(s, path, keys, values, row, slots)) {
       const taken = gather(pad(own, Key, 0, s.capacity - s.prompt), maximum(source, 0))
       next.set(key, select(greaterEqual(source, 0), taken, whole))
     }
@@ -144,17 +150,9 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
   const mask = concat([itself, less(places, position)], Key)
   const next = new Map<string, Tensor>()
   const cache: KeyValues = (path, keys, values) => {
-    const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
-      const own = stored(t)
-      const { key, whole } = cacheOf(s, path, side, own, batch, slots)
-      const one = reshape(
-        own,
-        own.axes.filter((a) => a.name !== Key),
-      )
-      next.set(key, select(equal(position, places), one, whole))
-      return { own, whole }
-    })
-    const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
+    const [k, v] = sidesOf(s, path, keys, values, batch, slots)
+    for (const { key, own, whole } of [k, v])
+      next.set(key, select(equal(position, places), without(own, Key), whole))
     return [
       [k.own, v.own],
       [k.whole, v.whole, { place: position, mask }],
@@ -167,7 +165,7 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
     mask,
     cache,
   })
-  return { outputs: { logits: model.head(reshape(hidden, [batch, hidden.axes[2]!])) }, next }
+  return { outputs: { logits: headOf(model, hidden) }, next }
 }
 
 /** How the rows of {@link extend} are drawn. */
@@ -201,22 +199,21 @@ export const extend = (
   const { each = false, filtered = false } = onlySettings('extend', options, ['each', 'filtered'])
   const site = siteOf(extend)
   checkedSizes(model, s, site)
-  if (!Number.isSafeInteger(steps) || steps < 1)
-    throw new GraphError('BadArgument', `generation: steps is ${steps}; give a whole number from 1 on`, site)
+  checkedSteps(steps, site)
   const [batch, token, step] = [axis('batch', s.rows), axis('token', 1), axis('step', steps)]
   const slots = axis(Key, s.capacity)
   const places = iota(slots)
   const position = input('position', [batch], 'int32')
   const uniform = input('uniform', [step, batch])
   const how: Omit<DrawInputs, 'uniform'> = {
-    ...(each ? drawInputs(model, batch) : drawInputs(model)),
+    ...drawInputs(model, ...(each ? [batch] : [])),
     ...(filtered ? filterInputs(model, batch) : {}),
   }
   let { penalty } = how
   const earlier = less(places, position)
   const next = new Map<string, Tensor>()
   /** What this call has added to each side of each layer, `[batch, …, key, headDim]` a step. */
-  const added = new Map<string, Tensor[]>()
+  const added = new Map<string, readonly Tensor[]>()
   const drawn: { readonly ids: Tensor; readonly logProbs: Tensor }[] = []
   for (let i = 0; i < steps; i++) {
     const at: Tensor = add(position, i)
@@ -225,22 +222,15 @@ export const extend = (
     const mask = concat([own, earlier], Key)
     const ownPositions: Tensor = transpose(add(position, iota(ownKeys)), [batch.name, Key])
     const cache: KeyValues = (path, keys, values) => {
-      const sides = [['key', keys] as const, ['value', values] as const].map(([side, t]) => {
-        const own = stored(t)
-        const { key, whole } = cacheOf(s, path, side, own, batch, slots)
-        const all = added.get(key) ?? []
+      const [k, v] = sidesOf(s, path, keys, values, batch, slots)
+      const withEarlier = ({ key, own, whole }: CacheSide): Tensor => {
+        const all = [...(added.get(key) ?? []), own]
         added.set(key, all)
-        all.push(own)
-        const one = reshape(
-          own,
-          own.axes.filter((a) => a.name !== Key),
-        )
-        next.set(key, select(equal(at, places), one, next.get(key) ?? whole))
-        return { all: concat(all, Key), whole }
-      })
-      const [k, v] = sides as [(typeof sides)[0], (typeof sides)[0]]
+        next.set(key, select(equal(at, places), without(own, Key), next.get(key) ?? whole))
+        return concat(all, Key)
+      }
       return [
-        [k.all, v.all],
+        [withEarlier(k), withEarlier(v)],
         [k.whole, v.whole, { place: at, mask }],
       ]
     }
@@ -252,10 +242,9 @@ export const extend = (
       mask,
       cache,
     })
-    const logits = model.head(reshape(hidden, [batch, hidden.axes[2]!]))
-    const one = drawToken(logits, {
+    const one = drawToken(headOf(model, hidden), {
       ...how,
-      ...(penalty === undefined ? {} : { penalty }),
+      penalty,
       uniform: reshape(slice(uniform, 'step', i, 1), [batch]),
     })
     drawn.push(one)

@@ -4,14 +4,11 @@
  *
  * @since 0.1.0
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { parseJson } from '../formats/index.ts'
 import { decodeConfig } from './config.ts'
-import { ConfigError, codec, only, optional, Word } from './config-words.ts'
+import { type ConfigError, codec, only, optional, readJson, Word } from './config-words.ts'
 
 const name = 'preprocessor_config.json'
 
@@ -56,19 +53,7 @@ const imageProcessing = codec(
 export const checkedImages = (folder: string): TE.TaskEither<ConfigError, void> => {
   const file = join(folder, name)
   return pipe(
-    TE.tryCatch(
-      () => readFile(file, 'utf8').catch((e) => (e.code === 'ENOENT' ? '{}' : Promise.reject(e))),
-      (e) =>
-        new ConfigError('Io', file, '', `cannot be read (${(e as NodeJS.ErrnoException).code ?? String(e)})`),
-    ),
-    TE.chainEitherK((text) =>
-      pipe(
-        parseJson(text),
-        E.mapLeft(
-          (why) => new ConfigError('BadJson', file, '', `is no JSON (${why}); mend or fetch it again`),
-        ),
-      ),
-    ),
+    readJson(file, '', '{}'),
     TE.chainEitherK((json) => decodeConfig(imageProcessing, json, file)),
     TE.map(() => undefined),
   )

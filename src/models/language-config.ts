@@ -1,6 +1,6 @@
 /** A language model's configuration in the words of transformers' Qwen3 and Qwen3-MoE. */
 import * as t from 'io-ts'
-import { codec, count, flag, isNone, only, optional, positive, unquantised, Word } from './config-words.ts'
+import { codec, count, flag, none, oneOf, only, optional, positive, unquantised } from './config-words.ts'
 import { moeOf, moePublished, moeWords } from './moe-published.ts'
 import type { Qwen3Config } from './qwen3.ts'
 
@@ -10,15 +10,7 @@ const plainRotary = 'rotary positions are built unscaled'
 const one = only(1, plainRotary)
 
 /** A kind of scaling that scales nothing; a linear one does not where its factor is 1. */
-const kind = optional(
-  new Word(
-    '"default" or "linear"',
-    (u): u is 'default' | 'linear' => u === 'default' || u === 'linear',
-    plainRotary,
-    'Unsupported',
-  ),
-  undefined,
-)
+const kind = optional(oneOf(['default', 'linear'], plainRotary, 'Unsupported'), undefined)
 
 /**
  * What a file says of rotary positions, as `rope_parameters` or by the older name `rope_scaling`: the base, and a scaling,
@@ -30,10 +22,7 @@ const Rope = t.type({
   type: kind,
   factor: one,
   partial_rotary_factor: one,
-  mrope_section: optional(
-    new Word('null', isNone, 'positions have one number a token', 'Unsupported'),
-    undefined,
-  ),
+  mrope_section: none('positions have one number a token'),
 })
 
 /**
@@ -46,12 +35,7 @@ export const languageConfig = codec(
   'language model',
   {
     model_type: optional(
-      new Word(
-        '"qwen3" or "qwen3_moe"',
-        (u): u is 'qwen3' | 'qwen3_moe' => u === 'qwen3' || u === 'qwen3_moe',
-        'only Qwen3 models are built',
-        'Unsupported',
-      ),
+      oneOf(['qwen3', 'qwen3_moe'], 'only Qwen3 models are built', 'Unsupported'),
       'qwen3' as const,
     ),
     ...moeWords,

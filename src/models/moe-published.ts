@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as t from 'io-ts'
-import { count, isBoolean, optional, Word } from './config-words.ts'
+import { count, flag, optional, Word } from './config-words.ts'
 import type { MoeConfig } from './moe-config.ts'
 
 const isPlace = (u: unknown): u is number => Number.isSafeInteger(u) && (u as number) >= 0
@@ -20,10 +20,7 @@ export const moeWords = {
     undefined,
   ),
   moe_intermediate_size: optional(count('the width inside an expert, 768 in Qwen3-30B-A3B'), undefined),
-  norm_topk_prob: optional(
-    new Word('true or false', isBoolean, "whether the weights of a token's experts are made to add up to 1"),
-    false,
-  ),
+  norm_topk_prob: flag("whether the weights of a token's experts are made to add up to 1", false),
   decoder_sparse_step: optional(count('every how manieth layer has experts'), 1),
   mlp_only_layers: optional(
     new Word('a list of layers from 0', isPlaces, 'the layers that have no experts'),

@@ -18,9 +18,9 @@ export const isRouterKey = (key: string): boolean => key.endsWith('.mlp.gate.wei
  * @returns the weights without routers; the values are those that were given, shared by the experts
  * @category upcycling
  */
-export const upcycled = <V>(c: MoeConfig, weights: ReadonlyMap<string, V>): ReadonlyMap<string, V> =>
-  checkedMoe('upcycled', c) &&
-  new Map(
+export const upcycled = <V>(c: MoeConfig, weights: ReadonlyMap<string, V>): ReadonlyMap<string, V> => {
+  checkedMoe('upcycled', c)
+  return new Map(
     [...weights].flatMap(([key, value]) => {
       const found = feedForward.exec(key)
       return found === null || !isSparse(c, Number(found[2]))
@@ -31,3 +31,4 @@ export const upcycled = <V>(c: MoeConfig, weights: ReadonlyMap<string, V>): Read
           )
     }),
   )
+}

@@ -19,11 +19,9 @@ import {
 import { type ConfigError, readConfig } from './config.ts'
 import { checkedImages } from './image-processing.ts'
 import type { CausalLm, Model } from './model.ts'
-import type { Preset } from './presets.ts'
+import { type Preset, presetModel } from './presets.ts'
 import { encoderKeys, type PretrainedWeights } from './published-keys.ts'
-import { qwen3Model } from './qwen3.ts'
-import { sailVitModel } from './sail-vit.ts'
-import { type SailVl2Model, sailVl2Model } from './sail-vl2.ts'
+import type { SailVl2Model } from './sail-vl2.ts'
 import { WeightsError } from './weights-error.ts'
 
 export type { PretrainedWeights } from './published-keys.ts'
@@ -53,26 +51,11 @@ export type PretrainedModel = Without<Pretrained, 'tokenizer'>
 
 type Opened = Without<Pretrained, 'unread' | 'tokenizer'>
 
-const joined = (name: string, preset: Preset, source: Checkpoint): Opened => {
-  switch (preset.kind) {
-    case 'language':
-      return { kind: preset.kind, name, model: qwen3Model(name, preset.config), source }
-    case 'vision':
-      return {
-        kind: preset.kind,
-        name,
-        model: sailVitModel(name, preset.config),
-        source: encoderKeys(source),
-      }
-    case 'vision-language':
-      return {
-        kind: preset.kind,
-        name,
-        model: sailVl2Model(name, preset.config),
-        source: encoderKeys(source),
-      }
-  }
-}
+const joined = (name: string, preset: Preset, source: Checkpoint): Opened =>
+  ({
+    ...{ kind: preset.kind, name, model: presetModel(name, preset) },
+    source: preset.kind === 'language' ? source : encoderKeys(source),
+  }) as Opened
 
 const some = (items: readonly string[]): string =>
   `${items.slice(0, 5).join(', ')}${items.length > 5 ? ` and ${items.length - 5} more` : ''}`
@@ -157,5 +140,5 @@ export const pretrained = (
     TE.Do,
     TE.bind('opened', () => pretrainedModel(folder, name)),
     TE.bindW('tokenizer', () => orNone(loadTokenizer(folder))),
-    TE.map(({ opened, tokenizer }) => ({ ...opened, ...(tokenizer === undefined ? {} : { tokenizer }) })),
+    TE.map(({ opened, tokenizer }) => ({ ...opened, tokenizer })),
   )

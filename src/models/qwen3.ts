@@ -97,9 +97,8 @@ export const qwen3Layer = (
   const pick = (x: Tensor): Tensor => (wanted === undefined ? x : atPlaces(x, wanted))
   const early = endsEarly(c, context, index)
   const attention = selfAttention({
-    ...{ token, embed, heads, kvHeads, headDim, qkNorm: epsilon, rotary, mask },
-    ...(cache === undefined ? {} : { cache }),
-    ...(early ? { queries: pick } : {}),
+    ...{ token, embed, heads, kvHeads, headDim, qkNorm: epsilon, rotary, mask, cache },
+    queries: early ? pick : undefined,
   })
   const feedForward = isSparse(c.moe, index) ? mixtureOfExperts(c.moe, embed) : swiGlu(embed, hidden)
   const norm = at('input_layernorm')(rmsNorm(embed, epsilon))
@@ -165,7 +164,8 @@ export const qwen3Model = (name: string, c: Qwen3Config): CausalLm => {
     config: { kind: 'qwen3', ...c },
     parts: { language: { ...everyKey, name: 'language' } },
     vocabSize: c.vocabSize,
-    ...(c.moe === undefined ? {} : { experts: c.moe, activeShare: activeShare(c.moe) }),
+    experts: c.moe,
+    activeShare: c.moe && activeShare(c.moe),
     embed: (ids) => applyTo(qwen3Embedding(c), ids),
     decode: (embedded, context) => applyTo(qwen3Decoder(c, context), embedded),
     head: (hidden) => applyTo(qwen3Head(c), hidden),

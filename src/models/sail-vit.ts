@@ -150,8 +150,7 @@ export const vitBlock = (
   const { patch, vision: embed, hidden } = vitAxes(c)
   const attention = selfAttention({
     ...{ token: packed?.patch ?? patch, embed, heads: c.heads, fused: 'qkv', output: 'proj' },
-    ...(packed === undefined ? {} : { mask: packed.mask }),
-    ...(packed?.rotary === undefined ? {} : { rotary: packed.rotary }),
+    ...{ mask: packed?.mask, rotary: packed?.rotary },
   })
   const mlp = swiGlu(embed, hidden, { gate: 'fc1', up: 'fc3', down: 'fc2' })
   return pipe(
@@ -249,15 +248,13 @@ export const sailVitPacked = (
     any.positions === 'rotary'
       ? embedded
       : pipe(embedded, andThen(at('pos_embed')(resizedLearned(c, any, places, patch))))
-  const packed: PackedAttention = {
-    ...{ patch, mask: sameImage(places) },
-    ...(any.positions === 'learned'
-      ? {}
-      : { rotary: gridRotations(places, axis('headDim', c.hiddenSize / c.heads), any.ropeTheta) }),
-  }
+  const rotary =
+    any.positions === 'learned'
+      ? undefined
+      : gridRotations(places, axis('headDim', c.hiddenSize / c.heads), any.ropeTheta)
   return pipe(
     at('preprocessor')(named('preprocessor')(placed)),
-    andThen(trunk(c, packed)),
+    andThen(trunk(c, { patch, mask: sameImage(places), rotary })),
     named('sailVit'),
     at('vision_model'),
   )

@@ -60,7 +60,7 @@ export const adapterOf = (c: SailVl2Config): AdapterConfig => ({
   patches: vitAxes(checked(c).vision).patch.size,
   visionSize: c.vision.hiddenSize,
   embedSize: c.language.hiddenSize,
-  ...(c.order === undefined ? {} : { order: c.order }),
+  order: c.order,
 })
 
 /** Visual tokens of an image of the encoder's own size: 256 at 448 × 448. */
@@ -153,10 +153,7 @@ export interface SailVl2Model extends CausalLm {
 /** What it reads of images: tiles, or squares of 2 × 2 patches. */
 const imageSizes = (c: SailVl2Config): ImageSizes =>
   c.vision.anyResolution === undefined
-    ? {
-        ...{ size: c.vision.imageSize, tokens: visualTokens(c) },
-        ...(c.tiling === undefined ? {} : { tiling: c.tiling }),
-      }
+    ? { size: c.vision.imageSize, tokens: visualTokens(c), tiling: c.tiling }
     : { size: 2 * c.vision.patchSize, tokens: 1, patchSize: c.vision.patchSize }
 
 /**
@@ -172,9 +169,8 @@ export const sailVl2Model = (name: string, c: SailVl2Config): SailVl2Model => {
     parts: sailVl2Parts,
     vocabSize: c.language.vocabSize,
     image: imageSizes(c),
-    ...(c.language.moe === undefined
-      ? {}
-      : { experts: c.language.moe, activeShare: activeShare(c.language.moe) }),
+    experts: c.language.moe,
+    activeShare: c.language.moe && activeShare(c.language.moe),
     embed: (ids, images) =>
       images === undefined
         ? applyTo(qwen3Embedding(c.language), ids, 'language_model')

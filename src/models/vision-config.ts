@@ -1,6 +1,6 @@
 /** A vision encoder's configuration in AIMv2's words. */
 import { anyResolutionOf, anyResolutionPublished, anyResolutionWords } from './any-resolution-published.ts'
-import { codec, count, only, optional, positive, unquantised, Word } from './config-words.ts'
+import { codec, count, oneOf, only, optional, positive, unquantised } from './config-words.ts'
 import type { SailVitConfig } from './sail-vit.ts'
 
 const noBias = 'the encoder is built without biases on these maps'
@@ -14,10 +14,8 @@ export const visionConfig = codec(
   'vision encoder',
   {
     model_type: optional(
-      new Word(
-        '"aimv2", "aimv2_vision_model" or "sailvit"',
-        (u): u is 'aimv2' | 'aimv2_vision_model' | 'sailvit' =>
-          u === 'aimv2' || u === 'aimv2_vision_model' || u === 'sailvit',
+      oneOf(
+        ['aimv2', 'aimv2_vision_model', 'sailvit'],
         'only SAIL-ViT, which is an AIMv2, is built',
         'Unsupported',
       ),

@@ -3,4 +3,12 @@
  *
  * @since 0.1.0
  */
-export { functionSetting, kindOf, onlySettings, SettingsError, seedSetting, shownValue } from './settings.ts'
+export {
+  functionSetting,
+  kindOf,
+  onlySettings,
+  SettingsError,
+  seedSetting,
+  settingName,
+  shownValue,
+} from './settings.ts'

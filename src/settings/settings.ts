@@ -41,6 +41,10 @@ export const kindOf = (x: unknown): string =>
                 ? 'a record'
                 : shownValue(x)
 
+/** The name of a setting, after that of the setting within which it stands, where it does: `sizes.rows`. */
+export const settingName = (name: string, within?: string): string =>
+  within === undefined ? name : `${within}.${name}`
+
 /**
  * Sees that settings are a record that has no names but these: one that is misspelt would do nothing and say nothing, and so
  * would one that belongs to another function, also where the compiler takes the wider record. What takes settings calls it
@@ -64,8 +68,7 @@ export const onlySettings = <S extends object>(
       `it is ${kind}; give a record of settings: ${known.join(', ')}`,
     )
   const odd = unknownName(given, known)
-  if (odd !== undefined)
-    throw new SettingsError(where, within === undefined ? odd.name : `${within}.${odd.name}`, odd.what)
+  if (odd !== undefined) throw new SettingsError(where, settingName(odd.name, within), odd.what)
   return given
 }
 

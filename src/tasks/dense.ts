@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import { random } from '../random/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { css, drawGlyphs, drawInks, fonts, type Glyph, imageSize, moved, paint } from './canvas.ts'
@@ -120,7 +119,6 @@ const tasks = (seed: string, i: number, of: readonly Family[]): Labelled => {
 export const labelledAt = (mixture: DenseMixture, i: number): Labelled => {
   const { weights } = mixture
   const seed = String(mixture.seed)
-  const kinds = ['text', 'shapes', 'bars', 'tasks'] as const
   switch (
     random(seed, 'dense', i).weighted(
       kinds,

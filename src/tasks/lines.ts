@@ -17,7 +17,7 @@ import { onlySettings } from '../settings/index.ts'
 import { css, drawGlyphs, drawInks, fonts, moved, paint } from './canvas.ts'
 import type { Image } from './drawn.ts'
 import { cells } from './families/read.ts'
-import { partitionOf } from './mixture.ts'
+import { partitionOf, sideOf } from './mixture.ts'
 import { alphabet } from './patches.ts'
 import type { Split } from './sample.ts'
 
@@ -73,7 +73,7 @@ const startOf = (r: Random, side: number, size: number, middle: number): number 
 export const lineAt = ({ seed, split, shapes }: Lines, i: number): LineSample => {
   const r = random('lines', String(seed), split, i)
   const { width, height, characters } = r.pick(shapes)
-  const side = split === 'heldout' ? 'heldout' : 'training'
+  const side = sideOf(split)
   let text: string
   do text = Array.from({ length: r.int(...characters) }, () => r.pick([...alphabet])).join('')
   while (partitionOf(`read:${text}`) !== side)

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import { hash32, random } from '../random/index.ts'
 import { onlySettings, seedSetting, shownValue } from '../settings/index.ts'
 import { arithmetic } from './families/arithmetic.ts'
@@ -60,6 +59,10 @@ export const contentKey = (scene: Scene): string => `${scene.family}:${taskOf(sc
 /** Which side a content belongs to: one in sixteen is held out, decided by its hash alone, in every run. */
 export const partitionOf = (key: string): 'heldout' | 'training' =>
   hash32(key, 0x5a11) % 16 === 0 ? 'heldout' : 'training'
+
+/** The side whose contents a split has. */
+export const sideOf = (split: Split): ReturnType<typeof partitionOf> =>
+  split === 'heldout' ? 'heldout' : 'training'
 
 /** @throws MixtureError where it is no whole number from 0 */
 export const checkedIndex = (i: number): void => {
@@ -117,7 +120,7 @@ export const describeAt = (mixture: Mixture, i: number): Described => {
 
 /** One sample by its family, level, split and seed, not yet rendered. Draws until the content is on the split's side. */
 export const describeSample = (family: Family, level: Level, split: Split, seed: string): Described => {
-  const side = split === 'heldout' ? 'heldout' : 'training'
+  const side = sideOf(split)
   for (let attempt = 0; ; attempt++) {
     const scene: Scene = tasks[family].draw(random(seed, split, family, level, attempt), level)
     if (partitionOf(contentKey(scene)) !== side) continue

@@ -39,8 +39,6 @@ export const patchClasses: readonly string[] = [
   'number',
 ]
 
-const ids = new Map(patchClasses.map((name, id) => [name, id]))
-
 /**
  * The names of the centre classes; the id is the place in this list. `nothing`; each character and each coloured shape,
  * for the one patch that holds its middle; `value 0` to `value 20`, for the patch that holds the middle of a bar's end.
@@ -52,21 +50,21 @@ export const centreClasses: readonly string[] = [
   ...Array.from({ length: 21 }, (_, value) => `value ${value}`),
 ]
 
-const centreIds = new Map(centreClasses.map((name, id) => [name, id]))
+const idsOf = (kind: string, names: readonly string[]): ((name: string) => number) => {
+  const ids = new Map(names.map((name, id) => [name, id]))
+  return (name) => {
+    const id = ids.get(name)
+    if (id === undefined)
+      throw new RangeError(`there is no ${kind} class '${name}'; ${kind}Classes lists them`)
+    return id
+  }
+}
 
 /** The id of a centre class. Throws RangeError for a name that is not in {@link centreClasses}. */
-export const centreClass = (name: string): number => {
-  const id = centreIds.get(name)
-  if (id === undefined) throw new RangeError(`there is no centre class '${name}'; centreClasses lists them`)
-  return id
-}
+export const centreClass = idsOf('centre', centreClasses)
 
 /** The id of a patch class. Throws RangeError for a name that is not in {@link patchClasses}. */
-export const patchClass = (name: string): number => {
-  const id = ids.get(name)
-  if (id === undefined) throw new RangeError(`there is no patch class '${name}'; patchClasses lists them`)
-  return id
-}
+export const patchClass = idsOf('patch', patchClasses)
 
 /** Pixels that a box and the patch in column `px`, row `py` have in common. */
 export const overlap = (box: Box, px: number, py: number): number => {

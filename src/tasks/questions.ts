@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import { indexed, type Question, type Source } from '../data/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { type Reply, sampleConversation } from './conversations.ts'

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import type { Image, Level, PatchLabels } from './drawn.ts'
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'

@@ -29,7 +29,7 @@ import {
   shapesImage,
   toneOf,
 } from './families/count.ts'
-import { checkedIndex, partitionOf } from './mixture.ts'
+import { checkedIndex, partitionOf, sideOf } from './mixture.ts'
 import { nanoProcessor } from './nano.ts'
 import type { Split } from './sample.ts'
 
@@ -125,7 +125,7 @@ export const severalAt = (
   i: number,
 ): SeveralSample => {
   checkedIndex(i)
-  const side = split === 'heldout' ? 'heldout' : 'training'
+  const side = sideOf(split)
   for (let attempt = 0; ; attempt++) {
     const scene = sceneOf(family, random(seed, 'several', split, family, i, attempt))
     if (partitionOf(severalKey(scene)) !== side) continue

@@ -4,9 +4,8 @@
  *
  * @since 0.1.0
  */
-
 import { random } from '../random/index.ts'
-import { steps } from './families/arithmetic.ts'
+import { keyOf, steps } from './families/arithmetic.ts'
 import { barsKey } from './families/chart.ts'
 import { partitionOf } from './mixture.ts'
 import { barLetters } from './patches.ts'
@@ -36,8 +35,7 @@ const alone = (r: ReturnType<typeof random>): { a: number; b: number; sign: '+' 
     const [a, sign, b] = r.chance(0.5)
       ? ([x, '+', y] as const)
       : ([Math.max(x, y), '-', Math.min(x, y)] as const)
-    const key = `arithmetic:${sign === '+' ? `${Math.min(a, b)}+${Math.max(a, b)}` : `${a}-${b}`}`
-    if (partitionOf(key) === 'training') return { a, b, sign }
+    if (partitionOf(`arithmetic:${keyOf(a, sign, b)}`) === 'training') return { a, b, sign }
   }
 }
 

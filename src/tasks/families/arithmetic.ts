@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import type { Random } from '../../random/index.ts'
 import { drawInks, fonts, type Glyph, type Inks, moved } from '../canvas.ts'
 import type { TaskFamily } from './family.ts'
@@ -111,6 +110,10 @@ const set = (
 
 const written = ({ third }: ArithmeticScene): string => (third === undefined ? '' : `${third.sign}${third.c}`)
 
+/** The content key of two numbers: a sum turned round is the same. */
+export const keyOf = (a: number, sign: '+' | '-', b: number): string =>
+  sign === '+' ? `${Math.min(a, b)}+${Math.max(a, b)}` : `${a}-${b}`
+
 /** The arithmetic family. The content key is the expression; a sum and the same sum turned round share theirs. */
 export const arithmetic: TaskFamily<ArithmeticScene> = {
   family: 'arithmetic',
@@ -133,8 +136,7 @@ export const arithmetic: TaskFamily<ArithmeticScene> = {
       wording: r.int(0, wordings.length - 1),
     }
   },
-  key: (s) =>
-    `${s.sign === '+' ? `${Math.min(s.a, s.b)}+${Math.max(s.a, s.b)}` : `${s.a}-${s.b}`}${written(s)}`,
+  key: (s) => `${keyOf(s.a, s.sign, s.b)}${written(s)}`,
   image: lineImage,
   patches: linePatches,
   caption: (s) => `${s.sign === '+' ? 'sum' : 'difference'} ${s.a}${s.sign}${s.b}${written(s)}, ${looks(s)}`,

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import type { Random } from '../../random/index.ts'
 import {
   css,
