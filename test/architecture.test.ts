@@ -90,8 +90,9 @@ const floors: Readonly<Record<string, readonly string[]>> = {
 const withFiles: Readonly<Record<string, string>> = {
   'src/dsl/site.ts': "the path of a user's line, from a stack",
   'src/dsl/fingerprint.ts': 'a checksum',
-  'src/models/config.ts': 'reads config.json',
-  'src/models/image-processing.ts': 'reads preprocessor_config.json',
+  'src/models/config.ts': 'names config.json',
+  'src/models/config-file.ts': 'reads config.json and preprocessor_config.json',
+  'src/models/image-processing.ts': 'names preprocessor_config.json',
   'src/models/pretrained.ts': 'reads a published folder',
   'src/optim/lora-adapter.ts': 'reads and writes adapter_config.json',
   'src/optim/soup-files.ts': 'reads and writes checkpoints',

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { isAbsolute, relative } from 'node:path'
-import type * as E from 'fp-ts/lib/Either.js'
+import * as E from 'fp-ts/lib/Either.js'
 import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { called, systemWords, type TextSink } from '../terminal/index.ts'
@@ -21,6 +21,8 @@ export type CliError =
 
 /** The command line asks for something that there is not; `message` says what is possible. */
 export const usage = (message: string): CliError => ({ _tag: 'Usage', message })
+/** The same on the left. */
+export const refuse = (message: string): E.Either<CliError, never> => E.left(usage(message))
 /** What was asked for did not work. */
 export const failed = (message: string): CliError => ({ _tag: 'Failed', message })
 /** A signal stopped it; `message` says what is left of what was done. */

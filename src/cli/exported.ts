@@ -19,6 +19,7 @@ import {
   type CliError,
   failed,
   type Io,
+  refuse,
   shownPath,
   usage,
 } from './command.ts'
@@ -123,17 +124,13 @@ const stageMeant = (
   const there =
     ended.length === 0 ? 'no stage of it has ended' : `these stages have ended: ${ended.join(', ')}`
   if (named !== undefined && !ended.includes(named))
-    return E.left(
-      usage(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`),
-    )
+    return refuse(`${shown} has no weights after a stage '${named}': ${there}.${didYouMean(named, ended)}`)
   if (named === undefined && finished === undefined)
-    return E.left(
-      usage(
-        `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
-      ),
+    return refuse(
+      `the run in ${shown} is not finished: ${there}. Finish it (${asCalled(command)} --out ${shown})${ended.length === 0 ? '' : `, or export what there is with --stage ${ended.at(-1)}`}.`,
     )
   const stage = named ?? ended.at(-1)
-  return stage === undefined ? E.left(usage(`${shown} has no weights: ${there}.`)) : E.right(stage)
+  return stage === undefined ? refuse(`${shown} has no weights: ${there}.`) : E.right(stage)
 }
 
 /** What the stage began with, as {@link Found} says it. */
@@ -167,19 +164,15 @@ const ofRun = (r: Request, path: string, named: string | undefined): TE.TaskEith
     const folder = join(path, checkpointFolder(stage))
     const file = join(folder, r.averages ? averagesFile : weightsFile)
     if (!isFile(file))
-      return E.left(
-        usage(
-          r.averages
-            ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
-            : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
-        ),
+      return refuse(
+        r.averages
+          ? `stage ${stage} of ${shown} keeps no moving averages; a stage keeps them where its settings say ema.`
+          : `stage ${stage} of ${shown} has ended and left no weights: there is no ${shownPath(r.cwd, file)}.`,
       )
     const experimentFile = r.file ?? manifest.file
     if (!existsSync(resolve(r.cwd, experimentFile)))
-      return E.left(
-        usage(
-          `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
-        ),
+      return refuse(
+        `the run in ${shown} is of ${experimentFile}, which is not here; name the file with --file, or go to the folder in which the run was started.`,
       )
     const { openCheckpoint } = await import('../formats/index.ts')
     return pipe(

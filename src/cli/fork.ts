@@ -6,13 +6,24 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { RunFolder } from '../run/index.ts'
 import type { Experiment } from '../train/index.ts'
 import type { Forked, PlannedFork } from '../train/internal.ts'
 import { manifestIn } from './begun.ts'
-import { type Args, attempt, type CliError, failed, type Io, messageOf, shownPath, usage } from './command.ts'
+import {
+  type Args,
+  attempt,
+  attemptEither,
+  type CliError,
+  failed,
+  type Io,
+  refuse,
+  shownPath,
+  usage,
+} from './command.ts'
 import type { LoadedFile } from './load-file.ts'
 import type { FirstStage, StageRange } from './stage-range.ts'
 
@@ -52,34 +63,34 @@ interface Asked {
 }
 
 /** The run whose weights `--from` takes: the one that this run has begun with, else the newest that has them. */
-const sourceOf = (args: Args, io: Io, name: string, { name: from, after }: FirstStage) =>
-  TE.tryCatch(
-    async (): Promise<string> => {
-      const out = args.text('out')
-      const begun = out === undefined ? undefined : manifestIn(resolve(io.cwd, out))?.forked
-      if (begun?.stage === after && begun !== undefined) return resolve(io.cwd, begun.run)
-      const { runsFolder, runsWithStage } = await import('./newest-run.ts')
-      const about = { experiment: name, stage: after!, quick: args.on('quick') }
-      const { fitting, others } = runsWithStage(join(io.cwd, runsFolder), about)
-      const [newest] = fitting
-      if (newest !== undefined) {
-        io.stderr.write(
-          `--from ${from}: of the runs of '${name}' in ${runsFolder}/, the newest with the end of stage ${after} is taken, ${shownPath(io.cwd, newest)}\n`,
-        )
-        return newest
-      }
-      const other =
-        others[0] === undefined
-          ? ''
-          : ` (${shownPath(io.cwd, others[0])} has it, and is ${args.on('quick') ? 'no short pass' : 'a short pass'})`
-      throw usage(
-        `--from ${from}: it begins with the weights of stage ${after}, and no run of '${name}' in ${runsFolder}/ has them${other}. Name a run with --fork <run>, or run the stages up to there: --until ${after}`,
-      )
-    },
-    (e): CliError => (isUsage(e) ? e : failed(messageOf(e))),
+const sourceOf = async (
+  args: Args,
+  io: Io,
+  name: string,
+  from: string,
+  after: string,
+): Promise<E.Either<CliError, string>> => {
+  const out = args.text('out')
+  const begun = out === undefined ? undefined : manifestIn(resolve(io.cwd, out))?.forked
+  if (begun?.stage === after) return E.right(resolve(io.cwd, begun.run))
+  const { runsFolder, runsWithStage } = await import('./newest-run.ts')
+  const about = { experiment: name, stage: after, quick: args.on('quick') }
+  const { fitting, others } = runsWithStage(join(io.cwd, runsFolder), about)
+  const [newest] = fitting
+  if (newest !== undefined) {
+    io.stderr.write(
+      `--from ${from}: of the runs of '${name}' in ${runsFolder}/, the newest with the end of stage ${after} is taken, ${shownPath(io.cwd, newest)}\n`,
+    )
+    return E.right(newest)
+  }
+  const other =
+    others[0] === undefined
+      ? ''
+      : ` (${shownPath(io.cwd, others[0])} has it, and is ${args.on('quick') ? 'no short pass' : 'a short pass'})`
+  return refuse(
+    `--from ${from}: it begins with the weights of stage ${after}, and no run of '${name}' in ${runsFolder}/ has them${other}. Name a run with --fork <run>, or run the stages up to there: --until ${after}`,
   )
-
-const isUsage = (e: unknown): e is CliError => (e as Partial<CliError> | null)?._tag === 'Usage'
+}
 
 /** Puts `--fork` and `--from` together; undefined where the run begins with its recipe's own weights. */
 const askedOf = (
@@ -87,41 +98,33 @@ const askedOf = (
   io: Io,
   name: string,
   from: FirstStage | undefined,
-): TE.TaskEither<CliError, Asked | undefined> => {
-  const word = args.text('fork')
-  const isRun = (folder: string): boolean => existsSync(join(resolve(io.cwd, folder), 'manifest.json'))
-  return pipe(
-    attempt(() => import('../train/internal.ts')),
-    TE.chain(({ forkWord }): TE.TaskEither<CliError, Asked | undefined> => {
-      const named = word === undefined ? undefined : forkWord(word, isRun)
-      const run = named && resolve(io.cwd, named.run)
-      if (from === undefined)
-        return TE.right(named && { words: `--fork ${word}`, run: run!, at: named.at || undefined })
-      const words = `--from ${from.name}${word === undefined ? '' : ` --fork ${word}`}`
-      if (from.after === undefined)
-        return word === undefined
-          ? TE.right(undefined)
-          : TE.left(
-              usage(
-                `${words}: ${from.name} is the first stage and begins with the recipe's own weights; leave one of both out.`,
-              ),
-            )
-      const at = from.after
-      if (named?.at !== undefined && named.at !== at)
-        return TE.left(
-          usage(
-            `${words}: stage ${from.name} begins with the weights of the end of stage ${at}, and --fork names ${named.at}; say --fork ${named.run}, or leave --from out.`,
-          ),
-        )
-      return run === undefined
-        ? pipe(
-            sourceOf(args, io, name, from),
-            TE.map((source) => ({ words, run: source, at })),
+): TE.TaskEither<CliError, Asked | undefined> =>
+  attemptEither(async () => {
+    const { forkWord } = await import('../train/internal.ts')
+    const word = args.text('fork')
+    const isRun = (folder: string): boolean => existsSync(join(resolve(io.cwd, folder), 'manifest.json'))
+    const named = word === undefined ? undefined : forkWord(word, isRun)
+    const run = named && resolve(io.cwd, named.run)
+    if (from === undefined)
+      return E.right(named && { words: `--fork ${word}`, run: run!, at: named.at || undefined })
+    const words = `--from ${from.name}${word === undefined ? '' : ` --fork ${word}`}`
+    const at = from.after
+    if (at === undefined)
+      return word === undefined
+        ? E.right(undefined)
+        : refuse(
+            `${words}: ${from.name} is the first stage and begins with the recipe's own weights; leave one of both out.`,
           )
-        : TE.right({ words, run, at })
-    }),
-  )
-}
+    if (named?.at !== undefined && named.at !== at)
+      return refuse(
+        `${words}: stage ${from.name} begins with the weights of the end of stage ${at}, and --fork names ${named.at}; say --fork ${named.run}, or leave --from out.`,
+      )
+    const source = run === undefined ? await sourceOf(args, io, name, from.name, at) : E.right(run)
+    return pipe(
+      source,
+      E.map((run) => ({ words, run, at })),
+    )
+  })
 
 /** Plans a fork; one that the run in the folder has begun with is taken as it is. */
 const planned = (

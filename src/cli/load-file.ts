@@ -19,7 +19,7 @@ import type {
   WatchedData,
 } from '../train/index.ts'
 import { blamed } from './blame.ts'
-import { type CliError, failed, messageOf, shownPath, usage } from './command.ts'
+import { type CliError, failed, messageOf, refuse, shownPath, usage } from './command.ts'
 import { isExperiment, notExperiment } from './default-export.ts'
 import { neverSettles, unlessIdle, withLastWords } from './idle.ts'
 
@@ -165,45 +165,50 @@ export const loadExperiment = (
 ): TE.TaskEither<CliError, LoadedFile> =>
   pipe(
     find(word, cwd),
-    TE.chain((path) =>
-      pipe(
-        attempted(path, options, () => {
-          const left = (): void => {
-            process.stderr.write(
-              `sailwright: ${word} ended the process (process.exit) before it gave an experiment.\n`,
-            )
-            process.exitCode = 1
-          }
-          return withLastWords(left, () => unlessIdle(made(path, options)))
-        }),
-        TE.chain((found) => {
-          if (found === neverSettles)
-            return TE.left(
-              failed(
-                `${word} never ends loading: it awaits something that nothing settles any more (at its top level, or in the function that it exports).`,
-              ),
-            )
-          const { module, made, asked, unread, data } = found
-          if (!isExperiment(made)) return TE.left(failed(notExperiment(word, module, made)))
-          const isFunction = typeof module.default === 'function'
-          if (options.data?.path !== undefined && !data.asked())
-            return TE.left(
-              usage(
-                `${word} asks for no data, and --data gives it some: take it with ({ data }) => … data.rows().`,
-              ),
-            )
-          if (unread.length > 0) return TE.left(usage(unreadMessage(word, unread, asked, isFunction)))
-          return pipe(
-            TE.fromEither(weighed(word, made, options.rewards)),
-            TE.map((experiment) => ({
-              ...{ path, experiment, data },
-              ...{ settings: options.settings, rewards: options.rewards, dataPath: options.data?.path },
-            })),
-          )
-        }),
-      ),
-    ),
+    TE.bindTo('path'),
+    TE.bind('given', ({ path }) => attempted(path, options, () => givenBy(word, path, options))),
+    TE.chainEitherK(({ path, given }) => checked(word, path, given, options)),
   )
+
+type Given = Awaited<ReturnType<typeof made>>
+
+/** What the file gives; where it ends the process meanwhile, that is said. */
+const givenBy = (word: string, path: string, options: FileOptions): Promise<Given | typeof neverSettles> => {
+  const left = (): void => {
+    process.stderr.write(
+      `sailwright: ${word} ended the process (process.exit) before it gave an experiment.\n`,
+    )
+    process.exitCode = 1
+  }
+  return withLastWords(left, () => unlessIdle(made(path, options)))
+}
+
+/** What a file gave as the experiment that it should be, asked for all that the command line says. */
+const checked = (
+  word: string,
+  path: string,
+  given: Given | typeof neverSettles,
+  { settings, rewards, data: said }: FileOptions,
+): E.Either<CliError, LoadedFile> => {
+  if (given === neverSettles)
+    return E.left(
+      failed(
+        `${word} never ends loading: it awaits something that nothing settles any more (at its top level, or in the function that it exports).`,
+      ),
+    )
+  const { module, made, asked, unread, data } = given
+  if (!isExperiment(made)) return E.left(failed(notExperiment(word, module, made)))
+  if (said?.path !== undefined && !data.asked())
+    return refuse(
+      `${word} asks for no data, and --data gives it some: take it with ({ data }) => … data.rows().`,
+    )
+  if (unread.length > 0)
+    return refuse(unreadMessage(word, unread, asked, typeof module.default === 'function'))
+  return pipe(
+    weighed(word, made, rewards),
+    E.map((experiment) => ({ path, experiment, data, settings, rewards, dataPath: said?.path })),
+  )
+}
 
 /** The experiment with the weights of its rewards that `--reward` gives. */
 const weighed = (
@@ -214,8 +219,8 @@ const weighed = (
   if (rewards === undefined || Object.keys(rewards).length === 0) return E.right(made)
   const { reweighted } = made
   if (reweighted === undefined)
-    return E.left(
-      usage(`--reward cannot reach ${word}: it gives an experiment that was not made with experiment(…).`),
+    return refuse(
+      `--reward cannot reach ${word}: it gives an experiment that was not made with experiment(…).`,
     )
   return E.tryCatch(
     () => reweighted(rewards),
@@ -229,7 +234,7 @@ const attempted =
   () =>
     act().then(E.right, async (e: unknown) => {
       const { SettingError } = await import('../train/index.ts')
-      if (e instanceof SettingError) return E.left(usage(`${e.message}.`))
+      if (e instanceof SettingError) return refuse(`${e.message}.`)
       const said = await blamed(path, e)
       const refused = await refusedOf(path, options, e)
       return E.left(refused.length === 0 ? failed(said) : usage(`${refused.join(' ')} cannot be: ${said}`))

@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
 import { called, didYouMean } from '../terminal/index.ts'
-import { type Args, type CliError, type Command, type Flag, usage } from './command.ts'
+import { type Args, type CliError, type Command, type Flag, refuse } from './command.ts'
 
 const shown = (flags: Readonly<Record<string, Flag>>): string =>
   [...Object.keys(flags), 'help'].map((f) => `--${f}`).join(', ')
@@ -30,7 +30,7 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
   })
   const values = new Map<string, string[]>()
   const positionals: string[] = []
-  const wrong = (message: string): E.Either<CliError, never> => E.left(usage(`${command.name}: ${message}`))
+  const wrong = (message: string): E.Either<CliError, never> => refuse(`${command.name}: ${message}`)
   /** The option whose list goes on. */
   let open: string[] | undefined
   for (const token of tokens) {

@@ -12,7 +12,17 @@ import type { Compiling, EngineName, Picked, Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchingSizes } from '../serve/index.ts'
 import { compilingLines } from '../terminal/index.ts'
-import { type Args, attempt, type CliError, type Flag, failed, type Io, noEngine, usage } from './command.ts'
+import {
+  type Args,
+  attempt,
+  type CliError,
+  type Flag,
+  failed,
+  type Io,
+  noEngine,
+  refuse,
+  usage,
+} from './command.ts'
 import { askedFor, holding, overDevices } from './engine-options.ts'
 import { type Found, found, weightsFlags, withoutPlace } from './exported.ts'
 
@@ -160,7 +170,7 @@ const loaded = (
     TE.bind('processor', ({ model }) => processorOf(from, model)),
     TE.chainFirstEitherK(({ processor }) =>
       pictures.length > 0 && processor.image === undefined
-        ? E.left(usage(`--picture ${pictures[0]}: the model of ${from.what} reads text alone; leave it out.`))
+        ? refuse(`--picture ${pictures[0]}: the model of ${from.what} reads text alone; leave it out.`)
         : E.right(undefined),
     ),
     TE.bind('picked', () => engineFor(args, io, rows)),
@@ -249,5 +259,5 @@ export const numberOf = (
   const n = Number(given)
   return given.trim() !== '' && n >= least && n <= most
     ? E.right(n)
-    : E.left(usage(`--${flag} is a number from ${least} to ${most}, and not '${given}'.`))
+    : refuse(`--${flag} is a number from ${least} to ${most}, and not '${given}'.`)
 }

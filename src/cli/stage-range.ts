@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { didYouMean } from '../terminal/index.ts'
 import type { Experiment } from '../train/index.ts'
-import { type Args, type CliError, usage } from './command.ts'
+import { type Args, type CliError, refuse } from './command.ts'
 
 /** A stage to begin with. */
 export interface FirstStage {
@@ -32,24 +32,18 @@ export const stageRangeOf = (
   const flag = from === undefined ? '--until' : '--from'
   const names = experiment.stages?.map((s) => s.name) ?? []
   if (names.length === 0)
-    return E.left(
-      usage(
-        `${flag}: experiment '${experiment.name}' names no stages, so that it can only be run whole; make it with experiment(…)`,
-      ),
+    return refuse(
+      `${flag}: experiment '${experiment.name}' names no stages, so that it can only be run whole; make it with experiment(…)`,
     )
   for (const [option, name] of Object.entries({ from, until }))
     if (name !== undefined && !names.includes(name))
-      return E.left(
-        usage(
-          `--${option} ${name}: there is no such stage.${didYouMean(name, names)} The stages of '${experiment.name}' are ${names.join(', ')}.`,
-        ),
+      return refuse(
+        `--${option} ${name}: there is no such stage.${didYouMean(name, names)} The stages of '${experiment.name}' are ${names.join(', ')}.`,
       )
   const [first, last] = [from, until].map((name) => (name === undefined ? undefined : names.indexOf(name)))
   if (first !== undefined && last !== undefined && first > last)
-    return E.left(
-      usage(
-        `--from ${from} --until ${until}: ${from} comes after ${until}. The stages of '${experiment.name}' are ${names.join(', ')}.`,
-      ),
+    return refuse(
+      `--from ${from} --until ${until}: ${from} comes after ${until}. The stages of '${experiment.name}' are ${names.join(', ')}.`,
     )
   return E.right({
     from: first === undefined ? undefined : { name: from!, index: first, after: names[first - 1] },

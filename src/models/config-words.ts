@@ -4,12 +4,9 @@
  *
  * @since 0.1.0
  */
-import { readFile } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
-import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
-import { parseJson, quote } from '../formats/index.ts'
+import { quote } from '../formats/index.ts'
 
 /**
  * The tags of {@link ConfigError}.
@@ -119,32 +116,6 @@ export const unquantised = none(
 /** True or false; where nothing is said, `otherwise`. */
 export const flag = <B>(todo: string, otherwise: B) =>
   optional(new Word('true or false', isBoolean, todo), otherwise)
-
-/** The JSON of a file; `absent` stands for the text of one that is not there. */
-export const readJson = (file: string, todo: string, absent?: string): TE.TaskEither<ConfigError, unknown> =>
-  pipe(
-    TE.tryCatch(
-      () =>
-        readFile(file, 'utf8').catch((e) =>
-          e.code === 'ENOENT' && absent !== undefined ? absent : Promise.reject(e),
-        ),
-      (e) =>
-        new ConfigError(
-          'Io',
-          file,
-          '',
-          `cannot be read (${(e as NodeJS.ErrnoException).code ?? String(e)})${todo}`,
-        ),
-    ),
-    TE.chainEitherK((text) =>
-      pipe(
-        parseJson(text),
-        E.mapLeft(
-          (why) => new ConfigError('BadJson', file, '', `is no JSON (${why}); mend or fetch it again`),
-        ),
-      ),
-    ),
-  )
 
 /** A codec by its published words; `build` also finds contradictions between keys, `[key, what]`. */
 export const codec = <P extends t.Props, C, O extends object>(

@@ -14,6 +14,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type * as t from 'io-ts'
 import { quote } from '../formats/index.ts'
+import { readJson } from './config-file.ts'
 import {
   ConfigError,
   codec,
@@ -23,7 +24,6 @@ import {
   oneOf,
   only,
   optional,
-  readJson,
   unquantised,
 } from './config-words.ts'
 import { languageConfig } from './language-config.ts'

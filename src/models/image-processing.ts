@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { decodeConfig } from './config.ts'
-import { type ConfigError, codec, only, optional, readJson, Word } from './config-words.ts'
+import { readJson } from './config-file.ts'
+import { type ConfigError, codec, only, optional, Word } from './config-words.ts'
 
 const name = 'preprocessor_config.json'
 

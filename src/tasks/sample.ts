@@ -7,6 +7,7 @@ import type { Image, Level, PatchLabels } from './drawn.ts'
 import type { ArithmeticScene } from './families/arithmetic.ts'
 import type { ChartScene } from './families/chart.ts'
 import type { CountScene } from './families/count.ts'
+import type { TaskQuestion } from './families/family.ts'
 import type { ReadScene } from './families/read.ts'
 
 export { type Image, type Level, levels, type PatchLabels } from './drawn.ts'
@@ -28,7 +29,7 @@ export type Split = (typeof splits)[number]
 export type Scene = ReadScene | CountScene | ChartScene | ArithmeticScene
 
 /** A sample before it is rendered: what it shows, what is asked about it, what is to be answered. */
-export interface Described<S extends Scene = Scene> {
+export interface Described<S extends Scene = Scene> extends TaskQuestion {
   /** `split/family/seed/index`. */
   readonly id: string
   readonly family: Family
@@ -39,13 +40,6 @@ export interface Described<S extends Scene = Scene> {
   readonly scene: S
   /** One short sentence that describes the whole image. */
   readonly caption: string
-  readonly question: string
-  /** What is written on the way to the answer: empty where there is nothing to work out. */
-  readonly steps: string
-  /** The whole text that the model is to write; for arithmetic the written steps, ending in the result. */
-  readonly answer: string
-  /** The exact answer that is scored. */
-  readonly final: string
 }
 
 /** A sample with its image and the labels of the image's patches. */

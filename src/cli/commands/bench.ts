@@ -15,7 +15,7 @@ import {
   interrupted,
   messageOf,
   printResult,
-  usage,
+  refuse,
 } from '../command.ts'
 import { follow } from '../follow.ts'
 
@@ -85,10 +85,8 @@ const fitting = (args: Args): E.Either<CliError, void> => {
   const idle = args.on('visual-packing') ? ofMeasuring.filter((flag) => args.on(flag)) : []
   return idle.length === 0
     ? E.right(undefined)
-    : E.left(
-        usage(
-          `--visual-packing measures nothing, and ${idle.map((f) => `--${f}`).join(', ')} ${idle.length === 1 ? 'says' : 'say'} how to measure; leave one or the other out`,
-        ),
+    : refuse(
+        `--visual-packing measures nothing, and ${idle.map((f) => `--${f}`).join(', ')} ${idle.length === 1 ? 'says' : 'say'} how to measure; leave one or the other out`,
       )
 }
 

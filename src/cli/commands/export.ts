@@ -14,6 +14,7 @@ import {
   type Io,
   messageOf,
   printJson,
+  refuse,
   shownPath,
   usage,
 } from '../command.ts'
@@ -88,14 +89,12 @@ export const exportCommand: Command = {
 
 const formOf = (args: Args): E.Either<CliError, Form> => {
   const form = forms.find(args.on)
-  if (form === undefined) return E.left(usage(`say in which form: ${forms.map((f) => `--${f}`).join(', ')}.`))
+  if (form === undefined) return refuse(`say in which form: ${forms.map((f) => `--${f}`).join(', ')}.`)
   const sized = ['batch', 'tokens'].find(args.on)
   if (sized !== undefined && (form === 'hf' || form === 'adapter'))
-    return E.left(usage(`--${sized} is a size of a graph, and --${form} writes none; leave it out.`))
+    return refuse(`--${sized} is a size of a graph, and --${form} writes none; leave it out.`)
   if (form === 'adapter' && args.on('ema'))
-    return E.left(
-      usage('--ema takes averages of whole weights, and --adapter writes none; take one of them.'),
-    )
+    return refuse('--ema takes averages of whole weights, and --adapter writes none; take one of them.')
   return E.right(form)
 }
 

@@ -14,8 +14,8 @@ import {
   type Command,
   type Io,
   printJson,
+  refuse,
   shownPath,
-  usage,
 } from '../command.ts'
 import { writeChats, writeImageQuestions, writeLabelledImages } from '../sample-data.ts'
 
@@ -100,7 +100,6 @@ interface Plan {
 const commandLine = /^( \* {5})(sailwright .*)$/gm
 
 const planned = (args: Args, io: Io): E.Either<CliError, Plan> => {
-  const refuse = (message: string) => E.left(usage(message))
   const [kind, where = '.'] = args.positionals as readonly [string, string?]
   const starter = Object.hasOwn(starters, kind) ? starters[kind]! : undefined
   if (starter === undefined)

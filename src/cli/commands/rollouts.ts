@@ -11,6 +11,7 @@ import {
   type Io,
   printJson,
   printResult,
+  refuse,
   usage,
 } from '../command.ts'
 import type { Reading, RolloutRow, Wanted } from '../rollout-rows.ts'
@@ -53,7 +54,7 @@ export const rolloutsCommand: Command = {
   ],
   run: (args, io) => async () => {
     const wrong = contradiction(args)
-    if (wrong !== undefined) return E.left(usage(wrong))
+    if (wrong !== undefined) return refuse(wrong)
     const { readRun } = await import('../../run/index.ts')
     const recorded = await readRun(resolve(io.cwd, args.positionals[0]!))()
     if (E.isLeft(recorded)) return E.left(cliError(recorded.left))
@@ -89,12 +90,10 @@ const episodeWanted = (args: Args, run: RecordedRun): E.Either<CliError, OfEpiso
   const own = steps.filter((e) => e.step === step)
   if (own.length > 0) return E.right((g) => own.some((e) => e.stage === g.stage && e.episode === g.episode))
   const last = Math.max(...steps.map((e) => e.step))
-  return E.left(
-    usage(
-      steps.length === 0
-        ? `--step ${step}: the run has taken no step of reinforcement${stage === undefined ? '' : ` in stage '${stage}'`}.`
-        : `--step ${step}: there is no such update; those of this run go up to ${grouped(last)}${last > step ? ', and an episode whose groups were all discarded has none' : ''}.`,
-    ),
+  return refuse(
+    steps.length === 0
+      ? `--step ${step}: the run has taken no step of reinforcement${stage === undefined ? '' : ` in stage '${stage}'`}.`
+      : `--step ${step}: there is no such update; those of this run go up to ${grouped(last)}${last > step ? ', and an episode whose groups were all discarded has none' : ''}.`,
   )
 }
 
@@ -129,10 +128,8 @@ const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.
     )
   }
   const missing = (flag: string, value: string, known: readonly string[]): E.Either<CliError, never> =>
-    E.left(
-      usage(
-        `--${flag} ${value}: there are no rollouts of it.${didYouMean(value, known)} There are ${known.join(', ')}.`,
-      ),
+    refuse(
+      `--${flag} ${value}: there are no rollouts of it.${didYouMean(value, known)} There are ${known.join(', ')}.`,
     )
   if (stage !== undefined && !there.stages.includes(stage)) return missing('stage', stage, there.stages)
   if (family !== undefined && !there.families.includes(family))
@@ -224,10 +221,8 @@ const inFull = async (
   const { state, damaged } = found.right
   tellDamage(io, damaged)
   if (state.groups.length === 0)
-    return E.left(
-      usage(
-        `--task ${task}: there is no group of it.${didYouMean(task, state.ids)} The first are ${state.ids.slice(0, 3).join(', ')}.`,
-      ),
+    return refuse(
+      `--task ${task}: there is no group of it.${didYouMean(task, state.ids)} The first are ${state.ids.slice(0, 3).join(', ')}.`,
     )
   const look = lookOf(io.stdout, io.env)
   printResult(args, io, { groups: state.groups, damaged: damaged.map((d) => d.message) }, () =>

@@ -16,6 +16,7 @@ import {
   type Command,
   failed,
   type Io,
+  refuse,
   usage,
 } from '../command.ts'
 import { type BegunFork, forkOf, isPlanned, placeFork } from '../fork.ts'
@@ -161,9 +162,9 @@ export const settingsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly
   const settings = new Map<string, string>()
   for (const pair of args.all('set')) {
     const at = pair.indexOf('=')
-    if (at < 1) return E.left(usage(`--set takes key=value, and not '${pair}'.`))
+    if (at < 1) return refuse(`--set takes key=value, and not '${pair}'.`)
     const key = pair.slice(0, at)
-    if (settings.has(key)) return E.left(usage(`--set ${key} is given twice; say it once.`))
+    if (settings.has(key)) return refuse(`--set ${key} is given twice; say it once.`)
     settings.set(key, pair.slice(at + 1))
   }
   return E.right(Object.fromEntries(settings))
@@ -177,9 +178,9 @@ const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<
     const text = pair.slice(at + 1).trim()
     const weight = text === '' ? Number.NaN : Number(text)
     if (at < 1 || !Number.isFinite(weight))
-      return E.left(usage(`--reward takes name=weight, such as answer=0.8, and not '${pair}'.`))
+      return refuse(`--reward takes name=weight, such as answer=0.8, and not '${pair}'.`)
     const name = pair.slice(0, at).trim()
-    if (weights.has(name)) return E.left(usage(`--reward ${name} is given twice; say it once.`))
+    if (weights.has(name)) return refuse(`--reward ${name} is given twice; say it once.`)
     weights.set(name, weight)
   }
   return E.right(Object.fromEntries(weights))

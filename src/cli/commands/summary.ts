@@ -1,6 +1,7 @@
 /** `sailwright summary`: a model's blocks with shapes, parameters, FLOPs and bytes; how it reads pictures; what training takes. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
@@ -10,13 +11,14 @@ import type { Experiment } from '../../train/index.ts'
 import {
   type Args,
   attempt,
+  attemptEither,
   type CliError,
   type Command,
   failed,
   type Io,
-  messageOf,
   printJson,
   printResult,
+  refuse,
   usage,
 } from '../command.ts'
 import { withoutPlace } from '../exported.ts'
@@ -83,17 +85,9 @@ export const summaryCommand: Command = {
     pipe(
       oneView(args),
       TE.chain(() => chosen(args, io)),
-      TE.chain((found) =>
-        TE.tryCatch(
-          () => shown(found, args, io),
-          (e): CliError => (e instanceof WrongWords ? usage(e.message) : failed(messageOf(e))),
-        ),
-      ),
+      TE.chain((found) => attemptEither(() => shown(found, args, io))),
     ),
 }
-
-/** What cannot be shown of a model, told as a wrong command line. */
-class WrongWords extends Error {}
 
 const views = ['mermaid', 'pictures', 'plan'] as const
 
@@ -164,41 +158,50 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
   )
 }
 
-const shown = async ({ model, experiment, folder }: Chosen, args: Args, io: Io): Promise<void> => {
+const shown = async (
+  { model, experiment, folder }: Chosen,
+  args: Args,
+  io: Io,
+): Promise<E.Either<CliError, void>> => {
+  if (args.on('pictures')) return pictures(model, args, io)
+  if (args.on('plan')) return plan(model, experiment, args, io)
+  const weights = await weightsIn(folder)
+  const graph = model.graph({ batch: args.integer('batch'), tokens: args.integer('tokens') })
+  await print(model, graph, weights, args, io)
+  return weights !== undefined && 'wrong' in weights
+    ? E.left(failed(showWeights(weights)))
+    : E.right(undefined)
+}
+
+/** `--pictures`. */
+const pictures = async (model: Model, args: Args, io: Io): Promise<E.Either<CliError, void>> => {
+  const { name, image } = model as Pick<Model, 'name'> & Partial<CausalLm>
+  if (image === undefined)
+    return refuse(`'${name}' is no model that answers about pictures; leave --pictures out, or name another.`)
+  if (args.on('tiles') && image.patchSize !== undefined)
+    return refuse(`'${name}' reads pictures of any size, uncut; leave --tiles out.`)
+  const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
   const look = lookOf(io.stdout, io.env)
-  if (args.on('pictures')) {
-    const { image } = model as Partial<CausalLm>
-    if (image === undefined)
-      throw new WrongWords(
-        `'${model.name}' is no model that answers about pictures; leave --pictures out, or name another.`,
-      )
-    if (args.on('tiles') && image.patchSize !== undefined)
-      throw new WrongWords(`'${model.name}' reads pictures of any size, uncut; leave --tiles out.`)
-    const read = await readPictures(image, args.all('pictures'), args.integer('tiles'), io.cwd)
-    return printResult(args, io, { name: model.name, ...read }, () =>
-      showPictures(model.name, image, read, look),
-    )
-  }
-  if (!args.on('plan')) {
-    const weights = await weightsIn(folder)
-    const graph = model.graph({ batch: args.integer('batch'), tokens: args.integer('tokens') })
-    await print(model, graph, weights, args, io)
-    if (weights !== undefined && 'wrong' in weights) throw new Error(showWeights(weights))
-    return
-  }
+  return E.right(printResult(args, io, { name, ...read }, () => showPictures(name, image, read, look)))
+}
+
+/** `--plan`. */
+const plan = async (
+  model: Model,
+  experiment: Experiment | undefined,
+  args: Args,
+  io: Io,
+): Promise<E.Either<CliError, void>> => {
   const { isCausalLm } = await import('../../models/index.ts')
   if (experiment === undefined && !isCausalLm(model))
-    throw new WrongWords(
+    return refuse(
       `'${model.name}' writes no text, and --plan is of training on text; name the experiment's file instead.`,
     )
-  const plan =
+  const made =
     experiment?.stages !== undefined
       ? await planExperiment(experiment)
-      : await planModel(model as CausalLm, {
-          rows: args.integer('batch'),
-          tokens: args.integer('tokens'),
-        })
-  printResult(args, io, plan, () => showPlan(plan, look))
+      : await planModel(model as CausalLm, { rows: args.integer('batch'), tokens: args.integer('tokens') })
+  return E.right(printResult(args, io, made, () => showPlan(made, lookOf(io.stdout, io.env))))
 }
 
 const print = async (

@@ -13,6 +13,7 @@ export interface TaskQuestion {
   readonly steps: string
   /** The whole text of an answer: the steps, and the result after them. */
   readonly answer: string
+  /** The exact answer that is scored. */
   readonly final: string
 }
 
