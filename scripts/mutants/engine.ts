@@ -176,7 +176,7 @@ export const engine = [
   mutantsOf(
     'src/engine/xla/index.ts',
     ['engine/xla/session'],
-    [['each thread opens a client', '...(client === undefined ? {} : { client }),', '']],
+    [['each thread opens a client', 'present({ plugin, client })', 'present({ plugin })']],
   ),
   mutantsOf(
     'src/engine/xla/kept-programs.ts',

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { onlySettings } from '../settings/index.ts'
+import { onlySettings, present } from '../settings/index.ts'
 import { type Axis, sameAxes, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'
@@ -104,7 +104,7 @@ export const buckets = <S>(sizes: readonly S[], build: (size: S) => Results): Fu
 /** A function of one size. */
 export const fixed = (build: () => Results, options: Pick<FunctionSpec, 'engines'> = {}): FunctionSpec => {
   const { engines } = onlySettings('fixed', options, ['engines'])
-  return { build: [once(build)], ...(engines === undefined ? {} : { engines }) }
+  return { build: [once(build)], ...present({ engines }) }
 }
 /** Whether an engine of this name has a function of the program. */
 export const madeFor = ({ engines }: Program, name: string, engine: string): boolean =>

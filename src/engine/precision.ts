@@ -1,6 +1,6 @@
 /** An engine that computes in another precision than it does by itself, compiles, or holds weights in 16 bits. */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { kindOf } from '../settings/index.ts'
+import { kindOf, present } from '../settings/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import { engineFault } from './loading.ts'
 import { checkOptions } from './options.ts'
@@ -9,11 +9,8 @@ import type { Engine, LoadOptions, Precision } from './session.ts'
 type Settings = Pick<LoadOptions, 'precision' | 'compile' | 'weights'>
 
 /** What an engine does with every program, unless loading says another. */
-export const settingsOf = ({ precision, compile, weights }: Engine): Settings => ({
-  ...(precision === undefined ? {} : { precision }),
-  ...(compile === undefined ? {} : { compile }),
-  ...(weights === undefined ? {} : { weights }),
-})
+export const settingsOf = ({ precision, compile, weights }: Engine): Settings =>
+  present({ precision, compile, weights })
 
 /** Loading with what an engine does unless it is told another; what is no record of options is left to loading, which refuses it. */
 export const toldAs =

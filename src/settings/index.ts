@@ -7,6 +7,7 @@ export {
   functionSetting,
   kindOf,
   onlySettings,
+  present,
   SettingsError,
   seedSetting,
   settingName,

@@ -83,3 +83,12 @@ export const functionSetting = <F>(where: string, setting: string, f: F): F => {
   if (f === undefined || typeof f === 'function') return f
   throw new SettingsError(where, setting, `it is ${kindOf(f)}; give a function`)
 }
+
+/** Members that may be undefined as members that may be absent. */
+type Present<T> = { readonly [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
+}
+
+/** The members of a record that are not undefined. */
+export const present = <T extends object>(members: T): Present<T> =>
+  Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined)) as Present<T>

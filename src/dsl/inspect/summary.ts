@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, present } from '../../settings/index.ts'
 import { grouped, short } from '../../terminal/index.ts'
 import { type Axis, elements, showAxes } from '../axis.ts'
 import type { Dtype, Tensor } from '../graph.ts'
@@ -115,7 +115,7 @@ export interface SummaryJson {
 export const summaryJson = (s: Summary): SummaryJson => ({
   name: s.name,
   parameters: s.totals.parameters,
-  ...(s.activeParameters === undefined ? {} : { activeParameters: s.activeParameters }),
+  ...present({ activeParameters: s.activeParameters }),
   flops: s.totals.flops,
   bytes: s.totals.parameterBytes,
   activationBytes: s.totals.activationBytes,

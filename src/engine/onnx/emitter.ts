@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Tensor } from '../../dsl/index.ts'
+import { present } from '../../settings/index.ts'
 import { bytesOf } from '../proto/descriptor.ts'
 import {
   type AttributeValue,
@@ -86,13 +87,14 @@ export interface Constant {
   readonly data: ArrayBufferView
 }
 
-/** What a node reads, the nodes of graphs inside it included. */
-const readBy = (n: NodeProto): readonly string[] => [
-  ...n.input,
-  ...(n.attribute ?? []).flatMap((a) =>
+/** What the graphs inside a node read. */
+export const readInside = (n: NodeProto): readonly string[] =>
+  (n.attribute ?? []).flatMap((a) =>
     a.g === undefined ? [] : [...a.g.node.flatMap(readBy), ...a.g.output.map((o) => o.name)],
-  ),
-]
+  )
+
+/** What a node reads, the nodes of graphs inside it included. */
+const readBy = (n: NodeProto): readonly string[] => [...n.input, ...readInside(n)]
 
 /** The names that are taken, and the number that the next of a name may get: those below are taken. */
 interface Names {
@@ -154,9 +156,7 @@ const within = (mode: Mode, names: Names): Emitter => {
     if (had !== undefined) return had
     const name = unique(`${opType}_${count++}`)
     const names = Array.from({ length: outputs }, (_, i) => (i === 0 ? name : unique(`${name}.${i}`)))
-    node.push(
-      onnxNode(opType, inputs, names, attributes, { name, ...(domain === undefined ? {} : { domain }) }),
-    )
+    node.push(onnxNode(opType, inputs, names, attributes, { name, ...present({ domain }) }))
     if (current !== undefined) owners.set(name, current)
     if (once) memo.set(key, names)
     return names

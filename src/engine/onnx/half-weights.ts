@@ -4,14 +4,16 @@
  * what it takes and forgets it. bfloat16 has 8 bits of a number and float16 11, so that what is held is exact; only below 2⁻²⁵
  * numbers are rounded, to multiples of 2⁻³².
  */
+import { present } from '../../settings/index.ts'
 import {
   type GraphProto,
   type NodeProto,
   onnxNode,
   onnxTensor,
-  onnxType,
+  onnxValue,
   type ValueInfoProto,
 } from '../proto/onnx.ts'
+import { readInside } from './emitter.ts'
 
 const scale = 256
 
@@ -92,7 +94,7 @@ export interface Rows {
 }
 
 /** A graph whose weights are held in 16 bits, and its inputs that are parts of one. */
-export interface Halved {
+interface Halved {
   readonly graph: GraphProto
   readonly rows: ReadonlyMap<string, Rows>
 }
@@ -101,37 +103,26 @@ const flag = (n: NodeProto, name: string): number => n.attribute?.find((a) => a.
 
 const products: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul'])
 
-/** What the graphs inside a node read. */
-const readInside = (n: NodeProto): readonly string[] =>
-  (n.attribute ?? []).flatMap((a) =>
-    a.g === undefined
-      ? []
-      : [...a.g.node.flatMap((m) => [...m.input, ...readInside(m)]), ...a.g.output.map((o) => o.name)],
-  )
-
+/** The node with other inputs, those of graphs inside it included. */
 const renamed = (n: NodeProto, names: ReadonlyMap<string, string>): NodeProto => {
   const to = (name: string): string => names.get(name) ?? name
+  const inside = (g: GraphProto): GraphProto => ({
+    ...g,
+    node: g.node.map((m) => renamed(m, names)),
+    output: g.output.map((o) => ({ ...o, name: to(o.name) })),
+  })
+  const input = n.input.map(to)
+  if (n.attribute === undefined) return { ...n, input }
   return {
     ...n,
-    input: n.input.map(to),
-    ...(n.attribute === undefined
-      ? {}
-      : {
-          attribute: n.attribute.map((a) =>
-            a.g === undefined
-              ? a
-              : {
-                  ...a,
-                  g: {
-                    ...a.g,
-                    node: a.g.node.map((m) => renamed(m, names)),
-                    output: a.g.output.map((o) => ({ ...o, name: to(o.name) })),
-                  },
-                },
-          ),
-        }),
+    input,
+    attribute: n.attribute.map((a) => (a.g === undefined ? a : { ...a, g: inside(a.g) })),
   }
 }
+
+/** The declaration of an input of float16. */
+const halfInput = (name: string, shape: readonly number[]): ValueInfoProto =>
+  onnxValue(name, 'float16', shape)
 
 /**
  * The graph over weights in 16 bits.
@@ -164,24 +155,11 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
     return name
   }
   const converted = (name: string): string => emit(first, 'Cast', [name], 1)
-  const half = (v: ValueInfoProto, name = v.name, shape?: readonly number[]): ValueInfoProto => ({
-    name,
-    type: {
-      tensorType: {
-        elemType: onnxType.float16,
-        shape: {
-          dim: shape?.map((dimValue) => ({ dimValue })) ?? v.type!.tensorType.shape!.dim,
-        },
-      },
-    },
-  })
   const input = graph.input.map((v) => {
     if (!halves.has(v.name)) return v
-    dims.set(
-      v.name,
-      v.type!.tensorType.shape!.dim.map((d) => d.dimValue!),
-    )
-    return half(v)
+    const shape = v.type!.tensorType.shape!.dim.map((d) => d.dimValue!)
+    dims.set(v.name, shape)
+    return halfInput(v.name, shape)
   })
   const whole = (name: string): string => emit(first, 'Mul', [converted(name), factor])
   const scaled = new Map<string, string>()
@@ -198,51 +176,49 @@ export const withHalves = (graph: GraphProto, halves: ReadonlySet<string>): Halv
     const [count, width] = dims.get(name) as readonly [number, number]
     const each = Math.max(1, Math.floor(most / width))
     const made: string[] = []
-    const v = graph.input.find((i) => i.name === name)!
     for (let start = 0; start < count; start += each) {
       const part = unique(`${name} rows ${start}`)
       const size = Math.min(each, count - start)
       rows.set(part, { of: name, start, count: size })
-      added.push(half(v, part, [size, width]))
+      added.push(halfInput(part, [size, width]))
       made.push(part)
     }
     parts.set(name, made)
     return made
+  }
+  /** A large matrix whose rows lie along the result's last axis: each part gives its columns. */
+  const productInParts = (n: NodeProto, x: string, weight: string): void => {
+    const pieces = partsOf(weight).map((part) => {
+      const y = unique(`${n.output[0]} ${part}`)
+      node.push({ ...n, name: y, input: [x, converted(part)], output: [y] })
+      return y
+    })
+    node.push(onnxNode('Concat', pieces, n.output, { axis: -1 }, present({ name: n.name })))
+  }
+  const product = (n: NodeProto): void => {
+    const [a, b] = n.input as [string, string]
+    const shape = dims.get(b)
+    if (shape?.length === 2 && flag(n, 'transB') === 1 && shape[0]! * shape[1]! > 2 * most)
+      productInParts(n, scaledOf(a), b)
+    else node.push({ ...n, input: n.input.map((x) => (halves.has(x) ? converted(x) : scaledOf(x))) })
+  }
+  /** Of what a table gives alone is converted. */
+  const gather = (n: NodeProto): void => {
+    const found = unique(`${n.output[0]} half`)
+    node.push({ ...n, output: [found] })
+    const floats = emit(node, 'Cast', [found], 1)
+    node.push(onnxNode('Mul', [floats, factor], n.output, {}, { name: unique('half_Mul') }))
   }
   for (const n of graph.node) {
     const inside = new Set(readInside(n).filter((name) => halves.has(name)))
     const [a, b] = n.input
     const isProduct =
       products.has(n.opType) && n.input.length === 2 && halves.has(a!) !== halves.has(b!) && inside.size === 0
-    if (isProduct && halves.has(b!) && flag(n, 'transB') === 1) {
-      const shape = dims.get(b!)!
-      const x = scaledOf(a!)
-      if (shape.length === 2 && shape[0]! * shape[1]! > 2 * most) {
-        const pieces = partsOf(b!).map((part) => {
-          const y = unique(`${n.output[0]} ${part}`)
-          node.push({ ...n, name: y, input: [x, converted(part)], output: [y] })
-          return y
-        })
-        node.push(
-          onnxNode('Concat', pieces, n.output, { axis: -1 }, n.name === undefined ? {} : { name: n.name }),
-        )
-      } else node.push({ ...n, input: [x, converted(b!)] })
-    } else if (isProduct)
-      node.push({
-        ...n,
-        input: n.input.map((name) => (halves.has(name) ? converted(name) : scaledOf(name))),
-      })
-    else if (n.opType === 'Gather' && halves.has(a!) && n.output.length === 1) {
-      const found = unique(`${n.output[0]} half`)
-      node.push({ ...n, output: [found] })
-      const floats = emit(node, 'Cast', [found], 1)
-      node.push(onnxNode('Mul', [floats, factor], n.output, {}, { name: unique('half_Mul') }))
-    } else {
-      const names = new Map(
-        [...n.input, ...inside]
-          .filter((name) => halves.has(name))
-          .map((name) => [name, whole(name)] as const),
-      )
+    if (isProduct) product(n)
+    else if (n.opType === 'Gather' && halves.has(a!) && n.output.length === 1) gather(n)
+    else {
+      const read = [...n.input, ...inside].filter((name) => halves.has(name))
+      const names = new Map(read.map((name) => [name, whole(name)] as const))
       node.push(names.size === 0 ? n : renamed(n, names))
     }
   }

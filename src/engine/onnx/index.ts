@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, present } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, lasting, openSession } from '../backend.ts'
 import { type EngineError, engineError, messageOf } from '../error.ts'
 import { loading } from '../loading.ts'
@@ -25,7 +25,7 @@ const runtime: TE.TaskEither<EngineError, Runtime & { readonly version: string }
     InferenceSession: ort.InferenceSession,
     Tensor: ort.Tensor as unknown as Runtime['Tensor'],
     version,
-    ...(library === undefined ? {} : { library }),
+    ...present({ library }),
   })),
 )
 

@@ -11,6 +11,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { present } from '../../settings/index.ts'
 import { type AdamWUpdate, adamWUpdates, updateRoots } from '../adamw-updates.ts'
 import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'
@@ -276,7 +277,7 @@ export const lower = (
     })),
     overwrites: parts.map((o) => ({ ...o, inputs: o.inputs.map(at) })),
     written,
-    ...(rows === undefined ? {} : { rows }),
+    ...present({ rows }),
     ownerOf: e.ownerOf,
   }
 }

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
 import type * as Ort from 'onnxruntime-common'
+import { present } from '../../settings/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { setOfProcess } from '../foreign.ts'
 import { markUsed } from '../used.ts'
@@ -76,7 +77,7 @@ export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
       const library = libraryOf(resolved)
       loaded = E.right({
         ...{ ort, version: ort.env.versions.node ?? ort.env.versions.common, from },
-        ...(library === undefined ? {} : { library }),
+        ...present({ library }),
       })
       return loaded
     } catch (e) {

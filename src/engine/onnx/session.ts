@@ -5,6 +5,7 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Data, type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
+import { present } from '../../settings/index.ts'
 import type { AdamWUpdate } from '../adamw-updates.ts'
 import type { Backend, Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'
@@ -120,7 +121,7 @@ export const onnxBackend = (
     const bind = halves.size === 0 ? api : undefined
     const lowered = lower(name, variant, {
       bound: bind !== undefined,
-      ...(options.intraOpNumThreads === undefined ? {} : { threads: options.intraOpNumThreads }),
+      ...present({ threads: options.intraOpNumThreads }),
     })
     const { fetches, written, updates, overwrites } = lowered
     const constants: ReadonlySet<string> = new Set()

@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import * as E from 'fp-ts/lib/Either.js'
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, present } from '../../settings/index.ts'
 import { called } from '../../terminal/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import { checkOptions } from '../options.ts'
@@ -157,7 +157,7 @@ const load = (c: Candidate, threads: number): Tensorflow => {
     gpu: backend.isUsingGpuDevice,
     from: c.from,
     threads,
-    ...(tf32 === undefined ? {} : { tf32 }),
+    ...present({ tf32 }),
   }
 }
 

@@ -14,7 +14,7 @@ import {
   type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
-import { onlySettings, SettingsError } from '../../settings/index.ts'
+import { onlySettings, present, SettingsError } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, type Called, lasting, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
@@ -128,11 +128,7 @@ const backendIn =
         graph: all.length === 0 ? undefined : flatten(all, opening.lend),
         options: {
           ...threadOptions,
-          ...(threads === undefined ? {} : { threads }),
-          ...(precision === undefined ? {} : { precision }),
-          ...(compile === undefined ? {} : { compile }),
-          ...(lasting === undefined ? {} : { lasting }),
-          ...(scratch === undefined ? {} : { scratch }),
+          ...present({ threads, precision, compile, lasting, scratch }),
         },
       },
       opening.moved,
@@ -322,8 +318,7 @@ export const inWorker = (engine: Engine, heard: ThreadOptions = {}): Engine => {
     name: engine.name,
     version: engine.version,
     ...settingsOf(engine),
-    ...(engine.accelerated === undefined ? {} : { accelerated: engine.accelerated }),
-    ...(engine.devices === undefined ? {} : { devices: engine.devices }),
+    ...present({ accelerated: engine.accelerated, devices: engine.devices }),
     // on a processor compilers would take what training computes on
     ...(engine.name === 'xla' && engine.accelerated === true ? { compileAhead: compileAhead(engine) } : {}),
     load: toldAs(settingsOf(engine), load),

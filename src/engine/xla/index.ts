@@ -7,14 +7,14 @@ import { isLeft, right } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { clampProgram, optimiseProgram, type Program } from '../../dsl/index.ts'
-import { onlySettings } from '../../settings/index.ts'
+import { onlySettings, present } from '../../settings/index.ts'
 import { type Backend, type BackendOptions, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
 import { loading } from '../loading.ts'
 import type { Engine } from '../session.ts'
 import { markUsed } from '../used.ts'
-import { describe, type XlaDescription } from './description.ts'
 import { type OpenedClient, openClient } from './open-client.ts'
+import type { DeviceMemory } from './pjrt/index.ts'
 import { type XlaSettings, xlaBackend } from './session.ts'
 import { deviceCount, type Sharding, shardingOf } from './sharding.ts'
 
@@ -46,6 +46,24 @@ export interface XlaOptions {
   readonly optimizer?: 'whole' | 'parted'
 }
 
+/** What computes. */
+export interface XlaDescription {
+  /** The plugin's file, and how it was found. */
+  readonly plugin: string
+  readonly from: string
+  /** Version of its API, `0.115`. */
+  readonly apiVersion: string
+  /** `cuda`, `rocm`, `tpu`, `cpu`. */
+  readonly platform: string
+  readonly devices: readonly {
+    readonly id: number
+    /** `NVIDIA H100 80GB HBM3`. */
+    readonly kind: string
+    /** In bytes, where the plugin says. */
+    readonly memory?: DeviceMemory
+  }[]
+}
+
 /** The clients that this thread opened, by the plugin's file and how many devices were asked for. */
 const clients = new Map<string, OpenedClient>()
 
@@ -53,12 +71,7 @@ const clientWith = (
   plugin: string | undefined,
   devices: number,
   client?: bigint,
-): TE.TaskEither<EngineError, OpenedClient> =>
-  openClient({
-    devices,
-    ...(plugin === undefined ? {} : { plugin }),
-    ...(client === undefined ? {} : { client }),
-  })
+): TE.TaskEither<EngineError, OpenedClient> => openClient({ devices, ...present({ plugin, client }) })
 
 /** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
@@ -78,12 +91,7 @@ const settingsOf = (
   { precision = 'float32' }: Pick<BackendOptions, 'precision'>,
   { flags, attention }: Pick<XlaOptions, 'flags' | 'attention'>,
   sharding: Sharding,
-): XlaSettings => ({
-  precision,
-  sharding,
-  ...(flags === undefined ? {} : { flags }),
-  ...(attention === undefined ? {} : { attention }),
-})
+): XlaSettings => ({ precision, sharding, ...present({ flags, attention }) })
 
 /**
  * The backend of a program that the passes went over, over a client of its own or the one that is named: closing the one closes
@@ -150,7 +158,14 @@ export const xlaDescription = (
   options: Pick<XlaOptions, 'plugin'> = {},
 ): TE.TaskEither<EngineError, XlaDescription> => {
   onlySettings('xlaDescription', options, ['plugin'])
-  return pipe(clientOf(options.plugin, 1), TE.map(describe))
+  return pipe(
+    clientOf(options.plugin, 1),
+    TE.map(({ client, plugin }) => ({
+      plugin: plugin.path,
+      from: plugin.from,
+      apiVersion: client.apiVersion,
+      platform: client.platform,
+      devices: client.devices.map(({ id, kind, memory }) => ({ id, kind, ...present({ memory: memory() }) })),
+    })),
+  )
 }
-
-export type { XlaDescription } from './description.ts'
