@@ -176,6 +176,12 @@ export const train = [
         'conversations.slice(0, rows)',
       ],
       ['labels are not moved', "labels: nextLabels(of('labels'))", "labels: of('labels')"],
+    ],
+  ),
+  mutantsOf(
+    'src/train/learnt-places.ts',
+    ['train/other-model', 'train/stage'],
+    [
       [
         'images are left out',
         '...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),',

@@ -25,7 +25,7 @@ import {
 } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import { kindOf, onlySettings } from '../settings/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import {
   type AtPlaces,
   type Learnt,
@@ -39,6 +39,7 @@ import {
 import {
   batchSetting,
   callWith,
+  flagSetting,
   imagesByDefault,
   learntConfig,
   learntSetting,
@@ -106,6 +107,45 @@ export interface PolicyGradient extends Objective<Experience> {
   ) => Promise<readonly (readonly number[])[]>
 }
 
+const where = 'policyGradient'
+
+const names: readonly (keyof PolicyGradientSettings)[] = [
+  ...(['rows', 'tokens', 'images', 'completions', 'answer', 'loss'] as const),
+  ...(['temperature', 'entropyBonus', 'learnt', 'steps'] as const),
+]
+
+/** The settings, each as it should be, with what stands in for those that were not given. */
+const checked = (model: CausalLm, processor: Processor, settings: PolicyGradientSettings) => {
+  onlySettings(where, settings, names)
+  fitting(processor, model)
+  const { loss } = settings
+  valueSetting(where, 'loss', loss, ['terms'], 'a policy loss, such as dapo()')
+  const temperature = numberSetting(where, 'temperature', settings.temperature ?? 1, true)
+  const bonus =
+    settings.entropyBonus === undefined
+      ? undefined
+      : numberSetting(where, 'entropyBonus', settings.entropyBonus)
+  const bySteps = settings.steps ?? false
+  flagSetting(where, 'steps', bySteps)
+  const rows = wholeSetting(where, 'rows', settings.rows, 1)
+  const sizes: ExperienceSizes = {
+    rows,
+    tokens: wholeSetting(where, 'tokens', settings.tokens, 2),
+    images: wholeSetting(where, 'images', settings.images ?? imagesByDefault(processor, rows), 0),
+    completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
+    answer: wholeSetting(where, 'answer', settings.answer, 1),
+  }
+  batchSetting(where, rows, sizes.tokens)
+  if (sizes.answer >= sizes.tokens)
+    throw new RecipeError(
+      where,
+      'answer',
+      `it is ${sizes.answer}, and a row of ${sizes.tokens} tokens holds the prompt as well; raise tokens`,
+    )
+  const learnt = learntSetting(where, settings.learnt, sizes.tokens)
+  return { loss, temperature, bonus, bySteps, sizes, learnt }
+}
+
 /** Entropy of each distribution, in nats: `[…, vocab]` → `[…]`. */
 const entropyOf = (logits: Tensor): Tensor =>
   neg(sum(mul(softmax(logits, 'vocab'), logSoftmax(logits, 'vocab')), 'vocab'))
@@ -127,53 +167,13 @@ export const policyGradient = (
   processor: Processor,
   settings: PolicyGradientSettings,
 ): PolicyGradient => {
-  const where = 'policyGradient'
-  const names = [
-    'rows',
-    'tokens',
-    'images',
-    'completions',
-    'answer',
-    'loss',
-    'temperature',
-    'entropyBonus',
-    'learnt',
-    'steps',
-  ] as const
-  onlySettings(where, settings, names)
-  fitting(processor, model)
-  const { loss } = settings
-  valueSetting(where, 'loss', loss, ['terms'], 'a policy loss, such as dapo()')
-  const temperature = numberSetting(where, 'temperature', settings.temperature ?? 1, true)
-  const bonus =
-    settings.entropyBonus === undefined
-      ? undefined
-      : numberSetting(where, 'entropyBonus', settings.entropyBonus)
-  const bySteps = settings.steps ?? false
-  if (typeof bySteps !== 'boolean')
-    throw new RecipeError(where, 'steps', `it is ${kindOf(bySteps)}; give true or false`)
-  const rows = wholeSetting(where, 'rows', settings.rows, 1)
-  const sizes: ExperienceSizes = {
-    rows,
-    tokens: wholeSetting(where, 'tokens', settings.tokens, 2),
-    images: wholeSetting(where, 'images', settings.images ?? imagesByDefault(processor, rows), 0),
-    completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
-    answer: wholeSetting(where, 'answer', settings.answer, 1),
-  }
-  batchSetting(where, rows, sizes.tokens)
-  if (sizes.answer >= sizes.tokens)
-    throw new RecipeError(
-      where,
-      'answer',
-      `it is ${sizes.answer}, and a row of ${sizes.tokens} tokens holds the prompt as well; raise tokens`,
-    )
+  const { loss, temperature, bonus, bySteps, sizes, learnt } = checked(model, processor, settings)
   const extra: readonly ExtraLogProbs[] = [
     ...(loss.reads?.sampling === true ? (['samplingLogProbs'] as const) : []),
     ...(loss.reads?.reference === true ? (['referenceLogProbs'] as const) : []),
   ]
-  const learnt = learntSetting(where, settings.learnt, sizes.tokens)
   // rows that are full of answers predict at most of their places: they have the one size
-  const predicted = (sizes.completions / rows) * sizes.answer
+  const predicted = (sizes.completions / sizes.rows) * sizes.answer
   const all = learntSizes(learnt, sizes, model, () => experienceGraph(sizes), predicted)
   const drawn = [axis('batch', sizes.completions), axis('token', sizes.answer)]
   const at = (

@@ -6,7 +6,14 @@
 import { CollateError, noLoss } from '../data/index.ts'
 import { type Axis, axis, findAxis, input, type Tensor, topological } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
-import { type CausalInputs, type CausalLm, logitsOf, routersOf } from '../models/index.ts'
+import {
+  atPlaces,
+  type CausalInputs,
+  type CausalLm,
+  imageInputs,
+  logitsOf,
+  routersOf,
+} from '../models/index.ts'
 import { kindOf } from '../settings/index.ts'
 import { RecipeError, wholeSetting } from './recipe-error.ts'
 
@@ -98,9 +105,28 @@ export const givenOf = (where: string, model: CausalLm, given: Tensor, wanted?: 
   )
 }
 
-/** Logits of all tokens, or of those that are wanted. @throws RecipeError where the model gives others */
-export const wantedLogits = (where: string, model: CausalLm, x: CausalInputs): Tensor =>
-  givenOf(where, model, logitsOf(model, x), x.wanted)
+/**
+ * Logits of all tokens, or where `learnt` says so of as many places a row; and what takes a tensor of all tokens to them.
+ *
+ * @throws RecipeError where the model gives others
+ */
+export const learntLogits = (
+  where: string,
+  model: CausalLm,
+  x: CausalInputs & { readonly batch: Axis<'batch'>; readonly token: Axis<'token'> },
+  { images, learnt }: { readonly images: number; readonly learnt?: number | undefined },
+): { readonly logits: Tensor; readonly at: (t: Tensor) => Tensor } => {
+  const wanted = learnt === undefined ? undefined : learntPlacesInput(x.batch, learnt)
+  const inputs: CausalInputs = {
+    ...x,
+    ...(wanted === undefined ? {} : { wanted }),
+    ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
+  }
+  return {
+    logits: givenOf(where, model, logitsOf(model, inputs), wanted),
+    at: (t) => (wanted === undefined ? t : atPlaces(t, wanted)),
+  }
+}
 
 /**
  * The sizes that a step is compiled for: as given, with fewer places where that is told. Found by themselves they are all places,

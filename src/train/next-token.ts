@@ -12,7 +12,7 @@ import {
   type Processor,
 } from '../data/index.ts'
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
-import { atPlaces, type CausalLm, imageInputs, nextLabels } from '../models/index.ts'
+import { type CausalLm, nextLabels } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { imageValues, ints, textValues } from './batch-inputs.ts'
 import { withExperts } from './expert-terms.ts'
@@ -21,11 +21,10 @@ import {
   type Learnt,
   labelledPlaces,
   learntConfig,
-  learntPlacesInput,
+  learntLogits,
   learntSetting,
   learntSizes,
   placed,
-  wantedLogits,
 } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
 import { batchSetting, wholeSetting } from './recipe-error.ts'
@@ -75,16 +74,10 @@ export type WholeSizes = AtPlaces<Required<Omit<NextTokenSizes, 'learnt'>>>
 /** The loss of {@link nextToken} as graph, at sizes that are given in full. */
 export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }: WholeSizes): LossTerms => {
   const x = textGraph(rows, tokens)
-  const wanted = learnt === undefined ? undefined : learntPlacesInput(x.batch, learnt)
-  const logits = wantedLogits('nextToken', model, {
-    ...x,
-    ...(wanted === undefined ? {} : { wanted }),
-    ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
-  })
+  const { logits, at } = learntLogits('nextToken', model, x, { images, learnt })
   // behind its conversation a row has position 0 again
   const counted = equal(x.positions, iota(x.token))
-  const labels = wanted === undefined ? x.labels : atPlaces(x.labels, wanted)
-  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels }))
+  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: at(x.labels) }))
 }
 
 /**

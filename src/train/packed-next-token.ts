@@ -22,7 +22,7 @@ import {
   type Tensor,
   total,
 } from '../dsl/index.ts'
-import { atPlaces, type CausalLm, imageInputs } from '../models/index.ts'
+import type { CausalLm } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { imageValues, ints, textValues } from './batch-inputs.ts'
 import { withExperts } from './expert-terms.ts'
@@ -30,11 +30,10 @@ import {
   type Learnt,
   labelledPlaces,
   learntConfig,
-  learntPlacesInput,
+  learntLogits,
   learntSetting,
   learntSizes,
   placed,
-  wantedLogits,
 } from './learnt-places.ts'
 import { textGraph } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
@@ -148,13 +147,7 @@ export const packedNextToken = (
     },
     terms: ({ learnt: places }) => {
       const x = graph()
-      const wanted = places === undefined ? undefined : learntPlacesInput(x.batch, places)
-      const logits = wantedLogits('packedNextToken', model, {
-        ...x,
-        ...(wanted === undefined ? {} : { wanted }),
-        ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
-      })
-      const at = (t: Tensor): Tensor => (wanted === undefined ? t : atPlaces(t, wanted))
+      const { logits, at } = learntLogits('packedNextToken', model, x, { images, learnt: places })
       const [labels, segments] = [at(x.labels), at(x.segments)]
       const terms = crossEntropyTerms('vocab', { logits, labels })
       const counted = lessEqual(0, labels)

@@ -4,29 +4,19 @@
  * @since 0.1.0
  */
 import { join } from 'node:path'
-import { pipe } from 'fp-ts/lib/function.js'
-import * as TE from 'fp-ts/lib/TaskEither.js'
 import { anyOf } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import { emaKey } from '../optim/index.ts'
 import type { StageEnding } from './stage.ts'
 import { orThrow } from './task.ts'
 import type { GraphTransform } from './transform.ts'
-import { averagesFile, type StoredWeights, saveWeights } from './weights.ts'
+import { averagesFile, readOne, type StoredWeights, saveWeights } from './weights.ts'
 
 /** Weights with the moving averages of those that have one. */
 const averagedBy = (session: Session, weights: StoredWeights): StoredWeights => ({
   ...weights,
   read: (key) =>
-    session.program.states.has(emaKey(key))
-      ? pipe(
-          session.read([emaKey(key)]),
-          TE.bimap(
-            (e) => new Error(e.message, { cause: e }),
-            (values) => values.get(emaKey(key))!,
-          ),
-        )
-      : weights.read(key),
+    session.program.states.has(emaKey(key)) ? readOne(session, emaKey(key)) : weights.read(key),
 })
 
 /** A stage's ending; none where its weights are handed on as they are. */

@@ -48,24 +48,26 @@ export const inMemory = (weights: Weights): StoredWeights => ({
   },
 })
 
+/** One state of a session. */
+export const readOne = (s: Session, key: string): TE.TaskEither<Error, TensorValue> =>
+  pipe(
+    s.read([key]),
+    TE.bimap(
+      (e) => new Error(e.message, { cause: e }),
+      (values) => values.get(key)!,
+    ),
+  )
+
+const storedAs = (dtype: TensorValue['dtype']): StorageDtype => (dtype === 'float32' ? 'F32' : 'I32')
+
 /** A session's weights, and those of `others` that it has no place for. */
 export const withOthers = (s: Session, others: StoredWeights): StoredWeights => {
   const own = new Map(weightKeys(s.program).map((key) => [key, s.program.states.get(key)!]))
   return {
     keys: [...new Set([...others.keys, ...own.keys()])],
     shape: (key) => (own.has(key) ? sizes(own.get(key)!.axes) : others.shape(key)),
-    dtype: (key) =>
-      own.has(key) ? (own.get(key)!.dtype === 'float32' ? 'F32' : 'I32') : others.dtype?.(key),
-    read: (key) =>
-      own.has(key)
-        ? pipe(
-            s.read([key]),
-            TE.bimap(
-              (e) => new Error(e.message, { cause: e }),
-              (values) => values.get(key)!,
-            ),
-          )
-        : others.read(key),
+    dtype: (key) => (own.has(key) ? storedAs(own.get(key)!.dtype) : others.dtype?.(key)),
+    read: (key) => (own.has(key) ? readOne(s, key) : others.read(key)),
   }
 }
 
