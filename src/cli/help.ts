@@ -44,33 +44,39 @@ const flagHelp = (f: Flag): string => {
   return `${f.help}${choices}${otherwise}${f.many === true ? '; may be repeated' : ''}`
 }
 
-const head = (text: string, look: Look): string => inked(look, 'bold', text)
+/** A part of a help under its title, after an empty line; nothing where it has nothing. */
+const section = (
+  title: string,
+  cells: readonly (readonly [string, string])[],
+  look: Look,
+): readonly string[] => (cells.length === 0 ? [] : ['', inked(look, 'bold', title), rows(cells, look)])
+
+const usageOf = (line: string, look: Look): readonly string[] => [
+  '',
+  inked(look, 'bold', 'Usage'),
+  `  ${line}`,
+]
 
 /** The help of the whole program. */
 export const overview = (commands: readonly Command[], look: Look): string =>
   [
     'Sailwright: vision-language experiments as code.',
-    '',
-    head('Usage', look),
-    `  ${called()} <command> [options]`,
-    '',
-    head('Commands', look),
-    rows(
+    ...usageOf(`${called()} <command> [options]`, look),
+    ...section(
+      'Commands',
       commands.map((c) => [c.name, c.summary]),
       look,
     ),
-    '',
-    head('Options', look),
-    rows(
+    ...section(
+      'Options',
       [
         ['--help', 'this text; after a command, its own'],
         ['--version', 'the version'],
       ],
       look,
     ),
-    '',
-    head('Begin with', look),
-    rows(
+    ...section(
+      'Begin with',
       [
         [`${called()} doctor`, 'what this machine has, and how fast it is'],
         [`${called()} summary nano`, 'the smallest model, layer by layer'],
@@ -83,43 +89,26 @@ export const overview = (commands: readonly Command[], look: Look): string =>
   ].join('\n')
 
 /** The help of one command. */
-export const commandHelp = (c: Command, look: Look): string =>
-  [
-    ...wrap(c.summary, Math.min(look.columns, 100)),
-    '',
-    head('Usage', look),
-    `  ${usageLine(c)}`,
-    ...(c.positionals.length === 0
-      ? []
-      : [
-          '',
-          head('Arguments', look),
-          rows(
-            c.positionals.map((p) => [p.required ? `<${p.name}>` : `[${p.name}]`, p.help]),
-            look,
-          ),
-        ]),
-    '',
-    head('Options', look),
-    rows(
-      [
-        ...Object.entries(c.flags).map(
-          ([name, f]) => [`--${name}${f.value === undefined ? '' : ` <${f.value}>`}`, flagHelp(f)] as const,
-        ),
-        ['--help', 'this text'],
-      ],
+export const commandHelp = (c: Command, look: Look): string => {
+  const paragraph = (text: string): readonly string[] => wrap(text, Math.min(look.columns, 100))
+  const flags = Object.entries(c.flags).map(
+    ([name, f]) => [`--${name}${f.value === undefined ? '' : ` <${f.value}>`}`, flagHelp(f)] as const,
+  )
+  return [
+    ...paragraph(c.summary),
+    ...usageOf(usageLine(c), look),
+    ...section(
+      'Arguments',
+      c.positionals.map((p) => [p.required ? `<${p.name}>` : `[${p.name}]`, p.help]),
       look,
     ),
-    ...(c.notes ?? []).flatMap((n) => ['', ...wrap(n, Math.min(look.columns, 100))]),
-    ...(c.examples.length === 0
-      ? []
-      : [
-          '',
-          head('Examples', look),
-          rows(
-            c.examples.map(([command, what]) => [asCalled(command), what]),
-            look,
-          ),
-        ]),
+    ...section('Options', [...flags, ['--help', 'this text']], look),
+    ...(c.notes ?? []).flatMap((n) => ['', ...paragraph(n)]),
+    ...section(
+      'Examples',
+      c.examples.map(([command, what]) => [asCalled(command), what]),
+      look,
+    ),
     '',
   ].join('\n')
+}

@@ -75,47 +75,43 @@ const indented = (text: string, by: string): string =>
     .map((l) => `${by}${l}`)
     .join('\n')
 
-/** A group in full: what was asked, then each completion with its reward, part by part, and what that rests on. */
+/** A completion with its reward, part by part, and what that rests on. */
+const completionText = (g: EventOf<'group'>, i: number, columns: number, look: Look): string => {
+  const c = g.completions[i]!
+  const judgement = g.judgements[i]
+  const reward = rewardOf(judgement)
+  const advantage = g.advantages[i]
+  const about = [
+    `reward ${reward === undefined ? 'none' : rewardText(reward)}`,
+    advantage === null || advantage === undefined ? 'no advantage' : `advantage ${advantageText(advantage)}`,
+    `${grouped(c.ids.length)} ${c.ids.length === 1 ? 'token' : 'tokens'}`,
+    c.stop === 'end' ? 'ended by itself' : 'cut off',
+    `after ${grouped(c.version)} ${c.version === 1 ? 'update' : 'updates'}`,
+  ].join(', ')
+  const lines = judgement === undefined ? [] : judgementLines(judgement)
+  const shown = (lines.length > 1 ? lines.slice(1) : lines).map((l) => {
+    const said = `${l.name === '' ? 'reward' : l.name} ${l.said}${l.why === '' ? '' : `: ${l.why}`}`
+    const [first, ...more] = wrap(oneLine(said), columns - 6)
+    const text = [`  ${first}`, ...more.map((line) => `    ${line}`)].join('\n')
+    return inked(look, l.tag === 'Failed' ? 'red' : 'dim', text)
+  })
+  return [
+    `${inked(look, 'bold', `sample ${c.sample}`)}  ${about}`,
+    indented(written(c, look) || '(nothing)', '  │ '),
+    ...shown,
+  ].join('\n')
+}
+
+/** A group in full: what was asked, then each completion. */
 export const groupText = (g: EventOf<'group'>, look: Look): string => {
   const columns = Math.max(40, look.columns)
   const head = `${g.task} (${g.family}): stage ${g.stage}, episode ${g.episode}, group ${g.index}`
-  const completions = g.completions.map((c, i) => {
-    const judgement = g.judgements[i]
-    const reward = rewardOf(judgement)
-    const advantage = g.advantages[i]
-    const about = [
-      `reward ${reward === undefined ? 'none' : rewardText(reward)}`,
-      advantage === null || advantage === undefined
-        ? 'no advantage'
-        : `advantage ${advantageText(advantage)}`,
-      `${grouped(c.ids.length)} ${c.ids.length === 1 ? 'token' : 'tokens'}`,
-      c.stop === 'end' ? 'ended by itself' : 'cut off',
-      `after ${grouped(c.version)} ${c.version === 1 ? 'update' : 'updates'}`,
-    ].join(', ')
-    const lines = judgement === undefined ? [] : judgementLines(judgement)
-    const shown = (lines.length > 1 ? lines.slice(1) : lines).map((l) => {
-      const text = wrap(
-        oneLine(`${l.name === '' ? 'reward' : l.name} ${l.said}${l.why === '' ? '' : `: ${l.why}`}`),
-        columns - 6,
-      )
-      return inked(
-        look,
-        l.tag === 'Failed' ? 'red' : 'dim',
-        text.map((t, n) => `${n === 0 ? '  ' : '    '}${t}`).join('\n'),
-      )
-    })
-    return [
-      `${inked(look, 'bold', `sample ${c.sample}`)}  ${about}`,
-      indented(written(c, look) || '(nothing)', '  │ '),
-      ...shown,
-    ].join('\n')
-  })
   return [
     inked(look, 'bold', oneLine(head)),
     ...wrap(oneLine(g.question), columns),
     ...g.images.map((p) => inked(look, 'dim', oneLine(p))),
     ...(g.discarded === undefined ? [] : [inked(look, 'yellow', `discarded: ${oneLine(g.discarded)}`)]),
     '',
-    completions.join('\n\n'),
+    g.completions.map((_, i) => completionText(g, i, columns, look)).join('\n\n'),
   ].join('\n')
 }

@@ -145,6 +145,26 @@ const whole = (what: string, n: number): number => {
   throw new ProcessorError('BadSize', `processor, ${what}: it is ${n}; give a whole number from 1`)
 }
 
+/** How images stand in the text: as a run's identity has it, and as the ids that the tokenizer has for their tokens. */
+const imagesBy = (image: ImageOptions) => {
+  const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>', frames } = image
+  const sizes = { size: whole('image.size', image.size), tokens: whole('image.tokens', image.tokens) }
+  const { config: tiling, ...reading } = readingOf({ ...image, ...sizes })
+  return {
+    config: {
+      ...{ ...sizes, placeholder, open, close },
+      ...(tiling === undefined ? {} : { tiling }),
+      ...(frames === undefined ? {} : { frames }),
+    },
+    ids: (id: (what: string, token: string) => number): ImageIds => ({
+      ...{ ...reading, ...sizes, frames: whole('image.frames', frames ?? mostFrames) },
+      placeholder: id('image.placeholder', placeholder),
+      open: id('image.open', open),
+      close: id('image.close', close),
+    }),
+  }
+}
+
 /**
  * A processor around a tokenizer.
  *
@@ -181,56 +201,24 @@ export const processor = (
       `processor, ${what}: the tokenizer has no token '${token}'; name the one that it uses instead`,
     )
   }
-  const { image, template, thought } = options
+  const { template, thought } = options
   const { open: think = '<think>', close: thoughtEnd = '</think>' } = thought ?? {}
-  const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>' } = image ?? {}
-  const { config: cutting, ...reading } =
-    image === undefined
-      ? singleTiles(1, 1)
-      : readingOf({
-          ...image,
-          size: whole('image.size', image.size),
-          tokens: whole('image.tokens', image.tokens),
-        })
+  const image = options.image && imagesBy(options.image)
   return {
     config: {
       vocabulary: tokenizer.size,
       chat: { start, end, pad },
-      ...(image === undefined
-        ? {}
-        : {
-            image: {
-              ...{ size: image.size, tokens: image.tokens, placeholder, open, close },
-              ...(cutting === undefined ? {} : { tiling: cutting }),
-              ...(image.frames === undefined ? {} : { frames: image.frames }),
-            },
-          }),
-      ...(thought === undefined ? {} : { thought: { open: think, close: thoughtEnd } }),
-      ...(template === undefined
-        ? {}
-        : { template: { jinja: template.jinja, variables: template.variables } }),
+      ...(image && { image: image.config }),
+      ...(thought && { thought: { open: think, close: thoughtEnd } }),
+      ...(template && { template: { jinja: template.jinja, variables: template.variables } }),
     },
     tokenizer,
     start: id('chat.start', start),
     end: id('chat.end', end),
     pad: id('chat.pad', pad),
-    ...(image === undefined
-      ? {}
-      : {
-          image: {
-            ...reading,
-            size: image.size,
-            tokens: image.tokens,
-            frames: whole('image.frames', image.frames ?? mostFrames),
-            placeholder: id('image.placeholder', placeholder),
-            open: id('image.open', open),
-            close: id('image.close', close),
-          },
-        }),
-    ...(thought === undefined
-      ? {}
-      : { thought: { open: id('thought.open', think), close: id('thought.close', thoughtEnd) } }),
-    ...(template === undefined ? {} : { template }),
+    image: image?.ids(id),
+    thought: thought && { open: id('thought.open', think), close: id('thought.close', thoughtEnd) },
+    template,
   }
 }
 

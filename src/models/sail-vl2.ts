@@ -153,7 +153,7 @@ export interface SailVl2Model extends CausalLm {
 /** What it reads of images: tiles, or squares of 2 × 2 patches. */
 const imageSizes = (c: SailVl2Config): ImageSizes =>
   c.vision.anyResolution === undefined
-    ? { size: c.vision.imageSize, tokens: visualTokens(c), tiling: c.tiling }
+    ? { size: c.vision.imageSize, tokens: visualTokens(c), ...(c.tiling && { tiling: c.tiling }) }
     : { size: 2 * c.vision.patchSize, tokens: 1, patchSize: c.vision.patchSize }
 
 /**

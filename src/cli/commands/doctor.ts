@@ -203,6 +203,24 @@ const pluginLines = ({ from, apiVersion, platform, devices }: XlaDescription): r
   }),
 ]
 
+/** An engine, and below it what is to be known of it. */
+const engineLines = (e: EngineFound, look: Look): readonly string[] => {
+  const mark = e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')
+  const about = [
+    e.graphics && `on ${e.graphics}`,
+    e.unmeasured && 'which is no GPU: it is not measured, and taken only where it is asked for',
+    e.differs !== undefined &&
+      `its losses are not the processor's (${(100 * e.differs).toPrecision(2)} % off): it is taken only where it is asked for`,
+    ...(e.plugin === undefined ? [] : pluginLines(e.plugin)),
+    ...(e.cuda ?? []).map((l) => l.problem !== undefined && `${l.name} does not open: ${l.problem}`),
+    ...(e.problem?.split('\n') ?? []),
+  ]
+  return [
+    `  ${mark} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
+    ...about.flatMap((line) => (typeof line === 'string' ? [`      ${line}`] : [])),
+  ]
+}
+
 const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, look: Look): string => {
   const head = (text: string): string => inked(look, 'bold', text)
   const lines = [
@@ -212,23 +230,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
     ...(m.gpus.length === 0 ? ['  no NVIDIA GPU'] : m.gpus.map((g) => `  GPU ${g}`)),
     '',
     head('Engines'),
-    ...engines.flatMap((e) => [
-      `  ${e.loads ? inked(look, 'green', '✓') : inked(look, 'yellow', '–')} ${e.name}: ${e.loads ? `${e.version}, from ${e.from}` : 'does not load'}`,
-      ...(e.graphics === undefined ? [] : [`      on ${e.graphics}`]),
-      ...(e.unmeasured === true
-        ? ['      which is no GPU: it is not measured, and taken only where it is asked for']
-        : []),
-      ...(e.differs === undefined
-        ? []
-        : [
-            `      its losses are not the processor's (${(100 * e.differs).toPrecision(2)} % off): it is taken only where it is asked for`,
-          ]),
-      ...(e.plugin === undefined ? [] : pluginLines(e.plugin).map((l) => `      ${l}`)),
-      ...(e.cuda ?? []).flatMap((l) =>
-        l.problem === undefined ? [] : [`      ${l.name} does not open: ${l.problem}`],
-      ),
-      ...(e.problem === undefined ? [] : e.problem.split('\n').map((l) => `      ${l}`)),
-    ]),
+    ...engines.flatMap((e) => engineLines(e, look)),
     taken === null ? '  none can be taken' : `  taken: ${head(taken.name)}, because ${taken.why}`,
   ]
   const measured = engines.filter((e) => e.step !== undefined)
