@@ -176,7 +176,13 @@ export const engine = [
   mutantsOf(
     'src/engine/xla/index.ts',
     ['engine/xla/session'],
-    [['each thread opens a client', 'present({ plugin, client })', 'present({ plugin })']],
+    [
+      [
+        'each thread opens a client',
+        'present({ plugin: options.plugin, client: options.client })',
+        'present({ plugin: options.plugin })',
+      ],
+    ],
   ),
   mutantsOf(
     'src/engine/xla/kept-programs.ts',

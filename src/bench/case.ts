@@ -19,6 +19,7 @@ import {
 } from '../formats/index.ts'
 import { nano, type SailVl2Config, sailVl2Model } from '../models/index.ts'
 import { adamWith } from '../optim/index.ts'
+import { present } from '../settings/index.ts'
 import { type Captioned, conversationAt, nanoProcessor } from '../tasks/index.ts'
 import { nextToken, orThrow, packedNextToken, type Stage, supervised, weightKeys } from '../train/index.ts'
 
@@ -77,7 +78,7 @@ const captioned = (c: BenchCase): Captioned => ({
 const objectiveOf = (c: BenchCase) =>
   nextToken(sailVl2Model(c.model.name, c.model.config), nanoProcessor(), {
     ...{ rows: c.batch, tokens: c.length },
-    ...(c.learnt === undefined ? {} : { learnt: c.learnt }),
+    ...present({ learnt: c.learnt }),
   })
 
 /** The samples of a batch. */

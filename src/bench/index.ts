@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import type { Observable } from 'rxjs'
 import type { EngineName, Precision } from '../engine/index.ts'
+import { present } from '../settings/index.ts'
 import { nanoStep } from './case.ts'
 import { engineContender } from './participant.ts'
 import { pythonOf, pytorchContenders } from './pytorch.ts'
@@ -64,24 +65,18 @@ export const measuredEngines = ({
 export const benchNano = (o: NanoBenchOptions = {}): Observable<BenchEvent> => {
   const threads = o.threads ?? availableParallelism()
   const { python } = o
-  const precision = o.precision === undefined ? {} : { precision: o.precision }
+  const { precision, rounds, steps, patience } = o
   return measureInTurns({
     case: nanoStep(threads),
     contenders: (folder) => [
       ...[false, ...(o.packed === true ? [true] : [])].flatMap((packed) =>
         measuredEngines(o).map(([name, compile]) =>
-          engineContender(name, threads, {
-            ...precision,
-            ...(compile === undefined ? {} : { compile }),
-            packed,
-          }),
+          engineContender(name, threads, { ...present({ precision, compile }), packed }),
         ),
       ),
       ...(python === false ? [] : pytorchContenders(pythonOf(python), folder)),
     ],
-    ...(o.rounds === undefined ? {} : { rounds: o.rounds }),
-    ...(o.steps === undefined ? {} : { steps: o.steps }),
-    ...(o.patience === undefined ? {} : { patience: o.patience }),
+    ...present({ rounds, steps, patience }),
   })
 }
 

@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { EngineName, Precision } from '../engine/index.ts'
+import { present } from '../settings/index.ts'
 import { type Reply, type ReplyOf, type Request, replyIn } from './protocol.ts'
 
 /** How to start one of those that are measured. */
@@ -136,8 +137,7 @@ export const engineContender = (
     command: [process.execPath, ...(source ? ['--import', import.meta.resolve('tsx')] : []), file, name],
     env: {
       TF_NUM_INTRAOP_THREADS: String(threads),
-      ...(precision === undefined ? {} : { SAILWRIGHT_BENCH_PRECISION: precision }),
-      ...(compile === undefined ? {} : { SAILWRIGHT_BENCH_COMPILE: compile }),
+      ...present({ SAILWRIGHT_BENCH_PRECISION: precision, SAILWRIGHT_BENCH_COMPILE: compile }),
       ...(packed ? { SAILWRIGHT_BENCH_PACKED: '1' } : {}),
     },
   }

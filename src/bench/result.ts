@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { present } from '../settings/index.ts'
 import type { Agreement } from './agreement.ts'
 import type { BenchCase } from './case.ts'
 import type { Machine } from './machine.ts'
@@ -133,7 +134,7 @@ export const summedUp = (
       ...f,
       samplesPerSecond: spread(speeds(f)),
       processorSeconds: spread(use.map((i) => f.blocks[i]!.processorSeconds)),
-      ...(ratio === undefined ? {} : { ratio }),
+      ...present({ ratio }),
     }
   })
   return { measured, rounds, quiet: quiet.length, counted: use.length }

@@ -10,6 +10,7 @@ import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Observable } from 'rxjs'
+import { present } from '../settings/index.ts'
 import { type Agreement, agreement, type FirstSteps } from './agreement.ts'
 import { type BenchCase, benchProgram, parametersOfCase, writeCase } from './case.ts'
 import { thisMachine } from './machine.ts'
@@ -189,7 +190,7 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
       ...{ case: o.case, parameters: parametersOfCase(benchProgram(o.case)), steps, startedAt, ...counts },
       machine: thisMachine(),
       load: { before, after: loadavg()[0]! },
-      ...(reference === undefined ? {} : { reference: reference.name }),
+      ...present({ reference: reference?.name }),
       agreements,
       contenders: contenders.flatMap(
         ({ name }) => measured.find((m) => m.name === name) ?? missing.get(name) ?? [],

@@ -32,11 +32,12 @@ const onlyTensors = (what: string, given: readonly unknown[], site: Site, orNumb
   }
 }
 
-const lift = (x: Tensor | number, dtype: Dtype, site: Site): Tensor =>
-  typeof x === 'number' ? scalarOf(x, dtype, site) : x
-
-const dtypeOf = (a: Tensor | number, b: Tensor | number): Dtype =>
-  typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32'
+/** Two operands as tensors: a number becomes one of the other's dtype. */
+const lifted = (a: Tensor | number, b: Tensor | number, site: Site): readonly [Tensor, Tensor] => {
+  const dtype = typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32'
+  const lift = (x: Tensor | number): Tensor => (typeof x === 'number' ? scalarOf(x, dtype, site) : x)
+  return [lift(a), lift(b)]
+}
 
 /** The axes under which two operands meet: `Joined` of the type system, on axes. */
 const joinedAxes = (what: string, a: readonly Axis[], b: readonly Axis[], site: Site): readonly Axis[] => {
@@ -52,9 +53,7 @@ const joinedAxes = (what: string, a: readonly Axis[], b: readonly Axis[], site: 
 /** Any elementwise binary node, for builders and adjoints. */
 export const binaryOf = (fn: BinaryFn, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
   onlyTensors(fn, [a, b], site)
-  const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype, site)
-  const y = lift(b, dtype, site)
+  const [x, y] = lifted(a, b, site)
   if (x.dtype !== y.dtype || x.dtype === 'bool')
     throw new GraphError('BadDtype', `${fn}: ${x.dtype} and ${y.dtype}; cast one of them`, site, [
       ...x.axes,
@@ -92,9 +91,7 @@ export const compareOf = (
   flip = false,
 ): Tensor => {
   onlyTensors(fn, [a, b], site)
-  const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype, site)
-  const y = lift(b, dtype, site)
+  const [x, y] = lifted(a, b, site)
   const both = [...x.axes, ...y.axes]
   if (x.dtype !== y.dtype)
     throw new GraphError('BadDtype', `${fn}: ${x.dtype} against ${y.dtype}; cast one of them`, site, both)
@@ -109,9 +106,7 @@ export const compareOf = (
 export const selectOf = (condition: Tensor, a: Tensor | number, b: Tensor | number, site: Site): Tensor => {
   onlyTensors('select', [condition], site, false)
   onlyTensors('select', [a, b], site)
-  const dtype = dtypeOf(a, b)
-  const x = lift(a, dtype, site)
-  const y = lift(b, dtype, site)
+  const [x, y] = lifted(a, b, site)
   if (condition.dtype !== 'bool' || x.dtype !== y.dtype)
     throw new GraphError(
       'BadDtype',

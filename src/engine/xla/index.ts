@@ -67,12 +67,6 @@ export interface XlaDescription {
 /** The clients that this thread opened, by the plugin's file and how many devices were asked for. */
 const clients = new Map<string, OpenedClient>()
 
-const clientWith = (
-  plugin: string | undefined,
-  devices: number,
-  client?: bigint,
-): TE.TaskEither<EngineError, OpenedClient> => openClient({ devices, ...present({ plugin, client }) })
-
 /** Fails with `NotInstalled`, and `BadOption` where there are fewer devices. */
 const clientOf =
   (plugin: string | undefined, devices: number): TE.TaskEither<EngineError, OpenedClient> =>
@@ -81,7 +75,7 @@ const clientOf =
     const had = clients.get(id)
     if (had !== undefined) return right(had)
     markUsed()
-    const opened = await clientWith(plugin, devices)()
+    const opened = await openClient({ devices, ...present({ plugin }) })()
     if (isLeft(opened)) return opened
     clients.set(id, opened.right)
     return opened
@@ -104,7 +98,12 @@ export const openXla = (
   pipe(
     TE.fromEither(shardingOf(options)),
     TE.bindTo('sharding'),
-    TE.bind('opened', ({ sharding }) => clientWith(options.plugin, deviceCount(sharding), options.client)),
+    TE.bind('opened', ({ sharding }) =>
+      openClient({
+        devices: deviceCount(sharding),
+        ...present({ plugin: options.plugin, client: options.client }),
+      }),
+    ),
     TE.map(({ sharding, opened }) => {
       const backend = xlaBackend(opened, program, settingsOf(options, options, sharding))
       const close = async (): Promise<void> => {
