@@ -64,6 +64,11 @@ export interface Found {
    * goes on inside a stage has what that began with, under adapters that are not merged yet.
    */
   readonly over?: string
+  /**
+   * The folder or the published model that the stage began with, as the experiment names it, where no other stage or run made
+   * its weights.
+   */
+  readonly base?: string
   /** Of a model's folder, where it has one. */
   readonly tokenizer?: Tokenizer
   /** Of a model's folder: weights that the model has no place for. */
@@ -147,6 +152,15 @@ const beganOver = (
     : `the weights after step ${forked.step} of stage ${forked.stage} of ${forked.run}, from which this run was forked`
 }
 
+/** What a recipe says that it begins with, where that is a model's folder or has the form of a published model's name. */
+const baseOf = (cwd: string, recipe: unknown): string | undefined => {
+  const { start } = Object(recipe) as { readonly start?: unknown }
+  if (typeof start !== 'string') return undefined
+  return isFile(join(resolve(cwd, start), 'config.json')) || /^[\w.-]+\/[\w.-]+$/.test(start)
+    ? start
+    : undefined
+}
+
 /** The weights after a stage of a run. */
 const ofRun = (r: Request, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
   attemptEither(async () => {
@@ -194,13 +208,15 @@ const ofRun = (r: Request, path: string, named: string | undefined): TE.TaskEith
       TE.bind('text', ({ stage: { processor } }) =>
         attempt(async () => processor && exportedText(processor)),
       ),
-      TE.map(({ stage: ofStage, weights, text }) => ({
+      TE.let('over', () => beganOver(stage, ended[ended.indexOf(stage) - 1], shown, manifest)),
+      TE.map(({ stage: ofStage, weights, text, over }) => ({
         exported: { model: ofStage.model, weights, text },
         what: `${r.averages ? 'the moving averages' : 'the weights'} after stage ${stage} of ${shown}`,
         folder,
         beside: named === undefined ? path : `${path}-${stage}`,
         stage: ofStage,
-        over: beganOver(stage, ended[ended.indexOf(stage) - 1], shown, manifest),
+        over,
+        base: over === undefined ? baseOf(r.cwd, manifest.recipe) : undefined,
       })),
     )()
   })

@@ -383,9 +383,46 @@ test('adapters: merged in the weights, apart in PEFT’s layout', async () => {
   }
   assert.is(moved, 7, 'each projection of the one layer')
   const said = async (...words: readonly string[]) => (await cli(['export', ...words])).err
+  // the base as the experiment's start names it, where it can be one
+  const configOf = (folder: string) =>
+    JSON.parse(readFileSync(join(root, folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>
+  assert.is(configOf('lora-adapter').base_model_name_or_path, null)
+  cpSync(hf, join(root, 'their', 'base', 'deep'), { recursive: true })
+  for (const [i, [start, base]] of (
+    [
+      ['fresh', null],
+      ['the nano bases', null],
+      ['their/base/deep', 'their/base/deep'],
+      ['their/base/none', null],
+      ['Qwen/Qwen3-0.6B', 'Qwen/Qwen3-0.6B'],
+    ] as const
+  ).entries()) {
+    const run = `begun-${i}`
+    cpSync(join(root, 'lora'), join(root, run), { recursive: true })
+    const manifest = JSON.parse(readFileSync(join(root, run, 'manifest.json'), 'utf8'))
+    const recipe = { ...manifest.recipe, start }
+    writeFileSync(join(root, run, 'manifest.json'), JSON.stringify({ ...manifest, recipe }))
+    assert.match(
+      await said(run, '--adapter', '--out', `${run}-a`),
+      base === null
+        ? /It belongs over what the stage began with, .* its adapter_config\.json names no base/
+        : `It belongs over ${base}, which its adapter_config.json names.`,
+    )
+    assert.is(configOf(`${run}-a`).base_model_name_or_path, base)
+    const { out } = await cli(['export', run, '--adapter', '--out', `${run}-b`, '--json'])
+    const told = JSON.parse(out) as Record<string, unknown>
+    assert.equal([told.base, told.over, told.what], [base, null, `the weights after stage tune of ${run}`])
+    assert.equal((await orThrow(readAdapter(join(root, `${run}-a`)))).tensors, tensors)
+  }
   const later = await said('lora-twice', '--adapter')
   assert.match(later, /It belongs over the weights after stage tune of lora-twice, and over no others/)
-  assert.not.match(await said('lora-twice', '--adapter', '--stage', 'tune'), /It belongs/)
+  assert.match(later, 'its adapter_config.json names no base, so name it where PEFT loads the model')
+  const { out: second } = await cli(['export', 'lora-twice', '--adapter', '--out', 'twice-json', '--json'])
+  assert.is((JSON.parse(second) as { over: unknown }).over, 'the weights after stage tune of lora-twice')
+  assert.match(
+    await said('lora-twice', '--adapter', '--stage', 'tune'),
+    /It belongs over what the stage began with/,
+  )
   assert.not.match(await said('lora-twice', '--hf'), /It belongs/)
   // a fork of a stage's end begins with merged weights; one that goes on inside a stage with those under its adapters
   for (const [taken, over] of [

@@ -1,5 +1,5 @@
 /** `sailwright export`: a trained model in a form that others read. */
-import { cp, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -58,7 +58,9 @@ export const exportCommand: Command = {
     },
     file: weightsFlags.file,
     'allow-changed-code': { help: 'exports although the file makes another graph than the run trained' },
-    json: { help: 'prints one JSON object: folder, files, weights that were left out' },
+    json: {
+      help: 'prints one JSON object: folder, files, weights that were left out, what was exported, and of an adapter what it belongs over',
+    },
   },
   oneOf: [...forms],
   examples: [
@@ -144,7 +146,7 @@ const placedWhole = <A>(
 const written = (
   args: Args,
   form: Form,
-  { exported, stage, folder: from }: Found,
+  { exported, stage, folder: from, base }: Found,
   folder: string,
 ): TE.TaskEither<CliError, WrittenFolder> =>
   pipe(
@@ -162,46 +164,58 @@ const written = (
         case 'savedmodel':
           return exportSavedModel(folder, exported, stage, sizes)
         case 'adapter':
-          return adapterOf(from, folder, exported.weights.keys)
+          return adapterOf(from, folder, exported.weights.keys, base)
       }
     }),
     TE.mapLeft((e) => failed(e.message)),
   )
 
-/** The adapter that a stage left; refused where PEFT would read it as another. */
+/** The adapter that a stage left, over its base where that is known; refused where PEFT would read it as another. */
 const adapterOf = (
   from: string,
   folder: string,
   weights: readonly string[],
+  base: string | undefined,
 ): TE.TaskEither<Error, WrittenFolder> =>
   TE.tryCatch(async () => {
-    const [{ adapterFolder, orThrow }, { readAdapter }] = await Promise.all([
+    const [{ adapterFolder, orThrow }, { readAdapter, saveAdapter }] = await Promise.all([
       import('../../train/index.ts'),
       import('../../optim/index.ts'),
     ])
     const files = await readdir(join(from, adapterFolder)).catch(() => [])
     if (files.length === 0)
       throw new Error('there is no adapter: a stage leaves one where its transforms have withLora(…)')
-    const { tensors } = await orThrow(readAdapter(join(from, adapterFolder)))
-    const dense = [...tensors.keys()].find((key) => key.includes('.mlp.'))
+    const adapter = await orThrow(readAdapter(join(from, adapterFolder)))
+    const dense = [...adapter.tensors.keys()].find((key) => key.includes('.mlp.'))
     if (dense !== undefined && weights.some((key) => key.includes('.mlp.experts.')))
       throw new Error(
         `the model has experts, and PEFT takes '${dense}' for theirs and drops it without an error: export the merged model with --hf, or adapt attention alone`,
       )
-    await cp(join(from, adapterFolder), folder, { recursive: true })
+    await orThrow(saveAdapter(folder, { ...adapter, base: base ?? null }))
     return { files, unused: [] }
   }, E.toError)
+
+/** Over which weights an adapter belongs. */
+const belongsTo = ({ base, over }: Found): string => {
+  if (base !== undefined) return `It belongs over ${base}, which its adapter_config.json names.`
+  const unnamed = 'its adapter_config.json names no base, so name it where PEFT loads the model'
+  return over === undefined
+    ? `It belongs over what the stage began with, which is no folder or published name that the experiment's start gives: ${unnamed}.`
+    : `It belongs over ${over}, and over no others: PEFT loads it on those, exported with --hf where they are not published; ${unnamed}.`
+}
 
 const said = (args: Args, io: Io, what: Found, out: string, { files, unused }: WrittenFolder): void => {
   const folder = shownPath(io.cwd, out)
   if (unused.length > 0) io.stderr.write(`${withoutPlace('left out', unused)}\n`)
-  if (args.on('json')) printJson(io, { folder, files, unused })
+  const adapter = args.on('adapter')
+  if (args.on('json'))
+    printJson(io, {
+      ...{ folder, files, unused, what: what.what },
+      ...(adapter ? { base: what.base ?? null, over: what.over ?? null } : {}),
+    })
   else {
     io.stderr.write(`${what.what}: ${[...files].sort().join(', ')}\n`)
-    if (args.on('adapter') && what.over !== undefined)
-      io.stderr.write(
-        `It belongs over ${what.over}, and over no others: PEFT loads it on those, exported with --hf where they are not published.\n`,
-      )
+    if (adapter) io.stderr.write(`${belongsTo(what)}\n`)
     io.stdout.write(`${folder}\n`)
   }
 }

@@ -65,7 +65,7 @@ const served = (a: Answering, args: Args, io: Io): TE.TaskEither<CliError, void>
     ),
     TE.chain((serving) => async () => {
       const { baseURL } = serving
-      if (args.on('json')) printJson(io, { baseURL, model: name, engine: a.engine })
+      if (args.on('json')) printJson(io, { baseURL, model: name, engine: a.engine, what: a.what })
       else {
         io.stderr.write(`${a.what}, as model '${name}', on ${a.engine}. Ctrl-C ends it.\n`)
         io.stdout.write(`${baseURL}\n`)

@@ -67,7 +67,10 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
   const kind = setting.choice('kind', ['text', 'joined', 'lora', 'lora-twice', 'experts', 'own'], 'text')
   const steps = setting.integer('steps', 3, { from: 1 })
   const begun = (model: Model) =>
-    t.begin({ name: `exported-${kind}`, seed, model, start: t.fromScratch, now: 'fresh' })
+    t.begin({
+      ...{ name: `exported-${kind}`, seed, model, now: 'fresh' },
+      start: { ...t.fromScratch, config: setting.text('start', 'fresh') },
+    })
   const about = { name: 'tune', from: 'fresh', to: 'tuned', steps, learningRate: 1e-2 } as const
   if (kind === 'joined')
     return t.experiment(pipe(begun(tinyModel), t.next(tinyStage({ name: 'tune', steps }))), t.unmeasured)
