@@ -39,8 +39,8 @@ export const rewards = [
       ],
       ['a reward may change what is learnt from', '  freeze(completion)\n', ''],
       ['a reward may change a task that others read', '  freeze(task)\n', ''],
-      ['a reward may change what lies inside', '(x))) freeze(value)', '(x))) void value'],
-      ['what lies in a list may be changed', 'x.forEach(freeze)', 'x.length'],
+      ['a reward may change what lies inside', '(x))) waiting.push(value)', '(x))) void value'],
+      ['what lies in a list may be changed', 'for (const one of x) waiting.push(one)', 'void x'],
       [
         'what throws is 0',
         'return failed(inWords(thrown), performance.now() - began)',

@@ -56,7 +56,7 @@ export {
   writeSavedModel,
 } from './tensorflow/index.ts'
 export { engineUsed } from './used.ts'
-export { type Chosen, chooseVariant, copyOf, freshState, scalarValue, tensorValue } from './values.ts'
+export { type Chosen, chooseVariant, freshState, scalarValue, tensorValue } from './values.ts'
 export { type Compiling, inWorker, type ThreadOptions, threadsAtRest } from './worker/index.ts'
 export type { XlaHome } from './xla/home.ts'
 export { type XlaDescription, type XlaOptions, xlaDescription, xlaEngine } from './xla/index.ts'

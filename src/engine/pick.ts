@@ -1,7 +1,7 @@
 /** Which engine runs: the one that was asked for, or the best that loads. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { onlySettings, shownValue } from '../settings/index.ts'
+import { kindOf, onlySettings, SettingsError, shownValue } from '../settings/index.ts'
 import { called, didYouMean } from '../terminal/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import { graphicsHere } from './onnx/graphics.ts'
@@ -52,8 +52,19 @@ export const candidates = async (): Promise<readonly Candidate[]> => [
   await tried('xla'),
 ]
 
-/** The fastest of some engines by a measurement, and in words how it was measured. */
+/**
+ * The fastest of some engines by a measurement, and in words how it was measured.
+ *
+ * @throws SettingsError where there are no engines, or it is no measurement
+ */
 export const fasterOf = (engines: readonly [Engine, ...Engine[]], speeds: Speeds): Picked => {
+  const bad = (what: string, given: unknown, give: string): SettingsError =>
+    new SettingsError('fasterOf', what, `it is ${kindOf(given)}; give ${give}`)
+  if (!Array.isArray(engines) || engines.length === 0)
+    throw bad('engines', engines, 'a list of engines with at least one')
+  for (const e of engines) speedName(e)
+  if (typeof speeds?.samplesPerSecond !== 'object' || typeof speeds.measuredAt !== 'string')
+    throw bad('speeds', speeds, 'a measurement: { measuredAt, samplesPerSecond }')
   const speed = (e: Engine): number => speeds.samplesPerSecond[speedName(e)] ?? 0
   const [fast, next] = engines.toSorted((a, b) => speed(b) - speed(a)) as [Engine, Engine?]
   const again = `measured ${speeds.measuredAt.slice(0, 10)}; '${called()} doctor' measures again`

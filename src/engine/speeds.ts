@@ -10,6 +10,7 @@ import { availableParallelism, cpus, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
+import { kindOf, SettingsError } from '../settings/index.ts'
 import type { Engine } from './session.ts'
 
 /** One measurement of what computes here, in training steps of the same model. */
@@ -31,9 +32,13 @@ const Speeds = t.readonly(
 )
 export type Speeds = t.TypeOf<typeof Speeds>
 
-/** What is measured: `onnx`, `onnx on webgpu`. */
-export const speedName = ({ name, device }: Pick<Engine, 'name' | 'device'>): string =>
-  device === undefined ? name : `${name} on ${device}`
+/** What is measured: `onnx`, `onnx on webgpu`. @throws SettingsError where it is no engine */
+export const speedName = (engine: Pick<Engine, 'name' | 'device'>): string => {
+  if (typeof engine?.name !== 'string')
+    throw new SettingsError('speedName', 'engine', `it is ${kindOf(engine)}; give an engine`)
+  const { name, device } = engine
+  return device === undefined ? name : `${name} on ${device}`
+}
 
 const File = t.record(t.string, Speeds)
 

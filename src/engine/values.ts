@@ -23,13 +23,6 @@ import type { Snapshot, TensorValue } from './session.ts'
 /** Whether the array is the one that the dtype calls for. */
 export const holds = (dtype: Dtype, data: unknown): data is Data => data instanceof arrayOf[dtype]
 
-/** The same value over an array of its own. */
-export const copyOf = (v: TensorValue): TensorValue => ({
-  shape: [...v.shape],
-  dtype: v.dtype,
-  data: v.data.slice(),
-})
-
 /** A value from plain numbers: `tensorValue('float32', [2, 3], [1, 2, 3, 4, 5, 6])`. The length is checked where it is used. */
 export const tensorValue = (
   dtype: Dtype,
@@ -57,8 +50,10 @@ export const repeated = ({ init }: StateSpec): number | undefined => {
   return init.kind === 'constant' ? init.value : undefined
 }
 
-/** A state as a fresh run begins with it: what its initialiser gives. */
+/** A state as a fresh run begins with it: what its initialiser gives. @throws SettingsError where it is no state */
 export const freshState = (spec: StateSpec, seed: number): Data => {
+  if (typeof spec?.init?.kind !== 'string')
+    throw new SettingsError('freshState', 'spec', `it is ${kindOf(spec)}; give a state of a program`)
   const size = elements(spec.axes)
   const all = repeated(spec)
   return all === undefined ? fill(spec.init, size, seed, spec.key) : new arrayOf[spec.dtype](size).fill(all)

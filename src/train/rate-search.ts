@@ -13,7 +13,7 @@ import {
 } from '../optim/index.ts'
 import type { EventOf, StageProgress } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError, settingWithin } from './recipe-error.ts'
 import { mark, rollBack } from './update.ts'
 
 /**
@@ -33,7 +33,7 @@ export const searchSetting = (
   try {
     return adaLrsReducer({ ...given, steps })
   } catch (e) {
-    throw new RecipeError(where, 'adaLrs', `${(e as Error).message}${note}`, e)
+    throw settingWithin(where, 'adaLrs', e as Error, note)
   }
 }
 

@@ -186,3 +186,22 @@ export const trainSetting = (where: string, train: unknown, example: string): vo
     valueSetting(where, `train[${i}]`, k, ['has'], "a part of the model, or keys('head', 'head.**')")
   })
 }
+
+/**
+ * What another function says of one of its settings, as said of a setting that holds it: `schedule.warmup`.
+ *
+ * @param note what is said behind it
+ */
+export const settingWithin = (
+  where: string,
+  name: string,
+  e: Error & { readonly setting?: string },
+  note = '',
+): SettingsError => {
+  const { setting, message } = e
+  const named = `, ${setting}: `
+  const at = setting === undefined ? -1 : message.indexOf(named)
+  return at < 0
+    ? new SettingsError(where, name, `${message}${note}`, e)
+    : new SettingsError(where, `${name}.${setting}`, `${message.slice(at + named.length)}${note}`, e)
+}

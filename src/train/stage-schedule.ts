@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { type ScheduleSpec, schedule } from '../optim/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError, settingWithin } from './recipe-error.ts'
 
 /** A schedule of the user's own. */
 export interface OwnSchedule {
@@ -64,6 +64,6 @@ export const stageSchedule = (
   }
   onlySettings(where, spec, names, 'schedule')
   const made = schedule(spec, steps)
-  if (E.isLeft(made)) throw new RecipeError(where, 'schedule', made.left.message, made.left)
+  if (E.isLeft(made)) throw settingWithin(where, 'schedule', made.left)
   return { config: spec, factor: made.right }
 }

@@ -4,13 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { elements, type Keys, type Program, sizes } from '../dsl/index.ts'
-import {
-  copyOf,
-  type EngineError,
-  type Session,
-  type TensorValue,
-  type WeightSource,
-} from '../engine/index.ts'
+import type { EngineError, Session, TensorValue, WeightSource } from '../engine/index.ts'
 import {
   type Entry,
   type FloatDtype,
@@ -44,7 +38,9 @@ export const inMemory = (weights: Weights): StoredWeights => ({
   dtype: (key) => (weights.get(key)?.dtype === 'float32' ? 'F32' : 'I32'),
   read: (key) => {
     const value = weights.get(key)
-    return value === undefined ? TE.left(new Error(`there is no weight ${key}`)) : TE.right(copyOf(value))
+    return value === undefined
+      ? TE.left(new Error(`there is no weight ${key}`))
+      : TE.right({ ...value, data: value.data.slice() })
   },
 })
 

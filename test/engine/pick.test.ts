@@ -10,7 +10,8 @@ import { engineError } from '../../src/engine/error.ts'
 import { deviceOf, graphicsHere } from '../../src/engine/onnx/graphics.ts'
 import { enginesToMeasure, fasterOf, type Loaders, pickEngine, picking } from '../../src/engine/pick.ts'
 import type { Engine, EngineName } from '../../src/engine/session.ts'
-import { rememberedSpeeds, rememberSpeeds } from '../../src/engine/speeds.ts'
+import { rememberedSpeeds, rememberSpeeds, speedName } from '../../src/engine/speeds.ts'
+import { freshState } from '../../src/engine/values.ts'
 import { called } from '../../src/terminal/called.ts'
 import { presentEngines } from '../support/engines.ts'
 
@@ -41,6 +42,22 @@ test('the faster one is taken, and how much faster it was is said', () => {
   assert.is(fasterOf(both, measured(200, 100)).engine.name, 'tensorflow')
   assert.match(fasterOf(both, measured(200, 100)).why, '2.00 times as fast as onnx')
   assert.equal(fasterOf(both, measured(0, 100)).why, 'tensorflow failed when it was measured')
+})
+
+test('what is no engine, no measurement or no state is refused in words', () => {
+  const speeds = measured(1, 2)
+  for (const given of [undefined, null, 7, {}]) {
+    const any = given as never
+    assert.throws(() => fasterOf(any, speeds), /^fasterOf, engines: it is .*; give a list of/)
+    assert.throws(() => fasterOf([any], speeds), /^speedName, engine: it is /)
+    assert.throws(() => fasterOf(both, any), /^fasterOf, speeds: it is .*; give a measurement/)
+    assert.throws(() => speedName(any), /^speedName, engine: it is .*; give an engine/)
+    assert.throws(() => freshState(any, 0), /^freshState, spec: it is .*; give a state/)
+  }
+  assert.throws(
+    () => fasterOf([] as never, speeds),
+    /it is a list of 0; give a list of engines with at least/,
+  )
 })
 
 test('a measurement holds for the engines, versions and machine that it was made on', () => {

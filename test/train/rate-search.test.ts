@@ -197,11 +197,8 @@ test('a loss that is not finite is rolled back at half the rate; of weights as t
 test('settings of a search are checked when the stage is made, and are part of its identity', async () => {
   const refused = async (some: TinySettings<string, string>['adaLrs']): Promise<string> =>
     (await thrown(() => tinyStage({ ...settings, ...(some === undefined ? {} : { adaLrs: some }) }))).message
-  assert.match(
-    await refused({ alpha: 1 }),
-    /^stage 'search', adaLrs: adaLrs, alpha: it is 1; give a factor above 1/,
-  )
-  assert.match(await refused({ window: 30 }), /^stage 'search', adaLrs: adaLrs, window: it is 30/)
+  assert.match(await refused({ alpha: 1 }), /^stage 'search', adaLrs\.alpha: it is 1; give a factor above 1/)
+  assert.match(await refused({ window: 30 }), /^stage 'search', adaLrs\.window: it is 30/)
   const { adaLrs: config } = tinyStage(settings).config as { adaLrs: unknown }
   assert.equal(config, { steps: 60, alpha: 3, beta: 2, lambda: 0.99, ...adaLrs })
   assert.not('adaLrs' in (tinyStage({}).config as object))

@@ -135,7 +135,7 @@ events(
     near([byDefault[0]!, byDefault.at(-1)!], [1, 0.1])
     assert.equal(await rates(tinyStage({ steps: 1, learningRate: 1 })), [1])
     const error = await thrown(() => tinyStage({ schedule: { kind: 'linear', warmup: 9 }, steps: 4 }))
-    assert.match(error.message, /^stage 'tiny', schedule: schedule, warmup: it takes 9 of 4 steps/)
+    assert.match(error.message, /^stage 'tiny', schedule\.warmup: it takes 9 of 4 steps; leave/)
   },
 )
 

@@ -14,7 +14,7 @@ import {
   type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
-import { onlySettings, present, SettingsError } from '../../settings/index.ts'
+import { kindOf, onlySettings, present, SettingsError } from '../../settings/index.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, type Called, lasting, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'
@@ -214,6 +214,13 @@ const backendIn =
 export const compileAhead =
   (engine: Engine): NonNullable<Engine['compileAhead']> =>
   (programs, options = {}) => {
+    if (typeof programs?.[Symbol.iterator] !== 'function')
+      throw new SettingsError(
+        'compileAhead',
+        'programs',
+        `it is ${kindOf(programs)}; give a list of programs`,
+      )
+    onlySettings('compileAhead', options, ['precision'])
     const seen = new Set<Variant>()
     const threads = threadsOf(engine.name)
     let working: Thread | undefined

@@ -103,13 +103,19 @@ export const judgementFault = (said: unknown): string | undefined => {
 /** What is frozen with all that is in it: a task is judged with each of its completions. */
 const frozen = new WeakSet<object>()
 
-/** Freezes lists and plain records, and what is in them. What else there is, such as pixels, stays as it is. */
-const freeze = (x: unknown): void => {
-  if (typeof x !== 'object' || x === null || frozen.has(x)) return
-  if (!Array.isArray(x) && ![Object.prototype, null].includes(Object.getPrototypeOf(x))) return
-  frozen.add(Object.freeze(x))
-  if (Array.isArray(x)) x.forEach(freeze)
-  else for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) freeze(value)
+/**
+ * Freezes lists and plain records, and what is in them, however deep. What else there is, such as pixels, stays as it is.
+ */
+const freeze = (whole: unknown): void => {
+  const waiting = [whole]
+  while (waiting.length > 0) {
+    const x = waiting.pop()
+    if (typeof x !== 'object' || x === null || frozen.has(x)) continue
+    if (!Array.isArray(x) && ![Object.prototype, null].includes(Object.getPrototypeOf(x))) continue
+    frozen.add(Object.freeze(x))
+    if (Array.isArray(x)) for (const one of x) waiting.push(one)
+    else for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) waiting.push(value)
+  }
 }
 
 /**

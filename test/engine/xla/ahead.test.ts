@@ -17,7 +17,7 @@ import {
   state,
   type Tensor,
 } from '../../../src/dsl/index.ts'
-import { inPrecision, inWorker, xlaEngine } from '../../../src/engine/index.ts'
+import { type Engine, inPrecision, inWorker, xlaEngine } from '../../../src/engine/index.ts'
 import { tensorValue } from '../../../src/engine/values.ts'
 import { compileAhead } from '../../../src/engine/worker/index.ts'
 import { xlaHome } from '../../../src/engine/xla/home.ts'
@@ -46,6 +46,15 @@ const second = program({
 })
 const product = contract(state('m', [N, axis('m', 4)], normal(1)), input('x', [N]), 'n')
 const x = tensorValue('float32', [4], [1, 2, 3, 4])
+
+test('what are no programs is refused in words', () => {
+  for (const given of [undefined, null, 7])
+    assert.throws(
+      () => compileAhead({ name: 'xla' } as Engine)(given as never),
+      /compileAhead, programs: it is .*; give a list of programs/,
+    )
+  assert.throws(() => compileAhead({ name: 'xla' } as Engine)([], { precison: 'tf32' } as never), /precison/)
+})
 
 if (plugin !== undefined) {
   const engine = await orThrow(xlaEngine({ plugin }))

@@ -395,6 +395,11 @@ test('what determines a judge is in its configuration: model, prompt, temperatur
   for (const other of [{ model: 'b' }, { temperature: 1 }, { maxTokens: 9 }]) assert.is.not(of(other), of({}))
   assert.throws(() => judgeModel({ baseURL: 'x', model: 'a' }), /baseURL/)
   assert.throws(() => judgeModel({ baseURL: 'http://x', model: '' }), /model/)
+  for (const cacheFile of ['', 7, null] as const)
+    assert.throws(
+      () => judgeModel({ baseURL: 'http://x', model: 'a', cacheFile: cacheFile as string }),
+      /judgeModel, cacheFile: it is .*; give a name/,
+    )
 })
 
 test.run()

@@ -532,4 +532,21 @@ test('the message says which column is missing, in a sentence', async () => {
   }
 })
 
+test('a column that is nested however deep is frozen to its ground', async () => {
+  const ground = { hint: 'x' }
+  let deep: object = ground
+  for (let i = 0; i < 200_000; i++) deep = i % 2 === 0 ? { deep } : [deep]
+  const rule = reward<{ readonly deep: object }>('rule', ({ task }) => {
+    let at: unknown = task.columns.deep
+    while (at !== ground) at = Array.isArray(at) ? at[0] : (at as { readonly deep: unknown }).deep
+    ;(at as { hint: string }).hint = 'other'
+    return 1
+  })
+  const { judgements } = await scoreGroup(rule, group({ deep }, 'x'))()
+  const judgement = judgements[0]!
+  assert.is(judgement._tag, 'Failed')
+  assert.match(JSON.stringify(judgement), /read only|read-only/)
+  assert.is(ground.hint, 'x')
+})
+
 test.run()

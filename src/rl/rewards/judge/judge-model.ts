@@ -112,7 +112,9 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const maxBytes = wholeSetting(where, 'maxBytes', o.maxBytes ?? 2 ** 20, 1)
   const temperature = numberSetting(where, 'temperature', o.temperature ?? 0)
   const within = atMost(wholeSetting(where, 'concurrency', o.concurrency ?? 8, 1))
-  const cache = replyCache(o.cacheFile)
+  const cache = replyCache(
+    o.cacheFile === undefined ? undefined : textSetting(where, 'cacheFile', o.cacheFile),
+  )
   const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
   const tokens = { prompt: 0, completion: 0 }
   const underWay = new Map<string, Promise<JudgeAnswer<unknown>>>()
