@@ -97,7 +97,7 @@ export const imagesOnce = (
 }
 
 /** An episode's rollouts. */
-export interface DrawnEpisode<out C extends Columns> {
+interface DrawnEpisode<out C extends Columns> {
   /** All groups in the order of their tasks, those that were left out too. */
   readonly groups: readonly RatedGroup<C>[]
   /** Tasks that the stage has asked, with those of the episode. */

@@ -108,7 +108,7 @@ const predictingPlaces = (
 }
 
 /** A pack as the model reads it, and the sizes that it was laid out for. */
-export interface ReadPack {
+interface ReadPack {
   readonly sizes: AtPlaces<ExperienceSizes>
   readonly inputs: Readonly<Record<string, TensorValue>>
 }

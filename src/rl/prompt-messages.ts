@@ -7,13 +7,13 @@ export type MessagePart =
   | { readonly type: 'image_url'; readonly image_url: { readonly url: string } }
 
 /** A message: a text, or parts where it has images. */
-export interface PromptMessage {
+interface PromptMessage {
   readonly role: string
   readonly content: string | readonly MessagePart[]
 }
 
 /** A prompt as a request has it. */
-export interface PromptMessages {
+interface PromptMessages {
   readonly messages: readonly PromptMessage[]
   /** Whether the prompt opens a thought (true) or closes an empty one (false); undefined where it does neither. */
   readonly think?: boolean

@@ -80,7 +80,7 @@ export const heldOutTasks = async <C extends Columns>(
 }
 
 /** What a validation asks with. */
-export interface Validating<C extends Columns> {
+interface Validating<C extends Columns> {
   readonly stage: string
   readonly policy: Policy
   readonly reward: Reward<C>

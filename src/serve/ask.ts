@@ -32,7 +32,7 @@ export interface Offered {
 }
 
 /** Where a prompt stands in a body. */
-export type PromptParam = 'messages' | 'prompt'
+type PromptParam = 'messages' | 'prompt'
 
 const tooLong = (param: PromptParam, what: string): RequestError =>
   new RequestError(400, what, { param, code: 'context_length_exceeded' })

@@ -6,7 +6,7 @@
 import type { TextTokenizer } from '../data/index.ts'
 
 /** A text on its way. */
-export interface TextStream {
+interface TextStream {
   /**
    * What a further token makes readable. Held back is what is half a character, and what may be the beginning of a text
    * at which the answer stops.

@@ -38,7 +38,7 @@ export const searchSetting = (
 }
 
 /** A search for a stage's learning rate, on its session. */
-export interface RateSearch {
+interface RateSearch {
   /** The factor on the schedule's learning rate. */
   readonly scale: () => number
   /** Whether the session is at the search's mark: only there can a later start go on from it. */

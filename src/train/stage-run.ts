@@ -48,7 +48,7 @@ const numbersIn = (p: Program, keys: readonly string[]): number =>
   keys.reduce((n, key) => n + elements(p.states.get(key)!.axes), 0)
 
 /** A stage in the run of its recipe. */
-export interface StageRun {
+interface StageRun {
   readonly recipe: Recipe
   readonly stage: Stage
   readonly index: number

@@ -17,13 +17,13 @@ export interface OwnSchedule {
 }
 
 /** A stage's schedule as data, and its factor at each of the steps `1 … steps`. */
-export interface StageSchedule {
+interface StageSchedule {
   readonly config: unknown
   readonly factor: (step: number) => number
 }
 
 /** Warm-up over a tenth, then cosine down to a tenth of the peak. */
-export const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
+const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0.1 }
 
 /** The settings of schedules of every kind. */
 const names = ['kind', 'steps', 'warmup', 'start', 'minRatio', 'decay', 'shape']

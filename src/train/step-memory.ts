@@ -25,7 +25,7 @@ import type { GraphTransform } from './transform.ts'
 import { isWeightKey } from './weights.ts'
 
 /** A step that is planned: next tokens, one micro-batch. */
-export interface PlannedStep {
+interface PlannedStep {
   readonly model: CausalLm
   /** The parameters that learn. */
   readonly train: readonly Keys[]

@@ -17,7 +17,7 @@ import { tailLoss } from './tail-loss.ts'
 import { brokenUpdate, update } from './update.ts'
 
 /** What a stage runs by: its settings as they were given, and as they were checked. */
-export interface SupervisedRun<E> {
+interface SupervisedRun<E> {
   readonly given: Pick<SupervisedSettings<string, string, E>, 'name' | 'train' | 'source'>
   readonly checked: ReturnType<typeof checkedSupervised<string, string, E>>
   /** The micro-batches of a step's examples. */

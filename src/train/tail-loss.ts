@@ -5,7 +5,7 @@ import type { StageProgress } from '../run/index.ts'
 export const tailSteps = (steps: number): number => Math.max(1, Math.round(steps / 10))
 
 /** The loss of a stage that goes on. */
-export interface TailLoss {
+interface TailLoss {
   /** Takes a step's loss; one that is no finite number has no part in the mean. */
   readonly add: (step: number, loss: number) => void
   readonly mean: () => number

@@ -28,7 +28,7 @@ const scored = (value: number, evidence: Readonly<Record<string, unknown>>): Che
 })
 
 /** What {@link checks}`.answer` reads. */
-export interface AnswerInput extends SameAnswerOptions {
+interface AnswerInput extends SameAnswerOptions {
   readonly text: string
   /** True answers, of which one is to be given. */
   readonly truths: readonly string[]
@@ -42,7 +42,7 @@ export interface AnswerInput extends SameAnswerOptions {
 }
 
 /** What the other checks read. */
-export interface TextInput {
+interface TextInput {
   readonly text: string
 }
 

@@ -30,7 +30,7 @@ export type Scalar =
   | { readonly t: 'plusMinus'; readonly a: Node | undefined; readonly b: Node }
 
 /** Several of them. */
-export type Structured =
+type Structured =
   /** A tuple, or an interval of two ends. */
   | { readonly t: 'tuple'; readonly open: '(' | '['; readonly close: ')' | ']'; readonly of: readonly Node[] }
   | { readonly t: 'set' | 'list' | 'union' | 'intersection'; readonly of: readonly Node[] }
