@@ -548,8 +548,15 @@ for (const engine of engines)
     const here = sessionPolicy({ ...parts, session, seed: 1, version: () => 0 })
     const there = (transport: 'tokens' | 'chat') =>
       serverPolicy({ baseURL: serving.baseURL, model: 'tiny', processor: p, transport, seed: 1, retries: 0 })
-    const drawn = (policy: typeof here, requests: readonly Request[], temperature: number) =>
-      lastValueFrom(policy.sample(requests, { maxNewTokens: 8, temperature }).pipe(toArray()))
+    const drawn = (
+      policy: typeof here,
+      requests: readonly Request[],
+      temperature: number,
+      repetitionPenalty = 1,
+    ) => {
+      const sampling = { maxNewTokens: 8, temperature, repetitionPenalty }
+      return lastValueFrom(policy.sample(requests, sampling).pipe(toArray()))
+    }
     const byTask = (all: Awaited<ReturnType<typeof drawn>>) =>
       [...all].sort((a, b) => (a.task < b.task ? -1 : 1))
     const compared = (a: Awaited<ReturnType<typeof drawn>>, b: Awaited<ReturnType<typeof drawn>>): void => {
@@ -579,6 +586,7 @@ for (const engine of engines)
       return { ...r, prompt }
     })
     compared(await drawn(here, texts, 0), await drawn(there('tokens'), texts, 0))
+    compared(await drawn(here, texts, 0, 1.7), await drawn(there('tokens'), texts, 0, 1.7))
     const once = await drawn(there('tokens'), texts, 1)
     compared(once, await drawn(there('tokens'), texts, 1))
     await orThrow(session.close())
