@@ -155,6 +155,8 @@ export const carriedOut = async (
     ? // what is asked for now and was not then is written from its events
       await follow(logging(EMPTY), io)
     : await followRun(stream, io, further)
+  // what is left takes a moment: it is ended, so that the lock is given back; a second signal ends the process at once
+  if (ended.how !== 'interrupted') io.onInterrupt(() => say('the report is being written'))
   if (!done && until !== undefined && ended.how === 'finished')
     say(`\nended after stage ${until.name}, as --until says`)
   if (quick && ended.how === 'finished') say(`\n${shortPass}`)

@@ -62,6 +62,19 @@ test('a second signal does not wait for the report', async () => {
   assert.not.ok(existsSync(at('lock.json')))
 })
 
+test('a signal while the report is written leaves no lock, and the run is as finished as it is', async () => {
+  const { child, ended, at, said } = await running('reported', 'pace=5')
+  // the run's last event is there, and the report not yet
+  while (!readFileSync(at('events.jsonl'), 'utf8').includes('"type":"run-finished"')) {
+    assert.is(child.exitCode, null, said())
+    await new Promise((go) => setTimeout(go, 1))
+  }
+  child.kill('SIGINT')
+  assert.equal(await ended, { code: 0, signal: null }, said())
+  assert.ok(existsSync(at('report.html')))
+  assert.not.ok(existsSync(at('lock.json')))
+})
+
 test('a run whose output nobody reads any more goes on to its end', async () => {
   const { child, ended, at } = await running('unread', 'pace=40')
   child.stdout.destroy()
