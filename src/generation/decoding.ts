@@ -353,7 +353,7 @@ export const decoding = (
         for (let i = 0; i < ran && row !== undefined && working[at] === row; i++) {
           const id = ids[i * rows + at]!
           const logProb = logProbs[i * rows + at]!
-          if (Number.isNaN(logProb)) throw new LogitsError(id, logProb)
+          if (Number.isNaN(logProb)) throw new LogitsError(id, logProb, asked[row.index]!.prompt.id)
           row.ids.push(id)
           row.logProbs.push(logProb)
           if (!plain) seen[at * vocab + id] = 1

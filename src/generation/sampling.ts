@@ -185,11 +185,14 @@ export const probabilities = (logits: ArrayLike<number>, s: Settled, beside: Bes
   return left.map((x) => x / total)
 }
 
-/** Logits that are no numbers: the model that gave them has diverged. */
+/** Logits that are no numbers: the model that gave them has diverged, or a token of it sees nothing. */
 export class LogitsError extends Error {
   readonly tag = 'BadLogits'
-  constructor(at: number, found: unknown) {
-    super(`the model's logit of token ${at} is ${found}: its weights have diverged`)
+  /** @param to what was to be answered: the id of a prompt */
+  constructor(at: number, found: unknown, to?: string) {
+    super(
+      `the model's logit of token ${at}${to === undefined ? '' : `, in the answer to ${to},`} is ${found}: its weights have diverged (take them from before, or learn at a lower rate), or a mask of the model's own hides all that a token could attend to, the token itself too (let each see itself)`,
+    )
     this.name = 'LogitsError'
   }
 }

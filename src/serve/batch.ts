@@ -209,7 +209,7 @@ const opened = (session: Session, b: Answering): Batch => {
         if (row === undefined || working[at] !== row || row.to.closed) break
         const [id, logProb] = [ids!.data[i * rows + at]!, log_probs!.data[i * rows + at]!]
         grow(at, () => {
-          if (Number.isNaN(logProb)) throw new LogitsError(id, logProb)
+          if (Number.isNaN(logProb)) throw new LogitsError(id, logProb, row.job.prompt.id)
           return { id, logProb, top: [] }
         })
       }
