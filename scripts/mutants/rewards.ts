@@ -5,11 +5,16 @@ import { mutantsOf } from './mutant.ts'
 export const rewards = [
   mutantsOf(
     'src/rl/rewards/bounded.ts',
-    ['rl/rewards/own'],
+    ['rl/rewards/own', 'rl/operators'],
     [
       ['each answer has a guard of its own', 'if (alone || all[at + 1]?.ms !== ms)', 'if (at >= 0)'],
       ['an answer has the limit of another', 'while (all[at]?.ms === ms &&', 'while (at < all.length &&'],
       ['an answer begins under a guard that is almost over', ' && performance.now() < half', ''],
+      [
+        'who waits behind one that is stopped is late',
+        'if (isTimeout(e)) wasHeld',
+        'if (!isTimeout(e)) wasHeld',
+      ],
       [
         'those behind the one that was stopped are never asked',
         'throw e\n      turn(at)\n      return',

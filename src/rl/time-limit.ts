@@ -11,20 +11,31 @@ const slack = 500
 /** How often time is given again. */
 const again = 3
 
+/** Milliseconds for which something held this thread until it was stopped. */
+let held = 0
+
+/** Tells that this thread was held for so long, by what was then stopped: what waited meanwhile is not late. */
+export const wasHeld = (ms: number): void => {
+  held += ms
+}
+
 /**
- * Calls `over` once, `ms` milliseconds from now. Where the timer fires late by half a second or more, this process stood still, and
- * what was waited for could not be heard either: the time is given again, three times at most. The answer ends the waiting.
+ * Calls `over` once, `ms` milliseconds from now. Where something held this thread meanwhile and was stopped, that time is given
+ * again. Where the timer fires late by half a second or more, this process stood still, and what was waited for could not be
+ * heard either: the time is given again, three times at most. The answer ends the waiting.
  */
 export const timeLimit = (ms: number, over: () => void): (() => void) => {
   let timer: NodeJS.Timeout
-  const wait = (left: number): void => {
-    const due = performance.now() + ms
+  const wait = (inMs: number, left: number): void => {
+    const due = performance.now() + inMs
+    const before = held
     timer = setTimeout(() => {
-      if (left > 0 && performance.now() - due >= slack) wait(left - 1)
+      if (held > before) wait(held - before, left)
+      else if (left > 0 && performance.now() - due >= slack) wait(ms, left - 1)
       else over()
-    }, ms)
+    }, inMs)
   }
-  wait(again)
+  wait(ms, again)
   return () => clearTimeout(timer)
 }
 

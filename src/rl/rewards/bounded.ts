@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { Script } from 'node:vm'
 import type { Reward } from '../reward.ts'
+import { wasHeld } from '../time-limit.ts'
 
 /** Milliseconds for which a reward may hold the thread, where it says nothing else. */
 export const holdMs = 10_000
@@ -49,7 +50,13 @@ const called = (ms: number, f: () => unknown): unknown => {
   // what was stopped inside of another has left its own here
   place[key] = f
   const timeout = Math.min(longest, Math.ceil(ms))
-  return script.runInThisContext({ timeout, displayErrors: false })
+  const began = performance.now()
+  try {
+    return script.runInThisContext({ timeout, displayErrors: false })
+  } catch (e) {
+    if (isTimeout(e)) wasHeld(performance.now() - began)
+    throw e
+  }
 }
 
 /** What a function gives within its time, or that it was stopped. */
