@@ -5,10 +5,17 @@ import { mutantsOf } from './mutant.ts'
 export const data = [
   mutantsOf(
     'src/settings/settings.ts',
-    ['settings/settings', 'train/misspelt'],
+    ['settings/words', 'settings/settings', 'train/misspelt'],
     [
       ['a misspelt setting does nothing and says nothing', 'if (odd !== undefined)', 'if (false)'],
       ['what is no record is taken for settings', "if (kind !== 'a record')", 'if (false)'],
+      ['any number is a seed', 'Number.isFinite(seed)', 'true'],
+      ['a function has to be given', 'f === undefined || ', ''],
+      ['what is no function is one', "typeof f === 'function') return f", 'true) return f'],
+      ['a promise is a record', "? 'a promise; await it first'", "? 'a record'"],
+      ['an Either is a record', "? 'an Either; take what is on its right side'", "? 'a record'"],
+      ['members that are undefined stay', 'member !== undefined', 'true'],
+      ['a setting inside another loses its name', 'settingName(odd.name, within)', 'odd.name'],
     ],
   ),
   mutantsOf(

@@ -30,6 +30,21 @@ export const engine = [
     [
       ['nothing is given back', 'if (resident > 0) madvise', 'if (resident < 0) madvise'],
       ['what was written would be lost', " || kilobytes(lines, 'Anonymous') !== 0", ''],
+      ['what can be written is given back', " || allowed.includes('w')", ''],
+      ['pages are asked for in place of given back', 'dontNeed = 4', 'dontNeed = 3'],
+      ['every library is given back', '!path.test(file) || ', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/engine/tensorflow/load.ts',
+    ['engine/tensorflow-load'],
+    [
+      ['it is loaded with two numbers of threads', 'wanted === first.right.threads', 'true'],
+      ['the user’s own number of threads is lost', 'else process.env[v] ??=', 'else process.env[v] ='],
+      ['threads that are asked for are not made', 'process.env[v] = String(wanted)', 'void wanted'],
+      ['nothing is said any more once it is loaded', 'Object.assign(console, { log, info, warn })', ''],
+      ['the user’s own log is lost', "TF_CPP_MIN_LOG_LEVEL ??= '3'", "TF_CPP_MIN_LOG_LEVEL = '3'"],
+      ['it is loaded again', 'if (loaded !== undefined) return', 'if (false) return'],
     ],
   ),
   mutantsOf(
@@ -274,6 +289,14 @@ export const engine = [
     ['engine/worker'],
     [
       ['each session starts a thread', 'waiting = { thread, clock }', ''],
+      ['what was compiled quickly is told', 'if (times > 0) tell(true)', 'tell(true)'],
+      ['what was compiled is never told as done', 'if (times > 0) tell(true)', ''],
+      ['no rest is a rest', 'rest === 0 || ', ''],
+      [
+        'its seconds are milliseconds',
+        '(performance.now() - began) / 1000, done',
+        'performance.now() - began, done',
+      ],
       ['every thread waits for a session', ' || waiting !== undefined', ''],
       ['a thread that rests keeps the process alive', '      clock.unref()\n', ''],
       ['two sessions are given one thread', 'waiting = undefined\n', ''],

@@ -191,6 +191,11 @@ export const train = [
   ),
   mutantsOf(
     'src/train/learnt-places.ts',
+    ['rl/policy-gradient'],
+    [['sizes are made that hardly fit any row', 'Math.max(least, mean)', 'least']],
+  ),
+  mutantsOf(
+    'src/train/learnt-places.ts',
     ['train/learnt-places'],
     [
       ['a size too small is taken', '.filter((s) => room(s) >= most)', '.filter((s) => room(s) >= most / 2)'],
@@ -203,6 +208,15 @@ export const train = [
         'return staysApart(given, wanted, n) || true ? undefined :',
       ],
       ['what numbers tokens anew passes', '(kept && after.has(t))', 'kept'],
+      ['a few places are a size of their own', 'const least = 32', 'const least = 1'],
+      ['the first token of a row is learnt', 'row * tokens + 1, ', 'row * tokens, '],
+      [
+        'as many places as a row has are fewer',
+        "wholeSetting(where, 'learnt', learnt, 1) < tokens",
+        "wholeSetting(where, 'learnt', learnt, 1) <= tokens",
+      ],
+      ['another sample is named', 'idOf(counts.indexOf(most))', 'idOf(0)'],
+      ['a model that throws gives what is wanted', '    return false\n  }\n}', '    return true\n  }\n}'],
       [
         'experts may be chosen for a part of the tokens',
         'if (routersOf(given).some(',

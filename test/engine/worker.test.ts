@@ -525,21 +525,29 @@ for (const direct of engines) {
     let y: Tensor = input('x', [N])
     for (let i = 0; i < 300; i++) y = tanh(add(y, input('x', [N])))
     const told: Compiling[] = []
+    const p = program({ name: 'p', functions: { f: fixed(() => ({ outputs: { y } })) } })
+    const x = tensorValue('float32', [N.size], new Float32Array(N.size))
+    const began = performance.now()
     const heard = { every: 1, onCompiling: (c: Compiling) => told.push(c) }
-    const made = await orThrow(
-      inWorker(direct, heard).load(
-        program({ name: 'p', functions: { f: fixed(() => ({ outputs: { y } })) } }),
-      ),
-    )
-    const call = () =>
-      orThrow(made.call('f', { x: tensorValue('float32', [N.size], new Float32Array(N.size)) }))
+    const made = await orThrow(inWorker(direct, heard).load(p))
+    const call = () => orThrow(made.call('f', { x }))
     await call()
+    const all = (performance.now() - began) / 1000
+    assert.ok(
+      told.every((c) => c.seconds <= all),
+      `${JSON.stringify(told.at(-1))} of ${all} s`,
+    )
     const times = told.length
     assert.ok(told.some((c) => !c.done) && told.at(-1)!.done && told[0]!.seconds > 0, JSON.stringify(told))
     assert.is(told.at(-1)!.what, direct.name === 'tensorflow' ? 'p' : 'f')
     await call()
     assert.is(told.length, times)
     await orThrow(made.close())
+    // what is there before the first word would be said is not told of, not even as done
+    const quick = await orThrow(inWorker(direct, { ...heard, every: 2 ** 31 - 1 }).load(p))
+    await orThrow(quick.call('f', { x }))
+    await orThrow(quick.close())
+    assert.is(told.length, times)
   })
 
   test('a process with an open session, and a thread that rests, ends by itself and leaves nothing behind', () => {
