@@ -35,7 +35,16 @@ const places = (bytes: number, share: number): readonly (readonly [from: number,
   })
 }
 
-const checksum = (file: string, bytes: number, share: number): string => {
+/** Undefined where it cannot be read: what a user's own source names so may be no file. */
+const checksum = (file: string, bytes: number, share: number): string | undefined => {
+  try {
+    return checksumOf(file, bytes, share)
+  } catch {
+    return undefined
+  }
+}
+
+const checksumOf = (file: string, bytes: number, share: number): string => {
   const hash = createHash('sha256')
   const room = Buffer.alloc(block)
   const opened = openSync(file, 'r')
@@ -55,10 +64,10 @@ const checksum = (file: string, bytes: number, share: number): string => {
 export const dataFiles = (recipe: unknown): readonly DataFile[] => {
   const all = [...new Map(filesIn(recipe))].sort(([a], [b]) => (a < b ? -1 : 1))
   const whole = all.reduce((n, [, bytes]) => n + bytes, 0) <= readable
-  return all.map(([file, bytes]) => ({
-    ...{ file, bytes },
-    sha256: checksum(file, bytes, whole ? Number.POSITIVE_INFINITY : readable / all.length),
-  }))
+  return all.flatMap(([file, bytes]) => {
+    const sha256 = checksum(file, bytes, whole ? Number.POSITIVE_INFINITY : readable / all.length)
+    return sha256 === undefined ? [] : [{ file, bytes, sha256 }]
+  })
 }
 
 /**

@@ -51,6 +51,8 @@ test('files are found wherever a recipe names them, once, with what is in them',
   // a run of an earlier version recorded none
   assert.equal(changedData(undefined, seen), [])
   assert.equal(dataFiles('nothing'), [])
+  // a source of one's own may mean something else by these words
+  assert.equal(dataFiles([of('table://sums', 7), of(root, 7)]), [])
 })
 
 test('of much data blocks are read all over each file', () => {
