@@ -137,6 +137,18 @@ const otherLayout = (json: unknown, file: string): ConfigError =>
     `is that of another layout${has(json, 'model_type') ? ` (${quote((json as { readonly model_type: unknown }).model_type)})` : ''}; of models that see those are read that have vision_config and llm_config, as SAIL-VL2 and InternVL publish them`,
   )
 
+/** What an encoder's configuration cannot be without: where neither it nor a published model's type stands, it is no encoder's. */
+const encoderWords = ['model_type', 'image_size', 'patch_size']
+
+/** The configuration of a model that an experiment makes itself, as its export writes it. */
+const ownModel = (json: unknown, file: string): ConfigError =>
+  new ConfigError(
+    'Unsupported',
+    file,
+    'kind',
+    `is ${quote((json as { readonly kind: unknown }).kind)}, which an experiment's own file makes and no published model is; name the run that trained it, or a checkpoint in it`,
+  )
+
 /**
  * Reads whichever of the three kinds parsed JSON is: with `llm_config` or `vision_config` a vision-language model, with
  * `vocab_size` a language model, else a vision encoder.
@@ -156,10 +168,12 @@ export const fromPublished = (json: unknown, file = 'config.json'): E.Either<Con
             decodeConfig(languageConfig, json, file),
             E.map((config): Preset => ({ kind: 'language', config })),
           )
-        : pipe(
-            decodeConfig(visionConfig, json, file),
-            E.map((config): Preset => ({ kind: 'vision', config })),
-          )
+        : has(json, 'kind') && !encoderWords.some((key) => has(json, key))
+          ? E.left(ownModel(json, file))
+          : pipe(
+              decodeConfig(visionConfig, json, file),
+              E.map((config): Preset => ({ kind: 'vision', config })),
+            )
 
 /**
  * A model's `config.json` in published words; {@link fromPublished} reads it back. Token ids are the tokenizer's and not

@@ -253,6 +253,10 @@ test('quantised weights and other layouts of models that see are refused by name
   const other = failure({ model_type: 'qwen3_vl', text_config: say, vision_config: { depth: 2 } })
   assert.equal([other.tag, other.key], ['Unsupported', 'text_config'])
   assert.match(other.message, /another layout \("qwen3_vl"\).*vision_config and llm_config/)
+  // as an export writes the model of an experiment's own file: it was said to be an encoder without an image_size
+  const own = failure({ kind: 'my-llava', size: 32, patchSize: 8, eos_token_id: 2 })
+  assert.equal([own.tag, own.key], ['Unsupported', 'kind'])
+  assert.match(own.message, /"my-llava".*name the run that trained it/)
 })
 
 test('errors name the key, what it is and what to do', () => {
