@@ -19,7 +19,7 @@ import {
 } from '../formats/index.ts'
 import { nano, type SailVl2Config, sailVl2Model } from '../models/index.ts'
 import { adamWith } from '../optim/index.ts'
-import { present } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Captioned, conversationAt, nanoProcessor } from '../tasks/index.ts'
 import { nextToken, orThrow, packedNextToken, type Stage, supervised, weightKeys } from '../train/index.ts'
 

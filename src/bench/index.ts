@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import type { Observable } from 'rxjs'
 import type { EngineName, Precision } from '../engine/index.ts'
-import { present } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { nanoStep } from './case.ts'
 import { engineContender } from './participant.ts'
 import { pythonOf, pytorchContenders } from './pytorch.ts'

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { EngineName, Precision } from '../engine/index.ts'
-import { present } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Reply, type ReplyOf, type Request, replyIn } from './protocol.ts'
 
 /** How to start one of those that are measured. */

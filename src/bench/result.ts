@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { present } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import type { Agreement } from './agreement.ts'
 import type { BenchCase } from './case.ts'
 import type { Machine } from './machine.ts'

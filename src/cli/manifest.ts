@@ -6,7 +6,8 @@
 import { availableParallelism } from 'node:os'
 import { fingerprint, summary, summaryJson, svg } from '../dsl/index.ts'
 import type { Picked } from '../engine/index.ts'
-import { dataFiles, type Manifest, manifestFormat } from '../run/index.ts'
+import { type Manifest, manifestFormat } from '../run/index.ts'
+import { dataFiles } from '../run/internal.ts'
 import { kindOf } from '../settings/index.ts'
 import { shellWord } from '../terminal/index.ts'
 import {

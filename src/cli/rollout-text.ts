@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { stripVTControlCharacters } from 'node:util'
-import { advantageText, type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'
+import { type EventOf, judgementLines, rewardOf, rewardText } from '../run/index.ts'
+import { advantageText } from '../run/internal.ts'
 import { clipLine, fit, grouped, type Ink, inked, type Look, textTable } from '../terminal/index.ts'
 import { wrap } from './help.ts'
 import type { RolloutRow } from './rollout-rows.ts'

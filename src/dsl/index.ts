@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-export { type Axis, as, axis, elements, type Names, sameAxes, showAxes, sizes } from './axis.ts'
+export { type Axis, as, axis, elements, type Names, showAxes, sizes } from './axis.ts'
 export { contractChosen } from './chosen.ts'
-export { bodyOf, composite, insideOf, operandsOf } from './composite.ts'
+export { bodyOf, composite, operandsOf } from './composite.ts'
 export { contract } from './contract.ts'
 export { byRow, type ContractionPlan, contractionPlan, type OperandPlan } from './contraction.ts'
 export {
@@ -46,7 +46,6 @@ export { evaluate, type Feeds, type Numbers } from './evaluate.ts'
 export { fingerprint } from './fingerprint.ts'
 export { gradient } from './gradient.ts'
 export {
-  arrayOf,
   type BinaryFn,
   behind,
   type CompareFn,
@@ -172,10 +171,8 @@ export {
   type Program,
   program,
   type Results,
-  rootsOf,
   type StateSpec,
   type Variant,
-  withRoots,
 } from './program.ts'
 export {
   argmax,

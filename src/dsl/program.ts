@@ -4,7 +4,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings, present } from '../settings/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Axis, sameAxes, showAxes } from './axis.ts'
 import { GraphError } from './error.ts'
 import { type Dtype, node, type Tensor, topological } from './graph.ts'

@@ -1,5 +1,6 @@
 /** Weights whose next values are AdamW's: engines update them and their moments where they lie. */
-import { operandsOf, sameAxes, type Tensor, type Variant } from '../dsl/index.ts'
+import { operandsOf, type Tensor, type Variant } from '../dsl/index.ts'
+import { sameAxes } from '../dsl/internal.ts'
 
 /** What AdamW is set to. */
 export interface AdamWSettings {

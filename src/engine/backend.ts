@@ -6,7 +6,8 @@
  */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js'
-import { type IndexCheck, indexCheck, madeFor, type Program, rootsOf, type Variant } from '../dsl/index.ts'
+import { type IndexCheck, indexCheck, madeFor, type Program, type Variant } from '../dsl/index.ts'
+import { rootsOf } from '../dsl/internal.ts'
 import { type EngineError, engineError, messageOf } from './error.ts'
 import { heldStates, type StateStore } from './held-states.ts'
 import { outOfMemory } from './out-of-memory.ts'

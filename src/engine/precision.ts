@@ -1,6 +1,7 @@
 /** An engine that computes in another precision than it does by itself, compiles, or holds weights in 16 bits. */
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
-import { kindOf, present } from '../settings/index.ts'
+import { kindOf } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type EngineError, engineError } from './error.ts'
 import { engineFault } from './loading.ts'
 import { checkOptions } from './options.ts'

@@ -8,11 +8,11 @@ import {
   bodyRoots,
   findAxis,
   type LoopBody,
-  rootsOf,
   type Tensor,
   topological,
   type Variant,
 } from '../dsl/index.ts'
+import { rootsOf } from '../dsl/internal.ts'
 
 /** New elements of one state, or of one value that a loop carries. */
 export interface StateWrite {

@@ -5,7 +5,6 @@
  */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import {
-  arrayOf,
   type Data,
   type Dtype,
   elements,
@@ -16,6 +15,7 @@ import {
   type Tensor,
   type Variant,
 } from '../dsl/index.ts'
+import { arrayOf } from '../dsl/internal.ts'
 import { kindOf, SettingsError } from '../settings/index.ts'
 import { type EngineError, engineError } from './error.ts'
 import type { Snapshot, TensorValue } from './session.ts'

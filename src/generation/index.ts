@@ -19,7 +19,6 @@ export {
   biasOf,
   type Drawn,
   draw,
-  filterInputs,
   LogitsError,
   probabilities,
   type Sampling,

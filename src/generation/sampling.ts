@@ -7,7 +7,8 @@
  * @since 0.1.0
  */
 import { type TensorValue, tensorValue } from '../engine/index.ts'
-import { onlySettings, settingName } from '../settings/index.ts'
+import { onlySettings } from '../settings/index.ts'
+import { settingName } from '../settings/internal.ts'
 import { numberSetting, RecipeError, wholeSetting } from '../train/index.ts'
 import { bools, floats, ints } from '../train/internal.ts'
 

@@ -74,18 +74,19 @@ const opened = async <C extends Columns>(
   const started = performance.now() - at.seconds * 1000
   // a checkpoint has the reference
   if (c.from === undefined) await keepReference(c.session)
-  const run: Running<C> = {
+  const counted = {
+    ...{ step: at.step, saved: at.step, samples: place.samples, told: place.told },
+    recent: { groups: drawing.groups, episodes: [], steps: [] },
+  }
+  return Object.assign(counted, {
     ...{ spec, context: c },
     search: await rateSearch(s.name, c.session, checked.adaLrs?.search, at),
     tail: tailLoss(steps, at),
     loads: expertLoads(s.name, steps, expertsOf(s.objective.model)),
-    policy: s.policy.on(c.session, { seed: c.seed ?? 0, version: () => run.step }),
+    policy: s.policy.on(c.session, { seed: c.seed ?? 0, version: () => counted.step }),
     heldOut: validation === undefined ? [] : await heldOutTasks(where, validation),
     since: () => (performance.now() - started) / 1000,
-    ...{ step: at.step, saved: at.step, samples: place.samples, told: place.told },
-    recent: { groups: drawing.groups, episodes: [], steps: [] },
-  }
-  return run
+  })
 }
 
 /** What the answers to held-out tasks are worth now. */

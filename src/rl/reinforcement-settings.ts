@@ -186,10 +186,11 @@ const drawnFor = (
 
 const checkedSearch = (where: string, given: RewardSearchSettings | undefined, episodes: number) => {
   if (given === undefined) return undefined
-  const { on = 'reward', ...settings } = given
+  const isRecord = kindOf(given) === 'a record'
+  const { on = 'reward', ...settings } = isRecord ? given : {}
   wordSetting(where, 'adaLrs.on', on, ['reward', 'loss'])
   const note = ` (its steps are the stage's ${episodes} episodes)`
-  return { on, search: searchSetting(where, kindOf(given) === 'a record' ? settings : given, episodes, note) }
+  return { on, search: searchSetting(where, isRecord ? settings : given, episodes, note) }
 }
 
 /**

@@ -16,7 +16,6 @@ export {
   type StageProgress,
   saveProgress,
 } from './checkpoint.ts'
-export { changedData, type DataFile, dataFiles } from './data-files.ts'
 export { type Difference, differences } from './differences.ts'
 export { type EventOf, RunEvent } from './events.ts'
 export {
@@ -30,7 +29,7 @@ export {
 } from './files.ts'
 export { type FoldedRollouts, foldRollouts, type WhichRollouts } from './fold-rollouts.ts'
 export { type Changes, changesBetween } from './identity.ts'
-export { advantageText, type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
+export { type JudgementLine, judgementLines, rewardOf, rewardText } from './judgement-text.ts'
 export { Manifest, manifestFormat } from './manifest.ts'
 export { type ProgressOptions, showProgress } from './progress.ts'
 export { type RecordedRun, readRun } from './read-run.ts'

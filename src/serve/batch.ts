@@ -19,7 +19,6 @@ import {
   biasOf,
   type Drawn,
   draw,
-  filterInputs,
   LogitsError,
   neverDrawn,
   type Settled,
@@ -27,6 +26,7 @@ import {
   type Uniforms,
   unfiltered,
 } from '../generation/index.ts'
+import { filterInputs } from '../generation/internal.ts'
 import { type CausalLm, decode, extend, prefill } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { bools, callWith, floats, imageValues, ints, textValues } from '../train/internal.ts'

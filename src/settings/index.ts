@@ -7,9 +7,7 @@ export {
   functionSetting,
   kindOf,
   onlySettings,
-  present,
   SettingsError,
   seedSetting,
-  settingName,
   shownValue,
 } from './settings.ts'

@@ -14,9 +14,6 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import { fingerprint, type Program, parametersOf, sizes } from '../dsl/index.ts'
 import { openCheckpoint, readSafetensors, type SafetensorsError } from '../formats/index.ts'
 import {
-  changedData,
-  type DataFile,
-  dataFiles,
   differences,
   type EventOf,
   type Manifest,
@@ -25,6 +22,7 @@ import {
   type RecordedRun,
   readRun,
 } from '../run/index.ts'
+import { changedData, type DataFile, dataFiles } from '../run/internal.ts'
 import { kindOf } from '../settings/index.ts'
 import type { Experiment } from './experiment.ts'
 import type { Stage } from './stage.ts'

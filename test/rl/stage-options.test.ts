@@ -310,6 +310,8 @@ test('settings that are none are named', () => {
   )
   assert.match(of_({ ema: 1 }), /ema: it is 1; give a decay/)
   assert.match(of_({ adaLrs: { on: 'kl' } }), /adaLrs.on: it is 'kl'; give 'reward' or 'loss'/)
+  for (const adaLrs of [null, 'loss', 3, []] as unknown[])
+    assert.match(of_({ adaLrs }), /adaLrs: it is .*; give a record of settings, such as \{\}/)
   assert.match(of_({ adaLrs: { alpha: 0.5 } }), /adaLrs\.alpha: .* \(its steps are the stage's 30 episodes\)/)
   assert.match(of_({ validation: { tasks: echoTasks, count: 0, every: 1 } }), /validation.count: it is 0/)
   assert.match(

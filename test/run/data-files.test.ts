@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { changedData, dataFiles } from '../../src/run/index.ts'
+import { changedData, dataFiles } from '../../src/run/internal.ts'
 import { commandAt } from '../support/in-process.ts'
 import { moduleAt } from '../support/program.ts'
 

@@ -6,10 +6,10 @@ import {
   functionSetting,
   kindOf,
   onlySettings,
-  present,
   SettingsError,
   seedSetting,
 } from '../../src/settings/index.ts'
+import { present } from '../../src/settings/internal.ts'
 
 const test = suite('settings: their words')
 

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { onlySettings, present } from '../../settings/index.ts'
+import { onlySettings } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { grouped, short } from '../../terminal/index.ts'
 import { type Axis, elements, showAxes } from '../axis.ts'
 import type { Dtype, Tensor } from '../graph.ts'

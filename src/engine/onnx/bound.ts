@@ -3,7 +3,8 @@
  * computed of each row alone is computed in parts of the rows, side by side.
  */
 import type { InferenceSession } from 'onnxruntime-common'
-import { arrayOf, type Data } from '../../dsl/index.ts'
+import type { Data } from '../../dsl/index.ts'
+import { arrayOf } from '../../dsl/internal.ts'
 import type { Values } from '../backend.ts'
 import { encodeModel, onnxTensor } from '../proto/onnx.ts'
 import type { BoundSession, CApi } from './c-api.ts'

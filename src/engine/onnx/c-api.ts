@@ -3,7 +3,8 @@
  * out; here a result may be written into the array of a state, which is read by the same call.
  */
 import type { InferenceSession } from 'onnxruntime-common'
-import { arrayOf, type Data, type Dtype } from '../../dsl/index.ts'
+import type { Data, Dtype } from '../../dsl/index.ts'
+import { arrayOf } from '../../dsl/internal.ts'
 import { type Foreign, foreign, type Words } from '../foreign.ts'
 import type { OnnxTensor } from './lower.ts'
 

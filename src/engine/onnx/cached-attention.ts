@@ -4,15 +4,8 @@
  * which a row reads no more than it has filled; over a short one it is two products with all of it, since memory without
  * gaps is read two to three times as fast.
  */
-import {
-  elements,
-  operandsOf,
-  rootsOf,
-  sizes,
-  type Tensor,
-  topological,
-  type Variant,
-} from '../../dsl/index.ts'
+import { elements, operandsOf, sizes, type Tensor, topological, type Variant } from '../../dsl/index.ts'
+import { rootsOf } from '../../dsl/internal.ts'
 import { onnxType } from '../proto/onnx.ts'
 import { type SlotWrite, slotsOf, stateWrites } from '../state-writes.ts'
 import { type Emitter, runtimeDomain } from './emitter.ts'

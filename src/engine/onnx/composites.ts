@@ -6,12 +6,12 @@ import {
   elements,
   firstHalf,
   halvesAgree,
-  insideOf,
   operandsOf,
   type Settings,
   sizes,
   type Tensor,
 } from '../../dsl/index.ts'
+import { insideOf } from '../../dsl/internal.ts'
 import { type Emitter, type Mode, runtimeDomain } from './emitter.ts'
 import { indices, logProbabilities, type ValueOf } from './operators.ts'
 

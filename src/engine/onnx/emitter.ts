@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Tensor } from '../../dsl/index.ts'
-import { present } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { bytesOf } from '../proto/descriptor.ts'
 import {
   type AttributeValue,

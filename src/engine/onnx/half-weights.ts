@@ -4,7 +4,7 @@
  * what it takes and forgets it. bfloat16 has 8 bits of a number and float16 11, so that what is held is exact; only below 2⁻²⁵
  * numbers are rounded, to multiples of 2⁻³².
  */
-import { present } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import {
   type GraphProto,
   type NodeProto,

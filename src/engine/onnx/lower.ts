@@ -11,7 +11,7 @@ import {
   topological,
   type Variant,
 } from '../../dsl/index.ts'
-import { present } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { type AdamWUpdate, adamWUpdates, updateRoots } from '../adamw-updates.ts'
 import { attentionLimits, processorPasses } from '../processor-passes.ts'
 import { type ModelProto, onnxValue } from '../proto/onnx.ts'

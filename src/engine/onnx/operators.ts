@@ -5,7 +5,6 @@
  * value. The graph is narrow (`dsl/passes/narrow.ts`): the operands of an elementwise node together have all its axes.
  */
 import {
-  arrayOf,
   type BinaryFn,
   byRow,
   type ContractionPlan,
@@ -20,6 +19,7 @@ import {
   type Tensor,
   type UnaryFn,
 } from '../../dsl/index.ts'
+import { arrayOf } from '../../dsl/internal.ts'
 import type { Tabled } from '../lowering.ts'
 import type { AttributeValue } from '../proto/onnx.ts'
 import { contractChosen, outerChosen } from './chosen.ts'

@@ -5,7 +5,6 @@
 import {
   behind,
   bodyOf,
-  insideOf,
   isWithin,
   type Op,
   operandsOf,
@@ -14,6 +13,7 @@ import {
   topological,
   withInputs,
 } from '../../dsl/index.ts'
+import { insideOf } from '../../dsl/internal.ts'
 import type { Tabled } from '../lowering.ts'
 import { notLarger } from '../ordered-mask.ts'
 import { onnxType } from '../proto/onnx.ts'

@@ -9,13 +9,12 @@ import {
   type LoopBody,
   node,
   rewrite,
-  rootsOf,
   sizes,
   type Tensor,
   topological,
   type Variant,
-  withRoots,
 } from '../../dsl/index.ts'
+import { rootsOf, withRoots } from '../../dsl/internal.ts'
 import { callsAtOnce } from '../foreign.ts'
 
 /** How the tensors of a part lie in the whole. */

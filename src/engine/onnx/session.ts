@@ -5,7 +5,7 @@
 import { type Either, isLeft, left, right } from 'fp-ts/lib/Either.js'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { type Data, type Dtype, type Program, type StateSpec, sizes, type Variant } from '../../dsl/index.ts'
-import { present } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import type { AdamWUpdate } from '../adamw-updates.ts'
 import type { Backend, Values } from '../backend.ts'
 import type { EngineError } from '../error.ts'

@@ -6,7 +6,6 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  arrayOf,
   clampProgram,
   type Data,
   type Dtype,
@@ -17,6 +16,7 @@ import {
   type Tensor,
   type Variant,
 } from '../../dsl/index.ts'
+import { arrayOf } from '../../dsl/internal.ts'
 import {
   attr,
   encodeSavedModel,

@@ -12,13 +12,13 @@ import {
   type LoopBody,
   node,
   type Op,
-  rootsOf,
   type Site,
   settledSite,
   type Tensor,
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { rootsOf } from '../../dsl/internal.ts'
 
 type FlatOp =
   | Exclude<Op, { op: 'loop' }>

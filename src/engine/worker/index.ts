@@ -14,7 +14,8 @@ import {
   type StateSpec,
   type Variant,
 } from '../../dsl/index.ts'
-import { kindOf, onlySettings, present, SettingsError } from '../../settings/index.ts'
+import { kindOf, onlySettings, SettingsError } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import type { Compiling } from '../../terminal/index.ts'
 import { type Backend, type BackendOptions, type Called, lasting, openSession } from '../backend.ts'
 import type { EngineError } from '../error.ts'

@@ -6,13 +6,13 @@
 import {
   narrow,
   overVariant,
-  rootsOf,
   type StateSpec,
   sizes,
   type Tensor,
   topological,
   type Variant,
 } from '../../dsl/index.ts'
+import { rootsOf } from '../../dsl/internal.ts'
 import type { Precision } from '../session.ts'
 import { slotWrites } from '../state-writes.ts'
 import { builder, type Value } from './builder.ts'

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { advantageText, type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
+import { type EventOf, judgementLines, rewardOf, rewardText } from '../../run/index.ts'
+import { advantageText } from '../../run/internal.ts'
 import { called, grouped } from '../../terminal/index.ts'
 import { type Html, html, type Part, trusted } from '../html.ts'
 import type { Section } from '../page.ts'
