@@ -256,6 +256,15 @@ answers('counts what is right, by family, and shows the first of each', async ()
   ])
 })
 
+answers('no more questions than were asked for, where they are no whole number of batches', async () => {
+  const single = generator(tinyRenderedModel, tinyRenderedProcessor, { rows: 1, prompt: 48, capacity: 80 })
+  const { counts } = await measured(exactAnswers({ ...asked, generator: single }), knowing(5))
+  assert.equal(
+    counts,
+    families.map((f) => [f, 3, 5]),
+  )
+})
+
 answers('of several images all are kept, in their order', async () => {
   const asked = severalQuestions('kept')
   const e = exactAnswers({

@@ -154,6 +154,14 @@ test('steps are counted over the whole run, with the time that was spent', () =>
   )
 })
 
+test('what is measured by a start that goes on behind the last step stands at that step', () => {
+  const end = events.findIndex((e) => e.type === 'evaluated')
+  const begun = events.find((e) => e.type === 'stage-started')!
+  let clock = atStart
+  for (const e of [...events.slice(0, end), begun]) clock = advanceClock(clock, e).clock
+  assert.is(advanceClock(clock, events[end]!).told!.step, 12)
+})
+
 for (const [name, sink] of [
   ['tensorboard', tensorBoard],
   ['trackio', trackio],
