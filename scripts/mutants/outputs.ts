@@ -71,6 +71,63 @@ export const outputs = [
     ],
   ),
   mutantsOf(
+    'src/serve/batch.ts',
+    ['serve/batch', 'serve/serve'],
+    [
+      ['numbers begin again with each call', 'row.job.uniforms(row.ids.length + i)', 'row.job.uniforms(i)'],
+      [
+        'stop ids are ignored',
+        'token.id === processor.end || stopIds.includes(token.id)',
+        'token.id === processor.end',
+      ],
+      ['the prompt is not penalised', 'new Set(job.prompt.ids)', 'new Set<number>()'],
+      [
+        'an answer goes on beyond the context',
+        'Math.min(job.sampling.maxNewTokens, context - job.prompt.ids.length)',
+        'job.sampling.maxNewTokens',
+      ],
+      [
+        'who went away keeps the row',
+        'if (row?.to.closed === true) working[at]',
+        'if (row?.to.closed === true) working[-1]',
+      ],
+      ['who went away while waiting is read', 'if (at >= 0) waiting.splice(at, 1)', ''],
+      [
+        'a failure is the first’s alone',
+        'for (const asked of all) asked?.to.error(e)',
+        'all[0]?.to.error(e)',
+      ],
+      ['those who wait hear nothing', ', ...waiting.splice(0)]', ']'],
+      ['what is written is not penalised', 'row.seen?.add(token.id)', ''],
+      ['penalty of the next row', 'seen[at * vocab + id] = 1', 'seen[id] = 1'],
+      ['the temperature is not its inverse', '(t === 0 ? 1 : 1 / t)', '(t === 0 ? 1 : t)'],
+      ['filters are those of nobody', 'working.every(plainly)', 'working.some(plainly)'],
+      [
+        'the next token goes where the last stood',
+        'row.job.prompt.ids.length + row.ids.length - 1',
+        'row.job.prompt.ids.length + row.ids.length - 2',
+      ],
+      [
+        'one that tells none has all tell',
+        'working.every((row) => !row?.job.top)',
+        'working.some((row) => !row?.job.top)',
+      ],
+      [
+        'the likeliest at another temperature',
+        'likeliest(logits, sampling.temperature, top)',
+        'likeliest(logits, 1, top)',
+      ],
+      ['the length ends one too late', 'row.ids.length >= row.most', 'row.ids.length > row.most'],
+      [
+        'an answer that ends at its length is cut',
+        "ended ? 'end' : row.ids.length >= row.most ? 'length' : undefined",
+        "row.ids.length >= row.most ? 'length' : ended ? 'end' : undefined",
+      ],
+      ['images do not count for the size', '&& s.images >= tilesOf(processor, p.images)', ''],
+      ['the largest size is always taken', 'shapes.find((s)', 'shapes.findLast((s)'],
+    ],
+  ),
+  mutantsOf(
     'src/train/fork.ts',
     ['cli/fork'],
     [
@@ -124,10 +181,7 @@ export const outputs = [
   mutantsOf(
     'src/cli/fork.ts',
     ['cli/fork'],
-    [
-      ['a fork that goes on is placed again', "events.some((e) => e.type === 'forked')", 'events.length < 0'],
-      ['a fork that goes on needs the other run', 'there?.run === shown &&', 'there?.run === `${shown}#` &&'],
-    ],
+    [['a fork that goes on needs the other run', 'there?.run === shown &&', 'there?.run === `${shown}#` &&']],
   ),
   mutantsOf(
     'src/log/scalars.ts',

@@ -40,6 +40,21 @@ test('an answer ends with its end, also where that is the last token it may have
   assert.equal(await ask(yes.length - 1), [yes.slice(0, -1), lasts(yes.length - 1, 'length')])
 })
 
+test('a short prompt is read in the small size; less likely are the tokens of prompt and answer so far', async () => {
+  const seen: Seen[] = []
+  await told(
+    over(saying('yes it is'), 2, undefined, seen).answer(job({ maxNewTokens: 60, repetitionPenalty: 1.1 })),
+  )
+  const [read, first] = seen
+  assert.is(read!.inputs.input_ids!.length, sizes.context / 4)
+  assert.is(first!.call, 'extendFiltered')
+  const marked = first!.inputs.seen!.flatMap((x, i) => (x ? [i] : []))
+  assert.equal(
+    marked,
+    [...new Set([...ids, yes[0]!])].sort((x, y) => x - y),
+  )
+})
+
 test('prompt and answer together are no longer than the context', async () => {
   const tokens = await told(over(() => 20).answer(job({ maxNewTokens: 10_000 })))
   assert.is(tokens.length, sizes.context - ids.length)
