@@ -10,6 +10,8 @@ import { closeSync, openSync, readSync } from 'node:fs'
 export interface DataFile {
   readonly file: string
   readonly bytes: number
+  /** Bytes of it that the checksum is of: all of them, or as many in blocks that lie all over it. */
+  readonly read: number
   readonly sha256: string
 }
 
@@ -27,29 +29,29 @@ const filesIn = (config: unknown): readonly (readonly [file: string, bytes: numb
 }
 
 /** Where to read: all of it, or blocks at equal distances, of which one is the first and one the last. */
-const places = (bytes: number, share: number): readonly (readonly [from: number, length: number])[] => {
-  const count = bytes <= share ? Math.ceil(bytes / block) : Math.max(2, Math.floor(share / block))
+const places = (bytes: number, read: number): readonly (readonly [from: number, length: number])[] => {
+  const count = bytes === read ? Math.ceil(bytes / block) : Math.max(2, Math.floor(read / block))
   return Array.from({ length: count }, (_, i) => {
-    const from = bytes <= share ? i * block : Math.floor((i * (bytes - block)) / (count - 1))
+    const from = bytes === read ? i * block : Math.floor((i * (bytes - block)) / (count - 1))
     return [from, Math.min(block, bytes - from)] as const
   })
 }
 
 /** Undefined where it cannot be read: what a user's own source names so may be no file. */
-const checksum = (file: string, bytes: number, share: number): string | undefined => {
+const checksum = (file: string, bytes: number, read: number): string | undefined => {
   try {
-    return checksumOf(file, bytes, share)
+    return checksumOf(file, bytes, read)
   } catch {
     return undefined
   }
 }
 
-const checksumOf = (file: string, bytes: number, share: number): string => {
+const checksumOf = (file: string, bytes: number, read: number): string => {
   const hash = createHash('sha256')
   const room = Buffer.alloc(block)
   const opened = openSync(file, 'r')
   try {
-    for (const [from, length] of places(bytes, share))
+    for (const [from, length] of places(bytes, read))
       hash.update(room.subarray(0, readSync(opened, room, 0, length, from)))
   } finally {
     closeSync(opened)
@@ -65,10 +67,16 @@ export const dataFiles = (recipe: unknown): readonly DataFile[] => {
   const all = [...new Map(filesIn(recipe))].sort(([a], [b]) => (a < b ? -1 : 1))
   const whole = all.reduce((n, [, bytes]) => n + bytes, 0) <= readable
   return all.flatMap(([file, bytes]) => {
-    const sha256 = checksum(file, bytes, whole ? Number.POSITIVE_INFINITY : readable / all.length)
-    return sha256 === undefined ? [] : [{ file, bytes, sha256 }]
+    const read = whole ? bytes : Math.min(bytes, Math.floor(readable / all.length))
+    const sha256 = checksum(file, bytes, read)
+    return sha256 === undefined ? [] : [{ file, bytes, read, sha256 }]
   })
 }
+
+/** Whether a file holds what it held. How much was read of it depends on the files beside it: as much is read again. */
+const isSame = (then: DataFile, now: DataFile): boolean =>
+  then.bytes === now.bytes &&
+  then.sha256 === (then.read === now.read ? now.sha256 : checksum(now.file, now.bytes, then.read))
 
 /**
  * Files that hold something else than they did, each a line for a reader; one that is new or gone is another setting.
@@ -82,9 +90,10 @@ export const changedData = (
 ): readonly string[] => {
   const here = new Map(now.map((f) => [f.file, f]))
   const asked = of === undefined ? undefined : new Map(filesIn(of))
-  return then.flatMap(({ file, bytes, sha256 }) => {
+  return then.flatMap((before) => {
+    const { file, bytes } = before
     const found = asked?.has(file) === false ? undefined : here.get(file)
-    if (found === undefined || found.sha256 === sha256) return []
+    if (found === undefined || isSame(before, found)) return []
     return [`${file}: ${bytes} bytes then, ${bytes === found.bytes ? 'as many others' : found.bytes} now`]
   })
 }

@@ -75,6 +75,11 @@ test('of much data blocks are read all over each file', () => {
     assert.equal(changedData(before, now), [`${big}: ${bytes} bytes then, as many others now`])
     before = now
   }
+  // a file that comes beside it makes less of it be read, and changes nothing in it
+  const beside = dataFiles([...recipe, { file: put('more.tar', 'y'), bytes: 1 }])
+  assert.is.not(beside.find((f) => f.file === big)?.sha256, before.find((f) => f.file === big)?.sha256)
+  assert.equal(changedData(before, beside), [])
+  assert.equal(changedData(beside, before), [])
 })
 
 const command = commandAt(root)
