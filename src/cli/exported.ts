@@ -253,7 +253,7 @@ const stageOf = (
         ? TE.right(stage)
         : TE.left(
             failed(
-              `${shown} now makes another graph of stage ${name} than the one that the run trained; put it back as it was, or export all the same with --allow-changed-code.`,
+              `${shown} now makes another graph of stage ${name} than the one that the run trained: it, or Sailwright, has changed since; put back what has, or go on all the same with --allow-changed-code.`,
             ),
           ),
     ),

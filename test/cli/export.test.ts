@@ -542,7 +542,11 @@ test('what cannot be exported is refused with what to do', async () => {
     [['experts', '--adapter'], 1, /layers\.0\.mlp\.[^']*lora_[AB][^']*' for theirs/],
     [['text', '--hf', '--tokens', '9'], 2, /--tokens is a size of a graph, and --hf writes none/],
     [['text', '--onnx', '--batch', '0'], 2, /--batch is an integer from 1/],
-    [['changed', '--hf'], 1, /makes another graph of stage tune .* --allow-changed-code/],
+    [
+      ['changed', '--hf'],
+      1,
+      /makes another graph of stage tune .*: it, or Sailwright, has changed since.* go on all the same with --allow-changed-code/,
+    ],
     [['moved', '--hf'], 2, /is of nowhere\.ts, which is not here; name the file with --file/],
     [['text-hf', '--onnx', '--ema'], 2, /--ema is about a run/],
   ] as const) {
