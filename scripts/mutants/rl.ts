@@ -108,7 +108,7 @@ export const rl = [
         'throw e\n',
       ],
       ['an advisory is told with every episode', 'run.told = [...run.told, kind]', ''],
-      ['every update has the version 0', 'version: () => run.step }', 'version: () => 0 }'],
+      ['every update has the version 0', 'version: () => counted.step }', 'version: () => 0 }'],
       ['updates of an episode are made again', 'filter((m) => m.index >= skipped),', ''],
       ['old log-probabilities are those of now', 'skipped > 0 ? earlier.old : undefined', 'undefined'],
       ['an episode is told again', 'if (skipped === 0) yield summary', 'yield summary'],

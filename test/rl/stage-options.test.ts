@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keys, parametersOf } from '../../src/dsl/index.ts'
 import { isReferenceKey, loraKeys } from '../../src/optim/index.ts'
-import { dapo, grpo, type PolicyLoss, policyGradient } from '../../src/rl/index.ts'
+import { dapo, grpo, type PolicyLoss, policyGradient, trainedPolicy } from '../../src/rl/index.ts'
 import { type RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { loadWeights, orThrow, withLora } from '../../src/train/index.ts'
 import {
@@ -158,6 +158,20 @@ test('held-out tasks are asked before the first update and after every so many, 
     events.flatMap((e) => (e.type === 'step' ? [e.loss] : [])),
     without.flatMap((e) => (e.type === 'step' ? [e.loss] : [])),
   )
+})
+
+test('a policy may ask for its version while it is made', async () => {
+  const versions: number[] = []
+  const policy = trainedPolicy(echoModel, echoProcessor, { rows: 32, prompt: 12, capacity: 14 })
+  const asking: typeof policy = {
+    ...policy,
+    on: (session, about) => {
+      versions.push(about.version())
+      return policy.on(session, about)
+    },
+  }
+  await ran(echo({ episodes: 1, policy: asking }), await folder(), engines[0]!)
+  assert.equal(versions, [0])
 })
 
 test('an entropy bonus keeps the policy from always drawing the same', async () => {
