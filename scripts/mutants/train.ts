@@ -90,8 +90,8 @@ export const train = [
     [
       [
         'only the first micro-batch is run',
-        'of fused ? [] : batches)',
-        'of fused ? [] : batches.slice(0, 1))',
+        'for (const b of batches) given',
+        'for (const b of batches.slice(0, 1)) given',
       ],
     ],
   ),
@@ -99,8 +99,8 @@ export const train = [
     'src/train/update.ts',
     ['train/reads-less'],
     [
-      ['a misspelt input of one’s own is left out', 'b.offered === true ? readBy', 'true ? readBy'],
-      ['an update is sent what nobody reads', 'b.offered === true ? readBy', 'false ? readBy'],
+      ['a misspelt input of one’s own is left out', 'offered === true ? readBy', 'true ? readBy'],
+      ['an update is sent what nobody reads', 'offered === true ? readBy', 'false ? readBy'],
     ],
   ),
   mutantsOf(
@@ -322,7 +322,7 @@ export const train = [
   mutantsOf(
     'src/train/supervised.ts',
     ['train/recipe'],
-    [['the first batch is not looked at', 'of collated(first.examples)', 'of [] as readonly MicroBatch[]']],
+    [['the first batch is not looked at', 'collated(first.examples), learningRate', '[], learningRate']],
   ),
   mutantsOf(
     'src/train/supervised-run.ts',

@@ -3,12 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as E from 'fp-ts/lib/Either.js'
 import type { FunctionSpec } from '../dsl/index.ts'
-import { chooseVariant } from '../engine/index.ts'
 import { RecipeError, type Stage } from '../train/index.ts'
 import {
   firstBatch,
+  fitsProgram,
   learnerPrograms,
   learningStage,
   previewOf,
@@ -43,7 +42,7 @@ export const reinforcement = <
   s: ReinforcementSettings<From, To, C, R>,
 ): Stage<From, To> => {
   const checked = checkedReinforcement<C, R>(s)
-  const { where, config, learner, steps, validation } = checked
+  const { where, config, learner, learningRate, steps, validation } = checked
   const { objective, policy, tasks, sampling } = s
 
   const drawn = withPrepared(where, tasks, { ...policy.functions, ...objective.functions })
@@ -89,10 +88,7 @@ export const reinforcement = <
           ...{ oldLogProbs: logProbs, samplingLogProbs: logProbs, referenceLogProbs: logProbs },
         },
       ])
-      for (const { inputs } of made) {
-        const fits = chooseVariant(program, 'accumulate', inputs)
-        if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
-      }
+      fitsProgram(where, program, made, learningRate)
       if (validation !== undefined) await heldOutTasks(where, validation)
     },
     run: (c) => runReinforcement<C>({ given: s, checked }, c),

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { type ImageBatch, type Processor, placeNumbers } from '../data/index.ts'
+import type { Program } from '../dsl/index.ts'
 import type { Session, TensorValue } from '../engine/index.ts'
 import { orThrow } from './task.ts'
 
@@ -60,8 +61,8 @@ export const imageValues = (
  * The inputs that a function reads, of those that are offered: a model without positions reads none. What it reads and nobody
  * offers is missed by the session.
  */
-export const readBy = (session: Session, name: string, offered: Inputs): Inputs => {
-  const variants = session.program.functions.get(name)
+export const readBy = (program: Program, name: string, offered: Inputs): Inputs => {
+  const variants = program.functions.get(name)
   // the session says that there is no such function
   if (variants === undefined) return offered
   return Object.fromEntries(
@@ -71,4 +72,4 @@ export const readBy = (session: Session, name: string, offered: Inputs): Inputs 
 
 /** Calls a function with what it reads of what is offered ({@link readBy}). Throws what the engine says. */
 export const callWith = (session: Session, name: string, offered: Inputs) =>
-  orThrow(session.call(name, readBy(session, name, offered)))
+  orThrow(session.call(name, readBy(session.program, name, offered)))

@@ -3,8 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as E from 'fp-ts/lib/Either.js'
-import { chooseVariant, scalarValue } from '../engine/index.ts'
 import { kindOf } from '../settings/index.ts'
 import { firstBatch } from './first-batch.ts'
 import { learnerPrograms } from './learner.ts'
@@ -15,6 +13,7 @@ import { jsonSetting, RecipeError } from './recipe-error.ts'
 import type { Stage } from './stage.ts'
 import { runSupervised } from './supervised-run.ts'
 import { checkedSupervised, type SupervisedSettings } from './supervised-settings.ts'
+import { fitsProgram } from './update.ts'
 
 /**
  * A stage that minimises an objective over a source's examples.
@@ -57,11 +56,7 @@ export const supervised = <const From extends string, const To extends string, E
           `it has ${first?.examples.length ?? 0} examples and a step takes ${perStep}; give more, or take smaller batches`,
         )
       placeFits(first.next)
-      for (const { inputs } of collated(first.examples)) {
-        const given = accumulate === 1 ? { ...inputs, learning_rate: scalarValue(learningRate) } : inputs
-        const fits = chooseVariant(program, accumulate === 1 ? 'step' : 'accumulate', given)
-        if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
-      }
+      fitsProgram(where, program, collated(first.examples), learningRate)
     },
     run: (c) => runSupervised({ given: s, checked, collated, placeFits }, c),
   }

@@ -3,12 +3,14 @@
  *
  * @since 0.1.0
  */
+import * as E from 'fp-ts/lib/Either.js'
 import type { Program } from '../dsl/index.ts'
-import { type Session, scalarValue, type TensorValue } from '../engine/index.ts'
+import { chooseVariant, type Session, scalarValue, type TensorValue } from '../engine/index.ts'
 import { isGradientKey } from '../optim/index.ts'
 import { callWith, readBy } from './batch-inputs.ts'
 import { batchPrefix, metricPrefix } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
+import { RecipeError } from './recipe-error.ts'
 import { orThrow } from './task.ts'
 
 /** What one update gives. */
@@ -41,6 +43,34 @@ const metricsIn = (
   return Object.fromEntries(names.map((name) => [name, added(name, 'sum') / added(name, 'weight')]))
 }
 
+/** The learning rate as an input of a function that reads it: an optimizer may have its own. */
+const rateOf = (program: Program, name: string, learningRate: number) =>
+  readBy(program, name, { learning_rate: scalarValue(learningRate) })
+
+/** The call that learns from a micro-batch: of `step` where that is the whole update, else of `accumulate`. */
+const learningCall = (
+  program: Program,
+  { inputs, offered }: MicroBatch,
+  learningRate: number,
+): readonly [name: string, inputs: MicroBatch['inputs']] => {
+  const name = program.functions.has('step') ? 'step' : 'accumulate'
+  const own = offered === true ? readBy(program, name, inputs) : inputs
+  return [name, name === 'step' ? { ...own, ...rateOf(program, name, learningRate) } : own]
+}
+
+/** Sees that a learner's program takes micro-batches as {@link update} gives them. @throws RecipeError where it does not */
+export const fitsProgram = (
+  where: string,
+  program: Program,
+  batches: readonly MicroBatch[],
+  learningRate: number,
+): void => {
+  for (const b of batches) {
+    const fits = chooseVariant(program, ...learningCall(program, b, learningRate))
+    if (E.isLeft(fits)) throw new RecipeError(where, 'objective.collate', fits.left.message, fits.left)
+  }
+}
+
 /**
  * One update: of a single micro-batch in one call, else gradients added up and applied once; where the loss is built of sums
  * over the whole update, these are added up before.
@@ -52,29 +82,21 @@ export const update = async (
   batches: readonly MicroBatch[],
   learningRate: number,
 ): Promise<Updated> => {
-  const rate = (name: string) => readBy(session, name, { learning_rate: scalarValue(learningRate) })
-  const sent = (name: string, b: MicroBatch): MicroBatch['inputs'] =>
-    b.offered === true ? readBy(session, name, b.inputs) : b.inputs
-  const fused = session.program.functions.has('step')
+  const { program } = session
+  const fused = program.functions.has('step')
   if (fused && batches.length !== 1)
     throw new RangeError(
       `an update of ${batches.length} micro-batches needs a learner that accumulates; give the stage accumulate above 1`,
     )
   const given: Readonly<Record<string, TensorValue>>[] = []
-  if (session.program.functions.has('observe'))
-    for (const b of batches) await callWith(session, 'observe', b.inputs)
-  for (const b of fused ? [] : batches)
-    given.push(await orThrow(session.call('accumulate', sent('accumulate', b))))
-  const out = await orThrow(
-    fused
-      ? session.call('step', { ...sent('step', batches[0]!), ...rate('step') })
-      : session.call('apply', rate('apply')),
-  )
+  if (program.functions.has('observe')) for (const b of batches) await callWith(session, 'observe', b.inputs)
+  for (const b of batches) given.push(await orThrow(session.call(...learningCall(program, b, learningRate))))
+  const out = fused ? given[0]! : await orThrow(session.call('apply', rateOf(program, 'apply', learningRate)))
   return {
     loss: numberOf(out.loss),
     weight: numberOf(out.weight),
     gradientNorm: numberOf(out.gradientNorm),
-    metrics: metricsIn(fused ? [out] : given),
+    metrics: metricsIn(given),
     batch: Object.fromEntries(
       Object.entries(out).flatMap(([key, v]) =>
         key.startsWith(batchPrefix) ? [[key.slice(batchPrefix.length), v] as const] : [],

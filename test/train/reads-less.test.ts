@@ -6,14 +6,22 @@
 import { lastValueFrom, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Conversation, conversation, processor } from '../../src/data/index.ts'
+import { type Conversation, conversation, listed, processor } from '../../src/data/index.ts'
 import * as d from '../../src/dsl/index.ts'
 import { type Engine, type Session, tensorValue } from '../../src/engine/index.ts'
 import { generator, settled } from '../../src/generation/index.ts'
 import { type CausalLm, causalLm } from '../../src/models/index.ts'
 import type { Optimizer } from '../../src/optim/index.ts'
 import { adamWith } from '../../src/optim/index.ts'
-import { dapo, type Experience, type PolicyLoss, policyGradient } from '../../src/rl/index.ts'
+import {
+  answer,
+  dapo,
+  type Experience,
+  type PolicyLoss,
+  policyGradient,
+  reinforcement,
+  trainedPolicy,
+} from '../../src/rl/index.ts'
 import { batching } from '../../src/serve/index.ts'
 import { nanoTokenizer } from '../../src/tasks/nano.ts'
 import {
@@ -22,6 +30,7 @@ import {
   type Objective,
   orThrow,
   packedNextToken,
+  supervised,
   update,
 } from '../../src/train/index.ts'
 import { presentEngines } from '../support/engines.ts'
@@ -204,6 +213,43 @@ for (const engine of engines)
       await orThrow(session.close())
     })
   }
+
+test('a stage whose model, loss or optimizer reads less passes its preflight', async () => {
+  const about = {
+    name: 'less',
+    from: 'begun',
+    to: 'taught',
+    train: [d.everyKey],
+    learningRate: 1e-2,
+  } as const
+  const tasks = listed(
+    'asked',
+    asked.map((prompt) => ({
+      ...{ id: prompt.id, family: 'less', prompt, question: 'how many?', columns: { answer: 'two' } },
+    })),
+  )
+  for (const model of [noPositions, lastToken]) {
+    const plain = {
+      source: listed('asked', asked),
+      objective: nextToken(model, texts, { rows: 1, tokens }),
+      steps: 1,
+    }
+    const stages = [
+      supervised({ ...about, ...plain }),
+      supervised({ ...about, ...plain, accumulate: 2 }),
+      supervised({ ...about, ...plain, optimizer: ownRate }),
+      ...[dapo(), reinforce].map((loss) =>
+        reinforcement({
+          ...{ ...about, tasks, reward: answer(), group: 2, sampling: { maxNewTokens: 4 }, episodes: 1 },
+          policy: trainedPolicy(model, texts, { rows: 2, prompt, capacity }),
+          objective: policyGradient(model, texts, { rows: 2, tokens: capacity, answer: 4, loss }),
+          episode: { rollouts: 4, minibatch: 4, updates: 1 },
+        }),
+      ),
+    ]
+    for (const stage of stages) await stage.preflight(stage.program({}).program)
+  }
+})
 
 test('an input of one’s own that nobody reads, and one that nobody offers, are refused by name', async () => {
   const plain = nextToken(noPositions, texts, { rows: 2, tokens })
