@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { onlySettings } from '../settings/index.ts'
+import { settingName } from '../settings/internal.ts'
 import { numberSetting } from '../train/index.ts'
 import { wordSetting } from '../train/internal.ts'
 
@@ -41,7 +42,7 @@ export const checkedAdvantages = (
   within?: string,
 ): AdvantageSettings => {
   onlySettings(where, a, advantageNames, within)
-  const at = (setting: string): string => (within === undefined ? setting : `${within}.${setting}`)
+  const at = (setting: string): string => settingName(setting, within)
   wordSetting(where, at('scale'), a.scale, ['std', 'none'])
   if (a.epsilon !== undefined) numberSetting(where, at('epsilon'), a.epsilon)
   if (a.steps !== undefined) numberSetting(where, at('steps'), a.steps)

@@ -206,7 +206,15 @@ const change = (state: RunState, stage: string, to: (s: StageState) => Partial<S
 export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[] => {
   let kept: RunEvent[] = []
   type OfSteps = EventOf<'step' | 'ada-lrs' | 'packed' | 'expert-load' | 'episode' | 'rl-step' | 'validated'>
-  const kinds = ['step', 'ada-lrs', 'packed', 'expert-load', 'episode', 'rl-step', 'validated']
+  const kinds: readonly RunEvent['type'][] = [
+    'step',
+    'ada-lrs',
+    'packed',
+    'expert-load',
+    'episode',
+    'rl-step',
+    'validated',
+  ]
   const ofSteps = (e: RunEvent, stage: string): e is OfSteps =>
     kinds.includes(e.type) && (e as OfSteps).stage === stage
   const index = new Map<string, number>()

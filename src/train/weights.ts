@@ -16,6 +16,7 @@ import {
 } from '../formats/index.ts'
 import { isCacheKey, WeightsError } from '../models/index.ts'
 import { isEmaKey, isGradientKey, isOptimizerKey, isReferenceKey, isSoupKey } from '../optim/index.ts'
+import { firstOf } from '../terminal/index.ts'
 
 /** A model's weights by published key. */
 export type Weights = ReadonlyMap<string, TensorValue>
@@ -102,9 +103,6 @@ export interface Placement {
   readonly unused: readonly string[]
 }
 
-const firstOf = (keys: readonly string[]): string =>
-  `${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ` and ${keys.length - 3} more` : ''}`
-
 /** How many pieces two keys share, counted from their ends: a prefix is what conversions change. */
 const shared = (a: string, b: string): number => {
   const [x, y] = [a.split('.').reverse(), b.split('.').reverse()]
@@ -159,11 +157,11 @@ export const placeWeights = (
       new WeightsError(
         'MissingKeys',
         missing,
-        `'${p.name}': the starting weights lack ${missing.length} of ${wanted.length} keys: ${firstOf(missing)}. ${
+        `'${p.name}': the starting weights lack ${missing.length} of ${wanted.length} keys: ${firstOf(missing, 3)}. ${
           near.length > 0
             ? `There is ${near.join(', ')}: are the keys named otherwise? `
             : unused.length > 0
-              ? `What is there and fits nothing: ${firstOf(unused)}. `
+              ? `What is there and fits nothing: ${firstOf(unused, 3)}. `
               : ''
         }Give weights that have them, or say with fresh which keys may begin fresh`,
       ),

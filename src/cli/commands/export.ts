@@ -42,8 +42,7 @@ export const exportCommand: Command = {
     savedmodel: { help: 'a TensorFlow SavedModel, in which the stage can be trained on' },
     adapter: { help: "a stage's LoRA adapter in PEFT's layout, over the weights that the stage began with" },
     out: { value: 'folder', help: 'where to; it must not be there yet', otherwise: '<run>-<form>' },
-    stage: weightsFlags.stage,
-    ema: weightsFlags.ema,
+    ...weightsFlags,
     batch: {
       value: 'n',
       help: 'rows, and images, of --onnx and of the forward signature',
@@ -56,8 +55,6 @@ export const exportCommand: Command = {
       integerFrom: 1,
       otherwise: '64 and the visual tokens of one image',
     },
-    file: weightsFlags.file,
-    'allow-changed-code': { help: 'exports although the file makes another graph than the run trained' },
     json: {
       help: 'prints one JSON object: folder, files, weights that were left out, what was exported, and of an adapter what it belongs over',
     },
