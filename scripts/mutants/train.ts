@@ -344,7 +344,9 @@ export const train = [
         '(i * (bytes - block)) / (count - 1)',
         '(i * (bytes - block)) / count',
       ],
-      ['each file is the whole run’s', 'asked?.has(file) === false', 'false'],
+      ['each file is the whole run’s', 'asked?.has(before.file) === false', 'false'],
+      ['images that rows name are not compared', 'then.named === undefined ||', 'true ||'],
+      ['a name across two blocks is not seen', '(from === end ? tail', "(from === end ? ''"],
     ],
   ),
   mutantsOf(

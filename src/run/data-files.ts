@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { createHash } from 'node:crypto'
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
 
 /** A file of data as it was when a run began. */
 export interface DataFile {
@@ -13,6 +14,8 @@ export interface DataFile {
   /** Bytes of it that the checksum is of: all of them, or as many in blocks that lie all over it. */
   readonly read: number
   readonly sha256: string
+  /** Of JSONL: bytes of the images and videos that what was read names, in the order in which it does; null where there is none. */
+  readonly named?: readonly (number | null)[] | undefined
 }
 
 /** Bytes that are read of all files together: as much takes less than a second. */
@@ -37,49 +40,129 @@ const places = (bytes: number, read: number): readonly (readonly [from: number, 
   })
 }
 
-/** Undefined where it cannot be read: what a user's own source names so may be no file. */
-const checksum = (file: string, bytes: number, read: number): string | undefined => {
+/** What is at a place of an opened file; less where the file ends. One read may give a part of it. */
+const readAt = (opened: number, from: number, length: number): Buffer => {
+  const bytes = Buffer.alloc(length)
+  let at = 0
+  for (let n = -1; at < length && n !== 0; at += n) n = readSync(opened, bytes, at, length - at, from + at)
+  return bytes.subarray(0, at)
+}
+
+/** The end of a text in JSON that names an image or a video. */
+const mediumEnd = /\.(?:png|jpe?g|webp|gif|tiff?|bmp|avif|mp4|m4v|mov|mkv|webm|avi)"/gi
+/** Letters of the longest name that is looked for. */
+const longestName = 2 ** 12
+/** Images and videos of a file that are looked at: of more every second, third, … one. */
+const mostNamed = 10_000
+
+/** The names of images and videos in lines of JSON that may begin and end anywhere, its bytes as letters. */
+const namesIn = (text: string): readonly string[] =>
+  [...text.matchAll(mediumEnd)].flatMap(({ index, 0: { length } }) => {
+    const begin = text.lastIndexOf('"', index)
+    if (begin < 0 || index - begin > longestName) return []
+    try {
+      return [JSON.parse(Buffer.from(text.slice(begin, index + length), 'latin1').toString()) as string]
+    } catch {
+      return []
+    }
+  })
+
+/** Null where there is no such file, or none that may be seen. */
+const sizeOf = (path: string): number | null => {
   try {
-    return checksumOf(file, bytes, read)
+    return statSync(path).size
+  } catch {
+    return null
+  }
+}
+
+/** Those that a file names of which the size is taken, as paths. */
+const chosen = (file: string, names: ReadonlySet<string>): readonly string[] => {
+  const every = Math.ceil(names.size / mostNamed)
+  return [...names]
+    .filter((_, i) => i % every === 0)
+    .map((name) => (isAbsolute(name) ? name : join(dirname(file), name)))
+}
+
+/** What is seen of a file. */
+interface Seen {
+  readonly sha256: string
+  readonly named: readonly string[]
+}
+
+const seenOf = (file: string, bytes: number, read: number): Seen => {
+  const hash = createHash('sha256')
+  const names = new Set<string>()
+  const isJson = /\.(jsonl|ndjson)$/i.test(file)
+  const opened = openSync(file, 'r')
+  let end = 0
+  let tail = ''
+  try {
+    for (const [from, length] of places(bytes, read)) {
+      const part = readAt(opened, from, length)
+      hash.update(part)
+      if (!isJson) continue
+      // a name may stand across two blocks
+      const text = (from === end ? tail : '') + part.toString('latin1')
+      for (const name of namesIn(text)) names.add(name)
+      end = from + length
+      tail = text.slice(-longestName)
+    }
+  } finally {
+    closeSync(opened)
+  }
+  return { sha256: hash.digest('hex'), named: chosen(file, names) }
+}
+
+/** Undefined where it cannot be read: what a user's own source names so may be no file. */
+const seen = (file: string, bytes: number, read: number): Seen | undefined => {
+  try {
+    return seenOf(file, bytes, read)
   } catch {
     return undefined
   }
 }
 
-const checksumOf = (file: string, bytes: number, read: number): string => {
-  const hash = createHash('sha256')
-  const room = Buffer.alloc(block)
-  const opened = openSync(file, 'r')
-  try {
-    for (const [from, length] of places(bytes, read))
-      hash.update(room.subarray(0, readSync(opened, room, 0, length, from)))
-  } finally {
-    closeSync(opened)
-  }
-  return hash.digest('hex')
-}
-
 /**
  * The files of a recipe's data with a checksum of what is in them, in the order of their names: of all that they hold up to
- * 256 MiB together, of more of blocks that lie all over each file.
+ * 256 MiB together, of more of blocks that lie all over each file. Of the images and videos that lines of JSON name there the
+ * size is taken, of at most ten thousand a file.
  */
 export const dataFiles = (recipe: unknown): readonly DataFile[] => {
   const all = [...new Map(filesIn(recipe))].sort(([a], [b]) => (a < b ? -1 : 1))
   const whole = all.reduce((n, [, bytes]) => n + bytes, 0) <= readable
   return all.flatMap(([file, bytes]) => {
     const read = whole ? bytes : Math.min(bytes, Math.floor(readable / all.length))
-    const sha256 = checksum(file, bytes, read)
-    return sha256 === undefined ? [] : [{ file, bytes, read, sha256 }]
+    const found = seen(file, bytes, read)
+    if (found === undefined) return []
+    const named = found.named.length === 0 ? undefined : found.named.map(sizeOf)
+    return [{ file, bytes, read, sha256: found.sha256, named }]
   })
 }
 
-/** Whether a file holds what it held. How much was read of it depends on the files beside it: as much is read again. */
-const isSame = (then: DataFile, now: DataFile): boolean =>
-  then.bytes === now.bytes &&
-  then.sha256 === (then.read === now.read ? now.sha256 : checksum(now.file, now.bytes, then.read))
+const shownBytes = (bytes: number | null): string => (bytes === null ? 'missing' : `${bytes} bytes`)
+
+/** What a file held and holds, a line for each thing that is another. How much was read of it depends on the files beside it: as much is read again. */
+const changesOf = (then: DataFile, now: DataFile): readonly string[] => {
+  const other = (now: string): readonly string[] => [`${then.file}: ${then.bytes} bytes then, ${now} now`]
+  if (then.bytes !== now.bytes) return other(`${now.bytes}`)
+  const isSame = then.named === undefined || then.named.join() === now.named?.join()
+  if (isSame && then.read === now.read && then.sha256 === now.sha256) return []
+  const found = seen(now.file, now.bytes, then.read)
+  if (found === undefined) return other('not to be read')
+  if (found.sha256 !== then.sha256) return other('as many others')
+  return (then.named ?? []).flatMap((before, i) => {
+    const path = found.named[i]!
+    const size = sizeOf(path)
+    return before === size
+      ? []
+      : [`${path}, which ${then.file} names: ${shownBytes(before)} then, ${shownBytes(size)} now`]
+  })
+}
 
 /**
- * Files that hold something else than they did, each a line for a reader; one that is new or gone is another setting.
+ * Files that hold something else than they did, and images and videos of theirs that are others, each a line for a reader; a
+ * file that is new or gone is another setting.
  *
  * @param of plain data that names files, such as a stage's; default: all
  */
@@ -91,9 +174,7 @@ export const changedData = (
   const here = new Map(now.map((f) => [f.file, f]))
   const asked = of === undefined ? undefined : new Map(filesIn(of))
   return then.flatMap((before) => {
-    const { file, bytes } = before
-    const found = asked?.has(file) === false ? undefined : here.get(file)
-    if (found === undefined || isSame(before, found)) return []
-    return [`${file}: ${bytes} bytes then, ${bytes === found.bytes ? 'as many others' : found.bytes} now`]
+    const found = asked?.has(before.file) === false ? undefined : here.get(before.file)
+    return found === undefined ? [] : changesOf(before, found)
   })
 }

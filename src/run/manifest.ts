@@ -76,7 +76,12 @@ const Short = t.partial({
   /** What `--data` said. */
   data: t.string,
   /** The files that the recipe's data come from, with their bytes and a checksum of what is in them. */
-  dataFiles: t.array(t.type({ file: t.string, bytes: t.number, read: t.number, sha256: t.string })),
+  dataFiles: t.array(
+    t.intersection([
+      t.type({ file: t.string, bytes: t.number, read: t.number, sha256: t.string }),
+      t.partial({ named: t.readonlyArray(t.union([t.number, t.null])) }),
+    ]),
+  ),
   /** The checkpoint of another run that it began from, and what it took of it. */
   forked: t.type({
     run: t.string,

@@ -89,6 +89,22 @@ rows('the key of a row is its images, else all that it says', () => {
     key({ image: { bytes: null, path: null }, question: 'one' }),
     key({ image: { bytes: null, path: null }, question: 'two' }),
   ]
+  // parts of messages that show something themselves
+  for (const name of ['messages', 'prompt'])
+    for (const part of [
+      { type: 'image', image: 'a.png' },
+      { type: 'image', image: { bytes: red, path: null } },
+      { type: 'image_url', image_url: 'a.png' },
+      { type: 'image_url', image_url: { url: 'a.png' } },
+      { type: 'video', video: ['a.png', red] },
+      { type: 'video_url', video_url: { url: 'a.png' } },
+    ]) {
+      const asked = (text: string, more: object = {}) =>
+        key({ [name]: [{ role: 'user', content: [part, { type: 'text', text }] }, null], ...more })
+      assert.is(asked('one'), asked('two'))
+      assert.ok(keys.includes(asked('one')))
+      assert.is.not(asked('one', { image: 'b.png' }), asked('one'))
+    }
   assert.is(key({ images: [], image: 'a.png' }), keys[0])
   assert.is(new Set(keys).size, keys.length)
   assert.is(key({ image: 'a.png', question: 'two' }, 2), keys[0])

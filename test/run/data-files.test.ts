@@ -2,6 +2,7 @@
 import {
   closeSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   rmSync,
@@ -82,6 +83,52 @@ test('of much data blocks are read all over each file', () => {
   assert.equal(changedData(beside, before), [])
 })
 
+test('images and videos that lines of JSON name are seen by their size, wherever a block ends', () => {
+  const names = ['pics/a.png', join(root, 'b.JPG'), 'gone.gif', 'c.mp4']
+  mkdirSync(join(root, 'pics'))
+  for (const name of ['pics/a.png', 'b.JPG', 'c.mp4']) put(name, name)
+  const ascii = (text: string): string =>
+    text.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const wide = JSON.stringify({ image: 'ä图.png' })
+  for (const [said, seen] of [
+    [JSON.stringify({ image: names[0], images: [...names, names[0]], text: 'no.pngs' }), [10, 5, null, 5]],
+    [wide, [3]],
+    [ascii(wide), [3]],
+  ] as const)
+    for (const before of [0, 2 ** 16 - 20, 2 ** 16 - said.length - 2]) {
+      put('ä图.png', 'abc')
+      const text = `${JSON.stringify('x'.repeat(before))}\n${said}\n`
+      const recipe = { file: put('named.jsonl', text), bytes: Buffer.byteLength(text) }
+      const then = dataFiles(recipe)
+      assert.equal(then[0]!.named, seen)
+      assert.equal(changedData(then, dataFiles(recipe)), [])
+    }
+  const text = `{"image":"pics/a.png"}\n{"image":"gone.gif"}\n`
+  const recipe = { file: put('named.jsonl', text), bytes: text.length }
+  const then = dataFiles(recipe)
+  put('pics/a.png', 'another')
+  put('gone.gif', 'x')
+  assert.equal(changedData(then, dataFiles(recipe)), [
+    `${join(root, 'pics/a.png')}, which ${recipe.file} names: 10 bytes then, 7 bytes now`,
+    `${join(root, 'gone.gif')}, which ${recipe.file} names: missing then, 1 bytes now`,
+  ])
+  // a run of an earlier version recorded none
+  assert.equal(
+    changedData(
+      then.map(({ named, ...f }) => f),
+      dataFiles(recipe),
+    ),
+    [],
+  )
+  // a file that can be read no more
+  rmSync(recipe.file)
+  assert.equal(changedData(then, then), [])
+  mkdirSync(recipe.file)
+  assert.equal(changedData(then, [{ ...then[0]!, sha256: '' }]), [
+    `${recipe.file}: ${text.length} bytes then, not to be read now`,
+  ])
+})
+
 const command = commandAt(root)
 const experiment = moduleAt('test/support/experiments/forked.ts')
 const run = (...words: readonly string[]) =>
@@ -89,7 +136,11 @@ const run = (...words: readonly string[]) =>
 
 test('a run whose data changed to the same size is not gone on with, and says which file and what to do', async () => {
   const rows = (answer: number): string =>
-    Array.from({ length: 9 }, (_, i) => `{"question":"say ${i}","answer":"${(i + answer) % 10}"}\n`).join('')
+    Array.from(
+      { length: 9 },
+      (_, i) => `{"question":"say ${i}","answer":"${(i + answer) % 10}","thumb":"t.png"}\n`,
+    ).join('')
+  put('t.png', 'small')
   const file = put('rows.jsonl', rows(1))
   const stopped = await run('--out', 'stopped', '--checkpoint-every', '2', '--set', 'fail=7')
   assert.is(stopped.code, 1)
@@ -112,6 +163,16 @@ test('a run whose data changed to the same size is not gone on with, and says wh
   const longer = await run('--out', 'stopped', '--checkpoint-every', '2')
   assert.is(longer.code, 2)
   assert.match(longer.err, /\n {2}rows\.jsonl: \d+ bytes then, \d+ now\n/)
+
+  put('rows.jsonl', rows(1))
+  put('t.png', 'larger')
+  const pictured = await run('--out', 'stopped', '--checkpoint-every', '2')
+  assert.is(pictured.code, 2)
+  assert.match(
+    pictured.err,
+    /\n {2}t\.png, which rows\.jsonl names: 5 bytes then, 6 bytes now\nput them back/,
+  )
+  put('t.png', 'small')
 
   // the same again: copied and touched
   put('other.jsonl', rows(1))

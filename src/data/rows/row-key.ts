@@ -23,9 +23,24 @@ const names = (medium: unknown): readonly string[] => {
 const first = (...media: readonly unknown[]): readonly string[] =>
   media.map(names).find((n) => n.length > 0) ?? []
 
+/** What parts of messages show themselves, by whatever name a part has it. */
+const shown = (messages: unknown): readonly unknown[] => {
+  if (!Array.isArray(messages)) return []
+  const contents = messages.map((message) => (message as { readonly content?: unknown } | null)?.content)
+  return contents.flatMap((content) =>
+    Array.isArray(content)
+      ? content.flatMap((part) => {
+          const { image_url, video_url, image, video } = (part ?? {}) as Readonly<Record<string, unknown>>
+          const urls = [image_url, video_url].map((u) => (u as { readonly url?: unknown } | null)?.url ?? u)
+          return [...urls, image, video]
+        })
+      : [],
+  )
+}
+
 /**
- * The key of a row for `split`: its images and videos where it has some (columns `image`, `images`, `video`, `videos`), so that all
- * rows of one image are on one side; else all that its columns say.
+ * The key of a row for `split`: its images and videos where it has some (columns `image`, `images`, `video`, `videos`, and parts of
+ * `messages` and `prompt`), so that all rows of one image are on one side; else all that its columns say.
  *
  * @example
  * const row = { columns: { image: 'shelf.png', question: 'How many?' }, file: 'rows.jsonl', line: 1 }
@@ -34,7 +49,8 @@ const first = (...media: readonly unknown[]): readonly string[] =>
  * @category reading
  */
 export const rowKey = ({ columns }: Row): string => {
-  const { images, image, videos, video } = columns
-  const media = [...first(images, image), ...first(videos, video)]
+  const { images, image, videos, video, messages, prompt } = columns
+  const own = [...first(images, image), ...first(videos, video)]
+  const media = [...own, ...names([...shown(messages), ...shown(prompt)])]
   return media.length === 0 ? JSON.stringify(columns) : media.join('\n')
 }
