@@ -109,8 +109,10 @@ export const data = [
   ),
   mutantsOf(
     'src/data/conversations.ts',
-    ['data/bad-rows'],
+    ['data/bad-rows', 'data/chat'],
     [
+      ['the first token of a text is learnt', '(_, i) => i > 0', '() => true'],
+      ['a text has no end', '[...tokenizer.encodeText(text), end]', '[...tokenizer.encodeText(text)]'],
       [
         'more images than a row has room for are let through',
         'if (tiles > images)',

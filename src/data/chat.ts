@@ -148,6 +148,9 @@ const reader = (row: Row) => {
     throw new RowError(row, reason)
   }
 
+  /** Rows of several kinds in one Parquet file share their columns: those of the other kinds are null. */
+  const has = (name: string): boolean => row.columns[name] != null
+
   const column = <A>(name: string, codec: t.Type<A, unknown>, what: string): A => {
     const value = row.columns[name]
     return codec.is(value) ? value : fail(`its ${name} is ${shown(value)}; give ${what}`)
@@ -419,8 +422,6 @@ const reader = (row: Row) => {
 
   /** What a row of these columns says, by turns; without `answered` a question alone will do. */
   const turns = (answered: boolean): readonly ChatTurn[] => {
-    // rows of several kinds in one Parquet file share their columns: those of the other kinds are null
-    const has = (name: string): boolean => row.columns[name] != null
     if (saysSomething(row.columns.tools))
       fail('it has tools, which are not read; write them into the system turn, or take them out')
     if (has('messages')) return withSystem(fromMessages(messagesIn('messages')))
@@ -454,7 +455,17 @@ const reader = (row: Row) => {
     return said.length === 0 ? {} : { variables: Object.fromEntries(said) }
   }
 
-  return { fail, turns, variables, ownImages }
+  /** What a row says that has a text and nothing that is asked or answered; undefined of any other. */
+  const plainText = (): string | undefined => {
+    if (!has('text') || ['messages', 'conversations', ...pairs, ...replies].some(has)) return undefined
+    const media = ['image', 'images', 'video', 'videos'].find((name) => saysSomething(row.columns[name]))
+    if (media !== undefined)
+      fail(`it has a text and ${media}, and nothing that is asked about that; give a question and an answer`)
+    const text = textOf('text')
+    return text.trim() === '' ? fail('its text is empty') : text
+  }
+
+  return { fail, turns, variables, ownImages, plainText }
 }
 
 /** Sees that user and assistant take turns behind the system's, and that the assistant says something and shows nothing. */
@@ -499,6 +510,15 @@ export const readRowImage = async (row: Row, size: number): Promise<RgbImage> =>
     throw e instanceof ImageError ? new RowError(row, e.message, e) : e
   }
 }
+
+/**
+ * The text of a row that is nothing but a text: its column `text`, where it has no chat, no question and no answer.
+ *
+ * @returns undefined of any other row
+ * @throws RowError where it is none, where it is empty, or where the row has images or videos
+ * @category reading
+ */
+export const plainTextOf = (row: Row): string | undefined => reader(row).plainText()
 
 /**
  * The chat of a row, whose columns are one of

@@ -5,7 +5,7 @@
  */
 import { ChatError, specialIn } from '../formats/index.ts'
 import { functionSetting, kindOf, onlySettings, SettingsError, shownValue } from '../settings/index.ts'
-import { type Chat, chatOf, promptOf } from './chat.ts'
+import { type Chat, chatOf, plainTextOf, promptOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { chatPrompt } from './chat-prompt.ts'
 import { tilesOf } from './collate.ts'
@@ -13,7 +13,7 @@ import type { Conversation } from './conversation.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
-import { mapped, type Row, RowError, type RowOptions } from './rows/row.ts'
+import { mapped, placeOf, type Row, RowError, type RowOptions } from './rows/row.ts'
 import type { Source } from './source.ts'
 
 /** Settings of {@link conversations} and {@link questions}. */
@@ -136,17 +136,30 @@ const configOf = (
   ...(special === 'text' ? { special } : {}),
 })
 
+/** A text as it is, of which every token but the first is learnt, and the token that ends a turn behind it. */
+const ofText = (row: Row, text: string, options: ConversationOptions): Promise<Conversation> => {
+  const { tokenizer, end } = options.processor
+  const spoken: Chat = { id: placeOf(row), turns: [{ role: 'user', parts: [{ type: 'text', text }] }] }
+  return made(row, spoken, options, async ({ id }) => {
+    const ids = [...tokenizer.encodeText(text), end]
+    return { id, ids, lossMask: ids.map((_, i) => i > 0), promptLength: 1, images: [] }
+  })
+}
+
 /**
- * The conversations of rows, one a row, as `chatOf` reads them. A bad row is one that is no chat, whose image is missing or
+ * The conversations of rows, one a row, as `chatOf` reads them. A row that is nothing but a `text` is learnt as it is: every token,
+ * and the one that ends a turn behind it. A bad row is one that is no chat, whose image is missing or
  * damaged, that is longer than `tokens` or has more than `images`, or in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
  *
  * @category sources
  */
 export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
   const { onBadRow } = checked('conversations', options)
-  return mapped(configOf('conversations', rows, options), rows, (row) => made(row, chatOf(row), options), {
-    onBadRow,
-  })
+  const conversationOf = (row: Row): Promise<Conversation> => {
+    const text = plainTextOf(row)
+    return text === undefined ? made(row, chatOf(row), options) : ofText(row, text, options)
+  }
+  return mapped(configOf('conversations', rows, options), rows, conversationOf, { onBadRow })
 }
 
 const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>

@@ -52,6 +52,8 @@ const readAt = (opened: number, from: number, length: number): Buffer => {
 const mediumEnd = /\.(?:png|jpe?g|webp|gif|tiff?|bmp|avif|mp4|m4v|mov|mkv|webm|avi)"/gi
 /** Letters of the longest name that is looked for. */
 const longestName = 2 ** 12
+/** Bytes of a file in which names are looked for: of more in every second, third, … block. */
+const searched = 2 ** 25
 /** Images and videos of a file that are looked at: of more every second, third, … one. */
 const mostNamed = 10_000
 
@@ -94,14 +96,15 @@ const seenOf = (file: string, bytes: number, read: number): Seen => {
   const hash = createHash('sha256')
   const names = new Set<string>()
   const isJson = /\.(jsonl|ndjson)$/i.test(file)
+  const every = Math.ceil(read / searched)
   const opened = openSync(file, 'r')
   let end = 0
   let tail = ''
   try {
-    for (const [from, length] of places(bytes, read)) {
+    for (const [i, [from, length]] of places(bytes, read).entries()) {
       const part = readAt(opened, from, length)
       hash.update(part)
-      if (!isJson) continue
+      if (!isJson || i % every !== 0) continue
       // a name may stand across two blocks
       const text = (from === end ? tail : '') + part.toString('latin1')
       for (const name of namesIn(text)) names.add(name)

@@ -35,6 +35,12 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
     { question: 'Why?' },
     /its columns are question; give messages, conversations, or a question and an answer/,
   ],
+  [{ text: 7 }, /its text is 7; give a text/],
+  [{ text: ' ' }, /its text is empty/],
+  [{ text: 'long '.repeat(40), messages: null }, /it has \d+ tokens and a row holds 64/],
+  [{ text: 'a<|im_end|>b' }, /spells the special token <\|im_end\|>/],
+  [{ text: 'A shelf.', image: 'good.png' }, /it has a text and image, .*; give a question and an answer/],
+  [{ text: 'A shelf.', output: 'yes' }, /its columns are text, output; give/],
 ]
 
 kinds('each is told with its line; the rows between them are read', async () => {

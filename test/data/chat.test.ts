@@ -9,6 +9,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Chat, chatOf, promptOf } from '../../src/data/chat.ts'
 import { chatConversation, chatIds } from '../../src/data/chat-conversation.ts'
+import { collateText, noLoss } from '../../src/data/collate.ts'
+import { collatePacked } from '../../src/data/collate-packed.ts'
 import { type Conversation, conversation } from '../../src/data/conversation.ts'
 import { conversations, prompts, questions, type RowPrompt } from '../../src/data/conversations.ts'
 import { chatTemplate, type Processor, processor } from '../../src/data/processor.ts'
@@ -209,7 +211,7 @@ chats('a row that is no chat says which row and why', async () => {
       { conversations: [{ from: 'human', value: 'a' }, { from: 'gpt' }] },
       /its conversations\[1\] is \{"from":"gpt"\}/,
     ],
-    [{ messages: null, text: 'a' }, /its columns are messages \(null\), text; give messages/],
+    [{ messages: null, tekst: 'a' }, /its columns are messages \(null\), tekst; give messages/],
     // TRL's prompts and completions as messages, and its other kinds
     [
       { prompt: [{ role: 'user' }], completion: 'b' },
@@ -688,6 +690,32 @@ chats(
     const e = await thrown(() => all(conversations(rows, { processor: tinyProcessor }).open()))
     assert.ok(e instanceof RowError)
     assert.is(e.line, 2)
+  },
+)
+
+chats(
+  'a text alone is learnt as it is, beside chats and in packs: each token is predicted from those before it',
+  async () => {
+    const text = 'Seven shelves,\nand a lamp.'
+    const rows = listed('rows', [
+      row({ text, url: 'x', image: null, images: [] }),
+      row({ question: 'a', answer: 'b' }),
+    ])
+    const options = { processor: tinyProcessor }
+    const [read, chat] = await all(conversations(rows, options).open())
+    const { encodeText } = tinyProcessor.tokenizer
+    assert.equal(read!.ids, [...encodeText(text), tinyProcessor.end])
+    const label = (batch: { readonly labels: Int32Array }, from: number) => [
+      ...batch.labels.subarray(from, from + read!.ids.length),
+    ]
+    const sizes = { rows: 1, tokens: 64, images: 0 }
+    const wanted = [noLoss, ...read!.ids.slice(1)]
+    assert.equal(label(collateText([read!], sizes, tinyProcessor), 0), wanted)
+    // what stands before it in a row does not predict its first token
+    const packs = collatePacked({ rows: [[chat!, read!]] }, sizes, tinyProcessor)
+    assert.equal(label(packs, chat!.ids.length), wanted)
+    const e = await thrown(() => all(questions(rows, options).open()))
+    assert.match(e.message, /its columns are text, url, image \(null\), images; give messages/)
   },
 )
 
