@@ -251,7 +251,7 @@ export const engine = [
       ['ending ends one program alone', '      ended = true\n', ''],
       [
         'it is compiled in another precision',
-        '...settingsOf(engine), ...options }',
+        '...settingsOf(engine), ...present(options) }',
         '...settingsOf(engine) }',
       ],
     ],
@@ -260,6 +260,11 @@ export const engine = [
     'src/engine/precision.ts',
     ['engine/session-faults'],
     [['what is no record of options is none', "kindOf(given) === 'a record'", 'true']],
+  ),
+  mutantsOf(
+    'src/engine/precision.ts',
+    ['engine/xla/session'],
+    [['what is undefined takes away what was told', '...own, ...present(given)', '...own, ...given']],
   ),
   mutantsOf(
     'src/engine/options.ts',
@@ -277,7 +282,7 @@ export const engine = [
   mutantsOf(
     'src/engine/precision.ts',
     ['engine/xla/ahead'],
-    [['a precision that is told later is forgotten', '{ ...options, ...given }) }', 'given) }']],
+    [['a precision that is told later is forgotten', '{ ...options, ...present(given) }) }', 'given) }']],
   ),
   mutantsOf(
     'src/engine/worker/index.ts',

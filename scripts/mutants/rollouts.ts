@@ -30,6 +30,11 @@ export const ofRollouts: readonly Mutant[] = [
     [['a damaged line is passed over in silence', 'damaged.push(row.left)', 'damaged.slice(0, 0)']],
   ),
   mutantsOf(
+    'src/run/files.ts',
+    ['run/disk'],
+    [['a folder that cannot be made is a file that is missing', " && syscall !== 'mkdir'", '']],
+  ),
+  mutantsOf(
     'src/cli/rollout-rows.ts',
     ['cli/rollouts'],
     [

@@ -9,6 +9,7 @@ import { type Conversation, packed, type RgbImage, type Source } from '../data/i
 import { cost } from '../dsl/index.ts'
 import { aimv2Huge, qwen3Medium, qwen3Model, sailVitModel } from '../models/index.ts'
 import { type Random, random } from '../random/index.ts'
+import { present } from '../settings/internal.ts'
 
 /** One sample of a mixture. */
 export interface TiledSample {
@@ -210,7 +211,7 @@ export const simulateVisualPacking = async (
 ): Promise<readonly VisualPackingResult[]> => {
   const o: Required<VisualPackingOptions> = {
     ...{ mixtures: tiledMixtures, encodings: ['tiles', 'whole'] },
-    ...{ devices: 8, steps: 100, tokens: 8192, buffer: 128, slack: 0.05, ...options },
+    ...{ devices: 8, steps: 100, tokens: 8192, buffer: 128, slack: 0.05, ...present(options) },
   }
   const results: VisualPackingResult[] = []
   for (const encoding of o.encodings) {

@@ -120,7 +120,7 @@ export const messageOf = (e: unknown): string => {
   const { code, syscall, path } = e as Partial<NodeJS.ErrnoException>
   // of a connection or a process these would be the wrong words
   const ofFile = syscall === 'write' || (syscall !== undefined && path !== undefined)
-  const why = ofFile ? systemWords(code) : undefined
+  const why = ofFile ? systemWords(code, syscall) : undefined
   return why === undefined ? e.message : `${path === undefined ? '' : `${path}: `}${why}`
 }
 

@@ -39,9 +39,15 @@ const filesIn = (folder: string, cwd: string): string => {
   return ` There is ${files.map((f) => shownPath(cwd, join(folder, f))).join(', ')}.`
 }
 
+/** The package's own examples are named as in a clone of it; elsewhere they lie in the package. */
+const isExample = (word: string): boolean =>
+  /^(\.\/)?examples\/[^.]/.test(word) && existsSync(packageFile(word))
+
 const notThere = (word: string, cwd: string): string => {
   const path = resolve(cwd, word)
   const folder = dirname(path)
+  if (isExample(word))
+    return `there is no file ${word} here. The package has one: ${shownPath(cwd, packageFile(word))}`
   if (!existsSync(folder))
     return `there is no file ${word}: the folder ${shownPath(cwd, folder)} does not exist.`
   if (!statSync(folder).isDirectory())

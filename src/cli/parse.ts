@@ -51,6 +51,7 @@ export const parse = (command: Command, words: readonly string[]): E.Either<CliE
     values.set(token.name, all)
     if (flag.list === true) open = all
   }
+  if (positionals.includes('')) return wrong(`an argument is empty. Usage: ${usageLine(command)}`)
   const either = (command.oneOf ?? []).filter((f) => values.has(f))
   if (either.length > 1) return wrong(`only one of ${either.map((f) => `--${f}`).join(', ')} at a time.`)
   const missing = command.positionals.find((p, i) => p.required && i >= positionals.length)

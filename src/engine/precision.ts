@@ -17,7 +17,7 @@ export const settingsOf = ({ precision, compile, weights }: Engine): Settings =>
 export const toldAs =
   (own: Settings, load: Engine['load']): Engine['load'] =>
   (program, given = {}) =>
-    load(program, kindOf(given) === 'a record' ? { ...own, ...given } : given)
+    load(program, kindOf(given) === 'a record' ? { ...own, ...present(given) } : given)
 
 const told = (where: string, engine: Engine, options: Settings): Either<EngineError, Engine> => {
   const fault = engineFault(engine)
@@ -31,7 +31,9 @@ const told = (where: string, engine: Engine, options: Settings): Either<EngineEr
     ...all,
     ...(compileAhead === undefined
       ? {}
-      : { compileAhead: (programs, given = {}) => compileAhead(programs, { ...options, ...given }) }),
+      : {
+          compileAhead: (programs, given = {}) => compileAhead(programs, { ...options, ...present(given) }),
+        }),
     load: toldAs(options, engine.load),
   })
 }

@@ -55,11 +55,11 @@ export const fileError = (
 export const systemError =
   (file: string, doing: string) =>
   (cause: unknown): FileError => {
-    const code = (cause as NodeJS.ErrnoException | null)?.code ?? ''
-    // what stands where a folder should is a file
-    if (code === 'ENOENT' || code === 'ENOTDIR')
+    const { code, syscall } = Object(cause) as Partial<NodeJS.ErrnoException>
+    // in a file that stands where a folder should there is none, unless it is to be made
+    if (code === 'ENOENT' || (code === 'ENOTDIR' && syscall !== 'mkdir'))
       return fileError('Missing', { file }, `${doing}: there is no such file`, cause)
-    const hint = systemWords(code) ?? (cause instanceof Error ? cause.message : String(cause))
+    const hint = systemWords(code, syscall) ?? (cause instanceof Error ? cause.message : String(cause))
     return fileError('Io', { file }, `${doing}: ${hint}`, cause)
   }
 

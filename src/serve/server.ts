@@ -81,6 +81,14 @@ const json = (res: ServerResponse, status: number, body: object): void => {
   res.end(JSON.stringify(body))
 }
 
+/** Lists and objects within each other that a body may have: what reads it calls itself for each. */
+const mostNested = 64
+
+const nestsWithin = (u: unknown, levels: number): boolean =>
+  typeof u !== 'object' ||
+  u === null ||
+  (levels > 0 && Object.values(u).every((v) => nestsWithin(v, levels - 1)))
+
 /** The body of a request as JSON. @throws RequestError 400, 413, 415 */
 const bodyOf = async (req: IncomingMessage, most: number): Promise<unknown> => {
   // a web page of another site cannot send this type without being asked first
@@ -96,8 +104,15 @@ const bodyOf = async (req: IncomingMessage, most: number): Promise<unknown> => {
     if (bytes > most) throw new RequestError(413, `the body has more than ${most} bytes; send less`)
     pieces.push(piece)
   }
+  const body = parsed(Buffer.concat(pieces).toString('utf8'))
+  if (!nestsWithin(body, mostNested))
+    throw new RequestError(400, `the body nests more than ${mostNested} deep; give it flatter`)
+  return body
+}
+
+const parsed = (text: string): unknown => {
   try {
-    return JSON.parse(Buffer.concat(pieces).toString('utf8'))
+    return JSON.parse(text)
   } catch (e) {
     throw new RequestError(400, `the body is no JSON: ${(e as Error).message}`, { cause: e })
   }

@@ -35,15 +35,25 @@ const harmless = [
 ]
 
 /** What of settings that are not offered asks for nothing. */
-const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  ...{ frequency_penalty: [0], presence_penalty: [0], best_of: [1], echo: [false], suffix: [''] },
-  ...{ tool_choice: ['none'], ignore_eos: [false], min_tokens: [0] },
-}
+const neutral: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ...([
+    ['frequency_penalty', 0],
+    ['presence_penalty', 0],
+    ['best_of', 1],
+    ['echo', false],
+  ] as const),
+  ...([
+    ['suffix', ''],
+    ['tool_choice', 'none'],
+    ['ignore_eos', false],
+    ['min_tokens', 0],
+  ] as const),
+])
 
 const asksForNothing = (name: string, value: unknown): boolean =>
   value === null ||
   harmless.includes(name) ||
-  (neutral[name] ?? []).includes(value) ||
+  (neutral.has(name) && neutral.get(name) === value) ||
   (name === 'logit_bias' && typeof value === 'object' && Object.keys(value as object).length === 0) ||
   (name === 'tools' && Array.isArray(value) && value.length === 0) ||
   (name === 'response_format' && (value as { type?: unknown }).type === 'text')

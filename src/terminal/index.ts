@@ -26,6 +26,7 @@ export {
   fit,
   type Ink,
   inked,
+  isLive,
   type Look,
   lookOf,
   type TextSink,

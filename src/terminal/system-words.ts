@@ -4,10 +4,20 @@
  * @since 0.1.0
  */
 
-/** Why, and what to do, of an error's code; undefined where the code says neither more nor less than its message. */
-export const systemWords = (code: unknown): string | undefined =>
+/**
+ * Why, and what to do, of an error's code; undefined where the code says neither more nor less than its message.
+ *
+ * @param syscall what the system was asked for; a file that is there is in the way of a folder alone
+ */
+export const systemWords = (code: unknown, syscall?: unknown): string | undefined =>
   code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
     ? 'the disk is full, or this user’s share of it; free some space and run again'
     : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
       ? 'this user may not; choose another folder or change its permissions'
-      : undefined
+      : code === 'ENOTDIR' || (code === 'EEXIST' && syscall === 'mkdir')
+        ? 'a file is there, or on the way to it, where a folder should be; choose another name'
+        : code === 'EISDIR'
+          ? 'it is a folder; name a file'
+          : code === 'ENAMETOOLONG'
+            ? 'the name is too long; choose a shorter one'
+            : undefined

@@ -130,6 +130,7 @@ test('wrong words are refused, and the message says what is possible', () => {
   assert.match(refused('a.ts', '--quick=yes'), /--quick takes no value/)
   assert.match(refused(), /<file\.ts> is missing.*sailwright run <file\.ts> \[options\]/)
   assert.match(refused('a.ts', 'b.ts'), /'b\.ts' is one argument too many/)
+  assert.match(refused(''), /an argument is empty\. Usage: /)
   for (const [words, message] of [
     [['--set', 'novalue'], /--set takes key=value, and not 'novalue'/],
     [['--set', '=1'], /--set takes key=value/],

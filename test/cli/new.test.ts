@@ -163,6 +163,12 @@ test('what the system refuses is said in words', () => {
   assert.match(messageOf(error('ENOSPC', 'write')), /^\/a\/b: the disk is full/)
   assert.match(messageOf(error('EROFS', 'open')), /^\/a\/b: this user may not/)
   assert.is(messageOf(error('ENOENT', 'open')), 'ENOENT: no words')
+  assert.match(messageOf(error('EEXIST', 'mkdir')), /^\/a\/b: a file is there, or on the way to it/)
+  assert.match(messageOf(error('ENOTDIR', 'scandir')), /^\/a\/b: a file is there, or on the way to it/)
+  assert.match(messageOf(error('EISDIR', 'rename')), '/a/b: it is a folder; name a file')
+  assert.match(messageOf(error('ENAMETOOLONG', 'mkdir')), 'the name is too long')
+  // a file that is there is no wonder where a file was to be made
+  assert.is(messageOf(error('EEXIST', 'open')), 'EEXIST: no words')
   // a connection that a firewall refuses has no folder
   const refused = { code: 'EPERM', syscall: 'connect' }
   assert.is(

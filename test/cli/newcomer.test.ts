@@ -136,7 +136,12 @@ test('what is no file of code: exit code 2, and what is there instead', async ()
   for (const [word, said] of [
     ['conf.json', /conf\.json is no experiment: it is code, .* and not JSON/],
     ['folder', /'folder' is a folder; name the experiment's file\. There is folder\/mine\.ts/],
-    ['', /is a folder/],
+    ['', /an argument is empty/],
+    // as the pages name it that are read in a clone
+    [
+      'examples/recipe.ts',
+      /there is no file examples\/recipe\.ts here\. The package has one: .*examples\/recipe\.ts$/m,
+    ],
     ['folder/mien', /Did you mean 'folder\/mine\.ts'/],
     ['conf.json/x.ts', /conf\.json is no folder/],
     ['nowhere/x.ts', /the folder nowhere does not exist/],

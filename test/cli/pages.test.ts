@@ -1,6 +1,6 @@
 /** The commands of pages of docs, run in their order as a reader runs them, and the Python that reads what they write. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
@@ -45,8 +45,8 @@ for (const file of pages)
     const beside: ChildProcess[] = []
     try {
       for (const line of blocks(page, 'sh').join('').trim().split('\n')) {
-        const [program, ...words] = line.split(' ')
-        assert.is(program, 'sailwright', line)
+        const [npx, program, ...words] = line.split(' ')
+        assert.is(`${npx} ${program}`, 'npx sailwright', line)
         if (words.at(-1) === '&') {
           beside.push(await begun(words.slice(0, -1), folder))
           continue
@@ -55,7 +55,11 @@ for (const file of pages)
         assert.is(code, 0, `${line}\n${out}${err}`)
       }
       for (const [i, code] of blocks(page, 'js').entries()) {
-        if (i === 0) symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+        if (i === 0) {
+          mkdirSync(join(folder, 'node_modules'))
+          symlinkSync(resolve('.'), join(folder, 'node_modules/sailwright'))
+          symlinkSync(resolve('node_modules/openai'), join(folder, 'node_modules/openai'))
+        }
         writeFileSync(join(folder, `${i}.mjs`), code)
         const error = await new Promise((done) => {
           execFile(process.execPath, [`${i}.mjs`], { cwd: folder }, (e, _, err) =>

@@ -192,8 +192,8 @@ test('docs/reading-rollouts.md: its commands and its Python do what they say', a
   const lines = blocks('sh').join('').trim().split('\n')
   assert.is(lines.length, 7)
   for (const line of lines) {
-    const [program, ...words] = line.split(' ')
-    assert.is(program, 'sailwright')
+    const [npx, program, ...words] = line.split(' ')
+    assert.is(`${npx} ${program}`, 'npx sailwright')
     const { code, out, err } = await cli(words, 120, {}, '')
     assert.is(code, 0, `${line}\n${err}`)
     // none of them finds nothing

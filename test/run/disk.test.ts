@@ -2,9 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isLeft } from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { writeWhole } from '../../src/run/files.ts'
+import { openRun } from '../../src/run/run-folder.ts'
 import { loader, moduleAt } from '../support/program.ts'
+import { syntheticManifest } from '../support/synthetic-run.ts'
 
 const test = suite('disks that are full or may not be written')
 const root = mkdtempSync(join(tmpdir(), 'sailwright-disk-'))
@@ -89,6 +93,22 @@ test('a folder that may not be written is named, with what to do', () => {
     assert.ok(message.startsWith(where), message)
     assert.match(message, 'this user may not; choose another folder or change its permissions')
   }
+})
+
+test('a file where a folder or a file should be written is named, with what to do', async () => {
+  const file = join(root, 'a-file')
+  writeFileSync(file, '')
+  for (const where of [file, join(file, 'below'), join(file, 'below', 'that')]) {
+    const opened = await openRun(where, syntheticManifest())()
+    assert.ok(isLeft(opened))
+    assert.match(opened.left.message, 'making the run folder: a file is there, or on the way to it')
+    const written = await writeWhole(join(where, 'report.html'), '')()
+    assert.ok(isLeft(written))
+    assert.match(written.left.message, 'a file is there, or on the way to it')
+  }
+  const folder = await writeWhole(root, '')()
+  assert.ok(isLeft(folder))
+  assert.match(folder.left.message, 'it is a folder; name a file')
 })
 
 test.run()

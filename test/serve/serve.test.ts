@@ -422,6 +422,9 @@ test('a bad body is 400, with what is wrong and where', async () => {
       /not offered/,
     ],
     ['/chat/completions', { model: 'tiny', messages, temprature: 1 }, 'temprature', /not offered/],
+    // names that every record has
+    ['/chat/completions', { model: 'tiny', messages, constructor: 1 }, 'constructor', /not offered/],
+    ['/completions', { model: 'tiny', prompt: 'a', toString: 0 }, 'toString', /not offered/],
     ['/completions', { model: 'tiny' }, 'prompt', /prompt is missing/],
     ['/completions', { model: 'tiny', prompt: [] }, 'prompt', /empty/],
     [
@@ -448,6 +451,15 @@ test('a bad body is 400, with what is wrong and where', async () => {
   }
   const torn = await posted(served, '/chat/completions', '{"model": ')
   assert.equal([torn.status, /no JSON/.test(torn.body.error.message)], [400, true])
+  const deep = await posted(
+    served,
+    '/chat/completions',
+    `{"messages":${'['.repeat(9000)}${']'.repeat(9000)}}`,
+  )
+  assert.equal(
+    [deep.status, deep.body.error.message],
+    [400, 'the body nests more than 64 deep; give it flatter'],
+  )
   const list = await posted(served, '/chat/completions', [1])
   assert.equal([list.status, /give an object/.test(list.body.error.message)], [400, true])
   assert.is((await posted(served, '/chat/completions', '{}', 'text/plain')).status, 415)

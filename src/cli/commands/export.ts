@@ -103,7 +103,7 @@ const freeFolder = (args: Args, io: Io, what: Found, form: Form): TE.TaskEither<
   return pipe(
     TE.tryCatch(
       () => readdir(out).catch((e: NodeJS.ErrnoException) => (e.code === 'ENOENT' ? [] : Promise.reject(e))),
-      (e) => usage(`${shownPath(io.cwd, out)} is no folder that can be written (${messageOf(e)}).`),
+      (e) => usage(`--out: ${messageOf(e)}.`),
     ),
     TE.filterOrElse(
       (entries) => entries.length === 0,

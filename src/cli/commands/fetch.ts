@@ -4,7 +4,18 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.ts'
-import { bar, called, duration, grouped, percent, shellWord, short } from '../../terminal/index.ts'
+import {
+  bar,
+  called,
+  clipLine,
+  duration,
+  grouped,
+  isLive,
+  lookOf,
+  percent,
+  shellWord,
+  short,
+} from '../../terminal/index.ts'
 import {
   type Args,
   attemptEither,
@@ -90,7 +101,7 @@ const fetching = async (args: Args, io: Io) => {
 
 /** One live line on a terminal; elsewhere a line a file. */
 const progressOn = (io: Io) => {
-  const live = io.stderr.isTTY === true
+  const live = isLive(io.stderr, lookOf(io.stderr, io.env))
   let [path, shown, drawn] = ['', 0, false]
   return {
     progress: (p: FetchProgress): void => {
@@ -104,9 +115,8 @@ const progressOn = (io: Io) => {
       shown = now
       drawn = true
       const share = p.of === 0 ? 1 : p.bytes / p.of
-      io.stderr.write(
-        `\r\u001b[K${bar(share, 20)} ${percent(share)}  ${short(p.bytes)}B of ${short(p.of)}B  ${p.path}`,
-      )
+      const line = `${bar(share, 20)} ${percent(share)}  ${short(p.bytes)}B of ${short(p.of)}B  ${p.path}`
+      io.stderr.write(`\r\u001b[K${clipLine(line, lookOf(io.stderr, io.env).columns - 1)}`)
     },
     end: (): void => {
       if (drawn) io.stderr.write('\r\u001b[K')

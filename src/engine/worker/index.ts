@@ -241,7 +241,7 @@ export const compileAhead =
           thread,
           engine,
           run,
-          { ...settingsOf(engine), ...options },
+          { ...settingsOf(engine), ...present(options) },
           undefined,
           {},
         )()

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import * as d from '../../../src/dsl/index.ts'
 import { openSession } from '../../../src/engine/backend.ts'
 import { onnxEngine } from '../../../src/engine/onnx/index.ts'
-import { inPrecision } from '../../../src/engine/precision.ts'
+import { inPrecision, toldAs } from '../../../src/engine/precision.ts'
 import type { Session } from '../../../src/engine/session.ts'
 import { tensorValue } from '../../../src/engine/values.ts'
 import { inWorker } from '../../../src/engine/worker/index.ts'
@@ -354,6 +354,14 @@ test('a precision that an engine lacks is refused with words', async () => {
   )
   const loaded = await onnx.load(p, { precision: 'tf32' })()
   assert.ok(isLeft(loaded) && loaded.left._tag === 'BadOption')
+  // what is undefined is not said: the engine stays what it was told to be
+  const asked: unknown[] = []
+  const load = toldAs({ precision: 'tf32' }, (program, options) => {
+    asked.push(options?.precision)
+    return onnx.load(program)
+  })
+  for (const precision of [undefined, 'float32'] as const) await orThrow(load(p, { precision }))
+  assert.equal(asked, ['tf32', 'float32'])
   const odd = inPrecision(onnx, 'float16' as never)
   assert.ok(isLeft(odd))
   assert.match(odd.left.message, 'it must be one of float32')
