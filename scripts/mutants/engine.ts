@@ -282,7 +282,13 @@ export const engine = [
   mutantsOf(
     'src/engine/precision.ts',
     ['engine/xla/ahead'],
-    [['a precision that is told later is forgotten', '{ ...options, ...present(given) }) }', 'given) }']],
+    [
+      [
+        'a precision that is told later is forgotten',
+        'compileAhead(programs, { ...options, ...present(given) })',
+        'compileAhead(programs, given)',
+      ],
+    ],
   ),
   mutantsOf(
     'src/engine/worker/index.ts',
