@@ -1,7 +1,7 @@
 /** Rows of a path by what its name says that it is, compressed or not; folders; what cannot be told. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -95,11 +95,78 @@ kinds('folders: images with metadata, or files of one kind by name', async () =>
   await refused(one, /has data\.parquet and more\.tar; give a folder with files of one kind/)
   await refused(own('empty'), /empty: it has no rows; give JSONL/)
   const words = own('words')
-  writeFileSync(join(words, 'a.csv'), '')
-  await refused(words, /it has no rows, only a\.csv; give JSONL/)
+  writeFileSync(join(words, 'a.txt'), '')
+  await refused(words, /it has no rows, only a\.txt; give JSONL/)
   await refused(join(folder, 'none'), /there is no such file or folder/)
-  await refused(put('a.json', '[]'), /a \.json file is one value; write one row a line, as \.jsonl/)
-  await refused(put('a.csv', ''), /a\.csv: give JSONL/)
+  await refused(put('a.txt', ''), /a\.txt: give JSONL/)
+  const published = own('published')
+  mkdirSync(join(published, 'data'))
+  writeFileSync(join(published, 'README.md'), 'words')
+  writeFileSync(join(published, 'data', 'train.jsonl'), lines(0, 3))
+  await refused(published, /its rows are in folders inside it \(data\); give one of them/)
+})
+
+kinds('JSON is a list, or rows a line where it begins none; beside other files it is no row', async () => {
+  const rows = [{ n: 0 }, { n: 1 }, { n: 2 }]
+  for (const [name, content] of [
+    ['list.json', JSON.stringify(rows)],
+    ['list.json.gz', gzipSync(` \n${JSON.stringify(rows, null, 1)}`)],
+    ['lines.json', lines(0, 3)],
+    ['lines.json.gz', gzipSync(lines(0, 3))],
+  ] as const)
+    assert.equal(
+      (await all(rowsOf(put(name, content)))).map(([c]) => c),
+      rows,
+      name,
+    )
+  const beside = join(folder, 'beside')
+  mkdirSync(beside)
+  writeFileSync(join(beside, 'dataset_info.json'), '{}')
+  writeFileSync(join(beside, 'rows.json'), JSON.stringify(rows))
+  assert.is((await all(rowsOf(beside))).length, 3)
+  writeFileSync(join(beside, 'rows.csv'), 'n\n7\n')
+  assert.equal(
+    (await all(rowsOf(beside))).map(([c]) => c),
+    [{ n: '7' }],
+  )
+})
+
+kinds('images: with a table of one of three kinds, or in folders by class', async () => {
+  const own = join(folder, 'pictures')
+  mkdirSync(join(own, 'cat', 'young'), { recursive: true })
+  mkdirSync(join(own, 'dog'))
+  const names = ['cat/a.png', 'cat/young/b.JPG', 'dog/a.png', 'dog/c.webp']
+  for (const name of [...names, 'dog/.hidden.png', 'dog/words.txt']) writeFileSync(join(own, name), name)
+  const whole = await all(rowsOf(own))
+  assert.equal(
+    whole.map(([c]) => c).sort((a, b) => (`${a.image}` < `${b.image}` ? -1 : 1)),
+    names.map((image) => ({ image, label: image.split('/')[0] })),
+  )
+  for (const [i, [, next]] of whole.entries()) assert.equal(await all(rowsOf(own), next), whole.slice(i + 1))
+  for await (const { example } of rowsOf(own).open()) assert.is(dirname(example.file), own)
+  const before = JSON.stringify(rowsOf(own).config)
+  writeFileSync(join(own, 'cat', 'a.png'), 'another size')
+  assert.is.not(JSON.stringify(rowsOf(own).config), before)
+
+  writeFileSync(join(own, 'metadata.csv'), 'file_name,label\ncat/a.png,7\n')
+  assert.equal(
+    (await all(rowsOf(own))).map(([c]) => c),
+    [{ file_name: 'cat/a.png', label: '7', image: 'cat/a.png' }],
+  )
+  writeFileSync(join(own, 'metadata.jsonl'), '{"file_name": "dog/a.png"}')
+  assert.match((await thrown(() => rowsOf(own))).message, /has metadata\.jsonl and metadata\.csv; leave one/)
+
+  const splits = join(folder, 'splits')
+  for (const name of ['train/cat', 'test/cat']) mkdirSync(join(splits, name), { recursive: true })
+  assert.match(
+    (await thrown(() => rowsOf(splits))).message,
+    /a folder for each split \(test, train\); give one/,
+  )
+  mkdirSync(join(folder, 'bare', 'inside'), { recursive: true })
+  assert.match(
+    (await thrown(() => rowsOf(join(folder, 'bare')))).message,
+    /no image in the folders inside it/,
+  )
 })
 
 kinds('a file without a row is named when it is read, and a place at its end is none', async () => {

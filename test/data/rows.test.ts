@@ -145,7 +145,10 @@ rows('JSONL: a bad row is named and ends the reading, or is told, counted once a
     assert.is(aside.count, 1)
     assert.equal([aside.list[0]!.line, aside.list[0]!.reason], [2, e.reason])
   }
-  assert.match((await thrown(() => all(jsonl(written('[\n{}]'))))).message, /JSON list; write one row a line/)
+  assert.match(
+    (await thrown(() => all(jsonl(written('[\n{}]'))))).message,
+    /JSON list; name the file \.json, or write one row a line/,
+  )
 })
 
 rows('a file that is not there, a folder, and places of other sources are refused', async () => {
@@ -155,7 +158,8 @@ rows('a file that is not there, a folder, and places of other sources are refuse
     assert.is(e.tag, tag)
   }
   await refused(() => jsonl(join(folder, 'none.jsonl')), 'NotFound')
-  await refused(() => imageFolder(folder), 'NotFound')
+  await refused(() => imageFolder(join(folder, 'none')), 'NotFound')
+  await refused(() => imageFolder(folder), 'BadFile')
   await refused(() => jsonl(folder), 'BadFile')
   const source = jsonl(written('{}\n'))
   for (const place of [3, null, { byte: -1, line: 0 }, { byte: 1 }, { byte: 100, line: 1 }])

@@ -4,17 +4,33 @@
  * @since 0.1.0
  */
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
-import { createGunzip } from 'node:zlib'
+import { constants, createGunzip, gunzipSync } from 'node:zlib'
 import { RowsError } from './row.ts'
 
-/** Whether a file begins as gzip's do. */
-export const isGzip = (file: string): boolean => {
+/** The first bytes of a file, at most so many. */
+const firstBytes = (file: string, most: number): Buffer => {
   const opened = openSync(file, 'r')
   try {
-    const two = Buffer.alloc(2)
-    return readSync(opened, two) === 2 && two[0] === 0x1f && two[1] === 0x8b
+    const bytes = Buffer.alloc(most)
+    return bytes.subarray(0, readSync(opened, bytes))
   } finally {
     closeSync(opened)
+  }
+}
+
+const isGzipped = (bytes: Buffer): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
+
+/** Whether a file begins as gzip's do. */
+export const isGzip = (file: string): boolean => isGzipped(firstBytes(file, 2))
+
+/** What a file's content begins with, decompressed where it is compressed by gzip; of what is damaged, nothing. */
+export const startOf = (file: string): Buffer => {
+  const bytes = firstBytes(file, 2 ** 12)
+  if (!isGzipped(bytes)) return bytes
+  try {
+    return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
+  } catch {
+    return Buffer.alloc(0)
   }
 }
 

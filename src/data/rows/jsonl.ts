@@ -6,12 +6,12 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as t from 'io-ts'
-import { parseJson } from '../../formats/index.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
 import { blocksOf, isGzip } from './blocks.ts'
 import { fileSize } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
+import { columnsOf, textOf } from './row-of-json.ts'
 import { onlyRowOptions } from './row-options.ts'
 
 /** A line and the place behind it. */
@@ -54,14 +54,6 @@ async function* linesOf(file: string, byte: number, line: number): AsyncGenerato
   if (length > 0) yield { bytes: Buffer.concat(parts), line: line + 1, end: end + length }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-const textOf = (bytes: Buffer): E.Either<string, string> =>
-  E.tryCatch(
-    () => utf8.decode(bytes),
-    () => 'it is not UTF-8; save the file as UTF-8',
-  )
-
 /** A line as a row; undefined where it is blank. */
 const rowOf = (file: string, { bytes, line }: Line): E.Either<RowError, Row | undefined> =>
   pipe(
@@ -69,17 +61,12 @@ const rowOf = (file: string, { bytes, line }: Line): E.Either<RowError, Row | un
     E.chain((text): E.Either<string, Row | undefined> => {
       const json = text.trim()
       if (json === '') return E.right(undefined)
+      if (line === 1 && json.startsWith('['))
+        return E.left(
+          'it begins a JSON list; name the file .json, or write one row a line, without brackets and commas around them',
+        )
       return pipe(
-        parseJson(json),
-        E.mapLeft((why) =>
-          line === 1 && json.startsWith('[')
-            ? 'it begins a JSON list; write one row a line, without brackets and commas around them'
-            : `it is no JSON (${why})`,
-        ),
-        E.filterOrElse(
-          t.UnknownRecord.is,
-          () => 'it is no JSON object; give an object of columns, one a line',
-        ),
+        columnsOf(json),
         E.map((columns) => ({ columns, file, line })),
       )
     }),

@@ -3,15 +3,19 @@
  *
  * @since 0.1.0
  */
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { chained } from '../chained.ts'
 import type { Placed, Source } from '../source.ts'
-import { imageFolder } from './image-folder.ts'
+import { foldersIn } from './class-folders.ts'
+import { csv } from './csv.ts'
+import { hasTable, imageFolder } from './image-folder.ts'
+import { beginsList, jsonList } from './json-list.ts'
 import { jsonl } from './jsonl.ts'
 import { parquet } from './parquet.ts'
 import { type Row, type RowError, type RowOptions, RowsError } from './row.ts'
 import { onlyRowOptions } from './row-options.ts'
+import { splitOf } from './split-name.ts'
 import { webDataset } from './web-dataset.ts'
 
 const kinds: readonly (readonly [
@@ -22,25 +26,28 @@ const kinds: readonly (readonly [
   ['JSONL', /\.(jsonl|ndjson)(\.gz)?$/i, jsonl],
   ['Parquet', /\.(parquet|pq)$/i, parquet],
   ['WebDataset', /\.(tar|tar\.gz|tgz)$/i, webDataset],
+  ['table', /\.(csv|tsv)(\.gz)?$/i, csv],
+  ['JSON', /\.json(\.gz)?$/i, (file, options) => (beginsList(file) ? jsonList : jsonl)(file, options)],
 ]
 
 const what =
-  'give JSONL (.jsonl), Parquet (.parquet), WebDataset shards (.tar, .tar.gz), or a folder of such files or of images with metadata.jsonl'
+  'give JSONL (.jsonl), a JSON list (.json), a table (.csv, .tsv), Parquet (.parquet), WebDataset shards (.tar, .tar.gz), or a folder of such files, of images with metadata.jsonl, or of images in folders by class'
 
-/** The split that a file's name begins with, as published data sets have it: `train-00000-of-00004.parquet`. */
-const splitOf = (name: string): string =>
-  /^(train|test|validation|valid|val|dev|eval)(?![a-z])/i.exec(name)?.[1]?.toLowerCase() ?? ''
+/** What Hugging Face writes beside a data set's files. */
+const aboutData = /^(dataset_infos?|dataset_dict|state|config)\.json$/
 
-const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
+/** The files of rows in a folder, all of one kind and one split. JSON is taken for rows where nothing else is. */
+const filesIn = (folder: string) => {
   const bad = (why: string): RowsError => new RowsError('BadFile', folder, why)
-  if (existsSync(join(folder, 'metadata.jsonl'))) return imageFolder(folder, options)
   const names = readdirSync(folder)
-    .filter((name) => !name.startsWith('.'))
+    .filter((name) => !name.startsWith('.') && !aboutData.test(name))
     .sort()
-  const files = names.flatMap((name) => {
+  const all = names.flatMap((name) => {
     const kind = kinds.find(([, pattern]) => pattern.test(name))
-    return kind === undefined ? [] : [{ name, kind }]
+    return kind === undefined ? [] : [{ name, kind: kind[0], read: kind[2] }]
   })
+  const others = all.filter(({ kind }) => kind !== 'JSON')
+  const files = others.length === 0 ? all : others
   const first = files[0]
   if (first === undefined)
     throw bad(
@@ -54,9 +61,26 @@ const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
     throw bad(
       `it has files of several splits (${splits.map((s) => s || 'none').join(', ')}); give one file, or a folder for each split`,
     )
-  return files.length === 1
-    ? first.kind[2](join(folder, first.name), options)
-    : chained(files.map(({ name, kind: [, , read] }) => read(join(folder, name), options)))
+  return files
+}
+
+const hasFiles = (folder: string): boolean =>
+  readdirSync(folder).some((name) => !name.startsWith('.') && kinds.some(([, pattern]) => pattern.test(name)))
+
+const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
+  if (hasTable(folder)) return imageFolder(folder, options)
+  const inside = hasFiles(folder) ? [] : foldersIn(folder)
+  const withFiles = inside.filter((name) => hasFiles(join(folder, name)))
+  if (withFiles.length > 0)
+    throw new RowsError(
+      'BadFile',
+      folder,
+      `its rows are in folders inside it (${withFiles.join(', ')}); give one of them`,
+    )
+  if (inside.length > 0) return imageFolder(folder, options)
+  const files = filesIn(folder)
+  const sources = files.map(({ name, read }) => read(join(folder, name), options))
+  return sources.length === 1 ? sources[0]! : chained(sources)
 }
 
 /** A source that, read from its beginning to its end without a row, says whose rows there are none of. */
@@ -94,8 +118,9 @@ const some = (
 
 /**
  * The rows of a file or a folder, by what its name says that it is: `.jsonl`, `.ndjson` ({@link jsonl}, `.gz` too),
- * `.parquet` ({@link parquet}), `.tar`, `.tar.gz`, `.tgz` ({@link webDataset}); a folder with a `metadata.jsonl`
- * ({@link imageFolder}), or with files of one of those kinds, one after the other by name.
+ * `.json` ({@link jsonList}, or JSONL where it begins no list; `.gz` too), `.csv`, `.tsv` ({@link csv}, `.gz` too), `.parquet`
+ * ({@link parquet}), `.tar`, `.tar.gz`, `.tgz` ({@link webDataset}); a folder with a `metadata.jsonl` or with images in folders
+ * by class ({@link imageFolder}), or with files of one of those kinds, one after the other by name.
  *
  * @throws RowsError where there is nothing, where it is of another kind, where a folder's files are of several kinds or
  *   splits (`train-…`, `test-…`); while it is read, where it ends without a row
@@ -109,9 +134,5 @@ export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
   if (seen.isDirectory()) return some(path, (o) => ofFolder(path, o), options)
   const kind = kinds.find(([, pattern]) => pattern.test(path))
   if (kind !== undefined) return some(path, (o) => kind[2](path, o), options)
-  throw new RowsError(
-    'Unsupported',
-    path,
-    /\.json$/i.test(path) ? 'a .json file is one value; write one row a line, as .jsonl' : what,
-  )
+  throw new RowsError('Unsupported', path, what)
 }
