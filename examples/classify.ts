@@ -1,6 +1,6 @@
 /**
- * What does an image show? A small ViT, a linear head and an objective of one's own, on a folder of images with
- * `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`: `--data <folder>`.
+ * What does an image show? A small ViT, a linear head and an objective of one's own, on a folder with a folder of
+ * images for each class, or with `metadata.jsonl`, whose lines are `{ "file_name": "0.png", "label": "cat" }`: `--data <folder>`.
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import * as rows from 'sailwright/data'

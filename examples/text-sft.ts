@@ -3,7 +3,7 @@
  *
  *     sailwright run examples/text-sft.ts --set model=Qwen3-0.6B --data chats.jsonl
  *
- * `model` is a folder in Hugging Face's layout. The data has a chat a row (a line of JSONL, or Parquet, or a folder of those):
+ * `model` is a folder in Hugging Face's layout. The data has a chat a row (a line of JSONL, a JSON list, Parquet, a folder of those):
  * `{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }`.
  * What the assistant says is learnt, in every turn, laid out by the model's own chat template.
  */

@@ -6,7 +6,7 @@
  *     sailwright run classify.ts              trains, measures, writes runs/…/report.html
  *     sailwright run classify.ts --data my-images
  *
- * The data is a folder of images of any kind and size with a `metadata.jsonl`, whose lines are
+ * The data is a folder of images of any kind and size: in a folder for each class, or with a `metadata.jsonl`, whose lines are
  * `{ "file_name": "0.png", "label": "cat" }`.
  */
 import { pipe } from 'fp-ts/lib/function.js'

@@ -5,7 +5,7 @@
  *     sailwright run sft.ts              trains, measures, writes runs/…/report.html
  *     sailwright run sft.ts --set model=Qwen3-0.6B --data chats.jsonl
  *
- * The data has a chat a row (a line of JSONL, or Parquet, or a folder of those):
+ * The data has a chat a row (a line of JSONL, a JSON list, Parquet, a folder of those):
  * `{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }`.
  * `model` is a published Qwen3, a folder with config.json, safetensors and a tokenizer. Without one, a small one is trained
  * from nothing, so that the file runs as it is.

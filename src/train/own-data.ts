@@ -12,7 +12,7 @@ import { SettingError } from './settings.ts'
 /** What `--data` names, for an experiment file: `({ data }) => …`. */
 export interface OwnData {
   /**
-   * Its rows, as `rowsOf` of `sailwright/data` reads a file or a folder: JSONL, Parquet, WebDataset shards, images. Rows
+   * Its rows, as `rowsOf` of `sailwright/data` reads a file or a folder: JSON, tables, Parquet, WebDataset shards, images. Rows
    * that cannot be read are set aside, as {@link OwnData.onBadRow} does it.
    *
    * @param otherwise where `--data` is not given

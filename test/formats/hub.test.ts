@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type FetchedModel, type FetchOptions, fetchModel, type HubError } from '../../src/formats/index.ts'
+import {
+  type Fetched,
+  type FetchModelOptions,
+  type FetchOptions,
+  fetchDataset,
+  fetchModel,
+  type HubError,
+} from '../../src/formats/index.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { commit, type Faults, type HubServer, hubServer } from '../support/hub-server.ts'
 import { commandIn } from '../support/in-process.ts'
@@ -56,8 +64,9 @@ const serving = async (faults: Faults = {}, all = files): Promise<HubServer> => 
 }
 let folders = 0
 const fresh = (): string => join(root, `to-${folders++}`)
-const take = (folder: string, more: Partial<FetchOptions>) => fetchModel(repo, { folder, pause: 1, ...more })
-const left = async (folder: string, more: Partial<FetchOptions>): Promise<HubError> => {
+const take = (folder: string, more: Partial<FetchModelOptions>) =>
+  fetchModel(repo, { folder, pause: 1, ...more })
+const left = async (folder: string, more: Partial<FetchModelOptions>): Promise<HubError> => {
   const got = await take(folder, more)()
   if (got._tag === 'Right') throw new Error('it went well')
   return got.left
@@ -96,6 +105,87 @@ test('all files, those of folders too', async () => {
   const [hub, folder] = [await serving(), fresh()]
   await orThrow(take(folder, { endpoint: hub.endpoint, all: true }))
   same(folder, [...files.keys()])
+})
+
+const rows: ReadonlyMap<string, Buffer> = new Map([
+  ['.gitattributes', Buffer.from('*.parquet lfs')],
+  ['README.md', Buffer.from('# a data set')],
+  ['data/train-00000-of-00002.jsonl', Buffer.from('{"n": 1}\n')],
+  ['data/train-00001-of-00002.jsonl', Buffer.from('{"n": 2}\n')],
+  ['data/test-00000-of-00001.jsonl', Buffer.from('{"n": 3}\n')],
+  ['more/deep/a+b (1).jsonl', Buffer.from('{"n": 4}\n')],
+])
+
+test('a data set: all of its files, or those that a path names; from a hub, a folder and a cache', async () => {
+  const hub = await hubServer(repo, rows, {}, 'dataset')
+  servers.push(hub)
+  const named: readonly (readonly [readonly string[] | undefined, readonly string[]])[] = [
+    [undefined, [...rows.keys()].filter((p) => !p.startsWith('.'))],
+    [['data/train-*'], ['data/train-00000-of-00002.jsonl', 'data/train-00001-of-00002.jsonl']],
+    [
+      ['more/', 'data/test-*'],
+      ['data/test-00000-of-00001.jsonl', 'more/deep/a+b (1).jsonl'],
+    ],
+    [['**/*-of-00001.jsonl'], ['data/test-00000-of-00001.jsonl']],
+    [
+      ['**.md', 'more/deep/a+b (?).jsonl'],
+      ['README.md', 'more/deep/a+b (1).jsonl'],
+    ],
+  ]
+  const cache = join(root, 'cache-of-rows')
+  const snapshot = join(cache, 'datasets--Org--Model-0.6B', 'snapshots', commit)
+  for (const [only, wanted] of named) {
+    const sources: readonly Partial<FetchOptions>[] = [
+      { endpoint: hub.endpoint },
+      { from: snapshot },
+      { from: cache, revision: commit },
+    ]
+    for (const source of sources) {
+      const folder = fresh()
+      const got = await orThrow(fetchDataset(repo, { folder, pause: 1, ...source, ...(only && { only }) }))
+      assert.equal(got.files.map((f) => f.path).sort(), [...wanted].sort())
+      for (const path of wanted) assert.ok(readFileSync(join(folder, path)).equals(rows.get(path)!), path)
+      assert.is(
+        readdirSync(folder, { recursive: true, withFileTypes: true }).filter((f) => f.isFile()).length,
+        wanted.length,
+      )
+      if (only !== undefined || existsSync(snapshot)) continue
+      mkdirSync(join(snapshot, '..'), { recursive: true })
+      cpSync(folder, snapshot, { recursive: true })
+    }
+  }
+  const refused = await fetchDataset(repo, { folder: fresh(), endpoint: hub.endpoint, only: ['train'] })()
+  assert.match(
+    refused._tag === 'Left' ? refused.left.message : '',
+    /has no file 'train'; it has README\.md, data\/train/,
+  )
+  // a model of that name is not there
+  assert.match((await left(fresh(), { endpoint: hub.endpoint })).message, /a data set wants --dataset/)
+})
+
+test('the command: one split of a data set, and how a run reads it', async () => {
+  const hub = await hubServer(repo, rows, {}, 'dataset')
+  servers.push(hub)
+  const cwd = fresh()
+  mkdirSync(cwd)
+  const command = commandIn(cwd)
+  const words = ['fetch', repo, '--dataset', '--endpoint', hub.endpoint, '--out', 'rows']
+  const got = await command([...words, '--only', 'data/train-*'])
+  assert.is(got.code, 0, got.err)
+  assert.match(got.out, /rows: 2 files of http.*, 2 fetched/)
+  assert.match(got.out, /run <file\.ts> --data rows\/data' reads it/)
+  assert.equal(readdirSync(join(cwd, 'rows')), ['data'])
+  for (const [more, why] of [
+    [['--all'], /--all is of a model/],
+    [['--only', 'none'], /has no file 'none'/],
+  ] as const) {
+    const no = await command([...words, ...more])
+    assert.is(no.code, 2)
+    assert.match(no.err, why)
+  }
+  const model = await command(['fetch', repo, '--only', 'data'])
+  assert.is(model.code, 2)
+  assert.match(model.err, /--only is of a data set: add --dataset/)
 })
 
 test('a connection that is cut goes on with a Range request, in the same call', async () => {
@@ -186,7 +276,7 @@ for (const [code, reason, token, says] of [
     401,
     'RepoNotFound',
     undefined,
-    /\(401 RepoNotFound\): if the name is right, it is private or gated: give a token/,
+    /\(401 RepoNotFound\): if it is a model \(a data set wants --dataset\), it is private or gated: give a token/,
   ],
   [403, undefined, 'hf_x', /\(403\): the token in HF_TOKEN may not read it/],
 ] as const)
@@ -347,7 +437,7 @@ test('from a folder: the model itself, one inside by name, a cache with its chec
   }
   for (const from of [plain, join(root, 'shared'), join(root, 'cache')]) {
     const folder = fresh()
-    const got: FetchedModel = await orThrow(take(folder, { from }))
+    const got: Fetched = await orThrow(take(folder, { from }))
     same(folder)
     assert.is(
       got.files.every((f) => f.sum !== undefined),
@@ -418,7 +508,7 @@ test('sailwright fetch: into the name’s folder, from the endpoint of the envir
   same(join(root, 'Model-0.6B'))
   assert.ok(hub.seen.every((s) => s.token === 'Bearer hf_mine'))
   const again = await cli(['fetch', repo, '--endpoint', hub.endpoint, '--json'])
-  const { files: said } = JSON.parse(again.out) as FetchedModel
+  const { files: said } = JSON.parse(again.out) as Fetched
   assert.equal([again.code, said.length, said.some((f) => f.taken)], [0, 4, false])
   assert.is((await cli(['fetch', 'Model', '--endpoint', hub.endpoint])).code, 2)
   assert.is((await cli(['fetch', repo, '--endpoint', await closed(), '--out', 'x'])).code, 1)

@@ -1,4 +1,4 @@
-/** A server with the routes of the Hugging Face hub that fetching a model uses, and with the faults of real ones. */
+/** A server with the routes of the Hugging Face hub that fetching uses, and with the faults of real ones. */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -51,12 +51,14 @@ const large = (path: string): boolean => path.endsWith('.safetensors')
 const sha256 = (b: Buffer): string => createHash('sha256').update(b).digest('hex')
 const gitSum = (b: Buffer): string => createHash('sha1').update(`blob ${b.length}\0`).update(b).digest('hex')
 
-/** Serves one model. Large files are sent by another route, to which the hub redirects, as the hub's are. */
+/** Serves one model or data set. Large files are sent by another route, to which the hub redirects, as the hub's are. */
 export const hubServer = async (
   repo: string,
   files: ReadonlyMap<string, Buffer>,
   faults: Faults = {},
+  kind: 'model' | 'dataset' = 'model',
 ): Promise<HubServer> => {
+  const at = kind === 'model' ? repo : `datasets/${repo}`
   const seen: Seen[] = []
   const json = (res: ServerResponse, value: unknown, headers: Record<string, string> = {}): void => {
     res.writeHead(200, { 'content-type': 'application/json', ...headers })
@@ -116,7 +118,7 @@ export const hubServer = async (
   const server = createServer((req, res) => {
     const { pathname: path, searchParams } = new URL(req.url!, 'http://hub')
     seen.push({ path, range: req.headers.range, token: req.headers.authorization })
-    const [info, list] = [`/api/models/${repo}/revision/`, `/api/models/${repo}/tree/${commit}`]
+    const [info, list] = [`/api/${kind}s/${repo}/revision/`, `/api/${kind}s/${repo}/tree/${commit}`]
     if (path.startsWith(info)) {
       if (faulty('info', res) || replaced('info', req, res)) return
       const rev = path.slice(info.length)
@@ -133,8 +135,8 @@ export const hubServer = async (
         first ? tree.slice(0, half) : faults.endless ? [] : tree.slice(half),
         first || faults.endless ? { link: next } : {},
       )
-    } else if (path.startsWith(`/${repo}/resolve/${commit}/`) || path.startsWith('/large/')) {
-      const name = decodeURIComponent(path.replace(`/${repo}/resolve/${commit}/`, '').replace('/large/', ''))
+    } else if (path.startsWith(`/${at}/resolve/${commit}/`) || path.startsWith('/large/')) {
+      const name = decodeURIComponent(path.replace(`/${at}/resolve/${commit}/`, '').replace('/large/', ''))
       if (!files.has(name)) fail(res, 404, 'EntryNotFound')
       else if (faulty('file', res) || (large(name) && replaced('file', req, res))) return
       else if (large(name) && !path.startsWith('/large/')) {

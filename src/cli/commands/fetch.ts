@@ -1,9 +1,9 @@
-/** `sailwright fetch`: a published model brought into a folder. */
-import { basename, resolve } from 'node:path'
+/** `sailwright fetch`: a published model or data set brought into a folder. */
+import { basename, dirname, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import type { FetchedModel, FetchProgress, HubError } from '../../formats/index.ts'
+import type { Fetched, FetchProgress, HubError } from '../../formats/index.ts'
 import {
   bar,
   called,
@@ -32,8 +32,8 @@ import {
 /** `sailwright fetch <org/name>`. */
 export const fetchCommand: Command = {
   name: 'fetch',
-  summary: 'Fetches a published model: weights, configuration, tokenizer; goes on where it was cut.',
-  positionals: [{ name: 'model', help: '<org>/<name> at the hub: Qwen/Qwen3-0.6B', required: true }],
+  summary: 'Fetches a published model or data set; goes on where it was cut.',
+  positionals: [{ name: 'name', help: '<org>/<name> at the hub: Qwen/Qwen3-0.6B', required: true }],
   flags: {
     out: { value: 'folder', help: 'where its files go', otherwise: 'the name, in this folder' },
     endpoint: {
@@ -43,24 +43,32 @@ export const fetchCommand: Command = {
     },
     from: {
       value: 'folder',
-      help: "copies from a folder: a model's own, one with <org>/<name> in it, or a cache of Hugging Face's",
+      help: "copies from a folder: that of the files, one with <org>/<name> in it, or a cache of Hugging Face's",
     },
     revision: { value: 'name', help: 'a branch, a tag or a commit', otherwise: 'main' },
     all: { help: 'all files that are there, and not only those that a model needs' },
+    dataset: { help: 'the name is that of a data set' },
+    only: {
+      value: 'path',
+      list: true,
+      help: "files of a data set: 'data/train-*', a folder; * is any letters but /, ** any letters",
+      otherwise: 'all',
+    },
     json: { help: 'prints one JSON object: folder, revision, files with sizes and checksums' },
   },
   oneOf: ['endpoint', 'from'],
   examples: [
     ['sailwright fetch Qwen/Qwen3-0.6B', 'into ./Qwen3-0.6B'],
     ['sailwright fetch Qwen/Qwen3-0.6B --from /mnt/models', 'from a folder that others share'],
+    ["sailwright fetch trl-lib/Capybara --dataset --only 'data/train-*'", "one split, for a run's --data"],
   ],
   notes: [
-    'A model needs config.json, the files of its tokenizer, and safetensors. Each file is compared with the checksum that the hub tells before it gets its name; until then it is called <file>.<checksum>.part. Started again, the command leaves whole files alone and goes on with parts. Models that are private or gated need a token in HF_TOKEN.',
+    'A model needs config.json, the files of its tokenizer, and safetensors. Each file is compared with the checksum that the hub tells before it gets its name; until then it is called <file>.<checksum>.part. Started again, the command leaves whole files alone and goes on with parts. What is private or gated needs a token in HF_TOKEN.',
   ],
   run: (args, io) =>
     pipe(
       attemptEither(() => fetching(args, io)),
-      TE.map(({ model, seconds }) => said(args, io, model, seconds)),
+      TE.map(({ got, seconds }) => said(args, io, got, seconds)),
     ),
 }
 
@@ -74,28 +82,35 @@ const cliError = ({ tag, message }: HubError): CliError =>
       : failed(message)
 
 const fetching = async (args: Args, io: Io) => {
-  const { fetchModel } = await import('../../formats/index.ts')
+  const { fetchDataset, fetchModel } = await import('../../formats/index.ts')
   const repo = args.positionals[0]!
+  const [dataset, all, only] = [args.on('dataset'), args.on('all'), args.all('only')]
+  if (dataset && all)
+    return E.left(usage('--all is of a model: of a data set all files are fetched, or those of --only.'))
+  if (!dataset && only.length > 0)
+    return E.left(usage('--only is of a data set: add --dataset, or leave --only out.'))
   const from = args.text('from')
   const ending = new AbortController()
   const stop = io.onInterrupt(() => ending.abort())
   const began = performance.now()
   const show = progressOn(io)
-  const fetched = await fetchModel(repo, {
+  const options = {
     folder: resolve(io.cwd, args.text('out') ?? basename(repo)),
     endpoint: args.text('endpoint') ?? (io.env.HF_ENDPOINT || undefined),
     from: from && resolve(io.cwd, from),
     revision: args.text('revision'),
     token: io.env.HF_TOKEN || undefined,
-    all: args.on('all'),
     signal: ending.signal,
     onProgress: show.progress,
-  })()
+  }
+  const fetched = await (dataset
+    ? fetchDataset(repo, { ...options, only })
+    : fetchModel(repo, { ...options, all }))()
   show.end()
   stop()
   return pipe(
     fetched,
-    E.bimap(cliError, (model) => ({ model, seconds: (performance.now() - began) / 1000 })),
+    E.bimap(cliError, (got) => ({ got, seconds: (performance.now() - began) / 1000 })),
   )
 }
 
@@ -124,19 +139,30 @@ const progressOn = (io: Io) => {
   }
 }
 
-const said = (args: Args, io: Io, model: FetchedModel, seconds: number): void => {
-  const taken = model.files.filter((f) => f.taken)
+/** What a run reads of a data set: its file where it has one, the folder that all of its files are in. */
+const rowsIn = ({ folder, files }: Fetched): string => {
+  const paths = files.map((f) => f.path).filter((p) => !/\.(md|txt)$/i.test(p))
+  if (paths.length === 1) return join(folder, paths[0]!)
+  const folders = new Set(paths.map(dirname))
+  return folders.size === 1 ? join(folder, ...folders) : folder
+}
+
+const said = (args: Args, io: Io, got: Fetched, seconds: number): void => {
+  const taken = got.files.filter((f) => f.taken)
   const bytes = taken.reduce((n, f) => n + f.bytes, 0)
-  const folder = shellWord(shownPath(io.cwd, model.folder))
+  const folder = shellWord(shownPath(io.cwd, got.folder))
+  const next = args.on('dataset')
+    ? `'${called()} run <file.ts> --data ${shellWord(shownPath(io.cwd, rowsIn(got)))}' reads it.`
+    : `'${called()} summary ${folder}' shows it.`
   printResult(
     args,
     io,
-    model,
+    got,
     () =>
-      `${folder}: ${model.files.length} files of ${model.source}${model.revision === undefined ? '' : ` at ${model.revision.slice(0, 12)}`}, ${
+      `${folder}: ${got.files.length} files of ${got.source}${got.revision === undefined ? '' : ` at ${got.revision.slice(0, 12)}`}, ${
         taken.length === 0
           ? 'all of them here already and whole'
           : `${taken.length} fetched (${grouped(bytes)} bytes in ${duration(seconds)})`
-      }\n'${called()} summary ${folder}' shows it.`,
+      }\n${next}`,
   )
 }

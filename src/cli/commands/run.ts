@@ -88,7 +88,7 @@ export const runCommand: Command = {
     },
     data: {
       value: 'path',
-      help: 'your own rows: JSONL, Parquet, WebDataset shards (.tar, .tar.gz), a folder of those or of images with metadata.jsonl',
+      help: 'your own rows: JSONL, a JSON list, CSV, TSV, Parquet, WebDataset shards (.tar, .tar.gz), a folder of those, of images with metadata.jsonl or in folders by class',
       otherwise: 'what the experiment says',
     },
     strict: {

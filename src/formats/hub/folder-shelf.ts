@@ -1,5 +1,5 @@
 /**
- * A folder as a {@link Shelf}: a model's own, one with `<org>/<name>` in it, or a cache of Hugging Face's.
+ * A folder as a {@link Shelf}: a repository's own, one with `<org>/<name>` in it, or a cache of Hugging Face's.
  *
  * @since 0.1.0
  */
@@ -7,16 +7,19 @@ import { createReadStream } from 'node:fs'
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { HubError, hubErrorOf } from './hub-error.ts'
-import type { Checksum, Shelf, ShelfFile } from './shelf.ts'
+import { type Checksum, type HubKind, type HubRepo, type Shelf, type ShelfFile, wordOf } from './shelf.ts'
 
-const isModel = async (folder: string): Promise<boolean> =>
-  (await stat(join(folder, 'config.json')).catch(() => undefined))?.isFile() === true
+/** Whether a folder is of a kind: a model's has a `config.json`, a data set's any file or folder that is not hidden. */
+const isOf = async (kind: HubKind, folder: string): Promise<boolean> =>
+  kind === 'model'
+    ? (await stat(join(folder, 'config.json')).catch(() => undefined))?.isFile() === true
+    : (await readdir(folder).catch(() => [])).some((name) => !name.startsWith('.'))
 
 /** The snapshot that a cache has of a revision. */
-const cached = async (from: string, repo: string, revision: string): Promise<readonly string[]> => {
-  const model = join(from, `models--${repo.replace('/', '--')}`)
-  const ref = await readFile(join(model, 'refs', revision), 'utf8').catch(() => revision)
-  return [join(model, 'snapshots', ref.trim())]
+const cached = async (from: string, { kind, name }: HubRepo, revision: string): Promise<string> => {
+  const folder = join(from, `${kind}s--${name.replace('/', '--')}`)
+  const ref = await readFile(join(folder, 'refs', revision), 'utf8').catch(() => revision)
+  return join(folder, 'snapshots', ref.trim())
 }
 
 /** What git leaves in place of a large file that was not fetched. */
@@ -33,23 +36,24 @@ const sumOf = async (path: string): Promise<Checksum | undefined> => {
   return /^[0-9a-f]{40}$/.test(hex) ? { kind: 'git', hex } : undefined
 }
 
-/** Opens a folder. Throws `HubError`: `NotFound` where it holds no such model. */
+/** Opens a folder. Throws `HubError`: `NotFound` where it holds no such model or data set. */
 export const folderShelf = async (
   from: string,
-  repo: string,
+  repo: HubRepo,
   revision: string,
   recursive: boolean,
 ): Promise<Shelf> => {
+  const { kind, name } = repo
   const places = [
-    ...[join(from, repo), ...(await cached(from, repo, revision))],
-    ...[join(from, repo.split('/').at(-1)!), from],
+    ...[join(from, name), await cached(from, repo, revision)],
+    ...[join(from, name.split('/').at(-1)!), from],
   ]
   let folder: string | undefined
-  for (const place of places) if (folder === undefined && (await isModel(place))) folder = place
+  for (const place of places) if (folder === undefined && (await isOf(kind, place))) folder = place
   if (folder === undefined)
     throw new HubError(
       'NotFound',
-      `${from} holds no model ${repo}: there is no config.json in it, in ${repo} inside it, or in a cache of Hugging Face's`,
+      `${from} holds no ${wordOf[kind]} ${name}: there is ${kind === 'model' ? 'no config.json' : 'no file'} in it, in ${name} inside it, or in a cache of Hugging Face's`,
     )
   const at = folder
   const files: ShelfFile[] = []

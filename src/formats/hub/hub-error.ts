@@ -1,5 +1,5 @@
 /**
- * What can go wrong while a model's files are fetched.
+ * What can go wrong while the files of a model or a data set are fetched.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@
  * The tags of {@link HubError}.
  *
  * - `BadName`: no `<org>/<name>`, or a token of no kind.
- * - `NotFound`: there is no such model, revision or file.
+ * - `NotFound`: there is no such model, data set, revision or file.
  * - `Refused`: 401 or 403: gated, private, or the token does not open it.
  * - `Unreachable`: nobody answers, or only with failures of their own.
  * - `Cut`: the connection ended again and again; what has come stays for the next try.
@@ -35,7 +35,7 @@ export type HubErrorTag =
   | 'Interrupted'
 
 /**
- * Why a model could not be fetched: what happened, to which file, and what to do.
+ * Why a model or a data set could not be fetched: what happened, to which file, and what to do.
  *
  * @category model
  */

@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import { HubError } from './hub-error.ts'
-import type { Checksum, Shelf, ShelfFile } from './shelf.ts'
+import { type Checksum, type HubRepo, pathOf, type Shelf, type ShelfFile, wordOf } from './shelf.ts'
 
 /** What is asked of a hub. */
 export interface HubRequest {
-  /** `<org>/<name>`. */
-  readonly repo: string
+  readonly repo: HubRepo
   readonly endpoint: string
   readonly revision: string
   readonly token?: string
@@ -21,14 +20,17 @@ export interface HubRequest {
 /** Server-side failures that may have passed in a moment. */
 const passing = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
+/** What the name of a model that is not found may be. */
+const hint = ({ kind }: HubRepo): string => (kind === 'model' ? ' (a data set wants --dataset)' : '')
+
 const refusal = ({ repo, endpoint, token }: HubRequest, response: Response, said: string): HubError => {
-  const page = `${endpoint}/${repo}`
+  const page = `${endpoint}/${pathOf(repo)}`
   const code = response.headers.get('x-error-code') ?? ''
   const gated = code === 'GatedRepo' || /gated|restricted|awaiting/i.test(said)
   const todo = gated
     ? `ask for access on ${page}, and give a token of that account in HF_TOKEN`
     : token === undefined
-      ? 'if the name is right, it is private or gated: give a token that may read it in HF_TOKEN'
+      ? `if it is a ${wordOf[repo.kind]}${hint(repo)}, it is private or gated: give a token that may read it in HF_TOKEN`
       : 'the token in HF_TOKEN may not read it: give one of an account that may'
   return new HubError(
     'Refused',
@@ -45,8 +47,8 @@ const failureOf = async (r: HubRequest, response: Response, what: string): Promi
     return new HubError(
       'NotFound',
       response.headers.get('x-error-code') === 'RevisionNotFound'
-        ? `${r.endpoint}/${r.repo} has no revision '${r.revision}': look at its branches and tags`
-        : `${what}: there is no such thing at ${r.endpoint} (404): check the name, which is <org>/<name>`,
+        ? `${r.endpoint}/${pathOf(r.repo)} has no revision '${r.revision}': look at its branches and tags`
+        : `${what}: there is no such thing at ${r.endpoint} (404): check the name, which is <org>/<name>${hint(r.repo)}`,
     )
   return new HubError(
     passing(status) ? 'Cut' : 'Unreachable',
@@ -129,12 +131,14 @@ const checksumOf = (entry: { readonly oid?: string; readonly lfs?: { readonly oi
 
 const lengths = { sha256: 64, git: 40 } as const
 
-/** Opens a model at the hub: its commit, and what lies there. Throws `HubError`. */
+/** Opens a model or a data set at the hub: its commit, and what lies there. Throws `HubError`. */
 export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
-  const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
-  const { repo, endpoint, token, recursive } = r
-  const name = `${endpoint}/${repo}`
-  const { ask } = watched(r, repo, r.signal)
+  const { datasetInfo, downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
+  const { endpoint, token, recursive } = r
+  const path = pathOf(r.repo)
+  const name = `${endpoint}/${path}`
+  const repo = { type: r.repo.kind, name: r.repo.name }
+  const { ask } = watched(r, path, r.signal)
   let pages = 0
   const turning: typeof fetch = (url, init) => {
     if (++pages > mostPages)
@@ -143,10 +147,14 @@ export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
   }
   const hub = { hubUrl: endpoint, ...(token === undefined ? {} : { accessToken: token }) }
   const listed = async (): Promise<{ readonly revision: string; readonly files: readonly ShelfFile[] }> => {
-    const info = await modelInfo({
-      ...{ ...hub, name: repo, revision: r.revision, additionalFields: ['sha'], fetch: ask },
-    })
-    const revision = info.sha
+    const about = {
+      ...hub,
+      name: repo.name,
+      revision: r.revision,
+      additionalFields: ['sha' as const],
+      fetch: ask,
+    }
+    const { sha: revision } = await (repo.type === 'model' ? modelInfo(about) : datasetInfo(about))
     if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision))
       throw new HubError('BadListing', `${name}: what answers is no hub: it names no commit`)
     const files: ShelfFile[] = []
@@ -173,10 +181,10 @@ export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
     revision,
     files,
     read: async function* (file, from, signal) {
-      const what = `${repo}/${file.path}`
+      const what = `${path}/${file.path}`
       const { ask: get, failure } = watched(r, what, signal)
-      const path = file.path.split('/').map(encodeURIComponent).join('/')
-      const url = `${endpoint}/${repo}/resolve/${revision}/${path}`
+      const inside = file.path.split('/').map(encodeURIComponent).join('/')
+      const url = `${endpoint}/${path}/resolve/${revision}/${inside}`
       try {
         const blob = await downloadFile({
           ...{ ...hub, repo, path: file.path, revision, fetch: get },

@@ -1,5 +1,5 @@
 /**
- * Where a model's files can be taken from: the hub, a mirror of it, or a folder.
+ * Where the files of a model or a data set can be taken from: the hub, a mirror of it, or a folder.
  *
  * @since 0.1.0
  */
@@ -11,16 +11,32 @@ export interface Checksum {
   readonly hex: string
 }
 
-/** A file of a model. */
+/** What a hub keeps, each under `<org>/<name>`. */
+export type HubKind = 'model' | 'dataset'
+
+/** A repository of a hub. */
+export interface HubRepo {
+  readonly kind: HubKind
+  /** `<org>/<name>`. */
+  readonly name: string
+}
+
+/** How the hub's pages and files begin: those of a data set behind `datasets/`. */
+export const pathOf = ({ kind, name }: HubRepo): string => (kind === 'model' ? name : `datasets/${name}`)
+
+/** What a kind is called in words. */
+export const wordOf = { model: 'model', dataset: 'data set' } as const
+
+/** A file of a repository. */
 export interface ShelfFile {
-  /** Inside the model's folder, with `/`. */
+  /** Inside the repository's folder, with `/`. */
   readonly path: string
   readonly bytes: number
   /** Undefined where nobody tells it, as in a folder. */
   readonly sum?: Checksum
 }
 
-/** A model's files, at one revision. */
+/** A repository's files, at one revision. */
 export interface Shelf {
   /** Where it is, in words for messages. */
   readonly name: string
