@@ -401,6 +401,60 @@ export const data = [
   mutantsOf(
     'src/data/rows/rows-of.ts',
     ['data/rows-of'],
-    [['a file without rows is passed over', 'if (none)', 'if (none && bad !== undefined)']],
+    [
+      ['a file without rows is passed over', 'if (none)', 'if (none && bad !== undefined)'],
+      ['JSON that begins no list is none', 'beginsList(file) ? jsonList : jsonl', 'true ? jsonList : jsonl'],
+      ['JSON beside rows is rows', 'others.length === 0 ? all : others', 'all'],
+      ['what is said about data is data', ' && !aboutData.test(name)', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/json-list.ts',
+    ['data/row-formats'],
+    [
+      [
+        'a quote behind a backslash ends a text',
+        'if (c === backslash) escaped = true',
+        'if (false) escaped = true',
+      ],
+      ['brackets in texts count', 'if (c === quote) inText = true', 'if (false) inText = true'],
+      ['an element ends at the first comma', 'if (opening.has(c)) depth++', 'if (c === open) depth++'],
+      ['a place is behind the comma', 'end: begin + at }', 'end: begin + at + 1 }'],
+      ['bytes of blocks before are not counted', '    begin += block.length\n', ''],
+      ['what a block ended in is lost', '    parts.push(block.subarray(from))\n', ''],
+      ['a list that is cut off is shorter', "if (where !== 'behind')\n", 'if (false)\n'],
+      ['what follows a list is passed over', "if (where === 'behind')\n", 'if (false)\n'],
+      ['an empty list has an element', 'row > 1 || c === comma || ', 'true || '],
+      ['rows are counted from 0', 'let { row } = place', 'let row = place.row - 1'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/csv.ts',
+    ['data/row-formats'],
+    [
+      ['tabs are no columns', "'\\t' : ','", "',' : ','"],
+      ['places are counted from where a reading began', 'end: byte + info.bytes', 'end: info.bytes'],
+      ['lines are counted from where a reading began', 'last = line + info.lines', 'last = info.lines'],
+      ['a line is that at which its row ends', 'line - inside', 'line'],
+      ['a mark that says UTF-8 is a letter', '=== 0 ? 3 : 0', '=== 0 ? 0 : 0'],
+      [
+        'a name twice is one column',
+        "name !== '' && names.right.indexOf",
+        "name === '' && names.right.indexOf",
+      ],
+      ['a column without a name is kept', "name === '' ? [] :", 'name === undefined ? [] :'],
+      ['too few values are filled', 'fields.length !== names.length', 'fields.length > names.length'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/class-folders.ts',
+    ['data/rows-of'],
+    [
+      ['hidden images are rows', " && !name.split(sep).some((part) => part.startsWith('.'))", ''],
+      ['sizes are no part of what a run reads', '${statSync(join(folder, image)).size}', ''],
+      ['splits are classes', 'if (splits.length > 0)\n', 'if (false)\n'],
+      ['a place is passed over', 'images.slice(place.row)', 'images.slice(0)'],
+      ['paths are from the class on', 'file: join(folder, label)', 'file: join(folder, label, image)'],
+    ],
   ),
 ].flat()

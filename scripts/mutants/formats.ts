@@ -159,4 +159,15 @@ export const formats = [
       ['trim of nothing is an error', "(text ?? '', chars)", '(text, chars)'],
     ],
   ),
+  mutantsOf(
+    'src/formats/hub/fetch-dataset.ts',
+    ['formats/hub'],
+    [
+      ['hidden files come too', '!isHidden(f.path)', 'true'],
+      ['a folder is no pattern', '(/.*)?$`', '$`'],
+      ['a star goes through folders', "'[^/]*' : '.*'", "'.*' : '.*'"],
+      ['two stars stay in a folder', "'[^/]*' : '.*'", "'[^/]*' : '[^/]*'"],
+      ['a pattern that names nothing is passed over', 'idle !== undefined) {', 'false) {'],
+    ],
+  ),
 ].flat()
