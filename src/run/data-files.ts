@@ -14,7 +14,7 @@ export interface DataFile {
   /** Bytes of it that the checksum is of: all of them, or as many in blocks that lie all over it. */
   readonly read: number
   readonly sha256: string
-  /** Of JSONL: bytes of the images and videos that what was read names, in the order in which it does; null where there is none. */
+  /** Of JSON and tables: bytes of the images and videos that what was read names, in the order in which it does; null where there is none. */
   readonly named?: readonly (number | null)[] | undefined
 }
 
@@ -48,8 +48,12 @@ const readAt = (opened: number, from: number, length: number): Buffer => {
   return bytes.subarray(0, at)
 }
 
+/** The ends of names of images and videos. */
+const ends = 'png|jpe?g|webp|gif|tiff?|bmp|avif|mp4|m4v|mov|mkv|webm|avi'
 /** The end of a text in JSON that names an image or a video. */
-const mediumEnd = /\.(?:png|jpe?g|webp|gif|tiff?|bmp|avif|mp4|m4v|mov|mkv|webm|avi)"/gi
+const mediumEnd = new RegExp(`\\.(?:${ends})"`, 'gi')
+/** The end of a value in a table that names one. */
+const mediumValueEnd = new RegExp(`\\.(?:${ends})(?=[",\\t\\r\\n])`, 'gi')
 /** Letters of the longest name that is looked for. */
 const longestName = 2 ** 12
 /** Bytes of a file in which names are looked for: of more in every second, third, … block. */
@@ -57,8 +61,8 @@ const searched = 2 ** 25
 /** Images and videos of a file that are looked at: of more every second, third, … one. */
 const mostNamed = 10_000
 
-/** The names of images and videos in lines of JSON that may begin and end anywhere, its bytes as letters. */
-const namesIn = (text: string): readonly string[] =>
+/** The names of images and videos in JSON that may begin and end anywhere, its bytes as letters. */
+const namesInJson = (text: string): readonly string[] =>
   [...text.matchAll(mediumEnd)].flatMap(({ index, 0: { length } }) => {
     const begin = text.lastIndexOf('"', index)
     if (begin < 0 || index - begin > longestName) return []
@@ -68,6 +72,18 @@ const namesIn = (text: string): readonly string[] =>
       return []
     }
   })
+
+/** The same in a table. */
+const namesInTable = (text: string): readonly string[] =>
+  [...text.matchAll(mediumValueEnd)].map(({ index, 0: end }) => {
+    const before = text.slice(Math.max(0, index - longestName), index)
+    const begin = Math.max(...[...'",\t\r\n'].map((c) => before.lastIndexOf(c))) + 1
+    return Buffer.from(before.slice(begin) + end, 'latin1').toString()
+  })
+
+/** How a file tells names, by its own; undefined where it is not looked for any. */
+const namesOf = (file: string): ((text: string) => readonly string[]) | undefined =>
+  /\.(jsonl?|ndjson)$/i.test(file) ? namesInJson : /\.(csv|tsv)$/i.test(file) ? namesInTable : undefined
 
 /** Null where there is no such file, or none that may be seen. */
 const sizeOf = (path: string): number | null => {
@@ -95,7 +111,7 @@ interface Seen {
 const seenOf = (file: string, bytes: number, read: number): Seen => {
   const hash = createHash('sha256')
   const names = new Set<string>()
-  const isJson = /\.(jsonl|ndjson)$/i.test(file)
+  const namesIn = namesOf(file)
   const every = Math.ceil(read / searched)
   const opened = openSync(file, 'r')
   let end = 0
@@ -104,7 +120,7 @@ const seenOf = (file: string, bytes: number, read: number): Seen => {
     for (const [i, [from, length]] of places(bytes, read).entries()) {
       const part = readAt(opened, from, length)
       hash.update(part)
-      if (!isJson || i % every !== 0) continue
+      if (namesIn === undefined || i % every !== 0) continue
       // a name may stand across two blocks
       const text = (from === end ? tail : '') + part.toString('latin1')
       for (const name of namesIn(text)) names.add(name)
@@ -128,7 +144,7 @@ const seen = (file: string, bytes: number, read: number): Seen | undefined => {
 
 /**
  * The files of a recipe's data with a checksum of what is in them, in the order of their names: of all that they hold up to
- * 256 MiB together, of more of blocks that lie all over each file. Of the images and videos that lines of JSON name there the
+ * 256 MiB together, of more of blocks that lie all over each file. Of the images and videos that JSON and tables name there the
  * size is taken, of at most ten thousand a file.
  */
 export const dataFiles = (recipe: unknown): readonly DataFile[] => {

@@ -83,7 +83,7 @@ test('of much data blocks are read all over each file', () => {
   assert.equal(changedData(beside, before), [])
 })
 
-test('images and videos that lines of JSON name are seen by their size, wherever a block ends', () => {
+test('images and videos that JSON and tables name are seen by their size, wherever a block ends', () => {
   const names = ['pics/a.png', join(root, 'b.JPG'), 'gone.gif', 'c.mp4']
   mkdirSync(join(root, 'pics'))
   for (const name of ['pics/a.png', 'b.JPG', 'c.mp4']) put(name, name)
@@ -102,6 +102,19 @@ test('images and videos that lines of JSON name are seen by their size, wherever
       const then = dataFiles(recipe)
       assert.equal(then[0]!.named, seen)
       assert.equal(changedData(then, dataFiles(recipe)), [])
+    }
+  for (const [name, said] of [
+    ['named.json', JSON.stringify([{ image: names }], null, 2)],
+    [
+      'named.csv',
+      `image,question\npics/a.png,what\n"${names[1]}","no.pngs, or gone.gif?"\ngone.gif,\nc.mp4,\n`,
+    ],
+    ['named.tsv', `question\timage\n${names.map((n) => `what\t${n}\n`).join('')}`],
+  ] as const)
+    for (const before of [0, 2 ** 16 - 30]) {
+      const text = `${' '.repeat(before)}${said}`
+      const recipe = { file: put(name, text), bytes: text.length }
+      assert.equal(dataFiles(recipe)[0]!.named, [10, 5, null, 5], `${name} ${before}`)
     }
   const text = `{"image":"pics/a.png"}\n{"image":"gone.gif"}\n`
   const recipe = { file: put('named.jsonl', text), bytes: text.length }
