@@ -4,6 +4,14 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/formats`. */
 export const formats = [
   mutantsOf(
+    'src/formats/chat-message.ts',
+    ['formats/tokenizer'],
+    [
+      ['an answer begins as a text does', 'isCut ? both.subarray(alone.length) : own', 'own'],
+      ['a token across the border is of the answer', 'isCut ? both', 'true ? both'],
+    ],
+  ),
+  mutantsOf(
     'src/formats/hub/hub-shelf.ts',
     ['formats/hub'],
     [

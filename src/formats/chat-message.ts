@@ -105,9 +105,21 @@ export const joinPieces = (pieces: readonly ChatPiece[]): readonly ChatPiece[] =
   return out
 }
 
+/** Pieces in runs of one `learn`. */
+const runsOf = (pieces: readonly ChatPiece[]): readonly (readonly ChatPiece[])[] => {
+  const runs: ChatPiece[][] = []
+  for (const piece of pieces) {
+    const last = runs.at(-1)
+    if (last?.[0]?.learn === piece.learn) last.push(piece)
+    else runs.push([piece])
+  }
+  return runs
+}
+
 /**
  * The token ids of a chat and which of them are to be learned. What users wrote opens and closes no turns: special tokens
- * in it are encoded as text. Each run of pieces with one `learn` is encoded as one text.
+ * in it are encoded as text. Each run of pieces with one `learn` has tokens of its own, those that it has behind the run before
+ * it: a tokenizer may put a mark at the beginning of a text, which is not written there.
  *
  * @returns `ids` `[token]` and `learn` `[token]`, 1 where the token is to be learned
  * @category rendering
@@ -118,14 +130,18 @@ export const encodeChat = (
 ): { readonly ids: Int32Array; readonly learn: Uint8Array } => {
   const ids: number[] = []
   const learn: number[] = []
-  for (let i = 0; i < pieces.length; ) {
-    const first = pieces[i]!
-    const run: ChatPiece[] = []
-    for (; i < pieces.length && pieces[i]!.learn === first.learn; i++) run.push(pieces[i]!)
-    for (const id of tokenizer.encode(run)) {
+  let [before, alone]: readonly [readonly ChatPiece[], Int32Array] = [[], new Int32Array()]
+  for (const run of runsOf(pieces)) {
+    const own = tokenizer.encode(run)
+    const both = before.length === 0 ? own : tokenizer.encode([...before, ...run])
+    // a token across the border would be of both runs
+    const isCut = alone.every((id, i) => both[i] === id)
+    for (const id of isCut ? both.subarray(alone.length) : own) {
       ids.push(id)
-      learn.push(first.learn ? 1 : 0)
+      learn.push(run[0]!.learn ? 1 : 0)
     }
+    before = run
+    alone = own
   }
   return { ids: Int32Array.from(ids), learn: Uint8Array.from(learn) }
 }

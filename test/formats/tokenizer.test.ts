@@ -523,6 +523,76 @@ templates(
   },
 )
 
+templates(
+  'an answer has the tokens that it has behind what opens it, with no mark of a text that begins',
+  () => {
+    const scores = (words: readonly string[]): readonly (readonly [string, number])[] =>
+      words.map((w) => [w, w.length])
+    const ids = {
+      '<unk>': 0,
+      '<s>': 1,
+      '</s>': 2,
+      '▁': 3,
+      say: 4,
+      '\n': 5,
+      yes: 6,
+      '▁yes': 7,
+      '▁say': 8,
+      ' ': 9,
+    }
+    const added_tokens = [1, 2].map((id) => ({ id, content: Object.keys(ids)[id]!, special: true }))
+    const metaspace = (prepend_scheme: string) => ({
+      ...{ added_tokens, pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme } },
+      model: { type: 'Unigram', unk_id: 0, vocab: scores(Object.keys(ids)) },
+    })
+    // Llama's: a normalizer that prepends
+    const normalizers = [
+      { type: 'Prepend', prepend: '▁' },
+      { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+    ]
+    const prepended = {
+      ...{ added_tokens, normalizer: { type: 'Sequence', normalizers } },
+      model: {
+        type: 'BPE',
+        vocab: ids,
+        merges: ['s a', 'sa y', '▁ say', 'y e', 'ye s', '▁ yes'].map((m) => m.split(' ')),
+        unk_token: '<unk>',
+      },
+    }
+    for (const letter of ['a', 'e', 's', 'y', 'sa', 'ye'])
+      (prepended.model.vocab as Record<string, number>)[letter] ??= Object.keys(ids).length
+    const piece = (text: string, learn: boolean) => ({ text, learn, special: 'parse' as const })
+    const pieces = [
+      ...[
+        piece('<s>say\n', false),
+        piece('yes say</s>', true),
+        piece('<s>say\n', false),
+        piece('yes</s>', true),
+      ],
+    ]
+    for (const json of [metaspace('always'), metaspace('first'), prepended]) {
+      const tok = right(tokenizer(json))
+      const { ids: got, learn } = encodeChat(tok, pieces)
+      assert.equal([...got], [...tok.encode(pieces.map((p) => p.text).join(''))])
+      assert.is(
+        [...got]
+          .filter((_, i) => learn[i] === 1)
+          .map((id) => tok.tokenOf(id))
+          .join(' '),
+        'yes ▁say </s> yes </s>',
+      )
+    }
+    // a token across the border is of neither
+    const tok = right(tokenizer(metaspace('always')))
+    const across = encodeChat(tok, [piece('<s>say ', false), piece('yes</s>', true)])
+    assert.equal(
+      [...across.ids].map((id) => tok.tokenOf(id)),
+      ['<s>', '▁say', '▁', '▁yes', '</s>'],
+    )
+    assert.equal([...across.learn], [0, 0, 0, 1, 1])
+  },
+)
+
 for (const c of reference.expansions)
   templates(`${c.id}: <image> marks become visual tokens`, () => {
     const result = expandImages(c.text, c.tiles, c.tokens_per_tile)
