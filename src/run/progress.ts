@@ -173,7 +173,8 @@ export const familiesOf = (state: RunState): readonly string[] => [
 
 /**
  * The table of the stages: what each trained, how much it saw, how fast, its last loss, what each
- * family came to on held-out samples, its time. Two tables where one would not fit the terminal.
+ * family came to on held-out samples, its time. Where one would not fit the terminal, families stand in as many tables behind
+ * it as they need, those together that the same stages measured.
  */
 export const stagesTable = (state: RunState, look: Look): string => {
   const families = familiesOf(state)
@@ -187,29 +188,45 @@ export const stagesTable = (state: RunState, look: Look): string => {
     significant(perSecond(s)),
     lastLoss(s),
   ]
-  const measured = (s: StageState): string[] =>
-    families.map((f) => {
-      const e = s.evaluations.find((x) => x.family === f)
-      const m = s.measures.find((x) => x.family === f)
-      return e !== undefined ? percent(e.correct / e.total) : m !== undefined ? significant(m.value) : '–'
-    })
+  const measured = (s: StageState, family: string): string => {
+    const e = s.evaluations.find((x) => x.family === family)
+    const m = s.measures.find((x) => x.family === family)
+    return e !== undefined ? percent(e.correct / e.total) : m !== undefined ? significant(m.value) : '–'
+  }
   const time = (s: StageState): string =>
     duration(s.finished === undefined ? s.seconds : s.finished.trainSeconds + s.finished.evaluateSeconds)
-  const table = (columns: readonly Column[], cells: (s: StageState) => readonly string[]): string =>
+  const table = (
+    columns: readonly Column[],
+    cells: (s: StageState) => readonly string[],
+    stages: readonly StageState[] = state.stages,
+  ): string =>
     textTable(
       [name, ...columns],
-      state.stages.map((s) => [s.stage, ...cells(s)]),
+      stages.map((s) => [s.stage, ...cells(s)]),
       look,
     )
+  const fits = (text: string): boolean => text.split('\n').every((line) => width(line) <= look.columns)
   const whole = table([...training, ...families.map(right), right('time')], (s) => [
-    ...trained(s),
-    ...measured(s),
+    ...[...trained(s), ...families.map((f) => measured(s, f))],
     time(s),
   ])
-  const fits = whole.split('\n').every((line) => width(line) <= look.columns)
-  return fits || families.length === 0
-    ? whole
-    : `${table([...training, right('time')], (s) => [...trained(s), time(s)])}\n\n${table(families.map(right), measured)}`
+  if (fits(whole) || families.length === 0) return whole
+  const measuring = (family: string): readonly StageState[] =>
+    state.stages.filter((s) => [...s.evaluations, ...s.measures].some((e) => e.family === family))
+  const ofFamilies = (some: readonly [string, ...string[]]): string =>
+    table(some.map(right), (s) => some.map((f) => measured(s, f)), measuring(some[0]))
+  const alike = (a: string, b: string): boolean =>
+    state.stages.every((s) => measuring(a).includes(s) === measuring(b).includes(s))
+  const parts: [string, ...string[]][] = []
+  for (const family of families) {
+    const last = parts.at(-1)
+    if (last !== undefined && alike(last[0], family) && fits(ofFamilies([...last, family]))) last.push(family)
+    else parts.push([family])
+  }
+  return [
+    table([...training, right('time')], (s) => [...trained(s), time(s)]),
+    ...parts.map(ofFamilies),
+  ].join('\n\n')
 }
 
 /** What may be set of the display. */

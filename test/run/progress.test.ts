@@ -268,6 +268,28 @@ test('the table of the stages has all columns on one line each, and two tables w
   assert.is(narrow.split('\n\n').length, 2)
 })
 
+test('families that no table has room for stand in several, those together that the same stages measured', () => {
+  const families = ['read', 'count', 'charts', 'thinking about sums', 'one word']
+  const of = (stage: string, some: readonly string[]): RunEvent[] =>
+    some.map((family) => ({ type: 'evaluated', stage, family, correct: 1, total: 4, seconds: 1 }))
+  const state = [
+    ...[started('first', 0, 2), step('first', 10), ...of('first', families.slice(0, 2))],
+    ...[started('second', 1, 2), step('second', 10), ...of('second', families)],
+  ].reduce(advance, emptyRun)
+  const tables = stagesTable(state, { colour: false, columns: 32 }).split('\n\n')
+  const head = (table: string): string => table.split('\n')[0]!.replace(/ {2,}/g, ', ')
+  assert.equal(tables.slice(1).map(head), [
+    'stage, read, count',
+    'stage, charts',
+    'stage, thinking about sums',
+    'stage, one word',
+  ])
+  assert.equal(
+    tables.slice(1).map((t) => t.split('\n').length - 2),
+    [2, 1, 1, 1],
+  )
+})
+
 const collector = (isTTY: boolean) => {
   const text: string[] = []
   return { text, sink: { isTTY, columns: 120, write: (t: string) => text.push(t) } }
