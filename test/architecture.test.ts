@@ -46,7 +46,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'generation',
   ],
   serve: ['settings', 'random', 'dsl', 'engine', 'formats', 'models', 'data', 'train', 'generation'],
-  log: ['run', 'train'],
+  log: ['run', 'settings', 'train'],
   report: ['terminal', 'data', 'run', 'train'],
   bench: [
     'settings',

@@ -54,6 +54,8 @@ const checked = (e: Experiment): void => {
   wholeSetting(where, 'seed', e.seed, 0)
   valueSetting(where, 'model', e.model, ['graph'], 'a model, such as nanoModel')
   textSetting(where, 'model.name', e.model.name)
+  if (e.model.config === undefined)
+    throw new RecipeError(where, 'model.config', 'it is undefined; say as plain JSON data what the model is')
   if (!Array.isArray(e.families) || e.families.some((f) => typeof f !== 'string'))
     throw new RecipeError(where, 'families', `it is ${kindOf(e.families)}; give a list of names`)
   if (e.recipe === undefined)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { TextSink } from '../terminal/index.ts'
+import type { Io } from './command.ts'
 
 /** A stream as a {@link TextSink} that never fails. */
 export interface Outlet {
@@ -22,7 +23,7 @@ const unread = ['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED']
  * and must not end in the middle because nobody looks on. Any other failure, such as that of a full disk that the output
  * was sent to, is kept for {@link Outlet.problem}.
  */
-export const outlet = (stream: NodeJS.WriteStream): Outlet => {
+export const outlet = (stream: NodeJS.WriteStream, env: Io['env']): Outlet => {
   let closed = false
   let problem: Error | undefined
   stream.on('error', (e: NodeJS.ErrnoException) => {
@@ -33,7 +34,8 @@ export const outlet = (stream: NodeJS.WriteStream): Outlet => {
     sink: {
       write: (text) => closed || stream.write(text),
       get isTTY() {
-        return stream.isTTY
+        // one that cannot write over what stands on it gets what a file gets
+        return stream.isTTY === true && env.TERM !== 'dumb'
       },
       get columns() {
         return stream.columns

@@ -23,8 +23,8 @@ const endOf = (signal: Interrupt): void => {
   process.exit(interrupts[signal])
 }
 
-const stdout = outlet(process.stdout)
-const stderr = outlet(process.stderr)
+const stdout = outlet(process.stdout, process.env)
+const stderr = outlet(process.stderr, process.env)
 
 const io: Io = {
   stdout: stdout.sink,

@@ -10,6 +10,7 @@ import { chatConversation } from './chat-conversation.ts'
 import { chatPrompt } from './chat-prompt.ts'
 import { tilesOf } from './collate.ts'
 import type { Conversation } from './conversation.ts'
+import { givenSource } from './given.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
@@ -130,7 +131,7 @@ const configOf = (
   rows: Source<Row>,
   { processor, tokens, images, special }: ConversationOptions,
 ) => ({
-  ...{ kind, rows: rows.config, processor: processor.config },
+  ...{ kind, rows: givenSource(kind, 'rows', rows).config, processor: processor.config },
   ...(tokens === undefined ? {} : { tokens }),
   ...(images === undefined ? {} : { images }),
   ...(special === 'text' ? { special } : {}),

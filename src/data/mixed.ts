@@ -6,6 +6,7 @@
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
 import { onlySettings, seedSetting } from '../settings/index.ts'
+import { givenList, givenSource } from './given.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 import { Whole } from './whole-number.ts'
 
@@ -28,10 +29,12 @@ const Place = t.type({ index: Whole, places: t.array(t.union([t.null, t.type({ a
  */
 export const mixed = <E>(shares: readonly Share<E>[], options: { readonly seed: Seed }): Source<E> => {
   const seed = seedSetting('mixed', onlySettings('mixed', options, ['seed']).seed)
+  givenList('mixed', 'shares', shares)
   if (shares.length === 0) throw new RangeError('mixed: there is no source; give at least one')
-  shares.forEach(({ share }, i) => {
+  shares.forEach(({ share, source }, i) => {
     if (!(share > 0 && Number.isFinite(share)))
       throw new RangeError(`mixed, shares[${i}]: it is ${share}; give a number above 0`)
+    givenSource('mixed', `shares[${i}].source`, source)
   })
   const which = shares.map((_, i) => i)
   const weights = shares.map((s) => s.share)

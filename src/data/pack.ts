@@ -9,6 +9,7 @@ import { onlySettings } from '../settings/index.ts'
 import { tilesOf } from './collate.ts'
 import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
+import { givenSource } from './given.ts'
 import type { Processor } from './processor.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 import { Whole } from './whole-number.ts'
@@ -205,6 +206,7 @@ const fits = (c: Conversation, { tokens, images }: Load, o: PackOptions): void =
  */
 export const packed = <C extends Conversation>(source: Source<C>, options: PackOptions): Source<Pack<C>> => {
   const { rows, tokens, images, buffer, visualSlack: slack, processor } = checked(options)
+  givenSource('packed', 'source', source)
   return {
     config: {
       ...{ kind: 'packed', rows, tokens, images, buffer, source: source.config },

@@ -6,6 +6,7 @@
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
 import { onlySettings, seedSetting } from '../settings/index.ts'
+import { givenSource } from './given.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 import { Whole } from './whole-number.ts'
 
@@ -28,6 +29,7 @@ const Place = t.intersection([t.type({ block: Whole, given: Whole }), t.partial(
  */
 export const shuffled = <E>(source: Source<E>, options: ShuffleOptions): Source<E> => {
   onlySettings('shuffled', options, ['seed', 'buffer'])
+  givenSource('shuffled', 'source', source)
   const { seed, buffer } = options
   seedSetting('shuffled', seed)
   if (!Number.isSafeInteger(buffer) || buffer < 1)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { givenFunction, givenList, givenSource } from './given.ts'
 
 /** An example, and the place behind it. */
 export interface Placed<out E> {
@@ -59,25 +60,30 @@ const placedOf = <E>(x: Placed<E>): Placed<E> => {
 export const indexed = <E>(
   config: unknown,
   from: (index: number) => AsyncIterable<E> | Iterable<E>,
-): Source<E> => ({
-  config,
-  async *open(place = 0) {
-    if (!Number.isSafeInteger(place) || (place as number) < 0)
-      throw new SourceError(
-        `a source by index opens at a whole number from 0, not at ${JSON.stringify(place)}`,
-      )
-    let index = place as number
-    for await (const example of from(index)) yield { example, next: ++index }
-  },
-})
+): Source<E> => {
+  givenFunction('indexed', 'from', from)
+  return {
+    config,
+    async *open(place = 0) {
+      if (!Number.isSafeInteger(place) || (place as number) < 0)
+        throw new SourceError(
+          `a source by index opens at a whole number from 0, not at ${JSON.stringify(place)}`,
+        )
+      let index = place as number
+      for await (const example of from(index)) yield { example, next: ++index }
+    },
+  }
+}
 
 /**
  * The examples of a list, once.
  *
  * @category constructors
  */
-export const listed = <E>(config: unknown, examples: readonly E[]): Source<E> =>
-  indexed(config, (index) => examples.slice(index))
+export const listed = <E>(config: unknown, examples: readonly E[]): Source<E> => {
+  givenList('listed', 'examples', examples)
+  return indexed(config, (index) => examples.slice(index))
+}
 
 /** What a source is, in a line. */
 const brief = (config: unknown): string => {
@@ -91,22 +97,24 @@ const brief = (config: unknown): string => {
  * @throws SourceError where it is empty
  * @category combinators
  */
-export const repeated = <E>(source: Source<E>): Source<E> => ({
-  config: { kind: 'repeated', source: source.config },
-  async *open(place) {
-    let at = place
-    for (;;) {
-      let some = at !== undefined
-      for await (const placed of source.open(at)) {
-        some = true
-        yield placed
+export const repeated = <E>(source: Source<E>): Source<E> => {
+  const { config } = givenSource('repeated', 'source', source)
+  return {
+    config: { kind: 'repeated', source: config },
+    async *open(place) {
+      let at = place
+      for (;;) {
+        let some = at !== undefined
+        for await (const placed of source.open(at)) {
+          some = true
+          yield placed
+        }
+        if (!some) throw new SourceError(`a source that is to be repeated has no example: ${brief(config)}`)
+        at = undefined
       }
-      if (!some)
-        throw new SourceError(`a source that is to be repeated has no example: ${brief(source.config)}`)
-      at = undefined
-    }
-  },
-})
+    },
+  }
+}
 
 /** Examples taken together, and the place behind them. */
 export interface ExampleBatch<out E> {

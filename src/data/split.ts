@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { random, type Seed } from '../random/index.ts'
-import { functionSetting, onlySettings, SettingsError, seedSetting } from '../settings/index.ts'
+import { onlySettings, seedSetting } from '../settings/index.ts'
+import { givenFunction, givenSource } from './given.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 
 /** Settings of {@link split}. */
@@ -49,10 +50,10 @@ const emptySide = (name: 'train' | 'heldOut', read: number, first: string, alike
  */
 export const split = <E>(source: Source<E>, options: SplitOptions<E>): Sides<E> => {
   onlySettings('split', options, ['heldOut', 'by', 'seed'])
+  givenSource('split', 'source', source)
   const { heldOut, by, seed = 0 } = options
   seedSetting('split', seed)
-  if (by === undefined) throw new SettingsError('split', 'by', 'it is undefined; give a function')
-  functionSetting('split', 'by', by)
+  givenFunction('split', 'by', by)
   if (!(heldOut > 0 && heldOut < 1))
     throw new SourceError(`split: heldOut is ${heldOut}; give a share between 0 and 1`)
   const side = (name: 'train' | 'heldOut'): Source<E> => ({

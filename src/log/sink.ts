@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { defer, finalize, type MonoTypeOperatorFunction, mergeMap, of } from 'rxjs'
 import { type RunEvent, withoutRepeats } from '../run/index.ts'
+import { kindOf, SettingsError } from '../settings/index.ts'
 import type { Experiment } from '../train/index.ts'
 import { advanceClock, atStart, type Clock, type Scalars } from './scalars.ts'
 
@@ -117,7 +118,16 @@ export const sinkOf =
  *
  * @category sinks
  */
-export const logged = (experiment: Experiment, ...sinks: readonly Sink[]): Experiment => ({
-  ...experiment,
-  run: (context) => sinks.reduce((events, sink) => events.pipe(sink(context)), experiment.run(context)),
-})
+export const logged = (experiment: Experiment, ...sinks: readonly Sink[]): Experiment => {
+  for (const [i, sink] of sinks.entries())
+    if (typeof sink !== 'function')
+      throw new SettingsError(
+        'logged',
+        `sinks[${i}]`,
+        `it is ${kindOf(sink)}; give a sink, such as tensorBoard`,
+      )
+  return {
+    ...experiment,
+    run: (context) => sinks.reduce((events, sink) => events.pipe(sink(context)), experiment.run(context)),
+  }
+}

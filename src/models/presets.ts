@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { kindOf, SettingsError } from '../settings/index.ts'
 import type { Model } from './model.ts'
 import { type Qwen3Config, qwen3Model } from './qwen3.ts'
 import { type SailVitConfig, sailVitModel } from './sail-vit.ts'
@@ -128,8 +129,14 @@ export const presets: Readonly<Record<string, Preset>> = {
   'sail-vl2-30b-a3b': { kind: 'vision-language', config: { vision: aimv2Huge, language: qwen3Experts } },
 }
 
-/** A preset as a model under its name. */
+/** A preset as a model under its name. @throws SettingsError where it is none: `presets` has none of a name that is misspelt */
 export const presetModel = (name: string, preset: Preset): Model => {
+  if (kindOf(preset) !== 'a record')
+    throw new SettingsError(
+      'presetModel',
+      'preset',
+      `it is ${kindOf(preset)}; give one of presets: ${Object.keys(presets).join(', ')}`,
+    )
   switch (preset.kind) {
     case 'vision':
       return sailVitModel(name, preset.config)

@@ -16,6 +16,7 @@ import {
   type Tokenizer,
   type TokenizerError,
 } from '../formats/index.ts'
+import { kindOf, SettingsError } from '../settings/index.ts'
 import { type ConfigError, readConfig } from './config.ts'
 import { checkedImages } from './image-processing.ts'
 import type { CausalLm, Model } from './model.ts'
@@ -98,6 +99,12 @@ const orNone = (
     ),
   )
 
+/** A folder's own name. @throws SettingsError where it is no path, such as a setting that was not given */
+const nameOf = (folder: string): string => {
+  if (typeof folder === 'string') return basename(resolve(folder))
+  throw new SettingsError('pretrained', 'folder', `it is ${kindOf(folder)}; give a path`)
+}
+
 /**
  * The model and the weights of a folder, as {@link pretrained} opens them, and not its tokenizer.
  *
@@ -106,7 +113,7 @@ const orNone = (
  */
 export const pretrainedModel = (
   folder: string,
-  name: string = basename(resolve(folder)),
+  name: string = nameOf(folder),
 ): TE.TaskEither<ConfigError | SafetensorsError | WeightsError, PretrainedModel> =>
   pipe(
     TE.Do,
@@ -134,7 +141,7 @@ export const pretrainedModel = (
  */
 export const pretrained = (
   folder: string,
-  name: string = basename(resolve(folder)),
+  name: string = nameOf(folder),
 ): TE.TaskEither<ConfigError | SafetensorsError | TokenizerError | WeightsError, Pretrained> =>
   pipe(
     TE.Do,

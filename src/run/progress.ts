@@ -17,7 +17,6 @@ import {
   fit,
   grouped,
   inked,
-  isLive,
   keptOf,
   type Look,
   lookOf,
@@ -245,7 +244,7 @@ export interface ProgressOptions {
 
 /** Where lines are written; on a terminal the last of them may be a live one, which what is said next takes away. */
 const screenOn = (sink: TextSink, look: Look) => {
-  const live = isLive(sink, look)
+  const live = sink.isTTY === true
   /** The live line as it stands on the terminal. */
   let shown = ''
   /** A terminal may be made wider or narrower at any time. */

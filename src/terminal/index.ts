@@ -26,7 +26,6 @@ export {
   fit,
   type Ink,
   inked,
-  isLive,
   type Look,
   lookOf,
   type TextSink,

@@ -17,8 +17,6 @@ export interface Look {
   readonly colour: boolean
   /** Cells a line. */
   readonly columns: number
-  /** Whether the terminal cannot write over what stands on it. */
-  readonly dumb?: boolean
 }
 
 /**
@@ -36,12 +34,7 @@ export const lookOf = (
         ? env.FORCE_COLOR !== '0'
         : sink.isTTY === true && env.TERM !== 'dumb',
   columns: sink.columns !== undefined && sink.columns > 0 ? sink.columns : 100,
-  dumb: env.TERM === 'dumb',
 })
-
-/** Whether a line can be written anew in its place: on a terminal that is not dumb. */
-export const isLive = (sink: Pick<TextSink, 'isTTY'>, look: Look): boolean =>
-  sink.isTTY === true && look.dumb !== true
 
 /** The inks there are. */
 export type Ink = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'

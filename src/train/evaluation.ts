@@ -7,6 +7,7 @@ import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { EventOf } from '../run/index.ts'
 import type { RunContext } from './experiment.ts'
+import { listSetting, valueSetting } from './recipe-error.ts'
 
 /** The stage that is measured. */
 export interface MeasuredStage {
@@ -38,6 +39,12 @@ export interface Evaluation {
   ) => AsyncIterable<EventOf<'evaluated'> | EventOf<'measured'> | EventOf<'predicted'>>
 }
 
+/** An evaluation, also where a file is not type-checked. @throws SettingsError */
+const givenEvaluation = (where: string, setting: string, e: Evaluation): Evaluation => {
+  valueSetting(where, setting, e, ['functions', 'run'], 'an evaluation, such as exactAnswers({ … })')
+  return e
+}
+
 /**
  * Several evaluations as one, one after the other.
  *
@@ -45,7 +52,7 @@ export interface Evaluation {
  * @category evaluations
  */
 export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
-  config: evaluations.map((e) => e.config),
+  config: evaluations.map((e, i) => givenEvaluation('allOf', `evaluations[${i}]`, e).config),
   families: evaluations.flatMap((e) => e.families),
   stages: evaluations.flatMap((e) => e.stages ?? []),
   functions: (stage) => {
@@ -72,7 +79,11 @@ export const allOf = (...evaluations: readonly Evaluation[]): Evaluation => ({
  */
 export const after = (stages: readonly string[], e: Evaluation): Evaluation => ({
   ...e,
-  config: { kind: 'after', stages: [...stages], evaluation: e.config },
+  config: {
+    kind: 'after',
+    stages: [...listSetting('after', 'stages', stages)],
+    evaluation: givenEvaluation('after', 'evaluation', e).config,
+  },
   stages,
   functions: (stage) => (stages.includes(stage) ? e.functions(stage) : {}),
   async *run(session, stage, context) {

@@ -93,7 +93,8 @@ export const learningStage = <From extends string, To extends string>(
   s: LearningSettings<From, To>,
   { model, processor, own }: Pick<Objective<never>, 'model' | 'processor' | 'own'>,
 ): Pick<Stage<From, To>, 'name' | 'from' | 'to' | 'model' | 'processor' | 'own' | 'ending'> => {
-  const { transforms = [], ema } = s
+  const { ema } = s
+  const transforms = s.transforms ?? []
   const added = [...(own === undefined ? [] : [own]), ...transforms.flatMap((t) => t.adds?.keys ?? [])]
   return {
     ...{ name: s.name, from: s.from, to: s.to, model },

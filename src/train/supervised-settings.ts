@@ -53,6 +53,7 @@ export const checkedSupervised = <From extends string, To extends string, E>(
   const { objective, source } = s
   const { train, optimizer, maxGradientNorm } = learner
   valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
+  valueSetting(where, 'objective.model', objective.model, ['graph'], 'the model that it trains')
   valueSetting(where, 'source', source, isPrepared(source) ? ['source'] : ['open'], 'a source of examples')
   const steps = wholeSetting(where, 'steps', s.steps, 1)
   const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
+import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
@@ -12,6 +13,7 @@ import { runCommand, settingsOf } from '../../src/cli/commands/run.ts'
 import { commandHelp, wrap } from '../../src/cli/help.ts'
 import type { MachineNow } from '../../src/cli/machine.ts'
 import { commands } from '../../src/cli/main.ts'
+import { outlet } from '../../src/cli/outlet.ts'
 import { parse } from '../../src/cli/parse.ts'
 import { presets } from '../../src/models/presets.ts'
 import type { RunEvent } from '../../src/run/events.ts'
@@ -204,6 +206,12 @@ test('every example in the help is a command line that is accepted', () => {
       assert.ok(example.startsWith(`sailwright ${c.name}`), example)
       assert.ok(E.isRight(parse(c, words)), example)
     }
+})
+
+test('a terminal that cannot write over what stands on it is written to as a file is', () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: true }) as unknown as NodeJS.WriteStream
+  assert.is(outlet(stream, { TERM: 'xterm' }).sink.isTTY, true)
+  assert.is(outlet(stream, { TERM: 'dumb' }).sink.isTTY, false)
 })
 
 test('README and the pages name commands and options that there are', () => {

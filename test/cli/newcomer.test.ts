@@ -118,6 +118,7 @@ test('an experiment that is written by hand says all that a run needs', async ()
       ["name: ''", /the experiment, name: it is ''/],
       ['families: undefined', /the experiment, families: it is undefined; give a list of names/],
       ["model: { name: 'm', config: {} }", /the experiment, model: it is a record without graph/],
+      ['model: { ...nanoModel, config: undefined }', /the experiment, model\.config: it is undefined/],
       ['recipe: undefined', /the experiment, recipe: it is undefined/],
       ['programs: 3', /the experiment, programs: it is 3; give a function/],
       ['', /the run said something that is no event/],

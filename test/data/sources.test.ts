@@ -7,12 +7,15 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   batchesOf,
+  chained,
   conversations,
   indexed,
   jsonl,
   listed,
   mapped,
   mixed,
+  packed,
+  prompts,
   questions,
   repeated,
   rowsOf,
@@ -79,6 +82,7 @@ sources('by index: from 0, or from a whole number on; other places are refused',
 
 sources('settings that cannot be are refused where they are given', () => {
   const [some, rows] = [listed('some', [1]), listed('rows', [])]
+  const later = (() => rows) as never
   const processor = nanoProcessor()
   const file = join(folder, 'one.jsonl')
   writeFileSync(file, '{}\n')
@@ -111,6 +115,31 @@ sources('settings that cannot be are refused where they are given', () => {
       /^questions, special: it is 'Bad'; give 'bad' or/,
     ],
     [() => questions(rows, { processor, onBadRow: {} as never }), /^questions, onBadRow: it is a record/],
+    // `data.rows` that was not called, sources one by one in place of a list, a list in place of a source
+    [
+      () => shuffled(later, { seed: 0, buffer: 2 }),
+      /^shuffled, source: it is a function; is it to be called first\?; give a source, such as data\.rows\(\)/,
+    ],
+    [() => repeated(null as never), /^repeated, source: it is null; give a source/],
+    [() => split([some] as never, { heldOut: 0.5, by: String }), /^split, source: it is a list of 1/],
+    [
+      () => mixed([{ source: later, share: 1 }], { seed: 0 }),
+      /^mixed, shares\[0\]\.source: it is a function/,
+    ],
+    [() => mixed({ share: 1 } as never, { seed: 0 }), /^mixed, shares: it is a record; give a list/],
+    [
+      () => (chained as (...of: unknown[]) => unknown)(some, some),
+      /^chained, sources: it is a record; give a/,
+    ],
+    [() => chained([some, later]), /^chained, sources\[1\]: it is a function/],
+    [() => mapped('m', later, String), /^mapped, source: it is a function/],
+    [() => mapped('m', some, undefined as never), /^mapped, make: it is undefined; give a function/],
+    [() => conversations(later, { processor }), /^conversations, rows: it is a function/],
+    [() => questions(later, { processor }), /^questions, rows: it is a function/],
+    [() => prompts(later, { processor }), /^prompts, rows: it is a function/],
+    [() => packed(later, { rows: 1, tokens: 9, images: 1, buffer: 1 }), /^packed, source: it is a function/],
+    [() => listed([1] as never, undefined as never), /^listed, examples: it is undefined; give a list/],
+    [() => indexed('i', [1] as never), /^indexed, from: it is a list of 1; give a function/],
   ] as const)
     assert.throws(make, (e: unknown) => e instanceof SettingsError && why.test(e.message), String(why))
   conversations(rows, { processor, tokens: Infinity, images: 0, special: 'text', onBadRow: () => undefined })

@@ -323,6 +323,10 @@ test('one line in an experiment: it is the same run, and its numbers are written
   const plain = { name: 'x', recipe: { a: 1 }, run: () => from(events) } as unknown as Experiment
   const own = logged(plain, tensorBoard, trackio)
   assert.equal({ ...own, run: 0 }, { ...plain, run: 0 })
+  assert.throws(
+    () => logged(plain, tensorBoard, 'trackio' as never),
+    /^logged, sinks\[1\]: it is 'trackio'; give a sink/,
+  )
   mkdirSync(join(at, 'run'))
   writeFileSync(join(at, 'run', 'manifest.json'), '{ "startedAt": "2026-01-02T03:04:05.000Z" }')
   const { startedAt: _, ...context } = runIn(join(at, 'run'))

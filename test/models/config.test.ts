@@ -16,6 +16,7 @@ import {
   visionLanguageConfig,
 } from '../../src/models/config.ts'
 import { nano, type Preset, presetModel, presets } from '../../src/models/presets.ts'
+import { pretrained, pretrainedModel } from '../../src/models/pretrained.ts'
 import { type Qwen3Config, qwen3Model } from '../../src/models/qwen3.ts'
 import type { SailVitConfig } from '../../src/models/sail-vit.ts'
 import { type SailVl2Model, sailVl2Model } from '../../src/models/sail-vl2.ts'
@@ -412,6 +413,16 @@ test('what a model says of itself makes it again', () => {
   assert.equal(sailVl2Model('m', seeing.config as typeof nano).config, seeing.config)
   // of another kind it is no configuration of this one
   assert.throws(() => qwen3Model('m', seeing.config as Qwen3Config), /kind: there is no such setting|vision/)
+})
+
+test('what is no preset and no folder is said in words', () => {
+  assert.throws(
+    () => presetModel('m', presets['qwen3-0.6'] as Preset),
+    /^presetModel, preset: it is undefined; give one of presets: nano, /,
+  )
+  assert.throws(() => presetModel('m', 'nano' as never), /preset: it is 'nano'; give one of presets/)
+  for (const open of [pretrained, pretrainedModel])
+    assert.throws(() => open(undefined as never), /^pretrained, folder: it is undefined; give a path/)
 })
 
 test.run()

@@ -79,16 +79,6 @@ test('colour follows the terminal, NO_COLOR and FORCE_COLOR', () => {
   assert.is(lookOf({ isTTY: true, columns: 0 }, {}).columns, 100)
 })
 
-test('a terminal that cannot write over what stands on it gets lines, as a file does', async () => {
-  const { text, sink } = collector(true)
-  const look = lookOf(sink, { TERM: 'dumb' })
-  let clock = 0
-  await lastValueFrom(from(events).pipe(showProgress(sink, { look, now: () => (clock += 30) }), toArray()))
-  assert.not.match(text.join(''), '\r')
-  assert.not.match(text.join(''), '\x1b')
-  assert.match(text.join(''), 'loss')
-})
-
 test('escape sequences take no room', () => {
   const red = '\x1b[31mabcdef\x1b[39m'
   assert.is(width(red), 6)

@@ -16,7 +16,7 @@ import { exactAnswers } from '../../src/eval/exact-answer.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
 import { generator } from '../../src/generation/generator.ts'
 import { adamWith, muon, type Optimizer } from '../../src/optim/index.ts'
-import { allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
+import { after, allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
 import type { Experiment } from '../../src/train/experiment.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { begin, next } from '../../src/train/recipe.ts'
@@ -166,6 +166,31 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
     'no model',
     () => two({}, unmeasured, { model: { name: 'm', config: {} } }),
     /recipe 'r', model: it is a record without graph/,
+  ],
+  [
+    'an objective without its model',
+    () => two({ objective: { ...objective, model: null } }),
+    /stage 'two', objective\.model: it is null; give the model that it trains/,
+  ],
+  [
+    'transforms that are no list',
+    () => two({ transforms: {} }),
+    /stage 'two', transforms: it is a record; give a list/,
+  ],
+  [
+    'a list of evaluations in place of each',
+    () => two({}, allOf([unmeasured] as never)),
+    /allOf, evaluations\[0\]: it is a list of 1; give an evaluation/,
+  ],
+  [
+    'an evaluation that was not called, after a stage',
+    () => two({}, after(['one'], exactAnswers as never)),
+    /after, evaluation: it is a function; is it to be called first\?/,
+  ],
+  [
+    'one stage in place of a list',
+    () => two({}, after('one' as never, unmeasured)),
+    /after, stages: it is 'one'; give a list/,
   ],
   [
     'starting weights without a config',

@@ -10,7 +10,6 @@ import {
   clipLine,
   duration,
   grouped,
-  isLive,
   lookOf,
   percent,
   shellWord,
@@ -116,7 +115,7 @@ const fetching = async (args: Args, io: Io) => {
 
 /** One live line on a terminal; elsewhere a line a file. */
 const progressOn = (io: Io) => {
-  const live = isLive(io.stderr, lookOf(io.stderr, io.env))
+  const live = io.stderr.isTTY === true
   let [path, shown, drawn] = ['', 0, false]
   return {
     progress: (p: FetchProgress): void => {

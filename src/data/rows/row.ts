@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { givenFunction, givenSource } from '../given.ts'
 import type { Placed, Source } from '../source.ts'
 import { onlyRowOptions } from './row-options.ts'
 
@@ -138,6 +139,8 @@ export const mapped = <A, B>(
   options: RowOptions = {},
 ): Source<B> => {
   const { onBadRow } = areOwnData(options) ? options : onlyRowOptions('mapped', options)
+  givenSource('mapped', 'source', source)
+  givenFunction('mapped', 'make', make)
   return {
     config,
     async *open(place): AsyncGenerator<Placed<B>> {
