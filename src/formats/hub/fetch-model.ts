@@ -49,7 +49,8 @@ const needed = async (
  * @category fetching
  */
 export const fetchModel = (name: string, options: FetchModelOptions): TE.TaskEither<HubError, Fetched> => {
-  const { all = false } = options
+  // what is no record is refused below
+  const all = options?.all ?? false
   return fetchFiles(
     { kind: 'model', name },
     options,
