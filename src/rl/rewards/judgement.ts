@@ -51,8 +51,12 @@ const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> => typeof 
 const shown = (x: unknown): string => {
   if (x === undefined || x === null) return x === null ? 'null' : 'nothing'
   if (typeof x !== 'object') return `${typeof x === 'string' ? 'the text' : `a ${typeof x},`} ${inWords(x)}`
-  return Array.isArray(x) ? 'a list' : 'a record'
+  return Array.isArray(x) ? 'a list' : x instanceof Date ? 'a Date' : 'a record'
 }
+
+/** Whether something is read as a record again after it was recorded: no list, and nothing that writes itself otherwise, as a date. */
+const isPlainRecord = (x: unknown): x is Readonly<Record<string, unknown>> =>
+  isRecord(x) && !Array.isArray(x) && typeof (x as { readonly toJSON?: unknown }).toJSON !== 'function'
 
 /** Why data cannot be recorded, such as a bigint in it or a record that holds itself; undefined where it can be. */
 const unrecordable = (data: unknown): string | undefined => {
@@ -74,28 +78,58 @@ const valueFault = (value: unknown): string | undefined =>
       ? `its value is ${value}; give a number from −1e12 to 1e12, since gradients are computed of it in float32`
       : undefined
 
-/** Why what was scored can be no judgement: its value, its evidence or one of its steps; undefined where it can be one. */
-const scoredFault = (given: Readonly<Record<string, unknown>>): string | undefined => {
-  const { value, steps } = given
+/** Why a step of what was scored can be none; undefined where it can be one. */
+const stepFault = (step: unknown): string | undefined => {
+  if (!isRecord(step)) return `it is ${shown(step)}; give { from, to, value }`
+  const { value, from, to, about } = step
   const fault = valueFault(value)
   if (fault !== undefined) return fault
-  const why = unrecordable(given)
-  if (why !== undefined) return noPlainEvidence(why)
+  for (const [name, place] of Object.entries({ from, to }))
+    if (!Number.isInteger(place))
+      return `its ${name} is ${typeof place === 'number' ? place : shown(place)}; give the number of a character of the completion's text`
+  return about === undefined || typeof about === 'string'
+    ? undefined
+    : `its about is ${shown(about)}; give a text`
+}
+
+/** Why the values of what was scored can be none: its own, or that of a step. */
+const scoredFault = ({ value, evidence, steps }: Readonly<Record<string, unknown>>): string | undefined => {
+  const fault = valueFault(value)
+  if (fault !== undefined) return fault
+  if (!isPlainRecord(evidence)) return `its evidence is ${shown(evidence)}; give a plain record`
   if (steps === undefined) return undefined
   if (!Array.isArray(steps)) return `its steps are ${shown(steps)}; give a list of them`
   for (const [i, step] of steps.entries()) {
-    const of = valueFault((step as { readonly value?: unknown } | null)?.value)
+    const of = stepFault(step)
     if (of !== undefined) return `step ${i}: ${of}`
+  }
+  return undefined
+}
+
+/** Why something is no judgement, or has one in its parts that is none; undefined where it is one. */
+const shapeFault = (said: unknown): string | undefined => {
+  if (!isRecord(said)) return `it gave ${shown(said)}, which is no judgement`
+  const { _tag: tag, why, elapsedMs, parts } = said
+  if (tag !== 'Scored' && tag !== 'Abstained' && tag !== 'Failed')
+    return `it gave ${unrecordable(said) === undefined ? JSON.stringify(said) : shown(said)}, which is no judgement`
+  const fault = tag === 'Scored' ? scoredFault(said) : undefined
+  if (fault !== undefined) return fault
+  if (tag !== 'Scored' && typeof why !== 'string') return `its why is ${shown(why)}; give a text`
+  if (tag === 'Failed' && typeof elapsedMs !== 'number')
+    return `its elapsedMs is ${shown(elapsedMs)}; give a number`
+  if (parts === undefined) return undefined
+  if (!isPlainRecord(parts)) return `its parts are ${shown(parts)}; give a record of judgements`
+  for (const [name, part] of Object.entries(parts)) {
+    const of = shapeFault(part)
+    if (of !== undefined) return `part '${name}': ${of}`
   }
   return undefined
 }
 
 /** Why what a reward gave can be no judgement that is recorded and learnt from; undefined where it can be one. */
 export const judgementFault = (said: unknown): string | undefined => {
-  const tag = isRecord(said) ? said._tag : undefined
-  if (tag === 'Scored') return scoredFault(said as Readonly<Record<string, unknown>>)
-  if (tag !== 'Abstained' && tag !== 'Failed')
-    return `it gave ${unrecordable(said) === undefined ? JSON.stringify(said) : shown(said)}, which is no judgement`
+  const fault = shapeFault(said)
+  if (fault !== undefined) return fault
   const why = unrecordable(said)
   return why === undefined ? undefined : noPlainEvidence(why)
 }
@@ -134,18 +168,20 @@ export const judgedOf = <C extends Columns>(task: Task<C>, completion: Completio
  */
 export const asJudgement = (given: unknown, elapsedMs: number): Judgement => {
   if (typeof given === 'number') return asJudgement(scored(given), elapsedMs)
-  if (isRecord(given)) {
-    if (given._tag === 'Scored') {
-      const why = scoredFault(given)
-      if (why !== undefined) return failed(why, elapsedMs, given.parts as JudgedParts | undefined)
-      return isRecord(given.evidence) ? (given as unknown as Scored) : ({ ...given, evidence: {} } as Scored)
-    }
-    if ((given._tag === 'Abstained' || given._tag === 'Failed') && typeof given.why === 'string')
-      return given._tag === 'Abstained'
-        ? (given as unknown as Abstained)
-        : ({ elapsedMs, ...given } as unknown as Failed)
-  }
-  return failed(`it gave ${shown(given)}, which is neither a number nor a judgement`, elapsedMs)
+  const { _tag: tag, parts } = isRecord(given) ? given : {}
+  if (!isRecord(given) || (tag !== 'Scored' && tag !== 'Abstained' && tag !== 'Failed'))
+    return failed(`it gave ${shown(given)}, which is neither a number nor a judgement`, elapsedMs)
+  const whole =
+    tag === 'Scored'
+      ? { ...given, evidence: given.evidence ?? {} }
+      : tag === 'Failed'
+        ? { ...given, elapsedMs: given.elapsedMs ?? elapsedMs }
+        : given
+  const why = judgementFault(whole)
+  if (why === undefined) return whole as unknown as Judgement
+  // its parts may still say something
+  const whatSaid = failed(why, elapsedMs, parts as JudgedParts | undefined)
+  return judgementFault(whatSaid) === undefined ? whatSaid : failed(why, elapsedMs)
 }
 
 /** The judgement of a reward, whatever the reward does: what it throws and what is no judgement are `Failed`. */

@@ -20,6 +20,7 @@ import {
   weighted,
 } from '../../../src/rl/index.ts'
 import { bounded } from '../../../src/rl/rewards/bounded.ts'
+import { RecordedJudgement } from '../../../src/run/index.ts'
 import { always, completionOf, judge, judgedOf } from '../../support/judged.ts'
 import { loader, moduleAt } from '../../support/program.ts'
 import { worked } from '../../support/worked.ts'
@@ -228,6 +229,33 @@ test('what it throws, NaN and other types are failures that say what happened', 
       /^step 1: its value is NaN; give a finite number$/,
       () => ({ ...scored(1), steps: [0.5, Number.NaN].map((value) => ({ from: 0, to: 1, value })) }),
     ],
+    [/^step 0: it is the text half; give \{ from, to, value \}$/, () => ({ ...scored(1), steps: ['half'] })],
+    [
+      /^step 0: its from is nothing; give the number of a character/,
+      () => ({ ...scored(1), steps: [{ value: 1 }] }),
+    ],
+    [/^step 0: its to is 1\.5; give/, () => ({ ...scored(1), steps: [{ from: 0, to: 1.5, value: 1 }] })],
+    [
+      /^step 0: its about is a number, 7; give a text$/,
+      () => ({ ...scored(1), steps: [{ from: 0, to: 1, value: 1, about: 7 }] }),
+    ],
+    [/^its evidence is a list; give a plain record$/, () => ({ ...scored(1), evidence: ['seen'] })],
+    [/^its evidence is a Date; give a plain record$/, () => ({ ...scored(1), evidence: new Date(0) })],
+    [/^its evidence is the text seen; give/, () => ({ ...scored(1), evidence: 'seen' })],
+    [/^its parts are a list; give a record of judgements$/, () => ({ ...scored(1), parts: [scored(1)] })],
+    [
+      /^part 'half': it gave a number, 0\.5, which is no judgement$/,
+      () => ({ ...scored(1), parts: { half: 0.5 } }),
+    ],
+    [
+      /^part 'sum': part 'one': its value is NaN; give a finite number$/,
+      () => abstained('nothing', { sum: scored(1, {}, { one: scored(Number.NaN) }) }),
+    ],
+    [/^its why is nothing; give a text$/, () => ({ _tag: 'Abstained' })],
+    [
+      /^its elapsedMs is the text long; give a number$/,
+      () => ({ ...scored(1), _tag: 'Failed', why: 'no', elapsedMs: 'long' }),
+    ],
     [/^it gave nothing, which is neither a number nor a judgement$/, () => undefined],
     [/^it gave the text 1, which/, () => '1'],
     [/^it gave a boolean, true, which/, () => true],
@@ -243,6 +271,8 @@ test('what it throws, NaN and other types are failures that say what happened', 
     assert.is(j._tag, 'Failed', String(judgeIt))
     if (j._tag !== 'Failed') return
     assert.match(j.why, why)
+    // as it is recorded, or the run ends with it
+    assert.ok(RecordedJudgement.is(JSON.parse(JSON.stringify(j))), j.why)
     assert.ok(j.elapsedMs >= 0 && j.elapsedMs < 10_000)
   }
 })
