@@ -53,14 +53,18 @@ export const rewards = [
       ],
       [
         'a judgement that is not finite counts',
-        'const fault = valueFault(value)',
-        'const fault = valueFault(1 + 0 * Number(steps === value))',
+        '  if (fault !== undefined) return fault\n  if (!isPlainRecord(evidence))',
+        '  if (!isPlainRecord(evidence))',
       ],
       [
         'evidence that cannot be recorded ends the run',
-        'if (why !== undefined) return noPlainEvidence(why)\n  if (steps',
-        'if (steps',
+        'return why === undefined ? undefined : noPlainEvidence(why)',
+        'return undefined',
       ],
+      ['a list is evidence, and ends the run', 'isRecord(x) && !Array.isArray(x) &&', 'isRecord(x) &&'],
+      ['a date is evidence, and ends the next start', "toJSON !== 'function'", "toJSON !== 'nothing'"],
+      ['a step without a place ends the run', 'if (!Number.isInteger(place))', 'if (place === 0.1)'],
+      ['a part that is no judgement ends the run', 'const of = shapeFault(part)', 'const of = undefined'],
     ],
   ),
   mutantsOf(

@@ -144,6 +144,14 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/openai-client.ts',
+    ['rl/rewards/judge'],
+    [
+      ['a server is waited for as long as it says', 'pause <= longestPause', 'pause > 0'],
+      ['why there is no connection is not said', 'words.length < 4', 'words.length < 1'],
+    ],
+  ),
+  mutantsOf(
     'src/rl/server-policy.ts',
     ['rl/server-policy'],
     [

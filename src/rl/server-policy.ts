@@ -14,7 +14,7 @@ import { hash32 } from '../random/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { RecipeError, wholeSetting } from '../train/index.ts'
 import type { Completion } from './completion.ts'
-import { openAiClient, type ServerSettings } from './openai-client.ts'
+import { clientWords, openAiClient, type ServerSettings } from './openai-client.ts'
 import { type Policy, PolicyError, type Request } from './policy.ts'
 import { promptMessages } from './prompt-messages.ts'
 import { completionTexts } from './token-texts.ts'
@@ -84,7 +84,7 @@ const samplingOf = (s: Sampling): Record<string, number> => ({
  * `--logprobs-mode processed_logprobs`, and those at temperature 1 otherwise.
  *
  * Completions come in the order in which they end. Attempts that fail for a while are made again, with
- * growing pauses and as late as a `Retry-After` asks; unsubscribing cuts every request that is under way.
+ * growing pauses and as late as a `Retry-After` asks, up to a minute; unsubscribing cuts every request that is under way.
  *
  * The stream's error is a {@link PolicyError} that names its task: `BadRequest` where the server refuses a request, or the
  * transport cannot carry it; `Failed` where no attempt was answered, or an answer is not what was asked for (no JSON, no
@@ -202,7 +202,7 @@ export const serverPolicy = (o: ServerPolicyOptions): Policy => {
                 status !== undefined && status >= 400 && status < 500 && ![408, 409, 429].includes(status)
               throw new PolicyError(
                 refused ? 'BadRequest' : 'Failed',
-                `task ${r.task}, sample ${r.sample}: ${refused ? 'the server refuses it' : `no answer after ${retries + 1} attempts`}: ${message ?? String(e)}`,
+                `task ${r.task}, sample ${r.sample}: ${refused ? 'the server refuses it' : `no answer after ${retries + 1} attempts`}: ${clientWords(e)}`,
                 { task: r.task, cause: e },
               )
             })

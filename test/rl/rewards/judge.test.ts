@@ -103,6 +103,33 @@ test('429 with Retry-After is waited for, and 500 and cut connections are tried 
     { retries: 3 },
   ))
 
+test('who asks to be left alone for longer than a minute is tried again after the usual pause', async () => {
+  for (const headers of [
+    { 'retry-after': '86400' },
+    { 'retry-after': new Date(Date.now() + 86_400_000).toUTCString() },
+    { 'retry-after-ms': '86400000' },
+  ] as Readonly<Record<string, string>>[])
+    await withServer([failing(429, headers), saying(right)], async (ask, server) => {
+      const late = new Promise<never>((_, no) => {
+        setTimeout(() => no(new Error('it waits for a day')), 45_000).unref()
+      })
+      assert.is(scoreOf(await Promise.race([ask(), late])), 1)
+      assert.is(server.seen.length, 2)
+    })
+})
+
+test('a server that is not there is said to be not there', async () => {
+  const gone = await judgeServer(saying(right))
+  await gone.close()
+  for (const [baseURL, why] of [
+    [gone.baseURL, /gave no answer: .*ECONNREFUSED/],
+    ['http://no-such-host.invalid/v1', /gave no answer: .*(ENOTFOUND|EAI_AGAIN)/],
+  ] as const) {
+    const model = judgeModel({ baseURL, model: 'judge', retries: 0 })
+    assert.match(((await judge(answerJudge({ model }), thought, {})) as Failed).why, why)
+  }
+})
+
 test('what goes on failing is Failed after the attempts that were allowed', async () => {
   for (const [answer, why, times] of [
     [failing(500), /500/, 3],

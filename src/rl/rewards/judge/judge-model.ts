@@ -8,7 +8,7 @@ import { atMost } from '../../../async/index.ts'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
 import { onlySettings } from '../../../settings/index.ts'
 import { numberSetting, textSetting, wholeSetting } from '../../../train/index.ts'
-import { openAiClient, type ServerSettings } from '../../openai-client.ts'
+import { clientWords, openAiClient, type ServerSettings } from '../../openai-client.ts'
 import { contentKey, replyCache } from './cache.ts'
 
 /** Settings of {@link judgeModel}. */
@@ -80,13 +80,6 @@ const wholeBody = async (response: Response, most: number): Promise<Response> =>
   kept.delete('content-encoding')
   kept.delete('content-length')
   return new Response(status === 204 ? null : Buffer.concat(pieces), { status, statusText, headers: kept })
-}
-
-/** What went wrong, with its cause where the client hides it. */
-const inWords = (e: unknown): string => {
-  if (!(e instanceof Error)) return String(e)
-  const cause = e.cause instanceof Error ? e.cause.message : ''
-  return cause === '' || e.message.includes(cause) ? e.message : `${e.message} ${cause}`
 }
 
 const names = [
@@ -175,7 +168,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
         why = decoded.left
       }
     } catch (e) {
-      why = `the judge at ${o.baseURL} gave no answer: ${inWords(e)}`
+      why = `the judge at ${o.baseURL} gave no answer: ${clientWords(e)}`
     }
     count.failed++
     return { _tag: 'Failed', why, elapsedMs: performance.now() - began }
@@ -198,7 +191,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
         return await now
       } catch (e) {
         count.failed++
-        return { _tag: 'Failed', why: `the question could not be put: ${inWords(e)}`, elapsedMs: 0 }
+        return { _tag: 'Failed', why: `the question could not be put: ${clientWords(e)}`, elapsedMs: 0 }
       }
     },
     counts: () => ({ ...count, promptTokens: tokens.prompt, completionTokens: tokens.completion }),
