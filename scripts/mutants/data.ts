@@ -108,6 +108,11 @@ export const data = [
     ],
   ),
   mutantsOf(
+    'src/data/rows/file-size.ts',
+    ['data/rows-of'],
+    [['a file that changed is read on', 'if (now !== bytes)', 'if (now < bytes)']],
+  ),
+  mutantsOf(
     'src/data/conversations.ts',
     ['data/bad-rows', 'data/chat'],
     [

@@ -1,5 +1,5 @@
 /** Rows of a path by what its name says that it is, compressed or not; folders; what cannot be told. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -167,6 +167,50 @@ kinds('images: with a table of one of three kinds, or in folders by class', asyn
     (await thrown(() => rowsOf(join(folder, 'bare')))).message,
     /no image in the folders inside it/,
   )
+})
+
+kinds(
+  'a file that has other bytes when it is read again is refused, so that no other rows come in the middle of a run',
+  async () => {
+    const list = (n: number): string => `[${Array.from({ length: n }, (_, i) => `{"n":${i}}`).join(',')}]`
+    const published = readFileSync(fixturePath('rows/chats-snappy.parquet'))
+    const growing: readonly (readonly [
+      name: string,
+      first: string | Uint8Array,
+      then: string | Uint8Array,
+    ])[] = [
+      ['grows.jsonl', lines(0, 3), lines(0, 4)],
+      ['shrinks.jsonl', lines(0, 3), lines(0, 2)],
+      ['grows.jsonl.gz', gzipSync(lines(0, 3)), gzipSync(lines(0, 40))],
+      ['grows.json', list(3), list(4)],
+      ['grows.csv', 'n\n1\n2\n', 'n\n1\n2\n3\n'],
+      ['grows.parquet', published, Buffer.concat([published, published])],
+    ]
+    for (const [name, first, then] of growing) {
+      const source = rowsOf(put(name, first))
+      const before = await all(source)
+      assert.equal(await all(source, before[0]![1]), before.slice(1), name)
+      put(name, then)
+      for (const place of [undefined, before[0]![1]]) {
+        const e = await thrown(() => all(source, place))
+        assert.ok(e instanceof RowsError, e.message)
+        assert.match(e.message, /it has \d+ bytes and had \d+ when this began; put it back/)
+      }
+      rmSync(join(folder, name))
+      assert.match((await thrown(() => all(source))).message, /there is no such file/)
+    }
+  },
+)
+
+kinds('what is no path of this machine is told so', async () => {
+  assert.match(
+    (await thrown(() => rowsOf('https://example.org/rows.jsonl'))).message,
+    /nothing is fetched from the net/,
+  )
+  symlinkSync('round.jsonl', join(folder, 'round.jsonl'))
+  const e = await thrown(() => rowsOf(join(folder, 'round.jsonl')))
+  assert.ok(e instanceof RowsError)
+  assert.match(e.message, /round\.jsonl: it cannot be read \(ELOOP.*check the path/)
 })
 
 kinds('a file without a row is named when it is read, and a place at its end is none', async () => {

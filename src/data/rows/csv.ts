@@ -9,7 +9,7 @@ import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
 import { blocksOf, isGzip, startOf } from './blocks.ts'
-import { fileSize } from './file-size.ts'
+import { fileSize, unchanged } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 import { textOf } from './row-of-json.ts'
 import { onlyRowOptions } from './row-options.ts'
@@ -118,7 +118,8 @@ export const csv = (file: string, options: RowOptions = {}): Source<Row> => {
   return {
     config: { kind: 'csv', file, bytes: size },
     async *open(place): AsyncGenerator<Placed<Row>> {
-      if (place !== undefined && (!Place.is(place) || (place.byte > fileSize(file) && !isGzip(file))))
+      unchanged(file, size)
+      if (place !== undefined && (!Place.is(place) || (place.byte > size && !isGzip(file))))
         throw new SourceError(
           `${file} opens at { byte, line } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )

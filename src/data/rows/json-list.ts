@@ -9,7 +9,7 @@ import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
 import { blocksOf, isGzip, startOf } from './blocks.ts'
-import { fileSize } from './file-size.ts'
+import { fileSize, unchanged } from './file-size.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 import { columnsOf, textOf } from './row-of-json.ts'
 import { onlyRowOptions } from './row-options.ts'
@@ -107,7 +107,8 @@ export const jsonList = (file: string, options: RowOptions = {}): Source<Row> =>
   return {
     config: { kind: 'jsonList', file, bytes: size },
     async *open(place = { byte: 0, row: 0 }): AsyncGenerator<Placed<Row>> {
-      if (!Place.is(place) || (place.byte > fileSize(file) && !isGzip(file)))
+      unchanged(file, size)
+      if (!Place.is(place) || (place.byte > size && !isGzip(file)))
         throw new SourceError(
           `${file} opens at { byte, row } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )

@@ -8,7 +8,7 @@ import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import * as t from 'io-ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
-import { fileSize } from './file-size.ts'
+import { fileSize, unchanged } from './file-size.ts'
 import { type Row, RowsError } from './row.ts'
 
 /** Bytes of a row group without compression: it is in memory whole. */
@@ -66,9 +66,10 @@ export const parquet = (file: string): Source<Row> => {
       const { parquetMetadataAsync, parquetReadObjects } = await import('hyparquet')
       const { compressors } = await import('hyparquet-compressors')
       const readers = readersOf(compressors)
+      unchanged(file, size)
       const handle = await open(file)
       try {
-        const buffer = bufferOf(handle, fileSize(file))
+        const buffer = bufferOf(handle, size)
         const metadata: FileMetaData = await parquetMetadataAsync(buffer).catch((e: Error) => {
           throw bad(`it is no Parquet file (${e.message}); is it whole?`, e)
         })

@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { chained } from '../chained.ts'
 import type { Placed, Source } from '../source.ts'
 import { foldersIn } from './class-folders.ts'
 import { csv } from './csv.ts'
+import { seenAt } from './file-size.ts'
 import { hasTable, imageFolder } from './image-folder.ts'
 import { beginsList, jsonList } from './json-list.ts'
 import { jsonl } from './jsonl.ts'
@@ -128,10 +129,13 @@ const some = (
  */
 export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
   onlyRowOptions('rowsOf', options)
-  const seen = statSync(path, { throwIfNoEntry: false })
-  if (seen === undefined)
-    throw new RowsError('NotFound', path, 'there is no such file or folder; check the path')
-  if (seen.isDirectory()) return some(path, (o) => ofFolder(path, o), options)
+  if (/^\w+:\/\//.test(path))
+    throw new RowsError(
+      'Unsupported',
+      path,
+      'nothing is fetched from the net: fetch it first, and give a path',
+    )
+  if (seenAt(path, 'file or folder').isDirectory()) return some(path, (o) => ofFolder(path, o), options)
   const kind = kinds.find(([, pattern]) => pattern.test(path))
   if (kind !== undefined) return some(path, (o) => kind[2](path, o), options)
   throw new RowsError('Unsupported', path, what)

@@ -10,7 +10,7 @@ import { isImageName } from '../read-image.ts'
 import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
 import { isGzip } from './blocks.ts'
-import { fileSize } from './file-size.ts'
+import { fileSize, unchanged } from './file-size.ts'
 import { type Row, RowError, type RowOptions } from './row.ts'
 import { onlyRowOptions } from './row-options.ts'
 import { type TarFile, tarFiles } from './tar.ts'
@@ -59,7 +59,8 @@ export const webDataset = (file: string, options: RowOptions = {}): Source<Row> 
   return {
     config: { kind: 'webDataset', file, bytes: size },
     async *open(place = { byte: 0, sample: 0 }): AsyncGenerator<Placed<Row>> {
-      if (!Place.is(place) || (place.byte > fileSize(file) && !isGzip(file)))
+      unchanged(file, size)
+      if (!Place.is(place) || (place.byte > size && !isGzip(file)))
         throw new SourceError(
           `${file} opens at { byte, sample } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )
