@@ -257,6 +257,11 @@ test('what cannot work is said before anything is loaded', async () => {
     await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),
     'a number from 0 to 100',
   )
+  for (const filter of ['--top-p', '--top-k', '--min-p'])
+    assert.match(
+      await said(2, 'chat', 'text', '--message', 'a', filter, '1'),
+      `${filter} is of drawing tokens, and the likeliest is taken`,
+    )
   assert.match(await said(1, 'chat', 'text', ...onnx, '--message', 'a', '--think'), 'no tokens for a thought')
 })
 

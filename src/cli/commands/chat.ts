@@ -13,6 +13,7 @@ import {
   type Io,
   interrupted,
   messageOf,
+  refuse,
   usage,
 } from '../command.ts'
 import { follow } from '../follow.ts'
@@ -79,6 +80,12 @@ const optionsOf = (args: Args): E.Either<CliError, TalkOptions> =>
     E.bind('temperature', () => numberOf(args, 'temperature', 0, 100)),
     E.bind('topP', () => numberOf(args, 'top-p', 1e-9, 1)),
     E.bind('minP', () => numberOf(args, 'min-p', 0, 1)),
+    E.chainFirst(() => {
+      const odd = ['top-p', 'top-k', 'min-p'].find(args.on)
+      return odd === undefined || args.on('temperature')
+        ? E.right(undefined)
+        : refuse(`--${odd} is of drawing tokens, and the likeliest is taken; give a --temperature as well.`)
+    }),
     E.map(({ temperature, topP, minP }) => ({
       sampling: { temperature: temperature ?? 0, topP, minP, topK: args.integer('top-k') },
       maxNewTokens: args.integer('max-tokens'),

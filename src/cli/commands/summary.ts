@@ -90,12 +90,19 @@ export const summaryCommand: Command = {
 }
 
 const views = ['mermaid', 'pictures', 'plan'] as const
+/** What says how another view than these two looks, and what of it these take. */
+const ofViews = ['depth', 'batch', 'tokens', 'svg']
+const takes = { pictures: [] as string[], plan: ['batch', 'tokens'] }
 
 const oneView = (args: Args): TE.TaskEither<CliError, void> => {
   const given = views.filter((v) => args.on(v))
   if (given.length > 1)
     return TE.left(usage(`only one of ${given.map((v) => `--${v}`).join(', ')} at a time.`))
   if (args.on('tiles') && !args.on('pictures')) return TE.left(usage('--tiles is of --pictures.'))
+  for (const view of ['pictures', 'plan'] as const) {
+    const odd = args.on(view) && ofViews.find((f) => args.on(f) && !takes[view].includes(f))
+    if (odd) return TE.left(usage(`--${view} has no --${odd}; leave one of both out.`))
+  }
   return TE.right(undefined)
 }
 
@@ -197,6 +204,9 @@ const plan = async (
     return refuse(
       `'${model.name}' writes no text, and --plan is of training on text; name the experiment's file instead.`,
     )
+  const sized = ['batch', 'tokens'].find(args.on)
+  if (experiment?.stages !== undefined && sized !== undefined)
+    return refuse(`--${sized}: the stages of an experiment have sizes of their own; leave it out.`)
   const made =
     experiment?.stages !== undefined
       ? await planExperiment(experiment)
