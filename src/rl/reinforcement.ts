@@ -45,7 +45,16 @@ export const reinforcement = <
   const { where, config, learner, learningRate, steps, validation } = checked
   const { objective, policy, tasks, sampling } = s
 
-  const drawn = withPrepared(where, tasks, { ...policy.functions, ...objective.functions })
+  const drawn = withPrepared(
+    where,
+    tasks,
+    { ...policy.functions, ...objective.functions },
+    {
+      setting: 'tasks',
+      what: (name) =>
+        `they are chosen by another policy than the stage's, and both have a function '${name}'; make one trainedPolicy(…) and give it to both`,
+    },
+  )
   const own = transformed(drawn, learner.transforms, () => [objective.terms(objective.buckets[0]!).sum])
   const reference: Readonly<Record<string, FunctionSpec>> =
     objective.loss.reads?.reference === true

@@ -85,8 +85,20 @@ export async function* ready<E>(
   return { source, place: place ?? { kept } }
 }
 
+/** Which setting has a function of the name that preparing has, and what to do. */
+export interface NamedTwice {
+  readonly setting: string
+  readonly what: (name: string) => string
+}
+
+const inEvaluation: NamedTwice = {
+  setting: 'evaluation',
+  what: (name) =>
+    `it has a function '${name}', which is what the stage makes its examples with; give it another name`,
+}
+
 /**
- * What evaluations call, and what preparing calls.
+ * What evaluations (or others) call, and what preparing calls.
  *
  * @throws RecipeError where they have another function of one name
  */
@@ -94,13 +106,10 @@ export const withPrepared = <E>(
   where: string,
   of: Source<E> | Prepared<E>,
   functions: Readonly<Record<string, FunctionSpec>>,
+  { setting, what }: NamedTwice = inEvaluation,
 ): Readonly<Record<string, FunctionSpec>> => {
   const own = isPrepared(of) ? (of.functions ?? {}) : {}
   const twice = Object.keys(own).find((name) => name in functions && functions[name] !== own[name])
   if (twice === undefined) return { ...own, ...functions }
-  throw new RecipeError(
-    where,
-    'evaluation',
-    `it has a function '${twice}', which is what the stage makes its examples with; give it another name`,
-  )
+  throw new RecipeError(where, setting, what(twice))
 }

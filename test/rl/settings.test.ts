@@ -57,6 +57,10 @@ test('episodes, stages and attempts', () => {
   const drawn = { ...tried, sampling: { maxNewTokens: 1 } }
   refused(() => rl.solvable(odd({ ...drawn, esay: [] })), /solvable, esay: .*Did you mean 'easy'\?/)
   refused(() => rl.solvable({ ...drawn, attempts: 1 }), /attempts: it is 1; give a whole number from 2/)
+  refused(
+    () => echoStage({ policy: policy({}), tasks: rl.solvable(drawn) }),
+    /'echo', tasks: they are chosen by another policy than the stage's, .*; make one trainedPolicy\(…\) and give it to both/,
+  )
   refused(() => rl.harvested(odd({ ...drawn, easy: [] })), /harvested, easy: there is no such setting/)
   refused(
     () => rl.harvested({ ...tried, sampling: { maxNewTokens: 3 } }),
@@ -78,6 +82,10 @@ test('options of rewards and judges', () => {
     [() => rl.regionOverlap(odd({ thresh: 1 })), /regionOverlap, thresh: .*'threshold'/],
     [() => rl.reward('mine', () => 1, odd({ timeout: 1 })), /mine, timeout: .*'timeoutMs'/],
     [() => rl.reward('mine', odd(3)), /mine, judge: it is .*; give a function/],
+    [
+      () => rl.verified('mine', { module: new URL('./not-there.js', import.meta.url) }),
+      /mine, module: there is no file \/.*not-there\.js/,
+    ],
     [() => rl.verified('mine', odd({ module: './a.js' })), /mine, module: it is .*a\.js.*new URL/],
     [() => rl.judgeModel(odd({ baseUrl: 'http://x', model: 'm' })), /baseUrl: .*Did you mean 'baseURL'\?/],
     [() => rl.thinkJudge(odd({ model: 'm' })), /thinkJudge, model: it is 'm'; give judgeModel/],

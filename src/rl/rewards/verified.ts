@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { kindOf, onlySettings } from '../../settings/index.ts'
 import { RecipeError, textSetting } from '../../train/index.ts'
 import type { Abstained, Judged, Judgement, Reward } from '../reward.ts'
@@ -71,7 +73,7 @@ export interface VerifiedOptions<C extends Columns> extends InPool {
  * completion's text could make hang. The module is JavaScript (or what Node itself can import); its function is given plain
  * data and gives a number or a judgement. A loop without end, memory without end and the end of the thread are `Failed`.
  *
- * @throws RecipeError where the name is empty
+ * @throws RecipeError where the name is empty, or there is no such file
  * @category rewards
  */
 export const verified = <C extends Columns = Columns>(
@@ -86,6 +88,9 @@ export const verified = <C extends Columns = Columns>(
       'module',
       `it is ${kindOf(options.module)}; give an address, such as new URL('./my-check.js', import.meta.url)`,
     )
+  // a thread would say so of every completion
+  if (options.module.protocol === 'file:' && !existsSync(options.module))
+    throw new RecipeError(name, 'module', `there is no file ${fileURLToPath(options.module)}`)
   const check = options.check ?? 'default'
   const input =
     options.input ?? (({ task, completion }: Judged<C>) => ({ text: completion.text, columns: task.columns }))
