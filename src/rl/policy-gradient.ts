@@ -25,7 +25,7 @@ import {
 } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import {
   type AtPlaces,
   type Learnt,
@@ -217,6 +217,12 @@ export const policyGradient = (
         mask,
         ...Object.fromEntries(extra.map((key) => [key, input(inputOf[key], drawn)])),
       })
+      if (kindOf(terms) !== 'a record' || !('sum' in terms && 'weight' in terms))
+        throw new RecipeError(
+          where,
+          'loss.terms',
+          `that of '${loss.name}' gives ${kindOf(terms)}; give { sum, weight }, such as tokenMean(loss, mask) makes`,
+        )
       const measured = tokenMean(entropyOf(stopGradient(logits)), mask)
       const spread = bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)
       return withExperts(model, logits, less(0, segments), {

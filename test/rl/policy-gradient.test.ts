@@ -248,6 +248,14 @@ test('what does not fit is refused by name, with what to do', () => {
     () => objectiveOf({} as never),
     /policyGradient, loss: it is a record without terms; give a policy loss/,
   )
+  for (const gives of [undefined, 3, {}]) {
+    const own = { name: 'own', config: {}, terms: () => gives as never }
+    const objective = objectiveOf(own)
+    assert.throws(
+      () => objective.terms(objective.buckets[0]!),
+      /policyGradient, loss\.terms: that of 'own' gives .*; give \{ sum, weight \}/,
+    )
+  }
   assert.throws(
     () => objectiveOf(dapo({ truncate: 2 }), { images: 1 }).collate(experiences),
     /completion e\d: samplingLogProbs\[0\] is undefined/,
