@@ -7,14 +7,17 @@ import { asCalled, called, fit, inked, type Look } from '../terminal/index.ts'
 import type { Command, Flag } from './command.ts'
 import { usageLine } from './parse.ts'
 
-/** Cells that are longer have what they mean on the next line. */
+/** Cells that are longer have what they mean on the next line, and so have those beside which it has no room. */
 const widest = 64
+const leastRoom = 30
 
 const rows = (cells: readonly (readonly [string, string])[], look: Look): string => {
-  const room = Math.max(0, ...cells.map(([a]) => a.length).filter((n) => n <= widest))
+  const columns = Math.min(look.columns, 100)
+  const most = Math.min(widest, columns - leastRoom - 4)
+  const room = Math.max(0, ...cells.map(([a]) => a.length).filter((n) => n <= most))
   return cells
     .map(([a, b]) => {
-      const [first, ...more] = wrap(b, Math.max(30, Math.min(look.columns, 100) - room - 4))
+      const [first, ...more] = wrap(b, Math.max(leastRoom, columns - room - 4))
       const indent = ' '.repeat(room + 4)
       const head = `  ${inked(look, 'cyan', fit(a, room))}`
       return [

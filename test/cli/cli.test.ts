@@ -208,6 +208,16 @@ test('every example in the help is a command line that is accepted', () => {
     }
 })
 
+test('help stays within the terminal, but for a command that is longer itself', () => {
+  for (const columns of [60, 80, 100, 140])
+    for (const c of commands)
+      for (const line of commandHelp(c, { colour: false, columns }).split('\n'))
+        assert.ok(
+          line.length <= columns || /^ {2}(?:npx )?sailwright(?: \S+)*$/.test(line),
+          `${columns}: ${line}`,
+        )
+})
+
 test('a terminal that cannot write over what stands on it is written to as a file is', () => {
   const stream = Object.assign(new PassThrough(), { isTTY: true }) as unknown as NodeJS.WriteStream
   assert.is(outlet(stream, { TERM: 'xterm' }).sink.isTTY, true)
