@@ -155,6 +155,14 @@ test('a stage that was begun and has no update yet is shown too', async () => {
   assert.not.match(own, 'NaN')
 })
 
+test('episodes without one reward have none, and not NaN', async () => {
+  const none = { mean: Number.NaN, std: Number.NaN, count: 0 }
+  const events = syntheticReinforcement().map((e) => (e.type === 'episode' ? { ...e, rewards: none } : e))
+  const own = section(await render(events), 'reinforcement')
+  assert.match(own, 'none in the last episode; none in the first')
+  assert.not.match(own, 'NaN')
+})
+
 test('a group: task and image once, completions side by side with all that is known of them', async () => {
   const images = new Map([['images/one.png', 'data:image/png;base64,AAAA']])
   const page = await render(syntheticReinforcement(), syntheticGroups, images)

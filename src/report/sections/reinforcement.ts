@@ -16,6 +16,10 @@ import { measuredOf, type RunView, type StageView } from '../view.ts'
 
 type Episode = EventOf<'episode'>
 
+/** The mean of rewards, where there are any. */
+const meanOr = ({ mean, count }: { readonly mean: number; readonly count: number }, none: string): string =>
+  count === 0 ? none : significant(mean)
+
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 
 /** Over episodes, each at the first of its updates. */
@@ -323,7 +327,7 @@ ${
   html`<ul class="warnings">${advice.map((w) => html`<li>${w.slice(`stage ${s.stage}: `.length)}</li>`)}</ul>`
 }
 <ul class="tiles">
-${tile('mean reward', significant(last.rewards.mean), `in the last episode; ${significant(first.rewards.mean)} in the first`)}
+${tile('mean reward', meanOr(last.rewards, '–'), `${last.rewards.count === 0 ? 'none ' : ''}in the last episode; ${meanOr(first.rewards, 'none')} in the first`)}
 ${tile('groups that teach', percent(kept / groups), `${grouped(kept)} of ${grouped(groups)}`)}
 ${tile('rollouts a second', significant(completions / drawing), `${plural(completions, 'completion')} in ${plural(s.episodes.length, 'episode')}`)}
 ${tile('without a reward', percent((failed + abstained) / completions), `${grouped(failed)} failed, ${grouped(abstained)} abstained`)}
