@@ -22,16 +22,47 @@ export const inLines = (value: unknown): Part => {
   return settings(value).map((s, i) => html`${i > 0 && html`<br>`}${s}`)
 }
 
+/** Whether plain data has settings of its own inside. */
+const isDeep = (v: unknown): boolean => isObject(v) || (Array.isArray(v) && v.some(isObject))
+
+/** The settings of a record that lie on its surface, and those that have others inside. */
+const levels = (value: Record<string, unknown>) => {
+  const entries = Object.entries(value)
+  return {
+    flat: Object.fromEntries(entries.filter(([, v]) => !isDeep(v))),
+    deep: entries.filter(([, v]) => isDeep(v)),
+  }
+}
+
+const foldedAway = (summary: Part, deep: readonly (readonly [string, unknown])[]): Part =>
+  html`<details><summary>${summary}</summary><dl class="facts">${deep.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${folded(v)}</dd>`)}</dl></details>`
+
+const names = (deep: readonly (readonly [string, unknown])[]): string =>
+  deep.map(([k]) => words(k)).join(', ')
+
 /** Plain data in a line, with what lies deeper folded away under it. */
 export const folded = (value: unknown): Part => {
   if (Array.isArray(value) && value.some(isObject)) return value.map((v) => html`<div>${folded(v)}</div>`)
   if (!isObject(value)) return inWords(value)
-  const isDeep = (v: unknown): boolean => isObject(v) || (Array.isArray(v) && v.some(isObject))
-  const entries = Object.entries(value)
-  const deep = entries.filter(([, v]) => isDeep(v))
-  const line = inWords(Object.fromEntries(entries.filter(([, v]) => !isDeep(v))))
-  if (deep.length === 0) return line
-  return html`<details><summary>${line === '' ? deep.map(([k]) => words(k)).join(', ') : line}</summary><dl class="facts">${deep.map(([k, v]) => html`<dt>${words(k)}</dt><dd>${folded(v)}</dd>`)}</dl></details>`
+  const { flat, deep } = levels(value)
+  const line = inWords(flat)
+  return deep.length === 0 ? line : foldedAway(line === '' ? names(deep) : line, deep)
+}
+
+/**
+ * Plain data in a cell of its own: a line for each setting on its surface, and what lies deeper folded away under them. What has
+ * a name and others inside, such as a stage within a stage, is its name alone.
+ */
+export const foldedLines = (value: unknown): Part => {
+  if (Array.isArray(value) && value.some(isObject))
+    return value.map((v) => html`<div>${foldedLines(v)}</div>`)
+  if (!isObject(value)) return inWords(value)
+  const { flat, deep } = levels(value)
+  if (deep.length === 0) return inLines(value)
+  const { name, ...rest } = value
+  return typeof name === 'string'
+    ? foldedAway(name, Object.entries(rest))
+    : [Object.keys(flat).length > 0 && inLines(flat), foldedAway(names(deep), deep)]
 }
 
 /** Plain data in running text: lists and settings with commas. */

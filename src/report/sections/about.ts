@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Manifest, Measurement } from '../../run/index.ts'
 import { duration, grouped, percent, short, significant } from '../../terminal/index.ts'
 import { type Html, html, htmlTable, type Part, tile } from '../html.ts'
-import { folded, inLines, inWords, isObject, words } from '../plain-data.ts'
+import { folded, foldedLines, inWords, isObject, words } from '../plain-data.ts'
 import { measuredOf, nothingEvaluated, type RunView } from '../view.ts'
 import { wilson } from '../wilson.ts'
 
@@ -166,11 +166,11 @@ const recipeTable = (stages: readonly Record<string, unknown>[]): Html => {
       { head: 'setting' },
       ...stages.map((s, i) => ({ head: label === undefined ? `stage ${i + 1}` : String(s[label]) })),
     ],
-    rows.map((k) => [words(k), ...stages.map((s) => inLines(s[k]))]),
+    rows.map((k) => [words(k), ...stages.map((s) => foldedLines(s[k]))]),
   )
   return html`${table}${
     shared.length > 0 &&
     html`<details><summary>The same in every stage: ${shared.map(words).join(', ')}</summary>
-<dl class="facts">${shared.map((k) => html`<dt>${words(k)}</dt><dd>${inLines(stages[0]![k])}</dd>`)}</dl></details>`
+<dl class="facts">${shared.map((k) => html`<dt>${words(k)}</dt><dd>${foldedLines(stages[0]![k])}</dd>`)}</dl></details>`
   }`
 }
