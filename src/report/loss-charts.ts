@@ -4,7 +4,7 @@ import { atWidths, colour, draw } from './chart.ts'
 import { finite, logTicks, type Point, smooth, spanOf, thin, wantsLog } from './curve.ts'
 import type { Html } from './html.ts'
 import { placeLabels } from './labels.ts'
-import type { RunView, StageView } from './view.ts'
+import type { StageView } from './view.ts'
 
 export const losses = (s: StageView): readonly Point[] => s.taken.map((e) => ({ x: e.step, y: e.loss }))
 const shifted = (points: readonly Point[], by: number): readonly Point[] =>
@@ -49,13 +49,18 @@ export const lossScale = (points: readonly Point[], units: readonly string[]) =>
   }
 }
 
-/** The loss over all stages, one after another, with the stages' borders and as many of their names as have room. */
-export const lossOverview = async (view: RunView): Promise<Html> =>
-  atWidths(await overview(view, 880, 220, 240), await overview(view, 290, 180, 120))
+/** The loss over stages, one after another, with the stages' borders and as many of their names as have room. */
+export const lossOverview = async (stages: readonly StageView[]): Promise<Html> =>
+  atWidths(await overview(stages, 880, 220, 240), await overview(stages, 290, 180, 120))
 
-const overview = (view: RunView, width: number, height: number, most: number): Promise<Html> => {
+const overview = (
+  stages: readonly StageView[],
+  width: number,
+  height: number,
+  most: number,
+): Promise<Html> => {
   let before = 0
-  const parts = view.stages.map((s) => {
+  const parts = stages.map((s) => {
     const from = before
     before += s.taken.at(-1)?.step ?? 0
     const raw = finite(losses(s))
@@ -75,7 +80,7 @@ const overview = (view: RunView, width: number, height: number, most: number): P
     type: 'quantitative' as const,
     ...lossScale(
       parts.flatMap((p) => p.raw),
-      view.stages.map((s) => s.unit),
+      stages.map((s) => s.unit),
     ),
   }
   const line = (points: readonly Point[], color: string, strokeWidth: number) => ({
@@ -113,7 +118,7 @@ const overview = (view: RunView, width: number, height: number, most: number): P
         })),
       ],
     },
-    `Loss over ${view.stages.length} stages: ${view.stages
+    `Loss over ${stages.length} stages: ${stages
       .map((s) => `${s.stage} ends at ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}`)
       .join(', ')}.`,
   )
@@ -141,7 +146,8 @@ export const decided = (s: Pick<StageView, 'taken' | 'decisions'>) => {
 export const rateScale = (peak: number) => ({
   field: 'y',
   type: 'quantitative' as const,
-  title: 'learning rate',
+  // as long as the axis: a longer title would make the picture taller
+  title: 'rate',
   axis: {
     values: peak > 0 ? [0, peak] : [0],
     labelExpr: 'datum.value === 0 ? "0" : format(datum.value, ".2~e")',
@@ -157,7 +163,8 @@ export const stageCurves = (s: StageView): Promise<Html> => {
   const marked = decisionMarks.filter((m) => marks.some((d) => d.mark === m))
   const x = stepsTo(Math.max(1, s.taken.at(-1)?.step ?? 1))
   const above = { ...x, axis: { ...stepAxis, title: null, labels: false } }
-  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw, [s.unit]) }
+  // the unit stands below; a title longer than the axis would make the picture taller
+  const y = { field: 'y', type: 'quantitative' as const, ...lossScale(raw, []) }
   const peak = rates.reduce((a, p) => Math.max(a, p.y), 0)
   return draw(
     {

@@ -72,7 +72,12 @@ const drawn = (p: Picture): Promise<Html> => {
     },
     axis: {
       tickCount: 4,
-      ...(p.as === 'share' ? { labelExpr: 'format(100 * datum.value, "~g") + " %"' } : { format: '.3~r' }),
+      ...(p.as === 'share'
+        ? { labelExpr: 'format(100 * datum.value, "~g") + " %"' }
+        : {
+            labelExpr:
+              'datum.value !== 0 && abs(datum.value) < 1e-3 ? format(datum.value, ".2~e") : format(datum.value, ".3~r")',
+          }),
     },
   }
   return draw(

@@ -445,7 +445,7 @@ test('in the chart of all stages no name is drawn over another', async () => {
     [500, 1, 1, 1, 1],
     [1, 1, 1, 1, 1],
   ]) {
-    const image = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families))
+    const image = await lossOverview(viewOf(syntheticEvents(0, lengths), manifest.families).stages)
     for (const part of image.text.split('at-narrow')) {
       const labels = [
         ...part.matchAll(

@@ -58,15 +58,20 @@ ${htmlTable(
 )}</details>`
 }
 
-/** The curves: all stages in a row, then each by itself. */
+/** The curves: stages in a row, those of each unit together, then each by itself. */
 export const learning = async (view: RunView): Promise<Html> => {
   const stages = view.stages.filter((s) => s.taken.some((e) => Number.isFinite(e.loss)))
   if (stages.length === 0) return html`<p>No step was taken yet.</p>`
-  const overview = stages.length > 1 ? await lossOverview({ ...view, stages }) : undefined
+  const units = [...new Set(stages.map((s) => s.unit))]
+  const alike = units.map((unit) => stages.filter((s) => s.unit === unit)).filter((some) => some.length > 1)
+  const overviews = await Promise.all(alike.map(async (some) => ({ some, chart: await lossOverview(some) })))
   const each = await Promise.all(stages.map(async (s) => ({ s, chart: await stageCurves(s) })))
-  return html`${legend('line', keys([...new Set(stages.map((s) => s.unit))]))}
-${overview !== undefined && html`<figure class="chart">${overview}<figcaption>All stages, one after another: ${stages.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>`}
-<div class="grid">${each.map(
+  return html`${legend('line', keys(units))}
+${overviews.map(
+  ({ some, chart }) =>
+    html`<figure class="chart">${chart}<figcaption>${some.length === stages.length ? 'All stages' : `The stages whose loss is in ${some[0]!.unit}`}, one after another: ${some.map((s) => `${s.index + 1}.\u00a0${s.stage}`).join(', ')}.</figcaption></figure>
+`,
+)}<div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
 <figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${batchText(s)}${s.packed !== undefined && `, ${significant(s.samples / s.step)} samples on average`}; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}${s.curated !== undefined && `; made its examples first: ${keptOf(s.curated)}`}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
       notNumbers(s) > 0 &&
