@@ -5,14 +5,11 @@
  */
 import { Readable } from 'node:stream'
 import * as E from 'fp-ts/lib/Either.js'
-import * as t from 'io-ts'
-import { type Placed, type Source, SourceError } from '../source.ts'
-import { Whole } from '../whole-number.ts'
-import { blocksOf, isGzip, startOf } from './blocks.ts'
-import { fileSize, unchanged } from './file-size.ts'
+import type { Source } from '../source.ts'
+import { blocksOf, startOf } from './blocks.ts'
+import { fileRows, type ReadRow } from './file-rows.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 import { textOf } from './row-of-json.ts'
-import { onlyRowOptions } from './row-options.ts'
 
 /** The fields of a record, the byte behind it, and the line at which it ends. */
 interface TextRecord {
@@ -82,7 +79,27 @@ const headerOf = (file: string, { fields }: TextRecord): readonly string[] => {
   return names.right
 }
 
-const Place = t.strict({ byte: Whole, line: Whole })
+/** The names of a file's columns, and what is behind them; undefined where it is empty. */
+const columnsOf = async (file: string) => {
+  // a mark that says UTF-8
+  const begin = startOf(file).indexOf('\ufeff') === 0 ? 3 : 0
+  for await (const record of recordsOf(file, begin, 0)) return { ...record, names: headerOf(file, record) }
+  return undefined
+}
+
+const rowOf = (file: string, names: readonly string[], { fields, end, line }: TextRecord): ReadRow => {
+  const inside = fields.reduce((n, f) => n + newlines(f), 0)
+  const at = { file, line: line - inside }
+  const bad = (reason: string): ReadRow => E.left(new RowError(at, reason))
+  if (fields.length !== names.length)
+    return bad(
+      `it has ${fields.length} values and there are ${names.length} columns; is a comma not between quotes?`,
+    )
+  const texts = textsOf(fields)
+  if (E.isLeft(texts)) return bad(texts.left)
+  const named = names.flatMap((name, i) => (name === '' ? [] : [[name, texts.right[i]!] as const]))
+  return E.right({ example: { columns: Object.fromEntries(named), ...at }, next: { byte: end, line } })
+}
 
 /**
  * The rows of a table as text (`.csv`; `.tsv` has tabs between its columns), perhaps compressed by gzip, once. The first line
@@ -95,45 +112,10 @@ const Place = t.strict({ byte: Whole, line: Whole })
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
  * @category sources
  */
-export const csv = (file: string, options: RowOptions = {}): Source<Row> => {
-  const { onBadRow } = onlyRowOptions('csv', options)
-  const size = fileSize(file)
-  const columns = async () => {
-    // a mark that says UTF-8
-    const begin = startOf(file).indexOf('\ufeff') === 0 ? 3 : 0
-    for await (const record of recordsOf(file, begin, 0)) return { ...record, names: headerOf(file, record) }
-    return undefined
-  }
-  const rowOf = (names: readonly string[], { fields }: TextRecord, line: number): E.Either<RowError, Row> => {
-    const bad = (reason: string): E.Either<RowError, never> => E.left(new RowError({ file, line }, reason))
-    if (fields.length !== names.length)
-      return bad(
-        `it has ${fields.length} values and there are ${names.length} columns; is a comma not between quotes?`,
-      )
-    const texts = textsOf(fields)
-    if (E.isLeft(texts)) return bad(texts.left)
-    const named = names.flatMap((name, i) => (name === '' ? [] : [[name, texts.right[i]!] as const]))
-    return E.right({ columns: Object.fromEntries(named), file, line })
-  }
-  return {
-    config: { kind: 'csv', file, bytes: size },
-    async *open(place): AsyncGenerator<Placed<Row>> {
-      unchanged(file, size)
-      if (place !== undefined && (!Place.is(place) || (place.byte > size && !isGzip(file))))
-        throw new SourceError(
-          `${file} opens at { byte, line } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
-        )
-      const header = await columns()
-      if (header === undefined) return
-      const from = place ?? { byte: header.end, line: header.line }
-      for await (const record of recordsOf(file, from.byte, from.line)) {
-        const { end, line } = record
-        const inside = record.fields.reduce((n, f) => n + newlines(f), 0)
-        const row = rowOf(header.names, record, line - inside)
-        if (E.isRight(row)) yield { example: row.right, next: { byte: end, line } }
-        else if (onBadRow === undefined) throw row.left
-        else onBadRow(row.left)
-      }
-    },
-  }
-}
+export const csv = (file: string, options: RowOptions = {}): Source<Row> =>
+  fileRows('csv', file, options, 'line', async function* (place) {
+    const header = await columnsOf(file)
+    if (header === undefined) return
+    const { byte, line } = place ?? { byte: header.end, line: header.line }
+    for await (const record of recordsOf(file, byte, line)) yield rowOf(file, header.names, record)
+  })

@@ -5,14 +5,11 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import * as t from 'io-ts'
-import { type Placed, type Source, SourceError } from '../source.ts'
-import { Whole } from '../whole-number.ts'
-import { blocksOf, isGzip, startOf } from './blocks.ts'
-import { fileSize, unchanged } from './file-size.ts'
+import type { Source } from '../source.ts'
+import { blocksOf, startOf } from './blocks.ts'
+import { fileRows } from './file-rows.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 import { columnsOf, textOf } from './row-of-json.ts'
-import { onlyRowOptions } from './row-options.ts'
 
 /** An element of a list, and the byte behind it. */
 interface Element {
@@ -90,8 +87,6 @@ async function* elementsOf(file: string, byte: number, row: number): AsyncGenera
 /** Whether a file, perhaps compressed, begins a JSON list. */
 export const beginsList = (file: string): boolean => startOf(file).find((c) => !blank.has(c)) === open
 
-const Place = t.strict({ byte: Whole, row: Whole })
-
 /**
  * The rows of a JSON file that is one list of objects, perhaps compressed by gzip, once: the format of LLaVA's, Alpaca's and
  * ShareGPT's files. A row's line is its number from 1; an element that is no object is a bad row. A place is the byte behind
@@ -101,30 +96,18 @@ const Place = t.strict({ byte: Whole, row: Whole })
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
  * @category sources
  */
-export const jsonList = (file: string, options: RowOptions = {}): Source<Row> => {
-  const { onBadRow } = onlyRowOptions('jsonList', options)
-  const size = fileSize(file)
-  return {
-    config: { kind: 'jsonList', file, bytes: size },
-    async *open(place = { byte: 0, row: 0 }): AsyncGenerator<Placed<Row>> {
-      unchanged(file, size)
-      if (!Place.is(place) || (place.byte > size && !isGzip(file)))
-        throw new SourceError(
-          `${file} opens at { byte, row } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
-        )
-      let { row } = place
-      for await (const { bytes, end } of elementsOf(file, place.byte, row)) {
-        row++
-        const columns = pipe(
-          textOf(bytes),
-          E.chain((text) => columnsOf(text.trim())),
-          E.mapLeft((reason) => new RowError({ file, line: row }, reason)),
-        )
-        if (E.isRight(columns))
-          yield { example: { columns: columns.right, file, line: row }, next: { byte: end, row } }
-        else if (onBadRow === undefined) throw columns.left
-        else onBadRow(columns.left)
-      }
-    },
-  }
-}
+export const jsonList = (file: string, options: RowOptions = {}): Source<Row> =>
+  fileRows('jsonList', file, options, 'row', async function* (place = { byte: 0, row: 0 }) {
+    let { row } = place
+    for await (const { bytes, end } of elementsOf(file, place.byte, row)) {
+      row++
+      yield pipe(
+        textOf(bytes),
+        E.chain((text) => columnsOf(text.trim())),
+        E.bimap(
+          (reason) => new RowError({ file, line: row }, reason),
+          (columns) => ({ example: { columns, file, line: row }, next: { byte: end, row } }),
+        ),
+      )
+    }
+  })

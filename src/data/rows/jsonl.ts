@@ -5,14 +5,11 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import * as t from 'io-ts'
-import { type Placed, type Source, SourceError } from '../source.ts'
-import { Whole } from '../whole-number.ts'
-import { blocksOf, isGzip } from './blocks.ts'
-import { fileSize, unchanged } from './file-size.ts'
+import type { Source } from '../source.ts'
+import { blocksOf } from './blocks.ts'
+import { fileRows, type ReadRow } from './file-rows.ts'
 import { type Row, RowError, type RowOptions, RowsError } from './row.ts'
 import { columnsOf, textOf } from './row-of-json.ts'
-import { onlyRowOptions } from './row-options.ts'
 
 /** A line and the place behind it. */
 interface Line {
@@ -55,52 +52,36 @@ async function* linesOf(file: string, byte: number, line: number): AsyncGenerato
 }
 
 /** A line as a row; undefined where it is blank. */
-const rowOf = (file: string, { bytes, line }: Line): E.Either<RowError, Row | undefined> =>
+const rowOf = (file: string, { bytes, line, end }: Line): ReadRow | undefined =>
   pipe(
     textOf(bytes),
-    E.chain((text): E.Either<string, Row | undefined> => {
+    E.chain((text): E.Either<string, Row['columns'] | undefined> => {
       const json = text.trim()
       if (json === '') return E.right(undefined)
-      if (line === 1 && json.startsWith('['))
-        return E.left(
-          'it begins a JSON list; name the file .json, or write one row a line, without brackets and commas around them',
-        )
-      return pipe(
-        columnsOf(json),
-        E.map((columns) => ({ columns, file, line })),
-      )
+      return line === 1 && json.startsWith('[')
+        ? E.left(
+            'it begins a JSON list; name the file .json, or write one row a line, without brackets and commas around them',
+          )
+        : columnsOf(json)
     }),
-    E.mapLeft((reason) => new RowError({ file, line }, reason)),
+    E.foldW(
+      (reason) => E.left(new RowError({ file, line }, reason)),
+      (columns) => columns && E.right({ example: { columns, file, line }, next: { byte: end, line } }),
+    ),
   )
-
-const Place = t.strict({ byte: Whole, line: Whole })
 
 /**
  * The rows of a JSONL file, perhaps compressed by gzip, once. Blank lines are passed over; a line that is no JSON object is a bad row. A place is the
  * byte and the lines before it. The run's identity has the file's path and size, and a checksum of what it holds.
  *
- * @throws RowsError where there is no such file
+ * @throws RowsError where there is no such file; when it is opened, where it has another size than it had
  * @throws SourceError where it is opened at a place of another source, or behind the file's end
  * @category sources
  */
-export const jsonl = (file: string, options: RowOptions = {}): Source<Row> => {
-  const { onBadRow } = onlyRowOptions('jsonl', options)
-  const size = fileSize(file)
-  return {
-    config: { kind: 'jsonl', file, bytes: size },
-    async *open(place = { byte: 0, line: 0 }): AsyncGenerator<Placed<Row>> {
-      unchanged(file, size)
-      if (!Place.is(place) || (place.byte > size && !isGzip(file)))
-        throw new SourceError(
-          `${file} opens at { byte, line } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
-        )
-      for await (const l of linesOf(file, place.byte, place.line)) {
-        const row = rowOf(file, l)
-        if (E.isLeft(row)) {
-          if (onBadRow === undefined) throw row.left
-          onBadRow(row.left)
-        } else if (row.right !== undefined) yield { example: row.right, next: { byte: l.end, line: l.line } }
-      }
-    },
-  }
-}
+export const jsonl = (file: string, options: RowOptions = {}): Source<Row> =>
+  fileRows('jsonl', file, options, 'line', async function* (place = { byte: 0, line: 0 }) {
+    for await (const line of linesOf(file, place.byte, place.line)) {
+      const row = rowOf(file, line)
+      if (row !== undefined) yield row
+    }
+  })
