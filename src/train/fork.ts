@@ -24,6 +24,7 @@ import {
 } from '../run/index.ts'
 import { changedData, type DataFile, dataFiles } from '../run/internal.ts'
 import { kindOf } from '../settings/index.ts'
+import { earlierStart } from './earlier-start.ts'
 import type { Experiment } from './experiment.ts'
 import type { Stage } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -229,13 +230,19 @@ const beginningOf = (
 }
 
 /** The whole weights at a checkpoint. */
-const weightsAt = async (point: Point, points: readonly Point[]): Promise<StoredWeights> => {
+const weightsAt = async (point: Point, shown: string, run: RecordedRun): Promise<StoredWeights> => {
   const all = await orThrow(openCheckpoint(point.file))
   if (!point.inside) return all
   const own: StoredWeights = { ...all, keys: all.keys.filter(isWeightKey) }
-  // what the stage has no place for lies where the stage before it left it
-  const before = points.findLast((p) => !p.inside && p.stage !== point.stage)
-  return before === undefined ? own : overlaid(own, await orThrow(openCheckpoint(before.file)))
+  // what the stage has no place for lies where it began: in the end of the stage before it, or in what a fork began with
+  const before = earlierStart(run.events).weights
+  if (before === undefined) return own
+  const others = await openCheckpoint(join(run.folder, before, weightsFile))()
+  if (E.isRight(others)) return overlaid(own, others.right)
+  throw new ForkError(
+    'NoCheckpoint',
+    `${shown} has no whole checkpoint inside stage ${point.stage}: the weights that this stage began with hold what it has no place for, and they cannot be read (${others.left.message})`,
+  )
 }
 
 const copied = async (from: string, to: string): Promise<void> => {
@@ -277,11 +284,9 @@ export const planFork = (
     const read = await readRun(run)()
     if (E.isLeft(read)) throw new ForkError('NoRun', read.left.message)
     const { manifest } = read.right
-    const found = await pointsOf(read.right)
-    const { points } = found
-    const point = pointAt(shown, found, at, ended)
+    const point = pointAt(shown, await pointsOf(read.right), at, ended)
     const { begins, everything, why } = beginningOf(manifest, point, stages, dataFiles(experiment.recipe))
-    const weights = await weightsAt(point, points)
+    const weights = await weightsAt(point, shown, read.right)
     const stage = stages[begins]!
     const model = JSON.parse(JSON.stringify(experiment.model.config))
     const same = differences(manifest.model.config, model).length === 0

@@ -59,7 +59,8 @@ export async function* runRecipe(
   const earlier = earlierStart(context.earlier)
   const to = endOf(r, context.until)
   const programs = r.stages.map((stage) => programOf(stage, evaluation))
-  let weights = await beginning(r, programs.slice(earlier.finished, to), earlier, context)
+  // also what stages after the end of this start read: one that goes on from there has nothing but what this one leaves
+  let weights = await beginning(r, programs.slice(earlier.finished), earlier, context)
   await preflight(
     r,
     programs,

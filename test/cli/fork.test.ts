@@ -140,6 +140,49 @@ test('the last stage trains once more; another recipe begins at its beginning', 
   assert.is(stepsOf('other', 'polish')[0]!.loss, stepsOf('whole')[0]!.loss)
 })
 
+const parts = moduleAt('test/support/experiments/in-parts.ts')
+const inParts = (out: string, ...words: readonly string[]) =>
+  command(['run', parts, '--engine', 'onnx', '--out', out, ...words])
+const done = async (...words: Parameters<typeof inParts>): Promise<void> => {
+  const { code, err } = await inParts(...words)
+  assert.is(code, 0, err)
+}
+
+test('what a stage has no place for comes along, through a fork of a fork that stopped in its first stage', async () => {
+  await done('seen')
+  const first = ['--from', 'talk', '--fork', 'seen', '--checkpoint-every', '2']
+  assert.is((await inParts('talking', ...first, '--set', 'fail=4')).code, 1)
+  await done('on', '--fork', 'talking')
+  assert.equal(
+    eventsOf('on').flatMap((e) => (e.type === 'weights' ? [[e.stage, e.taken, e.fresh.length]] : [])),
+    [
+      ['think', 13, 0],
+      ['look', 31, 0],
+    ],
+  )
+  assert.ok(weightsOf('on', 'look').equals(weightsOf('seen', 'look')))
+  // with other settings the weights alone are taken, and these are whole too
+  await done('anew', '--fork', 'talking', '--set', 'rate=1e-3', '--until', 'talk')
+  const there = await orThrow(loadWeights(join(root, 'seen/checkpoints/see/model.safetensors')))
+  const begun = await orThrow(loadWeights(join(root, 'anew/fork/model.safetensors')))
+  assert.is(begun.size, 31)
+  for (const [key, { data }] of there)
+    if (!key.startsWith('language_model.')) assert.equal(begun.get(key)?.data, data, key)
+  // stopped before its first checkpoint
+  assert.is((await inParts('early', ...first, '--set', 'fail=1')).code, 1)
+  await done('early', ...first)
+  assert.ok(weightsOf('early', 'look').equals(weightsOf('seen', 'look')))
+})
+
+test('what a fork lacks is the recipe’s own, whether it runs through or ends on the way and goes on', async () => {
+  await done('texts', '--set', 'alone=true')
+  const words = ['--fork', 'texts', '--set', `start=${join(root, 'seen/checkpoints/see')}`]
+  await done('through', ...words)
+  await done('halves', ...words, '--until', 'think')
+  await done('halves', ...words)
+  assert.ok(weightsOf('halves', 'look').equals(weightsOf('through', 'look')))
+})
+
 test('a checkpoint of another model is refused by the first key that differs, and no folder is made', async () => {
   for (const [set, said] of [
     [
@@ -168,6 +211,16 @@ test('a checkpoint that cannot be read is no checkpoint, and is named', async ()
     /no checkpoint 'warm': there is tune .*\. What cannot be read: .*warm\/model\.safetensors/,
   )
   rmSync(join(root, 'damaged'), { recursive: true })
+})
+
+test('a stage that began with weights that are gone has no whole checkpoint inside', async () => {
+  cpSync(join(root, 'broken'), join(root, 'halved'), { recursive: true })
+  rmSync(join(root, 'halved/checkpoints/warm'), { recursive: true })
+  const { code, err } = await run('refused', '--fork', 'halved')
+  assert.is(code, 2, err)
+  assert.match(err, /halved has no whole checkpoint inside stage tune: .*halved\/checkpoints\/warm/)
+  assert.not(existsSync(join(root, 'refused')))
+  rmSync(join(root, 'halved'), { recursive: true })
 })
 
 test('what is no run, no checkpoint or no recipe is refused, and what there is is named', async () => {
