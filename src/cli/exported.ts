@@ -164,12 +164,12 @@ const baseOf = (cwd: string, recipe: unknown): string | undefined => {
 /** The weights after a stage of a run. */
 const ofRun = (r: Request, path: string, named: string | undefined): TE.TaskEither<CliError, Found> =>
   attemptEither(async () => {
-    const { advance, emptyRun, readRun, withoutRepeats } = await import('../run/index.ts')
+    const { advance, emptyRun, readRun } = await import('../run/index.ts')
     const read = await readRun(path)()
     if (E.isLeft(read)) return E.left(failed(read.left.message))
     const { manifest, events } = read.right
     const shown = shownPath(r.cwd, path)
-    const state = withoutRepeats(events).reduce(advance, emptyRun)
+    const state = events.reduce(advance, emptyRun)
     const ended = state.stages.filter((s) => s.finished !== undefined).map((s) => s.stage)
     const meant = stageMeant(named, shown, state, ended, manifest)
     if (E.isLeft(meant)) return meant

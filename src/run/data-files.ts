@@ -151,7 +151,8 @@ export const dataFiles = (recipe: unknown): readonly DataFile[] => {
   const all = [...new Map(filesIn(recipe))].sort(([a], [b]) => (a < b ? -1 : 1))
   const whole = all.reduce((n, [, bytes]) => n + bytes, 0) <= readable
   return all.flatMap(([file, bytes]) => {
-    const read = whole ? bytes : Math.min(bytes, Math.floor(readable / all.length))
+    // a block at least: less of a file is none that could be read
+    const read = whole ? bytes : Math.min(bytes, Math.max(block, Math.floor(readable / all.length)))
     const found = seen(file, bytes, read)
     if (found === undefined) return []
     const named = found.named.length === 0 ? undefined : found.named.map(sizeOf)

@@ -13,8 +13,10 @@ import type { Io } from '../../src/cli/command.ts'
 import { main } from '../../src/cli/main.ts'
 import { write } from '../../src/cli/talk.ts'
 import { conversation, processor } from '../../src/data/index.ts'
+import { tensorValue } from '../../src/engine/index.ts'
 import { serverPolicy } from '../../src/rl/index.ts'
 import { nanoTokenizer } from '../../src/tasks/index.ts'
+import { loadWeights, orThrow, saveWeights } from '../../src/train/index.ts'
 import { cpuPlugin } from '../support/cpu-plugin.ts'
 import { moduleAt } from '../support/program.ts'
 import { tinyModel } from '../support/tiny.ts'
@@ -123,6 +125,14 @@ test('one message gets one answer: of a run, a checkpoint, its averages, and wha
   assert.is((await cli(['export', 'text', '--hf', '--out', 'folder'])).code, 0)
   const { code, out, err } = await cli(['chat', 'folder', ...onnx, '--message', 'say 3'])
   assert.equal([code, out], [0, '3\n'], err)
+  assert.not.match(err, 'not read')
+  // another folder may have weights beside the model's own
+  const file = join(root, 'folder/model.safetensors')
+  const more = new Map(await orThrow(loadWeights(file))).set('probe.weight', tensorValue('float32', [1], [2]))
+  await orThrow(saveWeights(file, more, {}))
+  const beside = await cli(['chat', 'folder', ...onnx, '--message', 'say 3'])
+  assert.equal([beside.code, beside.out], [0, '3\n'], beside.err)
+  assert.match(beside.err, 'not read, because the model has no place for it: probe.weight')
 })
 
 test('several turns, each with those before; what cannot be answered was not said', async () => {

@@ -439,8 +439,23 @@ test('adapters: merged in the weights, apart in PEFT’s layout', async () => {
   assert.match(readFileSync(join(saved, 'README.md'), 'utf8'), /## step\.0/)
 })
 
+test('a stage is made again with all that its run was told', async () => {
+  writeFileSync(join(root, 'rows.jsonl'), '{"question":"say 1","answer":"1"}\n')
+  const told = ['--set', 'kind=told', '--quick', '--seed', '3', '--data', 'rows.jsonl']
+  const { code, err } = await cli(['run', experiment, '--engine', 'onnx', ...told, '--out', 'told'])
+  assert.is(code, 0, err)
+  const folder = await exported('told', '--hf')
+  assert.equal(
+    [...(await orThrow(loadWeights(join(folder, 'model.safetensors')))).keys()].sort(),
+    [...(await orThrow(loadWeights(join(root, 'told/checkpoints/tune/model.safetensors')))).keys()].sort(),
+  )
+})
+
 test('moving averages in place of the weights', async () => {
-  const folder = await exported('text', '--hf', '--ema', '--out', 'averages')
+  const words = ['export', 'text', '--hf', '--ema', '--out', 'averages', '--json']
+  const { out, err } = await cli(words)
+  assert.is(JSON.parse(out).what, 'the moving averages after stage tune of text', err)
+  const folder = join(root, 'averages')
   const [there, raw, averages] = [
     await orThrow(loadWeights(join(folder, 'model.safetensors'))),
     await weightsOf('text'),
@@ -482,6 +497,9 @@ test('a folder that was exported is exported again, as a published one', async (
   const out = await inOnnx(join(folder, 'model.onnx'), textInputs)
   const own = await computed(textModel, await weightsOf('text'), textInputs)
   assert.ok(farthest(out.logits!.data, own) < 1e-5 * Math.max(...own.map(Math.abs)))
+  const again = await exported('text-hf', '--hf')
+  for (const file of readdirSync(again))
+    assert.ok(readFileSync(join(again, file)).equals(readFileSync(join(root, 'text-hf', file))), file)
   const saved = await exported('text-hf', '--savedmodel')
   assert.not.match(readFileSync(join(saved, 'README.md'), 'utf8'), /step/)
 })
@@ -505,6 +523,11 @@ test('what cannot be exported is refused with what to do', async () => {
   const moved = join(root, 'moved')
   cpSync(join(root, 'text'), moved, { recursive: true })
   writeFileSync(join(moved, 'manifest.json'), JSON.stringify({ ...manifest, file: 'nowhere.ts' }))
+  const renamed = join(root, 'renamed')
+  cpSync(join(root, 'text'), renamed, { recursive: true })
+  const of = readFileSync(join(renamed, 'events.jsonl'), 'utf8')
+  writeFileSync(join(renamed, 'events.jsonl'), of.replaceAll('"stage":"tune"', '"stage":"tuning"'))
+  cpSync(join(renamed, 'checkpoints/tune'), join(renamed, 'checkpoints/tuning'), { recursive: true })
   mkdirSync(join(root, 'empty'))
   writeFileSync(join(root, 'plain.txt'), '')
   for (const [words, code, said] of [
@@ -515,7 +538,11 @@ test('what cannot be exported is refused with what to do', async () => {
     [['plain.txt', '--hf'], 2, /is a file; name a run's folder/],
     [['empty', '--hf'], 2, /empty is no run .* no checkpoint .* no model/],
     [['text', '--hf'], 2, /text-hf is there already; choose another folder with --out/],
-    [['text', '--hf', '--out', 'plain.txt'], 2, /plain\.txt is no folder that can be written/],
+    [
+      ['text', '--hf', '--out', 'plain.txt'],
+      2,
+      /plain\.txt: a file is there, or on the way to it, where a folder should be/,
+    ],
     [
       ['unfinished', '--hf'],
       2,
@@ -548,7 +575,10 @@ test('what cannot be exported is refused with what to do', async () => {
       /makes another graph of stage tune .*: it, or Sailwright, has changed since.* go on all the same with --allow-changed-code/,
     ],
     [['moved', '--hf'], 2, /is of nowhere\.ts, which is not here; name the file with --file/],
+    [['renamed', '--hf'], 1, /has no stage 'tuning' any more; it has tune\. Put it back/],
     [['text-hf', '--onnx', '--ema'], 2, /--ema is about a run/],
+    [['text-hf', '--onnx', '--stage', 'tune'], 2, /--stage is about a run/],
+    [['text-hf', '--onnx', '--file', experiment], 2, /--file is about a run/],
   ] as const) {
     const got = await cli(['export', ...words])
     assert.is(got.code, code, `${words}: ${got.err}`)

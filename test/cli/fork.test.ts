@@ -1,14 +1,24 @@
 /** `sailwright run --fork`: a run that begins from another's checkpoint. */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loadExperiment } from '../../src/cli/load-file.ts'
 import { main } from '../../src/cli/main.ts'
 import { readSafetensors } from '../../src/formats/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
 import { loadWeights, orThrow } from '../../src/train/index.ts'
-import { forkWord } from '../../src/train/internal.ts'
+import { forkWord, planFork } from '../../src/train/internal.ts'
 import { commandIn } from '../support/in-process.ts'
 import { moduleAt } from '../support/program.ts'
 
@@ -198,6 +208,46 @@ test('a checkpoint of another model is refused by the first key that differs, an
     assert.match(err, said)
     assert.not(existsSync(join(root, 'refused')))
   }
+})
+
+/** What is planned of the experiment with such settings, in words. */
+const planned = async (run: string, at: string, settings: Readonly<Record<string, string>> = {}) => {
+  const options = { quick: false, seed: 0, settings, data: {} }
+  const loaded = await loadExperiment(experiment, root, options)()
+  if (loaded._tag === 'Left') throw new Error(loaded.left.message)
+  const plan = await planFork(join(root, run), at, loaded.right.experiment, run)()
+  return plan._tag === 'Left' ? plan.left.message : plan.right.told
+}
+
+test('why a stage begins anew is said: its settings or its graph are others', async () => {
+  assert.match(await planned('broken', '8'), /goes on with stage tune$/)
+  assert.match(
+    await planned('broken', '8', { rate: '1e-3', lora: 'true' }),
+    /stage tune begins anew, because its settings are others \(\S+ and \d+ more\)/,
+  )
+  cpSync(join(root, 'broken'), join(root, 'regraphed'), { recursive: true })
+  const manifest = { ...manifestOf('broken'), programs: { tune: '0'.repeat(64) } }
+  writeFileSync(join(root, 'regraphed/manifest.json'), JSON.stringify(manifest))
+  assert.match(
+    await planned('regraphed', '8'),
+    /its weights; first stage tune \(stage tune begins anew, because its graph is another\)/,
+  )
+  rmSync(join(root, 'regraphed'), { recursive: true })
+})
+
+test('what a stage has of its own need not be there, in another model too', async () => {
+  assert.match(await planned('whole', 'warm', { theta: '500', lora: 'true' }), /first stage tune$/)
+  assert.match(await planned('whole', 'warm', { theta: '500', tied: 'false' }), 'lm_head.weight is here')
+})
+
+test('a number of steps that two stages have is no checkpoint', async () => {
+  const words = ['--set', 'fail=4', '--checkpoint-every', '3']
+  assert.is((await run('threes', ...words)).code, 1)
+  assert.match(
+    await planned('threes', '3'),
+    'threes has 2 checkpoints after 3 steps; name the stage: there is',
+  )
+  rmSync(join(root, 'threes'), { recursive: true })
 })
 
 test('a checkpoint that cannot be read is no checkpoint, and is named', async () => {

@@ -83,6 +83,25 @@ test('of much data blocks are read all over each file', () => {
   assert.equal(changedData(beside, before), [])
 })
 
+test('of more files than there are blocks each is looked at', () => {
+  const bytes = 2 ** 16 - 5
+  const file = put('one of many.jsonl', 'x'.repeat(bytes))
+  const long = put('long.jsonl', 'x'.repeat(bytes + 9))
+  const absent = Array.from({ length: 5000 }, (_, i) => ({ file: join(root, `absent-${i}`), bytes }))
+  const recipe = [{ file, bytes }, { file: long, bytes: bytes + 9 }, ...absent]
+  const then = dataFiles(recipe)
+  assert.equal(
+    then.map((f) => f.file),
+    [long, file],
+  )
+  put('one of many.jsonl', `${'x'.repeat(bytes - 1)}y`)
+  put('long.jsonl', `${'x'.repeat(bytes + 8)}y`)
+  assert.equal(
+    changedData(then, dataFiles(recipe)),
+    then.map((f) => `${f.file}: ${f.bytes} bytes then, as many others now`),
+  )
+})
+
 test('images and videos that JSON and tables name are seen by their size, wherever a block ends', () => {
   const names = ['pics/a.png', join(root, 'b.JPG'), 'gone.gif', 'c.mp4']
   mkdirSync(join(root, 'pics'))

@@ -1,7 +1,8 @@
 /**
  * An experiment for tests of exports: `--set kind` says which model it trains, in a few steps: `text` (a Qwen3, with moving
  * averages), `joined` (a SAIL-VL2), `lora` (adapters on the Qwen3), `lora-twice` (in two stages), `experts` (adapters on one of two layers, the other of
- * which has experts), `own` (a classifier of the file's own, and an objective that learns the prior of its classes beside it).
+ * which has experts), `own` (a classifier of the file's own, and an objective that learns the prior of its classes beside it),
+ * `told` (a Qwen3 whose layers are as many as the seed, half as wide in a short pass, and which needs `--data`).
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import { conversation } from '../../../src/data/conversation.ts'
@@ -63,8 +64,12 @@ const ownObjective: t.Objective<number> = {
   ],
 }
 
-const file: t.ExperimentFile = ({ seed, setting }) => {
-  const kind = setting.choice('kind', ['text', 'joined', 'lora', 'lora-twice', 'experts', 'own'], 'text')
+const file: t.ExperimentFile = ({ data, quick, seed, setting }) => {
+  const kind = setting.choice(
+    'kind',
+    ['text', 'joined', 'lora', 'lora-twice', 'experts', 'own', 'told'],
+    'text',
+  )
   const steps = setting.integer('steps', 3, { from: 1 })
   const begun = (model: Model) =>
     t.begin({
@@ -79,6 +84,14 @@ const file: t.ExperimentFile = ({ seed, setting }) => {
       ...{ ...about, train: [d.everyKey], objective: ownObjective, source: watched((i) => i) },
     })
     return t.experiment(pipe(begun(own), t.next(stage)), t.unmeasured)
+  }
+  if (kind === 'told') {
+    data.path()
+    const size = { layers: seed, intermediateSize: quick ? 12 : 24 }
+    const model = qwen3Model('tiny-told', { ...tiny.language, ...size })
+    const objective = t.nextToken(model, texts, { rows: 4, tokens: 24 })
+    const stage = t.supervised({ ...about, train: [d.everyKey], objective, source: chats })
+    return t.experiment(pipe(begun(model), t.next(stage)), t.unmeasured)
   }
   const model = kind === 'experts' ? experts : text
   const objective = t.nextToken(model, texts, { rows: 4, tokens: 24 })

@@ -1,7 +1,8 @@
 /**
  * An experiment for tests of forks: two stages of a small Qwen3. `--set` says its learning rate, its layers, its hidden
- * size, whether its head is tied, how its second stage is called, the file of rows that this reads (`rows`), and the example
- * that its data breaks off at (`fail`, which is no setting of the recipe).
+ * size, whether its head is tied, the base of its positions (`theta`), how its second stage is called, whether this trains
+ * adapters (`lora`), the file of rows that it reads (`rows`), and the example that its data breaks off at (`fail`, which is no
+ * setting of the recipe).
  */
 import { pipe } from 'fp-ts/lib/function.js'
 import {
@@ -12,8 +13,9 @@ import {
   repeated,
   type Source,
 } from '../../../src/data/index.ts'
-import { everyKey } from '../../../src/dsl/index.ts'
+import { everyKey, keys } from '../../../src/dsl/index.ts'
 import { qwen3Model } from '../../../src/models/index.ts'
+import { loraKeys } from '../../../src/optim/index.ts'
 import { nanoTokenizer } from '../../../src/tasks/index.ts'
 import * as t from '../../../src/train/index.ts'
 import { tiny } from '../tiny.ts'
@@ -48,6 +50,7 @@ const file: t.ExperimentFile = ({ data, seed, setting }) => {
     layers: setting.integer('layers', 2),
     hiddenSize: setting.integer('hidden', 16),
     tied: setting.flag('tied', true),
+    ropeTheta: setting.number('theta', tiny.language.ropeTheta),
   }
   const model = qwen3Model('forked', config)
   const objective = t.nextToken(model, texts, { rows: 2, tokens: 24 })
@@ -58,8 +61,11 @@ const file: t.ExperimentFile = ({ data, seed, setting }) => {
   })
   const name = setting.text('second', 'tune')
   const rows = setting.text('rows', '')
+  const on = keys('queries', '**.q_proj.weight')
+  const adapters = { train: [loraKeys], transforms: [t.withLora({ rank: 2, alpha: 4, on })] }
   const tune = t.supervised({
-    ...{ ...about, name, from: 'warm', to: 'tuned', steps: 12, learningRate: setting.number('rate', 5e-3) },
+    ...(setting.flag('lora', false) ? { ...about, ...adapters } : about),
+    ...{ name, from: 'warm', to: 'tuned', steps: 12, learningRate: setting.number('rate', 5e-3) },
     source: broken(
       rows === '' ? chats : conversations(repeated(data.rows(rows)), { processor: texts }),
       2 * setting.integer('fail', 0),
