@@ -71,6 +71,24 @@ export const outputs = [
     ],
   ),
   mutantsOf(
+    'src/serve/written.ts',
+    ['serve/serve'],
+    [
+      ['special tokens are text', 'skipSpecial ? hiddenIds(processor) : undefined', 'undefined'],
+      [
+        'nobody sees special tokens',
+        'skipSpecial ? hiddenIds(processor) : undefined',
+        'hiddenIds(processor)',
+      ],
+      ['a thought is part of the answer', 'id !== open && id !== close', 'true'],
+    ],
+  ),
+  mutantsOf(
+    'src/serve/text-stream.ts',
+    ['serve/text-stream'],
+    [['hidden tokens are text', 'stopped || hidden.has(id)', 'stopped']],
+  ),
+  mutantsOf(
     'src/serve/batch.ts',
     ['serve/batch', 'serve/serve'],
     [

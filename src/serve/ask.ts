@@ -15,6 +15,7 @@ export interface Ask {
   readonly sampling: Settled
   readonly seed: number
   readonly stops: readonly string[]
+  readonly skipSpecial: boolean
   readonly stream: boolean
   /** Whether a stream ends with how many tokens were used. */
   readonly usage: boolean

@@ -182,7 +182,8 @@ export const chatAsk = async (body: unknown, to: Offered): Promise<Ask> => {
   const most = roomFor(to, prompt, 'messages', b.max_completion_tokens ?? b.max_tokens)
   return {
     ...{ model: b.model, prompts: [prompt], n: b.n ?? 1, sampling: samplingOf(b, most), seed: seedOf(b) },
-    ...{ stops: stopsOf(b), stream: b.stream ?? false, usage: b.stream_options?.include_usage ?? false },
+    ...{ stops: stopsOf(b), skipSpecial: b.skip_special_tokens ?? true },
+    ...{ stream: b.stream ?? false, usage: b.stream_options?.include_usage ?? false },
     ids: b.return_token_ids ?? false,
     logProbs: b.logprobs === true ? (b.top_logprobs ?? 0) : undefined,
   }

@@ -43,7 +43,8 @@ export const completionAsk = async (body: unknown, to: Offered): Promise<Ask> =>
   for (const prompt of prompts) roomFor(to, prompt, 'prompt', asked)
   return {
     ...{ model: b.model, prompts, n: b.n ?? 1, sampling: samplingOf(b, asked), seed: seedOf(b) },
-    ...{ stops: stopsOf(b), stream: b.stream ?? false, usage: b.stream_options?.include_usage ?? false },
+    ...{ stops: stopsOf(b), skipSpecial: b.skip_special_tokens ?? true },
+    ...{ stream: b.stream ?? false, usage: b.stream_options?.include_usage ?? false },
     ids: b.return_token_ids ?? false,
     logProbs: b.logprobs,
   }

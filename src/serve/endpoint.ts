@@ -26,7 +26,9 @@ export const answered = (ask: Ask, { processor }: Offered, batch: Batch): Observ
           uniforms: uniforms(ask.seed, 'served', index),
           top: ask.logProbs ?? 0,
         }
-        return written(batch, processor, job, ask.stops).pipe(map((piece) => ({ index, piece })))
+        return written(batch, processor, job, { stops: ask.stops, skipSpecial: ask.skipSpecial }).pipe(
+          map((piece) => ({ index, piece })),
+        )
       }),
     ),
   )

@@ -6,4 +6,4 @@
 export type { Offered } from './ask.ts'
 export { type Batch, type Batching, type BatchingSizes, batching, type Job, type Token } from './batch.ts'
 export { type ServeError, type ServerOptions, type Serving, serve } from './server.ts'
-export { type Piece, written } from './written.ts'
+export { type Piece, type WrittenOptions, written } from './written.ts'

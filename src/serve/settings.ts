@@ -24,6 +24,7 @@ export const Common = t.intersection([
     stream: flag,
     stream_options: t.partial({ include_usage: flag }, 'an object such as { "include_usage": true }'),
     return_token_ids: flag,
+    skip_special_tokens: flag,
   }),
 ])
 export type Common = t.TypeOf<typeof Common>
@@ -31,29 +32,19 @@ export type Common = t.TypeOf<typeof Common>
 /** Settings that do not change an answer here, and are let pass. */
 const harmless = [
   ...['user', 'metadata', 'store', 'service_tier', 'safety_identifier', 'prompt_cache_key'],
-  ...['parallel_tool_calls', 'prompt_cache_retention', 'skip_special_tokens'],
+  ...['parallel_tool_calls', 'prompt_cache_retention'],
 ]
 
 /** What of settings that are not offered asks for nothing. */
-const neutral: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ...([
-    ['frequency_penalty', 0],
-    ['presence_penalty', 0],
-    ['best_of', 1],
-    ['echo', false],
-  ] as const),
-  ...([
-    ['suffix', ''],
-    ['tool_choice', 'none'],
-    ['ignore_eos', false],
-    ['min_tokens', 0],
-  ] as const),
-])
+const neutral: Readonly<Record<string, unknown>> = {
+  ...{ frequency_penalty: 0, presence_penalty: 0, best_of: 1, echo: false, suffix: '' },
+  ...{ tool_choice: 'none', ignore_eos: false, min_tokens: 0 },
+}
 
 const asksForNothing = (name: string, value: unknown): boolean =>
   value === null ||
   harmless.includes(name) ||
-  (neutral.has(name) && neutral.get(name) === value) ||
+  (Object.hasOwn(neutral, name) && neutral[name] === value) ||
   (name === 'logit_bias' && typeof value === 'object' && Object.keys(value as object).length === 0) ||
   (name === 'tools' && Array.isArray(value) && value.length === 0) ||
   (name === 'response_format' && (value as { type?: unknown }).type === 'text')

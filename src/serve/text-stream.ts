@@ -29,8 +29,12 @@ const begun = (text: string, stops: readonly string[]): number =>
     }),
   )
 
-/** Begins a text. What it gives, joined, is the tokens' text up to the first of `stops`. */
-export const textStream = (tokenizer: TextTokenizer, stops: readonly string[] = []): TextStream => {
+/** Begins a text. What it gives, joined, is the text of the tokens but `hidden` ones, up to the first of `stops`. */
+export const textStream = (
+  tokenizer: TextTokenizer,
+  stops: readonly string[] = [],
+  hidden: ReadonlySet<number> = new Set(),
+): TextStream => {
   /** Tokens from the last ones that were read on; those before `read` are there for what they change in what follows. */
   let ids: number[] = []
   let read = 0
@@ -61,7 +65,7 @@ export const textStream = (tokenizer: TextTokenizer, stops: readonly string[] = 
   }
   return {
     push: (id) => {
-      if (stopped) return ''
+      if (stopped || hidden.has(id)) return ''
       ids.push(id)
       return given(readable(false), false)
     },

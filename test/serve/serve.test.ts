@@ -182,6 +182,40 @@ test('it stops at a text, which is not told, and where it may not be longer', as
   ])
 })
 
+test('special tokens have no text until that is asked for; those of a thought always have theirs, and ids all', async () => {
+  const id = (token: string): number => p.tokenizer.idOf(token)!
+  const text = (words: string) => p.tokenizer.encodeText(words)
+  const said = [
+    id('<img>'),
+    id('<think>'),
+    ...text('so'),
+    id('</think>'),
+    ...text('yes'),
+    id('<|endoftext|>'),
+  ]
+  const ids = [...said, p.end]
+  const { client } = await servedRule((row) => ids[answerIn(row).length] ?? p.end)
+  const about = { model: 'tiny', temperature: 0, max_tokens: 20, return_token_ids: true }
+  const prompt = [p.start, ...text('assistant\n')]
+  for (const [more, shown] of [
+    [{}, '<think>so</think>yes'],
+    [{ skip_special_tokens: true }, '<think>so</think>yes'],
+    [{ skip_special_tokens: false }, '<img><think>so</think>yes<|endoftext|>'],
+  ] as const) {
+    const chat = await client.chat.completions.create({ ...about, ...more, messages: say('?') })
+    const completion = await client.completions.create({ ...about, ...more, prompt })
+    assert.equal([chat.choices[0]!.message.content, completion.choices[0]!.text], [shown, shown])
+    for (const reply of [chat, completion])
+      assert.equal((reply.choices[0] as unknown as { token_ids: number[] }).token_ids, ids)
+    let streamed = ''
+    const stream = await client.chat.completions.create({
+      ...{ ...about, ...more, messages: say('?'), stream: true },
+    })
+    for await (const { choices } of stream) streamed += choices[0]!.delta.content ?? ''
+    assert.is(streamed, shown)
+  }
+})
+
 test('requests share the rows: together they take as many steps as the longest', async () => {
   const long = saying('a b c d e f g h')
   const tokens = p.tokenizer.encodeText('a b c d e f g h').length + 1
@@ -403,6 +437,12 @@ test('a bad body is 400, with what is wrong and where', async () => {
     ],
     ['/chat/completions', { model: 'tiny', messages, top_p: 0 }, 'top_p', /leaves no token/],
     ['/chat/completions', { model: 'tiny', messages, stop: [''] }, 'stop', /empty text/],
+    [
+      '/chat/completions',
+      { model: 'tiny', messages, skip_special_tokens: 'no' },
+      'skip_special_tokens',
+      /true or false/,
+    ],
     ['/chat/completions', { model: 'tiny', messages, stop: 3 }, 'stop', /a text or a list of texts/],
     ['/chat/completions', { model: 'tiny', messages, top_logprobs: 3 }, 'top_logprobs', /without logprobs/],
     [

@@ -23,6 +23,20 @@ test('joined it is the text of all tokens, whatever they are, and half a charact
   assert.is(pieces.join(''), 'a é 漢 b')
 })
 
+test('hidden tokens have no text, as where they were never there', () => {
+  const ids = fc.array(fc.nat(t.size - 1), { minLength: 1, maxLength: 12 })
+  fc.assert(
+    fc.property(ids, fc.array(fc.nat(t.size - 1), { maxLength: 4 }), (own, hidden) => {
+      const stream = textStream(t, [], new Set(hidden))
+      const kept = own.filter((id) => !hidden.includes(id))
+      assert.is(
+        [...own.map((id) => stream.push(id)), stream.end()].join(''),
+        kept.length > 0 ? t.decode(kept) : '',
+      )
+    }),
+  )
+})
+
 test('nothing of a text at which it stops is given, nor what is behind it', () => {
   const letter = fc.constantFrom('a', 'b', 'c')
   const word = (minLength: number, maxLength: number) =>
