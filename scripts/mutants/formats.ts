@@ -12,6 +12,11 @@ export const formats = [
     ],
   ),
   mutantsOf(
+    'src/formats/hub/fetch-files.ts',
+    ['formats/hub'],
+    [['a file in place of the folder is met when all was asked for', '  await placeAt(folder)\n', '']],
+  ),
+  mutantsOf(
     'src/formats/hub/hub-shelf.ts',
     ['formats/hub'],
     [

@@ -11,7 +11,7 @@ import type { Processor } from '../data/index.ts'
 import type { Compiling, EngineName, Picked, Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import type { Batching, BatchingSizes } from '../serve/index.ts'
-import { compilingLines } from '../terminal/index.ts'
+import { compilingLines, numberIn } from '../terminal/index.ts'
 import {
   type Args,
   attempt,
@@ -256,8 +256,8 @@ export const numberOf = (
 ): E.Either<CliError, number | undefined> => {
   const given = args.text(flag)
   if (given === undefined) return E.right(undefined)
-  const n = Number(given)
-  return given.trim() !== '' && n >= least && n <= most
+  const n = numberIn(given)
+  return n >= least && n <= most
     ? E.right(n)
     : refuse(`--${flag} is a number from ${least} to ${most}, and not '${given}'.`)
 }

@@ -72,7 +72,8 @@ export const fasterOf = (engines: readonly [Engine, ...Engine[]], speeds: Speeds
   if (!(speed(next) > 0)) return { engine: fast, why: `${speedName(next)} failed when it was measured` }
   const times = (speed(fast) / speed(next)).toFixed(2)
   const on = fast.device === undefined ? '' : ` on ${speeds.gpu}`
-  return { engine: fast, why: `${times} times as fast as ${speedName(next)} here${on}, ${again}` }
+  const asFast = times === '1.00' ? 'as fast' : `${times} times as fast`
+  return { engine: fast, why: `${asFast} as ${speedName(next)} here${on}, ${again}` }
 }
 
 /** The name under which onnx on a GPU was measured. */

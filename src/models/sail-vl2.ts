@@ -30,7 +30,7 @@ import {
   slice,
   type Tensor,
 } from '../dsl/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { kindOf, onlySettings, SettingsError } from '../settings/index.ts'
 import { type AdapterConfig, adapter, packedAdapter, visualAxis } from './adapter.ts'
 import { type PatchPlaces, placesInput } from './any-resolution.ts'
 import { type CausalLm, type ImageSizes, type TileGrids, withoutKind } from './model.ts'
@@ -51,6 +51,9 @@ export interface SailVl2Config {
 /** The configuration, with no setting that a SAIL-VL2 has not. @throws SettingsError */
 const checked = (c: SailVl2Config): SailVl2Config => {
   onlySettings('sailVl2', withoutKind(c, 'sail-vl2'), ['vision', 'language', 'order', 'tiling'])
+  for (const part of ['vision', 'language'] as const)
+    if (kindOf(c[part]) !== 'a record')
+      throw new SettingsError('sailVl2', part, `it is ${kindOf(c[part])}; give its configuration`)
   if (c.tiling !== undefined) onlySettings('sailVl2', c.tiling, ['least', 'most', 'thumbnail'], 'tiling')
   return c
 }

@@ -18,6 +18,7 @@ export {
   significant,
 } from './format.ts'
 export { didYouMean, editDistance, nearest, unknownName } from './nearest.ts'
+export { numberIn } from './number.ts'
 export { systemWords } from './system-words.ts'
 export {
   bar,

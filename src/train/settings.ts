@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { numberIn } from '../terminal/index.ts'
+
 /** A setting that is not what the experiment needs: the message says which, what it is and what it may be. */
 export class SettingError extends Error {
   constructor(message: string) {
@@ -61,8 +63,7 @@ export const settingReader = (settings: Readonly<Record<string, string | undefin
     (what: string, is: (n: number) => boolean): SettingReader['number'] =>
     (key, otherwise, range = {}) =>
       read(key, `${what}${rangeWords(range)}`, otherwise, (text) => {
-        // Number takes '', '0x10' and ' 1 ' as well, which are slips rather than numbers
-        const n = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
+        const n = numberIn(text)
         const inside = n >= (range.from ?? -Infinity) && n <= (range.to ?? Infinity)
         return is(n) && inside ? n : undefined
       })

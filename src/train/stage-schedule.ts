@@ -28,13 +28,17 @@ const defaultSchedule: ScheduleSpec = { kind: 'cosine', warmup: 0.1, minRatio: 0
 /** The settings of schedules of every kind. */
 const names = ['kind', 'steps', 'warmup', 'start', 'minRatio', 'decay', 'shape']
 
+/** Steps whose factors are asked for and kept, some seconds and 80 MB, before a stage begins. */
+const mostOwnSteps = 10_000_000
+
 const isOwn = (s: ScheduleSpec | OwnSchedule): s is OwnSchedule =>
   typeof (s as Partial<OwnSchedule> | null)?.factor === 'function'
 
 /**
  * A stage's schedule. Of a single step, which has no course, the default is the peak itself.
  *
- * @throws RecipeError where it is none, or the user's own gives no finite factor from 0 at one of the steps, which it names
+ * @throws RecipeError where it is none, or the user's own gives no finite factor from 0 at one of the steps, which it names, or
+ *   there are too many to ask it for each
  */
 export const stageSchedule = (
   where: string,
@@ -49,6 +53,12 @@ export const stageSchedule = (
         where,
         'schedule.config',
         'it is missing; say what the schedule is, as plain data',
+      )
+    if (steps > mostOwnSteps)
+      throw new RecipeError(
+        where,
+        'schedule.factor',
+        `it is asked for each of ${steps} steps before the first; give at most ${mostOwnSteps} steps, or a schedule with a kind`,
       )
     // what was checked is what is used, also of a function that does not give the same twice
     const factors = Array.from({ length: steps }, (_, i): number => {

@@ -263,10 +263,11 @@ test('what cannot work is said before anything is loaded', async () => {
     assert.not.match(err, /ompil/)
   }
   assert.match(await said(2, 'chat', 'text'), 'give --message')
-  assert.match(
-    await said(2, 'chat', 'text', '--message', 'a', '--temperature', 'hot'),
-    'a number from 0 to 100',
-  )
+  for (const odd of ['hot', '0x1', ' 1', ''])
+    assert.match(
+      await said(2, 'chat', 'text', '--message', 'a', `--temperature=${odd}`),
+      odd === '' ? '--temperature needs' : `a number from 0 to 100, and not '${odd}'`,
+    )
   for (const filter of ['--top-p', '--top-k', '--min-p'])
     assert.match(
       await said(2, 'chat', 'text', '--message', 'a', filter, '1'),

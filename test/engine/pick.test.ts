@@ -39,6 +39,7 @@ test('the faster one is taken, and how much faster it was is said', () => {
     onnx.why,
     `1.24 times as fast as tensorflow here, measured 2026-02-03; '${called()} doctor' measures again`,
   )
+  assert.match(fasterOf(both, measured(100.4, 100)).why, /^as fast as onnx here, measured/)
   assert.is(fasterOf(both, measured(200, 100)).engine.name, 'tensorflow')
   assert.match(fasterOf(both, measured(200, 100)).why, '2.00 times as fast as onnx')
   assert.equal(fasterOf(both, measured(0, 100)).why, 'tensorflow failed when it was measured')

@@ -513,6 +513,13 @@ test('sailwright fetch: into the name’s folder, from the endpoint of the envir
   assert.is((await cli(['fetch', 'Model', '--endpoint', hub.endpoint])).code, 2)
   assert.is((await cli(['fetch', repo, '--endpoint', await closed(), '--out', 'x'])).code, 1)
   assert.is((await cli(['fetch', repo, '--endpoint', hub.endpoint, '--from', '.'])).code, 2)
+  writeFileSync(join(root, 'file'), '')
+  const asked = hub.seen.length
+  for (const out of ['file', 'file/inside']) {
+    const odd = await cli(['fetch', repo, '--endpoint', hub.endpoint, '--out', out])
+    assert.match(odd.err, `${join(root, out)} can be no folder (ENOTDIR`)
+    assert.equal([odd.code, hub.seen.length], [1, asked])
+  }
 })
 
 test.run()

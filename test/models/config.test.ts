@@ -415,6 +415,15 @@ test('what a model says of itself makes it again', () => {
   assert.throws(() => qwen3Model('m', seeing.config as Qwen3Config), /kind: there is no such setting|vision/)
 })
 
+test('a model of parts that are none says which', () => {
+  const made = (c: unknown) => () => sailVl2Model('m', c as never)
+  assert.throws(made({}), /^sailVl2, vision: it is undefined; give its configuration/)
+  assert.throws(
+    made({ ...nano, language: [] }),
+    /^sailVl2, language: it is a list of 0; give its configuration/,
+  )
+})
+
 test('what is no preset and no folder is said in words', () => {
   assert.throws(
     () => presetModel('m', presets['qwen3-0.6'] as Preset),

@@ -97,6 +97,15 @@ test('options of rewards and judges', () => {
 test('weights', () => {
   refused(() => rl.weighted(parts, odd({ anwser: 1, format: 1 })), /weights\.anwser: .*mean 'answer'\?/)
   refused(() => rl.weighted(parts, odd(undefined)), /weights: it is undefined; give a number for each reward/)
+  refused(
+    () => rl.weighted(odd(null), odd({})),
+    /weighted, rewards: it is null; give a record of rewards by name/,
+  )
+  refused(
+    () => rl.any(odd([rl.format()])),
+    /any, rewards: it is a list of 1; give a record of rewards by name/,
+  )
+  refused(() => rl.weightsFrom('answer=0x1'), /answer=0x1: it is no weight; write name=number/)
   refused(() => rl.weighted(parts, { answer: 1, format: Number.NaN }), /weights\.format: it is NaN/)
   refused(() => rl.reweighted(mixed, { fromat: 1 }), /weights\.fromat: .*Did you mean 'format'\?/)
   refused(() => rl.reweighted(mixed, { answer: 0, format: 0 }), /weights: all are 0/)

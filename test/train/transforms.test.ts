@@ -101,6 +101,10 @@ test('one that is none at some step is refused when the stage is made, and so is
     )
   }
   const factor = () => 1
+  assert.is(
+    (await thrown(() => tinyStage({ steps: 1e12, schedule: { config: 'own', factor } }))).message,
+    "stage 'tiny', schedule.factor: it is asked for each of 1000000000000 steps before the first; give at most 10000000 steps, or a schedule with a kind",
+  )
   assert.match(
     (await thrown(() => tinyStage({ schedule: { config: undefined, factor } }))).message,
     /schedule\.config: it is missing; say what/,

@@ -7,6 +7,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Picked } from '../../engine/index.ts'
 import { version } from '../../package/index.ts'
 import type { RunFolder } from '../../run/index.ts'
+import { numberIn } from '../../terminal/index.ts'
 import type { PlannedFork } from '../../train/internal.ts'
 import {
   type Args,
@@ -175,8 +176,7 @@ const rewardsOf = (args: Pick<Args, 'all'>): E.Either<CliError, Readonly<Record<
   const weights = new Map<string, number>()
   for (const pair of args.all('reward')) {
     const at = pair.lastIndexOf('=')
-    const text = pair.slice(at + 1).trim()
-    const weight = text === '' ? Number.NaN : Number(text)
+    const weight = numberIn(pair.slice(at + 1).trim())
     if (at < 1 || !Number.isFinite(weight))
       return refuse(`--reward takes name=weight, such as answer=0.8, and not '${pair}'.`)
     const name = pair.slice(0, at).trim()

@@ -90,18 +90,17 @@ export const summaryCommand: Command = {
 }
 
 const views = ['mermaid', 'pictures', 'plan'] as const
-/** What says how another view than these two looks, and what of it these take. */
-const ofViews = ['depth', 'batch', 'tokens', 'svg']
-const takes = { pictures: [] as string[], plan: ['batch', 'tokens'] }
+/** Options that these views do not take. */
+const idle = { pictures: ['depth', 'batch', 'tokens', 'svg'], plan: ['depth', 'svg'] }
 
 const oneView = (args: Args): TE.TaskEither<CliError, void> => {
   const given = views.filter((v) => args.on(v))
   if (given.length > 1)
     return TE.left(usage(`only one of ${given.map((v) => `--${v}`).join(', ')} at a time.`))
   if (args.on('tiles') && !args.on('pictures')) return TE.left(usage('--tiles is of --pictures.'))
-  for (const view of ['pictures', 'plan'] as const) {
-    const odd = args.on(view) && ofViews.find((f) => args.on(f) && !takes[view].includes(f))
-    if (odd) return TE.left(usage(`--${view} has no --${odd}; leave one of both out.`))
+  for (const [view, options] of Object.entries(idle)) {
+    const odd = args.on(view) ? options.find(args.on) : undefined
+    if (odd !== undefined) return TE.left(usage(`--${view} has no --${odd}; leave one of both out.`))
   }
   return TE.right(undefined)
 }

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { readFile, statfs } from 'node:fs/promises'
+import { readdir, readFile, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as TE from 'fp-ts/lib/TaskEither.js'
@@ -85,6 +85,14 @@ const shelfOf = async (
     }
 }
 
+/** Throws where files cannot go into a folder, because there is a file at it or on the way to it. */
+const placeAt = async (folder: string): Promise<void> => {
+  await readdir(folder).catch((e: NodeJS.ErrnoException) => {
+    if (e.code === 'ENOENT') return
+    throw new HubError('Io', `${folder} can be no folder (${e.message}): choose another with --out`, e)
+  })
+}
+
 /** Throws where the files that are still to come find no room. */
 const roomFor = async (folder: string, files: readonly ShelfFile[]): Promise<void> => {
   const { bavail, bsize } = await statfs(folder)
@@ -120,6 +128,7 @@ const fetched = async (repo: HubRepo, o: FetchOptions, choice: Choice): Promise<
     throw new HubError('BadName', "the token in HF_TOKEN is none of the hub's: they begin with hf_")
   const { signal = never, onProgress = () => undefined, tries = 5, pause = 1000, stall = 60_000 } = o
   const folder = resolve(o.folder)
+  await placeAt(folder)
   const shelf = await shelfOf(repo, choice.recursive, o, signal)
   const odd = shelf.files.find((f) => !isInside(f.path))
   if (odd !== undefined)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { kindOf } from '../../settings/index.ts'
 import { RecipeError } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
@@ -55,6 +56,9 @@ export const structureOf = (reward: Reward<never>): Structure | undefined =>
 
 /** At least one reward under each name. @throws RecipeError */
 export const checkedRewards = <R extends Rewards>(where: string, rewards: R): R => {
+  const kind = kindOf(rewards)
+  if (kind !== 'a record')
+    throw new RecipeError(where, 'rewards', `it is ${kind}; give a record of rewards by name`)
   const entries = Object.entries(rewards)
   if (entries.length === 0) throw new RecipeError(where, 'rewards', 'there is none; give at least one')
   for (const [name, reward] of entries)

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { didYouMean } from '../../terminal/index.ts'
+import { didYouMean, numberIn } from '../../terminal/index.ts'
 import { RecipeError } from '../../train/index.ts'
 import type { Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
@@ -92,7 +92,7 @@ export const weightsFrom = (text: string): WeightsByName => {
   const weights = new Map<string, number>()
   for (const part of text.split(',').filter((p) => p.trim() !== '')) {
     const [name, value, ...more] = part.split('=').map((side) => side.trim())
-    const weight = value === undefined || value === '' ? Number.NaN : Number(value)
+    const weight = numberIn(value ?? '')
     if (name === undefined || name === '' || more.length > 0 || !Number.isFinite(weight))
       throw new RecipeError('weights', part.trim(), 'it is no weight; write name=number, such as answer=0.5')
     if (weights.has(name))
