@@ -48,6 +48,7 @@ import { kindOf, onlySettings } from '../settings/index.ts'
 import { batchLossOf, type LossTerms, lossOf, lossSum, type Objective, type Sizes } from './objective.ts'
 import { RecipeError } from './recipe-error.ts'
 import type { GraphTransform } from './transform.ts'
+import { isWeightKey } from './weights.ts'
 
 /** What a learner is made of. */
 export interface LearnerSpec {
@@ -263,6 +264,21 @@ const groupsFit = (spec: LearnerSpec, terms: LossTerms): void => {
   )
 }
 
+/**
+ * Sees that no parameter has a key by which a stage knows what it keeps beside weights: it would be saved with no checkpoint.
+ *
+ * @throws RecipeError, which names the parameter
+ */
+const keysAreWeights = (spec: LearnerSpec, terms: LossTerms): void => {
+  const key = [...parametersOf(lossOf(terms)).keys()].find((k) => !isWeightKey(k))
+  if (key === undefined) return
+  throw new RecipeError(
+    `stage '${spec.name}'`,
+    'objective',
+    `its loss has the parameter '${key}', and keys that begin so are those of what a stage keeps beside weights: no checkpoint would hold it; put its layer under another name`,
+  )
+}
+
 const stepOf = (spec: LearnerSpec, termsAt: TermsAt): FunctionSpec =>
   buckets(spec.objective.buckets, (sizes) => {
     const terms = termsAt(sizes)
@@ -353,6 +369,7 @@ const learningOf = (spec: LearnerSpec): Learning => {
   const termsAt = builtOnce(spec)
   const terms = termsAt(spec.objective.buckets[0]!)
   const trained = [...chosenOf(spec, terms).keys()]
+  keysAreWeights(spec, terms)
   groupsFit(spec, terms)
   for (const [i, { adds }] of (spec.transforms ?? []).entries())
     if (adds !== undefined && !trained.some(adds.keys.has))

@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert'
 import { conversation } from '../../src/data/conversation.ts'
 import { processor } from '../../src/data/processor.ts'
 import { indexed, listed, type Source } from '../../src/data/source.ts'
-import { add, everyKey, fixed, input, state, type Tensor, zeros } from '../../src/dsl/index.ts'
+import { add, everyKey, fixed, input, parameter, state, type Tensor, zeros } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { exactAnswers } from '../../src/eval/exact-answer.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
@@ -289,6 +289,20 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
     'a loss without a unit',
     () => two({ objective: { ...objective, unit: undefined } }),
     /objective\.unit: it is undefined/,
+  ],
+  [
+    'a weight by a name of what a stage keeps beside weights, which would be saved with no checkpoint',
+    () =>
+      two({
+        objective: {
+          ...objective,
+          terms: (at: { rows: number }) => {
+            const { sum, weight } = objective.terms(at)
+            return { sum: add(sum, parameter('ema.offset', [], zeros)), weight }
+          },
+        },
+      }),
+    /stage 'two', objective: its loss has the parameter 'ema\.offset'.*put its layer under another name/,
   ],
   ['an update that is none', () => two(updating(() => undefined)), /optimizer: its update gives undefined/],
   [
