@@ -163,6 +163,10 @@ export const outputs = [
       ],
       ['moments are weights', '{ ...all, keys: all.keys.filter(isWeightKey) }', 'all'],
       ['a folder with an @ is cut', 'cut < 1 || isRun(word)', 'cut < 1'],
+      ['what a stage began with is left behind', 'if (before === undefined) return own', 'return own'],
+      ['another graph is the same', 'graph !== undefined && graph !== fingerprint', 'graph === fingerprint'],
+      ['of two checkpoints the first', 'if (ofStep.length > 1) return', 'if (ofStep.length > 9) return'],
+      ['what a stage has of its own must be there', ' && stage.own?.has(key) !== true)', ')'],
     ],
   ),
   mutantsOf(
@@ -194,6 +198,15 @@ export const outputs = [
       ],
       ['the run’s settings are forgotten', 'settings: manifest.settings ?? {},', 'settings: {},'],
       ['a changed graph goes through', 'now === program\n', 'now !== undefined\n'],
+      ['a short pass is a whole one', 'quick: manifest.quick ?? false', 'quick: false'],
+      ['the run’s data are forgotten', 'data: { path: manifest.data }', 'data: { path: undefined }'],
+      ['a folder’s end is its padding', 'end: tokenizer.eos', 'end: tokenizer.pad'],
+      ['--stage of a folder is ignored', "r.stage !== undefined ? 'stage' : ", ''],
+      [
+        'a stage that the file has no more is its last',
+        'experiment.stages.find((s) => s.name === name)',
+        'experiment.stages.find((s) => s.name === name) ?? experiment.stages.at(-1)',
+      ],
     ],
   ),
   mutantsOf(

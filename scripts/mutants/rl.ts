@@ -118,6 +118,12 @@ export const rl = [
         'await',
       ],
       ['what a search found is not used', '* search.scale()', ''],
+      ['waiting is counted for each update', '      waited = 0\n', ''],
+      [
+        'a search by loss takes the last',
+        'losses.reduce((a, b) => a + b, 0) / losses.length',
+        'losses.at(-1)!',
+      ],
     ],
   ),
   mutantsOf(

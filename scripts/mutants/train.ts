@@ -233,6 +233,17 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/recipe-run.ts',
+    ['cli/fork'],
+    [
+      [
+        'what stages behind the end lack is not looked at',
+        'programs.slice(earlier.finished), earlier',
+        'programs.slice(earlier.finished, to), earlier',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/train/stage-run.ts',
     ['train/arithmetic', 'train/recipe'],
     [
@@ -345,6 +356,7 @@ export const train = [
         '(i * (bytes - block)) / count',
       ],
       ['each file is the whole run’s', 'asked?.has(before.file) === false', 'false'],
+      ['of many files less than a block is read', 'Math.max(block, Math.floor', 'Math.max(0, Math.floor'],
       ['images that rows name are not compared', 'then.named === undefined ||', 'true ||'],
       ['a name across two blocks is not seen', '(from === end ? tail', "(from === end ? ''"],
     ],

@@ -188,6 +188,9 @@ test('what a fork lacks is the recipe’s own, whether it runs through or ends o
   await done('texts', '--set', 'alone=true')
   const words = ['--fork', 'texts', '--set', `start=${join(root, 'seen/checkpoints/see')}`]
   await done('through', ...words)
+  // and nothing but what it lacks
+  await done('apart', '--fork', 'texts', '--until', 'think')
+  assert.is(stepsOf('through', 'think')[0]!.loss, stepsOf('apart', 'think')[0]!.loss)
   await done('halves', ...words, '--until', 'think')
   await done('halves', ...words)
   assert.ok(weightsOf('halves', 'look').equals(weightsOf('through', 'look')))

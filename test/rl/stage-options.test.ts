@@ -140,6 +140,26 @@ test('a search for the learning rate goes by the reward of episodes', async () =
   assert.ok(Math.abs(first.velocity! - (c! - a!) / 2) < 1e-9, `${first.velocity}`)
 })
 
+test('a search by the loss goes by the mean of an episode’s updates', async () => {
+  const adaLrs = { ...searching.adaLrs, on: 'loss' as const }
+  const run = echo({ ...searching, adaLrs, episodes: 30 })
+  const events = await ran(run, await folder(), engines[0]!, [], (e) => e.type === 'ada-lrs')
+  const losses = events.flatMap((e) => (e.type === 'step' ? [e.loss] : []))
+  assert.is(losses.length, 12)
+  const mean = (episode: number): number =>
+    losses.slice(4 * episode, 4 * episode + 4).reduce((a, b) => a + b / 4, 0)
+  const [decided] = events.slice(-1)
+  assert.ok(decided?.type === 'ada-lrs')
+  assert.ok(Math.abs(decided.velocity! - (mean(0) - mean(2)) / 2) < 1e-9, `${decided.velocity}`)
+})
+
+test('what was waited for an episode’s answers is told with its first update', async () => {
+  const events = await ran(echo({ episodes: 1 }), await folder(), engines[0]!)
+  const [first, ...others] = events.flatMap((e) => (e.type === 'step' ? [e.dataSeconds] : []))
+  assert.ok(first! > 0)
+  assert.equal(others, [0, 0, 0])
+})
+
 test('held-out tasks are asked before the first update and after every so many, greedily', async () => {
   const events = await ran(echo({ episodes: 3, validation }), await folder(), engines[0]!)
   const all = events.filter((e) => e.type === 'validated')
@@ -226,7 +246,8 @@ test('an episode without an update leaves the course of the learning rate as it 
     steps.map(([, rate]) => rate),
     rates.slice(4),
   )
-  assert.ok(rates[4]! < rates[0]!)
+  for (const [i, rate] of rates.entries())
+    assert.ok(Math.abs(rate - (1 - (i + 1) / 8)) < 1e-12, `${i}: ${rate}`)
 })
 
 // --- going on -------------------------------------------------------------------------------------------------
@@ -265,26 +286,41 @@ for (const [what, some] of cases)
       for (const [key, { data }] of await weightsIn(at))
         assert.equal(data, weights.get(key)!.data, `${point} ${key}`)
       const told = (events: readonly RunEvent[]) =>
-        withoutRepeats(events).flatMap((e) =>
+        events.flatMap((e) =>
           e.type === 'step'
-            ? [[e.step, e.loss]]
+            ? [[e.step, e.loss, e.samples]]
             : e.type === 'validated'
               ? [['v', e.step, e.rewards.mean]]
               : e.type === 'episode'
                 ? [['e', e.episode]]
                 : [],
         )
-      assert.equal(told([...before, ...after]), told(plain))
+      const both = withoutRepeats([...before, ...after])
+      assert.equal(told(both), told(plain))
+      const seconds = both.flatMap((e) => (e.type === 'step' ? [e.seconds] : []))
+      assert.equal(
+        seconds,
+        seconds.toSorted((a, b) => a - b),
+        'seconds go on',
+      )
+      const end = (events: readonly RunEvent[]) => events.find((e) => e.type === 'stage-finished')?.loss
+      assert.is(end(after), end(plain))
+      assert.is(end(plain), plain.findLast((e) => e.type === 'step')!.loss)
     }
   })
 
 test('a search goes on from its last mark: the same bits', async () => {
-  const run = () => echo({ ...searching, episodes: 20 }, 1, 1)
+  const run = () => echo({ ...searching, episodes: 20 }, 1, 5)
   const whole = await folder()
   const plain = await ran(run(), whole, engines[0]!)
   const weights = await weightsIn(whole)
   const marks = plain.flatMap((e, i) => (e.type === 'checkpointed' && e.step < 80 ? [i] : []))
-  assert.ok(marks.length > 0)
+  // at the first mark behind every fifth update: its windows are twelve
+  const kept = plain.flatMap((e) => (e.type === 'checkpointed' && e.step < 80 ? [e.step] : []))
+  assert.ok(
+    kept.some((step) => step % 5 !== 0),
+    `${kept}`,
+  )
   const at = await folder()
   const before = await ran(run(), at, engines[0]!, [], (_, n) => n === marks[0]! + 9)
   await ran(run(), at, engines[0]!, before)
