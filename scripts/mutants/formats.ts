@@ -7,7 +7,12 @@ export const formats = [
     'src/formats/chat-message.ts',
     ['formats/tokenizer'],
     [
-      ['an answer begins as a text does', 'isCut ? both.subarray(alone.length) : own', 'own'],
+      [
+        'an answer begins as a text does',
+        'isCut ? both.subarray(alone.length) : tokenizer.encode(run)',
+        'tokenizer.encode(run)',
+      ],
+      ['nothing stands before an answer', 'text: piece.text.slice(-reach)', "text: ''"],
       ['a token across the border is of the answer', 'isCut ? both', 'true ? both'],
     ],
   ),

@@ -105,6 +105,9 @@ export const joinPieces = (pieces: readonly ChatPiece[]): readonly ChatPiece[] =
   return out
 }
 
+/** Characters before a text that may change its tokens. */
+const reach = 64
+
 /** Pieces in runs of one `learn`. */
 const runsOf = (pieces: readonly ChatPiece[]): readonly (readonly ChatPiece[])[] => {
   const runs: ChatPiece[][] = []
@@ -118,8 +121,8 @@ const runsOf = (pieces: readonly ChatPiece[]): readonly (readonly ChatPiece[])[]
 
 /**
  * The token ids of a chat and which of them are to be learned. What users wrote opens and closes no turns: special tokens
- * in it are encoded as text. Each run of pieces with one `learn` has tokens of its own, those that it has behind the run before
- * it: a tokenizer may put a mark at the beginning of a text, which is not written there.
+ * in it are encoded as text. Each run of pieces with one `learn` has tokens of its own, those that it has behind the end of the
+ * run before it: a tokenizer may put a mark at the beginning of a text, which is not written there.
  *
  * @returns `ids` `[token]` and `learn` `[token]`, 1 where the token is to be learned
  * @category rendering
@@ -130,18 +133,17 @@ export const encodeChat = (
 ): { readonly ids: Int32Array; readonly learn: Uint8Array } => {
   const ids: number[] = []
   const learn: number[] = []
-  let [before, alone]: readonly [readonly ChatPiece[], Int32Array] = [[], new Int32Array()]
+  let before: readonly ChatPiece[] = []
   for (const run of runsOf(pieces)) {
-    const own = tokenizer.encode(run)
-    const both = before.length === 0 ? own : tokenizer.encode([...before, ...run])
+    const alone = tokenizer.encode(before)
+    const both = tokenizer.encode([...before, ...run])
     // a token across the border would be of both runs
     const isCut = alone.every((id, i) => both[i] === id)
-    for (const id of isCut ? both.subarray(alone.length) : own) {
+    for (const id of isCut ? both.subarray(alone.length) : tokenizer.encode(run)) {
       ids.push(id)
       learn.push(run[0]!.learn ? 1 : 0)
     }
-    before = run
-    alone = own
+    before = run.slice(-1).map((piece) => ({ ...piece, text: piece.text.slice(-reach) }))
   }
   return { ids: Int32Array.from(ids), learn: Uint8Array.from(learn) }
 }
