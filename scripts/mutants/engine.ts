@@ -4,6 +4,11 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/engine`. */
 export const engine = [
   mutantsOf(
+    'src/engine/lowering.ts',
+    ['engine/loop'],
+    [['a loop is emitted for each result', 'known.get(names) ?? emit', 'emit']],
+  ),
+  mutantsOf(
     'src/engine/tensorflow/compiled.ts',
     ['engine/tensorflow-compiled'],
     [

@@ -3,6 +3,15 @@ import { mutantsOf } from './mutant.ts'
 /** Bugs of `src/train`. */
 export const train = [
   mutantsOf(
+    'src/train/chosen.ts',
+    ['train/curated'],
+    [
+      ['the last said is the last', 'last = Math.max(last, place)', 'last = place'],
+      ['the source is read to its end', '        if (seen > last) return\n', ''],
+      ['what was seen is counted anew', 'let { seen } = place', 'let seen = 0'],
+    ],
+  ),
+  mutantsOf(
     'src/train/learning-stage.ts',
     ['train/arithmetic', 'train/stage'],
     [

@@ -157,4 +157,23 @@ test('an exported file has the loop as a standard operation, and runs', async ()
   await session.release()
 })
 
+test('a loop of several results is one operation', () => {
+  const p = program({
+    name: 'two',
+    functions: {
+      f: fixed(() => {
+        const { a, b } = loop({
+          times: 2,
+          carried: { a: x, b: mul(x, 2) as Tensor },
+          step: ({ a, b }) => ({ next: { a: b, b: add(a, b) } }),
+        })
+        return { outputs: { a, b } }
+      }),
+    },
+  })
+  const made = exportOnnx(p, 'f', 0, new Map())
+  if (made._tag === 'Left') throw new Error(made.left.message)
+  assert.is(decodeModel(made.right).graph.node.filter((n) => n.opType === 'Loop').length, 1)
+})
+
 test.run()

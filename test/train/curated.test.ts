@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert'
 import { boxed, type Exchange, listed, type Source, unique } from '../../src/data/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 import { curated, type Preparing, RecipeError } from '../../src/train/index.ts'
-import { drained, scripted, thrown } from '../support/tiny.ts'
+import { chosen } from '../../src/train/internal.ts'
+import { drained, scripted, thrown, watched } from '../support/tiny.ts'
 
 const test = suite('train: curated')
 
@@ -58,6 +59,19 @@ test('keeps what passes all filters, in order, and says how many each left out',
     readonly config: { readonly count: number; readonly filters: readonly unknown[] }
   }
   assert.equal([config.count, config.filters], [5, ['unique', 'boxed']])
+})
+
+test('a source is read up to the last place that is chosen, in whatever order these come', async () => {
+  const all = watched((i) => exchange(`${i}`), 6)
+  const source = chosen(all, [3, 0], 'exchanges')
+  const found = await idsOf(source)
+  assert.equal(
+    found.map((f) => f.id),
+    ['0', '3'],
+  )
+  assert.equal(all.given, [0, 1, 2, 3])
+  assert.equal(await idsOf(source, found[1]!.next), [])
+  assert.is(all.opened, 1)
 })
 
 test('a source that ends before the count gives what it has', async () => {
