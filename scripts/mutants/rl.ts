@@ -19,6 +19,30 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/unmet-families.ts',
+    ['rl/attempts', 'rl/stage-options'],
+    [
+      ['a family that is there is told', '!met.includes(n)', 'true'],
+      ['a family that is not there is not told', 'unmet.length === 0', 'unmet.length >= 0'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/reinforcement.ts',
+    ['rl/stage-options'],
+    [
+      [
+        'the shortest prompt alone is looked at',
+        'b.prompt.promptLength - a.prompt',
+        'a.prompt.promptLength - b.prompt',
+      ],
+      [
+        'the first task alone is looked at',
+        'previewOf(tasks), checked.drawing.groups',
+        'previewOf(tasks), 1',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/rl/step-advantages.ts',
     ['rl/rewards/scene-steps', 'rl/reinforcement'],
     [

@@ -304,12 +304,13 @@ export const train = [
   mutantsOf(
     'src/train/recipe-preflight.ts',
     ['train/recipe', 'train/refused', 'train/checkpoint'],
-    [['a first batch is read again', 'if (stage.name !== begun) await', 'await']],
+    [['a first batch is read again', 'if (stage.name === begun) continue', '']],
   ),
   mutantsOf(
     'src/train/recipe-preflight.ts',
     ['train/preflight'],
     [
+      ['what a stage throws does not name it', 'throw ofStage(stage.name, e)', 'throw e'],
       ['stages that have ended are asked', 'index < from || index >= to', 'index >= to'],
       ['stages beyond the end are asked', 'index < from || index >= to', 'index < from'],
       ['what a stage ends without is there', 'if (stage.ending?.without.has(key) !== true) there', 'there'],

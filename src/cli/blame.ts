@@ -5,9 +5,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { packageFile } from '../package/index.ts'
 import { didYouMean } from '../terminal/index.ts'
-import { messageOf } from './command.ts'
+import { type CliError, failed, messageOf } from './command.ts'
 
 /** The files that a user's file imports by path, itself first, each once. */
 const importedFrom = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
@@ -111,3 +113,14 @@ export const blamed = async (path: string, e: unknown): Promise<string> => {
   const line = userLine(path, stack)
   return `${message}${hint}${line === undefined || message.includes(path) ? '' : `\n  ${line}`}`
 }
+
+/**
+ * What a promise gives that asks a user's file, where there is one; where it rejects, the command has failed with the message
+ * and the user's line.
+ */
+export const attemptOf =
+  <A>(path: string | undefined, make: () => Promise<A>): TE.TaskEither<CliError, A> =>
+  () =>
+    make().then(E.right, async (e: unknown) =>
+      E.left(failed(path === undefined ? messageOf(e) : await blamed(path, e))),
+    )

@@ -12,6 +12,7 @@ import type { Tokenizer } from '../formats/index.ts'
 import type { Manifest, RunState } from '../run/index.ts'
 import { asCalled, didYouMean, firstOf } from '../terminal/index.ts'
 import type { ExportedModel, Stage } from '../train/index.ts'
+import { attemptOf } from './blame.ts'
 import {
   type Args,
   attempt,
@@ -244,7 +245,7 @@ const stageOf = (
     )
   if (program === undefined || r.allowChangedCode) return TE.right(stage)
   return pipe(
-    attempt(async () => {
+    attemptOf(path, async () => {
       const { fingerprint } = await import('../dsl/index.ts')
       return fingerprint(stage.program({}).program)
     }),

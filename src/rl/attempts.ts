@@ -23,6 +23,7 @@ import { rewardsOf } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 import type { TrainedPolicy } from './trained-policy.ts'
 import { hasReward, unjudged } from './unjudged.ts'
+import { unmetFamilies } from './unmet-families.ts'
 
 /** How tasks are tried. */
 export interface AttemptSettings<C extends Columns, R extends Columns> {
@@ -124,6 +125,12 @@ export const solvable = <C extends Columns, R extends Columns = C>(
     example: s.tasks,
     async *prepare(about) {
       const groups = await attempted(s, about)
+      const unmet = unmetFamilies(
+        'easy of solvable',
+        easy,
+        groups.map((g) => g.task),
+      )
+      if (unmet !== undefined) yield { type: 'warned', message: `stage ${about.stage}: ${unmet}` }
       const dropped: Record<string, number> = {
         'always solved': 0,
         'never solved': 0,

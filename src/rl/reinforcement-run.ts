@@ -25,6 +25,7 @@ import { isUnjudged, standstill } from './standstill.ts'
 import { statisticsOf } from './statistics.ts'
 import type { Columns, Task } from './task.ts'
 import { hasReward } from './unjudged.ts'
+import { unmetFamilies } from './unmet-families.ts'
 import { heldOutTasks, validated } from './validation.ts'
 import { valuesOf } from './values.ts'
 
@@ -311,6 +312,15 @@ export async function* runReinforcement<C extends Columns>(
         ...{ ...statisticsOf(drawn.groups), rolloutSeconds, scoreSeconds },
       }
       if (skipped === 0) yield summary
+      const unmet =
+        episode > 0 || skipped > 0
+          ? undefined
+          : unmetFamilies(
+              'advantages.families',
+              Object.keys(drawing.advantages.families ?? {}),
+              drawn.groups.map((g) => g.task),
+            )
+      if (unmet !== undefined) yield { type: 'warned', message: `stage ${s.name}: ${unmet}` }
       const { groups, ...old } = await asRead(run, drawn.groups, skipped > 0 ? earlier.old : undefined)
       const losses = yield* learnt(run, { groups, summary, place: { ...began, ...old }, skipped })
       // fewer groups make fewer updates; the course of the learning rate stays that of the episodes

@@ -19,6 +19,7 @@ import { runReinforcement } from './reinforcement-run.ts'
 import { checkedReinforcement, type ReinforcementSettings } from './reinforcement-settings.ts'
 import type { Reward } from './reward.ts'
 import { reweighted, weightsOf } from './rewards/index.ts'
+import { tooLong } from './session-policy.ts'
 import type { Columns } from './task.ts'
 import { heldOutTasks } from './validation.ts'
 
@@ -84,9 +85,13 @@ export const reinforcement = <
       return programs({ ...beside, ...functions })
     },
     preflight: async (program) => {
-      const first = await firstBatch(previewOf(tasks), 1)
-      if (first === undefined) throw new RecipeError(where, 'tasks', 'the source has no task')
-      const { id, prompt } = first.examples[0]!
+      // those of the first round: one that is too long ends the run when it is asked
+      const first = (await firstBatch(previewOf(tasks), checked.drawing.groups))?.examples ?? []
+      const [task] = first.toSorted((a, b) => b.prompt.promptLength - a.prompt.promptLength)
+      if (task === undefined) throw new RecipeError(where, 'tasks', 'the source has no task')
+      const { id, prompt } = task
+      const long = policy.sizes && tooLong(prompt, policy.sizes)
+      if (long !== undefined) throw new RecipeError(where, 'policy', `task ${id}: ${long}`)
       // the longest answer that the first prompt may get
       const ids = Array<number>(sampling.maxNewTokens).fill(prompt.ids[0]!)
       const promptIds = prompt.ids.slice(0, prompt.promptLength)
@@ -98,7 +103,10 @@ export const reinforcement = <
         },
       ])
       fitsProgram(where, program, made, learningRate)
-      if (validation !== undefined) await heldOutTasks(where, validation)
+      for (const held of validation === undefined ? [] : await heldOutTasks(where, validation)) {
+        const long = policy.sizes && tooLong(held.prompt, policy.sizes)
+        if (long !== undefined) throw new RecipeError(where, 'validation.tasks', `task ${held.id}: ${long}`)
+      }
     },
     run: (c) => runReinforcement<C>({ given: s, checked }, c),
   }

@@ -38,6 +38,12 @@ export interface SessionPolicyOptions {
 
 type Parts = Pick<SessionPolicyOptions, 'model' | 'processor' | 'sizes'>
 
+/** Why a prompt is longer than a policy reads; undefined where it is not. */
+export const tooLong = (prompt: Conversation, sizes: DecodingSizes): string | undefined =>
+  prompt.promptLength > sizes.prompt
+    ? `its prompt has ${prompt.promptLength} tokens, and the policy reads ${sizes.prompt}; raise the policy's prompt, or leave such tasks out (prompts(…, { tokens: ${sizes.prompt} }) sets long rows aside)`
+    : undefined
+
 const decodingOf = (o: Parts): Decoding => decoding(o.model, o.processor, o.sizes, { name: 'policy' })
 
 /**
@@ -66,6 +72,8 @@ export const sessionPolicy = (o: SessionPolicyOptions): Policy => {
   const never = neverDrawn(o)
   /** `looked`: the prompts that were, of which samples of one task share one. */
   const checked = ({ task, prompt }: Request, most: number, looked: Set<Conversation>): void => {
+    const long = tooLong(prompt, d.sizes)
+    if (long !== undefined) throw new PolicyError('BadRequest', `task ${task}: ${long}`, { task })
     try {
       if (!looked.has(prompt)) d.check([prompt])
       looked.add(prompt)

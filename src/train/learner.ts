@@ -46,7 +46,7 @@ import {
 } from '../optim/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
 import { batchLossOf, type LossTerms, lossOf, lossSum, type Objective, type Sizes } from './objective.ts'
-import { RecipeError } from './recipe-error.ts'
+import { ofStage, RecipeError } from './recipe-error.ts'
 import type { GraphTransform } from './transform.ts'
 import { isWeightKey } from './weights.ts'
 
@@ -398,7 +398,11 @@ const learningOf = (spec: LearnerSpec): Learning => {
 export const learnerPrograms = (spec: Omit<LearnerSpec, 'functions'>) => {
   let made: Learning | undefined
   return (functions: Readonly<Record<string, FunctionSpec>>): LearnerProgram => {
-    made ??= learningOf(spec)
+    try {
+      made ??= learningOf(spec)
+    } catch (e) {
+      throw ofStage(spec.name, e)
+    }
     const { updates, trained } = made
     const taken = Object.keys(functions).find((name) => Object.hasOwn(updates, name))
     if (taken !== undefined)

@@ -205,3 +205,13 @@ export const settingWithin = (
     ? new SettingsError(where, name, `${message}${note}`, e)
     : new SettingsError(where, `${name}.${setting}`, `${message.slice(at + named.length)}${note}`, e)
 }
+
+/**
+ * Names the stage in what was thrown while it was made or run, where that names none: losses, rewards and sources may be the
+ * user's, and do not know where they stand. Kind and stack stay, since these tell what and on which line.
+ */
+export const ofStage = (name: string, thrown: unknown): unknown => {
+  if (thrown instanceof Error && !/^(stage|recipe) '/.test(thrown.message))
+    thrown.message = `stage '${name}': ${thrown.message}`
+  return thrown
+}

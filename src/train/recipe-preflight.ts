@@ -2,7 +2,7 @@
 import { type Program, sizes } from '../dsl/index.ts'
 import type { Evaluation } from './evaluation.ts'
 import type { Recipe } from './recipe.ts'
-import { RecipeError } from './recipe-error.ts'
+import { ofStage, RecipeError } from './recipe-error.ts'
 import type { Stage, StageProgram } from './stage.ts'
 import { placementOf } from './stage-weights.ts'
 import { type StoredWeights, shapesOf, weightKeys } from './weights.ts'
@@ -74,6 +74,11 @@ export const preflight = async (
     for (const key of weightKeys(program))
       if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))
     // the stage that an earlier start was in has read its first batch then
-    if (stage.name !== begun) await stage.preflight(program)
+    if (stage.name === begun) continue
+    try {
+      await stage.preflight(program)
+    } catch (e) {
+      throw ofStage(stage.name, e)
+    }
   }
 }

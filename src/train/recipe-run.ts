@@ -6,7 +6,7 @@ import type { Evaluation } from './evaluation.ts'
 import { defaultCheckpointEvery, type RunContext } from './experiment.ts'
 import { overlaid } from './fork.ts'
 import type { Recipe } from './recipe.ts'
-import { RecipeError } from './recipe-error.ts'
+import { ofStage, RecipeError } from './recipe-error.ts'
 import { preflight, programOf, someFit } from './recipe-preflight.ts'
 import { startingWeights } from './recipe-start.ts'
 import type { StageProgram } from './stage.ts'
@@ -83,7 +83,11 @@ export async function* runRecipe(
       const made = programs[index]!
       const checkpointEvery = every ?? stage.checkpointEvery ?? defaultCheckpointEvery
       const of = { recipe: r, stage, index, made, evaluation, context, earlier, checkpointEvery }
-      weights = yield* runStage(of, weights)
+      try {
+        weights = yield* runStage(of, weights)
+      } catch (e) {
+        throw ofStage(stage.name, e)
+      }
     }
   } finally {
     await compiling?.end()

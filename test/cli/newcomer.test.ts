@@ -93,6 +93,24 @@ const mistakes: readonly (readonly [name: string, text: string, said: RegExp])[]
     "import x from 'no-such-package'\nexport default x",
     /Cannot find package 'no-such-package'[\s\S]*npm install no-such-package/,
   ],
+  ...(['objective', 'optimizer'] as const).map(
+    (part) =>
+      [
+        `own-${part}.ts`,
+        `import { nanoModel, nanoProcessor, rendered } from 'sailwright/tasks'
+    import * as t from 'sailwright/train'
+    const broken = (): never => { throw new Error('of my own') }
+    const nextToken = t.nextToken(nanoModel, nanoProcessor(), { rows: 2, tokens: 80 })
+    const learning = t.supervised({
+      name: 'mine', from: 'a', to: 'b', train: [nanoModel.parts.adapter], steps: 1, learningRate: 1,
+      objective: nextToken, source: rendered({ mixture: { seed: 1, split: 'train', weights: { read: 1 } }, captions: 0 }),
+      ...${part === 'objective' ? '{ objective: { ...nextToken, terms: broken } }' : '{ optimizer: { config: {}, update: broken } }'},
+    })
+    const begun = t.begin({ name: 'mine', seed: 0, model: nanoModel, start: t.fromScratch, now: 'a' })
+    export default t.experiment(t.next(learning)(begun), t.unmeasured)`,
+        /stage 'mine': of my own\n {2}at .*own-\w+\.ts:3:/,
+      ] as const,
+  ),
   ['missing.ts', "import x from './nope'\nexport default x", /Cannot find module '.*nope'/],
 ]
 

@@ -155,6 +155,11 @@ test('solvable: of an easy family nothing but what is always solved is left out'
     'never solved': 1,
     'could not be judged': 0,
   })
+  const misspelt = await prepared(solvable({ ...tried(script, list).settings, easy: ['esy'] }))
+  assert.match(
+    (misspelt.told[0] as { message: string }).message,
+    /easy of solvable names 'esy', and none of the first 4 tasks is of that family; they are of easy, hard\. Did you mean 'easy'\?/,
+  )
 })
 
 test('solvable: where nothing is left all that were tried are kept, and the run says so', async () => {

@@ -269,7 +269,10 @@ test('what cannot be answered is an error of the stream that names its task, bef
   const bad: Request = { task: 'bad/task', sample: 0, prompt: long }
   const tooLong = await failing([...requests, bad], { maxNewTokens: 2 }, session)
   assert.equal([tooLong.tag, tooLong.task], ['BadRequest', 'bad/task'])
-  assert.match(tooLong.message, /task bad\/task: .*29 tokens and a row holds 28/)
+  assert.match(
+    tooLong.message,
+    /task bad\/task: its prompt has 29 tokens, and the policy reads 28; raise the policy's prompt/,
+  )
   const full = await failing(requests, { maxNewTokens: 40 }, session)
   assert.match(full.message, /leaves \d+ for an answer of maxNewTokens 40; raise sizes.capacity/)
   assert.is(full.tag, 'BadRequest')

@@ -217,6 +217,54 @@ test('a family weighs as much as it is told to', async () => {
   assert.ok(events.flatMap((e) => (e.type === 'step' ? [e.gradientNorm] : [])).every((n) => n === 0))
 })
 
+test('a family that is weighted and that no task has is told after the first episode', async () => {
+  const families = { ecko: 2, echo: 1 }
+  const events = await ran(echo({ episodes: 2, advantages: { families } }), await folder(), engines[0]!)
+  const told = events.flatMap((e) => (e.type === 'warned' && /families/.test(e.message) ? [e.message] : []))
+  assert.is(told.length, 1)
+  assert.match(
+    told[0]!,
+    /advantages\.families names 'ecko', and none of the first \d+ tasks is of that family/,
+  )
+  assert.match(told[0]!, /they are of echo\. Did you mean 'echo'\?/)
+})
+
+test('a prompt longer than the policy reads is refused before the first step, where the first tasks show it', async () => {
+  /** The task at a place is longer. */
+  const longAt = (place: number): EchoSettings['tasks'] => ({
+    config: { kind: 'one is long' },
+    async *open(from) {
+      let at = 0
+      for await (const { example, next } of echoTasks.open(from)) {
+        const ids = [...example.prompt.ids, ...Array<number>(at++ === place ? 20 : 0).fill(6)]
+        const prompt = { ...example.prompt, ids, promptLength: ids.length, lossMask: ids.map(() => false) }
+        yield { example: { ...example, prompt }, next }
+      }
+    },
+  })
+  const refused = async (place: number): Promise<readonly [string, number]> => {
+    let steps = 0
+    const stage = echo({ episodes: 2, tasks: longAt(place) })
+    const count = (e: { readonly type: string }) => {
+      steps += Number(e.type === 'step')
+    }
+    const at = await folder()
+    const message = await ran(stage, at, engines[0]!, [], undefined, count).then(
+      () => '',
+      (e: Error) => e.message,
+    )
+    return [message, steps]
+  }
+  const [early, before] = await refused(15)
+  assert.match(
+    early,
+    /^stage 'echo', policy: task echo\/15: its prompt has \d+ tokens, and the policy reads 12;/,
+  )
+  assert.is(before, 0)
+  const [late] = await refused(16 * 3)
+  assert.match(late, /^stage 'echo': task echo\/48@48: its prompt has \d+ tokens, and the policy reads 12;/)
+})
+
 test('an episode without an update leaves the course of the learning rate as it is', async () => {
   // of the first episode, whose three rounds ask 48 tasks, all rewards are alike
   const late: EchoSettings['reward'] = {

@@ -56,6 +56,26 @@ test('only stages that this start comes to are asked, and of those not the one t
   assert.equal(await askedOf(4, 4), [])
 })
 
+test('what a stage throws names it, once, and keeps its kind and its stack', async () => {
+  const failing = async (thrown: Error): Promise<Error> => {
+    const broken = async (): Promise<void> => {
+      throw thrown
+    }
+    const r = recipeOf([], ['first'], { preflight: broken })
+    return await preflight(r, [reading('w')], [0, 1], undefined, inMemory(new Map()), 1).then(
+      () => new Error('nothing was thrown'),
+      (e: Error) => e,
+    )
+  }
+  const mine = new RangeError('my collate')
+  const { stack } = mine
+  const said = await failing(mine)
+  assert.is(said.message, "stage 'first': my collate")
+  assert.instance(said, RangeError)
+  assert.is(said.stack, stack)
+  assert.is((await failing(said)).message, "stage 'first': my collate")
+})
+
 test('what a stage leaves is there for the next one, but for what it ends without', async () => {
   const programs = [reading('w', 'lora'), reading('w', 'lora')]
   const own = { name: 'adapters', has: (key: string) => key === 'lora' }

@@ -9,9 +9,9 @@ import { version } from '../../package/index.ts'
 import type { RunFolder } from '../../run/index.ts'
 import { numberIn } from '../../terminal/index.ts'
 import type { PlannedFork } from '../../train/internal.ts'
+import { attemptOf } from '../blame.ts'
 import {
   type Args,
-  attempt,
   attemptEither,
   type CliError,
   type Command,
@@ -194,7 +194,7 @@ const openFolder = (
   fork: BegunFork | PlannedFork | undefined,
 ): TE.TaskEither<CliError, RunFolder> =>
   pipe(
-    attempt(async () => {
+    attemptOf(loaded.path, async () => {
       const { manifestOf } = await import('../manifest.ts')
       const { defaultRunFolder, openRun } = await import('../../run/index.ts')
       const at = new Date()

@@ -2,16 +2,16 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
+import { identity, pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Tensor } from '../../dsl/index.ts'
 import type { CausalLm, Model } from '../../models/index.ts'
 import { didYouMean, grouped, lookOf } from '../../terminal/index.ts'
 import type { Experiment } from '../../train/index.ts'
+import { attemptOf } from '../blame.ts'
 import {
   type Args,
   attempt,
-  attemptEither,
   type CliError,
   type Command,
   failed,
@@ -85,7 +85,12 @@ export const summaryCommand: Command = {
     pipe(
       oneView(args),
       TE.chain(() => chosen(args, io)),
-      TE.chain((found) => attemptEither(() => shown(found, args, io))),
+      TE.chain((found) =>
+        pipe(
+          attemptOf(found.path, () => shown(found, args, io)),
+          TE.chainEitherK(identity),
+        ),
+      ),
     ),
 }
 
@@ -108,6 +113,8 @@ const oneView = (args: Args): TE.TaskEither<CliError, void> => {
 interface Chosen {
   readonly model: Model
   readonly experiment?: Experiment
+  /** Of the experiment's file. */
+  readonly path?: string
   /** Of a published model's folder. */
   readonly folder?: string
 }
@@ -153,7 +160,7 @@ const chosen = (args: Args, io: Io): TE.TaskEither<CliError, Chosen> => {
       if (looksLikeFile(word))
         return pipe(
           loadExperiment(word, io.cwd, { quick: false, seed: 0, settings: {} }),
-          TE.map(({ experiment }) => ({ model: experiment.model, experiment })),
+          TE.map(({ experiment, path }) => ({ model: experiment.model, experiment, path })),
         )
       return TE.left(
         usage(
