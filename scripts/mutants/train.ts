@@ -121,7 +121,7 @@ export const train = [
     'src/train/learner.ts',
     ['train/stage'],
     [
-      ['a loss is built for whoever asks', 'built.get(sizes) ?? termsOf', 'termsOf'],
+      ['a loss is built for whoever asks', 'built.get(sizes) ?? ofSpec', 'ofSpec'],
       ['a learner is built for each program', 'made ??= learningOf(spec)', 'made = learningOf(spec)'],
     ],
   ),

@@ -139,11 +139,20 @@ const termsOf = (spec: LearnerSpec, sizes: Sizes): LossTerms =>
 /** The loss at one of the objective's sizes. */
 type TermsAt = (sizes: Sizes) => LossTerms
 
+/** What a loss or an optimizer gives, which may be the user's: what it throws names the stage. */
+const ofSpec = <A>({ name }: LearnerSpec, make: () => A): A => {
+  try {
+    return make()
+  } catch (e) {
+    throw ofStage(name, e)
+  }
+}
+
 /** The loss is built once at each size, whatever asks for it. */
 const builtOnce = (spec: LearnerSpec): TermsAt => {
   const built = new Map<Sizes, LossTerms>()
   return (sizes) => {
-    const terms = built.get(sizes) ?? termsOf(spec, sizes)
+    const terms = built.get(sizes) ?? ofSpec(spec, () => termsOf(spec, sizes))
     built.set(sizes, terms)
     return terms
   }
@@ -220,7 +229,7 @@ const movedBy = (
   gradients: ReadonlyMap<string, Tensor>,
 ): ReadonlyMap<string, Tensor> => {
   const where = `stage '${spec.name}'`
-  const made = spec.optimizer.update(chosen, gradients, input('learning_rate', []))
+  const made = ofSpec(spec, () => spec.optimizer.update(chosen, gradients, input('learning_rate', [])))
   if (!(made?.next instanceof Map))
     throw new RecipeError(
       where,
@@ -398,11 +407,7 @@ const learningOf = (spec: LearnerSpec): Learning => {
 export const learnerPrograms = (spec: Omit<LearnerSpec, 'functions'>) => {
   let made: Learning | undefined
   return (functions: Readonly<Record<string, FunctionSpec>>): LearnerProgram => {
-    try {
-      made ??= learningOf(spec)
-    } catch (e) {
-      throw ofStage(spec.name, e)
-    }
+    made ??= learningOf(spec)
     const { updates, trained } = made
     const taken = Object.keys(functions).find((name) => Object.hasOwn(updates, name))
     if (taken !== undefined)

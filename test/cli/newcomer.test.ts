@@ -103,7 +103,7 @@ const mistakes: readonly (readonly [name: string, text: string, said: RegExp])[]
     const nextToken = t.nextToken(nanoModel, nanoProcessor(), { rows: 2, tokens: 80 })
     const learning = t.supervised({
       name: 'mine', from: 'a', to: 'b', train: [nanoModel.parts.adapter], steps: 1, learningRate: 1,
-      objective: nextToken, source: rendered({ mixture: { seed: 1, split: 'train', weights: { read: 1 } }, captions: 0 }),
+      objective: nextToken, source: rendered({ mixture: { seed: 1, split: 'train', levels: [1, 1], weights: { read: 1 } }, captions: 0 }),
       ...${part === 'objective' ? '{ objective: { ...nextToken, terms: broken } }' : '{ optimizer: { config: {}, update: broken } }'},
     })
     const begun = t.begin({ name: 'mine', seed: 0, model: nanoModel, start: t.fromScratch, now: 'a' })

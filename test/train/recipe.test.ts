@@ -333,7 +333,10 @@ runs(
         throw new Error('this evaluation fails')
       },
     }
-    assert.is((await thrown(() => ran(counted, at, [], broken))).message, 'this evaluation fails')
+    assert.is(
+      (await thrown(() => ran(counted, at, [], broken))).message,
+      "stage 'warm': this evaluation fails",
+    )
     assert.is(counted.open, 0)
     assert.ok(existsSync(join(at, 'checkpoints', 'warm', 'model.safetensors')), 'saved before it is measured')
     const missing = { ...recipe, start: { config: '', weights: TE.left(new Error('no bases here')) } }
@@ -379,7 +382,7 @@ runs('an evaluation that failed is all that is done again, and of it what was no
         ),
     ),
   )
-  assert.is(error.message, 'the judge is away')
+  assert.is(error.message, "stage 'warm': the judge is away")
   fails = false
   const later = await ran(anEngine, at, first, failing)
   assert.equal(asked, ['warm one', 'warm two', 'warm two', 'tune one', 'tune two'])
