@@ -1,5 +1,4 @@
 /** Elementwise operations. Operands meet by axis name: an axis that one of them lacks is broadcast. */
-import { kindOf } from '../settings/index.ts'
 import type { Axis, Names } from './axis.ts'
 import { sizeMismatch } from './axis-error.ts'
 import { GraphError } from './error.ts'
@@ -14,23 +13,11 @@ import {
 } from './graph.ts'
 import { scalarOf } from './leaves.ts'
 import type { Joined } from './names.ts'
+import { onlyTensors } from './only-tensors.ts'
 import { alignedTo } from './shape.ts'
 import { type Site, siteOf } from './site.ts'
 
 type Operand<N extends Names> = Tensor<N> | number
-
-/** Sees that operands are tensors, or numbers where those may stand. @throws GraphError `BadArgument` */
-const onlyTensors = (what: string, given: readonly unknown[], site: Site, orNumbers = true): void => {
-  for (const x of given) {
-    const isTensor = typeof x === 'object' && x !== null && 'op' in x && 'axes' in x
-    if (!isTensor && !(orNumbers && typeof x === 'number'))
-      throw new GraphError(
-        'BadArgument',
-        `${what}: ${kindOf(x)} is no tensor${orNumbers ? ' and no number' : ''}; give one, such as input(…) or what a layer gives`,
-        site,
-      )
-  }
-}
 
 /** Two operands as tensors: a number becomes one of the other's dtype. */
 const lifted = (a: Tensor | number, b: Tensor | number, site: Site): readonly [Tensor, Tensor] => {

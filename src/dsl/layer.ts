@@ -12,6 +12,7 @@ import { binaryOf } from './elementwise.ts'
 import { GraphError } from './error.ts'
 import { marking, type Tensor } from './graph.ts'
 import type { NamesOf } from './leaves.ts'
+import { onlyTensors } from './only-tensors.ts'
 import { application, sharing, working } from './owner.ts'
 import { asUser, inside, nowhere, type Site, siteOf } from './site.ts'
 
@@ -67,6 +68,7 @@ export const join = (path: string, name: string): string =>
 
 /** Checks that a tensor ends in these axes. */
 export const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Site): void => {
+  onlyTensors(kind, [x], site, false)
   const tail = x.axes.slice(x.axes.length - takes.length)
   takes.forEach((want, i) => {
     const have = tail[i]
@@ -97,7 +99,11 @@ export const layer = <const I extends readonly Axis[], O extends Names = NamesOf
   build: (x: Tensor, path: string) => Tensor,
 ): Layer<NamesOf<I>, O> => {
   const site = siteOf(layer)
-  return layerOf(site, kind, takes, (x, path) => asUser(site, () => build(x, path)))
+  return layerOf(site, kind, takes, (x, path) => {
+    const out = asUser(site, () => build(x, path))
+    onlyTensors(`what layer ${kind} makes`, [out], site, false)
+    return out
+  })
 }
 
 /**

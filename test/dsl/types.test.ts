@@ -316,6 +316,15 @@ build('what the compiler would not let through, as plain JavaScript gives it', (
     ['less: a record is no tensor and no number', () => less(x, any({}))],
     ['exp: 3 is no tensor; give one', () => exp(any(3))],
     ['select: true is no tensor; give one', () => select(any(true), x, 0)],
+    [
+      'what layer mine makes: undefined is no tensor',
+      () => layer('mine', [Embed], () => any(undefined)).apply(x),
+    ],
+    [
+      'what layer mine makes: a list of 1 is no tensor',
+      () => layer('mine', [Embed], (y) => any([y])).apply(x),
+    ],
+    ['rmsNorm: undefined is no tensor; give one', () => rmsNorm(Embed).apply(any(undefined))],
   ] as const) {
     const e = failing(make)
     assert.is(e.tag, 'BadArgument', e.message)
