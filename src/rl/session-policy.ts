@@ -38,9 +38,9 @@ export interface SessionPolicyOptions {
 
 type Parts = Pick<SessionPolicyOptions, 'model' | 'processor' | 'sizes'>
 
-/** Why a prompt is longer than a policy reads; undefined where it is not. */
+/** Why a prompt is longer than a policy reads; undefined where it is not, or where it ends behind its own end. */
 export const tooLong = (prompt: Conversation, sizes: DecodingSizes): string | undefined =>
-  prompt.promptLength > sizes.prompt
+  prompt.promptLength > sizes.prompt && prompt.promptLength <= prompt.ids.length
     ? `its prompt has ${prompt.promptLength} tokens, and the policy reads ${sizes.prompt}; raise the policy's prompt, or leave such tasks out (prompts(…, { tokens: ${sizes.prompt} }) sets long rows aside)`
     : undefined
 
