@@ -10,7 +10,7 @@ export const onlyTensors = (what: string, given: readonly unknown[], site: Site,
     if (!isTensor && !(orNumbers && typeof x === 'number'))
       throw new GraphError(
         'BadArgument',
-        `${what}: ${kindOf(x)} is no tensor${orNumbers ? ' and no number' : ''}; give one, such as input(…) or what a layer gives`,
+        `${what}: no tensor${orNumbers ? ' and no number' : ''} but ${kindOf(x)}; give one, such as input(…) or what a layer gives`,
         site,
       )
   }

@@ -311,20 +311,20 @@ build('what the compiler would not let through, as plain JavaScript gives it', (
       () => parameter('w', [Embed], any({ kind: 'normal', stdev: 1 })),
     ],
     ["state 'w': its init uniform has limit NaN", () => parameter('w', [Embed], uniform(Number.NaN))],
-    ["mul: '2' is no tensor and no number", () => mul(x, any('2'))],
-    ['add: undefined is no tensor and no number', () => add(any(undefined), x)],
-    ['less: a record is no tensor and no number', () => less(x, any({}))],
-    ['exp: 3 is no tensor; give one', () => exp(any(3))],
-    ['select: true is no tensor; give one', () => select(any(true), x, 0)],
+    ["mul: no tensor and no number but '2'", () => mul(x, any('2'))],
+    ['add: no tensor and no number but undefined', () => add(any(undefined), x)],
+    ['less: no tensor and no number but a record', () => less(x, any({}))],
+    ['exp: no tensor but 3; give one', () => exp(any(3))],
+    ['select: no tensor but true; give one', () => select(any(true), x, 0)],
     [
-      'what layer mine makes: undefined is no tensor',
+      'what layer mine makes: no tensor but undefined',
       () => layer('mine', [Embed], () => any(undefined)).apply(x),
     ],
     [
-      'what layer mine makes: a list of 1 is no tensor',
+      'what layer mine makes: no tensor but a list of 1',
       () => layer('mine', [Embed], (y) => any([y])).apply(x),
     ],
-    ['rmsNorm: undefined is no tensor; give one', () => rmsNorm(Embed).apply(any(undefined))],
+    ['rmsNorm: no tensor but undefined; give one', () => rmsNorm(Embed).apply(any(undefined))],
   ] as const) {
     const e = failing(make)
     assert.is(e.tag, 'BadArgument', e.message)
