@@ -117,9 +117,13 @@ export const forEngine = (p: Program, engine: string): Program => ({
   functions: new Map([...p.functions].filter(([name]) => madeFor(p, name, engine))),
 })
 
-/** Checks that a name is one: the empty one names nothing in any file. */
+/** Checks that a name is one in every file and engine: not empty, without NUL, and not what safetensors keeps for itself. */
 const nameable = (what: string, name: string, site: Site): void => {
-  if (name === '') throw new GraphError('BadArgument', `${what} has the empty name; give it another`, site)
+  const no = (how: string): GraphError =>
+    new GraphError('BadArgument', `${what} has ${how}; give it another`, site)
+  if (name === '') throw no('the empty name')
+  if (name.includes('\0')) throw no(`a name with the character NUL, ${JSON.stringify(name)}`)
+  if (name === '__metadata__') throw no(`the name '${name}', which no safetensors file can hold`)
 }
 
 const sameInit = (a: Init, b: Init): boolean => a === b || showInit(a) === showInit(b)

@@ -122,7 +122,7 @@ export const brokenUpdate = (
   },
 ): Error =>
   new Error(
-    `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); ${step === 1 ? 'nothing was learnt yet: look for what is no finite number in the weights or the data' : 'lower the learning rate or maxGradientNorm'}`,
+    `${where}: at step ${step} of ${steps} the loss is ${loss} and the gradient's norm ${gradientNorm} (learning rate ${rate.toPrecision(3)}); ${step === 1 ? 'nothing was learnt yet: look for what is no finite number in the weights, the data, or what the model and the loss compute (a division by 0, the logarithm or the root of 0)' : 'lower the learning rate or maxGradientNorm'}`,
   )
 
 /** A copy of all that updates change: what learns, its moments, its averages. It outlives later updates. */

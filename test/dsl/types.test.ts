@@ -454,4 +454,17 @@ sharing('keys without a scope do not meet by accident', () => {
   assert.equal([...loaded(norm.apply(x), tied(rmsNorm(Embed)).apply(y)).states.keys()], ['weight'])
 })
 
+sharing('names that no file or engine can hold are refused where the graph is built', () => {
+  for (const [key, why] of [
+    ['', /a state has the empty name; give it another/],
+    ['a\0b', /a state has a name with the character NUL, "a\\u0000b"; give it another/],
+    ['__metadata__', /a state has the name '__metadata__', which no safetensors file can hold/],
+  ] as const) {
+    const e = failing(() => loaded(parameter(key, [Embed], { kind: 'zeros' }), x)) // named
+    assert.is(e.tag, 'BadArgument')
+    assert.match(e.message, why)
+    points(e, 'named')
+  }
+})
+
 sharing.run()
