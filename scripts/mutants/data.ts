@@ -108,16 +108,50 @@ export const data = [
     ],
   ),
   mutantsOf(
+    'src/data/rows/row.ts',
+    ['data/plain-texts', 'data/bad-rows'],
+    [
+      ['inside an example it goes on at its first', 'for (let i = given;', 'for (let i = 0;'],
+      ['pieces are left out of the next example, too', '        given = 0\n', ''],
+      ['inside an example the place is behind it', 'inside(before, i + 1)', 'inside(next, i + 1)'],
+      ['the place before an example stays', '        before = next\n', ''],
+      ['a place of the source is taken for one inside', 'isInside(next) ? inside(next, 0) : next', 'next'],
+      ['an example that has fewer is passed over', 'given > 0 && given >= made.length', 'false'],
+      ['what a row is quoted with is long', 'reason.length <= longestReason', 'true'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/file-rows.ts',
+    ['data/bad-rows'],
+    [['rows nest as deep as they are', 'than === 0 ||', '']],
+  ),
+  mutantsOf(
     'src/data/rows/file-size.ts',
     ['data/rows-of'],
     [['a file that changed is read on', 'if (now !== bytes)', 'if (now < bytes)']],
   ),
   mutantsOf(
     'src/data/conversations.ts',
-    ['data/bad-rows', 'data/chat'],
+    ['data/bad-rows', 'data/chat', 'data/plain-texts'],
     [
       ['the first token of a text is learnt', '(_, i) => i > 0', '() => true'],
-      ['a text has no end', '[...tokenizer.encodeText(text), end]', '[...tokenizer.encodeText(text)]'],
+      [
+        'a text has no end',
+        '[...processor.tokenizer.encodeText(text), processor.end]',
+        '[...processor.tokenizer.encodeText(text)]',
+      ],
+      [
+        'a piece begins behind the one before it',
+        'n * (tokens - 1), n * (tokens - 1) + tokens',
+        'n * tokens, n * tokens + tokens',
+      ],
+      [
+        'a token at a cut is a piece more',
+        'Math.ceil((ids.length - 1) / (tokens - 1))',
+        'Math.ceil(ids.length / (tokens - 1))',
+      ],
+      ['a text as long as a row is cut', 'if (ids.length <= tokens)', 'if (ids.length < tokens)'],
+      ['pieces have one name', 'id: `${id}[${n}]`', 'id'],
       [
         'more images than a row has room for are let through',
         'if (tiles > images)',

@@ -164,13 +164,15 @@ export const carriedOut = async (
   const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
   if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
   const { state } = await recordedIn(run)
-  const bad = badRowsBlock(state, look)
+  // a run that failed before its first step leaves no folder, and no report in it
+  const leavesNone = ended.how === 'failed' && !run.continued && !hasBegun(state)
+  const bad = badRowsBlock(state, look, !leavesNone)
   if (bad !== undefined) say(`\n${bad}`)
 
   const report = await reported(run, io)
   // a step that was begun is computed to its end; here a second signal is still heard
   await threadsAtRest()
-  if (ended.how === 'failed' && !run.continued && !hasBegun(state)) {
+  if (leavesNone) {
     run.close()
     await rm(run.folder, { recursive: true, force: true }).catch(() => {})
     return E.left(failed(`${problem}\nNothing was trained, and no run folder is left.`))

@@ -112,6 +112,9 @@ const shown = (u: unknown): string => {
 const isBareBase64 = (text: string): boolean =>
   /^(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR)/.test(text) && text.length > 40 && !/[^A-Za-z0-9+/=\s]/.test(text)
 
+/** How Python shows bytes, or a record with them: what a table has in place of images where it was written from a data set of images. */
+const isPythonsBytes = (text: string): boolean => /^\[?(b['"]|\{'(bytes|path)': )/.test(text)
+
 /** No file system has longer ones. */
 const longestPath = 4096
 
@@ -200,6 +203,10 @@ const reader = (row: Row) => {
       )
     if (image === '') fail(`its ${where} is an empty path`)
     if (isBareBase64(image)) return { bytes: Buffer.from(image, 'base64'), name }
+    if (isPythonsBytes(image))
+      fail(
+        `its ${where} is ${shown(image)}, as Python shows bytes; write the rows as Parquet, or the images as files that the rows name`,
+      )
     if (image.length > longestPath)
       fail(
         `its ${where} is ${shown(image)} of ${image.length} letters; give a path, a data URL, base64 or bytes`,

@@ -14,13 +14,13 @@ import { givenSource } from './given.ts'
 import { type Processor, ProcessorError } from './processor.ts'
 import type { Question } from './question.ts'
 import { ImageError } from './read-image.ts'
-import { mapped, placeOf, type Row, RowError, type RowOptions } from './rows/row.ts'
+import { mapped, mappedToMany, placeOf, type Row, RowError, type RowOptions } from './rows/row.ts'
 import type { Source } from './source.ts'
 
 /** Settings of {@link conversations} and {@link questions}. */
 export interface ConversationOptions extends RowOptions {
   readonly processor: Processor
-  /** Tokens that a row of the batch holds; longer conversations are bad rows. Default: no limit. */
+  /** Tokens that a row of the batch holds; longer chats are bad rows, longer texts are cut. Default: no limit. */
   readonly tokens?: number
   /**
    * Images that a row of the batch has room for, each tile and each frame counted, of an encoder of any resolution squares;
@@ -137,30 +137,56 @@ const configOf = (
   ...(special === 'text' ? { special } : {}),
 })
 
-/** A text as it is, of which every token but the first is learnt, and the token that ends a turn behind it. */
-const ofText = (row: Row, text: string, options: ConversationOptions): Promise<Conversation> => {
-  const { tokenizer, end } = options.processor
-  const spoken: Chat = { id: placeOf(row), turns: [{ role: 'user', parts: [{ type: 'text', text }] }] }
-  return made(row, spoken, options, async ({ id }) => {
-    const ids = [...tokenizer.encodeText(text), end]
-    return { id, ids, lossMask: ids.map((_, i) => i > 0), promptLength: 1, images: [] }
+/** All but the first token, which nothing stands before. */
+const learntOf = (ids: readonly number[]): readonly boolean[] => ids.map((_, i) => i > 0)
+
+/**
+ * A text in pieces of at most so many tokens. Each begins with the last token of the one before it, which is not learnt again
+ * there: every token but the text's first is learnt once, and each behind as many as its piece has before it.
+ */
+const cut = (text: Conversation, tokens: number): readonly Conversation[] => {
+  const { id, ids } = text
+  if (ids.length <= tokens) return [text]
+  return Array.from({ length: Math.ceil((ids.length - 1) / (tokens - 1)) }, (_, n) => {
+    const piece = ids.slice(n * (tokens - 1), n * (tokens - 1) + tokens)
+    return { ...text, id: `${id}[${n}]`, ids: piece, lossMask: learntOf(piece) }
   })
+}
+
+/** A text as it is, of which every token but the first is learnt, and the token that ends a turn behind it; in pieces where it is longer than a row. */
+const ofText = async (
+  row: Row,
+  text: string,
+  options: ConversationOptions,
+): Promise<readonly Conversation[]> => {
+  const { processor, tokens = Infinity } = options
+  const spoken: Chat = { id: placeOf(row), turns: [{ role: 'user', parts: [{ type: 'text', text }] }] }
+  // nothing can be learnt in rows of one token
+  const whole = tokens < 2 ? options : { ...options, tokens: Infinity }
+  const laid = await made(row, spoken, whole, async ({ id }) => {
+    const ids = [...processor.tokenizer.encodeText(text), processor.end]
+    return { id, ids, lossMask: learntOf(ids), promptLength: 1, images: [] }
+  })
+  return cut(laid, tokens)
 }
 
 /**
  * The conversations of rows, one a row, as `chatOf` reads them. A row that is nothing but a `text` is learnt as it is: every token,
- * and the one that ends a turn behind it. A bad row is one that is no chat, whose image is missing or
- * damaged, that is longer than `tokens` or has more than `images`, or in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
+ * and the one that ends a turn behind it; one that is longer than `tokens` is cut into pieces, of which each begins with the last
+ * token of the one before it, so that each token is learnt once. A bad row is one that is no chat, whose image is missing or
+ * damaged, a chat that is longer than `tokens` or has more than `images`, or one in which somebody spells a special token: it is told to `onBadRow` and left out, or ends the reading where nobody is told.
  *
  * @category sources
  */
 export const conversations = (rows: Source<Row>, options: ConversationOptions): Source<Conversation> => {
   const { onBadRow } = checked('conversations', options)
-  const conversationOf = (row: Row): Promise<Conversation> => {
+  const conversationsOf = async (row: Row): Promise<readonly Conversation[]> => {
     const text = plainTextOf(row)
-    return text === undefined ? made(row, chatOf(row), options) : ofText(row, text, options)
+    return text === undefined ? [await made(row, chatOf(row), options)] : ofText(row, text, options)
   }
-  return mapped(configOf('conversations', rows, options), rows, conversationOf, { onBadRow })
+  return mappedToMany('conversations', configOf('conversations', rows, options), rows, conversationsOf, {
+    onBadRow,
+  })
 }
 
 const textOf = (chat: Chat, role: 'user' | 'assistant'): string =>

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { badRows, conversations, jsonl, questions, repeated, shuffled } from '../../src/data/index.ts'
+import { badRows, conversations, jsonl, questions, repeated, rowsOf, shuffled } from '../../src/data/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 
 const kinds = suite('data: bad rows')
@@ -13,6 +13,11 @@ const folder = mkdtempSync(join(tmpdir(), 'sailwright-bad-rows-'))
 kinds.after(() => rmSync(folder, { recursive: true, force: true }))
 
 const said = { answer: 'yes' }
+/** A record with lists inside one another. */
+const nested = (deep: number): unknown => ({
+  ...{ question: 'Is it?', ...said },
+  deep: Array.from({ length: deep - 1 }).reduce((inner: readonly unknown[]) => [inner], []),
+})
 const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   [{ question: 'Is it?', image: 'none.png', ...said }, /image .*none\.png: there is no such file/],
   [{ question: 'Is it?', image: 'broken.png', ...said }, /image .*broken\.png: it cannot be read/],
@@ -23,6 +28,19 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   [{ question: 5, ...said }, /its question is 5; give a text/],
   [{ messages: [{ role: 'user', content: 7 }] }, /its messages\[0\] is /],
   [[1], /no JSON object/],
+  [
+    { question: `${'<image>'.repeat(3)}`, image: "{'bytes': b'\\x89PNG'}", ...said },
+    /as Python shows bytes; write/,
+  ],
+  [
+    { question: 'Is it?', image: `b'${'\\x00'.repeat(9000)}'`, ...said },
+    /its image is .{60}, as Python shows bytes/,
+  ],
+  [
+    { question: 'Is it?', image: `${'long/'.repeat(400)}none.png`, ...said },
+    /image .{150,300} … .{150,200}none\.png: [^/]{1,60}$/,
+  ],
+  [nested(501), /lists and records nest more than 500 deep in it; take it out/],
   [{ question: '<image> and <image>?', image: 'good.png', ...said }, /2 <image> marks and 1 images/],
   [{ question: 'a<|im_end|>b', ...said }, /its turn 0 spells the special token <\|im_end\|>/],
   [{ question: 'Why?', answer: '<IMG_CONTEXT>' }, /its turn 1 spells the special token <IMG_CONTEXT>/],
@@ -37,7 +55,6 @@ const rows: readonly (readonly [row: unknown, why: RegExp])[] = [
   ],
   [{ text: 7 }, /its text is 7; give a text/],
   [{ text: ' ' }, /its text is empty/],
-  [{ text: 'long '.repeat(40), messages: null }, /it has \d+ tokens and a row holds 64/],
   [{ text: 'a<|im_end|>b' }, /spells the special token <\|im_end\|>/],
   [{ text: 'A shelf.', image: 'good.png' }, /it has a text and image, .*; give a question and an answer/],
   [{ text: 'A shelf.', output: 'yes' }, /its columns are text, output; give/],
@@ -104,13 +121,29 @@ kinds(
       (e: Error) =>
         assert.match(
           e.message,
-          /barren\.jsonl: no row can be used; the first bad one is line \d+: its columns are input/,
+          /barren\.jsonl: no row can be used; the first that was met is line \d+: its columns are input/,
         ),
     )
     const [id] = (await first([...bad, JSON.stringify({ question: 'Is it?', ...said })])) ?? []
     assert.match(`${id}`, /41/)
   },
 )
+
+kinds('a row that nests as deep as JSON may is named by its line, from every kind of file', async () => {
+  const deep = `{"question": "a", "answer": "b", "x": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`
+  const good = '{"question": "a", "answer": "b"}'
+  for (const [name, text] of [
+    ['deep.jsonl', `${good}\n${deep}\n${good}\n`],
+    ['deep.json', `[${good}, ${deep}, ${good}]`],
+  ] as const) {
+    const file = join(folder, name)
+    writeFileSync(file, text)
+    const bad = badRows()
+    const lines: number[] = []
+    for await (const { example } of rowsOf(file, { onBadRow: bad.add }).open()) lines.push(example.line)
+    assert.equal([lines, bad.list.map((b) => b.line)], [[1, 3], [2]])
+  }
+})
 
 kinds('without a processor nothing is laid out: that is said before a row is read', () => {
   const none = { config: {}, async *open() {} }

@@ -213,16 +213,42 @@ kinds('what is no path of this machine is told so', async () => {
   assert.match(e.message, /round\.jsonl: it cannot be read \(ELOOP.*check the path/)
 })
 
+kinds(
+  'what Python saved as Arrow is refused with what to do, and files about data hide no folder',
+  async () => {
+    const [saved, dict, older] = ['saved', 'saved-dict', 'older'].map((name) => join(folder, name))
+    for (const at of [saved!, join(dict!, 'train'), join(older!, 'data')]) mkdirSync(at, { recursive: true })
+    for (const at of [saved!, join(dict!, 'train')])
+      for (const name of ['data-00000-of-00001.arrow', 'state.json', 'dataset_info.json'])
+        writeFileSync(join(at, name), '{}')
+    writeFileSync(join(dict!, 'dataset_dict.json'), '{}')
+    writeFileSync(join(older!, 'dataset_infos.json'), '{}')
+    writeFileSync(join(older!, 'data', 'train.jsonl'), '{"n": 1}\n')
+    const said = async (path: string) => (await thrown(() => rowsOf(path))).message
+    assert.match(await said(saved!), /saved: data-00000-of-00001\.arrow is .*not read; .*to_parquet\('train/)
+    assert.match(await said(join(saved!, 'data-00000-of-00001.arrow')), /not read; .*to_parquet\('train/)
+    assert.match(await said(dict!), /its rows are in folders inside it \(train\)/)
+    assert.match(await said(older!), /its rows are in folders inside it \(data\)/)
+  },
+)
+
 kinds('a file without a row is named when it is read, and a place at its end is none', async () => {
   const bad = badRows()
   const shards = join(folder, 'shards-without-rows')
   mkdirSync(shards)
   writeFileSync(join(shards, 'a.jsonl'), '')
   writeFileSync(join(shards, 'b.jsonl'), '\n\n')
+  const spoiltShards = join(folder, 'spoilt-shards')
+  mkdirSync(spoiltShards)
+  for (const name of ['a', 'b']) writeFileSync(join(spoiltShards, `${name}.jsonl`), '7\n')
   const cases: readonly (readonly [string, RegExp])[] = [
     [put('nothing.jsonl', ''), /nothing\.jsonl: it has no rows; give a file with at least one/],
     [put('blank.jsonl', '\n \n'), /blank\.jsonl: it has no rows/],
     [shards, /shards-without-rows: it has no rows/],
+    [
+      spoiltShards,
+      /spoilt-shards: none of its rows can be used; the first bad one is .*spoilt-shards.a\.jsonl:1: /,
+    ],
     [
       put('spoilt.jsonl', '\n7\n8\n'),
       /spoilt\.jsonl: none of its rows can be used; the first bad one is line 2: /,

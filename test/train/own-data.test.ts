@@ -18,11 +18,8 @@ const folder = mkdtempSync(join(tmpdir(), 'sailwright-own-data-'))
 own.after(() => rmSync(folder, { recursive: true, force: true }))
 
 const row = (line: number): RowError => new RowError({ file: 'f.jsonl', line }, `reason ${line}`)
-const told = (line: number): RunEvent => ({
-  type: 'bad-row',
-  file: 'f.jsonl',
-  line,
-  reason: `reason ${line}`,
+const told = (line: number, reason = `reason ${line}`): RunEvent => ({
+  ...{ type: 'bad-row', file: 'f.jsonl', line, reason },
 })
 const warned = (message: string): RunEvent => ({ type: 'warned', message })
 const finished: RunEvent = { type: 'run-finished', seconds: 1 }
@@ -105,12 +102,22 @@ own('events say the same to codec, state, terminal', () => {
     '2 bad rows were set aside:\n  f.jsonl:1: reason 1\n  f.jsonl:2: reason 2',
   )
   assert.is(badRowsBlock(emptyRun, look), undefined)
-  const many = Array.from({ length: 30 }, (_, i) => told(i + 1)).reduce(advance, emptyRun)
+  const words = [...'abcdefghijklmnopqrstuvwxyzäöüß']
+  const many = words.map((word, i) => told(i + 1, word)).reduce(advance, emptyRun)
   const lines = badRowsBlock(advance(many, { type: 'bad-rows', count: 5000 }), look)!.split('\n')
   assert.equal(
     [lines.length, lines[0], lines.at(-1)],
     [22, '5,000 bad rows were set aside:', '  … and 4,980 more: the report lists them'],
   )
+  // of one kind three are enough, and what no report lists is not promised
+  const alike = Array.from({ length: 30 }, (_, i) => told(i + 1)).reduce(advance, emptyRun)
+  const wanted = ['30 bad rows were set aside:', ...[1, 2, 3].map((n) => `  f.jsonl:${n}: reason ${n}`)]
+  const more = '  … and 27 more like these'
+  assert.equal(badRowsBlock(alike, look, false)!.split('\n'), [...wanted, more])
+  assert.equal(badRowsBlock(alike, look)!.split('\n'), [...wanted, `${more}: the report lists them`])
+  // a kind that comes late is seen among those of another
+  const late = advance(alike, told(40, 'another'))
+  assert.ok(badRowsBlock(late, look)!.includes('f.jsonl:40: another'))
 })
 
 own('strict: the first bad row stops the reading, and the error names the stage', async () => {

@@ -9,7 +9,7 @@ import { type Placed, type Source, SourceError } from '../source.ts'
 import { Whole } from '../whole-number.ts'
 import { isGzip } from './blocks.ts'
 import { fileSize, unchanged } from './file-size.ts'
-import type { Row, RowError, RowOptions } from './row.ts'
+import { type Row, RowError, type RowOptions } from './row.ts'
 import { onlyRowOptions } from './row-options.ts'
 
 /** A place: the byte at which reading goes on, and how many lines, rows or samples are before it. */
@@ -17,6 +17,26 @@ export type BytePlace<K extends string> = Readonly<Record<'byte' | K, number>>
 
 /** A row with the place behind it, or why it is bad. */
 export type ReadRow = E.Either<RowError, Placed<Row>>
+
+/** Lists and records inside one another: what reads rows, and writes them, goes down into them, and the stack ends. */
+const deepest = 500
+
+const isDeeper = (value: unknown, than: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  !ArrayBuffer.isView(value) &&
+  (than === 0 || Object.values(value).some((inner) => isDeeper(inner, than - 1)))
+
+/** A row that nests no deeper than can be read. */
+const shallow = (row: ReadRow): ReadRow =>
+  E.isRight(row) && isDeeper(row.right.example.columns, deepest)
+    ? E.left(
+        new RowError(
+          row.right.example,
+          `lists and records nest more than ${deepest} deep in it; take it out`,
+        ),
+      )
+    : row
 
 /**
  * A file of rows as a source. The run's identity has the file's path and size, and a checksum of what it holds.
@@ -46,7 +66,8 @@ export const fileRows = <K extends string>(
         throw new SourceError(
           `${file} opens at { byte, ${counted} } inside it, not at ${JSON.stringify(place)}; is it the file of this run?`,
         )
-      for await (const row of rows(place)) {
+      for await (const read of rows(place)) {
+        const row = shallow(read)
         if (E.isRight(row)) yield row.right
         else if (onBadRow === undefined) throw row.left
         else onBadRow(row.left)

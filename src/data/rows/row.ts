@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as t from 'io-ts'
 import { givenFunction, givenSource } from '../given.ts'
-import type { Placed, Source } from '../source.ts'
+import { type Placed, type Source, SourceError } from '../source.ts'
+import { Whole } from '../whole-number.ts'
 import { onlyRowOptions } from './row-options.ts'
 
 /** A row: its columns by name, and where it stands. Paths in it are relative to the folder of its file. */
@@ -19,13 +21,23 @@ export interface Row {
 /** Where a row stands, as `file:line`. */
 export const placeOf = ({ file, line }: Pick<Row, 'file' | 'line'>): string => `${file}:${line}`
 
+/** Letters of a reason: what it quotes of a row may be longer. */
+const longestReason = 400
+
+/** A reason without the middle of what is long: how it begins says what is wrong, and how it ends what to do. */
+const cutShort = (reason: string): string =>
+  reason.length <= longestReason
+    ? reason
+    : `${reason.slice(0, longestReason / 2)} … ${reason.slice(-longestReason / 2)}`
+
 /** A row that cannot be used. The message has file, line and reason. */
 export class RowError extends Error {
   readonly tag = 'BadRow'
   readonly file: string
   readonly line: number
   readonly reason: string
-  constructor(at: Pick<Row, 'file' | 'line'>, reason: string, cause?: unknown) {
+  constructor(at: Pick<Row, 'file' | 'line'>, why: string, cause?: unknown) {
+    const reason = cutShort(why)
     super(`${placeOf(at)}: ${reason}`, cause === undefined ? undefined : { cause })
     this.name = 'RowError'
     this.file = at.file
@@ -39,7 +51,7 @@ export class RowsError extends Error {
   readonly tag: 'NotFound' | 'Io' | 'BadFile' | 'Unsupported'
   readonly file: string
   constructor(tag: RowsError['tag'], file: string, what: string, cause?: unknown) {
-    super(`${file}: ${what}`, cause === undefined ? undefined : { cause })
+    super(`${file}: ${cutShort(what)}`, cause === undefined ? undefined : { cause })
     this.name = 'RowsError'
     this.tag = tag
     this.file = file
@@ -113,7 +125,7 @@ const barren = (): ((bad: RowError) => void) => {
       throw new RowsError(
         'BadFile',
         first.file,
-        `no row can be used; the first bad one is line ${first.line}: ${first.reason}`,
+        `no row can be used; the first that was met is line ${first.line}: ${first.reason}`,
         first,
       )
   }
@@ -122,6 +134,66 @@ const barren = (): ((bad: RowError) => void) => {
 /** Whether these are a run's own data, which have `onBadRow` and may be given whole. */
 const areOwnData = (x: RowOptions): boolean =>
   typeof (x as { readonly rows?: unknown } | null)?.rows === 'function'
+
+/** A place inside an example of which several are made: the place before it, and how many of them were given. */
+const Inside = t.intersection([t.type({ pieces: Whole }), t.partial({ before: t.unknown })])
+type Inside = t.TypeOf<typeof Inside>
+
+const isInside = (place: unknown): place is Inside =>
+  Inside.is(place) && Object.keys(place).every((key) => key === 'pieces' || key === 'before')
+
+const inside = (before: unknown, pieces: number): Inside => ({
+  pieces,
+  ...(before === undefined ? {} : { before }),
+})
+
+/**
+ * All that a function makes of each example, one after the other. A place is that of the source, and inside an example
+ * `{ before, pieces }`. Everything else is as with {@link mapped}.
+ *
+ * @param where the function that was called, for messages
+ * @throws SourceError where it is opened inside an example that has not as many
+ */
+export const mappedToMany = <A, B>(
+  where: string,
+  config: unknown,
+  source: Source<A>,
+  make: (example: A) => readonly B[] | Promise<readonly B[]>,
+  options: RowOptions = {},
+): Source<B> => {
+  const { onBadRow } = areOwnData(options) ? options : onlyRowOptions(where, options)
+  givenSource(where, 'source', source)
+  return {
+    config,
+    async *open(place): AsyncGenerator<Placed<B>> {
+      let { before, pieces: given } = isInside(place) ? place : inside(place, 0)
+      let fruitless: ((bad: RowError) => void) | undefined = barren()
+      for await (const { example, next } of source.open(before)) {
+        let made: readonly B[] = []
+        try {
+          made = await make(example)
+        } catch (e) {
+          if (!(e instanceof RowError) || onBadRow === undefined) throw e
+          onBadRow(e)
+          fruitless?.(e)
+        }
+        if (given > 0 && given >= made.length)
+          throw new SourceError(
+            `${where} opens at { before, pieces } inside an example of ${made.length}, not at ${JSON.stringify(place)}`,
+          )
+        for (let i = given; i < made.length; i++) {
+          fruitless = undefined
+          const isLast = i + 1 === made.length
+          // a place of the source that looks like one inside an example is told apart by having none given
+          const behind = isInside(next) ? inside(next, 0) : next
+          yield { example: made[i]!, next: isLast ? behind : inside(before, i + 1) }
+        }
+        before = next
+        given = 0
+      }
+    },
+  }
+}
 
 /**
  * What a function makes of each example. Where it throws a {@link RowError} the example is bad and left out; every other
@@ -138,26 +210,6 @@ export const mapped = <A, B>(
   make: (example: A) => B | Promise<B>,
   options: RowOptions = {},
 ): Source<B> => {
-  const { onBadRow } = areOwnData(options) ? options : onlyRowOptions('mapped', options)
-  givenSource('mapped', 'source', source)
   givenFunction('mapped', 'make', make)
-  return {
-    config,
-    async *open(place): AsyncGenerator<Placed<B>> {
-      let fruitless: ((bad: RowError) => void) | undefined = barren()
-      for await (const { example, next } of source.open(place)) {
-        let made: B
-        try {
-          made = await make(example)
-        } catch (e) {
-          if (!(e instanceof RowError) || onBadRow === undefined) throw e
-          onBadRow(e)
-          fruitless?.(e)
-          continue
-        }
-        fruitless = undefined
-        yield { example: made, next }
-      }
-    },
-  }
+  return mappedToMany('mapped', config, source, async (example) => [await make(example)], options)
 }

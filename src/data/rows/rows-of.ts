@@ -34,6 +34,12 @@ const kinds: readonly (readonly [
 const what =
   'give JSONL (.jsonl), a JSON list (.json), a table (.csv, .tsv), Parquet (.parquet), WebDataset shards (.tar, .tar.gz), or a folder of such files, of images with metadata.jsonl, or of images in folders by class'
 
+/** What is said of Arrow's files, which `datasets` saves and keeps in its cache. */
+const arrow = (some: string): string =>
+  `${some} is how Python's datasets saves to disk, which is not read; write it as Parquet: load_from_disk('…').to_parquet('train.parquet'), of one split`
+
+const isArrow = (name: string): boolean => /\.arrow$/i.test(name)
+
 /** What Hugging Face writes beside a data set's files. */
 const aboutData = /^(dataset_infos?|dataset_dict|state|config)\.json$/
 
@@ -50,6 +56,8 @@ const filesIn = (folder: string) => {
   const others = all.filter(({ kind }) => kind !== 'JSON')
   const files = others.length === 0 ? all : others
   const first = files[0]
+  const saved = names.find(isArrow)
+  if (first === undefined && saved !== undefined) throw bad(arrow(saved))
   if (first === undefined)
     throw bad(
       `it has no rows${names.length === 0 ? '' : `, only ${names.slice(0, 4).join(', ')}${names.length > 4 ? ' …' : ''}`}; ${what}`,
@@ -66,7 +74,12 @@ const filesIn = (folder: string) => {
 }
 
 const hasFiles = (folder: string): boolean =>
-  readdirSync(folder).some((name) => !name.startsWith('.') && kinds.some(([, pattern]) => pattern.test(name)))
+  readdirSync(folder).some(
+    (name) =>
+      !name.startsWith('.') &&
+      !aboutData.test(name) &&
+      (isArrow(name) || kinds.some(([, pattern]) => pattern.test(name))),
+  )
 
 const ofFolder = (folder: string, options: RowOptions): Source<Row> => {
   if (hasTable(folder)) return imageFolder(folder, options)
@@ -111,7 +124,7 @@ const some = (
           path,
           bad === undefined
             ? 'it has no rows; give a file with at least one'
-            : `none of its rows can be used; the first bad one is line ${bad.line}: ${bad.reason}`,
+            : `none of its rows can be used; the first bad one is ${bad.file === path ? `line ${bad.line}: ${bad.reason}` : bad.message}`,
         )
     },
   }
@@ -138,5 +151,5 @@ export const rowsOf = (path: string, options: RowOptions = {}): Source<Row> => {
   if (seenAt(path, 'file or folder').isDirectory()) return some(path, (o) => ofFolder(path, o), options)
   const kind = kinds.find(([, pattern]) => pattern.test(path))
   if (kind !== undefined) return some(path, (o) => kind[2](path, o), options)
-  throw new RowsError('Unsupported', path, what)
+  throw new RowsError('Unsupported', path, isArrow(path) ? arrow('a file .arrow') : what)
 }
