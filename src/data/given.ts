@@ -1,9 +1,19 @@
 /** What combinators are given, seen to before they are opened: in the middle of a run nobody knows any more who gave it. */
 import { functionSetting, kindOf, SettingsError } from '../settings/index.ts'
 
-/** A source: `data.rows` that was not called is none. @throws SettingsError */
+/** Whether it is an Observable, or an iteration that runs already. */
+const isStream = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && !Array.isArray(x) && ('subscribe' in x || Symbol.asyncIterator in x)
+
+/** A source: `data.rows` that was not called is none, and neither is a stream. @throws SettingsError */
 export const givenSource = <S>(where: string, setting: string, source: S): S => {
   if (typeof (source as { readonly open?: unknown } | null)?.open === 'function') return source
+  if (isStream(source))
+    throw new SettingsError(
+      where,
+      setting,
+      'it is a stream, which does not open again at a place; give a source, { config, async *open(place) { yield { example, next } } }',
+    )
   throw new SettingsError(where, setting, `it is ${kindOf(source)}; give a source, such as data.rows()`)
 }
 

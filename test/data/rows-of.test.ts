@@ -162,6 +162,12 @@ kinds('images: with a table of one of three kinds, or in folders by class', asyn
     (await thrown(() => rowsOf(splits))).message,
     /a folder for each split \(test, train\); give one/,
   )
+  // a link that leads nowhere is an image that cannot be read, and no class
+  const linked = join(folder, 'linked')
+  mkdirSync(join(linked, 'cat'), { recursive: true })
+  for (const name of ['gone', 'cat/gone.png']) symlinkSync('nowhere', join(linked, name))
+  const [[row] = []] = await all(rowsOf(linked))
+  assert.equal(row, { image: 'cat/gone.png', label: 'cat' })
   mkdirSync(join(folder, 'bare', 'inside'), { recursive: true })
   assert.match(
     (await thrown(() => rowsOf(join(folder, 'bare')))).message,

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import { from } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -121,6 +122,9 @@ sources('settings that cannot be are refused where they are given', () => {
       /^shuffled, source: it is a function; is it to be called first\?; give a source, such as data\.rows\(\)/,
     ],
     [() => repeated(null as never), /^repeated, source: it is null; give a source/],
+    // streams cannot be gone on with
+    [() => repeated(from([1, 2]) as never), /^repeated, source: it is a stream, .*async \*open\(place\)/],
+    [() => repeated(rows.open() as never), /^repeated, source: it is a stream/],
     [() => split([some] as never, { heldOut: 0.5, by: String }), /^split, source: it is a list of 1/],
     [
       () => mixed([{ source: later, share: 1 }], { seed: 0 }),

@@ -175,6 +175,13 @@ test('the command: one split of a data set, and how a run reads it', async () =>
   assert.match(got.out, /rows: 2 files of http.*, 2 fetched/)
   assert.match(got.out, /run <file\.ts> --data rows\/data' reads it/)
   assert.equal(readdirSync(join(cwd, 'rows')), ['data'])
+  // what a run would refuse is not promised
+  const both = await command([...words, '--only', 'data'])
+  assert.is(both.code, 0, both.err)
+  assert.match(
+    both.out,
+    /As it is a run does not read rows\/data: it has files of several splits .*; give one/,
+  )
   for (const [more, why] of [
     [['--all'], /--all is of a model/],
     [['--only', 'none'], /has no file 'none'/],

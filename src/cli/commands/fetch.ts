@@ -67,7 +67,7 @@ export const fetchCommand: Command = {
   run: (args, io) =>
     pipe(
       attemptEither(() => fetching(args, io)),
-      TE.map(({ got, seconds }) => said(args, io, got, seconds)),
+      TE.chainTaskK((done) => () => said(args, io, done)),
     ),
 }
 
@@ -146,13 +146,31 @@ const rowsIn = ({ folder, files }: Fetched): string => {
   return folders.size === 1 ? join(folder, ...folders) : folder
 }
 
-const said = (args: Args, io: Io, got: Fetched, seconds: number): void => {
+/** How a run reads a data set, or why it does not as it lies there: several splits or folders, files of other kinds. */
+const nextOf = async (io: Io, got: Fetched): Promise<string> => {
+  const { rowsOf, RowsError } = await import('../../data/index.ts')
+  const path = rowsIn(got)
+  const shown = shellWord(shownPath(io.cwd, path))
+  try {
+    rowsOf(path)
+    return `'${called()} run <file.ts> --data ${shown}' reads it.`
+  } catch (e) {
+    const why = e instanceof RowsError ? e.message.slice(e.file.length + 2) : (e as Error).message
+    return `As it is a run does not read ${shown}: ${why}.`
+  }
+}
+
+/** What came, and how long it took. */
+interface Done {
+  readonly got: Fetched
+  readonly seconds: number
+}
+
+const said = async (args: Args, io: Io, { got, seconds }: Done): Promise<void> => {
   const taken = got.files.filter((f) => f.taken)
   const bytes = taken.reduce((n, f) => n + f.bytes, 0)
   const folder = shellWord(shownPath(io.cwd, got.folder))
-  const next = args.on('dataset')
-    ? `'${called()} run <file.ts> --data ${shellWord(shownPath(io.cwd, rowsIn(got)))}' reads it.`
-    : `'${called()} summary ${folder}' shows it.`
+  const next = args.on('dataset') ? await nextOf(io, got) : `'${called()} summary ${folder}' shows it.`
   printResult(
     args,
     io,

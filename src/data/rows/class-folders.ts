@@ -15,10 +15,13 @@ import { splitOf } from './split-name.ts'
 
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** What is at a path; undefined where a link leads nowhere. */
+const seen = (path: string) => statSync(path, { throwIfNoEntry: false })
+
 /** The folders inside a folder, but hidden ones. */
 export const foldersIn = (folder: string): readonly string[] =>
   readdirSync(folder)
-    .filter((name) => !name.startsWith('.') && statSync(join(folder, name)).isDirectory())
+    .filter((name) => !name.startsWith('.') && seen(join(folder, name))?.isDirectory() === true)
     .sort()
 
 /** Images below a class's folder, as paths from the whole folder on. */
@@ -56,9 +59,7 @@ export const classFolders = (folder: string): Source<Row> => {
       'there is no image in the folders inside it; give a folder of images for each class',
     )
   images.sort((a, b) => (a.order < b.order ? -1 : 1))
-  const listing = hash(
-    images.map(({ image }) => `${image}\0${statSync(join(folder, image)).size}\n`).join(''),
-  )
+  const listing = hash(images.map(({ image }) => `${image}\0${seen(join(folder, image))?.size}\n`).join(''))
   return {
     config: { kind: 'classFolders', folder, images: images.length, listing },
     async *open(place = { row: 0 }): AsyncGenerator<Placed<Row>> {
