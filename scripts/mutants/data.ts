@@ -123,7 +123,11 @@ export const data = [
   mutantsOf(
     'src/data/rows/file-rows.ts',
     ['data/bad-rows'],
-    [['rows nest as deep as they are', 'than === 0 ||', '']],
+    [
+      ['rows nest as deep as they are', '  if (than === 0) return true\n', ''],
+      ['lists nest as deep as they are', 'value.some((inner) => isDeeper(inner, than - 1))', 'false'],
+      ['records nest as deep as they are', 'if (isDeeper(record[key], than - 1)) return true', ''],
+    ],
   ),
   mutantsOf(
     'src/data/rows/file-size.ts',
@@ -445,6 +449,23 @@ export const data = [
       ['JSON that begins no list is none', 'beginsList(file) ? jsonList : jsonl', 'true ? jsonList : jsonl'],
       ['JSON beside rows is rows', 'others.length === 0 ? all : others', 'all'],
       ['what is said about data is data', ' && !aboutData.test(name)', ''],
+      ['what is said about data hides folders', '      !aboutData.test(name) &&\n', ''],
+      ['a first bad row has no file', 'bad.file === path ? ', 'true ? '],
+      ['Arrow is anything', 'first === undefined && saved !== undefined', 'false'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/given.ts',
+    ['data/sources'],
+    [['a stream is a record', 'if (isStream(source))', 'if (false)']],
+  ),
+  mutantsOf(
+    'src/run/bad-rows.ts',
+    ['train/own-data'],
+    [
+      ['each of one kind is told', 'met <= mostAlike && ', ''],
+      ['another number is another kind', "reason.replace(/\\d+/g, '0')", 'reason'],
+      ['a report is always promised', 'reported && ', ''],
     ],
   ),
   mutantsOf(
@@ -490,7 +511,8 @@ export const data = [
     ['data/rows-of'],
     [
       ['hidden images are rows', " && !name.split(sep).some((part) => part.startsWith('.'))", ''],
-      ['sizes are no part of what a run reads', '${statSync(join(folder, image)).size}', ''],
+      ['sizes are no part of what a run reads', '${seen(join(folder, image))?.size}', ''],
+      ['a link to nowhere ends the reading', 'statSync(path, { throwIfNoEntry: false })', 'statSync(path)!'],
       ['splits are classes', 'if (splits.length > 0)\n', 'if (false)\n'],
       ['a place is passed over', 'images.slice(place.row)', 'images.slice(0)'],
       ['paths are from the class on', 'file: join(folder, label)', 'file: join(folder, label, image)'],
