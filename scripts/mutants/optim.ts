@@ -33,8 +33,8 @@ export const optim = [
     ['optim/step', 'optim/optimizer'],
     [
       ['the last group wins', 'return (key) => compiled.find(', 'return (key) => compiled.findLast('],
-      ['β₁ of the settings ignored', '...(beta1 === undefined ? {} : { beta1 }),', ''],
-      ['ε of the settings ignored', '...(epsilon === undefined ? {} : { epsilon }),', ''],
+      ['β₁ of the settings ignored', 'present({ beta1, beta2, epsilon })', 'present({ beta2, epsilon })'],
+      ['ε of the settings ignored', 'present({ beta1, beta2, epsilon })', 'present({ beta1, beta2 })'],
       [
         'a group’s decay only where matrices decay',
         'group(key)?.weightDecay ?? (decays(key, t) ? weightDecay : 0)',

@@ -34,7 +34,7 @@ export const outputs = [
         'values.get(spec.key)?.data ?? freshState(spec, seed)',
         'freshState(spec, seed)',
       ],
-      ['the limit of one file is not handed on', '...(inside === undefined ? {} : { inside }),', ''],
+      ['the limit of one file is not handed on', '...present({ inside }),', ''],
       [
         'what the stage adds is called unused',
         'unused.filter((key) => !program.states.has(key))',

@@ -6,6 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { ChatError, renderChat } from '../formats/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import type { ChatTurn, StillPart } from './chat.ts'
 import { chatImages, type ImageIdLists, ownIds, withFrames, withImages } from './chat-conversation.ts'
 import type { Conversation } from './conversation.ts'
@@ -59,7 +60,7 @@ const byTemplate = (
     variables: {
       ...template!.variables,
       ...variables,
-      ...(think === undefined ? {} : { enable_thinking: think }),
+      ...present({ enable_thinking: think }),
     },
     addGenerationPrompt: true,
   })

@@ -5,6 +5,7 @@
  */
 import { ChatError, specialIn } from '../formats/index.ts'
 import { functionSetting, kindOf, onlySettings, SettingsError, shownValue } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Chat, chatOf, plainTextOf, promptOf } from './chat.ts'
 import { chatConversation } from './chat-conversation.ts'
 import { chatPrompt } from './chat-prompt.ts'
@@ -132,8 +133,7 @@ const configOf = (
   { processor, tokens, images, special }: ConversationOptions,
 ) => ({
   ...{ kind, rows: givenSource(kind, 'rows', rows).config, processor: processor.config },
-  ...(tokens === undefined ? {} : { tokens }),
-  ...(images === undefined ? {} : { images }),
+  ...present({ tokens, images }),
   ...(special === 'text' ? { special } : {}),
 })
 
@@ -242,14 +242,13 @@ export const prompts = (rows: Source<Row>, options: RowPromptOptions): Source<Ro
   if (think !== undefined && typeof think !== 'boolean')
     throw new SettingsError('prompts', 'think', `it is ${kindOf(think)}; give true or false, or leave it out`)
   return mapped(
-    { ...configOf('prompts', rows, options), ...(think === undefined ? {} : { think }) },
+    { ...configOf('prompts', rows, options), ...present({ think }) },
     rows,
     async (row): Promise<RowPrompt> => {
       const chat = promptOf(row)
       const prompt = await made(row, chat, options, ({ id, turns, variables }) =>
         chatPrompt(options.processor, id, turns, {
-          ...(think === undefined ? {} : { think }),
-          ...(variables === undefined ? {} : { variables }),
+          ...present({ think, variables }),
         }),
       )
       return { prompt, question: textOf(chat, 'user'), columns: row.columns }

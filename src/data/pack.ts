@@ -6,6 +6,7 @@
  */
 import * as t from 'io-ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { tilesOf } from './collate.ts'
 import { CollateError } from './collate-error.ts'
 import type { Conversation } from './conversation.ts'
@@ -210,7 +211,7 @@ export const packed = <C extends Conversation>(source: Source<C>, options: PackO
   return {
     config: {
       ...{ kind: 'packed', rows, tokens, images, buffer, source: source.config },
-      ...(slack === undefined ? {} : { visualSlack: slack }),
+      ...present({ visualSlack: slack }),
       ...(processor === undefined ? {} : { processor: processor.config }),
     },
     async *open(begun = { packed: [] }) {
@@ -245,7 +246,7 @@ export const packed = <C extends Conversation>(source: Source<C>, options: PackO
         out = new Set([...out].filter((n) => n > since))
         const from = oldest === undefined ? next : oldest.before
         return {
-          ...(from === undefined ? {} : { from }),
+          ...present({ from }),
           packed: [...out].map((n) => n - since).sort((a, b) => a - b),
         }
       }

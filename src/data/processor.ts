@@ -6,6 +6,7 @@
  */
 import type { Tokenizer } from '../formats/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 import { mostFrames } from './video.ts'
@@ -153,8 +154,7 @@ const imagesBy = (image: ImageOptions) => {
   return {
     config: {
       ...{ ...sizes, placeholder, open, close },
-      ...(tiling === undefined ? {} : { tiling }),
-      ...(frames === undefined ? {} : { frames }),
+      ...present({ tiling, frames }),
     },
     ids: (id: (what: string, token: string) => number): ImageIds => ({
       ...{ ...reading, ...sizes, frames: whole('image.frames', frames ?? mostFrames) },

@@ -6,6 +6,7 @@
 import * as t from 'io-ts'
 import { random, type Seed } from '../random/index.ts'
 import { onlySettings, seedSetting } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { givenSource } from './given.ts'
 import { type Placed, type Source, SourceError } from './source.ts'
 import { Whole } from './whole-number.ts'
@@ -61,7 +62,7 @@ export const shuffled = <E>(source: Source<E>, options: ShuffleOptions): Source<
               example: order[i]!,
               next:
                 i + 1 < buffer
-                  ? { block, given: i + 1, ...(begin === undefined ? {} : { source: begin }) }
+                  ? { block, given: i + 1, ...present({ source: begin }) }
                   : { block: block + 1, given: 0, source: next },
             }
           begin = next

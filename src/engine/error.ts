@@ -1,5 +1,6 @@
 /** What can go wrong in an engine. One tagged union; every message says what, where, and what to do. */
 import { showAxes, type Tensor } from '../dsl/index.ts'
+import { present } from '../settings/internal.ts'
 
 /** The tags of {@link EngineError}. */
 export type EngineErrorTag =
@@ -36,7 +37,7 @@ export interface EngineError {
 export const engineError = (tag: EngineErrorTag, message: string, cause?: unknown): EngineError => ({
   _tag: tag,
   message,
-  ...(cause === undefined ? {} : { cause }),
+  ...present({ cause }),
 })
 
 /** The message of whatever was thrown. */
@@ -66,7 +67,7 @@ export const refused = (engine: string, t: Tensor, why: string, cause?: unknown)
   _tag: 'Refused',
   message: `${engine} refuses ${showNode(t)}: ${why}${t.site.line === '' ? '' : `\n  built at ${t.site.line}`}`,
   where: t.site.line,
-  ...(cause === undefined ? {} : { cause }),
+  ...present({ cause }),
 })
 
 /** A function that an engine refuses, at the node that the library's message is about, where it names one. */

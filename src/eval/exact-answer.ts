@@ -7,6 +7,7 @@
 import { batchesOf, type Question, type RgbImage, type Source, wholeImages } from '../data/index.ts'
 import type { Generator } from '../generation/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import {
   type Evaluation,
   orThrow,
@@ -74,7 +75,7 @@ export const exactAnswers = (o: ExactAnswerOptions): Evaluation => {
   return {
     config: {
       ...{ kind: 'exactAnswers', generator: g.config, samples, lastSamples, shown },
-      ...(o.name === undefined ? {} : { name: o.name }),
+      ...present({ name: o.name }),
       ...(lengths ? { lengths } : {}),
       questions: Object.fromEntries(Object.entries(questions).map(([f, s]) => [f, s.config])),
     },

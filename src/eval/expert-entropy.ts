@@ -7,6 +7,7 @@ import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec, findAxis } from '../dsl/index.ts'
 import { loadEntropy } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Evaluation, type Objective, RecipeError, textSetting, wholeSetting } from '../train/index.ts'
 import { callWith } from '../train/internal.ts'
 
@@ -52,7 +53,7 @@ export const expertEntropy = <E>(o: ExpertEntropyOptions<E>): Evaluation => {
   const ofLayer = (l: number): string => `${family}, layer ${l}`
   return {
     config: {
-      ...{ kind: 'expertEntropy', family, ...(o.stage === undefined ? {} : { stage: o.stage }), batches },
+      ...{ kind: 'expertEntropy', family, ...present({ stage: o.stage }), batches },
       ...{ objective: objective.config, source: source.config },
     },
     families: [family, ...Array.from({ length: layers }, (_, l) => ofLayer(l))],

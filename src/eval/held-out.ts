@@ -6,6 +6,7 @@
 import { batchesOf, type Source } from '../data/index.ts'
 import { buckets, type FunctionSpec } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import {
   type Evaluation,
   lossSum,
@@ -74,7 +75,7 @@ export const heldOut = <E>(o: HeldOutOptions<E>): Evaluation => {
   })
   return {
     config: {
-      ...{ kind: 'heldOut', family, ...(o.stage === undefined ? {} : { stage: o.stage }), metric },
+      ...{ kind: 'heldOut', family, ...present({ stage: o.stage }), metric },
       ...{ batches: wanted, objective: objective.config, source: o.source.config },
     },
     families: [family],

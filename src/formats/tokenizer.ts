@@ -13,6 +13,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import * as t from 'io-ts'
+import { present } from '../settings/internal.ts'
 import { type AddedToken, type Special, type Splitter, splitter } from './added-tokens.ts'
 import { cutShort, parseJson, withoutMark } from './json.ts'
 import { type Reader, readerOf, type Words, withoutTokens, wordsOf } from './tokenizer-words.ts'
@@ -263,7 +264,7 @@ export const tokenizer = (
     files: {
       'tokenizer.json': tokenizerJson,
       'tokenizer_config.json': tokenizerConfig,
-      ...(chatTemplate === undefined ? {} : { 'chat_template.jinja': chatTemplate }),
+      ...present({ 'chat_template.jinja': chatTemplate }),
     },
   })
 }

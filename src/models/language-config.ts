@@ -1,5 +1,6 @@
 /** A language model's configuration in the words of transformers' Qwen3 and Qwen3-MoE. */
 import * as t from 'io-ts'
+import { present } from '../settings/internal.ts'
 import { codec, count, flag, none, oneOf, only, optional, positive, unquantised } from './config-words.ts'
 import { moeOf, moePublished, moeWords } from './moe-published.ts'
 import type { Qwen3Config } from './qwen3.ts'
@@ -84,7 +85,7 @@ export const languageConfig = codec(
       ropeTheta: theta,
       epsilon: w.rms_norm_eps,
       tied: w.tie_word_embeddings,
-      ...(moe === undefined ? {} : { moe }),
+      ...present({ moe }),
     }
   },
   (c) => ({

@@ -1,4 +1,5 @@
 /** A vision encoder's configuration in AIMv2's words. */
+import { present } from '../settings/internal.ts'
 import { anyResolutionOf, anyResolutionPublished, anyResolutionWords } from './any-resolution-published.ts'
 import { codec, count, oneOf, only, optional, positive, unquantised } from './config-words.ts'
 import type { SailVitConfig } from './sail-vit.ts'
@@ -58,7 +59,7 @@ export const visionConfig = codec(
       layers: w.num_hidden_layers,
       heads: w.num_attention_heads,
       epsilon: w.rms_norm_eps,
-      ...(anyResolution === undefined ? {} : { anyResolution }),
+      ...present({ anyResolution }),
     }
   },
   (c) => ({

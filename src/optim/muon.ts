@@ -34,6 +34,7 @@ import {
   zeros,
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import {
   type AdamWithSettings,
   adamNames,
@@ -177,7 +178,7 @@ export const muon = (settings: MuonSettings = {}): Optimizer => {
 
   return {
     config: { kind: 'muon', momentum, nesterov, iterations, coefficients, smallest, scale, rest, ...adam },
-    ...(adam.groups === undefined ? {} : { groups: adam.groups }),
+    ...present({ groups: adam.groups }),
     update: (parameters, gradients, learningRate) => {
       const next = new Map<string, Tensor>()
       const left = new Map<string, Tensor>()

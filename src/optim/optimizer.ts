@@ -5,6 +5,7 @@
  */
 import { matches, type Tensor } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { adamW, decays, type Update } from './adamw.ts'
 
 /** How a stage updates its parameters. */
@@ -138,9 +139,7 @@ export const adamWith = (settings: AdamWithSettings = {}): Optimizer => {
     groups,
     update: (parameters, gradients, learningRate) =>
       adamW(parameters, gradients, learningRate, {
-        ...(beta1 === undefined ? {} : { beta1 }),
-        ...(beta2 === undefined ? {} : { beta2 }),
-        ...(epsilon === undefined ? {} : { epsilon }),
+        ...present({ beta1, beta2, epsilon }),
         decay: (key, t) => group(key)?.weightDecay ?? (decays(key, t) ? weightDecay : 0),
         rate: (key) => group(key)?.learningRateMultiplier ?? 1,
       }),

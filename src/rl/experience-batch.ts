@@ -27,6 +27,7 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import { type CausalLm, imageInputs, positionsOfKeys } from '../models/index.ts'
+import { present } from '../settings/internal.ts'
 import type { AtPlaces } from '../train/index.ts'
 import {
   floats,
@@ -244,7 +245,7 @@ export const drawnLogits = (
   const decoded = model.decode(model.embed(ids, seen), {
     ...context,
     keyPositions: positionsOfKeys(context.positions),
-    ...(wanted === undefined ? {} : { wanted }),
+    ...present({ wanted }),
   })
   const hidden = givenOf('policyGradient', model, decoded, wanted)
   const drawn = [axis('batch', completions), axis('token', answer)]

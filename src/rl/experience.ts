@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { RgbImage } from '../data/index.ts'
+import { present } from '../settings/internal.ts'
 import type { Completion } from './completion.ts'
 import type { RatedGroup } from './group.ts'
 
@@ -37,9 +38,9 @@ export const experienceOf = (group: RatedGroup, sample: number): Experience => {
   return {
     ...{ id: `${task.id}, sample ${sample}`, promptIds, images: task.prompt.images, ids },
     ...{ oldLogProbs: oldLogProbs?.[sample] ?? logProbs, samplingLogProbs: logProbs },
-    ...(reference === undefined ? {} : { referenceLogProbs: reference }),
+    ...present({ referenceLogProbs: reference }),
     advantage: group.advantages[sample] ?? 0,
-    ...(steps === undefined ? {} : { stepAdvantages: steps }),
+    ...present({ stepAdvantages: steps }),
   }
 }
 

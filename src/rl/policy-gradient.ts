@@ -26,6 +26,7 @@ import {
 import type { Session } from '../engine/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import {
   type AtPlaces,
   type Learnt,
@@ -192,7 +193,7 @@ export const policyGradient = (
     config: {
       kind: where,
       ...{ model: model.config, processor: processor.config, loss: loss.config, temperature, ...sizes },
-      ...(bonus === undefined ? {} : { entropyBonus: bonus }),
+      ...present({ entropyBonus: bonus }),
       ...(bySteps ? { steps: true } : {}),
       ...learntConfig(learnt),
     },
@@ -207,7 +208,7 @@ export const policyGradient = (
     terms: ({ learnt: places }) => {
       const { logits, logProbs, segments } = at({
         ...sizes,
-        ...(places === undefined ? {} : { learnt: places }),
+        ...present({ learnt: places }),
       })
       const mask = input('mask', drawn)
       const terms = loss.terms({

@@ -1,5 +1,6 @@
 /** A prompt's ids as the messages of OpenAI's protocol, for servers that lay out chats themselves. */
 import { type Conversation, type Processor, pngDataUrl, wholeImages } from '../data/index.ts'
+import { present } from '../settings/internal.ts'
 
 /** A piece of a message. */
 export type MessagePart =
@@ -114,5 +115,5 @@ export const promptMessages = async (
     }
   })
   const think = thinkOf(p, open.said.map((span) => (span === 'image' ? '' : span.text)).join(''))
-  return { messages, ...(think === undefined ? {} : { think }) }
+  return { messages, ...present({ think }) }
 }

@@ -12,6 +12,7 @@ import type { Processor } from '../data/index.ts'
 import type { Sampling } from '../generation/index.ts'
 import { hash32 } from '../random/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { RecipeError, wholeSetting } from '../train/index.ts'
 import type { Completion } from './completion.ts'
 import { clientWords, openAiClient, type ServerSettings } from './openai-client.ts'
@@ -74,9 +75,7 @@ const samplingOf = (s: Sampling): Record<string, number> => ({
   max_tokens: s.maxNewTokens,
   temperature: s.temperature ?? 1,
   top_p: s.topP ?? 1,
-  ...(s.topK === undefined ? {} : { top_k: s.topK }),
-  ...(s.minP === undefined ? {} : { min_p: s.minP }),
-  ...(s.repetitionPenalty === undefined ? {} : { repetition_penalty: s.repetitionPenalty }),
+  ...present({ top_k: s.topK, min_p: s.minP, repetition_penalty: s.repetitionPenalty }),
 })
 
 /**

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { EventOf } from '../run/index.ts'
+import { present } from '../settings/internal.ts'
 import type { RatedGroup } from './group.ts'
 import type { Judgement } from './reward.ts'
 import { rewardsOf } from './selection.ts'
@@ -67,7 +68,7 @@ export const statisticsOf = (groups: readonly RatedGroup[]): EpisodeStatistics =
     lengths: { ...spreadOf(lengths), most: lengths.reduce((a, b) => Math.max(a, b), 0) },
     truncated: completions.filter((c) => c.stop === 'length').length / completions.length,
     failed: count('Failed'),
-    ...(failure === undefined ? {} : { failure }),
+    ...present({ failure }),
     abstained: count('Abstained'),
   }
 }

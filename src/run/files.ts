@@ -20,6 +20,7 @@ import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type * as t from 'io-ts'
 import { replaceFile } from '../formats/index.ts'
+import { present } from '../settings/internal.ts'
 import { systemWords } from '../terminal/index.ts'
 
 /**
@@ -47,8 +48,7 @@ export const fileError = (
   _tag: tag,
   message: `${at.file}${at.line === undefined ? '' : `:${at.line}`}: ${what}`,
   file: at.file,
-  ...(at.line === undefined ? {} : { line: at.line }),
-  ...(cause === undefined ? {} : { cause }),
+  ...present({ line: at.line, cause }),
 })
 
 /** What the system said, as a {@link FileError}. */
@@ -262,7 +262,7 @@ export const readLines = <A>(
         return rows
       }),
     ),
-    TE.map(({ state: rows, torn }) => ({ rows, ...(torn === undefined ? {} : { torn }) })),
+    TE.map(({ state: rows, torn }) => ({ rows, ...present({ torn }) })),
   )
 
 /**

@@ -14,6 +14,7 @@ import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { makeFolder } from '../formats/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type EventOf, RunEvent } from './events.ts'
 import {
   encodeLine,
@@ -196,7 +197,7 @@ const opened = (
       folder: root,
       manifest,
       continued,
-      ...(torn === undefined ? {} : { torn }),
+      ...present({ torn }),
       record: (event) =>
         event.type === 'group'
           ? rollouts.record(event)

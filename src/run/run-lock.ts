@@ -16,6 +16,7 @@ import type { IOEither } from 'fp-ts/lib/IOEither.js'
 import * as IOE from 'fp-ts/lib/IOEither.js'
 import * as t from 'io-ts'
 import { temporaryOf } from '../formats/index.ts'
+import { present } from '../settings/internal.ts'
 import { decodeAt, type FileError, fileError, systemError } from './files.ts'
 
 /** The file, inside the run folder. */
@@ -203,7 +204,7 @@ const thisProcess = (at: Date): LockHolder => {
     pid: process.pid,
     host: hostname(),
     since: at.toISOString(),
-    ...(born === undefined ? {} : { born }),
+    ...present({ born }),
   }
 }
 

@@ -10,6 +10,7 @@ import {
   spaced,
 } from '../data/index.ts'
 import { ChatError } from '../formats/index.ts'
+import { present } from '../settings/internal.ts'
 import { type Ask, type Offered, roomFor } from './ask.ts'
 import { decoded, either, flag, oneOf, text, wholeFrom } from './codecs.ts'
 import { RequestError } from './request-error.ts'
@@ -170,7 +171,7 @@ export const chatAsk = async (body: unknown, to: Offered): Promise<Ask> => {
     })
   const prompt = await chatPrompt(to.processor, 'messages', turnsOf(b), {
     variables,
-    ...(think === undefined ? {} : { think }),
+    ...present({ think }),
   }).catch((e: unknown) => {
     if (e instanceof ChatError || e instanceof ProcessorError || e instanceof ImageError)
       throw new RequestError(400, e.message, {

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto'
 import * as t from 'io-ts'
 import { type Settled, settled } from '../generation/index.ts'
+import { present } from '../settings/internal.ts'
 import { either, flag, numberFrom, text, wholeFrom } from './codecs.ts'
 import { RequestError } from './request-error.ts'
 
@@ -76,9 +77,7 @@ export const samplingOf = (b: Common, maxNewTokens: number): Settled => {
     temperature: b.temperature ?? 1,
     // -1 and 0 are vLLM's words for all tokens
     ...(b.top_k === undefined || b.top_k < 1 ? {} : { topK: b.top_k }),
-    ...(b.top_p === undefined ? {} : { topP: b.top_p }),
-    ...(b.min_p === undefined ? {} : { minP: b.min_p }),
-    ...(b.repetition_penalty === undefined ? {} : { repetitionPenalty: b.repetition_penalty }),
+    ...present({ topP: b.top_p, minP: b.min_p, repetitionPenalty: b.repetition_penalty }),
     stopIds: b.stop_token_ids ?? [],
   })
 }

@@ -16,6 +16,7 @@ import {
 } from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { callWith } from './batch-inputs.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
@@ -153,7 +154,7 @@ export const calibration = <E, const From extends string, const To extends strin
   return {
     ...{ name: s.name, from: s.from, to: s.to, model: objective.model, steps },
     config: { kind: 'calibration', batches, objective: objective.config, source: s.source.config },
-    ...(objective.processor === undefined ? {} : { processor: objective.processor }),
+    ...present({ processor: objective.processor }),
     program: (functions) => ({
       program: program({ name: s.name, functions: { ...functions, probe } }),
       trained: routers.map((r) => keyOf(r.path)),

@@ -16,6 +16,7 @@ import {
   sparseLayers,
 } from '../models/index.ts'
 import type { EventOf } from '../run/index.ts'
+import { present } from '../settings/internal.ts'
 import type { LossTerms } from './objective.ts'
 
 const [load, tokens] = ['expertLoad', 'expertTokens'] as const
@@ -43,8 +44,7 @@ export const withExperts = (
   const balance = scaled(c.balance, () => balanceLoss(c, sums))
   const routerZ = scaled(c.zLoss, () => routerZLoss(sums))
   const losses = {
-    ...(balance === undefined ? {} : { balance }),
-    ...(routerZ === undefined ? {} : { routerZ }),
+    ...present({ balance, routerZ }),
   }
   return {
     ...terms,

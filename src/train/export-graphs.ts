@@ -12,6 +12,7 @@ import { freshState, type TensorValue, writeOnnx, writeSavedModel } from '../eng
 import type { GraphSizes } from '../models/index.ts'
 import { writeWhole } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import type { WrittenFolder } from './export-hugging-face.ts'
 import {
   type DescribedFunction,
@@ -93,7 +94,7 @@ export const exportOnnxModel = (
       pipe(
         writeOnnx(join(folder, 'model.onnx'), program, forwardName, 0, values, {
           docs: { ...functions[0]?.inputs, ...functions[0]?.outputs },
-          ...(inside === undefined ? {} : { inside }),
+          ...present({ inside }),
         }),
         TE.mapLeft((e) => new Error(e.message, { cause: e })),
       ),

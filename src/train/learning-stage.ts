@@ -5,6 +5,7 @@
  */
 import { anyOf, type Keys } from '../dsl/index.ts'
 import { adamWith, type Optimizer } from '../optim/index.ts'
+import { present } from '../settings/internal.ts'
 import type { Objective } from './objective.ts'
 import {
   listSetting,
@@ -98,7 +99,7 @@ export const learningStage = <From extends string, To extends string>(
   const added = [...(own === undefined ? [] : [own]), ...transforms.flatMap((t) => t.adds?.keys ?? [])]
   return {
     ...{ name: s.name, from: s.from, to: s.to, model },
-    ...(processor === undefined ? {} : { processor }),
+    ...present({ processor }),
     ...(added.length === 0 ? {} : { own: anyOf(added) }),
     ...endingOf(transforms, ema !== undefined),
   }

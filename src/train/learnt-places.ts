@@ -15,6 +15,7 @@ import {
   routersOf,
 } from '../models/index.ts'
 import { kindOf } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { RecipeError, wholeSetting } from './recipe-error.ts'
 
 /**
@@ -119,7 +120,7 @@ export const learntLogits = (
   const wanted = learnt === undefined ? undefined : learntPlacesInput(x.batch, learnt)
   const inputs: CausalInputs = {
     ...x,
-    ...(wanted === undefined ? {} : { wanted }),
+    ...present({ wanted }),
     ...(images === 0 ? {} : { images: imageInputs(model, images, x.batch, x.token) }),
   }
   return {

@@ -19,6 +19,7 @@ import {
 import { isOptimizerKey, isSoupKey, soupKey } from '../optim/index.ts'
 import { atBeginning, type StageProgress } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { RecipeError, stageName, textSetting } from './recipe-error.ts'
 import type { Stage, StageContext, StageEvent, StageProgram, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -170,7 +171,7 @@ export const modelSoup = <const From extends string, const To extends string>(
       }
       const events = all[i]!.run({
         ...rest,
-        ...(inner === undefined ? {} : { from: inner }),
+        ...present({ from: inner }),
         ...(checkpoint === undefined ? {} : { checkpoint: { every: checkpoint.every, save: saved } }),
       })
       for (;;) {
@@ -219,8 +220,7 @@ export const modelSoup = <const From extends string, const To extends string>(
   const contrastFile = 'heterogeneous.safetensors'
   return {
     ...{ name: s.name, from: s.from, to: s.to, model: first.model, steps, run },
-    ...(first.processor === undefined ? {} : { processor: first.processor }),
-    ...(first.own === undefined ? {} : { own: first.own }),
+    ...present({ processor: first.processor, own: first.own }),
     config: {
       ...{ kind: 'modelSoup', name: s.name, from: s.from, to: s.to, runs: s.runs.map((r) => r.config) },
       ...(s.contrast === undefined ? {} : { contrast: s.contrast.config }),

@@ -9,6 +9,7 @@ import { type Placed, type Source, SourceError } from '../data/index.ts'
 import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { EventOf } from '../run/index.ts'
+import { present } from '../settings/internal.ts'
 import { RecipeError } from './recipe-error.ts'
 
 /** What examples are made with. */
@@ -46,7 +47,7 @@ export const afterwards = <A, B>(of: Prepared<A>, make: (source: Source<A>) => S
   const example = make(of.example)
   return {
     ...{ config: { kind: 'prepared', of: of.config, source: example.config }, example },
-    ...(of.functions === undefined ? {} : { functions: of.functions }),
+    ...present({ functions: of.functions }),
     ...{ prepare: of.prepare, source: (kept) => make(of.source(kept)) },
   }
 }

@@ -14,6 +14,7 @@ import {
   saveProgress,
 } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { type EarlierStart, measuredOf, totalsOf } from './earlier-start.ts'
 import type { Evaluation, MeasuredStage } from './evaluation.ts'
 import type { RunContext } from './experiment.ts'
@@ -90,7 +91,7 @@ const contextOf = (of: StageRun, session: Session, from: StageProgress | undefin
       : { setRolloutsAside: (episode) => orThrow(setRolloutsAside(stage.name, episode)) }),
     ...(tableRollouts === undefined ? {} : { tableRollouts: () => orThrow(tableRollouts(stage.name)) }),
     saveImage: (name, image) => orThrow(context.saveImage(name, image)),
-    ...(from === undefined ? {} : { from }),
+    ...present({ from }),
     ...(every === 0 ? {} : { checkpoint: { every, save } }),
   }
 }
@@ -182,7 +183,7 @@ export async function* runStage(
   // a checkpoint in the middle of a stage has all states itself, but not in 16 bits
   const { read, bfloat16 } = weights
   const keys = inside && context.engine.weights !== 'stored' ? [] : taken
-  const values = { keys, read, ...(bfloat16 === undefined ? {} : { bfloat16 }) }
+  const values = { keys, read, ...present({ bfloat16 }) }
   const session = await orThrow(context.engine.load(made.program, { seed: recipe.seed, values }))
   try {
     if (!isTrained && !inside)

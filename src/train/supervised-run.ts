@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { batchesOf, packingPlan } from '../data/index.ts'
 import { expertsOf } from '../models/index.ts'
 import { atBeginning, type EventOf } from '../run/index.ts'
+import { present } from '../settings/internal.ts'
 import { expertLoads } from './expert-terms.ts'
 import type { MicroBatch } from './objective.ts'
 import { ready } from './prepared.ts'
@@ -62,7 +63,7 @@ export async function* runSupervised<E>(
     trainable: c.trainable,
     parts: s.train.map((k) => k.name),
     unit: objective.unit,
-    ...(objective.example === undefined ? {} : { example: objective.example }),
+    ...present({ example: objective.example }),
   }
   const started = performance.now() - from.seconds * 1000
   const since = (t: number): number => (performance.now() - t) / 1000

@@ -3,6 +3,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Engine, EngineName, GraphicsDevice, Speeds, XlaDescription } from '../../engine/index.ts'
 import { version } from '../../package/index.ts'
+import { present } from '../../settings/internal.ts'
 import {
   duration,
   gigabytes,
@@ -128,7 +129,7 @@ export const speedsOf = (
   return {
     measuredAt: at.toISOString(),
     samplesPerSecond: Object.fromEntries(measured.map((e) => [speedName(e), e.step!.samplesPerSecond])),
-    ...(gpu === undefined ? {} : { gpu }),
+    ...present({ gpu }),
     ...(differ.length === 0 ? {} : { differ }),
   }
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { present } from '../../settings/internal.ts'
 import { HubError } from './hub-error.ts'
 import { type Checksum, type HubRepo, pathOf, type Shelf, type ShelfFile, wordOf } from './shelf.ts'
 
@@ -145,7 +146,7 @@ export const hubShelf = async (r: HubRequest): Promise<Shelf> => {
       throw new HubError('BadListing', `${name}: its listing of files has no end: name another --endpoint`)
     return ask(url, init)
   }
-  const hub = { hubUrl: endpoint, ...(token === undefined ? {} : { accessToken: token }) }
+  const hub = { hubUrl: endpoint, ...present({ accessToken: token }) }
   const listed = async (): Promise<{ readonly revision: string; readonly files: readonly ShelfFile[] }> => {
     const about = {
       ...hub,

@@ -6,6 +6,7 @@
 import { concatMap, defer, type OperatorFunction } from 'rxjs'
 import type { Session } from '../../engine/index.ts'
 import { kindOf, onlySettings } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { RecipeError, type Updated, update, valueSetting } from '../../train/index.ts'
 import { experiencesOf } from '../experience.ts'
 import type { PolicyGradient } from '../policy-gradient.ts'
@@ -46,7 +47,7 @@ export const learntFrom = async <C extends Columns>(
   const updated = batches.length === 0 ? undefined : await update(session, batches, learningRate)
   return {
     ...{ minibatch, learningRate, completions: experiences.length },
-    ...(updated === undefined ? {} : { updated }),
+    ...present({ updated }),
     seconds: (performance.now() - began) / 1000,
   }
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { kindOf, onlySettings } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { numberSetting, RecipeError, textSetting } from '../../train/index.ts'
 import type { Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
@@ -58,7 +59,7 @@ export const reward = <C extends Columns = Columns>(
   const timeoutMs = numberSetting(name, 'timeoutMs', options.timeoutMs ?? 60_000, true)
   const own: Reward<NoInfer<C>> & { readonly [keepsTime]: true } = {
     name,
-    config: { kind: 'own', name, timeoutMs, ...(options.config === undefined ? {} : { of: options.config }) },
+    config: { kind: 'own', name, timeoutMs, ...present({ of: options.config }) },
     [keepsTime]: true,
     score: (judged) => async () => {
       let began = performance.now()

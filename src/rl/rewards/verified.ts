@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { kindOf, onlySettings } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { RecipeError, textSetting } from '../../train/index.ts'
 import type { Abstained, Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
@@ -100,7 +101,7 @@ export const verified = <C extends Columns = Columns>(
       kind: 'verified',
       name,
       check,
-      ...(options.config === undefined ? {} : { of: options.config }),
+      ...present({ of: options.config }),
     },
     score: (judged) => () =>
       through(options.pool ?? sharedPool(), { check, module: options.module.href }, () => ({

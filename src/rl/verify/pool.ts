@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { onlySettings } from '../../settings/index.ts'
+import { present } from '../../settings/internal.ts'
 import { numberSetting, wholeSetting } from '../../train/index.ts'
 import { timeLimit } from '../time-limit.ts'
 import { type CheckReply, type CheckRequest, type Clock, clockBytes, clockOf, now } from './worker.ts'
@@ -164,7 +165,7 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
     const { id, check, module, input } = thread.job!
     thread.stop()
     try {
-      const request: CheckRequest = { id, check, input, ...(module === undefined ? {} : { module }) }
+      const request: CheckRequest = { id, check, input, ...present({ module }) }
       thread.worker.postMessage(request)
       watch(thread, timeoutMs)
     } catch (e) {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { present } from '../../../settings/internal.ts'
 import type { Judged, Reward, Scored } from '../../reward.ts'
 import { abstained, failed, inWords, scored } from '../judgement.ts'
 import { saidIn, type ThinkVerdict, threefold } from './judges.ts'
@@ -114,7 +115,7 @@ export const sceneSteps = <S extends AnyScene>(rules: StepRules<S>): Reward<{ re
       }
       const steps = [...judged, behind].map(({ from, to, holds, about }) => ({
         ...{ from: start + from, to: start + to, value: holds ? 1 : 0 },
-        ...(about === undefined ? {} : { about }),
+        ...present({ about }),
       }))
       const held = steps.filter((s) => s.value === 1).length
       const wrong = steps.filter((s) => s.value === 0).map((s) => text.slice(s.from, s.to))
