@@ -66,11 +66,11 @@ export const patchLabels = (
       examples.forEach(({ id, patches }, t) => {
         for (let p = 0; p < patch.size; p++) {
           const shown = patches.classes[p] !== 0 || patches.centres[p] !== 0
-          const counts = shown || (hash32(`${id}/${p}`, 0xb9) % 1000) / 1000 < background
+          const isCounted = shown || (hash32(`${id}/${p}`, 0xb9) % 1000) / 1000 < background
           const at_ = t * patch.size + p
-          cover[at_] = counts ? patches.classes[p]! : Ignored
-          centre[at_] = counts ? patches.centres[p]! : Ignored
-          if (counts) weight++
+          cover[at_] = isCounted ? patches.classes[p]! : Ignored
+          centre[at_] = isCounted ? patches.centres[p]! : Ignored
+          if (isCounted) weight++
         }
       })
       return [

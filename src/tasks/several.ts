@@ -69,7 +69,7 @@ export interface SeveralSample {
 
 const words = ({ colour, kind }: ShapeLook): string => `${colour} ${kind}`
 /** Fewest and most images of a scene. */
-const counts = [3, 4] as const
+const [fewest, most] = [3, 4]
 
 const questions: Readonly<Record<SeveralFamily, string>> = {
   differs: 'Which one is different?',
@@ -82,7 +82,7 @@ const shapeOf = (r: Random, look: ShapeLook): Shape => {
 }
 
 const sceneOf = (family: SeveralFamily, r: Random): SeveralScene => {
-  const n = r.int(counts[0], counts[1])
+  const n = r.int(fewest, most)
   const one = r.pick(combinations)
   const other = r.pick(combinations.filter((l) => l !== one))
   const at = family === 'differs' ? r.int(1, n) : r.int(2, n)

@@ -18,7 +18,7 @@ import {
 import { onlySettings } from '../settings/index.ts'
 import { chosen, Places } from './chosen.ts'
 import type { Prepared } from './prepared.ts'
-import { RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
+import { RecipeError, valueSetting, wholeSetting } from './setting-checks.ts'
 
 /** Settings of {@link curated}. */
 export interface CuratedOptions {

@@ -7,7 +7,7 @@ import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { EventOf } from '../run/index.ts'
 import type { RunContext } from './experiment.ts'
-import { listSetting, valueSetting } from './recipe-error.ts'
+import { listSetting, valueSetting } from './setting-checks.ts'
 
 /** The stage that is measured. */
 export interface MeasuredStage {

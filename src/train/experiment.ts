@@ -11,7 +11,7 @@ import type { Engine } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
 import type { EventOf, RunEvent } from '../run/index.ts'
 import type { OwnData } from './own-data.ts'
-import type { SettingReader } from './settings.ts'
+import type { SettingReader } from './setting-reader.ts'
 import type { Stage } from './stage.ts'
 
 /** What the command line says to an experiment. */

@@ -20,7 +20,7 @@ import { present } from '../settings/internal.ts'
 import { callWith } from './batch-inputs.ts'
 import { tryFirstBatch } from './first-batch.ts'
 import type { Objective } from './objective.ts'
-import { RecipeError, stageName, wholeSetting } from './recipe-error.ts'
+import { RecipeError, stageName, wholeSetting } from './setting-checks.ts'
 import type { Stage, StageContext, StageEvent, StageTotals } from './stage.ts'
 import { orThrow } from './task.ts'
 

@@ -1,7 +1,7 @@
 /** A source's first batch, tried before work begins. */
 import { batchesOf, type Source } from '../data/index.ts'
 import type { Objective } from './objective.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError } from './setting-checks.ts'
 
 /**
  * The first batch of a source, smaller where the source has no more; undefined where it has no example. The source is closed.

@@ -22,7 +22,7 @@ import {
   type RecordedRun,
   readRun,
 } from '../run/index.ts'
-import { changedData, type DataFile, dataFiles } from '../run/internal.ts'
+import { changedData, dataFiles } from '../run/internal.ts'
 import { kindOf } from '../settings/index.ts'
 import { earlierStart } from './earlier-start.ts'
 import type { Experiment } from './experiment.ts'
@@ -196,12 +196,12 @@ const stagesIn = (m: Manifest): readonly { readonly name?: unknown }[] => {
 }
 
 /** Why a stage is another than the old run's of the same name; undefined where it is the same. */
-const otherStage = (there: Manifest, stage: Stage, data: readonly DataFile[]): string | undefined => {
+const otherStage = (there: Manifest, stage: Stage, recipe: unknown): string | undefined => {
   const then = stagesIn(there).find((s) => s?.name === stage.name)
   const [first, ...more] = differences(then, JSON.parse(JSON.stringify(stage.config)))
   if (first !== undefined)
     return `its settings are others (${first.path || 'all'}${more.length > 0 ? ` and ${more.length} more` : ''})`
-  const [changed] = changedData(there.dataFiles, data, stage.config)
+  const [changed] = changedData(there.dataFiles, dataFiles(recipe), stage.config)
   if (changed !== undefined) return `its data have changed (${changed})`
   const graph = there.programs[stage.name]
   return graph !== undefined && graph !== fingerprint(stage.program({}).program)
@@ -214,12 +214,12 @@ const beginningOf = (
   there: Manifest,
   point: Point,
   stages: readonly Stage[],
-  data: readonly DataFile[],
+  recipe: unknown,
 ): { readonly begins: number; readonly everything: boolean; readonly why?: string } => {
   const index = stages.findIndex((s) => s.name === point.stage)
   if (index < 0) return { begins: 0, everything: false, why: `there is no stage ${point.stage} here` }
   if (point.inside) {
-    const why = otherStage(there, stages[index]!, data)
+    const why = otherStage(there, stages[index]!, recipe)
     return why === undefined
       ? { begins: index, everything: true }
       : { begins: index, everything: false, why: `stage ${point.stage} begins anew, because ${why}` }
@@ -285,7 +285,7 @@ export const planFork = (
     if (E.isLeft(read)) throw new ForkError('NoRun', read.left.message)
     const { manifest } = read.right
     const point = pointAt(shown, await pointsOf(read.right), at, ended)
-    const { begins, everything, why } = beginningOf(manifest, point, stages, dataFiles(experiment.recipe))
+    const { begins, everything, why } = beginningOf(manifest, point, stages, experiment.recipe)
     const weights = await weightsAt(point, shown, read.right)
     const stage = stages[begins]!
     const model = JSON.parse(JSON.stringify(experiment.model.config))

@@ -43,6 +43,8 @@ export { type DataOptions, type OwnData, ownData, type WatchedData } from './own
 export { type LossMean, type PackedLossOptions, packedNextToken } from './packed-next-token.ts'
 export { afterwards, type Prepared, type Preparing } from './prepared.ts'
 export { begin, next, type Recipe } from './recipe.ts'
+export { experiment, type RunOptions } from './recipe-experiment.ts'
+export { fromScratch, type Start } from './recipe-start.ts'
 export {
   jsonSetting,
   numberSetting,
@@ -50,10 +52,8 @@ export {
   textSetting,
   valueSetting,
   wholeSetting,
-} from './recipe-error.ts'
-export { experiment, type RunOptions } from './recipe-experiment.ts'
-export { fromScratch, type Start } from './recipe-start.ts'
-export { type Range, SettingError, type SettingReader, settingReader } from './settings.ts'
+} from './setting-checks.ts'
+export { type Range, SettingError, type SettingReader, settingReader } from './setting-reader.ts'
 export {
   observeStage,
   type Position,

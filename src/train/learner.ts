@@ -46,7 +46,7 @@ import {
 } from '../optim/index.ts'
 import { kindOf, onlySettings } from '../settings/index.ts'
 import { batchLossOf, type LossTerms, lossOf, lossSum, type Objective, type Sizes } from './objective.ts'
-import { ofStage, RecipeError } from './recipe-error.ts'
+import { ofStage, RecipeError } from './setting-checks.ts'
 import type { GraphTransform } from './transform.ts'
 import { isWeightKey } from './weights.ts'
 

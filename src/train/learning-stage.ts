@@ -14,7 +14,7 @@ import {
   textSetting,
   trainSetting,
   valueSetting,
-} from './recipe-error.ts'
+} from './setting-checks.ts'
 import type { Stage } from './stage.ts'
 import { endingOf } from './stage-ending.ts'
 import type { GraphTransform } from './transform.ts'

@@ -16,7 +16,7 @@ import {
 } from '../models/index.ts'
 import { kindOf } from '../settings/index.ts'
 import { present } from '../settings/internal.ts'
-import { RecipeError, wholeSetting } from './recipe-error.ts'
+import { RecipeError, wholeSetting } from './setting-checks.ts'
 
 /**
  * Tokens of a row that are learnt at most: a number, `auto` for what each batch has, or `all`, where everything is computed.

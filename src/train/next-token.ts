@@ -27,7 +27,7 @@ import {
   placed,
 } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
-import { batchSetting, wholeSetting } from './recipe-error.ts'
+import { batchSetting, wholeSetting } from './setting-checks.ts'
 
 /** Sizes of {@link nextToken}. */
 export interface NextTokenSizes {

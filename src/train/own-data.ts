@@ -7,7 +7,7 @@ import { catchError, concat, concatMap, defer, from, type MonoTypeOperatorFuncti
 import { type BadRows, badRows, type Row, type RowError, rowsOf, type Source } from '../data/index.ts'
 import type { EventOf, RunEvent } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { SettingError } from './settings.ts'
+import { SettingError } from './setting-reader.ts'
 
 /** What `--data` names, for an experiment file: `({ data }) => …`. */
 export interface OwnData {

@@ -37,7 +37,7 @@ import {
 } from './learnt-places.ts'
 import { textGraph } from './next-token.ts'
 import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
-import { batchSetting, wholeSetting, wordSetting } from './recipe-error.ts'
+import { batchSetting, wholeSetting, wordSetting } from './setting-checks.ts'
 
 /** How many samples of a pack have something to learn: a first token is never learnt. */
 const samplesWith = (pack: Pack): number =>

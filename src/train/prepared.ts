@@ -10,7 +10,7 @@ import type { FunctionSpec } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { EventOf } from '../run/index.ts'
 import { present } from '../settings/internal.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError } from './setting-checks.ts'
 
 /** What examples are made with. */
 export interface Preparing {

@@ -13,7 +13,7 @@ import {
 } from '../optim/index.ts'
 import type { EventOf, StageProgress } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
-import { RecipeError, settingWithin } from './recipe-error.ts'
+import { RecipeError, settingWithin } from './setting-checks.ts'
 import { mark, rollBack } from './update.ts'
 
 /**

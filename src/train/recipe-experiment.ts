@@ -8,10 +8,10 @@ import { kindOf, onlySettings } from '../settings/index.ts'
 import { type Evaluation, unmeasured } from './evaluation.ts'
 import type { Experiment } from './experiment.ts'
 import type { Recipe } from './recipe.ts'
-import { configSetting, jsonSetting, RecipeError, valueSetting, wholeSetting } from './recipe-error.ts'
 import { programOf } from './recipe-preflight.ts'
 import { runRecipe } from './recipe-run.ts'
 import { withRewardWeights } from './reward-weights.ts'
+import { configSetting, jsonSetting, RecipeError, valueSetting, wholeSetting } from './setting-checks.ts'
 
 /** How a run is carried out; it does not change what comes out. */
 export interface RunOptions {

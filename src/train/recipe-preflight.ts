@@ -2,7 +2,7 @@
 import { type Program, sizes } from '../dsl/index.ts'
 import type { Evaluation } from './evaluation.ts'
 import type { Recipe } from './recipe.ts'
-import { ofStage, RecipeError } from './recipe-error.ts'
+import { ofStage, RecipeError } from './setting-checks.ts'
 import type { Stage, StageProgram } from './stage.ts'
 import { placementOf } from './stage-weights.ts'
 import { type StoredWeights, shapesOf, weightKeys } from './weights.ts'

@@ -2,7 +2,7 @@
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { everyKey, type Keys } from '../dsl/index.ts'
 import { kindOf } from '../settings/index.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError } from './setting-checks.ts'
 import { orThrow } from './task.ts'
 import { inMemory, type StoredWeights, type Weights } from './weights.ts'
 

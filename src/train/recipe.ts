@@ -5,8 +5,8 @@
  */
 import type { Model } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { folderSetting, RecipeError, textSetting, valueSetting, wholeSetting } from './recipe-error.ts'
 import { isStored, type Start } from './recipe-start.ts'
+import { folderSetting, RecipeError, textSetting, valueSetting, wholeSetting } from './setting-checks.ts'
 import type { Stage } from './stage.ts'
 
 /** Stages from weights that are `Start` to weights that are `Now`. */

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { didYouMean } from '../terminal/index.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError } from './setting-checks.ts'
 import type { Stage } from './stage.ts'
 
 type Weights = Readonly<Record<string, number>>

@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { type ScheduleSpec, schedule } from '../optim/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { RecipeError, settingWithin } from './recipe-error.ts'
+import { RecipeError, settingWithin } from './setting-checks.ts'
 
 /** A schedule of the user's own. */
 export interface OwnSchedule {

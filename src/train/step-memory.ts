@@ -20,7 +20,7 @@ import { accumulatedSum, adamWith, isOptimizerKey, type Optimizer } from '../opt
 import { onlySettings } from '../settings/index.ts'
 import { type LearnerProgram, learnerProgram } from './learner.ts'
 import { nextTokenTerms, type WholeSizes } from './next-token.ts'
-import { wholeSetting } from './recipe-error.ts'
+import { wholeSetting } from './setting-checks.ts'
 import type { GraphTransform } from './transform.ts'
 import { isWeightKey } from './weights.ts'
 

@@ -17,7 +17,7 @@ import {
   textSetting,
   valueSetting,
   wholeSetting,
-} from './recipe-error.ts'
+} from './setting-checks.ts'
 import { type OwnSchedule, stageSchedule } from './stage-schedule.ts'
 
 /** Settings of `supervised`. */

@@ -20,7 +20,7 @@ import {
   saveAdapter,
 } from '../optim/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { valueSetting } from './recipe-error.ts'
+import { valueSetting } from './setting-checks.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** A rewrite of a loss's graph. */

@@ -10,7 +10,7 @@ import { isGradientKey } from '../optim/index.ts'
 import { callWith, readBy } from './batch-inputs.ts'
 import { batchPrefix, metricPrefix } from './learner.ts'
 import type { MicroBatch } from './objective.ts'
-import { RecipeError } from './recipe-error.ts'
+import { RecipeError } from './setting-checks.ts'
 import { orThrow } from './task.ts'
 
 /** What one update gives. */

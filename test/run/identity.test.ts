@@ -22,7 +22,7 @@ import type { Manifest } from '../../src/run/manifest.ts'
 import { readRun } from '../../src/run/read-run.ts'
 import { openRun, type RunFolder } from '../../src/run/run-folder.ts'
 import type { Experiment } from '../../src/train/experiment.ts'
-import { RecipeError } from '../../src/train/recipe-error.ts'
+import { RecipeError } from '../../src/train/setting-checks.ts'
 import { syntheticManifest } from '../support/synthetic-run.ts'
 
 const test = suite('a run’s identity')

@@ -24,7 +24,7 @@ import type { EventOf } from '../../src/run/index.ts'
 import { nextToken } from '../../src/train/next-token.ts'
 import { lossOf, type MicroBatch, type Objective } from '../../src/train/objective.ts'
 import { packedNextToken } from '../../src/train/packed-next-token.ts'
-import { RecipeError } from '../../src/train/recipe-error.ts'
+import { RecipeError } from '../../src/train/setting-checks.ts'
 import { supervised } from '../../src/train/supervised.ts'
 
 import { orThrow } from '../../src/train/task.ts'

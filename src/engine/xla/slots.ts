@@ -24,9 +24,9 @@ export const writeSlots = (w: Work, s: SlotWrite, operands: readonly Value[]): V
   const [place, value, old] = operands as readonly [Value, Value, Value]
   const rows = elements(s.before)
   const shape = sizes(s.before)
-  const counts = shape.map((_, i) => hlo.reshape(g, hlo.iota(g, shape, i), [rows, 1]))
+  const coordinates = shape.map((_, i) => hlo.reshape(g, hlo.iota(g, shape, i), [rows, 1]))
   const named = hlo.reshape(g, repeated(w, place, s.place.axes, s.before), [rows, 1])
-  const places = hlo.concatenate(g, [...counts, named], 1)
+  const places = hlo.concatenate(g, [...coordinates, named], 1)
   const fresh = repeated(w, hlo.convert(g, value, old.type), s.value.axes, [...s.before, ...s.after])
   return hlo.scatter(g, 'replace', old, places, hlo.reshape(g, fresh, [rows, ...sizes(s.after)]), {
     window: s.after.map((_, i) => i + 1),

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import { numberIn } from '../terminal/index.ts'
 
 /** A setting that is not what the experiment needs: the message says which, what it is and what it may be. */
