@@ -92,11 +92,13 @@ export const data = [
       ['calls of tools are dropped', 'if (more !== undefined)', 'if (false)'],
       ['a weight of one half is learnt', 'turn.weight !== 1 && turn.weight !== 0', 'false'],
       ['what a prompt has is learnt', '(i) => i < asked.length', '() => false'],
-      ['tools are dropped', 'if (saysSomething(row.columns.tools))', 'if (false)'],
+      ['tools are dropped', "if (has('tools'))", 'if (false)'],
       ['what is not wanted is learnt', 'row.columns.label === false', 'false'],
       ['an answer is part of its prompt', "isList && all.at(-1)?.role === 'assistant'", 'false'],
       ['the weight of a question is one of an answer', "roleOf(i, role) === 'assistant' && ", ''],
-      ['a column that is null is one', '=> row.columns[name] != null', '=> row.columns[name] !== undefined'],
+      ['a column that is null is one', 'value != null && value', 'value'],
+      ['an empty column is one', '=> saysSomething(row.columns[name])', '=> row.columns[name] != null'],
+      ['another place than the net is a path', '(?!file:)[a-z][a-z\\d+.-]*:', 'https?:'],
     ],
   ),
   mutantsOf(
@@ -467,6 +469,33 @@ export const data = [
       ['another number is another kind', "reason.replace(/\\d+/g, '0')", 'reason'],
       ['a report is always promised', 'reported && ', ''],
     ],
+  ),
+  mutantsOf(
+    'src/train/own-data.ts',
+    ['train/own-data'],
+    [['a wrong path is the run’s fault', 'path !== undefined && e instanceof', 'false && e instanceof']],
+  ),
+  mutantsOf(
+    'src/data/read-image.ts',
+    ['data/read-image'],
+    [
+      ['a folder is no image of a known kind', 'at?.isDirectory() === true', 'false'],
+      ['an empty file is no image of a known kind', 'size === 0', 'false'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/web-dataset.ts',
+    ['data/web-dataset'],
+    [
+      ['hidden files are of a sample', '[^./][^/]*\\.[^/]*$', '[^/]*\\.[^/]*$'],
+      ['names without a dot are samples', '[^./][^/]*\\.[^/]*$', '[^./][^/]*$'],
+      ['what macOS adds is of a sample', '(MACOSX|[^/]*__)', '([^/]*__)'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/rows/jsonl.ts',
+    ['data/bad-rows'],
+    [['an object over lines is not told apart', "&& !json.endsWith('}')", '&& false']],
   ),
   mutantsOf(
     'src/data/rows/json-list.ts',

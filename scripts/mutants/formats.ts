@@ -7,19 +7,19 @@ export const formats = [
     'src/formats/chat-message.ts',
     ['formats/tokenizer'],
     [
-      [
-        'an answer begins as a text does',
-        'isCut ? both.subarray(alone.length) : tokenizer.encode(run)',
-        'tokenizer.encode(run)',
-      ],
+      ['an answer begins as a text does', 'of behind ?? tokenizer.encode(run)', 'of tokenizer.encode(run)'],
       ['nothing stands before an answer', 'text: piece.text.slice(-reach)', "text: ''"],
-      ['a token across the border is of the answer', 'isCut ? both', 'true ? both'],
+      ['a token across the border is of the answer', 'alone.every((id, i) => both[i] === id)', 'true'],
+      ['behind an opening that ends with a space a text begins', ' ?? behindOf(tokenizer, newline, run)', ''],
     ],
   ),
   mutantsOf(
     'src/formats/hub/fetch-files.ts',
     ['formats/hub'],
-    [['a file in place of the folder is met when all was asked for', '  await placeAt(folder)\n', '']],
+    [
+      ['a file in place of the folder is met when all was asked for', 'await placeAt(folder)', 'undefined'],
+      ['a folder stays behind what did not come', 'if (first !== undefined) await', 'if (false) await'],
+    ],
   ),
   mutantsOf(
     'src/formats/hub/hub-shelf.ts',

@@ -151,8 +151,8 @@ const reader = (row: Row) => {
     throw new RowError(row, reason)
   }
 
-  /** Rows of several kinds in one Parquet file share their columns: those of the other kinds are null. */
-  const has = (name: string): boolean => row.columns[name] != null
+  /** Rows of several kinds in one file share their columns: those of the other kinds say nothing. */
+  const has = (name: string): boolean => saysSomething(row.columns[name])
 
   const column = <A>(name: string, codec: t.Type<A, unknown>, what: string): A => {
     const value = row.columns[name]
@@ -189,15 +189,15 @@ const reader = (row: Row) => {
         ? fail(`its ${where} has neither bytes nor a path`)
         : imageOf(where, image.path)
     }
-    const data = /^data:([^,]*),/.exec(image)
+    const data = /^data:([^,]*),/i.exec(image)
     if (data !== null) {
-      if (!data[1]!.endsWith(';base64')) fail(`its ${where} is a data URL that is not in base64`)
+      if (!/;base64$/i.test(data[1]!)) fail(`its ${where} is a data URL that is not in base64`)
       const base64 = image.slice(data[0].length)
       if (!/^[A-Za-z0-9+/\s]*=*\s*$/.test(base64))
         fail(`its ${where} is a data URL with other letters than base64's`)
       return { bytes: Buffer.from(base64, 'base64'), name }
     }
-    if (/^https?:/i.test(image))
+    if (/^(?!file:)[a-z][a-z\d+.-]*:\/\//i.test(image))
       fail(
         `its ${where} is ${shown(image)}; nothing is fetched from the net: fetch it first, and give a path`,
       )
@@ -217,7 +217,7 @@ const reader = (row: Row) => {
 
   /** The images of the row's own columns: `images`, a list, or `image`, one. */
   const ownImages = (): readonly ImageInput[] => {
-    const name = ['images', 'image'].find((n) => row.columns[n] != null)
+    const name = ['images', 'image'].find(has)
     if (name === undefined) return []
     const what = 'a path, a data URL, { bytes, path }, or a list of them'
     const given = column(name, t.union([t.array(ImageColumn), ImageColumn]), what)
@@ -235,12 +235,11 @@ const reader = (row: Row) => {
   /** The videos of the row's own columns: `videos`, a list, or `video`, one: a list there is its frames. */
   const ownVideos = (): readonly VideoInput[] => {
     const what = 'a path, bytes, { bytes, path }, or a list of frames'
-    const { videos, video } = row.columns
-    if (videos != null)
+    if (has('videos'))
       return column('videos', t.array(VideoColumn), `a list, each ${what}`).map((one, i) =>
         videoOf(`videos[${i}]`, one),
       )
-    return video == null ? [] : [videoOf('video', column('video', VideoColumn, what))]
+    return has('video') ? [videoOf('video', column('video', VideoColumn, what))] : []
   }
 
   /** The row's own images and videos, taken one by one. */
@@ -390,7 +389,7 @@ const reader = (row: Row) => {
 
   /** The one of these columns that says something; the first that is there where none does. */
   const oneOf = (names: readonly string[]): string | undefined => {
-    const said = names.filter((name) => saysSomething(row.columns[name]))
+    const said = names.filter(has)
     // the same text twice says nothing more
     if (new Set(said.map((name) => row.columns[name])).size > 1)
       fail(`it has ${said.join(' and ')}, of which one is read; take the others out`)
@@ -402,12 +401,12 @@ const reader = (row: Row) => {
       return fromPrompt(question, answer)
     const more = question === 'instruction' ? oneOf(inputs) : undefined
     const others = question === 'instruction' ? ['history'] : [...inputs, 'history']
-    const odd = others.find((name) => saysSomething(row.columns[name]))
+    const odd = others.find(has)
     if (odd !== undefined)
       fail(
         `it has ${odd}, which is not read beside ${question}; put what is to be read into ${question}, or take it out`,
       )
-    const said = more !== undefined && saysSomething(row.columns[more]) ? [textOf(more)] : []
+    const said = more !== undefined && has(more) ? [textOf(more)] : []
     return placed(
       [
         { role: 'user', text: [textOf(question), ...said].join('\n') },
@@ -420,7 +419,7 @@ const reader = (row: Row) => {
   /** The turns, after the system's that a column has. */
   const withSystem = (turns: readonly ChatTurn[]): readonly ChatTurn[] => {
     const name = oneOf(systems)
-    if (name === undefined || !saysSomething(row.columns[name])) return turns
+    if (name === undefined || !has(name)) return turns
     const told = textOf(name)
     if (turns[0]?.role !== 'system') return [{ role: 'system', parts: textPart(told) }, ...turns]
     const same = turns[0].parts.map((p) => (p.type === 'text' ? p.text : '')).join('') === told
@@ -429,13 +428,15 @@ const reader = (row: Row) => {
 
   /** What a row of these columns says, by turns; without `answered` a question alone will do. */
   const turns = (answered: boolean): readonly ChatTurn[] => {
-    if (saysSomething(row.columns.tools))
+    if (has('tools'))
       fail('it has tools, which are not read; write them into the system turn, or take them out')
     if (has('messages')) return withSystem(fromMessages(messagesIn('messages')))
     if (has('conversations')) return withSystem(fromShareGpt())
     const [question, answer] = [oneOf(pairs), answered ? oneOf(replies) : undefined]
     if (question === undefined || (answered && answer === undefined)) {
-      const named = Object.keys(row.columns).map((name) => (has(name) ? name : `${name} (null)`))
+      const named = Object.keys(row.columns).map((name) =>
+        has(name) ? name : `${name} (${row.columns[name] == null ? 'null' : 'empty'})`,
+      )
       fail(
         `its columns are ${named.join(', ') || 'none'}; give messages, conversations, or ${
           has('chosen')
@@ -454,7 +455,7 @@ const reader = (row: Row) => {
   /** The variables that the template is given beside its own: those that say nothing are left out. */
   const variables = (): Pick<Chat, 'variables'> => {
     const name = 'chat_template_kwargs'
-    if (!saysSomething(row.columns[name])) return {}
+    if (!has(name)) return {}
     const given = column(name, t.UnknownRecord, 'a record of variables of the chat template')
     const said = Object.entries(given).filter(([, value]) => saysSomething(value))
     const tools = said.find(([key]) => /tools$/.test(key))
@@ -464,8 +465,9 @@ const reader = (row: Row) => {
 
   /** What a row says that has a text and nothing that is asked or answered; undefined of any other. */
   const plainText = (): string | undefined => {
-    if (!has('text') || ['messages', 'conversations', ...pairs, ...replies].some(has)) return undefined
-    const media = ['image', 'images', 'video', 'videos'].find((name) => saysSomething(row.columns[name]))
+    if (row.columns.text == null || ['messages', 'conversations', ...pairs, ...replies].some(has))
+      return undefined
+    const media = ['image', 'images', 'video', 'videos'].find(has)
     if (media !== undefined)
       fail(`it has a text and ${media}, and nothing that is asked about that; give a question and an answer`)
     const text = textOf('text')
@@ -570,7 +572,7 @@ export const chatOf = (row: Row): Chat => {
 export const promptOf = (row: Row): Chat => {
   const { fail, turns: read, variables } = reader(row)
   const all = read(false)
-  const isList = row.columns.messages != null || row.columns.conversations != null
+  const isList = [row.columns.messages, row.columns.conversations].some(saysSomething)
   const turns = isList && all.at(-1)?.role === 'assistant' ? all.slice(0, -1) : all
   inTurn(turns, fail)
   if (turns.at(-1)?.role !== 'user') fail('its prompt does not end with what a user says')

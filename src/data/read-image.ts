@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Sharp } from 'sharp'
 import { isBmp, readBmp } from './bmp.ts'
@@ -61,6 +61,13 @@ const adviceOn = (message: string): string =>
       ? ': it has more than 268 million pixels; make it smaller'
       : ''
 
+/** What is wrong with what holds nothing, whatever its kind; undefined of all else. */
+const oddityOf = async (input: FileInput): Promise<string | undefined> => {
+  const at = 'bytes' in input ? undefined : await stat(input.path).catch(() => undefined)
+  const size = 'bytes' in input ? input.bytes.length : at?.size
+  return at?.isDirectory() === true ? 'it is a folder; name a file' : size === 0 ? 'it is empty' : undefined
+}
+
 /** What sharp does not read as a BMP; undefined where it is none. */
 const bmpOf = async (input: FileInput): Promise<E.Either<Error, RgbImage> | undefined> => {
   if (!isBmp(await headOf(input, 2).catch(() => new Uint8Array()))) return undefined
@@ -80,7 +87,6 @@ const bmpOf = async (input: FileInput): Promise<E.Either<Error, RgbImage> | unde
 export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbImage> => {
   if ('pixels' in input) return input.pixels
   const name = nameOf(input)
-  if ('bytes' in input && input.bytes.length === 0) throw new ImageError('BadImage', name, 'it is empty')
   const { default: sharp } = await import('sharp')
   try {
     const opened = () =>
@@ -99,11 +105,18 @@ export const readWholeImage = async (input: ImageInput, page = 0): Promise<RgbIm
     if (info.channels !== 3) throw new Error(`it came to ${info.channels} channels`)
     return { width: info.width, height: info.height, channels: 3, data: new Uint8Array(data) }
   } catch (e) {
+    const odd = await oddityOf(input)
+    if (odd !== undefined) throw new ImageError('BadImage', name, odd, e)
     const bmp = /unsupported image format/.test((e as Error).message) ? await bmpOf(input) : undefined
     if (bmp?._tag === 'Right') return bmp.right
     const { message } = bmp?.left ?? (e as Error)
     if (/^Input file is missing/.test(message))
-      throw new ImageError('NotFound', name, 'there is no such file', e)
+      throw new ImageError(
+        'NotFound',
+        name,
+        `there is no such file${name.includes('\\') ? '; write / between folders' : ''}`,
+        e,
+      )
     throw new ImageError(
       'BadImage',
       name,

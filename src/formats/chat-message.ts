@@ -119,10 +119,26 @@ const runsOf = (pieces: readonly ChatPiece[]): readonly (readonly ChatPiece[])[]
   return runs
 }
 
+/** The tokens of a run behind others; undefined where a token would reach across the border, and be of both. */
+const behindOf = (
+  tokenizer: Pick<Tokenizer, 'encode'>,
+  before: readonly ChatPiece[],
+  run: readonly ChatPiece[],
+): Int32Array | undefined => {
+  const alone = tokenizer.encode(before)
+  const both = tokenizer.encode([...before, ...run])
+  return alone.every((id, i) => both[i] === id) ? both.subarray(alone.length) : undefined
+}
+
+/** What words stand behind without a mark of a text that begins, and without a token across the border. */
+const newline: readonly ChatPiece[] = [{ text: '\n', learn: false, special: 'text' }]
+
 /**
  * The token ids of a chat and which of them are to be learned. What users wrote opens and closes no turns: special tokens
  * in it are encoded as text. Each run of pieces with one `learn` has tokens of its own, those that it has behind the end of the
- * run before it: a tokenizer may put a mark at the beginning of a text, which is not written there.
+ * run before it: a tokenizer may put a mark at the beginning of a text, which is not written there. Where a token would reach
+ * across the border, as `▁yes` does behind an opening that ends with a space, both runs end and begin there all the same: so
+ * an answer has the tokens that a model writes behind a prompt, where transformers gives one token to both.
  *
  * @returns `ids` `[token]` and `learn` `[token]`, 1 where the token is to be learned
  * @category rendering
@@ -135,11 +151,8 @@ export const encodeChat = (
   const learn: number[] = []
   let before: readonly ChatPiece[] = []
   for (const run of runsOf(pieces)) {
-    const alone = tokenizer.encode(before)
-    const both = tokenizer.encode([...before, ...run])
-    // a token across the border would be of both runs
-    const isCut = alone.every((id, i) => both[i] === id)
-    for (const id of isCut ? both.subarray(alone.length) : tokenizer.encode(run)) {
+    const behind = behindOf(tokenizer, before, run) ?? behindOf(tokenizer, newline, run)
+    for (const id of behind ?? tokenizer.encode(run)) {
       ids.push(id)
       learn.push(run[0]!.learn ? 1 : 0)
     }

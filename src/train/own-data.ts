@@ -4,7 +4,15 @@
  * @since 0.1.0
  */
 import { catchError, concat, concatMap, defer, from, type MonoTypeOperatorFunction, throwError } from 'rxjs'
-import { type BadRows, badRows, type Row, type RowError, rowsOf, type Source } from '../data/index.ts'
+import {
+  type BadRows,
+  badRows,
+  type Row,
+  type RowError,
+  RowsError,
+  rowsOf,
+  type Source,
+} from '../data/index.ts'
 import type { EventOf, RunEvent } from '../run/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import { SettingError } from './setting-reader.ts'
@@ -16,8 +24,8 @@ export interface OwnData {
    * that cannot be read are set aside, as {@link OwnData.onBadRow} does it.
    *
    * @param otherwise where `--data` is not given
-   * @throws SettingError where neither is given
-   * @throws RowsError where there are no rows
+   * @throws SettingError where neither is given, or `--data` names what has no rows
+   * @throws RowsError where `otherwise` does
    */
   readonly rows: (otherwise?: string) => Source<Row>
   /** Its path alone, for a reader of one's own. */
@@ -66,7 +74,14 @@ export const ownData = (options: DataOptions = {}): WatchedData => {
   }
   return {
     ...{ bad, onBadRow, path: named, asked: () => asked },
-    rows: (otherwise) => rowsOf(named(otherwise), { onBadRow }),
+    rows: (otherwise) => {
+      const found = named(otherwise)
+      try {
+        return rowsOf(found, { onBadRow })
+      } catch (e) {
+        throw path !== undefined && e instanceof RowsError ? new SettingError(`--data ${e.message}`) : e
+      }
+    },
     untold: () => {
       const told = waiting
       waiting = []

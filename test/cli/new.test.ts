@@ -113,8 +113,17 @@ test('data of the user’s own is named in the file, and no sample is written', 
     ['run', 'deep/er/sft.ts', '--data', 'nothing.jsonl', '--engine', 'onnx', '--out', 'none'],
     folder,
   )
-  assert.is.not(none.code, 0)
+  assert.is(none.code, 1)
   assert.match(none.err, /nothing\.jsonl: it has no rows; give a file with at least one/)
+  // a path that is wrong is a command line that is wrong
+  for (const [path, why] of [
+    ['nowhere.jsonl', /--data nowhere\.jsonl: there is no such file or folder; check the path\./],
+    ['deep/er/sft.ts', /--data deep\/er\/sft\.ts: give JSONL/],
+  ] as const) {
+    const wrong = await cli(['run', 'deep/er/sft.ts', '--data', path, '--engine', 'onnx'], folder)
+    assert.is(wrong.code, 2)
+    assert.match(wrong.err, why)
+  }
   // a sample that is there is left as it is
   writeFileSync(join(folder, 'sample-chats.jsonl'), 'mine')
   const beside = await cli(['new', 'sft'], folder)

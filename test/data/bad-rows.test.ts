@@ -129,6 +129,17 @@ kinds(
   },
 )
 
+kinds('an object over several lines is told to be one a line', async () => {
+  const file = join(folder, 'pretty.jsonl')
+  writeFileSync(file, `${JSON.stringify({ question: 'a', answer: 'b' }, null, 2)}\n{"a": 1}}\n`)
+  const bad = badRows()
+  for await (const _ of jsonl(file, { onBadRow: bad.add }).open());
+  const told = bad.list.map(({ reason }) =>
+    /its object does not end on this line: write one row a line/.test(reason),
+  )
+  assert.equal(told, [true, false, false, false, false])
+})
+
 kinds('a row that nests as deep as JSON may is named by its line, from every kind of file', async () => {
   const deep = `{"question": "a", "answer": "b", "x": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`
   const good = '{"question": "a", "answer": "b"}'

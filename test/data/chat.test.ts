@@ -111,6 +111,13 @@ chats('every format as it is read', () => {
       ['user: [a.png]a', 'assistant: b'],
     ],
     [{ prompt: 'a', response: 'b', image: null }, ['user: a', 'assistant: b']],
+    // a table has no null: what is empty says nothing
+    [
+      { prompt: 'a', response: 'b', images: '', image: 'a.png', videos: '', video: [], messages: '' },
+      ['user: [a.png]\na', 'assistant: b'],
+    ],
+    [{ question: 'a', answer: 'b', image: '', messages: [], conversations: [] }, ['user: a', 'assistant: b']],
+    [{ prompt: 'a', response: 'b', image: 'DATA:image/png;BASE64,AAAA' }, ['user: [3]\na', 'assistant: b']],
     // base64 with nothing before it, even where it begins as a path does
     ...['iVBORw0KGgo', '/9j/'].map((head): readonly [Row['columns'], readonly string[]] => [
       { prompt: 'a', response: 'b', image: head.padEnd(64, 'A') },
@@ -238,7 +245,7 @@ chats('a row that is no chat says which row and why', async () => {
     [messages('user', 'user', 'assistant'), /turn 1 is the user's/],
     [messages('user'), /does not end with an answer/],
     [messages('system'), /does not end with an answer/],
-    [messages(), /does not end with an answer/],
+    [messages(), /its columns are messages \(empty\)/],
     [{ question: 'a', answer: ' \n' }, /turn 1 is the assistant's and is empty/],
     [{ conversations: gpt('<image>\nwhat', 'a') }, /1 <image> marks and 0 images/],
     [{ conversations: gpt('what', 'a'), image: 'a.png' }, /0 <image> marks and 1 images/],
@@ -258,7 +265,12 @@ chats('a row that is no chat says which row and why', async () => {
       { messages: [{ role: 'user', content: [{ type: 'img', image: { bytes } }] }] },
       /content\[0\] is \{"type":"img","image":\{"bytes":"3 bytes"\}\}; give/,
     ],
-    [{ question: 'a', answer: 'b', image: '' }, /empty path/],
+    [{ question: 'a', answer: 'b', images: [''] }, /empty path/],
+    [{ question: 'a', answer: 'b', image: 's3://x/y.png' }, /image is "s3:.*nothing is fetched/],
+    [
+      { messages: '', conversations: null, tekst: 'a' },
+      /its columns are messages \(empty\), conversations \(null\), tekst/,
+    ],
     [{ question: 'a', answer: 'b', image: 'file://elsewhere/a%zz' }, /no file of this machine/],
     [
       { question: 'a', answer: 'b', images: ['a', 'https://x/y.png'] },
@@ -535,7 +547,7 @@ chats('rows as prompts: with an answer and without, for rewards with all that th
     [{ solution: '4' }, /its columns are solution; give messages, conversations, or a question$/],
     [{ prompt: said('user', 'assistant') }, /its prompt does not end with what a user says/],
     [{ prompt: said('system') }, /its prompt does not end with what a user says/],
-    [{ messages: [] }, /its prompt does not end with what a user says/],
+    [{ messages: [] }, /its columns are messages \(empty\); give/],
     [{ messages: said('assistant') }, /its prompt does not end/],
     [{ messages: said('user', 'user') }, /its turn 1 is the user's/],
   ] as const) {
@@ -715,7 +727,7 @@ chats(
     const packs = collatePacked({ rows: [[chat!, read!]] }, sizes, tinyProcessor)
     assert.equal(label(packs, chat!.ids.length), wanted)
     const e = await thrown(() => all(questions(rows, options).open()))
-    assert.match(e.message, /its columns are text, url, image \(null\), images; give messages/)
+    assert.match(e.message, /its columns are text, url, image \(null\), images \(empty\); give messages/)
   },
 )
 

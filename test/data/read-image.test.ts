@@ -318,8 +318,15 @@ images('what is missing or damaged is named', async () => {
     assert.match(e.message, name)
   }
   await refused({ path: join(folder, 'none.png') }, 'NotFound', /none\.png: there is no such file/)
-  await refused({ path: folder }, 'BadImage', /cannot be read/)
-  await refused({ bytes: new Uint8Array(), name: 'empty.png' }, 'BadImage', /empty\.png/)
+  await refused(
+    { path: 'C:\\none.png' },
+    'NotFound',
+    /none\.png: there is no such file; write \/ between folders/,
+  )
+  await refused({ path: folder }, 'BadImage', /it is a folder; name a file/)
+  await refused({ bytes: new Uint8Array(), name: 'empty.png' }, 'BadImage', /empty\.png: it is empty/)
+  writeFileSync(join(folder, 'empty.jpg'), '')
+  await refused({ path: join(folder, 'empty.jpg') }, 'BadImage', /empty\.jpg: it is empty/)
   await refused({ bytes: Buffer.from('not an image'), name: 'text.png' }, 'BadImage', /text\.png/)
   const noise = Buffer.from(Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * i * 7) % 251))
   const raw = () => sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })

@@ -190,7 +190,7 @@ test('bad rows say what is wrong with their videos', async () => {
   assert.match(await reasonOf({ question: '<video> q' }), /1 <video> marks and 0 videos/)
   assert.match(await reasonOf({ video: 'http://x/y.mp4' }), /nothing is fetched from the net/)
   assert.match(await reasonOf({ video: { path: null } }), /neither bytes nor a path/)
-  assert.match(await reasonOf({ video: [] }), /its video is a list without a frame/)
+  assert.match(await reasonOf({ videos: [[]] }), /its videos\[0\] is a list without a frame/)
 })
 
 // --- ffmpeg -----------------------------------------------------------------------------------------------

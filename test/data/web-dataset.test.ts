@@ -156,6 +156,35 @@ shards('a bad sample is named; what is no archive, or half of one, is refused', 
     assert.match((await thrown(() => all(webDataset(file), place))).message, /opens at \{ byte, sample \}/)
 })
 
+shards('what stands between the files of a sample and is none of them is passed over', async () => {
+  const file = written(
+    archive([
+      ...([
+        ['._0.json', 'of macOS'],
+        ['0.json', '{"n": 0}'],
+        ['._0.txt', 'of macOS'],
+        ['0.txt', 'zero'],
+        ['__MACOSX/0.txt', 'of macOS'],
+        ['0.cls', '7'],
+        ['in/.hidden.txt', 'x'],
+        ['in.side/README', 'x'],
+        ['in.side/1.json', '{"n": 1}'],
+        ['LICENSE', 'x'],
+      ] as const),
+    ]),
+  )
+  const rows = await all(webDataset(file))
+  assert.equal(
+    rows.map(([{ columns, line }]) => [line, columns]),
+    [
+      [1, { n: 0, txt: 'zero', cls: '7', __key__: '0' }],
+      [2, { n: 1, __key__: 'in.side/1' }],
+    ],
+  )
+  for (const [i, [, next]] of rows.entries())
+    assert.equal(await all(webDataset(file), next), rows.slice(i + 1))
+})
+
 shards('a compressed shard has the rows and places of the other', async () => {
   const bytes = archive(Array.from({ length: 40 }, (_, i) => [`${i}.json`, `{"n": ${i}}`] as const))
   const wanted = await all(webDataset(written(bytes)))

@@ -582,14 +582,16 @@ templates(
         'yes ▁say </s> yes </s>',
       )
     }
-    // a token across the border is of neither
-    const tok = right(tokenizer(metaspace('always')))
-    const across = encodeChat(tok, [piece('<s>say ', false), piece('yes</s>', true)])
-    assert.equal(
-      [...across.ids].map((id) => tok.tokenOf(id)),
-      ['<s>', '▁say', '▁', '▁yes', '</s>'],
-    )
-    assert.equal([...across.learn], [0, 0, 0, 1, 1])
+    // a token across the border is of neither: the answer is written behind the prompt as it is when it is asked for
+    for (const json of [metaspace('always'), metaspace('first'), prepended]) {
+      const tok = right(tokenizer(json))
+      const across = encodeChat(tok, [piece('<s>say ', false), piece('yes say</s>', true)])
+      assert.equal(
+        [...across.ids].map((id) => tok.tokenOf(id)),
+        [...[...tok.encode('<s>say ')].map((id) => tok.tokenOf(id)), 'yes', '▁say', '</s>'],
+      )
+      assert.equal([...across.learn], [...across.ids.slice(0, -3).map(() => 0), 1, 1, 1])
+    }
   },
 )
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { batchesOf, conversations, indexed, mapped, RowError } from '../../src/data/index.ts'
+import { batchesOf, conversations, indexed, mapped, RowError, RowsError } from '../../src/data/index.ts'
 import { advance, badRowsBlock, emptyRun, RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { nanoProcessor } from '../../src/tasks/index.ts'
 import { lookOf } from '../../src/terminal/index.ts'
@@ -33,6 +33,11 @@ own('a file is given the rows of --data, else of what it names itself; neither i
   assert.ok(given.asked())
   assert.is(given.path('other.jsonl'), file)
   assert.is(ownData().path('other.jsonl'), 'other.jsonl')
+  // what --data names is the command line's, what the file names is the file's
+  const wrong = await thrown(() => ownData({ path: 'none.jsonl' }).rows('other.jsonl'))
+  assert.ok(wrong instanceof SettingError)
+  assert.match(wrong.message, /^--data none\.jsonl: there is no such file or folder/)
+  assert.ok((await thrown(() => ownData().rows('other.jsonl'))) instanceof RowsError)
   const missing = await thrown(() => ownData().rows())
   assert.ok(missing instanceof SettingError)
   assert.match(missing.message, /--data <file or folder> is missing/)

@@ -62,7 +62,14 @@ const rowOf = (file: string, { bytes, line, end }: Line): ReadRow | undefined =>
         ? E.left(
             'it begins a JSON list; name the file .json, or write one row a line, without brackets and commas around them',
           )
-        : columnsOf(json)
+        : pipe(
+            columnsOf(json),
+            E.mapLeft((why) =>
+              json.startsWith('{') && !json.endsWith('}')
+                ? `${why}; its object does not end on this line: write one row a line`
+                : why,
+            ),
+          )
     }),
     E.foldW(
       (reason) => E.left(new RowError({ file, line }, reason)),

@@ -19,6 +19,10 @@ const splitName = (name: string): readonly [key: string, extension: string] => {
   return dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1).toLowerCase()]
 }
 
+/** What is no file of a sample, as WebDataset's own reader has it: hidden files, such as macOS puts beside each, names without a dot, folders as `__MACOSX`. */
+const isBeside = (name: string): boolean =>
+  !/(^|\/)[^./][^/]*\.[^/]*$/.test(name) || /(^|\/)__(MACOSX|[^/]*__)(\/|$)/.test(name)
+
 /** The files of one sample as columns, or why they are none. */
 const columnsOf = (key: string, files: readonly TarFile[]): E.Either<string, Row['columns']> => {
   const columns: Record<string, unknown> = {}
@@ -44,6 +48,7 @@ async function* samplesOf(file: string, byte: number) {
   let key = ''
   let files: TarFile[] = []
   for await (const one of tarFiles(file, byte)) {
+    if (isBeside(one.name)) continue
     const [name] = splitName(one.name)
     if (files.length > 0 && name !== key) {
       yield { key, files }
@@ -58,7 +63,7 @@ async function* samplesOf(file: string, byte: number) {
 /**
  * The samples of a shard (`.tar`, or compressed as `.tar.gz`) as rows, once. A row's columns are those of the sample's `.json`; its image is `image`, several
  * are `images`; `.txt`, `.cls` and `.id` are texts; further files are bytes under their extension; `__key__` is its name. A
- * row's line is the sample's number.  A place is the byte (of
+ * row's line is the sample's number. Hidden files, and names without a dot, are of no sample. A place is the byte (of
  * what is compressed, decompressed) and the samples before it. One sample is in memory at a time.
  *
  * @throws RowsError where there is no such file, or it is no archive

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { readdir, readFile, statfs } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { readFile, rmdir, statfs } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { onlySettings } from '../../settings/index.ts'
@@ -85,12 +85,26 @@ const shelfOf = async (
     }
 }
 
-/** Throws where files cannot go into a folder, because there is a file at it or on the way to it. */
-const placeAt = async (folder: string): Promise<void> => {
-  await readdir(folder).catch((e: NodeJS.ErrnoException) => {
-    if (e.code === 'ENOENT') return
-    throw new HubError('Io', `${folder} can be no folder (${e.message}): choose another with --out`, e)
-  })
+/** Makes the folder that files go into; gives the first one that it made on the way there. */
+const placeAt = async (folder: string): Promise<string | undefined> => {
+  try {
+    return await makeFolder(folder)
+  } catch (e) {
+    throw new HubError(
+      'Io',
+      `${folder} can be no folder (${(e as Error).message}): choose another with --out`,
+      e,
+    )
+  }
+}
+
+/** Takes away the folders that were made, up to the first, and that stayed empty. */
+const unmade = async (folder: string, first: string): Promise<void> => {
+  try {
+    for (let at = folder; at.length >= first.length; at = dirname(at)) await rmdir(at)
+  } catch {
+    // something is in it
+  }
 }
 
 /** Throws where the files that are still to come find no room. */
@@ -117,22 +131,21 @@ export interface Choice {
   readonly files: (shelf: Shelf, read: (file: ShelfFile) => Promise<string>) => Promise<readonly ShelfFile[]>
 }
 
-const fetched = async (repo: HubRepo, o: FetchOptions, choice: Choice): Promise<Fetched> => {
-  const word = wordOf[repo.kind]
-  if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repo.name))
-    throw new HubError(
-      'BadName',
-      `'${repo.name}' is no ${word}'s name: it is <org>/<name>, such as ${repo.kind === 'model' ? 'Qwen/Qwen3-0.6B' : 'trl-lib/Capybara'}`,
-    )
-  if (o.token !== undefined && !o.token.startsWith('hf_'))
-    throw new HubError('BadName', "the token in HF_TOKEN is none of the hub's: they begin with hf_")
+/** The files, in a folder that is there. */
+const broughtInto = async (
+  folder: string,
+  repo: HubRepo,
+  o: FetchOptions,
+  choice: Choice,
+): Promise<Fetched> => {
   const { signal = never, onProgress = () => undefined, tries = 5, pause = 1000, stall = 60_000 } = o
-  const folder = resolve(o.folder)
-  await placeAt(folder)
   const shelf = await shelfOf(repo, choice.recursive, o, signal)
   const odd = shelf.files.find((f) => !isInside(f.path))
   if (odd !== undefined)
-    throw new HubError('BadListing', `${shelf.name} lists '${odd.path}', which is no path inside a ${word}`)
+    throw new HubError(
+      'BadListing',
+      `${shelf.name} lists '${odd.path}', which is no path inside a ${wordOf[repo.kind]}`,
+    )
   const done = new Map<string, ShelfFile & { readonly taken: boolean }>()
   let wanted: readonly ShelfFile[] = []
   let bytes = 0
@@ -149,11 +162,9 @@ const fetched = async (repo: HubRepo, o: FetchOptions, choice: Choice): Promise<
     }
   }
   wanted = await choice.files(shelf, async (file) => {
-    await makeFolder(folder)
     await take([file])
     return await readFile(join(folder, file.path), 'utf8')
   })
-  await makeFolder(folder)
   const missing: ShelfFile[] = []
   for (const file of wanted) {
     if ((await sizeOf(join(folder, file.path))) === file.bytes) continue
@@ -164,6 +175,25 @@ const fetched = async (repo: HubRepo, o: FetchOptions, choice: Choice): Promise<
   await take(wanted)
   const files = wanted.map((f) => done.get(f.path)!)
   return { folder, source: shelf.name, files, revision: shelf.revision }
+}
+
+const fetched = async (repo: HubRepo, o: FetchOptions, choice: Choice): Promise<Fetched> => {
+  const word = wordOf[repo.kind]
+  if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repo.name))
+    throw new HubError(
+      'BadName',
+      `'${repo.name}' is no ${word}'s name: it is <org>/<name>, such as ${repo.kind === 'model' ? 'Qwen/Qwen3-0.6B' : 'trl-lib/Capybara'}`,
+    )
+  if (o.token !== undefined && !o.token.startsWith('hf_'))
+    throw new HubError('BadName', "the token in HF_TOKEN is none of the hub's: they begin with hf_")
+  const folder = resolve(o.folder)
+  const first = await placeAt(folder)
+  try {
+    return await broughtInto(folder, repo, o, choice)
+  } catch (e) {
+    if (first !== undefined) await unmade(folder, first)
+    throw e
+  }
 }
 
 const options = [
