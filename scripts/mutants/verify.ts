@@ -30,6 +30,26 @@ export const verify = [
     ],
   ),
   mutantsOf(
+    'src/rl/verify/residue.ts',
+    ['rl/verify/answers'],
+    [
+      ['a power without its end', 'left > 0n; square', 'left > 1n; square'],
+      ['every symbol is one', 'value + BigInt(name.charCodeAt(i))', 'value + BigInt(name.length)'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/verify/choice.ts',
+    ['rl/verify/answers'],
+    [
+      ['two options are the first', 'letters) ? null : saidLetter', 'letters) ? saidLetter : saidLetter'],
+      [
+        'a label among others counts',
+        'rest === undefined || /(?<![A-Za-z])[A-Z](?:[).:\\]]|$)/.test(rest)',
+        'rest === undefined',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/rl/verify/same-answer.ts',
     ['rl/verify/answers'],
     [
@@ -54,14 +74,11 @@ export const verify = [
     'src/rl/verify/units.ts',
     ['rl/verify/answers'],
     [
-      [
-        'converted the wrong way',
-        '(a.factor / b.factor) ** from.power',
-        '(b.factor / a.factor) ** from.power',
-      ],
-      ['an area is converted as a length', ' ** from.power', ''],
+      ['converted twice over', '{fraction(a.factor)}/', '{fraction(b.factor * 2)}/'],
+      ['an area is converted as a length', '.power}`', '.power ** 0}`'],
+      ['another answer is a unit', 'if (hedge.test(word)) return undefined', ''],
       ['metres are squared metres', 'if (from.power !== to.power) return undefined', ''],
-      ['metres are grams', 'a.quantity === b.quantity ?', 'a.quantity !== undefined ?'],
+      ['metres are grams', 'if (a.quantity !== b.quantity) return undefined', ''],
     ],
   ),
   mutantsOf(
@@ -92,6 +109,12 @@ export const verify = [
     [
       ['a step in place of half a step', 'return 0.5 * 10 **', 'return 10 * 10 **'],
       ['one point is enough', 'const points = 8', 'const points = 0'],
+      ['large numbers hide small ones', 'if (exact && p !== q && !rounds) return false', ''],
+      [
+        'every decimal is rounded',
+        '((isRounded(a) && isEndless(b)) || (isRounded(b) && isEndless(a)))',
+        'true',
+      ],
       ['infinity has no sign', 'of === undefined ? undefined : -of', 'of'],
     ],
   ),
@@ -103,6 +126,12 @@ export const verify = [
         'tuples in any order',
         'if (p !== undefined && q !== undefined && inOrder(p, q)) return true',
         'if (p !== undefined && q !== undefined && inAnyOrder(p, q)) return true',
+      ],
+      ['values without their names', 'if (m !== undefined && n !== undefined) return inAnyOrder(m, n)', ''],
+      [
+        'large sides hide a difference of equations',
+        'if (exact && ratios[0] !== ratios[1]) return false',
+        '',
       ],
       ['one entry answers for two', 'left.splice(found, 1)', ''],
       [
@@ -121,6 +150,11 @@ export const verify = [
     'src/rl/verify/intervals.ts',
     ['rl/verify/answers'],
     [
+      [
+        'what intervals have in common grows as a product',
+        'merged(a.flatMap((x) => b.map((y) => meet(x, y)))))',
+        'a.flatMap((x) => b.map((y) => meet(x, y))))',
+      ],
       ['ends are open and closed alike', '&& x.withLow === y.withLow && x.withHigh === y.withHigh', ''],
       [
         'an inequality is not turned',
@@ -143,6 +177,7 @@ export const verify = [
     ['rl/verify/answers', 'rl/verify/metrics'],
     [
       ['wide characters stay wide', '- 0xfee0)', ')'],
+      ["a sentence's end is the answer's", 'if (period.test(left))', 'if (false)'],
       [
         'formula signs stay around',
         'left.startsWith(open) && left.endsWith(close) && !inside.includes(open)',
@@ -160,7 +195,7 @@ export const verify = [
         'letter !== undefined',
       ],
       ['the first that was said', '),\n  ].at(-1)', '),\n  ].at(0)'],
-      ['of several the first', 'return quoted.length === 1 ?', 'return quoted.length >= 1 ?'],
+      ['of several the first', 'if (quoted.length === 1)', 'if (quoted.length >= 1)'],
     ],
   ),
   mutantsOf(

@@ -79,7 +79,7 @@ const bounded = (node: Extract<Node, { t: 'relation' }>): readonly Interval[] | 
               ]
             : []
     if (parts.length === 0) return undefined
-    within = within.flatMap((a) => parts.map((b) => meet(a, b)))
+    within = merged(within.flatMap((a) => parts.map((b) => meet(a, b))))
   }
   return merged(within)
 }
@@ -109,7 +109,8 @@ export const intervalsOf = (node: Node): readonly Interval[] | undefined => {
     case 'intersection': {
       const parts = node.of.map(intervalsOf)
       if (!parts.every((p) => p !== undefined)) return undefined
-      return merged(parts.reduce((a, b) => a.flatMap((x) => b.map((y) => meet(x, y)))))
+      // joined at once, since what is met would grow as a product
+      return parts.reduce((a, b) => merged(a.flatMap((x) => b.map((y) => meet(x, y)))))
     }
     case 'relation':
       return bounded(node)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { onlySettings } from '../../settings/index.ts'
-import { letterOf } from './choice.ts'
+import { labelled, letterOf } from './choice.ts'
 import type { Node } from './expression.ts'
 import { parseAnswer } from './parse.ts'
 import { sameTree } from './same-tree.ts'
@@ -37,7 +37,16 @@ const readings = (node: Node, percent: Percent): readonly Node[] => {
   return percent === 'dropped' ? [node.of] : [node, node.of]
 }
 
-const sameFormula = (truth: string, given: string, o: Required<SameAnswerOptions>): boolean => {
+/** `2e-1` may be a fifth, or one less than twice Euler's number: whichever is right. */
+const spellings = (text: string): readonly string[] => {
+  const product = text.replaceAll(/(?<=\d)e(?=[+-]\d)/g, ' e')
+  return product === text ? [text] : [text, product]
+}
+
+const sameFormula = (truth: string, given: string, o: Required<SameAnswerOptions>): boolean =>
+  spellings(truth).some((a) => spellings(given).some((b) => sameSpelling(a, b, o)))
+
+const sameSpelling = (truth: string, given: string, o: Required<SameAnswerOptions>): boolean => {
   const [a, b] = [parseAnswer(truth), parseAnswer(given)]
   if (a === undefined || b === undefined) return false
   if (a.t === 'percent' && b.t === 'percent') return sameTree(a.of, b.of, o.decimals)
@@ -57,7 +66,7 @@ const sameMeasure = (truth: string, given: string, o: Required<SameAnswerOptions
   if (a.unit === 'percent' || b.unit === 'percent') return sameFormula(asPercent(a), asPercent(b), o)
   const factor = conversion(b, a)
   if (factor === undefined) return false
-  return sameFormula(a.number, factor === 1 ? b.number : `(${b.number})*${factor.toPrecision(12)}`, o)
+  return sameFormula(a.number, factor === '' ? b.number : `(${b.number})${factor}`, o)
 }
 
 /** Whether an answer can be read as mathematics, with or without a unit. */
@@ -66,6 +75,8 @@ export const isFormula = (text: string): boolean => {
   const unit = measured(inside)
   return parseAnswer(inside) !== undefined || (unit !== undefined && parseAnswer(unit.number) !== undefined)
 }
+
+const decided = (same: boolean): Comparison => (same ? { same, by: 'letter' } : { same, read: true })
 
 /**
  * Whether a given answer is the true one. Both without `\boxed` around. In this order: the same words; the same option
@@ -90,6 +101,16 @@ export const sameAnswer = (truth: string, given: string, options: SameAnswerOpti
   if (a === b || (plainWords(a) === plainWords(b) && plainWords(a) !== '')) return { same: true, by: 'text' }
   const letter = letterOf(a)
   if (letter !== undefined && letter === letterOf(b)) return { same: true, by: 'letter' }
+  const [option, chosen] = [labelled(a), labelled(b)]
+  if (option !== undefined && chosen !== undefined)
+    return option.letter === chosen.letter
+      ? sameAnswer(option.rest, chosen.rest, options)
+      : { same: false, read: true }
+  // one side alone has its option's letter, or nothing else
+  if (letter !== undefined && chosen !== undefined) return decided(letter === chosen.letter)
+  if (option !== undefined && letterOf(b) !== undefined) return decided(option.letter === letterOf(b))
+  if (option !== undefined) return sameAnswer(option.rest, b, options)
+  if (chosen !== undefined) return sameAnswer(a, chosen.rest, options)
   if (sameFormula(a, b, o)) return { same: true, by: 'mathematics' }
   if (sameMeasure(a, b, o)) return { same: true, by: 'unit' }
   return { same: false, read: isFormula(b) }

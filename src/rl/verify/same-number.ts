@@ -7,6 +7,7 @@ import * as C from './complex.ts'
 import { evaluate, exactly } from './evaluate.ts'
 import { has, type Node, symbolsOf } from './expression.ts'
 import { equal, isWhole, toNumber } from './rational.ts'
+import { residue } from './residue.ts'
 
 /** Points at which expressions in symbols are compared. */
 const points = 8
@@ -36,8 +37,26 @@ const halfStep = (size: number, decimals: number): number => {
 const near = (a: C.Complex, b: C.Complex, relative: number, absolute: number): boolean =>
   C.size(C.plus(a, C.minus(b))) <= Math.max(relative * Math.max(C.size(a), C.size(b)), absolute)
 
+const terminates = (d: bigint): boolean => {
+  let rest = d
+  for (const prime of [2n, 5n]) while (rest % prime === 0n) rest /= prime
+  return rest === 1n
+}
+
 /** A decimal that may be the rounding of something else: it has a point, and is not the other side's own decimal. */
 const isRounded = (node: Node): boolean => has(node, (n) => n.t === 'number' && n.decimal)
+
+/** Whether something in it may have no end in decimals: only that is what a decimal is a rounding of. */
+const isEndless = (node: Node): boolean =>
+  has(node, (n) => {
+    if (n.t === 'number') return !terminates(n.value.d)
+    if (n.t !== 'quotient' && n.t !== 'power')
+      return n.t === 'call' || n.t === 'constant' || n.t === 'degrees'
+    const second = exactly(n.b)
+    if (second === undefined) return true
+    if (n.t === 'power') return !isWhole(second) || second.n < 0n
+    return !terminates(second.n < 0n ? -second.n : second.n)
+  })
 
 /** Infinity with its sign, undefined where the node is none. */
 const infinityOf = (node: Node): number | undefined => {
@@ -47,12 +66,6 @@ const infinityOf = (node: Node): number | undefined => {
     return of === undefined ? undefined : -of
   }
   return node.t === 'sum' && node.of.length === 1 ? infinityOf(node.of[0]!) : undefined
-}
-
-const terminates = (d: bigint): boolean => {
-  let rest = d
-  for (const prime of [2n, 5n]) while (rest % prime === 0n) rest /= prime
-  return rest === 1n
 }
 
 /**
@@ -72,9 +85,13 @@ export const sameNumber = (a: Node, b: Node, decimals: number): boolean | undefi
     return oneRounds && Math.abs(p - q) <= halfStep(Math.abs(q), decimals)
   }
   const symbols = new Set([...symbolsOf(a), ...symbolsOf(b)])
-  const rounds = isRounded(a) !== isRounded(b)
-  const relative = symbols.size === 0 ? 1e-11 : 1e-8
-  const absolute = symbols.size === 0 ? 1e-14 : 1e-9
+  const rounds =
+    isRounded(a) !== isRounded(b) && ((isRounded(a) && isEndless(b)) || (isRounded(b) && isEndless(a)))
+  const [p, q] = symbols.size === 0 ? [] : [residue(a, 0), residue(b, 0)]
+  const exact = p !== undefined && q !== undefined
+  if (exact && p !== q && !rounds) return false
+  const relative = symbols.size === 0 ? 1e-12 : exact ? 1e-8 : 1e-11
+  const absolute = symbols.size === 0 ? 1e-14 : exact ? 1e-8 : 1e-10
   let compared = 0
   for (let point = 0; point < (symbols.size === 0 ? 1 : points); point++) {
     const at = pointAt(symbols, point)
@@ -88,5 +105,5 @@ export const sameNumber = (a: Node, b: Node, decimals: number): boolean | undefi
       return false
     compared++
   }
-  return compared === 0 ? undefined : true
+  return compared > 0 ? true : exact && p === q ? true : undefined
 }

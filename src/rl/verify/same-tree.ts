@@ -7,6 +7,7 @@ import * as C from './complex.ts'
 import { evaluate } from './evaluate.ts'
 import { childrenOf, has, isScalar, type Node, type Relation, symbolsOf } from './expression.ts'
 import { intervalsOf, sameIntervals } from './intervals.ts'
+import { over, residue } from './residue.ts'
 import { pointAt, sameNumber } from './same-number.ts'
 
 type RelationNode = Extract<Node, { t: 'relation' }>
@@ -74,23 +75,54 @@ const directed = (node: RelationNode): RelationNode =>
     ? { ...node, by: node.by.map((by) => flipped[by]).reverse(), of: [...node.of].reverse() }
     : node
 
+/** The symbol that an equation has alone on a side, and what it is worth; undefined where the other side has it too. */
+const solved = ({ of: [left, right] }: RelationNode): readonly [name: string, value: Node] | undefined => {
+  const of = (symbol: Node, value: Node) =>
+    symbol.t === 'symbol' && !symbolsOf(value).has(symbol.name) ? ([symbol.name, value] as const) : undefined
+  return of(left!, right!) ?? of(right!, left!)
+}
+
+/** Equations of several symbols, each by its own: `x=1, y=2`. */
+const assignments = (node: Node): readonly RelationNode[] | undefined => {
+  if (node.t !== 'list' && node.t !== 'set') return undefined
+  const of = node.of.filter(
+    (n): n is RelationNode => n.t === 'relation' && n.by.length === 1 && n.by[0] === '=',
+  )
+  const names = new Set(of.map((n) => solved(n)?.[0]))
+  return of.length === node.of.length && !names.has(undefined) && names.size > 1 ? of : undefined
+}
+
 /** Whether `left − right` of both equations differ by a factor alone: they say the same. */
 const sameEquation = (a: RelationNode, b: RelationNode): boolean => {
   const symbols = new Set([...symbolsOf(a), ...symbolsOf(b)])
+  if (symbols.size === 0) return false
+  const difference = ({ of: [left, right] }: RelationNode): Node => ({
+    t: 'sum',
+    of: [left!, { t: 'negative', of: right! }],
+  })
+  const [l, r] = [difference(a), difference(b)]
+  const ratios = [0, 1].map((place) => {
+    const [p, q] = [residue(l, place), residue(r, place)]
+    return p === undefined || q === undefined ? undefined : over(p, q)
+  })
+  const exact = ratios[0] !== undefined && ratios[1] !== undefined
+  if (exact && ratios[0] !== ratios[1]) return false
   let factor: C.Complex | undefined
   let compared = 0
   for (let point = 0; point < 6; point++) {
     const at = pointAt(symbols, point)
-    const of = ({ of: [left, right] }: RelationNode) =>
-      C.plus(evaluate(left!, at), C.minus(evaluate(right!, at)))
-    const [x, y] = [of(a), of(b)]
+    const [x, y] = [evaluate(l, at), evaluate(r, at)]
     if (!Number.isFinite(C.size(x)) || !Number.isFinite(C.size(y))) continue
     if (C.size(x) < 1e-9 || C.size(y) < 1e-9) {
       if (C.size(x) > 1e-9 || C.size(y) > 1e-9) return false
       continue
     }
     const ratio = C.over(x, y)
-    if (factor !== undefined && C.size(C.plus(factor, C.minus(ratio))) > 1e-7 * C.size(factor)) return false
+    if (
+      factor !== undefined &&
+      C.size(C.plus(factor, C.minus(ratio))) > (exact ? 1e-7 : 1e-10) * C.size(factor)
+    )
+      return false
     factor = ratio
     compared++
   }
@@ -127,6 +159,8 @@ export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
     if (x.by[0] === '!=') return inAnyOrder(x.of, y.of)
     if (x.by[0] !== '=' || !childrenOf(x).every(isScalar) || !childrenOf(y).every(isScalar))
       return x.by[0] === '=' && inAnyOrder(x.of, y.of)
+    const [s, t] = [solved(x), solved(y)]
+    if (s !== undefined && t !== undefined && s[0] === t[0]) return same(s[1], t[1])
     return sameEquation(x, y)
   }
   if (
@@ -139,6 +173,13 @@ export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
     const [p, q] = [intervalsOf(a), intervalsOf(b)]
     if (p !== undefined && q !== undefined) return sameIntervals(p, q)
     if (a.t === 'union' && b.t === 'union') return inAnyOrder(a.of, b.of)
+  }
+  const [m, n] = [assignments(a), assignments(b)]
+  // values that have names belong to them; values without are in the order of the names
+  if (m !== undefined && n !== undefined) return inAnyOrder(m, n)
+  if (m !== undefined || n !== undefined) {
+    const [named, plain] = m !== undefined ? [m, b] : [n!, a]
+    return (plain.t === 'tuple' || plain.t === 'list') && inOrder(named.map(answerOf), plain.of)
   }
   const [x, y] = [answerOf(a), answerOf(b)]
   if (x !== a || y !== b) {

@@ -30,11 +30,18 @@ const around: readonly (readonly [string, string])[] = [
   ['\\[', '\\]'],
 ]
 
-/** The answer without space, end tokens, and the signs of a formula around it. */
+/** What ends a sentence; `\\right.` ends none, and `…` is no end. */
+const period = /(?<![.。\\]|\\(?:left|right|[bB]igg?[lr]?)\s{0,3})(?:\.|。)$/
+
+/** The answer without space, end tokens, a sentence's period, and the signs of a formula around it. */
 export const bare = (text: string): string => {
   let left = text.split('<|im_end|>')[0]!.trim()
   for (let peeled = true; peeled; ) {
     peeled = false
+    if (period.test(left)) {
+      left = left.slice(0, -1).trimEnd()
+      peeled = true
+    }
     for (const [open, close] of around) {
       const inside = left.slice(open.length, left.length - close.length)
       if (left.length <= open.length + close.length || inside.includes('$')) continue
@@ -57,6 +64,6 @@ export const plainWords = (text: string): string =>
     .replaceAll(/\\(?:left|right|displaystyle|quad|qquad|[,;:! ])/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim()
-    .replace(/^["'“”‘’]+|["'“”‘’.,;:]+$|(?<=\p{L})[!?]+$/gu, '')
+    .replace(/^["'“”‘’]+|(?<!["'“”‘’.,;:])["'“”‘’.,;:]+$|(?<=\p{L})[!?]+$/gu, '')
     .trim()
     .toLowerCase()

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { decimal, type Rational, rational } from './rational.ts'
+import { asciiWidth } from './text.ts'
 
 /** Reading ended: this is no formula. */
 export class NoFormula extends Error {}
@@ -27,9 +28,9 @@ const setOf = (all: string): ReadonlySet<string> => new Set(all.split(/\s+/))
 
 /** Signs of Unicode as they are written otherwise. */
 const signs = table([
-  ['-', '− –'],
-  ['*', '× · ∙'],
-  ['/', '÷ ∕'],
+  ['-', '− – ‐ ‑ ﹣'],
+  ['*', '× · ∙ ⋅ ∗'],
+  ['/', '÷ ∕ ⁄'],
   ['<=', '≤'],
   ['>=', '≥'],
   ['!=', '≠'],
@@ -43,18 +44,22 @@ const signs = table([
   [' \\emptyset ', '∅'],
   [' \\theta ', 'θ'],
   ['^\\circ ', '°'],
-  ['^{2}', '²'],
-  ['^{3}', '³'],
-  [' \\frac{1}{2}', '½'],
-  [' \\frac{1}{4}', '¼'],
-  [' \\frac{3}{4}', '¾'],
-  ['%', '％'],
-  [',', '，'],
-  ['(', '（'],
-  [')', '）'],
-  [':', '：'],
+  [' \\alpha ', 'α'],
+  [' \\beta ', 'β'],
+  [' \\mathbb{R} ', 'ℝ'],
+  ['%', '﹪'],
 ])
 const signPattern = new RegExp(`[${[...signs.keys()].join('')}]`, 'gu')
+const raisedPattern = /[⁰¹²³⁴-⁹⁺⁻]+/g
+const loweredPattern = /[₀-₉]+/g
+const fractionPattern = /[¼-¾⅐-⅞]/g
+
+/** Raised and lowered digits, one sign's fractions and letters of full width as they are written otherwise. */
+const unfolded = (text: string): string =>
+  asciiWidth(text)
+    .replaceAll(raisedPattern, (run) => `^{${run.normalize('NFKC')}}`)
+    .replaceAll(loweredPattern, (run) => `_{${run.normalize('NFKC')}}`)
+    .replaceAll(fractionPattern, (c) => ` \\frac{${c.normalize('NFKC').replace('⁄', '}{')}}`)
 
 /** LaTeX's names for what has a sign, or another name. */
 const named = table([
@@ -87,6 +92,8 @@ const skipped =
 const words =
   setOf(`sqrt sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log exp pi infty infinity
   inf oo abs floor ceil min max and or cup U binom theta alpha beta`)
+/** Functions of one number: no comma parts what they are of. */
+const unary = setOf('sqrt sin cos tan cot sec csc ln lg log exp abs floor ceil')
 /** Commands whose group is text. */
 const textCommands = setOf('text textbf textit textrm mbox mathrm operatorname mathbf hbox')
 
@@ -127,8 +134,8 @@ class Scanner {
   at = 0
   /** Whether space stands before what comes. */
   space = false
-  /** Brackets that are open: in them a comma parts, and groups no digits. */
-  depth = 0
+  /** Of brackets and braces that are open, whether a comma parts in them; where it does not it may group digits. */
+  readonly parting: boolean[] = []
   constructor(text: string) {
     this.text = text
   }
@@ -142,10 +149,12 @@ class Scanner {
   }
 
   put(t: 'name' | 'sign' | 'begin' | 'end', text: string): void {
+    const before = this.tokens.at(-1)
     this.tokens.push({ t, text, space: this.space })
     this.space = false
-    if (opening.has(text)) this.depth++
-    if (closing.has(text)) this.depth--
+    if (opening.has(text)) this.parting.push(!(before?.t === 'name' && unary.has(before.text)))
+    else if (text === '{') this.parting.push(false)
+    if (closing.has(text) || text === '}') this.parting.pop()
   }
 
   next(): void {
@@ -158,7 +167,7 @@ class Scanner {
   }
 
   number(): boolean {
-    const found = this.take(this.depth === 0 ? numberAt : plainNumberAt)
+    const found = this.take(this.parting.at(-1) === true ? plainNumberAt : numberAt)
     if (found === undefined) return false
     const [, whole = '', tail = '', bare, exponent] = found
     const mayRepeat = bare === undefined && exponent === undefined && tail !== ''
@@ -193,8 +202,9 @@ class Scanner {
       this.put(name, environment[1]!.trim())
       return
     }
+    const before = this.at
     const braced = textCommands.has(name) ? this.take(bracedAt) : undefined
-    if (braced !== undefined) this.textual(braced[1]!.trim())
+    if (braced !== undefined) this.textual(braced[1]!.replaceAll(/\\?\$/g, '').trim(), before)
     else if (skipped.has(name)) {
       // \left. and \right. stand for no bracket
       if ((name === 'left' || name === 'right') && this.text[this.at] === '.') this.at++
@@ -204,11 +214,14 @@ class Scanner {
     }
   }
 
-  /** The text of a command such as `\text`. */
-  textual(text: string): void {
+  /** The text of a command such as `\text`, whose braces begin at a place. */
+  textual(text: string, at: number): void {
     if (/^(?:and|or|,)$/.test(text)) this.put('sign', ',')
     else if (words.has(text) || /^[A-Za-z]'?$/.test(text)) this.put('name', text)
-    else if (text !== '') throw new NoFormula()
+    else if (text === '') this.space = true
+    // a formula that only looks otherwise, such as \mathbf{0.5}
+    else if (/\d/.test(text) && !/[A-Za-z]/.test(text)) this.at = at
+    else throw new NoFormula()
   }
 
   word(): boolean {
@@ -227,6 +240,12 @@ class Scanner {
   sign(): void {
     const sign = this.take(signAt)?.[0]
     if (sign === undefined) throw new NoFormula()
+    // behind a digit it is a factorial: 5!=120
+    if (sign === '!=' && /\d/.test(this.text[this.at - 3] ?? '')) {
+      this.put('sign', '!')
+      this.at--
+      return
+    }
     this.put('sign', sign === '==' ? '=' : sign === '**' ? '^' : sign)
   }
 }
@@ -234,7 +253,7 @@ class Scanner {
 /** The tokens of a formula. @throws NoFormula where it has something that no formula has, or is too long */
 export const tokensOf = (formula: string): readonly Token[] => {
   if (formula.length > most) throw new NoFormula()
-  const text = formula.replaceAll(signPattern, (c) => signs.get(c)!)
+  const text = unfolded(formula).replaceAll(signPattern, (c) => signs.get(c)!)
   // what was escaped twice on its way, as \\frac, is read as once where no rows can be meant
   const scanner = new Scanner(text.includes('\\begin') ? text : text.replaceAll(/\\\\(?=[A-Za-z])/g, '\\'))
   while (scanner.at < scanner.text.length) scanner.next()

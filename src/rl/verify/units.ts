@@ -63,28 +63,37 @@ const tail = 100
 const ending =
   /(?:\\(?:text|textbf|textit|textrm|mbox|mathrm|rm)\s*\{\s*([^{}]{1,60}?)\s*\}|(?<![A-Za-z\\])([A-Za-zµ]{1,20}(?:[ /][a-z]{1,15})?))\s*(?:\^\s*\{?\s*([23])\s*\}?|([²³]))?\s*\.?\s*$/u
 
+/** What no unit has: a comma, a number of its own, words that lead to another answer. */
+const hedge = /[,;=]|(?<![\p{L}^_\d/-])\d|(?<!\p{L})(?:or|and|nor|not|but|maybe)(?!\p{L})/iu
+
 /** The number and the unit of an answer that ends in one, undefined where it does not. */
 export const measured = (text: string): Measured | undefined => {
   const from = Math.max(0, text.length - tail)
   const found = ending.exec(text.slice(from))
   if (found === null) return undefined
-  const number = text.slice(0, from + found.index).replace(/(?:\\[,;: ]|~|\s)+$/, '')
+  const number = text.slice(0, from + found.index).replace(/(?:\\[,;: ]|[~\s$])+$/, '')
   // a unit stands behind a digit or a bracket, or it is a word or a symbol
   if (!/[\d)}\]]$/.test(number)) return undefined
   const word = (found[1] ?? found[2]!).trim()
   // an unknown plain letter is a symbol
   if (found[1] === undefined && word.length < 3 && unitOf(word) === undefined) return undefined
+  // a second answer is no unit
+  if (hedge.test(word)) return undefined
   const power = found[3] ?? (found[4] === '²' ? '2' : found[4] === '³' ? '3' : '1')
   return { number, unit: word.toLowerCase() === 'percent' ? 'percent' : word, power: Number(power) }
 }
 
-/** What one unit is in the other, 1 where both are one, undefined where they measure different things. */
-export const conversion = (from: Measured, to: Measured): number | undefined => {
+/** A factor as a fraction, so that what is converted is compared exactly; each of the table ends before the 12th place. */
+const fraction = (factor: number): string => `(${Math.round(factor * 1e12)}/10^{12})`
+
+/** What a number of one unit is multiplied by for the other; empty where both are one, undefined where they measure different things. */
+export const conversion = (from: Measured, to: Measured): string | undefined => {
   const [a, b] = [unitOf(from.unit), unitOf(to.unit)]
   if (from.power !== to.power) return undefined
   if (a === undefined || b === undefined)
     return from.unit.toLowerCase().replace(/s$/, '') === to.unit.toLowerCase().replace(/s$/, '')
-      ? 1
+      ? ''
       : undefined
-  return a.quantity === b.quantity ? (a.factor / b.factor) ** from.power : undefined
+  if (a.quantity !== b.quantity) return undefined
+  return a.factor === b.factor ? '' : `*(${fraction(a.factor)}/${fraction(b.factor)})^${from.power}`
 }

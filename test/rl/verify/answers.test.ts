@@ -1,7 +1,7 @@
 /** Boxes and equivalence, against cases of public projects. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { afterThinking, extract, lastBoxed, lastBoxes, sameAnswer } from '../../../src/rl/index.ts'
+import { afterThinking, choiceOf, extract, lastBoxed, lastBoxes, sameAnswer } from '../../../src/rl/index.ts'
 import { bare, plainWords } from '../../../src/rl/verify/text.ts'
 import { fixtureJson } from '../../support/fixtures.ts'
 import { worked } from '../../support/worked.ts'
@@ -107,6 +107,30 @@ test('agreement with what the public projects recorded is at least 95 %', () => 
   assert.ok((cases - differing) / cases >= 0.95)
 })
 
+test('sympy.json: every pair, in both directions', () => {
+  const { cases } = fixtureJson('text/sympy.json')
+  assert.is(cases.length, 213)
+  for (const c of cases) {
+    assert.is(sameAnswer(c.gold, c.given).same, c.same, `${c.kind}: ${c.gold} | ${c.given}`)
+    assert.is(sameAnswer(c.given, c.gold).same, c.same, `${c.kind}: ${c.given} | ${c.gold}`)
+  }
+})
+
+test('what would take ever longer takes no time', () => {
+  const cups = Array.from({ length: 25 }, (_, i) => `((0,${i + 1})\\cup(20,${30 + i}))`).join('\\cap ')
+  const dear = [cups, "x'".repeat(900), '\\text{a}'.repeat(1_400), `(x+1)^{${'9'.repeat(40)}}`]
+  for (const given of dear) {
+    const began = worked()
+    assert.is(sameAnswer(given, given).same, true, given.slice(0, 40))
+    assert.is(sameAnswer('x^2+1', given).same, false, given.slice(0, 40))
+    assert.ok(worked() - began < 2_000, given.slice(0, 40))
+  }
+  const began = worked()
+  assert.is(choiceOf(`${'.'.repeat(100_000)}1`, { A: 'a car', B: 'b.' }), null)
+  assert.is(choiceOf('。'.repeat(100_000), { A: 'a car', B: 'b.' }), null)
+  assert.ok(worked() - began < 2_000)
+})
+
 const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [string, string])[]])[] = [
   [
     'numbers',
@@ -177,6 +201,21 @@ const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [stri
   ],
   ['text', ['Paris', 'paris.'], ['\\text{Blue Whale}', 'blue whale'], ['\\text{June 5}', 'June 5']],
   ['choice', ['C', '(C)'], ['\\text{(B)}', 'B.']],
+  ['labels', ['B', '\\textbf{(B)}\\ 12'], ['12', '(B) 12'], ['B. 12', '(B) \\frac{24}{2}']],
+  ['named values', ['x=1, y=2', 'y=2, x=1'], ['(1,2)', 'x=1, y=2'], ['\\{x=1,x=2\\}', '2, 1']],
+  [
+    'signs of Unicode',
+    ['x₁+x₂', 'x_1+x_2'],
+    ['10⁻³', '0.001'],
+    ['2⅓', '7/3'],
+    ['x＝5', '5'],
+    ['3⋅4', '12'],
+    ['ℝ', '(-\\infty,\\infty)'],
+  ],
+  ['ends of sentences', ['x+1', '1+x.'], ['\\frac12', '$0.5$。'], ['\\left.x\\right.', 'x']],
+  ['type', ['\\mathbf{0.5}', '1/2'], ['\\text{\\$}1,200', '1200.00'], ['5!=x', '120']],
+  ['two readings', ['2e-1', '-1+2e'], ['2e-1', '0.2']],
+  ['powers', ['x^{1000000}', 'x^{999999} x'], ['(x+1)^{20}(x-1)^{20}', '(x^2-1)^{20}']],
 ]
 for (const [kind, ...pairs] of same)
   test(`the same ${kind}: ${pairs[0]![0]} and others`, () => {
@@ -233,6 +272,20 @@ const different: readonly (readonly [string, string])[] = [
   ] as const),
   ...([
     ['2^{100}', '2^{100}+1'],
+    ['x=39916800', 'x=39916801'],
+    ['x+100000000', 'x+100000001'],
+    ['y=2x+1000000000', 'y=2x+1000000001'],
+    ['0.5x+100.000001', '\\frac{x}{2}+100'],
+    ['x', 'x+2305843009213693951'],
+    ['x=1, y=2', 'x=2, y=1'],
+    ['x=1, y=2', '2, 1'],
+    ['1=2', '3=4'],
+    ['3', '3\\text{ (or 4)}'],
+    ['3', '3\\text{, 4, 5 or 6}'],
+    ['3', '3 or four'],
+    ['B', '(A) 12, (B) 13'],
+    ['B', 'A) B)'],
+    ['(A) 12', '(B) 12'],
     ['7', '7 or 8'],
     ['5', '__proto__'],
     ['constructor', 'toString'],
@@ -260,6 +313,25 @@ test('how two answers were found to be one is said', () => {
   assert.equal(sameAnswer('12', '12 cm'), { same: true, by: 'unit' })
   assert.equal(sameAnswer('12', '13'), { same: false, read: true })
   assert.equal(sameAnswer('12', 'a dozen of them'), { same: false, read: false })
+})
+
+test('an option is chosen where one is, and none where several are offered', () => {
+  const choices = { A: '12', B: '15', C: 'a cat', D: 'a cat and a dog' }
+  for (const [text, letter] of [
+    ['b', 'B'],
+    ['(b)', 'B'],
+    ['B, because A is wrong', 'B'],
+    ['I see a cat and a dog', 'D'],
+    ['a cat and a dog, or a cat', null],
+    ['The answer is A. Wait, the answer is B', 'B'],
+    ['The answer is A or B', null],
+    ['The answer is (A) and (B)', null],
+    ['A. or B', null],
+    ['A, B', null],
+    ['A) B) C)', null],
+    ['A. 12\nB. 15', null],
+  ] as const)
+    assert.is(choiceOf(text, choices), letter, text)
 })
 
 test('where an answer stood is said', () => {
