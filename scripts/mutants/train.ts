@@ -12,6 +12,87 @@ export const train = [
     ],
   ),
   mutantsOf(
+    'src/train/distillation.ts',
+    ['train/distillation'],
+    [
+      [
+        'β is turned round',
+        'if (beta === 0) return divergence(teacher, student)',
+        'if (beta === 0) return divergence(student, teacher)',
+      ],
+      [
+        'the other divergence is the first',
+        'if (beta === 1) return divergence(student, teacher)',
+        'if (beta === 1) return divergence(teacher, student)',
+      ],
+      ['halves of the mixture', 'add(student, Math.log(1 - beta))', 'add(student, Math.log(beta))'],
+      [
+        'a mixture may be 0',
+        'add(most, log(add(exp(sub(t, most)), exp(sub(s, most)))))',
+        'log(add(exp(t), exp(s)))',
+      ],
+      ['temperature shrinks the gradient', ' * temperature ** 2', ''],
+      [
+        'the teacher is as sharp as ever',
+        'jensenShannon(softened(teacher)',
+        "jensenShannon(logSoftmax(teacher, 'vocab')",
+      ],
+      ['padding is learnt', 'select(counted, each, 0)', 'each'],
+      ['labels are learnt twice', '(1 - share) * ', ''],
+      ['the student is its own teacher', 'distill.frozen.within([taught])[0]!', 'taught'],
+      ['any vocabulary', 'if (distill.model.vocabSize !== model.vocabSize)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/frozen.ts',
+    ['train/distillation'],
+    [['one teacher is as another', "digest('hex').slice(0, 8)", "digest('hex').slice(0, 0)"]],
+  ),
+  mutantsOf(
+    'src/train/opened-frozen.ts',
+    ['train/distillation'],
+    [
+      [
+        'teachers are all alike',
+        'hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))',
+        '',
+      ],
+      ['a teacher is drawn', 'keys: [...keys, ...(others?.keys ?? [])]', 'keys'],
+      ['what no teacher has is read', 'if (strange !== undefined)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/stage-run.ts',
+    ['train/distillation'],
+    [['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, frozen)', '']],
+  ),
+  mutantsOf(
+    'src/train/learner.ts',
+    ['train/distillation'],
+    [['the teacher learns', '.filter(([key]) => !isFrozenKey(key))', '']],
+  ),
+  mutantsOf(
+    'src/run/checkpoint.ts',
+    ['train/distillation'],
+    [['checkpoints hold the teacher', ' && !isFrozenKey(k)', '']],
+  ),
+  mutantsOf(
+    'src/train/transform.ts',
+    ['train/distillation'],
+    [['the teacher is adapted', '!isFrozenKey(key) && ', '']],
+  ),
+  mutantsOf(
+    'src/train/learnt-places.ts',
+    ['train/distillation'],
+    [
+      [
+        'the teacher answers elsewhere',
+        'return at(learntLogits(where, model, x, { images }).logits)',
+        'return learntLogits(where, model, x, { images }).logits',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/train/learning-stage.ts',
     ['train/arithmetic', 'train/stage'],
     [
@@ -333,8 +414,8 @@ export const train = [
     [
       [
         'missing keys begin fresh',
-        'absent.filter((k) => !fresh.has(k))',
-        'absent.filter((k) => fresh.has(k) && !fresh.has(k))',
+        'absent.filter((k) => fresh?.has(k) !== true)',
+        'absent.filter(() => false)',
       ],
       ['a matrix of another shape is taken', 'is.some((n, i) => n !== want[i])', 'is.some((n) => n < 0)'],
       ['weights are rounded', "dtype: FloatDtype = 'F32'", "dtype: FloatDtype = 'BF16'"],

@@ -28,3 +28,9 @@ export const referenceKey = (key: string): string => `reference.${key}`
 
 /** Whether a state keeps a weight as it was: it is part of a checkpoint inside a stage, and of no model. */
 export const isReferenceKey = (key: string): boolean => key.startsWith(referenceKey(''))
+
+/** The state of a weight that is read and never learns, of frozen weights by the name of their owner. */
+export const frozenKey = (owner: string, key: string): string => `frozen:${owner}.${key}`
+
+/** Whether a state is a weight that comes from elsewhere and never learns: it is part of no checkpoint and of no model. */
+export const isFrozenKey = (key: string): boolean => key.startsWith('frozen:')

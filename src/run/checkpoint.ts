@@ -17,7 +17,7 @@ import {
   streamSafetensors,
 } from '../formats/index.ts'
 import { isCacheKey } from '../models/index.ts'
-import { AdaLrsState, isGradientKey } from '../optim/index.ts'
+import { AdaLrsState, isFrozenKey, isGradientKey } from '../optim/index.ts'
 import { firstOf } from '../terminal/index.ts'
 import { exists } from './files.ts'
 
@@ -62,7 +62,7 @@ export const progressFiles = (path: string): readonly string[] => [beforeOf(path
 /**
  * Writes a session's weights, moments and step counter with the progress as one safetensors file, by rename: there is the
  * whole new checkpoint under its name, or still the old one. The old one is kept as `….before.safetensors`. A generation
- * cache and gradients that add up (0 between updates) are left out. States are read one after the other.
+ * cache, gradients that add up (0 between updates) and frozen weights are left out. States are read one after the other.
  *
  * Fails with what the engine or the file system says.
  */
@@ -121,9 +121,9 @@ export const removeProgress = (path: string): TE.TaskEither<Error, void> =>
     for (const file of [path, beforeOf(path)]) await rm(file, { force: true })
   }, E.toError)
 
-/** The states that a checkpoint holds. */
+/** The states that a checkpoint holds: what is frozen is read again where it comes from. */
 const savedStates = (session: Session): ReadonlyMap<string, StateSpec> =>
-  new Map([...session.program.states].filter(([k]) => !isCacheKey(k) && !isGradientKey(k)))
+  new Map([...session.program.states].filter(([k]) => !isCacheKey(k) && !isGradientKey(k) && !isFrozenKey(k)))
 
 const storedAs = (dtype: StateSpec['dtype']): 'F32' | 'I32' | 'BOOL' =>
   dtype === 'float32' ? 'F32' : dtype === 'bool' ? 'BOOL' : 'I32'

@@ -22,14 +22,18 @@ export const StageStarted = t.intersection([
 /**
  * The weights that a stage begins with: how many keys were taken from what was there, which begin fresh, and which of those
  * that were there the stage has no place for (they are handed on).
+ * `frozen` is a checksum of the weights that it reads and that never learn, where there are any.
  */
-export const WeightsTaken = t.type({
-  type: t.literal('weights'),
-  stage: t.string,
-  taken: t.number,
-  fresh: t.array(t.string),
-  unused: t.array(t.string),
-})
+export const WeightsTaken = t.intersection([
+  t.type({
+    type: t.literal('weights'),
+    stage: t.string,
+    taken: t.number,
+    fresh: t.array(t.string),
+    unused: t.array(t.string),
+  }),
+  t.partial({ frozen: t.string }),
+])
 
 /**
  * An optimizer step is done. `loss` in the stage's unit, `gradientNorm` before clipping, `samples` seen in this stage, those of

@@ -6,6 +6,12 @@
 import './unrun.ts'
 
 export { type CuratedOptions, curated } from './curated.ts'
+export {
+  type Distillation,
+  type DistillationSettings,
+  distillation,
+  type Teacher,
+} from './distillation.ts'
 export { after, allOf, type Evaluation, type MeasuredStage, unmeasured } from './evaluation.ts'
 export type { Experiment, ExperimentFile, ExperimentOptions, RunContext } from './experiment.ts'
 export { type CalibrationSettings, calibration } from './expert-calibration.ts'
@@ -21,11 +27,12 @@ export {
   forwardName,
   forwardProgram,
 } from './exported-model.ts'
+export { type Frozen, frozen } from './frozen.ts'
 export { type LearnerProgram, type LearnerSpec, learnerProgram } from './learner.ts'
 export type { LearningSettings } from './learning-stage.ts'
 export type { AtPlaces, Learnt } from './learnt-places.ts'
 export { type ModelSoupSettings, modelSoup } from './model-soup.ts'
-export { type NextTokenSizes, nextToken, type WholeSizes } from './next-token.ts'
+export { type NextTokenOptions, type NextTokenSizes, nextToken, type WholeSizes } from './next-token.ts'
 export {
   type BatchTerms,
   crossEntropyTerms,

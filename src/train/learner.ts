@@ -40,6 +40,7 @@ import {
   clipByGlobalNorm,
   ema,
   gradientKey,
+  isFrozenKey,
   isOptimizerKey,
   type Optimizer,
   unmatchedGroups,
@@ -158,10 +159,13 @@ const builtOnce = (spec: LearnerSpec): TermsAt => {
   }
 }
 
+/** The parameters that the loss depends on and that may learn, by key. */
+const learnable = (terms: LossTerms): ReadonlyMap<string, Tensor> =>
+  new Map([...parametersOf(lossOf(terms))].filter(([key]) => !isFrozenKey(key)))
+
 /** The parameters that learn, of those that the loss depends on. @throws RecipeError where there is none */
 const chosenOf = (spec: LearnerSpec, terms: LossTerms): ReadonlyMap<string, Tensor> => {
-  const all = parametersOf(lossOf(terms))
-  const chosen = new Map([...all].filter(([key]) => spec.train.some((k) => k.has(key))))
+  const chosen = new Map([...learnable(terms)].filter(([key]) => spec.train.some((k) => k.has(key))))
   if (chosen.size > 0) return chosen
   const parts = Object.values(spec.objective.model.parts).map((k) => k.name)
   throw new RecipeError(
@@ -259,7 +263,7 @@ const movedBy = (
  */
 const groupsFit = (spec: LearnerSpec, terms: LossTerms): void => {
   const { groups = [] } = spec.optimizer
-  const keys = [...parametersOf(lossOf(terms)).keys()]
+  const keys = [...learnable(terms).keys()]
   const [idle] = unmatchedGroups(groups, keys)
   if (idle === undefined) return
   const patterns = [groups[idle]!.match].flat()
@@ -279,7 +283,7 @@ const groupsFit = (spec: LearnerSpec, terms: LossTerms): void => {
  * @throws RecipeError, which names the parameter
  */
 const keysAreWeights = (spec: LearnerSpec, terms: LossTerms): void => {
-  const key = [...parametersOf(lossOf(terms)).keys()].find((k) => !isWeightKey(k))
+  const key = [...learnable(terms).keys()].find((k) => !isWeightKey(k))
   if (key === undefined) return
   throw new RecipeError(
     `stage '${spec.name}'`,

@@ -92,14 +92,14 @@ export const checkedLearning = (where: string, s: LearningSettings<string, strin
 /** What a stage that learns is, but for what it runs. */
 export const learningStage = <From extends string, To extends string>(
   s: LearningSettings<From, To>,
-  { model, processor, own }: Pick<Objective<never>, 'model' | 'processor' | 'own'>,
-): Pick<Stage<From, To>, 'name' | 'from' | 'to' | 'model' | 'processor' | 'own' | 'ending'> => {
+  { model, processor, own, frozen }: Pick<Objective<never>, 'model' | 'processor' | 'own' | 'frozen'>,
+): Pick<Stage<From, To>, 'name' | 'from' | 'to' | 'model' | 'processor' | 'own' | 'frozen' | 'ending'> => {
   const { ema } = s
   const transforms = s.transforms ?? []
   const added = [...(own === undefined ? [] : [own]), ...transforms.flatMap((t) => t.adds?.keys ?? [])]
   return {
     ...{ name: s.name, from: s.from, to: s.to, model },
-    ...present({ processor }),
+    ...present({ processor, frozen }),
     ...(added.length === 0 ? {} : { own: anyOf(added) }),
     ...endingOf(transforms, ema !== undefined),
   }

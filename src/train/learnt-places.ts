@@ -130,6 +130,23 @@ export const learntLogits = (
 }
 
 /**
+ * Logits of another model that reads the same, at the same places: one whose decode gives others computes all.
+ *
+ * @param at what takes a tensor of all tokens to the places
+ */
+export const logitsAt = (
+  where: string,
+  model: CausalLm,
+  x: Parameters<typeof learntLogits>[2],
+  { images, learnt }: Parameters<typeof learntLogits>[3],
+  at: (t: Tensor) => Tensor,
+): Tensor => {
+  if (learnt === undefined || givesWanted(model, x, learnt))
+    return learntLogits(where, model, x, { images, learnt }).logits
+  return at(learntLogits(where, model, x, { images }).logits)
+}
+
+/**
  * The sizes that a step is compiled for: as given, with fewer places where that is told. Found by themselves they are all places,
  * half of a row and a quarter of it, each of at least 32 places, where the model gives what is wanted. They are found when
  * they are first read.

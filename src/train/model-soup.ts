@@ -220,7 +220,7 @@ export const modelSoup = <const From extends string, const To extends string>(
   const contrastFile = 'heterogeneous.safetensors'
   return {
     ...{ name: s.name, from: s.from, to: s.to, model: first.model, steps, run },
-    ...present({ processor: first.processor, own: first.own }),
+    ...present({ processor: first.processor, own: first.own, frozen: first.frozen }),
     config: {
       ...{ kind: 'modelSoup', name: s.name, from: s.from, to: s.to, runs: s.runs.map((r) => r.config) },
       ...(s.contrast === undefined ? {} : { contrast: s.contrast.config }),

@@ -14,7 +14,9 @@ import {
 import { axis, causal, equal, input, iota } from '../dsl/index.ts'
 import { type CausalLm, nextLabels } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { imageValues, ints, textValues } from './batch-inputs.ts'
+import { type Distillation, teaches, tokenTerms } from './distillation.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type AtPlaces,
@@ -26,7 +28,7 @@ import {
   learntSizes,
   placed,
 } from './learnt-places.ts'
-import { crossEntropyTerms, type LossTerms, type MicroBatch, type Objective } from './objective.ts'
+import type { LossTerms, MicroBatch, Objective } from './objective.ts'
 import { batchSetting, wholeSetting } from './setting-checks.ts'
 
 /** Sizes of {@link nextToken}. */
@@ -46,6 +48,12 @@ export interface NextTokenSizes {
    * each batch has, in one of up to three sizes; `all` computes everything.
    */
   readonly learnt?: Learnt
+}
+
+/** Options of {@link nextToken}. */
+export interface NextTokenOptions {
+  /** A teacher to learn from; default: the labels are learnt alone. */
+  readonly distill?: Distillation
 }
 
 /** Images of a micro-batch that says nothing of them: one a row; of any resolution none, for they are of any number of squares. */
@@ -72,28 +80,36 @@ export const textGraph = (rows: number, tokens: number) => {
 export type WholeSizes = AtPlaces<Required<Omit<NextTokenSizes, 'learnt'>>>
 
 /** The loss of {@link nextToken} as graph, at sizes that are given in full. */
-export const nextTokenTerms = (model: CausalLm, { rows, tokens, images, learnt }: WholeSizes): LossTerms => {
-  const x = textGraph(rows, tokens)
-  const { logits, at } = learntLogits('nextToken', model, x, { images, learnt })
+export const nextTokenTerms = (
+  model: CausalLm,
+  { rows, tokens, images, learnt }: WholeSizes,
+  distill?: Distillation,
+): LossTerms => {
+  const [x, places] = [textGraph(rows, tokens), { images, learnt }]
+  const student = learntLogits('nextToken', model, x, places)
+  const terms = tokenTerms('nextToken', student, x, places, student.at(x.labels), distill)
   // behind its conversation a row has position 0 again
   const counted = equal(x.positions, iota(x.token))
-  return withExperts(model, logits, counted, crossEntropyTerms('vocab', { logits, labels: at(x.labels) }))
+  return withExperts(model, student.logits, counted, terms)
 }
 
 /**
  * The mean loss in nats per token over what the conversations' loss masks count, each token given all before it.
  *
- * @throws ProcessorError where the processor does not make what the model reads
- * @throws RecipeError where a size is no whole number from 1
+ * @throws ProcessorError where the processor does not make what the model reads, or its teacher
+ * @throws RecipeError where a size is no whole number from 1, or a teacher has another vocabulary
  * @category objectives
  */
 export const nextToken = (
   model: CausalLm,
   processor: Processor,
   sizes: NextTokenSizes,
+  options: NextTokenOptions = {},
 ): Objective<Conversation> => {
   onlySettings('nextToken', sizes, ['rows', 'tokens', 'images', 'learnt'])
+  const { distill } = onlySettings('nextToken', options, ['distill'])
   fitting(processor, model)
+  teaches('nextToken', processor, model, distill)
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
   const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
@@ -109,15 +125,17 @@ export const nextToken = (
       processor: processor.config,
       ...all,
       ...learntConfig(learnt),
+      ...present({ distill: distill?.config }),
     },
     unit: 'nats per token',
     model,
+    ...present({ frozen: distill && [distill.frozen] }),
     processor,
     batch: rows,
     get buckets() {
       return buckets()
     },
-    terms: (at) => nextTokenTerms(model, { ...all, ...at }),
+    terms: (at) => nextTokenTerms(model, { ...all, ...at }, distill),
     collate: (conversations) => {
       const batches: MicroBatch[] = []
       for (let at = 0; at < conversations.length; at += rows) {

@@ -25,6 +25,7 @@ import {
 } from '../dsl/index.ts'
 import type { TensorValue } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
+import type { Frozen } from './frozen.ts'
 
 /** Sizes of a batch by name: `{ rows: 16, tokens: 80, images: 16 }`. */
 export type Sizes = Readonly<Record<string, number>>
@@ -94,6 +95,8 @@ export interface Objective<in E> {
   readonly model: Model
   /** Parameters that it has beside the model's own and that begin fresh in its stage, such as a probe. */
   readonly own?: Keys
+  /** Weights that it reads and that never learn, such as a teacher's. */
+  readonly frozen?: readonly Frozen[]
   /** What lays out its examples as tokens: its tokenizer goes with the weights. */
   readonly processor?: Processor
   /** What an example is, in the singular, where it is no sample: `pack`. */

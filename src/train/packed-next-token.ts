@@ -24,7 +24,9 @@ import {
 } from '../dsl/index.ts'
 import type { CausalLm } from '../models/index.ts'
 import { onlySettings } from '../settings/index.ts'
+import { present } from '../settings/internal.ts'
 import { imageValues, ints, textValues } from './batch-inputs.ts'
+import { type Distillation, teaches, tokenTerms } from './distillation.ts'
 import { withExperts } from './expert-terms.ts'
 import {
   type Learnt,
@@ -36,7 +38,7 @@ import {
   placed,
 } from './learnt-places.ts'
 import { textGraph } from './next-token.ts'
-import { crossEntropyTerms, type Fraction, type Objective } from './objective.ts'
+import type { Fraction, Objective } from './objective.ts'
 import { batchSetting, wholeSetting, wordSetting } from './setting-checks.ts'
 
 /** How many samples of a pack have something to learn: a first token is never learnt. */
@@ -76,6 +78,8 @@ export interface PackedLossOptions {
    * Default `auto`: what each pack has, in one of up to three sizes; `all` computes everything.
    */
   readonly learnt?: Learnt
+  /** A teacher to learn from; default: the labels are learnt alone. */
+  readonly distill?: Distillation
 }
 
 /**
@@ -100,8 +104,8 @@ export interface PackedLossOptions {
  *   ...{ steps: 10, learningRate: 1e-3 },
  * })
  *
- * @throws ProcessorError where the processor does not make what the model reads
- * @throws RecipeError where a size is no whole number, or a setting is none
+ * @throws ProcessorError where the processor does not make what the model reads, or its teacher
+ * @throws RecipeError where a size is no whole number, a setting is none, or a teacher has another vocabulary
  * @category objectives
  */
 export const packedNextToken = (
@@ -110,15 +114,16 @@ export const packedNextToken = (
   sizes: PackSizes,
   options: PackedLossOptions = {},
 ): Objective<Pack> => {
-  onlySettings('packedNextToken', options, ['mean', 'learnt'])
+  onlySettings('packedNextToken', options, ['mean', 'learnt', 'distill'])
   onlySettings('packedNextToken', sizes, ['rows', 'tokens', 'images'])
   fitting(processor, model)
+  const { mean = 'token', distill } = options
+  teaches('packedNextToken', processor, model, distill)
   const whole = (setting: keyof PackSizes, least: number): number =>
     wholeSetting('packedNextToken', setting, sizes[setting], least)
   const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
   batchSetting('packedNextToken', rows, tokens)
   const all = { rows, tokens, images }
-  const { mean = 'token' } = options
   wordSetting('packedNextToken', 'mean', mean, ['token', 'sample'])
   const perSample = mean === 'sample'
   const learnt = learntSetting('packedNextToken', options.learnt, tokens)
@@ -137,19 +142,23 @@ export const packedNextToken = (
       ...all,
       ...(perSample ? { mean } : {}),
       ...learntConfig(learnt),
+      ...present({ distill: distill?.config }),
     },
     unit: perSample ? 'nats per sample' : 'nats per token',
     model,
     processor,
+    ...present({ frozen: distill && [distill.frozen] }),
     ...{ example: 'pack', batch: 1 },
     get buckets() {
       return buckets()
     },
     terms: ({ learnt: places }) => {
       const x = graph()
-      const { logits, at } = learntLogits('packedNextToken', model, x, { images, learnt: places })
+      const sizes = { images, learnt: places }
+      const student = learntLogits('packedNextToken', model, x, sizes)
+      const { logits, at } = student
       const [labels, segments] = [at(x.labels), at(x.segments)]
-      const terms = crossEntropyTerms('vocab', { logits, labels })
+      const terms = tokenTerms('packedNextToken', student, x, sizes, labels, distill)
       const counted = lessEqual(0, labels)
       const samples = (): Scalar => total(cast(less(0, bySample(counted, segments, tokens)), 'float32'))
       const own = perSample ? { ...terms, weight: samples() } : terms

@@ -1,6 +1,7 @@
 /** What can be known to fail before a recipe's first step. */
 import { type Program, sizes } from '../dsl/index.ts'
 import type { Evaluation } from './evaluation.ts'
+import { openFrozen } from './opened-frozen.ts'
 import type { Recipe } from './recipe.ts'
 import { ofStage, RecipeError } from './setting-checks.ts'
 import type { Stage, StageProgram } from './stage.ts'
@@ -70,6 +71,7 @@ export const preflight = async (
     if (index < from || index >= to) continue
     const { program } = programs[index]!
     placementOf(r.start, stage, program, there)
+    await openFrozen(stage, program)
     if (devices > 1) sharesEvenly(stage.name, program, devices)
     for (const key of weightKeys(program))
       if (stage.ending?.without.has(key) !== true) there.set(key, sizes(program.states.get(key)!.axes))

@@ -28,9 +28,18 @@ export const isStored = (x: unknown): x is StoredWeights =>
   x !== null &&
   ['read', 'shape'].every((k) => typeof (x as Record<string, unknown>)[k] === 'function')
 
-/** The starting weights; of those that are somewhere else, nothing is read yet. @throws RecipeError where they are none */
-export const startingWeights = async (where: string, { weights }: Start): Promise<StoredWeights> => {
-  const refused = (what: string): RecipeError => new RecipeError(where, 'start.weights', what)
+/**
+ * The weights of a start; of those that are somewhere else, nothing is read yet.
+ *
+ * @param setting what they are called in errors
+ * @throws RecipeError where they are none
+ */
+export const startingWeights = async (
+  where: string,
+  { weights }: Pick<Start, 'weights'>,
+  setting = 'start.weights',
+): Promise<StoredWeights> => {
+  const refused = (what: string): RecipeError => new RecipeError(where, setting, what)
   const taken = async (task: Exclude<typeof weights, StoredWeights>): Promise<unknown> => {
     const made = await task()
     if (made?._tag !== 'Left' && made?._tag !== 'Right')

@@ -20,6 +20,7 @@ import type { Evaluation, MeasuredStage } from './evaluation.ts'
 import type { RunContext } from './experiment.ts'
 import { describeCheckpoint } from './export-hugging-face.ts'
 import { exportedText } from './exported-model.ts'
+import { besideFrozen, type OpenedFrozen, openFrozen } from './opened-frozen.ts'
 import type { Recipe } from './recipe.ts'
 import { iterationSetting, RecipeError } from './setting-checks.ts'
 import type { Stage, StageContext, StageProgram, StageTotals } from './stage.ts'
@@ -159,6 +160,17 @@ async function* measured(
   }
 }
 
+/** Sees that frozen weights are those that the stage began with. @throws RecipeError */
+const frozenAsBefore = ({ stage, context }: StageRun, frozen: OpenedFrozen | undefined): void => {
+  const begun = context.earlier.findLast((e) => e.type === 'weights' && e.stage === stage.name)
+  if (begun?.type !== 'weights' || begun.frozen === undefined || begun.frozen === frozen?.checksum) return
+  throw new RecipeError(
+    `stage '${stage.name}'`,
+    'objective.frozen',
+    `the weights that it reads are no longer those that it began with (${(stage.frozen ?? []).map((f) => `'${f.name}'`).join(', ')}); give those, or begin a new run`,
+  )
+}
+
 /** Takes the checkpoint in the middle of a stage away, where there is one. */
 export const withoutMiddle = (of: Pick<StageRun, 'stage' | 'context'>): Promise<void> =>
   orThrow(removeProgress(filesOf(of).middle))
@@ -180,16 +192,18 @@ export async function* runStage(
   const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
   const weights = isTrained ? await orThrow(openCheckpoint(whole)) : handed
   const { taken, fresh, unused } = placementOf(recipe.start, stage, made.program, shapesOf(weights))
-  // a checkpoint in the middle of a stage has all states itself, but not in 16 bits
-  const { read, bfloat16 } = weights
+  const frozen = await openFrozen(stage, made.program)
+  if (inside || isTrained) frozenAsBefore(of, frozen)
+  // a checkpoint in the middle of a stage has all states that may change itself, but not in 16 bits
   const keys = inside && context.engine.weights !== 'stored' ? [] : taken
-  const values = { keys, read, ...present({ bfloat16 }) }
+  const values = besideFrozen(weights, keys, frozen)
   const session = await orThrow(context.engine.load(made.program, { seed: recipe.seed, values }))
   try {
     if (!isTrained && !inside)
       yield {
         ...{ type: 'weights', stage: stage.name },
         ...{ taken: taken.length, fresh: [...fresh], unused: [...unused] },
+        ...present({ frozen: frozen?.checksum }),
       }
     // where it is trained, only what was not measured yet is left to do
     const totals = isTrained

@@ -10,6 +10,7 @@ import type { FunctionSpec, Keys, Program } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import type { Model } from '../models/index.ts'
 import type { EventOf, StageProgress } from '../run/index.ts'
+import type { Frozen } from './frozen.ts'
 import type { StoredWeights } from './weights.ts'
 
 /** What a stage says while it runs. */
@@ -112,6 +113,8 @@ export interface Stage<From extends string = string, To extends string = string>
   readonly checkpointEvery?: number
   /** Parameters that it has beside the model's own and that may begin fresh. */
   readonly own?: Keys
+  /** Weights that its program reads and that never learn. */
+  readonly frozen?: readonly Frozen[]
   readonly ending?: StageEnding
   /** Where it learns from a reward: its weights by name, and the same stage with others. */
   readonly reward?: RewardWeights

@@ -11,6 +11,7 @@ import type { TensorValue } from '../engine/index.ts'
 import {
   adaptedWeight,
   type Floats,
+  isFrozenKey,
   type LoraSettings,
   lora,
   loraInWeights,
@@ -79,7 +80,7 @@ export const withLora = (settings: WithLoraSettings): GraphTransform => {
   onlySettings('withLora', settings, ['rank', 'alpha', 'on'])
   valueSetting('withLora', 'on', settings.on, ['has'], "keys, such as keys('projections', '**_proj.weight')")
   const { rank, alpha, on } = settings
-  const adapts = (key: string): boolean => !loraKeys.has(key) && on.has(key)
+  const adapts = (key: string): boolean => !loraKeys.has(key) && !isFrozenKey(key) && on.has(key)
   const own: Keys = { name: loraKeys.name, has: (key) => loraKeys.has(key) && adapts(adaptedWeight(key)) }
   const floats = (weights: StoredWeights, keys: readonly string[]): TE.TaskEither<Error, Tensors> =>
     pipe(

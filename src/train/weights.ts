@@ -15,7 +15,14 @@ import {
   streamSafetensors,
 } from '../formats/index.ts'
 import { isCacheKey, WeightsError } from '../models/index.ts'
-import { isEmaKey, isGradientKey, isOptimizerKey, isReferenceKey, isSoupKey } from '../optim/index.ts'
+import {
+  isEmaKey,
+  isFrozenKey,
+  isGradientKey,
+  isOptimizerKey,
+  isReferenceKey,
+  isSoupKey,
+} from '../optim/index.ts'
 import { firstOf } from '../terminal/index.ts'
 
 /** A model's weights by published key. */
@@ -68,9 +75,12 @@ export const withOthers = (s: Session, others: StoredWeights): StoredWeights => 
   }
 }
 
-/** Whether a state is the model's own: no moment, no average, no cache, no gradient, no reference, no soup. */
+/** Whether a state is the model's own: no moment, no average, no cache, no gradient, no reference, no soup, nothing frozen. */
 export const isWeightKey = (key: string): boolean =>
-  ![isOptimizerKey, isEmaKey, isCacheKey, isGradientKey, isReferenceKey, isSoupKey].some((is) => is(key))
+  ![
+    ...[isOptimizerKey, isEmaKey, isCacheKey, isGradientKey],
+    ...[isReferenceKey, isSoupKey, isFrozenKey],
+  ].some((is) => is(key))
 
 /** The keys of a program's states that are the model's own. */
 export const weightKeys = (p: Program): readonly string[] => [...p.states.keys()].filter(isWeightKey)
@@ -121,23 +131,25 @@ const nearest = (key: string, there: readonly string[]): readonly string[] =>
     .map(({ k }) => k)
 
 /**
- * Which of the weights that are there a program takes. Strict: what is neither there nor may begin fresh is an error that
- * names the nearest keys, and so is another shape.
+ * Which of the weights that are there are taken. Strict: what is neither there nor may begin fresh is an error that names the
+ * nearest keys, and so is another shape.
  *
+ * @param whose weights they are: the error begins with it
+ * @param wanted shapes of what is wanted, by key
  * @param there shapes of what is there, by key
- * @param fresh the keys that may begin fresh
+ * @param fresh what may begin fresh; default: nothing
  */
-export const placeWeights = (
-  p: Program,
+export const placeKeys = (
+  whose: string,
+  wanted: ReadonlyMap<string, readonly number[]>,
   there: ReadonlyMap<string, readonly number[]>,
-  fresh: Keys,
+  fresh?: Keys,
 ): E.Either<WeightsError, Placement> => {
-  const wanted = weightKeys(p)
-  const set = new Set(wanted)
-  const [taken, absent] = [wanted.filter((k) => there.has(k)), wanted.filter((k) => !there.has(k))]
-  const unused = [...there.keys()].filter((k) => !set.has(k))
+  const keys = [...wanted.keys()]
+  const [taken, absent] = [keys.filter((k) => there.has(k)), keys.filter((k) => !there.has(k))]
+  const unused = [...there.keys()].filter((k) => !wanted.has(k))
   const odd = taken.filter((k) => {
-    const [is, want] = [there.get(k)!, sizes(p.states.get(k)!.axes)]
+    const [is, want] = [there.get(k)!, wanted.get(k)!]
     return is.length !== want.length || is.some((n, i) => n !== want[i])
   })
   if (odd.length > 0) {
@@ -146,28 +158,38 @@ export const placeWeights = (
       new WeightsError(
         'OtherShape',
         odd,
-        `'${p.name}': the weight ${key} has shape [${there.get(key)!.join(', ')}], and the model wants [${sizes(p.states.get(key)!.axes).join(', ')}]${odd.length > 1 ? `; ${odd.length - 1} more differ` : ''}; is it the checkpoint of another model?`,
+        `${whose}: the weight ${key} has shape [${there.get(key)!.join(', ')}], and the model wants [${wanted.get(key)!.join(', ')}]${odd.length > 1 ? `; ${odd.length - 1} more differ` : ''}; is it the checkpoint of another model?`,
       ),
     )
   }
-  const missing = absent.filter((k) => !fresh.has(k))
+  const missing = absent.filter((k) => fresh?.has(k) !== true)
   if (missing.length > 0) {
     const near = nearest(missing[0]!, unused)
     return E.left(
       new WeightsError(
         'MissingKeys',
         missing,
-        `'${p.name}': the starting weights lack ${missing.length} of ${wanted.length} keys: ${firstOf(missing, 3)}. ${
+        `${whose} lack ${missing.length} of ${keys.length} keys: ${firstOf(missing, 3)}. ${
           near.length > 0
             ? `There is ${near.join(', ')}: are the keys named otherwise? `
             : unused.length > 0
               ? `What is there and fits nothing: ${firstOf(unused, 3)}. `
               : ''
-        }Give weights that have them, or say with fresh which keys may begin fresh`,
+        }Give weights that have them${fresh === undefined ? '' : ', or say with fresh which keys may begin fresh'}`,
       ),
     )
   }
   return E.right({ taken, fresh: absent, unused })
+}
+
+/** Which of the weights that are there a program takes, as {@link placeKeys} says of its own weights. */
+export const placeWeights = (
+  p: Program,
+  there: ReadonlyMap<string, readonly number[]>,
+  fresh: Keys,
+): E.Either<WeightsError, Placement> => {
+  const wanted = new Map(weightKeys(p).map((key) => [key, sizes(p.states.get(key)!.axes)]))
+  return placeKeys(`'${p.name}': the starting weights`, wanted, there, fresh)
 }
 
 /** The shapes of weights, as {@link placeWeights} takes them. */

@@ -1,0 +1,103 @@
+/**
+ * A stage's frozen weights: opened, checked, and put into its session beside those that it trains.
+ *
+ * @since 0.1.0
+ */
+import { createHash } from 'node:crypto'
+import * as E from 'fp-ts/lib/Either.js'
+import { elements, type Program, sizes } from '../dsl/index.ts'
+import type { WeightSource } from '../engine/index.ts'
+import { isFrozenKey } from '../optim/index.ts'
+import type { Frozen } from './frozen.ts'
+import { startingWeights } from './recipe-start.ts'
+import { RecipeError } from './setting-checks.ts'
+import type { Stage } from './stage.ts'
+import { orThrow } from './task.ts'
+import { placeKeys, type StoredWeights, shapesOf } from './weights.ts'
+
+/** A stage's frozen weights, by the keys of their states. */
+export interface OpenedFrozen extends StoredWeights {
+  /** A checksum of some of them. */
+  readonly checksum: string
+}
+
+/** As they are stored: keys without what their states' keys begin with. @throws WeightsError where one is missing or has another shape */
+const checked = async (where: string, f: Frozen, p: Program): Promise<StoredWeights> => {
+  const stored = await startingWeights(where, f, `frozen '${f.name}', weights`)
+  const wanted = new Map(
+    [...p.states].flatMap(([key, s]) =>
+      key.startsWith(f.prefix) ? [[key.slice(f.prefix.length), sizes(s.axes)] as const] : [],
+    ),
+  )
+  const placement = placeKeys(`${where}: the weights of '${f.name}'`, wanted, shapesOf(stored))
+  if (E.isLeft(placement)) throw placement.left
+  return { ...stored, keys: placement.right.taken }
+}
+
+/** Bytes of weights that a checksum is of, about: which takes some tenths of a second to read. */
+const summed = 2 ** 26
+
+/** Keys from all over a program's, all of them where they are small. */
+const someOf = (keys: readonly string[], p: Program): readonly string[] => {
+  const bytes = keys.reduce((n, key) => n + 4 * elements(p.states.get(key)!.axes), 0)
+  const every = Math.ceil(bytes / summed)
+  return keys.filter((_, i) => i % every === 0)
+}
+
+/**
+ * Opens the frozen weights that a stage's program reads; undefined where it reads none. What is read at once is what their
+ * checksum is of.
+ *
+ * @throws RecipeError where the program reads what the stage does not bring; WeightsError where a weight is missing or has
+ *   another shape
+ */
+export const openFrozen = async (stage: Stage, p: Program): Promise<OpenedFrozen | undefined> => {
+  const keys = [...p.states.keys()].filter(isFrozenKey)
+  if (keys.length === 0) return undefined
+  const where = `stage '${stage.name}'`
+  const all = stage.frozen ?? []
+  const strange = keys.find((key) => !all.some((f) => key.startsWith(f.prefix)))
+  if (strange !== undefined)
+    throw new RecipeError(
+      where,
+      'objective.frozen',
+      `its program reads '${strange}', which no frozen weights of its objective have; name them there, and measure an objective with frozen weights after a stage that has them (stage: '…')`,
+    )
+  const opened = new Map<Frozen, StoredWeights>()
+  for (const f of all) opened.set(f, await checked(where, f, p))
+  const ownerOf = (key: string): readonly [StoredWeights, string] => {
+    const f = all.find(({ prefix }) => key.startsWith(prefix))!
+    return [opened.get(f)!, key.slice(f.prefix.length)]
+  }
+  const of =
+    <A>(take: (w: StoredWeights, key: string) => A) =>
+    (key: string): A =>
+      take(...ownerOf(key))
+  const source: StoredWeights = {
+    keys,
+    shape: of((w, key) => w.shape(key)),
+    dtype: of((w, key) => w.dtype?.(key)),
+    read: (key, room) => of((w, own) => w.read(own, room))(key),
+    bfloat16: of((w, key) => w.bfloat16?.(key)),
+  }
+  const hash = createHash('sha256')
+  for (const key of someOf(keys, p)) {
+    const { data } = await orThrow(source.read(key))
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  }
+  return { ...source, checksum: hash.digest('hex').slice(0, 16) }
+}
+
+/** Weights, and frozen ones beside them, as one source of the keys that are named of the first and of all of the second. */
+export const besideFrozen = (
+  weights: StoredWeights,
+  keys: readonly string[],
+  others: OpenedFrozen | undefined,
+): WeightSource => {
+  const of = (key: string): StoredWeights => (isFrozenKey(key) ? others! : weights)
+  return {
+    keys: [...keys, ...(others?.keys ?? [])],
+    read: (key, room) => of(key).read(key, room),
+    bfloat16: (key) => of(key).bfloat16?.(key),
+  }
+}
