@@ -80,16 +80,26 @@ interface Held {
   folder: string | undefined
 }
 
-async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
-  const { rounds = 9, steps = 10, patience = 0, warmUp = 4, rest = 300 } = o
-  const startedAt = new Date().toISOString()
-  const before = loadavg()[0]!
-  const folder = await mkdtemp(join(tmpdir(), 'sailwright-bench-'))
-  held.folder = folder
-  await writeCase(folder, o.case)
-  const contenders = o.contenders(folder)
+/** Those that were lost on the way, by name. */
+type Lost = Map<string, Missing>
 
-  const missing = new Map<string, Missing>()
+const lose = (lost: Lost, name: string, status: Missing['status'], why: string): BenchEvent => {
+  const missing: Missing = { status, name, why }
+  lost.set(name, missing)
+  return { type: 'missing', ...missing }
+}
+
+const notLost = (running: readonly Running[], lost: Lost): readonly Running[] =>
+  running.filter((r) => !lost.has(r.contender.name))
+
+/** Starts each, one after the other, and has it compute its first steps. */
+async function* started(
+  contenders: readonly Contender[],
+  folder: string,
+  warmUp: number,
+  held: Held,
+  lost: Lost,
+): AsyncGenerator<BenchEvent, readonly Running[]> {
   const running: Running[] = []
   for (const contender of contenders) {
     const { name } = contender
@@ -115,37 +125,28 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
       })
       yield { type: 'prepared', name, version: ready.version, seconds: prepared.seconds }
     } catch (e) {
-      const lost: Missing = { status, name, why: messageOf(e) }
-      missing.set(name, lost)
       participant.kill()
-      yield { type: 'missing', ...lost }
+      yield lose(lost, name, status, messageOf(e))
     }
   }
+  return running
+}
 
-  const reference = running.find((r) => r.contender.own)?.first
-  const agreements: Agreement[] = []
-  if (reference !== undefined)
-    for (const { first } of running) {
-      if (first === reference) continue
-      const compared = agreement(reference, first)
-      agreements.push(compared)
-      yield { type: 'compared', reference: reference.name, ...compared }
-    }
-
-  const lose = (r: Running, why: string): BenchEvent => {
-    const lost: Missing = { status: 'failed', name: r.contender.name, why }
-    missing.set(lost.name, lost)
-    return { type: 'missing', ...lost }
-  }
-  const going = (): readonly Running[] => running.filter((r) => !missing.has(r.contender.name))
+/** Block after block in turns, until there are enough rounds, or quiet ones where there is patience. */
+async function* inRounds(
+  o: BenchOptions,
+  running: readonly Running[],
+  lost: Lost,
+): AsyncGenerator<BenchEvent> {
+  const { rounds = 9, steps = 10, patience = 0, rest = 300 } = o
   const began = performance.now()
-  const goesOn = (round: number): boolean =>
-    going().length > 0 &&
+  const goesOn = (round: number, left: readonly Running[]): boolean =>
+    left.length > 0 &&
     (round <= rounds ||
-      (performance.now() - began < patience * 1000 &&
-        quietRounds(going().map((r) => r.blocks)).length < rounds))
-  for (let round = 1; goesOn(round); round++)
-    for (const r of going()) {
+      (performance.now() - began < patience * 1000 && quietRounds(left.map((r) => r.blocks)).length < rounds))
+  for (let round = 1; goesOn(round, notLost(running, lost)); round++)
+    for (const r of notLost(running, lost)) {
+      const { name } = r.contender
       await pause(rest)
       try {
         const before = busyOfAll()
@@ -160,14 +161,20 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
         // the wait before the first round holds the others' preparation too, and is as good a test of sleeping
         r.idle.seconds += idle.seconds
         r.idle.busySeconds += idle.busySeconds
-        yield { type: 'block', name: r.contender.name, round, rounds, ...block }
+        yield { type: 'block', name, round, rounds, ...block }
       } catch (e) {
-        yield lose(r, `in round ${round}: ${messageOf(e)}`)
+        yield lose(lost, name, 'failed', `in round ${round}: ${messageOf(e)}`)
       }
     }
+}
 
+/** Ends each that is left, and asks it for its memory. */
+async function* ended(
+  running: readonly Running[],
+  lost: Lost,
+): AsyncGenerator<BenchEvent, readonly Finished[]> {
   const finished: Finished[] = []
-  for (const r of going()) {
+  for (const r of notLost(running, lost)) {
     try {
       const { peakBytes } = await r.participant.ask({ type: 'end' }, 'ended')
       finished.push({
@@ -176,11 +183,32 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
         idleLoad: r.idle.busySeconds / r.idle.seconds,
       })
     } catch (e) {
-      yield lose(r, messageOf(e))
+      yield lose(lost, r.contender.name, 'failed', messageOf(e))
     }
   }
+  return finished
+}
+
+async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
+  const { steps = 10, warmUp = 4 } = o
+  const startedAt = new Date().toISOString()
+  const before = loadavg()[0]!
+  const folder = await mkdtemp(join(tmpdir(), 'sailwright-bench-'))
+  held.folder = folder
+  await writeCase(folder, o.case)
+  const contenders = o.contenders(folder)
+  const lost: Lost = new Map()
+
+  const running = yield* started(contenders, folder, warmUp, held, lost)
+  const reference = running.find((r) => r.contender.own)?.first
+  const agreements: readonly Agreement[] =
+    reference === undefined
+      ? []
+      : running.filter(({ first }) => first !== reference).map(({ first }) => agreement(reference, first))
+  for (const compared of agreements) yield { type: 'compared', reference: reference!.name, ...compared }
+  yield* inRounds(o, running, lost)
   const { measured, ...counts } = summedUp(
-    finished,
+    yield* ended(running, lost),
     pytorchEager,
     (name) => name === reference?.name || agreements.some((a) => a.name === name && a.agrees),
   )
@@ -193,7 +221,7 @@ async function* run(o: BenchOptions, held: Held): AsyncGenerator<BenchEvent> {
       ...present({ reference: reference?.name }),
       agreements,
       contenders: contenders.flatMap(
-        ({ name }) => measured.find((m) => m.name === name) ?? missing.get(name) ?? [],
+        ({ name }) => measured.find((m) => m.name === name) ?? lost.get(name) ?? [],
       ),
     },
   }
