@@ -123,6 +123,47 @@ const checked = (s: LoraSettings): void => {
     throw new LoraError('alpha', `it is ${s.alpha}`, 'give a number above 0')
 }
 
+/** Sees that a state can be adapted: a matrix, no narrower than the rank. @throws LoraError */
+const adaptable = ({ axes, dtype }: Tensor, key: string, rank: number): void => {
+  if (axes.length !== 2 || dtype !== 'float32')
+    throw new LoraError(
+      'on',
+      `it names '${key}', which is ${dtype} with ${showAxes(axes)}`,
+      'name matrices only',
+    )
+  const side = Math.min(...axes.map((a) => a.size))
+  if (rank > side)
+    throw new LoraError(
+      'rank',
+      `it is ${rank}, and the smaller side of '${key}' is ${side}`,
+      `give a rank up to ${side}, or leave that weight out`,
+    )
+}
+
+/** Whether a node takes a weight as rows by index, or in a product over one of its sides with what has not the other. */
+const takes = (t: Tensor, at: number, w: Worded, on: (key: string) => boolean): boolean => {
+  const x = t.inputs[at]!
+  if (t.op.op === 'gather') return at === 0 && x.axes[0]!.name === w.first
+  if (t.op.op !== 'contract' || t.op.over.length !== 1 || !has(x, t.op.over[0]!)) return false
+  const other = t.inputs[1 - at]!
+  return weightIn(other, on) === undefined && !has(other, t.op.over[0] === w.first ? w.second : w.first)
+}
+
+/** Why a node's use of a weight has no adapter. */
+const misused = ({ op, axes, site }: Tensor, x: Tensor, { key }: Worded): LoraError =>
+  // a further axis is made to stack matrices along, as those of experts are, of which tokens then choose
+  op.op === 'contractChosen' || (op.op === 'reshape' && axes.length > x.axes.length)
+    ? new LoraError(
+        'on',
+        `it names '${key}', which is stacked with others, as matrices of experts are: their product has no pair of PEFT's layout`,
+        "leave it out, and name projections outside of experts, such as those of '**.self_attn.**'",
+      )
+    : new LoraError(
+        'on',
+        `it names '${key}', which is used by a ${op.op} that is neither a product with one of its sides nor rows by index${site.line === '' ? '' : ` (${site.line})`}`,
+        'leave that weight out',
+      )
+
 /** What is adapted, each with its use. @throws LoraError */
 const usesOf = (
   roots: readonly Tensor[],
@@ -132,48 +173,17 @@ const usesOf = (
   const all: string[] = []
   for (const t of topological(roots)) {
     if (t.op.op === 'state') {
-      all.push(t.op.key)
-      if (!on(t.op.key)) continue
-      if (t.axes.length !== 2 || t.dtype !== 'float32')
-        throw new LoraError(
-          'on',
-          `it names '${t.op.key}', which is ${t.dtype} with ${showAxes(t.axes)}`,
-          'name matrices only',
-        )
-      const side = Math.min(...t.axes.map((a) => a.size))
-      if (rank > side)
-        throw new LoraError(
-          'rank',
-          `it is ${rank}, and the smaller side of '${t.op.key}' is ${side}`,
-          `give a rank up to ${side}, or leave that weight out`,
-        )
-      if (!uses.has(t.op.key)) uses.set(t.op.key, 'product')
+      const { key } = t.op
+      all.push(key)
+      if (!on(key)) continue
+      adaptable(t, key, rank)
+      if (!uses.has(key)) uses.set(key, 'product')
     }
-    if (t.op.op === 'composite') continue
+    if (t.op.op === 'composite' || weightIn(t, on) !== undefined) continue
     for (const [i, x] of t.inputs.entries()) {
       const w = weightIn(x, on)
-      if (w === undefined || weightIn(t, on) !== undefined) continue
-      const fits =
-        t.op.op === 'gather'
-          ? i === 0 && x.axes[0]!.name === w.first
-          : t.op.op === 'contract' && t.op.over.length === 1 && has(x, t.op.over[0]!)
-            ? weightIn(t.inputs[1 - i]!, on) === undefined &&
-              !has(t.inputs[1 - i]!, t.op.over[0] === w.first ? w.second : w.first)
-            : false
-      // a further axis is made to stack matrices along, as those of experts are, of which tokens then choose
-      const stacks = t.op.op === 'reshape' && t.axes.length > x.axes.length
-      if (!fits && (stacks || t.op.op === 'contractChosen'))
-        throw new LoraError(
-          'on',
-          `it names '${w.key}', which is stacked with others, as matrices of experts are: their product has no pair of PEFT's layout`,
-          "leave it out, and name projections outside of experts, such as those of '**.self_attn.**'",
-        )
-      if (!fits)
-        throw new LoraError(
-          'on',
-          `it names '${w.key}', which is used by a ${t.op.op} that is neither a product with one of its sides nor rows by index${t.site.line === '' ? '' : ` (${t.site.line})`}`,
-          'leave that weight out',
-        )
+      if (w === undefined) continue
+      if (!takes(t, i, w, on)) throw misused(t, x, w)
       if (t.op.op === 'gather') uses.set(w.key, 'embedding')
     }
   }
