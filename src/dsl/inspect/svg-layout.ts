@@ -116,56 +116,53 @@ const curve = (x1: number, y1: number, x2: number, y2: number): string => {
 
 const r = (x: number): string => String(Math.round(x * 10) / 10)
 
-/**
- * Lays out a box and everything in it.
- *
- * @category pictures
- */
-export const layOut = (item: Item): Laid => {
-  if (item.items.length === 0) return leaf(item)
-  const rank = ranksOf(item)
-  const parts = new Map(item.items.map((x) => [x, layOut(x)]))
+/** The items of a box, laid out, and where they stand in it. */
+interface Placed {
+  readonly parts: ReadonlyMap<End, Laid>
+  readonly rows: readonly (readonly Item[])[]
+  readonly at: ReadonlyMap<End, Spot>
+  /** The line on which arrows come in and go out, and how far to the right the rows reach. */
+  readonly middle: number
+  readonly edge: number
+  readonly bottom: number
+}
+
+/** Where an item's arrows arrive and leave, from the left edge of the box around. */
+const centreOf = ({ parts, at }: Pick<Placed, 'parts' | 'at'>, x: End): number =>
+  at.get(x)!.x + parts.get(x)!.port
+
+/** Places items in rows from the top, each centred; within a row, by where the sources are. */
+const placed = (item: Item, rank: ReadonlyMap<End, number>, top: number): Placed => {
+  const parts = new Map<End, Laid>(item.items.map((x) => [x, layOut(x)]))
   const rows: Item[][] = []
   for (const x of item.items) {
     const k = rank.get(x)!
     while (rows.length <= k) rows.push([])
     rows[k]!.push(x)
   }
-  const lines = [
-    [...new Set([titleOf(item), item.layer])].filter((s) => s !== '').join(' · '),
-    countOf(item),
-  ].filter((l) => l !== '')
-  const top = lineHeights.margin + lineHeights.title + (lines.length - 1) * lineHeights.detail + gap.row * 0.8
-
-  // rows from the top, each centred; within a row, by where the sources are
   const widthOf = (row: readonly Item[]): number =>
     row.reduce((n, x) => n + parts.get(x)!.width, gap.column * (row.length - 1))
   /** A row of inputs alone stands aside where an arrow passes it. */
-  const aside = rows.map(
-    (row, k) =>
-      row.every((x) => x.kind === 'input') &&
-      item.arrows.some((a) => rank.get(a.from)! < k && rank.get(a.to)! > k),
-  )
+  const isAside = (row: readonly Item[], k: number): boolean =>
+    row.every((x) => x.kind === 'input') &&
+    item.arrows.some((a) => rank.get(a.from)! < k && rank.get(a.to)! > k)
   /** How far a row reaches to the left and to the right of the middle line; a single box stands with its port on it. */
   const reach = rows.map((row, k): readonly [number, number] => {
     const width = widthOf(row)
-    const only = row.length === 1 ? parts.get(row[0]!)! : undefined
-    return aside[k]
-      ? [width + gap.column, 0]
-      : only === undefined
-        ? [width / 2, width / 2]
-        : [only.port, only.width - only.port]
+    if (isAside(row, k)) return [width + gap.column, 0]
+    if (row.length > 1) return [width / 2, width / 2]
+    const only = parts.get(row[0]!)!
+    return [only.port, only.width - only.port]
   })
   const middle = gap.side + Math.max(...reach.map(([l]) => l))
   const edge = middle + Math.max(...reach.map(([, right]) => right))
-  const at = new Map<Item, Spot>()
-  const centre = (x: Item): number => at.get(x)!.x + parts.get(x)!.port
+  const at = new Map<End, Spot>()
   let y = top
   for (const [k, row] of rows.entries()) {
     const wish = new Map(
       row.map((x) => {
         const from = item.arrows.flatMap((a) =>
-          a.to === x && typeof a.from !== 'string' && at.has(a.from) ? [centre(a.from)] : [],
+          a.to === x && at.has(a.from) ? [centreOf({ parts, at }, a.from)] : [],
         )
         return [x, from.length === 0 ? middle : from.reduce((n, c) => n + c, 0) / from.length] as const
       }),
@@ -179,19 +176,30 @@ export const layOut = (item: Item): Laid => {
     }
     y += height + gap.row
   }
-  const bottom = y - gap.row * 0.2
+  return { parts, rows, at, middle, edge, bottom: y - gap.row * 0.2 }
+}
 
-  // the title is at the left: an arrow comes in beside it where there is room
-  const mouth = middle - 24 > textWidth(lines) ? 0 : top - gap.row * 0.8 + 2
+/**
+ * The arrows of a box, and how many lanes they take on the right: one that passes rows goes straight where there is room.
+ *
+ * @param mouth where what comes in begins, and `sill`, below which boxes may stand in its way
+ */
+const routed = (
+  item: Item,
+  rank: ReadonlyMap<End, number>,
+  inside: Placed,
+  { mouth, sill }: { readonly mouth: number; readonly sill: number },
+): { readonly paths: readonly Path[]; readonly lanes: number } => {
+  const { parts, rows, at, middle, edge, bottom } = inside
   const start = (e: End): Port => {
-    if (e === 'in') return { x: middle, y: mouth, row: top - gap.row * 0.8 + 2 }
-    const p = at.get(e as Item)!
-    return { x: centre(e as Item), y: p.y + parts.get(e as Item)!.height, row: p.rowBottom }
+    if (e === 'in') return { x: middle, y: mouth, row: sill }
+    const p = at.get(e)!
+    return { x: centreOf(inside, e), y: p.y + parts.get(e)!.height, row: p.rowBottom }
   }
   const finish = (e: End): Port => {
     if (e === 'out') return { x: middle, y: bottom, row: bottom }
-    const p = at.get(e as Item)!
-    return { x: centre(e as Item), y: p.y, row: p.rowTop }
+    const p = at.get(e)!
+    return { x: centreOf(inside, e), y: p.y, row: p.rowTop }
   }
   const free = (x: number, from: number, to: number): boolean =>
     rows
@@ -226,7 +234,29 @@ export const layOut = (item: Item): Laid => {
   const goesOn = (e: End): boolean =>
     e === 'out' || (typeof e !== 'string' && e.arrows.some((a) => a.from === 'in'))
   const paths = item.arrows.map((a) => ({ d: route(a), head: !goesOn(a.to) }))
-  const right = edge + lanes.length * gap.lane + gap.side
+  return { paths, lanes: lanes.length }
+}
+
+/**
+ * Lays out a box and everything in it.
+ *
+ * @category pictures
+ */
+export const layOut = (item: Item): Laid => {
+  if (item.items.length === 0) return leaf(item)
+  const rank = ranksOf(item)
+  const lines = [
+    [...new Set([titleOf(item), item.layer])].filter((s) => s !== '').join(' · '),
+    countOf(item),
+  ].filter((l) => l !== '')
+  const head = lineHeights.margin + lineHeights.title + (lines.length - 1) * lineHeights.detail
+  const inside = placed(item, rank, head + gap.row * 0.8)
+  const { parts, at, middle, edge, bottom } = inside
+  const sill = head + 2
+  // the title is at the left: an arrow comes in beside it where there is room
+  const mouth = middle - 24 > textWidth(lines) ? 0 : sill
+  const { paths, lanes } = routed(item, rank, inside, { mouth, sill })
+  const right = edge + lanes * gap.lane + gap.side
   return {
     item,
     width: Math.max(right, textWidth(lines) + 24),
