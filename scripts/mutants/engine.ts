@@ -81,14 +81,25 @@ export const engine = [
   ),
   mutantsOf(
     'src/engine/adamw-updates.ts',
-    ['engine/onnx-adamw', 'engine/graphs'],
+    ['engine/onnx-adamw'],
     [
       [
         'the clip’s factor is lost',
         'return { gradient: a, factor: b }',
         'return { gradient: a, factor: undefined }',
       ],
-      ['a gradient of other axes is taken', 'sameAxes(x!.axes, parameter!.axes)', 'x !== undefined'],
+      [
+        'operands of an update need not agree',
+        'x === others[i] || (i < 3 && keyOf(x) === keyOf(others[i]))',
+        'true',
+      ],
+      ['the weight of another is moved', 'keyOf(parameter) !== key || ', ''],
+      ['any part will do for a moment', 'partOf(t) !== part', 'partOf(t) === undefined'],
+      [
+        'a factor that stands first is lost',
+        '{ gradient: b, factor: a }',
+        '{ gradient: b, factor: undefined }',
+      ],
     ],
   ),
   mutantsOf(

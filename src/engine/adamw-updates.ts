@@ -61,8 +61,7 @@ const factored = (g: Tensor): { readonly gradient: Tensor; readonly factor: Tens
 
 /**
  * The updates that a variant's next states ask for. One is recognised where a weight and both its moments are replaced
- * by the three parts of one AdamW over the same operands and settings, of which weight, moments and gradient have the same
- * axes; everything else stays with the graph.
+ * by the three parts of one AdamW over the same operands; everything else stays with the graph.
  */
 export const adamWUpdates = (variant: Variant): readonly AdamWUpdate<Tensor>[] => {
   const updates: AdamWUpdate<Tensor>[] = []
@@ -72,17 +71,12 @@ export const adamWUpdates = (variant: Variant): readonly AdamWUpdate<Tensor>[] =
     const [parameter, first, second, gradient, learningRate, correction1, correction2] = operands
     const [m, v] = [keyOf(first), keyOf(second)]
     if (keyOf(parameter) !== key || m === undefined || v === undefined || correction2 === undefined) continue
-    if (![first, second, gradient].every((x) => sameAxes(x!.axes, parameter!.axes))) continue
-    const settings = settingsOf(next)
     const agrees = (state: string, part: string): boolean => {
       const t = variant.next.get(state)
       if (t === undefined || partOf(t) !== part) return false
       const others = operandsOf(t)
-      const s = settingsOf(t)
-      return (
-        operands.every((x, i) => x === others[i] || (i < 3 && keyOf(x) === keyOf(others[i]))) &&
-        (Object.keys(settings) as (keyof AdamWSettings)[]).every((k) => s[k] === settings[k])
-      )
+      // β₁ and β₂ are those of the corrections, and moments know no other setting
+      return operands.every((x, i) => x === others[i] || (i < 3 && keyOf(x) === keyOf(others[i])))
     }
     if (!agrees(m, 'first') || !agrees(v, 'second')) continue
     updates.push({
@@ -93,7 +87,7 @@ export const adamWUpdates = (variant: Variant): readonly AdamWUpdate<Tensor>[] =
       learningRate: learningRate!,
       correction1: correction1!,
       correction2: correction2!,
-      settings,
+      settings: settingsOf(next),
     })
   }
   return updates

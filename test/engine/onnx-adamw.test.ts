@@ -71,34 +71,90 @@ const variantOf = (p: Program): Variant => p.functions.get('step')![0]!
 
 const updates = suite('onnx: AdamW beside the graph')
 
-for (const limit of [undefined, 0.5])
-  updates(`agrees with its definition over ten steps, clip ${limit ?? 'none'}`, async () => {
-    const p = training(limit)
-    const s = await must((await must(onnxEngine())).load(p, { seed: 5 }))
-    const variant = variantOf(p)
-    const keys = [...variant.next.keys()]
-    let states = new Map<string, ArrayLike<number>>(
-      [...(await must(s.read()))].map(([k, v]) => [k, Array.from(v.data)]),
-    )
-    for (let i = 0; i < 10; i++) {
-      const x = [0.1 * i, -1, 0.5, 2 - i, 0.3]
-      const inputs = { x: tensorValue('float32', [5], x), rate: scalarValue(0.01) }
-      const out = await must(s.call('step', inputs))
-      const feeds = { inputs: { x: inputs.x.data, rate: inputs.rate.data }, states }
-      const [loss, ...next] = evaluate([variant.outputs.loss!, ...variant.next.values()], feeds)
-      assert.ok(Math.abs(out.loss!.data[0]! - loss![0]!) <= 1e-5 * Math.abs(loss![0]!))
-      states = new Map(keys.map((k, j) => [k, next[j]!]))
+/** Calls `step` so many times and compares outputs and states with what the graph's definition makes of the same. */
+const agreesOver = async (
+  p: Program,
+  steps: number,
+  inputsAt: (i: number) => readonly number[],
+): Promise<void> => {
+  const s = await must((await must(onnxEngine())).load(p, { seed: 5 }))
+  const variant = variantOf(p)
+  const keys = [...variant.next.keys()]
+  const initial = [...(await must(s.read()))].map(([k, v]) => [k, Array.from(v.data)] as const)
+  const states = new Map<string, ArrayLike<number>>(initial)
+  for (let i = 0; i < steps; i++) {
+    const inputs = { x: tensorValue('float32', [5], inputsAt(i)), rate: scalarValue(0.01) }
+    const out = await must(s.call('step', inputs))
+    const feeds = { inputs: { x: inputs.x.data, rate: inputs.rate.data }, states: new Map(states) }
+    const [loss, ...next] = evaluate([variant.outputs.loss!, ...variant.next.values()], feeds)
+    assert.ok(Math.abs(out.loss!.data[0]! - loss![0]!) <= 1e-5 * Math.abs(loss![0]!))
+    keys.forEach((k, j) => {
+      states.set(k, next[j]!)
+    })
+  }
+  for (const [key, v] of await must(s.read()))
+    for (let i = 0; i < v.data.length; i++) {
+      const want = states.get(key)![i]!
+      assert.ok(
+        Math.abs(v.data[i]! - want) <= 1e-6 * Math.max(1, Math.abs(want)),
+        `${key}[${i}]: ${v.data[i]} for ${want}`,
+      )
     }
-    for (const [key, v] of await must(s.read()))
-      for (let i = 0; i < v.data.length; i++) {
-        const want = states.get(key)![i]!
-        assert.ok(
-          Math.abs(v.data[i]! - want) <= 1e-6 * Math.max(1, Math.abs(want)),
-          `${key}[${i}]: ${v.data[i]} for ${want}`,
-        )
-      }
-    await must(s.close())
-  })
+  await must(s.close())
+}
+
+for (const limit of [undefined, 0.5])
+  updates(`agrees with its definition over ten steps, clip ${limit ?? 'none'}`, () =>
+    agreesOver(training(limit), 10, (i) => [0.1 * i, -1, 0.5, 2 - i, 0.3]),
+  )
+
+/** Next states of two weights that look alike, put together otherwise than one AdamW each. */
+const otherwise: Readonly<
+  Record<string, (next: Map<string, Tensor>, other: ReadonlyMap<string, Tensor>) => void>
+> = {
+  'a moment of other settings': (next, other) =>
+    next.set('optimizer.exp_avg.w', other.get('optimizer.exp_avg.w')!),
+  'a second moment of other settings': (next, other) =>
+    next.set('optimizer.exp_avg_sq.w', other.get('optimizer.exp_avg_sq.w')!),
+  'a moment of the other weight': (next) => next.set('optimizer.exp_avg.w', next.get('optimizer.exp_avg.b')!),
+  'the weights change places': (next) => {
+    const [w, b] = [next.get('w')!, next.get('b')!]
+    next.set('w', b)
+    next.set('b', w)
+  },
+  'moments change places': (next) => {
+    const [m, v] = [next.get('optimizer.exp_avg.w')!, next.get('optimizer.exp_avg_sq.w')!]
+    next.set('optimizer.exp_avg.w', v)
+    next.set('optimizer.exp_avg_sq.w', m)
+  },
+  'a first moment stays': (next) => next.delete('optimizer.exp_avg.w'),
+}
+
+for (const [what, change] of Object.entries(otherwise))
+  updates(`what is no whole AdamW is computed as the graph says: ${what}`, () =>
+    agreesOver(
+      program({
+        name: 'otherwise',
+        functions: {
+          step: fixed(() => {
+            const [w, b] = [parameter('w', [In], normal(1)), parameter('b', [In], normal(2))]
+            const loss = total(square(add(mul(input('x', [In]), w), b)))
+            const parameters = parametersOf(loss)
+            // a factor on either side
+            const [gw, gb] = gradient(loss, [w, b])
+            const gradients = [mul(gw!, scalar(0.5)), mul(scalar(0.25), gb!)]
+            const rate = input('rate', [])
+            const next = new Map(adamW(parameters, gradients, rate).next)
+            change(next, adamW(parameters, gradients, rate, { beta1: 0.5, beta2: 0.6 }).next)
+            return { outputs: { loss }, next }
+          }),
+        },
+      }),
+      // one step: what change places is no moment any more
+      1,
+      () => [0.1, -1, 0.5, 2, 0.3],
+    ),
+  )
 
 updates('no weight and no moment leaves the graph, and a clip’s factor is applied outside', () => {
   const lowered = lower('step', variantOf(training(0.5)))
