@@ -125,7 +125,17 @@ export const verify = [
       [
         'tuples in any order',
         'if (p !== undefined && q !== undefined && inOrder(p, q)) return true',
-        'if (p !== undefined && q !== undefined && inAnyOrder(p, q)) return true',
+        'if (p !== undefined && q !== undefined && p.length === q.length) return true',
+      ],
+      [
+        'an intersection is none where it stands second',
+        'if (isStretch(a) || isStretch(b)) {',
+        "if (isStretch(a) || (b.t !== 'intersection' && isStretch(b))) {",
+      ],
+      [
+        'a list gives another list',
+        "return of.every((n, i) => n === node.of[i]) ? node : { t: 'list', of }",
+        "return { t: 'list', of }",
       ],
       ['values without their names', 'if (m !== undefined && n !== undefined) return inAnyOrder(m, n)', ''],
       [

@@ -55,9 +55,13 @@ const entriesOf = (node: Node): readonly Node[] | undefined => {
   return undefined
 }
 
-/** What an equation gives: its last side, or the side without symbols. */
+/** What an equation gives: its last side, or the side without symbols. What gives nothing else is itself. */
 const answerOf = (node: Node): Node => {
-  if (node.t !== 'relation') return node.t === 'list' ? { t: 'list', of: node.of.map(answerOf) } : node
+  if (node.t === 'list') {
+    const of = node.of.map(answerOf)
+    return of.every((n, i) => n === node.of[i]) ? node : { t: 'list', of }
+  }
+  if (node.t !== 'relation') return node
   if (node.by.length === 1 && node.by[0] === 'in') return node.of[1]!
   if (!node.by.every((by) => by === '=')) return node
   const known = node.of.filter((n) => symbolsOf(n).size === 0)
@@ -129,86 +133,116 @@ const sameEquation = (a: RelationNode, b: RelationNode): boolean => {
   return compared >= 3
 }
 
-/** Whether two answers are one, in the order of entries or without it. */
-export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
+/** How the parts of two answers are compared. */
+interface Comparing {
+  readonly same: (x: Node, y: Node) => boolean
+  readonly inOrder: (x: readonly Node[], y: readonly Node[]) => boolean
+  readonly inAnyOrder: (x: readonly Node[], y: readonly Node[]) => boolean
+}
+
+const comparing = (decimals: number): Comparing => {
   const same = (x: Node, y: Node): boolean => sameTree(x, y, decimals)
-  const inOrder = (x: readonly Node[], y: readonly Node[]): boolean =>
-    x.length === y.length && x.every((n, i) => same(n, y[i]!))
-  const inAnyOrder = (x: readonly Node[], y: readonly Node[]): boolean => {
-    if (x.length !== y.length || x.length > mostEntries) return false
-    const left = [...y]
-    return x.every((n) => {
-      const found = left.findIndex((m) => same(n, m))
-      if (found < 0) return false
-      left.splice(found, 1)
-      return true
-    })
+  return {
+    same,
+    inOrder: (x, y) => x.length === y.length && x.every((n, i) => same(n, y[i]!)),
+    inAnyOrder: (x, y) => {
+      if (x.length !== y.length || x.length > mostEntries) return false
+      const left = [...y]
+      return x.every((n) => {
+        const found = left.findIndex((m) => same(n, m))
+        if (found < 0) return false
+        left.splice(found, 1)
+        return true
+      })
+    },
   }
+}
+
+/** Whether both are stretches of numbers, and the same; undefined where one is none. */
+const asIntervals = (a: Node, b: Node): boolean | undefined => {
+  const [p, q] = [intervalsOf(a), intervalsOf(b)]
+  return p !== undefined && q !== undefined ? sameIntervals(p, q) : undefined
+}
+
+const sameRelation = (
+  a: RelationNode,
+  b: RelationNode,
+  { same, inOrder, inAnyOrder }: Comparing,
+): boolean => {
+  const [x, y] = [directed(a), directed(b)]
+  if (x.by.length === y.by.length && x.by.every((by, i) => by === y.by[i]) && inOrder(x.of, y.of)) return true
+  const intervals = asIntervals(a, b)
+  if (intervals !== undefined) return intervals
+  if (x.by.length !== 1 || y.by.length !== 1 || x.by[0] !== y.by[0]) return false
+  if (x.by[0] === '!=') return inAnyOrder(x.of, y.of)
+  if (x.by[0] !== '=') return false
+  if (![...childrenOf(x), ...childrenOf(y)].every(isScalar)) return inAnyOrder(x.of, y.of)
+  const [s, t] = [solved(x), solved(y)]
+  return s !== undefined && t !== undefined && s[0] === t[0] ? same(s[1], t[1]) : sameEquation(x, y)
+}
+
+/** Values that have names belong to them; values without are in the order of the names. Undefined where none has one. */
+const sameAssignments = (a: Node, b: Node, { inOrder, inAnyOrder }: Comparing): boolean | undefined => {
+  const [m, n] = [assignments(a), assignments(b)]
+  if (m !== undefined && n !== undefined) return inAnyOrder(m, n)
+  const [named, plain] = m !== undefined ? [m, b] : [n, a]
+  if (named === undefined) return undefined
+  return (plain.t === 'tuple' || plain.t === 'list') && inOrder(named.map(answerOf), plain.of)
+}
+
+/** A tuple has an order, and a list beside it too. */
+const sameTuple = (x: Node, y: Node, { inOrder }: Comparing): boolean => {
+  const entries = (n: Node): readonly Node[] | undefined =>
+    n.t === 'tuple' || n.t === 'list' ? n.of : n.t === 'matrix' && isVector(n) ? n.rows.flat() : undefined
+  const [p, q] = [entries(x), entries(y)]
+  if (x.t === 'tuple' && y.t === 'tuple' && (x.open !== y.open || x.close !== y.close)) return false
+  if (p !== undefined && q !== undefined && inOrder(p, q)) return true
+  return x.t !== y.t && asIntervals(x, y) === true
+}
+
+/** Answers of which one at least has entries without an order: a list, a set, both signs of `±`. */
+const sameEntries = (
+  [x, p]: readonly [Node, readonly Node[] | undefined],
+  [y, q]: readonly [Node, readonly Node[] | undefined],
+  { same, inAnyOrder }: Comparing,
+): boolean => {
   const distinct = (of: readonly Node[]): readonly Node[] =>
     of.length > mostEntries ? of : of.filter((n, i) => !of.slice(0, i).some((m) => same(n, m)))
+  const [left, right] = [p ?? [x], q ?? [y]]
+  // an answer that is said twice is one, but two answers are not one
+  const several = x.t === 'set' || y.t === 'set' || (left.length > 1 && right.length > 1)
+  return several ? inAnyOrder(distinct(left), distinct(right)) : inAnyOrder(left, right)
+}
 
-  if (a.t === 'degrees' && b.t !== 'degrees') return same(a.of, b)
-  if (b.t === 'degrees' && a.t !== 'degrees') return same(a, b.of)
-  if (a.t === 'relation' && b.t === 'relation') {
-    const [x, y] = [directed(a), directed(b)]
-    if (x.by.length === y.by.length && x.by.every((by, i) => by === y.by[i]) && inOrder(x.of, y.of))
-      return true
-    const [p, q] = [intervalsOf(a), intervalsOf(b)]
-    if (p !== undefined && q !== undefined) return sameIntervals(p, q)
-    if (x.by.length !== 1 || y.by.length !== 1 || x.by[0] !== y.by[0]) return false
-    if (x.by[0] === '!=') return inAnyOrder(x.of, y.of)
-    if (x.by[0] !== '=' || !childrenOf(x).every(isScalar) || !childrenOf(y).every(isScalar))
-      return x.by[0] === '=' && inAnyOrder(x.of, y.of)
-    const [s, t] = [solved(x), solved(y)]
-    if (s !== undefined && t !== undefined && s[0] === t[0]) return same(s[1], t[1])
-    return sameEquation(x, y)
+const isStretch = ({ t }: Node): boolean => t === 'union' || t === 'intersection' || t === 'relation'
+
+/** Whether two answers are one, in the order of entries or without it. */
+export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
+  const by = comparing(decimals)
+  if (a.t === 'degrees' && b.t !== 'degrees') return by.same(a.of, b)
+  if (b.t === 'degrees' && a.t !== 'degrees') return by.same(a, b.of)
+  if (a.t === 'relation' && b.t === 'relation') return sameRelation(a, b, by)
+  if (isStretch(a) || isStretch(b)) {
+    const intervals = asIntervals(a, b)
+    if (intervals !== undefined) return intervals
+    if (a.t === 'union' && b.t === 'union') return by.inAnyOrder(a.of, b.of)
   }
-  if (
-    a.t === 'union' ||
-    b.t === 'union' ||
-    a.t === 'relation' ||
-    b.t === 'relation' ||
-    a.t === 'intersection'
-  ) {
-    const [p, q] = [intervalsOf(a), intervalsOf(b)]
-    if (p !== undefined && q !== undefined) return sameIntervals(p, q)
-    if (a.t === 'union' && b.t === 'union') return inAnyOrder(a.of, b.of)
-  }
-  const [m, n] = [assignments(a), assignments(b)]
-  // values that have names belong to them; values without are in the order of the names
-  if (m !== undefined && n !== undefined) return inAnyOrder(m, n)
-  if (m !== undefined || n !== undefined) {
-    const [named, plain] = m !== undefined ? [m, b] : [n!, a]
-    return (plain.t === 'tuple' || plain.t === 'list') && inOrder(named.map(answerOf), plain.of)
-  }
+  const assigned = sameAssignments(a, b, by)
+  if (assigned !== undefined) return assigned
   const [x, y] = [answerOf(a), answerOf(b)]
-  if (x !== a || y !== b) {
-    if (a.t === 'relation' || b.t === 'relation') return x === a && y === b ? false : same(x, y)
+  if (a.t === 'relation' || b.t === 'relation') {
+    if (x !== a || y !== b) return by.same(x, y)
   }
-  // a tuple has an order, and a list beside it too
-  if (x.t === 'tuple' || y.t === 'tuple') {
-    const entries = (n: Node): readonly Node[] | undefined =>
-      n.t === 'tuple' || n.t === 'list' ? n.of : n.t === 'matrix' && isVector(n) ? n.rows.flat() : undefined
-    const [p, q] = [entries(x), entries(y)]
-    if (x.t === 'tuple' && y.t === 'tuple' && (x.open !== y.open || x.close !== y.close)) return false
-    if (p !== undefined && q !== undefined && inOrder(p, q)) return true
-    const [i, j] = [intervalsOf(x), intervalsOf(y)]
-    return x.t !== y.t && i !== undefined && j !== undefined && sameIntervals(i, j)
-  }
+  if (x.t === 'tuple' || y.t === 'tuple') return sameTuple(x, y, by)
   if (x.t === 'matrix' || y.t === 'matrix')
     return (
       x.t === 'matrix' &&
       y.t === 'matrix' &&
       x.rows.length === y.rows.length &&
-      x.rows.every((row, i) => inOrder(row, y.rows[i]!))
+      x.rows.every((row, i) => by.inOrder(row, y.rows[i]!))
     )
   const [p, q] = [entriesOf(x), entriesOf(y)]
-  if (p !== undefined || q !== undefined) {
-    const [left, right] = [p ?? [x], q ?? [y]]
-    // an answer that is said twice is one, but two answers are not one
-    const several = x.t === 'set' || y.t === 'set' || (left.length > 1 && right.length > 1)
-    return several ? inAnyOrder(distinct(left), distinct(right)) : inAnyOrder(left, right)
-  }
+  if (p !== undefined || q !== undefined) return sameEntries([x, p], [y, q], by)
   if (x.t === 'numbers' || y.t === 'numbers') return x.t === y.t
   return isScalar(x) && isScalar(y) && sameNumber(x, y, decimals) === true
 }

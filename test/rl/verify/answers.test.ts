@@ -28,6 +28,58 @@ test('the last box: all cases of boxed.json, each in well under a second', () =>
   }
 })
 
+test('whichever of two answers is the truth, they are the same or not', () => {
+  const answers = [
+    ...[
+      '3',
+      'x=3',
+      '3=x',
+      '1,2',
+      '2,1',
+      '\\{1,2\\}',
+      '\\{1,1,2\\}',
+      '(1,2)',
+      '1,-1',
+      '\\pm 1',
+      'x=\\pm 1',
+      '90^\\circ',
+      '90',
+    ],
+    ...[
+      'x<2',
+      '2>x',
+      'x<y',
+      'y>x',
+      'x>1',
+      '1\\le x\\le 2',
+      'x\\in[1,2]',
+      'x\\ne 1',
+      '1\\ne x',
+      'x+y=1',
+      '2x+2y=2',
+      'y=1-x',
+    ],
+    ...[
+      '[0,1]',
+      '[1,2]',
+      '(1,\\infty)',
+      '(-\\infty,2)',
+      '(-\\infty,\\infty)',
+      '\\mathbb{R}',
+      '\\{1\\}',
+      '[1,1]',
+      '\\emptyset',
+    ],
+    ...['[0,1]\\cap[1,2]', '[0,2]\\cap[1,3]', '(-\\infty,\\infty)\\cap[0,1]', '\\mathbb{R}\\cap\\mathbb{R}'],
+    ...['(-\\infty,2)\\cup(1,\\infty)', '\\begin{pmatrix}1\\\\2\\end{pmatrix}', '(1,2,3)', '1=1'],
+  ]
+  for (const a of answers)
+    for (const b of answers) assert.is(sameAnswer(a, b).same, sameAnswer(b, a).same, `${a} and ${b}`)
+  assert.ok(sameAnswer('\\{1\\}', '[0,1]\\cap[1,2]').same)
+  // an inequality that says nothing of one number is no list, which is not the same as not to be compared
+  assert.not(sameAnswer('1,2', 'x<2').same)
+})
+
 test('logarithms: to base ten where none is named, natural by name', () => {
   for (const [a, b, same] of [
     ['\\log 100', '2', true],
