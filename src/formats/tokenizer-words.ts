@@ -193,9 +193,10 @@ export const readerOf = (json: TokenizerJson): Reader => {
   const { model, added_tokens = [] } = json
   const { vocab } = model
   // reading needs no merges and no scores
-  const words = Array.isArray(vocab)
-    ? Object.fromEntries(vocab.map(([token], id): [string, number] => [token, id]))
-    : vocab
+  const listed: readonly (readonly [string, number])[] = Array.isArray(vocab) ? vocab : []
+  const words = (
+    Array.isArray(vocab) ? Object.fromEntries(listed.map(([token], id) => [token, id])) : vocab
+  ) as Readonly<Record<string, number>>
   const reader = build({
     ...json,
     pre_tokenizer: null,
@@ -204,7 +205,12 @@ export const readerOf = (json: TokenizerJson): Reader => {
   })
   keepMarks(reader.decoder)
   const tokens = new Map<number, string>(Object.entries(words).map(([token, id]) => [id, token]))
-  if (Array.isArray(vocab)) for (const [id, [token]] of vocab.entries()) tokens.set(id, token)
+  // of tokens of one text the library knows one
+  const others = new Map<number, number>()
+  for (const [id, [token]] of listed.entries()) {
+    tokens.set(id, token)
+    if (words[token] !== id) others.set(id, words[token]!)
+  }
   for (const { id, content } of added_tokens) tokens.set(id, content)
   // what is put around every text is put around this one
   const mark = '\ufdd1'
@@ -217,7 +223,10 @@ export const readerOf = (json: TokenizerJson): Reader => {
     some.map((token) => reader.token_to_id(token)).filter((id) => id !== undefined)
   return {
     tokenOf: (id) => tokens.get(id),
-    decode: (ids, tidy) => reader.decode(ids, { clean_up_tokenization_spaces: tidy }),
+    decode: (ids, tidy) =>
+      reader.decode(others.size === 0 ? ids : ids.map((id) => others.get(id) ?? id), {
+        clean_up_tokenization_spaces: tidy,
+      }),
     before: idsOf(around.slice(0, at)),
     after: idsOf(around.slice(at + 1)),
   }

@@ -255,6 +255,21 @@ tokenization(
   },
 )
 
+tokenization('ids without a token between others count, and each of two tokens of one text is read', () => {
+  const gap = right(tokenizer(plainFile({ type: 'WordLevel', unk_token: 'a', vocab: { a: 0, b: 5 } }, {})))
+  assert.is(gap.vocabSize, 6)
+  assert.is(gap.tokenOf(3), undefined)
+  const vocab = [
+    ['<unk>', 0],
+    ['a', -1],
+    ['a', -2],
+    ['b', -1],
+  ]
+  const twice = right(tokenizer(plainFile({ type: 'Unigram', unk_id: 0, vocab }, {})))
+  assert.equal([1, 2, 3].map(twice.tokenOf), ['a', 'a', 'b'])
+  assert.is(twice.decode([1, 2, 3]).replaceAll(' ', ''), 'aab')
+})
+
 tokenization(
   'as text, no special token comes out, whatever is written; the text comes back all the same',
   () => {
