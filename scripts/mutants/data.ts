@@ -547,4 +547,43 @@ export const data = [
       ['paths are from the class on', 'file: join(folder, label)', 'file: join(folder, label, image)'],
     ],
   ),
+  mutantsOf(
+    'src/data/shuffled.ts',
+    ['data/shuffled'],
+    [
+      ['every block has one order', "random(seed, 'shuffled', block)", "random(seed, 'shuffled', 0)"],
+      ['a place is one too early', '{ block, given: i + 1,', '{ block, given: i,'],
+      [
+        'a block that goes on begins again',
+        'for (let i = given; i < order.length; i++)',
+        'for (let i = 0; i < order.length; i++)',
+      ],
+      ['the next block begins where this one did', 'begin = next\n', ''],
+      ['of a block that goes on the next one has a beginning too', 'block++, given = 0)', 'block++)'],
+      ['the source stays open', 'await stream.return?.()', ''],
+      ['a place beyond the buffer', ' || place.given >= buffer', ''],
+    ],
+  ),
+  mutantsOf(
+    'src/data/mixed.ts',
+    ['data/mixed'],
+    [
+      [
+        'what is drawn is drawn again',
+        'for (let index = place.index; ; index++)',
+        'for (let index = 0; ; index++)',
+      ],
+      ['one place for all', 'places: [...places] }', 'places }'],
+      ['places of others are lost', 'source.open(places[i]?.at)', 'source.open(places[0]?.at)'],
+      ['shares are even', 'weighted(which, weights)', 'weighted(which, weights.map(() => 1))'],
+      ['a place is of the same index', 'index: index + 1', 'index'],
+      ['sources stay open', 'for (const s of streams) await s.return?.()', ''],
+      [
+        'shares are no part of what it says',
+        'share: s.share, source: s.source.config',
+        'share: 1, source: s.source.config',
+      ],
+      ['a place of fewer sources', ' || place.places.length !== shares.length', ''],
+    ],
+  ),
 ].flat()

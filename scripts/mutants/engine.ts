@@ -654,4 +654,43 @@ export const engine = [
       ['closing leaves the backend open', 'await closed.close()\n', ''],
     ],
   ),
+  mutantsOf(
+    'src/engine/xla/sharding.ts',
+    ['engine/xla/sharding', 'engine/xla/tensor-parallel'],
+    [
+      ['one direction cuts twice', '    taken.add(direction)\n', ''],
+      ['the optimizer is whole', "s.optimizer === 'whole' || init.kind", 'init.kind'],
+      [
+        'a weight that begins with numbers is parted too',
+        "|| init.kind !== 'zeros') return cut",
+        ') return cut',
+      ],
+      ['a direction twice on a state', ' || cut.includes(first)', ''],
+      [
+        'the order of the grid is lost',
+        'const order = [...used, ...directions.filter((d) => !used.includes(d))]',
+        'const order = directions',
+      ],
+      ['copies are told apart', "${whole > 1 ? ' last_tile_dim_replicate' : ''}}`", '}`'],
+      ['the first direction changes fastest', '[...mesh].reverse()', '[...mesh]'],
+      ['holders are all', '([name, at]) => at === 0 || cut.includes(name)', '() => true'],
+      [
+        'parts of an inner cut lie together',
+        'const last = cut.findLastIndex((c) => c !== undefined)',
+        'const last = cut.findIndex((c) => c !== undefined)',
+      ],
+      [
+        'a stretch begins where the first does',
+        'start = cut.reduce((n, c, i) => n + (c === undefined ? 0 :',
+        'start = cut.reduce((n, c, i) => n + (c === undefined || i > 0 ? 0 :',
+      ],
+      [
+        'what only open axes have is told',
+        'if (!axes.some(({ name }, i) => s.inner.has(name) && cut[i] !== undefined)) return undefined\n',
+        '',
+      ],
+      ['open axes are told whole', "unspecified_dims=[${open.join(',')}]", ''],
+      ['rows of a batch are no direction’s', '...rows.map((name) => [name, directions[0]!] as const), ', ''],
+    ],
+  ),
 ].flat()

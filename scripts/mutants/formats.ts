@@ -188,4 +188,62 @@ export const formats = [
       ['a pattern that names nothing is passed over', 'idle !== undefined) {', 'false) {'],
     ],
   ),
+  mutantsOf(
+    'src/formats/tokenizer-words.ts',
+    ['formats/tokenizer', 'formats/pieces', 'formats/untrusted'],
+    [
+      ['every stretch begins a text', 'section_index: atBegin ? 0 : 1', 'section_index: 0'],
+      ['no stretch begins a text', 'section_index: atBegin ? 0 : 1', 'section_index: 1'],
+      ['bytes without a token for one of them', 'bytes && spelled.every(known) ? spelled', 'bytes ? spelled'],
+      [
+        'unknown characters are each unknown',
+        '} else unknown += token',
+        '} else {\n      unknown = token\n      flush()\n    }',
+      ],
+      ['the last unknown is lost', '  flush()\n  return out', '  return out'],
+      [
+        'what is unknown vanishes',
+        'model.tokens_to_ids.get(token) ?? unknown)',
+        'model.tokens_to_ids.get(token))',
+      ],
+      ['digits are one by one', "individual_digits === true ? '\\\\p{N}' : '\\\\p{N}+'", "'\\\\p{N}'"],
+      ['digits are together', "individual_digits === true ? '\\\\p{N}' : '\\\\p{N}+'", "'\\\\p{N}+'"],
+      ['white space is JavaScript’s', "if (type === 'Whitespace') return unicodeWhitespace\n", ''],
+      [
+        'white space alone is JavaScript’s',
+        "if (type === 'WhitespaceSplit') return found(",
+        "if (type === 'WhitespaceSplit_') return found(",
+      ],
+      ['a sequence is as it is', 'pretokenizers: pretokenizers.map(withUnicode)', 'pretokenizers'],
+      ['the unknown token is taken away too', ' || token === model.unk_token', ''],
+      [
+        'ids of a list move',
+        'ids.has(id) ? [`\\ufdd0${id}\\ufdd0`, score] : [token, score]',
+        '[token, score]',
+      ],
+      ['byte-order marks are dropped', 'keepMarks(reader.decoder)\n', ''],
+      ['byte-order marks inside a sequence are dropped', 'decoder?.decoders?.forEach(keepMarks)', ''],
+      [
+        'what comes after comes before',
+        'before: idsOf(around.slice(0, at))',
+        'before: idsOf(around.slice(at + 1))',
+      ],
+      [
+        'of two tokens of one text one is read',
+        'if (words[token] !== id) others.set(id, words[token]!)\n',
+        '',
+      ],
+      ['the size is a count', 'size = Math.max(size, id + 1)', 'size++'],
+      [
+        'an added token is read as the vocabulary has it',
+        'for (const { id, content } of added_tokens) tokens.set(id, content)\n',
+        '',
+      ],
+      [
+        'the word level’s unknown is not known',
+        "model.type === 'WordLevel' && model.unk_token != null",
+        'false',
+      ],
+    ],
+  ),
 ].flat()

@@ -6,6 +6,7 @@ import { dsl } from './dsl.ts'
 import { engine } from './engine.ts'
 import { evaluation } from './eval.ts'
 import { formats } from './formats.ts'
+import { models } from './models.ts'
 import type { Mutant } from './mutant.ts'
 import { optim } from './optim.ts'
 import { outputs } from './outputs.ts'
@@ -26,6 +27,7 @@ export const all: readonly Mutant[] = [
   optim,
   data,
   train,
+  models,
   evaluation,
   rl,
   rewards,

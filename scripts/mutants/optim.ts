@@ -79,4 +79,143 @@ export const optim = [
       ['the steps of the stage go before its own', 'spec.steps ?? stageSteps', 'stageSteps ?? spec.steps'],
     ],
   ),
+  mutantsOf(
+    'src/optim/ema.ts',
+    ['optim/ema'],
+    [
+      ['the average is one step late', 'sub(next.get(key) ?? p, before)', 'sub(p, before)'],
+      [
+        'it begins with nothing',
+        'select(equal(step, 0), p, state(emaKey(key), p.axes, zeros))',
+        'state(emaKey(key), p.axes, zeros)',
+      ],
+      ['another warm-up', 'div(9, add(', 'div(10, add('],
+      ['the warm-up counts from 1', "cast(step, 'float32'), 10)", "cast(step, 'float32'), 11)"],
+      ['no warm-up by default', 'warmup = true', 'warmup = false'],
+    ],
+  ),
+  mutantsOf(
+    'src/optim/lora-merge.ts',
+    ['optim/lora'],
+    [
+      ['no share of the rank', '(sign * alpha) / r', 'sign * alpha'],
+      [
+        'a table is merged the other way',
+        'a.data[k * out + o]! * b.data[i * r + k]!',
+        'a.data[k * inner + i]! * b.data[o * r + k]!',
+      ],
+      ['a missing half is nothing', 'if (!all.has(half)) throw', 'if (false) throw'],
+      ['a taking out adds', 'all(-1)', 'all(1)'],
+      [
+        'adapters of another model fit',
+        'return w.shape.length === 2 && same(wantA!, a.shape) && same(wantB!, b.shape)',
+        'return w.shape.length === 2',
+      ],
+      ['what is not adapted is lost', 'new Map(weights)', 'new Map<string, W>()'],
+    ],
+  ),
+  mutantsOf(
+    'src/optim/lora.ts',
+    ['optim/lora'],
+    [
+      ['adapters are not scaled by their rank', 'mul(delta, alpha / rank)),', 'mul(delta, alpha)),'],
+      ['B begins with numbers', 'parameter(b, [own, r], zeros)', 'parameter(b, [own, r], normal(1))'],
+      [
+        'A begins with nothing',
+        'parameter(a, [r, own], uniform(1 / Math.sqrt(own.size)))',
+        'parameter(a, [r, own], zeros)',
+      ],
+      ['the spread of A is that of its rank', 'Math.sqrt(own.size)', 'Math.sqrt(rank)'],
+      [
+        'a table that is a head too has the head’s pair',
+        "if (t.op.op === 'gather') uses.set(w.key, 'embedding')",
+        "if (t.op.op === 'gather' && !uses.has(w.key)) uses.set(w.key, 'embedding')",
+      ],
+      [
+        'a composite keeps the bare weight',
+        "if (t.op.op === 'composite' && t.inputs.slice(1).some",
+        "if (t.op.op === 'composite' && t.inputs.slice(2).some",
+      ],
+      [
+        'what has bare marks loses them',
+        'marks: [...t.inputs[0]!.marks, ...t.marks]',
+        'marks: t.inputs[0]!.marks',
+      ],
+      ['marks stay on the bare product', '{ ...t, marks: [] }', 't'],
+    ],
+  ),
+  mutantsOf(
+    'src/optim/lora.ts',
+    ['train/transforms', 'rl/stage-options'],
+    [
+      [
+        'in weights they are not scaled by their rank',
+        'mul(delta as Tensor, alpha / rank)',
+        'mul(delta as Tensor, alpha)',
+      ],
+      [
+        'tables have no adapter in weights',
+        'const [ta, tb] = [leaf(table.a, [r, first]), leaf(table.b, [second, r])]',
+        'const [ta, tb] = [leaf(table.a, [r, first]), undefined]',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/optim/lora-adapter.ts',
+    ['optim/lora'],
+    [
+      ['alpha is the rank', 'lora_alpha: adapter.alpha', 'lora_alpha: adapter.rank'],
+      [
+        'modules keep their ending',
+        ".map((k) => k.replace(/\\.weight$/, '')).sort()",
+        '.map((k) => k).sort()',
+      ],
+      ['keys keep PEFT’s prefix', 'key.startsWith(prefix) ? key.slice(prefix.length) : key', 'key'],
+      ['the base is lost', 'base: config.base_model_name_or_path ?? null', 'base: null'],
+      ['ranks of others go through', 'if (ra !== rank || rb !== rank)', 'if (ra !== rank && rb !== rank)'],
+      ['what is not done here is half obeyed', 'if (found !== undefined)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/optim/muon.ts',
+    ['optim/muon'],
+    [
+      ['no look ahead by default', 'nesterov = true', 'nesterov = false'],
+      [
+        'a look ahead at the momentum alone',
+        'add(mul(g, 1 - momentum), mul(m, momentum))',
+        'mul(m, momentum)',
+      ],
+      [
+        'the scale is the smaller side’s',
+        '0.2 * Math.sqrt(Math.max(a, b))',
+        '0.2 * Math.sqrt(Math.min(a, b))',
+      ],
+      ['aspect is the other way', 'Math.max(1, a / b)', 'Math.max(1, b / a)'],
+      ['decay without its rate', 'sub(1, mul(eta, decay))', 'sub(1, mul(learningRate, decay))'],
+      [
+        'a group has no rate of its own',
+        'const factor = of?.learningRateMultiplier ?? 1',
+        'const factor = 1',
+      ],
+      [
+        'a group has no decay of its own',
+        'of?.weightDecay ?? adam.weightDecay ?? 0.1',
+        'adam.weightDecay ?? 0.1',
+      ],
+      [
+        'the norm is not bounded from below',
+        'maximum(sqrt(total(square(u))), smallest)',
+        'sqrt(total(square(u)))',
+      ],
+      ['vectors are matrices', 't.axes.every((a) => a.size > 1) && ', ''],
+      [
+        'the head is inside',
+        "'**embed_tokens.weight', '**lm_head.weight', '**pos_embed'",
+        "'**embed_tokens.weight', '**pos_embed'",
+      ],
+      ['four steps', 'iterations = 5,\n    coefficients', 'iterations = 4,\n    coefficients'],
+      ['no decay by default', 'adam.weightDecay ?? 0.1', 'adam.weightDecay ?? 0'],
+    ],
+  ),
 ].flat()

@@ -489,4 +489,116 @@ export const rl = [
     ['rl/losses'],
     [['both sides are the lower one', 'clipHigh: tokenMean(high', 'clipHigh: tokenMean(low']],
   ),
+  mutantsOf(
+    'src/rl/experience-batch.ts',
+    ['rl/shared-prompts', 'rl/policy-gradient', 'rl/any-resolution'],
+    [
+      [
+        'an answer stands where its prompt begins',
+        'text.position_ids[at]! += prompt.promptIds.length',
+        'text.position_ids[at]! += 0',
+      ],
+      ['completions see one another', 'branchIds.fill(i + 1, from, end)', 'branchIds.fill(1, from, end)'],
+      [
+        'copies of prompts are one',
+        'pack.prompts.map((p, i) => [p, i + 1])',
+        'pack.prompts.map((p) => [p, 1])',
+      ],
+      [
+        'a first token follows what stands before it',
+        '(t === 0 ? prompt.start + prompt.promptIds.length : start + t) - 1',
+        'start + t - 1',
+      ],
+      [
+        'steps are worth nothing beside the answer',
+        'e.advantage + (e.stepAdvantages?.[t] ?? 0)',
+        'e.stepAdvantages?.[t] ?? e.advantage',
+      ],
+      [
+        'what has no steps is worth nothing',
+        'e.advantage + (e.stepAdvantages?.[t] ?? 0)',
+        'e.stepAdvantages === undefined ? 0 : e.advantage + e.stepAdvantages[t]!',
+      ],
+      ['every image has as many tokens as the first', 'all += tokens[i]!', 'all += tokens[0]!'],
+      [
+        'a log-probability that is none goes through',
+        'if (x !== undefined && Number.isFinite(x)) return x',
+        'return x ?? 0',
+      ],
+      [
+        'image tokens without an image go through',
+        'if (seen !== places.length)',
+        'if (seen < places.length)',
+      ],
+      [
+        'an answer sees all of a row',
+        "and(and(sameSegment(segments, 'token'), sameBranch(of('branch_ids'), 'token')), causal(token))",
+        "and(sameBranch(of('branch_ids'), 'token'), causal(token))",
+      ],
+      [
+        'the largest size is taken',
+        'own.map((place, i) => [place, i])',
+        'own.map((place, i) => [place, i + 1])',
+      ],
+      ['images of a prompt stand where those of the first do', 'begins.get(image)! + n', 'n'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/experience-pack.ts',
+    ['rl/shared-prompts', 'rl/policy-gradient'],
+    [
+      [
+        'more completions than a batch takes',
+        'Math.min(left.length, sizes.completions - pack.placed.length)',
+        'left.length',
+      ],
+      ['prompts with other images are one', ';${e.images.map(numberOf).join()}`', '`'],
+      [
+        'images of others take no room',
+        'taken([...pack.images, ...images]) > sizes.images',
+        'taken(images) > sizes.images',
+      ],
+      ['answers stand on one another', 'start += experience.ids.length\n', ''],
+      ['a row is never full', 'pack.filled[row] = start', 'pack.filled[row] = 0'],
+      ['what did not fit is left out', 'left = left.slice(fits)', 'left = []'],
+      ['an answer that is too long goes through', 'if (e.ids.length > sizes.answer)', 'if (false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/policy-gradient.ts',
+    ['rl/policy-gradient', 'rl/experts'],
+    [
+      ['the temperature multiplies', 'div(raw, temperature)', 'mul(raw, temperature)'],
+      ['the temperature is nobody’s', 'temperature === 1 ? raw : div(raw, temperature)', 'raw'],
+      ['entropy is wanted less', '-bonus!)', 'bonus!)'],
+      [
+        'the bonus teaches nothing',
+        'bonus === undefined ? undefined : tokenMean(entropyOf(logits), mask)',
+        'bonus === undefined ? undefined : tokenMean(entropyOf(stopGradient(logits)), mask)',
+      ],
+      ['a loss’s own auxiliary losses are lost', '                ...terms.auxiliary,\n', ''],
+      [
+        'padding is balanced',
+        'withExperts(model, logits, less(0, segments), {',
+        'withExperts(model, logits, less(-1, segments), {',
+      ],
+      [
+        'a reference is not asked for',
+        'loss.reads?.reference === true',
+        'loss.reads?.reference === undefined',
+      ],
+      [
+        'experiences come back in the order of packs',
+        'return experiences.map((e) => found.get(e)!)',
+        'return [...found.values()]',
+      ],
+      [
+        'steps are not read',
+        "input('advantages', bySteps ? drawn : [drawn[0]!])",
+        "input('advantages', [drawn[0]!])",
+      ],
+      ['its own metrics are lost', '{ ...terms.stepMetrics, entropy: measured }', '{ entropy: measured }'],
+      ['steps are no part of what it says', '...(bySteps ? { steps: true } : {}),\n', ''],
+    ],
+  ),
 ].flat()

@@ -480,4 +480,76 @@ export const train = [
       ['the sum of the last losses is lost', "number('tailLoss')", "0 * number('tailLoss')"],
     ],
   ),
+  mutantsOf(
+    'src/train/expert-terms.ts',
+    ['train/experts'],
+    [
+      ['the balance is not scaled', 'mul(loss(), by) as Scalar', 'loss() as Scalar'],
+      [
+        'router z is scaled as the balance',
+        'scaled(c.zLoss, () => routerZLoss(sums))',
+        'scaled(c.balance, () => routerZLoss(sums))',
+      ],
+      ['load of the whole stage', '      added = undefined\n', ''],
+      ['load of the last step alone', 'sum[i]! += given.data[i]!', 'sum[i] = given.data[i]!'],
+      ['loads do not add up to 1', 'all === 0 ? 0 : n / all', 'n'],
+      [
+        'layers are counted on',
+        '{ layers: sparseLayers(experts, layers) }',
+        '{ layers: Array.from({ length: layers }, (_, i) => i) }',
+      ],
+      [
+        'the first update is not told',
+        'step % every !== 0 && step !== 1 && step !== steps',
+        'step % every !== 0 && step !== steps',
+      ],
+      [
+        'the last update is not told',
+        'step % every !== 0 && step !== 1 && step !== steps',
+        'step % every !== 0 && step !== 1',
+      ],
+      ['nothing is multiplied', 'by === undefined || by === 0 ?', 'by === undefined ?'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/learning-stage.ts',
+    ['train/transforms', 'train/averages'],
+    [
+      [
+        'transforms are no part of what a stage says',
+        '...(transforms.length === 0 ? {} : { transforms: transforms.map((t) => t.config) }),\n',
+        '',
+      ],
+      ['averages are no part of what a stage says', '      ...ema,\n    },', '    },'],
+      ['averages are not learnt', 'maxGradientNorm, transforms, ...ema }', 'maxGradientNorm, transforms }'],
+      [
+        'averages that never move',
+        "numberSetting(where, 'ema', s.ema) >= 1",
+        "numberSetting(where, 'ema', s.ema) > 1",
+      ],
+      ['what transforms add is not the stage’s own', '...transforms.flatMap((t) => t.adds?.keys ?? [])', ''],
+      ['what the objective has is not the stage’s own', '...(own === undefined ? [] : [own]), ', ''],
+      ['averages are not kept', 'ema !== undefined)', 'false)'],
+    ],
+  ),
+  mutantsOf(
+    'src/train/packed-next-token.ts',
+    ['train/packed-next-token', 'train/experts'],
+    [
+      ['samples weigh their tokens inside', 'perSample ? { ...terms, weight: samples() } : terms', 'terms'],
+      ['samples see one another', "mask: and(sameSegment(segments, 'token'), x.mask)", 'mask: x.mask'],
+      [
+        'padding is balanced',
+        'withExperts(model, logits, less(0, x.segments), own)',
+        'withExperts(model, logits, less(-1, x.segments), own)',
+      ],
+      [
+        'one right token is enough',
+        'select(equal(bySample(right, segments, tokens), all), some, 0)',
+        'select(less(0, bySample(right, segments, tokens)), some, 0)',
+      ],
+      ['the mean is no part of what it says', '...(perSample ? { mean } : {}),\n', ''],
+      ['samples without a loss count', 'weight: total(some),', 'weight: total(add(some, 0.5)),'],
+    ],
+  ),
 ].flat()

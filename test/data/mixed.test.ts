@@ -47,6 +47,37 @@ test('it goes on at every place that it has told', async () => {
   }
 })
 
+test('whoever stops reading closes all of them; shares are part of what it is', async () => {
+  const closed: string[] = []
+  const watched = (name: string): Source<string> => ({
+    config: name,
+    async *open() {
+      try {
+        for (let i = 0; ; i++) yield { example: name, next: i }
+      } finally {
+        closed.push(name)
+      }
+    },
+  })
+  const of = (shares: readonly number[]) =>
+    mixed(
+      shares.map((share, i) => ({ share, source: watched('abc'[i]!) })),
+      { seed: 1 },
+    )
+  await taken(of([1, 1]), 40)
+  assert.equal(closed.sort(), ['a', 'b'])
+  assert.not.equal(of([1, 2]).config, of([1, 1]).config)
+  // the place of a mixture of other sources is none of this one
+  const [first] = await taken(of([1, 1]), 1)
+  assert.match(
+    await taken(of([1, 1, 1]), 1, first!.next).then(
+      () => 'it was opened',
+      (e: Error) => e.message,
+    ),
+    /mixed sources open at/,
+  )
+})
+
 test('it ends with the one that is next; what cannot be is refused', async () => {
   const short = mixed([{ share: 1, source: listed('c', ['x', 'y']) }], { seed: 1 })
   assert.equal(

@@ -27,6 +27,7 @@ import {
   logitsOf,
   patchPlaces,
   placesInput,
+  resizedPositions,
   type SailVitConfig,
   type SailVl2Config,
   sailVit,
@@ -227,6 +228,18 @@ test('tiles are the special case: the joined model’s reference numbers come ou
   const shown = got!.map((x, i) => x * real[Math.floor(i / c.language.vocabSize)]!)
   const error = maxRelativeError(shown, reference.floats('logits'))
   assert.ok(error < reference.case.relative_tolerance, `relative error ${error}`)
+})
+
+test('a grid of one row has the table’s first where corners align, as PyTorch has it', () => {
+  const [side, embed] = [4, axis('embed', 3)]
+  const data = numbers(side * side * 3, random(5))
+  const table = input('table', [axis('gridRow', side), axis('gridColumn', side), embed])
+  const places = placesInput(axis('patch', side))
+  const [got] = evaluate([resizedPositions(table, places, 'bilinearCorners')], {
+    inputs: { table: data, patch_places: gridPlaces(1, side) },
+    states: new Map(),
+  })
+  assert.ok(maxRelativeError(Array.from(got!), Array.from(data.slice(0, side * 3))) < 1e-6)
 })
 
 test('an encoder is of one kind: the other constructor says so', () => {

@@ -103,6 +103,10 @@ test('the reference models', () => {
     ...{ sparseStep: 2, denseLayers: [1] },
   })
   assert.equal(read(JSON.parse(JSON.stringify(toPublished(bare)))), bare)
+  // what is not balanced says so: without the word a reader balances
+  const { balance: _b, ...unbalanced } = (bare.config as Qwen3Config).moe!
+  const told = toPublished({ ...bare, config: { ...bare.config, moe: unbalanced } } as Preset)
+  assert.is((told as { router_aux_loss_coef?: number }).router_aux_loss_coef, 0)
   assert.equal(read(json('sail-vl2')), {
     kind: 'vision-language',
     config: {

@@ -8,6 +8,7 @@ import { fixed, program, sizes } from '../../src/dsl/index.ts'
 import { type Entry, readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts'
 import { openCheckpoint, writeCheckpoint } from '../../src/formats/safetensors-index.ts'
 import { type Pretrained, pretrained } from '../../src/models/pretrained.ts'
+import { encoderKeys } from '../../src/models/published-keys.ts'
 import { orThrow } from '../../src/train/task.ts'
 import { presentEngines } from '../support/engines.ts'
 import { fixturePath, loadCase, maxRelativeError } from '../support/fixtures.ts'
@@ -108,6 +109,25 @@ test('an encoder in the key names of AIMv2 alone', async () => {
     assert.equal([p.source.shape(key), p.source.dtype(key)], [want.source.shape(key), 'F32'])
     assert.equal(await orThrow(p.source.read(key)), await orThrow(want.source.read(key)))
   }
+})
+
+test('queries, keys and values that do not fit each other are no one matrix', async () => {
+  const folder = copyOf('sail-vit')
+  const file = join(folder, 'model.safetensors')
+  const named = (part: string): string => `encoder.layers.0.attention.${part}_proj.weight`
+  const of = (width: number): Entry => ({
+    dtype: 'F32',
+    shape: [2, width],
+    values: new Float32Array(2 * width),
+  })
+  await orThrow(
+    writeSafetensors(file, new Map(['q', 'k', 'v'].map((p) => [named(p), of(p === 'k' ? 3 : 4)]))),
+  )
+  const source = encoderKeys(await orThrow(openCheckpoint(file)))
+  assert.equal(source.keys, ['vision_model.trunk.blocks.0.attn.qkv.weight'])
+  const read = await source.read(source.keys[0]!)()
+  assert.is(read._tag, 'Left')
+  assert.match((read as { left: Error }).left.message, /its parts do not fit each other/)
 })
 
 test('the tokenizer, where there is one; a broken one is an error that names its file', async () => {

@@ -41,7 +41,7 @@ const recurrence = (
 
 const settings = fc.record({
   decay: fc.double({ min: 0, max: 0.9999, noNaN: true }),
-  warmup: fc.boolean(),
+  warmup: fc.constantFrom(true, false, undefined),
   moves: fc.array(fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 3, maxLength: 3 }), {
     minLength: 1,
     maxLength: 12,
@@ -52,10 +52,14 @@ test('in float64, over random updates', () => {
   fc.assert(
     fc.property(settings, ({ decay, warmup, moves }) => {
       const w = new Map([['w', weight()]])
-      const out = ema(w, new Map([['w', input('moved', [Row]) as Tensor]]), { decay, warmup })
+      const out = ema(w, new Map([['w', input('moved', [Row]) as Tensor]]), {
+        decay,
+        ...(warmup === undefined ? {} : { warmup }),
+      })
       const keys = [...out.keys()]
       assert.equal(keys, [EmaStepKey, 'ema.w'])
-      const want = recurrence([start, ...moves], decay, warmup)
+      // the decay rises unless it is told not to
+      const want = recurrence([start, ...moves], decay, warmup ?? true)
       let states: Record<string, ArrayLike<number>> = { [EmaStepKey]: [0], 'ema.w': [7, 7, 7], w: start }
       for (const [i, moved] of moves.entries()) {
         const values = evaluate([...out.values()], { inputs: { moved }, states })

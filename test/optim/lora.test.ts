@@ -19,6 +19,7 @@ import {
   gradient,
   head,
   input,
+  layer,
   linear,
   mean,
   mul,
@@ -40,7 +41,7 @@ import {
   zeros,
 } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
-import { qwen3Model } from '../../src/models/index.ts'
+import { qwen3Model, routersOf } from '../../src/models/index.ts'
 import {
   type Floats,
   type LoraAdapter,
@@ -268,10 +269,30 @@ graphs('a transposed weight, summed over its other side, in either place', () =>
 graphs('a composite that an engine would compute from the bare weight gives way to its definition', () => {
   const x = input('x', [Hidden])
   const w = parameter('w.weight', [Hidden, Embed], zeros)
-  const y = composite('fusedProduct', {}, contract(x, w, 'hidden') as Tensor, [x, w])
-  const [adapted] = lora({ rank: 2, alpha: 1, on: () => true })([y])
-  assert.not(adapted!.op.op === 'composite')
-  mergesExactly(y, { rank: 2, alpha: 1, on: () => true }, { x: Array(10).fill(1) })
+  for (const weightFirst of [false, true]) {
+    const fused = layer('fused', [Hidden], (x) =>
+      composite('fusedProduct', {}, contract(x, w, 'hidden') as Tensor, weightFirst ? [w, x] : [x, w]),
+    )
+    const y = applyTo(fused, x, '') as Tensor
+    const [adapted] = lora({ rank: 2, alpha: 1, on: () => true })([y])
+    assert.not(adapted!.op.op === 'composite')
+    // it is still what the layer made
+    assert.equal(
+      adapted!.marks.map((m) => m.layer),
+      ['fused'],
+    )
+    mergesExactly(y, { rank: 2, alpha: 1, on: () => true }, { x: Array(10).fill(1) })
+  }
+})
+
+graphs('a router that is adapted is one router, as it was: it is balanced once', () => {
+  const logits = qwen3Model('experts', withExperts).graph()
+  const [adapted] = lora({ rank: 1, alpha: 1, on: (k) => k.endsWith('.mlp.gate.weight') })([logits])
+  assert.ok([...parametersOf(adapted!).keys()].some(loraKeys.has))
+  assert.is(routersOf(logits).length, 1)
+  const [router, ...more] = routersOf(adapted!)
+  assert.is(more.length, 0)
+  assert.ok([...parametersOf(router!.logits).keys()].some(loraKeys.has), 'what is balanced is what chooses')
 })
 
 graphs('a weight that is not named is left alone, its node as it was', () => {
@@ -462,6 +483,11 @@ files('what is no adapter says so', () =>
     writeFileSync(join(folder, 'adapter_config.json'), '{"peft_type":"LORA"}')
     await left(readAdapter(folder)(), /r or lora_alpha/)
     await left(saveAdapter(folder, { ...stored, rank: 4 })(), /are 3 and 3, not 4/)
+    const [first] = [...adapter].filter(([key]) => key.endsWith('.lora_A.weight'))
+    const { shape, data } = first![1]
+    const shorter = { shape: [2, shape[1]!], data: data.slice(0, 2 * shape[1]!) }
+    const uneven = new Map([...adapter, [first![0], shorter] as const])
+    await left(saveAdapter(folder, { ...stored, tensors: uneven })(), /are 2 and 3, not 3/)
     await left(saveAdapter(folder, { ...stored, tensors: new Map() })(), /no adapter/)
     await left(saveAdapter(folder, { ...stored, tensors: weights })(), /no key of an adapter/)
     await left(saveAdapter(folder, { ...stored, tensors: new Map([...adapter].slice(1)) })(), /and no/)

@@ -151,6 +151,7 @@ test('what is no inner matrix is left to AdamW, as it would do it alone', () => 
   const axes = {
     'layer.weight': [Row, Column],
     'layer.bias': [Row],
+    'row.weight': [axis('one', 1), Row],
     'model.embed_tokens.weight': [Row, Column],
     'lm_head.weight': [Row, Column],
     'patch.weight': [Row, axis('channel', 2), axis('y', 2)],
@@ -169,6 +170,17 @@ test('what is no inner matrix is left to AdamW, as it would do it alone', () => 
     [...all.muon.keys()].filter((k) => k.startsWith('optimizer.momentum_buffer')),
     [],
   )
+})
+
+test('the decay is 0.1 unless it is said', () => {
+  const axes = { 'layer.weight': [Row, Column], 'embed_tokens.weight': [Row, Column] }
+  const [unsaid, said, none] = [{}, { weightDecay: 0.1 }, { weightDecay: 0 }].map(
+    (s) => updated(axes, s).muon,
+  )
+  for (const key of Object.keys(axes)) {
+    assert.equal(unsaid!.get(key), said!.get(key), key)
+    assert.not.equal(unsaid!.get(key), none!.get(key), key)
+  }
 })
 
 test('groups hold for matrices: the factor on the rate, the decay', () => {

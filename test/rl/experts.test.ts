@@ -10,7 +10,9 @@ import { axis, causal, fixed, input, program } from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { expertEntropy } from '../../src/eval/index.ts'
 import { decode, logitsOf, prefill, sailVl2Model } from '../../src/models/index.ts'
+import { gspo, policyGradient } from '../../src/rl/index.ts'
 import type { RunEvent } from '../../src/run/index.ts'
+import { callWith } from '../../src/train/batch-inputs.ts'
 import {
   begin,
   calibration,
@@ -78,6 +80,31 @@ for (const engine of engines)
       await session.close()()
     }
   })
+
+test('what is balanced is each token that is read, once: neither padding nor a prompt for every answer to it', async () => {
+  const { ids, promptLength, images } = tinyConversation(0)
+  const promptIds = ids.slice(0, promptLength)
+  const experiences = [2, 4, 3].map((length, i) => ({
+    ...{ id: `e${i}`, promptIds, images, advantage: 1 - i },
+    ids: Array.from({ length }, (_, t) => 5 + i + t),
+    oldLogProbs: Array<number>(length).fill(-3),
+  }))
+  const sizes = { rows: 2, tokens: promptLength + 20, images: 1, completions: 4, answer: 5 }
+  const objective = policyGradient(model, tinyProcessor, { ...sizes, loss: gspo(), learnt: 'all' })
+  const [batch] = objective.collate(experiences)
+  const { batch: whole } = objective.terms(batch!.sizes)
+  const sums = program({ name: 'sums', functions: { sums: fixed(() => ({ outputs: whole!.sums })) } })
+  const session = await orThrow(engines[0]!.load(sums, { seed: 3 }))
+  const { expertTokens, expertLoad } = await callWith(session, 'sums', batch!.inputs)
+  await orThrow(session.close())
+  assert.equal(Array.from(expertTokens!.data), [promptLength + 2 + 4 + 3])
+  // of each layer: a token goes through two experts
+  for (const layer of [0, 1])
+    assert.is(
+      [0, 1, 2, 3].reduce((n, e) => n + Number(expertLoad!.data[4 * layer + e]), 0),
+      2 * (promptLength + 9),
+    )
+})
 
 test('an episode: rollouts, updates of all parts, and how much each expert is used', async () => {
   const run = seeing(model, 1)

@@ -1,7 +1,7 @@
 /** The objective of reinforcement: packed completions are the completions one by one, with images, on every engine. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { findAxis, topological } from '../../src/dsl/index.ts'
+import { findAxis, scalar, topological } from '../../src/dsl/index.ts'
 import { adamWith } from '../../src/optim/index.ts'
 import {
   dapo,
@@ -196,6 +196,8 @@ test('with steps each token has the advantage of its completion and its own', as
   const same = await updated(engines[0]!, objectiveOf(dapo(), { images: 1, steps: true }))
   closeTo(same.loss, plain.loss, 'without steps it is what it was')
   assert.throws(() => objectiveOf(dapo(), { steps: 1 as never }), /steps: it is .*give true or false/)
+  const saying = (some: Partial<PolicyGradientSettings>) => JSON.stringify(objectiveOf(dapo(), some).config)
+  for (const some of [{ steps: true }, { entropyBonus: 0.1 }]) assert.not.equal(saying(some), saying({}))
 })
 
 test('log-probabilities and entropy are taken at the temperature', async () => {
@@ -211,6 +213,33 @@ test('log-probabilities and entropy are taken at the temperature', async () => {
   // where all logits are equal, each token is as likely
   for (const p of c.logProbs.flat()) closeTo(p, -Math.log(tinyModel.vocabSize), 'log-probability')
   assert.ok(maxRelativeError(a.logProbs.flat(), b.logProbs.flat()) > 1e-3)
+})
+
+test('a bonus is so many times the entropy that is measured, off the loss, beside what the loss has itself', async () => {
+  const own: PolicyLoss = {
+    ...dapo(),
+    terms: (x) => ({ ...dapo().terms(x), auxiliary: { own: scalar(0.25) } }),
+  }
+  const of = (loss: PolicyLoss, entropyBonus?: number) =>
+    updated(
+      engines[0]!,
+      // all in one micro-batch
+      objectiveOf(loss, {
+        ...{ rows: 3, tokens: 60, completions: 5, images: 2 },
+        // where all tokens are as likely the entropy has no gradient
+        temperature: 0.05,
+        ...(entropyBonus === undefined ? {} : { entropyBonus }),
+      }),
+      1,
+    )
+  const [plain, bonus, both] = [await of(dapo()), await of(dapo(), 0.5), await of(own, 0.5)]
+  assert.is(plain.batches, 1)
+  closeTo(bonus.loss, plain.loss - 0.5 * plain.metrics.entropy!, 'the loss with a bonus')
+  closeTo(both.loss, bonus.loss + 0.25, 'with a loss’s own as well')
+  assert.ok(
+    Math.abs(bonus.gradientNorm / plain.gradientNorm - 1) > 1e-3,
+    `${bonus.gradientNorm} and ${plain.gradientNorm}`,
+  )
 })
 
 test('an image that the completions of a task share is one image of the batch', () => {

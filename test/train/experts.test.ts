@@ -145,6 +145,11 @@ test('padding does not count, and packed rows have the balance of rows apart', (
   )
   for (const [name, want] of Object.entries(a))
     assert.ok(maxRelativeError(b[name]!, want) < 1e-9, `${name}: ${b[name]} in place of ${want}`)
+  // each is scaled by a coefficient of its own
+  const more = nextToken(modelOf({ balance: 1, zLoss: 0.9 }), tinyProcessor, { rows: 4, tokens: 44 })
+  const c = evaluated(more, more.collate(samples)[0]!)
+  assert.ok(Math.abs(c.balance![0]! / a.balance![0]! - 2) < 1e-6, `${c.balance} and ${a.balance}`)
+  assert.ok(Math.abs(c.routerZ![0]! / a.routerZ![0]! - 3) < 1e-6, `${c.routerZ} and ${a.routerZ}`)
 })
 
 test('what is scaled by 0 is not built; without auxiliary losses the load costs no pass of its own', () => {
@@ -183,6 +188,11 @@ test('a long stage makes few records, each of the updates since the last', () =>
   assert.is(at.length, 51)
   assert.equal(at.slice(0, 3), [1, 20, 40])
   assert.is(at.at(-1), 1000)
+  // the last has one, whatever it divides by
+  const odd = expertLoads('odd', 101)
+  const one = { expertLoad: { shape: [1, 1], dtype: 'float32' as const, data: Float32Array.of(1) } }
+  const told = Array.from({ length: 101 }, (_, i) => i + 1).filter((step) => odd.add(step, one) !== undefined)
+  assert.equal([...told.slice(0, 3), ...told.slice(-2)], [1, 3, 6, 99, 101])
   assert.is(expertLoads('dense', 9).add(1, {}), undefined)
 })
 

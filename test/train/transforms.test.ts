@@ -68,6 +68,23 @@ const weightsIn = (at: string, stage: string, file = 'model.safetensors'): Promi
 
 // --- a schedule of one's own ------------------------------------------------------------------------------
 
+test('what a stage says of itself has its transforms and averages; what they add and the loss has is its own', () => {
+  const adapters = withLora({ rank: 2, alpha: 4, on: keys('projections', '**_proj.weight') })
+  const plain = tinyStage()
+  const probed = {
+    ...nextToken(tinyModel, tinyProcessor, { rows: 4, tokens: 44 }),
+    own: keys('probe', 'probe.**'),
+  }
+  const full = tinyStage({ transforms: [adapters], ema: 0.9, objective: probed, train: [loraKeys] })
+  const { transforms, ema } = full.config as Readonly<Record<string, unknown>>
+  assert.equal(transforms, [adapters.config])
+  assert.is(ema, 0.9)
+  assert.not('transforms' in (plain.config as object) || 'ema' in (plain.config as object))
+  assert.is(plain.own, undefined)
+  for (const key of ['layers.0.q_proj.lora_A.weight', 'probe.weight']) assert.ok(full.own?.has(key), key)
+  assert.not(full.own?.has('layers.0.q_proj.weight'))
+})
+
 test('a schedule of one’s own: its factor of each step, its data in the identity', async () => {
   const schedule = { config: { kind: 'saw', teeth: 2 }, factor: (step: number) => (step % 2 === 0 ? 0.5 : 1) }
   const stage = tinyStage({ schedule, steps: 4, learningRate: 8 })

@@ -4,7 +4,7 @@
  * devices tell each other. What a program computes does not depend on it.
  */
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
-import { type Axis, elements, type StateSpec } from '../../dsl/index.ts'
+import type { Axis, StateSpec } from '../../dsl/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import type { TensorValue } from '../session.ts'
 import type { HostArray } from './pjrt/index.ts'
@@ -97,7 +97,7 @@ export const cutOf = (s: Sharding, axes: readonly Axis[]): Cut => {
 export const stateCut = (s: Sharding, { axes, init }: Pick<StateSpec, 'axes' | 'init'>): Cut => {
   const cut = cutOf(s, axes)
   const [[first, parts]] = s.mesh as readonly [readonly [string, number]]
-  if (s.optimizer === 'whole' || init.kind !== 'zeros' || elements(axes) < 2) return cut
+  if (s.optimizer === 'whole' || init.kind !== 'zeros') return cut
   if (parts === 1 || cut.includes(first)) return cut
   const at = axes.findIndex(({ size }, i) => cut[i] === undefined && size % parts === 0)
   return cut.map((c, i) => (i === at ? first : c))

@@ -18,6 +18,7 @@ import { lower } from '../../../src/engine/xla/lower.ts'
 import {
   annotation,
   holders,
+  innerAnnotation,
   joined,
   partOf,
   partShape,
@@ -124,6 +125,15 @@ test('products and stacks with an axis that is named are told as well, and are f
   assert.match(grid, '@Sharding')
   assert.match(grid, '{backend_config = "", mhlo.sharding = "{devices=[2,4]<=[8]}"} : (tensor<8x8xf32>)')
   assert.not.ok(text({ devices: 8 }).includes('@Sharding'))
+})
+
+test('a value inside is told of axes that were named alone, where they divide; the others are left open', () => {
+  const s = of({ devices: { data: 2, model: 2 }, shard: { width: 'model' } })
+  assert.match(innerAnnotation(s, [axis('other', 6), Width])!, /unspecified_dims=\[0\]"/)
+  assert.match(innerAnnotation(s, [axis('other', 6), Width, axis('last', 2)])!, /unspecified_dims=\[0,2\]"/)
+  // what is not named, and what does not divide, is the partitioner's
+  for (const axes of [[Batch], [axis('other', 6)], [Batch, axis('width', 3)]] as const)
+    assert.is(innerAnnotation(s, axes), undefined)
 })
 
 test('parts of values put together again are the values, whatever the grid and the axes', () => {
