@@ -427,6 +427,17 @@ export const train = [
     [['the first batch is not looked at', 'collated(first.examples), learningRate', '[], learningRate']],
   ),
   mutantsOf(
+    'src/train/supervised.ts',
+    ['train/accumulate'],
+    [
+      [
+        'an objective is given all examples of a step at once',
+        'at += objective.batch) {',
+        'at += examples.length) {',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/train/supervised-run.ts',
     ['train/checkpoint'],
     [

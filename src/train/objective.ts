@@ -108,7 +108,8 @@ export interface Objective<in E> {
   /** Builds the loss at one of the buckets. */
   readonly terms: (sizes: Sizes) => LossTerms
   /**
-   * Examples as micro-batches, as many as it takes.
+   * Examples as micro-batches, as many as it takes. A supervised stage and evaluations give it at most `batch` examples at
+   * a time (an evaluation's last ones may be fewer), whatever `accumulate` is.
    *
    * @throws CollateError where an example does not fit, naming it
    */

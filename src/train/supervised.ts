@@ -31,9 +31,14 @@ export const supervised = <const From extends string, const To extends string, E
   const { where, config, objective, steps, accumulate, perStep, learningRate } = checked
 
   const collated = (examples: readonly E[]): readonly MicroBatch[] => {
-    const made = objective.collate(examples)
     const refused = (what: string): RecipeError => new RecipeError(where, 'objective.collate', what)
-    if (!Array.isArray(made)) throw refused(`it gives ${kindOf(made)}; give a list of micro-batches`)
+    const made: MicroBatch[] = []
+    // no more than a micro-batch's at a time: one of a user's own may know no other number
+    for (let at = 0; at < examples.length; at += objective.batch) {
+      const some = objective.collate(examples.slice(at, at + objective.batch))
+      if (!Array.isArray(some)) throw refused(`it gives ${kindOf(some)}; give a list of micro-batches`)
+      made.push(...some)
+    }
     if (made.length === 0 || (accumulate === 1 && made.length !== 1))
       throw refused(
         `it makes ${made.length} micro-batches of ${examples.length} examples; a step takes ${accumulate === 1 ? 'one, unless accumulate is above 1' : 'at least one'}`,

@@ -18,6 +18,7 @@ import { orThrow } from '../../src/train/task.ts'
 import { loadWeights, type Weights } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
 import { maxRelativeError } from '../support/fixtures.ts'
+import { type Example, exampleAt, inputsOf, meanSquare, parts, regression } from '../support/regression.ts'
 import { temporaryFolders } from '../support/temporary-folders.ts'
 import { contextIn, counting, tinyConversation, tinyModel, tinyProcessor, watched } from '../support/tiny.ts'
 import { until } from '../support/until.ts'
@@ -144,5 +145,34 @@ for (const engine of engines) {
     for (const [key, want] of three.weights) assert.equal(got.get(key)!.data, want.data, key)
   })
 }
+
+test('an objective of a user that knows its own batch alone is given no more at a time', async () => {
+  const engine = engines[0]!
+  const given: number[] = []
+  const learnt = async (rows: number, accumulate: number) => {
+    const at = await folder()
+    const stage = supervised({
+      ...{ name: 'tune', from: 'fresh', to: 'tuned', train: Object.values(parts), steps, accumulate },
+      ...{ learningRate: 1e-2, optimizer: adamWith({ epsilon: 1e-3 }), source: watched(exampleAt) },
+      objective: {
+        ...meanSquare(rows),
+        collate: (examples: readonly Example[]) => {
+          given.push(examples.length)
+          return [inputsOf(examples.slice(0, rows))] // as one that fills arrays of `rows` does
+        },
+      },
+    })
+    const recipe = begin({ name: 'rows', seed: 2, model: regression, start: fromScratch, now: 'fresh' })
+    await firstValueFrom(
+      experiment(pipe(recipe, next(stage)), unmeasured)
+        .run(contextIn(at, engine))
+        .pipe(toArray()),
+    )
+    return weightsIn(at)
+  }
+  const three = await learnt(2, 3)
+  assert.equal([...new Set(given)], [2])
+  for (const [key, want] of await learnt(6, 1)) near(key, three.get(key)!.data, want.data)
+})
 
 test.run()
