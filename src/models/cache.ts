@@ -5,6 +5,7 @@ import {
   GraphError,
   input,
   Key,
+  type KeyValues,
   reshape,
   type Site,
   state,
@@ -93,6 +94,19 @@ export const sidesOf = (
     return { own, ...cacheOf(s, path, name, own, rows, slots) }
   }
   return [side('key', keys), side('value', values)]
+}
+
+/**
+ * A cache for one pass of a model: a layer that the model applies several times, as one with shared weights, has a place
+ * for each time.
+ */
+export const eachTime = (cache: KeyValues): KeyValues => {
+  const times = new Map<string, number>()
+  return (path, keys, values) => {
+    const earlier = times.get(path) ?? 0
+    times.set(path, earlier + 1)
+    return cache(earlier === 0 ? path : `${path}.time${earlier}`, keys, values)
+  }
 }
 
 /** The logits of one token a row, from its residual stream `[batch, 1, embed]`. */

@@ -30,7 +30,16 @@ import {
   transpose,
 } from '../dsl/index.ts'
 import { onlySettings } from '../settings/index.ts'
-import { checkedSizes, checkedSteps, drawInputs, filterInputs, headOf, sidesOf, without } from './cache.ts'
+import {
+  checkedSizes,
+  checkedSteps,
+  drawInputs,
+  eachTime,
+  filterInputs,
+  headOf,
+  sidesOf,
+  without,
+} from './cache.ts'
 import { alsoSeen, type DrawInputs, drawToken } from './draw-token.ts'
 import type { GenerationSizes } from './generation-sizes.ts'
 import type { CausalLm } from './model.ts'
@@ -85,10 +94,10 @@ export const extendLoop = (
       keyPositions: iota(slots),
       // the first slot is always seen
       mask: transpose(lessEqual(iota(slots), maximum(at, 0)), [batch.name, Key]),
-      cache: (path, keys, values) => {
+      cache: eachTime((path, keys, values) => {
         const [k, v] = sidesOf(s, path, keys, values, batch, slots)
         return [[taken(k.key, k.own, k.whole), taken(v.key, v.own, v.whole)]]
-      },
+      }),
     })
   const wholes: Record<string, Tensor> = {}
   // one step tells what each layer keeps

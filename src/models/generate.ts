@@ -21,7 +21,6 @@ import {
   input,
   iota,
   Key,
-  type KeyValues,
   less,
   maximum,
   pad,
@@ -41,6 +40,7 @@ import {
   checkedSizes,
   checkedSteps,
   drawInputs,
+  eachTime,
   filterInputs,
   headOf,
   sidesOf,
@@ -114,13 +114,13 @@ const filled = (model: CausalLm, s: GenerationSizes) => {
   const last = input('last', [batch], 'int32')
   const source = input('source', [row], 'int32')
   const next = new Map<string, Tensor>()
-  const cache: KeyValues = (path, keys, values) => {
+  const cache = eachTime((path, keys, values) => {
     for (const { key, own, whole } of sidesOf(s, path, keys, values, row, slots)) {
       const taken = gather(pad(own, Key, 0, s.capacity - s.prompt), maximum(source, 0))
       next.set(key, select(greaterEqual(source, 0), taken, whole))
     }
     return [[keys, values]]
-  }
+  })
   const embedded = model.embed(ids, images === 0 ? undefined : imageInputs(model, images, batch, token))
   const mask = causal(token)
   const keyPositions = positionsOfKeys(positions)
@@ -149,7 +149,7 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
   const itself: Tensor = constant(new Uint8Array(s.rows).fill(1), [batch, axis(Key, 1)])
   const mask = concat([itself, less(places, position)], Key)
   const next = new Map<string, Tensor>()
-  const cache: KeyValues = (path, keys, values) => {
+  const cache = eachTime((path, keys, values) => {
     const [k, v] = sidesOf(s, path, keys, values, batch, slots)
     for (const { key, own, whole } of [k, v])
       next.set(key, select(equal(position, places), without(own, Key), whole))
@@ -157,7 +157,7 @@ export const decode = (model: CausalLm, s: GenerationSizes): Results => {
       [k.own, v.own],
       [k.whole, v.whole, { place: position, mask }],
     ]
-  }
+  })
   const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
     token,
     positions: reshape(position, [batch, token]),
@@ -221,7 +221,7 @@ export const extend = (
     const own: Tensor = constant(new Uint8Array(s.rows * (i + 1)).fill(1), [batch, ownKeys])
     const mask = concat([own, earlier], Key)
     const ownPositions: Tensor = transpose(add(position, iota(ownKeys)), [batch.name, Key])
-    const cache: KeyValues = (path, keys, values) => {
+    const cache = eachTime((path, keys, values) => {
       const [k, v] = sidesOf(s, path, keys, values, batch, slots)
       const withEarlier = ({ key, own, whole }: CacheSide): Tensor => {
         const all = [...(added.get(key) ?? []), own]
@@ -233,7 +233,7 @@ export const extend = (
         [withEarlier(k), withEarlier(v)],
         [k.whole, v.whole, { place: at, mask }],
       ]
-    }
+    })
     const ids: Tensor = i === 0 ? input('input_ids', [batch], 'int32') : drawn[i - 1]!.ids
     const hidden = model.decode(model.embed(reshape(ids, [batch, token])), {
       token,

@@ -1,5 +1,5 @@
 /**
- * A model whose tokens attend to the last few alone, as Mistral's do: text that is generated with a cache against the whole
+ * A model whose tokens attend to the last few alone, as Mistral's do, and one that applies a layer twice: text that is generated with a cache against the whole
  * forward graph in float64, on every engine.
  */
 import { pipe } from 'fp-ts/lib/function.js'
@@ -21,10 +21,15 @@ const test = suite(`generation: a window of tokens on ${engines.map((e) => e.nam
 const texts = processor(nanoTokenizer())
 const [embed, vocab] = [d.axis('embed', 32), d.axis('vocab', texts.tokenizer.size)]
 
-/** Two layers of attention; each token attends to the last `window` tokens. */
-const windowed = (window: number, kvHeads: number): CausalLm =>
+/** Two layers of attention, or one that is applied twice; each token attends to the last `window` tokens. */
+const windowed = (window: number, kvHeads: number, shared = false): CausalLm =>
   causalLm({
-    ...{ name: 'windowed', config: { window, kvHeads }, parts: { all: d.everyKey }, vocabSize: vocab.size },
+    ...{
+      name: 'windowed',
+      config: { window, kvHeads, shared },
+      parts: { all: d.everyKey },
+      vocabSize: vocab.size,
+    },
     embed: (ids) => d.applyTo(d.at('words')(d.embedding(vocab, embed)), ids),
     decode: (x, { token, positions, keyPositions, mask, cache }) => {
       const near = d.less(d.sub(positions, keyPositions), window)
@@ -34,7 +39,8 @@ const windowed = (window: number, kvHeads: number): CausalLm =>
         ...{ mask: d.and(mask, near), cache },
       })
       const layer = d.preNorm(d.at('norm')(d.rmsNorm(embed)), d.at('attention')(attention))
-      return d.applyTo(pipe(d.at('layers')(d.repeat(2, layer)), d.andThen(d.at('last')(d.rmsNorm(embed)))), x)
+      const both = shared ? pipe(layer, d.andThen(layer), d.at('layer')) : d.at('layers')(d.repeat(2, layer))
+      return d.applyTo(pipe(both, d.andThen(d.at('last')(d.rmsNorm(embed)))), x)
     },
     head: (x) => d.applyTo(d.at('head')(d.head(embed, vocab)), x),
   })
@@ -81,6 +87,7 @@ const continued = (model: CausalLm): readonly (readonly number[])[] => {
 
 for (const kvHeads of [2, 4]) {
   const [narrow, wide] = [windowed(2, kvHeads), windowed(capacity, kvHeads)]
+  const twice = windowed(capacity, kvHeads, true)
   const want = continued(narrow)
 
   test(`${kvHeads} heads of keys: the case is one in which the window counts`, () => {
@@ -93,6 +100,7 @@ for (const kvHeads of [2, 4]) {
       for (const [model, wanted] of [
         [narrow, want],
         [wide, continued(wide)],
+        [twice, continued(twice)],
       ] as const) {
         const g = generator(model, { ...texts, end: -1 }, { rows: 2, prompt, capacity })
         const p = d.program({ name: 'generation', functions: g.functions })
@@ -130,44 +138,45 @@ test('a mask that hides a token from itself, and all else, is named where its an
   }
 })
 
-test('one token a call: the logits are those of the whole graph', async () => {
-  const model = windowed(5, 2)
-  const [asks] = asked
-  const { promptLength } = asks!
-  const ids = asks!.ids.slice(0, promptLength + 1)
-  const whole = model.graph({ batch: 1, tokens: ids.length })
-  const places = ids.map((_, i) => i)
-  const fed = { input_ids: ids, position_ids: places }
-  const [all] = d.evaluate([whole], { inputs: fed, states: weightsOf(model) })
-  const sizes = { rows: 1, prompt: promptLength, capacity }
-  const functions = {
-    prefill: d.fixed(() => prefill(model, sizes)),
-    decode: d.fixed(() => decode(model, sizes)),
-  }
-  const p = d.program({ name: 'one', functions })
-  const int = (shape: readonly number[], of: readonly number[]) => tensorValue('int32', shape, of)
-  for (const engine of engines) {
-    const session = await orThrow(engine.load(p))
-    const begun = [...weightsOf(model)].map(
-      ([key, data]) => [key, tensorValue('float32', d.sizes(p.states.get(key)!.axes), data)] as const,
-    )
-    await orThrow(session.write(new Map(begun)))
-    const row = [1, promptLength]
-    const first = { input_ids: int(row, ids.slice(0, -1)), position_ids: int(row, places.slice(0, -1)) }
-    await orThrow(
-      session.call('prefill', { ...first, last: int([1], [promptLength - 1]), source: int([1], [0]) }),
-    )
-    const last = { input_ids: int([1], ids.slice(-1)), position: int([1], [promptLength]) }
-    const { logits } = await orThrow(session.call('decode', last))
-    await orThrow(session.close())
-    const want = all!.subarray(promptLength * vocab.size)
-    const most = Math.max(...want.map(Math.abs))
-    for (const [i, x] of want.entries())
-      assert.ok(
-        Math.abs(logits!.data[i]! - x) < 1e-5 * most,
-        `${engine.name}, ${i}: ${logits!.data[i]}, ${x}`,
+for (const shared of [false, true])
+  test(`one token a call${shared ? ', one layer applied twice' : ''}: the logits are those of the whole graph`, async () => {
+    const model = windowed(5, 2, shared)
+    const [asks] = asked
+    const { promptLength } = asks!
+    const ids = asks!.ids.slice(0, promptLength + 1)
+    const whole = model.graph({ batch: 1, tokens: ids.length })
+    const places = ids.map((_, i) => i)
+    const fed = { input_ids: ids, position_ids: places }
+    const [all] = d.evaluate([whole], { inputs: fed, states: weightsOf(model) })
+    const sizes = { rows: 1, prompt: promptLength, capacity }
+    const functions = {
+      prefill: d.fixed(() => prefill(model, sizes)),
+      decode: d.fixed(() => decode(model, sizes)),
+    }
+    const p = d.program({ name: 'one', functions })
+    const int = (shape: readonly number[], of: readonly number[]) => tensorValue('int32', shape, of)
+    for (const engine of engines) {
+      const session = await orThrow(engine.load(p))
+      const begun = [...weightsOf(model)].map(
+        ([key, data]) => [key, tensorValue('float32', d.sizes(p.states.get(key)!.axes), data)] as const,
       )
-  }
-})
+      await orThrow(session.write(new Map(begun)))
+      const row = [1, promptLength]
+      const first = { input_ids: int(row, ids.slice(0, -1)), position_ids: int(row, places.slice(0, -1)) }
+      await orThrow(
+        session.call('prefill', { ...first, last: int([1], [promptLength - 1]), source: int([1], [0]) }),
+      )
+      const last = { input_ids: int([1], ids.slice(-1)), position: int([1], [promptLength]) }
+      const { logits } = await orThrow(session.call('decode', last))
+      await orThrow(session.close())
+      const want = all!.subarray(promptLength * vocab.size)
+      const most = Math.max(...want.map(Math.abs))
+      for (const [i, x] of want.entries())
+        assert.ok(
+          Math.abs(logits!.data[i]! - x) < 1e-5 * most,
+          `${engine.name}, ${i}: ${logits!.data[i]}, ${x}`,
+        )
+    }
+  })
 
 test.run()
