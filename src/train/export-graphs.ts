@@ -88,7 +88,7 @@ export const exportOnnxModel = (
     TE.fromEither(
       E.tryCatch(() => ({ ...placedIn(model, weights), program: forwardProgram(model, sizes) }), E.toError),
     ),
-    TE.bind('functions', ({ program }) => TE.right(describeProgram(program))),
+    TE.bind('functions', ({ program }) => TE.right(describeProgram(program, model))),
     TE.bind('values', ({ taken }) => valuesOf(weights, taken)),
     TE.bind('paths', ({ program, functions, values }) =>
       pipe(
@@ -174,7 +174,7 @@ export const exportSavedModel = (
       TE.tryCatch(() => writeSavedModel(program, statesOf(program, values, seed), folder), E.toError),
     ),
     TE.chainFirst(({ program }) => {
-      const functions = describeProgram(program)
+      const functions = describeProgram(program, model)
       return readme(folder, model.name, savedAbout(functions.some((f) => f.changes)), functions)
     }),
     TE.map(({ unused, program }) => ({

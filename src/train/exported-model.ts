@@ -82,29 +82,37 @@ export const placedIn = (model: Model, weights: StoredWeights): Placement => {
   return placement.right
 }
 
-/** What is known of inputs and outputs by their names. */
-const words: Readonly<Record<string, string>> = {
+/** What is known of inputs and outputs of a language model by their names. */
+const textWords: Readonly<Record<string, string>> = {
   input_ids: 'ids of tokens; a shorter text is padded on the right, where no token of it looks',
   position_ids:
     'the place of each token in its text, from 0; it begins again where the next text of a row does',
   visual_index:
     'for each token the row among the visual tokens of all images (image · tokens of an image + place; of patches the number of the square) that stands there, or -1 for text',
-  pixel_values: "images, or patches of images, RGB, each channel normalised as the model's processor does",
   patch_places:
     'for each patch its image (from 1; 0 where there is none), row, column, and rows and columns of its image; each four in a row are a square of 2 × 2',
   segment_ids: 'the number of the text that a token belongs to, from 1; 0 for padding',
   labels: 'the id of each token that is learnt, at its own place, and -100 elsewhere',
+  logits: 'a score of each word of the vocabulary; the likeliest has the highest',
+}
+
+/** What is known of those of any model. */
+const words: Readonly<Record<string, string>> = {
+  pixel_values: "images, or patches of images, RGB, each channel normalised as the model's processor does",
   learning_rate: 'the learning rate of this step',
-  logits: 'a score of each word of the vocabulary, or class; the likeliest has the highest',
-  loss: 'the mean over what the labels count',
+  loss: 'the mean over what is counted',
   weight: 'what the loss was divided by',
   gradientNorm: 'the norm of the gradient before it was clipped',
 }
 
 /** `int32 [batch 1, token 64]: ids of tokens`. */
-const described = (name: string, { dtype, axes }: Tensor): string => {
+const described = (
+  known: Readonly<Record<string, string>>,
+  name: string,
+  { dtype, axes }: Tensor,
+): string => {
   const shape = `${dtype} [${axes.map((a) => `${a.name} ${a.size}`).join(', ')}]`
-  return Object.hasOwn(words, name) ? `${shape}: ${words[name]}` : shape
+  return Object.hasOwn(known, name) ? `${shape}: ${known[name]}` : shape
 }
 
 /** One way into a program, in words. */
@@ -117,19 +125,26 @@ export interface DescribedFunction {
   readonly changes: boolean
 }
 
-/** What goes into each function of a program and comes out, at each of its sizes, in words. */
-export const describeProgram = (p: Program): readonly DescribedFunction[] =>
-  [...p.functions].flatMap(([name, variants]) =>
+/**
+ * What goes into each function of a program and comes out, at each of its sizes, in words.
+ *
+ * @param model whose program it is: what a language model's inputs mean is known by their names, those of another with the
+ *   same names may mean something else
+ */
+export const describeProgram = (p: Program, model?: Model): readonly DescribedFunction[] => {
+  const known = model === undefined || isCausalLm(model) ? { ...words, ...textWords } : words
+  return [...p.functions].flatMap(([name, variants]) =>
     variants.map((variant, i) => {
       const outputs = Object.entries(variant.outputs)
       const leaves = topological([...outputs.map(([, t]) => t), ...variant.next.values()]).flatMap((t) =>
-        t.op.op === 'input' ? [[t.op.name, described(t.op.name, t)] as const] : [],
+        t.op.op === 'input' ? [[t.op.name, described(known, t.op.name, t)] as const] : [],
       )
       return {
         name: `${name}.${i}`,
         inputs: Object.fromEntries(leaves),
-        outputs: Object.fromEntries(outputs.map(([n, t]) => [n, described(n, t)])),
+        outputs: Object.fromEntries(outputs.map(([n, t]) => [n, described(known, n, t)])),
         changes: variant.next.size > 0,
       }
     }),
   )
+}

@@ -489,6 +489,10 @@ test('a model of the file’s own: its graph and head, its own configuration', a
   assert.is(hf, join(root, 'own-tune-hf'))
   const config = JSON.parse(readFileSync(join(hf, 'config.json'), 'utf8'))
   assert.equal([config.hidden, config.classes, config.torch_dtype], [8, 2, 'float32'])
+  // labels of classes are no ids of tokens
+  const saved = readFileSync(join(await exported('own', '--savedmodel'), 'README.md'), 'utf8')
+  assert.match(saved, /- `labels`: int32 \[batch 4\]\n/)
+  assert.match(saved, /- `learning_rate`: float32 \[\]: the learning rate of this step/)
 })
 
 test('a folder that was exported is exported again, as a published one', async () => {
