@@ -62,7 +62,7 @@ export const renderReport = async (
     ...policy,
     ...rollouts(drawn.samples, drawn.damaged, images),
     ['accuracy', 'What was measured, by family and stage', measured],
-    ['predictions', 'What it answers', predictions(view, images)],
+    ...predictions(view, images),
     ...badRows(view),
     ['time', 'Where the time went', spent],
     ['model', 'The model', model(run.manifest.model)],

@@ -34,7 +34,7 @@ h2 { font-size: 1.3rem; margin: 3rem 0 .5rem; padding-top: .75rem; border-top: 1
 h3 { font-size: 1rem; margin: 0 0 .35rem; }
 p { margin: .4rem 0 .8rem; max-width: 46rem; }
 .lead, .note, figcaption, caption, dt { color: var(--muted); }
-.note, figcaption, caption { font-size: .875rem; }
+.note, figcaption, caption { font-size: .875rem; } figcaption { overflow-wrap: anywhere; }
 nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; list-style: none; margin: 1rem 0 0; padding: 0; font-size: .92rem; }
 a { color: var(--strong); text-underline-offset: .15em; }
 code, pre { font: .875em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }

@@ -492,6 +492,12 @@ test('templates escape what is put in, and nothing else', () => {
   )
 })
 
+test('of a run that answers nothing, as a classifier, no section speaks of answers', async () => {
+  const events = syntheticEvents(2)
+  assert.match(await render(events), 'What it answers')
+  assert.not.match(await render(events.filter((e) => e.type !== 'predicted')), 'What it answers')
+})
+
 test('samples are shown once, with the answer after each stage', () => {
   const view = viewOf(syntheticEvents(), manifest.families)
   assert.is(view.samples.length, 24)
@@ -599,6 +605,7 @@ test('a run without events, one that goes on, one that failed: each has a page t
   const none = await render([])
   assert.match(none, 'not finished: 0 of 0')
   assert.match(none, 'Nothing was evaluated yet')
+  assert.not.match(none, 'What it answers')
   assert.equal(unbalanced(none), [])
   const events = brief()
   const half = await render(

@@ -6,14 +6,18 @@
 import type { EventOf } from '../../run/index.ts'
 import { grouped } from '../../terminal/index.ts'
 import { type Html, html, trusted } from '../html.ts'
+import type { Section } from '../page.ts'
 import { endedRight, type RunView, type SampleView, selection } from '../view.ts'
 
 /** At most this many samples are shown; more would make the page heavy. */
 export const mostSamples = 240
 
-/** Cards, and a filter that shows itself where scripts run. `images` maps an image's path to its data URL. */
-export const predictions = (view: RunView, images: ReadonlyMap<string, string>): Html => {
-  if (view.samples.length === 0) return html`<p>No prediction was recorded.</p>`
+/** The section, where answers were recorded: a classifier, say, has none. `images` maps an image's path to its data URL. */
+export const predictions = (view: RunView, images: ReadonlyMap<string, string>): readonly Section[] =>
+  view.samples.length === 0 ? [] : [['predictions', 'What it answers', cards(view, images)]]
+
+/** Cards, and a filter that shows itself where scripts run. */
+const cards = (view: RunView, images: ReadonlyMap<string, string>): Html => {
   const shown = selection(view.samples, mostSamples)
   const levels = [...new Set(shown.map((s) => s.level))].sort((a, b) => a - b)
   const families = view.families.filter((f) => shown.some((s) => s.family === f))
