@@ -42,6 +42,7 @@ import {
   callWith,
   flagSetting,
   imagesByDefault,
+  imagesSetting,
   learntConfig,
   learntSetting,
   learntSizes,
@@ -132,7 +133,7 @@ const checked = (model: CausalLm, processor: Processor, settings: PolicyGradient
   const sizes: ExperienceSizes = {
     rows,
     tokens: wholeSetting(where, 'tokens', settings.tokens, 2),
-    images: wholeSetting(where, 'images', settings.images ?? imagesByDefault(processor, rows), 0),
+    images: imagesSetting(where, settings.images ?? imagesByDefault(processor, rows), processor),
     completions: wholeSetting(where, 'completions', settings.completions ?? rows, 1),
     answer: wholeSetting(where, 'answer', settings.answer, 1),
   }

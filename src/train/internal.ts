@@ -17,7 +17,7 @@ export {
   learntSizes,
   placed,
 } from './learnt-places.ts'
-export { imagesByDefault, textGraph } from './next-token.ts'
+export { imagesByDefault, imagesSetting, textGraph } from './next-token.ts'
 export { withBadRows } from './own-data.ts'
 export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
 export { rateSearch, searchSetting } from './rate-search.ts'

@@ -29,7 +29,7 @@ import {
   placed,
 } from './learnt-places.ts'
 import type { LossTerms, MicroBatch, Objective } from './objective.ts'
-import { batchSetting, wholeSetting } from './setting-checks.ts'
+import { batchSetting, RecipeError, wholeSetting } from './setting-checks.ts'
 
 /** Sizes of {@link nextToken}. */
 export interface NextTokenSizes {
@@ -60,6 +60,13 @@ export interface NextTokenOptions {
 export const imagesByDefault = ({ image }: Processor, rows: number): number | undefined => {
   if (image === undefined) return 0
   return image.patchSize === undefined ? rows : undefined
+}
+
+/** How many images a batch has room for. @throws RecipeError where the processor lays out none and there is to be room */
+export const imagesSetting = (where: string, images: unknown, { image }: Processor): number => {
+  const n = wholeSetting(where, 'images', images, 0)
+  if (n === 0 || image !== undefined) return n
+  throw new RecipeError(where, 'images', `it is ${n}, and the processor lays out text alone; give 0`)
 }
 
 /** The text of a batch as graph inputs. Padding is on the right, where no real token looks. */
@@ -112,7 +119,7 @@ export const nextToken = (
   teaches('nextToken', processor, model, distill)
   const rows = wholeSetting('nextToken', 'rows', sizes.rows, 1)
   const tokens = wholeSetting('nextToken', 'tokens', sizes.tokens, 2)
-  const images = wholeSetting('nextToken', 'images', sizes.images ?? imagesByDefault(processor, rows), 0)
+  const images = imagesSetting('nextToken', sizes.images ?? imagesByDefault(processor, rows), processor)
   batchSetting('nextToken', rows, tokens)
   const learnt = learntSetting('nextToken', sizes.learnt, tokens)
   const all = { rows, tokens, images }

@@ -37,7 +37,7 @@ import {
   learntSizes,
   placed,
 } from './learnt-places.ts'
-import { textGraph } from './next-token.ts'
+import { imagesSetting, textGraph } from './next-token.ts'
 import type { Fraction, Objective } from './objective.ts'
 import { batchSetting, wholeSetting, wordSetting } from './setting-checks.ts'
 
@@ -121,7 +121,8 @@ export const packedNextToken = (
   teaches('packedNextToken', processor, model, distill)
   const whole = (setting: keyof PackSizes, least: number): number =>
     wholeSetting('packedNextToken', setting, sizes[setting], least)
-  const [rows, tokens, images] = [whole('rows', 1), whole('tokens', 2), whole('images', 0)]
+  const [rows, tokens] = [whole('rows', 1), whole('tokens', 2)]
+  const images = imagesSetting('packedNextToken', sizes.images, processor)
   batchSetting('packedNextToken', rows, tokens)
   const all = { rows, tokens, images }
   wordSetting('packedNextToken', 'mean', mean, ['token', 'sample'])

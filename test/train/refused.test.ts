@@ -19,6 +19,7 @@ import { adamWith, muon, type Optimizer } from '../../src/optim/index.ts'
 import { after, allOf, type Evaluation, unmeasured } from '../../src/train/evaluation.ts'
 import type { Experiment } from '../../src/train/experiment.ts'
 import { nextToken } from '../../src/train/next-token.ts'
+import { packedNextToken } from '../../src/train/packed-next-token.ts'
 import { begin, next } from '../../src/train/recipe.ts'
 import { experiment } from '../../src/train/recipe-experiment.ts'
 import { fromScratch } from '../../src/train/recipe-start.ts'
@@ -407,6 +408,14 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
     'a batch that no array holds',
     () => two({ objective: nextToken(tinyModel, tinyProcessor, { rows: 1e9, tokens: 96 }) }),
     /nextToken, rows: 1000000000 rows of 96 tokens are more than the 2147483647 tokens/,
+  ],
+  [
+    'room for images beside a processor of text alone',
+    () => {
+      const { image: _, ...text } = tinyProcessor
+      return two({ objective: packedNextToken(tinyModel, text, { rows: 1, tokens: 40, images: 2 }) as never })
+    },
+    /packedNextToken, images: it is 2, and the processor lays out text alone; give 0/,
   ],
   [
     'a size that there is not',
