@@ -58,6 +58,17 @@ export const evaluation = [
     [['values are cached as keys', "side('value', values)]", "side('value', keys)]"]],
   ),
   mutantsOf(
+    'src/models/cache.ts',
+    ['generation/windowed'],
+    [
+      [
+        'a layer that is applied twice has one place in the cache',
+        'times.set(path, earlier + 1)',
+        'times.set(path, 0)',
+      ],
+    ],
+  ),
+  mutantsOf(
     'src/models/generate.ts',
     ['generation/greedy', 'models/generate'],
     [
