@@ -370,6 +370,7 @@ export const data = [
     ['data/sources', 'train/stage'],
     [
       ['a source goes on with the example that it gave last', 'next: ++index', 'next: index++'],
+      ['what is no iteration is iterated', 'if (!isIterable(examples))', 'if (false)'],
       ['an opened source begins at its beginning', 'let index = place as number', 'let index = 0'],
       ['a batch’s place is that before it', 'next = placed.next', ''],
       ['what is left over at the end is lost', 'if (examples.length > 0) yield { examples, next }', ''],
@@ -459,7 +460,7 @@ export const data = [
   mutantsOf(
     'src/data/given.ts',
     ['data/sources'],
-    [['a stream is a record', 'if (isStream(source))', 'if (false)']],
+    [['a stream is a record', "if (kindOf(source) === 'a stream')", 'if (false)']],
   ),
   mutantsOf(
     'src/run/bad-rows.ts',

@@ -200,6 +200,19 @@ export const train = [
   ),
   mutantsOf(
     'src/train/learner.ts',
+    ['train/refused'],
+    [
+      ['a loss may be a whole number', "t.dtype !== 'float32'", 'false'],
+      ['a loss may have axes', 't.axes.length > 0', 'false'],
+      [
+        'an auxiliary loss is not looked at',
+        '...Object.entries(auxiliary)',
+        '...Object.entries({} as typeof auxiliary)',
+      ],
+    ],
+  ),
+  mutantsOf(
+    'src/train/learner.ts',
     ['train/stage'],
     [
       ['a loss is built for whoever asks', 'built.get(sizes) ?? ofSpec', 'ofSpec'],

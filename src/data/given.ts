@@ -1,14 +1,10 @@
 /** What combinators are given, seen to before they are opened: in the middle of a run nobody knows any more who gave it. */
 import { functionSetting, kindOf, SettingsError } from '../settings/index.ts'
 
-/** Whether it is an Observable, or an iteration that runs already. */
-const isStream = (x: unknown): boolean =>
-  typeof x === 'object' && x !== null && !Array.isArray(x) && ('subscribe' in x || Symbol.asyncIterator in x)
-
 /** A source: `data.rows` that was not called is none, and neither is a stream. @throws SettingsError */
 export const givenSource = <S>(where: string, setting: string, source: S): S => {
   if (typeof (source as { readonly open?: unknown } | null)?.open === 'function') return source
-  if (isStream(source))
+  if (kindOf(source) === 'a stream')
     throw new SettingsError(
       where,
       setting,

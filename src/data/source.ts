@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { kindOf } from '../settings/index.ts'
 import { givenFunction, givenList, givenSource } from './given.ts'
 
 /** An example, and the place behind it. */
@@ -51,6 +52,9 @@ const placedOf = <E>(x: Placed<E>): Placed<E> => {
   return x
 }
 
+const isIterable = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && (Symbol.asyncIterator in x || Symbol.iterator in x)
+
 /**
  * A source whose i-th example is a function of i alone.
  *
@@ -70,7 +74,13 @@ export const indexed = <E>(
           `a source by index opens at a whole number from 0, not at ${JSON.stringify(place)}`,
         )
       let index = place as number
-      for await (const example of from(index)) yield { example, next: ++index }
+      const examples: unknown = from(index)
+      if (!isIterable(examples))
+        throw new SourceError(
+          `indexed, from: it gives ${kindOf(examples)}; give the examples from an index on, as function* (index) { … }`,
+          'BadStream',
+        )
+      for await (const example of examples as AsyncIterable<E>) yield { example, next: ++index }
     },
   }
 }

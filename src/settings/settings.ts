@@ -23,6 +23,10 @@ export class SettingsError extends Error {
 export const shownValue = (x: unknown): string =>
   typeof x === 'string' ? `'${x}'` : typeof x === 'function' ? 'a function' : String(x)
 
+/** Whether it is an Observable, or an iteration that runs already. */
+const isStream = (x: object): boolean =>
+  Symbol.asyncIterator in x || typeof (x as { readonly subscribe?: unknown }).subscribe === 'function'
+
 /** What a value is, where it is not what it should be. */
 export const kindOf = (x: unknown): string =>
   x === undefined
@@ -38,7 +42,9 @@ export const kindOf = (x: unknown): string =>
             : x instanceof Object && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')
               ? 'an Either; take what is on its right side'
               : typeof x === 'object'
-                ? 'a record'
+                ? isStream(x)
+                  ? 'a stream'
+                  : 'a record'
                 : shownValue(x)
 
 /** The name of a setting, after that of the setting within which it stands, where it does: `sizes.rows`. */

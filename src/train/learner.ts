@@ -16,6 +16,7 @@ import {
   div,
   type FunctionSpec,
   fixed,
+  GraphError,
   gradient,
   input,
   type Keys,
@@ -29,6 +30,7 @@ import {
   type Scalar,
   scalar,
   select,
+  showAxes,
   state,
   type Tensor,
   zeros,
@@ -82,10 +84,39 @@ export const metricPrefix = 'metric.'
 /** What the outputs of sums over the whole update begin with. */
 export const batchPrefix = 'batch.'
 
+/** Sees that what is added up and divided is one float32 number each. @throws GraphError at the line that made another */
+const onlyNumbers = (terms: LossTerms): LossTerms => {
+  const { sum, weight, auxiliary = {}, batch, stepMetrics = {} } = terms
+  const numbers: readonly (readonly [name: string, number: Tensor])[] = [
+    ...([
+      ['sum', sum],
+      ['weight', weight],
+    ] as const),
+    ...Object.entries(auxiliary).map(([name, t]) => [`auxiliary.${name}`, t] as const),
+    ...Object.entries(batch?.losses ?? {}).map(([name, t]) => [`batch.losses.${name}`, t] as const),
+    ...Object.entries(stepMetrics).flatMap(
+      ([name, m]) =>
+        [
+          [`stepMetrics.${name}.sum`, m.sum],
+          [`stepMetrics.${name}.weight`, m.weight],
+        ] as const,
+    ),
+  ]
+  for (const [name, t] of numbers)
+    if (t.dtype !== 'float32' || t.axes.length > 0)
+      throw new GraphError(
+        'NotDifferentiable',
+        `objective.terms gives ${name} as ${t.dtype} with ${showAxes(t.axes)}; reduce it to one number by total(…), and cast it to float32`,
+        t.site,
+        t.axes,
+      )
+  return terms
+}
+
 /** The loss, as the objective builds it. @throws RecipeError where that is no graph */
 const givenTerms = (spec: LearnerSpec, sizes: Sizes): LossTerms => {
   const given = spec.objective.terms(sizes)
-  if (given?.sum?.op !== undefined && given.weight?.op !== undefined) return given
+  if (given?.sum?.op !== undefined && given.weight?.op !== undefined) return onlyNumbers(given)
   throw new RecipeError(
     `stage '${spec.name}'`,
     'objective.terms',

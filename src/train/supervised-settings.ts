@@ -54,7 +54,13 @@ export const checkedSupervised = <From extends string, To extends string, E>(
   const { train, optimizer, maxGradientNorm } = learner
   valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
   valueSetting(where, 'objective.model', objective.model, ['graph'], 'the model that it trains')
-  valueSetting(where, 'source', source, isPrepared(source) ? ['source'] : ['open'], 'a source of examples')
+  valueSetting(
+    where,
+    'source',
+    source,
+    isPrepared(source) ? ['source'] : ['open'],
+    'a source of examples, { config, async *open(place) { yield { example, next } } }',
+  )
   const steps = wholeSetting(where, 'steps', s.steps, 1)
   const accumulate = wholeSetting(where, 'accumulate', s.accumulate ?? 1, 1)
   const { config: course, factor } = stageSchedule(where, s.schedule, steps)

@@ -81,6 +81,19 @@ sources('by index: from 0, or from a whole number on; other places are refused',
   }
 })
 
+sources('what gives no examples one after the other is told so, by what it is', async () => {
+  for (const [given, why] of [
+    [() => from([1, 2]), /^indexed, from: it gives a stream; give the examples/],
+    [async () => [1, 2], /^indexed, from: it gives a promise/],
+    [() => undefined, /^indexed, from: it gives undefined/],
+    [() => 'text', /^indexed, from: it gives 'text'/],
+  ] as const) {
+    const e = await thrown(() => taken(indexed('i', given as never), 1))
+    assert.ok(e instanceof SourceError)
+    assert.match(e.message, why)
+  }
+})
+
 sources('settings that cannot be are refused where they are given', () => {
   const [some, rows] = [listed('some', [1]), listed('rows', [])]
   const later = (() => rows) as never

@@ -4,13 +4,24 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as TE from 'fp-ts/lib/TaskEither.js'
-import { firstValueFrom, toArray } from 'rxjs'
+import { firstValueFrom, from, toArray } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { conversation } from '../../src/data/conversation.ts'
 import { processor } from '../../src/data/processor.ts'
 import { indexed, listed, type Source } from '../../src/data/source.ts'
-import { add, everyKey, fixed, input, parameter, state, type Tensor, zeros } from '../../src/dsl/index.ts'
+import {
+  add,
+  axis,
+  cast,
+  everyKey,
+  fixed,
+  input,
+  parameter,
+  state,
+  type Tensor,
+  zeros,
+} from '../../src/dsl/index.ts'
 import { tensorValue } from '../../src/engine/values.ts'
 import { exactAnswers } from '../../src/eval/exact-answer.ts'
 import { heldOut } from '../../src/eval/held-out.ts'
@@ -56,6 +67,11 @@ const two = (change: Any, evaluation: unknown = unmeasured, begun: Any = {}): Ex
     ) as never,
     evaluation as Evaluation,
   )
+/** The loss with one of its numbers as a whole one. */
+const casting = (name: 'sum' | 'weight') => (at: { rows: number }) => {
+  const terms = objective.terms(at)
+  return { ...terms, [name]: cast(terms[name], 'int32') }
+}
 /** A stage of one's own: the first one, with some of it replaced. */
 const own = (change: Any): Experiment =>
   experiment(
@@ -282,9 +298,38 @@ const mistakes: readonly (readonly [what: string, make: () => Experiment, says: 
     /function 'accumulate' is not compiled for x \[1, 4\]/,
   ],
   [
+    'an Observable as a source',
+    () => two({ source: from([1]) }),
+    /stage 'two', source: it is a stream; give a source of examples, .*open\(place\)/,
+  ],
+  [
     'a loss that is a promise',
     () => two({ objective: { ...objective, terms: async () => objective.terms({ rows: 2 }) } }),
     /stage 'two', objective\.terms: it gives a promise/,
+  ],
+  [
+    'a loss of whole numbers, at the line that made it',
+    () => two({ objective: { ...objective, terms: casting('sum') } }),
+    /stage 'two': objective\.terms gives sum as int32 with .*cast it to float32/,
+  ],
+  [
+    'what a loss is divided by as a whole number',
+    () => two({ objective: { ...objective, terms: casting('weight') } }),
+    /objective\.terms gives weight as int32/,
+  ],
+  [
+    'an auxiliary loss with axes',
+    () =>
+      two({
+        objective: {
+          ...objective,
+          terms: (at: { rows: number }) => ({
+            ...objective.terms(at),
+            auxiliary: { own: input('x', [axis('row', 2)]) },
+          }),
+        },
+      }),
+    /objective\.terms gives auxiliary\.own as float32 with .*row/,
   ],
   [
     'a loss without a unit',
