@@ -19,6 +19,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { elements, parametersOf, sizes } from '../../src/dsl/index.ts'
 import { writeSafetensors } from '../../src/formats/safetensors.ts'
+import { openCheckpoint } from '../../src/formats/safetensors-index.ts'
 import { toPublished } from '../../src/models/config.ts'
 import { qwen3Model } from '../../src/models/qwen3.ts'
 import { fillNormal, keyOf } from '../../src/random/index.ts'
@@ -146,6 +147,17 @@ test('recipe: all ten stages at a two hundredth of their size, a report at the e
     ],
   )
   assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /basic-pretraining/)
+})
+
+test('distill: half a nano learns from what the recipe left, and is written without the other half', async () => {
+  const teacher = join(folder, 'recipe/checkpoints/soup')
+  const out = join(folder, 'distill')
+  const words = ['examples/distill.ts', '--engine', 'onnx', '--quick', '--set', `teacher=${teacher}`]
+  const { code, err } = await cli(['run', ...words, '--set', 'steps=2', '--out', out])
+  assert.is(code, 0, err)
+  const keysOf = async (checkpoint: string) => (await orThrow(openCheckpoint(checkpoint))).keys
+  const halved = (await keysOf(teacher)).filter((key) => !/\.layers\.[23]\./.test(key))
+  assert.equal([...(await keysOf(join(out, 'checkpoints/distill')))].sort(), [...halved].sort())
 })
 
 test('moe: upcycled, calibrated, tuned; how evenly experts are used is measured and drawn', async () => {
@@ -404,6 +416,7 @@ test('the examples are short', () => {
     'several-images.ts',
     'own-model.ts',
     'classify.ts',
+    'distill.ts',
     ...readdirSync(join(root, 'examples/recipe')).map((name) => `recipe/${name}`),
   ])
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
