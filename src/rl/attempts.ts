@@ -19,6 +19,7 @@ import { rollout } from './operators/rollout.ts'
 import { score } from './operators/score.ts'
 import type { Reads } from './reads.ts'
 import type { Reward } from './reward.ts'
+import { ready } from './rewards/compound.ts'
 import { rewardsOf } from './selection.ts'
 import type { Columns, Task } from './task.ts'
 import type { TrainedPolicy } from './trained-policy.ts'
@@ -122,6 +123,7 @@ export const solvable = <C extends Columns, R extends Columns = C>(
   return {
     config: { ...configOf('solvable', s), easy: [...easy] },
     functions: s.policy.functions,
+    preflight: () => ready('solvable', 'right', s.right as Reward<never>),
     example: s.tasks,
     async *prepare(about) {
       const groups = await attempted(s, about)
@@ -201,6 +203,7 @@ export const harvested = <C extends Columns, R extends Columns = C>(
   return {
     config: configOf('harvested', s),
     functions: s.policy.functions,
+    preflight: () => ready('harvested', 'right', s.right as Reward<never>),
     example: {
       config: asked.config,
       // the longest answer that a prompt may get

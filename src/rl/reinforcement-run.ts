@@ -21,6 +21,8 @@ import { encodedLogProbs, firstPlace, type Place, withLogProbs } from './place.t
 import type { Policy } from './policy.ts'
 import { keepReference } from './reference.ts'
 import type { checkedReinforcement, ReinforcementSettings } from './reinforcement-settings.ts'
+import type { Reward } from './reward.ts'
+import { ready as readyReward } from './rewards/compound.ts'
 import { isUnjudged, standstill } from './standstill.ts'
 import { statisticsOf } from './statistics.ts'
 import type { Columns, Task } from './task.ts'
@@ -283,6 +285,8 @@ export async function* runReinforcement<C extends Columns>(
   const { given: s, checked } = spec
   const { where, updates, episodes, minibatch, steps, drawing, patience, validation } = checked
   const place: Place = { ...firstPlace, ...(c.from?.place as Partial<Place> | undefined) }
+  // a stage that goes on was looked at when it began, and its reward may have been mended since
+  await readyReward(where, 'reward', drawing.reward as Reward<never>)
   yield {
     ...{ type: 'stage-started', stage: s.name, ...c.position, steps, batch: minibatch },
     ...{ trainable: c.trainable, parts: s.train.map((k) => k.name), unit: s.objective.unit },

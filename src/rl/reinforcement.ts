@@ -10,6 +10,7 @@ import {
   fitsProgram,
   learnerPrograms,
   learningStage,
+  preflightOf,
   previewOf,
   transformed,
   withPrepared,
@@ -18,6 +19,7 @@ import { referenceFunction, underReference } from './reference.ts'
 import { runReinforcement } from './reinforcement-run.ts'
 import { checkedReinforcement, type ReinforcementSettings } from './reinforcement-settings.ts'
 import type { Reward } from './reward.ts'
+import { ready } from './rewards/compound.ts'
 import { reweighted, weightsOf } from './rewards/index.ts'
 import { tooLong } from './session-policy.ts'
 import type { Columns } from './task.ts'
@@ -85,6 +87,8 @@ export const reinforcement = <
       return programs({ ...beside, ...functions })
     },
     preflight: async (program) => {
+      await ready(where, 'reward', s.reward as Reward<never>)
+      await preflightOf(tasks)
       // those of the first round: one that is too long ends the run when it is asked
       const first = (await firstBatch(previewOf(tasks), checked.drawing.groups))?.examples ?? []
       const [task] = first.toSorted((a, b) => b.prompt.promptLength - a.prompt.promptLength)

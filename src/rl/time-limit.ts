@@ -23,8 +23,15 @@ export const wasHeld = (ms: number): void => {
  * Calls `over` once, `ms` milliseconds from now. Where something held this thread meanwhile and was stopped, that time is given
  * again. Where the timer fires late by half a second or more, this process stood still, and what was waited for could not be
  * heard either: the time is given again, three times at most. The answer ends the waiting.
+ *
+ * @param since when something last came that shows that what is waited for goes on, as `performance.now()` has it: the time
+ *   counts from there; default: from now
  */
-export const timeLimit = (ms: number, over: () => void): (() => void) => {
+export const timeLimit = (
+  ms: number,
+  over: () => void,
+  since = () => Number.NEGATIVE_INFINITY,
+): (() => void) => {
   let timer: NodeJS.Timeout
   const wait = (inMs: number, left: number): void => {
     const due = performance.now() + inMs
@@ -32,6 +39,7 @@ export const timeLimit = (ms: number, over: () => void): (() => void) => {
     timer = setTimeout(() => {
       if (held > before) wait(held - before, left)
       else if (left > 0 && performance.now() - due >= slack) wait(ms, left - 1)
+      else if (since() + ms > performance.now()) wait(since() + ms - performance.now(), left)
       else over()
     }, inMs)
   }
@@ -44,10 +52,11 @@ export const inTime = async <A, B>(
   ms: number,
   ask: () => A | PromiseLike<A>,
   late: () => B,
+  since?: () => number,
 ): Promise<Awaited<A> | B> => {
   let stop = (): void => {}
   const over = new Promise<B>((resolve) => {
-    stop = timeLimit(ms, () => resolve(late()))
+    stop = timeLimit(ms, () => resolve(late()), since)
   })
   try {
     return await Promise.race([ask(), over])

@@ -19,7 +19,7 @@ export {
 } from './learnt-places.ts'
 export { imagesByDefault, imagesSetting, textGraph } from './next-token.ts'
 export { withBadRows } from './own-data.ts'
-export { isPrepared, previewOf, ready, withPrepared } from './prepared.ts'
+export { isPrepared, preflightOf, previewOf, ready, withPrepared } from './prepared.ts'
 export { rateSearch, searchSetting } from './rate-search.ts'
 export { batchSetting, configSetting, flagSetting, stageName, wordSetting } from './setting-checks.ts'
 export { stageSchedule } from './stage-schedule.ts'

@@ -29,6 +29,8 @@ export interface Prepared<out E> {
   readonly functions?: Readonly<Record<string, FunctionSpec>>
   /** Examples such as will come: what is looked at before the first step. */
   readonly example: Source<E>
+  /** Sees before work begins that it can prepare; default: nothing is seen to. */
+  readonly preflight?: () => Promise<void>
   /** Chooses or draws; what it gives is plain JSON data, kept in the stage's checkpoints. */
   readonly prepare: (about: Preparing) => AsyncGenerator<EventOf<'curated'> | EventOf<'warned'>, unknown>
   /** The examples themselves. */
@@ -42,12 +44,17 @@ export const isPrepared = <E>(of: Source<E> | Prepared<E>): of is Prepared<E> =>
 /** Examples before any are made: a source itself, or what is like it. */
 export const previewOf = <E>(of: Source<E> | Prepared<E>): Source<E> => (isPrepared(of) ? of.example : of)
 
+/** Sees before work begins that what prepares examples can. */
+export const preflightOf = async <E>(of: Source<E> | Prepared<E>): Promise<void> => {
+  if (isPrepared(of)) await of.preflight?.()
+}
+
 /** What is made of a source, made of one that is still to come. @category combinators */
 export const afterwards = <A, B>(of: Prepared<A>, make: (source: Source<A>) => Source<B>): Prepared<B> => {
   const example = make(of.example)
   return {
     ...{ config: { kind: 'prepared', of: of.config, source: example.config }, example },
-    ...present({ functions: of.functions }),
+    ...present({ functions: of.functions, preflight: of.preflight }),
     ...{ prepare: of.prepare, source: (kept) => make(of.source(kept)) },
   }
 }

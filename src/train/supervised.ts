@@ -8,7 +8,7 @@ import { firstBatch } from './first-batch.ts'
 import { learnerPrograms } from './learner.ts'
 import { learningStage } from './learning-stage.ts'
 import type { MicroBatch } from './objective.ts'
-import { previewOf, withPrepared } from './prepared.ts'
+import { preflightOf, previewOf, withPrepared } from './prepared.ts'
 import { jsonSetting, RecipeError } from './setting-checks.ts'
 import type { Stage } from './stage.ts'
 import { runSupervised } from './supervised-run.ts'
@@ -53,6 +53,7 @@ export const supervised = <const From extends string, const To extends string, E
     ...{ ...learningStage(s, objective), config, steps },
     program: (functions) => programs(withPrepared(where, s.source, functions)),
     preflight: async (program) => {
+      await preflightOf(s.source)
       const first = await firstBatch(previewOf(s.source), perStep, where)
       if (first === undefined || first.examples.length < perStep)
         throw new RecipeError(

@@ -4,6 +4,7 @@ import { from, map, type Observable, of, Subject } from 'rxjs'
 import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { atMost } from '../../src/async/index.ts'
 import type { Conversation } from '../../src/data/index.ts'
 import { program } from '../../src/dsl/index.ts'
 import {
@@ -345,6 +346,47 @@ scores('no number and no answer have failed, in a time that is set', async () =>
     group!.judgements.map((j) => (j._tag === 'Failed' ? j.why : j._tag)),
     ["reward 'lost': its value is NaN; give a finite number", "reward 'lost' gave no answer in 0.02 s"],
   )
+})
+
+scores(
+  'what waits for a judge that answers one after the other is not late; what never comes is',
+  async () => {
+    const inTurn = atMost(1)
+    let open = 0
+    const reward: Reward = {
+      ...{ name: 'slow', config: 'slow' },
+      score:
+        ({ completion: { text } }) =>
+        () =>
+          text === 'a7'
+            ? new Promise<never>(() => undefined)
+            : inTurn(async () => {
+                open++
+                await new Promise((go) => setTimeout(go, 20))
+                return scored(open)
+              }),
+    }
+    // together they take three times the limit
+    const [group] = await gathered(of(groupOf('a', 16)).pipe(score({ reward, seconds: 0.1 })))
+    assert.equal(
+      group!.judgements.map((j) => (j._tag === 'Scored' ? j.value : j._tag === 'Failed' ? j.why : j._tag)),
+      [1, 2, 3, 4, 5, 6, 7, "reward 'slow' gave no answer in 0.1 s", 8, 9, 10, 11, 12, 13, 14, 15],
+    )
+  },
+)
+
+scores('answers that never come are given up together, each in its time', async () => {
+  const reward: Reward = {
+    ...{ name: 'lost', config: 'lost' },
+    score: () => () => new Promise<never>(() => undefined),
+  }
+  const began = performance.now()
+  const [group] = await gathered(of(groupOf('a', 40)).pipe(score({ reward, seconds: 0.25 })))
+  assert.ok(group!.judgements.every((j) => j._tag === 'Failed'))
+  // one after the other they would take ten seconds
+  const latest = Math.max(...group!.judgements.map((j) => (j as { readonly elapsedMs: number }).elapsedMs))
+  assert.ok(latest <= performance.now() - began)
+  assert.ok(latest < 5_000, `${latest}`)
 })
 
 scores('a reward that never gives the thread back has failed, and the others are judged', async () => {

@@ -3,7 +3,20 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { harvested, type Judgement, type Reward, solvable, trainedPolicy } from '../../src/rl/index.ts'
+import {
+  answer,
+  audited,
+  firstThatSpeaks,
+  harvested,
+  type Judgement,
+  type Reward,
+  scale,
+  solvable,
+  trainedPolicy,
+  type VerifiedOptions,
+  verified,
+  weighted,
+} from '../../src/rl/index.ts'
 import { type EventOf, type RunEvent, withoutRepeats } from '../../src/run/index.ts'
 import { loadWeights, orThrow } from '../../src/train/index.ts'
 import {
@@ -153,6 +166,50 @@ test('attempts of which none could be judged end the stage before its first step
   )
   assert.match(message, /stage 'echo', right: none of the attempts could be judged: 8 of 8 failed/)
   assert.ok(harvested({ ...tried, right: throwing }).functions !== undefined)
+})
+
+test('a module that lacks its function or cannot be loaded is refused before anything is drawn, wherever it stands', async () => {
+  const checks = (file: string) => new URL(`../support/checks/${file}`, import.meta.url)
+  const of_ = (some: Partial<VerifiedOptions<Asked>> = {}): Reward<Asked> =>
+    verified<Asked>('mine', { module: checks('hostile.js'), check: 'nowhere', ...some })
+  const refused = async (some: EchoSettings): Promise<string> => {
+    const { message, events } = await failing({ ...small, episodes: 9, ...some }, await folder())
+    assert.is(drawnIn(events).length, 0)
+    return message
+  }
+  const lacks =
+    /reward 'mine' cannot judge: .*hostile\.js exports no function 'nowhere'; it exports .*forever/
+  const inside = weighted({ echo: echoReward, mine: scale(2)(of_()) }, { echo: 1, mine: 1 })
+  for (const reward of [
+    of_(),
+    inside,
+    firstThatSpeaks({ rule: answer(), mine: of_() }),
+    audited(echoReward, of_()),
+  ])
+    assert.match(await refused({ reward: reward as Reward<Asked> }), lacks)
+  assert.match(await refused({ reward: of_() }), /^stage 'echo', reward: /)
+  assert.match(
+    await refused({ reward: of_({ module: checks('broken.js') }) }),
+    /cannot judge: .*not-there\.js/,
+  )
+  assert.match(
+    await refused({ reward: of_({ module: checks('leaving.js') }) }),
+    /its thread ended: exit code 3/,
+  )
+  const policy = trainedPolicy(echoModel, echoProcessor, { rows: 32, prompt: 12, capacity: 14 })
+  const tried = { tasks: echoTasks, count: 4, attempts: 2, policy, sampling: { maxNewTokens: 1 } }
+  assert.match(await refused({ policy, tasks: solvable({ ...tried, right: of_() }) }), lacks)
+  assert.match(await harvested({ ...tried, right: of_() }).preflight!().then(String, String), lacks)
+  // what is there is found and not called
+  const { message } = await failing(
+    {
+      ...small,
+      episodes: 1,
+      reward: of_({ check: 'default', input: () => ({ text: 1, columns: { answer: 1 } }) }),
+    },
+    await folder(),
+  )
+  assert.is(message, '')
 })
 
 test.run()

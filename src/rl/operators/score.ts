@@ -18,8 +18,16 @@ export interface ScoreOptions<in C extends Columns> {
   readonly reward: Reward<C>
   /** Completions that are judged at once; default 64. */
   readonly concurrency?: number
-  /** Seconds after which a judgement that does not come has failed; default 600. A reward may have a shorter limit of its own. */
+  /**
+   * Seconds after which a judgement that does not come has failed, counted from when another one came last: those that wait
+   * for a slow judge that answers one after the other are not late. Default 600. A reward may have a shorter limit of its own.
+   */
   readonly seconds?: number
+}
+
+/** When a judgement last came, as `performance.now()` has it. */
+interface Life {
+  last: number
 }
 
 /** What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed. */
@@ -27,6 +35,7 @@ const judged = async <C extends Columns>(
   reward: Reward<C>,
   about: Judged<C>,
   seconds: number,
+  alive: Life,
 ): Promise<Judgement> => {
   const began = performance.now()
   const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
@@ -34,8 +43,13 @@ const judged = async <C extends Columns>(
   try {
     const said = await inTime(
       ms,
-      () => asked(reward, reward.score(about), Math.min(holdMs, ms)),
+      async () => {
+        const said = await asked(reward, reward.score(about), Math.min(holdMs, ms))
+        alive.last = performance.now()
+        return said
+      },
       () => failed(`reward '${reward.name}' gave no answer in ${seconds} s`),
+      () => alive.last,
     )
     const why = judgementFault(said)
     // a judgement is recorded whole: what cannot be would end the run
@@ -107,21 +121,26 @@ export const score = <C extends Columns>(
   wholeSetting(where, 'concurrency', concurrency, 1)
   numberSetting(where, 'seconds', seconds, true)
   return (groups$) =>
-    groups$.pipe(
-      map((group, number) => ({ group, number })),
-      concatMap(({ group, number }) =>
-        (group.completions.length === 0 ? [undefined] : group.completions).map((completion, sample) => ({
-          ...{ group, number, sample, completion },
-        })),
-      ),
-      mergeMap(
-        ({ group, number, sample, completion }) =>
-          defer(async () =>
-            completion === undefined ? undefined : judged(reward, judgedOf(group.task, completion), seconds),
-          ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
-        concurrency,
-      ),
-      scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
-      concatMap(({ ready }) => ready),
-    )
+    defer(() => {
+      const alive: Life = { last: Number.NEGATIVE_INFINITY }
+      return groups$.pipe(
+        map((group, number) => ({ group, number })),
+        concatMap(({ group, number }) =>
+          (group.completions.length === 0 ? [undefined] : group.completions).map((completion, sample) => ({
+            ...{ group, number, sample, completion },
+          })),
+        ),
+        mergeMap(
+          ({ group, number, sample, completion }) =>
+            defer(async () =>
+              completion === undefined
+                ? undefined
+                : judged(reward, judgedOf(group.task, completion), seconds, alive),
+            ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
+          concurrency,
+        ),
+        scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
+        concatMap(({ ready }) => ready),
+      )
+    })
 }

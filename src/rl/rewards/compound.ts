@@ -54,6 +54,36 @@ export interface CompoundReward<in C extends Columns = Columns> extends Reward<C
 export const structureOf = (reward: Reward<never>): Structure | undefined =>
   (reward as Partial<CompoundReward<never>>)[structure]
 
+/** Where a reward keeps how it finds out, before any completion is there, that it can judge none. */
+export const readiness: unique symbol = Symbol('sailwright.reward.readiness')
+
+/** A reward that can be asked whether it can judge at all. */
+export interface Checkable {
+  /** Why it can judge nothing, with its name; undefined where it can. */
+  readonly [readiness]: () => Promise<string | undefined>
+}
+
+/** Why a reward, or one that it is put together from, can judge nothing; undefined where all can. */
+export const unready = async (reward: Reward<never>): Promise<string | undefined> => {
+  const why = await (reward as Partial<Checkable>)[readiness]?.()
+  if (why !== undefined) return why
+  for (const part of Object.values(structureOf(reward)?.rewards ?? {})) {
+    const of = await unready(part)
+    if (of !== undefined) return of
+  }
+  return undefined
+}
+
+/**
+ * Sees that a reward can judge at all: that a user's module has the function that is named.
+ *
+ * @throws RecipeError, which names where it stands, the reward and why it cannot
+ */
+export const ready = async (where: string, setting: string, reward: Reward<never>): Promise<void> => {
+  const why = await unready(reward)
+  if (why !== undefined) throw new RecipeError(where, setting, why)
+}
+
 /** At least one reward under each name. @throws RecipeError */
 export const checkedRewards = <R extends Rewards>(where: string, rewards: R): R => {
   const kind = kindOf(rewards)

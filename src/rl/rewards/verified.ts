@@ -11,6 +11,7 @@ import { RecipeError, textSetting } from '../../train/index.ts'
 import type { Abstained, Judged, Judgement, Reward } from '../reward.ts'
 import type { Columns } from '../task.ts'
 import { type CheckInput, type CheckName, sharedPool, type VerifierPool } from '../verify/index.ts'
+import { type Checkable, readiness } from './compound.ts'
 import { abstained, asJudgement, failed, inWords } from './judgement.ts'
 
 /** Where a reward's work is done. */
@@ -72,7 +73,8 @@ export interface VerifiedOptions<C extends Columns> extends InPool {
 /**
  * A reward from a function that a module of the user's exports, run in a worker thread with a time limit: for what a
  * completion's text could make hang. The module is JavaScript (or what Node itself can import); its function is given plain
- * data and gives a number or a judgement. A loop without end, memory without end and the end of the thread are `Failed`.
+ * data and gives a number or a judgement. A loop without end, memory without end and the end of the thread are `Failed`. A stage
+ * loads it in such a thread before work begins, so that a module that cannot be loaded or lacks the function is refused then.
  *
  * @throws RecipeError where the name is empty, or there is no such file
  * @category rewards
@@ -95,7 +97,8 @@ export const verified = <C extends Columns = Columns>(
   const check = options.check ?? 'default'
   const input =
     options.input ?? (({ task, completion }: Judged<C>) => ({ text: completion.text, columns: task.columns }))
-  return {
+  const call = { check, module: options.module.href }
+  const own: Reward<C> & Checkable = {
     name,
     config: {
       kind: 'verified',
@@ -104,8 +107,14 @@ export const verified = <C extends Columns = Columns>(
       ...present({ of: options.config }),
     },
     score: (judged) => () =>
-      through(options.pool ?? sharedPool(), { check, module: options.module.href }, () => ({
+      through(options.pool ?? sharedPool(), call, () => ({
         input: input(judged),
       })),
+    // in a thread, as the judging is: what stands in the module is not trusted either
+    [readiness]: async () => {
+      const found = await (options.pool ?? sharedPool()).run(call)
+      return found._tag === 'Failed' ? `reward '${name}' cannot judge: ${found.why}` : undefined
+    },
   }
+  return own
 }

@@ -31,8 +31,8 @@ export interface CheckCall {
   readonly check: string
   /** The address (`file:`) of a JavaScript module. */
   readonly module?: string
-  /** Plain data, which is copied. */
-  readonly input: unknown
+  /** Plain data, which is copied; left out: the check is found, its module loaded, and it is not called. */
+  readonly input?: unknown
 }
 
 /** What a pool has done so far. */
@@ -162,11 +162,10 @@ export const verifierPool = (options: VerifierPoolOptions = {}): VerifierPool =>
     else watch(thread, timeoutMs)
   }
   const send = (thread: Thread): void => {
-    const { id, check, module, input } = thread.job!
+    const { done, ...request } = thread.job!
     thread.stop()
     try {
-      const request: CheckRequest = { id, check, input, ...present({ module }) }
-      thread.worker.postMessage(request)
+      thread.worker.postMessage(request satisfies CheckRequest)
       watch(thread, timeoutMs)
     } catch (e) {
       count.threw++

@@ -13,7 +13,8 @@ export interface CheckRequest {
   readonly check: string
   /** The address of the module that exports the check; left out: one of the package's own. */
   readonly module?: string
-  readonly input: unknown
+  /** What it is given; left out: the check is found, and not called. */
+  readonly input?: unknown
 }
 
 /** The reply to a {@link CheckRequest}: what the check gave, or what went wrong. */
@@ -78,7 +79,7 @@ if (port !== null && memory !== undefined) {
       began[0] = at
       Atomics.store(state, 1, 0)
       Atomics.store(state, 0, id)
-      const result = await check(request.input as never)
+      const result = 'input' in request ? await check(request.input as never) : true
       Atomics.store(state, 1, 1)
       port.postMessage({ id, result, elapsedMs: now() - at } satisfies CheckReply)
     } catch (thrown) {

@@ -62,9 +62,10 @@ test('an answer is judged; tokens are counted; the same question is not asked tw
     const first = await ask(thought, { answer: 'four' })
     assert.equal(first, {
       ...{ _tag: 'Scored', value: 1 },
-      evidence: { extracted: '4', why: 'it is so', cached: false },
+      evidence: { extracted: '4', why: 'it is so' },
     })
-    assert.is(scoreOf(await ask(thought, { answer: 'four' })), 1)
+    // a run that goes on asks what it did not record once more: the judgement says nothing of that
+    assert.equal(await ask(thought, { answer: 'four' }), first)
     assert.is(server.seen.length, 1)
     assert.equal(dataOf(server.seen[0]!.sent), { question: 'How many?', answer: '4', reference: 'four' })
     await ask(thought, { answer: 'five' })
@@ -135,15 +136,14 @@ test('what goes on failing is Failed after the attempts that were allowed', asyn
     [failing(500), /500/, 3],
     [failing(401), /401/, 1],
     [(r) => r.destroy(), /gave no answer/, 3],
-    [(r) => r.end('{"choices": [{"mess'), /gave no answer/, undefined],
-    [(r) => r.end('{}'), /no message/, 1],
-    [(r) => r.setHeader('content-type', 'application/json').end('{"choices": []}'), /no message/, 1],
-  ] as const satisfies readonly (readonly [Answer, RegExp, number | undefined])[])
+    [(r) => r.end('{"choices": [{"mess'), /no message/, 2],
+    [(r) => r.end('{}'), /no message/, 2],
+  ] as const satisfies readonly (readonly [Answer, RegExp, number])[])
     await withServer([answer], async (ask, server, model) => {
       const j = await ask()
       assert.is(j._tag, 'Failed')
       assert.match((j as Failed).why, why)
-      if (times !== undefined) assert.is(server.seen.length, times, String(why))
+      assert.is(server.seen.length, times, String(why))
       assert.is(model.counts().failed, 1)
     })
 })
@@ -209,6 +209,25 @@ test('a reply that is not what was asked for is asked for once more, and is no v
       assert.is(j._tag, 'Failed', wrong)
       assert.match((j as Failed).why, /the judge's reply/)
     })
+})
+
+test('a reply without a text, as where a model thought until its tokens were used up, is asked for once more', async () => {
+  const without =
+    (body: string): Answer =>
+    (response) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(body)
+    }
+  for (const body of ['null', '{"choices": []}', '{"choices": [{"message": {"content": null}}]}']) {
+    await withServer([without(body), saying(right)], async (ask, server, model) => {
+      assert.is(scoreOf(await ask()), 1, body)
+      assert.is(server.seen.length, 2)
+      assert.is(model.counts().malformed, 1)
+    })
+    await withServer([without(body)], async (ask) => {
+      assert.match(((await ask()) as Failed).why, /the judge's reply has no message with text/)
+    })
+  }
 })
 
 test('replies are found among sentences, fences and thoughts', () => {

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import { atMost } from '../../../async/index.ts'
 import { pngDataUrl, type RgbImage } from '../../../data/index.ts'
 import { onlySettings } from '../../../settings/index.ts'
@@ -38,7 +39,7 @@ export interface JudgeQuestion<A> {
 
 /** What came of a question. */
 export type JudgeAnswer<A> =
-  | { readonly _tag: 'Replied'; readonly reply: A; readonly cached: boolean }
+  | { readonly _tag: 'Replied'; readonly reply: A }
   | { readonly _tag: 'Failed'; readonly why: string; readonly elapsedMs: number }
 
 /** What a judge has cost so far. */
@@ -120,7 +121,11 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
     },
   })
 
-  const request = async (q: JudgeQuestion<unknown>, urls: readonly string[]): Promise<string> => {
+  /** A reply's text, or in words that it has none, as where a model thought until its tokens were used up. */
+  const request = async (
+    q: JudgeQuestion<unknown>,
+    urls: readonly string[],
+  ): Promise<E.Either<string, string>> => {
     const reply = await (await client()).chat.completions.create({
       ...{ model, temperature, max_tokens: maxTokens },
       messages: [
@@ -137,8 +142,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
     tokens.prompt += reply?.usage?.prompt_tokens ?? 0
     tokens.completion += reply?.usage?.completion_tokens ?? 0
     const text = reply?.choices?.[0]?.message?.content
-    if (typeof text !== 'string') throw new Error('the answer has no message with text')
-    return text
+    return typeof text === 'string' ? E.right(text) : E.left("the judge's reply has no message with text")
   }
 
   const asked = async <A>(
@@ -152,20 +156,27 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
       const decoded = q.decode(known)
       if (E.isRight(decoded)) {
         count.cached++
-        return { _tag: 'Replied', reply: decoded.right, cached: true }
+        return { _tag: 'Replied', reply: decoded.right }
       }
     }
     let why = ''
     try {
       for (let attempt = 0; attempt < 2; attempt++) {
-        const text = await within(() => request(q, urls))
-        const decoded = q.decode(text)
-        if (E.isRight(decoded)) {
-          await cache.put(key, text)
-          return { _tag: 'Replied', reply: decoded.right, cached: false }
+        const read = pipe(
+          await within(() => request(q, urls)),
+          E.chain((text) =>
+            pipe(
+              q.decode(text),
+              E.map((reply) => ({ text, reply })),
+            ),
+          ),
+        )
+        if (E.isRight(read)) {
+          await cache.put(key, read.right.text)
+          return { _tag: 'Replied', reply: read.right.reply }
         }
         count.malformed++
-        why = decoded.left
+        why = read.left
       }
     } catch (e) {
       why = `the judge at ${o.baseURL} gave no answer: ${clientWords(e)}`

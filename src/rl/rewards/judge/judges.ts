@@ -12,7 +12,7 @@ import type { Judged, Judgement, Reward, Scored } from '../../reward.ts'
 import type { Columns } from '../../task.ts'
 import { afterThinking, lastBoxed } from '../../verify/index.ts'
 import { type Truth, truthsOf } from '../answer.ts'
-import { type ColumnsOf, type CompoundReward, wrapped } from '../compound.ts'
+import { type ColumnsOf, type CompoundReward, readiness, unready, wrapped } from '../compound.ts'
 import { failed, judgementOf, scored } from '../judgement.ts'
 import { dataMessage, judgePrompt, readPrompt } from './data-message.ts'
 import type { JudgeModel } from './judge-model.ts'
@@ -104,7 +104,7 @@ export const thinkJudge = (o: JudgeOptions): Reward<Reference> => {
       const decode = (reply: string) => decodeReply(ThinkReply, reply)
       const got = await o.model.ask({ system, user, images: wholeImages(task.prompt), decode })
       if (got._tag === 'Failed') return failed(got.why, got.elapsedMs)
-      return threefold(got.reply, { why: got.reply.why ?? '', cached: got.cached })
+      return threefold(got.reply, { why: got.reply.why ?? '' })
     },
   }
 }
@@ -126,8 +126,7 @@ export const answerJudge = (o: JudgeOptions): Reward<Reference> => {
       const decode = (reply: string) => decodeReply(AnswerReply, reply)
       const got = await o.model.ask({ system, user, images: wholeImages(task.prompt), decode })
       if (got._tag === 'Failed') return failed(got.why, got.elapsedMs)
-      const evidence = { extracted: answer.slice(0, 300), why: got.reply.why ?? '', cached: got.cached }
-      return scored(got.reply.correct, evidence)
+      return scored(got.reply.correct, { extracted: answer.slice(0, 300), why: got.reply.why ?? '' })
     },
   }
 }
@@ -162,5 +161,10 @@ export const audited = <J extends Reward<never>, R extends Reward<never>>(
     if (agreed) count.agreed++
     return { ...said, evidence: { ...said.evidence, rule: ruled.value, agreed } }
   }
-  return { ...base, score: score as never, agreement: () => ({ ...count }) }
+  return {
+    ...base,
+    score: score as never,
+    agreement: () => ({ ...count }),
+    ...{ [readiness]: () => unready(rule as Reward<never>) },
+  }
 }

@@ -1,0 +1,2 @@
+/** A module that ends its thread while it is loaded. */
+process.exit(3)
