@@ -10,19 +10,22 @@ import type { PolicyTensors } from './policy-loss.ts'
 /** Beyond it a logarithm of a ratio is cut off, so that no exponential overflows (verl's bound). */
 const bound = 20
 
+const withinBound = (log: Tensor): Tensor => minimum(maximum(log, -bound), bound)
+
 /** The logarithm of a ratio, within ±20. */
-export const logRatio = (above: Tensor, below: Tensor): Tensor =>
-  minimum(maximum(sub(above, below), -bound), bound)
+export const logRatio = (above: Tensor, below: Tensor): Tensor => withinBound(sub(above, below))
 
 /** The share of each drawn token: π(token) / π_old(token). `[batch, token]`. */
 export const tokenRatio = (x: PolicyTensors): Tensor => exp(logRatio(x.logProbs, x.oldLogProbs))
 
-/** The mean logarithm of a completion's ratios; 0 where no token counts. `[batch]`. */
+/** The mean logarithm of a completion's ratios, within ±20 as a whole; 0 where no token counts. `[batch]`. */
 const meanLogRatio = (x: PolicyTensors): Tensor =>
-  div(
-    sum(mul(logRatio(x.logProbs, x.oldLogProbs), x.mask), 'token'),
-    maximum(sum(x.mask, 'token'), 1),
-  ) as Tensor
+  withinBound(
+    div(
+      sum(mul(sub(x.logProbs, x.oldLogProbs), x.mask), 'token'),
+      maximum(sum(x.mask, 'token'), 1),
+    ) as Tensor,
+  )
 
 /**
  * The ratio of a whole completion, length-normalised: (π(completion) / π_old(completion))^(1 / tokens), as GSPO (arXiv
