@@ -37,7 +37,12 @@ export const lossScale = (points: readonly Point[], units: readonly string[]) =>
         nice: true,
         ...(least === most && { domain: [least - around, least + around] }),
       },
-      axis: { tickCount: 5 },
+      axis: {
+        tickCount: 5,
+        // a policy's first losses are rounding alone
+        labelExpr:
+          'datum.value === 0 ? "0" : abs(datum.value) < 1e-3 || abs(datum.value) >= 1e6 ? format(datum.value, ".2~e") : datum.label',
+      },
     }
   }
   const low = least / 1.08

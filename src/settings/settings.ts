@@ -19,9 +19,15 @@ export class SettingsError extends Error {
   }
 }
 
-/** How a value is shown in a message. */
+/** How a value is shown in a message: what it is, where it is none that can be written in a word. */
 export const shownValue = (x: unknown): string =>
-  typeof x === 'string' ? `'${x}'` : typeof x === 'function' ? 'a function' : String(x)
+  typeof x === 'string'
+    ? `'${x}'`
+    : typeof x === 'function'
+      ? 'a function'
+      : typeof x === 'object'
+        ? kindOf(x)
+        : String(x)
 
 /** Whether it is an Observable, or an iteration that runs already. */
 const isStream = (x: object): boolean =>

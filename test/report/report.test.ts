@@ -621,6 +621,21 @@ test('a run without events, one that goes on, one that failed: each has a page t
   assert.match(failed, 'the loss became NaN')
 })
 
+test('losses near nought and far above it have short numbers beside them', async () => {
+  const scaled = (by: number) =>
+    syntheticEvents()
+      .filter((e) => e.type !== 'step' || e.stage === 'sft')
+      .map((e) => (e.type === 'step' ? { ...e, loss: by * (e.step % 2 === 0 ? -1 : 1) } : e))
+  for (const [by, wanted] of [
+    [2e-8, /[>]-?[12]e-8</],
+    [3e9, /[>]-?2e\+?9</],
+  ] as const) {
+    const page = await render(scaled(by))
+    assert.match(page, wanted)
+    assert.not.match(page, /[>]-?(0\.00000\d+|[\d,]+,000,000)</)
+  }
+})
+
 test('losses that are no numbers are counted, not drawn', async () => {
   const events = syntheticEvents(0).map(
     (e): RunEvent =>

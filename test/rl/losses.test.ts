@@ -158,21 +158,25 @@ byHand('GSPO: the geometric mean of the ratios, clipped as a whole', () => {
   })
 })
 
-byHand('GSPO: a token that became far less or more likely counts whole in the mean; the mean is bounded', () => {
-  const far: Feed = {
-    logProbs: [-50, 0.5, 0, 55, -30, 0.5, 400, 0, 0],
-    oldLogProbs: [0, 0, 0, 0, 0, 0, 0, 0, 0],
-    mask: [1, 1, 0, 1, 1, 1, 1, 1, 1],
-    advantages: [1, -1, -1],
-  }
-  const got = plainly(gspo({ low: 1, high: 1e9 }), far, 3, 3)
-  // means −24.75, which is held at −20, 8.5, and 400 / 3, which is held at 20: what is held teaches nothing
-  near(got.value, (-Math.exp(-20) + Math.exp(8.5) + Math.exp(20)) / 3)
-  const each = Math.exp(8.5) / 3 / 3
-  for (const [i, want] of [0, 0, 0, each, each, each, 0, 0, 0].entries()) near(got.gradient[i]!, want, `${i}`)
-  const token = plainly(gspoToken({ low: 1, high: 1e9 }), far, 3, 3)
-  near(token.value, got.value)
-})
+byHand(
+  'GSPO: a token that became far less or more likely counts whole in the mean; the mean is bounded',
+  () => {
+    const far: Feed = {
+      logProbs: [-50, 0.5, 0, 55, -30, 0.5, 400, 0, 0],
+      oldLogProbs: [0, 0, 0, 0, 0, 0, 0, 0, 0],
+      mask: [1, 1, 0, 1, 1, 1, 1, 1, 1],
+      advantages: [1, -1, -1],
+    }
+    const got = plainly(gspo({ low: 1, high: 1e9 }), far, 3, 3)
+    // means −24.75, which is held at −20, 8.5, and 400 / 3, which is held at 20: what is held teaches nothing
+    near(got.value, (-Math.exp(-20) + Math.exp(8.5) + Math.exp(20)) / 3)
+    const each = Math.exp(8.5) / 3 / 3
+    for (const [i, want] of [0, 0, 0, each, each, each, 0, 0, 0].entries())
+      near(got.gradient[i]!, want, `${i}`)
+    const token = plainly(gspoToken({ low: 1, high: 1e9 }), far, 3, 3)
+    near(token.value, got.value)
+  },
+)
 
 byHand('GSPO-token: each token with an advantage of its own pulls on itself alone', () => {
   const s = (1.1 * 1.5 * 0.5) ** (1 / 3)

@@ -61,7 +61,7 @@ ${htmlTable(
 /** The curves: stages in a row, those of each unit together, then each by itself. */
 export const learning = async (view: RunView): Promise<Html> => {
   const stages = view.stages.filter((s) => s.taken.some((e) => Number.isFinite(e.loss)))
-  if (stages.length === 0) return html`<p>No step was taken yet.</p>`
+  if (stages.length === 0) return html`<p>No step was taken.</p>`
   const units = [...new Set(stages.map((s) => s.unit))]
   const alike = units.map((unit) => stages.filter((s) => s.unit === unit)).filter((some) => some.length > 1)
   const overviews = await Promise.all(alike.map(async (some) => ({ some, chart: await lossOverview(some) })))

@@ -14,7 +14,7 @@ export const time = async (view: RunView): Promise<Html> => {
   const times = stageTimes(view)
   const sum = (t: (typeof times)[number]): number => timeKinds.reduce((a, k) => a + t[k.key], 0)
   const total = times.reduce((a, t) => a + sum(t), 0)
-  if (total === 0) return html`<p>No step was taken yet.</p>`
+  if (total === 0) return html`<p>No step was taken.</p>`
   const chart = await timeChart(times)
   const run = view.state.finished?.seconds
   const outside = run === undefined ? 0 : run - total

@@ -36,7 +36,10 @@ const frozenChanged = /read only property|not extensible|^Cannot delete property
 /** What was thrown, in words. */
 export const inWords = (thrown: unknown): string => {
   try {
-    if (!(thrown instanceof Error)) return String(thrown)
+    if (!(thrown instanceof Error)) {
+      const said = String(thrown)
+      return said === '[object Object]' ? (JSON.stringify(thrown) ?? said) : said
+    }
     const words = thrown.message || thrown.name
     return thrown instanceof TypeError && frozenChanged.test(words)
       ? `${words}; a task and its completions, which others read and are learnt from, cannot be changed: change a copy`

@@ -196,6 +196,12 @@ test('what it throws, NaN and other types are failures that say what happened', 
       },
     ],
     [
+      /\{"status":503\}/,
+      () => {
+        throw { status: 503 }
+      },
+    ],
+    [
       /cannot be shown/,
       () => {
         throw {
