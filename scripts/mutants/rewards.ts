@@ -73,6 +73,11 @@ export const rewards = [
     [
       ['a promise is waited for without end', 'await Promise.race([ask(), over])', 'await ask()'],
       ['the clock goes on after the answer', '    stop()\n', ''],
+      [
+        'what waits behind others is late',
+        'since() + ms > performance.now()) wait',
+        'since() > performance.now()) wait',
+      ],
     ],
   ),
   mutantsOf(
@@ -108,6 +113,11 @@ export const rewards = [
         'throw thrown',
       ],
     ],
+  ),
+  mutantsOf(
+    'src/rl/rewards/compound.ts',
+    ['rl/standstill'],
+    [['parts are not asked whether they can judge', 'if (of !== undefined) return of\n', '']],
   ),
   mutantsOf(
     'src/rl/rewards/truth.ts',
@@ -284,7 +294,7 @@ export const rewards = [
     'src/rl/rewards/judge/judge-model.ts',
     ['rl/rewards/judge'],
     [
-      ['a reply that is not what was asked for is kept', 'await cache.put(key, text)\n', ''],
+      ['a reply that is not what was asked for is kept', 'await cache.put(key, read.right.text)\n', ''],
       ['an answer without end is read', 'if (bytes > most) throw', 'if (bytes < 0) throw'],
       ['the same question is put twice', 'underWay.set(key, now)', ''],
       ['a malformed reply is not asked for again', 'attempt < 2', 'attempt < 1'],

@@ -446,7 +446,12 @@ export const rl = [
         'exp(logRatio(x.logProbs, x.oldLogProbs))',
         'exp(logRatio(x.oldLogProbs, x.logProbs))',
       ],
-      ['the ratio of a sequence is the sum’s', "maximum(sum(x.mask, 'token'), 1),\n  ) as", '1,\n  ) as'],
+      ['the ratio of a sequence is the sum’s', "maximum(sum(x.mask, 'token'), 1),\n    ) as", '1,\n    ) as'],
+      [
+        'each token of a sequence is held within the bound by itself',
+        'sum(mul(sub(x.logProbs, x.oldLogProbs), x.mask)',
+        'sum(mul(logRatio(x.logProbs, x.oldLogProbs), x.mask)',
+      ],
       [
         'a token of GSPO-token pulls on the others',
         'add(stopGradient(meanLogRatio(x))',

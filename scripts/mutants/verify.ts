@@ -306,7 +306,12 @@ export const verify = [
         'port.postMessage({ id, error: said(thrown), elapsedMs: now() - at } satisfies CheckReply)',
         '',
       ],
-      ['a check is not waited for', 'const result = await check(', 'const result = check('],
+      ['a check is not waited for', '? await check(', '? check('],
     ],
+  ),
+  mutantsOf(
+    'src/rl/verify/worker.ts',
+    ['rl/standstill'],
+    [['a check that is to be found is called', "'input' in request ? await", 'true ? await']],
   ),
 ].flat()
