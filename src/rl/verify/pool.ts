@@ -6,7 +6,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { onlySettings } from '../../settings/index.ts'
-import { present } from '../../settings/internal.ts'
 import { numberSetting, wholeSetting } from '../../train/index.ts'
 import { timeLimit } from '../time-limit.ts'
 import { type CheckReply, type CheckRequest, type Clock, clockBytes, clockOf, now } from './worker.ts'
