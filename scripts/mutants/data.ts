@@ -53,7 +53,7 @@ export const data = [
     ],
   ),
   mutantsOf(
-    'src/data/chat.ts',
+    'src/data/row-chat.ts',
     ['data/chat'],
     [
       [
@@ -86,7 +86,7 @@ export const data = [
     ],
   ),
   mutantsOf(
-    'src/data/chat.ts',
+    'src/data/row-chat.ts',
     ['data/chat'],
     [
       ['calls of tools are dropped', 'if (more !== undefined)', 'if (false)'],
@@ -96,9 +96,6 @@ export const data = [
       ['what is not wanted is learnt', 'row.columns.label === false', 'false'],
       ['an answer is part of its prompt', "isList && all.at(-1)?.role === 'assistant'", 'false'],
       ['the weight of a question is one of an answer', "roleOf(i, role) === 'assistant' && ", ''],
-      ['a column that is null is one', 'value != null && value', 'value'],
-      ['an empty column is one', '=> saysSomething(row.columns[name])', '=> row.columns[name] != null'],
-      ['another place than the net is a path', '(?!file:)[a-z][a-z\\d+.-]*:', 'https?:'],
     ],
   ),
   mutantsOf(
@@ -470,6 +467,19 @@ export const data = [
       ['another number is another kind', "reason.replace(/\\d+/g, '0')", 'reason'],
       ['a report is always promised', 'reported && ', ''],
     ],
+  ),
+  mutantsOf(
+    'src/data/row-columns.ts',
+    ['data/chat'],
+    [
+      ['a column that is null is one', 'value != null && value', 'value'],
+      ['an empty column is one', '=> saysSomething(row.columns[name])', '=> row.columns[name] != null'],
+    ],
+  ),
+  mutantsOf(
+    'src/data/row-media.ts',
+    ['data/chat'],
+    [['another place than the net is a path', '(?!file:)[a-z][a-z\\d+.-]*:', 'https?:']],
   ),
   mutantsOf(
     'src/train/own-data.ts',

@@ -5,17 +5,7 @@
  */
 export * from './any-resolution.ts'
 export * from './chained.ts'
-export {
-  type Chat,
-  type ChatPart,
-  type ChatTurn,
-  chatOf,
-  imagesOfRow,
-  promptOf,
-  readRowImage,
-  type StillPart,
-  spaced,
-} from './chat.ts'
+export { type Chat, type ChatPart, type ChatTurn, type StillPart, spaced } from './chat.ts'
 export { type ChatTokenIds, chatConversation, chatIds, chatImages } from './chat-conversation.ts'
 export { type ChatPromptOptions, chatPrompt } from './chat-prompt.ts'
 export * from './collate.ts'
@@ -45,6 +35,8 @@ export * from './published-processor.ts'
 export type { Question } from './question.ts'
 export * from './read-image.ts'
 export * from './resize.ts'
+export { chatOf, promptOf } from './row-chat.ts'
+export { imagesOfRow, readRowImage } from './row-media.ts'
 export { csv } from './rows/csv.ts'
 export { imageFolder } from './rows/image-folder.ts'
 export { jsonList } from './rows/json-list.ts'
