@@ -38,23 +38,23 @@ export interface Wanted {
   readonly limit: number
 }
 
-/** What was read so far. */
+/** What was read so far. It is its fold's own: a run may have drawn more than can be copied for each group. */
 export interface Reading {
   /** Groups and completions of the stages that are looked at. */
-  readonly groups: number
-  readonly completions: number
-  readonly matching: number
-  readonly rows: readonly RolloutRow[]
-  readonly stages: readonly string[]
-  readonly families: readonly string[]
-  readonly episodes: readonly number[]
-  readonly discarded: number
+  groups: number
+  completions: number
+  matching: number
+  rows: RolloutRow[]
+  readonly stages: Set<string>
+  readonly families: Set<string>
+  readonly episodes: Set<number>
+  discarded: number
 }
 
-export const nothingRead: Reading = {
-  ...{ groups: 0, completions: 0, matching: 0, discarded: 0 },
-  ...{ rows: [], stages: [], families: [], episodes: [] },
-}
+export const nothingRead = (): Reading => ({
+  ...{ groups: 0, completions: 0, matching: 0, discarded: 0, rows: [] },
+  ...{ stages: new Set(), families: new Set(), episodes: new Set() },
+})
 
 const rowsOf = (g: EventOf<'group'>): readonly RolloutRow[] =>
   g.completions.map((c, i) => ({
@@ -71,41 +71,33 @@ const rowsOf = (g: EventOf<'group'>): readonly RolloutRow[] =>
 export const ordered = (rows: readonly RolloutRow[], { sort, ascending }: Wanted): readonly RolloutRow[] => {
   if (sort === undefined) return rows
   const sign = ascending ? 1 : -1
-  return [...rows].sort((a, b) => {
+  return rows.toSorted((a, b) => {
     const [x, y] = [a[sort], b[sort]]
     return x === null || y === null ? Number(x === null) - Number(y === null) : sign * (x - y)
   })
 }
 
-const withNew = <A>(all: readonly A[], one: A): readonly A[] => (all.includes(one) ? all : [...all, one])
-
 /** Takes one more group; of those that fit no more are kept than can be shown. */
-export const read =
-  (w: Wanted) =>
-  (before: Reading, g: EventOf<'group'>): Reading => {
-    const search = w.search?.toLowerCase()
-    const found = (text: string): boolean => search === undefined || text.toLowerCase().includes(search)
+export const read = (w: Wanted) => {
+  const search = w.search?.toLowerCase()
+  const found = (text: string): boolean => search === undefined || text.toLowerCase().includes(search)
+  return (reading: Reading, g: EventOf<'group'>): Reading => {
     const own =
       (w.family === undefined || g.family === w.family) &&
       w.episode(g) &&
       (!w.discarded || g.discarded !== undefined)
     const aboutTask = own && (found(g.question) || found(g.task))
     const fitting = own ? rowsOf(g).filter((r) => aboutTask || found(r.text)) : []
-    const all = fitting.length === 0 ? before.rows : [...before.rows, ...fitting]
-    const rows =
-      w.sort === undefined
-        ? all.slice(0, w.limit)
-        : all.length > 4 * w.limit + 64
-          ? ordered(all, w).slice(0, w.limit)
-          : all
-    return {
-      groups: before.groups + 1,
-      completions: before.completions + g.completions.length,
-      matching: before.matching + fitting.length,
-      rows,
-      stages: withNew(before.stages, g.stage),
-      families: withNew(before.families, g.family),
-      episodes: withNew(before.episodes, g.episode),
-      discarded: before.discarded + Number(g.discarded !== undefined),
-    }
+    for (const r of fitting) if (w.sort !== undefined || reading.rows.length < w.limit) reading.rows.push(r)
+    if (w.sort !== undefined && reading.rows.length > 4 * w.limit + 64)
+      reading.rows = [...ordered(reading.rows, w).slice(0, w.limit)]
+    reading.groups++
+    reading.completions += g.completions.length
+    reading.matching += fitting.length
+    reading.stages.add(g.stage)
+    reading.families.add(g.family)
+    reading.episodes.add(g.episode)
+    reading.discarded += Number(g.discarded !== undefined)
+    return reading
   }
+}

@@ -40,7 +40,7 @@ export const rowsText = (rows: readonly RolloutRow[], look: Look): string => {
     { head: 'stop' },
   ]
   const [head, line, ...lines] = textTable(heads, cells, { colour: false }).split('\n')
-  const room = Math.max(...[head!, ...lines].map((l) => l.length)) + 2
+  const room = lines.reduce((most, l) => Math.max(most, l.length), head!.length) + 2
   const shown = rows.map((r, i) => {
     const numbers = fit(lines[i]!, room)
     const text = clipLine(oneLine(r.text), Math.max(24, look.columns - room))

@@ -53,6 +53,25 @@ export const thin = (points: readonly Point[], most: number): readonly Point[] =
   return [...new Set([ends[0]!, ...out, ends[1]!])].sort((a, b) => a.x - b.x)
 }
 
+/** A stretch of a band: from `y` up to `high`. */
+export interface Breadth extends Point {
+  readonly high: number
+}
+
+/** At most `most` breadths that look the same when drawn: each stretch is as broad as all of it together. */
+export const thinBand = (band: readonly Breadth[], most: number): readonly Breadth[] =>
+  band.length <= most
+    ? band
+    : Array.from({ length: most }, (_, i) => {
+        const [from, to] = [i, i + 1].map((n) => Math.floor((n * band.length) / most))
+        const part = band.slice(from, to)
+        const { x } = part[i === 0 ? 0 : i === most - 1 ? part.length - 1 : part.length >> 1]!
+        return part.reduce((a, b) => ({ x, y: Math.min(a.y, b.y), high: Math.max(a.high, b.high) }), {
+          ...part[0]!,
+          x,
+        })
+      })
+
 /** A logarithmic axis shows more where all values are positive and the largest is over four times the smallest. */
 export const wantsLog = (points: readonly Point[]): boolean => {
   const low = points.reduce((a, p) => Math.min(a, p.y), Number.POSITIVE_INFINITY)

@@ -5,7 +5,7 @@
  */
 import { percent, significant } from '../terminal/index.ts'
 import { colour, draw, legend } from './chart.ts'
-import { finite, type Point, thin } from './curve.ts'
+import { finite, type Point, thin, thinBand } from './curve.ts'
 import { type Html, html } from './html.ts'
 import { stepAxis, stepsTo } from './loss-charts.ts'
 
@@ -34,6 +34,9 @@ const inks = [
   ...['var(--run7)', colour.third],
 ]
 
+/** About as many points of a line as are drawn. */
+const most = 160
+
 const textOf = (as: Picture['as']) => (y: number) => (as === 'share' ? percent(y) : significant(y))
 
 /** The last value of the first line, and the first where it is another. */
@@ -49,14 +52,13 @@ const course = ({ series, as }: Picture): string => {
 
 const drawn = (p: Picture): Promise<Html> => {
   const x = { ...stepsTo(Math.max(1, p.steps)), axis: { ...stepAxis, title: 'update', tickCount: 4 } }
-  const all = p.series.flatMap((s) =>
-    s.points.flatMap(({ y }, i) => {
+  let [low, high] = [0, p.as === 'share' ? 0.01 : 0]
+  for (const s of p.series)
+    s.points.forEach(({ y }, i) => {
       const by = s.spread?.[i] ?? 0
-      return [y - by, y + by]
-    }),
-  )
-  const seen = all.filter(Number.isFinite)
-  const [low, high] = [Math.min(0, ...seen), Math.max(...seen, p.as === 'share' ? 0.01 : 0)]
+      if (Number.isFinite(y - by)) low = Math.min(low, y - by)
+      if (Number.isFinite(y + by)) high = Math.max(high, y + by)
+    })
   const y = {
     field: 'y',
     type: 'quantitative' as const,
@@ -88,7 +90,7 @@ const drawn = (p: Picture): Promise<Html> => {
         const ink = inks[i % inks.length]!
         const points = finite(s.points)
         const line = {
-          data: { values: [...thin(points, 160)] },
+          data: { values: [...thin(points, most)] },
           mark:
             points.length < 9
               ? {
@@ -107,7 +109,7 @@ const drawn = (p: Picture): Promise<Html> => {
         })
         return [
           {
-            data: { values: band },
+            data: { values: [...thinBand(band, most)] },
             mark: { type: 'area' as const, color: ink, opacity: 0.15 },
             encoding: { x, y, y2: { field: 'high' } },
           },

@@ -219,9 +219,26 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
     kinds.includes(e.type) && (e as OfSteps).stage === stage
   const index = new Map<string, number>()
   const last = new Map<string, number>()
+  /** The largest episode among those that are kept, and the largest step of what was validated, by stage. */
+  let episodes = new Map<string, number>()
+  let validations = new Map<string, number>()
+  const most = (of: Map<string, number>, stage: string, n: number): void => {
+    of.set(stage, Math.max(of.get(stage) ?? n, n))
+  }
+  const note = (e: RunEvent): void => {
+    if (e.type === 'episode') most(episodes, e.stage, e.episode)
+    if (e.type === 'validated') most(validations, e.stage, e.step)
+  }
+  /** Walks over all that is kept: only where something came again, so that a long run is gone through once. */
+  const keepOnly = (those: readonly RunEvent[]): void => {
+    kept = [...those]
+    episodes = new Map()
+    validations = new Map()
+    kept.forEach(note)
+  }
   for (const event of events) {
     if (event.type === 'stage-started') {
-      kept = kept.filter((e) => e.type !== 'run-failed' && e.type !== 'run-finished')
+      keepOnly(kept.filter((e) => e.type !== 'run-failed' && e.type !== 'run-finished'))
       const again = index.has(event.stage) || [...index.values()].some((i) => i > event.index)
       index.set(event.stage, event.index)
       if (again) {
@@ -235,22 +252,23 @@ export const withoutRepeats = (events: readonly RunEvent[]): readonly RunEvent[]
             e === found ||
             ('stage' in e && index.get(e.stage)! < event.index),
         )
-        kept = [...before, event, ...own]
+        keepOnly([...before, event, ...own])
         continue
       }
     }
     // held-out tasks that were asked before the first update are asked again by a start that begins anew
-    if (event.type === 'validated')
-      kept = kept.filter((e) => !(e.type === 'validated' && ofSteps(e, event.stage) && e.step >= event.step))
+    if (event.type === 'validated' && (validations.get(event.stage) ?? -1) >= event.step)
+      keepOnly(
+        kept.filter((e) => !(e.type === 'validated' && e.stage === event.stage && e.step >= event.step)),
+      )
     // an episode comes before its first step
     if (event.type === 'step' || event.type === 'episode') {
-      const isAgain =
-        event.type === 'episode' &&
-        kept.some((e) => e.type === 'episode' && e.stage === event.stage && e.episode >= event.episode)
+      const isAgain = event.type === 'episode' && (episodes.get(event.stage) ?? -1) >= event.episode
       if (isAgain || event.step <= (last.get(event.stage) ?? 0))
-        kept = kept.filter((e) => !ofSteps(e, event.stage) || e.step < event.step)
+        keepOnly(kept.filter((e) => !ofSteps(e, event.stage) || e.step < event.step))
       last.set(event.stage, event.type === 'step' ? event.step : event.step - 1)
     }
+    note(event)
     kept.push(event)
   }
   return kept

@@ -118,7 +118,10 @@ export const textTable = (
   rows: readonly (readonly string[])[],
   look: Pick<Look, 'colour'>,
 ): string => {
-  const widths = columns.map((c, i) => Math.max(width(c.head), ...rows.map((r) => width(r[i] ?? ''))))
+  // rows may be more than a call takes arguments
+  const widths = columns.map((c, i) =>
+    rows.reduce((most, r) => Math.max(most, width(r[i] ?? '')), width(c.head)),
+  )
   const line = (cells: readonly string[]): string =>
     columns
       .map((c, i) => fit(cells[i] ?? '', widths[i]!, c.align))

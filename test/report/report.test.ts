@@ -6,11 +6,12 @@ import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { logTicks, type Point, smooth, thin, wantsLog } from '../../src/report/curve.ts'
+import { logTicks, type Point, smooth, thin, thinBand, wantsLog } from '../../src/report/curve.ts'
 import { escapeHtml, html } from '../../src/report/html.ts'
 import { renderReport, wilson, writeReport } from '../../src/report/index.ts'
 import { type Label, placeLabels, textWidth } from '../../src/report/labels.ts'
 import { lossOverview } from '../../src/report/loss-charts.ts'
+import { picture } from '../../src/report/rl-charts.ts'
 import { script } from '../../src/report/script.ts'
 import { stageTimes, timeUnit } from '../../src/report/time-charts.ts'
 import { endedRight, selection, viewOf } from '../../src/report/view.ts'
@@ -357,6 +358,33 @@ test('thinning keeps the ends, the lowest, the highest, the order, and only real
         assert.is(end(...few.map((p) => p.y)), end(...points.map((p) => p.y)))
     }),
   )
+})
+
+test('a band that is thinned lies around all that it stands for, from its first place to its last', () => {
+  fc.assert(
+    fc.property(curve, fc.integer({ min: 2, max: 60 }), (points, most) => {
+      const band = points.map((p) => ({ ...p, high: p.y + (p.x % 7) }))
+      const few = thinBand(band, most)
+      assert.ok(few.length <= most)
+      assert.ok(few.every((p, i) => i === 0 || p.x > few[i - 1]!.x))
+      assert.equal([few[0]!.x, few.at(-1)!.x], [1, points.length])
+      assert.is(Math.min(...few.map((p) => p.y)), Math.min(...band.map((p) => p.y)))
+      assert.is(Math.max(...few.map((p) => p.high)), Math.max(...band.map((p) => p.high)))
+      if (band.length <= most) assert.is(few, band)
+    }),
+  )
+})
+
+test('a stage of a hundred thousand updates has pictures as small as any', async () => {
+  const points = Array.from({ length: 100_000 }, (_, i) => ({ x: i + 1, y: Math.sin(i) }))
+  const [spread, about] = [points.map(() => 0.5), { title: 'Reward', note: '', steps: points.length }]
+  const series = [
+    { name: 'all', points, spread },
+    { name: 'some', points },
+  ]
+  const drawn = html`${await picture({ ...about, as: 'number', series })}`.text
+  assert.match(drawn, '<svg')
+  assert.ok(drawn.length < 40_000, `${drawn.length} characters`)
 })
 
 test('a logarithmic axis where it helps, with round values', () => {

@@ -137,6 +137,12 @@ test('tables line up', () => {
   )
 })
 
+test('a table may have more rows than a call takes arguments', () => {
+  const rows = Array.from({ length: 150_000 }, (_, i) => [i === 7 ? 'long name' : 'b', '1'])
+  const [head, , ...lines] = textTable([{ head: 'a' }, { head: 'n' }], rows, plain).split('\n')
+  assert.equal([head, lines.length, lines[0]], ['a          n', rows.length, 'b          1'])
+})
+
 test('the state follows the events', () => {
   const s = whole.stages
   assert.equal(

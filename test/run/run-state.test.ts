@@ -179,4 +179,36 @@ test('a stage before the last that begins again takes all behind it away', () =>
   ])
 })
 
+test('a long run is gone through once, whatever it is made of', () => {
+  const spread = { mean: 0, std: 0, count: 1 }
+  let looked = 0
+  const counted = (e: RunEvent): RunEvent => {
+    const { type } = e
+    return Object.defineProperty({ ...e }, 'type', { enumerable: true, get: () => (looked++, type) })
+  }
+  const episodes = Array.from({ length: 500 }, (_, i): readonly RunEvent[] => [
+    {
+      ...{ type: 'episode', stage: 'a', episode: i, step: i + 1, kept: 1, discarded: 0, degenerate: 0 },
+      ...{ completions: 8, rewards: spread, components: {}, families: {}, lengths: { ...spread, most: 1 } },
+      ...{ truncated: 0, failed: 0, abstained: 0, rolloutSeconds: 1, scoreSeconds: 0 },
+    },
+    step('a', i + 1),
+    {
+      ...{ type: 'validated', stage: 'a', step: i + 1, rewards: spread, families: {}, length: 1 },
+      ...{ truncated: 0, unjudged: 0, seconds: 1 },
+    },
+  ]).flat()
+  const events = [started('a'), ...episodes]
+  assert.equal(withoutRepeats(events), events)
+  withoutRepeats(events.map(counted))
+  assert.ok(looked < 20 * events.length, `${looked} looks at ${events.length} events`)
+  // what comes again is left out as before
+  const [again, from] = [episodes.slice(300), 100]
+  assert.equal(withoutRepeats([...events, started('a'), ...again]), [started('a'), ...episodes])
+  assert.equal(withoutRepeats([...events, started('a'), ...episodes.slice(3 * from, 3 * from + 3)]), [
+    started('a'),
+    ...episodes.slice(0, 3 * from + 3),
+  ])
+})
+
 test.run()

@@ -89,7 +89,7 @@ const episodeWanted = (args: Args, run: RecordedRun): E.Either<CliError, OfEpiso
   const steps = taken as readonly EventOf<'rl-step'>[]
   const own = steps.filter((e) => e.step === step)
   if (own.length > 0) return E.right((g) => own.some((e) => e.stage === g.stage && e.episode === g.episode))
-  const last = Math.max(...steps.map((e) => e.step))
+  const last = steps.reduce((most, e) => Math.max(most, e.step), 0)
   return refuse(
     steps.length === 0
       ? `--step ${step}: the run has taken no step of reinforcement${stage === undefined ? '' : ` in stage '${stage}'`}.`
@@ -109,12 +109,12 @@ const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.
   const { foldRollouts } = await import('../../run/index.ts')
   const { nothingRead, read } = await import('../rollout-rows.ts')
   const [stage, episode, family] = [args.text('stage'), args.integer('episode'), args.text('family')]
-  const some = await foldRollouts(run.folder, { stage, episode }, nothingRead, read(wanted))()
+  const some = await foldRollouts(run.folder, { stage, episode }, nothingRead(), read(wanted))()
   if (E.isLeft(some)) return E.left(cliError(some.left))
   const { state, damaged } = some.right
-  if (state.groups > 0 && (family === undefined || state.families.includes(family)))
+  if (state.groups > 0 && (family === undefined || state.families.has(family)))
     return E.right({ reading: state, damaged })
-  const all = await foldRollouts(run.folder, {}, nothingRead, read(wanted))()
+  const all = await foldRollouts(run.folder, {}, nothingRead(), read(wanted))()
   if (E.isLeft(all)) return E.left(cliError(all.left))
   const there = all.right.state
   if (there.groups === 0) {
@@ -131,12 +131,12 @@ const reading = async (args: Args, run: RecordedRun, wanted: Wanted): Promise<E.
     refuse(
       `--${flag} ${value}: there are no rollouts of it.${didYouMean(value, known)} There are ${known.join(', ')}.`,
     )
-  if (stage !== undefined && !there.stages.includes(stage)) return missing('stage', stage, there.stages)
-  if (family !== undefined && !there.families.includes(family))
-    return missing('family', family, there.families)
+  if (stage !== undefined && !there.stages.has(stage)) return missing('stage', stage, [...there.stages])
+  if (family !== undefined && !there.families.has(family))
+    return missing('family', family, [...there.families])
   return state.groups > 0
     ? E.right({ reading: state, damaged })
-    : missing('episode', String(episode), ranges(there.episodes))
+    : missing('episode', String(episode), ranges([...there.episodes]))
 }
 
 /** `0 to 5, 7`: sorted numbers as their ranges. */
@@ -210,11 +210,13 @@ const inFull = async (
   const found = await foldRollouts(
     run.folder,
     { stage },
-    { groups: [] as readonly EventOf<'group'>[], ids: [] as readonly string[] },
-    ({ groups, ids }, g) => {
-      if (!episode(g) || (family !== undefined && g.family !== family)) return { groups, ids }
-      const own = g.task === task || g.task.replace(/@\d+$/, '') === task
-      return { groups: own ? [...groups, g] : groups, ids: own ? ids : [...ids, g.task] }
+    // the lists are this fold's own: none is copied for each group
+    { groups: [] as EventOf<'group'>[], ids: [] as string[] },
+    (state, g) => {
+      if (!episode(g) || (family !== undefined && g.family !== family)) return state
+      if (g.task === task || g.task.replace(/@\d+$/, '') === task) state.groups.push(g)
+      else state.ids.push(g.task)
+      return state
     },
   )()
   if (E.isLeft(found)) return E.left(cliError(found.left))

@@ -171,6 +171,7 @@ const isItAlive = async (
   { completions, drawing, failed, abstained }: Totals,
 ): Promise<Html> => {
   const at = { steps: s.steps, as: 'number' as const }
+  const updating = updatesSeconds(s)
   return question(
     'Is it alive?',
     html`${grouped(s.step)} of ${grouped(s.steps)} updates are done, from ${plural(s.episodes.length, 'episode')} of rollouts, ${significant(completions / drawing)} a second. ${
@@ -197,7 +198,7 @@ const isItAlive = async (
         series: [
           overEpisodes(s, 'drawing', (e) => e.rolloutSeconds),
           overEpisodes(s, 'judging after it', (e) => e.scoreSeconds),
-          overEpisodes(s, 'updates', (e) => updatesSeconds(s, e)),
+          overEpisodes(s, 'updates', (e) => updating.get(e.episode) ?? 0),
         ],
         note: 'Judging overlaps with drawing; what is told is what comes behind it.',
       },
@@ -340,10 +341,15 @@ ${question('Where does the time go?', html`${duration(sum(phases(s).map((p) => p
 </div>`
 }
 
-/** Seconds in the engine of an episode's updates. */
-const updatesSeconds = (s: StageView, e: Episode): number => {
-  const own = new Set(s.updates.filter((u) => u.episode === e.episode).map((u) => u.step))
-  return sum(s.taken.filter((t) => own.has(t.step)).map((t) => t.computeSeconds))
+/** Seconds in the engine of each episode's updates. */
+const updatesSeconds = ({ updates, taken }: StageView): ReadonlyMap<number, number> => {
+  const episodeOf = new Map(updates.map((u) => [u.step, u.episode]))
+  const seconds = new Map<number, number>()
+  for (const { step, computeSeconds } of taken) {
+    const episode = episodeOf.get(step)
+    if (episode !== undefined) seconds.set(episode, (seconds.get(episode) ?? 0) + computeSeconds)
+  }
+  return seconds
 }
 
 /** The section, where the run has stages of reinforcement. */
