@@ -105,12 +105,9 @@ export const run = [
         "kept.filter((e) => e.type !== 'run-failed')",
       ],
       ['a stage before a later one is not again', ' || [...index.values()].some((i) => i > event.index)', ''],
-      [
-        'held-out tasks asked again stand twice',
-        'ofSteps(e, event.stage) && e.step >= event.step))',
-        'ofSteps(e, event.stage) && e.step > event.step))',
-      ],
-      ['an episode again stands twice', 'e.episode >= event.episode)', 'e.episode > event.episode)'],
+      ['held-out tasks asked again stand twice', '?? -1) >= event.step)', '?? -1) > event.step)'],
+      ['an episode again stands twice', '?? -1) >= event.episode', '?? -1) > event.episode'],
+      ['what is kept is not noted', 'kept.forEach(note)', ''],
       [
         'a step again stands twice',
         'event.step <= (last.get(event.stage) ?? 0)',

@@ -105,7 +105,11 @@ export const blamed = async (path: string, e: unknown): Promise<string> => {
     const said = `${message}.${await importHint(code, message)}`
     const place = importing(path, message)
     if (place !== undefined) return `${said}\n  at ${place}`
-    return (await misspelt(path)) ?? `${said}\n  in ${path}, or in a file that it imports`
+    const where = `in ${path}, or in a file that it imports`
+    const common = /outside a module|^Unexpected token 'export'/.test(message)
+      ? ` For Node a file that ends in .js is CommonJS where the package.json above it does not say "type": "module"; say so there, or call the file .mjs or .ts.`
+      : ''
+    return (await misspelt(path)) ?? `${said}${common}\n  ${where}`
   }
   if (e instanceof ReferenceError && /^(module|exports|require) is not defined/.test(message))
     return `${message.split('.')[0]}: an experiment file is an ES module, with 'import' and 'export default' in place of require and module.exports\n  in ${path}`

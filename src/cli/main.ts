@@ -89,8 +89,10 @@ const ran = async (command: Command, words: readonly string[], io: Io): Promise<
     complain(io, `${command.name}: ${result.left.message}`)
     return exitCodeOf(result.left)
   } catch (e) {
-    // a defect of this program: the stack is what helps to mend it
-    complain(io, `${command.name}: ${e instanceof Error ? (e.stack ?? e.message) : messageOf(e)}`)
+    // what the system refuses has words; of a defect of this program the stack is what helps to mend it
+    const said = messageOf(e)
+    const defect = e instanceof Error && said === e.message ? e.stack : undefined
+    complain(io, `${command.name}: ${defect ?? said}`)
     return 1
   }
 }

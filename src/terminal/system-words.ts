@@ -15,9 +15,11 @@ export const systemWords = (code: unknown, syscall?: unknown): string | undefine
     : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
       ? 'this user may not; choose another folder or change its permissions'
       : code === 'ENOTDIR' || (code === 'EEXIST' && syscall === 'mkdir')
-        ? 'a file is there, or on the way to it, where a folder should be; choose another name'
+        ? 'a file is there, or on the way to it, or a link that leads nowhere, where a folder should be; choose another name'
         : code === 'EISDIR'
           ? 'it is a folder; name a file'
           : code === 'ENAMETOOLONG'
             ? 'the name is too long; choose a shorter one'
-            : undefined
+            : code === 'EMFILE' || code === 'ENFILE'
+              ? 'as many files are open as may be; allow more (ulimit -n 4096) and run again'
+              : undefined

@@ -545,7 +545,7 @@ test('what cannot be exported is refused with what to do', async () => {
     [
       ['text', '--hf', '--out', 'plain.txt'],
       2,
-      /plain\.txt: a file is there, or on the way to it, where a folder should be/,
+      /plain\.txt: a file is there, or on the way to it, .*where a folder should be/,
     ],
     [
       ['unfinished', '--hf'],

@@ -176,6 +176,11 @@ test('what the system refuses is said in words', () => {
   assert.match(messageOf(error('ENOTDIR', 'scandir')), /^\/a\/b: a file is there, or on the way to it/)
   assert.match(messageOf(error('EISDIR', 'rename')), '/a/b: it is a folder; name a file')
   assert.match(messageOf(error('ENAMETOOLONG', 'mkdir')), 'the name is too long')
+  for (const code of ['EMFILE', 'ENFILE'])
+    assert.match(
+      messageOf(error(code, 'open')),
+      '/a/b: as many files are open as may be; allow more (ulimit -n',
+    )
   // a file that is there is no wonder where a file was to be made
   assert.is(messageOf(error('EEXIST', 'open')), 'EEXIST: no words')
   // a connection that a firewall refuses has no folder

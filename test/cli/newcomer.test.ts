@@ -249,6 +249,23 @@ test('a setting that the experiment refuses is a wrong argument; an experiment t
 
 const bin = resolve('bin/sailwright.js')
 
+test('a file that Node takes for CommonJS is told how to be a module', async () => {
+  write('common/package.json', '{ "type": "commonjs" }')
+  for (const [name, text] of [
+    ['common/import.js', "import 'node:fs'\nexport default {}"],
+    ['common/export.js', 'export default {}'],
+  ] as const) {
+    write(name, text)
+    const { code, err } = await cli(['run', name])
+    assert.is(code, 1)
+    assert.match(
+      err,
+      /a file that ends in \.js is CommonJS where .*"type": "module"; say so there, or call the file \.mjs or \.ts/,
+    )
+    assert.match(err, join(root, name))
+  }
+})
+
 test('a file that never ends loading, or ends the process, is named', async () => {
   write('hangs.ts', 'await new Promise(() => {})\nexport default {}')
   write('hangs-inside.ts', 'export default () => new Promise(() => {})')
