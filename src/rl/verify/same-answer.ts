@@ -16,7 +16,7 @@ export type Percent = 'hundredth' | 'dropped' | 'either'
 
 /** How answers are compared. */
 export interface SameAnswerOptions {
-  /** Digits behind the point to which a decimal stands for a number without an end in decimals; default 6. */
+  /** Digits behind its first one to which a decimal stands for a number without an end in decimals; default 6. */
   readonly decimals?: number
   /** Default `either`, as the public graders differ. */
   readonly percent?: Percent

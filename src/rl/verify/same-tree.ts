@@ -86,8 +86,16 @@ const solved = ({ of: [left, right] }: RelationNode): readonly [name: string, va
   return of(left!, right!) ?? of(right!, left!)
 }
 
-/** Equations of several symbols, each by its own: `x=1, y=2`. */
+/** Equations of several symbols, each by its own: `x=1, y=2`, or `(x,y)=(1,2)`. */
 const assignments = (node: Node): readonly RelationNode[] | undefined => {
+  if (node.t === 'relation') {
+    const [left, right] = node.of
+    if (node.by.length !== 1 || node.by[0] !== '=' || left?.t !== 'tuple' || right?.t !== 'tuple')
+      return undefined
+    if (left.of.length !== right.of.length) return undefined
+    const of = left.of.map((name, i): Node => ({ t: 'relation', by: ['='], of: [name, right.of[i]!] }))
+    return assignments({ t: 'list', of })
+  }
   if (node.t !== 'list' && node.t !== 'set') return undefined
   const of = node.of.filter(
     (n): n is RelationNode => n.t === 'relation' && n.by.length === 1 && n.by[0] === '=',
@@ -221,14 +229,14 @@ export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
   const by = comparing(decimals)
   if (a.t === 'degrees' && b.t !== 'degrees') return by.same(a.of, b)
   if (b.t === 'degrees' && a.t !== 'degrees') return by.same(a, b.of)
+  const assigned = sameAssignments(a, b, by)
+  if (assigned !== undefined) return assigned
   if (a.t === 'relation' && b.t === 'relation') return sameRelation(a, b, by)
   if (isStretch(a) || isStretch(b)) {
     const intervals = asIntervals(a, b)
     if (intervals !== undefined) return intervals
     if (a.t === 'union' && b.t === 'union') return by.inAnyOrder(a.of, b.of)
   }
-  const assigned = sameAssignments(a, b, by)
-  if (assigned !== undefined) return assigned
   const [x, y] = [answerOf(a), answerOf(b)]
   if (a.t === 'relation' || b.t === 'relation') {
     if (x !== a || y !== b) return by.same(x, y)

@@ -39,11 +39,14 @@ export const anls = (prediction: string, answers: readonly string[], threshold =
   const given = folded(prediction.slice(0, 2 * longest))
   const similarities = answers.map((answer) => {
     const truth = folded(answer)
-    const length = Math.max(given.length, truth.length)
+    if (truth.length > 2 * longest) return 0
+    // code points, as they are counted in the distance
+    const [m, n] = [given, truth].map((text) => Array.from(text).length) as [number, number]
+    const length = Math.max(m, n)
     if (length === 0) return 1
     // the distance is at least the difference of lengths, so what is too long need not be measured
-    if (length > longest || Math.min(given.length, truth.length) / length < threshold) return 0
-    return 1 - levenshtein(given, truth) / Math.max(Array.from(given).length, Array.from(truth).length)
+    if (length > longest || Math.min(m, n) / length < threshold) return 0
+    return 1 - levenshtein(given, truth) / length
   })
   const best = Math.max(0, ...similarities)
   return best >= threshold ? best : 0

@@ -175,6 +175,7 @@ test('what would take ever longer takes no time', () => {
     const began = worked()
     assert.is(sameAnswer(given, given).same, true, given.slice(0, 40))
     assert.is(sameAnswer('x^2+1', given).same, false, given.slice(0, 40))
+    assert.is(sameAnswer(given, '[1,2]').same, false, given.slice(0, 40))
     assert.ok(worked() - began < 2_000, given.slice(0, 40))
   }
   const began = worked()
@@ -241,6 +242,7 @@ const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [stri
     ['(-\\infty,-1)\\cup(1,\\infty)', 'x<-1 \\text{ or } x>1'],
     ['[1,2)', '[1, 2)'],
     ['(0,2)', '(0,1]\\cup[1,2)'],
+    ['(0,1)', '(0,2)\\cap(-1,1)'],
   ],
   ['tuples', ['(\\frac{1}{2},\\frac{3}{2})', '(0.5,1.5)'], ['\\begin{pmatrix}1\\\\2\\end{pmatrix}', '(1,2)']],
   ['algebra', ['x^2-1', '(x-1)(x+1)'], ['y=2x+3', '2x-y+3=0'], ['\\frac{x+1}{2}', '0.5x+0.5'], ['2x', 'x*2']],
@@ -254,7 +256,14 @@ const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [stri
   ['text', ['Paris', 'paris.'], ['\\text{Blue Whale}', 'blue whale'], ['\\text{June 5}', 'June 5']],
   ['choice', ['C', '(C)'], ['\\text{(B)}', 'B.']],
   ['labels', ['B', '\\textbf{(B)}\\ 12'], ['12', '(B) 12'], ['B. 12', '(B) \\frac{24}{2}']],
-  ['named values', ['x=1, y=2', 'y=2, x=1'], ['(1,2)', 'x=1, y=2'], ['\\{x=1,x=2\\}', '2, 1']],
+  [
+    'named values',
+    ['x=1, y=2', 'y=2, x=1'],
+    ['x=1, y=2', '(y,x)=(2,1)'],
+    ['(x,y)=(1,2)', '(1,2)'],
+    ['(1,2)', 'x=1, y=2'],
+    ['\\{x=1,x=2\\}', '2, 1'],
+  ],
   [
     'signs of Unicode',
     ['x₁+x₂', 'x_1+x_2'],
@@ -267,6 +276,14 @@ const same: readonly (readonly [kind: string, ...pairs: readonly (readonly [stri
   ['ends of sentences', ['x+1', '1+x.'], ['\\frac12', '$0.5$。'], ['\\left.x\\right.', 'x']],
   ['type', ['\\mathbf{0.5}', '1/2'], ['\\text{\\$}1,200', '1200.00'], ['5!=x', '120']],
   ['two readings', ['2e-1', '-1+2e'], ['2e-1', '0.2']],
+  [
+    'formulas of combinatorics',
+    ['\\binom{n}{2}', '\\frac{n(n-1)}{2}'],
+    ['\\frac{n!}{(n-2)!}', 'n^2-n'],
+    ['(n+1)!', '(n+1) n!'],
+    ['\\binom{n}{k}', '\\binom{n}{n-k}'],
+    ['\\binom{2n}{n}', '\\frac{(2n)!}{(n!)^2}'],
+  ],
   ['powers', ['x^{1000000}', 'x^{999999} x'], ['(x+1)^{20}(x-1)^{20}', '(x^2-1)^{20}']],
 ]
 for (const [kind, ...pairs] of same)
@@ -325,11 +342,16 @@ const different: readonly (readonly [string, string])[] = [
   ...([
     ['2^{100}', '2^{100}+1'],
     ['x=39916800', 'x=39916801'],
+    ['\\binom{n}{2}', '\\frac{n(n+1)}{2}'],
+    ['n!', '(n+1)!'],
     ['x+100000000', 'x+100000001'],
     ['y=2x+1000000000', 'y=2x+1000000001'],
     ['0.5x+100.000001', '\\frac{x}{2}+100'],
     ['x', 'x+2305843009213693951'],
+    ['x+1000000000000', 'y+1000000000000'],
+    ['2y=4x+10000000000', '2y=4x+10000000001'],
     ['x=1, y=2', 'x=2, y=1'],
+    ['x=1, y=2', '(y,x)=(1,2)'],
     ['x=1, y=2', '2, 1'],
     ['1=2', '3=4'],
     ['3', '3\\text{ (or 4)}'],
@@ -337,6 +359,7 @@ const different: readonly (readonly [string, string])[] = [
     ['3', '3 or four'],
     ['B', '(A) 12, (B) 13'],
     ['B', 'A) B)'],
+    ['A', '(A) 12, (B) 13'],
     ['(A) 12', '(B) 12'],
     ['7', '7 or 8'],
     ['5', '__proto__'],

@@ -33,6 +33,8 @@ test('a choice that is said twice is the last', () => {
 
 test('ANLS: below the threshold nothing is left', () => {
   assert.is(anls('abcd', ['abxy'], 0.5), 0.5)
+  // a letter beyond 16 bits is one
+  assert.is(anls('b', ['𝒜b'], 0.5), 0.5)
   assert.is(anls('abcd', ['axyz'], 0.5), 0)
   assert.is(anls('abcd', ['axyz'], 0.25), 0.25)
 })
