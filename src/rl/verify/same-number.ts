@@ -70,7 +70,8 @@ const infinityOf = (node: Node): number | undefined => {
 
 /**
  * Whether both are worth the same. A decimal numeral counts as equal to a number that has no end in decimals (1/3, √2)
- * where it is that number to `decimals` digits, counted from the second one that is not 0 on, below 1 from the first; undefined where a value cannot be had.
+ * where it is that number to `decimals` digits, counted from the one behind its first, below 1 from the first that is not 0;
+ * undefined where a value cannot be had.
  */
 export const sameNumber = (a: Node, b: Node, decimals: number): boolean | undefined => {
   const [infinite, other] = [infinityOf(a), infinityOf(b)]
