@@ -333,4 +333,15 @@ export const outputs = [
       ],
     ],
   ),
+  mutantsOf(
+    'src/cli/engine-options.ts',
+    ['cli/devices', 'cli/compile', 'cli/stored-weights'],
+    [
+      ['a compiler is of onnx', "compiles ? 'tensorflow' : stored", "compiles ? 'onnx' : stored"],
+      ['stored is of tensorflow', "stored ? 'onnx' : wanted", "stored ? 'tensorflow' : wanted"],
+      ['devices only where xla is named', "wanted === 'auto' || wanted === 'xla'", "wanted === 'xla'"],
+      ['devices are one', 'xlaEngine({ devices })', 'xlaEngine({ devices: 1 })'],
+      ['what an engine is told is passed over', '(engine) => ({ ...picked, engine })', '(_engine) => picked'],
+    ],
+  ),
 ].flat()

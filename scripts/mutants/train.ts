@@ -576,4 +576,9 @@ export const train = [
       ['samples without a loss count', 'weight: total(some),', 'weight: total(add(some, 0.5)),'],
     ],
   ),
+  mutantsOf(
+    'src/train/batch-inputs.ts',
+    ['rl/policy-gradient'],
+    [['what one size reads alone is not sent', 'variants.some((v) =>', 'variants.every((v) =>']],
+  ),
 ].flat()
