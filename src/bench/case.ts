@@ -108,7 +108,7 @@ const packedObjectiveOf = (c: BenchCase) => {
 }
 
 /** The case as a stage of training; its program is what the engines are measured on. */
-export const benchStage = (c: BenchCase): Stage<'fresh', 'trained'> => {
+const benchStage = (c: BenchCase): Stage<'fresh', 'trained'> => {
   const settings = {
     ...({ name: 'bench', from: 'fresh', to: 'trained', steps: 1, learningRate: c.learningRate } as const),
     maxGradientNorm: c.clip,

@@ -72,11 +72,8 @@ export type ImageIdLists = readonly (readonly number[])[]
  * @param images as {@link chatImages} reads them; without them every image must take equally many tokens
  * @throws ProcessorError `OtherModel` where the processor lays out none, or cuts them and has not been given them
  */
-export const imageIdsOf = (
-  p: Processor,
-  chat: Pick<Chat, 'turns'>,
-  images?: readonly SeenImage[],
-): ImageIdLists => images?.map(({ ids }) => ids) ?? imagesOf(chat).map(() => anyImageIds(p))
+const imageIdsOf = (p: Processor, chat: Pick<Chat, 'turns'>, images?: readonly SeenImage[]): ImageIdLists =>
+  images?.map(({ ids }) => ids) ?? imagesOf(chat).map(() => anyImageIds(p))
 
 /** As the processor lays out a chat: no newline behind a turn's end. */
 export const ownIds = (

@@ -67,7 +67,7 @@ export const join = (path: string, name: string): string =>
   path === '' ? name : name === '' ? path : `${path}.${name}`
 
 /** Checks that a tensor ends in these axes. */
-export const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Site): void => {
+const endsIn = (kind: string, x: Tensor, takes: readonly Axis[], site: Site): void => {
   onlyTensors(kind, [x], site, false)
   const tail = x.axes.slice(x.axes.length - takes.length)
   takes.forEach((want, i) => {

@@ -50,7 +50,7 @@ export const messageOf = (e: unknown): string => {
 }
 
 /** `binary 'mul' (batch 4 × token 12, float32)`: a node as an error message names it. */
-export const showNode = (t: Tensor): string => {
+const showNode = (t: Tensor): string => {
   const detail =
     'fn' in t.op
       ? ` '${t.op.fn}'`

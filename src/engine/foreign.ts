@@ -60,7 +60,7 @@ interface Koffi {
 }
 
 /** The platform package of this machine. */
-export const platformPackage = `@koromix/koffi-${process.platform}-${process.arch}`
+const platformPackage = `@koromix/koffi-${process.platform}-${process.arch}`
 
 /** A compiler recurses deeply, and calls run on a stack of their own: 16 MiB. */
 const stack = 16 << 20

@@ -63,7 +63,7 @@ export const secondsLeft = (s: StageState): number =>
   s.step < 3 ? Number.NaN : Math.max(0, s.steps - s.step) * s.stepSeconds
 
 /** `stage 3/5 align-all: trains vision, adapter (634 k parameters), 200 steps of 16 samples`. */
-export const stageHeading = (s: StageState, look: Look): string =>
+const stageHeading = (s: StageState, look: Look): string =>
   `${inked(look, 'bold', `stage ${position(s)} ${named(s.stage)}`)}: trains ${s.parts.join(', ')} (${short(s.trainable)} parameters), ${grouped(s.steps)} steps of ${batchText(s)}`
 
 /** The numbers of the running stage, without its name: what the live line and the plain lines share. */
@@ -101,7 +101,7 @@ export const liveLine = (state: RunState, look: Look): string => {
 }
 
 /** The same without a meter, for logs. */
-export const plainLine = (s: StageState): string => `  ${figures(s).join(', ')}`
+const plainLine = (s: StageState): string => `  ${figures(s).join(', ')}`
 
 const deeds: Readonly<Record<EventOf<'ada-lrs'>['decision'], string>> = {
   Watched: 'stays at',
@@ -163,7 +163,7 @@ export const evaluationBlock = (s: StageState, look: Look): string => {
 }
 
 /** The families that were measured, shares first, in the order in which they first came. */
-export const familiesOf = (state: RunState): readonly string[] => [
+const familiesOf = (state: RunState): readonly string[] => [
   ...new Set([
     ...state.stages.flatMap((s) => s.evaluations.map((e) => e.family)),
     ...state.stages.flatMap((s) => s.measures.map((e) => e.family)),

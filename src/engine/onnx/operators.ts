@@ -64,7 +64,7 @@ const place = (t: Tensor, name: string): number => t.axes.findIndex((a) => a.nam
  * Up to this many rows a scatter-add runs as one-hot × matrix; above, element by element. At 512 rows both took about the
  * same, at 2,048 the product took ten times as long.
  */
-export const oneHotLimit = 256
+const oneHotLimit = 256
 
 /**
  * An operand as a node of these axes broadcasts it: ONNX aligns shapes from the right, so size-1 dimensions go where

@@ -53,7 +53,7 @@ export interface Builder {
 export const nodeOf = (ref: string): string => ref.replace(/:\d+$/, '')
 
 /** TensorFlow allows letters, digits and `_ . / -`, and a letter, digit or dot at the beginning. */
-export const tfName = (name: string): string => {
+const tfName = (name: string): string => {
   const clean = name.replace(/[^A-Za-z0-9_./-]/g, '_')
   return /^[A-Za-z0-9.]/.test(clean) ? clean : `x${clean}`
 }

@@ -129,7 +129,7 @@ export const signature = (
 export const doneName = ' done'
 
 /** The signature of one variant. */
-export const variantSignature = (v: LoweredVariant): SignatureDef =>
+const variantSignature = (v: LoweredVariant): SignatureDef =>
   signature(v.inputs, [...v.outputs, ...(v.done === undefined ? [] : [[doneName, v.done] as const])])
 
 /** Signatures with the initialiser that a loader runs. */

@@ -69,7 +69,7 @@ const nvidiaFolders = (site: string, cuda: string): readonly string[] => {
 }
 
 /** NVIDIA's libraries of a Python folder for one version of CUDA, and the names of those that it lacks. */
-export const librariesIn = (
+const librariesIn = (
   site: string,
   cuda: string,
 ): { readonly found: readonly string[]; readonly missing: readonly string[] } => {
@@ -87,7 +87,7 @@ export const librariesIn = (
 }
 
 /** The folder with `bin/ptxas` and `nvvm/libdevice`, of a Python folder. */
-export const cudaDataIn = (site: string, cuda: string): string | undefined =>
+const cudaDataIn = (site: string, cuda: string): string | undefined =>
   nvidiaFolders(site, cuda).find(
     (folder) => existsSync(join(folder, 'nvvm', 'libdevice')) && existsSync(join(folder, 'bin', 'ptxas')),
   )

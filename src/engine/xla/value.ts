@@ -116,5 +116,4 @@ export const product = (w: Work, t: Tensor, a: Value, b: Value, meeting: hlo.Mee
 }
 
 /** How exactly they are computed. */
-export const dotPrecision = (w: Work): hlo.ProductPrecision =>
-  w.precision === 'float32' ? 'HIGHEST' : 'DEFAULT'
+const dotPrecision = (w: Work): hlo.ProductPrecision => (w.precision === 'float32' ? 'HIGHEST' : 'DEFAULT')

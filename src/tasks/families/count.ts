@@ -83,7 +83,7 @@ export const placeShapes = (
 }
 
 /** Draws one shape. */
-export const drawShape = (c: SKRSContext2D, { kind, rgb, x, y, size }: Shape): void => {
+const drawShape = (c: SKRSContext2D, { kind, rgb, x, y, size }: Shape): void => {
   const h = size / 2
   c.fillStyle = css(rgb)
   c.beginPath()

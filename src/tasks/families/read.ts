@@ -86,10 +86,10 @@ export const placeLine = (
 }
 
 /** `large` or `small`. */
-export const sizeWord = (capHeight: number): string => (capHeight >= 19 ? 'large' : 'small')
+const sizeWord = (capHeight: number): string => (capHeight >= 19 ? 'large' : 'small')
 
 /** The middle of a line of glyphs, as {@link placeInImage} names it. */
-export const placeOfLine = (glyphs: readonly Glyph[]): string => {
+const placeOfLine = (glyphs: readonly Glyph[]): string => {
   const x = Math.min(...glyphs.map((g) => g.x))
   const y = Math.min(...glyphs.map((g) => g.y))
   const right = Math.max(...glyphs.map((g) => g.x + g.width))
