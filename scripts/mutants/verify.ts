@@ -222,8 +222,8 @@ export const verify = [
       ['an annotator counts against himself', '(total - (match ? 1 : 0)) / 3', 'total / 3'],
       [
         'the similarity by the shorter',
-        'levenshtein(given, truth) / Math.max(',
-        'levenshtein(given, truth) / Math.min(',
+        'levenshtein(given, truth) / length',
+        'levenshtein(given, truth) / Math.min(m, n)',
       ],
     ],
   ),
