@@ -1,4 +1,5 @@
 /** `sailwright export`: what it writes is read by others, and they compute what was trained. */
+import { spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -26,7 +27,7 @@ import { exportOnnxModel, forwardProgram, loadWeights, orThrow, type Weights } f
 import { inMemory } from '../../src/train/weights.ts'
 import { hostEngines } from '../support/engines.ts'
 import { commandIn } from '../support/in-process.ts'
-import { moduleAt } from '../support/program.ts'
+import { command, moduleAt } from '../support/program.ts'
 import { decodeModel } from '../support/protobuf.ts'
 import { fromPython } from '../support/python.ts'
 import { tiny, tinyModel } from '../support/tiny.ts'
@@ -598,6 +599,33 @@ test('what cannot be exported is refused with what to do', async () => {
     'nothing half written is left',
   )
   assert.ok(existsSync(join(root, 'moved-hf/config.json')))
+})
+
+test('an export that finds no room says so in words, and leaves nothing', () => {
+  for (const form of ['--onnx', '--savedmodel', '--hf']) {
+    // the shell's limit on the size of a file, in KiB, stands for the disk's end
+    const { status, stderr } = spawnSync(
+      'bash',
+      [
+        '-c',
+        'ulimit -f 1; exec "$0" "$@"',
+        process.execPath,
+        ...command,
+        'export',
+        'text',
+        form,
+        '--out',
+        'x',
+      ],
+      { cwd: root, encoding: 'utf8' },
+    )
+    assert.is(status, 1, stderr)
+    assert.match(stderr, /the disk is full, or this user’s share of it; free some space/)
+    assert.equal(
+      readdirSync(root).filter((f) => /^x(\.|$)/.test(f)),
+      [],
+    )
+  }
 })
 
 test.run()

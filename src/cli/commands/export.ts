@@ -164,7 +164,7 @@ const written = (
           return adapterOf(from, folder, exported.weights.keys, base)
       }
     }),
-    TE.mapLeft((e) => failed(e.message)),
+    TE.mapLeft((e) => failed(messageOf(e))),
   )
 
 /** The adapter that a stage left, over its base where that is known; refused where PEFT would read it as another. */

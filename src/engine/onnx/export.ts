@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { type Either, left, right } from 'fp-ts/lib/Either.js'
 import { clampProgram, type Program } from '../../dsl/index.ts'
 import { onlySettings, shownValue } from '../../settings/index.ts'
+import { systemWords } from '../../terminal/index.ts'
 import { type EngineError, engineError } from '../error.ts'
 import {
   encodeModel,
@@ -77,7 +78,9 @@ export const writeOnnx = (
       await replaced(path, [encodeModel(model)])
       return right(beside === undefined ? [path] : [path, beside])
     } catch (e) {
-      return left(engineError('Failed', `${path}: it cannot be written (${(e as Error).message})`, e))
+      const { code, syscall, message } = e as NodeJS.ErrnoException
+      const why = systemWords(code, syscall) ?? message
+      return left(engineError('Failed', `${path}: it cannot be written: ${why}`, e))
     }
   }
 }
