@@ -46,6 +46,19 @@ const libraryOf = (resolved: string): string | undefined => {
   return file === undefined ? undefined : join(bin, file)
 }
 
+/** Whether Linux's C library is glibc, as Node tells it; another is musl, such as Alpine's. */
+const cLibrary = (): 'glibc' | 'musl' | undefined => {
+  if (process.platform !== 'linux') return undefined
+  const { header } = process.report.getReport() as { readonly header?: { glibcVersionRuntime?: string } }
+  return header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
+
+/** What to do where the runtime does not load. */
+const remedy = (library: 'glibc' | 'musl' | undefined): string =>
+  library === 'musl'
+    ? 'It is built for glibc, and this Linux has musl, as Alpine does: take one with glibc, such as the image node:22-slim.'
+    : "In a clone 'npm ci' fetches it; where Sailwright brings none for this platform, 'npm install onnxruntime-node' does."
+
 let loaded: E.Either<EngineError, OnnxRuntime> | undefined
 
 /** Switches the runtime's telemetry off, unless the environment says something of it. */
@@ -91,7 +104,7 @@ export const loadOnnxRuntime = (): E.Either<EngineError, OnnxRuntime> => {
   loaded = E.left(
     engineError(
       'NotInstalled',
-      `ONNX Runtime does not load on ${process.platform} ${process.arch}. In a clone 'npm ci' fetches it; where Sailwright brings none for this platform, 'npm install onnxruntime-node' does. Tried:\n${tried.join('\n')}`,
+      `ONNX Runtime does not load on ${process.platform} ${process.arch}. ${remedy(cLibrary())} Tried:\n${tried.join('\n')}`,
     ),
   )
   return loaded
