@@ -317,7 +317,9 @@ export const decodeAt = <A>(
   try {
     value = decodeLine(text)
   } catch (e) {
-    return E.left(fileError(tag, at, `this is not JSON (${brief(text)})`, e))
+    return E.left(
+      fileError(tag, at, text.trim() === '' ? 'it is empty' : `this is not JSON (${brief(text)})`, e),
+    )
   }
   return pipe(
     codec.decode(value),

@@ -95,11 +95,18 @@ export const Manifest = t.intersection([Ran, Short])
 /** `manifest.json`: what ran. */
 export type Manifest = t.TypeOf<typeof Manifest>
 
+/** What is to be done about a manifest that is damaged. */
+const putBack = (e: FileError): FileError =>
+  e._tag === 'BadFile'
+    ? { ...e, message: `${e.message}; put the file back, or begin a new run in another folder (--out)` }
+    : e
+
 /** The manifest of a run's folder. One of another form is told by its number, whatever else is in it. */
 export const readManifest = (root: string): TE.TaskEither<FileError, Manifest> => {
   const path = join(root, manifestFile)
   return pipe(
     readJson(path, t.partial({ format: t.number, sailwright: t.string })),
+    TE.mapLeft(putBack),
     TE.chain(({ format = 1, sailwright = 'unknown' }) =>
       format === manifestFormat
         ? readJson(path, Manifest)

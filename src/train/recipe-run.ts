@@ -1,5 +1,4 @@
 /** A recipe's run: its stages one after the other, from where an earlier start has come to. */
-import { openCheckpoint } from '../formats/index.ts'
 import type { RunEvent } from '../run/index.ts'
 import { type EarlierStart, earlierStart } from './earlier-start.ts'
 import type { Evaluation } from './evaluation.ts'
@@ -10,8 +9,7 @@ import { preflight, programOf, someFit } from './recipe-preflight.ts'
 import { startingWeights } from './recipe-start.ts'
 import { ofStage, RecipeError } from './setting-checks.ts'
 import type { StageProgram } from './stage.ts'
-import { runStage, withoutMiddle } from './stage-run.ts'
-import { orThrow } from './task.ts'
+import { leftBehind, runStage, withoutMiddle } from './stage-run.ts'
 import { type StoredWeights, weightKeys, weightsFile } from './weights.ts'
 
 /** Whether programs have a weight that is not there. */
@@ -40,7 +38,7 @@ const beginning = async (
 ): Promise<StoredWeights> => {
   const own = (): Promise<StoredWeights> => startingWeights(`recipe '${r.name}'`, r.start)
   if (earlier.weights === undefined) return own()
-  const there = await orThrow(openCheckpoint(pathOf(earlier.weights, weightsFile)))
+  const there = await leftBehind(pathOf(earlier.weights, weightsFile))
   return earlier.forked && lacking(programs, there) ? overlaid(there, await own()) : there
 }
 

@@ -1,4 +1,6 @@
 /** One stage of a recipe's run: trained from where it stands, saved, measured. */
+import { pipe } from 'fp-ts/lib/function.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { elements, type Program } from '../dsl/index.ts'
 import type { Session } from '../engine/index.ts'
 import { openCheckpoint } from '../formats/index.ts'
@@ -171,6 +173,21 @@ const frozenAsBefore = ({ stage, context }: StageRun, frozen: OpenedFrozen | und
   )
 }
 
+/** The weights that an earlier start has left. Throws with what to do where they are gone or damaged. */
+export const leftBehind = (file: string): Promise<StoredWeights> =>
+  orThrow(
+    pipe(
+      openCheckpoint(file),
+      TE.mapLeft(
+        (e) =>
+          new Error(
+            `the weights that an earlier start left cannot be read (${e.message}); put the file back, or begin a new run in another folder (--out)`,
+            { cause: e },
+          ),
+      ),
+    ),
+  )
+
 /** Takes the checkpoint in the middle of a stage away, where there is one. */
 export const withoutMiddle = (of: Pick<StageRun, 'stage' | 'context'>): Promise<void> =>
   orThrow(removeProgress(filesOf(of).middle))
@@ -190,7 +207,7 @@ export async function* runStage(
   const there = earlier.checkpoint?.stage === stage.name ? earlier.checkpoint : undefined
   const isTrained = there?.step === stage.steps && (await orThrow(exists(whole)))
   const inside = !isTrained && there !== undefined && (await orThrow(hasProgress(middle)))
-  const weights = isTrained ? await orThrow(openCheckpoint(whole)) : handed
+  const weights = isTrained ? await leftBehind(whole) : handed
   const { taken, fresh, unused } = placementOf(recipe.start, stage, made.program, shapesOf(weights))
   const frozen = await openFrozen(stage, made.program)
   if (inside || isTrained) frozenAsBefore(of, frozen)

@@ -288,6 +288,19 @@ test('a folder with other things in it is refused and left alone', async () => {
   assert.equal(readdirSync(folder), ['thesis.txt'])
 })
 
+test('a manifest that is empty or damaged is told with what to do', async () => {
+  for (const [text, says] of [
+    ['', /manifest\.json: it is empty; put the file back, or begin a new run in another folder \(--out\)$/],
+    ['{"for', /manifest\.json: this is not JSON \(.*\); put the file back/],
+  ] as const) {
+    const run = await opened()
+    right(run.close())
+    writeFileSync(join(run.folder, 'manifest.json'), text)
+    for (const e of [left(await openRun(run.folder, manifest)()), left(await readRun(run.folder)())])
+      assert.match(e.message, says)
+  }
+})
+
 test('reading what is no run says so', async () => {
   const e = left(await readRun(fresh())())
   assert.is(e._tag, 'Missing')

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRight } from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -300,6 +300,24 @@ runs('a run that was finished trains nothing again', async () => {
   assert.equal(
     again.map((e) => e.type),
     ['run-finished'],
+  )
+})
+
+runs('weights of a finished stage that are damaged or gone are told with what to do', async () => {
+  const at = await folder()
+  const events = await ran(anEngine, at)
+  const first = events.slice(0, events.findIndex((e) => e.type === 'stage-finished') + 1)
+  const weights = join(at, 'checkpoints/warm/model.safetensors')
+  const said = async (): Promise<string> => (await thrown(() => ran(anEngine, at, first))).message
+  truncateSync(weights, 100)
+  assert.match(
+    await said(),
+    /^the weights that an earlier start left cannot be read \(.*100.*\); put the file back, or begin/,
+  )
+  rmSync(weights)
+  assert.match(
+    await said(),
+    /^the weights that an earlier start left cannot be read \(.*there is no such file/,
   )
 })
 

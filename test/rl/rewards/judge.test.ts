@@ -13,13 +13,16 @@ import {
   type Failed,
   type JudgeModel,
   judgeModel,
+  type Reward,
   reward,
   type Scored,
   thinkJudge,
 } from '../../../src/rl/index.ts'
+import { ready } from '../../../src/rl/rewards/compound.ts'
 import { AnswerReply, decodeReply } from '../../../src/rl/rewards/judge/reply.ts'
 import { type Answer, failing, judgeServer, type Sent, saying } from '../../support/judge-server.ts'
 import { judge, judgedOf, scoreOf } from '../../support/judged.ts'
+import { thrown } from '../../support/tiny.ts'
 import { worked } from '../../support/worked.ts'
 
 const test = suite('rl: judges')
@@ -405,14 +408,37 @@ test('replies are kept in a file; broken lines are passed over, and a judge that
 })
 
 if (existsSync('/proc/self'))
-  test('a place that keeps nothing does not hold a judge up', () =>
+  test('a place that keeps nothing does not hold a judge up, and is counted', () =>
     withServer(
       [saying(right)],
-      async (ask) => {
+      async (ask, _, model) => {
         assert.is(scoreOf(await ask()), 1)
+        assert.is(model.counts().unkept, 1)
       },
       { cacheFile: '/proc/sailwright/judge.jsonl' },
     ))
+
+test('a file that can keep no replies is refused before work begins', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sailwright-judge-'))
+  const judgeIn = (cacheFile: string) => judgeModel({ baseURL: 'http://x', model: 'a', cacheFile })
+  try {
+    for (const made of [thinkJudge, answerJudge]) {
+      const both = audited(
+        made({ model: judgeIn(folder) }),
+        reward('rule', () => 1),
+      )
+      const { message } = await thrown(() => ready('stage', 'reward', both as Reward<never>))
+      assert.match(
+        message,
+        /^stage, reward: reward '(think|answer)Judge' cannot judge: cacheFile .* can keep no replies: E/,
+      )
+    }
+    await ready('stage', 'reward', answerJudge({ model: judgeIn(join(folder, 'new', 'judge.jsonl')) }))
+    await ready('stage', 'reward', answerJudge({ model: judgeModel({ baseURL: 'http://x', model: 'a' }) }))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
 
 test('how often a judge agrees with a rule is counted, and changes nothing', () =>
   withServer(

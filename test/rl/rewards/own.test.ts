@@ -113,11 +113,13 @@ test('a function that hardly worked is called again, three times in all; one tha
   const cell = new Int32Array(new SharedArrayBuffer(4))
   const stands = (ms?: number) => Atomics.wait(cell, 0, 0, ms)
   let calls = 0
-  const late = () => (++calls === 1 ? stands(100) : calls)
+  const late = () => (++calls === 1 ? stands(500) : calls)
   // also where it is stopped inside of another
   for (const once of [late, () => bounded({}, 60_000, late)]) {
     calls = 0
-    assert.is(bounded({}, 20, once), 2)
+    // on a busy machine the second call may be stopped too
+    const answer = bounded({}, 50, once)
+    assert.ok(answer === calls && calls > 1, `${answer} of ${calls}`)
   }
   calls = 0
   const waits = () => {

@@ -24,7 +24,7 @@ export interface JudgeModelOptions extends ServerSettings {
   readonly maxBytes?: number
   /** Default 0. */
   readonly temperature?: number
-  /** A file that keeps replies from run to run; default: memory alone. */
+  /** A file that keeps replies from run to run; default: memory alone. A stage refuses one that cannot be written before work begins. */
   readonly cacheFile?: string
 }
 
@@ -54,6 +54,8 @@ export interface JudgeCounts {
   /** Replies that were not what was asked for. */
   readonly malformed: number
   readonly failed: number
+  /** Replies that the cache file did not take, as where the disk was full: the next run asks for them again. */
+  readonly unkept: number
   readonly promptTokens: number
   readonly completionTokens: number
 }
@@ -63,6 +65,8 @@ export interface JudgeModel {
   readonly config: unknown
   /** Never rejects. */
   readonly ask: <A>(question: JudgeQuestion<A>) => Promise<JudgeAnswer<A>>
+  /** Why it cannot be asked at all, such as a cache file that cannot be written; undefined where it can. Default: it can. */
+  readonly unusable?: () => Promise<string | undefined>
   readonly counts: () => JudgeCounts
 }
 
@@ -109,7 +113,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
   const cache = replyCache(
     o.cacheFile === undefined ? undefined : textSetting(where, 'cacheFile', o.cacheFile),
   )
-  const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0 }
+  const count = { asked: 0, cached: 0, requests: 0, retried: 0, malformed: 0, failed: 0, unkept: 0 }
   const tokens = { prompt: 0, completion: 0 }
   const underWay = new Map<string, Promise<JudgeAnswer<unknown>>>()
   const client = openAiClient(where, o, {
@@ -172,7 +176,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
           ),
         )
         if (E.isRight(read)) {
-          await cache.put(key, read.right.text)
+          if (!(await cache.put(key, read.right.text))) count.unkept++
           return { _tag: 'Replied', reply: read.right.reply }
         }
         count.malformed++
@@ -205,6 +209,7 @@ export const judgeModel = (o: JudgeModelOptions): JudgeModel => {
         return { _tag: 'Failed', why: `the question could not be put: ${clientWords(e)}`, elapsedMs: 0 }
       }
     },
+    unusable: cache.unusable,
     counts: () => ({ ...count, promptTokens: tokens.prompt, completionTokens: tokens.completion }),
   }
 }

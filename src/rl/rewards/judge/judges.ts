@@ -12,7 +12,14 @@ import type { Judged, Judgement, Reward, Scored } from '../../reward.ts'
 import type { Columns } from '../../task.ts'
 import { afterThinking, lastBoxed } from '../../verify/index.ts'
 import { type Truth, truthsOf } from '../answer.ts'
-import { type ColumnsOf, type CompoundReward, readiness, unready, wrapped } from '../compound.ts'
+import {
+  type Checkable,
+  type ColumnsOf,
+  type CompoundReward,
+  readiness,
+  unready,
+  wrapped,
+} from '../compound.ts'
 import { failed, judgementOf, scored } from '../judgement.ts'
 import { dataMessage, judgePrompt, readPrompt } from './data-message.ts'
 import type { JudgeModel } from './judge-model.ts'
@@ -81,6 +88,14 @@ const referenceOf = (columns: { readonly answer?: Truth }): Readonly<Record<stri
   return truths.length === 0 ? {} : { reference: truths.join(' or ') }
 }
 
+/** How a judge's reward finds out that the judge cannot be asked. */
+const askable = (name: string, { model }: JudgeOptions): Checkable => ({
+  [readiness]: async () => {
+    const why = await model.unusable?.()
+    return why === undefined ? undefined : `reward '${name}' cannot judge: ${why}`
+  },
+})
+
 /** The columns that a judge looks at: the true answer, where a task has one. */
 export type Reference = { readonly answer?: Truth }
 
@@ -94,7 +109,7 @@ export type Reference = { readonly answer?: Truth }
 export const thinkJudge = (o: JudgeOptions): Reward<Reference> => {
   const { system, config } = promptOf(o, 'think')
   return {
-    ...{ name: 'thinkJudge', config },
+    ...{ name: 'thinkJudge', config, ...askable('thinkJudge', o) },
     score: (judged: Judged<Reference>) => async () => {
       const { task, completion } = judged
       const { thinking, answer } = saidIn(completion.text)
@@ -118,7 +133,7 @@ export const thinkJudge = (o: JudgeOptions): Reward<Reference> => {
 export const answerJudge = (o: JudgeOptions): Reward<Reference> => {
   const { system, config } = promptOf(o, 'answer')
   return {
-    ...{ name: 'answerJudge', config },
+    ...{ name: 'answerJudge', config, ...askable('answerJudge', o) },
     score: (judged: Judged<Reference>) => async () => {
       const { task, completion } = judged
       const { answer } = saidIn(completion.text)
