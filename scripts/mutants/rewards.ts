@@ -294,7 +294,11 @@ export const rewards = [
     'src/rl/rewards/judge/judge-model.ts',
     ['rl/rewards/judge'],
     [
-      ['a reply that is not what was asked for is kept', 'await cache.put(key, read.right.text)\n', ''],
+      [
+        'a reply that is asked for is not kept',
+        'if (!(await cache.put(key, read.right.text))) count.unkept++\n',
+        '',
+      ],
       ['an answer without end is read', 'if (bytes > most) throw', 'if (bytes < 0) throw'],
       ['the same question is put twice', 'underWay.set(key, now)', ''],
       ['a malformed reply is not asked for again', 'attempt < 2', 'attempt < 1'],
@@ -305,8 +309,14 @@ export const rewards = [
     'src/rl/rewards/judge/cache.ts',
     ['rl/rewards/judge'],
     [
-      ['a broken line swallows the next', "if (text !== '' && !text.endsWith('\\n'))", "if (text === '#')"],
-      ['a broken line ends the reading', '// a line that a killed process left half written\n', 'break\n'],
+      ['a broken line swallows the next', "size === 0 || last.toString() === '\\n' ? '' : '\\n'", "''"],
+      [
+        'a broken line ends the reading',
+        'if (kept !== undefined) known.set(...kept)',
+        'if (kept === undefined) break\n      known.set(...kept)',
+      ],
+      ['a file that keeps nothing is none', 'can keep no replies: ', ''],
+      ['what is not kept is not told', '          return false\n', '          return true\n'],
     ],
   ),
   mutantsOf(
