@@ -31,7 +31,7 @@ const classify = (classes: number): t.Objective<{ image: rows.RgbImage; label: n
       rows.imagenetNormalise(image, pixels, (i * pixels.length) / batch)
     const labels = Array.from({ length: batch }, (_, i) => examples[i]?.label ?? d.Ignored)
     const values = [tensorValue('float32', shape, pixels), tensorValue('int32', [batch], labels)] as const
-    return [{ sizes: {}, inputs: { pixels: values[0], labels: values[1] }, weight: examples.length }]
+    return [{ sizes: {}, inputs: { pixels: values[0], labels: values[1] } }]
   },
 })
 

@@ -246,7 +246,6 @@ export const policyGradient = (
         return {
           ...{ sizes: { ...read.sizes }, offered: true },
           inputs: { ...read.inputs, ...learningInputs(pack, sizes, extra, bySteps) },
-          weight: pack.placed.reduce((n, { experience }) => n + experience.ids.length, 0),
         }
       }),
     get functions() {

@@ -75,6 +75,8 @@ export const sceneToken = (
       const index = visualIndex(conversations, all, processor, (c) =>
         c.scene === undefined ? [] : [visual.size],
       )
+      // a conversation with nothing to learn is an error
+      countedLabels(conversations, text.labels, all)
       const drawn = conversations.flatMap((c) => (c.scene === undefined ? [] : [c.scene]))
       return [
         {
@@ -84,7 +86,6 @@ export const sceneToken = (
             visual_index: ints(index, rows, tokens),
             scene: ints(sceneRows(drawn, rows, visual.size), rows, visual.size, 4),
           },
-          weight: countedLabels(conversations, text.labels, all),
         },
       ]
     },

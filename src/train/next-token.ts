@@ -151,13 +151,14 @@ export const nextToken = (
         // images that the batch has no place for are an error there
         const seen = collateImages(some, all, processor)
         const learns = placed(buckets(), labelledPlaces(text.labels, all), (row) => some[row]!.id)
+        // a conversation with nothing to learn is an error as well
+        countedLabels(some, text.labels, all)
         batches.push({
           ...{ sizes: learns.sizes, offered: true },
           inputs: {
             ...{ ...textValues(text, all), labels: ints(text.labels, rows, tokens) },
             ...{ ...learns.inputs, ...imageValues(seen, all, processor) },
           },
-          weight: countedLabels(some, text.labels, all),
         })
       }
       return batches

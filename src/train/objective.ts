@@ -79,8 +79,6 @@ export interface MicroBatch {
    * refused by name.
    */
   readonly offered?: boolean
-  /** What the loss's sum over this batch is divided by: counted tokens, images. */
-  readonly weight: number
   /** How samples share rows, where an example is a pack of them. */
   readonly packing?: PackLayout
 }

@@ -41,10 +41,6 @@ import { imagesSetting, textGraph } from './next-token.ts'
 import type { Fraction, Objective } from './objective.ts'
 import { batchSetting, wholeSetting, wordSetting } from './setting-checks.ts'
 
-/** How many samples of a pack have something to learn: a first token is never learnt. */
-const samplesWith = (pack: Pack): number =>
-  pack.rows.flat().filter((c) => c.lossMask.some((learnt, i) => learnt && i > 0)).length
-
 /** How many positions of each sample are so: `is` bool `[batch, token]`, segments int32 `[batch, token]` from 1, 0 for padding. */
 const bySample = (is: Tensor, segments: Tensor, tokens: number): Tensor => {
   const member = cast(equal(segments, add(iota(axis('segment', tokens)), 1)), 'float32')
@@ -187,7 +183,6 @@ export const packedNextToken = (
             ...{ ...learns.inputs, segment_ids: ints(b.segment_ids, rows, tokens) },
             ...imageValues(b, all, processor),
           },
-          weight: perSample ? samplesWith(pack) : b.counted,
           packing: layoutOf(pack, all, processor),
         }
       }),

@@ -578,7 +578,7 @@ const sessionOf = (fails = false) => {
   return { session, calls, most: () => most }
 }
 const objective = {
-  collate: (all: readonly Experience[]) => all.map(() => ({ sizes: {}, inputs: {}, weight: 1 })),
+  collate: (all: readonly Experience[]) => all.map(() => ({ sizes: {}, inputs: {} })),
 }
 const minibatchOf = (index: number, ...ids: string[]): Minibatch => ({
   ...{ episode: 0, index, of: 9 },

@@ -87,7 +87,6 @@ export const inputsOf = (examples: readonly Example[]): MicroBatch => ({
       examples.map((e) => e.counts),
     ),
   },
-  weight: examples.reduce((n, e) => n + e.counts, 0),
 })
 
 /** Σ of the squares and its gradients by hand: with r = W x + b + H (x ⊙ g) − y they are 2 r xᵀ, 2 r, 2 r (x ⊙ g)ᵀ, 2 (Hᵀ r) ⊙ x. */

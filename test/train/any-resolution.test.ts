@@ -77,7 +77,6 @@ for (const engine of engines) {
     const session = await orThrow(engine.load(program({ name: 'any', functions })))
     const numbers = async (name: string, [batch]: readonly MicroBatch[]) => {
       const out = await orThrow(session.call(name, batch!.inputs))
-      assert.equal([...out.weight!.data], [batch!.weight])
       return Object.fromEntries(Object.entries(out).map(([key, v]) => [key, Array.from(v.data, Number)]))
     }
     try {

@@ -98,7 +98,6 @@ const opened = async (engine: Engine): Promise<Session> => {
 type Numbers = Readonly<Record<string, readonly number[]>>
 const called = async (session: Session, name: string, [batch]: readonly MicroBatch[]): Promise<Numbers> => {
   const out = await orThrow(session.call(name, batch!.inputs))
-  assert.equal([...out.weight!.data], [batch!.weight])
   return Object.fromEntries(Object.entries(out).map(([key, v]) => [key, Array.from(v.data, Number)]))
 }
 
