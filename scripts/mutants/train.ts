@@ -46,7 +46,10 @@ export const train = [
   mutantsOf(
     'src/train/frozen.ts',
     ['train/distillation'],
-    [['one teacher is as another', "digest('hex').slice(0, 8)", "digest('hex').slice(0, 0)"]],
+    [
+      ['one teacher is as another', "digest('hex').slice(0, 8)", "digest('hex').slice(0, 0)"],
+      ['what is below is frozen, too', '        from,\n', ''],
+    ],
   ),
   mutantsOf(
     'src/train/opened-frozen.ts',
@@ -59,12 +62,24 @@ export const train = [
       ],
       ['a teacher is drawn', 'keys: [...keys, ...(others?.keys ?? [])]', 'keys'],
       ['what no teacher has is read', 'if (strange !== undefined)', 'if (false)'],
+      ['one is read for the other', 'g.weights !== f.weights', 'false'],
+      ['the largest are summed first', 'bytes(a) - bytes(b)', 'bytes(b) - bytes(a)'],
     ],
   ),
   mutantsOf(
     'src/train/stage-run.ts',
     ['train/distillation'],
     [['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, frozen)', '']],
+  ),
+  mutantsOf(
+    'src/train/fork.ts',
+    ['cli/fork'],
+    [['a fork learns from any teacher', '...present({ frozen }),', '']],
+  ),
+  mutantsOf(
+    'src/train/export-graphs.ts',
+    ['train/distillation'],
+    [['a SavedModel has no teacher', '...values, ...frozen', '...values']],
   ),
   mutantsOf(
     'src/train/learner.ts',

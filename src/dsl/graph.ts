@@ -295,23 +295,26 @@ export const findAxis = (t: Tensor, name: string): Axis | undefined => t.axes.fi
  * Rebuilds a graph bottom-up: `change` sees each node with its inputs already rewritten and returns what takes its place.
  * Shared nodes stay shared.
  *
+ * @param from nodes that stay as they are, with all below them
  * @category traversal
  */
 export const rewrite = (
   roots: readonly Tensor[],
   change: (t: Tensor, before: Tensor) => Tensor,
+  from: readonly Tensor[] = [],
 ): Tensor[] => {
-  const done = new Map<Tensor, Tensor>()
-  for (const t of topological(roots))
-    done.set(
-      t,
-      change(
-        withInputs(
-          t,
-          t.inputs.map((x) => done.get(x)!),
-        ),
+  const done = new Map(from.map((t) => [t, t]))
+  for (const t of topological(roots, (t) => (done.has(t) ? [] : t.inputs)))
+    if (!done.has(t))
+      done.set(
         t,
-      ),
-    )
+        change(
+          withInputs(
+            t,
+            t.inputs.map((x) => done.get(x)!),
+          ),
+          t,
+        ),
+      )
   return roots.map((r) => done.get(r)!)
 }

@@ -42,17 +42,20 @@ const BadRowsCounted = t.type({ type: t.literal('bad-rows'), count: t.number })
 /**
  * The run began from another's checkpoint: of stage `from`, after `step` of its steps. `begins` is the index of the first
  * stage that it trains, `path` the folder inside the run with the weights; of `everything` there are moments and the place in
- * the data besides.
+ * the data besides, and `frozen` is the checksum that the stage began with, as of {@link WeightsTaken}.
  */
-const ForkedFrom = t.type({
-  type: t.literal('forked'),
-  run: t.string,
-  from: t.string,
-  step: t.number,
-  taken: t.keyof({ weights: null, everything: null }),
-  begins: t.number,
-  path: t.string,
-})
+const ForkedFrom = t.intersection([
+  t.type({
+    type: t.literal('forked'),
+    run: t.string,
+    from: t.string,
+    step: t.number,
+    taken: t.keyof({ weights: null, everything: null }),
+    begins: t.number,
+    path: t.string,
+  }),
+  t.partial({ frozen: t.string }),
+])
 
 /** Codec of every event. */
 export const RunEvent = t.union([

@@ -40,6 +40,14 @@ export const earlierStart = (events: readonly RunEvent[]): EarlierStart => {
   return { finished, weights, checkpoint, forked }
 }
 
+/** The checksum of the frozen weights that a stage began with, here or in the run that it goes on from; undefined: it has none. */
+export const frozenAtBeginning = (events: readonly RunEvent[], stage: string): string | undefined => {
+  const begun = events.findLast((e) => (e.type === 'weights' && e.stage === stage) || goesOn(e, stage))
+  return begun?.type === 'weights' || begun?.type === 'forked' ? begun.frozen : undefined
+}
+const goesOn = (e: RunEvent, stage: string): boolean =>
+  e.type === 'forked' && e.taken === 'everything' && e.from === stage
+
 /** A stage's totals by its steps, where an earlier start took them and did not come to record the totals. */
 export const totalsOf = (events: readonly RunEvent[], stage: Stage): StageTotals => {
   const own = withoutRepeats(events).flatMap((e) => (e.type === 'step' && e.stage === stage.name ? [e] : []))

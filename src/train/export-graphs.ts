@@ -23,8 +23,9 @@ import {
   forwardProgram,
   placedIn,
 } from './exported-model.ts'
+import { openFrozen } from './opened-frozen.ts'
 import type { Stage } from './stage.ts'
-import type { StoredWeights } from './weights.ts'
+import { inMemory, type StoredWeights } from './weights.ts'
 
 /** What both graphs may be told. Sizes are compiled in: another size is another export. */
 export interface ExportGraphOptions extends GraphSizes {
@@ -134,12 +135,23 @@ const statesOf = (
     ]),
   )
 
+/** The frozen weights that a stage's program reads, where there are any. */
+const frozenOf = (
+  stage: Stage | undefined,
+  program: Program,
+): TE.TaskEither<Error, ReadonlyMap<string, TensorValue>> =>
+  pipe(
+    TE.tryCatch(async () => stage && (await openFrozen(stage, program)), E.toError),
+    TE.chain((f) => valuesOf(f ?? inMemory(new Map()), f?.keys ?? [])),
+  )
+
 /**
  * Writes a model as a SavedModel folder, which any TensorFlow from 2.9 on loads. Signature `forward.0` is its graph at the
  * options' sizes. With a stage, the stage's own functions are signatures too, at the sizes that the stage has: `step.0`
- * trains (`accumulate.0` and `apply.0` where it accumulates), beginning with the exported weights and fresh moments. A
- * stage's adapters begin fresh over the weights that the old ones were merged into, and `forward` does not have them. `read`
- * and `write` are signatures over all states. `README.md` says what goes in and comes out.
+ * trains (`accumulate.0` and `apply.0` where it accumulates), beginning with the exported weights and fresh moments; frozen
+ * weights that its loss reads, such as a teacher's, are inside. A stage's adapters begin fresh over the weights that the old
+ * ones were merged into, and `forward` does not have them. `read` and `write` are signatures over all states. `README.md`
+ * says what goes in and comes out.
  *
  * Fails with WeightsError where a weight is missing or of another shape, and where graph and weights are over the 2 GB that
  * the format has.
@@ -170,8 +182,12 @@ export const exportSavedModel = (
         weights.keys.filter((key) => program.states.has(key)),
       ),
     ),
-    TE.chainFirst(({ program, values }) =>
-      TE.tryCatch(() => writeSavedModel(program, statesOf(program, values, seed), folder), E.toError),
+    TE.bind('frozen', ({ program }) => frozenOf(stage, program)),
+    TE.chainFirst(({ program, values, frozen }) =>
+      TE.tryCatch(
+        () => writeSavedModel(program, statesOf(program, new Map([...values, ...frozen]), seed), folder),
+        E.toError,
+      ),
     ),
     TE.chainFirst(({ program }) => {
       const functions = describeProgram(program, model)

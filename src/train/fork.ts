@@ -24,7 +24,8 @@ import {
 } from '../run/index.ts'
 import { changedData, dataFiles } from '../run/internal.ts'
 import { kindOf } from '../settings/index.ts'
-import { earlierStart } from './earlier-start.ts'
+import { present } from '../settings/internal.ts'
+import { earlierStart, frozenAtBeginning } from './earlier-start.ts'
 import type { Experiment } from './experiment.ts'
 import type { Stage } from './stage.ts'
 import { orThrow } from './task.ts'
@@ -291,6 +292,7 @@ export const planFork = (
     const model = JSON.parse(JSON.stringify(experiment.model.config))
     const same = differences(manifest.model.config, model).length === 0
     fits(stage.program({}).program, stage, experiment, shapesOf(weights), same)
+    const frozen = everything ? frozenAtBeginning(read.right.events, stage.name) : undefined
     const where = `${shown}, ${point.inside ? `step ${point.step} of` : 'the end of'} stage ${point.stage}`
     const forked: Forked = {
       ...{ run: shown, stage: point.stage, step: point.step },
@@ -315,6 +317,7 @@ export const planFork = (
           TE.map(() => ({
             ...{ type: 'forked' as const, run: shown, from: point.stage, step: point.step },
             ...{ taken: forked.taken, begins, path: forkFolder },
+            ...present({ frozen }),
           })),
         ),
     }

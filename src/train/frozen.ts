@@ -16,8 +16,12 @@ export interface Frozen extends Pick<Start, 'config' | 'weights'> {
   readonly name: string
   /** What the keys of their states begin with: it tells weights of another `config` apart. */
   readonly prefix: string
-  /** Graphs with each of their weights read from what is frozen, in the same order. Nothing of them takes a gradient. */
-  readonly within: (roots: readonly Tensor[]) => readonly Tensor[]
+  /**
+   * Graphs with each of their weights read from what is frozen, in the same order. These weights take no gradient.
+   *
+   * @param from tensors of the graphs that stay as they are, with all below them: what learns there learns through the graphs
+   */
+  readonly within: (roots: readonly Tensor[], from?: readonly Tensor[]) => readonly Tensor[]
 }
 
 /**
@@ -47,11 +51,14 @@ export const frozen = (name: string, start: Pick<Start, 'config' | 'weights'>): 
   const owner = `${name}-${hash}`
   return {
     ...{ name, prefix: frozenKey(owner, ''), config, weights },
-    within: (roots) =>
-      rewrite(roots, (t) =>
-        t.op.op === 'state' && !isFrozenKey(t.op.key)
-          ? { ...state(frozenKey(owner, t.op.key), t.axes, zeros, t.dtype), site: t.site, marks: t.marks }
-          : t,
+    within: (roots, from) =>
+      rewrite(
+        roots,
+        (t) =>
+          t.op.op === 'state' && !isFrozenKey(t.op.key)
+            ? { ...state(frozenKey(owner, t.op.key), t.axes, zeros, t.dtype), site: t.site, marks: t.marks }
+            : t,
+        from,
       ),
   }
 }

@@ -37,19 +37,39 @@ const checked = async (where: string, f: Frozen, p: Program): Promise<StoredWeig
 /** Bytes of weights that a checksum is of, about: which takes some tenths of a second to read. */
 const summed = 2 ** 26
 
-/** Keys from all over a program's, all of them where they are small. */
+/** The smallest weights, of every layer those that are cheap to read: all where there is room, and at least one. */
 const someOf = (keys: readonly string[], p: Program): readonly string[] => {
-  const bytes = keys.reduce((n, key) => n + 4 * elements(p.states.get(key)!.axes), 0)
-  const every = Math.ceil(bytes / summed)
-  return keys.filter((_, i) => i % every === 0)
+  const bytes = (key: string): number => 4 * elements(p.states.get(key)!.axes)
+  const [least, ...more] = [...keys].sort((a, b) => bytes(a) - bytes(b))
+  let room = summed - bytes(least!)
+  return [
+    least!,
+    ...more.filter((key) => {
+      room -= bytes(key)
+      return room >= 0
+    }),
+  ]
+}
+
+/** Sees that no weights have the keys of others. @throws RecipeError */
+const apart = (where: string, all: readonly Frozen[]): void => {
+  const same = all.find((f, i) =>
+    all.some((g, j) => j < i && g.prefix === f.prefix && g.weights !== f.weights),
+  )
+  if (same !== undefined)
+    throw new RecipeError(
+      where,
+      'objective.frozen',
+      `two are called '${same.name}' and have the same config, and one's weights would be read for the other's; give them other names or configs`,
+    )
 }
 
 /**
  * Opens the frozen weights that a stage's program reads; undefined where it reads none. What is read at once is what their
  * checksum is of.
  *
- * @throws RecipeError where the program reads what the stage does not bring; WeightsError where a weight is missing or has
- *   another shape
+ * @throws RecipeError where the program reads what the stage does not bring, or two have the same name and config; WeightsError
+ *   where a weight is missing or has another shape
  */
 export const openFrozen = async (stage: Stage, p: Program): Promise<OpenedFrozen | undefined> => {
   const keys = [...p.states.keys()].filter(isFrozenKey)
@@ -64,6 +84,7 @@ export const openFrozen = async (stage: Stage, p: Program): Promise<OpenedFrozen
       `its program reads '${strange}', which no frozen weights of its objective have; name them there, and measure an objective with frozen weights after a stage that has them (stage: '…')`,
     )
   const opened = new Map<Frozen, StoredWeights>()
+  apart(where, all)
   for (const f of all) opened.set(f, await checked(where, f, p))
   const ownerOf = (key: string): readonly [StoredWeights, string] => {
     const f = all.find(({ prefix }) => key.startsWith(prefix))!

@@ -17,7 +17,7 @@ import {
 } from '../run/index.ts'
 import { kindOf } from '../settings/index.ts'
 import { present } from '../settings/internal.ts'
-import { type EarlierStart, measuredOf, totalsOf } from './earlier-start.ts'
+import { type EarlierStart, frozenAtBeginning, measuredOf, totalsOf } from './earlier-start.ts'
 import type { Evaluation, MeasuredStage } from './evaluation.ts'
 import type { RunContext } from './experiment.ts'
 import { describeCheckpoint } from './export-hugging-face.ts'
@@ -164,8 +164,8 @@ async function* measured(
 
 /** Sees that frozen weights are those that the stage began with. @throws RecipeError */
 const frozenAsBefore = ({ stage, context }: StageRun, frozen: OpenedFrozen | undefined): void => {
-  const begun = context.earlier.findLast((e) => e.type === 'weights' && e.stage === stage.name)
-  if (begun?.type !== 'weights' || begun.frozen === undefined || begun.frozen === frozen?.checksum) return
+  const begun = frozenAtBeginning(context.earlier, stage.name)
+  if (begun === undefined || begun === frozen?.checksum) return
   throw new RecipeError(
     `stage '${stage.name}'`,
     'objective.frozen',

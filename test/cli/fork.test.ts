@@ -102,6 +102,30 @@ test('a fork that is stopped goes on by itself, also where the other run is gone
   assert.match(elsewhere.err, 'forked.run: "lent" then, "whole" now')
 })
 
+test('inside a stage its teacher must be the one that it began with, also where the fork was stopped', async () => {
+  const teacher = join(root, 'teacher.safetensors')
+  writeFileSync(teacher, weightsOf('whole'))
+  const words = ['--set', `teacher=${teacher}`, '--checkpoint-every', '2']
+  assert.is((await run('taught', ...words, '--set', 'fail=7')).code, 1)
+  assert.is((await run('pupil', ...words, '--fork', 'taught', '--set', 'fail=4')).code, 1)
+  writeFileSync(teacher, weightsOf('whole', 'warm'))
+  for (const [out, fork] of [
+    ['other', 'taught'],
+    ['pupil', 'taught'],
+    ['third', 'pupil'],
+  ] as const) {
+    const { code, err } = await run(out, ...words, '--fork', fork)
+    assert.is(code, 1, out)
+    assert.match(
+      err,
+      "objective.frozen: the weights that it reads are no longer those that it began with ('teacher')",
+    )
+  }
+  writeFileSync(teacher, weightsOf('whole'))
+  const { code, err } = await run('pupil', ...words, '--fork', 'taught')
+  assert.is(code, 0, err)
+})
+
 test('after a stage its weights are taken: the next one begins, and what differs is shown', async () => {
   const { code, err } = await run('faster', '--fork', 'whole@warm', '--set', 'rate=2e-2')
   assert.is(code, 0, err)

@@ -8,15 +8,21 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { packed } from '../../src/data/index.ts'
 import {
+  add,
   at,
   axis,
   everyKey,
+  type FunctionSpec,
   gradient,
   input,
   keys,
   linear,
   parametersOf,
+  program,
+  rmsNorm,
   type Scalar,
+  type Tensor,
+  total,
 } from '../../src/dsl/index.ts'
 import type { Engine, TensorValue } from '../../src/engine/index.ts'
 import { tensorValue } from '../../src/engine/index.ts'
@@ -30,6 +36,8 @@ import {
   type DistillationSettings,
   distillation,
   experiment,
+  exportSavedModel,
+  type Frozen,
   fromScratch,
   frozen,
   type Learnt,
@@ -41,12 +49,14 @@ import {
   packedNextToken,
   ratioOf,
   type Start,
+  type StoredWeights,
   supervised,
   type Teacher,
   unmeasured,
   update,
   withLora,
 } from '../../src/train/index.ts'
+import { openFrozen } from '../../src/train/opened-frozen.ts'
 import { inMemory } from '../../src/train/weights.ts'
 import { presentEngines } from '../support/engines.ts'
 import { loadCase, maxRelativeError } from '../support/fixtures.ts'
@@ -378,6 +388,105 @@ test('adapters are the student’s alone', () => {
   )
   assert.is(adapters.length, 1)
   assert.not(trained.some((key) => key.startsWith('frozen:')))
+})
+
+test('a SavedModel of a stage has its teacher inside', async () => {
+  const at = await folder()
+  const model = { model: tinyModel, weights: inMemory(drawn(tinyModel, 'student')) }
+  await orThrow(exportSavedModel(at, model, stageOf()))
+  const file = readFileSync(join(at, 'saved_model.pb'))
+  const bytes = ({ data }: TensorValue) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  for (const [key, value] of teacherWeights) assert.ok(file.includes(bytes(value)), key)
+})
+
+// --- frozen weights of one's own ----------------------------------------------------------------------------
+
+const [Batch, Embed] = [axis('batch', 2), axis('embed', 3)]
+const layer = at('up')(linear(Embed, Embed))
+
+test('what learns below a frozen graph learns through it', () => {
+  const f = frozen('features', { config: 'a', weights: TE.right(new Map()) })
+  const made = layer.apply(input('x', [Batch, Embed]))
+  // keys of both are the same
+  const features = layer.apply(made)
+  const own = ['up.weight', 'up.bias']
+  const kept = own.map((key) => `${f.prefix}${key}`)
+  const of = (roots: readonly Tensor[]) => [...parametersOf(...roots).keys()].sort()
+  assert.equal(of(f.within([features], [made])), [...kept, ...own].sort())
+  assert.equal(of(f.within([features])), kept.sort())
+  const [loss] = f.within([total(features)], [made])
+  const weight = parametersOf(made).get('up.weight')!
+  const [slope] = gradient(loss as Scalar, [weight])
+  assert.ok(parametersOf(slope!).has(`${f.prefix}up.weight`), 'its slope is that of the frozen graph')
+})
+
+/** A program that reads some weights, and its stage. */
+const reading = (all: readonly Frozen[], read: readonly (readonly [Frozen, Tensor])[]) => {
+  const roots = read.map(([f, t]) => f.within([t])[0]!)
+  const outputs = Object.fromEntries(roots.map((t, i) => [`${i}`, t]))
+  const one: FunctionSpec = { build: [() => ({ outputs })] }
+  return [{ ...stageOf(), frozen: all }, program({ name: 'reads', functions: { one } })] as const
+}
+
+test('two frozen weights of one name and config are refused, but where they are the same', async () => {
+  const x = input('x', [Batch, Embed])
+  const weightsOf = (n: number) =>
+    inMemory(
+      new Map([
+        ['up.weight', tensorValue('float32', [3, 3], new Array(9).fill(n))],
+        ['up.bias', tensorValue('float32', [3], new Array(3).fill(n))],
+      ]),
+    )
+  const [first, second] = [weightsOf(1), weightsOf(2)]
+  const f = (weights: StoredWeights, config = 'a') => frozen('net', { config, weights })
+  const opened = (a: Frozen, b: Frozen) =>
+    openFrozen(
+      ...reading(
+        [a, b],
+        [
+          [a, layer.apply(x)],
+          [b, layer.apply(x)],
+        ],
+      ),
+    )
+  assert.match(
+    (await thrown(() => opened(f(first), f(second)))).message,
+    /^stage 'taught', objective\.frozen: two are called 'net' and have the same config/,
+  )
+  assert.is((await opened(f(first), f(first)))!.keys.length, 2)
+  const both = (await opened(f(first), f(second, 'b')))!
+  const values = await Promise.all(both.keys.map(async (key) => (await orThrow(both.read(key))).data[0]))
+  assert.equal(values.sort(), [1, 1, 2, 2])
+})
+
+test('of large weights the checksum is of small ones, of every layer, and reads no large one', async () => {
+  const [Vocab, Wide] = [axis('vocab', 2 ** 20), axis('wide', 2 ** 7)]
+  const net = () => {
+    const large = at('large')(linear(Vocab, Wide)).apply(input('x', [Batch, Vocab]))
+    return add(at('0')(norm).apply(large), at('1')(norm).apply(large))
+  }
+  const norm = rmsNorm(Wide)
+  const read: string[] = []
+  const sumWith = async (changed: string): Promise<string> => {
+    const shapes = new Map([...parametersOf(net())].map(([k, t]) => [k, t.axes.map((a) => a.size)]))
+    const weights: StoredWeights = {
+      keys: [...shapes.keys()],
+      shape: (key) => shapes.get(key),
+      read: (key) => {
+        read.push(key)
+        const shape = shapes.get(key)!
+        return TE.right(
+          tensorValue('float32', shape, new Float32Array(shape[0]!).fill(key === changed ? 2 : 1)),
+        )
+      },
+    }
+    const f = frozen('net', { config: 'a', weights })
+    return (await openFrozen(...reading([f], [[f, net()]])))!.checksum
+  }
+  const plain = await sumWith('')
+  assert.equal([...read].sort(), ['0.weight', '1.weight', 'large.bias'])
+  for (const key of read.slice()) assert.not.equal(await sumWith(key), plain)
+  assert.is(await sumWith('large.weight'), plain)
 })
 
 // --- what is refused ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /**
  * An experiment for tests of forks: two stages of a small Qwen3. `--set` says its learning rate, its layers, its hidden
  * size, whether its head is tied, the base of its positions (`theta`), how its second stage is called, whether this trains
- * adapters (`lora`), the file of rows that it reads (`rows`), and the example that its data breaks off at (`fail`, which is no
+ * adapters (`lora`), the file of rows that it reads (`rows`), of its teacher's weights (`teacher`), and the example that its data breaks off at (`fail`, which is no
  * setting of the recipe).
  */
 import { pipe } from 'fp-ts/lib/function.js'
@@ -14,6 +14,7 @@ import {
   type Source,
 } from '../../../src/data/index.ts'
 import { everyKey, keys } from '../../../src/dsl/index.ts'
+import { openCheckpoint } from '../../../src/formats/index.ts'
 import { qwen3Model } from '../../../src/models/index.ts'
 import { loraKeys } from '../../../src/optim/index.ts'
 import { nanoTokenizer } from '../../../src/tasks/index.ts'
@@ -63,8 +64,13 @@ const file: t.ExperimentFile = ({ data, seed, setting }) => {
   const rows = setting.text('rows', '')
   const on = keys('queries', '**.q_proj.weight')
   const adapters = { train: [loraKeys], transforms: [t.withLora({ rank: 2, alpha: 4, on })] }
+  const teacher = setting.text('teacher', '')
+  const distill = t.distillation({
+    teacher: { model, config: 'a teacher', weights: openCheckpoint(teacher) },
+  })
   const tune = t.supervised({
     ...(setting.flag('lora', false) ? { ...about, ...adapters } : about),
+    ...(teacher === '' ? {} : { objective: t.nextToken(model, texts, { rows: 2, tokens: 24 }, { distill }) }),
     ...{ name, from: 'warm', to: 'tuned', steps: 12, learningRate: setting.number('rate', 5e-3) },
     source: broken(
       rows === '' ? chats : conversations(repeated(data.rows(rows)), { processor: texts }),
