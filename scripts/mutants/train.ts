@@ -69,7 +69,10 @@ export const train = [
   mutantsOf(
     'src/train/stage-run.ts',
     ['train/distillation'],
-    [['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, frozen)', '']],
+    [
+      ['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, frozen)', ''],
+      ['that nothing reads a teacher is not told', 'if (!isTrained && !inside) yield* unreadFrozen(of)', ''],
+    ],
   ),
   mutantsOf(
     'src/train/fork.ts',

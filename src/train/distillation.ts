@@ -23,7 +23,7 @@ import {
   total,
 } from '../dsl/index.ts'
 import type { CausalLm } from '../models/index.ts'
-import { kindOf, onlySettings } from '../settings/index.ts'
+import { onlySettings } from '../settings/index.ts'
 import { type Frozen, frozen } from './frozen.ts'
 import { type learntLogits, logitsAt } from './learnt-places.ts'
 import { crossEntropyTerms, type LossTerms } from './objective.ts'
@@ -160,12 +160,6 @@ export const distillation = (settings: DistillationSettings): Distillation => {
     'teacher',
   )
   valueSetting('distillation', 'teacher.model', model, ['embed', 'decode', 'head'], 'a language model')
-  if (weights === undefined)
-    throw new RecipeError(
-      'distillation',
-      'teacher.weights',
-      `it is ${kindOf(weights)}; give a source, such as openCheckpoint(…) or that of pretrained(…)`,
-    )
   const beta = shareSetting('beta', settings.beta ?? 0)
   const temperature = numberSetting('distillation', 'temperature', settings.temperature ?? 1, true)
   const share = shareSetting('labels', settings.labels ?? 0)

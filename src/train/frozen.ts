@@ -8,7 +8,7 @@ import { rewrite, state, type Tensor, zeros } from '../dsl/index.ts'
 import { frozenKey, isFrozenKey } from '../optim/index.ts'
 import { onlySettings } from '../settings/index.ts'
 import type { Start } from './recipe-start.ts'
-import { configSetting, folderSetting, jsonSetting } from './setting-checks.ts'
+import { configSetting, folderSetting, jsonSetting, RecipeError } from './setting-checks.ts'
 
 /** Weights that never learn, and how a graph reads them. */
 export interface Frozen extends Pick<Start, 'config' | 'weights'> {
@@ -47,6 +47,12 @@ export const frozen = (name: string, start: Pick<Start, 'config' | 'weights'>): 
   const { config, weights } = onlySettings(`frozen '${name}'`, start, ['config', 'weights'])
   configSetting('frozen', `'${name}'`, { config })
   jsonSetting('frozen', `'${name}'.config`, config)
+  if (weights === undefined)
+    throw new RecipeError(
+      `frozen '${name}'`,
+      'weights',
+      'it is undefined; give a source, such as openCheckpoint(…) or that of pretrained(…)',
+    )
   const hash = createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 8)
   const owner = `${name}-${hash}`
   return {

@@ -23,7 +23,10 @@ export interface OpenedFrozen extends StoredWeights {
 
 /** As they are stored: keys without what their states' keys begin with. @throws WeightsError where one is missing or has another shape */
 const checked = async (where: string, f: Frozen, p: Program): Promise<StoredWeights> => {
-  const stored = await startingWeights(where, f, `frozen '${f.name}', weights`)
+  const stored = await startingWeights(where, f, `frozen '${f.name}', weights`).catch((e: Error) => {
+    if (!e.message.startsWith(where)) e.message = `${where}: the weights of '${f.name}': ${e.message}`
+    throw e
+  })
   const wanted = new Map(
     [...p.states].flatMap(([key, s]) =>
       key.startsWith(f.prefix) ? [[key.slice(f.prefix.length), sizes(s.axes)] as const] : [],

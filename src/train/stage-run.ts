@@ -188,6 +188,15 @@ export const leftBehind = (file: string): Promise<StoredWeights> =>
     ),
   )
 
+/** Says which frozen weights nothing reads: a graph was not put through them. */
+const unreadFrozen = ({ stage, made }: StageRun): readonly RunEvent[] =>
+  (stage.frozen ?? [])
+    .filter(({ prefix }) => ![...made.program.states.keys()].some((key) => key.startsWith(prefix)))
+    .map(({ name }) => ({
+      type: 'warned',
+      message: `stage ${stage.name}: nothing reads the frozen weights '${name}'; give the loss what their within([…]) gives`,
+    }))
+
 /** Takes the checkpoint in the middle of a stage away, where there is one. */
 export const withoutMiddle = (of: Pick<StageRun, 'stage' | 'context'>): Promise<void> =>
   orThrow(removeProgress(filesOf(of).middle))
@@ -222,6 +231,7 @@ export async function* runStage(
         ...{ taken: taken.length, fresh: [...fresh], unused: [...unused] },
         ...present({ frozen: frozen?.checksum }),
       }
+    if (!isTrained && !inside) yield* unreadFrozen(of)
     // where it is trained, only what was not measured yet is left to do
     const totals = isTrained
       ? (there.totals ?? totalsOf(context.earlier, stage))

@@ -13,6 +13,7 @@ import { searchSetting } from './rate-search.ts'
 import {
   configSetting,
   jsonSetting,
+  listSetting,
   stageName,
   textSetting,
   valueSetting,
@@ -54,6 +55,15 @@ export const checkedSupervised = <From extends string, To extends string, E>(
   const { train, optimizer, maxGradientNorm } = learner
   valueSetting(where, 'objective', objective, ['terms', 'collate'], 'an objective, such as nextToken(…)')
   valueSetting(where, 'objective.model', objective.model, ['graph'], 'the model that it trains')
+  listSetting(where, 'objective.frozen', objective.frozen ?? []).forEach((f, i) => {
+    valueSetting(
+      where,
+      `objective.frozen[${i}]`,
+      f,
+      ['within'],
+      "what frozen('…', { config, weights }) gives",
+    )
+  })
   valueSetting(
     where,
     'source',

@@ -459,6 +459,40 @@ test('two frozen weights of one name and config are refused, but where they are 
   assert.equal(values.sort(), [1, 1, 2, 2])
 })
 
+test('frozen weights that are none, or that nothing reads, are told', async () => {
+  const objective = nextToken(tinyModel, tinyProcessor, sizes)
+  const withFrozen = (all: unknown) =>
+    tinyStage({ name: 'taught', to: 'taught', steps: 2, objective: { ...objective, frozen: all } } as never)
+  const f = frozen('teacher', { config: 'a', weights: inMemory(teacherWeights) })
+  assert.match(
+    messageThrown(() => withFrozen(f)),
+    /^stage 'taught', objective\.frozen: it is a record.*; give a list/,
+  )
+  assert.match(
+    messageThrown(() => withFrozen(['teacher'])),
+    /objective\.frozen\[0\]: it is 'teacher'/,
+  )
+  const recipe = pipe(
+    begin({ name: 'unread', seed: 3, model: tinyModel, start: begun, now: 'fresh' }),
+    next(withFrozen([f])),
+  )
+  const run = experiment(recipe, unmeasured).run(contextIn(await folder(), engines[0]!))
+  const events = await firstValueFrom(run.pipe(toArray()))
+  assert.equal(
+    events.flatMap((e) => (e.type === 'warned' ? [e.message] : [])),
+    ["stage taught: nothing reads the frozen weights 'teacher'; give the loss what their within([…]) gives"],
+  )
+})
+
+test('weights that cannot be opened are told with their name', async () => {
+  const given = { ...teacher, weights: TE.left(new Error('the disk is gone')) }
+  const to = await folder()
+  assert.is(
+    (await thrown(() => firstValueFrom(running(engines[0]!, to, given).pipe(toArray())))).message,
+    "stage 'taught': the weights of 'teacher': the disk is gone",
+  )
+})
+
 test('of large weights the checksum is of small ones, of every layer, and reads no large one', async () => {
   const [Vocab, Wide] = [axis('vocab', 2 ** 20), axis('wide', 2 ** 7)]
   const net = () => {
@@ -499,7 +533,10 @@ test('settings that cannot be are refused, each by its name', () => {
   assert.match(said({ temperature: 0 }), /^distillation, temperature: it is 0; give a finite number above 0/)
   assert.match(said({ betta: 1 }), /^distillation, betta/)
   assert.match(said({ teacher: { model: {}, config: 1, weights: teacher.weights } }), /teacher\.model/)
-  assert.match(said({ teacher: { model: teacherModel, config: 1 } }), /teacher\.weights/)
+  assert.match(
+    said({ teacher: { model: teacherModel, config: 1 } }),
+    /^frozen 'teacher', weights: it is undefined/,
+  )
   assert.match(said({ teacher: { ...teacher, config: undefined } }), /config/)
   assert.match(said({ teacher: undefined }), /^distillation, teacher: it is undefined/)
   const others = { ...large, language: { ...large.language, vocabSize: large.language.vocabSize + 8 } }
