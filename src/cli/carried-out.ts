@@ -163,6 +163,8 @@ export const carriedOut = async (
   // what cannot be recorded any more is in the message below all the same
   const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
   if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
+  // where the folder went away, so did all that could be said of it
+  if (ended.how === 'failed' && E.isLeft(await run.events()())) return E.left(failed(problem))
   const { state } = await recordedIn(run)
   // a run that failed before its first step leaves no folder, and no report in it
   const leavesNone = ended.how === 'failed' && !run.continued && !hasBegun(state)

@@ -124,7 +124,16 @@ export const openRun = (
             ? continueRun(root, manifest, entries, options)
             : beginRun(root, manifest),
         ),
-        TE.map((run) => ({ ...run, close: both(run.close, lock.release) })),
+        TE.map((run) => ({
+          ...run,
+          // a folder that went elsewhere would take the events with it, and another be made for the weights
+          record: (event: RunEvent) =>
+            pipe(
+              lock.stillHolds(manifestFile),
+              IOE.chain(() => run.record(event)),
+            ),
+          close: both(run.close, lock.release),
+        })),
         TE.orElse((e) =>
           pipe(
             TE.fromIO(lock.release),

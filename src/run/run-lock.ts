@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
@@ -41,6 +41,13 @@ export type LockHolder = t.TypeOf<typeof LockHolder>
 /** A lock that this process holds. */
 export interface Lock {
   readonly holder: LockHolder
+  /**
+   * Fails where the folder is no longer the one that was locked: moved, removed, or another process's by now. A lock that
+   * somebody took away beside what the folder holds is no such thing.
+   *
+   * @param file what the folder holds
+   */
+  readonly stillHolds: (file: string) => IOEither<FileError, void>
   /** Gives the lock back; a second time is harmless. The end of the process does it too, unless it is killed. */
   readonly release: IOEither<FileError, void>
 }
@@ -62,7 +69,7 @@ export const takeLock = (folder: string): IOEither<FileError, Lock> => {
       const text = `${JSON.stringify(holder, null, 2)}\n`
       return pipe(
         claim(path, text, 20),
-        IOE.map(() => held(path, holder, text)),
+        IOE.map(() => held(folder, holder, text)),
       )
     }),
   )
@@ -71,8 +78,23 @@ export const takeLock = (folder: string): IOEither<FileError, Lock> => {
 const attempt = <A>(path: string, doing: string, act: () => A): IOEither<FileError, A> =>
   IOE.tryCatch(act, systemError(path, doing))
 
-const held = (path: string, holder: LockHolder, text: string): Lock => {
+const held = (folder: string, holder: LockHolder, text: string): Lock => {
+  const path = join(folder, lockFile)
   let released = false
+  const stillHolds = (file: string): IOEither<FileError, void> =>
+    pipe(
+      attempt(path, 'reading the lock', () => textIn(path) ?? (existsSync(join(folder, file)) ? text : '')),
+      IOE.filterOrElse(
+        (there) => there === text,
+        () =>
+          fileError(
+            'Missing',
+            { file: folder },
+            'the run folder was moved, removed or replaced while the run wrote there; put it back where it was, or give the place where it is with --out, and start the run again: it goes on from its last checkpoint',
+          ),
+      ),
+      IOE.map(() => undefined),
+    )
   const release = attempt(path, 'unlocking the run', () => {
     if (released) return
     released = true
@@ -80,7 +102,7 @@ const held = (path: string, holder: LockHolder, text: string): Lock => {
     if (textIn(path) === text) rmSync(path, { force: true })
   })
   process.once('exit', release)
-  return { holder, release }
+  return { holder, stillHolds, release }
 }
 
 /** Makes the lock. One that is there already is taken over or respected; one that has just gone is tried again. */

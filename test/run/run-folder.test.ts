@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -267,6 +268,42 @@ test('a run that is open is refused to a second writer and not to readers; close
   right(run.close())
   assert.not.ok(existsSync(join(run.folder, 'lock.json')))
   assert.is(right(await (await opened(run.folder)).events()()).length, 2)
+})
+
+test('a folder that is moved, removed or replaced while a run writes there takes no more events, and none is made anew', async () => {
+  const manifest = syntheticManifest()
+  const message = /was moved, removed or replaced while the run wrote there; .*--out/
+  const say = (run: RunFolder, message: string) => run.record({ type: 'warned', message })()
+  for (const change of ['moved', 'removed', 'replaced'] as const) {
+    const folder = fresh()
+    const run = right(await openRun(folder, manifest)())
+    right(say(run, 'before'))
+    // a lock that somebody took away is no folder that went away
+    rmSync(join(folder, 'lock.json'))
+    right(say(run, 'between'))
+    if (change === 'removed') rmSync(folder, { recursive: true })
+    else renameSync(folder, `${folder}-moved`)
+    const other = change === 'replaced' ? right(await openRun(folder, manifest)()) : undefined
+    const refused = left(say(run, 'after'))
+    assert.match(refused.message, message, change)
+    assert.ok(refused.message.startsWith(folder))
+    run.close()
+    if (other === undefined) assert.not(existsSync(folder))
+    else {
+      right(say(other, 'its own'))
+      assert.equal(right(await other.events()()), [{ type: 'warned', message: 'its own' }])
+      other.close()
+    }
+    if (change === 'removed') continue
+    // what was recorded is whole in its new place, and the run goes on there
+    const again = right(await openRun(`${folder}-moved`, manifest)())
+    assert.equal(
+      right(await again.events()()).map((e) => 'message' in e && e.message),
+      ['before', 'between'],
+    )
+    right(say(again, 'after'))
+    again.close()
+  }
 })
 
 test('a process that was killed before it had written the manifest leaves a folder that the run begins in', async () => {

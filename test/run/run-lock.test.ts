@@ -272,7 +272,8 @@ test('a lock that was given back is not waited for at the end of the process', (
 test('a lock that cannot be read is an error that says what to do', () => {
   const folder = fresh()
   for (const [text, what] of [
-    ['', 'this is not JSON'],
+    ['', 'it is empty'],
+    ['{', 'this is not JSON'],
     ['{"pid":"1","host":"h","since":"s"}', "key 'pid' should be number"],
   ] as const) {
     writeFileSync(join(folder, lockFile), text)

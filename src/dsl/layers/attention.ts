@@ -134,9 +134,9 @@ export interface AttentionAxes<T extends string, E extends string> {
   /** Rotary positions of the tokens. */
   readonly rotary?: Rotations
   /** bool, true where a token may attend: axes among `[…, token, key]`. */
-  readonly mask?: Tensor
+  readonly mask?: Tensor | undefined
   /** Keys and values of earlier tokens, where tokens are generated one by one. */
-  readonly cache?: KeyValues
+  readonly cache?: KeyValues | undefined
   /**
    * Picks the tokens that attend, and that come out: it is given what has the token axis (the input, rotations, the mask) and
    * answers it with fewer tokens. All are attended to. Default: all attend.
