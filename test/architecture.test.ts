@@ -19,7 +19,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   settings: ['terminal'],
   dsl: ['random', 'terminal', 'settings'],
   engine: ['async', 'terminal', 'settings', 'dsl'],
-  formats: ['async', 'settings'],
+  formats: ['async', 'terminal', 'settings'],
   models: ['settings', 'dsl', 'formats'],
   optim: ['settings', 'dsl', 'formats'],
   data: ['random', 'text', 'terminal', 'settings', 'formats'],

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { type CudaLibrary, type EngineName, speedName, type XlaDescription } from '../engine/index.ts'
-import { called, gigabytes, significant } from '../terminal/index.ts'
+import { byteSize, called, significant } from '../terminal/index.ts'
 import type { MachineNow } from './machine.ts'
 import type { StepMeasure } from './measure.ts'
 
@@ -81,6 +81,6 @@ export const adviceOf = (
       `Other processes are busy (load ${m.load.toFixed(1)} on ${m.cores} cores): what is measured here and what runs now is slower than it could be.`,
     )
   if (m.freeBytes < 1.5e9)
-    advice.push(`Only ${gigabytes(m.freeBytes)} of memory are available; close something before a run.`)
+    advice.push(`Only ${byteSize(m.freeBytes)} of memory are available; close something before a run.`)
   return advice
 }

@@ -1,6 +1,6 @@
 /** What training a model takes in memory, and whether this machine has it. */
 import type { CausalLm } from '../models/index.ts'
-import { gigabytes, grouped, type Look, significant, textTable } from '../terminal/index.ts'
+import { byteSize, grouped, type Look, textTable } from '../terminal/index.ts'
 import type { Experiment } from '../train/index.ts'
 import type { StepMemory } from '../train/internal.ts'
 
@@ -108,8 +108,6 @@ export const planExperiment = async (e: Experiment): Promise<MemoryPlan> => {
   )
 }
 
-const size = (bytes: number): string => (bytes < 1e9 ? `${significant(bytes / 1e6)} MB` : gigabytes(bytes))
-
 /** As a table, with what is not in it. */
 export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string => {
   const sized = plan.rows.some((r) => r.tokens !== undefined)
@@ -129,9 +127,9 @@ export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string =
       r.trains,
       grouped(r.trained),
       ...(sized ? [`${r.rows} × ${grouped(r.tokens ?? 0)}`] : []),
-      ...[r.weights, r.gradients, r.optimizer, r.activations, r.working].map(size),
-      ...(other ? [size(r.others)] : []),
-      size(r.together),
+      ...[r.weights, r.gradients, r.optimizer, r.activations, r.working].map(byteSize),
+      ...(other ? [byteSize(r.others)] : []),
+      byteSize(r.together),
       r.fits ? 'yes' : 'no',
     ]),
     look,
@@ -141,7 +139,7 @@ export const showPlan = (plan: MemoryPlan, look: Pick<Look, 'colour'>): string =
     '',
     table,
     '',
-    `Here ${gigabytes(plan.availableBytes)} of ${gigabytes(plan.memoryBytes)} are available${plan.gpus.map((g) => `; GPU ${g}`).join('')}.`,
+    `Here ${byteSize(plan.availableBytes)} of ${byteSize(plan.memoryBytes)} are available${plan.gpus.map((g) => `; GPU ${g}`).join('')}.`,
     "Counted from the graph that is run where a batch learns at any place (one that learns at few takes less): gradients of all that learns at once, for clipping; activations that the backward pass reads, long attentions in blocks; working is what lies beside both at the fullest moment, in the order of the graph. In 16 bits weights are left that are stored in bfloat16, by the engine onnx, with --weights stored. Not in it are an engine's library and its own copies: measured were 0.2 to 0.4 GB more, of a model of 60 million parameters (onnx has gradients twice).",
   ].join('\n')
 }

@@ -170,62 +170,63 @@ const familiesOf = (state: RunState): readonly string[] => [
   ]),
 ]
 
+/** A column of the table of the stages, and the stages that have something in it. */
+interface StageColumn {
+  readonly head: string
+  readonly cell: (s: StageState) => string
+  readonly stages: readonly StageState[]
+}
+
 /**
  * The table of the stages: what each trained, how much it saw, how fast, its last loss, what each
- * family came to on held-out samples, its time. Where one would not fit the terminal, families stand in as many tables behind
- * it as they need, those together that the same stages measured.
+ * family came to on held-out samples, its time. Where one would not fit the terminal, families stand behind the rest, and
+ * either in as many tables as it needs, those columns together that the same stages have something in.
  */
 export const stagesTable = (state: RunState, look: Look): string => {
-  const families = familiesOf(state)
-  const right = (head: string): Column => ({ head, align: 'right' })
-  const name: Column = { head: 'stage' }
-  const training = ['trainable', 'steps', 'samples', 'samples/s', 'loss'].map(right)
-  const trained = (s: StageState): string[] => [
-    short(s.trainable),
-    grouped(s.step),
-    grouped(s.finished?.samples ?? s.samples),
-    significant(perSecond(s)),
-    lastLoss(s),
+  const { stages } = state
+  const column = (head: string, cell: StageColumn['cell']): StageColumn => ({ head, cell, stages })
+  const training = [
+    column('trainable', (s) => short(s.trainable)),
+    column('steps', (s) => grouped(s.step)),
+    column('samples', (s) => grouped(s.finished?.samples ?? s.samples)),
+    column('samples/s', (s) => significant(perSecond(s))),
+    column('loss', lastLoss),
   ]
-  const measured = (s: StageState, family: string): string => {
-    const e = s.evaluations.find((x) => x.family === family)
-    const m = s.measures.find((x) => x.family === family)
-    return e !== undefined ? percent(e.correct / e.total) : m !== undefined ? significant(m.value) : '–'
-  }
-  const time = (s: StageState): string =>
-    duration(s.finished === undefined ? s.seconds : s.finished.trainSeconds + s.finished.evaluateSeconds)
-  const table = (
-    columns: readonly Column[],
-    cells: (s: StageState) => readonly string[],
-    stages: readonly StageState[] = state.stages,
-  ): string =>
+  const time = column('time', (s) =>
+    duration(s.finished === undefined ? s.seconds : s.finished.trainSeconds + s.finished.evaluateSeconds),
+  )
+  const measured = familiesOf(state).map(
+    (family): StageColumn => ({
+      head: family,
+      cell: (s) => {
+        const e = s.evaluations.find((x) => x.family === family)
+        const m = s.measures.find((x) => x.family === family)
+        return e !== undefined ? percent(e.correct / e.total) : m !== undefined ? significant(m.value) : '–'
+      },
+      stages: stages.filter((s) => [...s.evaluations, ...s.measures].some((e) => e.family === family)),
+    }),
+  )
+  const table = (columns: readonly StageColumn[], rows: readonly StageState[]): string =>
     textTable(
-      [name, ...columns],
-      stages.map((s) => [s.stage, ...cells(s)]),
+      [{ head: 'stage' }, ...columns.map(({ head }): Column => ({ head, align: 'right' }))],
+      rows.map((s) => [s.stage, ...columns.map(({ cell }) => cell(s))]),
       look,
     )
   const fits = (text: string): boolean => text.split('\n').every((line) => width(line) <= look.columns)
-  const whole = table([...training, ...families.map(right), right('time')], (s) => [
-    ...[...trained(s), ...families.map((f) => measured(s, f))],
-    time(s),
-  ])
-  if (fits(whole) || families.length === 0) return whole
-  const measuring = (family: string): readonly StageState[] =>
-    state.stages.filter((s) => [...s.evaluations, ...s.measures].some((e) => e.family === family))
-  const ofFamilies = (some: readonly [string, ...string[]]): string =>
-    table(some.map(right), (s) => some.map((f) => measured(s, f)), measuring(some[0]))
-  const alike = (a: string, b: string): boolean =>
-    state.stages.every((s) => measuring(a).includes(s) === measuring(b).includes(s))
-  const parts: [string, ...string[]][] = []
-  for (const family of families) {
-    const last = parts.at(-1)
-    if (last !== undefined && alike(last[0], family) && fits(ofFamilies([...last, family]))) last.push(family)
-    else parts.push([family])
+  const whole = table([...training, ...measured, time], stages)
+  if (fits(whole)) return whole
+  const alike = (a: StageColumn, b: StageColumn): boolean =>
+    stages.every((s) => a.stages.includes(s) === b.stages.includes(s))
+  const inParts = (columns: readonly StageColumn[]): readonly string[] => {
+    const parts: [StageColumn, ...StageColumn[]][] = []
+    for (const c of columns) {
+      const last = parts.at(-1)
+      if (last !== undefined && alike(last[0], c) && fits(table([...last, c], c.stages))) last.push(c)
+      else parts.push([c])
+    }
+    return parts.map((part) => table(part, part[0].stages))
   }
-  return [
-    table([...training, right('time')], (s) => [...trained(s), time(s)]),
-    ...parts.map(ofFamilies),
-  ].join('\n\n')
+  return [...inParts([...training, time]), ...inParts(measured)].join('\n\n')
 }
 
 /** What may be set of the display. */

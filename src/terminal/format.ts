@@ -30,8 +30,9 @@ export const significant = (n: number): string => {
   return n.toPrecision(3)
 }
 
-/** Bytes in gigabytes, to three digits: `7.52 GB`. */
-export const gigabytes = (bytes: number): string => `${significant(bytes / 1e9)} GB`
+/** Bytes with a decimal prefix, to three digits: `27 B`, `1.72 MB`, `7.52 GB`. */
+export const byteSize = (bytes: number): string =>
+  bytes < 999.5 ? `${Math.round(bytes)} B` : `${short(bytes)}B`
 
 /** A learning rate: `1.0e-3`, `0`. */
 export const rate = (n: number): string => (n === 0 ? '0' : n.toExponential(1))

@@ -7,9 +7,9 @@ export { asCalled, called, shellWord } from './called.ts'
 export { type Compiling, compilingLines } from './compiling.ts'
 export {
   begunWith,
+  byteSize,
   duration,
   firstOf,
-  gigabytes,
   grouped,
   keptOf,
   percent,

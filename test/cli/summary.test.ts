@@ -141,7 +141,7 @@ test('plan: by what is trained and by length, as it is counted; of an experiment
   const text = await cli('nano', '--plan', '--tokens', '40')
   assert.match(
     text.out,
-    /everything +2,550,880 +1 × 40 +10\.2 MB +10\.2 MB +20\.4 MB +[\d.]+ MB +[\d.]+ MB +[\d.]+ MB +yes\n/,
+    /everything +2,550,880 +1 × 40 +10\.2 MB +10\.2 MB +20\.4 MB +[\d.]+ [kM]?B +[\d.]+ [kM]?B +[\d.]+ [kM]?B +yes\n/,
   )
   assert.match(text.out, /Here [\d.]+ [GM]B of [\d.]+ GB are available/)
   const experts = await json('moe-nano', '--plan', '--tokens', '40')

@@ -4,15 +4,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js'
 import type { Engine, EngineName, GraphicsDevice, Speeds, XlaDescription } from '../../engine/index.ts'
 import { version } from '../../package/index.ts'
 import { present } from '../../settings/internal.ts'
-import {
-  duration,
-  gigabytes,
-  inked,
-  type Look,
-  lookOf,
-  significant,
-  textTable,
-} from '../../terminal/index.ts'
+import { byteSize, duration, inked, type Look, lookOf, significant, textTable } from '../../terminal/index.ts'
 import type { EngineFound } from '../advice.ts'
 import { attempt, type Command, failed, type Io, printResult } from '../command.ts'
 import type { MachineNow } from '../machine.ts'
@@ -199,8 +191,8 @@ const examine = async (io: Io, measure: boolean): Promise<Findings> => {
 const pluginLines = ({ from, apiVersion, platform, devices }: XlaDescription): readonly string[] => [
   `plugin: ${from}, PJRT API ${apiVersion}, platform ${platform}`,
   ...devices.map(({ id, kind, memory }) => {
-    const of = memory?.limit === undefined ? '' : ` of ${gigabytes(memory.limit)}`
-    return `device ${id}: ${kind}${memory === undefined ? '' : `, ${gigabytes(memory.used)}${of} memory used`}`
+    const of = memory?.limit === undefined ? '' : ` of ${byteSize(memory.limit)}`
+    return `device ${id}: ${kind}${memory === undefined ? '' : `, ${byteSize(memory.used)}${of} memory used`}`
   }),
 ]
 
@@ -227,7 +219,7 @@ const shown = ({ sailwright, machine: m, engines, taken, advice }: Findings, loo
   const lines = [
     head('This machine'),
     `  Sailwright ${sailwright}, Node ${m.node}, ${m.system}`,
-    `  ${m.cores} cores (${m.cpu}), ${gigabytes(m.freeBytes)} of ${gigabytes(m.memoryBytes)} memory available`,
+    `  ${m.cores} cores (${m.cpu}), ${byteSize(m.freeBytes)} of ${byteSize(m.memoryBytes)} memory available`,
     ...(m.gpus.length === 0 ? ['  no NVIDIA GPU'] : m.gpus.map((g) => `  GPU ${g}`)),
     '',
     head('Engines'),

@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { onlySettings } from '../../settings/index.ts'
+import { byteSize } from '../../terminal/index.ts'
 import { makeFolder } from '../folder.ts'
 import { folderShelf } from './folder-shelf.ts'
 import { HubError, hubErrorOf } from './hub-error.ts'
@@ -115,7 +116,7 @@ const roomFor = async (folder: string, files: readonly ShelfFile[]): Promise<voi
   if (need > free)
     throw new HubError(
       'DiskFull',
-      `${folder}: ${(need / 1e9).toFixed(2)} GB are to come and ${(free / 1e9).toFixed(2)} GB are free: free some space, or choose another folder with --out`,
+      `${folder}: ${byteSize(need)} are to come and ${byteSize(free)} are free: free some space, or choose another folder with --out`,
     )
 }
 
