@@ -35,6 +35,12 @@ export const verify = [
     [
       ['a power without its end', 'left > 0n; square', 'left > 1n; square'],
       ['every symbol is one', 'value + BigInt(name.charCodeAt(i))', 'value + BigInt(name.length)'],
+      [
+        'a number too small for floating point is none',
+        'apart[0] !== undefined && apart[0] !== 0n && apart[0] === apart[1]',
+        'false',
+      ],
+      ['what differs by 0 differs', 'apart[0] !== 0n && ', ''],
     ],
   ),
   mutantsOf(
@@ -74,6 +80,9 @@ export const verify = [
     'src/rl/verify/units.ts',
     ['rl/verify/answers'],
     [
+      ['a symbol is a unit', '/^[a-z]$/.test(word) || ', ''],
+      ['a square is a length', "square !== undefined ? '2' : ", ''],
+      ['an amount is a number', 'if (amount !== undefined) return', 'if (amount === "") return'],
       ['converted twice over', '{fraction(a.factor)}/', '{fraction(b.factor * 2)}/'],
       ['an area is converted as a length', '.power}`', '.power ** 0}`'],
       ['another answer is a unit', 'if (hedge.test(word)) return undefined', ''],
@@ -109,6 +118,7 @@ export const verify = [
     [
       ['a step in place of half a step', 'return 0.5 * 10 **', 'return 10 * 10 **'],
       ['one point is enough', 'const points = 8', 'const points = 0'],
+      ['all points are near 0', 'bends && point % 2 === 1 ? far : 1', '1'],
       ['large numbers hide small ones', 'if (exact && p !== q && !rounds) return false', ''],
       [
         'every decimal is rounded',
@@ -144,6 +154,19 @@ export const verify = [
         '',
       ],
       ['one entry answers for two', 'left.splice(found, 1)', ''],
+      ['a residue without its modulus', ' || !same(x.b, y.b)', ''],
+      [
+        'ratios by their first two numbers',
+        'x.of.every((n, i) => i === 0 ||',
+        'x.of.every((n, i) => i !== 1 ||',
+      ],
+      ['an inequality is what it is turned', '!(ratio.im === 0 && ratio.re > 0)', 'false'],
+      ['numbered roots are in order', "if (numbered && plain.t !== 'tuple') return undefined", ''],
+      [
+        'named numbers are an interval',
+        "if (plain.t === 'tuple' && (plain.open !== '(' || plain.close !== ')')) return false",
+        '',
+      ],
       [
         'an answer said twice is two',
         'of : of.filter((n, i) => !of.slice(0, i).some((m) => same(n, m)))',
@@ -157,6 +180,22 @@ export const verify = [
     ],
   ),
   mutantsOf(
+    'src/rl/verify/parse.ts',
+    ['rl/verify/answers'],
+    [
+      ['dates are differences', 'if (isMoment(text)) return undefined', ''],
+      ['a time of day is a ratio', 'reduced?.d !== BigInt(found[2])', 'false'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/verify/operand.ts',
+    ['rl/verify/answers'],
+    [
+      ['what holds of whole numbers holds of all', "(within.t === 'numbers' && within.name === 'R')", 'true'],
+      ['numerals without their base', 'base.value.n}`', 'base.value.d}`'],
+    ],
+  ),
+  mutantsOf(
     'src/rl/verify/intervals.ts',
     ['rl/verify/answers'],
     [
@@ -166,6 +205,14 @@ export const verify = [
         'a.flatMap((x) => b.map((y) => meet(x, y))))',
       ],
       ['ends are open and closed alike', '&& x.withLow === y.withLow && x.withHigh === y.withHigh', ''],
+      ['a falling line does not turn', 'i < at !== line.slope < 0', 'i < at'],
+      ['every kind of number is all of them', "node.name === 'R' ? [all] : undefined", '[all]'],
+      [
+        'inequalities are said one or the other',
+        "node.t === 'list' && sameIntervals(joined, [all]) ? common(parts) : joined",
+        'joined',
+      ],
+      ['a complement keeps its ends', 'withHigh: !withLow }', 'withHigh: withLow }'],
       [
         'an inequality is not turned',
         "'<': '>', '>': '<', '<=': '>=', '>=': '<=', '=': '=', '!=': '!=' } as const",

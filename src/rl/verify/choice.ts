@@ -8,7 +8,8 @@ import { bare, plainWords } from './text.ts'
 /** Options of a question: texts by letter. */
 export type Choices = Readonly<Record<string, string>>
 
-const wrapped = /^(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*[([{]?\s*([A-Z])\s*[)\]}]?\s*[.:]?\s*\}?[.:]?$/
+const wrapped =
+  /^(?:[Oo]ption\s+)?(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*[([{]?\s*([A-Z])\s*[)\]}]?\s*[.:]?\s*\}?[.:]?$/
 
 /** The capital letter that a short answer is, whatever stands around it: `(C)`, `C.`, `\text{(C)}`. */
 export const letterOf = (text: string): string | undefined => wrapped.exec(bare(text))?.[1]

@@ -28,6 +28,11 @@ export class Cursor {
     const token = this.next
     return token !== undefined && token.t !== 'number' && token.text === text
   }
+  /** Whether a name stands some tokens further. */
+  isName(name: string, further: number): boolean {
+    const token = this.tokens[this.at + further]
+    return token?.t === 'name' && token.text === name
+  }
   take(text: string): boolean {
     if (!this.is(text)) return false
     this.at++

@@ -34,9 +34,16 @@ type Structured =
   /** A tuple, or an interval of two ends. */
   | { readonly t: 'tuple'; readonly open: '(' | '['; readonly close: ')' | ']'; readonly of: readonly Node[] }
   | { readonly t: 'set' | 'list' | 'union' | 'intersection'; readonly of: readonly Node[] }
+  /** All numbers but those of a set. */
+  | { readonly t: 'complement'; readonly of: Node }
   | { readonly t: 'matrix'; readonly rows: readonly (readonly Node[])[] }
   | { readonly t: 'relation'; readonly by: readonly Relation[]; readonly of: readonly Node[] }
-  | { readonly t: 'numbers'; readonly name: 'reals' }
+  /** `a:b:c` */
+  | { readonly t: 'ratio'; readonly of: readonly Node[] }
+  /** `a (mod m)`, or an equation so */
+  | { readonly t: 'modulo'; readonly a: Node; readonly b: Node }
+  /** All numbers of a kind, by their letter: `R`, `Z`. */
+  | { readonly t: 'numbers'; readonly name: string }
 
 /** A node of the tree. */
 export type Node = Scalar | Structured
@@ -47,9 +54,11 @@ export const childrenOf = (node: Node): readonly Node[] => {
     case 'negative':
     case 'percent':
     case 'degrees':
+    case 'complement':
       return [node.of]
     case 'quotient':
     case 'power':
+    case 'modulo':
       return [node.a, node.b]
     case 'plusMinus':
       return node.a === undefined ? [node.b] : [node.a, node.b]
@@ -76,7 +85,9 @@ export const symbolsOf = (node: Node, into: Set<string> = new Set()): ReadonlySe
   return into
 }
 
-const structured = new Set(['tuple', 'set', 'list', 'union', 'intersection', 'matrix', 'relation', 'numbers'])
+const structured = new Set(
+  'tuple set list union intersection complement matrix relation ratio modulo numbers'.split(' '),
+)
 
 /** Whether the tree is one number or expression. */
 export const isScalar = (node: Node): boolean => !has(node, (n) => structured.has(n.t) || n.t === 'plusMinus')

@@ -43,6 +43,10 @@ const merged = (intervals: readonly Interval[]): readonly Interval[] => {
   return out
 }
 
+/** What they have in common. Joined at once, since what is met would grow as a product. */
+const common = (parts: readonly (readonly Interval[])[]): readonly Interval[] =>
+  parts.reduce((a, b) => merged(a.flatMap((x) => b.map((y) => meet(x, y)))))
+
 const meet = (a: Interval, b: Interval): Interval => {
   const low = Math.max(a.low, b.low)
   const high = Math.min(a.high, b.high)
@@ -53,20 +57,39 @@ const meet = (a: Interval, b: Interval): Interval => {
   }
 }
 
+/** A side that has one symbol and is a line in it. */
+const lineOf = (node: Node): { readonly at0: number; readonly slope: number } | undefined => {
+  const [name, ...others] = symbolsOf(node)
+  if (name === undefined || others.length > 0 || !isScalar(node)) return undefined
+  if (node.t === 'symbol') return { at0: 0, slope: 1 }
+  const [at0, at1, ...further] = [0, 1, -3, 2.5, 40].map((x) => evaluate(node, new Map([[name, x]])))
+  const slope = at1!.re - at0!.re
+  const isLine = [-3, 2.5, 40].every((x, i) => {
+    const { re, im } = further[i]!
+    return im === 0 && Math.abs(re - at0!.re - x * slope) <= 1e-9 * Math.max(1, Math.abs(re))
+  })
+  return isLine && slope !== 0 ? { at0: at0!.re, slope } : undefined
+}
+
 /** What an inequality says of its one symbol. */
 const bounded = (node: Extract<Node, { t: 'relation' }>): readonly Interval[] | undefined => {
-  const isSymbol = (n: Node | undefined): boolean => n?.t === 'symbol'
+  const isSymbol = (n: Node | undefined): boolean => n !== undefined && symbolsOf(n).size > 0
   if (node.by.length === 1 && node.by[0] === 'in')
-    return isSymbol(node.of[0]) ? intervalsOf(node.of[1]!) : undefined
+    return node.of[0]!.t === 'symbol' ? intervalsOf(node.of[1]!) : undefined
   const at = node.of.findIndex(isSymbol)
   if (at < 0 || node.of.filter(isSymbol).length > 1 || node.of.length > 3) return undefined
+  const line = lineOf(node.of[at]!)
+  if (line === undefined) return undefined
   let within: readonly Interval[] = [all]
   for (const [i, by] of node.by.entries()) {
-    const value = numberOf(node.of[i < at ? i : i + 1]!)
-    if (value === undefined || (i !== at && i + 1 !== at)) return undefined
+    const side = numberOf(node.of[i < at ? i : i + 1]!)
+    if (side === undefined || (i !== at && i + 1 !== at)) return undefined
     // turned so that the symbol stands on the left
+    const value = (side - line.at0) / line.slope
     const turned =
-      i < at ? ({ '<': '>', '>': '<', '<=': '>=', '>=': '<=', '=': '=', '!=': '!=' } as const)[by as '<'] : by
+      i < at !== line.slope < 0
+        ? ({ '<': '>', '>': '<', '<=': '>=', '>=': '<=', '=': '=', '!=': '!=' } as const)[by as '<']
+        : by
     const parts: readonly Interval[] =
       turned === '<' || turned === '<='
         ? [{ ...all, high: value, withHigh: turned === '<=' }]
@@ -88,7 +111,7 @@ const bounded = (node: Extract<Node, { t: 'relation' }>): readonly Interval[] | 
 export const intervalsOf = (node: Node): readonly Interval[] | undefined => {
   switch (node.t) {
     case 'numbers':
-      return [all]
+      return node.name === 'R' ? [all] : undefined
     case 'tuple': {
       const [low, high] = [node.of[0], node.of[1]].map((n) => (n === undefined ? undefined : numberOf(n)))
       if (node.of.length !== 2 || low === undefined || high === undefined || low > high) return undefined
@@ -104,14 +127,26 @@ export const intervalsOf = (node: Node): readonly Interval[] | undefined => {
       // of inequalities, a list says "or"
       if (node.t === 'list' && !node.of.every((n) => n.t === 'relation')) return undefined
       const parts = node.of.map(intervalsOf)
-      return parts.every((p) => p !== undefined) ? merged(parts.flat()) : undefined
+      if (!parts.every((p) => p !== undefined)) return undefined
+      const joined = merged(parts.flat())
+      // what leaves no number out says nothing: all of them hold, as of x > 1 and x < 6
+      return node.t === 'list' && sameIntervals(joined, [all]) ? common(parts) : joined
     }
     case 'intersection': {
       const parts = node.of.map(intervalsOf)
-      if (!parts.every((p) => p !== undefined)) return undefined
-      // joined at once, since what is met would grow as a product
-      return parts.reduce((a, b) => merged(a.flatMap((x) => b.map((y) => meet(x, y)))))
+      return parts.every((p) => p !== undefined) ? common(parts) : undefined
     }
+    case 'complement':
+      return intervalsOf(node.of)?.reduce<readonly Interval[]>(
+        (left, { low, high, withLow, withHigh }) => {
+          const around = [
+            { ...all, high: low, withHigh: !withLow },
+            { ...all, low: high, withLow: !withHigh },
+          ]
+          return common([left, around])
+        },
+        [all],
+      )
     case 'relation':
       return bounded(node)
     default:

@@ -19,8 +19,10 @@ const aliases: Readonly<Record<string, Fn>> = {
 /** Commands that take a numerator and a denominator. */
 export const fractions: ReadonlySet<string> = new Set(['frac', 'dfrac', 'tfrac', 'cfrac'])
 /** Names that no factor begins with. */
-const closing: ReadonlySet<string> = new Set(['cup', 'cap', 'rfloor', 'rceil', 'circ', 'degree'])
-const matrices = /^(?:[pbBvV]?matrix|array|smallmatrix)$/
+const closing: ReadonlySet<string> = new Set(
+  'cup cap rfloor rceil circ degree pmod bmod mod over choose setminus'.split(' '),
+)
+const matrices = /^(?:[pbBvV]?matrix|array|smallmatrix|d?cases)$/
 
 const fnOf = (name: string): Fn | undefined =>
   Object.hasOwn(aliases, name) ? aliases[name] : functions.has(name) ? (name as Fn) : undefined
@@ -58,7 +60,7 @@ export abstract class Operands extends Cursor {
     if (token.t === 'number' || token.t === 'begin') return true
     if (token.t === 'name') return !closing.has(token.text) && !(token.text === 'U' && token.space)
     return (
-      token.text === '(' ||
+      (token.text === '(' && !this.isName('mod', 1)) ||
       token.text === '{' ||
       token.text === '[' ||
       (token.text === '|' && this.bars === 0)
@@ -78,7 +80,14 @@ export abstract class Operands extends Cursor {
 
   braces(): Node {
     this.need('{')
-    const { of } = this.list(() => this.is('}'))
+    const { of } = this.list(() => this.is('}') || this.is('over') || this.is('choose'))
+    const infix = this.take('over') ? 'over' : this.take('choose') ? 'choose' : undefined
+    if (infix !== undefined) {
+      const [a, b] = [of.length === 1 ? of[0]! : undefined, this.sum()]
+      this.need('}')
+      if (a === undefined) throw new NoFormula()
+      return infix === 'over' ? { t: 'quotient', a, b } : call('binomial', a, b)
+    }
     this.need('}')
     return of.length === 1 ? of[0]! : { t: 'list', of }
   }
@@ -101,7 +110,11 @@ export abstract class Operands extends Cursor {
       if (token === undefined) throw new NoFormula()
       if (token.t === 'number') {
         this.at++
-        return { t: 'number', value: token.value, decimal: token.decimal }
+        if (!this.take('_')) return { t: 'number', value: token.value, decimal: token.decimal }
+        // digits with their base are a name, since another base is another answer
+        const base = this.argument()
+        if (token.decimal || base.t !== 'number') throw new NoFormula()
+        return { t: 'symbol', name: `${token.text}_${base.value.n}` }
       }
       if (token.t === 'begin') return this.matrix()
       if (token.t === 'name') return this.name(token.text)
@@ -110,8 +123,10 @@ export abstract class Operands extends Cursor {
           return this.braces()
         case '\\{': {
           this.at++
+          const built = this.builds()
           const { of } = this.list(() => this.is('\\}'))
           this.need('\\}')
+          if (built) return of.length === 1 ? of[0]! : { t: 'intersection', of }
           return { t: 'set', of }
         }
         case '(':
@@ -129,6 +144,19 @@ export abstract class Operands extends Cursor {
           throw new NoFormula()
       }
     })
+  }
+
+  /** Passes `x \mid` or `x \in \mathbb{R} :`, which leave what holds of `x`; whether it stands here. */
+  builds(): boolean {
+    const [symbol, next] = this.tokens.slice(this.at, this.at + 2)
+    if (symbol?.t !== 'name' || next?.t !== 'sign') return false
+    const begin = this.at
+    this.at++
+    const within = this.take('in') ? this.base() : undefined
+    const all = within === undefined || (within.t === 'numbers' && within.name === 'R')
+    if (all && (this.take('|') || this.take(':'))) return true
+    this.at = begin
+    return false
   }
 
   bracket(open: '(' | '['): Node {
@@ -152,7 +180,8 @@ export abstract class Operands extends Cursor {
     const ended = () => this.next?.t === 'end'
     while (!ended()) {
       if (this.take('\\\\')) rows.push([])
-      else if (!this.take('&')) rows.at(-1)!.push(this.statement())
+      // a comma before a condition
+      else if (!this.take('&') && !this.take(',')) rows.at(-1)!.push(this.statement())
     }
     this.at++
     const filled = rows.filter((row) => row.length > 0)
@@ -183,7 +212,7 @@ export abstract class Operands extends Cursor {
     if (name === 'emptyset' || name === 'varnothing') return { t: 'set', of: [] }
     if (name === 'mathbb') {
       const letter = this.is('{') ? this.braces() : this.base()
-      if (letter.t === 'symbol' && letter.name === 'R') return { t: 'numbers', name: 'reals' }
+      if (letter.t === 'symbol' && /^[CNQRZ]$/.test(letter.name)) return { t: 'numbers', name: letter.name }
       throw new NoFormula()
     }
     const fn = fnOf(name)

@@ -6,7 +6,7 @@
  */
 import type { Node, Relation } from './expression.ts'
 import { call, fractions, Operands } from './operand.ts'
-import { isWhole } from './rational.ts'
+import { isWhole, rational } from './rational.ts'
 import { NoFormula, tokensOf } from './tokens.ts'
 
 const relations: ReadonlySet<string> = new Set(['=', '<', '>', '<=', '>=', '!=', 'in'])
@@ -30,8 +30,20 @@ class Reader extends Operands {
         by.push(token.text as Relation)
         of.push(this.sets())
       }
-      return by.length === 0 ? of[0]! : { t: 'relation', by, of }
+      const said: Node = by.length === 0 ? of[0]! : { t: 'relation', by, of }
+      const modulus = this.modulus()
+      return modulus === undefined ? said : { t: 'modulo', a: said, b: modulus }
     })
+  }
+
+  /** `\pmod{7}`, `\bmod 7`, `(mod 7)` */
+  modulus(): Node | undefined {
+    if (this.take('pmod') || this.take('bmod') || this.take('mod')) return this.factor()
+    if (!this.is('(') || !this.isName('mod', 1)) return undefined
+    this.at += 2
+    const modulus = this.sum()
+    this.need(')')
+    return modulus
   }
 
   sets(): Node {
@@ -43,7 +55,15 @@ class Reader extends Operands {
       }
       return of.length === 1 ? of[0]! : { t, of }
     }
-    return join('cup', 'union', () => join('cap', 'intersection', () => this.sum()))
+    const left = join('cup', 'union', () => join('cap', 'intersection', () => this.ratio()))
+    if (!this.take('setminus')) return left
+    return { t: 'intersection', of: [left, { t: 'complement', of: this.ratio() }] }
+  }
+
+  ratio(): Node {
+    const of = [this.sum()]
+    while (this.take(':')) of.push(this.sum())
+    return of.length === 1 ? of[0]! : { t: 'ratio', of }
   }
 
   sum(): Node {
@@ -80,7 +100,7 @@ class Reader extends Operands {
       let left = this.factor()
       for (;;) {
         if (this.take('*')) left = this.times(left, this.signed())
-        else if (this.take('/') || this.take(':')) left = { t: 'quotient', a: left, b: this.signed() }
+        else if (this.take('/')) left = { t: 'quotient', a: left, b: this.signed() }
         else if (this.begins()) {
           const token = this.next!
           const before = this.tokens[this.at - 1]
@@ -144,10 +164,23 @@ const isProper = (node: Node): boolean =>
   isWhole(node.a.value) &&
   isWhole(node.b.value)
 
+const moment = /^\s*(?:\d{4}-\d\d-\d\d|\d{1,2}\/\d{1,2}\/\d{4}|(\d{1,2}):([0-5]\d))\s*$/
+
+/** Whether a text is a date or a time of day, which are words. A ratio is in lowest terms: `5:12` is one, `12:30` and `3:05` are none. */
+const isMoment = (text: string): boolean => {
+  const found = moment.exec(text)
+  if (found?.[2] === undefined) return found !== null
+  const reduced = rational(BigInt(found[1]!), BigInt(found[2]))
+  return found[2].startsWith('0') || reduced?.d !== BigInt(found[2])
+}
+
 /** The tree of a written answer, several answers as a list; undefined where it is no formula, or too large a one. */
 export const parseAnswer = (text: string): Node | undefined => {
+  if (isMoment(text)) return undefined
   try {
     const reader = new Reader(tokensOf(text))
+    // what an equation leaves out on its left
+    reader.take('=')
     if (reader.next === undefined) return undefined
     const { of } = reader.list(() => reader.next === undefined)
     return of.length === 1 ? of[0] : { t: 'list', of }

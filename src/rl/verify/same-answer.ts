@@ -44,7 +44,7 @@ const spellings = (text: string): readonly string[] => {
 }
 
 const sameFormula = (truth: string, given: string, o: Required<SameAnswerOptions>): boolean =>
-  spellings(truth).some((a) => spellings(given).some((b) => sameSpelling(a, b, o)))
+  truth === given || spellings(truth).some((a) => spellings(given).some((b) => sameSpelling(a, b, o)))
 
 const sameSpelling = (truth: string, given: string, o: Required<SameAnswerOptions>): boolean => {
   const [a, b] = [parseAnswer(truth), parseAnswer(given)]
@@ -82,8 +82,10 @@ const decided = (same: boolean): Comparison => (same ? { same, by: 'letter' } : 
  * Whether a given answer is the true one. Both without `\boxed` around. In this order: the same words; the same option
  * letter, where the truth is one; the same mathematics; the same but for a unit that one side has alone, or in another
  * unit of the same quantity. Numbers are compared exactly where both are fractions, expressions by their values at points;
- * lists and sets in any order, tuples in theirs, intervals with their ends. What is too large to be read is compared as
- * words.
+ * lists and sets in any order, tuples in theirs, intervals with their ends, ratios by their proportions. Dates, times of day
+ * (`12:30`; a ratio is in lowest terms) and what is too large to be read are compared as words. Not read as mathematics, so
+ * right by the same words alone: several units in one answer (`2 h 30 min`), degrees with minutes, sets of expressions such
+ * as `{2n : n ∈ Z}`, other letters for the same symbol, `cis`, `C(n, k)`.
  *
  * @example
  * sameAnswer('\\frac{1}{2}', '0.5').same // true

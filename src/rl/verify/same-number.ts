@@ -7,7 +7,7 @@ import * as C from './complex.ts'
 import { evaluate, exactly } from './evaluate.ts'
 import { has, type Node, symbolsOf } from './expression.ts'
 import { equal, isWhole, toNumber } from './rational.ts'
-import { residue } from './residue.ts'
+import { differByNumber, residue } from './residue.ts'
 
 /** Points at which expressions in symbols are compared. */
 const points = 8
@@ -22,8 +22,12 @@ const valueAt = (name: string, point: number): number => {
 }
 
 /** Numbers for these symbols at a point. */
-export const pointAt = (symbols: Iterable<string>, point: number): ReadonlyMap<string, number> =>
-  new Map([...symbols].map((name) => [name, valueAt(name, point)]))
+export const pointAt = (symbols: Iterable<string>, point: number, times = 1): ReadonlyMap<string, number> =>
+  new Map([...symbols].map((name) => [name, times * valueAt(name, point)]))
+
+/** Functions that may be one with another near 0 and not far from it: `|x - 5|` and `5 - x`. */
+const bending: ReadonlySet<string> = new Set(['abs', 'floor', 'ceil', 'min', 'max', 'sqrt', 'root'])
+const far = 13
 
 const finite = (x: C.Complex): boolean => Number.isFinite(x.re) && Number.isFinite(x.im)
 
@@ -90,11 +94,13 @@ export const sameNumber = (a: Node, b: Node, decimals: number): boolean | undefi
   const [p, q] = symbols.size === 0 ? [] : [residue(a, 0), residue(b, 0)]
   const exact = p !== undefined && q !== undefined
   if (exact && p !== q && !rounds) return false
+  if (!exact && !rounds && differByNumber(a, b)) return false
   const relative = symbols.size === 0 ? 1e-12 : exact ? 1e-8 : 1e-11
   const absolute = symbols.size === 0 ? 1e-14 : exact ? 1e-8 : 1e-10
+  const bends = [a, b].some((n) => has(n, (m) => m.t === 'call' && bending.has(m.fn)))
   let compared = 0
   for (let point = 0; point < (symbols.size === 0 ? 1 : points); point++) {
-    const at = pointAt(symbols, point)
+    const at = pointAt(symbols, point, bends && point % 2 === 1 ? far : 1)
     const [va, vb] = [evaluate(a, at), evaluate(b, at)]
     if (!finite(va) && !finite(vb)) continue
     if (

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as C from './complex.ts'
-import { evaluate } from './evaluate.ts'
+import { evaluate, exactly } from './evaluate.ts'
 import { childrenOf, has, isScalar, type Node, type Relation, symbolsOf } from './expression.ts'
 import { intervalsOf, sameIntervals } from './intervals.ts'
 import { over, residue } from './residue.ts'
@@ -104,7 +104,7 @@ const assignments = (node: Node): readonly RelationNode[] | undefined => {
   return of.length === node.of.length && !names.has(undefined) && names.size > 1 ? of : undefined
 }
 
-/** Whether `left − right` of both equations differ by a factor alone: they say the same. */
+/** Whether `left − right` of both differ by a factor alone: they say the same. Of inequalities it is more than 0. */
 const sameEquation = (a: RelationNode, b: RelationNode): boolean => {
   const symbols = new Set([...symbolsOf(a), ...symbolsOf(b)])
   if (symbols.size === 0) return false
@@ -130,6 +130,7 @@ const sameEquation = (a: RelationNode, b: RelationNode): boolean => {
       continue
     }
     const ratio = C.over(x, y)
+    if (a.by[0] !== '=' && !(ratio.im === 0 && ratio.re > 0)) return false
     if (
       factor !== undefined &&
       C.size(C.plus(factor, C.minus(ratio))) > (exact ? 1e-7 : 1e-10) * C.size(factor)
@@ -183,7 +184,7 @@ const sameRelation = (
   if (intervals !== undefined) return intervals
   if (x.by.length !== 1 || y.by.length !== 1 || x.by[0] !== y.by[0]) return false
   if (x.by[0] === '!=') return inAnyOrder(x.of, y.of)
-  if (x.by[0] !== '=') return false
+  if (x.by[0] !== '=') return [...x.of, ...y.of].every(isScalar) && sameEquation(x, y)
   if (![...childrenOf(x), ...childrenOf(y)].every(isScalar)) return inAnyOrder(x.of, y.of)
   const [s, t] = [solved(x), solved(y)]
   return s !== undefined && t !== undefined && s[0] === t[0] ? same(s[1], t[1]) : sameEquation(x, y)
@@ -195,6 +196,10 @@ const sameAssignments = (a: Node, b: Node, { inOrder, inAnyOrder }: Comparing): 
   if (m !== undefined && n !== undefined) return inAnyOrder(m, n)
   const [named, plain] = m !== undefined ? [m, b] : [n, a]
   if (named === undefined) return undefined
+  // x_1 and x_2 are in any order
+  const numbered = named.every((n) => /^([a-z])_\d/i.test(solved(n)![0]))
+  if (numbered && plain.t !== 'tuple') return undefined
+  if (plain.t === 'tuple' && (plain.open !== '(' || plain.close !== ')')) return false
   return (plain.t === 'tuple' || plain.t === 'list') && inOrder(named.map(answerOf), plain.of)
 }
 
@@ -222,6 +227,28 @@ const sameEntries = (
   return several ? inAnyOrder(distinct(left), distinct(right)) : inAnyOrder(left, right)
 }
 
+const quotient = (a: Node, b: Node): Node => ({ t: 'quotient', a, b })
+
+/** Ratios are one where each number is to the next one as in the other; one of two numbers is their quotient, too. */
+const sameRatio = (x: Node, y: Node, { same }: Comparing): boolean => {
+  if (x.t !== 'ratio' || y.t !== 'ratio') {
+    const [ratio, other] = x.t === 'ratio' ? [x, y] : [y as Extract<Node, { t: 'ratio' }>, x]
+    return ratio.of.length === 2 && same(quotient(ratio.of[0]!, ratio.of[1]!), other)
+  }
+  return (
+    x.of.length === y.of.length &&
+    x.of.every((n, i) => i === 0 || same(quotient(x.of[i - 1]!, n), quotient(y.of[i - 1]!, y.of[i]!)))
+  )
+}
+
+/** Whole numbers that leave the same rest, beside the same modulus. */
+const sameResidue = (x: Node, y: Node, { same }: Comparing): boolean => {
+  if (x.t !== 'modulo' || y.t !== 'modulo' || !same(x.b, y.b)) return false
+  const [p, q, m] = [exactly(answerOf(x.a)), exactly(answerOf(y.a)), exactly(x.b)]
+  if (p === undefined || q === undefined || m === undefined || m.n === 0n) return same(x.a, y.a)
+  return p.d === 1n && q.d === 1n && m.d === 1n && (p.n - q.n) % m.n === 0n
+}
+
 const isStretch = ({ t }: Node): boolean => t === 'union' || t === 'intersection' || t === 'relation'
 
 /** Whether two answers are one, in the order of entries or without it. */
@@ -242,6 +269,8 @@ export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
     if (x !== a || y !== b) return by.same(x, y)
   }
   if (x.t === 'tuple' || y.t === 'tuple') return sameTuple(x, y, by)
+  if (x.t === 'ratio' || y.t === 'ratio') return sameRatio(x, y, by)
+  if (x.t === 'modulo' || y.t === 'modulo') return sameResidue(x, y, by)
   if (x.t === 'matrix' || y.t === 'matrix')
     return (
       x.t === 'matrix' &&
@@ -251,7 +280,8 @@ export const sameTree = (a: Node, b: Node, decimals: number): boolean => {
     )
   const [p, q] = [entriesOf(x), entriesOf(y)]
   if (p !== undefined || q !== undefined) return sameEntries([x, p], [y, q], by)
-  if (x.t === 'numbers' || y.t === 'numbers') return x.t === y.t
+  if (x.t === 'numbers' || y.t === 'numbers')
+    return x.t === 'numbers' && y.t === 'numbers' && x.name === y.name
   return isScalar(x) && isScalar(y) && sameNumber(x, y, decimals) === true
 }
 

@@ -28,18 +28,26 @@ const around: readonly (readonly [string, string])[] = [
   ['$', '$'],
   ['\\(', '\\)'],
   ['\\[', '\\]'],
+  ['**', '**'],
 ]
 
 /** What ends a sentence; `\\right.` ends none, and `…` is no end. */
 const period = /(?<![.。\\]|\\(?:left|right|[bB]igg?[lr]?)\s{0,3})(?:\.|。)$/
 
+const allText = /^\\(?:text|textbf|textit|textrm|mbox)\s*\{([^{}]+)\}$/
+
 /** The answer without space, end tokens, a sentence's period, and the signs of a formula around it. */
 export const bare = (text: string): string => {
-  let left = text.split('<|im_end|>')[0]!.trim()
+  let left = text.split('<|im_end|>')[0]!.replaceAll('{:}', ':').trim()
   for (let peeled = true; peeled; ) {
     peeled = false
     if (period.test(left)) {
       left = left.slice(0, -1).trimEnd()
+      peeled = true
+    }
+    const inside = allText.exec(left)?.[1]
+    if (inside !== undefined) {
+      left = inside.trim()
       peeled = true
     }
     for (const [open, close] of around) {
@@ -61,7 +69,8 @@ export const plainWords = (text: string): string =>
   asciiWidth(bare(text))
     .normalize('NFC')
     .replaceAll(macro, '$1')
-    .replaceAll(/\\(?:left|right|displaystyle|quad|qquad|[,;:! ])/g, ' ')
+    .replaceAll(/\\(?:left|right|displaystyle|quad|qquad|[,;:! ])|~/g, ' ')
+    .replaceAll(/(?<=\d)\s*([ap])\.?m\b\.?/gi, ' $1m')
     .replaceAll(/\s+/g, ' ')
     .trim()
     .replace(/^["'“”‘’]+|(?<!["'“”‘’.,;:])["'“”‘’.,;:]+$|(?<=\p{L})[!?]+$/gu, '')

@@ -34,6 +34,8 @@ const signs = table([
   ['<=', '≤'],
   ['>=', '≥'],
   ['!=', '≠'],
+  ['=', '≡ ≈'],
+  ['|', '∣'],
   [' \\cup ', '∪'],
   [' \\cap ', '∩'],
   [' \\in ', '∈'],
@@ -47,6 +49,7 @@ const signs = table([
   [' \\alpha ', 'α'],
   [' \\beta ', 'β'],
   [' \\mathbb{R} ', 'ℝ'],
+  [' \\mathbb{Z} ', 'ℤ'],
   ['%', '﹪'],
 ])
 const signPattern = new RegExp(`[${[...signs.keys()].join('')}]`, 'gu')
@@ -83,6 +86,7 @@ const named = table([
   ['|', 'vert mid lvert rvert'],
   [',', 'land lor and or'],
   [':', 'colon'],
+  ['setminus', 'backslash'],
 ])
 /** Commands that change how a formula looks and not what it is. */
 const skipped =
@@ -91,7 +95,7 @@ const skipped =
 /** Plain words that are names as they stand. */
 const words =
   setOf(`sqrt sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log exp pi infty infinity
-  inf oo abs floor ceil min max and or cup U binom theta alpha beta`)
+  inf oo abs floor ceil min max and or cup U binom theta alpha beta mod`)
 /** Functions of one number: no comma parts what they are of. */
 const unary = setOf('sqrt sin cos tan cot sec csc ln lg log exp abs floor ceil')
 /** Commands whose group is text. */
@@ -103,7 +107,7 @@ const numberAt =
   /(?:(\d{1,3}(?:(?:,|\{,\}|\\,|\\!,|,\\!)\d{3})+|\d+)(\.(?:\d+|(?!\.)))?|(?<!\d)(\.\d+))(?:[eE]([+-]?\d{1,4})(?![A-Za-z\d]))?/y
 const plainNumberAt =
   /(?:(\d{1,3}(?:(?:\{,\}|\\,|\\!,|,\\!)\d{3})+|\d+)(\.(?:\d+|(?!\.)))?|(?<!\d)(\.\d+))(?:[eE]([+-]?\d{1,4})(?![A-Za-z\d]))?/y
-const repeatingAt = /\\(?:overline|bar|dot)\s*\{\s*(\d{1,40})\s*\}/y
+const repeatingAt = /\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))|\((\d{1,40})\)/y
 const commandAt = /\\([A-Za-z]+)\*?/y
 const wordAt = /[A-Za-z]+/y
 const bracedAt = /\s*\{([^{}]{0,80})\}/y
@@ -171,7 +175,8 @@ class Scanner {
     if (found === undefined) return false
     const [, whole = '', tail = '', bare, exponent] = found
     const mayRepeat = bare === undefined && exponent === undefined && tail !== ''
-    const repeating = mayRepeat ? this.take(repeatingAt)?.[1] : undefined
+    const [, braced, digit, round] = (mayRepeat ? this.take(repeatingAt) : undefined) ?? []
+    const repeating = braced ?? digit ?? round
     const fraction = (bare ?? tail).slice(1)
     const value = numeral(whole, fraction, repeating, exponent)
     if (value === undefined) throw new NoFormula()
@@ -218,7 +223,9 @@ class Scanner {
   textual(text: string, at: number): void {
     if (/^(?:and|or|,)$/.test(text)) this.put('sign', ',')
     else if (words.has(text) || /^[A-Za-z]'?$/.test(text)) this.put('name', text)
-    else if (text === '') this.space = true
+    else if (text === 'to') this.put('sign', ':')
+    // words before a condition
+    else if (/^(?:|if|when|for|where)$/.test(text)) this.space = true
     // a formula that only looks otherwise, such as \mathbf{0.5}
     else if (/\d/.test(text) && !/[A-Za-z]/.test(text)) this.at = at
     else throw new NoFormula()
@@ -250,10 +257,24 @@ class Scanner {
   }
 }
 
+const outwardAt = /([[\]])([^()[\]]+,[^()[\]]+)([[\]])/g
+
+/** Open intervals whose brackets look outward, `]0,1[`, as `(0,1)`. */
+const inward = (text: string): string => {
+  const brackets = text.replaceAll(/[^[\]]/g, '')
+  if (!brackets.startsWith(']') && !brackets.endsWith('[')) return text
+  return text.replaceAll(
+    outwardAt,
+    (_, open, inside, close) => `${open === '[' ? '[' : '('}${inside}${close === ']' ? ']' : ')'}`,
+  )
+}
+
 /** The tokens of a formula. @throws NoFormula where it has something that no formula has, or is too long */
 export const tokensOf = (formula: string): readonly Token[] => {
   if (formula.length > most) throw new NoFormula()
-  const text = unfolded(formula).replaceAll(signPattern, (c) => signs.get(c)!)
+  const text = inward(unfolded(formula))
+    .replaceAll(signPattern, (c) => signs.get(c)!)
+    .replaceAll(/(?<=\d) (?:x (?=10\^)|to (?=\d))/g, (c) => (c === ' x ' ? '*' : ':'))
   // what was escaped twice on its way, as \\frac, is read as once where no rows can be meant
   const scanner = new Scanner(text.includes('\\begin') ? text : text.replaceAll(/\\\\(?=[A-Za-z])/g, '\\'))
   while (scanner.at < scanner.text.length) scanner.next()

@@ -68,18 +68,25 @@ const hedge = /[,;=]|(?<![\p{L}^_\d/-])\d|(?<!\p{L})(?:or|and|nor|not|but|maybe)
 
 /** The number and the unit of an answer that ends in one, undefined where it does not. */
 export const measured = (text: string): Measured | undefined => {
+  const amount = /^\\?\$\s*(\d[\d.,]*)$/.exec(text)?.[1]
+  if (amount !== undefined) return { number: amount, unit: 'dollar', power: 1 }
   const from = Math.max(0, text.length - tail)
   const found = ending.exec(text.slice(from))
   if (found === null) return undefined
   const number = text.slice(0, from + found.index).replace(/(?:\\[,;: ]|[~\s$])+$/, '')
   // a unit stands behind a digit or a bracket, or it is a word or a symbol
-  if (!/[\d)}\]]$/.test(number)) return undefined
-  const word = (found[1] ?? found[2]!).trim()
-  // an unknown plain letter is a symbol
-  if (found[1] === undefined && word.length < 3 && unitOf(word) === undefined) return undefined
+  if (!/(?:[\d)}\]π]|\\pi)$/.test(number)) return undefined
+  const [, square, plain] = /^(sq(?:uare|\.)? )?[\s~]*(.*)$/.exec(
+    (found[1] ?? found[2]!).replaceAll('~', ' ').trim(),
+  )!
+  const word = plain!
+  // an unknown plain letter is a symbol, and a small one such as \mathrm{i} always
+  const letter = /^[a-z]$/.test(word) || (found[1] === undefined && word.length < 3)
+  if (letter && unitOf(word) === undefined) return undefined
   // a second answer is no unit
   if (hedge.test(word)) return undefined
-  const power = found[3] ?? (found[4] === '²' ? '2' : found[4] === '³' ? '3' : '1')
+  const power =
+    square !== undefined ? '2' : (found[3] ?? (found[4] === '²' ? '2' : found[4] === '³' ? '3' : '1'))
   return { number, unit: word.toLowerCase() === 'percent' ? 'percent' : word, power: Number(power) }
 }
 
