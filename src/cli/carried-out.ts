@@ -29,6 +29,7 @@ import { withBadRows } from '../train/internal.ts'
 import { blamed } from './blame.ts'
 import { type Args, type CliError, failed, type Io, interrupted, printResult, shownPath } from './command.ts'
 import { type Ended, follow, followRun } from './follow.ts'
+import { despiteStrays } from './idle.ts'
 import type { LoadedFile } from './load-file.ts'
 import { resultOf, standing } from './run-result.ts'
 import type { StageRange } from './stage-range.ts'
@@ -155,37 +156,45 @@ export const carriedOut = async (
     ? // what is asked for now and was not then is written from its events
       await follow(logging(EMPTY), io)
     : await followRun(stream, io, further)
-  // what is left takes a moment: it is ended, so that the lock is given back; a second signal ends the process at once
-  if (ended.how !== 'interrupted') io.onInterrupt(() => say('the report is being written'))
-  if (!done && until !== undefined && ended.how === 'finished')
-    say(`\nended after stage ${until.name}, as --until says`)
-  if (quick && ended.how === 'finished') say(`\n${shortPass}`)
-  // what cannot be recorded any more is in the message below all the same
-  const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
-  if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
-  // where the folder went away, so did all that could be said of it
-  if (ended.how === 'failed' && E.isLeft(await run.events()())) return E.left(failed(problem))
-  const { state } = await recordedIn(run)
-  // a run that failed before its first step leaves no folder, and no report in it
-  const leavesNone = ended.how === 'failed' && !run.continued && !hasBegun(state)
-  const bad = badRowsBlock(state, look, !leavesNone)
-  if (bad !== undefined) say(`\n${bad}`)
+  const late: Error[] = []
+  const concluded = async (): Promise<E.Either<CliError, void>> => {
+    // what is left takes a moment: it is ended, so that the lock is given back; a second signal ends the process at once
+    if (ended.how !== 'interrupted') io.onInterrupt(() => say('the report is being written'))
+    if (!done && until !== undefined && ended.how === 'finished')
+      say(`\nended after stage ${until.name}, as --until says`)
+    if (quick && ended.how === 'finished') say(`\n${shortPass}`)
+    // what cannot be recorded any more is in the message below all the same
+    const problem = ended.how === 'failed' ? await blamed(path, ended.error) : ''
+    if (ended.how === 'failed') run.record({ type: 'run-failed', message: problem })()
+    // where the folder went away, so did all that could be said of it
+    if (ended.how === 'failed' && E.isLeft(await run.events()())) return E.left(failed(problem))
+    const { state } = await recordedIn(run)
+    // a run that failed before its first step leaves no folder, and no report in it
+    const leavesNone = ended.how === 'failed' && !run.continued && !hasBegun(state)
+    const bad = badRowsBlock(state, look, !leavesNone)
+    if (bad !== undefined) say(`\n${bad}`)
 
-  const report = await reported(run, io)
-  // a step that was begun is computed to its end; here a second signal is still heard
-  await threadsAtRest()
-  if (leavesNone) {
-    run.close()
-    await rm(run.folder, { recursive: true, force: true }).catch(() => {})
-    return E.left(failed(`${problem}\nNothing was trained, and no run folder is left.`))
+    const report = await reported(run, io)
+    // a step that was begun is computed to its end; here a second signal is still heard
+    await threadsAtRest()
+    if (leavesNone) {
+      run.close()
+      await rm(run.folder, { recursive: true, force: true }).catch(() => {})
+      return E.left(failed(`${problem}\nNothing was trained, and no run folder is left.`))
+    }
+    const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
+    if (ended.how === 'failed')
+      return E.left(
+        failed(`${problem}\n${kept}\n${further} (with --allow-changed-code, where code was changed)`),
+      )
+    if (ended.how === 'interrupted')
+      return E.left(interrupted(`stopped ${standing(state)}.\n${kept}\n${further}`))
+    if (late.length > 0)
+      return E.left(
+        failed(`${await blamed(path, late[0])}\nThat was after the run's end: nothing is lost. ${kept}`),
+      )
+    printResult(args, io, resultOf(folder, report, state), () => report ?? folder)
+    return E.right(undefined)
   }
-  const kept = `What was done is in ${folder}${report === undefined ? '' : `, its report is ${report}`}.`
-  if (ended.how === 'failed')
-    return E.left(
-      failed(`${problem}\n${kept}\n${further} (with --allow-changed-code, where code was changed)`),
-    )
-  if (ended.how === 'interrupted')
-    return E.left(interrupted(`stopped ${standing(state)}.\n${kept}\n${further}`))
-  printResult(args, io, resultOf(folder, report, state), () => report ?? folder)
-  return E.right(undefined)
+  return despiteStrays(concluded, (e) => late.push(e))
 }

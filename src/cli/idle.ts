@@ -31,16 +31,30 @@ export const withLastWords = async <A>(say: (code: number) => void, act: () => P
   }
 }
 
+/** An error that says of what nobody catches where it was thrown. */
+const strayError = (e: unknown): Error => {
+  const message = e instanceof Error ? e.message : String(e)
+  const told = new Error(`something was thrown that nobody catches: ${message}`, { cause: e })
+  if (e instanceof Error && e.stack !== undefined) told.stack = e.stack
+  return told
+}
+
+/** Runs an action to its end whatever is thrown meanwhile that nobody catches; `told` is given the error of each. */
+export const despiteStrays = async <A>(act: () => Promise<A>, told: (e: Error) => void): Promise<A> => {
+  const stray = (e: unknown): void => told(strayError(e))
+  process.on('uncaughtException', stray)
+  try {
+    return await act()
+  } finally {
+    process.removeListener('uncaughtException', stray)
+  }
+}
+
 /** Runs an action; where something is thrown meanwhile that nobody catches, as in a timer, its error comes first. */
 export const unlessStray = async <A>(act: () => Promise<A>): Promise<A> => {
   let stray = (_: unknown): void => undefined
   const thrown = new Promise<never>((_, fail) => {
-    stray = (e) => {
-      const message = e instanceof Error ? e.message : String(e)
-      const told = new Error(`something was thrown that nobody catches: ${message}`, { cause: e })
-      if (e instanceof Error && e.stack !== undefined) told.stack = e.stack
-      fail(told)
-    }
+    stray = (e) => fail(strayError(e))
   })
   process.on('uncaughtException', stray)
   try {

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Tokenizer } from '../formats/index.ts'
-import { onlySettings } from '../settings/index.ts'
+import { kindOf, onlySettings } from '../settings/index.ts'
 import { present } from '../settings/internal.ts'
 import { gridTiles, type ImageReading, type ImageTiling, singleTiles } from './image-reading.ts'
 import type { TextTokenizer } from './tokenizer.ts'
@@ -132,6 +132,38 @@ const readingOf = ({ size, tokens, tiling, reading }: ImageOptions): ImageReadin
   }
 }
 
+/** A reading of the user's own, whose answers are looked at: what is none would be trained on as no image, or another's. */
+const checkedReading = (
+  reading: Omit<ImageReading, 'config'>,
+  { size, tokens }: Pick<ImageOptions, 'size' | 'tokens'>,
+): Omit<ImageReading, 'config'> => ({
+  ...reading,
+  cut: (images) => {
+    const cut: unknown = reading.cut(images)
+    if (!Array.isArray(cut) || cut.length !== images.length)
+      throw new ProcessorError(
+        'BadSize',
+        `processor, image.reading.cut: asked for ${images.length} it gave ${Array.isArray(cut) ? `tiles of ${cut.length}` : kindOf(cut)}; give a list of tiles for each image`,
+      )
+    const bare = cut.findIndex((tiles) => !Array.isArray(tiles) || tiles.length === 0)
+    if (bare >= 0)
+      throw new ProcessorError(
+        'BadSize',
+        `processor, image.reading.cut: of image ${bare + 1} of ${images.length} it gave no tile; give at least one an image`,
+      )
+    return cut
+  },
+  tokensOf: (tile) => {
+    const own = whole('image.reading.tokensOf', reading.tokensOf(tile))
+    if (reading.patchSize === undefined && tile.width === size && tile.height === size && own !== tokens)
+      throw new ProcessorError(
+        'BadSize',
+        `processor, image.reading.tokensOf: it is ${own} of a tile of ${size} × ${size} pixels, for which the encoder makes ${tokens}; give image.tokens`,
+      )
+    return own
+  },
+})
+
 /** A model's `image`, which is given as it is, has the size of its patches as well. */
 const imageNames: readonly (keyof ImageOptions | 'patchSize')[] = [
   ...(['size', 'tokens', 'patchSize', 'tiling', 'reading', 'frames'] as const),
@@ -150,7 +182,8 @@ const whole = (what: string, n: number): number => {
 const imagesBy = (image: ImageOptions) => {
   const { placeholder = '<IMG_CONTEXT>', open = '<img>', close = '</img>', frames } = image
   const sizes = { size: whole('image.size', image.size), tokens: whole('image.tokens', image.tokens) }
-  const { config: tiling, ...reading } = readingOf({ ...image, ...sizes })
+  const { config: tiling, ...own } = readingOf({ ...image, ...sizes })
+  const reading = image.reading === undefined ? own : checkedReading(own, sizes)
   return {
     config: {
       ...{ ...sizes, placeholder, open, close },

@@ -308,6 +308,22 @@ test('a file that never ends loading, or ends the process, is named', async () =
     assert.match(err, said)
     assert.not.match(err, 'Node.js v')
   }
+  // what is thrown when the run has ended takes neither its report nor its folder away, and is told
+  write(
+    'late.ts',
+    `import { EMPTY } from 'rxjs'
+    import { nanoModel as model } from 'sailwright/tasks'
+    const thrown = () => { throw new Error('too late') }
+    const run = () => { process.nextTick(() => setImmediate(thrown)); return EMPTY }
+    export default { name: 'late', seed: 0, model, families: [], recipe: {}, run }`,
+  )
+  const late = await node(bin, 'run', 'late.ts', '--engine', 'onnx', '--out', 'late-run')
+  assert.is(late.code, 1, late.err)
+  assert.match(
+    late.err,
+    /nobody catches: too late\n {2}at .*late\.ts:3:\d+.*\nThat was after the run's end: nothing is lost\. .* its report is/,
+  )
+  assert.not.match(late.err, 'Node.js v')
   const exits = await node(bin, 'run', 'exits.ts')
   assert.is(exits.code, 1)
   assert.match(exits.err, 'exits.ts ended the process (process.exit)')

@@ -22,6 +22,10 @@ import {
   promptIds,
   type RgbImage,
   resize,
+  said,
+  shown,
+  singleTiles,
+  unitConversation,
   visualIndex,
   wholeImages,
 } from '../../src/data/index.ts'
@@ -198,11 +202,11 @@ test('in a batch the places of tiles follow one another, of conversations and of
 })
 
 test('an encoder whose tokens depend on the size of an image needs but a reading', async () => {
-  // a token for 8 × 8 pixels, of the image as it is
+  // a token for 4 × 4 pixels, of the image as it is
   const reading: ImageReading = {
     config: { kind: 'by size' },
     cut: (images) => images.map((i) => [i.image]),
-    tokensOf: ({ width, height }) => (width * height) / 64,
+    tokensOf: ({ width, height }) => (width * height) / 16,
     most: 1,
   }
   const p = processor(nanoTokenizer(), { image: { ...options, reading } })
@@ -217,12 +221,32 @@ test('an encoder whose tokens depend on the size of an image needs but a reading
     ),
   )
   assert.equal(c.images, [wide, square])
-  assert.is(placesOf(p, c.ids), 16 + 4)
-  const index = visualIndex([c, c], { rows: 2, tokens: 60, images: 4 }, p)
+  assert.is(placesOf(p, c.ids), 64 + 16)
+  const index = visualIndex([c, c], { rows: 2, tokens: 120, images: 10 }, p)
   assert.equal(
     [...index].filter((i) => i >= 0),
-    Array.from({ length: 40 }, (_, i) => i),
+    Array.from({ length: 160 }, (_, i) => i),
   )
+})
+
+test("a reading of one's own that answers with too few tiles, or other tokens than the encoder makes, is refused", () => {
+  const own = (changed: Partial<ImageReading>) => () => {
+    const reading = { ...singleTiles(size, tokens), ...changed } as ImageReading
+    const p = processor(nanoTokenizer(), { image: { ...options, reading } })
+    unitConversation(p, 'one', [shown(wide), said('?')], { answer: 'a' })
+  }
+  own({})()
+  for (const [changed, what] of [
+    [{ cut: () => undefined as never }, /reading\.cut: asked for 1 it gave undefined/],
+    [{ cut: () => [] }, /reading\.cut: asked for 1 it gave tiles of 0/],
+    [{ cut: () => [[]] }, /reading\.cut: of image 1 of 1 it gave no tile/],
+    [{ tokensOf: () => 1.5 }, /reading\.tokensOf: it is 1\.5; give a whole number/],
+    [
+      { tokensOf: () => tokens - 1 },
+      new RegExp(`of ${size} × ${size} pixels, for which the encoder makes ${tokens}`),
+    ],
+  ] as const)
+    assert.throws(own(changed), (e: Error) => e instanceof ProcessorError && what.test(e.message))
 })
 
 test.run()
