@@ -5,8 +5,14 @@ import { mutantsOf } from './mutant.ts'
 export const run = [
   mutantsOf(
     'src/run/run-lock.ts',
-    ['run/run-lock'],
+    ['run/run-lock', 'run/run-folder'],
     [
+      ['a folder that went away holds', "(existsSync(join(folder, file)) ? text : '')", 'text'],
+      [
+        'a lock that was taken away is a folder that went',
+        "(existsSync(join(folder, file)) ? text : '')",
+        "''",
+      ],
       ['a process that has ended lives', '!now.ended && ', ''],
       ['a process with the same id lives', '(born === undefined || born === now.born)', 'true'],
       ['another user’s process is gone', "if (codeOf(e) !== 'EPERM') return false", 'return false'],

@@ -422,4 +422,25 @@ test('the examples are short', () => {
     assert.ok(example(name).trimEnd().split('\n').length < 60, name)
 })
 
+test('they compile in a project that tells what is absent from what is undefined', async () => {
+  const tsconfig = join(folder, 'exact.json')
+  writeFileSync(
+    tsconfig,
+    JSON.stringify({
+      extends: join(folder, 'tsconfig.json'),
+      compilerOptions: {
+        exactOptionalPropertyTypes: true,
+        // declarations, as the package has them
+        paths: { 'sailwright/*': [join(root, 'dist', 'src', '*', 'index.d.ts')] },
+      },
+      include: [join(root, 'examples')],
+    }),
+  )
+  const tsc = join(root, 'node_modules', '.bin', 'tsc')
+  const { stdout } = await promisify(execFile)(tsc, ['-p', tsconfig, '--pretty', 'false']).catch(
+    (e: { readonly stdout: string }) => e,
+  )
+  assert.is(stdout, '')
+})
+
 test.run()
