@@ -327,6 +327,17 @@ export const rl = [
         'if (short === undefined || short !== undefined) return',
       ],
       ['a completion too few', 'completions.length < group', 'completions.length < group - 1'],
+      [
+        'a sample that comes twice stands for one that does not come',
+        'before.some((c) => c.sample === next.sample)',
+        'false',
+      ],
+      [
+        'a batch is asked for while another is drawn',
+        'concatMap, map, type Op',
+        'mergeMap as concatMap, map, type Op',
+      ],
+      ['batches of another size', 'bufferCount(batch)', 'bufferCount(batch + 1)'],
     ],
   ),
   mutantsOf(
@@ -339,7 +350,8 @@ export const rl = [
         '    return failed(`reward',
         "    return { _tag: 'Scored', value: 0, evidence: {} }\n    failed(`reward",
       ],
-      ['all are judged at once', '        concurrency,\n', ''],
+      ['all are judged at once', '}, concurrency),', '}),'],
+      ['who leaves is waited for', '    return stop\n', ''],
     ],
   ),
   mutantsOf(
@@ -363,7 +375,10 @@ export const rl = [
   mutantsOf(
     'src/rl/operators/policy-update.ts',
     ['rl/operators'],
-    [['nothing to learn is an update', 'batches.length === 0 ? undefined : await', 'await']],
+    [
+      ['nothing to learn is an update', 'batches.length === 0 ? undefined : await', 'await'],
+      ['updates run beside one another', '{ concatMap, defer,', '{ mergeMap as concatMap, defer,'],
+    ],
   ),
   mutantsOf(
     'src/rl/operators/dynamic-sampling.ts',
@@ -371,12 +386,22 @@ export const rl = [
     [
       ['discarded groups are counted as wanted', 'kept + Number(selection.kept)', 'kept + 1'],
       ['the group that fills it is lost', 'kept < wanted, true)', 'kept < wanted)'],
+      ['it draws on when it is full', 'kept < wanted, true)', 'kept <= wanted, true)'],
     ],
   ),
   mutantsOf(
     'src/rl/operators/in-task-order.ts',
     ['rl/operators', 'rl/episode'],
-    [['the first is waited for twice', 'later: new Map(), next: 0', 'later: new Map(), next: 1']],
+    [
+      ['the first is waited for twice', 'later: new Map(), next: 0', 'later: new Map(), next: 1'],
+      ['what waits in vain is lost', 'if (later.size === 0) return', 'if (later.size >= 0) return'],
+      ['one that comes twice is let through', 'group.index < next || later.has(group.index)', 'false'],
+      [
+        'subscriptions share what waits',
+        'new Map([...later, [group.index, group]])',
+        '(later as Map<number, G>).set(group.index, group)',
+      ],
+    ],
   ),
   mutantsOf(
     'src/rl/operators/kept-groups.ts',
@@ -387,6 +412,31 @@ export const rl = [
         'g.selection.kept ? g.completions',
         'groups.length > 0 ? g.completions',
       ],
+      ['who left is computed for', 'finalize(() => waiting.splice(0)),', ''],
+      ['nothing is computed by a call', 'experiences.length === 0 ? [] : await', 'await'],
+      ['calls run beside one another', '{ concatMap, defer,', '{ mergeMap as concatMap, defer,'],
+      ['each group has a call of its own', 'waiting.splice(0)\n', 'waiting.splice(0, 1)\n'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/with-reference.ts',
+    ['rl/operators'],
+    [
+      ['the reference is the policy itself', ', experiences, referenceFunction)', ', experiences)'],
+      ['the reference is the old policy', '({ referenceLogProbs })', '({ oldLogProbs: referenceLogProbs })'],
+    ],
+  ),
+  mutantsOf(
+    'src/rl/operators/recomputed.ts',
+    ['rl/operators'],
+    [['the old policy is the reference', '({ oldLogProbs })', '({ referenceLogProbs: oldLogProbs })']],
+  ),
+  mutantsOf(
+    'src/rl/operators/group-advantages.ts',
+    ['rl/operators'],
+    [
+      ['a family has no weight', 'settings.families?.[group.task.family] ?? 1', '1'],
+      ['settings are dropped', 'rewardsOf(group.judgements), settings)', 'rewardsOf(group.judgements))'],
     ],
   ),
   mutantsOf(
@@ -395,6 +445,8 @@ export const rl = [
     [
       ['one step too early', '(after + i + 1) % every === 0', '(after + i) % every === 0'],
       ['a stage that goes on counts anew', '(after + i + 1) % every', '(i + 1) % every'],
+      ['what is not taken is measured', 'defer(() => evaluate(step))', 'evaluate(step)'],
+      ['the next step does not wait', '{ concat, concatMap,', '{ concat, mergeMap as concatMap,'],
     ],
   ),
   mutantsOf(

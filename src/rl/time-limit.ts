@@ -52,11 +52,10 @@ export const inTime = async <A, B>(
   ms: number,
   ask: () => A | PromiseLike<A>,
   late: () => B,
-  since?: () => number,
 ): Promise<Awaited<A> | B> => {
   let stop = (): void => {}
   const over = new Promise<B>((resolve) => {
-    stop = timeLimit(ms, () => resolve(late()), since)
+    stop = timeLimit(ms, () => resolve(late()))
   })
   try {
     return await Promise.race([ask(), over])

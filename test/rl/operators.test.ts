@@ -1,6 +1,17 @@
 /** The operators of reinforcement as marbles: completion, errors, unsubscription in flight, back-pressure, order. */
 import * as E from 'fp-ts/lib/Either.js'
-import { from, map, type Observable, of, Subject } from 'rxjs'
+import {
+  asapScheduler,
+  from,
+  interval,
+  map,
+  type Observable,
+  type OperatorFunction,
+  of,
+  Subject,
+  scheduled,
+  take,
+} from 'rxjs'
 import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -25,10 +36,13 @@ import {
   recomputed,
   rollout,
   type ScoredGroup,
+  type SelectedGroup,
   score,
   scoreGroup,
   type Task,
+  withReference,
 } from '../../src/rl/index.ts'
+import { referenceFunction } from '../../src/rl/reference.ts'
 import { messageThrown, scripted } from '../support/tiny.ts'
 import { until } from '../support/until.ts'
 
@@ -157,9 +171,30 @@ rollouts(
       errorOf(['a0', 'a1', 'a1']),
       /the policy answered task a, of which all completions are there/,
     )
+    assert.match(errorOf(['a1', 'a1']), /the policy answered sample 1 of task a, which is there already/)
+    assert.match(errorOf(['a0', 'a2']), /the policy answered sample 2 of task a, which .* was not asked for/)
     assert.match(errorOf([], ['a', 'a']), /two tasks of a batch are called a/)
   },
 )
+
+rollouts('what fails ends what is under way and asks for no other batch', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const answers = cold('-----p|', { p: 'a0' })
+    const { policy } = policyOf(() => answers)
+    const source = cold('a--#')
+    expectObservable(source.pipe(map(taskOf), rollout({ policy, group: 1, sampling, batch: 1 }))).toBe('---#')
+    expectSubscriptions(answers.subscriptions).toBe('^--!')
+    expectSubscriptions(source.subscriptions).toBe('^--!')
+  })
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const broken = cold('--#')
+    const { policy } = policyOf(() => broken)
+    const source = cold('ab----c|')
+    expectObservable(source.pipe(map(taskOf), rollout({ policy, group: 1, sampling, batch: 1 }))).toBe('--#')
+    expectSubscriptions(broken.subscriptions).toBe('^-!')
+    expectSubscriptions(source.subscriptions).toBe('^-!')
+  })
+})
 
 rollouts.run()
 
@@ -423,6 +458,30 @@ scores('unsubscribing starts no further judgement', async () => {
   assert.equal(started, ['a0'])
 })
 
+scores('unsubscribing, and a source that fails, wait for no answer that is under way', () => {
+  // a timer that is left keeps the process alive as long as a judge may take
+  const wait = 1_234_567
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const lost: Reward = {
+    name: 'lost',
+    config: 'lost',
+    score: () => () => new Promise<never>(() => undefined),
+  }
+  const before = timers()
+  const source = new Subject<Group>()
+  const ends: string[] = []
+  const judged$ = source.pipe(score({ reward: lost, seconds: wait }))
+  const left = judged$.subscribe()
+  judged$.subscribe({ error: (e: Error) => ends.push(e.message), complete: () => ends.push('complete') })
+  source.next(groupOf('a', 3))
+  assert.is(timers(), before + 6)
+  left.unsubscribe()
+  assert.is(timers(), before + 3)
+  source.error(new Error('no more'))
+  assert.is(timers(), before)
+  assert.equal(ends, ['no more'])
+})
+
 scores('fails with its source, and completes with it', () => {
   marbles(({ cold, expectObservable }) => {
     const { reward } = rewardOf(() => 1)
@@ -443,9 +502,26 @@ groups('in the order of tasks, each held back until those before it are there', 
     const values = { a: of_(0), b: of_(1), c: of_(2), d: of_(3) }
     expectObservable(cold('-b-a---d-c----|', values).pipe(inTaskOrder())).toBe('---(ab)--(cd)-|', values)
     expectObservable(cold('-b-#', values).pipe(inTaskOrder())).toBe('---#')
+    expectObservable(cold('-a-|', values).pipe(inTaskOrder())).toBe('-a-|', values)
     const source = cold('-a-b', values)
     expectObservable(source.pipe(inTaskOrder()), '--!').toBe('-a', values)
   })
+})
+
+groups('one that never comes, or comes twice, is an error and no silence', () => {
+  const errorOf = (...indices: readonly number[]): string => {
+    const got: string[] = []
+    from(indices)
+      .pipe(
+        map((index) => ({ index })),
+        inTaskOrder(),
+      )
+      .subscribe({ next: (g) => got.push(`${g.index}`), error: (e: Error) => got.push(e.message) })
+    return got.join()
+  }
+  assert.is(errorOf(0, 2, 3), '0,inTaskOrder: the groups ended without the one of index 1, for which 2 wait')
+  assert.is(errorOf(0, 0), '0,inTaskOrder: the group of index 0 came twice')
+  assert.is(errorOf(1, 1), 'inTaskOrder: the group of index 1 came twice')
 })
 
 const kept: ScoredGroup = { ...groupOf('k'), judgements: [scored(0), scored(1)] }
@@ -467,6 +543,18 @@ groups('dynamic sampling marks what teaches nothing, and shows it', () => {
   })
 })
 
+groups('dynamic sampling of groups that are all left out goes on, and ends with its source', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const out = map((g: SelectedGroup) => `${g.selection.kept}`)
+    const none = { f: 'false' }
+    const source = cold('-f-f-f-|', { f: flat })
+    expectObservable(source.pipe(dynamicSampling({ wanted: 1 }), out)).toBe('-f-f-f-|', none)
+    const endless = interval(2).pipe(map(() => flat))
+    expectObservable(endless.pipe(dynamicSampling({ wanted: 1 }), out), '-----!').toBe('--f-f', none)
+    expectSubscriptions(source.subscriptions).toBe('^------!')
+  })
+})
+
 groups('advantages are those of the group', () => {
   marbles(({ cold, expectObservable }) => {
     const selected = { ...kept, selection: { kept: true } as const }
@@ -476,6 +564,10 @@ groups('advantages are those of the group', () => {
     expectObservable(cold('-k-p|', values).pipe(groupAdvantages({ scale: 'none' }))).toBe('-k-p|', {
       k: { ...selected, advantages: [-0.5, 0.5] },
       p: { ...partly, advantages: [undefined, 0] },
+    })
+    const weighted = groupAdvantages({ scale: 'none', families: { f: 3, g: 5 } })
+    expectObservable(cold('-k|', values).pipe(weighted)).toBe('-k|', {
+      k: { ...selected, advantages: [-1.5, 1.5] },
     })
     expectObservable(cold<typeof selected>('-#').pipe(groupAdvantages())).toBe('-#')
   })
@@ -555,6 +647,19 @@ batches('fails with its source, and refuses updates that are no multiple of the 
   assert.throws(() => minibatches({ groups: 4, updates: 3, passes: 2, seed: 1 }), /3 updates in 2 passes/)
 })
 
+batches('an episode in which all was left out has none; one group is one minibatch', () => {
+  marbles(({ cold, expectObservable }) => {
+    const few = { x: rated('x', false), A: values.A! }
+    const dealt = (marble: string) =>
+      cold(marble, few).pipe(
+        minibatches({ groups: 4, updates: 4, passes: 2, seed: 1 }),
+        map((m) => `${m.index}/${m.of} ${idsOf(m)}`),
+      )
+    expectObservable(dealt('x-x-x-x-x-|')).toBe('----------|')
+    expectObservable(dealt('x-A-|')).toBe('----(pq|)', { p: '0/2 A', q: '1/2 A' })
+  })
+})
+
 batches.run()
 
 // --- update and measurements --------------------------------------------------------------------------------
@@ -618,6 +723,30 @@ updates('unsubscribing lets the update in progress end and starts no other', asy
   assert.equal(out, [])
 })
 
+updates('a source that fails, and a rate that throws, start no other', async () => {
+  const { session, calls } = sessionOf()
+  const ends: string[] = []
+  const source = new Subject<Minibatch>()
+  source
+    .pipe(policyUpdate({ session, objective, rate: () => 1 }))
+    .subscribe({ next: () => ends.push('next'), error: (e: Error) => ends.push(e.message) })
+  source.next(minibatchOf(0, 'A'))
+  source.next(minibatchOf(1, 'B'))
+  source.error(new Error('no more'))
+  await until(() => calls.includes('apply'))
+  await new Promise((r) => setTimeout(r, 30))
+  assert.equal(ends, ['no more'])
+  assert.equal(calls, ['accumulate', 'accumulate', 'apply'])
+  const rate = (): number => {
+    throw new Error('no rate')
+  }
+  const thrown = await gathered(
+    of(minibatchOf(0, 'A'), minibatchOf(1, 'B')).pipe(policyUpdate({ session, objective, rate })),
+  ).catch((e: Error) => e.message)
+  assert.is(thrown, 'no rate')
+  assert.is(calls.length, 3)
+})
+
 updates('where no completion counts, the weights stay as they are', async () => {
   const { session, calls } = sessionOf()
   const none: RatedGroup = { ...values.A!, advantages: [undefined, undefined] }
@@ -678,6 +807,61 @@ anew('of kept groups alone, all their completions, those that wait in one call',
   assert.is(most, 1)
 })
 
+/** Log-probabilities that come when they are let; what was asked for is kept. */
+const letGo = () => {
+  const asked: string[] = []
+  const open: ((e?: Error) => void)[] = []
+  const logProbs = async (_: unknown, all: readonly Experience[], name?: string) => {
+    asked.push(`${name ?? ''}${all.map((e) => e.id).join()}`)
+    const failed = await new Promise<Error | undefined>((go) => open.push(go))
+    if (failed !== undefined) throw failed
+    return all.map(() => [asked.length])
+  }
+  return { asked, open, learner: { session: sessionOf().session, objective: { logProbs } } }
+}
+const turn = () => new Promise((r) => setImmediate(r))
+
+anew('of the reference are asked of its function, and stand where they belong', async () => {
+  const { asked, open, learner } = letGo()
+  const out = gathered(of(rated('A')).pipe(withReference(learner)))
+  await until(() => open.length > 0)
+  open[0]!()
+  const [group] = await out
+  assert.match(asked[0]!, new RegExp(`^${referenceFunction}`))
+  assert.equal(group!.referenceLogProbs, [[1], [1]])
+  assert.is(group!.oldLogProbs, undefined)
+})
+
+anew('of nothing that is kept nothing is asked', async () => {
+  const { asked, learner } = letGo()
+  const left = [rated('A', false), rated('B', false)]
+  assert.equal(await gathered(from(left).pipe(recomputed(learner))), left)
+  assert.equal(await gathered(from([] as RatedGroup[]).pipe(recomputed(learner))), [])
+  assert.equal(asked, [])
+})
+
+anew('unsubscribing, and whatever fails, compute no other; an error comes once', async () => {
+  for (const end of ['unsubscribed at once', 'unsubscribed', 'source', 'engine'] as const) {
+    const { asked, open, learner } = letGo()
+    const told: string[] = []
+    const source = new Subject<RatedGroup>()
+    const subscription = source
+      .pipe(recomputed(learner))
+      .subscribe({ next: () => told.push('next'), error: (e: Error) => told.push(e.message) })
+    source.next(rated('A'))
+    if (end === 'unsubscribed at once') subscription.unsubscribe()
+    await turn()
+    source.next(rated('B'))
+    if (end === 'unsubscribed') subscription.unsubscribe()
+    if (end === 'source') source.error(new Error('no more'))
+    open[0]?.(end === 'engine' ? new Error('no memory') : undefined)
+    await turn()
+    await turn()
+    assert.is(asked.length, end === 'unsubscribed at once' ? 0 : 1, end)
+    assert.equal(told, end === 'source' ? ['no more'] : end === 'engine' ? ['no memory'] : [], end)
+  }
+})
+
 anew.run()
 
 const measurements = suite('evaluateEvery')
@@ -702,7 +886,117 @@ measurements('fails with its source and with a measurement; unsubscribing stops 
   })
 })
 
+measurements('completion waits for a measurement; what is not taken is not measured', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const evaluation = cold('---e-|')
+    const every = evaluateEvery({ every: 2, evaluate: () => evaluation })
+    expectObservable(cold('12|').pipe(every)).toBe('12--e-|')
+    expectSubscriptions(evaluation.subscriptions).toBe('-^----!')
+  })
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const evaluation = cold('---e-|')
+    const every = evaluateEvery({ every: 2, evaluate: () => evaluation })
+    expectObservable(cold('12345|').pipe(every, take(2))).toBe('1(2|)')
+    expectSubscriptions(evaluation.subscriptions).toBe([])
+  })
+  marbles(({ cold, expectObservable, expectSubscriptions }) => {
+    const evaluation = cold('---e-|')
+    const every = evaluateEvery({ every: 2, evaluate: () => evaluation })
+    expectObservable(cold('12-#').pipe(every)).toBe('12-#')
+    expectSubscriptions(evaluation.subscriptions).toBe('-^-!')
+  })
+  const thrown = (): never => {
+    throw new Error('none')
+  }
+  const got: unknown[] = []
+  of(1, 2)
+    .pipe(evaluateEvery({ every: 1, evaluate: thrown }))
+    .subscribe({ next: (s) => got.push(s), error: (e: Error) => got.push(e.message) })
+  assert.equal(got, [1, 'none'])
+})
+
 measurements.run()
+
+const lives = suite('operators: subscriptions')
+
+/** Every operator, what it is given, and how much it gives of that. */
+const every = (): readonly {
+  readonly operator: OperatorFunction<never, unknown>
+  readonly given: readonly unknown[]
+  readonly count: number
+}[] => {
+  const { policy } = policyOf((all) => from(all))
+  const learner = {
+    session: sessionOf().session,
+    objective: {
+      ...objective,
+      logProbs: async (_: unknown, all: readonly Experience[]) => all.map(() => [0]),
+    },
+  }
+  const reward: Reward = { name: 'one', config: 0, score: () => async () => scored(1) }
+  const selected = { ...kept, selection: { kept: true } }
+  const indexed = [1, 0, 2].map((index) => ({ ...kept, index }))
+  return [
+    {
+      operator: rollout({ policy, group: 2, sampling, batch: 2 }),
+      given: ['a', 'b', 'c'].map(taskOf),
+      count: 3,
+    },
+    { operator: score({ reward, concurrency: 2 }), given: [groupOf('a'), groupOf('b')], count: 2 },
+    { operator: inTaskOrder(), given: indexed, count: 3 },
+    { operator: dynamicSampling({ wanted: 2 }), given: [kept, flat, kept, kept], count: 3 },
+    { operator: groupAdvantages(), given: [selected], count: 1 },
+    { operator: recomputed(learner), given: [rated('A'), rated('B', false)], count: 2 },
+    { operator: withReference(learner), given: [rated('A'), rated('B', false)], count: 2 },
+    {
+      operator: minibatches({ groups: 2, updates: 2, seed: 1 }),
+      given: [...'ABCD'].map((id) => values[id]),
+      count: 4,
+    },
+    { operator: policyUpdate({ ...learner, rate: () => 1 }), given: [minibatchOf(0, 'A')], count: 1 },
+    { operator: evaluateEvery({ every: 2, evaluate: (s) => of(s) }), given: [1, 2, 3], count: 4 },
+  ].map((o) => ({ ...o, operator: o.operator as OperatorFunction<never, unknown> }))
+}
+
+/** What does not differ from one subscription to the next. */
+const alike = (all: readonly unknown[]): string =>
+  JSON.stringify(all, (key, value) => (key === 'seconds' || key === 'elapsedMs' ? 0 : value))
+
+lives('an operator is a value: each subscription begins anew, also while another goes on', async () => {
+  for (const [i, { operator, given, count }] of every().entries()) {
+    const out$ = scheduled(given as readonly never[], asapScheduler).pipe(operator)
+    const [first, second] = await Promise.all([gathered(out$), gathered(out$)])
+    assert.is(first.length, count, `operator ${i}`)
+    for (const again of [second, await gathered(out$)]) assert.is(alike(again), alike(first), `operator ${i}`)
+  }
+})
+
+lives(
+  'nothing gives nothing, what was begun and fails fails once, and who leaves frees the source',
+  async () => {
+    for (const [i, { operator, given }] of every().entries()) {
+      assert.equal(await gathered(from([] as never[]).pipe(operator)), [], `operator ${i}`)
+      const ends: string[] = []
+      const source = new Subject<never>()
+      source
+        .pipe(operator)
+        .subscribe({ error: (e: Error) => ends.push(e.message), complete: () => ends.push('complete') })
+      source.next(given[0] as never)
+      source.error(new Error('broken'))
+      await turn()
+      await turn()
+      assert.equal(ends, ['broken'], `operator ${i}`)
+      const left = new Subject<never>()
+      const subscription = left.pipe(operator).subscribe()
+      left.next(given[0] as never)
+      assert.ok(left.observed)
+      subscription.unsubscribe()
+      assert.not(left.observed, `operator ${i}`)
+    }
+  },
+)
+
+lives.run()
 
 const settings = suite('operators: settings')
 

@@ -1,5 +1,5 @@
 /** What operators that ask a session about completions have in common. */
-import { concatMap, defer, from, type MonoTypeOperatorFunction, tap } from 'rxjs'
+import { concatMap, defer, finalize, from, type MonoTypeOperatorFunction, tap } from 'rxjs'
 import { type Experience, experienceOf } from '../experience.ts'
 import type { RatedGroup } from '../group.ts'
 import type { Columns } from '../task.ts'
@@ -7,7 +7,7 @@ import type { Columns } from '../task.ts'
 /**
  * Adds to kept groups what is computed of their completions, one number a token each; a group that was left out passes as it
  * is. Groups that come in one turn, or while others are computed, wait and are computed together, because a batch has room for
- * several. The stream fails with the source and with what computes.
+ * several. The stream fails with the source and with what computes. Unsubscribing lets what is computed end and computes no other.
  *
  * @param compute one array for each completion, in their order
  * @param added what a group gains by the arrays of its completions
@@ -39,5 +39,6 @@ export const addedToKept =
         tap((group) => waiting.push(group)),
         concatMap(() => defer(together)),
         concatMap((groups) => from(groups)),
+        finalize(() => waiting.splice(0)),
       )
     })

@@ -47,6 +47,10 @@ const gathered =
       throw new Error(
         `the policy answered task ${next.task}, of which all completions are there or none was asked for`,
       )
+    if (!(next.sample >= 0 && next.sample < group) || before.some((c) => c.sample === next.sample))
+      throw new Error(
+        `the policy answered sample ${next.sample} of task ${next.task}, which is there already or was not asked for`,
+      )
     const completions = [...before, next]
     if (completions.length < group) return { left: new Map([...left, [next.task, completions]]) }
     const { task, index } = tasks.find((t) => t.task.id === next.task)!
@@ -61,7 +65,8 @@ const gathered =
  * in the order in which they are complete, and `index` says which task's they are.
  *
  * Tasks are asked `batch` at a time; those that come meanwhile wait. Unsubscribing stops the policy after its call in
- * progress. The stream fails with the source, with the policy, where two tasks of a batch have one id, and where the policy leaves one out.
+ * progress. The stream fails with the source, with the policy, where two tasks of a batch have one id, and where the policy
+ * leaves a request out or answers one twice.
  *
  * ```text
  * tasks    -a-b-|                      batch 2, group 2

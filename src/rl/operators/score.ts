@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { concatMap, defer, map, mergeMap, type OperatorFunction, scan } from 'rxjs'
+import { concatMap, defer, map, mergeMap, Observable, type OperatorFunction, of, scan } from 'rxjs'
 import { onlySettings } from '../../settings/index.ts'
 import { numberSetting, valueSetting, wholeSetting } from '../../train/index.ts'
 import type { Group, ScoredGroup } from '../group.ts'
@@ -11,7 +11,7 @@ import type { Judged, Judgement, Reward } from '../reward.ts'
 import { asked, holdMs } from '../rewards/bounded.ts'
 import { inWords, judgedOf, judgementFault } from '../rewards/judgement.ts'
 import type { Columns } from '../task.ts'
-import { inTime } from '../time-limit.ts'
+import { timeLimit } from '../time-limit.ts'
 
 /** Settings of {@link score}. */
 export interface ScoreOptions<in C extends Columns> {
@@ -30,34 +30,40 @@ interface Life {
   last: number
 }
 
-/** What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed. */
-const judged = async <C extends Columns>(
+/**
+ * What a reward says; where it throws, rejects, never answers, or gives something else or no finite number, it has failed.
+ * Unsubscribing ends the wait for it.
+ */
+const judged = <C extends Columns>(
   reward: Reward<C>,
   about: Judged<C>,
   seconds: number,
   alive: Life,
-): Promise<Judgement> => {
-  const began = performance.now()
-  const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
-  const ms = seconds * 1000
-  try {
-    const said = await inTime(
-      ms,
-      async () => {
+): Observable<Judgement> =>
+  new Observable((to) => {
+    const began = performance.now()
+    const ms = seconds * 1000
+    const failed = (why: string): Judgement => ({ _tag: 'Failed', why, elapsedMs: performance.now() - began })
+    const give = (judgement: Judgement): void => {
+      to.next(judgement)
+      to.complete()
+    }
+    const said = async (): Promise<Judgement> => {
+      try {
         const said = await asked(reward, reward.score(about), Math.min(holdMs, ms))
         alive.last = performance.now()
-        return said
-      },
-      () => failed(`reward '${reward.name}' gave no answer in ${seconds} s`),
-      () => alive.last,
-    )
-    const why = judgementFault(said)
-    // a judgement is recorded whole: what cannot be would end the run
-    return why === undefined ? said : failed(`reward '${reward.name}': ${why}`)
-  } catch (e) {
-    return failed(`reward '${reward.name}' threw: ${inWords(e)}`)
-  }
-}
+        const why = judgementFault(said)
+        // a judgement is recorded whole: what cannot be would end the run
+        return why === undefined ? said : failed(`reward '${reward.name}': ${why}`)
+      } catch (e) {
+        return failed(`reward '${reward.name}' threw: ${inWords(e)}`)
+      }
+    }
+    const late = (): void => give(failed(`reward '${reward.name}' gave no answer in ${seconds} s`))
+    const stop = timeLimit(ms, late, () => alive.last)
+    void said().then(give)
+    return stop
+  })
 
 /** One judgement, and where it belongs. */
 interface Placed<C extends Columns> {
@@ -99,7 +105,7 @@ const collected = <C extends Columns>({ parts, next }: Waiting<C>, one: Placed<C
  * the order in which they came. A reward that throws, never answers or gives no finite
  * number has failed: the completion has no reward, and the stream goes on.
  *
- * Unsubscribing starts no further judgement. The stream fails with the source.
+ * Unsubscribing starts no further judgement, and waits for none: what a reward has begun it ends by itself. The stream fails with the source.
  *
  * ```text
  * groups   -A--B--------|
@@ -130,15 +136,13 @@ export const score = <C extends Columns>(
             ...{ group, number, sample, completion },
           })),
         ),
-        mergeMap(
-          ({ group, number, sample, completion }) =>
-            defer(async () =>
-              completion === undefined
-                ? undefined
-                : judged(reward, judgedOf(group.task, completion), seconds, alive),
-            ).pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement }))),
-          concurrency,
-        ),
+        mergeMap(({ group, number, sample, completion }) => {
+          const judgement$: Observable<Judgement | undefined> =
+            completion === undefined
+              ? of(undefined)
+              : judged(reward, judgedOf(group.task, completion), seconds, alive)
+          return judgement$.pipe(map((judgement): Placed<C> => ({ group, number, sample, judgement })))
+        }, concurrency),
         scan(collected<C>, { parts: new Map(), next: 0, ready: [] } as Waiting<C>),
         concatMap(({ ready }) => ready),
       )
