@@ -26,14 +26,20 @@ const percent = (x: number): string => `${Number((100 * x).toPrecision(2))} %`
 const total = (all: readonly EventOf<'episode'>[], of: (e: EventOf<'episode'>) => number): number =>
   all.reduce((n, e) => n + of(e), 0)
 
-/** All groups of the last episodes have one reward throughout: nothing is learnt. */
+/** No group of the last episodes teaches, and where there are rewards they do not differ: nothing is learnt. */
 const noSignal = ({ episodes }: Recent): string | undefined => {
   const last = episodes.slice(-2)
   const groups = total(last, (e) => e.kept + e.discarded)
-  if (last.length < 2 || total(last, (e) => e.kept) > 0 || total(last, (e) => e.degenerate) === 0)
-    return undefined
-  const mean = last.at(-1)!.rewards.mean
-  return `all ${groups} groups of the last ${last.length} episodes have one reward throughout (mean ${Number(mean.toPrecision(3))}), so nothing is learnt; ${mean > 0.5 ? 'the tasks are too easy: take harder ones' : 'the tasks are too hard, or the reward never finds what it looks for: read some rollouts and the evidence of their rewards'}, or raise group or temperature`
+  const flat = total(last, (e) => e.degenerate)
+  if (last.length < 2 || total(last, (e) => e.kept) > 0 || flat === 0) return undefined
+  const judged = last.filter((e) => e.rewards.count > 0)
+  const mean = total(judged, (e) => e.rewards.mean * e.rewards.count) / total(judged, (e) => e.rewards.count)
+  const alike = `have one reward throughout (mean ${Number(mean.toPrecision(3))})`
+  const which =
+    flat === groups
+      ? `all ${groups} groups of the last ${last.length} episodes ${alike}`
+      : `of the ${groups} groups of the last ${last.length} episodes ${flat} ${alike} and ${groups - flat} have fewer than two completions with a reward`
+  return `${which}, so that nothing is learnt; ${mean > 0.5 ? 'the tasks are too easy: take harder ones' : 'the tasks are too hard, or the reward never finds what it looks for: read some rollouts and the evidence of their rewards'}, or raise group or temperature`
 }
 
 /** Episodes lack groups, although tasks were asked again and again. */

@@ -155,6 +155,32 @@ test('a stage that was begun and has no update yet is shown too', async () => {
   assert.not.match(own, 'NaN')
 })
 
+test('one episode is not compared with itself, and kinds of judgements that there are not are not told', async () => {
+  const page = await render([...syntheticReinforcement().slice(0, 2), { type: 'run-finished', seconds: 9 }])
+  assert.match(page, 'on the tasks that it learns from, in one episode')
+  const own = section(page, 'reinforcement')
+  assert.match(own, /in the last episode<\/span>/)
+  assert.not.match(own, 'in the first')
+  assert.not.match(own, /no reward speaks/i)
+  const judged = async (failed: number, abstained: number) => {
+    const events = syntheticReinforcement().map((e) =>
+      e.type === 'episode' ? { ...e, failed, abstained } : e,
+    )
+    return section(await render(events), 'reinforcement')
+  }
+  assert.match(await judged(0, 1), 'a second. No reward speaks of 2 completions.')
+  assert.match(await judged(1, 1), 'because a verifier failed, and no reward speaks of 2 completions.')
+})
+
+test('a stage whose last episodes had no update says so, and no loss at its end', async () => {
+  const ended = syntheticReinforcement().map((e) =>
+    e.type === 'stage-finished' ? { ...e, loss: Number.NaN } : e,
+  )
+  const page = await render(ended)
+  assert.match(page, '; no update at its end')
+  assert.not.match(page, 'loss at the end')
+})
+
 test('episodes without one reward have none, and not NaN', async () => {
   const none = { mean: Number.NaN, std: Number.NaN, count: 0 }
   const events = syntheticReinforcement().map((e) => (e.type === 'episode' ? { ...e, rewards: none } : e))

@@ -54,6 +54,17 @@ test('all groups have one reward throughout: too hard, or too easy', () => {
     'no-signal',
     /too easy: take harder ones/,
   )
+  // what could not be judged is said to, and an episode without a reward has no mean
+  only(
+    recent((i) => ({
+      ...flat,
+      ...(i === 9
+        ? { degenerate: 0, rewards: { mean: Number.NaN, std: Number.NaN, count: 0 } }
+        : { degenerate: 7, rewards: spread(0.25) }),
+    })),
+    'no-signal',
+    /^of the 20 groups of the last 2 episodes 7 have one reward throughout \(mean 0\.25\) and 13 have fewer than two/,
+  )
   // one episode may be chance, and one that is kept ends it
   assert.equal(kinds(recent((i) => (i === 9 ? flat : {}))), [])
   assert.equal(kinds(recent((i) => (i === 8 ? { ...flat, kept: 4, discarded: 6 } : flat))), [])

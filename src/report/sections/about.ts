@@ -85,7 +85,7 @@ ${stages.map((s) => {
   return tile(
     `reward of ${s.stage}`,
     significant(last),
-    `${s.validations.length > 1 ? 'on held-out tasks' : 'on the tasks that it learns from'}, ${significant(first)} at first`,
+    `${s.validations.length > 1 ? 'on held-out tasks' : 'on the tasks that it learns from'}, ${of.length === 1 ? 'in one episode' : `${significant(first)} at first`}`,
   )
 })}</ul>`
 }

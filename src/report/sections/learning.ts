@@ -73,7 +73,7 @@ ${overviews.map(
 `,
 )}<div class="grid">${each.map(
     ({ s, chart }) => html`<figure class="chart"><h3>${s.index + 1}. ${s.stage}</h3>${chart}
-<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${batchText(s)}${s.packed !== undefined && `, ${significant(s.samples / s.step)} samples on average`}; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}${s.curated !== undefined && `; made its examples first: ${keptOf(s.curated)}`}; loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}${
+<figcaption>${grouped(s.step)}${s.step < s.steps && ` of ${grouped(s.steps)}`} ${Math.max(s.step, s.steps) === 1 ? 'step' : 'steps'} of ${batchText(s)}${s.packed !== undefined && `, ${significant(s.samples / s.step)} samples on average`}; trains ${s.parts.join(', ')}${s.weights !== undefined && `; begins with ${begunWith(s.weights)}`}${s.curated !== undefined && `; made its examples first: ${keptOf(s.curated)}`}; ${Number.isNaN(s.finished?.loss) ? 'no update at its end' : `loss at the end ${significant(s.finished?.loss ?? s.smoothLoss)} ${s.unit}`}${
       notNumbers(s) > 0 &&
       html`. <b>In ${grouped(notNumbers(s))} ${notNumbers(s) === 1 ? 'step' : 'steps'} the loss was not a finite number; they are not drawn.</b>`
     }</figcaption>${search(s)}</figure>

@@ -177,7 +177,9 @@ const isItAlive = async (
     html`${grouped(s.step)} of ${grouped(s.steps)} updates are done, from ${plural(s.episodes.length, 'episode')} of rollouts, ${significant(completions / drawing)} a second. ${
       failed + abstained === 0
         ? 'Every completion was judged.'
-        : `${plural(failed, 'completion')} could not be judged because a verifier failed, and of ${grouped(abstained)} no reward speaks.`
+        : failed === 0
+          ? `No reward speaks of ${plural(abstained, 'completion')}.`
+          : `${plural(failed, 'completion')} could not be judged because a verifier failed${abstained === 0 ? '' : `, and no reward speaks of ${plural(abstained, 'completion')}`}.`
     }`,
     await grids([
       {
@@ -285,7 +287,7 @@ const isItStable = async (s: StageView, first: Episode, last: Episode): Promise<
   )
   return question(
     'Is it stable?',
-    html`${percent(last.truncated)} of the last episode's completions were cut off at the longest that they may be; their mean length is ${significant(last.lengths.mean)} tokens, ${significant(first.lengths.mean)} in the first.`,
+    html`${percent(last.truncated)} of the last episode's completions were cut off at the longest that they may be; their mean length is ${significant(last.lengths.mean)} tokens${s.episodes.length > 1 && `, ${significant(first.lengths.mean)} in the first`}.`,
     await grids([
       ...others.map((m) => ({
         ...{ ...at, title: known[m]?.[0] ?? m, series: [overUpdates(s, m, m)] },
@@ -328,7 +330,7 @@ ${
   html`<ul class="warnings">${advice.map((w) => html`<li>${w.slice(`stage ${s.stage}: `.length)}</li>`)}</ul>`
 }
 <ul class="tiles">
-${tile('mean reward', meanOr(last.rewards, '–'), `${last.rewards.count === 0 ? 'none ' : ''}in the last episode; ${meanOr(first.rewards, 'none')} in the first`)}
+${tile('mean reward', meanOr(last.rewards, '–'), `${last.rewards.count === 0 ? 'none ' : ''}in the last episode${s.episodes.length === 1 ? '' : `; ${meanOr(first.rewards, 'none')} in the first`}`)}
 ${tile('groups that teach', percent(kept / groups), `${grouped(kept)} of ${grouped(groups)}`)}
 ${tile('rollouts a second', significant(completions / drawing), `${plural(completions, 'completion')} in ${plural(s.episodes.length, 'episode')}`)}
 ${tile('without a reward', percent((failed + abstained) / completions), `${grouped(failed)} failed, ${grouped(abstained)} abstained`)}
