@@ -28,7 +28,7 @@ export interface RecomputedOptions {
  * ```text
  * groups   -A-b-C-----|          b was left out
  * session    --  --
- * result   ---A-b-C---|
+ * result   ---(Ab)C---|
  * ```
  *
  * @category operators

@@ -70,8 +70,8 @@ const gathered =
  *
  * ```text
  * tasks    -a-b-|                      batch 2, group 2
- * policy        -a-b-b-a-|
- * groups   ----------B-A-|
+ * policy      -a-b-b-a-|
+ * groups   --------B-A-|
  * ```
  *
  * @throws RecipeError where a setting is none, at once

@@ -20,7 +20,7 @@ import type { RecomputedOptions } from './recomputed.ts'
  * ```text
  * groups   -A-b-C-----|          b was left out
  * session    --  --
- * result   ---A-b-C---|
+ * result   ---(Ab)C---|
  * ```
  *
  * @category operators
