@@ -419,6 +419,14 @@ export const rl = [
     ],
   ),
   mutantsOf(
+    'src/rl/advisories.ts',
+    ['rl/advisories'],
+    [
+      ['groups that could not be judged have one reward', 'flat === groups\n', 'flat <= groups\n'],
+      ['an episode without a reward has a mean', 'last.filter((e) => e.rewards.count > 0)', 'last'],
+    ],
+  ),
+  mutantsOf(
     'src/rl/operators/with-reference.ts',
     ['rl/operators'],
     [
