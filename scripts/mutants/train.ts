@@ -60,7 +60,6 @@ export const train = [
         'hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))',
         '',
       ],
-      ['a teacher is drawn', 'keys: [...keys, ...(others?.keys ?? [])]', 'keys'],
       ['what no teacher has is read', 'if (strange !== undefined)', 'if (false)'],
       ['one is read for the other', 'g.weights !== f.weights', 'false'],
       ['the largest are summed first', 'bytes(a) - bytes(b)', 'bytes(b) - bytes(a)'],
@@ -70,8 +69,9 @@ export const train = [
     'src/train/stage-run.ts',
     ['train/distillation'],
     [
-      ['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, frozen)', ''],
-      ['that nothing reads a teacher is not told', 'if (!isTrained && !inside) yield* unreadFrozen(of)', ''],
+      ['another teacher goes on', 'if (inside || isTrained) frozenAsBefore(of, checksum)', ''],
+      ['a teacher is drawn', 'frozen === undefined ? own : overlaid(frozen, own)', 'own'],
+      ['that nothing reads a teacher is not told', '      yield* unreadFrozen(of)\n', ''],
     ],
   ),
   mutantsOf(

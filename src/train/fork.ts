@@ -32,6 +32,7 @@ import { orThrow } from './task.ts'
 import {
   checkpointFolder,
   isWeightKey,
+  overlaid,
   type StoredWeights,
   saveWeights,
   shapesOf,
@@ -177,18 +178,6 @@ const fits = (
   for (const key of there.keys())
     if (!keys.has(key) && patterns.has(patternOf(key)) && isWeightKey(key))
       other(key, 'is there and not here')
-}
-
-/** Weights of one source, and of another what the first lacks. */
-export const overlaid = (first: StoredWeights, second: StoredWeights): StoredWeights => {
-  const own = new Set(first.keys)
-  const of = (key: string): StoredWeights => (own.has(key) ? first : second)
-  return {
-    keys: [...new Set([...first.keys, ...second.keys])],
-    shape: (key) => of(key).shape(key),
-    dtype: (key) => of(key).dtype?.(key),
-    read: (key) => of(key).read(key),
-  }
 }
 
 const stagesIn = (m: Manifest): readonly { readonly name?: unknown }[] => {

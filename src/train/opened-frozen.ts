@@ -6,19 +6,18 @@
 import { createHash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import { elements, type Program, sizes } from '../dsl/index.ts'
-import type { WeightSource } from '../engine/index.ts'
 import { isFrozenKey } from '../optim/index.ts'
 import type { Frozen } from './frozen.ts'
 import { startingWeights } from './recipe-start.ts'
 import { RecipeError } from './setting-checks.ts'
 import type { Stage } from './stage.ts'
 import { orThrow } from './task.ts'
-import { placeKeys, type StoredWeights, shapesOf } from './weights.ts'
+import { onlyKeys, placeKeys, type StoredWeights, shapesOf } from './weights.ts'
 
 /** A stage's frozen weights, by the keys of their states. */
 export interface OpenedFrozen extends StoredWeights {
-  /** A checksum of some of them. */
-  readonly checksum: string
+  /** A checksum of some of them, which are read for it. Throws what the source says. */
+  readonly checksum: () => Promise<string>
 }
 
 /** As they are stored: keys without what their states' keys begin with. @throws WeightsError where one is missing or has another shape */
@@ -34,7 +33,7 @@ const checked = async (where: string, f: Frozen, p: Program): Promise<StoredWeig
   )
   const placement = placeKeys(`${where}: the weights of '${f.name}'`, wanted, shapesOf(stored))
   if (E.isLeft(placement)) throw placement.left
-  return { ...stored, keys: placement.right.taken }
+  return onlyKeys(stored, placement.right.taken)
 }
 
 /** Bytes of weights that a checksum is of, about: which takes some tenths of a second to read. */
@@ -54,6 +53,15 @@ const someOf = (keys: readonly string[], p: Program): readonly string[] => {
   ]
 }
 
+const checksumOf = async (weights: StoredWeights, keys: readonly string[]): Promise<string> => {
+  const hash = createHash('sha256')
+  for (const key of keys) {
+    const { data } = await orThrow(weights.read(key))
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
 /** Sees that no weights have the keys of others. @throws RecipeError */
 const apart = (where: string, all: readonly Frozen[]): void => {
   const same = all.find((f, i) =>
@@ -68,8 +76,7 @@ const apart = (where: string, all: readonly Frozen[]): void => {
 }
 
 /**
- * Opens the frozen weights that a stage's program reads; undefined where it reads none. What is read at once is what their
- * checksum is of.
+ * Opens the frozen weights that a stage's program reads; undefined where it reads none. Nothing of them is read yet.
  *
  * @throws RecipeError where the program reads what the stage does not bring, or two have the same name and config; WeightsError
  *   where a weight is missing or has another shape
@@ -104,24 +111,5 @@ export const openFrozen = async (stage: Stage, p: Program): Promise<OpenedFrozen
     read: (key, room) => of((w, own) => w.read(own, room))(key),
     bfloat16: of((w, key) => w.bfloat16?.(key)),
   }
-  const hash = createHash('sha256')
-  for (const key of someOf(keys, p)) {
-    const { data } = await orThrow(source.read(key))
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-  }
-  return { ...source, checksum: hash.digest('hex').slice(0, 16) }
-}
-
-/** Weights, and frozen ones beside them, as one source of the keys that are named of the first and of all of the second. */
-export const besideFrozen = (
-  weights: StoredWeights,
-  keys: readonly string[],
-  others: OpenedFrozen | undefined,
-): WeightSource => {
-  const of = (key: string): StoredWeights => (isFrozenKey(key) ? others! : weights)
-  return {
-    keys: [...keys, ...(others?.keys ?? [])],
-    read: (key, room) => of(key).read(key, room),
-    bfloat16: (key) => of(key).bfloat16?.(key),
-  }
+  return { ...source, checksum: () => checksumOf(source, someOf(keys, p)) }
 }

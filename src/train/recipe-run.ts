@@ -3,14 +3,14 @@ import type { RunEvent } from '../run/index.ts'
 import { type EarlierStart, earlierStart } from './earlier-start.ts'
 import type { Evaluation } from './evaluation.ts'
 import { defaultCheckpointEvery, type RunContext } from './experiment.ts'
-import { overlaid } from './fork.ts'
+
 import type { Recipe } from './recipe.ts'
 import { preflight, programOf, someFit } from './recipe-preflight.ts'
 import { startingWeights } from './recipe-start.ts'
 import { ofStage, RecipeError } from './setting-checks.ts'
 import type { StageProgram } from './stage.ts'
 import { leftBehind, runStage, withoutMiddle } from './stage-run.ts'
-import { type StoredWeights, weightKeys, weightsFile } from './weights.ts'
+import { overlaid, type StoredWeights, weightKeys, weightsFile } from './weights.ts'
 
 /** Whether programs have a weight that is not there. */
 const lacking = (programs: readonly StageProgram[], { keys }: StoredWeights): boolean => {

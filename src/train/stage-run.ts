@@ -22,7 +22,7 @@ import type { Evaluation, MeasuredStage } from './evaluation.ts'
 import type { RunContext } from './experiment.ts'
 import { describeCheckpoint } from './export-hugging-face.ts'
 import { exportedText } from './exported-model.ts'
-import { besideFrozen, type OpenedFrozen, openFrozen } from './opened-frozen.ts'
+import { openFrozen } from './opened-frozen.ts'
 import type { Recipe } from './recipe.ts'
 import { iterationSetting, RecipeError } from './setting-checks.ts'
 import type { Stage, StageContext, StageProgram, StageTotals } from './stage.ts'
@@ -30,6 +30,8 @@ import { placementOf, putIn } from './stage-weights.ts'
 import { orThrow } from './task.ts'
 import {
   checkpointFolder,
+  onlyKeys,
+  overlaid,
   type StoredWeights,
   saveWeights,
   shapesOf,
@@ -163,9 +165,9 @@ async function* measured(
 }
 
 /** Sees that frozen weights are those that the stage began with. @throws RecipeError */
-const frozenAsBefore = ({ stage, context }: StageRun, frozen: OpenedFrozen | undefined): void => {
+const frozenAsBefore = ({ stage, context }: StageRun, checksum: string | undefined): void => {
   const begun = frozenAtBeginning(context.earlier, stage.name)
-  if (begun === undefined || begun === frozen?.checksum) return
+  if (begun === undefined || begun === checksum) return
   throw new RecipeError(
     `stage '${stage.name}'`,
     'objective.frozen',
@@ -219,19 +221,22 @@ export async function* runStage(
   const weights = isTrained ? await leftBehind(whole) : handed
   const { taken, fresh, unused } = placementOf(recipe.start, stage, made.program, shapesOf(weights))
   const frozen = await openFrozen(stage, made.program)
-  if (inside || isTrained) frozenAsBefore(of, frozen)
+  const checksum = await frozen?.checksum()
+  if (inside || isTrained) frozenAsBefore(of, checksum)
   // a checkpoint in the middle of a stage has all states that may change itself, but not in 16 bits
   const keys = inside && context.engine.weights !== 'stored' ? [] : taken
-  const values = besideFrozen(weights, keys, frozen)
+  const own = onlyKeys(weights, keys)
+  const values = frozen === undefined ? own : overlaid(frozen, own)
   const session = await orThrow(context.engine.load(made.program, { seed: recipe.seed, values }))
   try {
-    if (!isTrained && !inside)
+    if (!isTrained && !inside) {
       yield {
         ...{ type: 'weights', stage: stage.name },
         ...{ taken: taken.length, fresh: [...fresh], unused: [...unused] },
-        ...present({ frozen: frozen?.checksum }),
+        ...present({ frozen: checksum }),
       }
-    if (!isTrained && !inside) yield* unreadFrozen(of)
+      yield* unreadFrozen(of)
+    }
     // where it is trained, only what was not measured yet is left to do
     const totals = isTrained
       ? (there.totals ?? totalsOf(context.earlier, stage))

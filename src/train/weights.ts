@@ -75,6 +75,25 @@ export const withOthers = (s: Session, others: StoredWeights): StoredWeights => 
   }
 }
 
+/** Weights by the source that has each; a source may be an instance of a class, and is asked as itself. */
+const askedOf = (keys: readonly string[], of: (key: string) => StoredWeights): StoredWeights => ({
+  keys,
+  shape: (key) => of(key).shape(key),
+  dtype: (key) => of(key).dtype?.(key),
+  read: (key, room) => of(key).read(key, room),
+  bfloat16: (key) => of(key).bfloat16?.(key),
+})
+
+/** Some of a source's weights. */
+export const onlyKeys = (weights: StoredWeights, keys: readonly string[]): StoredWeights =>
+  askedOf(keys, () => weights)
+
+/** Weights of one source, and of another what the first lacks. */
+export const overlaid = (first: StoredWeights, second: StoredWeights): StoredWeights => {
+  const own = new Set(first.keys)
+  return askedOf([...new Set([...first.keys, ...second.keys])], (key) => (own.has(key) ? first : second))
+}
+
 /** Whether a state is the model's own: no moment, no average, no cache, no gradient, no reference, no soup, nothing frozen. */
 export const isWeightKey = (key: string): boolean =>
   ![
